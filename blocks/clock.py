@@ -1,0 +1,34 @@
+"""The one place that knows what time it is, so that a test can move it."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970 in UTC."""
+
+    def engine_delay(self, seconds: float) -> float:
+        """How long Prefect's engine is to wait, in real seconds, so that this clock moves on by `seconds`."""
+
+
+class SystemClock:
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def engine_delay(self, seconds: float) -> float:
+        return seconds
+
+
+clock: Clock = SystemClock()
+
+
+def now_ns() -> int:
+    return clock.now_ns()
+
+
+def now() -> float:
+    """Seconds since 1970 in UTC."""
+    return clock.now_ns() / 1e9

@@ -1,0 +1,83 @@
+"""The errors of a source. Each type tells the caller what to do.
+
+    SourceError
+    ├── ThirdPartyConfigError      do not retry: a person must change the configuration
+    │   └── CursorRejectedError    once: drop the stored cursor and read again from a time
+    ├── ThirdPartyGenericError     retry: 1Password, or the way to it, is in trouble
+    │   └── UnconfirmedError       ask introspection what a 401, 403 or 404 means
+    ├── FirstPartyGenericError     retry: the database or the Prefect API is in trouble
+    │   └── StoreVersionError      do not retry: the store was made by a newer version
+    └── ClaimLostError             stop: another run reads this stream now
+
+Every error can be pickled (Prefect pickles what a failed task raised) and holds no token, header or body.
+"""
+
+from __future__ import annotations
+
+
+class SourceError(Exception):
+    """What happened, in one sentence, and what to do next."""
+
+    name = "SourceError"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.__dict__.copy())
+
+
+class ThirdPartyConfigError(SourceError):
+    """The configuration is wrong; nothing is asked again until it changes or the source is restarted."""
+
+    name = "ThirdPartyConfigError"
+
+
+class CursorRejectedError(ThirdPartyConfigError):
+    """The Events API answered 400 to a cursor."""
+
+
+class ThirdPartyGenericError(SourceError):
+    """The Events API, or the way to it, is in trouble; retried for up to 90 minutes since the last progress.
+
+    `retry_after` is the number of seconds that the server asked for, where it did.
+    """
+
+    name = "ThirdPartyGenericError"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.retry_after = retry_after
+
+
+class UnconfirmedError(ThirdPartyGenericError):
+    """A 401, 403 or 404: introspection tells whether it is the configuration or a passing fault."""
+
+
+class FirstPartyGenericError(SourceError):
+    """The database or the Prefect API is in trouble; retried like a ThirdPartyGenericError."""
+
+    name = "FirstPartyGenericError"
+
+
+class StoreVersionError(FirstPartyGenericError):
+    """The store was made by a newer version of this program."""
+
+
+class ClaimLostError(SourceError):
+    """Another run has taken over the stream; whatever this run had committed stays."""
+
+    name = "ClaimLost"
+
+
+def _rebuild(kind: type[SourceError], members: dict[str, object]) -> SourceError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, members["message"])
+    error.__dict__.update(members)
+    return error

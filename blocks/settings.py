@@ -1,0 +1,59 @@
+"""What the environment says. Read when asked for, never at import time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PREFIX = "ONEPASSWORD_SOURCE_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable: its name without the prefix, its default in words, and what it does."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+SETTINGS = (
+    Setting("DATA_DIR", "the user's data directory", "where the store, the secrets and Prefect's own files are kept"),
+    Setting("DATABASE_URL", "sqlite file `events.db` in DATA_DIR", "the event store: `sqlite:///…` or `postgresql://…`"),
+    Setting("ALLOWED_HOSTS", "none", "further hosts that a token may be sent to, separated by commas"),
+    Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
+    Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
+)
+
+
+def read(name: str) -> str | None:
+    """The value of one setting, or None where it is not set or empty."""
+    return os.environ.get(PREFIX + name) or None
+
+
+def data_dir() -> Path:
+    """The directory of everything that is kept on this machine. Made with mode 0700 where it is missing."""
+    named = read("DATA_DIR")
+    if named:
+        path = Path(named).expanduser().absolute()
+    else:
+        from platformdirs import user_data_path  # noqa: PLC0415 - only where no directory is named
+
+        path = user_data_path("onepassword-source")
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def database_url() -> str:
+    return read("DATABASE_URL") or f"sqlite:///{data_dir() / 'events.db'}"
+
+
+def allowed_hosts() -> frozenset[str]:
+    """Hosts beyond 1Password's own that a token may be sent to."""
+    named = read("ALLOWED_HOSTS") or ""
+    return frozenset(host.strip().lower() for host in named.split(",") if host.strip())
+
+
+def port() -> int:
+    return int(read("PORT") or 4200)
