@@ -1,0 +1,142 @@
+"""A client of the 1Password Events API. Every outcome is a page, an introspection, or one error of `blocks.errors`."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Self
+
+import httpx
+import msgspec
+from whenever import Instant
+
+from blocks.errors import ThirdPartyGenericError
+from blocks.events_api import outcomes
+from blocks.events_api.hosts import require_allowed
+from blocks.events_api.models import Api, Introspection, Page, read_introspection, read_page
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PAGE_SIZE = 1000  # the most that the API gives
+RESPONSE_MAX = 64 * 1024 * 1024  # bytes, unpacked; a page of a thousand ordinary events has 0.7 MB
+TIMEOUT = httpx.Timeout(connect=10, read=60, write=20, pool=10)
+DEADLINE = 120.0  # seconds for one whole response, so that a server which drips bytes cannot hold a run
+
+
+class EventsClient:
+    """Asks one Events API server with one token.
+
+    `base_url` is `https://host`; a host that is not 1Password's and not allowed raises ThirdPartyConfigError
+    before anything is sent. Redirects are not followed. Close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        api_version: str = "v2",
+        timeout: httpx.Timeout = TIMEOUT,
+        deadline: float = DEADLINE,
+        response_max: int = RESPONSE_MAX,
+    ) -> None:
+        require_allowed(base_url)
+        self.api_version = api_version
+        self._deadline = deadline
+        self._response_max = response_max
+        self._token = token
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": user_agent(),
+            },
+            timeout=timeout,
+            follow_redirects=False,
+        )
+
+    def __repr__(self) -> str:
+        return f"EventsClient({str(self._http.base_url)!r}, api_version={self.api_version!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def introspect(self) -> Introspection:
+        """What the token may read, and whose it is: asked of v2, and of v1 where the server has no v2.
+
+        Raises ThirdPartyConfigError where the token is refused, ThirdPartyGenericError for anything else.
+        """
+        status, content = self._send("GET", "/api/v2/auth/introspect")
+        if status == httpx.codes.NOT_FOUND:
+            status, content = self._send("GET", "/api/auth/introspect")
+        if status != httpx.codes.OK:
+            raise outcomes.of_introspection(status, self._redact(content))
+        return read_introspection(content)
+
+    def first_page(self, api: Api, start_ns: int, *, end_ns: int | None = None, limit: int = PAGE_SIZE) -> Page:
+        """The first page of the events since `start_ns` (nanoseconds since 1970), and before `end_ns` where given.
+
+        Its cursor goes on from there; the page size rides along inside it.
+        """
+        asked: dict[str, object] = {"limit": limit, "start_time": _rfc3339(start_ns)}
+        if end_ns is not None:
+            asked["end_time"] = _rfc3339(end_ns)
+        return self._page(api, asked)
+
+    def next_page(self, api: Api, cursor: str) -> Page:
+        """The page behind `cursor`. Raises CursorRejectedError where the server answers 400 to it."""
+        return self._page(api, {"cursor": cursor})
+
+    def _page(self, api: Api, asked: dict[str, object]) -> Page:
+        status, content = self._send("POST", f"/api/{self.api_version}/{api.path}", msgspec.json.encode(asked))
+        if status != httpx.codes.OK:
+            raise outcomes.of_page(status, self._redact(content), api, with_cursor="cursor" in asked)
+        return read_page(content)
+
+    def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        try:
+            with self._http.stream(method, path, content=content, headers=headers) as response:
+                outcomes.refuse_passing_faults(response.status_code, response.headers)
+                return response.status_code, self._read(response)
+        except httpx.HTTPError as error:
+            raise outcomes.of_transport(error, str(self._http.base_url.host)) from None
+
+    def _read(self, response: httpx.Response) -> bytes:
+        received = bytearray()
+        started = time.monotonic()
+        for chunk in response.iter_bytes():
+            received += chunk
+            if len(received) > self._response_max:
+                raise ThirdPartyGenericError(
+                    f"The Events API answered with more than {self._response_max:,} bytes; the rest was not read.",
+                    hint="The request is made again. If it goes on, look for a proxy between here and 1Password.",
+                    code="too-large",
+                )
+            if time.monotonic() - started > self._deadline:
+                raise outcomes.too_slow(self._deadline)
+        return bytes(received)
+
+    def _redact(self, content: bytes) -> bytes:
+        return content.replace(self._token.encode(), b"***") if self._token else content
+
+
+@cache
+def user_agent() -> str:
+    return f"onepassword-source/{version('onepassword-source')}"
+
+
+def _rfc3339(time_ns: int) -> str:
+    return str(Instant.from_timestamp_nanos(time_ns).format_iso())

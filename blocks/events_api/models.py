@@ -1,0 +1,261 @@
+"""What we read of the Events API: the three APIs, a page of events, an introspection."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+from whenever import Instant
+
+from blocks.errors import ThirdPartyGenericError
+
+TIME_NS_MAX = 2**63 - 1  # what a 64-bit column holds
+UUID_MAX = 200  # a PostgreSQL index entry must stay under 2.7 kB; 1Password's own have 26 characters
+
+
+class Api(StrEnum):
+    """One of the three APIs, under the name that the configuration gives it."""
+
+    SIGN_IN = "sign-in"
+    ITEM_USAGE = "itemUsage"
+    AUDIT = "audit"
+
+    @property
+    def path(self) -> str:
+        """The last part of its URL; also the name of the scope (feature) that a token needs for it."""
+        return _PATHS[self]
+
+    @property
+    def view(self) -> str:
+        """The name of the SQL view with its events."""
+        return _VIEWS[self]
+
+
+_PATHS = {Api.SIGN_IN: "signinattempts", Api.ITEM_USAGE: "itemusages", Api.AUDIT: "auditevents"}
+_VIEWS = {Api.SIGN_IN: "sign_in_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
+
+
+class Event(NamedTuple):
+    """One event: its id, its time in nanoseconds since 1970 (UTC), and its JSON exactly as the server sent it."""
+
+    uuid: str
+    time_ns: int
+    body: str
+
+
+class Rejected(NamedTuple):
+    """An item of a page that cannot be stored as an event, byte for byte, and why."""
+
+    reason: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of the Events API. `cursor` is where the next request goes on."""
+
+    cursor: str
+    has_more: bool
+    events: list[Event]
+    rejected: list[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Introspection:
+    """What the Events API says of a token. `account_uuid` is told by v2 only, and not by old servers."""
+
+    uuid: str
+    scopes: frozenset[str]
+    account_uuid: str | None
+
+    def allows(self, api: Api) -> bool:
+        return api.path in self.scopes
+
+
+class _Envelope(msgspec.Struct):
+    cursor: str
+    has_more: bool
+    items: list[msgspec.Raw] | None = None
+
+
+class _LooseEnvelope(msgspec.Struct):
+    cursor: str
+    has_more: bool
+
+
+class _Head(msgspec.Struct):
+    uuid: str
+    timestamp: str
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_loose_envelope = msgspec.json.Decoder(_LooseEnvelope)
+_head = msgspec.json.Decoder(_Head)
+
+
+def read_page(content: bytes) -> Page:
+    """Cut a response into events, each body byte for byte as it came.
+
+    Raises ThirdPartyGenericError where the response is not a page. An item that is not an event never does:
+    it comes back as rejected, with the reason.
+    """
+    cursor, has_more, items = _cut(content)
+    if not cursor or "\0" in cursor:
+        raise _not_a_page("it has no usable cursor")
+    events: list[Event] = []
+    rejected: list[Rejected] = []
+    for item in items:
+        try:
+            head = _head.decode(item)
+            event = Event(head.uuid, Instant.parse_iso(head.timestamp).timestamp_nanos(), item.decode())
+        except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
+            _read_slowly(item, events, rejected)
+            continue
+        if fault := _fault_of_uuid(event.uuid) or _fault_of_time_ns(event.time_ns):
+            rejected.append(Rejected(fault, item))
+        else:
+            events.append(event)
+    return Page(cursor, has_more, events, rejected)
+
+
+def _read_slowly(item: bytes, events: list[Event], rejected: list[Rejected]) -> None:
+    """Once more with the standard library, which takes a lone surrogate escape for the legal JSON that it is."""
+    try:
+        value = _plain(item)
+    except UnicodeDecodeError:
+        rejected.append(Rejected("not valid UTF-8", item))
+    except RecursionError:
+        rejected.append(Rejected("nested too deeply", item))
+    except ValueError as error:
+        rejected.append(Rejected(f"not valid JSON: {error}", item))
+    else:
+        if fault := _fault_of_item(value):
+            rejected.append(Rejected(fault, item))
+        else:
+            time_ns = Instant.parse_iso(value["timestamp"]).timestamp_nanos()
+            events.append(Event(value["uuid"], time_ns, item.decode()))
+
+
+def _fault_of_item(value: object) -> str:
+    if not isinstance(value, dict):
+        return "not a JSON object"
+    return _fault_of_uuid(value.get("uuid")) or _fault_of_timestamp(value.get("timestamp"))
+
+
+def _fault_of_uuid(uuid: object) -> str:
+    if not uuid:
+        return "no uuid"
+    if not isinstance(uuid, str):
+        return "uuid is not a string"
+    if len(uuid) > UUID_MAX:
+        return f"uuid is longer than {UUID_MAX} characters"
+    if not uuid.isprintable():  # NUL and lone surrogates among them, which no database takes
+        return "uuid holds characters that no id has"
+    return ""
+
+
+def _fault_of_timestamp(timestamp: object) -> str:
+    if not isinstance(timestamp, str):
+        return "no timestamp"
+    try:
+        return _fault_of_time_ns(Instant.parse_iso(timestamp).timestamp_nanos())
+    except ValueError:
+        return f"timestamp is not an RFC 3339 time: {timestamp[:40]!r}"
+
+
+def _fault_of_time_ns(time_ns: int) -> str:
+    return "" if -TIME_NS_MAX <= time_ns <= TIME_NS_MAX else "timestamp is outside the years 1678 to 2261"
+
+
+def _plain(item: bytes) -> Any:
+    return json.loads(item.decode(), parse_constant=_no_constant, parse_int=str, parse_float=str)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _cut(content: bytes) -> tuple[str, bool, list[bytes]]:
+    try:
+        envelope = _envelope.decode(content)
+        return envelope.cursor, envelope.has_more, [bytes(item) for item in envelope.items or ()]
+    except (ValueError, RecursionError):
+        return _cut_slowly(content)
+
+
+# One strict parser for the whole page would let a single bad item stop its stream. So where it refuses, the page
+# is cut by its strings and brackets alone, which works at any depth, and each item is judged by itself.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_ITEMS = re.compile(rb'"items"\s*:\s*\[')
+
+
+def _cut_slowly(content: bytes) -> tuple[str, bool, list[bytes]]:
+    span = _span_of_items(content)
+    if span is None:
+        raise _not_a_page("it is not the JSON of a page")
+    start, end, items = span
+    try:
+        envelope = _loose_envelope.decode(content[:start] + content[end:])
+    except ValueError as error:
+        raise _not_a_page("it is not the JSON of a page") from error
+    return envelope.cursor, envelope.has_more, items
+
+
+def _span_of_items(content: bytes) -> tuple[int, int, list[bytes]] | None:
+    opening = next((m for m in _ITEMS.finditer(content) if _depth_at(content, m.start()) == 1), None)
+    if opening is None:
+        return None
+    items: list[bytes] = []
+    start, depth = opening.end(), 1
+    for token in _TOKEN.finditer(content, opening.end()):
+        kind = token.group()
+        if kind in b"[{":
+            depth += 1
+        elif kind in b"]}":
+            depth -= 1
+        if depth == 0 or (depth == 1 and kind == b","):
+            if item := content[start : token.start()].strip(b" \t\r\n"):
+                items.append(item)
+            start = token.end()
+        if depth == 0:
+            return opening.end(), token.start(), items
+    return None
+
+
+def _depth_at(content: bytes, position: int) -> int:
+    depth = 0
+    for token in _TOKEN.finditer(content):
+        if token.start() >= position:
+            return depth
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
+    return depth
+
+
+def read_introspection(content: bytes) -> Introspection:
+    """Read an introspection of v2 (snake_case) or v1 (PascalCase). Raises ThirdPartyGenericError."""
+    try:
+        value = msgspec.json.decode(content)
+        scopes = value.get("features", value.get("Features")) or []
+        return Introspection(
+            uuid=str(value.get("uuid", value.get("UUID", ""))),
+            scopes=frozenset(str(scope) for scope in scopes),
+            account_uuid=value.get("account_uuid") or None,
+        )
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ThirdPartyGenericError(
+            "The Events API answered the introspection with something else than JSON of the documented form.",
+            hint="Check that base_url is a server of 1Password and that no proxy answers in its place.",
+            code="invalid-body",
+        ) from error
+
+
+def _not_a_page(why: str) -> ThirdPartyGenericError:
+    return ThirdPartyGenericError(
+        f"The Events API answered 200, but not with a page of events: {why}.",
+        hint="Nothing was stored and the cursor stays; the request is made again.",
+        code="invalid-body",
+    )

@@ -1,0 +1,146 @@
+"""Opening the store's database: SQLite in WAL mode, or PostgreSQL, with the settings that the invariants need."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import URL, Connection
+
+BUSY_SECONDS = 60  # how long SQLite waits for another writer
+CACHE_KIB = 65536  # SQLite's page cache: the unique index on random ids is what needs it
+CHECKPOINT_PAGES = 16384  # 64 MiB of WAL between checkpoints
+_READS = "onepassword_source_reads"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for the store at `url`; nothing is created or asked yet.
+
+    On SQLite it holds one connection, so that the threads of a process wait for each other in line
+    instead of by SQLite's sleeping; `reading(engine)` has connections beside it.
+    Raises ThirdPartyConfigError for a URL that no database of ours has.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,  # parameters are personal data, and errors are logged
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10},
+    )
+
+
+def reading(engine: Engine) -> Engine:
+    """The same database for transactions that only read (on SQLite they take no write lock)."""
+    return engine.execution_options(**{_READS: True})
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that writes; FirstPartyGenericError where the database does not let it."""
+    with store_errors(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn the database's errors into FirstPartyGenericError, without the rows that they would quote."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise FirstPartyGenericError(
+            f"The store did not answer: {_first_line(error)}.",
+            hint="What was committed stays, and the run goes on from there when the store is back.",
+            code="store",
+        ) from None
+
+
+def is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def sqlite_path(url: str) -> str | None:
+    """The file of an SQLite URL, or None for any other database."""
+    parsed = _parse(url)
+    return parsed.database if parsed.get_backend_name() == "sqlite" else None
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
+        raise ThirdPartyConfigError(
+            "The database URL is neither sqlite:///path/to/events.db nor postgresql://user:password@host/database.",
+            hint="Set ONEPASSWORD_SOURCE_DATABASE_URL to one of these.",
+            code="database-url",
+        )
+    return parsed
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        _create_private(url.database)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _create_private(path: str) -> None:
+    """SQLite gives its -wal and -shm files the mode of the database file."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise FirstPartyGenericError(
+            f"The store {path} cannot be opened: {error.strerror}.",
+            hint="Check the directory and its rights, or set ONEPASSWORD_SOURCE_DATABASE_URL.",
+            code="store",
+        ) from error
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say so, see _begin
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        # A power cut may take back the last commits, never part of one; cursor and events go back together.
+        "synchronous=NORMAL",
+        f"cache_size=-{CACHE_KIB}",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads before it writes cannot wait for its turn on SQLite; one that starts as a writer can.
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    """The database's own sentence. Its DETAIL lines can quote a row, which is personal data."""
+    original = getattr(error, "orig", None)
+    lines = str(original or error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")[:200]

@@ -1,0 +1,132 @@
+"""A page and its cursor are one transaction: after a kill at any instruction, both are there or neither is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, String, bindparam, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from blocks import clock
+from blocks.store import streams
+from blocks.store.engine import writing
+from blocks.store.streams import Claim
+from blocks.store.tables import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from blocks.events_api.models import Event, Page, Rejected
+
+_streams = Stream.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one page brought: events stored now, events that were there already, items put aside."""
+
+    new: int
+    known: int
+    quarantined: int
+
+
+def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, api_version: str) -> Committed:
+    """Store a page's events and move the cursor from `after` to the page's own, in one transaction.
+
+    Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
+    FirstPartyGenericError where the database does not take it. Either way nothing of the page is stored.
+    """
+    with writing(engine) as connection:
+        _move_cursor(connection, claim, page, after, api_version)
+        received_ns = clock.now_ns()
+        new = _insert(connection, claim.stream_id, received_ns, page.events) if page.events else 0
+        quarantined = sum(_quarantine(connection, claim.stream_id, received_ns, item) for item in page.rejected)
+        _count(connection, claim, new, quarantined)
+    return Committed(new, len(page.events) - new, quarantined)
+
+
+def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | None, api_version: str) -> None:
+    """Compare and swap. It is the first statement, so that ids rise in commit order within a stream."""
+    now_ns = clock.now_ns()
+    newest_ns = max((event.time_ns for event in page.events), default=None)
+    values: dict[str, Any] = {"cursor": page.cursor, "cursor_version": api_version, **streams.progress()}
+    if page.cursor != after:
+        values["cursor_ns"] = now_ns
+    if newest_ns is not None:
+        values["newest_ns"] = _later(connection, newest_ns)
+    moved = streams.held(claim).where(_streams.c.cursor.is_not_distinct_from(after)).values(values)
+    streams.require(connection.execute(moved), claim)
+
+
+def _later(connection: Connection, newest_ns: int) -> Any:
+    # max() of two values is called greatest() on PostgreSQL
+    larger = func.max if connection.dialect.name == "sqlite" else func.greatest
+    return larger(func.coalesce(_streams.c.newest_ns, newest_ns), newest_ns)
+
+
+def _count(connection: Connection, claim: Claim, new: int, quarantined: int) -> None:
+    if new or quarantined:
+        streams.write(
+            connection, claim, events=_streams.c.events + new, quarantined=_streams.c.quarantined + quarantined
+        )
+
+
+def _insert(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> int:
+    if connection.dialect.name == "sqlite":
+        return _insert_sqlite(connection, stream_id, received_ns, events)
+    uuids, times, bodies = zip(*events, strict=True)
+    values = {"stream": stream_id, "received": received_ns, "uuids": list(uuids), "times": list(times)}
+    return connection.execute(_INSERT_POSTGRESQL, {**values, "bodies": list(bodies)}).rowcount
+
+
+_INSERT_POSTGRESQL = text(
+    "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "
+    "SELECT :stream, page.uuid, page.time_ns, :received, page.body "
+    "FROM unnest(:uuids, :times, :bodies) AS page (uuid, time_ns, body) "
+    "ON CONFLICT (stream_id, uuid) DO NOTHING"
+).bindparams(
+    bindparam("uuids", type_=ARRAY(String)),
+    bindparam("times", type_=ARRAY(BigInteger)),
+    bindparam("bodies", type_=ARRAY(String)),
+)
+
+
+# One statement for many rows: executemany gives the interpreter's lock away and takes it back for every single row,
+# and each time another busy thread of the process may keep it for 5 ms.
+_ROWS = (1000, 100, 10, 1)
+
+
+def _insert_sqlite(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> int:
+    new = position = 0
+    for rows in _ROWS:
+        while len(events) - position >= rows:
+            values: list[object] = [stream_id, received_ns]
+            for event in events[position : position + rows]:
+                values += event
+            new += connection.exec_driver_sql(_insert_rows(rows), tuple(values)).rowcount
+            position += rows
+    return new
+
+
+@cache
+def _insert_rows(rows: int) -> str:
+    values = ",".join(f"(?1,?{n},?{n + 1},?2,?{n + 2})" for n in range(3, 3 + 3 * rows, 3))
+    return (
+        "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "  # noqa: S608 - numbers of parameters
+        f"VALUES {values} ON CONFLICT (stream_id, uuid) DO NOTHING"
+    )
+
+
+def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: Rejected) -> int:
+    statement = text(
+        "INSERT INTO quarantine (stream_id, received_ns, reason, digest, body) "
+        "VALUES (:stream, :received, :reason, :digest, :body) ON CONFLICT (stream_id, digest) DO NOTHING"
+    )
+    digest = hashlib.sha256(item.body).digest()
+    values = {"stream": stream_id, "received": received_ns, "reason": item.reason, "digest": digest}
+    return connection.execute(statement, {**values, "body": item.body}).rowcount

@@ -1,0 +1,109 @@
+"""The tables of the store. Times are 64-bit nanoseconds since 1970 in UTC, so all nine digits stay."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+def _id() -> Column[int]:
+    # 64 bits on both databases (SQLModel's own would be a 32-bit SERIAL), and never used twice on SQLite either.
+    kind = BigInteger().with_variant(Integer(), "sqlite")
+    return Column("id", kind, Identity(), primary_key=True)
+
+
+def _ns(*, nullable: bool = True) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
+
+
+def _count() -> Column[int]:
+    return Column(BigInteger, nullable=False, server_default="0")
+
+
+class Source(SQLModel, table=True):
+    """One configured 1Password account. Its token is not here: it lives in the encrypted block alone."""
+
+    __tablename__ = "sources"
+
+    id: str = Field(primary_key=True, description="immutable; the name may change")
+    name: str = Field(unique=True)
+    description: str | None = None
+    category: str | None = None
+    fields: str = Field(default="{}", description="JSON map")
+    base_url: str
+    apis: str = Field(description="JSON list of sign-in, itemUsage, audit")
+    api_version: str
+    collect_from: str | None = None
+    fingerprint: str = Field(description="digest of what matters for requests, the token included")
+    account_uuid: str | None = Field(default=None, description="as introspection or the token told it")
+    scopes: str | None = Field(default=None, description="JSON list, as introspection told it last")
+    state: str = Field(default="Pending", description="the state of the run that spoke last")
+    state_ns: int | None = Field(default=None, sa_column=_ns())
+    state_message: str = Field(default="")
+    run_id: str | None = Field(default=None, description="the flow run that spoke last")
+    created_ns: int = Field(sa_column=_ns(nullable=False))
+
+
+class Stream(SQLModel, table=True):
+    """One source and one API: the cursor, the claim on it, the error, and what it holds."""
+
+    __tablename__ = "streams"
+    __table_args__ = (UniqueConstraint("source_id", "api"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: str = Field(foreign_key="sources.id")
+    api: str
+
+    cursor: str | None = Field(default=None, sa_column=Column(Text))
+    cursor_ns: int | None = Field(default=None, sa_column=_ns(), description="when the cursor moved last")
+    cursor_version: str | None = Field(default=None, description="the API version that the cursor belongs to")
+    cursor_dropped_ns: int | None = Field(default=None, sa_column=_ns(), description="dropped after a 400, then")
+
+    holder: str | None = Field(default=None, description="the run that claims the stream")
+    holder_until_ns: int | None = Field(default=None, sa_column=_ns())
+    fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
+
+    events: int = Field(default=0, sa_column=_count())
+    quarantined: int = Field(default=0, sa_column=_count())
+    newest_ns: int | None = Field(default=None, sa_column=_ns(), description="time of the newest event")
+    progress_ns: int | None = Field(default=None, sa_column=_ns(), description="last committed page")
+    drained_ns: int | None = Field(default=None, sa_column=_ns(), description="start of the last complete drain")
+
+    failing_since_ns: int | None = Field(default=None, sa_column=_ns())
+    error_type: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_ns: int | None = Field(default=None, sa_column=_ns(), description="when the error was seen last")
+    stopped_fingerprint: str | None = Field(default=None, description="no request while the source still has this one")
+
+
+class Event(SQLModel, table=True):
+    """One event, once."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("stream_id", "uuid"),
+        Index("events_by_time", "stream_id", "time_ns"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=_id())
+    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
+    uuid: str = Field(sa_column=Column(Text, nullable=False))
+    time_ns: int = Field(sa_column=_ns(nullable=False))
+    received_ns: int = Field(sa_column=_ns(nullable=False))
+    body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
+
+
+class Quarantined(SQLModel, table=True):
+    """An item that cannot be stored as an event, byte for byte, and why."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("stream_id", "digest"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=_id())
+    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
+    received_ns: int = Field(sa_column=_ns(nullable=False))
+    reason: str
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
