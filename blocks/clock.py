@@ -32,3 +32,7 @@ def now_ns() -> int:
 def now() -> float:
     """Seconds since 1970 in UTC."""
     return clock.now_ns() / 1e9
+
+
+def engine_delay(seconds: float) -> float:
+    return clock.engine_delay(seconds)

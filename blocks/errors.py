@@ -16,9 +16,13 @@ from __future__ import annotations
 
 
 class SourceError(Exception):
-    """What happened, in one sentence, and what to do next."""
+    """What happened, in one sentence, and what to do next.
+
+    `code` is short and stable ("401", "timeout"). `retry_in` is set where the step is to be tried again: seconds.
+    """
 
     name = "SourceError"
+    retry_in: float | None = None
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)

@@ -31,7 +31,7 @@ BAD_REQUEST = 400
 TEXT_MAX = 200
 RETRY_AFTER_MAX = 3600.0  # the longer of the API's two rate windows
 
-TOKEN_HINT = (
+REFUSED_HINT = (
     "Check that the token is whole and not revoked or expired, that base_url is the server of the account's region "
     "(1password.com, ent.1password.com, 1password.ca or 1password.eu), or make a new token under "
     "Integrations > Events Reporting and store it."
@@ -59,7 +59,7 @@ def of_page(status: int, content: bytes, api: Api, *, with_cursor: bool) -> Sour
     if status == BAD_REQUEST and with_cursor:
         return CursorRejectedError(
             f"The Events API refused the stored cursor of {api} (400{said}).",
-            hint="The cursor is dropped once, and events are read again from 48 hours before the last known good point.",
+            hint="It is dropped once, and events are read again from 48 hours before the last known good point.",
             code="400",
         )
     if status == BAD_REQUEST:
@@ -88,7 +88,7 @@ def of_introspection(status: int, content: bytes) -> SourceError:
         )
     if status in REFUSED:
         return ThirdPartyConfigError(
-            f"The Events API refuses the token ({status}{said}).", hint=TOKEN_HINT, code=str(status)
+            f"The Events API refuses the token ({status}{said}).", hint=REFUSED_HINT, code=str(status)
         )
     return _unexpected(status, said)
 
@@ -113,7 +113,7 @@ def of_transport(error: httpx.HTTPError, host: str) -> ThirdPartyGenericError:
         return _unreachable(
             "tls",
             f"The certificate of {host} was refused: {verification.verify_message}. Nothing was sent.",
-            "Check base_url and this machine's clock; where a proxy inspects TLS, set SSL_CERT_FILE to its certificate.",
+            "Check base_url and the clock; where a proxy inspects TLS, set SSL_CERT_FILE to its certificate.",
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return _unreachable("tls", f"No TLS connection to {host} could be made.", "Check what stands between.")

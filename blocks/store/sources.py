@@ -44,8 +44,11 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def put(engine: Engine, source: SourceRecord) -> None:
-    """Write a source and a stream for each of its APIs. Streams of APIs that it no longer has stay as they are."""
+def put(engine: Engine, source: SourceRecord) -> bool:
+    """Write a source and a stream for each of its APIs. Tells whether its fingerprint has changed.
+
+    Streams of APIs that it no longer has stay as they are.
+    """
     values = {
         "name": source.name,
         "description": source.description,
@@ -58,19 +61,26 @@ def put(engine: Engine, source: SourceRecord) -> None:
         "fingerprint": source.fingerprint,
     }
     with writing(engine) as connection:
-        changed = connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
-        if changed.rowcount == 0:
-            connection.execute(
-                insert(_sources).values(id=source.id, created_ns=clock.now_ns(), state="Pending", **values,
-                                        state_message="")
-            )
+        before = connection.execute(select(_sources.c.fingerprint).where(_sources.c.id == source.id)).scalar()
+        if before is None:
+            unseen = {"state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
+            connection.execute(insert(_sources).values(id=source.id, **unseen, **values))
+        else:
+            connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
         _add_streams(connection, source.id, source.apis)
+    return before is not None and before != source.fingerprint
+
+
+def created_ns(engine: Engine, source_id: str) -> int:
+    """When the source was first seen, in ns since 1970: its first round reads back from there."""
+    with store_errors(), reading(engine).connect() as connection:
+        return int(connection.execute(select(_sources.c.created_ns).where(_sources.c.id == source_id)).scalar_one())
 
 
 def known(engine: Engine) -> dict[str, str]:
     """The names of all sources, and their ids."""
     with store_errors(), reading(engine).connect() as connection:
-        return {name: id_ for name, id_ in connection.execute(select(_sources.c.name, _sources.c.id))}
+        return {row.name: row.id for row in connection.execute(select(_sources.c.name, _sources.c.id))}
 
 
 def show_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:

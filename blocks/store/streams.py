@@ -67,9 +67,13 @@ class StreamView:
 
     @property
     def resume_ns(self) -> int | None:
-        """Where to read from without a cursor: 48 hours before the last point known to be good, or None."""
-        good = [ns for ns in (self.newest_ns, self.drained_ns) if ns is not None]
-        return min(good) - OVERLAP_NS if good else None
+        """Where to read from without a cursor: 48 hours before the last point known to be good.
+
+        None where the stream was never read to its end: then it is read from its very start again.
+        """
+        if self.drained_ns is None:
+            return None
+        return min(self.newest_ns or self.drained_ns, self.drained_ns) - OVERLAP_NS
 
 
 def of_source(engine: Engine, source_id: str, apis: Sequence[Api]) -> list[StreamView]:
@@ -110,14 +114,17 @@ def release(engine: Engine, claim: Claim) -> None:
         connection.execute(held(claim).values(holder=None, holder_until_ns=None))
 
 
-def note_failure(engine: Engine, claim: Claim, error: SourceError) -> int:
-    """Remember an error of the stream. Returns since when it has been failing, in ns. Raises ClaimLostError."""
+def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: int | None = None) -> int:
+    """Remember an error of the stream. Returns since when it has been failing, in ns. Raises ClaimLostError.
+
+    `since_ns` is the first failure that the store could not be told of, where there was one.
+    """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
         write(
             connection,
-            held,
-            failing_since_ns=_since(now_ns),
+            claim,
+            failing_since_ns=_since(since_ns or now_ns),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -133,7 +140,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> 
     with writing(engine) as connection:
         write(
             connection,
-            held,
+            claim,
             failing_since_ns=_since(now_ns),
             error_type=error.name,
             error_code=error.code,
@@ -164,8 +171,15 @@ def drop_cursor(engine: Engine, claim: Claim) -> None:
 def note_drained(engine: Engine, claim: Claim, started_ns: int) -> None:
     """The stream was read to its end by a run that started then. It is healthy, and free for the next run."""
     with writing(engine) as connection:
-        write(connection, claim, drained_ns=started_ns, cursor_dropped_ns=None, holder=None, holder_until_ns=None,
-              **_HEALTHY)
+        write(
+            connection,
+            claim,
+            drained_ns=started_ns,
+            cursor_dropped_ns=None,
+            holder=None,
+            holder_until_ns=None,
+            **_HEALTHY,
+        )
 
 
 def progress() -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """What each API holds, in the order in which it arrived. A late event stands behind younger ones.
 
-Both ways of holding events answer the same questions (`Arrivals`): `History` keeps a moderate number in memory and grows
-with time; `Bulk` computes any number on the fly for benchmarks, followed by a History of whatever is added.
+Both ways of holding events answer the same questions (`Arrivals`): `History` keeps a moderate number in memory
+and grows with time; `Bulk` computes any number on the fly for benchmarks, then has a History of what is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from random import Random
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from blocks.events_api.sandbox.bodies import HOUR, SECOND, Body, make_body, moment, random_for
-from blocks.events_api.sandbox.cursors import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from random import Random
+
+    from blocks.events_api.sandbox.cursors import Place
 
 DAY = 24 * HOUR
 MINUTE = 60 * SECOND
@@ -35,7 +38,7 @@ class Arrivals(Protocol):
         """One more event, byte for byte, in v1 and v2 alike."""
 
     def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
-        """So many made-up events arrive at once; `late_ns` after they happened, or as late as they usually are."""
+        """So many made-up events arrive at once, `late_ns` after they happened (None: as late as usual)."""
 
 
 @dataclass(frozen=True)
@@ -120,4 +123,4 @@ def every(arrivals: Arrivals, place: Place, now_ns: int) -> Iterator[Found]:
     """Page after page to the end."""
     while (found := arrivals.read(place, now_ns)).bodies:
         yield found
-        place = Place(place.version, place.api, found.position, place.limit, place.start_ns, place.end_ns)
+        place = replace(place, position=found.position)

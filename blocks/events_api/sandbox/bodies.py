@@ -1,24 +1,28 @@
-"""Makes realistic events. An event is a pure function of (seed, API, number): the same seed gives the same events.
+"""Makes realistic events. An event is a pure function of (seed, API, number, time).
 
-Every third event takes the next value of its API's enumerations in turn, so that each documented value appears within
-the first few hundred; the others are drawn as they occur in an ordinary account (mostly successful sign-ins, fills and
-reveals).
+Every third event takes the next value of its API's enumerations in turn, so that each documented value appears
+within the first few hundred; the others are drawn as they occur in an ordinary account (mostly successful
+sign-ins, fills and reveals).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.sandbox.cast import Cast, cast, client, identifier, ip_address, location
 from blocks.events_api.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
+
+SUCCESSFUL = 0.9
 
 Event = dict[str, Any]
 
@@ -59,7 +63,7 @@ def write_fraction(ns: int) -> str:
 
 
 def make_body(seed: int, api: str, number: int, random: Random, when: Moment) -> Body:
-    """The event of this number, as bytes. `random` comes from `random_for`, so that lag and body share one draw."""
+    """The event of this number, as bytes. `random` comes from `random_for`, whatever was drawn before."""
     event = {
         "uuid": identifier(random),
         **_MAKERS[api](random, cast(seed), number, when),
@@ -94,13 +98,17 @@ def _sign_in(random: Random, people: Cast, number: int, when: Moment) -> Event:
 def _sign_in_kind(random: Random, number: int) -> tuple[str, str]:
     if number % 3 == 0:
         return SIGN_INS[number // 3 % len(SIGN_INS)]
-    if random.random() < 0.9:
+    if random.random() < SUCCESSFUL:
         return "success", random.choice(("credentials_ok", "mfa_ok"))
     return random.choice(SIGN_INS)
 
 
 def _sign_in_details(random: Random, kind: str, place: Event) -> Event | None:
-    blocked_by = {"ip_blocked": ip_address(random), "continent_blocked": "Oceania", "country_blocked": place["country"]}
+    blocked_by = {
+        "ip_blocked": ip_address(random),
+        "continent_blocked": "Oceania",
+        "country_blocked": place["country"],
+    }
     return {"value": blocked_by[kind]} if kind in blocked_by else None
 
 
@@ -155,7 +163,7 @@ def _audit_object(random: Random, people: Cast, kind: str) -> Event:
 
 
 def _audit_aux(random: Random, people: Cast, kind: str) -> Event:
-    """What aux means depends on the object: a member, a person with access, a group, an owner, a note, or nothing."""
+    """What aux means depends on the object: a member, who has access, a group, an owner, a note, nothing."""
     person = random.choice(people.people)
     member = {"aux_id": random.randrange(1, 10**6), "aux_uuid": person.uuid, "aux_details": person.short()}
     meanings: dict[str, Event] = {

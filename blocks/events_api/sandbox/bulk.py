@@ -1,19 +1,23 @@
 """Any number of events with no memory: page after page is put together from bodies that were made beforehand.
 
-A block of 1000 events is a pure function of (seed, API, block): the same 1000 bodies, each cut where its uuid and its
-time stand, with fresh uuids (random over all 26 characters, so that an index on them grows as it would in real life) and
-times that rise through the days.
+A block of 1000 events is a pure function of (seed, API, block): the same 1000 bodies, each cut where its uuid and
+its time stand, with fresh uuids (random over all 26 characters, so that an index on them grows as it would in real
+life) and times that rise through the days.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from blocks.events_api.sandbox.arrivals import Found, History, Pace
 from blocks.events_api.sandbox.bodies import SECOND, Moment, make_body, random_for, write_fraction, write_time
 from blocks.events_api.sandbox.cast import ID_LENGTH, UPPER
-from blocks.events_api.sandbox.cursors import Place
+
+if TYPE_CHECKING:
+    from blocks.events_api.sandbox.cursors import Place
 
 BLOCK = 1000
 MINUTES_A_DAY = 1440
@@ -24,16 +28,17 @@ _MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute i
 
 
 class Bulk:
-    """`size` events that end at `pace.until_ns`, then what is added or grows.
+    """`pace.events` events that end at `pace.until_ns`, then what is added or grows.
 
     Times are spread evenly over at least `pace.days`; there are no late ones among them.
     """
 
-    def __init__(self, seed: int, api: str, size: int, pace: Pace) -> None:
+    def __init__(self, seed: int, api: str, pace: Pace) -> None:
+        size = pace.events
         self._seed = seed
         self._api = api
         self._size = size
-        self._added = History(seed, api, Pace(0, pace.until_ns, pace.days, pace.rate), first_number=size)
+        self._added = History(seed, api, replace(pace, events=0), first_number=size)
         blocks = max(1, -(-size // BLOCK))
         self._minutes_a_block = max(1, int(pace.days * MINUTES_A_DAY) // blocks)
         self._first_minute = pace.until_ns // MINUTE_NS - blocks * self._minutes_a_block
@@ -56,7 +61,7 @@ class Bulk:
 
     def _read_added(self, place: Place, now_ns: int) -> Found:
         position = max(0, place.position - self._size)
-        moved = Place(place.version, place.api, position, place.limit, place.start_ns, place.end_ns)
+        moved = replace(place, position=position)
         found = self._added.read(moved, now_ns)
         if not found.bodies:
             return Found([], [], place.position)
@@ -99,7 +104,7 @@ class Bulk:
         }
 
     def _cut_bodies(self, version: int) -> tuple[list[bytes], list[bytes], list[bytes], list[int]]:
-        """Heads end before the uuid, middles before the time, tails begin with its seconds; minutes in the block."""
+        """Heads end before the uuid, middles before the time, tails begin with its seconds; then minutes."""
         heads, middles, tails = [], [], []
         for number, offset in enumerate(self._offsets):
             body = make_body(self._seed, self._api, number, random_for(self._seed, self._api, number), _MARKED)

@@ -10,6 +10,10 @@ UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 LOWER = UPPER.lower()
 ID_LENGTH = 26
 
+IPV6_SHARE = 0.25
+COUNTRY_ALONE = 0.1
+GUESTS = (9, 19)
+
 NAMES = (
     "Ana Test",
     "Bo Test",
@@ -39,7 +43,14 @@ CLIENTS = (
     ("1Password for Web", "2001", "Chrome", "141.0.7390.54", "Windows", "11"),
     ("1Password Browser Extension", "21112306", "Chrome", "141.0.7390.54", "MacOSX", "15.6.1"),
     ("1Password for Mac", "81112305", "Anas-MacBook-Pro.local", "MacBookPro18,3", "MacOSX", "15.6.1"),
-    ("1Password for Windows", "81112305", "LAPTOP-7Q2F", "13th Gen Intel(R) Core(TM) i7-1355U", "Windows", "11"),
+    (
+        "1Password for Windows",
+        "81112305",
+        "LAPTOP-7Q2F",
+        "13th Gen Intel(R) Core(TM) i7-1355U",
+        "Windows",
+        "11",
+    ),
     ("1Password for Linux", "81112305", "build-box", "AMD Ryzen 7 5800X", "Ubuntu", "24.04"),
     ("1Password for iOS", "81112010", "iPhone", "iPhone15,2", "iOS", "18.6"),
     ("1Password for Android", "81112010", "Pixel 8", "", "Android", "15"),
@@ -123,7 +134,7 @@ def client(random: Random) -> dict[str, object]:
 
 def ip_address(random: Random) -> str:
     """From the ranges that are kept for documentation, one in four IPv6."""
-    if random.random() < 0.25:
+    if random.random() < IPV6_SHARE:
         return f"2001:db8:{random.randrange(65536):x}::{random.randrange(1, 65536):x}"
     return f"{random.choice(('192.0.2', '198.51.100', '203.0.113'))}.{random.randrange(1, 255)}"
 
@@ -131,7 +142,7 @@ def ip_address(random: Random) -> str:
 def location(random: Random) -> dict[str, object]:
     """Some have the country alone."""
     code, spelled, region, city, latitude, longitude = random.choice(PLACES)
-    if random.random() < 0.1:
+    if random.random() < COUNTRY_ALONE:
         return {"country": code}
     return {
         "country": spelled,
@@ -144,7 +155,7 @@ def location(random: Random) -> dict[str, object]:
 
 def _person(random: Random, place: int, guest_account: str) -> Person:
     first = NAMES[place].split()[0].lower().encode("ascii", "ignore").decode()
-    guest = guest_account if place % 10 == 9 else None
+    guest = guest_account if place in GUESTS else None
     return Person(identifier(random), NAMES[place], f"{first}.{place}@example.org", guest)
 
 

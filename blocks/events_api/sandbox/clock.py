@@ -6,7 +6,7 @@ from blocks import clock
 
 
 class SandboxClock:
-    """Everything in the sandbox asks here: growth, a token's expiry, the rate windows, the default `start_time`."""
+    """What growth, expiry of tokens, the rate windows and the default `start_time` go by."""
 
     def __init__(self) -> None:
         self._ahead_ns = 0

@@ -1,4 +1,4 @@
-"""Cursors: where a reader is, how many it wants on a page, and the window it asked for. Opaque to the reader."""
+"""Cursors: where a reader is, its page size and its window. Opaque to the reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHECK = struct.Struct(">I")
 
 @dataclass(frozen=True)
 class Place:
-    """A reader's place in one API's arrivals. Times are ns since 1970: `start_ns` inclusive, `end_ns` exclusive.
+    """A reader's place in one API's arrivals. Ns since 1970: `start_ns` inclusive, `end_ns` exclusive.
 
     `turn` changes nothing but the look of the cursor (a fault that hands out ever new ones counts it up).
     """

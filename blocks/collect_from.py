@@ -1,0 +1,70 @@
+"""How far back the first run of a source reads: a duration (`24h`), a date or a time."""
+
+from __future__ import annotations
+
+import re
+
+from whenever import OffsetDateTime
+
+from blocks.errors import ThirdPartyConfigError
+
+DEFAULT = "24h"
+DAYS_MAX = 120
+FORMS = (
+    f"a duration such as 90m, 24h, 7d or 2w (at most {DAYS_MAX} days), a date, or a time such as 2026-11-01T00:00:00Z"
+)
+_SECOND = 10**9
+_DAY = 86_400 * _SECOND
+_UNITS = {"m": 60 * _SECOND, "h": 3600 * _SECOND, "d": _DAY, "w": 7 * _DAY}
+_DURATION = re.compile(r"([0-9]{1,9})([mhdw])")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+
+
+def start_of(collect_from: str | None, now_ns: int) -> int:
+    """Where the first run starts, in nanoseconds since 1970, and never more than 120 days before `now_ns`.
+
+    Raises ThirdPartyConfigError where the text is neither a duration nor a time that has passed.
+    """
+    text = collect_from or DEFAULT
+    if problem := problem_of(text, now_ns):
+        raise ThirdPartyConfigError(f"collect_from is wrong: {problem}.", hint=f"Use {FORMS}.")
+    return max(_start(text, now_ns), now_ns - DAYS_MAX * _DAY)
+
+
+def problem_of(text: str, now_ns: int) -> str:
+    """What is wrong with the text, or nothing."""
+    try:
+        start = _start(text, now_ns)
+    except ValueError as error:
+        return str(error)
+    if start > now_ns:
+        return "it lies in the future"
+    if _DURATION.fullmatch(text) and start < now_ns - DAYS_MAX * _DAY:
+        return f"it is more than {DAYS_MAX} days"
+    return ""
+
+
+def is_too_old(text: str, now_ns: int) -> bool:
+    """Whether it is a time that `start_of` moves up, since it has aged past the 120 days."""
+    return _start(text, now_ns) < now_ns - DAYS_MAX * _DAY
+
+
+def _start(text: str, now_ns: int) -> int:
+    if match := _DURATION.fullmatch(text):
+        return now_ns - int(match[1]) * _UNITS[match[2]]
+    match = _TIME.fullmatch(text)
+    if not match:
+        raise ValueError("it is neither a duration nor a time")
+    if match[1] and not match[3]:
+        raise ValueError("the time has no zone; put a Z behind it for UTC")
+    return _time(text if match[1] else f"{text}T00:00:00Z")
+
+
+def _time(text: str) -> int:
+    try:
+        return OffsetDateTime.parse_iso(text.upper().replace(" ", "T").replace("Z", "+00:00")).timestamp_nanos()
+    except ValueError:
+        raise ValueError("there is no such date or time") from None

@@ -1,0 +1,87 @@
+"""The block with what opens the Events API of one account: the base URL and the token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks import checks, settings
+from blocks.events_api.hosts import HostError, normalise_base_url
+from blocks.faults import ConfigurationError, Fault
+from blocks.secret import is_masked
+from blocks.secret_block import PATH, SecretBlock
+
+if TYPE_CHECKING:
+    from blocks.events_api.client import EventsClient
+
+NO_TOKEN = Fault(
+    f"{PATH}.api_token", "there is no token in the block", "the token, which is not copied along with a block"
+)
+
+
+class OnePasswordCredentials(SecretBlock):
+    """The token of a 1Password account, and the server that it is for.
+
+    Example:
+        ```python
+        from blocks.events_api.credentials import OnePasswordCredentials
+
+        credentials = OnePasswordCredentials.load("BLOCK_NAME")
+        with credentials.get_client() as client:
+            print(client.introspect().scopes)
+        ```
+
+    """
+
+    _block_type_name: ClassVar[str | None] = "1Password Credentials"
+    _block_type_slug: ClassVar[str | None] = "1password-credentials"
+    _description: ClassVar[str | None] = (
+        "The base URL and the token with which the 1Password Events API is asked for the events of one account."
+    )
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://support.1password.com/events-reporting/")
+
+    base_url: str = Field(
+        title="Base URL",
+        description=(
+            "The Events API of your account: events.1password.com, events.1password.ca, events.1password.eu,"
+            " or events.ent.1password.com for 1Password Enterprise. The token goes to no other host that is not allowed."
+        ),
+        examples=["https://events.1password.com"],
+    )
+    api_token: SecretStr = Field(
+        title="API token",
+        description=(
+            "A bearer token, issued in 1Password under Integrations, Directory, Events Reporting."
+            " It needs the features that are to be collected: sign-in attempts, item usages, audit events."
+        ),
+        # For the form alone: a constraint of pydantic would refuse the block before it could be mended.
+        json_schema_extra={"pattern": r"^\S+$"},
+    )
+
+    def validated(self) -> Self:
+        """The block itself. Raises ConfigurationError with all that is wrong in it."""
+        faults: list[Fault] = []
+        try:
+            normalise_base_url(self.base_url, settings.allowed_hosts())
+        except HostError as error:
+            faults.append(Fault(f"{PATH}.base_url", error.problem, error.expected))
+        faults += _faults_of_token(self.api_token.get_secret_value())
+        if faults:
+            raise ConfigurationError(faults)
+        return self
+
+    def get_client(self, api_version: str = "v2") -> EventsClient:
+        """A client for the account, to be closed after use. Raises ConfigurationError."""
+        from blocks.events_api.client import EventsClient  # noqa: PLC0415 - httpx is needed only here
+
+        self.validated()
+        base_url = normalise_base_url(self.base_url, settings.allowed_hosts())
+        return EventsClient(base_url, self.api_token.get_secret_value(), api_version=api_version)
+
+
+def _faults_of_token(token: str) -> list[Fault]:
+    if is_masked(token):
+        return [NO_TOKEN]
+    fault = checks.fault_of_token(NO_TOKEN.path, token)
+    return [fault] if fault else []

@@ -1,0 +1,132 @@
+"""`python -m blocks.events_api.sandbox`: prints one JSON line with base_url and token once it listens."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from blocks.events_api.sandbox.faults import KINDS, BadFaultError
+from blocks.events_api.sandbox.options import SandboxOptions
+from blocks.events_api.sandbox.queries import BadRequestError
+from blocks.events_api.sandbox.rates import REAL_WINDOWS, RateWindow
+from blocks.events_api.sandbox.server import SandboxStartError, serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    chosen = _parser().parse_args(arguments)
+    try:
+        serve(
+            _options(chosen),
+            ready=_print_line,
+            stop_with=sys.stdin.buffer if chosen.stop_with_stdin else None,
+        )
+    except KeyboardInterrupt:
+        return 0
+    except (SandboxStartError, BadFaultError, BadRequestError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def read_fault(text: str) -> dict[str, Any]:
+    """A fault as a flag gives it: `KIND[:API[:TIMES]]`, or JSON where it has options."""
+    if text.startswith("{"):
+        wanted = json.loads(text)
+        return wanted if isinstance(wanted, dict) else {}
+    kind, _, rest = text.partition(":")
+    api, _, times = rest.partition(":")
+    return {"kind": kind, "api": api or None, "times": int(times) if times else None}
+
+
+def _read_window(text: str) -> RateWindow:
+    requests, _, seconds = text.partition("/")
+    return RateWindow(int(requests), float(seconds))
+
+
+def _options(chosen: argparse.Namespace) -> SandboxOptions:
+    windows = tuple(chosen.rate_window) or (REAL_WINDOWS if chosen.rate_limits else ())
+    return SandboxOptions(
+        port=chosen.port,
+        events=chosen.events,
+        seed=chosen.seed,
+        days=chosen.days,
+        rate=chosen.rate,
+        until=chosen.until,
+        bulk=chosen.bulk,
+        gzip=chosen.gzip,
+        rate_windows=windows,
+        faults=tuple(chosen.fault),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m blocks.events_api.sandbox",
+        description=_ABOUT,
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, default = parser.add_argument, SandboxOptions()
+    add("--port", type=int, default=default.port, help="0 (the default) takes a free one")
+    add(
+        "--events",
+        type=int,
+        default=default.events,
+        help="how many there are at the start, all APIs together (%(default)s)",
+    )
+    add("--seed", type=int, default=default.seed, help="the same seed makes the same events (%(default)s)")
+    add(
+        "--days",
+        type=float,
+        default=default.days,
+        help="over how many past days they are spread (%(default)s)",
+    )
+    add(
+        "--rate",
+        type=float,
+        default=default.rate,
+        help="how many more arrive a minute, per API (%(default)s)",
+    )
+    add("--until", metavar="TIME", help="where the first events end, RFC 3339 (now)")
+    add("--bulk", action="store_true", help="compute the events instead of keeping them, for millions")
+    add(
+        "--gzip",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compress answers (on, but not with --bulk)",
+    )
+    add("--rate-limits", action="store_true", help="600 requests a minute and 30,000 an hour, as the real API")
+    add(
+        "--rate-window",
+        type=_read_window,
+        action="append",
+        default=[],
+        metavar="N/SECONDS",
+        help="a window of another size",
+    )
+    add(
+        "--fault",
+        type=read_fault,
+        action="append",
+        default=[],
+        metavar="KIND[:API[:TIMES]]",
+        help="or JSON with options; may be given again",
+    )
+    add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
+    return parser
+
+
+def _epilog() -> str:
+    return "kinds of faults:\n" + "\n".join(f"  {name:16} {kind.meaning}" for name, kind in KINDS.items())
+
+
+def _print_line(base_url: str, token: str) -> None:
+    print(json.dumps({"base_url": base_url, "token": token}), flush=True)  # noqa: T201
+
+
+_ABOUT = "A fake 1Password Events API on 127.0.0.1, with made-up events and faults on demand."
+
+if __name__ == "__main__":
+    sys.exit(main())

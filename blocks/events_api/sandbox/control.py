@@ -1,0 +1,162 @@
+r"""`/_sandbox/…`: what a test asks of the sandbox itself. No token: the sandbox listens on loopback alone.
+
+POST   /_sandbox/faults         add a fault (see faults.py); answers with it and its id
+GET    /_sandbox/faults         the faults that are there, and how many requests met each
+DELETE /_sandbox/faults[?id=N]  remove all of them, or one
+GET    /_sandbox/kinds          every kind of fault: stage, meaning, options
+GET    /_sandbox/requests       counts per endpoint, and the last requests
+DELETE /_sandbox/requests       forget them
+GET    /_sandbox/events/{api}   every event as it is served, one a line; ?version=1|2 &start_time= &end_time=
+                                ?framing=length writes `<length>:<bytes>\n`, for bodies that hold line ends
+POST   /_sandbox/events/{api}   with a body: append it as one event, byte for byte; without one:
+                                ?count=N made-up events arrive now [&late=SECONDS after they happened]
+POST   /_sandbox/tokens         issue one: {"scopes", "expires_in", "account", "audience"}, all optional
+DELETE /_sandbox/tokens         revoke one: {"token"}
+POST   /_sandbox/rates          set the windows: {"windows": [[requests, seconds], …]}, [] for none
+POST   /_sandbox/clock          move the sandbox's time on: {"advance": seconds}
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from blocks.events_api.sandbox.arrivals import every
+from blocks.events_api.sandbox.bodies import SECOND, write_time
+from blocks.events_api.sandbox.cursors import FOREVER, Place
+from blocks.events_api.sandbox.faults import KINDS, BadFaultError
+from blocks.events_api.sandbox.poison import alter
+from blocks.events_api.sandbox.queries import LARGEST_LIMIT, BadRequestError, read_time
+from blocks.events_api.sandbox.rates import RateWindow
+from blocks.events_api.sandbox.vocabulary import APIS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from blocks.events_api.sandbox.state import State
+
+
+def control_routes(state: State) -> list[Route]:
+    desk = Desk(state)
+    return [
+        Route("/_sandbox/faults", desk.add_fault, methods=["POST"]),
+        Route("/_sandbox/faults", desk.show_faults, methods=["GET"]),
+        Route("/_sandbox/faults", desk.remove_faults, methods=["DELETE"]),
+        Route("/_sandbox/kinds", desk.show_kinds, methods=["GET"]),
+        Route("/_sandbox/requests", desk.show_requests, methods=["GET"]),
+        Route("/_sandbox/requests", desk.forget_requests, methods=["DELETE"]),
+        Route("/_sandbox/events/{api}", desk.show_events, methods=["GET"]),
+        Route("/_sandbox/events/{api}", desk.add_events, methods=["POST"]),
+        Route("/_sandbox/tokens", desk.issue_token, methods=["POST"]),
+        Route("/_sandbox/tokens", desk.revoke_token, methods=["DELETE"]),
+        Route("/_sandbox/rates", desk.set_rates, methods=["POST"]),
+        Route("/_sandbox/clock", desk.advance, methods=["POST"]),
+    ]
+
+
+class Desk:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def add_fault(self, request: Request) -> Response:
+        try:
+            return JSONResponse(self._state.faults.add(await _wishes(request)).shown(), 201)
+        except (BadFaultError, BadRequestError) as error:
+            return PlainTextResponse(str(error), 400)
+
+    async def show_faults(self, _request: Request) -> Response:
+        return JSONResponse([fault.shown() for fault in self._state.faults.all()])
+
+    async def remove_faults(self, request: Request) -> Response:
+        wanted = request.query_params.get("id")
+        if wanted is None:
+            self._state.faults.clear()
+        elif not wanted.isdigit() or not self._state.faults.remove(int(wanted)):
+            return PlainTextResponse(f"there is no fault with id {wanted}", 404)
+        return Response(status_code=204)
+
+    async def show_kinds(self, _request: Request) -> Response:
+        return JSONResponse({name: vars(kind) for name, kind in KINDS.items()})
+
+    async def show_requests(self, _request: Request) -> Response:
+        return JSONResponse(self._state.log.shown())
+
+    async def forget_requests(self, _request: Request) -> Response:
+        self._state.log.clear()
+        return Response(status_code=204)
+
+    async def show_events(self, request: Request) -> Response:
+        api, params = request.path_params["api"], request.query_params
+        if api not in APIS:
+            return _no_such_api(api)
+        try:
+            start_ns = read_time(params["start_time"], "start_time") if "start_time" in params else -FOREVER
+            end_ns = read_time(params["end_time"], "end_time") if "end_time" in params else FOREVER
+        except BadRequestError as error:
+            return PlainTextResponse(str(error), 400)
+        place = Place(int(params.get("version", 2)), api, 0, LARGEST_LIMIT, start_ns, end_ns)
+        lengths = params.get("framing") == "length"
+        return StreamingResponse(self._lines(place, lengths=lengths), media_type="application/x-ndjson")
+
+    async def _lines(self, place: Place, *, lengths: bool) -> AsyncIterator[bytes]:
+        faults = self._state.faults.of_items(place.api)
+        for found in every(self._state.arrivals[place.api], place, self._state.clock.now_ns()):
+            bodies = alter(found.bodies, found.numbers, faults)
+            yield b"".join(b"%d:%b\n" % (len(body), body) if lengths else body + b"\n" for body in bodies)
+
+    async def add_events(self, request: Request) -> Response:
+        api, raw, now_ns = request.path_params["api"], await request.body(), self._state.clock.now_ns()
+        if api not in APIS:
+            return _no_such_api(api)
+        if raw:
+            self._state.arrivals[api].append(raw, _event_ns(raw, now_ns))
+            return Response(status_code=201)
+        count, late = request.query_params.get("count", "1"), request.query_params.get("late")
+        late_ns = None if late is None else int(float(late) * SECOND)
+        self._state.arrivals[api].arrive(int(count), now_ns, late_ns)
+        return Response(status_code=201)
+
+    async def issue_token(self, request: Request) -> Response:
+        wishes = await _wishes(request)
+        unknown = wishes.keys() - {"scopes", "expires_in", "account", "audience"}
+        if unknown:
+            return PlainTextResponse(f"a token has no {min(unknown)!r}", 400)
+        return JSONResponse({"token": self._state.tokens.issue(**wishes)}, 201)
+
+    async def revoke_token(self, request: Request) -> Response:
+        self._state.tokens.revoke((await _wishes(request))["token"])
+        return Response(status_code=204)
+
+    async def set_rates(self, request: Request) -> Response:
+        windows = (await _wishes(request))["windows"]
+        self._state.rates.set(tuple(RateWindow(int(requests), float(seconds)) for requests, seconds in windows))
+        return Response(status_code=204)
+
+    async def advance(self, request: Request) -> Response:
+        self._state.clock.advance(float((await _wishes(request))["advance"]))
+        return JSONResponse({"now": write_time(self._state.clock.now_ns())})
+
+
+async def _wishes(request: Request) -> dict[str, Any]:
+    raw = await request.body()
+    wishes = json.loads(raw) if raw else {}
+    if not isinstance(wishes, dict):
+        raise BadRequestError("the body must be a JSON object")
+    return wishes
+
+
+def _event_ns(raw: bytes, now_ns: int) -> int:
+    """An appended event's own time; one that has none stands at the time of its arrival."""
+    try:
+        return read_time(json.loads(raw)["timestamp"], "timestamp")
+    except (ValueError, TypeError, KeyError, BadRequestError):
+        return now_ns
+
+
+def _no_such_api(api: str) -> Response:
+    return PlainTextResponse(f"there is no API {api!r}; there are: {', '.join(APIS)}", 404)

@@ -1,0 +1,42 @@
+"""The rate windows of the Events API, per account: 600 requests in any minute, 30,000 in any hour."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RateWindow:
+    requests: int
+    seconds: float
+
+
+REAL_WINDOWS = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
+
+
+class Rates:
+    """Sliding windows. A refused request takes no room in them."""
+
+    def __init__(self, windows: tuple[RateWindow, ...]) -> None:
+        self._windows = windows
+        self._taken: dict[str, tuple[deque[int], ...]] = {}
+
+    def set(self, windows: tuple[RateWindow, ...]) -> None:
+        self._windows = windows
+        self._taken.clear()
+
+    def allow(self, account: str, now_ns: int) -> bool:
+        taken = self._taken.setdefault(account, tuple(deque() for _ in self._windows))
+        for window, times in zip(self._windows, taken, strict=True):
+            _forget(times, now_ns - int(window.seconds * 1e9))
+        if any(len(times) >= window.requests for window, times in zip(self._windows, taken, strict=True)):
+            return False
+        for times in taken:
+            times.append(now_ns)
+        return True
+
+
+def _forget(times: deque[int], before_ns: int) -> None:
+    while times and times[0] <= before_ns:
+        times.popleft()

@@ -1,0 +1,82 @@
+"""What a token says about itself. Nothing here is verified: only 1Password's server can do that."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NO_HOST = "com.1password.streamingservice"  # the audience of tokens made before it named the host
+_PARTS = 3
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What we use of a token's claims. Times are seconds since 1970; without `expires_at` it never expires.
+
+    `host` is the Events API server that the token was made for, and `scopes` are the names of its features
+    (`signinattempts`, `itemusages`, `auditevents`), where the token tells them.
+    """
+
+    host: str | None
+    scopes: frozenset[str]
+    account_uuid: str | None
+    issued_at: float | None
+    expires_at: float | None
+
+
+def read_claims(token: str) -> Claims | None:
+    """The claims, unverified, or None where the token is not a JWT of three parts."""
+    claims = _decode(token)
+    if claims is None:
+        return None
+    return Claims(
+        host=_host(claims.get("aud")),
+        scopes=_scopes(claims.get("1password.com/fts")),
+        account_uuid=_text(claims.get("1password.com/auuid")),
+        issued_at=_time(claims.get("iat")),
+        expires_at=_time(claims.get("exp")),
+    )
+
+
+def _decode(token: str) -> Mapping[str, Any] | None:
+    import jwt  # noqa: PLC0415 - 0.1 s, and most commands need no token
+
+    if token.count(".") != _PARTS - 1:
+        return None
+    try:
+        return jwt.decode(token, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        return None
+
+
+def _host(audience: object) -> str | None:
+    first = audience[0] if isinstance(audience, list) and audience else audience
+    if not isinstance(first, str) or first == NO_HOST or not _HOST.fullmatch(first):
+        return None
+    return first.lower()
+
+
+def _scopes(features: object) -> frozenset[str]:
+    if not isinstance(features, list):
+        return frozenset()
+    return frozenset(name for name in features if isinstance(name, str))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _time(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None

@@ -1,0 +1,52 @@
+"""The base of our Prefect blocks: what goes wrong with one never shows what is secret in it."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any, Self
+
+from prefect.blocks.core import Block
+from pydantic import SecretStr, ValidationError, ValidatorFunctionWrapHandler, model_validator
+
+from blocks.faults import ConfigurationError, Fault, join
+from blocks.secret import MASK
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+PATH = "block"  # where the paths of a block's faults begin, as those of a file begin with $
+
+
+class SecretBlock(Block, ABC):
+    """A block whose faults are ConfigurationErrors, and whose pickle holds no secret."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide_input(cls, values: Any, handler: ValidatorFunctionWrapHandler) -> Self:
+        # pydantic's own error quotes what it was given, and so the token; Prefect would log and pickle it.
+        try:
+            block: Self = handler(values)
+        except ValidationError as error:
+            faults = [_fault(details) for details in error.errors()]
+        else:
+            return block
+        raise ConfigurationError(faults)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        members = {key: _masked(value) for key, value in state["__dict__"].items()}
+        return {**state, "__dict__": members, "__pydantic_extra__": {}}
+
+
+def _fault(details: ErrorDetails) -> Fault:
+    path = PATH
+    for part in details["loc"]:
+        path = join(path, part)
+    if details["type"] == "missing":
+        return Fault(path, "it is missing", "a value")
+    return Fault(path, "it has a value of the wrong kind", f"what Prefect says: {details['msg']}")
+
+
+def _masked(value: object) -> object:
+    return SecretStr(MASK) if isinstance(value, SecretStr) else value

@@ -1,0 +1,31 @@
+"""What is configured of one source, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from blocks.events_api.models import Api
+    from blocks.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One source, checked.
+
+    `base_url` is `https://host`; it is empty only while there is no token that could name the host.
+    `api_token` is None where it has still to be asked for; `with_token` completes the record.
+    `warnings` are sentences for the person who applies it, and no part of the configuration.
+    """
+
+    name: str
+    description: str | None
+    category: str | None
+    fields: dict[str, str | bool | int | float]
+    base_url: str
+    api_token: Secret | None
+    supported_apis: tuple[Api, ...]
+    api_version: str = "v2"
+    collect_from: str | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -1,0 +1,216 @@
+"""The read side of the store, in plain SQL: commands that only read start without SQLModel and without Prefect."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from blocks import clock, settings
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import schema
+from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Engine, Row
+
+BATCH = 2000
+ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError"})
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """What the store knows of one API of a source. Times are nanoseconds since 1970."""
+
+    id: int
+    api: str
+    events: int
+    quarantined: int
+    newest_ns: int | None
+    cursor_ns: int | None
+    progress_ns: int | None
+    drained_ns: int | None
+    holder_until_ns: int | None
+    failing_since_ns: int | None
+    error_type: str | None
+    error_message: str | None
+    stopped: bool
+
+    @property
+    def state(self) -> str:
+        """`ok`, `reading`, `retrying`, `not read yet`, or the type of the error that stopped it."""
+        if self.stopped:
+            return self.error_type or "stopped"
+        if self.failing_since_ns is not None:
+            return "retrying"
+        if self.holder_until_ns is not None and self.holder_until_ns > clock.now_ns():
+            return "reading"
+        return "ok" if self.drained_ns is not None else "not read yet"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What the store knows of one source. `state` is the state of the run that spoke last."""
+
+    id: str
+    name: str
+    base_url: str
+    account_uuid: str | None
+    state: str
+    state_ns: int | None
+    message: str
+    run_id: str | None
+    streams: tuple[StreamStatus, ...]
+
+    @property
+    def in_error(self) -> bool:
+        return self.state in ERRORS or any(stream.stopped for stream in self.streams)
+
+
+class StoredEvent(NamedTuple):
+    """One event as it is kept; `body` is exactly what the server sent."""
+
+    time_ns: int
+    id: int
+    api: str
+    uuid: str
+    received_ns: int
+    body: str
+
+
+def open_store(url: str | None = None) -> Engine:
+    """The store of the environment, or of `url`. Raises ThirdPartyConfigError where an SQLite file is not there yet."""
+    url = url or settings.database_url()
+    path = sqlite_path(url)
+    if path and not Path(path).exists():
+        raise ThirdPartyConfigError(
+            f"There is no store yet at {path}.",
+            hint="`onepassword-source apply FILE` makes a source, and `onepassword-source collect NAME` fills the "
+            "store. A store elsewhere is named by ONEPASSWORD_SOURCE_DATABASE_URL.",
+            code="no-store",
+        )
+    engine = open_engine(url)
+    schema.upgrade(engine)
+    return engine
+
+
+def sources(engine: Engine, name: str | None = None) -> list[SourceStatus]:
+    """All sources by name, or the one of that name. Raises ThirdPartyConfigError where there is none such."""
+    with store_errors(), reading(engine).connect() as connection:
+        streams = connection.execute(text("SELECT * FROM streams ORDER BY id")).all()
+        found = connection.execute(text("SELECT * FROM sources ORDER BY name")).all()
+    known = [_source(row, streams) for row in found]
+    if name is None:
+        return known
+    chosen = [source for source in known if source.name == name]
+    if not chosen:
+        names = ", ".join(source.name for source in known) or "none"
+        raise ThirdPartyConfigError(
+            f"There is no source named {name!r} in the store; there are: {names}.",
+            hint="Create it with `onepassword-source apply FILE`.",
+            code="unknown-source",
+        )
+    return chosen
+
+
+def events(
+    engine: Engine,
+    streams: Sequence[StreamStatus],
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> Iterator[StoredEvent]:
+    """The events of some streams by time, from `since_ns` on and before `until_ns`; it holds a few thousand at once.
+
+    It reads in batches, each a transaction of its own: an export of any length holds up nobody who writes.
+    """
+    parts = [_of_stream(engine, stream, since_ns, until_ns) for stream in streams]
+    return heapq.merge(*parts, key=lambda event: event.time_ns)
+
+
+def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None, until_ns: int | None) -> int:
+    """How many events `events` will give."""
+    if since_ns is None and until_ns is None:
+        return sum(stream.events for stream in streams)
+    with store_errors(), reading(engine).connect() as connection:
+        return sum(
+            connection.execute(
+                text(
+                    "SELECT count(*) FROM events WHERE stream_id = :stream AND time_ns >= :since AND time_ns < :until"
+                ),
+                {"stream": stream.id, "since": _floor(since_ns), "until": _ceiling(until_ns)},
+            ).scalar_one()
+            for stream in streams
+        )
+
+
+_FIRST, _LAST = -(2**63), 2**63 - 1
+_BATCH = text(
+    "SELECT time_ns, id, uuid, received_ns, body FROM events "
+    "WHERE stream_id = :stream AND (time_ns, id) > (:time, :id) AND time_ns < :until "
+    "ORDER BY time_ns, id LIMIT :batch"
+)
+
+
+def _of_stream(
+    engine: Engine, stream: StreamStatus, since_ns: int | None, until_ns: int | None
+) -> Iterator[StoredEvent]:
+    # (since, -1) stands before every event of that time, since ids start at 1
+    position = (_floor(since_ns), -1)
+    while True:
+        with store_errors(), reading(engine).connect() as connection:
+            asked = {"stream": stream.id, "time": position[0], "id": position[1], "until": _ceiling(until_ns)}
+            batch = connection.execute(_BATCH, {**asked, "batch": BATCH}).all()
+        for time_ns, id_, uuid, received_ns, body in batch:
+            yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
+        if len(batch) < BATCH:
+            return
+        position = (batch[-1].time_ns, batch[-1].id)
+
+
+def _floor(since_ns: int | None) -> int:
+    return _FIRST if since_ns is None else since_ns
+
+
+def _ceiling(until_ns: int | None) -> int:
+    return _LAST if until_ns is None else until_ns
+
+
+def _source(row: Row[Any], streams: Sequence[Row[Any]]) -> SourceStatus:
+    apis = json.loads(row.apis)
+    own = [stream for stream in streams if stream.source_id == row.id and (stream.api in apis or stream.events)]
+    return SourceStatus(
+        id=row.id,
+        name=row.name,
+        base_url=row.base_url,
+        account_uuid=row.account_uuid,
+        state=row.state,
+        state_ns=row.state_ns,
+        message=row.state_message,
+        run_id=row.run_id,
+        streams=tuple(_stream(stream, row.fingerprint) for stream in own),
+    )
+
+
+def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
+    return StreamStatus(
+        id=row.id,
+        api=row.api,
+        events=row.events,
+        quarantined=row.quarantined,
+        newest_ns=row.newest_ns,
+        cursor_ns=row.cursor_ns,
+        progress_ns=row.progress_ns,
+        drained_ns=row.drained_ns,
+        holder_until_ns=row.holder_until_ns,
+        failing_since_ns=row.failing_since_ns,
+        error_type=row.error_type,
+        error_message=row.error_message,
+        stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
+    )

@@ -1,0 +1,359 @@
+"""How this machine's own Prefect is reached, and kept shut to everyone else.
+
+Prefect gives secrets to whoever reaches its API, and a web page in a browser can reach loopback. So a
+password and an encryption key are made at first use and kept in one file (mode 0600), outside both databases.
+Prefect reads its settings from the environment when it is imported: call `activate` before that.
+Nothing here imports Prefect.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from typing import IO, TYPE_CHECKING, Literal
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import httpx
+
+USER = "admin"
+HOST = "127.0.0.1"
+LOOPBACK = (HOST, "localhost", "::1")
+ANSWER_SECONDS = 5.0
+OK, UNAUTHORIZED = 200, 401
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """The password of the API, and the key (Fernet, base64) that blocks are encrypted with."""
+
+    api_password: str
+    encryption_key: str
+
+    @property
+    def auth_string(self) -> str:
+        return f"{USER}:{self.api_password}"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Which Prefect: `own` (a running `up`), `temporary` (Prefect starts one) or `external` (the user's)."""
+
+    kind: Literal["own", "temporary", "external"]
+    url: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunningUp:
+    """A running `up`: the URL of its API, its process id, when it started (seconds since 1970)."""
+
+    url: str
+    pid: int
+    started: float
+
+
+def secrets_path() -> Path:
+    return settings.data_dir() / "secrets.json"
+
+
+def prefect_home() -> Path:
+    """Prefect's own files on this machine: its database and its storage. Made with mode 0700."""
+    path = settings.data_dir() / "prefect"
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def load_secrets() -> Secrets:
+    """The secrets of this machine, made where there are none. FirstPartyGenericError where they are lost."""
+    path = secrets_path()
+    if not path.exists():
+        _refuse_new_key_for_old_blocks()
+        _create_secrets(path)
+    _close_to_others(path)
+    try:
+        kept = json.loads(path.read_bytes())
+        return Secrets(api_password=kept["api_password"], encryption_key=kept["encryption_key"])
+    except (ValueError, KeyError, TypeError):
+        raise FirstPartyGenericError(f"{path} is damaged.", hint=_lost_hint()) from None
+
+
+def _refuse_new_key_for_old_blocks() -> None:
+    if (prefect_home() / "prefect.db").exists() and not secrets_path().exists():
+        raise FirstPartyGenericError(
+            f"{secrets_path()} is gone, and what Prefect stored cannot be read without it.", hint=_lost_hint()
+        )
+
+
+def _lost_hint() -> str:
+    return (
+        f"Restore it from a backup; or remove {prefect_home()} and {secrets_path()}, "
+        "and apply your sources again (collected events are not touched)."
+    )
+
+
+def _create_secrets(path: Path) -> None:
+    made = {
+        "api_password": secrets.token_urlsafe(24),
+        "encryption_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+    # Written whole, then linked: of two processes one wins, and the other never reads half a file.
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secrets-") as file:
+        json.dump(made, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
+
+
+def _close_to_others(path: Path) -> None:
+    if _is_open_to_others(path):
+        path.chmod(0o600)
+
+
+def _is_open_to_others(path: Path) -> bool:
+    return path.exists() and bool(path.stat().st_mode & 0o077)
+
+
+def _warnings_about_secrets() -> tuple[str, ...]:
+    path = secrets_path()
+    if not _is_open_to_others(path):
+        return ()
+    return (
+        f"{path} could be read by other users of this machine. Its mode is 0600 again; if they are not trusted, "
+        "renew the tokens of your sources.",
+    )
+
+
+def own_origin() -> str:
+    """The origin of the UI that `up` serves."""
+    return f"http://{HOST}:{settings.port()}"
+
+
+def prefect_environment() -> dict[str, str]:
+    """All that our own Prefect server and its clients need from the environment.
+
+    Holds PREFECT_API_URL only while an `up` is running: without it Prefect starts a temporary server, which has
+    the same database, password and key.
+    """
+    running = find_running()
+    if running is not None:
+        return environment_for(running.url)
+    return _base_environment(load_secrets())
+
+
+def environment_for(url: str) -> dict[str, str]:
+    """The environment of a server, which need not run yet, with its API at `url`."""
+    return {**_base_environment(load_secrets()), "PREFECT_API_URL": url}
+
+
+def _base_environment(kept: Secrets) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(prefect_home()),
+        "PREFECT_API_AUTH_STRING": kept.auth_string,
+        "PREFECT_SERVER_API_AUTH_STRING": kept.auth_string,
+        "PREFECT_SERVER_ENCRYPTION_KEY": kept.encryption_key,
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own_origin(),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+        # A slow machine takes longer than Prefect's 20 seconds to make the database at the first start.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+        # In memory, the default, a restarted server loses the slots of healthy runs and ends them.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "DO_NOT_TRACK": "1",
+        **_no_proxy(os.environ),
+    }
+
+
+def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """A proxy would be handed the password of a server on this machine."""
+    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environment):
+        return {}
+    named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
+    value = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+    return {"NO_PROXY": value, "no_proxy": value}
+
+
+def up_path() -> Path:
+    return settings.data_dir() / "up.json"
+
+
+@contextlib.contextmanager
+def hold_up() -> Iterator[None]:
+    """Be the one `up` of this data directory. FirstPartyGenericError where another one is.
+
+    The system drops the lock when the process ends, however it ends: so what a killed `up` left is known for
+    stale, and the password is never sent to whoever has its port now.
+    """
+    with _lock_file() as file:
+        if not _try_lock(file):
+            raise FirstPartyGenericError(
+                f"`up` is already running with the data in {settings.data_dir()}.",
+                hint="Use it, stop it with Ctrl-C, or set ONEPASSWORD_SOURCE_DATA_DIR to another directory.",
+            )
+        try:
+            yield
+        finally:
+            up_path().unlink(missing_ok=True)
+
+
+def announce(running: RunningUp) -> None:
+    """Tell other commands where the `up` that holds the lock is reached."""
+    part = up_path().with_suffix(".part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
+        json.dump(asdict(running), file)
+    part.replace(up_path())
+
+
+def find_running() -> RunningUp | None:
+    """The `up` of this data directory, where one is running and answers to our password."""
+    if not _is_up_alive():
+        return None
+    try:
+        running = RunningUp(**json.loads(up_path().read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return running if _answers(running.url) else None
+
+
+def _lock_file() -> IO[bytes]:
+    path = settings.data_dir() / "up.lock"
+    return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")  # noqa: PTH123 - needs a mode
+
+
+def _try_lock(file: IO[bytes], mode: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_up_alive() -> bool:
+    # A shared lock, so that two commands that look at once do not take each other for an `up`.
+    with _lock_file() as file:
+        return not _try_lock(file, fcntl.LOCK_SH)
+
+
+def _answers(url: str) -> bool:
+    """Whether the server at `url` is healthy, asks for a password, and takes ours."""
+    with _client(trust_env=False) as client:
+        kept = load_secrets()
+        return (
+            _status(client, f"{url}/health") == OK
+            and _status(client, f"{url}/admin/version") == UNAUTHORIZED
+            and _status(client, f"{url}/admin/version", (USER, kept.api_password)) == OK
+        )
+
+
+def _client(*, trust_env: bool) -> httpx.Client:
+    import httpx  # noqa: PLC0415 - 0.2 s that only those pay who ask a server
+
+    return httpx.Client(timeout=ANSWER_SECONDS, trust_env=trust_env)
+
+
+def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None) -> int | None:
+    import httpx  # noqa: PLC0415 - as above
+
+    try:
+        return client.get(url, auth=auth).status_code
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+
+
+def activate() -> Access:
+    """Make this process use the right Prefect: to be called before Prefect is imported.
+
+    A PREFECT_API_URL of the user's own is used as it is. RuntimeError where Prefect was imported before, with
+    other settings.
+    """
+    external = external_url()
+    if external is not None:
+        return Access("external", external, _warnings_about(external))
+    warnings = _warnings_about_secrets()
+    wanted = prefect_environment()
+    _apply(wanted)
+    url = wanted.get("PREFECT_API_URL")
+    return Access("own" if url else "temporary", url, warnings)
+
+
+def activate_for(url: str) -> Access:
+    """The same for the server at `url`, which this very process starts."""
+    if (external := external_url()) is not None:
+        raise FirstPartyGenericError(
+            f"PREFECT_API_URL is set to {external}, so there is no Prefect server to start.",
+            hint="Unset it; or, to use that server, apply your sources and start a worker: "
+            "prefect worker start --pool onepassword-source --type process",
+        )
+    warnings = _warnings_about_secrets()
+    _apply(environment_for(url))
+    return Access("own", url, warnings)
+
+
+def _apply(wanted: Mapping[str, str]) -> None:
+    _refuse_late_change(wanted)
+    if "PREFECT_API_URL" not in wanted:
+        os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(wanted)
+
+
+def external_url() -> str | None:
+    """The PREFECT_API_URL that the user set, if it is not from `onepassword-source env`."""
+    url = os.environ.get("PREFECT_API_URL")
+    if not url or os.environ.get("PREFECT_API_AUTH_STRING") == _kept_auth_string():
+        return None
+    return url.rstrip("/")
+
+
+def _kept_auth_string() -> str | None:
+    return load_secrets().auth_string if secrets_path().exists() else None
+
+
+def _refuse_late_change(wanted: Mapping[str, str]) -> None:
+    if "prefect" not in sys.modules:
+        return
+    differing = [name for name in ("PREFECT_API_URL", *wanted) if os.environ.get(name) != wanted.get(name)]
+    if differing:
+        raise RuntimeError(
+            f"activate() was called after Prefect was imported with other settings: {differing}"
+        )
+
+
+def _warnings_about(url: str) -> tuple[str, ...]:
+    with _client(trust_env=True) as client:
+        if _status(client, f"{url}/admin/version") != OK:
+            return ()
+    return (
+        (
+            f"The Prefect server at {url} answers without a password: whoever reaches it can read your tokens. "
+            "Set PREFECT_SERVER_API_AUTH_STRING on the server and PREFECT_API_AUTH_STRING here."
+        ),
+    )
+
+
+def shell_exports() -> str:
+    """Lines for `eval` in a shell, secrets included, with which Prefect's own command line uses our Prefect."""
+    if external_url() is not None:
+        return "# PREFECT_API_URL is set already: Prefect's command line uses that server.\n"
+    wanted = prefect_environment()
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in wanted.items()]
+    if "PREFECT_API_URL" not in wanted:
+        lines.insert(0, "unset PREFECT_API_URL")
+    return "\n".join(lines) + "\n"

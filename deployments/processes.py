@@ -1,0 +1,118 @@
+"""Prefect's own processes as children of `up`: started, watched, stopped, and never left behind.
+
+Each child is a process group of its own, so that Ctrl-C in a terminal reaches `up` alone, which stops its children
+in order; and each holds a pipe to `up`, so that it ends by itself when `up` is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
+"""Seconds before a child that died is started anew, doubled each time until one has lived for a while."""
+
+
+class Child:
+    """One `prefect …` command as a child process. Its output goes to a file, or line by line to a function."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: IO[bytes] | Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self._arguments = [sys.executable, "-m", __name__, *arguments]
+        self._environment = dict(environment)
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._delay = FIRST_DELAY
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        to_file = not callable(self._output)
+        self._process = subprocess.Popen(
+            self._arguments,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=self._output if to_file else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._started = time.monotonic()
+        if callable(self._output):
+            threading.Thread(target=_pass_on, args=(self._process, self._output), daemon=True).start()
+
+    def exit_code(self) -> int | None:
+        """None while it runs, or before it was started."""
+        return self._process.poll() if self._process else None
+
+    def next_delay(self) -> float:
+        """Seconds to wait before it is started anew."""
+        if time.monotonic() - self._started > STEADY_AFTER:
+            self._delay = FIRST_DELAY
+        delay, self._delay = self._delay, min(self._delay * 2, LONGEST_DELAY)
+        return delay
+
+    def stop(self, wanted: signal.Signals, seconds: float) -> None:
+        """Ask the child to end, then kill its whole group. `seconds`: how long it may take."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(wanted)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the child and all that it started, which may have outlived it."""
+        if self._process is None:
+            return
+        # Its pid is not given to another process while one of its group lives, nor before we have waited for it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process = None
+
+
+def _pass_on(process: subprocess.Popen[bytes], output: Callable[[str], None]) -> None:
+    assert process.stdout is not None  # noqa: S101 - asked for above
+    with contextlib.suppress(ValueError, OSError):
+        for line in process.stdout:
+            output(line.decode(errors="replace").rstrip())
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Be the child: Prefect's command line with the arguments given, until the parent is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.argv[0] = "prefect"
+    runpy.run_module("prefect", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The flow `collect`: read what is new in each API of a source. Its run's states are the source's states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.futures import wait
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from blocks.errors import SourceError
+from blocks.events_api.models import Api
+from tasks import stopping, verdict
+from tasks.authenticate import authenticate
+from tasks.collect import collect_stream
+from tasks.open_source import Opened, open_source
+from tasks.report import report
+from tasks.show import end_now, remember, show
+
+if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
+
+    from tasks.drain import Collected
+    from tasks.verdict import Verdict
+
+Outcomes = dict[str, "Collected | BaseException"]
+
+
+@flow(
+    name="collect",
+    flow_run_name="collect {source}",
+    task_runner=ThreadPoolTaskRunner(max_workers=len(Api)),  # type: ignore[arg-type] - it is generic in its futures
+    persist_result=False,
+)
+def collect(source: str) -> State[Any]:
+    """Collect what is new from 1Password: sign-in attempts, item usages and audit events, into your database.
+
+    Args:
+        source: the name of the source, as in its configuration.
+    """
+    with stopping.on_signals():
+        show("Started")
+        try:
+            opened = open_source(source, str(flow_run.id))
+            outcomes = _read(source, opened) if opened.claims else {}
+        except SourceError as error:
+            return _state(verdict.of_error(error))
+        return _finish(source, opened, outcomes)
+
+
+def _read(source: str, opened: Opened) -> Outcomes:
+    show("Initialized", source_id=opened.source_id)
+    try:
+        access = authenticate(source, opened.source_id, opened.claims)
+    except SourceError as error:
+        return {claim.api: error for claim in opened.claims}
+    show("Authenticated", access.sentence, source_id=opened.source_id)
+    show("Collecting", source_id=opened.source_id)
+    readers = {
+        claim.api: collect_stream.with_options(name=f"collect {claim.api}").submit(source, claim)
+        for claim in access.claims
+    }
+    return {**access.refused, **_gather(readers)}
+
+
+def _gather(readers: dict[Api, PrefectFuture[Collected]]) -> Outcomes:
+    running = list(readers.values())
+    while running and not (stopping.requested.is_set() and stopping.asleep() >= len(running)):
+        running = list(wait(running, timeout=0.5).not_done)
+    return {api: reader.result(raise_on_failure=False) for api, reader in readers.items() if reader not in running}
+
+
+def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
+    stopped = stopping.requested.is_set()
+    found = verdict.of_run(outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
+    if stopped:
+        show("Stopping", found.message, source_id=opened.source_id)
+    remember(opened.source_id, found.name, found.message)
+    if outcomes:
+        report(source, outcomes, found.message)
+    if stopping.asleep():
+        end_now(_state(found))
+    return _state(found)
+
+
+def _state(found: Verdict) -> State[Any]:
+    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
+    return make(name=found.name, message=found.message)

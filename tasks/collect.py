@@ -1,0 +1,79 @@
+"""Collect one stream: try, judge what went wrong, and try again for up to 90 minutes since the last progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
+from blocks.store import streams
+from blocks.store.streams import Claim
+from tasks import retries, stopping
+from tasks.drain import Collected, Round
+from tasks.source import load_source, open_store, record_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+@task(
+    name="collect",
+    retries=retries.ATTEMPTS,
+    retry_delay_seconds=1,  # `retries.again` sets it, attempt by attempt; it must not be 0 before that
+    retry_condition_fn=retries.again,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def collect_stream(source: str, claim: Claim) -> Collected:
+    """Read the stream of `claim` to its end; each page and its cursor are one commit.
+
+    Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
+    An error leaves here judged: remembered in the store, with `retry_in` set where the step is to be tried again.
+    """
+    stopping.woke_up(claim.stream_id)
+    engine, fingerprint = None, ""
+    try:
+        block = load_source(source)
+        fingerprint = block.fingerprint()
+        engine = open_store(block)
+        with block.credentials.get_client(block.api_version) as client:
+            collected = Round(engine, client, record_of(block), claim, get_run_logger()).run()
+    except SourceError as error:
+        raise _judged(engine, claim, error, fingerprint) from None
+    retries.forget(_key(claim))
+    return collected
+
+
+def _judged(engine: Engine | None, claim: Claim, error: SourceError, fingerprint: str) -> SourceError:
+    """The error with `retry_in` set, after the store has been told; the store may fail at that too."""
+    try:
+        if engine is None and isinstance(error, FirstPartyGenericError):
+            raise error
+        error.retry_in = _remember(engine, claim, error, fingerprint) if engine else None
+    except ClaimLostError as lost:
+        return lost
+    except FirstPartyGenericError as unwritten:
+        error.retry_in = retries.window_in_memory(_key(claim), unwritten)
+    if error.retry_in is not None:
+        stopping.fell_asleep(claim.stream_id)
+    return error
+
+
+def _remember(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> float | None:
+    if isinstance(error, retries.FINAL):
+        if not isinstance(error, ClaimLostError):
+            streams.stop(engine, claim, error, fingerprint)
+        return None
+    since_ns = streams.note_failure(engine, claim, error, since_ns=retries.since_in_memory(_key(claim)))
+    wait = retries.next_wait(since_ns, getattr(error, "retry_after", None))
+    if wait is None:
+        streams.stop(engine, claim, error, fingerprint)
+        return None
+    streams.renew(engine, claim, for_seconds=wait)
+    return wait
+
+
+def _key(claim: Claim) -> str:
+    return f"{claim.stream_id}/{claim.fence}"

@@ -1,0 +1,67 @@
+"""Open a source: its block is loaded and valid, the store answers, and its streams are claimed for this run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import task_run
+
+from blocks.errors import SourceError
+from blocks.store import sources, streams
+from blocks.store.streams import Claim, StreamView
+from tasks import retries
+from tasks.source import load_source, open_store, record_of
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a run found: streams that are its own now, streams in error for good, and streams that others hold."""
+
+    source_id: str
+    claims: tuple[Claim, ...]
+    stopped: tuple[StreamView, ...]
+    elsewhere: tuple[StreamView, ...]
+
+
+@task(
+    name="open source",
+    retries=retries.ATTEMPTS,
+    retry_delay_seconds=1,
+    retry_condition_fn=retries.again,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def open_source(source: str, run: str) -> Opened:
+    """Load the block of `source`, write it into the store, and claim its streams for the flow run `run`.
+
+    A stream in error for good is left alone while the configuration is the one that it failed with. A changed
+    configuration takes every claim away and forgets the errors.
+    """
+    try:
+        opened = _open(source, run)
+    except SourceError as error:
+        error.retry_in = retries.window_in_memory(str(task_run.id), error)
+        raise
+    retries.forget(str(task_run.id))
+    return opened
+
+
+def _open(name: str, run: str) -> Opened:
+    block = load_source(name)
+    engine = open_store(block)
+    record = record_of(block)
+    if sources.put(engine, record):
+        streams.restart(engine, record.id)
+    claims: list[Claim] = []
+    stopped: list[StreamView] = []
+    elsewhere: list[StreamView] = []
+    for view in streams.of_source(engine, record.id, record.apis):
+        if view.stopped_fingerprint == record.fingerprint:
+            stopped.append(view)
+        elif claim := streams.take(engine, view, run):
+            claims.append(claim)
+        else:
+            elsewhere.append(view)
+    return Opened(record.id, tuple(claims), tuple(stopped), tuple(elsewhere))

@@ -1,0 +1,63 @@
+"""The 90-minute window: how long to wait before the next attempt, and when to give up.
+
+Prefect asks `again` after each failed attempt and reads `task.retry_delay_seconds` right after it, so the answer may
+set the delay. The task itself decides (it knows since when its stream has been failing) and leaves its decision in
+the error's `retry_in`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from blocks import clock
+from blocks.errors import ClaimLostError, SourceError, StoreVersionError, ThirdPartyConfigError
+
+if TYPE_CHECKING:
+    from prefect import Task
+    from prefect.client.schemas.objects import State, TaskRun
+
+WINDOW_SECONDS = 90 * 60
+SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
+ATTEMPTS = 2000  # more than the window can hold: time ends the retries, not their number
+FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError)
+
+_first_failures: dict[str, int] = {}
+
+
+def next_wait(failing_since_ns: int, retry_after: float | None = None) -> float | None:
+    """Seconds until the next attempt, or None when 90 minutes have passed since the first failure.
+
+    Half of the time that it has been failing, with jitter: so the waits grow by themselves, also across processes,
+    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it.
+    """
+    failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
+    left = WINDOW_SECONDS - failing
+    if left <= 0:
+        return None
+    wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    return max(min(wait, left), retry_after or 0.0)
+
+
+def window_in_memory(key: str, error: SourceError) -> float | None:
+    """The wait for a failure that the store cannot remember, because it is the store that fails."""
+    if isinstance(error, FINAL):
+        return None
+    return next_wait(_first_failures.setdefault(key, clock.now_ns()))
+
+
+def since_in_memory(key: str) -> int | None:
+    return _first_failures.get(key)
+
+
+def forget(key: str) -> None:
+    _first_failures.pop(key, None)
+
+
+def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Prefect's question after a failed attempt. `task` must be a copy of its own for each call."""
+    wait = getattr(state.data, "retry_in", None)
+    if wait is None:
+        return False
+    task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment] - typed for what is given first
+    return True

@@ -1,0 +1,101 @@
+"""What every task of a source starts with: its block, loaded anew, and its store."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from prefect.exceptions import ObjectNotFound, PrefectException
+from pydantic import ValidationError
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.events_api.models import Api
+from blocks.names import block_name
+from blocks.source import OnePasswordSource
+from blocks.store import schema
+from blocks.store.engine import open_engine
+from blocks.store.sources import SourceRecord
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_opening = threading.Lock()
+_of_source: dict[str, Engine] = {}
+
+
+def load_source(name: str) -> OnePasswordSource:
+    """The source's block as it is now. An edit in the UI or a rotated token counts from the next attempt on.
+
+    Raises ThirdPartyConfigError where there is no such block or it is not valid, FirstPartyGenericError where the
+    Prefect API does not answer.
+    """
+    try:
+        block = cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
+    except (ValueError, ObjectNotFound) as error:
+        raise _unusable(name, error) from None  # the error's text could quote what was typed, a token too
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise FirstPartyGenericError(
+            f"The Prefect API did not give the source's configuration ({type(error).__name__}).",
+            hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
+            code="prefect",
+        ) from None
+    return block.validated()
+
+
+def open_store(source: OnePasswordSource) -> Engine:
+    """The store of a source, upgraded where an older version made it. One engine for all threads of a process."""
+    url = source.store.url.get_secret_value() if source.store else settings.database_url()
+    with _opening:
+        engine = _engine(url)
+    _of_source[source.source_id] = engine
+    return engine
+
+
+def opened_store(source_id: str) -> Engine | None:
+    """The store of a source that this process has opened before, or None."""
+    return _of_source.get(source_id)
+
+
+@cache
+def _engine(url: str) -> Engine:
+    engine = open_engine(url)
+    try:
+        schema.upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def record_of(source: OnePasswordSource) -> SourceRecord:
+    """What the store keeps of a source: everything but the token."""
+    return SourceRecord(
+        id=source.source_id,
+        name=source.name,
+        description=source.description,
+        category=source.category,
+        fields=source.fields,
+        base_url=source.credentials.base_url,
+        apis=tuple(Api(api) for api in source.supported_apis),
+        api_version=source.api_version,
+        collect_from=source.collect_from,
+        fingerprint=source.fingerprint(),
+    )
+
+
+def _unusable(name: str, error: Exception) -> ThirdPartyConfigError:
+    if isinstance(error, ValidationError):
+        wrong = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in error.errors(include_input=False))
+        return ThirdPartyConfigError(
+            f"The configuration of source {name!r} is not valid: {wrong}.",
+            hint="Correct it in the Prefect UI under Blocks, or with `onepassword-source apply FILE`.",
+            code="configuration",
+        )
+    return ThirdPartyConfigError(
+        f"There is no source named {name!r}.",
+        hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
+        code="configuration",
+    )

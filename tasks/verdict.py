@@ -1,0 +1,102 @@
+"""What a run came to, in one state: its type, its name and a sentence for the person who looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whenever import Instant
+
+from blocks import clock
+from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from blocks.store.streams import StreamView
+    from tasks.drain import Collected
+
+# Where several streams are in error, the run bears the name of the one that a person has to act on first.
+_GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`name` is Collected, Stopped or the type of the gravest error."""
+
+    name: str
+    message: str
+
+    @property
+    def in_error(self) -> bool:
+        return self.name in _GRAVEST_FIRST
+
+
+def of_run(
+    outcomes: Mapping[str, Collected | SourceError | BaseException],
+    *,
+    stopped: Sequence[StreamView] = (),
+    elsewhere: Sequence[StreamView] = (),
+    stopping: bool = False,
+) -> Verdict:
+    """The verdict over a run's own streams (by API), those in error from before, and those that others read."""
+    errors = {api: _as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
+    done = {api: outcome for api, outcome in outcomes.items() if not isinstance(outcome, BaseException)}
+    lost = {api: error for api, error in errors.items() if isinstance(error, ClaimLostError)}
+    failed = [(error.name, f"{api}: {error}") for api, error in errors.items() if api not in lost]
+    failed += [(view.error_type or "", f"{view.api}: {view.error_message} {RESTART}") for view in stopped]
+    parts = [text for _, text in failed]
+    if done or not (failed or elsewhere or lost):
+        parts.append(_collected(list(done.values())))
+    parts += [f"{view.api}: {_elsewhere(view)}" for view in elsewhere]
+    parts += [f"{api}: {error}" for api, error in lost.items()]
+    name = next((kind for kind in _GRAVEST_FIRST if kind in {kind for kind, _ in failed}), "Collected")
+    return Verdict("Stopped" if stopping else name, " ".join(parts))
+
+
+RESTART = "Nothing is asked for it until the configuration changes."
+
+
+def of_error(error: SourceError) -> Verdict:
+    return Verdict(error.name, str(error))
+
+
+def ago(ns: int | None) -> str:
+    """A time in words: `3 min ago`."""
+    if ns is None:
+        return "never"
+    seconds = max((clock.now_ns() - ns) / 1e9, 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _as_error(error: BaseException) -> SourceError:
+    if isinstance(error, SourceError):
+        return error
+    return FirstPartyGenericError(
+        f"An unexpected fault in this program: {type(error).__name__}.",
+        hint="What was committed stays. The run's log has the details; please report it.",
+        code="unexpected",
+    )
+
+
+def _collected(done: list[Collected]) -> str:
+    new = sum(one.new for one in done)
+    each = ", ".join(f"{one.api} {one.new:,}" for one in done)
+    newest = max((one.newest_ns for one in done if one.newest_ns is not None), default=None)
+    aside = sum(one.quarantined for one in done)
+    text = f"{new:,} new event{'' if new == 1 else 's'} ({each})" if each else "Nothing to read"
+    if newest is not None:
+        text += f", the newest {ago(newest)}"
+    if aside:
+        text += f"; {aside:,} put in quarantine"
+    return text + "." + "".join(f" {one.api}: {one.note}." for one in done if one.note)
+
+
+def _elsewhere(view: StreamView) -> str:
+    if view.failing_since_ns is None:
+        return "another run is reading it."
+    since = Instant.from_timestamp_nanos(view.failing_since_ns).format_iso(unit="second")
+    return f"retrying since {since} in another run. {view.error_message}"
