@@ -164,7 +164,10 @@ class Checks:
         return None
 
     def _base_url(self, members: Mapping[str, object], path: str, token: str | None, claims: Claims | None) -> str:
+        count = len(self.faults)
         text = self._text(members, path, "base_url")
+        if len(self.faults) > count:
+            return ""
         if text is None and claims and claims.host:
             text = claims.host
         if text is None and token is None:

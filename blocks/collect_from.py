@@ -26,12 +26,22 @@ _TIME = re.compile(
 def start_of(collect_from: str | None, now_ns: int) -> int:
     """Where the first run starts, in nanoseconds since 1970, and never more than 120 days before `now_ns`.
 
-    Raises ThirdPartyConfigError where the text is neither a duration nor a time that has passed.
+    Raises ThirdPartyConfigError where the text is neither a duration nor a time. A time after `now_ns` is given
+    back as it is: `problem_of` has refused what lay in the future when it was configured.
     """
-    text = collect_from or DEFAULT
-    if problem := problem_of(text, now_ns):
-        raise ThirdPartyConfigError(f"collect_from is wrong: {problem}.", hint=f"Use {FORMS}.")
-    return max(_start(text, now_ns), now_ns - DAYS_MAX * _DAY)
+    try:
+        start = _start(collect_from or DEFAULT, now_ns)
+    except ValueError as error:
+        raise ThirdPartyConfigError(f"collect_from is wrong: {error}.", hint=f"Use {FORMS}.") from None
+    return max(start, now_ns - DAYS_MAX * _DAY)
+
+
+def moment(text: str, now_ns: int) -> int:
+    """A duration before `now_ns`, a date or a time, in ns since 1970. Raises ThirdPartyConfigError."""
+    try:
+        return _start(text, now_ns)
+    except ValueError as error:
+        raise ThirdPartyConfigError(f"{text!r} is not a time: {error}.", hint=f"Use {FORMS}.") from None
 
 
 def problem_of(text: str, now_ns: int) -> str:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 MASK = "********"
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """Holds a token between the file, the prompt or the environment, and the block that keeps it."""
+    """Holds a token between the file, the prompt or the environment, and the block that keeps it.
 
-    _text: str = field(repr=False)
+    It is no dataclass, since `dataclasses.asdict` would take those apart.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def get_secret_value(self) -> str:
         return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
     def __str__(self) -> str:
         return MASK

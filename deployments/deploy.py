@@ -202,7 +202,5 @@ def _members_of(found: DeploymentResponse) -> dict[str, Any]:
         "work_pool_name": found.work_pool_name,
         "pull_steps": found.pull_steps or [],
         "concurrency_limit": limit.limit if limit else None,
-        "concurrency_options": options.model_dump(mode="json", include={"collision_strategy"})
-        if options
-        else None,
+        "concurrency_options": options.model_dump(mode="json", include={"collision_strategy"}) if options else None,
     }

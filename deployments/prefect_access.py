@@ -17,6 +17,7 @@ import secrets
 import shlex
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -134,8 +135,10 @@ def _warnings_about_secrets() -> tuple[str, ...]:
     if not _is_open_to_others(path):
         return ()
     return (
-        f"{path} could be read by other users of this machine. Its mode is 0600 again; if they are not trusted, "
-        "renew the tokens of your sources.",
+        (
+            f"{path} could be read by other users of this machine. Its mode is 0600 again; if you do not trust "
+            "them, renew the tokens of your sources."
+        ),
     )
 
 
@@ -214,9 +217,10 @@ def hold_up() -> Iterator[None]:
             up_path().unlink(missing_ok=True)
 
 
-def announce(running: RunningUp) -> None:
-    """Tell other commands where the `up` that holds the lock is reached."""
+def announce(url: str) -> None:
+    """Tell other commands where the `up` is reached that this process is."""
     part = up_path().with_suffix(".part")
+    running = RunningUp(url, pid=os.getpid(), started=time.time())
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
         json.dump(asdict(running), file)
     part.replace(up_path())
@@ -230,7 +234,7 @@ def find_running() -> RunningUp | None:
         running = RunningUp(**json.loads(up_path().read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return running if _answers(running.url) else None
+    return running if answers(running.url) else None
 
 
 def _lock_file() -> IO[bytes]:
@@ -252,7 +256,7 @@ def _is_up_alive() -> bool:
         return not _try_lock(file, fcntl.LOCK_SH)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     """Whether the server at `url` is healthy, asks for a password, and takes ours."""
     with _client(trust_env=False) as client:
         kept = load_secrets()
@@ -331,9 +335,7 @@ def _refuse_late_change(wanted: Mapping[str, str]) -> None:
         return
     differing = [name for name in ("PREFECT_API_URL", *wanted) if os.environ.get(name) != wanted.get(name)]
     if differing:
-        raise RuntimeError(
-            f"activate() was called after Prefect was imported with other settings: {differing}"
-        )
+        raise RuntimeError(f"activate() was called after Prefect was imported with other settings: {differing}")
 
 
 def _warnings_about(url: str) -> tuple[str, ...]:

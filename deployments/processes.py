@@ -39,6 +39,7 @@ class Child:
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        self._due = 0.0
         self._delay = FIRST_DELAY
 
     @property
@@ -46,12 +47,11 @@ class Child:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        to_file = not callable(self._output)
         self._process = subprocess.Popen(
             self._arguments,
             env=self._environment,
             stdin=subprocess.PIPE,
-            stdout=self._output if to_file else subprocess.PIPE,
+            stdout=subprocess.PIPE if callable(self._output) else self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -63,12 +63,16 @@ class Child:
         """None while it runs, or before it was started."""
         return self._process.poll() if self._process else None
 
-    def next_delay(self) -> float:
-        """Seconds to wait before it is started anew."""
+    def postpone(self) -> float:
+        """Have it started anew later; in how many seconds."""
         if time.monotonic() - self._started > STEADY_AFTER:
             self._delay = FIRST_DELAY
         delay, self._delay = self._delay, min(self._delay * 2, LONGEST_DELAY)
+        self._due = time.monotonic() + delay
         return delay
+
+    def is_due(self) -> bool:
+        return self._process is None and time.monotonic() >= self._due
 
     def stop(self, wanted: signal.Signals, seconds: float) -> None:
         """Ask the child to end, then kill its whole group. `seconds`: how long it may take."""
@@ -84,7 +88,6 @@ class Child:
         """Kill the child and all that it started, which may have outlived it."""
         if self._process is None:
             return
-        # Its pid is not given to another process while one of its group lives, nor before we have waited for it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -8,9 +8,7 @@ import re
 import shutil
 import signal
 import socket
-import threading
 import time
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from blocks import settings
@@ -21,14 +19,226 @@ from deployments.processes import Child
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import FrameType
 
     from prefect.client.orchestration import SyncPrefectClient
 
 START_SECONDS = 180.0
+"""How long the server may take to start; on a slow machine the first start makes the database for a minute."""
 RUNS_SECONDS = 15.0
-WORKER_SECONDS = 5.0
-SERVER_SECONDS = 10.0
+"""How long runs get to finish the page in hand before their processes are killed, which loses nothing either."""
+WORKER_SECONDS, SERVER_SECONDS = 5.0, 10.0
 LOG_BYTES = 5_000_000
+POLL_SECONDS = 0.2
+SERVER, WORKER = "Prefect server", "worker"
 
-Say = "Callable[[str], None]"
+_NOISE = re.compile(r"^$| View at http| submitting flow run | submitted to infrastructure|^Received SIG")
+
+
+class Stop:
+    """Whether a person asked to stop (Ctrl-C, SIGTERM, a closed terminal), and asked again: at once."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    @property
+    def asked(self) -> bool:
+        return self.times > 0
+
+    @property
+    def urged(self) -> bool:
+        return self.times > 1
+
+    def ask(self, *_: object) -> None:
+        self.times += 1
+
+
+def up(deploy_sources: Callable[[], None], say: Callable[[str], None] = print) -> None:
+    """Run Prefect on this machine until Ctrl-C, then stop it cleanly. To be called in the main thread.
+
+    `deploy_sources` is called when the server answers and Prefect may be imported; `say` gets every line for the
+    terminal, from other threads too. FirstPartyGenericError where an `up` is running already, the port is in use,
+    or the server does not start.
+    """
+    with prefect_access.hold_up(), _stop_on_signals() as stop, _server_log() as log:
+        _require_free_port()
+        _use_own_prefect(say)
+        server, worker = _children(log, say)
+        try:
+            _start(server, worker, deploy_sources, stop, say)
+            while not stop.asked:
+                _keep_alive(server, say)
+                _keep_alive(worker, say)
+                time.sleep(POLL_SECONDS)
+        finally:
+            _stop(server, worker, stop, say)
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[Stop]:
+    stop = Stop()
+    # Set here, even where a shell had us ignore Ctrl-C: children inherit an ignored signal, and never stop.
+    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _require_free_port() -> None:
+    port = settings.port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((prefect_access.HOST, port))
+        except OSError:
+            raise FirstPartyGenericError(
+                f"Port {port} is in use by another program.",
+                hint=f"Stop that program, or set {settings.PREFIX}PORT to a free port.",
+            ) from None
+
+
+def _use_own_prefect(say: Callable[[str], None]) -> None:
+    os.environ.pop(settings.PREFIX + "API_TOKEN", None)
+    for warning in prefect_access.activate_for(_api_url()).warnings:
+        say(warning)
+
+
+def _api_url() -> str:
+    return f"{prefect_access.own_origin()}/api"
+
+
+def server_log() -> Path:
+    """What the Prefect server of `up` has to say."""
+    return settings.data_dir() / "server.log"
+
+
+@contextlib.contextmanager
+def _server_log() -> Iterator[IO[bytes]]:
+    path = server_log()
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with open(os.open(path, flags, 0o600), "ab") as file:  # noqa: PTH123 - needs a mode
+        yield file
+
+
+def _children(log: IO[bytes], say: Callable[[str], None]) -> tuple[Child, Child]:
+    port = str(settings.port())
+    server = ["server", "start", "--host", prefect_access.HOST, "--port", port]
+    worker = ["worker", "start", "--pool", deploy.work_pool(), "--type", deploy.POOL_TYPE, "--name", "up"]
+    return (
+        Child(SERVER, server, os.environ, log),
+        Child(WORKER, worker, {**os.environ, **_worker_environment()}, lambda line: _show(line, say)),
+    )
+
+
+def _worker_environment() -> dict[str, str]:
+    return {
+        "TMPDIR": str(_empty_temporary_directory()),
+        "PREFECT_WORKER_QUERY_SECONDS": "5",
+        "PREFECT_LOGGING_COLORS": "false",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT": "%(asctime)s %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s %(flow_run_name)s: %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s %(task_run_name)s: %(message)s",
+    }
+
+
+def _empty_temporary_directory() -> Path:
+    # A killed run leaves its working directory behind; here the next `up` sweeps it away.
+    path = prefect_access.prefect_home() / "tmp"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    return path
+
+
+def _show(line: str, say: Callable[[str], None]) -> None:
+    if not _NOISE.search(line):
+        say(line)
+
+
+def _start(
+    server: Child, worker: Child, deploy_sources: Callable[[], None], stop: Stop, say: Callable[[str], None]
+) -> None:
+    say("Starting the Prefect server …")
+    server.start()
+    _wait_for(server, stop)
+    if stop.asked:
+        return
+    with _client() as client:
+        deploy.ensure_work_pool(client, local=True)
+        runs.settle_crashed(client)
+    deploy_sources()
+    worker.start()
+    prefect_access.announce(_api_url())
+    say(f"Prefect is up at {prefect_access.own_origin()}")
+    say(f"Log in with {prefect_access.load_secrets().auth_string}")
+    say("Stop with Ctrl-C.")
+
+
+def _client() -> contextlib.AbstractContextManager[SyncPrefectClient]:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
+
+    return get_client(sync_client=True)
+
+
+def _wait_for(server: Child, stop: Stop) -> None:
+    import prefect.client.orchestration  # noqa: F401, PLC0415 - takes 2 s, which the server needs anyway
+
+    deadline = time.monotonic() + START_SECONDS
+    while not stop.asked and not prefect_access.answers(_api_url()):
+        if server.exit_code() is not None or time.monotonic() > deadline:
+            raise FirstPartyGenericError(
+                f"The Prefect server did not start: {_last_words()}", hint=f"Its log is {server_log()}."
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _last_words() -> str:
+    lines = server_log().read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _keep_alive(child: Child, say: Callable[[str], None]) -> None:
+    if child.is_due():
+        child.start()
+    code = child.exit_code()
+    if code is None:
+        return
+    child.kill()
+    delay = child.postpone()
+    say(f"The {child.name} ended (exit code {code}); it is started again in {delay:.0f} s.")
+    if child.name == WORKER:
+        _settle(runs.settle_crashed)
+
+
+def _stop(server: Child, worker: Child, stop: Stop, say: Callable[[str], None]) -> None:
+    if stop.asked:
+        say("Stopping. Runs finish the page in hand; Ctrl-C again stops at once.")
+    _end_runs(worker, stop)
+    worker.stop(signal.SIGINT, 0 if stop.urged else WORKER_SECONDS)
+    if server.exit_code() is None:
+        _settle(runs.settle_stopped)
+    server.stop(signal.SIGTERM, 0 if stop.urged else SERVER_SECONDS)
+    if stop.asked:
+        say("Stopped.")
+
+
+def _end_runs(worker: Child, stop: Stop) -> None:
+    import httpx  # noqa: PLC0415 - as Prefect
+
+    if worker.pid is None:
+        return
+    deadline = time.monotonic() + RUNS_SECONDS
+    with contextlib.suppress(httpx.HTTPError), _client() as client:
+        ending = runs.Ending(client, worker.pid)
+        # Again and again: the worker may start one more run meanwhile.
+        while ending.ask() and not stop.urged and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+
+
+def _settle(how: Callable[[SyncPrefectClient], None]) -> None:
+    import httpx  # noqa: PLC0415 - as Prefect
+
+    with contextlib.suppress(httpx.HTTPError), _client() as client:
+        how(client)

@@ -32,7 +32,7 @@ Outcomes = dict[str, "Collected | BaseException"]
 @flow(
     name="collect",
     flow_run_name="collect {source}",
-    task_runner=ThreadPoolTaskRunner(max_workers=len(Api)),  # type: ignore[arg-type] - it is generic in its futures
+    task_runner=ThreadPoolTaskRunner(max_workers=len(Api)),  # type: ignore[arg-type]
     persist_result=False,
 )
 def collect(source: str) -> State[Any]:

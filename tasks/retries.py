@@ -59,5 +59,5 @@ def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     wait = getattr(state.data, "retry_in", None)
     if wait is None:
         return False
-    task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment] - typed for what is given first
+    task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
     return True

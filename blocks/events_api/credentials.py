@@ -45,7 +45,7 @@ class OnePasswordCredentials(SecretBlock):
         title="Base URL",
         description=(
             "The Events API of your account: events.1password.com, events.1password.ca, events.1password.eu,"
-            " or events.ent.1password.com for 1Password Enterprise. The token goes to no other host that is not allowed."
+            " or events.ent.1password.com for 1Password Enterprise. Other hosts must be allowed."
         ),
         examples=["https://events.1password.com"],
     )

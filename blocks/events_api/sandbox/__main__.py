@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.sandbox.faults import KINDS, BadFaultError
 from blocks.events_api.sandbox.options import SandboxOptions
@@ -13,13 +13,22 @@ from blocks.events_api.sandbox.queries import BadRequestError
 from blocks.events_api.sandbox.rates import REAL_WINDOWS, RateWindow
 from blocks.events_api.sandbox.server import SandboxStartError, serve
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def main(arguments: list[str] | None = None) -> int:
-    chosen = _parser().parse_args(arguments)
+
+def main(
+    arguments: list[str] | None = None,
+    *,
+    prog: str = "python -m blocks.events_api.sandbox",
+    ready: Callable[[str, str], None] | None = None,
+) -> int:
+    """Serve until Ctrl-C; `ready` is told base URL and token in place of the JSON line. Returns the exit code."""
+    chosen = parser(prog).parse_args(arguments)
     try:
         serve(
             _options(chosen),
-            ready=_print_line,
+            ready=ready or _print_line,
             stop_with=sys.stdin.buffer if chosen.stop_with_stdin else None,
         )
     except KeyboardInterrupt:
@@ -61,9 +70,10 @@ def _options(chosen: argparse.Namespace) -> SandboxOptions:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser(prog: str) -> argparse.ArgumentParser:
+    """All flags of the sandbox."""
     parser = argparse.ArgumentParser(
-        "python -m blocks.events_api.sandbox",
+        prog,
         description=_ABOUT,
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,7 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         help="how many more arrive a minute, per API (%(default)s)",
     )
     add("--until", metavar="TIME", help="where the first events end, RFC 3339 (now)")
-    add("--bulk", action="store_true", help="compute the events instead of keeping them, for millions")
+    add(
+        "--bulk",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="compute the events instead of keeping them, for millions",
+    )
     add(
         "--gzip",
         action=argparse.BooleanOptionalAction,

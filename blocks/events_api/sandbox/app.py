@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import zlib
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from blocks.events_api.sandbox.pages import Reading, read_page, write_page
 from blocks.events_api.sandbox.queries import BadRequestError, read_query
 from blocks.events_api.sandbox.tokens import Grant, MalformedTokenError
 from blocks.events_api.sandbox.vocabulary import APIS
+from blocks.events_api.sandbox.wire import BrokenAnswer
 
 if TYPE_CHECKING:
     from blocks.events_api.sandbox.log import Entry
@@ -79,8 +81,8 @@ class Gate:
             return Response()
         call = self._log(request, raw, version, api)
         response = self._fault(call) or self._refusal(call) or await self._result(call)
-        status = None if type(response).__module__.endswith(".wire") else response.status_code
-        self._state.log.end(call.entry, status)
+        broken = isinstance(response, BrokenAnswer)
+        self._state.log.end(call.entry, None if broken else response.status_code)
         return response
 
     def _log(self, request: Request, raw: bytes, version: int, api: str) -> Call:
@@ -141,10 +143,15 @@ class Gate:
         fault = state.faults.meet("page", call.api, call.version, call.shape)
         if fault is not None:
             call.entry.fault = fault.kind
-            await asyncio.sleep(fault.options.get("seconds", 0))
+            await self._delay(fault.options.get("seconds", 0))
         page = read_page(Reading(state.arrivals[call.api], place, now_ns), fault, state.faults.of_items(call.api))
         call.entry.items = len(page.bodies)
         return self._compressed(call.request, write_page(page, state.options.seed))
+
+    async def _delay(self, seconds: float) -> None:
+        if seconds:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._state.stopping.wait(), seconds)
 
     def _compressed(self, request: Request, body: bytes) -> Response:
         wanted = "gzip" in request.headers.get("accept-encoding", "")

@@ -71,6 +71,7 @@ class History:
         self._extra = 0
         self._times: list[int] = []
         self._bodies: list[Body] = []
+        self._grow(pace.until_ns)
 
     def read(self, place: Place, now_ns: int) -> Found:
         self._grow(now_ns)

@@ -47,17 +47,26 @@ class Bulk:
         self._last: tuple[tuple[int, int], list[bytes]] = ((-1, -1), [])
 
     def read(self, place: Place, now_ns: int) -> Found:
-        first = max(place.position, self._first_at(place.start_ns))
-        last = min(first + place.limit, self._first_at(place.end_ns))
-        if first < last:
-            return Found(self._bodies(place.version, first, last), range(first, last), last)
-        return self._read_added(place, now_ns)
+        own = self._read_own(place)
+        if len(own.bodies) == place.limit:
+            return own
+        added = self._read_added(replace(place, limit=place.limit - len(own.bodies)), now_ns)
+        if not (own.bodies and added.bodies):
+            return own if own.bodies else added
+        return Found(own.bodies + added.bodies, [*own.numbers, *added.numbers], added.position)
 
     def append(self, raw: bytes, ns: int) -> None:
         self._added.append(raw, ns)
 
     def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
         self._added.arrive(count, now_ns, late_ns)
+
+    def _read_own(self, place: Place) -> Found:
+        first = max(place.position, self._first_at(place.start_ns))
+        last = min(first + place.limit, self._first_at(place.end_ns))
+        if first >= last:
+            return Found([], [], place.position)
+        return Found(self._bodies(place.version, first, last), range(first, last), last)
 
     def _read_added(self, place: Place, now_ns: int) -> Found:
         position = max(0, place.position - self._size)

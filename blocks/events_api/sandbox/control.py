@@ -34,29 +34,47 @@ from blocks.events_api.sandbox.rates import RateWindow
 from blocks.events_api.sandbox.vocabulary import APIS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
 
     from blocks.events_api.sandbox.state import State
 
+    Handler = Callable[[Request], Awaitable[Response]]
+
 
 def control_routes(state: State) -> list[Route]:
     desk = Desk(state)
+    handlers: dict[tuple[str, str], Handler] = {
+        ("POST", "faults"): desk.add_fault,
+        ("GET", "faults"): desk.show_faults,
+        ("DELETE", "faults"): desk.remove_faults,
+        ("GET", "kinds"): desk.show_kinds,
+        ("GET", "requests"): desk.show_requests,
+        ("DELETE", "requests"): desk.forget_requests,
+        ("GET", "events/{api}"): desk.show_events,
+        ("POST", "events/{api}"): desk.add_events,
+        ("POST", "tokens"): desk.issue_token,
+        ("DELETE", "tokens"): desk.revoke_token,
+        ("POST", "rates"): desk.set_rates,
+        ("POST", "clock"): desk.advance,
+    }
     return [
-        Route("/_sandbox/faults", desk.add_fault, methods=["POST"]),
-        Route("/_sandbox/faults", desk.show_faults, methods=["GET"]),
-        Route("/_sandbox/faults", desk.remove_faults, methods=["DELETE"]),
-        Route("/_sandbox/kinds", desk.show_kinds, methods=["GET"]),
-        Route("/_sandbox/requests", desk.show_requests, methods=["GET"]),
-        Route("/_sandbox/requests", desk.forget_requests, methods=["DELETE"]),
-        Route("/_sandbox/events/{api}", desk.show_events, methods=["GET"]),
-        Route("/_sandbox/events/{api}", desk.add_events, methods=["POST"]),
-        Route("/_sandbox/tokens", desk.issue_token, methods=["POST"]),
-        Route("/_sandbox/tokens", desk.revoke_token, methods=["DELETE"]),
-        Route("/_sandbox/rates", desk.set_rates, methods=["POST"]),
-        Route("/_sandbox/clock", desk.advance, methods=["POST"]),
+        Route(f"/_sandbox/{path}", _explained(handler), methods=[method])
+        for (method, path), handler in handlers.items()
     ]
+
+
+def _explained(handler: Handler) -> Handler:
+    """A wish that cannot be read is answered with what is wrong with it."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except (ValueError, TypeError, KeyError, BadFaultError, BadRequestError) as error:
+            return PlainTextResponse(f"This request cannot be understood: {error}", 400)
+
+    return answer
 
 
 class Desk:
@@ -64,10 +82,7 @@ class Desk:
         self._state = state
 
     async def add_fault(self, request: Request) -> Response:
-        try:
-            return JSONResponse(self._state.faults.add(await _wishes(request)).shown(), 201)
-        except (BadFaultError, BadRequestError) as error:
-            return PlainTextResponse(str(error), 400)
+        return JSONResponse(self._state.faults.add(await _wishes(request)).shown(), 201)
 
     async def show_faults(self, _request: Request) -> Response:
         return JSONResponse([fault.shown() for fault in self._state.faults.all()])
@@ -91,14 +106,9 @@ class Desk:
         return Response(status_code=204)
 
     async def show_events(self, request: Request) -> Response:
-        api, params = request.path_params["api"], request.query_params
-        if api not in APIS:
-            return _no_such_api(api)
-        try:
-            start_ns = read_time(params["start_time"], "start_time") if "start_time" in params else -FOREVER
-            end_ns = read_time(params["end_time"], "end_time") if "end_time" in params else FOREVER
-        except BadRequestError as error:
-            return PlainTextResponse(str(error), 400)
+        api, params = _api(request), request.query_params
+        start_ns = read_time(params["start_time"], "start_time") if "start_time" in params else -FOREVER
+        end_ns = read_time(params["end_time"], "end_time") if "end_time" in params else FOREVER
         place = Place(int(params.get("version", 2)), api, 0, LARGEST_LIMIT, start_ns, end_ns)
         lengths = params.get("framing") == "length"
         return StreamingResponse(self._lines(place, lengths=lengths), media_type="application/x-ndjson")
@@ -110,15 +120,13 @@ class Desk:
             yield b"".join(b"%d:%b\n" % (len(body), body) if lengths else body + b"\n" for body in bodies)
 
     async def add_events(self, request: Request) -> Response:
-        api, raw, now_ns = request.path_params["api"], await request.body(), self._state.clock.now_ns()
-        if api not in APIS:
-            return _no_such_api(api)
+        arrivals, raw, now_ns = self._state.arrivals[_api(request)], await request.body(), self._state.clock.now_ns()
         if raw:
-            self._state.arrivals[api].append(raw, _event_ns(raw, now_ns))
+            arrivals.append(raw, _event_ns(raw, now_ns))
             return Response(status_code=201)
         count, late = request.query_params.get("count", "1"), request.query_params.get("late")
         late_ns = None if late is None else int(float(late) * SECOND)
-        self._state.arrivals[api].arrive(int(count), now_ns, late_ns)
+        arrivals.arrive(int(count), now_ns, late_ns)
         return Response(status_code=201)
 
     async def issue_token(self, request: Request) -> Response:
@@ -158,5 +166,8 @@ def _event_ns(raw: bytes, now_ns: int) -> int:
         return now_ns
 
 
-def _no_such_api(api: str) -> Response:
-    return PlainTextResponse(f"there is no API {api!r}; there are: {', '.join(APIS)}", 404)
+def _api(request: Request) -> str:
+    api = str(request.path_params["api"])
+    if api not in APIS:
+        raise BadRequestError(f"there is no API {api!r}; there are: {', '.join(APIS)}")
+    return api

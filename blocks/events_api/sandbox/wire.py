@@ -27,7 +27,11 @@ class WireProtocol(H11Protocol):
         self.app_state = {**self.app_state, "transport": transport}
 
 
-class Reset(Response):
+class BrokenAnswer(Response):
+    """No answer that has a status."""
+
+
+class Reset(BrokenAnswer):
     """A TCP RST. With `sent`, that many bytes of a response are sent before it."""
 
     def __init__(self, body: bytes, sent: int) -> None:
@@ -43,7 +47,7 @@ class Reset(Response):
         await _disconnected(receive)
 
 
-class Truncated(Response):
+class Truncated(BrokenAnswer):
     """Says how long it is, and ends before."""
 
     def __init__(self, body: bytes, sent: int) -> None:
@@ -57,7 +61,7 @@ class Truncated(Response):
         await _disconnected(receive)
 
 
-class Stall(Response):
+class Stall(BrokenAnswer):
     """Nothing comes (or the headers, and then nothing) until the client hangs up or the sandbox ends."""
 
     def __init__(self, stopping: asyncio.Event, *, after_headers: bool) -> None:

@@ -1,0 +1,48 @@
+# Everything runs in .venv, which these targets make and fill from the locks; repeated runs find it ready.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench format lock clean
+
+demo: .venv/runtime  ## set up, collect from the sandbox, show what came
+	@$(BIN)/onepassword-source demo
+
+test: .venv/dev  ## set up, run all tests
+	@$(BIN)/python -m pytest
+
+check: .venv/dev  ## linters and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: .venv/dev  ## collect a million events into SQLite and PostgreSQL, beside a bare loop
+	@$(BIN)/python tests/benchmarks/collect.py
+
+format: .venv/dev
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: .venv/dev  ## resolve the dependencies anew; the locks hold names, versions and hashes
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --no-annotate pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --no-annotate --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .demo
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 …")'
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: .venv/bin/python requirements.lock pyproject.toml
+	@echo "Installing into .venv (a minute or two, once)…"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	@echo "Installing what the tests need…"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@

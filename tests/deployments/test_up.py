@@ -1,0 +1,154 @@
+"""Prefect on one machine: shut to strangers, running what is deployed, and gone when it is told to go."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+import pytest
+from one_machine import STAND_IN, RunningUp, environment, free_port, run_python, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK = """
+from deployments import prefect_access
+print(prefect_access.activate().kind)
+from prefect.blocks.system import Secret
+"""
+
+
+def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = _run_up(tmp_path, port)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"Port {port} is in use by another program. Stop that program, or set ONEPASSWORD_SOURCE_PORT to a free port."
+    )
+
+
+def test_a_server_of_the_users_own_is_not_doubled(tmp_path: Path) -> None:
+    done = _run_up(tmp_path, free_port(), PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 1
+    assert done.stderr.startswith("PREFECT_API_URL is set to http://127.0.0.1:9/api, so there is no Prefect server")
+    assert "prefect worker start --pool onepassword-source --type process" in done.stderr
+
+
+def _run_up(directory: Path, port: int, **further: str) -> subprocess.CompletedProcess[str]:
+    env = {**environment(directory, port), **further}
+    return subprocess.run(
+        [sys.executable, str(STAND_IN / "run_up.py")], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.prefect
+def test_the_api_is_shut_without_the_password(running_up: RunningUp) -> None:
+    assert running_up.ask("POST", "/api/flows/count", auth=None).status_code == 401
+    assert running_up.ask("POST", "/api/flows/count", auth=("admin", "guessed")).status_code == 401
+    assert running_up.ask("POST", "/api/flows/count").status_code == 200
+
+
+@pytest.mark.prefect
+def test_other_origins_may_not_read_the_api(running_up: RunningUp) -> None:
+    own = f"http://127.0.0.1:{running_up.port}"
+    for origin, allowed in ((own, own), ("https://evil.example", None), ("null", None)):
+        answer = running_up.ask("POST", "/api/flows/count", headers={"Origin": origin})
+        assert answer.headers.get("access-control-allow-origin") == allowed
+
+
+@pytest.mark.prefect
+def test_the_server_listens_on_loopback_alone(running_up: RunningUp) -> None:
+    listening = {
+        connection.laddr.ip
+        for process in running_up.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+@pytest.mark.prefect
+def test_others_on_this_machine_can_read_no_file(running_up: RunningUp) -> None:
+    assert stat.S_IMODE(running_up.data.stat().st_mode) == 0o700
+    assert stat.S_IMODE((running_up.data / "prefect").stat().st_mode) == 0o700
+    for name in ("secrets.json", "server.log", "up.json", "up.lock"):
+        assert stat.S_IMODE((running_up.data / name).stat().st_mode) == 0o600, name
+
+
+@pytest.mark.prefect
+def test_it_tells_where_it_is_and_how_to_log_in(running_up: RunningUp) -> None:
+    assert f"Prefect is up at http://127.0.0.1:{running_up.port}" in running_up.output
+    assert "Log in with " + ":".join(running_up.auth) in running_up.output
+
+
+@pytest.mark.prefect
+def test_a_second_up_of_the_same_data_is_refused(running_up: RunningUp) -> None:
+    done = _run_up(running_up.directory, free_port())
+    assert done.returncode == 1
+    assert done.stderr.startswith("`up` is already running with the data in")
+    assert running_up.ask("GET", "/api/health").status_code == 200
+
+
+@pytest.mark.prefect
+def test_a_run_goes_through_the_worker_and_no_child_knows_the_token(running_up: RunningUp) -> None:
+    run = running_up.run("1Pass", source="1Pass")
+    wait_until(lambda: running_up.state(run)["type"] == "COMPLETED")
+    _, directory, *names = running_up.seen("1Pass")
+    assert directory.startswith(str(running_up.data / "prefect" / "tmp"))
+    for process in running_up.processes()[1:]:
+        names += process.environ()
+    assert "PREFECT_HOME" in names
+    assert "ONEPASSWORD_SOURCE_API_TOKEN" not in names
+
+
+@pytest.mark.prefect
+def test_a_run_is_planned_every_five_minutes(running_up: RunningUp) -> None:
+    def planned() -> list[str]:
+        body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "sort": "EXPECTED_START_TIME_ASC"}
+        runs = running_up.ask("POST", "/api/flow_runs/filter", json=body).json()
+        return [run["expected_start_time"][14:19] for run in runs if run["auto_scheduled"]]
+
+    wait_until(lambda: len(planned()) > 12, seconds=30)
+    assert {int(time[:2]) % 5 for time in planned()} == {0}
+
+
+@pytest.mark.prefect
+def test_a_block_is_encrypted_with_a_key_that_is_not_in_the_database(running_up: RunningUp) -> None:
+    save = BLOCK + "Secret(value='hunter-2-hunter-2').save('kept')"
+    assert run_python(save, running_up.env, running_up.directory) == "own"
+    kept = b"".join(path.read_bytes() for path in (running_up.data / "prefect").glob("prefect.db*"))
+    key = (running_up.data / "secrets.json").read_text().split('"')[-2]
+    assert b"kept" in kept
+    assert b"hunter-2" not in kept
+    assert key.encode() not in kept
+
+
+@pytest.mark.prefect
+def test_nothing_leaves_this_machine(running_up: RunningUp) -> None:
+    leaks = running_up.directory / "leaks"
+    assert not leaks.exists(), leaks.read_text()
+
+
+@pytest.mark.prefect
+def test_it_stops_in_order_and_comes_back(tmp_path: Path) -> None:
+    up = RunningUp.start(tmp_path, "1Pass")
+    up.wait_for("started!")
+    run = up.run("1Pass", source="1Pass", seconds=2)
+    wait_until(lambda: up.seen("1Pass"))
+    processes = up.processes()
+    up.stop()
+    assert up.process.returncode == 0, up.output
+    assert up.output.endswith("Stopped.\n")
+    assert [process for process in processes if process.is_running()] == []
+    assert not (up.data / "up.json").exists()
+    print(run)
