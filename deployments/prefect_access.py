@@ -319,15 +319,13 @@ def _apply(wanted: Mapping[str, str]) -> None:
 
 
 def external_url() -> str | None:
-    """The PREFECT_API_URL that the user set, if it is not from `onepassword-source env`."""
+    """The PREFECT_API_URL that the user set; None where it is not set, or comes from `onepassword-source env`."""
     url = os.environ.get("PREFECT_API_URL")
-    if not url or os.environ.get("PREFECT_API_AUTH_STRING") == _kept_auth_string():
-        return None
-    return url.rstrip("/")
+    return url.rstrip("/") if url and not _has_our_password(os.environ) else None
 
 
-def _kept_auth_string() -> str | None:
-    return load_secrets().auth_string if secrets_path().exists() else None
+def _has_our_password(environment: Mapping[str, str]) -> bool:
+    return secrets_path().exists() and environment.get("PREFECT_API_AUTH_STRING") == load_secrets().auth_string
 
 
 def _refuse_late_change(wanted: Mapping[str, str]) -> None:

@@ -19,6 +19,8 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+ALONE_SECONDS = 5.0
+"""How long a child and its runs may take to end when `up` was killed."""
 FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
 """Seconds before a child that died is started anew, doubled each time until one has lived for a while."""
 
@@ -107,7 +109,10 @@ def _pass_on(process: subprocess.Popen[bytes], output: Callable[[str], None]) ->
 def _end_with_parent() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.killpg(os.getpgrp(), signal.SIGTERM)
+    # A worker whose server is gone too asks for it for a long time before it ends.
+    time.sleep(ALONE_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def main() -> None:

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,13 @@ def environment(directory: Path, port: int) -> dict[str, str]:
     }
 
 
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def run_python(code: str, env: dict[str, str], cwd: Path) -> str:
     """The output of a Python process, which must succeed."""
     done = subprocess.run(
@@ -65,24 +74,27 @@ def run_python(code: str, env: dict[str, str], cwd: Path) -> str:
 @dataclass
 class RunningUp:
     directory: Path
-    port: int
-    process: subprocess.Popen[str]
+    sources: tuple[str, ...]
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
-    @classmethod
-    def start(cls, directory: Path, *sources: str, port: int | None = None) -> RunningUp:
-        port = port or free_port()
-        with (directory / "up.out").open("a") as out:
-            process = subprocess.Popen(
-                [sys.executable, str(STAND_IN / "run_up.py"), *sources],
-                env=environment(directory, port),
-                cwd=directory,
+    def start(self) -> None:
+        """Start it and wait until its worker runs."""
+        before = time.monotonic()
+        with (self.directory / "up.out").open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, str(STAND_IN / "run_up.py"), *self.sources],
+                env=self.env,
+                cwd=self.directory,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                text=True,
                 start_new_session=True,
             )
-        return cls(directory, port, process)
+        self.wait_for("Log in with")
+        self.seconds["server"] = time.monotonic() - before
+        self.wait_for("started!")
+        self.seconds["worker"] = time.monotonic() - before - self.seconds["server"]
 
     @property
     def data(self) -> Path:
@@ -100,8 +112,16 @@ class RunningUp:
     def auth(self) -> tuple[str, str]:
         return "admin", str(json.loads((self.data / "secrets.json").read_bytes())["api_password"])
 
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def wait_for(self, text: str) -> None:
-        wait_until(lambda: text in self.output or self.process.poll() is not None)
+        wait_until(lambda: text in self.output or not self.is_running())
         assert text in self.output, self.output
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -120,21 +140,46 @@ class RunningUp:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    def wait_for_server(self) -> None:
+        def healthy() -> bool:
+            try:
+                return self.ask("GET", "/api/health").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(healthy)
+
     def state(self, run: str) -> dict[str, Any]:
         return dict(self.ask("GET", f"/api/flow_runs/{run}").json()["state"])
 
-    def seen(self, source: str) -> list[str]:
-        """What the flow saw: its process id, its directory, the names in its environment."""
-        path = self.directory / source
-        return path.read_text().split("\n") if path.exists() else []
+    def kept_state(self, run: str) -> tuple[str, str]:
+        """The type and name of a run's state in Prefect's database, for when no server runs."""
+        with closing(sqlite3.connect(self.data / "prefect" / "prefect.db")) as database:
+            question = "SELECT state_type, state_name FROM flow_run WHERE id = ?"
+            kind, name = database.execute(question, (run,)).fetchone()
+            return str(kind), str(name)
+
+    def seen(self, name: str) -> list[str]:
+        """The lines of one file of the stand-in flow: its process id, directory and environment; or its pages."""
+        path = self.directory / name
+        return path.read_text().splitlines() if path.exists() else []
 
     def processes(self) -> list[psutil.Process]:
-        me = psutil.Process(self.process.pid)
+        me = psutil.Process(self.pid)
         return [me, *me.children(recursive=True)]
 
-    def stop(self, number: signal.Signals = signal.SIGINT) -> float:
-        """Stop it; in how many seconds it was gone."""
+    def stop(self, *signals: signal.Signals) -> list[psutil.Process]:
+        """Send it signals, one after the other; which of its processes are left when it has ended."""
+        assert self.process is not None
+        processes = self.processes()
         before = time.monotonic()
-        self.process.send_signal(number)
+        for number in signals or (signal.SIGINT,):
+            self.process.send_signal(number)
+            time.sleep(0.3)
         self.process.wait(SECONDS)
-        return time.monotonic() - before
+        self.seconds["stop"] = time.monotonic() - before
+        return [process for process in processes if lives(process)]
+
+    def stop_if_running(self) -> None:
+        if self.is_running():
+            self.stop()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx
 import msgspec
 from whenever import Instant
 
-from blocks.errors import ThirdPartyGenericError
 from blocks.events_api import outcomes
-from blocks.events_api.hosts import require_allowed
+from blocks.events_api.body import read_body
+from blocks.events_api.deadline import Deadline, keep
+from blocks.events_api.hosts import is_loopback, require_allowed
 from blocks.events_api.models import Api, Introspection, Page, read_introspection, read_page
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class EventsClient:
     """Asks one Events API server with one token.
 
     `base_url` is `https://host`; a host that is not 1Password's and not allowed raises ThirdPartyConfigError
-    before anything is sent. Redirects are not followed. Close it, or use it as a context manager.
+    before anything is sent, and so does a token that is none. Redirects are not followed. Close it, or use it as a
+    context manager. Threads may share it.
     """
 
     def __init__(
@@ -44,23 +45,18 @@ class EventsClient:
     ) -> None:
         require_allowed(base_url)
         self.api_version = api_version
-        self._deadline = deadline
+        self._seconds = deadline
         self._response_max = response_max
-        self._token = token
-        self._http = httpx.Client(
-            base_url=base_url,
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": user_agent(),
-            },
-            timeout=timeout,
-            follow_redirects=False,
-        )
+        self._token = outcomes.require_sendable(token)
+        self._deadline = Deadline()
+        self._http = _open(base_url, token, timeout)
+        keep(self._deadline, self._http)
 
     def __repr__(self) -> str:
         return f"EventsClient({str(self._http.base_url)!r}, api_version={self.api_version!r})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("An EventsClient is not pickled: it holds a token. Open another one.")
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +78,7 @@ class EventsClient:
         if status == httpx.codes.NOT_FOUND:
             status, content = self._send("GET", "/api/auth/introspect")
         if status != httpx.codes.OK:
-            raise outcomes.of_introspection(status, self._redact(content))
+            raise outcomes.of_introspection(status, outcomes.told(content, self._token))
         return read_introspection(content)
 
     def first_page(self, api: Api, start_ns: int, *, end_ns: int | None = None, limit: int = PAGE_SIZE) -> Page:
@@ -102,35 +98,37 @@ class EventsClient:
     def _page(self, api: Api, asked: dict[str, object]) -> Page:
         status, content = self._send("POST", f"/api/{self.api_version}/{api.path}", msgspec.json.encode(asked))
         if status != httpx.codes.OK:
-            raise outcomes.of_page(status, self._redact(content), api, with_cursor="cursor" in asked)
+            said = outcomes.told(content, self._token)
+            raise outcomes.of_page(status, said, api, with_cursor="cursor" in asked)
         return read_page(content)
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
+        self._deadline.start(self._seconds)
         try:
             with self._http.stream(method, path, content=content, headers=headers) as response:
                 outcomes.refuse_passing_faults(response.status_code, response.headers)
-                return response.status_code, self._read(response)
+                return response.status_code, read_body(response, self._response_max)
         except httpx.HTTPError as error:
-            raise outcomes.of_transport(error, str(self._http.base_url.host)) from None
+            if self._deadline.passed:
+                raise outcomes.too_slow(self._seconds) from None
+            raise outcomes.of_transport(error, self._http.base_url.host) from None
 
-    def _read(self, response: httpx.Response) -> bytes:
-        received = bytearray()
-        started = time.monotonic()
-        for chunk in response.iter_bytes():
-            received += chunk
-            if len(received) > self._response_max:
-                raise ThirdPartyGenericError(
-                    f"The Events API answered with more than {self._response_max:,} bytes; the rest was not read.",
-                    hint="The request is made again. If it goes on, look for a proxy between here and 1Password.",
-                    code="too-large",
-                )
-            if time.monotonic() - started > self._deadline:
-                raise outcomes.too_slow(self._deadline)
-        return bytes(received)
 
-    def _redact(self, content: bytes) -> bytes:
-        return content.replace(self._token.encode(), b"***") if self._token else content
+def _open(base_url: str, token: str, timeout: httpx.Timeout) -> httpx.Client:
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "User-Agent": user_agent(),
+    }
+    host = httpx.URL(base_url).host
+    # A proxy of the environment is for the world outside: it must not see what is meant for this machine.
+    mounts = {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else None
+    try:
+        return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, mounts=mounts, follow_redirects=False)
+    except (OSError, ValueError, ImportError):
+        raise outcomes.of_environment() from None
 
 
 @cache

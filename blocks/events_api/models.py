@@ -6,14 +6,18 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from whenever import Instant
 
 from blocks.errors import ThirdPartyGenericError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TIME_NS_MAX = 2**63 - 1  # what a 64-bit column holds
+ITEMS_MAX = 10_000  # a page has at most a thousand; a bound for what a broken server can make us hold
 UUID_MAX = 200  # a PostgreSQL index entry must stay under 2.7 kB; 1Password's own have 26 characters
 
 
@@ -92,9 +96,18 @@ class _Head(msgspec.Struct):
     timestamp: str
 
 
+class _Introspection(msgspec.Struct):
+    uuid: str = ""
+    uuid_v1: str = msgspec.field(default="", name="UUID")
+    features: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    features_v1: list[str] | msgspec.UnsetType | None = msgspec.field(default=msgspec.UNSET, name="Features")
+    account_uuid: str | None = None
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
 _loose_envelope = msgspec.json.Decoder(_LooseEnvelope)
 _head = msgspec.json.Decoder(_Head)
+_introspection = msgspec.json.Decoder(_Introspection)
 
 
 def read_page(content: bytes) -> Page:
@@ -106,6 +119,8 @@ def read_page(content: bytes) -> Page:
     cursor, has_more, items = _cut(content)
     if not cursor or "\0" in cursor:
         raise _not_a_page("it has no usable cursor")
+    if len(items) > ITEMS_MAX:
+        raise _too_many_items()
     events: list[Event] = []
     rejected: list[Rejected] = []
     for item in items:
@@ -172,7 +187,8 @@ def _fault_of_time_ns(time_ns: int) -> str:
 
 
 def _plain(item: bytes) -> Any:
-    return json.loads(item.decode(), parse_constant=_no_constant, parse_int=str, parse_float=str)
+    # float takes a number of any length, where int would refuse it
+    return json.loads(item.decode(), parse_constant=_no_constant, parse_int=float)
 
 
 def _no_constant(name: str) -> None:
@@ -189,8 +205,10 @@ def _cut(content: bytes) -> tuple[str, bool, list[bytes]]:
 
 # One strict parser for the whole page would let a single bad item stop its stream. So where it refuses, the page
 # is cut by its strings and brackets alone, which works at any depth, and each item is judged by itself.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
-_ITEMS = re.compile(rb'"items"\s*:\s*\[')
+# A string without an end goes to the end of the page: no byte is looked at twice, whatever the page holds.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_ITEMS = re.compile(rb'"items"[ \t\r\n]*+:[ \t\r\n]*+\[')
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 def _cut_slowly(content: bytes) -> tuple[str, bool, list[bytes]]:
@@ -200,57 +218,65 @@ def _cut_slowly(content: bytes) -> tuple[str, bool, list[bytes]]:
     start, end, items = span
     try:
         envelope = _loose_envelope.decode(content[:start] + content[end:])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _not_a_page("it is not the JSON of a page") from error
     return envelope.cursor, envelope.has_more, items
 
 
 def _span_of_items(content: bytes) -> tuple[int, int, list[bytes]] | None:
-    opening = next((m for m in _ITEMS.finditer(content) if _depth_at(content, m.start()) == 1), None)
-    if opening is None:
+    tokens = _TOKEN.finditer(content)
+    start = _start_of_items(content, tokens)
+    if start is None:
         return None
     items: list[bytes] = []
-    start, depth = opening.end(), 1
-    for token in _TOKEN.finditer(content, opening.end()):
+    at, depth = start, 0
+    for token in tokens:
         kind = token.group()
-        if kind in b"[{":
-            depth += 1
-        elif kind in b"]}":
-            depth -= 1
-        if depth == 0 or (depth == 1 and kind == b","):
-            if item := content[start : token.start()].strip(b" \t\r\n"):
-                items.append(item)
-            start = token.end()
-        if depth == 0:
-            return opening.end(), token.start(), items
+        if depth or kind not in (b",", b"]", b"}"):
+            depth += _STEPS.get(kind, 0)
+            continue
+        if item := content[at : token.start()].strip(b" \t\r\n"):
+            items.append(item)
+        if kind != b",":
+            return start, token.start(), items
+        at = token.end()
+        if len(items) > ITEMS_MAX:
+            raise _too_many_items()
     return None
 
 
-def _depth_at(content: bytes, position: int) -> int:
+def _start_of_items(content: bytes, tokens: Iterator[re.Match[bytes]]) -> int | None:
     depth = 0
-    for token in _TOKEN.finditer(content):
-        if token.start() >= position:
-            return depth
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
-    return depth
+    for token in tokens:
+        if depth == 1 and (opening := _ITEMS.match(content, token.start())):
+            next(tokens)  # the bracket that it ends with
+            return opening.end()
+        depth += _STEPS.get(token.group(), 0)
+    return None
 
 
 def read_introspection(content: bytes) -> Introspection:
     """Read an introspection of v2 (snake_case) or v1 (PascalCase). Raises ThirdPartyGenericError."""
     try:
-        value = msgspec.json.decode(content)
-        scopes = value.get("features", value.get("Features")) or []
-        return Introspection(
-            uuid=str(value.get("uuid", value.get("UUID", ""))),
-            scopes=frozenset(str(scope) for scope in scopes),
-            account_uuid=value.get("account_uuid") or None,
-        )
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ThirdPartyGenericError(
-            "The Events API answered the introspection with something else than JSON of the documented form.",
-            hint="Check that base_url is a server of 1Password and that no proxy answers in its place.",
-            code="invalid-body",
-        ) from error
+        told = _introspection.decode(content)
+    except (ValueError, RecursionError) as error:
+        raise _not_an_introspection() from error
+    scopes = told.features_v1 if told.features is msgspec.UNSET else told.features
+    if scopes is msgspec.UNSET:
+        raise _not_an_introspection()
+    return Introspection(told.uuid or told.uuid_v1, frozenset(scopes or ()), told.account_uuid or None)
+
+
+def _not_an_introspection() -> ThirdPartyGenericError:
+    return ThirdPartyGenericError(
+        "The Events API answered the introspection with something else than JSON of the documented form.",
+        hint="Check that base_url is a server of 1Password and that no proxy answers in its place.",
+        code="invalid-body",
+    )
+
+
+def _too_many_items() -> ThirdPartyGenericError:
+    return _not_a_page(f"it has more than {ITEMS_MAX:,} items")
 
 
 def _not_a_page(why: str) -> ThirdPartyGenericError:

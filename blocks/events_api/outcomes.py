@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,7 @@ REFUSED = frozenset({401, 403, 404})
 BAD_REQUEST = 400
 TEXT_MAX = 200
 RETRY_AFTER_MAX = 3600.0  # the longer of the API's two rate windows
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*")  # whole or cut short
 
 REFUSED_HINT = (
     "Check that the token is whole and not revoked or expired, that base_url is the server of the account's region "
@@ -53,9 +56,8 @@ def refuse_passing_faults(status: int, headers: Mapping[str, str]) -> None:
         )
 
 
-def of_page(status: int, content: bytes, api: Api, *, with_cursor: bool) -> SourceError:
-    """The error behind a refused request for a page."""
-    said = told(content)
+def of_page(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceError:
+    """The error behind a refused request for a page; `said` is what `told` makes of the body."""
     if status == BAD_REQUEST and with_cursor:
         return CursorRejectedError(
             f"The Events API refused the stored cursor of {api} (400{said}).",
@@ -77,9 +79,8 @@ def of_page(status: int, content: bytes, api: Api, *, with_cursor: bool) -> Sour
     return _unexpected(status, said)
 
 
-def of_introspection(status: int, content: bytes) -> SourceError:
-    """The error behind a refused introspection."""
-    said = told(content)
+def of_introspection(status: int, said: str) -> SourceError:
+    """The error behind a refused introspection; `said` is what `told` makes of the body."""
     if status == httpx.codes.NOT_FOUND:
         return ThirdPartyConfigError(
             f"There is no Events API at this address: it answered 404{said} to the introspection of v2 and of v1.",
@@ -104,6 +105,26 @@ def of_missing_scope(api: Api, scopes: frozenset[str]) -> ThirdPartyConfigError:
     )
 
 
+def require_sendable(token: str) -> str:
+    """The token. Raises ThirdPartyConfigError where it could not stand in a header: a copy that went wrong."""
+    if token and token.isascii() and token.isprintable() and " " not in token:
+        return token
+    raise ThirdPartyConfigError(
+        "The token is empty, or holds characters that no token has.",
+        hint="Copy it again, whole and alone, and store it.",
+        code="token",
+    )
+
+
+def of_environment() -> ThirdPartyConfigError:
+    """What the environment says of certificates and proxies cannot be used."""
+    return ThirdPartyConfigError(
+        "The certificates or the proxy that the environment names cannot be used.",
+        hint="Check SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.",
+        code="environment",
+    )
+
+
 def of_transport(error: httpx.HTTPError, host: str) -> ThirdPartyGenericError:
     """The error behind a request that got no answer: name, connection, TLS and time-out are told apart."""
     causes = tuple(_causes(error))
@@ -123,15 +144,25 @@ def of_transport(error: httpx.HTTPError, host: str) -> ThirdPartyGenericError:
         return _unreachable("timeout", f"{host} did not answer in time.", "The request is made again.")
     if isinstance(error, httpx.ProxyError):
         return _unreachable("proxy", f"The proxy did not pass the request on to {host}.", "Check HTTPS_PROXY.")
-    if isinstance(error, httpx.ConnectError):
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return _unreachable("connect", f"{host} refused the connection.", "Check base_url and the firewall.")
+    if isinstance(error, httpx.ConnectError):
+        return _unreachable("connect", f"{host} could not be reached.", "Check the network and the firewall.")
     if isinstance(error, httpx.DecodingError):
         return _unreachable("invalid-body", f"{host} sent a body that cannot be unpacked.", "It is asked again.")
     return _unreachable("reset", f"The connection to {host} broke off in the middle.", "The request is made again.")
 
 
 def too_slow(seconds: float) -> ThirdPartyGenericError:
-    return _unreachable("timeout", f"The answer took longer than {seconds:.0f} seconds.", "The request is made again.")
+    return _unreachable("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is made again.")
+
+
+def too_large(most: int) -> ThirdPartyGenericError:
+    return _unreachable(
+        "too-large",
+        f"The Events API answered with more than {most:,} bytes; the rest was not read.",
+        "The request is made again. If it goes on, look for a proxy between here and 1Password.",
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -140,15 +171,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if value.isascii() and value.isdigit():
         return min(float(value), RETRY_AFTER_MAX)
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - clock.now()
+        date = parsedate_to_datetime(value)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - clock.now()
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), RETRY_AFTER_MAX)
 
 
-def told(content: bytes) -> str:
-    """What an error body says, in a few words behind a colon: one of the two JSON forms, or its text."""
-    text = _message(content) or _text(content)
+def told(content: bytes, token: str) -> str:
+    """What an error body says, in a few words behind a colon: one of the two JSON forms, or its text.
+
+    A server may repeat the token, in JSON's escapes or cut short: it is taken out.
+    """
+    text = _message(content) or _text(content.replace(token.encode(), b"***"))
+    text = _TOKEN.sub("***", text.replace(token, "***"))
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return f": {words[:TEXT_MAX]}" if words else ""
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, String, bindparam, func, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import func, text
 
 from blocks import clock
 from blocks.store import streams
 from blocks.store.engine import writing
+from blocks.store.legible import legible
 from blocks.store.streams import Claim
 from blocks.store.tables import Stream
 
@@ -46,6 +46,7 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
         received_ns = clock.now_ns()
         new = _insert(connection, claim.stream_id, received_ns, page.events) if page.events else 0
         quarantined = sum(_quarantine(connection, claim.stream_id, received_ns, item) for item in page.rejected)
+        _add_legible_copies(connection, claim.stream_id, page.events)
         _count(connection, claim, new, quarantined)
     return Committed(new, len(page.events) - new, quarantined)
 
@@ -79,20 +80,17 @@ def _count(connection: Connection, claim: Claim, new: int, quarantined: int) -> 
 def _insert(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> int:
     if connection.dialect.name == "sqlite":
         return _insert_sqlite(connection, stream_id, received_ns, events)
-    uuids, times, bodies = zip(*events, strict=True)
-    values = {"stream": stream_id, "received": received_ns, "uuids": list(uuids), "times": list(times)}
-    return connection.execute(_INSERT_POSTGRESQL, {**values, "bodies": list(bodies)}).rowcount
+    uuids, times, bodies = map(list, zip(*events, strict=True))
+    values = {"stream": stream_id, "received": received_ns, "uuids": uuids, "times": times, "bodies": bodies}
+    return connection.exec_driver_sql(_INSERT_POSTGRESQL, values).rowcount
 
 
-_INSERT_POSTGRESQL = text(
+# %b sends the arrays in binary: as text, each body is quoted in Python, at a sixth of the speed.
+_INSERT_POSTGRESQL = (
     "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "
-    "SELECT :stream, page.uuid, page.time_ns, :received, page.body "
-    "FROM unnest(:uuids, :times, :bodies) AS page (uuid, time_ns, body) "
+    "SELECT %(stream)s::int, page.uuid, page.time_ns, %(received)s::bigint, page.body "
+    "FROM unnest(%(uuids)b::text[], %(times)b::bigint[], %(bodies)b::text[]) AS page (uuid, time_ns, body) "
     "ON CONFLICT (stream_id, uuid) DO NOTHING"
-).bindparams(
-    bindparam("uuids", type_=ARRAY(String)),
-    bindparam("times", type_=ARRAY(BigInteger)),
-    bindparam("bodies", type_=ARRAY(String)),
 )
 
 
@@ -120,6 +118,19 @@ def _insert_rows(rows: int) -> str:
         "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "  # noqa: S608 - numbers of parameters
         f"VALUES {values} ON CONFLICT (stream_id, uuid) DO NOTHING"
     )
+
+
+def _add_legible_copies(connection: Connection, stream_id: int, events: Sequence[Event]) -> None:
+    statement = text(
+        "INSERT INTO legible_bodies (stream_id, uuid, body) "
+        "SELECT stream_id, uuid, :shown FROM events "
+        "WHERE stream_id = :stream AND uuid = :uuid AND body = :body "  # the body that is kept, not a later one
+        "ON CONFLICT (stream_id, uuid) DO NOTHING"
+    )
+    for event in events:
+        if (shown := legible(event.body)) is not None:
+            values = {"stream": stream_id, "uuid": event.uuid, "body": event.body, "shown": shown}
+            connection.execute(statement, values)
 
 
 def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: Rejected) -> int:

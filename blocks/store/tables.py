@@ -95,6 +95,16 @@ class Event(SQLModel, table=True):
     body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
 
 
+class LegibleBody(SQLModel, table=True):
+    """What the views show of an event whose body a database cannot show; few events have one (see `legible`)."""
+
+    __tablename__ = "legible_bodies"
+
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    uuid: str = Field(sa_column=Column(Text, primary_key=True))
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
 class Quarantined(SQLModel, table=True):
     """An item that cannot be stored as an event, byte for byte, and why."""
 

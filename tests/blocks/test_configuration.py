@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import stat
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -511,11 +512,13 @@ def test_a_private_file_and_one_without_a_token_get_none(tmp_path: Path) -> None
 
 
 def test_a_pipe_is_read_without_a_warning(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.write(writing, json.dumps(EXPORT).encode())
-    os.close(writing)
-    data, warning = read_file(Path(f"/dev/fd/{reading}"))
-    os.close(reading)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    path.chmod(0o666)
+    writer = threading.Thread(target=path.write_text, args=(json.dumps(EXPORT),))
+    writer.start()
+    data, warning = read_file(path)
+    writer.join()
     assert (parse(data), warning) == (parse(EXPORT), None)
 
 
@@ -584,7 +587,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(configs, min_size=1, max_size=3, unique_by=lambda config: config.name))
 def test_whatever_was_written_is_read_back_the_same(written: list[SourceConfig]) -> None:
     text = to_json(written, mask=False)
@@ -610,17 +613,19 @@ def read_or_refuse(data: bytes) -> None:
     assert text.encode()  # it can be printed: there is no lone surrogate in it
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     read_or_refuse(data)
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     read_or_refuse(json.dumps(value).encode())
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(st.sampled_from([*EXPORT["source"]["config"], "api_version", "collect_from", "x"]), json_values),
     st.dictionaries(
@@ -634,6 +639,7 @@ def test_any_value_in_any_place_is_read_or_refused(config: dict[str, Any], sourc
     read_or_refuse(json.dumps({"sources": [document["source"], document["source"]]}).encode())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.sampled_from([b"", b"\x00", b"\xff", b'"', b"{", b"1e9999"]))
 def test_a_file_cut_off_or_damaged_anywhere_is_read_or_refused(place: int, damage: bytes) -> None:
     data = json.dumps(EXPORT).encode()
@@ -683,6 +689,7 @@ def test_a_time_that_has_aged_is_told_and_not_refused() -> None:
     assert "older than 120 days" in config.warnings[0]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_start_or_refused(text: str) -> None:
     with contextlib.suppress(ThirdPartyConfigError):
@@ -710,6 +717,7 @@ def test_the_names_never_change() -> None:
     assert block_name("Zürich - Büro") == "zurich-buro-d4e932493e"
 
 
+@settings(deadline=None)
 @given(line, line)
 def test_every_name_has_a_block_name_of_its_own(one: str, other: str) -> None:
     name = block_name(one)

@@ -4,7 +4,7 @@ import contextlib
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import ThirdPartyConfigError
@@ -102,7 +102,7 @@ def test_an_allowed_host_allows_no_other_port_no_other_host_and_no_http(text: st
         ("acme.ent.1password.com", "is not one", "events.ent.1password.com"),
         ("event.1pasword.com", "is not one", "events.1password.com"),
         ("events.1password.com.evil.example", "is not one", "ALLOWED_HOSTS"),
-        ("evil1password.com", "is not one", "ALLOWED_HOSTS"),
+        ("another-company-of-the-name1password.ca", "is not one", "events.1password.com, events.1password.ca"),
         ("events.b5dev.com", "is not one", "ALLOWED_HOSTS"),
         ("https://10.0.0.7", "10.0.0.7 is not one", "ALLOWED_HOSTS"),
         ("http://10.0.0.7", "in the clear", "https://10.0.0.7"),
@@ -168,6 +168,7 @@ def test_the_settings_are_asked_at_the_time_of_the_session(monkeypatch: pytest.M
     assert not is_allowed("https://b.example:8443")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_plain_url_of_a_safe_host_or_an_error(text: str) -> None:
     try:
@@ -179,6 +180,7 @@ def test_any_text_is_a_plain_url_of_a_safe_host_or_an_error(text: str) -> None:
     assert (scheme == "https" and host in HOSTS) or is_loopback(host) or is_loopback(authority)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(HOSTS), st.text(alphabet="abev.-:/@?#%\\[]0184 \t\u212a", max_size=12), st.booleans())
 def test_nothing_around_a_known_host_leads_elsewhere(host: str, addition: str, before: bool) -> None:
     text = f"{addition}{host}" if before else f"{host}{addition}"
@@ -188,6 +190,7 @@ def test_nothing_around_a_known_host_leads_elsewhere(host: str, addition: str, b
         assert normalise_base_url(text, NONE) == f"https://{host}"
 
 
+@settings(deadline=None)
 @given(st.sampled_from([f"https://{host}" for host in HOSTS] + ["http://127.0.0.1:8000", "https://[::1]:9"]))
 def test_the_plain_form_stays_as_it_is(url: str) -> None:
     assert normalise_base_url(url, NONE) == url

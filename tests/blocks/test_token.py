@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.events_api.token import Claims, read_claims
@@ -123,11 +123,13 @@ def test_a_claim_of_a_strange_kind_is_as_if_it_were_not_there(claims: dict[str, 
     assert read_claims(unsigned(json.dumps(claims).encode())) == nothing
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_has_claims_or_none(text: str) -> None:
     assert read_claims(text) is None or text.count(".") == 2
 
 
+@settings(deadline=None)
 @given(st.binary(), st.binary())
 def test_any_bytes_in_the_parts_have_claims_or_none(payload: bytes, header: bytes) -> None:
     read_claims(unsigned(payload))

@@ -1,8 +1,7 @@
-"""A real `up`, started once for all tests that only look at it."""
+"""A real `up`, started once for all tests that need one."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,14 +12,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def running_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
-    before = time.monotonic()
-    up = RunningUp.start(tmp_path_factory.mktemp("up"), "1Pass")
+def one_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
+    up = RunningUp(tmp_path_factory.mktemp("up"), ("1Pass",))
     try:
-        up.wait_for("Log in with")
-        up.seconds["server"] = time.monotonic() - before
-        up.wait_for("started!")
-        up.seconds["worker"] = time.monotonic() - before - up.seconds["server"]
         yield up
     finally:
-        up.stop()
+        up.stop_if_running()
+
+
+@pytest.fixture
+def running_up(one_up: RunningUp) -> RunningUp:
+    """The one `up` of the session, started anew where the test before has stopped it."""
+    if not one_up.is_running():
+        one_up.start()
+    return one_up
+
+
+@pytest.fixture
+def stopped_up(one_up: RunningUp) -> RunningUp:
+    """The same, with its data, while it does not run."""
+    one_up.stop_if_running()
+    return one_up

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import stat
@@ -10,10 +9,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import httpx
 import psutil
 import pytest
-from one_machine import STAND_IN, RunningUp, environment, free_port, run_python, wait_until
+from one_machine import STAND_IN, RunningUp, environment, free_port, lives, run_python, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,21 +132,78 @@ def test_a_block_is_encrypted_with_a_key_that_is_not_in_the_database(running_up:
 
 
 @pytest.mark.prefect
-def test_nothing_leaves_this_machine(running_up: RunningUp) -> None:
-    leaks = running_up.directory / "leaks"
-    assert not leaks.exists(), leaks.read_text()
+def test_a_worker_or_server_that_dies_is_started_again(running_up: RunningUp) -> None:
+    run = running_up.run("1Pass", source="orphan", pages=999)
+    wait_until(lambda: running_up.seen("orphan.pages"))
+    server, worker = psutil.Process(running_up.pid).children()
+    flow = psutil.Process(int(running_up.seen("orphan")[0]))
+    worker.kill()
+    running_up.wait_for("The worker ended (exit code -9); it is started again in 1 s.")
+    wait_until(lambda: running_up.state(run)["type"] == "CRASHED")
+    assert not lives(flow)
+    server.kill()
+    running_up.wait_for("The Prefect server ended (exit code -9); it is started again in 1 s.")
+    running_up.wait_for_server()
+    after = running_up.run("1Pass", source="after")
+    wait_until(lambda: running_up.state(after)["type"] == "COMPLETED")
 
 
 @pytest.mark.prefect
-def test_it_stops_in_order_and_comes_back(tmp_path: Path) -> None:
-    up = RunningUp.start(tmp_path, "1Pass")
-    up.wait_for("started!")
-    run = up.run("1Pass", source="1Pass", seconds=2)
-    wait_until(lambda: up.seen("1Pass"))
-    processes = up.processes()
-    up.stop()
-    assert up.process.returncode == 0, up.output
-    assert up.output.endswith("Stopped.\n")
-    assert [process for process in processes if process.is_running()] == []
-    assert not (up.data / "up.json").exists()
-    print(run)
+def test_ctrl_c_lets_a_run_finish_its_page_and_leaves_nothing_behind(running_up: RunningUp) -> None:
+    polite = running_up.run("1Pass", source="polite", pages=999)
+    deaf = running_up.run("1Pass", source="deaf", pages=999, deaf=True)
+    wait_until(lambda: running_up.seen("polite.pages") and running_up.seen("deaf.pages"))
+    assert running_up.stop() == []
+    assert running_up.process is not None
+    assert running_up.process.returncode == 0
+    assert running_up.output.endswith("Stopped.\n")
+    assert running_up.seen("polite.pages")[-1].startswith("commit")
+    assert running_up.kept_state(polite) == running_up.kept_state(deaf) == ("CANCELLED", "Stopped")
+    assert not (running_up.data / "up.json").exists()
+
+
+@pytest.mark.prefect
+def test_without_up_the_temporary_server_has_the_same_blocks_and_the_same_door(stopped_up: RunningUp) -> None:
+    code = f"""{BLOCK}
+import httpx
+from prefect.client.orchestration import get_client
+print(Secret.load('kept').get())
+Secret(value='second').save('second')
+with get_client(sync_client=True) as client:
+    print(httpx.post(str(client.api_url) + 'flows/count', trust_env=False).status_code)
+"""
+    assert run_python(code, stopped_up.env, stopped_up.directory).split() == ["temporary", "hunter-2-hunter-2", "401"]
+
+
+@pytest.mark.prefect
+def test_the_next_up_goes_on(running_up: RunningUp) -> None:
+    code = BLOCK + "print(Secret.load('second').get())"
+    assert run_python(code, running_up.env, running_up.directory).split() == ["own", "second"]
+    assert running_up.deployment("1Pass")["global_concurrency_limit"]["active_slots"] == 0
+
+
+@pytest.mark.prefect
+def test_a_killed_up_leaves_no_process_and_no_run_behind(running_up: RunningUp) -> None:
+    run = running_up.run("1Pass", source="killed", pages=999)
+    wait_until(lambda: running_up.seen("killed.pages"))
+    left = running_up.stop(signal.SIGKILL)
+    wait_until(lambda: not any(map(lives, left)), seconds=20)
+    running_up.start()
+    assert running_up.state(run)["type"] == "CRASHED"
+    assert running_up.state(run)["message"].startswith("The process of this run ended before the run did.")
+    assert list((running_up.data / "prefect" / "tmp").glob("*prefect*")) == []
+
+
+@pytest.mark.prefect
+def test_ctrl_c_twice_stops_at_once(running_up: RunningUp) -> None:
+    run = running_up.run("1Pass", source="hurried", pages=999, deaf=True)
+    wait_until(lambda: running_up.seen("hurried.pages"))
+    assert running_up.stop(signal.SIGINT, signal.SIGINT) == []
+    assert running_up.seconds["stop"] < 4
+    assert running_up.kept_state(run) == ("CANCELLED", "Stopped")
+
+
+@pytest.mark.prefect
+def test_nothing_of_all_this_left_this_machine(one_up: RunningUp) -> None:
+    leaks = one_up.directory / "leaks"
+    assert not leaks.exists(), leaks.read_text()

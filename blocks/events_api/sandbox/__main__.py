@@ -7,9 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from blocks.events_api.sandbox.faults import KINDS, BadFaultError
-from blocks.events_api.sandbox.options import SandboxOptions
-from blocks.events_api.sandbox.queries import BadRequestError
+from blocks.events_api.sandbox.faults import KINDS
+from blocks.events_api.sandbox.options import SandboxOptionError, SandboxOptions
 from blocks.events_api.sandbox.rates import REAL_WINDOWS, RateWindow
 from blocks.events_api.sandbox.server import SandboxStartError, serve
 
@@ -33,7 +32,7 @@ def main(
         )
     except KeyboardInterrupt:
         return 0
-    except (SandboxStartError, BadFaultError, BadRequestError) as error:
+    except (SandboxStartError, SandboxOptionError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     return 0

@@ -35,7 +35,7 @@ PORTAL = "<!doctype html><title>Sign in to the network</title><p>Please accept t
 
 def error(status: int, version: int, message: str | None = None) -> Response:
     """v1 writes errors as its specification does, v2 as the later reference does."""
-    text = message or PHRASES[status]
+    text = message or PHRASES.get(status, "Error")
     if version == 1:
         return JSONResponse({"Error": {"Message": text}}, status)
     return JSONResponse({"status": status, "message": text}, status)
@@ -63,7 +63,7 @@ def _status(fault: Fault, version: int) -> Response:
 
 
 def _in_form(status: int, form: str, version: int) -> Response:
-    phrase = PHRASES[status]
+    phrase = PHRASES.get(status, "Error")
     match form:
         case "html":
             return HTMLResponse(f"<html><title>{status}</title><h1>{status} {phrase}</h1></html>\n", status)

@@ -18,6 +18,7 @@ POST   /_sandbox/clock          move the sandbox's time on: {"advance": seconds}
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ class Desk:
         api, params = _api(request), request.query_params
         start_ns = read_time(params["start_time"], "start_time") if "start_time" in params else -FOREVER
         end_ns = read_time(params["end_time"], "end_time") if "end_time" in params else FOREVER
-        place = Place(int(params.get("version", 2)), api, 0, LARGEST_LIMIT, start_ns, end_ns)
+        place = Place(_version(params.get("version", "2")), api, 0, LARGEST_LIMIT, start_ns, end_ns)
         lengths = params.get("framing") == "length"
         return StreamingResponse(self._lines(place, lengths=lengths), media_type="application/x-ndjson")
 
@@ -118,6 +119,7 @@ class Desk:
         for found in every(self._state.arrivals[place.api], place, self._state.clock.now_ns()):
             bodies = alter(found.bodies, found.numbers, faults)
             yield b"".join(b"%d:%b\n" % (len(body), body) if lengths else body + b"\n" for body in bodies)
+            await asyncio.sleep(0)
 
     async def add_events(self, request: Request) -> Response:
         arrivals, raw, now_ns = self._state.arrivals[_api(request)], await request.body(), self._state.clock.now_ns()
@@ -133,7 +135,7 @@ class Desk:
         wishes = await _wishes(request)
         unknown = wishes.keys() - {"scopes", "expires_in", "account", "audience"}
         if unknown:
-            return PlainTextResponse(f"a token has no {min(unknown)!r}", 400)
+            raise BadRequestError(f"a token has no {min(unknown)!r}")
         return JSONResponse({"token": self._state.tokens.issue(**wishes)}, 201)
 
     async def revoke_token(self, request: Request) -> Response:
@@ -171,3 +173,9 @@ def _api(request: Request) -> str:
     if api not in APIS:
         raise BadRequestError(f"there is no API {api!r}; there are: {', '.join(APIS)}")
     return api
+
+
+def _version(text: str) -> int:
+    if text not in ("1", "2"):
+        raise BadRequestError(f"version must be 1 or 2, not {text!r}")
+    return int(text)

@@ -50,7 +50,9 @@ KINDS: dict[str, Kind] = {
     "404": _status("404 as plain text", "text"),
     "408": _status("408 Request Timeout", "text"),
     "425": _status("425 Too Early", "text"),
-    "429": _status("429; option retry_after: seconds or an HTTP date", "json"),
+    "429": _status(
+        "429; options retry_after (seconds or an HTTP date), form (json, v1, v2, text, html, empty)", "json"
+    ),
     "500": _status("500 with a JSON error", "json"),
     "502": _status("502 with an HTML page", "html"),
     "503": _status("503 with a proxy's plain text", "text"),
@@ -108,6 +110,7 @@ KINDS: dict[str, Kind] = {
     "big_event": Kind("item", "a member of `bytes` bytes", {"bytes": 1_000_000}),
 }
 DEFAULT_EVERY = 10
+_CHOICES = {"form": ("json", "v1", "v2", "text", "html", "empty"), "where": ("both", "within", "between")}
 
 
 class BadFaultError(Exception):
@@ -208,8 +211,19 @@ def _read_fault(fault_id: int, wanted: Mapping[str, Any]) -> Fault:
         on=_one_of(wanted, "on", ("any", "first", "cursor")) if wanted.get("on") else kind.on,
         version=_one_of(wanted, "version", (None, 1, 2)),
         every=_count(wanted, "every", DEFAULT_EVERY, 1) or DEFAULT_EVERY,
-        options={key: wanted.get(key, default) for key, default in kind.options.items()},
+        options={key: _option(wanted, key, default) for key, default in kind.options.items()},
     )
+
+
+def _option(wanted: Mapping[str, Any], name: str, default: object) -> Any:
+    """One of the known choices, or of the default's type; an option without a default is free."""
+    value = wanted.get(name, default)
+    if name in _CHOICES:
+        return _one_of({name: value}, name, _CHOICES[name])
+    alike = isinstance(value, (int, float) if isinstance(default, float) else type(default))
+    if default is not None and not alike:
+        raise BadFaultError(f"{name} must be like {default!r}, not {value!r}")
+    return value
 
 
 def _one_of(wanted: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> Any:

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from blocks.events_api.sandbox.rates import RateWindow
 
 
+LONGEST_DAYS = 3650
+
+
+class SandboxOptionError(Exception):
+    """Which option cannot be, and what it can be."""
+
+
 @dataclass(frozen=True)
 class SandboxOptions:
     """`port` 0 takes a free one. `events` counts all three APIs together, spread over the last `days`.
@@ -31,6 +38,19 @@ class SandboxOptions:
     gzip: bool | None = None
     rate_windows: tuple[RateWindow, ...] = ()
     faults: tuple[Mapping[str, object], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        wrong = [
+            said
+            for is_wrong, said in (
+                (self.events < 0, f"events must be 0 or more, not {self.events}"),
+                (not 0 < self.days <= LONGEST_DAYS, f"days must be from 0 to {LONGEST_DAYS}, not {self.days}"),
+                (self.rate < 0, f"rate must be 0 or more, not {self.rate}"),
+            )
+            if is_wrong
+        ]
+        if wrong:
+            raise SandboxOptionError("; ".join(wrong))
 
     @property
     def compresses(self) -> bool:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from blocks.events_api.sandbox.arrivals import Arrivals, History, Pace
 from blocks.events_api.sandbox.bulk import Bulk
 from blocks.events_api.sandbox.clock import SandboxClock
-from blocks.events_api.sandbox.faults import Faults
+from blocks.events_api.sandbox.faults import BadFaultError, Faults
 from blocks.events_api.sandbox.log import Log
-from blocks.events_api.sandbox.queries import read_time
+from blocks.events_api.sandbox.options import SandboxOptionError, SandboxOptions
+from blocks.events_api.sandbox.queries import BadRequestError, read_time
 from blocks.events_api.sandbox.rates import Rates
 from blocks.events_api.sandbox.tokens import Tokens
 from blocks.events_api.sandbox.vocabulary import APIS
-
-if TYPE_CHECKING:
-    from blocks.events_api.sandbox.options import SandboxOptions
 
 
 class State:
@@ -26,15 +23,29 @@ class State:
         self.tokens = Tokens(options.seed, host, self.clock)
         self.rates = Rates(options.rate_windows)
         self.faults = Faults()
-        for fault in options.faults:
-            self.faults.add(fault)
+        _add_faults(self.faults, options)
         self.log = Log()
         self.stopping = asyncio.Event()
         self.arrivals = _arrivals(options, self.clock.now_ns())
 
 
+def _add_faults(faults: Faults, options: SandboxOptions) -> None:
+    try:
+        for fault in options.faults:
+            faults.add(fault)
+    except BadFaultError as error:
+        raise SandboxOptionError(str(error)) from None
+
+
+def _until_ns(text: str) -> int:
+    try:
+        return read_time(text, "until")
+    except BadRequestError as error:
+        raise SandboxOptionError(str(error)) from None
+
+
 def _arrivals(options: SandboxOptions, now_ns: int) -> dict[str, Arrivals]:
-    until_ns = now_ns if options.until is None else read_time(options.until, "until")
+    until_ns = now_ns if options.until is None else _until_ns(options.until)
     held: dict[str, Arrivals] = {}
     for place, api in enumerate(APIS):
         size = options.events // len(APIS) + (place < options.events % len(APIS))

@@ -85,6 +85,8 @@ async def pad(head: bytes, size: int, tail: bytes) -> AsyncIterator[bytes]:
     yield head
     for start in range(0, size, CHUNK):
         yield b"a" * min(CHUNK, size - start)
+        # Without a pause the event loop never learns that the client has hung up.
+        await asyncio.sleep(0)
     yield tail
 
 

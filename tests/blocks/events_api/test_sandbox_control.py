@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -171,18 +172,31 @@ def test_it_ends_when_standard_input_does() -> None:
         assert process.wait(10) == 0
 
 
+def test_ctrl_c_ends_it_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    with subprocess.Popen([*COMMAND, "--events", "3"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_taken_port_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = [*COMMAND, "--port", str(port)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2
-    assert ended.stderr == f"Port {port} cannot be used (Address already in use). Choose another, or 0 for a free one.\n"
+    assert (
+        ended.stderr == f"Port {port} cannot be used (Address already in use). Choose another, or 0 for a free one.\n"
+    )
 
 
-@pytest.mark.parametrize("flag", ["--until=noon", "--events=-1", "--days=0", "--rate=-1", "--fault={", "--rate-window=5"])
+@pytest.mark.parametrize(
+    "flag", ["--until=noon", "--events=-1", "--days=0", "--rate=-1", "--fault={", "--rate-window=5"]
+)
 def test_a_wrong_flag_is_explained(flag: str) -> None:
-    ended = subprocess.run([*COMMAND, flag], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([*COMMAND, flag], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2
     assert flag.removeprefix("--").split("=")[0] in ended.stderr
     assert "Traceback" not in ended.stderr

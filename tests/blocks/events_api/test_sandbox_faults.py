@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 APIS = ("signinattempts", "itemusages", "auditevents")
 FROM_THE_START = {"limit": 10, "start_time": "2020-01-01T00:00:00Z"}
 ALL_AT_ONCE = {"limit": 1000, "start_time": "2020-01-01T00:00:00Z"}
-
-TESTED: set[str] = set()
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,6 @@ def test_a_rejected_cursor_leaves_first_requests_alone(sandbox: SandboxProcess) 
     page = first(sandbox)
     assert page.status_code == 200
     assert sandbox.ask("auditevents", {"cursor": page.json()["cursor"]}).status_code == 400
-    TESTED.add("rejected_cursor")
 
 
 def test_rejected_first_leaves_cursors_alone(sandbox: SandboxProcess) -> None:
@@ -142,7 +140,6 @@ def test_a_lost_scope_shows_in_introspection(sandbox: SandboxProcess) -> None:
     sandbox.fault("lost_scope", api="auditevents")
     assert sandbox.introspect().json()["features"] == ["itemusages", "signinattempts"]
     assert [first(sandbox, api).status_code for api in APIS] == [200, 200, 401]
-    TESTED.add("lost_scope")
 
 
 @pytest.mark.parametrize("sent", [0, 200])
@@ -151,7 +148,6 @@ def test_a_reset_is_a_reset(sandbox: SandboxProcess, sent: int) -> None:
     with pytest.raises(httpx.ReadError, match="reset by peer"):
         first(sandbox)
     assert first(sandbox).status_code == 200
-    TESTED.add("reset")
 
 
 @pytest.mark.parametrize("after_headers", [False, True])
@@ -161,14 +157,12 @@ def test_a_stall_lasts_until_the_client_gives_up(sandbox: SandboxProcess, *, aft
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{sandbox.base_url}/api/v2/auditevents", json={}, headers=headers, timeout=0.2)
     assert first(sandbox).status_code == 200
-    TESTED.add("stall")
 
 
 def test_a_truncated_body_ends_before_its_length(sandbox: SandboxProcess) -> None:
     sandbox.fault("truncated", times=1)
     with pytest.raises(httpx.RemoteProtocolError, match=r"received 300 bytes, expected \d{3}"):
         first(sandbox)
-    TESTED.add("truncated")
 
 
 def test_bad_json_says_that_it_is_json(sandbox: SandboxProcess) -> None:
@@ -177,13 +171,11 @@ def test_bad_json_says_that_it_is_json(sandbox: SandboxProcess) -> None:
     assert (page.status_code, page.headers["content-type"]) == (200, "application/json")
     with pytest.raises(json.JSONDecodeError):
         page.json()
-    TESTED.add("bad_json")
 
 
 def test_a_captive_portal_answers_200(sandbox: SandboxProcess) -> None:
     sandbox.fault("html", times=1)
     assert first(sandbox).headers["content-type"].startswith("text/html")
-    TESTED.add("html")
 
 
 def test_a_redirect_leads_elsewhere(sandbox: SandboxProcess) -> None:
@@ -192,7 +184,6 @@ def test_a_redirect_leads_elsewhere(sandbox: SandboxProcess) -> None:
     sandbox.fault("redirect", times=1, status=307, location="http://127.0.0.2:1/")
     page = first(sandbox)
     assert (page.status_code, page.headers["location"]) == (307, "http://127.0.0.2:1/")
-    TESTED.add("redirect")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -202,7 +193,6 @@ def test_an_oversized_answer_has_the_size_asked_for(sandbox: SandboxProcess, *, 
     assert len(page.content) == 3_000_000
     assert ("content-length" in page.headers) is not chunked
     assert len(page.json()["items"]) == 1
-    TESTED.add("oversized")
 
 
 def test_an_oversized_answer_may_be_small_until_it_is_unpacked(sandbox: SandboxProcess) -> None:
@@ -218,7 +208,6 @@ def test_any_body_can_be_asked_for(sandbox: SandboxProcess) -> None:
     sandbox.fault("body", times=1, body='{"cursor":null}', status=203, content_type="text/x")
     page = first(sandbox)
     assert (page.status_code, page.text, page.headers["content-type"][:6]) == (203, '{"cursor":null}', "text/x")
-    TESTED.add("body")
 
 
 def test_a_delay_delays(sandbox: SandboxProcess) -> None:
@@ -226,7 +215,6 @@ def test_a_delay_delays(sandbox: SandboxProcess) -> None:
     begun = time.monotonic()
     assert first(sandbox).status_code == 200
     assert time.monotonic() - begun >= 0.2
-    TESTED.add("delay")
 
 
 @pytest.mark.parametrize("kind", ["empty_page", "null_items", "no_items"])
@@ -237,7 +225,6 @@ def test_an_empty_page_holds_nothing_back_for_good(sandbox: SandboxProcess, kind
     assert ("items" in empty) is (kind != "no_items")
     after = sandbox.ask("auditevents", {"cursor": empty["cursor"]}).json()
     assert after["items"] == first(sandbox).json()["items"]
-    TESTED.add(kind)
 
 
 def test_endless_pages_have_ever_new_cursors(sandbox: SandboxProcess) -> None:
@@ -250,7 +237,6 @@ def test_endless_pages_have_ever_new_cursors(sandbox: SandboxProcess) -> None:
     assert len(seen) == 20
     sandbox.clear_faults()
     assert sandbox.ask("auditevents", {"cursor": page["cursor"]}).json()["items"] == first(sandbox).json()["items"]
-    TESTED.add("endless_pages")
 
 
 def test_a_stuck_cursor_does_not_move(sandbox: SandboxProcess) -> None:
@@ -258,7 +244,6 @@ def test_a_stuck_cursor_does_not_move(sandbox: SandboxProcess) -> None:
     sandbox.fault("stuck_cursor")
     page = sandbox.ask("auditevents", {"cursor": cursor}).json()
     assert page == {"cursor": cursor, "has_more": True, "items": []}
-    TESTED.add("stuck_cursor")
 
 
 def test_a_repeated_page_comes_again(sandbox: SandboxProcess) -> None:
@@ -266,7 +251,6 @@ def test_a_repeated_page_comes_again(sandbox: SandboxProcess) -> None:
     sandbox.fault("repeated_page")
     page = sandbox.ask("auditevents", {"cursor": cursor}).json()
     assert (page["cursor"], page["has_more"], len(page["items"])) == (cursor, True, 10)
-    TESTED.add("repeated_page")
 
 
 @pytest.mark.parametrize(("where", "extra"), [("within", (3, 3)), ("between", (0, 3)), ("both", (3, 6))])
@@ -278,23 +262,20 @@ def test_duplicates_lose_nothing(sandbox: SandboxProcess, where: str, extra: tup
     served = [item["uuid"] for page in (one, two) for item in page["items"]]
     truth = [json.loads(body)["uuid"] for body in sandbox.events("auditevents")]
     assert set(served) == set(truth[:20])
-    TESTED.add("duplicates")
 
 
 def test_a_page_in_reverse_order(sandbox: SandboxProcess) -> None:
     truth = whole(sandbox)
     sandbox.fault("reversed")
     assert whole(sandbox) == truth[::-1]
-    TESTED.add("reversed")
 
 
-@pytest.mark.parametrize("member", ["cursor", "has_more"])
-def test_a_page_without_a_member(sandbox: SandboxProcess, member: str) -> None:
-    sandbox.fault(f"no_{member}")
+@pytest.mark.parametrize("kind", ["no_cursor", "no_has_more"])
+def test_a_page_without_a_member(sandbox: SandboxProcess, kind: str) -> None:
+    sandbox.fault(kind)
     page = first(sandbox).json()
-    assert page.keys() == {"cursor", "has_more", "items"} - {member}
+    assert page.keys() == {"cursor", "has_more", "items"} - {kind.removeprefix("no_")}
     assert len(page["items"]) == 10
-    TESTED.add(f"no_{member}")
 
 
 ITEM_KINDS = [name for name, kind in KINDS.items() if kind.stage == "item"]
@@ -313,11 +294,10 @@ def test_altered_events_are_altered_alike_in_pages_and_in_the_truth(
         assert sandbox.ask(api, ALL_AT_ONCE).content.endswith(b'"items":[' + b",".join(truth) + b"]}")
     sandbox.clear_faults()
     assert sandbox.events(api) == before
-    TESTED.add(kind)
 
 
-def altered(sandbox: SandboxProcess, kind: str, api: str = "auditevents", **options: object) -> list[bytes]:
-    sandbox.fault(kind, api=api, every=1, **options)
+def altered(sandbox: SandboxProcess, kind: str, api: str = "auditevents", **options: int) -> list[bytes]:
+    sandbox._desk("POST", "faults", {"kind": kind, "api": api, "every": 1, **options})
     return sandbox.events(api)
 
 
@@ -384,7 +364,10 @@ def test_faults_are_listed_counted_and_removed_one_by_one(sandbox: SandboxProces
     kept = sandbox.fault("500", api="auditevents")
     removed = sandbox.fault("503")
     first(sandbox)
-    assert [(fault["id"], fault["kind"], fault["met"]) for fault in sandbox.faults()] == [(kept, "500", 1), (removed, "503", 0)]
+    assert [(fault["id"], fault["kind"], fault["met"]) for fault in sandbox.faults()] == [
+        (kept, "500", 1),
+        (removed, "503", 0),
+    ]
     assert sandbox._http.delete(f"/_sandbox/faults?id={removed}").status_code == 204
     assert sandbox._http.delete(f"/_sandbox/faults?id={removed}").status_code == 404
     assert [fault["id"] for fault in sandbox.faults()] == [kept]
@@ -399,12 +382,13 @@ def test_faults_are_listed_counted_and_removed_one_by_one(sandbox: SandboxProces
         ({"kind": "500", "times": -1}, "times must be a whole number of at least 0"),
         ({"kind": "500", "on": "monday"}, "on must be one of any, first, cursor"),
         ({"kind": "no_uuid", "every": 0}, "every must be a whole number of at least 1"),
-        ({"kind": "429", "form": "morse"}, "form must be one of"),
+        ({"kind": "429", "form": "morse"}, "form must be one of json, v1, v2"),
+        ({"kind": "duplicates", "where": "nowhere"}, "where must be one of both"),
+        ({"kind": "reset", "sent": "all"}, "sent must be like 0, not 'all'"),
+        ({"kind": "delay", "seconds": None}, "seconds must be like 1.0, not None"),
     ],
 )
-def test_a_fault_that_does_not_exist_is_explained(
-    sandbox: SandboxProcess, wanted: dict[str, Any], said: str
-) -> None:
+def test_a_fault_that_does_not_exist_is_explained(sandbox: SandboxProcess, wanted: dict[str, Any], said: str) -> None:
     answer = sandbox._http.post("/_sandbox/faults", json=wanted)
     assert answer.status_code == 400
     assert said in answer.text
@@ -413,11 +397,19 @@ def test_a_fault_that_does_not_exist_is_explained(
 def test_every_kind_is_listed_and_tested(sandbox: SandboxProcess) -> None:
     listed = sandbox._http.get("/_sandbox/kinds").json()
     assert set(listed) == set(KINDS)
-    assert set(KINDS) == TESTED | {kind for kind, _, _ in STATUSES}
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f'"{kind}"' not in here] == []
 
 
 def test_faults_can_be_given_at_the_start() -> None:
-    flags = ["--fault", "500:auditevents:1", "--fault", "stuck_cursor:itemusages", "--fault", '{"kind":"429","skip":1,"retry_after":3}']
+    flags = [
+        "--fault",
+        "500:auditevents:1",
+        "--fault",
+        "stuck_cursor:itemusages",
+        "--fault",
+        '{"kind":"429","skip":1,"retry_after":3}',
+    ]
     with running_sandbox(*flags, events=90) as sandbox:
         assert [fault["kind"] for fault in sandbox.faults()] == ["500", "stuck_cursor", "429"]
         assert [first(sandbox).status_code for _ in range(2)] == [500, 200]
@@ -428,7 +420,7 @@ def test_faults_can_be_given_at_the_start() -> None:
 
 def test_a_wrong_fault_at_the_start_is_explained() -> None:
     command = [sys.executable, "-m", "blocks.events_api.sandbox", "--fault", "earthquake"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2
     assert "there is no fault 'earthquake'" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -436,8 +428,8 @@ def test_a_wrong_fault_at_the_start_is_explained() -> None:
 
 def test_broken_connections_leave_no_noise_behind(capfd: pytest.CaptureFixture[str]) -> None:
     with running_sandbox(events=90) as sandbox:
-        for kind, options in (("reset", {}), ("reset", {"sent": 100}), ("truncated", {})):
-            sandbox.fault(kind, times=1, **options)
+        for kind, sent in (("reset", 0), ("reset", 100), ("truncated", 100)):
+            sandbox.fault(kind, times=1, sent=sent)
             with pytest.raises(httpx.TransportError):
                 first(sandbox)
         sandbox.fault("oversized", times=1, bytes=50_000_000)
@@ -454,8 +446,13 @@ def test_a_waiting_client_does_not_keep_the_sandbox_from_stopping(
     with running_sandbox(events=90, faults=[fault]) as sandbox:
         host, port = sandbox.base_url.removeprefix("http://").split(":")
         waiting = socket.create_connection((host, int(port)), timeout=30)
-        request = f"POST /api/v2/auditevents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {sandbox.token}\r\ncontent-length: 2\r\n\r\n{{}}"
-        waiting.sendall(request.encode())
+        head = (
+            "POST /api/v2/auditevents HTTP/1.1",
+            "Host: x",
+            f"Authorization: Bearer {sandbox.token}",
+            "Content-Length: 2",
+        )
+        waiting.sendall("\r\n".join((*head, "", "{}")).encode())
         while not sandbox.requests()["total"]:
             pass
         begun = time.monotonic()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
+import deployments.up
 from blocks.errors import SourceError
 from deployments.deploy import SourceDeployment, deploy_source
-from deployments.up import up
+
+deployments.up.RUNS_SECONDS = 4
 
 
 def deploy_sources() -> None:
@@ -14,7 +16,12 @@ def deploy_sources() -> None:
         deploy_source(SourceDeployment(name, f"The source {name}", ("blue",), "stand_in.collect"))
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 try:
-    up(deploy_sources, lambda line: print(line, flush=True))
+    deployments.up.up(deploy_sources, say)
 except SourceError as error:
     sys.exit(str(error))

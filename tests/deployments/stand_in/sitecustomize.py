@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 LOCAL = ("127.0.0.1", "::1", "localhost", "0.0.0.0", None, "")  # noqa: S104 - compared, not bound
@@ -17,7 +18,7 @@ def note(event: str, arguments: tuple[Any, ...]) -> None:
     else:
         return
     if (host.decode() if isinstance(host, bytes) else host) not in LOCAL:
-        with open(os.environ["STAND_IN_LEAKS"], "a") as file:
+        with Path(os.environ["STAND_IN_LEAKS"]).open("a") as file:
             file.write(f"{event} {host} {sys.argv}\n")
 
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
-from prefect import flow, task
-
-
-@task
-def read(seconds: float) -> None:
-    time.sleep(seconds)
+from prefect import flow
+from prefect.states import Cancelled, Completed, State
 
 
 @flow
-def collect(source: str, seconds: float = 0) -> None:
-    """Waits in a task's thread, as a reader does between two attempts: no signal can wake it."""
-    seen = "\n".join([str(os.getpid()), os.getcwd(), *sorted(os.environ)])
-    Path(os.environ["STAND_IN_SEEN"], source).write_text(seen)
-    read.submit(seconds).result()
+def collect(source: str, pages: int = 0, deaf: bool = False) -> State[Any]:
+    """Read pages of half a second each, and on SIGTERM end after the page in hand, unless `deaf`."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    _write(source, str(os.getpid()), str(Path.cwd()), *sorted(os.environ))
+    for page in range(pages):
+        if asked and not deaf:
+            return Cancelled(name="Stopped")
+        _write(f"{source}.pages", f"begin {page}")
+        time.sleep(0.5)
+        _write(f"{source}.pages", f"commit {page}")
+    return Completed()
+
+
+def _write(name: str, *lines: str) -> None:
+    with Path(os.environ["STAND_IN_SEEN"], name).open("a") as file:
+        file.write("\n".join(lines) + "\n")

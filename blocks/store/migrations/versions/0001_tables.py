@@ -1,4 +1,4 @@
-"""Sources, streams, events, quarantine."""
+"""Sources, streams, events, legible copies, quarantine."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -67,6 +67,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("events_by_time", "events", ["stream_id", "time_ns"])
+    op.create_table(
+        "legible_bodies",
+        sa.Column("stream_id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("uuid", sa.Text(), primary_key=True),
+        sa.Column("body", sa.Text(), nullable=False),
+    )
     op.create_table(
         "quarantine",
         sa.Column("id", ID, sa.Identity(), primary_key=True),

@@ -70,31 +70,13 @@ MEMBERS = {
 WHOLE = ("used_version", "aux_id")
 NUMBER = ("location.latitude", "location.longitude")
 
-# A NUL escape cuts a value on SQLite and makes a whole query fail on PostgreSQL, and so does half a surrogate pair
-# there. Views show U+FFFD in their place; the body stays as it is. Escaped backslashes are set aside meanwhile (as
-# a character that JSON cannot hold), so that the text "\\u0000" is not taken for an escape.
-SQLITE_JSON = r"""
-CASE WHEN instr(e.body, '\u0000') = 0 THEN e.body
-ELSE replace(replace(replace(e.body, '\\', char(1)), '\u0000', '\ufffd'), char(1), '\\') END
-"""
-POSTGRESQL_JSON = r"""
-CREATE FUNCTION onepassword_json(body text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
-SELECT CASE WHEN body !~* '\\u(0000|d[89a-f])' THEN body::json
-ELSE replace(
-    regexp_replace(
-        regexp_replace(
-            replace(body, '\\', chr(1)),
-            '(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}|\\u0000', '\\ufffd', 'gi'),
-        '\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})', '\\ufffd', 'gi'),
-    chr(1), '\\')::json END
-$function$
-"""
+FROM = """
+FROM events e JOIN streams s ON s.id = e.stream_id JOIN sources o ON o.id = s.source_id
+LEFT JOIN legible_bodies l ON l.stream_id = e.stream_id AND l.uuid = e.uuid"""
 
 
 def upgrade() -> None:
     sqlite = op.get_context().dialect.name == "sqlite"
-    if not sqlite:
-        op.execute(POSTGRESQL_JSON)
     for (view, api), members in MEMBERS.items():
         op.execute(_sqlite_view(view, api, members) if sqlite else _postgresql_view(view, api, members))
 
@@ -116,8 +98,8 @@ CREATE VIEW {view} AS SELECT
   body
 FROM (
   SELECT e.id, o.name AS source, o.account_uuid AS known_account, e.uuid, e.time_ns, e.received_ns, e.body,
-    {SQLITE_JSON} AS j
-  FROM events e JOIN streams s ON s.id = e.stream_id JOIN sources o ON o.id = s.source_id
+    coalesce(l.body, e.body) AS j
+  {FROM}
   WHERE s.api = '{api}'
 )"""  # noqa: S608 - constants of this file
 
@@ -132,9 +114,9 @@ CREATE VIEW {view} AS SELECT
   coalesce(j ->> 'account_uuid', o.account_uuid) AS account_uuid,
   {columns},
   e.body
-FROM events e JOIN streams s ON s.id = e.stream_id JOIN sources o ON o.id = s.source_id
-CROSS JOIN LATERAL (SELECT onepassword_json(e.body) AS j OFFSET 0) b
-WHERE s.api = '{api}'"""  # noqa: S608 - constants of this file; OFFSET 0 has the JSON read once per row
+{FROM}
+CROSS JOIN LATERAL (SELECT coalesce(l.body, e.body)::json AS j OFFSET 0) b
+WHERE s.api = '{api}'"""
 
 
 def _postgresql_value(member: str) -> str:

