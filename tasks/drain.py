@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
+EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many never end
+
+
 @dataclass(slots=True)
 class Collected:
     """What one stream brought: counts, never events. `note` says why it ended before the server's end, if it did."""
@@ -60,6 +63,7 @@ class Round:
         self.claim = claim
         self.collected = Collected(str(claim.api))
         self.log = log
+        self.empty = 0
 
     def run(self) -> Collected:
         started, started_ns = time.monotonic(), clock.now_ns()
@@ -69,18 +73,19 @@ class Round:
             self._drain(self._cursor_of(view), view)
         except CursorRejectedError as rejected:
             if view.cursor_dropped_ns is not None:  # it was dropped before, and nothing was read to the end since
-                raise ThirdPartyConfigError(
-                    f"{rejected.message} It was dropped once already, and the new one is refused as well.",
-                    hint="Check api_version of the source, then restart it.",
-                    code=rejected.code,
-                ) from None
+                raise _refused_again(rejected) from None
             self.log.warning("%s", rejected)
-            streams.drop_cursor(self.engine, self.claim)
-            view = streams.one(self.engine, self.claim.stream_id)
-            self._drain(None, view)
+            self._drain_anew()
         self.collected.seconds = time.monotonic() - started
         self._end(started_ns)
         return self.collected
+
+    def _drain_anew(self) -> None:
+        streams.drop_cursor(self.engine, self.claim)
+        try:
+            self._drain(None, streams.one(self.engine, self.claim.stream_id))
+        except CursorRejectedError as again:
+            raise _refused_again(again) from None
 
     def _end(self, started_ns: int) -> None:
         if self.collected.note:
@@ -128,6 +133,9 @@ class Round:
             return "stopped; the next run goes on from the page that was committed last"
         if page.cursor == after:
             return "the server says that there is more, but its cursor does not move; the next run asks again"
+        self.empty = 0 if page.events or page.rejected else self.empty + 1
+        if self.empty >= EMPTY_PAGES_MAX:
+            return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
         return ""
 
     def _pages(self, cursor: str | None, view: StreamView) -> Iterator[tuple[Page, str | None]]:
@@ -169,3 +177,11 @@ class Round:
         if not seen.allows(self.claim.api):
             return outcomes.of_missing_scope(self.claim.api, seen.scopes)
         return error
+
+
+def _refused_again(rejected: CursorRejectedError) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        f"{rejected.message} A cursor was dropped once already, and the new one is refused as well.",
+        hint="Check api_version of the source, then restart it.",
+        code=rejected.code,
+    )

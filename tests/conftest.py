@@ -15,10 +15,11 @@ _HOME = Path(tempfile.mkdtemp(prefix="onepassword-source-tests-"))
 for _name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPASSWORD_SOURCE_"))]:
     del os.environ[_name]
 os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(_HOME / "data")
-os.environ["PREFECT_HOME"] = str(_HOME / "prefect")
 os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
-os.environ["DO_NOT_TRACK"] = "1"
-os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+
+from deployments import prefect_access  # noqa: E402
+
+prefect_access.activate()
 
 from sqlalchemy import text  # noqa: E402
 

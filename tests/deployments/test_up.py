@@ -129,6 +129,7 @@ def test_a_block_is_encrypted_with_a_key_that_is_not_in_the_database(running_up:
     assert b"kept" in kept
     assert b"hunter-2" not in kept
     assert key.encode() not in kept
+    assert b"ENCRYPTION_KEY" not in kept  # the row where Prefect keeps a key that it makes itself
 
 
 @pytest.mark.prefect
