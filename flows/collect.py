@@ -81,7 +81,7 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     remember(opened.source_id, found.name, found.message)
     if outcomes:
         report(source, outcomes, found.message)
-    if stopping.asleep():
+    if stopped and stopping.asleep():
         end_now(_state(found))
     return _state(found)
 

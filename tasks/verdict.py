@@ -40,18 +40,26 @@ def of_run(
     stopping: bool = False,
 ) -> Verdict:
     """The verdict over a run's own streams (by API), those in error from before, and those that others read."""
+    done = [outcome for outcome in outcomes.values() if not isinstance(outcome, BaseException)]
     errors = {api: _as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
-    done = {api: outcome for api, outcome in outcomes.items() if not isinstance(outcome, BaseException)}
-    lost = {api: error for api, error in errors.items() if isinstance(error, ClaimLostError)}
-    failed = [(error.name, f"{api}: {error}") for api, error in errors.items() if api not in lost]
-    failed += [(view.error_type or "", f"{view.api}: {view.error_message} {RESTART}") for view in stopped]
-    parts = [text for _, text in failed]
+    lost = {api: str(error) for api, error in errors.items() if isinstance(error, ClaimLostError)}
+    failed = {api: str(error) for api, error in errors.items() if api not in lost}
+    failed |= {view.api: f"{view.error_message} {RESTART}" for view in stopped}
+    kinds = {error.name for api, error in errors.items() if api in failed} | {view.error_type for view in stopped}
+    parts = _by_sentence(failed)
     if done or not (failed or elsewhere or lost):
-        parts.append(_collected(list(done.values())))
-    parts += [f"{view.api}: {_elsewhere(view)}" for view in elsewhere]
-    parts += [f"{api}: {error}" for api, error in lost.items()]
-    name = next((kind for kind in _GRAVEST_FIRST if kind in {kind for kind, _ in failed}), "Collected")
+        parts.append(_collected(done))
+    parts += _by_sentence({view.api: _elsewhere(view) for view in elsewhere} | lost)
+    name = next((kind for kind in _GRAVEST_FIRST if kind in kinds), "Collected")
     return Verdict("Stopped" if stopping else name, " ".join(parts))
+
+
+def _by_sentence(said: Mapping[str, str]) -> list[str]:
+    """`sign-in, audit: what happened`: what is the same for several APIs is said once."""
+    apis: dict[str, list[str]] = {}
+    for api, sentence in said.items():
+        apis.setdefault(sentence, []).append(api)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in apis.items()]
 
 
 RESTART = "Nothing is asked for it until the configuration changes."

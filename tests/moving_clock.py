@@ -45,7 +45,7 @@ class MovingClock:
         with self._moved:
             return min(self._sleepers, default=None)
 
-    def wait_for_sleepers(self, number: int) -> None:
+    def wait_for_sleepers(self, number: int, timeout: float = 60) -> None:
         """Until that many callers wait for the clock (in real time: threads take a moment to get there)."""
         with self._moved:
-            assert self._moved.wait_for(lambda: len(self._sleepers) >= number, timeout=60)
+            assert self._moved.wait_for(lambda: len(self._sleepers) >= number, timeout=timeout)

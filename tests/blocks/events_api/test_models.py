@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import ThirdPartyGenericError
@@ -228,7 +228,7 @@ def test_a_member_may_come_anywhere_and_escaped() -> None:
         (event(b',"x":[1,]'), "not valid JSON"),
         (event(b',"x"'), "not valid JSON"),
         (event() + event(), "not valid JSON"),
-        (event() + b"]"[:0] + b" x", "not valid JSON"),
+        (event() + b" x", "not valid JSON"),
         (event(b',"x":"\xff"'), "not valid UTF-8"),
         (event(b',"x":"\xed\xa0\x80"'), "not valid UTF-8"),
         (event(b',"x":' + DEEP), "nested too deeply"),
@@ -282,6 +282,7 @@ def test_a_time_that_64_bits_do_not_hold() -> None:
 
 # Any mixture
 
+FEWER = settings(max_examples=50)  # each makes a whole page
 SPACE = st.text(" \t\r\n", max_size=3).map(str.encode)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(
@@ -337,6 +338,7 @@ POISON = st.sampled_from(
 MIXED = st.lists(good_items().map(lambda item: (True, item)) | POISON.map(lambda item: (False, item)), max_size=8)
 
 
+@FEWER
 @given(MIXED, st.data())
 def test_any_mixture_is_cut_without_loss(mixed: list[tuple[bool, bytes]], data: st.DataObject) -> None:
     spaced = [data.draw(SPACE) + item + data.draw(SPACE) for _, item in mixed]
@@ -345,12 +347,14 @@ def test_any_mixture_is_cut_without_loss(mixed: list[tuple[bool, bytes]], data: 
     assert [one.body for one in page.rejected] == [item for good, item in mixed if not good]
 
 
+@FEWER
 @given(st.lists(good_items(), max_size=5))
 def test_what_is_read_is_what_the_standard_library_reads(items: list[bytes]) -> None:
     page = read_page(envelope(*items))
     assert [one.uuid for one in page.events] == [json.loads(item)["uuid"] for item in items]
 
 
+@FEWER
 @given(st.lists(good_items(), max_size=4), st.data())
 def test_a_damaged_page_is_read_or_refused_and_nothing_else(items: list[bytes], data: st.DataObject) -> None:
     content = bytearray(envelope(*items))
