@@ -1,4 +1,5 @@
-# Everything runs in .venv, which these targets make and fill from the locks; repeated runs find it ready.
+# Everything runs in .venv, which these targets make and fill from the locks; repeated runs find it ready. The locks are
+# complete, so pip is told not to resolve (its own resolver trips over an extra of a pinned package).
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -38,11 +39,11 @@ clean:
 
 .venv/runtime: .venv/bin/python requirements.lock pyproject.toml
 	@echo "Installing into .venv (a minute or two, once)…"
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev: .venv/runtime requirements-dev.lock
 	@echo "Installing what the tests need…"
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@

@@ -178,10 +178,25 @@ def _base_environment(kept: Secrets) -> dict[str, str]:
         # In memory, the default, a restarted server loses the slots of healthy runs and ends them.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(_ui_directory()),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
         **_no_proxy(os.environ),
     }
+
+
+def _ui_directory() -> Path:
+    """Where Prefect unpacks its UI, with the second one kept out.
+
+    That one reports to an analytics service from the browser, whatever the server's settings say. Prefect leaves out
+    a UI that it cannot unpack, and a link to nowhere is such a place.
+    """
+    path = prefect_home() / "ui"
+    path.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (path / "v2").symlink_to("kept-out")
+    return path
 
 
 def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:

@@ -31,7 +31,11 @@ LOG_BYTES = 5_000_000
 POLL_SECONDS = 0.2
 SERVER, WORKER = "Prefect server", "worker"
 
-_NOISE = re.compile(r"^$| View at http| submitting flow run | submitted to infrastructure|^Received SIG")
+# Of all that the worker and its runs log, the terminal shows a line for each run that ended, and the warnings.
+_ENDED = re.compile(
+    r"""^(?P<time>\S+) \| (?P<run>.*): Finished in state (?P<state>\w+)\((?P<quote>['"])(?P<text>.*)(?P=quote)"""
+)
+_SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
 
 
 class Stop:
@@ -59,10 +63,11 @@ def up(deploy_sources: Callable[[], None], say: Callable[[str], None] = print) -
     terminal, from other threads too. FirstPartyGenericError where an `up` is running already, the port is in use,
     or the server does not start.
     """
-    with prefect_access.hold_up(), _stop_on_signals() as stop, _server_log() as log:
+    logs = _open(server_log()), _open(worker_log())
+    with prefect_access.hold_up(), _stop_on_signals() as stop, logs[0] as log, logs[1] as runs_log:
         _require_free_port()
         _use_own_prefect(say)
-        server, worker = _children(log, say)
+        server, worker = _children(log, runs_log, say)
         try:
             _start(server, worker, deploy_sources, stop, say)
             while not stop.asked:
@@ -113,9 +118,13 @@ def server_log() -> Path:
     return settings.data_dir() / "server.log"
 
 
+def worker_log() -> Path:
+    """What its worker, and the runs that it starts, have to say."""
+    return settings.data_dir() / "worker.log"
+
+
 @contextlib.contextmanager
-def _server_log() -> Iterator[IO[bytes]]:
-    path = server_log()
+def _open(path: Path) -> Iterator[IO[bytes]]:
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -123,13 +132,13 @@ def _server_log() -> Iterator[IO[bytes]]:
         yield file
 
 
-def _children(log: IO[bytes], say: Callable[[str], None]) -> tuple[Child, Child]:
+def _children(log: IO[bytes], runs_log: IO[bytes], say: Callable[[str], None]) -> tuple[Child, Child]:
     port = str(settings.port())
     server = ["server", "start", "--host", prefect_access.HOST, "--port", port]
     worker = ["worker", "start", "--pool", deploy.work_pool(), "--type", deploy.POOL_TYPE, "--name", "up"]
     return (
         Child(SERVER, server, os.environ, log),
-        Child(WORKER, worker, {**os.environ, **_worker_environment()}, lambda line: _show(line, say)),
+        Child(WORKER, worker, {**os.environ, **_worker_environment()}, lambda line: _note(line, runs_log, say)),
     )
 
 
@@ -137,10 +146,11 @@ def _worker_environment() -> dict[str, str]:
     return {
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows
         "PREFECT_LOGGING_COLORS": "false",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT": "%(asctime)s %(message)s",
-        "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s %(flow_run_name)s: %(message)s",
-        "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s %(task_run_name)s: %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s | %(flow_run_name)s: %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s %(levelname)s %(task_run_name)s: %(message)s",
     }
 
 
@@ -152,8 +162,12 @@ def _empty_temporary_directory() -> Path:
     return path
 
 
-def _show(line: str, say: Callable[[str], None]) -> None:
-    if not _NOISE.search(line):
+def _note(line: str, log: IO[bytes], say: Callable[[str], None]) -> None:
+    log.write(f"{line}\n".encode())
+    log.flush()
+    if ended := _ENDED.match(line):
+        say("{time} {run}: {state}. {text}".format(**ended.groupdict()))
+    elif _SHOWN.search(line):
         say(line)
 
 

@@ -43,6 +43,15 @@ def collect_stream(source: str, claim: Claim) -> Collected:
     except SourceError as error:
         raise _judged(engine, claim, error, fingerprint) from None
     retries.forget(_key(claim))
+    get_run_logger().info(
+        "%s: %d new, %d already known, %d put in quarantine; %d pages in %.1f s",
+        claim.api,
+        collected.new,
+        collected.known,
+        collected.quarantined,
+        collected.pages,
+        collected.seconds,
+    )
     return collected
 
 

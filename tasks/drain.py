@@ -69,6 +69,7 @@ class Round:
         started, started_ns = time.monotonic(), clock.now_ns()
         streams.renew(self.engine, self.claim)
         view = streams.one(self.engine, self.claim.stream_id)
+        self.collected.newest_ns = view.newest_ns
         try:
             self._drain(self._cursor_of(view), view)
         except CursorRejectedError as rejected:
@@ -89,7 +90,8 @@ class Round:
 
     def _end(self, started_ns: int) -> None:
         if self.collected.note:
-            self.log.warning("%s: %s", self.claim.api, self.collected.note)
+            level = logging.INFO if stopping.requested.is_set() else logging.WARNING
+            self.log.log(level, "%s: %s", self.claim.api, self.collected.note)
             streams.release(self.engine, self.claim)
         else:
             streams.note_drained(self.engine, self.claim, started_ns)

@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import httpx
 from prefect import get_client, get_run_logger
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
-from prefect.client.schemas.objects import State, StateType
 
 from blocks.errors import SourceError
 from blocks.store import sources

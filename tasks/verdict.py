@@ -100,7 +100,7 @@ def _collected(done: list[Collected]) -> str:
         text += f", the newest {ago(newest)}"
     if aside:
         text += f"; {aside:,} put in quarantine"
-    return text + "." + "".join(f" {one.api}: {one.note}." for one in done if one.note)
+    return " ".join([f"{text}.", *_by_sentence({one.api: f"{one.note}." for one in done if one.note})])
 
 
 def _elsewhere(view: StreamView) -> str:

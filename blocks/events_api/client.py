@@ -107,7 +107,6 @@ class EventsClient:
         self._deadline.start(self._seconds)
         try:
             with self._http.stream(method, path, content=content, headers=headers) as response:
-                outcomes.refuse_passing_faults(response.status_code, response.headers)
                 return response.status_code, read_body(response, self._response_max)
         except httpx.HTTPError as error:
             if self._deadline.passed:
@@ -126,9 +125,21 @@ def _open(base_url: str, token: str, timeout: httpx.Timeout) -> httpx.Client:
     # A proxy of the environment is for the world outside: it must not see what is meant for this machine.
     mounts = {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else None
     try:
-        return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, mounts=mounts, follow_redirects=False)
+        return httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=timeout,
+            mounts=mounts,
+            follow_redirects=False,
+            event_hooks={"response": [_look_at_status]},
+        )
     except (OSError, ValueError, ImportError):
         raise outcomes.of_environment() from None
+
+
+def _look_at_status(response: httpx.Response) -> None:
+    """Called before httpx reads a body, or where a redirect leads: that may be no URL at all."""
+    outcomes.refuse_passing_faults(response.status_code, response.headers)
 
 
 @cache

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
 BUSY_SECONDS = 60  # how long SQLite waits for another writer
-CACHE_KIB = 65536  # SQLite's page cache: the unique index on random ids is what needs it
-CHECKPOINT_PAGES = 16384  # 64 MiB of WAL between checkpoints
+PAGE_BYTES = 8192  # for a new file: a tenth to a quarter faster than 4096 at 1 to 3 million events, and smaller
+CACHE_KIB = 32768  # SQLite's page cache; twice as much is hardly faster, once the index on random ids outgrows it
+CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often written again before one
 _READS = "onepassword_source_reads"
 
 
@@ -121,6 +122,7 @@ def _set_pragmas(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say so, see _begin
     cursor = connection.cursor()
     for pragma in (
+        f"page_size={PAGE_BYTES}",  # before anything makes the file
         "journal_mode=WAL",
         # A power cut may take back the last commits, never part of one; cursor and events go back together.
         "synchronous=NORMAL",

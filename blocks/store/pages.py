@@ -41,12 +41,13 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
     Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
     FirstPartyGenericError where the database does not take it. Either way nothing of the page is stored.
     """
+    copies = _legible_copies(page.events)  # made before the database is kept from other writers
     with writing(engine) as connection:
         _move_cursor(connection, claim, page, after, api_version)
         received_ns = clock.now_ns()
         new = _insert(connection, claim.stream_id, received_ns, page.events) if page.events else 0
         quarantined = sum(_quarantine(connection, claim.stream_id, received_ns, item) for item in page.rejected)
-        _add_legible_copies(connection, claim.stream_id, page.events)
+        _add_copies(connection, claim.stream_id, copies)
         _count(connection, claim, new, quarantined)
     return Committed(new, len(page.events) - new, quarantined)
 
@@ -120,17 +121,20 @@ def _insert_rows(rows: int) -> str:
     )
 
 
-def _add_legible_copies(connection: Connection, stream_id: int, events: Sequence[Event]) -> None:
+def _legible_copies(events: Sequence[Event]) -> list[tuple[Event, str]]:
+    return [(event, shown) for event in events if (shown := legible(event.body)) is not None]
+
+
+def _add_copies(connection: Connection, stream_id: int, copies: Sequence[tuple[Event, str]]) -> None:
     statement = text(
         "INSERT INTO legible_bodies (stream_id, uuid, body) "
         "SELECT stream_id, uuid, :shown FROM events "
         "WHERE stream_id = :stream AND uuid = :uuid AND body = :body "  # the body that is kept, not a later one
         "ON CONFLICT (stream_id, uuid) DO NOTHING"
     )
-    for event in events:
-        if (shown := legible(event.body)) is not None:
-            values = {"stream": stream_id, "uuid": event.uuid, "body": event.body, "shown": shown}
-            connection.execute(statement, values)
+    for event, shown in copies:
+        values = {"stream": stream_id, "uuid": event.uuid, "body": event.body, "shown": shown}
+        connection.execute(statement, values)
 
 
 def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: Rejected) -> int:

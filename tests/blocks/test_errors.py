@@ -93,12 +93,6 @@ def test_the_text_is_the_sentence_and_then_what_to_do() -> None:
 
 
 def test_what_an_error_arose_from_is_not_pickled() -> None:
-    def fail() -> None:
-        try:
-            raise ValueError("Bearer secret")
-        except ValueError as error:
-            raise SourceError("It happened.") from error
-
-    with pytest.raises(SourceError) as raised:
-        fail()
-    assert b"secret" not in pickle.dumps(raised.value)
+    error = SourceError("It happened.")
+    error.__cause__ = error.__context__ = ValueError("Bearer secret")
+    assert b"secret" not in pickle.dumps(error)

@@ -79,7 +79,7 @@ def test_the_server_listens_on_loopback_alone(running_up: RunningUp) -> None:
 def test_others_on_this_machine_can_read_no_file(running_up: RunningUp) -> None:
     assert stat.S_IMODE(running_up.data.stat().st_mode) == 0o700
     assert stat.S_IMODE((running_up.data / "prefect").stat().st_mode) == 0o700
-    for name in ("secrets.json", "server.log", "up.json", "up.lock"):
+    for name in ("secrets.json", "server.log", "worker.log", "up.json", "up.lock"):
         assert stat.S_IMODE((running_up.data / name).stat().st_mode) == 0o600, name
 
 

@@ -41,7 +41,7 @@ def read_one(item: bytes) -> Event | Rejected:
     """The item between two good ones, which it must not harm."""
     page = read_page(envelope(event(uuid="before"), item, event(uuid="behind")))
     assert [one.uuid for one in (page.events[0], page.events[-1])] == ["before", "behind"]
-    found = [*page.events[1:-1], *page.rejected]
+    found: list[Event | Rejected] = [*page.events[1:-1], *page.rejected]
     assert len(found) == 1
     return found[0]
 

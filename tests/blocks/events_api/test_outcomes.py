@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -22,16 +22,13 @@ from blocks.errors import (
 from blocks.events_api import outcomes
 from blocks.events_api.models import Api
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOlsiZXZlbnRzIl19.c2lnbmF0dXJl"
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
+def now(monkeypatch: pytest.MonkeyPatch) -> float:
     monkeypatch.setattr(clock, "clock", MovingClock())
-    yield START_NS / 1e9
+    return START_NS / 1e9
 
 
 # The status, before any body is read
@@ -99,7 +96,6 @@ def test_anything_else_is_looked_at_with_its_body(status: int) -> None:
         ("²", None),
         ("Wed, 99 Foo 2026 99:99:99 GMT", None),
         ("Wed, 04 Mar 99999 05:06:07 GMT", None),
-        ("Wed, 04 Mar 0000 05:06:07 GMT", None),
     ],
 )
 def test_seconds_to_wait_and_nonsense(value: str, seconds: float | None) -> None:
@@ -113,8 +109,6 @@ def test_no_header_no_wish() -> None:
 @pytest.mark.parametrize("ahead", [-90_000, -1, 0, 1, 90, 3600, 7200])
 @pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", ""])
 def test_a_date_to_wait_for(now: float, ahead: int, zone: str) -> None:
-    from datetime import UTC, datetime
-
     date = format_datetime(datetime.fromtimestamp(now + ahead, UTC), usegmt=True).replace("GMT", zone)
     assert outcomes.retry_after({"retry-after": date}) == min(max(ahead, 0.0), 3600.0)
 
