@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from blocks.errors import SourceError
+from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from deployments.deploy import SourceDeployment, deploy_source
 
@@ -31,27 +32,34 @@ class Applied:
 def apply(config: SourceConfig) -> Applied:
     """Create or update one source; where nothing differs, nothing is written.
 
-    A source that the store knows keeps its id, and with it its events and cursors.
+    A source that the store knows keeps its id, and with it its events and cursors. A block that was made invalid
+    in the UI is mended.
     """
-    found = find(config.name)
-    if found is not None and _same(found, config):
-        change: Change = "unchanged"
+    found, change = _look_up(config)
+    if found is not None and change == "unchanged":
         _note(found)
     else:
-        change = "created" if found is None else "updated"
         _save(config, found)
     deploy(config.name, config.description)
     return Applied(config.name, change, tuple(str(api) for api in config.supported_apis))
 
 
 def find(name: str) -> OnePasswordSource | None:
-    """The block of a source, or None where there is none."""
+    """The block of a source, or None where there is none. Raises ConfigurationError where it is not valid."""
     from blocks.source import OnePasswordSource  # noqa: PLC0415 - see the module's docstring
 
     try:
         return cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
     except ValueError:
         return None
+
+
+def exists(name: str) -> bool:
+    """Whether there is a block of that name, be it valid or not."""
+    try:
+        return find(name) is not None
+    except ConfigurationError:
+        return True
 
 
 def deploy(name: str, description: str | None) -> None:
@@ -61,19 +69,14 @@ def deploy(name: str, description: str | None) -> None:
 
 
 def deploy_known() -> list[str]:
-    """Deploy every source whose block is on the Prefect server. Returns their names."""
+    """Deploy every source whose block is on the Prefect server, which knows the block types. Returns their names."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     from blocks.source import OnePasswordSource  # noqa: PLC0415
 
     names: list[str] = []
     with get_client(sync_client=True) as client:
-        try:
-            documents = client.read_block_documents_by_type(OnePasswordSource.get_block_type_slug())
-        except Exception as error:  # noqa: BLE001
-            if "404" in str(error):
-                return []
-            raise
+        documents = client.read_block_documents_by_type(OnePasswordSource.get_block_type_slug())
     for document in documents:
         name = str(document.data.get("name") or "")
         if document.name == block_name(name):
@@ -90,6 +93,16 @@ def register_blocks() -> None:
 
     for block in (OnePasswordCredentials, EventStore, OnePasswordSource):
         block.register_type_and_schema()
+
+
+def _look_up(config: SourceConfig) -> tuple[OnePasswordSource | None, Change]:
+    try:
+        found = find(config.name)
+    except ConfigurationError:
+        return None, "updated"
+    if found is None:
+        return None, "created"
+    return found, "unchanged" if _same(found, config) else "updated"
 
 
 def _same(found: OnePasswordSource, config: SourceConfig) -> bool:
@@ -111,7 +124,7 @@ def _save(config: SourceConfig, found: OnePasswordSource | None) -> None:
 
 
 def _known_id(name: str) -> str | None:
-    """The id of a source whose block is gone but whose events are not."""
+    """The id of a source whose block is gone, or not valid, but whose events are there."""
     from blocks import settings  # noqa: PLC0415
     from blocks.store import schema, sources  # noqa: PLC0415
     from blocks.store.engine import open_engine  # noqa: PLC0415

@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 
 from blocks.errors import SourceError
 from blocks.store import sources
+from tasks import stopping
 from tasks.source import opened_store
 
 
@@ -42,7 +43,7 @@ def end_now(state: State[None]) -> NoReturn:
     """Show a final state and end this process: readers that wait for their next attempt cannot be woken."""
     _set(state)
     logging.shutdown()
-    os._exit(0)
+    os._exit(stopping.at_end(state.name or "", state.message or ""))
 
 
 def _set(state: State[None]) -> None:

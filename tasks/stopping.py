@@ -8,10 +8,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 requested = threading.Event()
 """Set once this process is to end. Readers look at it after each page."""
+
+
+def _exit_code(_name: str, _message: str) -> int:
+    return 0
+
+
+at_end: Callable[[str, str], int] = _exit_code
+"""Called with the final state's name and message where the process ends at once; gives its exit code."""
 
 _asleep: set[int] = set()
 _lock = threading.Lock()

@@ -12,8 +12,8 @@ import typer
 from blocks import settings
 from blocks.configuration import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
-from deployments import prefect_access
-from deployments.commands.present import OUT, note, quiet_prefect, warn, with_spinner
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, warn, with_spinner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,25 +23,27 @@ if TYPE_CHECKING:
 
 
 def run(file: Path, *, token: str | None, as_json: bool) -> None:
-    """Apply a file of sources. Nothing is stored from a file with a fault."""
+    """Apply a file of sources, and tell what to do next. Nothing is stored from a file with a fault."""
+    if apply(file, token=token, as_json=as_json) == "temporary":
+        note("Start collecting every five minutes with: onepassword-source up")
+    else:
+        note("It is collected at the next full five minutes, where a worker runs.")
+
+
+def apply(file: Path, *, token: str | None, as_json: bool = False) -> str:
+    """Apply a file of sources, and print what changed. Returns the kind of the Prefect server."""
     configs = [_with_token(config) for config in _read(file, token)]
-    for warning in dict.fromkeys(warning for config in configs for warning in config.warnings):
-        warn(warning)
-    quiet_prefect()
-    access = prefect_access.activate()
-    for warning in access.warnings:
-        warn(warning)
-    sign = "Starting a temporary Prefect server…" if access.kind == "temporary" else "Applying…"
-    applied = with_spinner(sign, lambda: _apply(configs))
+    for config in configs:
+        for warning in config.warnings:
+            warn(f"{config.name}: {warning}")
+    with prefect() as access:
+        applied = with_spinner("Applying…", lambda: _apply(configs))
     if as_json:
         print(json.dumps([asdict(one) for one in applied], indent=2))
-        return
+        return access.kind
     for one in applied:
-        OUT.print(f"{one.name}: {one.change} ({', '.join(one.apis)}).", markup=False)
-    if access.kind == "temporary":
-        note("Now start collecting every five minutes with: onepassword-source up")
-    else:
-        note("It is collected at the next full five minutes.")
+        say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
+    return access.kind
 
 
 def _read(file: Path, token: str | None) -> list[SourceConfig]:
@@ -64,7 +66,7 @@ def _with_token(config: SourceConfig) -> SourceConfig:
             hint="Put it into the file as api_token, or set ONEPASSWORD_SOURCE_API_TOKEN.",
             code="configuration",
         )
-    token = typer.prompt(f"API token of {config.name}", hide_input=True, err=True)
+    token = typer.prompt(f"API token of {plain(config.name)}", hide_input=True, err=True)
     return with_token(config, token.strip(), allowed_hosts=settings.allowed_hosts())
 
 

@@ -10,78 +10,99 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import reading
-from deployments import prefect_access
 from deployments.commands import status
-from deployments.commands.present import ERROR, OUT, plain, quiet_prefect, warn
+from deployments.commands.prefect_server import prefect, stop_temporary
+from deployments.commands.present import ERROR, joined, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from prefect.client.schemas.objects import State
     from rich.status import Status
 
+DONE, IN_ERROR, STOPPED = 0, 1, 130
+
 
 def run(name: str, *, as_json: bool) -> int:
-    """Collect once. 0 where it went well, 1 where the source is in error; ThirdPartyConfigError without the source."""
-    quiet_prefect()
-    access = prefect_access.activate()
-    for warning in access.warnings:
-        warn(warning)
-    with _progress(name, "Starting a temporary Prefect server…" if access.kind == "temporary" else "Starting…"):
-        state = _collect(name)
-    failed = state.is_failed() or state.is_crashed()
-    if as_json:
-        print(json.dumps({"source": name, "state": state.name, "message": state.message, "in_error": failed}, indent=2))
-    else:
-        style = "bold red" if failed else "bold green"
-        OUT.print(f"[{style}]{state.name}[/{style}] {plain(state.message or '')}")
-        _show_streams(name)
-    return 1 if failed else 0
+    """Collect once. 0 where it went well, 1 where the source is in error, 130 where it was stopped.
+
+    ThirdPartyConfigError where there is no such source.
+    """
+    with prefect() as access, _progress(name) as end_progress:
+
+        def end_at_once(state: str, message: str) -> int:
+            end_progress()
+            _show(name, state, message, STOPPED, as_json=as_json)
+            sys.stdout.flush()
+            if access.kind == "temporary":
+                stop_temporary()
+            return STOPPED
+
+        state = _collect(name, end_at_once)
+    code = STOPPED if state.is_cancelled() else IN_ERROR if state.is_failed() or state.is_crashed() else DONE
+    _show(name, state.name or "", state.message or "", code, as_json=as_json)
+    return code
 
 
-def _collect(name: str) -> State[Any]:
+def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
     from deployments import sources  # noqa: PLC0415 - imports Prefect
     from flows.collect import collect  # noqa: PLC0415
+    from tasks import stopping  # noqa: PLC0415
 
-    if sources.find(name) is None:
+    if not sources.exists(name):
         raise ThirdPartyConfigError(
             f"There is no source named {name!r}.",
             hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
             code="unknown-source",
         )
+    stopping.at_end = end_at_once
     state: State[Any] = collect(name, return_state=True)
     return state
 
 
-def _show_streams(name: str) -> None:
-    try:
-        OUT.print(status.table(reading.sources(reading.open_store(), name)[0]))
-    except SourceError:  # its store is elsewhere, or gone: the sentence above has said so
+def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> None:
+    source = _kept(name)
+    if as_json:
+        answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
+        apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
+        print(json.dumps({**answer, "flow_run_id": source.run_id if source else None, "apis": apis}, indent=2))
         return
+    say(joined((state, "bold red" if code == IN_ERROR else "bold green"), (message, "")))
+    if source:
+        say(status.table(source))
+
+
+def _kept(name: str) -> reading.SourceStatus | None:
+    try:
+        return reading.sources(reading.open_store(), name)[0]
+    except SourceError:  # its store is elsewhere, or gone: the run's message has said so
+        return None
 
 
 @contextmanager
-def _progress(name: str, text: str) -> Iterator[None]:
-    """On a terminal, a moving sign with the number of events that the store holds of the source."""
+def _progress(name: str) -> Iterator[Callable[[], None]]:
+    """On a terminal, a moving sign with the number of events that the store holds; it gives what ends the sign."""
     if not sys.stderr.isatty():
-        yield
+        yield lambda: None
         return
     done = threading.Event()
-    with ERROR.status(text) as sign:
+    with ERROR.status("Starting…") as sign:
         watcher = threading.Thread(target=_watch, args=(name, sign, done), daemon=True)
         watcher.start()
-        try:
-            yield
-        finally:
+
+        def end() -> None:
             done.set()
             watcher.join()
+            sign.stop()
+
+        try:
+            yield end
+        finally:
+            end()
 
 
 def _watch(name: str, sign: Status, done: threading.Event) -> None:
     while not done.wait(0.5):
-        try:
-            source = reading.sources(reading.open_store(), name)[0]
-        except SourceError:
-            continue
-        kept = sum(stream.events for stream in source.streams)
-        sign.update(f"{source.state}: {kept:,} events kept")
+        if source := _kept(name):
+            kept = sum(stream.events for stream in source.streams)
+            sign.update(f"{source.state}: {kept:,} events kept")

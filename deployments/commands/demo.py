@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blocks import clock, settings
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import reading
 from deployments.commands import apply, collect, events
-from deployments.commands.present import OUT
+from deployments.commands.prefect_server import deaf_to_ctrl_c
+from deployments.commands.present import say, with_spinner
+from deployments.commands.sandbox import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.events_api.sandbox.process import SandboxProcess
 
 NAME = "demo"
 DIRECTORY = Path(".demo")
@@ -21,35 +31,46 @@ SHOWN = 8
 def run() -> int:
     """Collect from a sandbox, and show what came. It starts with an empty store each time."""
     _use_own_directory()
-    with running_sandbox(events=3000, days=3) as sandbox:
-        OUT.print(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.", markup=False)
-        apply.run(_configuration(sandbox.base_url, sandbox.token), token=None, as_json=False)
-        OUT.print(f"\n$ onepassword-source collect {NAME}", style="bold")
+    with _sandbox() as sandbox:
+        say(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.")
+        _say_command(f"apply {DIRECTORY}/source.json")
+        apply.apply(_write_configuration(sandbox), token=None)
+        _say_command(f"collect {NAME}")
         code = collect.run(NAME, as_json=False)
-    _show_events()
-    _show_what_next()
+    if code == collect.DONE:
+        _show_events()
+        _show_what_next()
     return code
 
 
 def _use_own_directory() -> None:
     DIRECTORY.mkdir(mode=0o700, exist_ok=True)
-    for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", settings.PREFIX + "DATABASE_URL"):
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith((settings.PREFIX, "PREFECT_"))]:
+        if name != "PREFECT_LOGGING_LEVEL":
+            del os.environ[name]
     os.environ[settings.PREFIX + "DATA_DIR"] = str(DIRECTORY.absolute())
     for path in DIRECTORY.glob("events.db*"):
         path.unlink()
 
 
-def _configuration(base_url: str, token: str) -> Path:
-    config = {
-        "name": NAME,
-        "description": "Made-up events of the sandbox",
-        "base_url": base_url,
-        "api_token": token,
-        "supported_apis": ["sign-in", "itemUsage", "audit"],
-        "collect_from": "7d",
-    }
-    document = {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}}
+@contextmanager
+def _sandbox() -> Iterator[SandboxProcess]:
+    running = running_sandbox(events=3000, days=3)
+
+    def start() -> SandboxProcess:
+        with deaf_to_ctrl_c():
+            return running.__enter__()
+
+    sandbox = with_spinner("Starting the sandbox…", start)
+    try:
+        yield sandbox
+    finally:
+        running.__exit__(None, None, None)
+
+
+def _write_configuration(sandbox: SandboxProcess) -> Path:
+    about = "Made-up events of the sandbox"
+    document = configuration(NAME, sandbox.base_url, sandbox.token, description=about)
     path = DIRECTORY / "source.json"
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
@@ -58,20 +79,33 @@ def _configuration(base_url: str, token: str) -> Path:
 
 
 def _show_events() -> None:
-    OUT.print(f"\n$ onepassword-source events {NAME} --since 12h | head -{SHOWN + 1}", style="bold")
+    _say_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
     engine = reading.open_store()
     streams = reading.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
-    events.print_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN))
+    events.write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout)
 
 
 def _show_what_next() -> None:
-    OUT.print("\nWhat next", style="bold")
-    OUT.print(
-        f"  Look at these events    sqlite3 {DIRECTORY}/events.db 'select * from sign_in_attempts limit 3'\n"
-        "  Collect your own        write source.json (README: Configuration), then\n"
-        "                          .venv/bin/onepassword-source apply source.json\n"
-        "                          .venv/bin/onepassword-source up\n"
-        "  All commands            .venv/bin/onepassword-source --help",
-        markup=False,
-    )
+    program = _program()
+    say("\nWhat next", style="bold")
+    say("Look at these events as JSON, one a line, byte for byte as they came:")
+    say(f"  {settings.PREFIX}DATA_DIR={DIRECTORY} \\\n    {program} events {NAME} --format ndjson")
+    say("Collect your own: write a source.json (README: Configuration), then")
+    say(f"  {program} apply source.json")
+    say(f"  {program} up")
+
+
+def _say_command(arguments: str) -> None:
+    say(f"\n$ onepassword-source {arguments}", style="bold")
+
+
+def _program() -> str:
+    """How this program was called, so that the lines to copy work in this very terminal."""
+    called = Path(sys.argv[0])
+    if called.name != "onepassword-source":
+        return "onepassword-source"
+    try:
+        return str(called.relative_to(Path.cwd())) if called.is_absolute() else sys.argv[0]
+    except ValueError:
+        return "onepassword-source"

@@ -6,10 +6,13 @@ import csv
 import json
 import os
 import sys
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
+from rich.cells import set_cell_size
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks import clock
@@ -21,58 +24,90 @@ from deployments.commands.present import ERROR, iso_of, note, plain, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
-    from blocks.store.reading import SourceStatus, StoredEvent, StreamStatus
+    from blocks.store.reading import SourceStatus, StoredEvent
 
 FORMATS = ("table", "ndjson", "csv")
 APIS = ("sign-in", "itemUsage", "audit")
 CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
+ACTION_CELLS, WHO_CELLS = 19, 27  # with time and API, they fill 80 columns
 
 
 def run(name: str, *, apis: list[str], since: str | None, until: str | None, form: str, output: Path | None) -> None:
     """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
+    _check(form, apis)
+    since_ns, until_ns = _window(since, until)
+    engine = reading.open_store()
+    source = reading.sources(engine, name)[0]
+    streams = [stream for stream in source.streams if not apis or stream.api in apis]
+    found = reading.events(engine, streams, since_ns=since_ns, until_ns=until_ns)
+    if output is None or str(output) == "-":
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+        if not _write(form, source, found, sys.stdout) and form == "table":
+            note("There are no such events.")
+        return
+    total = reading.count(engine, streams, since_ns, until_ns) if sys.stderr.isatty() else 0
+    with _file(output) as file, _progress(total) as counted:
+        written = _write(form, source, counted(found), file)
+    note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
+
+
+def _check(form: str, apis: list[str]) -> None:
     if form not in FORMATS:
         raise _wrong("--format", form, FORMATS)
     for api in apis:
         if api not in APIS:
             raise _wrong("--api", api, APIS)
+
+
+def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
+    close = nearest(value, known)
+    meant = f"Did you mean {close}?" if close else ""
+    return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.", hint=meant, code="usage")
+
+
+def _window(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     since_ns, until_ns = _time("--since", since), _time("--until", until)
-    engine = reading.open_store()
-    source = reading.sources(engine, name)[0]
-    streams = [stream for stream in source.streams if not apis or stream.api in apis]
-    found = reading.events(engine, streams, since_ns=since_ns, until_ns=until_ns)
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        _write(form, source, found, sys.stdout)
-        return
-    total = reading.count(engine, streams, since_ns, until_ns) if sys.stderr.isatty() else 0
-    with _progress(total) as counted, _new_file(output) as file:
-        _write(form, source, counted(found), file)
-    note(f"Written to {output}.")
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise ThirdPartyConfigError(
+            f"--since {since} is not before --until {until}.", hint="Exchange the two.", code="usage"
+        )
+    return since_ns, until_ns
 
 
-def _write(form: str, source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> None:
+def _time(flag: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return moment(text, clock.now_ns())
+    except ThirdPartyConfigError as error:
+        raise ThirdPartyConfigError(f"{flag}: {error}", code="usage") from None
+
+
+def _write(form: str, source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> int:
+    """How many were written."""
     if form == "ndjson":
-        _write_ndjson(events, file)
-    elif form == "csv":
-        _write_csv(source, events, file)
-    else:
-        _write_table(events, file)
+        return _write_ndjson(events, file)
+    if form == "csv":
+        return _write_csv(source, events, file)
+    return write_table(events, file)
 
 
-def _write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> None:
-    for event in events:
+def _write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> int:
+    written = 0
+    for written, event in enumerate(events, 1):  # noqa: B007 - the last number is how many there were
         body = event.body
         if "\n" in body or "\r" in body:  # JSON has them between tokens alone, and a line is a record here
             body = body.replace("\r", " ").replace("\n", " ")
         file.write(body + "\n")
+    return written
 
 
-def _write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> None:
+def _write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> int:
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
-    for event in events:
+    written, name = 0, _cell(source.name)
+    for written, event in enumerate(events, 1):  # noqa: B007 - as above
         seen = _Seen.of(event)
         cells = (
             event.uuid,
@@ -84,26 +119,33 @@ def _write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str
             seen.ip_address,
             seen.country,
         )
-        writer.writerow([_cell(source.name), event.api, *map(_cell, cells), event.body])
+        writer.writerow([name, event.api, *map(_cell, cells), event.body])
+    return written
 
 
 def _cell(value: str | None) -> str:
     """A spreadsheet would run what begins like a formula, and some of these texts come from outside."""
     text = value or ""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
 
 
-def print_table(events: Iterable[StoredEvent]) -> None:
-    _write_table(events, sys.stdout)
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
 
 
-def _write_table(events: Iterable[StoredEvent], file: IO[str]) -> None:
-    file.write(f"{'TIME (UTC)':19}  {'API':9}  {'ACTION':19}  WHO\n")
-    for event in events:
+def write_table(events: Iterable[StoredEvent], file: IO[str]) -> int:
+    """Lines of at most 80 columns for a person. How many events there were."""
+    file.write(f"{'TIME (UTC)':19}  {'API':9}  {'ACTION':{ACTION_CELLS}}  WHO\n")
+    written = 0
+    for written, event in enumerate(events, 1):  # noqa: B007 - as above
         seen = _Seen.of(event)
-        action = plain(seen.action or "")[:19]
-        who = plain(seen.actor or "")[:27]
-        file.write(f"{time_of(event.time_ns)[:19]}  {event.api:9}  {action:19}  {who}\n")
+        action, who = _fitted(seen.action, ACTION_CELLS), _fitted(seen.actor, WHO_CELLS).rstrip()
+        file.write(f"{time_of(event.time_ns)[:19]}  {event.api:9}  {action}  {who}\n")
+    return written
+
+
+def _fitted(text: str | None, cells: int) -> str:
+    shown = plain(text or "")
+    return shown[:cells].ljust(cells) if shown.isascii() else set_cell_size(shown, cells)
 
 
 class _Seen(msgspec.Struct):
@@ -147,19 +189,34 @@ def _text(value: object) -> str | None:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[IO[str]]:
-    """The file appears whole or not at all, and only its owner can read it."""
-    part = path.with_name(path.name + ".part")
+def _file(path: Path) -> Iterator[IO[str]]:
+    """Where the events go: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
     try:
-        with open(
-            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
-        ) as file:  # noqa: PTH123, E501
-            yield file
-        part.replace(path)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("w", encoding="utf-8", newline="") as file:
+                yield file
+        else:
+            with _new_file(path.resolve()) as file:
+                yield file
     except OSError as error:
         raise FirstPartyGenericError(
             f"{path} cannot be written: {error.strerror}.", hint="Choose another file with --output.", code="output"
         ) from error
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[str]]:
+    """It appears whole or not at all, and only its owner can read it."""
+    if path.is_dir():
+        raise IsADirectoryError(21, "it is a directory")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")  # of mode 0600
+    part = Path(name)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a handle
+            yield file
+            file.flush()
+            os.fsync(handle)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -171,18 +228,3 @@ def _progress(total: int) -> Iterator[Callable[[Iterable[StoredEvent]], Iterable
         return
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR) as progress:
         yield lambda events: progress.track(events, total=total, update_period=0.2)
-
-
-def _time(flag: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return moment(text, clock.now_ns())
-    except ThirdPartyConfigError as error:
-        raise ThirdPartyConfigError(f"{flag}: {error}", code="usage") from None
-
-
-def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
-    close = nearest(value, known)
-    meant = f" Did you mean {close}?" if close else ""
-    return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.{meant}", code="usage")

@@ -1,12 +1,12 @@
-"""How commands speak: times, tables of 80 columns, and sentences on standard error."""
+"""How commands speak: times, texts without surprises, and sentences on standard error."""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
+from rich.text import Text
 from whenever import Instant
 
 from blocks import clock
@@ -14,18 +14,31 @@ from blocks import clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import RenderableType
+
 T = TypeVar("T")
-ERROR = Console(stderr=True, highlight=False)
-OUT = Console(highlight=False)
+# No markup and no emoji codes: names and messages come from outside.
+ERROR = Console(stderr=True, highlight=False, markup=False, emoji=False)
+OUT = Console(highlight=False, markup=False, emoji=False)
+
+
+def say(text: RenderableType, style: str | None = None) -> None:
+    """A line of the answer: broken between words on a terminal, whole elsewhere."""
+    OUT.print(text, style=style, soft_wrap=not OUT.is_terminal)
 
 
 def note(text: str) -> None:
     """A line for the person, which no script reads."""
-    ERROR.print(text, markup=False)
+    ERROR.print(plain(text), soft_wrap=not ERROR.is_terminal)
 
 
 def warn(text: str) -> None:
-    ERROR.print(f"Warning: {text}", style="yellow", markup=False)
+    ERROR.print(f"Warning: {plain(text)}", style="yellow", soft_wrap=not ERROR.is_terminal)
+
+
+def joined(*parts: tuple[str, str]) -> Text:
+    """Texts with their styles, two spaces between them; empty ones are left out."""
+    return Text("  ").join(Text(plain(text), style) for text, style in parts if text)
 
 
 def time_of(ns: int | None) -> str:
@@ -49,12 +62,6 @@ def span_of(ns: int | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def quiet_prefect() -> None:
-    """Only Prefect's warnings, unless the person asked for more. To be called before Prefect is imported."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
-
-
 def with_spinner(text: str, work: Callable[[], T]) -> T:
     """Do the work with a moving sign on a terminal, and silently elsewhere."""
     if not sys.stderr.isatty():
@@ -64,5 +71,8 @@ def with_spinner(text: str, work: Callable[[], T]) -> T:
 
 
 def plain(value: Any) -> str:
-    """Text from an event for a terminal: without the control characters that could drive it."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    """Text from outside for a terminal: without the control characters that could drive it."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

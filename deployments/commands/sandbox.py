@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from blocks.events_api.sandbox import __main__ as program
-from deployments.commands.present import OUT
+from deployments.commands.present import say
 
 
 def run(arguments: list[str]) -> int:
-    """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere it prints one JSON line."""
-    return program.main(arguments, prog="onepassword-source sandbox", ready=_tell if sys.stdout.isatty() else None)
+    """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere, and with --json, it prints one JSON line."""
+    rest = [one for one in arguments if one != "--json"]
+    for_a_person = sys.stdout.isatty() and rest == arguments
+    return program.main(rest, prog="onepassword-source sandbox", ready=_tell if for_a_person else None)
 
 
-def _tell(base_url: str, token: str) -> None:
+def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[str, Any]:
+    """What `apply` takes, for a source that collects from a sandbox."""
     config = {
-        "name": "sandbox",
+        "name": name,
+        **members,
         "base_url": base_url,
         "api_token": token,
         "supported_apis": ["sign-in", "itemUsage", "audit"],
         "collect_from": "7d",
     }
-    document = {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}}
-    OUT.print(f"The sandbox listens on {base_url}. Its token is in this configuration:\n", markup=False)
-    print(json.dumps(document, indent=2))
-    OUT.print(f"\nFaults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.", markup=False)
+    return {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}}
+
+
+def _tell(base_url: str, token: str) -> None:
+    say(f"The sandbox listens on {base_url}. Its token is in this configuration:\n")
+    print(json.dumps(configuration("sandbox", base_url, token), indent=2))
+    say("\nSave it as sandbox.json (mode 0600), then: onepassword-source apply sandbox.json")
+    say(f"Faults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.")
+    sys.stdout.flush()

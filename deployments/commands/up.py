@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deployments.commands.present import note, quiet_prefect
+from deployments.commands.prefect_server import quiet_prefect
+from deployments.commands.present import note
 from deployments.up import up
 
 

@@ -53,7 +53,7 @@ def _collect(watch: Stopwatch) -> int:
     from tasks import drain
 
     done: list[Collected] = []
-    drain.Round.run = _timed(drain.Round.run, watch, done)  # type: ignore[method-assign]
+    drain.Round.run = _timed(drain.Round.run, watch, done)  # type: ignore[assignment, method-assign]
     state = collect(NAME, return_state=True)
     if state.name != "Collected":
         sys.exit(f"The flow ended {state.name}: {state.message}")

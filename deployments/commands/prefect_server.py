@@ -1,0 +1,99 @@
+"""Prefect for the length of a command: the one that runs, or a temporary server that ends with the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from blocks.errors import FirstPartyGenericError, SourceError
+from deployments import prefect_access
+from deployments.commands.present import warn, with_spinner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deployments.prefect_access import Access
+
+UNAUTHORIZED = 401
+RUN_UP = "See whether `onepassword-source up` works."
+
+
+@contextmanager
+def prefect() -> Iterator[Access]:
+    """Prefect may be imported and asked within it. FirstPartyGenericError where its API does not answer."""
+    quiet_prefect()
+    access = prefect_access.activate()
+    for warning in access.warnings:
+        warn(warning)
+    try:
+        if access.kind == "temporary":
+            with_spinner("Starting a temporary Prefect server…", _start_server)
+        yield access
+    except SourceError:
+        raise
+    except Exception as error:
+        _raise_explained(error, access)
+        raise
+
+
+def quiet_prefect() -> None:
+    """Only Prefect's errors, unless the person asked for more. To be called before Prefect is imported."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
+
+
+def stop_temporary() -> None:
+    """End the temporary server, where there is one: for a process that ends at once."""
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports Prefect
+
+    SubprocessASGIServer().stop()
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that this thread starts within it do not notice Ctrl-C.
+
+    The terminal sends it to every process of a command, and the helpers must outlive what still needs them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_server() -> None:
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports Prefect
+
+    server = SubprocessASGIServer()
+    # In a thread, so that Ctrl-C is heard here meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(_start_deaf, server)
+        try:
+            starting.result()
+        except BaseException:
+            server.stop()
+            raise
+
+
+def _start_deaf(server: SubprocessASGIServer) -> None:
+    with deaf_to_ctrl_c():
+        server.start()
+
+
+def _raise_explained(error: Exception, access: Access) -> None:
+    import httpx  # noqa: PLC0415 - comes with Prefect
+
+    where = f"The Prefect server at {access.url}" if access.url else "The temporary Prefect server"
+    if isinstance(error, httpx.HTTPStatusError):
+        code = error.response.status_code
+        hint = "Set PREFECT_API_AUTH_STRING to its user:password." if code == UNAUTHORIZED else RUN_UP
+        raise FirstPartyGenericError(f"{where} answered {code}.", hint=hint, code="prefect") from error
+    if isinstance(error, (httpx.HTTPError, httpx.InvalidURL)):
+        hint = "Check PREFECT_API_URL, or unset it." if access.kind == "external" else RUN_UP
+        raise FirstPartyGenericError(f"{where} does not answer.", hint=hint, code="prefect") from error
+    if "ephemeral" in str(error):
+        raise FirstPartyGenericError(f"{where} did not start.", hint=RUN_UP, code="prefect") from error

@@ -1,0 +1,154 @@
+"""The product as a person runs it: `up`, `apply`, a run by deployment, `status`, `events`, Ctrl-C in the middle."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from one_machine import RunningUp, wait_until
+
+from blocks.events_api.sandbox.process import running_sandbox
+from blocks.names import block_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+
+pytestmark = pytest.mark.prefect
+
+COMMAND = Path(sys.executable).with_name("onepassword-source")
+
+
+class Machine(RunningUp):
+    """A data directory of its own, and the real command line."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {name: value for name, value in super().env.items() if name != "PYTHONPATH"}
+
+    def start(self) -> None:
+        with (self.directory / "up.out").open("w") as out:
+            self.process = subprocess.Popen(
+                [COMMAND, "up"], env=self.env, cwd=self.directory, stdout=out, stderr=out, start_new_session=True
+            )
+        self.wait_for("started!")
+
+    def call(self, *arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [COMMAND, *arguments], env=self.env, cwd=self.directory, capture_output=True, timeout=90, check=False
+        )
+        assert done.returncode == code, done.stderr.decode()
+        return done.stdout.decode()
+
+    def apply(self, name: str, sandbox: SandboxProcess) -> None:
+        config = {
+            "name": name,
+            "category": "sec/1password",
+            "fields": {"_siemForward": True},
+            "base_url": sandbox.base_url,
+            "api_token": sandbox.token,
+            "supported_apis": ["itemUsage", "sign-in", "audit"],
+            "collect_from": "120d",
+        }
+        file = self.directory / "source.json"
+        source = {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}
+        file.write_text(json.dumps({"api.version": "v1", "source": source}))
+        file.chmod(0o600)
+        assert f"{name}: created" in self.call("apply", "source.json")
+
+    def history(self, run: str) -> list[str]:
+        found = self.ask("GET", "/api/flow_run_states/", params={"flow_run_id": run}).json()
+        return [state["name"] for state in sorted(found, key=lambda state: str(state["timestamp"]))]
+
+    def wait_for_end(self, run: str) -> dict[str, Any]:
+        ends = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+        wait_until(lambda: self.state(run)["type"] in ends)
+        return self.state(run)
+
+    def count(self, query: str) -> tuple[int, ...]:
+        with closing(sqlite3.connect(self.data / "events.db")) as database:
+            return tuple(database.execute(query).fetchone())
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    made = Machine(tmp_path_factory.mktemp("machine"), ())
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop_if_running()
+
+
+def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Machine) -> None:
+    with running_sandbox(events=900, days=3) as sandbox:
+        machine.apply("1Pass", sandbox)
+        assert "Pending" in machine.call("status", "1Pass")
+        deployment = machine.deployment("1Pass")
+        assert [schedule["schedule"]["cron"] for schedule in deployment["schedules"]] == ["*/5 * * * *"]
+
+        run = machine.run("1Pass")
+        state = machine.wait_for_end(run)
+        assert (state["type"], state["name"]) == ("COMPLETED", "Collected")
+        assert "900 new events" in state["message"]
+        shown = ["Started", "Initialized", "Authenticated", "Collecting", "Collected"]
+        assert [name for name in machine.history(run) if name in shown] == shown
+        keys = [one["key"] for one in machine.ask("POST", "/api/artifacts/filter", json={}).json()]
+        assert f"collect-{block_name('1Pass')}" in keys
+        logs = machine.ask("POST", "/api/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}).json()
+        assert any("audit: 300 new" in line["message"] for line in logs)
+
+        truth = {api: sandbox.events(api, "v2") for api in ("signinattempts", "itemusages", "auditevents")}
+        written = machine.call("events", "1Pass", "--format", "ndjson").encode().splitlines()
+        assert sorted(written) == sorted(body for bodies in truth.values() for body in bodies)
+        status = json.loads(machine.call("status", "1Pass", "--json"))
+        assert [api["events"] for api in status[0]["apis"]] == [300, 300, 300]
+        assert "1Pass: unchanged" in machine.call("apply", "source.json")
+
+        again = machine.wait_for_end(machine.run("1Pass"))
+        assert "0 new events" in again["message"]
+        sandbox.fault("revoked")
+        refused = machine.wait_for_end(machine.run("1Pass"))
+        assert (refused["type"], refused["name"]) == ("FAILED", "ThirdPartyConfigError")
+        assert "refuses the token" in machine.call("status", "1Pass", code=1)
+
+
+def test_a_run_is_planned_every_five_minutes(machine: Machine) -> None:
+    deployment = machine.deployment("1Pass")["id"]
+
+    def planned() -> list[dict[str, Any]]:
+        wanted = {
+            "deployments": {"id": {"any_": [deployment]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        }
+        return list(machine.ask("POST", "/api/flow_runs/filter", json=wanted).json())
+
+    assert wait_until(planned)
+
+
+def test_ctrl_c_in_the_middle_commits_the_page_and_the_next_up_goes_on(machine: Machine) -> None:
+    total = 150_000
+    with running_sandbox(bulk=True, events=total) as sandbox:
+        machine.apply("big", sandbox)
+        run = machine.run("big")
+        wait_until(lambda: machine.count("SELECT count(*) FROM events")[0] > 5000)
+        assert machine.stop(signal.SIGINT) == []
+        assert machine.kept_state(run) == ("CANCELLED", "Stopped")
+        kept = machine.count("SELECT count(*) FROM events")[0]
+        assert kept < total
+        assert kept % 1000 == 900, "whole pages alone, and the 900 of the other source"
+
+        machine.start()
+        before = time.monotonic()
+        assert machine.wait_for_end(machine.run("big"))["name"] == "Collected"
+        assert time.monotonic() - before < 90
+    assert machine.count("SELECT count(*), count(DISTINCT stream_id || uuid) FROM events") == (total + 900,) * 2
