@@ -1,0 +1,87 @@
+"""Every command, flag, setting and configuration key stands in the README."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from blocks.events_api.sandbox.__main__ import parser
+from blocks.events_api.sandbox.faults import KINDS
+from blocks.settings import PREFIX, SETTINGS
+from blocks.source_config import SourceConfig
+from deployments.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+FLAGS = [
+    (name, flag)
+    for name, command in COMMANDS.items()
+    for parameter in command.params
+    for flag in parameter.opts
+    if flag.startswith("--") and flag != "--help"
+]
+SANDBOX_FLAGS = sorted({flag for action in parser("x")._actions for flag in action.option_strings if flag[:2] == "--"})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command(name: str) -> None:
+    assert f"`onepassword-source {name}" in README
+
+
+@pytest.mark.parametrize(("command", "flag"), FLAGS)
+def test_every_flag(command: str, flag: str) -> None:
+    line = next(line for line in README.splitlines() if line.startswith(f"| `onepassword-source {command}"))
+    assert flag in line
+
+
+@pytest.mark.parametrize("flag", [flag for flag in SANDBOX_FLAGS if flag not in {"--help", "--no-bulk"}])
+def test_every_flag_of_the_sandbox(flag: str) -> None:
+    assert f"`{flag}" in README
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting(setting: object) -> None:
+    assert f"| `{PREFIX}{setting.name}` |" in README  # type: ignore[attr-defined]
+
+
+def test_no_setting_is_read_that_is_not_listed() -> None:
+    listed = {setting.name for setting in SETTINGS}
+    code = "\n".join(
+        path.read_text() for floor in ("blocks", "tasks", "flows", "deployments") for path in (ROOT / floor).rglob("*.py")
+    )
+    assert set(re.findall(r"ONEPASSWORD_SOURCE_([A-Z_]+)", code)) <= listed
+    assert set(re.findall(r'\bread\("([A-Z_]+)"\)', code)) <= listed
+
+
+KEYS = [name for name in SourceConfig.__dataclass_fields__ if name != "warnings"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_of_the_configuration(key: str) -> None:
+    assert f"| `{key}` |" in README
+
+
+def test_the_number_of_faults() -> None:
+    assert f"{len(KINDS)} faults on demand" in README
+
+
+def test_every_dependency_has_its_reason() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    table = README.split("## Dependencies")[1].split("\n## ")[0]
+    for requirement in wanted:
+        name = re.match(r"[A-Za-z0-9-]+", requirement)
+        assert name
+        assert name[0] in table
+
+
+def test_the_locks_hold_names_versions_and_hashes_alone() -> None:
+    line = re.compile(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
+    for lock in ROOT.glob("*.lock"):
+        assert [text for text in lock.read_text().splitlines() if not line.fullmatch(text)] == []
