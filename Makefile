@@ -4,13 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench format lock clean
+.PHONY: demo test torture check bench format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
-test: .venv/dev  ## set up, run all tests
-	@$(BIN)/python -m pytest
+test: .venv/dev  ## set up, run all tests but the slow tortures
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: .venv/dev  ## the kills and waits that take long
+	@$(BIN)/python -m pytest -m torture
 
 check: .venv/dev  ## linters and types
 	@$(BIN)/ruff check

@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from blocks.errors import ThirdPartyConfigError
+
 PREFIX = "ONEPASSWORD_SOURCE_"
+PORT_MAX = 65535
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,9 @@ class Setting:
 
 SETTINGS = (
     Setting("DATA_DIR", "the user's data directory", "where the store, the secrets and Prefect's own files are kept"),
-    Setting("DATABASE_URL", "sqlite file `events.db` in DATA_DIR", "the event store: `sqlite:///…` or `postgresql://…`"),
+    Setting(
+        "DATABASE_URL", "sqlite file `events.db` in DATA_DIR", "the event store: `sqlite:///…` or `postgresql://…`"
+    ),
     Setting("ALLOWED_HOSTS", "none", "further hosts that a token may be sent to, separated by commas"),
     Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
     Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
@@ -33,7 +38,10 @@ def read(name: str) -> str | None:
 
 
 def data_dir() -> Path:
-    """The directory of everything that is kept on this machine. Made with mode 0700 where it is missing."""
+    """The directory of everything that is kept on this machine. Made with mode 0700 where it is missing.
+
+    Raises ThirdPartyConfigError where it cannot be made.
+    """
     named = read("DATA_DIR")
     if named:
         path = Path(named).expanduser().absolute()
@@ -41,7 +49,14 @@ def data_dir() -> Path:
         from platformdirs import user_data_path  # noqa: PLC0415 - only where no directory is named
 
         path = user_data_path("onepassword-source")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ThirdPartyConfigError(
+            f"The directory {path} cannot be made: {error.strerror}.",
+            hint=f"Set {PREFIX}DATA_DIR to a directory that you may write.",
+            code="setting",
+        ) from error
     return path
 
 
@@ -56,4 +71,10 @@ def allowed_hosts() -> frozenset[str]:
 
 
 def port() -> int:
-    return int(read("PORT") or 4200)
+    """The port of the Prefect server. Raises ThirdPartyConfigError where the setting is none."""
+    named = read("PORT") or "4200"
+    if not (named.isascii() and named.isdigit() and 0 < int(named[:6]) <= PORT_MAX):
+        raise ThirdPartyConfigError(
+            f"{PREFIX}PORT is {named!r}.", hint=f"Set it to a number from 1 to {PORT_MAX}.", code="setting"
+        )
+    return int(named)

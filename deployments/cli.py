@@ -24,7 +24,7 @@ DONE, IN_ERROR, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 app = typer.Typer(
     name=PROGRAM,
-    help="Collect every sign-in attempt, item usage and audit event of a 1Password account into a database of your own.",
+    help="Collect every sign-in attempt, item usage and audit event of a 1Password account into your own database.",
     add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
@@ -90,7 +90,7 @@ def status(
 
 
 @app.command(epilog=f"Example: {PROGRAM} events 1Pass --since 7d --format csv -o week.csv")
-def events(
+def events(  # noqa: PLR0917 - typer calls it by name
     name: Name,
     api: Annotated[
         list[str] | None,
@@ -201,10 +201,12 @@ def _explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "Stopped.", INTERRUPTED
     if isinstance(error, SourceError):
+        if error.code == "store":  # it speaks to a run that goes on; a command ends
+            error.hint = f"Check the database and {settings.PREFIX}DATABASE_URL; what was committed stays."
         return str(error), WRONG_USE if isinstance(error, ThirdPartyConfigError) else IN_ERROR
     if callable(format_message := getattr(error, "format_message", None)):  # typer's own errors of use
         context = getattr(error, "ctx", None)
-        message = str(format_message()).rstrip(".")
+        message = str(format_message()).rstrip(".").replace("'?", "'")
         return f"{message}. See: {context.command_path if context else PROGRAM} --help", WRONG_USE
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}.", IN_ERROR

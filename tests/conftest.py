@@ -27,7 +27,7 @@ from blocks.events_api.models import Api  # noqa: E402
 from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402
 from blocks.store import schema, sources, streams  # noqa: E402
 from blocks.store.engine import open_engine  # noqa: E402
-from blocks.store.sources import SourceRecord  # noqa: E402
+from support import SOURCE  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.events_api.sandbox.process import SandboxProcess
+    from blocks.store.sources import SourceRecord
     from blocks.store.streams import Claim
 
 
@@ -114,20 +115,6 @@ def engine(store_url: str) -> Iterator[Engine]:
     opened = open_engine(store_url)
     yield opened
     opened.dispose()
-
-
-SOURCE = SourceRecord(
-    id="0" * 31 + "1",
-    name="1Pass",
-    description=None,
-    category="sec/1password",
-    fields={"team": "blue"},
-    base_url="https://events.1password.com",
-    apis=tuple(Api),
-    api_version="v2",
-    collect_from=None,
-    fingerprint="first",
-)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from blocks import settings
 from blocks.configuration import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, warn, with_spinner
+from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +38,7 @@ def apply(file: Path, *, token: str | None, as_json: bool = False) -> str:
     with prefect() as access:
         applied = with_spinner("Applying…", lambda: _apply(configs))
     if as_json:
-        print(json.dumps([asdict(one) for one in applied], indent=2))
+        say_json([asdict(one) for one in applied])
         return access.kind
     for one in applied:
         say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import reading
 from deployments.commands import status
 from deployments.commands.prefect_server import prefect, stop_temporary
-from deployments.commands.present import ERROR, joined, say
+from deployments.commands.present import ERROR, plain, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +34,8 @@ def run(name: str, *, as_json: bool) -> int:
         def end_at_once(state: str, message: str) -> int:
             end_progress()
             _show(name, state, message, STOPPED, as_json=as_json)
-            sys.stdout.flush()
+            with suppress(OSError):
+                sys.stdout.flush()
             if access.kind == "temporary":
                 stop_temporary()
             return STOPPED
@@ -65,9 +67,9 @@ def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> N
     if as_json:
         answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
-        print(json.dumps({**answer, "flow_run_id": source.run_id if source else None, "apis": apis}, indent=2))
+        say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
-    say(joined((state, "bold red" if code == IN_ERROR else "bold green"), (message, "")))
+    say(Text.assemble((f"{state}:", "bold red" if code == IN_ERROR else "bold green"), f" {plain(message)}"))
     if source:
         say(status.table(source))
 
@@ -104,5 +106,10 @@ def _progress(name: str) -> Iterator[Callable[[], None]]:
 def _watch(name: str, sign: Status, done: threading.Event) -> None:
     while not done.wait(0.5):
         if source := _kept(name):
-            kept = sum(stream.events for stream in source.streams)
-            sign.update(f"{source.state}: {kept:,} events kept")
+            sign.update(_line(source))
+
+
+def _line(source: reading.SourceStatus) -> str:
+    kept = sum(stream.events for stream in source.streams)
+    waiting = ", ".join(stream.api for stream in source.streams if stream.state == "retrying")
+    return f"{source.state}: {kept:,} events kept" + (f"; retrying {waiting} (Ctrl-C stops)" if waiting else "")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import typer
 
 from deployments import prefect_access
+from deployments.commands.present import say_json
 
 
 def run(*, as_json: bool) -> None:
     """Print the environment of Prefect's own command line, for `eval` or as a JSON object. It holds a password."""
     if not as_json:
-        print(prefect_access.shell_exports(), end="")
+        typer.echo(prefect_access.shell_exports(), nl=False)
         return
     external = prefect_access.external_url() is not None
-    print(json.dumps({} if external else prefect_access.prefect_environment(), indent=2))
+    say_json({} if external else prefect_access.prefect_environment())

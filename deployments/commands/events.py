@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "ndjson", "csv")
 APIS = ("sign-in", "itemUsage", "audit")
 CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
+TIMES = "a duration such as 90m, 24h or 7d (before now), a date, or a time such as 2026-11-01T00:00:00Z"
 ACTION_CELLS, WHO_CELLS = 19, 27  # with time and API, they fill 80 columns
 
 
@@ -81,7 +82,7 @@ def _time(flag: str, text: str | None) -> int | None:
     try:
         return moment(text, clock.now_ns())
     except ThirdPartyConfigError as error:
-        raise ThirdPartyConfigError(f"{flag}: {error}", code="usage") from None
+        raise ThirdPartyConfigError(f"{flag}: {error.message}", hint=f"Use {TIMES}.", code="usage") from None
 
 
 def _write(form: str, source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> int:

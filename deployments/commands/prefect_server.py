@@ -15,6 +15,8 @@ from deployments.commands.present import warn, with_spinner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prefect.server.api.server import SubprocessASGIServer
+
     from deployments.prefect_access import Access
 
 UNAUTHORIZED = 401

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
 from rich.console import Console
 from rich.text import Text
 from whenever import Instant
@@ -25,6 +27,11 @@ OUT = Console(highlight=False, markup=False, emoji=False)
 def say(text: RenderableType, style: str | None = None) -> None:
     """A line of the answer: broken between words on a terminal, whole elsewhere."""
     OUT.print(text, style=style, soft_wrap=not OUT.is_terminal)
+
+
+def say_json(value: Any) -> None:
+    """The answer for a script, in ASCII: nothing in it can drive a terminal."""
+    typer.echo(json.dumps(value, indent=2))
 
 
 def note(text: str) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from blocks.events_api.sandbox import __main__ as program
-from deployments.commands.present import say
+from deployments.commands.present import say, say_json
 
 
 def run(arguments: list[str]) -> int:
     """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere, and with --json, it prints one JSON line."""
-    rest = [one for one in arguments if one != "--json"]
-    for_a_person = sys.stdout.isatty() and rest == arguments
-    return program.main(rest, prog="onepassword-source sandbox", ready=_tell if for_a_person else None)
+    ready = _tell if sys.stdout.isatty() else None
+    return program.main(arguments, prog="onepassword-source sandbox", ready=ready)
 
 
 def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[
 
 def _tell(base_url: str, token: str) -> None:
     say(f"The sandbox listens on {base_url}. Its token is in this configuration:\n")
-    print(json.dumps(configuration("sandbox", base_url, token), indent=2))
+    say_json(configuration("sandbox", base_url, token))
     say("\nSave it as sandbox.json (mode 0600), then: onepassword-source apply sandbox.json")
     say(f"Faults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.")
     sys.stdout.flush()

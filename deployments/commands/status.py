@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from blocks import clock
 from blocks.store import reading
-from deployments.commands.present import iso_of, joined, plain, say, span_of, time_of
+from deployments.commands.present import iso_of, joined, plain, say, say_json, span_of, time_of
 
 if TYPE_CHECKING:
     from blocks.store.reading import SourceStatus, StreamStatus
@@ -24,7 +23,7 @@ def run(name: str | None, *, as_json: bool) -> int:
     """Print the status; 1 where a source is in error."""
     sources = reading.sources(reading.open_store(), name)
     if as_json:
-        print(json.dumps([_as_json(source) for source in sources], indent=2))
+        say_json([_as_json(source) for source in sources])
     elif not sources:
         say("There is no source yet. Create one with: onepassword-source apply source.json")
     for source in [] if as_json else sources:

@@ -98,6 +98,12 @@ def test_a_second_up_of_the_same_data_is_refused(running_up: RunningUp) -> None:
 
 
 @pytest.mark.prefect
+def test_the_ui_that_reports_to_an_analytics_service_is_left_out(running_up: RunningUp) -> None:
+    offered = running_up.ask("GET", "/ui-settings", auth=None).json()
+    assert (offered["available_uis"], offered["default_ui"]) == (["v1"], "v1")
+    assert "amplitude.com" not in running_up.ask("GET", "/", auth=None).text
+
+
 def test_a_run_goes_through_the_worker_and_no_child_knows_the_token(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="1Pass")
     wait_until(lambda: running_up.state(run)["type"] == "COMPLETED")
@@ -133,6 +139,7 @@ def test_a_block_is_encrypted_with_a_key_that_is_not_in_the_database(running_up:
 
 
 @pytest.mark.prefect
+@pytest.mark.torture
 def test_a_worker_or_server_that_dies_is_started_again(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="orphan", pages=999)
     wait_until(lambda: running_up.seen("orphan.pages"))
@@ -184,6 +191,7 @@ def test_the_next_up_goes_on(running_up: RunningUp) -> None:
 
 
 @pytest.mark.prefect
+@pytest.mark.torture
 def test_a_killed_up_leaves_no_process_and_no_run_behind(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="killed", pages=999)
     wait_until(lambda: running_up.seen("killed.pages"))

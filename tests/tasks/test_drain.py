@@ -15,7 +15,7 @@ from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import sources, streams
-from conftest import SOURCE
+from support import SOURCE
 from tasks import stopping
 from tasks.drain import Collected, Round
 

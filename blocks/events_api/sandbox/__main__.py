@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.sandbox.faults import KINDS
@@ -27,30 +28,36 @@ def main(
     try:
         serve(
             _options(chosen),
-            ready=ready or _print_line,
+            ready=_print_line if ready is None or chosen.json else ready,
             stop_with=sys.stdin.buffer if chosen.stop_with_stdin else None,
         )
     except KeyboardInterrupt:
         return 0
     except (SandboxStartError, SandboxOptionError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(f"{prog}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 
 
 def read_fault(text: str) -> dict[str, Any]:
     """A fault as a flag gives it: `KIND[:API[:TIMES]]`, or JSON where it has options."""
-    if text.startswith("{"):
-        wanted = json.loads(text)
-        return wanted if isinstance(wanted, dict) else {}
     kind, _, rest = text.partition(":")
     api, _, times = rest.partition(":")
-    return {"kind": kind, "api": api or None, "times": int(times) if times else None}
+    try:
+        if text.startswith("{"):
+            return dict(json.loads(text))
+        return {"kind": kind, "api": api or None, "times": int(times) if times else None}
+    except ValueError:
+        message = f'{text!r} is neither KIND[:API[:TIMES]] nor JSON such as {{"kind": "429", "retry_after": 2}}'
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _read_window(text: str) -> RateWindow:
     requests, _, seconds = text.partition("/")
-    return RateWindow(int(requests), float(seconds))
+    try:
+        return RateWindow(int(requests), float(seconds))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not N/SECONDS, such as 600/60") from None
 
 
 def _options(chosen: argparse.Namespace) -> SandboxOptions:
@@ -74,7 +81,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog,
         description=_ABOUT,
-        epilog=_epilog(),
+        epilog=_epilog(prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, default = parser.add_argument, SandboxOptions()
@@ -128,19 +135,26 @@ def parser(prog: str) -> argparse.ArgumentParser:
         metavar="KIND[:API[:TIMES]]",
         help="or JSON with options; may be given again",
     )
+    add("--json", action="store_true", help="print one JSON line with base_url and token, on a terminal too")
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     return parser
 
 
-def _epilog() -> str:
-    return "kinds of faults:\n" + "\n".join(f"  {name:16} {kind.meaning}" for name, kind in KINDS.items())
+def _epilog(prog: str) -> str:
+    kinds = [_filled(f"  {name:16} {kind.meaning}") for name, kind in KINDS.items()]
+    example = f"Example: {prog} --port 8080 --rate 30 --fault 500"
+    return "\n".join(["kinds of faults:", *kinds, "", example])
+
+
+def _filled(line: str) -> str:
+    return textwrap.fill(line, 79, subsequent_indent=" " * 19, break_on_hyphens=False)
 
 
 def _print_line(base_url: str, token: str) -> None:
     print(json.dumps({"base_url": base_url, "token": token}), flush=True)  # noqa: T201
 
 
-_ABOUT = "A fake 1Password Events API on 127.0.0.1, with made-up events and faults on demand."
+_ABOUT = "A fake 1Password Events API on 127.0.0.1: made-up events, and faults on demand."
 
 if __name__ == "__main__":
     sys.exit(main())

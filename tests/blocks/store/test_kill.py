@@ -13,7 +13,7 @@ from sqlalchemy import text
 from blocks.events_api.models import Api
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
-from conftest import SOURCE
+from support import SOURCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -66,6 +66,7 @@ def kept(engine: Engine) -> tuple[int, int]:
     return len(found), int(cursor or 0)
 
 
+@pytest.mark.torture
 def test_killed_anywhere_the_next_run_goes_on_from_the_last_commit(store_url: str) -> None:
     engine = open_engine(store_url)
     sources.put(engine, SOURCE)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import SOURCE
+from support import SOURCE
 from sqlalchemy import text
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError

@@ -17,7 +17,7 @@ from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, schema, sources, streams
 from blocks.store.engine import open_engine
-from conftest import SOURCE
+from support import SOURCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from conftest import SOURCE
+from support import SOURCE
 from sqlalchemy import text
 from sqlmodel import SQLModel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import SOURCE
+from support import SOURCE
 from moving_clock import MovingClock
 
 from blocks import clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import SOURCE
+from support import SOURCE
 from sqlalchemy import text
 
 from blocks.events_api.models import Api, read_page
