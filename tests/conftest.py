@@ -22,12 +22,12 @@ from deployments import prefect_access  # noqa: E402
 prefect_access.activate()
 
 from sqlalchemy import text  # noqa: E402
+from support import SOURCE  # noqa: E402
 
 from blocks.events_api.models import Api  # noqa: E402
 from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402
 from blocks.store import schema, sources, streams  # noqa: E402
 from blocks.store.engine import open_engine  # noqa: E402
-from support import SOURCE  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moving_clock import MovingClock
 from pydantic import SecretStr
 
 from blocks import clock
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.names import block_name
 from blocks.store import reading
-from moving_clock import MovingClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,13 @@ class Source:
         store.save(block_name(self.name), overwrite=True)
         apis = members.pop("supported_apis", ["sign-in", "itemUsage", "audit"])
         block = OnePasswordSource(
-            name=self.name, credentials=credentials, supported_apis=apis, collect_from="30d", store=store,
-            source_id=f"{abs(hash(self.name)):032x}", **members,
+            name=self.name,
+            credentials=credentials,
+            supported_apis=apis,
+            collect_from="30d",
+            store=store,
+            source_id=f"{abs(hash(self.name)):032x}",
+            **members,
         )
         block.save(block_name(self.name), overwrite=True)
 

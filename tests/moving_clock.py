@@ -8,7 +8,7 @@ START_NS = 1_790_000_000 * 10**9
 
 
 class MovingClock:
-    """`engine_delay` holds the caller until the clock has moved on by as much, then lets Prefect wait next to nothing."""
+    """`engine_delay` holds the caller until the clock has moved on by as much; then Prefect waits next to nothing."""
 
     def __init__(self, now_ns: int = START_NS) -> None:
         self._now_ns = now_ns

@@ -51,7 +51,9 @@ def test_every_setting(setting: object) -> None:
 def test_no_setting_is_read_that_is_not_listed() -> None:
     listed = {setting.name for setting in SETTINGS}
     code = "\n".join(
-        path.read_text() for floor in ("blocks", "tasks", "flows", "deployments") for path in (ROOT / floor).rglob("*.py")
+        path.read_text()
+        for floor in ("blocks", "tasks", "flows", "deployments")
+        for path in (ROOT / floor).rglob("*.py")
     )
     assert set(re.findall(r"ONEPASSWORD_SOURCE_([A-Z_]+)", code)) <= listed
     assert set(re.findall(r'\bread\("([A-Z_]+)"\)', code)) <= listed

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flows_support import QuickClock, Source, history
+from moving_clock import MovingClock
 from sqlalchemy import text
 
 from blocks import clock
 from blocks.events_api.models import Api
 from blocks.names import block_name
 from blocks.store import streams
-from flows_support import QuickClock, Source, history
-from moving_clock import MovingClock
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -64,9 +64,7 @@ def test_a_run_shows_the_states_of_the_source_and_leaves_a_table(source: Source)
     assert "already known" in table
 
 
-def test_a_failing_api_is_tried_again_with_the_delay_that_the_window_sets(
-    source: Source, quick: QuickClock
-) -> None:
+def test_a_failing_api_is_tried_again_with_the_delay_that_the_window_sets(source: Source, quick: QuickClock) -> None:
     """Pins what Prefect does not document: it reads `retry_delay_seconds` after it asked `retry_condition_fn`."""
     source.sandbox.fault("500", api="auditevents", times=4)
     state = source.collect()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from support import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
@@ -15,7 +16,6 @@ from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import sources, streams
-from support import SOURCE
 from tasks import stopping
 from tasks.drain import Collected, Round
 
@@ -103,8 +103,21 @@ def test_late_events_behind_older_ones_are_collected(
     assert drain(engine, sandbox, record).new == 5
 
 
-@pytest.mark.parametrize("kind", ["duplicates", "reversed", "unknown_members", "unknown_values", "huge_numbers",
-                                  "nul_escapes", "lone_surrogates", "empty_page", "null_items", "no_items"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "duplicates",
+        "reversed",
+        "unknown_members",
+        "unknown_values",
+        "huge_numbers",
+        "nul_escapes",
+        "lone_surrogates",
+        "empty_page",
+        "null_items",
+        "no_items",
+    ],
+)
 def test_odd_pages_lose_nothing_and_double_nothing(
     engine: Engine, sandbox: SandboxProcess, record: SourceRecord, kind: str
 ) -> None:
@@ -213,8 +226,9 @@ def test_a_run_whose_claim_was_taken_stops_and_what_it_committed_stays(
     assert sandbox.requests()["last"] == []
 
 
-@pytest.mark.parametrize(("kind", "confirmed"), [("401", False), ("403", False), ("404", False), ("revoked", True),
-                                                 ("lost_scope", True)])
+@pytest.mark.parametrize(
+    ("kind", "confirmed"), [("401", False), ("403", False), ("404", False), ("revoked", True), ("lost_scope", True)]
+)
 def test_introspection_decides_whether_a_refusal_is_the_configuration(
     engine: Engine, sandbox: SandboxProcess, record: SourceRecord, kind: str, *, confirmed: bool
 ) -> None:

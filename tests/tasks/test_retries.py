@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moving_clock import START_NS, MovingClock
 
 from blocks import clock
 from blocks.errors import ClaimLostError, FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
-from moving_clock import START_NS, MovingClock
 from tasks import retries
 
 MINUTE = 60

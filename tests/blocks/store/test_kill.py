@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from support import SOURCE
 
 from blocks.events_api.models import Api
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
-from support import SOURCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

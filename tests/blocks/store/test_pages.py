@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from support import SOURCE
 from sqlalchemy import text
+from support import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError
 from blocks.events_api.models import Api, Event, Page, Rejected
@@ -15,7 +15,6 @@ from blocks.store import pages, sources, streams
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
-
     from sqlalchemy import Engine
 
     from blocks.store.streams import Claim
@@ -162,9 +161,7 @@ def test_four_writers_at_once_lose_nothing(store_url: str, engine: Engine, rows:
     assert rows("SELECT count(*) FROM events") == [(4200,)]
 
 
-def test_ids_rise_in_commit_order_and_are_64_bit_and_never_used_twice(
-    engine: Engine, claim: Claim, rows: Rows
-) -> None:
+def test_ids_rise_in_commit_order_and_are_64_bit_and_never_used_twice(engine: Engine, claim: Claim, rows: Rows) -> None:
     commit(engine, claim, page(range(3), "c1"))
     commit(engine, claim, page(range(3, 6), "c2"), after="c1")
     ids = [row[0] for row in rows("SELECT id FROM events ORDER BY time_ns")]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import event as database_event
 from sqlalchemy import text
+from support import SOURCE
 
 from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, schema, sources, streams
 from blocks.store.engine import open_engine
-from support import SOURCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,9 +14,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from support import SOURCE
 from sqlalchemy import text
 from sqlmodel import SQLModel
+from support import SOURCE
 
 from blocks.errors import FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page

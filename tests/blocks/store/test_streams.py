@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support import SOURCE
 from moving_clock import MovingClock
+from support import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
@@ -51,9 +51,7 @@ def test_a_renewed_claim_lasts_through_the_wait_and_the_attempt_after_it(
     assert streams.take(engine, audit(engine), "run-2") is None
 
 
-def test_a_clock_that_goes_back_cannot_undo_the_fence(
-    engine: Engine, claim: Claim, moving: MovingClock
-) -> None:
+def test_a_clock_that_goes_back_cannot_undo_the_fence(engine: Engine, claim: Claim, moving: MovingClock) -> None:
     moving.advance(streams.LEASE_NS / SECOND + 1)
     assert streams.take(engine, audit(engine), "run-2")
     moving.advance(-3600)

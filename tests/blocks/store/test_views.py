@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import SOURCE
 from sqlalchemy import text
+from support import SOURCE
 
 from blocks.events_api.models import Api, read_page
 from blocks.store import pages, streams
