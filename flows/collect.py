@@ -16,7 +16,7 @@ from blocks.events_api.models import Api
 from tasks import stopping, verdict
 from tasks.authenticate import authenticate
 from tasks.collect import collect_stream
-from tasks.open_source import Opened, open_source
+from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
 from tasks.show import end_now, remember, show
 
@@ -82,6 +82,7 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     if outcomes:
         report(source, outcomes, found.message)
     if stopped and stopping.asleep():
+        let_go(opened)
         end_now(_state(found))
     return _state(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
@@ -12,7 +12,7 @@ from blocks.errors import SourceError
 from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
 from tasks import retries
-from tasks.source import load_source, open_store, record_of
+from tasks.source import load_source, open_store, opened_store, record_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,16 @@ def _open(name: str, run: str) -> Opened:
         else:
             elsewhere.append(view)
     return Opened(record.id, tuple(claims), tuple(stopped), tuple(elsewhere))
+
+
+def let_go(opened: Opened) -> None:
+    """Give back what a stopped run still holds, so that the next one need not wait until the claims lapse."""
+    if (engine := opened_store(opened.source_id)) is None:
+        return
+    for claim in opened.claims:
+        try:
+            streams.release(engine, claim)
+        except SourceError as error:
+            get_run_logger().warning(
+                "The claim on %s could not be given back; it lapses by itself. %s", claim.api, error
+            )
