@@ -17,7 +17,12 @@ for _name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPA
 os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(_HOME / "data")
 os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
 
+import hypothesis  # noqa: E402
+
 from deployments import prefect_access  # noqa: E402
+
+hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machine is slow, not wrong
+hypothesis.settings.load_profile("shared")
 
 prefect_access.activate()
 

@@ -31,7 +31,8 @@ from blocks.errors import (
     ThirdPartyGenericError,
     UnconfirmedError,
 )
-from blocks.events_api.client import PAGE_SIZE, EventsClient
+from blocks.events_api.client import DEADLINE, PAGE_SIZE, TIMEOUT, EventsClient
+from blocks.events_api.deadline import Deadline
 from blocks.events_api.models import Api, Page
 from blocks.events_api.sandbox.faults import KINDS
 from blocks.events_api.sandbox.process import running_sandbox
@@ -314,10 +315,21 @@ def test_a_broken_answer_is_one_error(sandbox: SandboxProcess, kind: str) -> Non
         assert client.first_page(Api.AUDIT, START_NS, limit=5).events
 
 
-def test_a_stall_behind_the_headers_is_a_timeout(sandbox: SandboxProcess) -> None:
-    sandbox.fault("stall", after_headers=True)
-    with opened(sandbox, timeout=QUICK) as client:
-        assert failed(client).code == "timeout"
+@pytest.mark.parametrize("after_headers", [False, True])
+@pytest.mark.parametrize("limit", [{"timeout": QUICK}, {"deadline": 0.1}], ids=["timeout", "deadline"])
+def test_a_stall_ends_in_time(sandbox: SandboxProcess, limit: dict[str, Any], after_headers: bool) -> None:
+    sandbox.fault("stall", after_headers=after_headers)
+    with opened(sandbox, **limit) as client:
+        started = time.monotonic()
+        error = failed(client)
+        assert time.monotonic() - started < 2
+    assert error.code == "timeout"
+    assert ("took longer than 0.1 seconds" if "deadline" in limit else "did not answer in time") in str(error)
+
+
+def test_there_is_a_timeout_on_everything() -> None:
+    assert all(seconds is not None and 0 < seconds <= 60 for seconds in TIMEOUT.as_dict().values())
+    assert DEADLINE <= 120
 
 
 @pytest.mark.parametrize(("kind", "options"), HARMLESS.items())
@@ -498,12 +510,12 @@ def then_closed(answer: bytes) -> Answer:
     return send
 
 
-def dripping(head: bytes, drop: bytes) -> Answer:
+def dripping(head: bytes, drop: bytes, pause: float = 0.02) -> Answer:
     """`head`, and then `drop` again and again, faster than any read timeout, until the client hangs up."""
 
     def send(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(head)
-        while not over.wait(0.02):
+        while not over.wait(pause):
             connection.sendall(drop)
 
     return send
@@ -602,7 +614,15 @@ def test_a_body_packed_as_asked(body: bytes, encoding: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "encoding"),
-    [(PACKED[:-9], "gzip"), (PACKED[:5], "gzip"), (PAGE, "gzip"), (PAGE, "br"), (PACKED, "deflate"), (PAGE, "x")],
+    [
+        (PACKED[:-9], "gzip"),
+        (PACKED[:-1], "gzip"),
+        (PACKED[:5], "gzip"),
+        (PAGE, "gzip"),
+        (PAGE, "br"),
+        (PACKED, "deflate"),
+        (PAGE, "x"),
+    ],
 )
 def test_a_body_that_cannot_be_unpacked(body: bytes, encoding: str) -> None:
     answer = then_closed(answered(body, Content_Encoding=encoding))
@@ -619,6 +639,10 @@ def test_a_refusal_without_a_body_needs_no_unpacking() -> None:
 
 # Time
 
+# A gzip header with a file name that does not end: it unpacks to nothing, however much comes.
+PACKED_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100000000000\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\xff"
+)
 DRIPS = {
     "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
     "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
@@ -627,10 +651,7 @@ DRIPS = {
     "more headers": (b"HTTP/1.1 200 OK\r\n", b"X: x\r\n"),
     "the first line": (b"HTTP/1.1 200 ", b"x"),
     "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "a file name within gzip": (
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100000\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\xff",
-        b"x",
-    ),
+    "a file name within gzip": (PACKED_HEAD, b"x"),
     "an error's body": (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100000\r\n\r\n", b" "),
 }
 
@@ -643,6 +664,21 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(drip: str) -> None:
         assert time.monotonic() - started < 2
     assert (type(error), error.code) == (ThirdPartyGenericError, "timeout")
     assert "took longer than 0.15 seconds" in str(error)
+
+
+def test_a_server_that_floods_is_given_up_at_the_deadline() -> None:
+    answer = dripping(PACKED_HEAD, b"x" * 65536, pause=0)
+    with listening(answer) as server, EventsClient(server.url, TOKEN, deadline=0.15) as client:
+        assert "took longer than 0.15 seconds" in str(failed(client))
+
+
+def test_each_thread_has_a_deadline_of_its_own() -> None:
+    deadline = Deadline()
+    deadline.start(0)
+    other = threading.Thread(target=deadline.start, args=(100,))
+    other.start()
+    other.join()
+    assert deadline.passed
 
 
 def test_the_deadline_is_of_one_request(sandbox: SandboxProcess) -> None:
