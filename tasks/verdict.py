@@ -22,7 +22,7 @@ _GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdParty
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`name` is Collected, Stopped or the type of the gravest error."""
+    """`name` is Collected, Retrying (all that there is to read waits in other runs), Stopped, or the gravest error."""
 
     name: str
     message: str
@@ -50,7 +50,8 @@ def of_run(
     if done or not (failed or elsewhere or lost):
         parts.append(_collected(done))
     parts += _by_sentence({view.api: _elsewhere(view) for view in elsewhere} | lost)
-    name = next((kind for kind in _GRAVEST_FIRST if kind in kinds), "Collected")
+    waiting = not done and any(view.failing_since_ns is not None for view in elsewhere)
+    name = next((kind for kind in _GRAVEST_FIRST if kind in kinds), "Retrying" if waiting else "Collected")
     return Verdict("Stopped" if stopping else name, " ".join(parts))
 
 

@@ -1,0 +1,111 @@
+"""What a run says it came to."""
+
+from __future__ import annotations
+
+import pytest
+
+from blocks import clock
+from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api
+from blocks.store.streams import StreamView
+from moving_clock import START_NS, MovingClock
+from tasks import verdict
+from tasks.drain import Collected
+
+MINUTE = 60 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def moving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "clock", MovingClock())
+
+
+def view(api: Api, *, failing: bool = False, error: str | None = None) -> StreamView:
+    return StreamView(
+        id=1,
+        api=api,
+        cursor=None,
+        cursor_version=None,
+        cursor_dropped_ns=None,
+        newest_ns=None,
+        drained_ns=None,
+        holder="another",
+        holder_until_ns=START_NS,
+        failing_since_ns=START_NS - 5 * MINUTE if failing else None,
+        error_type=error,
+        error_message="It said no." if error or failing else None,
+        stopped_fingerprint=None,
+    )
+
+
+def test_what_came_and_how_late_it_is() -> None:
+    found = verdict.of_run(
+        {
+            "sign-in": Collected("sign-in", new=1200, newest_ns=START_NS - 3 * MINUTE),
+            "audit": Collected("audit", new=1, quarantined=2, newest_ns=START_NS - 90 * MINUTE),
+        }
+    )
+    expected = "1,201 new events (sign-in 1,200, audit 1), the newest 3 min ago; 2 put in quarantine."
+    assert found == verdict.Verdict("Collected", expected)
+
+
+def test_one_event_is_one_event() -> None:
+    assert verdict.of_run({"audit": Collected("audit", new=1)}).message.startswith("1 new event (")
+
+
+def test_what_is_the_same_for_several_apis_is_said_once() -> None:
+    error = ThirdPartyConfigError("The token is refused.", hint="Renew it.")
+    found = verdict.of_run({"sign-in": error, "audit": error})
+    assert found == verdict.Verdict("ThirdPartyConfigError", "sign-in, audit: The token is refused. Renew it.")
+
+
+def test_the_gravest_error_names_the_run_and_what_was_collected_is_said_too() -> None:
+    found = verdict.of_run(
+        {
+            "sign-in": ThirdPartyGenericError("500."),
+            "itemUsage": FirstPartyGenericError("gone."),
+            "audit": Collected("audit", new=7),
+        },
+        stopped=[view(Api.AUDIT, error="ThirdPartyConfigError")],
+    )
+    assert found.name == "ThirdPartyConfigError"
+    assert found.in_error
+    assert "7 new events" in found.message
+    assert f"audit: It said no. {verdict.RESTART}" in found.message
+
+
+def test_an_api_that_waits_in_another_run_is_no_error_of_this_one() -> None:
+    found = verdict.of_run({"audit": Collected("audit")}, elsewhere=[view(Api.SIGN_IN, failing=True)])
+    assert found.name == "Collected"
+    assert "sign-in: retrying since 2026-09-21T14:08:20Z in another run. It said no." in found.message
+
+
+def test_where_all_wait_in_another_run_it_does_not_say_collected() -> None:
+    assert verdict.of_run({}, elsewhere=[view(Api.SIGN_IN, failing=True)]).name == "Retrying"
+    assert verdict.of_run({}, elsewhere=[view(Api.SIGN_IN)]).name == "Collected"
+
+
+def test_a_lost_claim_is_said_and_is_no_error() -> None:
+    found = verdict.of_run({"audit": ClaimLostError("Another run reads audit now.")})
+    assert found == verdict.Verdict("Collected", "audit: Another run reads audit now.")
+
+
+def test_a_fault_of_our_own_says_so_without_its_text() -> None:
+    found = verdict.of_run({"audit": ValueError("secret thing")})
+    assert found.name == "FirstPartyGenericError"
+    assert "An unexpected fault in this program: ValueError" in found.message
+    assert "secret" not in found.message
+
+
+def test_a_stop_is_a_stop() -> None:
+    found = verdict.of_run({"audit": Collected("audit", new=5, note="stopped")}, stopping=True)
+    assert found.name == "Stopped"
+    assert not found.in_error
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (172800, "2 d ago"), (-5, "0 s ago")],
+)
+def test_ages(seconds: int, words: str) -> None:
+    assert verdict.ago(START_NS - seconds * 10**9) == words
