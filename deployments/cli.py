@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         message, code = _explained(error)
-        typer.echo(f"{PROGRAM}: {message}", err=True)
+        _complain(message)
         return code
 
 
@@ -195,6 +195,13 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _complain(message: str) -> None:
+    from deployments.commands.present import plain  # noqa: PLC0415 - 0.1 s that only an error takes
+
+    lines = [plain(line) for line in message.splitlines()]
+    typer.echo(f"{PROGRAM}: " + "\n".join(lines), err=True)
 
 
 def _explained(error: BaseException) -> tuple[str, int]:

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 T = TypeVar("T")
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # for `main` to judge; rich would end the process with exit code 1
+
+
 # No markup and no emoji codes: names and messages come from outside.
-ERROR = Console(stderr=True, highlight=False, markup=False, emoji=False)
-OUT = Console(highlight=False, markup=False, emoji=False)
+ERROR = _Console(stderr=True, highlight=False, markup=False, emoji=False)
+OUT = _Console(highlight=False, markup=False, emoji=False)
 
 
 def say(text: RenderableType, style: str | None = None) -> None:

@@ -12,7 +12,10 @@ from deployments.commands.present import say, say_json
 def run(arguments: list[str]) -> int:
     """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere, and with --json, it prints one JSON line."""
     ready = _tell if sys.stdout.isatty() else None
-    return program.main(arguments, prog="onepassword-source sandbox", ready=ready)
+    try:
+        return program.main(arguments, prog="onepassword-source sandbox", ready=ready)
+    except SystemExit as ended:  # what argparse does after --help and wrong flags
+        return int(ended.code or 0)
 
 
 def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[str, Any]:

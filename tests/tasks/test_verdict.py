@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from moving_clock import START_NS, MovingClock
 
 from blocks import clock
 from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.store.streams import StreamView
-from moving_clock import START_NS, MovingClock
 from tasks import verdict
 from tasks.drain import Collected
 

@@ -1,0 +1,255 @@
+"""The command line as a stranger meets it: help, wrong use, broken stores, signals, and what it gives away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from blocks.errors import FirstPartyGenericError
+from blocks.store import schema
+from blocks.store.engine import open_engine
+from deployments import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+COMMANDS = ("apply", "up", "collect", "status", "events", "sandbox", "env", "demo")
+COLUMNS = 80
+TOKEN = "a-token-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def status_does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Let the command `status` do something else."""
+    from deployments.commands import status
+
+    def replace(work: Callable[[], Any]) -> None:
+        monkeypatch.setattr(status, "run", lambda *_, **__: work() or 0)
+
+    return replace
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of standard error, when there is nothing else."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("onepassword-source: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    return err.removeprefix("onepassword-source: ").strip()
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_has_an_example_and_fits_the_terminal(command: tuple[str, ...]) -> None:
+    env = {**os.environ, "COLUMNS": str(COLUMNS)}
+    call = [sys.executable, "-m", "deployments.cli", *command, "--help"]
+    shown = subprocess.check_output(call, env=env, text=True)
+    assert f"onepassword-source {command[0] if command else 'demo'}" in shown.split("Usage")[-1][40:]
+    assert not [line for line in shown.splitlines() if len(line) > COLUMNS]
+
+
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "Start with: onepassword-source demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["statsu"], "No such command 'statsu'. Did you mean 'status'. See: onepassword-source --help"),
+        (
+            ["status", "--jsn"],
+            "No such option: --jsn (Possible options: --json). See: onepassword-source status --help",
+        ),
+        (["events"], "Missing argument 'NAME'. See: onepassword-source events --help"),
+        (["events", "X", "--format", "xml"], "--format takes table, ndjson, csv, not 'xml'."),
+        (["events", "X", "--format", "CVS"], "--format takes table, ndjson, csv, not 'CVS'. Did you mean csv?"),
+        (["events", "X", "--api", "audti"], "--api takes sign-in, itemUsage, audit, not 'audti'. Did you mean audit?"),
+        (["events", "X", "--since", "soon"], "--since: 'soon' is not a time: it is neither a duration nor a time. Use"),
+        (
+            ["events", "X", "--until", "2026-11-01T00:00:00"],
+            "--until: '2026-11-01T00:00:00' is not a time: the time has",
+        ),
+        (["events", "X", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h. Exchange the two."),
+        (["status"], "There is no store yet at "),
+        (["events", "X"], "There is no store yet at "),
+        (["apply", "source.json"], "source.json: the file cannot be read: No such file or directory; expected a JSON"),
+        (["apply", "."], ".: the file cannot be read: Is a directory; expected a JSON file that you may read."),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_one_line_with_what_to_do(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == cli.WRONG_USE
+    assert complaint(capsys).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--debug", "events", "X"], ["events", "--debug", "X"], ["events", "X", "--debug"]]
+)
+def test_debug_shows_the_traceback_wherever_it_stands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == cli.WRONG_USE
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.splitlines()[-1].startswith("onepassword-source: There is no store yet")
+
+
+def test_after_two_dashes_debug_is_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["events", "--", "--debug"]) == cli.WRONG_USE
+    assert complaint(capsys).startswith("There is no store yet")
+
+
+def test_an_unexpected_fault_quotes_nothing(
+    status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> NoReturn:
+        raise ValueError(TOKEN)
+
+    status_does(work)
+    assert cli.main(["status"]) == cli.IN_ERROR
+    assert complaint(capsys) == "An unexpected fault in this program: ValueError. --debug shows where."
+
+
+def test_an_error_cannot_drive_the_terminal(
+    status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> NoReturn:
+        raise FirstPartyGenericError("\x1b]0;owned\x07[red]x[/red]")
+
+    status_does(work)
+    assert cli.main(["status"]) == cli.IN_ERROR
+    assert complaint(capsys) == "\ufffd]0;owned\ufffd[red]x[/red]"
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"no database " * 1000)
+
+
+def _newer(path: Path) -> None:
+    engine = open_engine(f"sqlite:///{path}")
+    schema.upgrade(engine)
+    engine.dispose()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.mkdir(), "events.db cannot be opened: Is a directory. Check the database"),
+        (
+            _garbage,
+            "The store did not answer: file is not a database. Check the database and ONEPASSWORD_SOURCE_DATABASE",
+        ),
+        (_newer, "newer"),
+    ],
+    ids=["directory", "garbage", "newer"],
+)
+def test_a_broken_store_is_one_line(
+    make: Callable[[Path], None], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "events.db")
+    assert cli.main(["status"]) == cli.IN_ERROR
+    assert said in complaint(capsys)
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", "postgresql://me:my-password@127.0.0.1:9/x")
+    assert cli.main(["status", "--debug"]) == cli.IN_ERROR
+    shown = capsys.readouterr().err
+    assert "The store did not answer: connection failed" in shown
+    assert "my-password" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "DATA_DIR",
+            "/dev/null/x",
+            "The directory /dev/null/x cannot be made: Not a directory. Set ONEPASSWORD_SOURCE_",
+        ),
+        ("PORT", "many", "ONEPASSWORD_SOURCE_PORT is 'many'. Set it to a number from 1 to 65535."),
+        ("PORT", "65536", "ONEPASSWORD_SOURCE_PORT is '65536'. Set it to a number from 1 to 65535."),
+        ("PORT", "0", "ONEPASSWORD_SOURCE_PORT is '0'. Set it to a number from 1 to 65535."),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"ONEPASSWORD_SOURCE_{name}", value)
+    assert cli.main(["env"]) == cli.WRONG_USE
+    assert complaint(capsys).startswith(said)
+
+
+def test_the_token_is_out_of_the_environment_before_a_child_starts(
+    status_does: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", TOKEN)
+    status_does(lambda: subprocess.run(["env"], check=True) and 0)
+    assert cli.main(["status"]) == cli.DONE
+    shown = capfd.readouterr().out
+    assert "ONEPASSWORD_SOURCE_DATABASE_URL" in shown
+    assert TOKEN not in shown
+    assert cli._token == TOKEN
+
+
+def test_ctrl_c_ends_with_one_line(status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    status_does(lambda: signal.raise_signal(signal.SIGINT))
+    assert cli.main(["status"]) == cli.INTERRUPTED
+    assert complaint(capsys) == "Stopped."
+
+
+def test_sigterm_unwinds_as_ctrl_c_does(status_does: Callable[..., None]) -> None:
+    status_does(lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["status"])
+    assert ended.value.code == cli.TERMINATED
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("arguments", [["env"], ["status"], ["sandbox", "--help"]], ids=" ".join)
+def test_a_reader_that_has_gone_is_no_error(arguments: list[str], migrated_sqlite: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": f"sqlite:///{migrated_sqlite}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", *arguments],
+        env=env,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_commands_that_only_read_import_neither_prefect_nor_sqlmodel(migrated_sqlite: Path) -> None:
+    code = (
+        "import sys; from deployments.cli import main\n"
+        "codes = [main(['status', '--json']), main(['events', 'X'])]\n"
+        "heavy = {'prefect', 'sqlmodel', 'alembic', 'httpx', 'fastapi', 'uvicorn'} & set(sys.modules)\n"
+        "sys.exit(f'{codes} {heavy}')\n"
+    )
+    env = {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": f"sqlite:///{migrated_sqlite}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n"
+    assert done.stderr.splitlines()[-1] == "[0, 2] set()"

@@ -1,0 +1,119 @@
+"""`collect`: the flow run in this very process, and Ctrl-C in the middle of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from flows_support import Source
+from terminal import CTRL_C, in_terminal
+
+from blocks.events_api.sandbox.process import running_sandbox
+from deployments import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture
+def source(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
+    with running_sandbox(events=6600, days=3) as sandbox:
+        made = Source(f"[red]{request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
+        made.save()
+        monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", made.url)
+        yield made
+
+
+def collect(source: Source, capsys: pytest.CaptureFixture[str], *flags: str, code: int = cli.DONE) -> str:
+    assert cli.main(["collect", source.name, *flags]) == code
+    return capsys.readouterr().out
+
+
+def run_states() -> list[tuple[str, str]]:
+    """The final states of all runs, the newest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+    return [(run.state_type.value, run.state_name or "") for run in runs if run.state_type]
+
+
+def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = collect(source, capsys).splitlines()
+    assert shown[0].startswith("Collected: 6,600 new events (sign-in 2,200, itemUsage 2,200, audit 2,200), the newest")
+    assert [line.split()[:2] for line in shown[2:]] == [
+        ["sign-in", "2,200"],
+        ["itemUsage", "2,200"],
+        ["audit", "2,200"],
+    ]
+    again = json.loads(collect(source, capsys, "--json"))
+    assert (again["source"], again["state"], again["in_error"]) == (source.name, "Collected", False)
+    assert again["message"].startswith("0 new events")
+    assert [(one["api"], one["events"], one["state"]) for one in again["apis"]] == [
+        ("sign-in", 2200, "ok"),
+        ("itemUsage", 2200, "ok"),
+        ("audit", 2200, "ok"),
+    ]
+
+
+def test_a_source_in_error_is_exit_code_1_and_shows_no_token(source: Source, capfd: pytest.CaptureFixture[str]) -> None:
+    source.sandbox.fault("revoked")
+    assert cli.main(["collect", source.name, "--debug"]) == cli.IN_ERROR
+    out, err = capfd.readouterr()
+    assert out.startswith("ThirdPartyConfigError: ")
+    assert source.sandbox.token not in out + err
+    assert "Traceback" not in out
+
+
+def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["collect", "[red]nobody"]) == cli.WRONG_USE
+    assert capsys.readouterr().err == (
+        "onepassword-source: There is no source named '[red]nobody'. Create it with `onepassword-source apply FILE`; "
+        "`onepassword-source status` lists those there are.\n"
+    )
+
+
+def test_a_block_made_invalid_in_the_ui_is_told_of(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+    source.save(token="with white space")
+    assert collect(source, capsys, code=cli.IN_ERROR).startswith("ThirdPartyConfigError: ")
+
+
+def test_ctrl_c_commits_the_page_and_leaves_nothing_behind(source: Source) -> None:
+    """One API answers slowly, one not at all: a reader to wait for, and one that sleeps until its next attempt."""
+    source.sandbox.fault("delay", api="signinattempts", seconds=2)
+    source.sandbox.fault("500", api="auditevents")
+    env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
+    before = servers()
+    code, shown = in_terminal(command, [("retrying audit (Ctrl-C stops)", CTRL_C)], env)
+    assert code == cli.INTERRUPTED
+    assert "Stopped:" in shown
+    assert "Traceback" not in shown
+    assert servers() == before
+    assert run_states()[0] == ("CANCELLED", "Stopped")
+    kept = {stream.api: stream.events for stream in source.status().streams}
+    assert kept["audit"] == 0
+    assert {kept["sign-in"], kept["itemUsage"]} <= {1000, 2000, 2200}
+    assert source.status().state == "Stopped"
+
+
+def servers() -> set[int]:
+    """The temporary Prefect servers of this test session."""
+    return {process.pid for process in psutil.process_iter() if _is_ours(process)}
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    try:
+        line, environment = process.cmdline(), process.environ()
+    except psutil.Error:
+        return False
+    ours = environment.get("PREFECT_HOME") == os.environ["PREFECT_HOME"]
+    return ours and "prefect.server.api.server:create_app" in line

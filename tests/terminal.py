@@ -1,0 +1,68 @@
+"""A command in a terminal of its own, of 80 columns, with a person who waits for a text and then types."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CTRL_C = "\x03"
+_SECONDS = 120
+# Python's own pty.fork() forks, which a process with threads should not. SIGHUP is ignored, since this terminal closes
+# with the command, and would take with it what the command left behind.
+_OWN_TERMINAL = (
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def in_terminal(
+    command: Sequence[str], talk: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run it; for each pair wait until the first is shown anew, then type the second.
+
+    Returns the exit code, and all that was shown.
+    """
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _OWN_TERMINAL, *command],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**(os.environ if env is None else env), "COLUMNS": "80", "TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(terminal)
+    try:
+        shown = _talk(screen, list(talk))
+        return process.wait(_SECONDS), shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(screen)
+
+
+def _talk(screen: int, talk: list[tuple[str, str]]) -> str:
+    shown, seen, deadline = "", 0, time.monotonic() + _SECONDS
+    while chunk := _read(screen, deadline):
+        shown += chunk
+        if talk and (at := shown.find(talk[0][0], seen)) >= 0:
+            seen = at + len(talk[0][0])
+            os.write(screen, talk.pop(0)[1].encode())
+    assert not talk, f"never shown: {talk[0][0]!r} in {shown}"
+    return shown
+
+
+def _read(screen: int, deadline: float) -> str:
+    ready, _, _ = select.select([screen], [], [], max(deadline - time.monotonic(), 0))
+    try:
+        return os.read(screen, 65536).decode(errors="replace") if ready else ""
+    except OSError:  # Linux's way to say that the last one who held the terminal has gone
+        return ""
