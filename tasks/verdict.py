@@ -47,7 +47,9 @@ def of_run(
     failed |= {view.api: f"{view.error_message} {RESTART}" for view in stopped}
     kinds = {error.name for api, error in errors.items() if api in failed} | {view.error_type for view in stopped}
     parts = _by_sentence(failed)
-    if done or not (failed or elsewhere or lost):
+    if stopping and not outcomes:
+        parts.append("Stopped while every API waited for its next attempt.")
+    elif done or not (failed or elsewhere or lost):
         parts.append(_collected(done))
     parts += _by_sentence({view.api: _elsewhere(view) for view in elsewhere} | lost)
     waiting = not done and any(view.failing_since_ns is not None for view in elsewhere)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+# A shell that starts us in the background has us ignore Ctrl-C, and so would every process that a test sends one to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports Prefect: it reads its settings then, and the real home is nobody's to write to.
 _HOME = Path(tempfile.mkdtemp(prefix="onepassword-source-tests-"))

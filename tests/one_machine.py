@@ -126,7 +126,13 @@ class RunningUp:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         options.setdefault("auth", self.auth)
-        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", timeout=30, trust_env=False, **options)
+        url = f"http://127.0.0.1:{self.port}{path}"
+        for _ in range(20):
+            answer = httpx.request(method, url, timeout=30, trust_env=False, **options)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(0.5)  # its database is busy; Prefect's own client asks again then, too
+        return answer
 
     def deployment(self, name: str) -> dict[str, Any]:
         answer = self.ask("GET", f"/api/deployments/name/collect/{name}")

@@ -139,7 +139,7 @@ def test_a_run_is_planned_every_five_minutes(machine: Machine) -> None:
 
 
 def test_ctrl_c_in_the_middle_commits_the_page_and_the_next_up_goes_on(machine: Machine) -> None:
-    total = 150_000
+    total = 120_000
     with running_sandbox(bulk=True, events=total) as sandbox, running_sandbox(events=3) as flaky:
         flaky.fault("500", api="auditevents")
         machine.apply("flaky", flaky)

@@ -18,7 +18,7 @@ _ESCAPES = re.compile(
 
 def legible(body: str) -> str | None:
     """The copy for the views, or None where the body itself will do."""
-    if "\\u" not in body:
+    if "\\u0000" not in body and "\\ud" not in body and "\\uD" not in body:
         return None
     shown = _ESCAPES.sub(lambda found: r"\ufffd" if found["illegible"] else found[0], body)
     return None if shown == body else shown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flows_support import QuickClock, Source, history
 from moving_clock import MovingClock
+from one_machine import wait_until
 from sqlalchemy import text
 
 from blocks import clock
@@ -221,6 +222,7 @@ def test_a_rotated_token_heals_a_task_that_waits(source: Source, monkeypatch: py
     run = threading.Thread(target=lambda: states.append(source.collect()))
     run.start()
     moving.wait_for_sleepers(1)
+    wait_until(lambda: [stream.state for stream in source.status().streams[:2]] == ["ok", "ok"])
     new = source.sandbox.issue_token()
     source.sandbox.revoke(source.sandbox.token)
     source.save(token=new)

@@ -109,3 +109,8 @@ def test_a_stop_is_a_stop() -> None:
 )
 def test_ages(seconds: int, words: str) -> None:
     assert verdict.ago(START_NS - seconds * 10**9) == words
+
+
+def test_a_stop_while_all_wait_says_so() -> None:
+    found = verdict.of_run({}, stopping=True)
+    assert found == verdict.Verdict("Stopped", "Stopped while every API waited for its next attempt.")

@@ -187,9 +187,9 @@ def test_a_taken_port_is_explained() -> None:
         command = [*COMMAND, "--port", str(port)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2
-    assert (
-        ended.stderr == f"Port {port} cannot be used (Address already in use). Choose another, or 0 for a free one.\n"
-    )
+    expected = f"Port {port} cannot be used (Address already in use). Choose another, or 0 for a free one.\n"
+    assert ended.stderr.endswith(expected)
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
