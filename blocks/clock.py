@@ -36,3 +36,12 @@ def now() -> float:
 
 def engine_delay(seconds: float) -> float:
     return clock.engine_delay(seconds)
+
+
+def span_since(ns: int) -> str:
+    """How long ago that was (ns since 1970), in words: `3 min`."""
+    seconds = max((now_ns() - ns) / 1e9, 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -9,8 +9,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from whenever import Instant
 
+from blocks import clock
 from blocks.names import block_name
-from tasks.verdict import ago
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def _row(collected: Collected) -> dict[str, str]:
         f"{collected.known:,}",
         f"{collected.quarantined:,}",
         Instant.from_timestamp_nanos(newest).format_iso(unit="second") if newest is not None else "",
-        ago(newest).removesuffix(" ago") if newest is not None else "",
+        clock.span_since(newest) if newest is not None else "",
         f"{collected.pages:,}",
         f"{collected.seconds:.1f}",
         collected.note,

@@ -76,11 +76,7 @@ def ago(ns: int | None) -> str:
     """A time in words: `3 min ago`."""
     if ns is None:
         return "never"
-    seconds = max((clock.now_ns() - ns) / 1e9, 0)
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+    return f"{clock.span_since(ns)} ago"
 
 
 def _as_error(error: BaseException) -> SourceError:

@@ -67,13 +67,7 @@ def iso_of(ns: int | None) -> str | None:
 
 def span_of(ns: int | None) -> str:
     """How long ago: `3 min`."""
-    if ns is None:
-        return ""
-    seconds = max((clock.now_ns() - ns) / 1e9, 0)
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return "" if ns is None else clock.span_since(ns)
 
 
 def with_spinner(text: str, work: Callable[[], T]) -> T:
