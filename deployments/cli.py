@@ -15,6 +15,7 @@ import typer
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
+from deployments.cli_options import Json, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,9 +31,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog=f"Start with: {PROGRAM} demo",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the source.", show_default=False)]
 
 _token: str | None = None
 
