@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from blocks import clock, collect_from, settings
+from blocks import bounds, clock, collect_from, settings
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.events_api.models import Api
 from blocks.events_api.token import Claims, read_claims
@@ -16,7 +16,7 @@ from blocks.secret import Secret, is_masked
 from blocks.source_config import SourceConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 NAME_MAX = 128
 TOKEN_MAX = 8192  # about what a server takes as one header
@@ -28,7 +28,17 @@ _SCHEMA_KEYS = ("type", "version")
 _SOURCE_KEYS = ("sourceType", "schemaRef", "config")
 _EXPORTED_KEYS = ("id", "name", "state", "alive", "filters")  # what an export holds beside them
 _REQUIRED = ("name", "supported_apis")
-_OPTIONAL = ("description", "category", "fields", "base_url", "api_token", "api_version", "collect_from")
+_OPTIONAL = (
+    "description",
+    "category",
+    "fields",
+    "base_url",
+    "api_token",
+    "api_version",
+    "collect_from",
+    "silence_after",
+    "lag_after",
+)
 _CONFIG_KEYS = (*_REQUIRED, *_OPTIONAL)
 _API_WORDS = {**{api.value: api for api in Api}, **{api.path: api for api in Api}}
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -70,6 +80,8 @@ class Checks:
             supported_apis=self._supported_apis(members, path),
             api_version=self._api_version(members, path),
             collect_from=self._collect_from(members, path),
+            silence_after=self._bound(members, path, "silence_after", bounds.problem_of_silence, bounds.SILENCE_FORMS),
+            lag_after=self._bound(members, path, "lag_after", bounds.problem_of_lag, bounds.LAG_FORMS),
         )
         if len(self.faults) > before:
             return None
@@ -208,6 +220,14 @@ class Checks:
             return str(found or "v2")
         self._fault(path, "api_version", f"it is {_shown(found)}", '"v2" or "v1"')
         return "v2"
+
+    def _bound(
+        self, members: Mapping[str, object], path: str, key: str, problem_of: Callable[[str], str], forms: str
+    ) -> str | None:
+        text = self._text(members, path, key)
+        if text and (problem := problem_of(text)):
+            self._fault(path, key, problem, forms)
+        return text
 
     def _collect_from(self, members: Mapping[str, object], path: str) -> str | None:
         text = self._text(members, path, "collect_from")

@@ -40,7 +40,12 @@ def engine_delay(seconds: float) -> float:
 
 def span_since(ns: int) -> str:
     """How long ago that was (ns since 1970), in words: `3 min`."""
-    seconds = max((now_ns() - ns) / 1e9, 0)
+    return words(max(now_ns() - ns, 0))
+
+
+def words(span_ns: int) -> str:
+    """A span of time in words: `3 min`."""
+    seconds = span_ns / 1e9
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

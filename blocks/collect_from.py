@@ -62,9 +62,17 @@ def is_too_old(text: str, now_ns: int) -> bool:
     return _start(text, now_ns) < now_ns - DAYS_MAX * _DAY
 
 
+def duration_ns(text: str) -> int:
+    """The nanoseconds of `90m`, `24h`, `7d` or `2w`. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError("it is no duration such as 90m, 24h, 7d or 2w")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def _start(text: str, now_ns: int) -> int:
-    if match := _DURATION.fullmatch(text):
-        return now_ns - int(match[1]) * _UNITS[match[2]]
+    if _DURATION.fullmatch(text):
+        return now_ns - duration_ns(text)
     match = _TIME.fullmatch(text)
     if not match:
         raise ValueError("it is neither a duration nor a time")

@@ -203,6 +203,7 @@ def _members(config: SourceConfig, *, mask: bool) -> dict[str, object]:
     }
     if config.api_version != "v2":
         members["api_version"] = config.api_version
-    if config.collect_from is not None:
-        members["collect_from"] = config.collect_from
+    for name in ("collect_from", "silence_after", "lag_after"):
+        if (value := getattr(config, name)) is not None:
+            members[name] = value
     return members

@@ -2,6 +2,7 @@
 
     SourceError
     ├── ThirdPartyConfigError      do not retry: a person must change the configuration
+    │   ├── TokenError             the same, for all APIs of the source
     │   └── CursorRejectedError    once: drop the stored cursor and read again from a time
     ├── ThirdPartyGenericError     retry: 1Password, or the way to it, is in trouble
     │   └── UnconfirmedError       ask introspection what a 401, 403 or 404 means
@@ -23,6 +24,8 @@ class SourceError(Exception):
 
     name = "SourceError"
     retry_in: float | None = None
+    whole_source = False
+    """Whether it concerns the source as a whole (its token, its store), and not one API."""
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -41,6 +44,12 @@ class ThirdPartyConfigError(SourceError):
     """The configuration is wrong; nothing is asked again until it changes or the source is restarted."""
 
     name = "ThirdPartyConfigError"
+
+
+class TokenError(ThirdPartyConfigError):
+    """The token is refused, or is that of another account."""
+
+    whole_source = True
 
 
 class CursorRejectedError(ThirdPartyConfigError):
@@ -68,6 +77,7 @@ class FirstPartyGenericError(SourceError):
     """The database or the Prefect API is in trouble; retried like a ThirdPartyGenericError."""
 
     name = "FirstPartyGenericError"
+    whole_source = True
 
 
 class StoreVersionError(FirstPartyGenericError):

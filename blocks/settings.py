@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from blocks.errors import ThirdPartyConfigError
 
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535
+_HOUR = 3600
+_SPAN = re.compile(r"([0-9]{1,4})([hdw])")
+_SPAN_UNITS = {"h": _HOUR, "d": 24 * _HOUR, "w": 7 * 24 * _HOUR}
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ SETTINGS = (
     Setting("ALLOWED_HOSTS", "none", "further hosts that a token may be sent to, separated by commas"),
     Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
     Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
+    Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, that is told when a source is in error"),
+    Setting("RUNS_KEPT", "30d", "how long Prefect keeps runs and their logs"),
 )
 
 
@@ -78,3 +84,17 @@ def port() -> int:
             f"{PREFIX}PORT is {named!r}.", hint=f"Set it to a number from 1 to {PORT_MAX}.", code="setting"
         )
     return int(named)
+
+
+def runs_kept() -> int:
+    """How long Prefect keeps runs, in seconds. Raises ThirdPartyConfigError where the setting is no span over 1 h."""
+    named = read("RUNS_KEPT") or "30d"
+    found = _SPAN.fullmatch(named)
+    seconds = int(found[1]) * _SPAN_UNITS[found[2]] if found else 0
+    if seconds <= _HOUR:
+        raise ThirdPartyConfigError(
+            f"{PREFIX}RUNS_KEPT is {named!r}.",
+            hint="Set it to a time of more than an hour, such as 12h, 30d or 8w.",
+            code="setting",
+        )
+    return seconds

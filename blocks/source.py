@@ -11,6 +11,7 @@ from uuid import uuid4
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from blocks import settings
+from blocks.bounds import LAG_DEFAULT, LAG_FORMS, SILENCE_DEFAULT, SILENCE_FORMS
 from blocks.collect_from import DEFAULT, FORMS
 from blocks.configuration import SourceConfig, check_members
 from blocks.events_api.credentials import NO_TOKEN, OnePasswordCredentials
@@ -76,6 +77,21 @@ class OnePasswordSource(SecretBlock):
         description=f"How far back the first run reads: {FORMS}. Empty means {DEFAULT}.",
         examples=["7d"],
     )
+    silence_after: str = Field(
+        default="",
+        title="Silence after",
+        description=(
+            f"Warn where an API brings no event for so long: {SILENCE_FORMS}. Empty means {SILENCE_DEFAULT}, or longer"
+            " where the API is often silent for longer."
+        ),
+        examples=["sign-in=24h, audit=7d"],
+    )
+    lag_after: str = Field(
+        default="",
+        title="Lag after",
+        description=f"Warn where an API was not read to its end for so long: {LAG_FORMS}. Empty means {LAG_DEFAULT}.",
+        examples=["1h"],
+    )
     store: EventStore | None = Field(
         default=None,
         description=f"Where the events are kept. Empty means the database of {settings.PREFIX}DATABASE_URL.",
@@ -118,6 +134,8 @@ class OnePasswordSource(SecretBlock):
             fields=dict(config.fields),
             api_version=cast("ApiVersion", config.api_version),
             collect_from=config.collect_from or "",
+            silence_after=config.silence_after or "",
+            lag_after=config.lag_after or "",
             source_id=source_id or uuid4().hex,
         )
 
@@ -133,6 +151,8 @@ class OnePasswordSource(SecretBlock):
             "supported_apis": list(self.supported_apis),
             "api_version": self.api_version,
             "collect_from": self.collect_from,
+            "silence_after": self.silence_after,
+            "lag_after": self.lag_after,
         }
         return check_members(members, allowed_hosts=settings.allowed_hosts(), path=PATH)
 

@@ -28,4 +28,6 @@ class SourceConfig:
     supported_apis: tuple[Api, ...]
     api_version: str = "v2"
     collect_from: str | None = None
+    silence_after: str | None = None
+    lag_after: str | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)

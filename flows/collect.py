@@ -19,6 +19,7 @@ from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
 from tasks.show import end_now, remember, show
+from tasks.watch import look_over, watch
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
@@ -48,6 +49,7 @@ def collect(source: str) -> State[Any]:
             outcomes = _read(source, opened) if opened.claims else {}
         except SourceError as error:
             return _state(verdict.of_error(error))
+        look_over(source, opened.source_id)
         return _finish(source, opened, outcomes)
 
 
@@ -63,13 +65,14 @@ def _read(source: str, opened: Opened) -> Outcomes:
         claim.api: collect_stream.with_options(name=f"collect {claim.api}").submit(source, claim)
         for claim in access.claims
     }
-    return {**access.refused, **_gather(readers)}
+    return {**access.refused, **_gather(opened, readers)}
 
 
-def _gather(readers: dict[Api, PrefectFuture[Collected]]) -> Outcomes:
+def _gather(opened: Opened, readers: dict[Api, PrefectFuture[Collected]]) -> Outcomes:
     running = list(readers.values())
     while running and not (stopping.requested.is_set() and stopping.asleep() >= len(running)):
         running = list(wait(running, timeout=0.5).not_done)
+        watch(opened)
     return {api: reader.result(raise_on_failure=False) for api, reader in readers.items() if reader not in running}
 
 

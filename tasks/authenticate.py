@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
+from blocks.events_api.models import Api
+from blocks.events_api.token import read_claims
 from blocks.store import sources, streams
 from blocks.store.streams import Claim
 from tasks import retries
 from tasks.source import load_source, open_store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.source import OnePasswordSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +32,14 @@ class Access:
     sentence: str
 
 
-@task(
-    name="authenticate",
-    retries=retries.ATTEMPTS,
-    retry_delay_seconds=1,
-    retry_condition_fn=retries.again,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="authenticate", **retries.OPTIONS)
 def authenticate(source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
     """Introspect the token. A refused token stops all of `claims`; a missing scope stops the streams that need it.
 
     A server that cannot be asked stops nothing: reading is tried all the same.
     """
-    try:
-        access = _authenticate(source, source_id, claims)
-    except SourceError as error:
-        error.retry_in = retries.window_in_memory(str(task_run.id), error)
-        raise
-    retries.forget(str(task_run.id))
-    return access
+    with retries.in_memory(str(task_run.id)):
+        return _authenticate(source, source_id, claims)
 
 
 def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
@@ -53,6 +48,8 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     try:
         with block.credentials.get_client(block.api_version) as client:
             seen = client.introspect()
+        account = seen.account_uuid or _claimed_account(block)
+        changed = sources.note_introspection(engine, source_id, seen.scopes, account)
     except ThirdPartyConfigError as error:
         for claim in claims:
             streams.stop(engine, claim, error, block.fingerprint())
@@ -60,14 +57,27 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     except ThirdPartyGenericError as error:
         get_run_logger().warning("The token could not be introspected; reading goes on without. %s", error)
         return Access(claims, {}, f"Not told by the server: {error.message}")
-    sources.note_introspection(engine, source_id, seen)
+    _read_again(engine, source_id, changed.gained)
     allowed = tuple(claim for claim in claims if seen.allows(claim.api))
     refused: dict[str, SourceError] = {}
     for claim in claims:
         if claim not in allowed:
             refused[claim.api] = outcomes.of_missing_scope(claim.api, seen.scopes)
             streams.stop(engine, claim, refused[claim.api], block.fingerprint())
-    return Access(allowed, refused, _sentence(sorted(seen.scopes), seen.account_uuid))
+    return Access(allowed, refused, _sentence(sorted(seen.scopes), account))
+
+
+def _claimed_account(block: OnePasswordSource) -> str | None:
+    """The account that the token itself names, where introspection does not (v1, older servers)."""
+    claims = read_claims(block.credentials.api_token.get_secret_value())
+    return claims.account_uuid if claims else None
+
+
+def _read_again(engine: Engine, source_id: str, gained: frozenset[str]) -> None:
+    """An API that was stopped for want of a scope is read again from the next run on, now that the scope is there."""
+    for view in streams.of_source(engine, source_id, [api for api in Api if api.path in gained]):
+        if view.stopped_fingerprint and view.error_code == "scope":
+            streams.restart_api(engine, source_id, view.api)
 
 
 def _sentence(scopes: list[str], account: str | None) -> str:

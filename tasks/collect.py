@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store import streams
@@ -18,14 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-@task(
-    name="collect",
-    retries=retries.ATTEMPTS,
-    retry_delay_seconds=1,  # `retries.again` sets it, attempt by attempt; it must not be 0 before that
-    retry_condition_fn=retries.again,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="collect", **retries.OPTIONS)
 def collect_stream(source: str, claim: Claim) -> Collected:
     """Read the stream of `claim` to its end; each page and its cursor are one commit.
 

@@ -7,13 +7,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING
 
 from blocks import clock
 from blocks.collect_from import start_of
 from blocks.errors import CursorRejectedError, SourceError, ThirdPartyConfigError, UnconfirmedError
 from blocks.events_api import outcomes
-from blocks.store import pages, sources, streams
+from blocks.health import tracker_of
+from blocks.store import health, pages, sources, streams
+from blocks.store.streams import Brought
 from tasks import stopping
 
 if TYPE_CHECKING:
@@ -53,6 +56,28 @@ class Collected:
         self.quarantined += committed.quarantined
 
 
+@dataclass(slots=True)
+class Pace:
+    """How old the events of the last page were when they came, and how long the time before them was."""
+
+    lag_ns: int | None = None
+    oldest_ns: int | None = None
+
+    def see(self, page: Page, committed: Committed) -> None:
+        if not committed.new:
+            return
+        times = [event.time_ns for event in page.events]
+        self.oldest_ns = min(self.oldest_ns or times[0], *times)
+        if not page.has_more:
+            self.lag_ns = max(clock.now_ns() - int(median(times)), 0)
+
+    def since(self, view: StreamView) -> Brought:
+        """What it tells of a stream that was read to its end before; of a first reading it tells nothing."""
+        if view.drained_ns is None or view.newest_ns is None or self.oldest_ns is None:
+            return Brought()
+        return Brought(self.lag_ns, max(self.oldest_ns - view.newest_ns, 0))
+
+
 class Round:
     """One attempt at one stream: from its cursor, or from a time where it has none, to has_more = false."""
 
@@ -64,37 +89,40 @@ class Round:
         self.collected = Collected(str(claim.api))
         self.log = log
         self.empty = 0
+        self.in_error = False
+        self.pace = Pace()
 
     def run(self) -> Collected:
         started, started_ns = time.monotonic(), clock.now_ns()
         streams.renew(self.engine, self.claim)
         view = streams.one(self.engine, self.claim.stream_id)
         self.collected.newest_ns = view.newest_ns
+        self.in_error = tracker_of("error", view.api) in health.open_conditions(self.engine, self.source.id)
         try:
             self._drain(self._cursor_of(view), view)
         except CursorRejectedError as rejected:
             if view.cursor_dropped_ns is not None:  # it was dropped before, and nothing was read to the end since
                 raise _refused_again(rejected) from None
             self.log.warning("%s", rejected)
-            self._drain_anew()
+            self._drain_anew(rejected)
         self.collected.seconds = time.monotonic() - started
-        self._end(started_ns)
+        self._end(started_ns, view)
         return self.collected
 
-    def _drain_anew(self) -> None:
-        streams.drop_cursor(self.engine, self.claim)
+    def _drain_anew(self, rejected: CursorRejectedError) -> None:
+        streams.drop_cursor(self.engine, self.claim, rejected)
         try:
             self._drain(None, streams.one(self.engine, self.claim.stream_id))
         except CursorRejectedError as again:
             raise _refused_again(again) from None
 
-    def _end(self, started_ns: int) -> None:
+    def _end(self, started_ns: int, view: StreamView) -> None:
         if self.collected.note:
             level = logging.INFO if stopping.requested.is_set() else logging.WARNING
             self.log.log(level, "%s: %s", self.claim.api, self.collected.note)
             streams.release(self.engine, self.claim)
         else:
-            streams.note_drained(self.engine, self.claim, started_ns)
+            streams.note_drained(self.engine, self.claim, started_ns, self.pace.since(view))
 
     def _cursor_of(self, view: StreamView) -> str | None:
         if view.cursor is not None and view.cursor_version != self.source.api_version:
@@ -114,6 +142,10 @@ class Round:
                 self.engine, self.claim, page, after=after, api_version=self.source.api_version
             )
             self.collected.add(committed)
+            self.pace.see(page, committed)
+            if self.in_error:
+                streams.recover(self.engine, self.claim)
+                self.in_error = False
             newest_ns = max((event.time_ns for event in page.events), default=None)
             if newest_ns is not None:
                 self.collected.newest_ns = max(newest_ns, self.collected.newest_ns or newest_ns)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
+from blocks import clock
 from blocks.errors import SourceError
 from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
@@ -20,35 +20,25 @@ class Opened:
     """What a run found: streams that are its own now, streams in error for good, and streams that others hold."""
 
     source_id: str
+    opened_ns: int
     claims: tuple[Claim, ...]
     stopped: tuple[StreamView, ...]
     elsewhere: tuple[StreamView, ...]
 
 
-@task(
-    name="open source",
-    retries=retries.ATTEMPTS,
-    retry_delay_seconds=1,
-    retry_condition_fn=retries.again,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="open source", **retries.OPTIONS)
 def open_source(source: str, run: str) -> Opened:
     """Load the block of `source`, write it into the store, and claim its streams for the flow run `run`.
 
     A stream in error for good is left alone while the configuration is the one that it failed with. A changed
     configuration takes every claim away and forgets the errors.
     """
-    try:
-        opened = _open(source, run)
-    except SourceError as error:
-        error.retry_in = retries.window_in_memory(str(task_run.id), error)
-        raise
-    retries.forget(str(task_run.id))
-    return opened
+    with retries.in_memory(str(task_run.id)):
+        return _open(source, run)
 
 
 def _open(name: str, run: str) -> Opened:
+    opened_ns = clock.now_ns()
     block = load_source(name)
     engine = open_store(block)
     record = record_of(block)
@@ -64,7 +54,7 @@ def _open(name: str, run: str) -> Opened:
             claims.append(claim)
         else:
             elsewhere.append(view)
-    return Opened(record.id, tuple(claims), tuple(stopped), tuple(elsewhere))
+    return Opened(record.id, opened_ns, tuple(claims), tuple(stopped), tuple(elsewhere))
 
 
 def let_go(opened: Opened) -> None:

@@ -8,12 +8,17 @@ the error's `retry_in`.
 from __future__ import annotations
 
 import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from prefect.cache_policies import NO_CACHE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, StoreVersionError, ThirdPartyConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
@@ -46,6 +51,17 @@ def window_in_memory(key: str, error: SourceError) -> float | None:
     return next_wait(_first_failures.setdefault(key, clock.now_ns()))
 
 
+@contextmanager
+def in_memory(key: str) -> Iterator[None]:
+    """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
+    try:
+        yield
+    except SourceError as error:
+        error.retry_in = window_in_memory(key, error)
+        raise
+    forget(key)
+
+
 def since_in_memory(key: str) -> int | None:
     return _first_failures.get(key)
 
@@ -61,3 +77,13 @@ def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
         return False
     task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
     return True
+
+
+OPTIONS: dict[str, Any] = {
+    "retries": ATTEMPTS,
+    "retry_delay_seconds": 1,  # `again` sets it, attempt by attempt; it must not be 0 before that
+    "retry_condition_fn": again,
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+"""Of a task that is retried in this way."""

@@ -15,6 +15,7 @@ from blocks.events_api.body import read_body
 from blocks.events_api.deadline import Deadline, keep
 from blocks.events_api.hosts import is_loopback, require_allowed
 from blocks.events_api.models import Api, Introspection, Page, read_introspection, read_page
+from blocks.events_api.unknown import Known
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,6 +50,7 @@ class EventsClient:
         self._response_max = response_max
         self._token = outcomes.require_sendable(token)
         self._deadline = Deadline()
+        self._known = Known()
         self._http = _open(base_url, token, timeout)
         keep(self._deadline, self._http)
 
@@ -100,7 +102,7 @@ class EventsClient:
         if status != httpx.codes.OK:
             said = outcomes.told(content, self._token)
             raise outcomes.of_page(status, said, api, with_cursor="cursor" in asked)
-        return read_page(content)
+        return read_page(content, api, self._known)
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}

@@ -18,6 +18,7 @@ from blocks.errors import (
     SourceError,
     ThirdPartyConfigError,
     ThirdPartyGenericError,
+    TokenError,
     UnconfirmedError,
 )
 
@@ -82,15 +83,13 @@ def of_page(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceErr
 def of_introspection(status: int, said: str) -> SourceError:
     """The error behind a refused introspection; `said` is what `told` makes of the body."""
     if status == httpx.codes.NOT_FOUND:
-        return ThirdPartyConfigError(
+        return TokenError(
             f"There is no Events API at this address: it answered 404{said} to the introspection of v2 and of v1.",
             hint="Check base_url; a token that was cut short when it was pasted looks like this too.",
             code="404",
         )
     if status in REFUSED:
-        return ThirdPartyConfigError(
-            f"The Events API refuses the token ({status}{said}).", hint=REFUSED_HINT, code=str(status)
-        )
+        return TokenError(f"The Events API refuses the token ({status}{said}).", hint=REFUSED_HINT, code=str(status))
     return _unexpected(status, said)
 
 

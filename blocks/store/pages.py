@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, text
+from sqlalchemy import func, select, text
 
 from blocks import clock
-from blocks.store import streams
+from blocks.health import WARNING, Condition
+from blocks.store import health, streams
 from blocks.store.engine import writing
 from blocks.store.legible import legible
 from blocks.store.streams import Claim
@@ -49,6 +50,8 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
         quarantined = sum(_quarantine(connection, claim.stream_id, received_ns, item) for item in page.rejected)
         _add_copies(connection, claim.stream_id, copies)
         _count(connection, claim, new, quarantined)
+        if quarantined or page.unknown:
+            _tell(connection, claim, page, quarantined)
     return Committed(new, len(page.events) - new, quarantined)
 
 
@@ -118,6 +121,43 @@ def _insert_rows(rows: int) -> str:
     return (
         "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "  # noqa: S608 - numbers of parameters
         f"VALUES {values} ON CONFLICT (stream_id, uuid) DO NOTHING"
+    )
+
+
+def _tell(connection: Connection, claim: Claim, page: Page, quarantined: int) -> None:
+    """Of what is unfamiliar, once for each; of items put aside, where none were before or the reason is new."""
+    source_id = connection.execute(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)).scalar_one()
+    for one in health.note_unfamiliar(connection, claim.stream_id, page.unknown):
+        health.tell(connection, source_id, _unknown(claim, one))
+    reasons = {item.reason.partition(":")[0] for item in page.rejected} if quarantined else set()
+    new = health.note_unfamiliar(connection, claim.stream_id, [("quarantine", reason, "") for reason in reasons])
+    if quarantined:
+        aside = _quarantined(claim, reasons)
+        if not health.begin(connection, source_id, aside) and new:
+            health.tell(connection, source_id, aside)
+
+
+def _unknown(claim: Claim, one: tuple[str, str, str]) -> Condition:
+    kind, path, value = one
+    what = f"the member {path}" if kind == "member" else f"{value!r} as {path}"
+    return Condition(
+        tracker=f"unknown/{claim.api}",
+        name="UnknownMember" if kind == "member" else "UnknownValue",
+        severity=WARNING,
+        description=f"An event of {claim.api} has {what}, which this version does not know. It is kept as it came.",
+        api=claim.api,
+        hint="See whether your queries and your SIEM's rules need to know it too; a newer version may.",
+    )
+
+
+def _quarantined(claim: Claim, reasons: set[str]) -> Condition:
+    return Condition(
+        tracker=f"quarantine/{claim.api}",
+        name="EventsQuarantined",
+        severity=WARNING,
+        description=f"Items of {claim.api} cannot be stored as events: {', '.join(sorted(reasons))}.",
+        api=claim.api,
+        hint="They are kept byte for byte in the table quarantine, and reading goes on. Please report them.",
     )
 
 

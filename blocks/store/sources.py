@@ -10,6 +10,9 @@ import msgspec
 from sqlalchemy import insert, select, update
 
 from blocks import clock
+from blocks.errors import TokenError
+from blocks.health import HEALTHY, WARNING, Condition
+from blocks.store import health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Source, Stream
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.events_api.models import Api, Introspection
+    from blocks.events_api.models import Api
 
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
@@ -93,13 +96,103 @@ def show_state(engine: Engine, source_id: str, state: str, message: str, run_id:
         )
 
 
-def note_introspection(engine: Engine, source_id: str, seen: Introspection) -> None:
-    """Remember scopes and, where it was told, the account."""
-    values: dict[str, Any] = {"scopes": msgspec.json.encode(sorted(seen.scopes)).decode()}
-    if seen.account_uuid:
-        values["account_uuid"] = seen.account_uuid
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """What has changed since the introspection before: scopes that the token no longer has, and those it has now."""
+
+    lost: frozenset[str]
+    gained: frozenset[str]
+
+
+def note_introspection(engine: Engine, source_id: str, scopes: frozenset[str], account: str | None) -> Scopes:
+    """Remember scopes and, where it was told, the account, which is pinned when it is told first.
+
+    Raises TokenError where the account is another one than that.
+    """
     with writing(engine) as connection:
+        row = connection.execute(
+            update(_sources)
+            .where(_sources.c.id == source_id)
+            .values(scopes=_sources.c.scopes)  # a write first: nobody else is between the read and the write
+            .returning(_sources.c.scopes, _sources.c.account_uuid, _sources.c.name)
+        ).one()
+        if account and row.account_uuid not in {None, account}:
+            raise _of_another_account(row.name, row.account_uuid, account)
+        values = {"scopes": msgspec.json.encode(sorted(scopes)).decode(), "account_uuid": account or row.account_uuid}
         connection.execute(update(_sources).where(_sources.c.id == source_id).values(values))
+        changed = _changed(row.scopes, scopes)
+        _tell_scopes(connection, source_id, changed)
+        _tell_shared(connection, source_id, account)
+    return changed
+
+
+def unpin_account(engine: Engine, source_id: str) -> None:
+    """Let the next introspection name another account. Its events are read from a time: no cursor is of use there."""
+    with writing(engine) as connection:
+        connection.execute(update(_sources).where(_sources.c.id == source_id).values(account_uuid=None, scopes=None))
+        anew = {"cursor": None, "cursor_ns": None, "cursor_version": None, "drained_ns": None}
+        connection.execute(
+            update(_streams).where(_streams.c.source_id == source_id).values(fence=_streams.c.fence + 1, **anew)
+        )
+
+
+def request_stop(engine: Engine, source_id: str) -> int:
+    """Ask the runs that have the source now to end after the page in hand. Returns when that was, in ns."""
+    now_ns = clock.now_ns()
+    with writing(engine) as connection:
+        connection.execute(update(_sources).where(_sources.c.id == source_id).values(stop_ns=now_ns))
+    return now_ns
+
+
+def stop_requested(engine: Engine, source_id: str, opened_ns: int) -> bool:
+    """Whether a run that was opened then has been asked to end."""
+    with store_errors(), reading(engine).connect() as connection:
+        stop_ns = connection.execute(select(_sources.c.stop_ns).where(_sources.c.id == source_id)).scalar()
+    return stop_ns is not None and stop_ns >= opened_ns
+
+
+def _of_another_account(name: str, pinned: str, found: str) -> TokenError:
+    return TokenError(
+        f"The token is of account {found}, but the events of source {name!r} are those of account {pinned}.",
+        hint="Give it a token of that account; or, if it is to collect from the other account from now on, "
+        "apply its file with --new-account.",
+        code="account",
+    )
+
+
+def _changed(before: str | None, scopes: frozenset[str]) -> Scopes:
+    if before is None:
+        return Scopes(frozenset(), frozenset())
+    known = frozenset(msgspec.json.decode(before, type=list[str]))
+    return Scopes(known - scopes, scopes - known)
+
+
+def _tell_scopes(connection: Connection, source_id: str, changed: Scopes) -> None:
+    for scope in sorted(changed.lost):
+        description = f"The token no longer has the scope {scope}."
+        health.tell(connection, source_id, Condition(f"scope/{scope}", "ScopeLost", WARNING, description))
+    for scope in sorted(changed.gained):
+        gained = Condition(f"scope/{scope}", "ScopeGained", WARNING, f"The token now has the scope {scope}.")
+        health.tell(connection, source_id, gained, status=HEALTHY)
+
+
+def _tell_shared(connection: Connection, source_id: str, account: str | None) -> None:
+    if not account:
+        return
+    same = (_sources.c.account_uuid == account) & (_sources.c.id != source_id) & _sources.c.deleted_ns.is_(None)
+    others = sorted(connection.scalars(select(_sources.c.name).where(same)))
+    if not others:
+        health.end(connection, source_id, "shared-account", "No other source collects from its account any more.")
+        return
+    shared = Condition(
+        "shared-account",
+        "SharedAccount",
+        WARNING,
+        f"Its account is collected by {', '.join(others)} too: each keeps every event, and both use one rate limit.",
+        value=", ".join(others),
+        hint="Delete one of them, unless they are meant to have different APIs.",
+    )
+    health.begin(connection, source_id, shared)
 
 
 def _add_streams(connection: Connection, source_id: str, apis: Iterable[Api]) -> None:

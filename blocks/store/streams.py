@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
+from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
+from blocks.store import health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Stream
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine, Row
 
 LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, shorter than a tick
+TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
+QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
 _streams = Stream.__table__  # type: ignore[attr-defined]
@@ -48,6 +52,18 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Brought:
+    """What a complete drain tells of a stream's pace, in nanoseconds.
+
+    `lag_ns` is how old the events of its last page were when they came (their median), `quiet_ns` the time between
+    the newest event before it and the oldest one that it brought; None where it brought none.
+    """
+
+    lag_ns: int | None = None
+    quiet_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StreamView:
     """A stream as a run finds it. Times are nanoseconds since 1970."""
 
@@ -58,10 +74,12 @@ class StreamView:
     cursor_dropped_ns: int | None
     newest_ns: int | None
     drained_ns: int | None
+    quiet_ns: int | None
     holder: str | None
     holder_until_ns: int | None
     failing_since_ns: int | None
     error_type: str | None
+    error_code: str | None
     error_message: str | None
     stopped_fingerprint: str | None
 
@@ -130,8 +148,10 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
             error_message=str(error),
             error_ns=now_ns,
         )
-        since = select(_streams.c.failing_since_ns).where(_streams.c.id == claim.stream_id)
-        return int(connection.execute(since).scalar_one())
+        source_id, failing_since_ns = _failing(connection, claim)
+        if now_ns - failing_since_ns >= TOLD_AFTER_NS:
+            health.begin(connection, source_id, of_error(error, WARNING, claim.api), since_ns=failing_since_ns)
+    return failing_since_ns
 
 
 def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> None:
@@ -150,6 +170,8 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> 
             holder=None,
             holder_until_ns=None,
         )
+        source_id, failing_since_ns = _failing(connection, claim)
+        health.begin(connection, source_id, of_error(error, ERROR, claim.api), since_ns=failing_since_ns)
 
 
 def restart(engine: Engine, source_id: str) -> None:
@@ -162,24 +184,39 @@ def restart(engine: Engine, source_id: str) -> None:
         )
 
 
-def drop_cursor(engine: Engine, claim: Claim) -> None:
-    """Forget a cursor that the server refuses; the next request is a first one."""
+def restart_api(engine: Engine, source_id: str, api: Api) -> None:
+    """The same for one API, as when its scope came back."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(_streams)
+            .where(_streams.c.source_id == source_id, _streams.c.api == str(api))
+            .values(fence=_streams.c.fence + 1, holder=None, holder_until_ns=None, **_HEALTHY)
+        )
+
+
+def drop_cursor(engine: Engine, claim: Claim, refused: SourceError | None = None) -> None:
+    """Forget a cursor, which the server has refused or which is of another API version: a first request is next."""
     with writing(engine) as connection:
         write(connection, claim, cursor=None, cursor_ns=None, cursor_dropped_ns=clock.now_ns())
+        if refused is not None:
+            source_id, _ = _failing(connection, claim)
+            health.begin(connection, source_id, _cursor_rejected(claim, refused))
 
 
-def note_drained(engine: Engine, claim: Claim, started_ns: int) -> None:
+def note_drained(engine: Engine, claim: Claim, started_ns: int, brought: Brought | None = None) -> None:
     """The stream was read to its end by a run that started then. It is healthy, and free for the next run."""
+    values: dict[str, Any] = {"holder": None, "holder_until_ns": None, **_HEALTHY}
     with writing(engine) as connection:
-        write(
-            connection,
-            claim,
-            drained_ns=started_ns,
-            cursor_dropped_ns=None,
-            holder=None,
-            holder_until_ns=None,
-            **_HEALTHY,
-        )
+        pace = _pace(brought or Brought())
+        write(connection, claim, drained_ns=started_ns, cursor_dropped_ns=None, **values, **pace)
+        _recover(connection, claim)
+
+
+def recover(engine: Engine, claim: Claim) -> None:
+    """A page was committed after an error: what was open for it is over, also before the stream's end is reached."""
+    with writing(engine) as connection:
+        write(connection, claim, **_HEALTHY)
+        _recover(connection, claim)
 
 
 def progress() -> dict[str, Any]:
@@ -208,6 +245,45 @@ def require(written: CursorResult[Any], claim: Claim) -> None:
         )
 
 
+def _recover(connection: Connection, claim: Claim) -> None:
+    source_id, _ = _failing(connection, claim)
+    for kind, sentence in (("error", "{} is collected again."), ("cursor", "{} has a good cursor again.")):
+        health.end(connection, source_id, tracker_of(kind, claim.api), sentence.format(claim.api), claim.api)
+
+
+def _failing(connection: Connection, claim: Claim) -> tuple[str, int]:
+    """The source of a stream, and since when the stream has been failing (now, where it is not)."""
+    asked = select(_streams.c.source_id, _streams.c.failing_since_ns).where(_streams.c.id == claim.stream_id)
+    row = connection.execute(asked).one()
+    return row.source_id, row.failing_since_ns or clock.now_ns()
+
+
+def _cursor_rejected(claim: Claim, refused: SourceError) -> Condition:
+    return Condition(
+        tracker=tracker_of("cursor", claim.api),
+        name="CursorRejected",
+        severity=WARNING,
+        description=refused.message,
+        api=claim.api,
+        error_type=refused.name,
+        error_code=refused.code,
+        hint=refused.hint,
+    )
+
+
+def _pace(brought: Brought) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if brought.lag_ns is not None:
+        values["lag_ns"] = brought.lag_ns
+    if brought.quiet_ns is not None:
+        now_ns = clock.now_ns()
+        longer = func.coalesce(_streams.c.quiet_ns, -1) < brought.quiet_ns
+        longer |= func.coalesce(_streams.c.quiet_at_ns, 0) < now_ns - QUIET_KEPT_NS
+        values["quiet_ns"] = case((longer, brought.quiet_ns), else_=_streams.c.quiet_ns)
+        values["quiet_at_ns"] = case((longer, now_ns), else_=_streams.c.quiet_at_ns)
+    return values
+
+
 def _since(now_ns: int) -> Any:
     return func.coalesce(_streams.c.failing_since_ns, now_ns)
 
@@ -221,10 +297,12 @@ def _view(row: Row[Any]) -> StreamView:
         cursor_dropped_ns=row.cursor_dropped_ns,
         newest_ns=row.newest_ns,
         drained_ns=row.drained_ns,
+        quiet_ns=row.quiet_ns,
         holder=row.holder,
         holder_until_ns=row.holder_until_ns,
         failing_since_ns=row.failing_since_ns,
         error_type=row.error_type,
+        error_code=row.error_code,
         error_message=row.error_message,
         stopped_fingerprint=row.stopped_fingerprint,
     )

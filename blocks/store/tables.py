@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 
@@ -35,13 +35,16 @@ class Source(SQLModel, table=True):
     api_version: str
     collect_from: str | None = None
     fingerprint: str = Field(description="digest of what matters for requests, the token included")
-    account_uuid: str | None = Field(default=None, description="as introspection or the token told it")
+    account_uuid: str | None = Field(default=None, description="pinned when introspection or the token told it first")
     scopes: str | None = Field(default=None, description="JSON list, as introspection told it last")
     state: str = Field(default="Pending", description="the state of the run that spoke last")
     state_ns: int | None = Field(default=None, sa_column=_ns())
     state_message: str = Field(default="")
     run_id: str | None = Field(default=None, description="the flow run that spoke last")
     created_ns: int = Field(sa_column=_ns(nullable=False))
+    paused_ns: int | None = Field(default=None, sa_column=_ns(), description="its schedule was paused then")
+    stop_ns: int | None = Field(default=None, sa_column=_ns(), description="runs opened before end after their page")
+    deleted_ns: int | None = Field(default=None, sa_column=_ns(), description="deleted then; its events stay")
 
 
 class Stream(SQLModel, table=True):
@@ -68,6 +71,11 @@ class Stream(SQLModel, table=True):
     newest_ns: int | None = Field(default=None, sa_column=_ns(), description="time of the newest event")
     progress_ns: int | None = Field(default=None, sa_column=_ns(), description="last committed page")
     drained_ns: int | None = Field(default=None, sa_column=_ns(), description="start of the last complete drain")
+
+    lag_ns: int | None = Field(default=None, sa_column=_ns(), description="event lag: see `streams.Brought`")
+    quiet_ns: int | None = Field(default=None, sa_column=_ns(), description="longest time between events lately")
+    quiet_at_ns: int | None = Field(default=None, sa_column=_ns(), description="when that was seen")
+    pruned: int = Field(default=0, sa_column=_count(), description="events removed since they were old enough")
 
     failing_since_ns: int | None = Field(default=None, sa_column=_ns())
     error_type: str | None = None
@@ -117,3 +125,103 @@ class Quarantined(SQLModel, table=True):
     reason: str
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class StoredHealthEvent(SQLModel, table=True):
+    """A change of a source's health. It stays when the source is deleted."""
+
+    __tablename__ = "health_events"
+    __table_args__ = (
+        Index("health_events_of_source", "source_id", "id"),
+        Index("health_events_to_publish", "published_ns"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=_id())
+    event_id: str = Field(description="a UUID")
+    source_id: str
+    source_name: str = Field(description="as it was then")
+    api: str | None = None
+    time_ns: int = Field(sa_column=_ns(nullable=False))
+    name: str = Field(description="see `blocks.health`")
+    severity: str = Field(description="Error or Warning")
+    status: str = Field(description="Healthy or UnHealthy")
+    tracker: str = Field(description="what changed, such as error/audit")
+    description: str
+    error_type: str | None = None
+    error_code: str | None = None
+    hint: str | None = None
+    published_ns: int | None = Field(default=None, sa_column=_ns(), description="when Prefect was told")
+
+
+class OpenCondition(SQLModel, table=True):
+    """What is not as it should be at present; so that a change makes one event, and not every run another."""
+
+    __tablename__ = "conditions"
+
+    source_id: str = Field(primary_key=True)
+    tracker: str = Field(primary_key=True)
+    value: str = Field(description="another value is another change")
+    name: str
+    severity: str
+    description: str
+    since_ns: int = Field(sa_column=_ns(nullable=False))
+
+
+class Unfamiliar(SQLModel, table=True):
+    """A member or a value that the documentation of the API does not know, seen at least once."""
+
+    __tablename__ = "vocabulary"
+
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    kind: str = Field(primary_key=True, description="member or value")
+    path: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    seen_ns: int = Field(sa_column=_ns(nullable=False), description="when it came first")
+
+
+class KnownField(SQLModel, table=True):
+    """A field that sources may give their events, enabled or not."""
+
+    __tablename__ = "fields"
+
+    name: str = Field(primary_key=True)
+    enabled: bool = Field(sa_column=Column(Boolean, nullable=False))
+    created_ns: int = Field(sa_column=_ns(nullable=False))
+
+
+class Operation(SQLModel, table=True):
+    """What a person or a schedule did to the store, kept for audits."""
+
+    __tablename__ = "operations"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, sa_column=_id())
+    time_ns: int = Field(sa_column=_ns(nullable=False))
+    actor: str = Field(description="user@host")
+    action: str = Field(description="delete, purge, prune, rename, token, …")
+    source_id: str
+    source_name: str = Field(description="as it was then")
+    details: str = Field(description="JSON map")
+
+
+class PrunedEvent(SQLModel, table=True):
+    """What stays of an event that was removed for its age."""
+
+    __tablename__ = "pruned_events"
+
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    uuid: str = Field(sa_column=Column(Text, primary_key=True))
+    time_ns: int = Field(sa_column=_ns(nullable=False))
+    received_ns: int = Field(sa_column=_ns(nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
+
+
+class ForwardPosition(SQLModel, table=True):
+    """Up to which event of a stream a forward has sent. What it has not sent is never pruned."""
+
+    __tablename__ = "forward_positions"
+
+    forward: str = Field(primary_key=True)
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    sent_id: int = Field(sa_column=_ns(nullable=False))

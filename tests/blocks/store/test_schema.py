@@ -16,17 +16,23 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlmodel import SQLModel
-from support import SOURCE
 
 from blocks.errors import FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
-from blocks.events_api.models import Api, Event, Page
-from blocks.store import pages, reading, schema, sources, streams
+from blocks.store import reading, schema
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
+
+# What the first version of the program wrote, in its own columns.
+FIRST_VERSION = (
+    "INSERT INTO sources (id, name, fields, base_url, apis, api_version, fingerprint, state, state_message, created_ns)"
+    " VALUES ('1', '1Pass', '{}', 'https://events.1password.com', '[\"audit\"]', 'v2', 'f', 'Collected', '', 0)",
+    "INSERT INTO streams (id, source_id, api, events) VALUES (1, '1', 'audit', 1)",
+    "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (1, 'UUID', 0, 0, :body)",
+)
 
 
 def test_the_newest_migration_is_the_one_that_the_program_expects() -> None:
@@ -45,12 +51,9 @@ def test_the_migrations_make_the_tables_that_the_models_describe(engine: Engine)
 def test_an_older_store_upgrades_by_itself_and_keeps_its_events(empty_url: str) -> None:
     engine = open_engine(empty_url)
     schema.upgrade(engine, to="0001")
-    sources.put(engine, SOURCE)
-    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
-    assert held
-    event = Event("UUID", 0, '{"uuid": "UUID", "timestamp": "1970-01-01T00:00:00Z", "action": "join"}')
-    page = Page("c", has_more=False, events=[event], rejected=[])
-    pages.commit_page(engine, held, page, after=None, api_version="v2")
+    with engine.begin() as connection:
+        for statement in FIRST_VERSION:
+            connection.execute(text(statement), {"body": '{"uuid": "UUID", "action": "join"}'})
     engine.dispose()
 
     upgraded = reading.open_store(empty_url)

@@ -1,0 +1,131 @@
+"""Look at the way to an Events API server, step by step, without a token: its name, its certificate, its clock."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from blocks import clock
+from blocks.errors import ThirdPartyGenericError
+from blocks.events_api import outcomes
+from blocks.events_api.client import user_agent
+from blocks.events_api.deadline import Deadline, keep
+from blocks.events_api.hosts import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Caches keep no answer of this address, so its Date is the server's own.
+_PATH = "/api/v2/auth/introspect"
+_CONNECT_SECONDS = 5.0
+_HALF_SECOND = 0.5  # what the Date header leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a server showed and this machine's authorities confirm; it expires at `expires_at` (seconds since 1970)."""
+
+    issuer: str
+    expires_at: float
+    tls: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A server that answers. `ahead` is by how many seconds its clock is ahead of ours, where it tells the time."""
+
+    certificate: Certificate | None
+    ahead: float | None
+
+
+def proxy_of(base_url: str) -> str | None:
+    """`host:port` of the proxy that the environment names for this URL, without its password; None for none."""
+    url = httpx.URL(base_url)
+    if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+        return None
+    named = urllib.request.getproxies()
+    text = named.get(url.scheme) or named.get("all")
+    if not text:
+        return None
+    try:
+        proxy = httpx.URL(text if "://" in text else f"http://{text}")
+    except httpx.InvalidURL:
+        raise outcomes.of_environment() from None
+    return f"{proxy.host}:{proxy.port}" if proxy.port else proxy.host
+
+
+def resolve(host: str) -> tuple[str, ...]:
+    """The addresses of a host. Raises ThirdPartyGenericError. How long it takes is the system's affair."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise ThirdPartyGenericError(
+            f"The name {host} could not be resolved.", hint="Check base_url and this machine's DNS.", code="dns"
+        ) from None
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def reach(base_url: str, seconds: float) -> Answer:
+    """Send one request without a token, and look at the certificate and the time of whatever answers.
+
+    Raises ThirdPartyGenericError where the way there is blocked, ThirdPartyConfigError for an unusable environment.
+    """
+    deadline = Deadline()
+    with _open(base_url, seconds) as http:
+        keep(deadline, http)
+        deadline.start(seconds)
+        sent, before = clock.now(), time.monotonic()
+        try:
+            with http.stream("GET", _PATH) as response:
+                middle = sent + (time.monotonic() - before) / 2
+                return Answer(_certificate(response.extensions), _ahead(response.headers, middle))
+        except httpx.HTTPError as error:
+            if deadline.passed:
+                raise outcomes.too_slow(seconds) from None
+            raise outcomes.of_transport(error, http.base_url.host) from None
+
+
+def _open(base_url: str, seconds: float) -> httpx.Client:
+    host = httpx.URL(base_url).host
+    mounts = {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else None
+    timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+    headers = {"User-Agent": user_agent(), "Accept": "application/json"}
+    try:
+        return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, mounts=mounts, event_hooks=_HOOKS)
+    except (OSError, ValueError, ImportError):
+        raise outcomes.of_environment() from None
+
+
+def _forget_location(response: httpx.Response) -> None:
+    # httpx builds the request that would follow, and fails on an address that is none.
+    response.headers.pop("location", None)
+
+
+_HOOKS: dict[str, list[Any]] = {"response": [_forget_location]}
+
+
+def _certificate(extensions: Mapping[str, Any]) -> Certificate | None:
+    connection = extensions["network_stream"].get_extra_info("ssl_object")
+    if connection is None:
+        return None
+    shown = connection.getpeercert()
+    names = {key: value for part in shown.get("issuer", ()) for key, value in part}
+    issuer = names.get("organizationName") or names.get("commonName") or "an authority without a name"
+    return Certificate(issuer, ssl.cert_time_to_seconds(shown["notAfter"]), connection.version() or "TLS")
+
+
+def _ahead(headers: Mapping[str, str], received: float) -> float | None:
+    try:
+        date = parsedate_to_datetime(headers.get("date", ""))
+        told = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        return told + _HALF_SECOND + float(headers.get("age", 0)) - received
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,128 @@
+"""Health events: one small record for each change of a source's health, in the form of the hosted source.
+
+A condition is what is not as it should be, under a tracker (`error/audit`): while it is open with the same value,
+nothing is told again. Severity Error means that something is not collected, Warning that it is, but not as it should.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from whenever import Instant
+
+if TYPE_CHECKING:
+    from blocks.errors import SourceError
+
+Severity = Literal["Error", "Warning"]
+Status = Literal["Healthy", "UnHealthy"]
+
+ERROR: Severity = "Error"
+WARNING: Severity = "Warning"
+HEALTHY: Status = "Healthy"
+UNHEALTHY: Status = "UnHealthy"
+
+NAMES = (
+    "ThirdPartyConfigError",
+    "ThirdPartyGenericError",
+    "FirstPartyGenericError",
+    "Recovered",
+    "CursorRejected",
+    "EventsQuarantined",
+    "UnknownMember",
+    "UnknownValue",
+    "TokenExpires",
+    "ScopeLost",
+    "ScopeGained",
+    "Silence",
+    "Lag",
+    "SharedAccount",
+)
+"""Every `eventName`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is found to be so. `value` tells one change under the same tracker from another."""
+
+    tracker: str
+    name: str
+    severity: Severity
+    description: str
+    api: str | None = None
+    value: str = ""
+    error_type: str | None = None
+    error_code: str | None = None
+    hint: str | None = None
+
+
+def of_error(error: SourceError, severity: Severity, api: str | None = None) -> Condition:
+    """The condition of an API, or of the whole source where the error concerns it, that is in error."""
+    api = None if error.whole_source else api
+    return Condition(
+        tracker=tracker_of("error", api),
+        name=error.name,
+        severity=severity,
+        description=error.message,
+        api=api,
+        value=f"{severity} {error.name}",
+        error_type=error.name,
+        error_code=error.code or None,
+        hint=error.hint or None,
+    )
+
+
+def tracker_of(kind: str, api: str | None = None) -> str:
+    return f"{kind}/{api}" if api else kind
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEvent:
+    """One change of health. `event_id` is a UUID, `time_ns` is in nanoseconds since 1970."""
+
+    event_id: str
+    source_id: str
+    source_name: str
+    api: str | None
+    time_ns: int
+    name: str
+    severity: str
+    status: str
+    tracker: str
+    description: str
+    error_type: str | None = None
+    error_code: str | None = None
+    hint: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What happened and what to do."""
+        return f"{self.description} {self.hint or ''}".strip()
+
+    def as_json(self) -> dict[str, Any]:
+        """The record in the hosted source's form; `resourceIdentity` is the source."""
+        details = {
+            "trackerId": self.tracker,
+            "name": self.name,
+            "description": self.description,
+            "errorType": self.error_type,
+            "errorCode": self.error_code,
+            "hint": self.hint,
+            "api": self.api,
+        }
+        return {
+            "eventFormatVersion": "1.0",
+            "eventId": self.event_id,
+            "eventTime": _milliseconds(self.time_ns),
+            "eventName": self.name,
+            "eventType": "Health-Change",
+            "severityLevel": self.severity,
+            "status": self.status,
+            "subsystem": "Collection",
+            "details": {name: value for name, value in details.items() if value is not None},
+            "resourceIdentity": {"id": self.source_id, "name": self.source_name, "type": "SourceResource"},
+        }
+
+
+def _milliseconds(ns: int) -> str:
+    return Instant.from_timestamp_millis(ns // 10**6).format_iso(unit="millisecond")

@@ -1,0 +1,167 @@
+"""Conditions and health events: a change is written in the transaction of what it tells of, and published after it.
+
+What a transaction wrote stays unpublished until someone has passed it on, so a kill in between loses nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from blocks import clock
+from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.tables import OpenCondition, Source, StoredHealthEvent, Unfamiliar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Engine, Row
+
+Unfamiliarity = tuple[str, str, str]
+"""Its kind (member, value, quarantine), where it stands, and the value."""
+
+_conditions = OpenCondition.__table__  # type: ignore[attr-defined]
+_events = StoredHealthEvent.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
+_vocabulary = Unfamiliar.__table__  # type: ignore[attr-defined]
+
+
+def begin(connection: Connection, source_id: str, condition: Condition, *, since_ns: int | None = None) -> bool:
+    """Note that a condition is so. It makes an event where it was not so before, or under another value."""
+    if not _is_new(connection, source_id, condition, since_ns or clock.now_ns()):
+        return False
+    tell(connection, source_id, condition)
+    return True
+
+
+def end(connection: Connection, source_id: str, tracker: str, description: str, api: str | None = None) -> bool:
+    """Note that a condition is no longer so. It makes an event (Recovered) where it was."""
+    ended = delete(_conditions).where(_conditions.c.source_id == source_id, _conditions.c.tracker == tracker)
+    severity = connection.execute(ended.returning(_conditions.c.severity)).scalar()
+    if severity is None:
+        return False
+    recovered = Condition(tracker, "Recovered", severity, description, api)
+    tell(connection, source_id, recovered, status=HEALTHY)
+    return True
+
+
+def tell(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
+    """Write an event, whatever is open: for what happens once and is not so from then on."""
+    name = connection.execute(select(_sources.c.name).where(_sources.c.id == source_id)).scalar()
+    connection.execute(
+        insert(_events).values(
+            event_id=str(uuid.uuid4()),
+            source_id=source_id,
+            source_name=name or "",
+            api=condition.api,
+            time_ns=clock.now_ns(),
+            name=condition.name,
+            severity=condition.severity,
+            status=status,
+            tracker=condition.tracker,
+            description=condition.description,
+            error_type=condition.error_type,
+            error_code=condition.error_code,
+            hint=condition.hint,
+        )
+    )
+
+
+def forget(connection: Connection, source_id: str) -> None:
+    """Close all conditions of a source without a word: it was deleted."""
+    connection.execute(delete(_conditions).where(_conditions.c.source_id == source_id))
+
+
+def open_conditions(engine: Engine, source_id: str) -> dict[str, int]:
+    """The trackers of what is open, and since when (ns since 1970)."""
+    asked = select(_conditions.c.tracker, _conditions.c.since_ns).where(_conditions.c.source_id == source_id)
+    with store_errors(), reading(engine).connect() as connection:
+        return {row.tracker: row.since_ns for row in connection.execute(asked)}
+
+
+def settle(engine: Engine, source_id: str, found: Iterable[Condition], over: Iterable[Condition]) -> None:
+    """Begin and end several conditions at once. The ended ones bear the sentence that says so."""
+    with writing(engine) as connection:
+        for condition in found:
+            begin(connection, source_id, condition)
+        for condition in over:
+            end(connection, source_id, condition.tracker, condition.description, condition.api)
+
+
+def note_unfamiliar(connection: Connection, stream_id: int, seen: Iterable[Unfamiliarity]) -> list[Unfamiliarity]:
+    """Remember what a stream had not shown before (kind, path, value). Returns what is new."""
+    return [one for one in seen if _is_unfamiliar(connection, stream_id, one)]
+
+
+def unpublished(engine: Engine, source_id: str) -> list[HealthEvent]:
+    """The events of a source that were not passed on yet, oldest first."""
+    asked = (
+        select(_events).where(_events.c.source_id == source_id, _events.c.published_ns.is_(None)).order_by(_events.c.id)
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        return [_event(row) for row in connection.execute(asked)]
+
+
+def mark_published(engine: Engine, events: Sequence[HealthEvent]) -> None:
+    with writing(engine) as connection:
+        connection.execute(
+            update(_events)
+            .where(_events.c.event_id.in_([event.event_id for event in events]))
+            .values(published_ns=clock.now_ns())
+        )
+
+
+def add(engine: Engine, kept: Sequence[tuple[HealthEvent, str]]) -> None:
+    """Write events, with the values of their conditions, that were told while the store could not be reached.
+
+    They count as published. One that is there already stays once.
+    """
+    with writing(engine) as connection:
+        for event, value in kept:
+            there = connection.execute(select(_events.c.id).where(_events.c.event_id == event.event_id)).scalar()
+            if there is None:
+                connection.execute(insert(_events).values(published_ns=clock.now_ns(), **_members(event)))
+                _is_new(connection, event.source_id, _condition(event, value), event.time_ns)
+
+
+def _is_new(connection: Connection, source_id: str, condition: Condition, since_ns: int) -> bool:
+    values = {
+        "value": condition.value,
+        "name": condition.name,
+        "severity": condition.severity,
+        "description": condition.description,
+    }
+    key = (_conditions.c.source_id == source_id) & (_conditions.c.tracker == condition.tracker)
+    changed = connection.execute(update(_conditions).where(key, _conditions.c.value != condition.value).values(values))
+    if changed.rowcount:
+        return True
+    row = {"source_id": source_id, "tracker": condition.tracker, "since_ns": since_ns, **values}
+    return _insert_new(connection, _conditions, row)
+
+
+def _is_unfamiliar(connection: Connection, stream_id: int, one: Unfamiliarity) -> bool:
+    kind, path, value = one
+    row = {"stream_id": stream_id, "kind": kind, "path": path, "value": value, "seen_ns": clock.now_ns()}
+    return _insert_new(connection, _vocabulary, row)
+
+
+def _insert_new(connection: Connection, table: Any, row: dict[str, Any]) -> bool:
+    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return bool(connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing()).rowcount)
+
+
+def _event(row: Row[Any]) -> HealthEvent:
+    return HealthEvent(**{name: getattr(row, name) for name in HealthEvent.__dataclass_fields__})
+
+
+def _condition(event: HealthEvent, value: str) -> Condition:
+    severity = ERROR if event.severity == ERROR else WARNING
+    return Condition(event.tracker, event.name, severity, event.description, event.api, value)
+
+
+def _members(event: HealthEvent) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in HealthEvent.__dataclass_fields__}

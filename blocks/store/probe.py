@@ -1,0 +1,208 @@
+"""Look at a store without changing it, in bounded time, however large it is."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sqlalchemy import make_url, text
+
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+LOCK_SECONDS = 2.0  # for another writer, whose pages take milliseconds
+CHECK_SECONDS = 3.0  # a gigabyte or so from memory; whatever is larger is looked at in part
+ANSWER_SECONDS = 5
+_LARGE = ("events", "pruned_events", "quarantine", "legible_bodies", "health_events")  # looked at last
+_SOURCES = "SELECT name, base_url, account_uuid FROM sources"
+_NEWEST = "SELECT max(length(body)) FROM (SELECT body FROM events ORDER BY id DESC LIMIT 1000) newest"
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_LOW_BYTE = 0xFF
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a store knows of a source."""
+
+    name: str
+    base_url: str
+    account_uuid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found of a store: `version` is that of its schema, None where there is none.
+
+    `refusal` is why nothing can be written, `damage` what is broken, both empty where all is well. `busy`: another
+    process was writing for longer than `LOCK_SECONDS`. `looked` tells how much was looked at for damage.
+    """
+
+    where: str
+    version: str | None = None
+    refusal: str = ""
+    busy: bool = False
+    damage: str = ""
+    looked: str = ""
+
+
+def facts(url: str) -> Facts:
+    """Open the store at `url`. Raises ThirdPartyConfigError where there is none, FirstPartyGenericError."""
+    path = sqlite_path(url)
+    return _facts_of_postgresql(url) if path is None else _facts_of_sqlite(path)
+
+
+def known(url: str) -> tuple[Known, ...]:
+    """The sources in the store at `url`. Raises as `facts` does, and where the tables are not there."""
+    path = sqlite_path(url)
+    if path is None:
+        with _postgresql(url) as connection:
+            return tuple(Known(*row) for row in connection.execute(text(_SOURCES)))
+    with _sqlite(path) as database:
+        try:
+            return tuple(Known(*row) for row in database.execute(_SOURCES))
+        except sqlite3.Error as error:
+            raise _unreadable(path, error) from None
+
+
+def _facts_of_sqlite(path: str) -> Facts:
+    with _sqlite(path) as database:
+        try:
+            version = _version_in_sqlite(database)
+            damage, looked = _look_at_sqlite(database)
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                return Facts(path, damage=str(error))
+            raise _unreadable(path, error) from None
+        refusal, busy = _try_to_write(database)
+    return Facts(path, version, refusal, busy, damage, looked)
+
+
+@contextmanager
+def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
+    if not Path(path).exists():
+        raise ThirdPartyConfigError(
+            f"There is no store yet at {path}.",
+            hint="`onepassword-source apply FILE` makes it; one elsewhere is named by ONEPASSWORD_SOURCE_DATABASE_URL.",
+            code="no-store",
+        )
+    try:  # mode=rw: never made here
+        opened = sqlite3.connect(
+            f"file:{quote(path)}?mode=rw",
+            uri=True,
+            timeout=LOCK_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from None
+    with closing(opened) as database:
+        yield database
+
+
+def _version_in_sqlite(database: sqlite3.Connection) -> str | None:
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'alembic_version'").fetchone():
+        return None
+    row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _look_at_sqlite(database: sqlite3.Connection) -> tuple[str, str]:
+    """What is damaged, and how much was looked at. The small tables come first."""
+    found = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    tables = sorted((str(name) for (name,) in found), key=lambda name: (name in _LARGE, name == "events", name))
+    over = threading.Event()
+    timer = threading.Timer(CHECK_SECONDS, _interrupt, (database, over))
+    timer.daemon = True
+    timer.start()
+    try:
+        for table in tables:
+            if damage := _damage_of(database, table):
+                return f"{table}: {damage}", ""
+    except sqlite3.OperationalError:
+        if not over.is_set():
+            raise
+        database.execute(_NEWEST).fetchone()
+        return "", f"looked at for {CHECK_SECONDS:.0f} s, and the newest 1,000 events read"
+    finally:
+        timer.cancel()
+    return "", "no damage"
+
+
+def _interrupt(database: sqlite3.Connection, over: threading.Event) -> None:
+    over.set()
+    database.interrupt()
+
+
+def _damage_of(database: sqlite3.Connection, table: str) -> str:
+    quoted = table.replace('"', '""')
+    told = str(database.execute(f'PRAGMA quick_check("{quoted}")').fetchone()[0])
+    return "" if told == "ok" else " ".join(told.split())
+
+
+def _try_to_write(database: sqlite3.Connection) -> tuple[str, bool]:
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if (error.sqlite_errorcode & _LOW_BYTE) == sqlite3.SQLITE_BUSY:
+            return "", True
+        return str(error), False
+    return "", False
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & _LOW_BYTE) in _CORRUPT
+
+
+def _unreadable(path: str, error: sqlite3.Error) -> FirstPartyGenericError:
+    return FirstPartyGenericError(
+        f"The store {path} cannot be opened: {error}.",
+        hint="Check that you may write the file and its directory; SQLite keeps two more files beside it.",
+        code="store",
+    )
+
+
+def _facts_of_postgresql(url: str) -> Facts:
+    parsed = make_url(url)
+    where = f"PostgreSQL {parsed.host or 'on this machine'}/{parsed.database or ''}"
+    with _postgresql(url) as connection:
+        ask: Callable[[str], Any] = lambda question: connection.execute(text(question)).scalar()  # noqa: E731
+        if not ask("SELECT to_regclass('alembic_version')"):
+            return Facts(where)
+        version = ask("SELECT version_num FROM alembic_version")
+        ask(_NEWEST)
+        failures = ask("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
+        damage = f"PostgreSQL counts {failures} pages with a wrong checksum" if failures else ""
+        return Facts(where, version, _refusal_of_postgresql(ask), damage=damage, looked="the newest events were read")
+
+
+@contextmanager
+def _postgresql(url: str) -> Iterator[Connection]:
+    engine = open_engine(url)
+    try:
+        with store_errors(), reading(engine).connect() as connection:
+            connection.execute(text(f"SET statement_timeout = '{ANSWER_SECONDS}s'"))
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _refusal_of_postgresql(ask: Callable[[str], Any]) -> str:
+    if ask("SELECT pg_is_in_recovery()"):
+        return "the server is a standby, which takes no writes"
+    if ask("SELECT current_setting('transaction_read_only')") == "on":
+        return "its transactions are read-only"
+    for table, right in (("events", "INSERT"), ("streams", "UPDATE"), ("sources", "UPDATE")):
+        if not ask(f"SELECT has_table_privilege('{table}', '{right}')"):
+            return f"the user has no right to {right} into {table}"
+    return ""

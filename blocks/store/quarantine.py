@@ -1,0 +1,23 @@
+"""What was put aside since it cannot be stored as an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from blocks.store.engine import reading, store_errors
+from blocks.store.tables import Quarantined
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_quarantine = Quarantined.__table__  # type: ignore[attr-defined]
+
+
+def last_ns(engine: Engine, stream_id: int) -> int | None:
+    """When an item of the stream was put aside last, in ns since 1970."""
+    with store_errors(), reading(engine).connect() as connection:
+        last = select(func.max(_quarantine.c.received_ns)).where(_quarantine.c.stream_id == stream_id)
+        found: int | None = connection.execute(last).scalar()
+    return found

@@ -1,0 +1,110 @@
+"""Look a source over at the end of a run: what only time shows, such as silence, lag, a token that will expire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from blocks import bounds, clock
+from blocks.events_api.token import read_claims
+from blocks.health import WARNING, Condition, tracker_of
+from blocks.store import health, quarantine, sources, streams
+from tasks.source import load_source, open_store, record_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.source import OnePasswordSource
+    from blocks.store.streams import StreamView
+
+DAY_NS = 86_400 * 10**9
+EXPIRES_IN_DAYS = (1, 7, 14)
+RENEW = (
+    "Issue a new one in 1Password under Integrations, Events Reporting, and give it with `onepassword-source token`."
+)
+
+
+@dataclass(slots=True)
+class Findings:
+    """Conditions that are so, and conditions that are not (any more), each with the sentence that says it."""
+
+    found: list[Condition] = field(default_factory=list)
+    over: list[Condition] = field(default_factory=list)
+
+    def add(self, condition: Condition, *, so: bool, over: str) -> None:
+        if so:
+            self.found.append(condition)
+        else:
+            ended = Condition(condition.tracker, "Recovered", condition.severity, over, condition.api)
+            self.over.append(ended)
+
+
+def assess(source: str) -> None:
+    """Begin and end the conditions of a source that hang on the time of day. Raises SourceError."""
+    block = load_source(source)
+    engine = open_store(block)
+    record = record_of(block)
+    findings = Findings()
+    views = streams.of_source(engine, record.id, record.apis)
+    _token(findings, block)
+    for view in views:
+        _silence(findings, block, view, sources.created_ns(engine, record.id))
+        _lag(findings, block, view)
+        _quarantine(findings, engine, view)
+    if not any(view.failing_since_ns or view.stopped_fingerprint for view in views):
+        findings.over.append(Condition("error", "Recovered", WARNING, "The source is collected again."))
+    health.settle(engine, record.id, findings.found, findings.over)
+
+
+def _token(findings: Findings, block: OnePasswordSource) -> None:
+    claims = read_claims(block.credentials.api_token.get_secret_value())
+    left = None if claims is None or claims.expires_at is None else (claims.expires_at - clock.now()) / 86_400
+    bound = next((days for days in EXPIRES_IN_DAYS if left is not None and left < days), None)
+    when = "has expired" if left is not None and left < 0 else f"expires in less than {bound} day{'s'[: bound != 1]}"
+    expires = Condition(
+        "token", "TokenExpires", WARNING, f"The token {when}.", value=f"{when}", error_code="expiry", hint=RENEW
+    )
+    findings.add(expires, so=bound is not None, over="The token is good for longer than 14 days again.")
+
+
+def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, created_ns: int) -> None:
+    """An API that is not read to its end is not silent: that is another condition."""
+    bound = bounds.silence_ns(block.silence_after, view.api, view.quiet_ns)
+    if view.drained_ns is None:
+        return
+    silent = bound is not None and view.drained_ns - (view.newest_ns or created_ns) > bound
+    condition = Condition(
+        tracker_of("silence", view.api),
+        "Silence",
+        WARNING,
+        f"{view.api} has had no event for more than {clock.words(bound or 0)}, which is unusual for it.",
+        view.api,
+        hint="If your people do use 1Password, check the token's scopes and the events in 1Password itself; "
+        "silence_after sets another bound.",
+    )
+    findings.add(condition, so=silent, over=f"{view.api} has events again.")
+
+
+def _lag(findings: Findings, block: OnePasswordSource, view: StreamView) -> None:
+    """An API in error is not late: it is in error."""
+    bound = bounds.lag_ns(block.lag_after)
+    failing = view.failing_since_ns is not None or view.stopped_fingerprint is not None
+    late = bound is not None and view.drained_ns is not None and clock.now_ns() - view.drained_ns > bound
+    condition = Condition(
+        tracker_of("lag", view.api),
+        "Lag",
+        WARNING,
+        f"{view.api} was not read to its end for more than {clock.words(bound or 0)}.",
+        view.api,
+        hint="Look at the runs' notes: a server that always has more, a run that reads for long, or too little room.",
+    )
+    if not failing:
+        findings.add(condition, so=late, over=f"{view.api} is read to its end again.")
+
+
+def _quarantine(findings: Findings, engine: Engine, view: StreamView) -> None:
+    last_ns = quarantine.last_ns(engine, view.id)
+    tracker = tracker_of("quarantine", view.api)
+    if last_ns is None or clock.now_ns() - last_ns > DAY_NS:
+        sentence = f"No item of {view.api} was put in quarantine for a day."
+        findings.over.append(Condition(tracker, "Recovered", WARNING, sentence, view.api))

@@ -1,0 +1,81 @@
+"""What happened while the store could not be reached: kept in a file, and brought into the store when it is back."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from blocks import clock, settings
+from blocks.errors import SourceError
+from blocks.health import UNHEALTHY, Condition, HealthEvent
+from blocks.store import health
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+_told: dict[tuple[str, str], str] = {}
+
+
+def keep(source_id: str, source_name: str, condition: Condition) -> HealthEvent | None:
+    """Keep a condition of a source as an event for later; None where it was kept before under the same value."""
+    if _told.get((source_id, condition.tracker)) == condition.value:
+        return None
+    _told[source_id, condition.tracker] = condition.value
+    event = HealthEvent(
+        event_id=str(uuid.uuid4()),
+        source_id=source_id,
+        source_name=source_name,
+        api=condition.api,
+        time_ns=clock.now_ns(),
+        name=condition.name,
+        severity=condition.severity,
+        status=UNHEALTHY,
+        tracker=condition.tracker,
+        description=condition.description,
+        error_type=condition.error_type,
+        error_code=condition.error_code,
+        hint=condition.hint,
+    )
+    _append(_path(source_id), {"event": asdict(event), "value": condition.value})
+    return event
+
+
+def bring_back(engine: Engine, source_id: str) -> None:
+    """Write what was kept of a source into its store. Raises FirstPartyGenericError where it is still away."""
+    path = _path(source_id)
+    if not path.exists():
+        return
+    mine = path.with_suffix(f".{uuid.uuid4().hex}")
+    with suppress(FileNotFoundError):  # another process was first
+        path.rename(mine)
+        try:
+            health.add(engine, list(_read(mine)))
+        except SourceError:
+            mine.rename(path)
+            raise
+        mine.unlink()
+    for key in [key for key in _told if key[0] == source_id]:
+        del _told[key]
+
+
+def _path(source_id: str) -> Path:
+    return settings.data_dir() / f"unstored-health-{source_id}.jsonl"
+
+
+def _append(path: Path, line: dict[str, object]) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:  # noqa: PTH123 - needs a mode
+        file.write(json.dumps(line) + "\n")
+
+
+def _read(path: Path) -> Iterator[tuple[HealthEvent, str]]:
+    for line in path.read_text().splitlines():
+        with suppress(ValueError, TypeError, KeyError):  # half a line of a process that was killed
+            kept = json.loads(line)
+            yield HealthEvent(**kept["event"]), str(kept["value"])
