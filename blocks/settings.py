@@ -34,7 +34,7 @@ SETTINGS = (
     Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
     Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
     Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, that is told when a source is in error"),
-    Setting("RUNS_KEPT", "30d", "how long Prefect keeps runs and their logs"),
+    Setting("RUNS_KEPT", "14d", "how long Prefect keeps runs and their logs"),
 )
 
 
@@ -88,13 +88,13 @@ def port() -> int:
 
 def runs_kept() -> int:
     """How long Prefect keeps runs, in seconds. Raises ThirdPartyConfigError where the setting is no span over 1 h."""
-    named = read("RUNS_KEPT") or "30d"
+    named = read("RUNS_KEPT") or "14d"
     found = _SPAN.fullmatch(named)
     seconds = int(found[1]) * _SPAN_UNITS[found[2]] if found else 0
     if seconds <= _HOUR:
         raise ThirdPartyConfigError(
             f"{PREFIX}RUNS_KEPT is {named!r}.",
-            hint="Set it to a time of more than an hour, such as 12h, 30d or 8w.",
+            hint="Set it to a time of more than an hour, such as 12h, 14d or 8w.",
             code="setting",
         )
     return seconds

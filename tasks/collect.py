@@ -11,6 +11,7 @@ from blocks.store import streams
 from blocks.store.streams import Claim
 from tasks import retries, stopping
 from tasks.drain import Collected, Round
+from tasks.publish import tell_unstored
 from tasks.source import load_source, open_store, record_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def collect_stream(source: str, claim: Claim) -> Collected:
         with block.credentials.get_client(block.api_version) as client:
             collected = Round(engine, client, record_of(block), claim, get_run_logger()).run()
     except SourceError as error:
-        raise _judged(engine, claim, error, fingerprint) from None
+        judged = _judged(engine, claim, error, fingerprint)
+        tell_unstored(source, judged, retries.since_in_memory(_key(claim)))
+        raise judged from None
     retries.forget(_key(claim))
     get_run_logger().info(
         "%s: %d new, %d already known, %d put in quarantine; %d pages in %.1f s",
@@ -56,7 +59,8 @@ def _judged(engine: Engine | None, claim: Claim, error: SourceError, fingerprint
     except ClaimLostError as lost:
         return lost
     except FirstPartyGenericError as unwritten:
-        error.retry_in = retries.window_in_memory(_key(claim), unwritten)
+        unwritten.retry_in = retries.window_in_memory(_key(claim), unwritten)
+        error = unwritten
     if error.retry_in is not None:
         stopping.fell_asleep(claim.stream_id)
     return error

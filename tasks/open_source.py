@@ -12,6 +12,7 @@ from blocks.errors import SourceError
 from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
 from tasks import retries
+from tasks.publish import tell_unstored
 from tasks.source import load_source, open_store, opened_store, record_of
 
 
@@ -33,8 +34,13 @@ def open_source(source: str, run: str) -> Opened:
     A stream in error for good is left alone while the configuration is the one that it failed with. A changed
     configuration takes every claim away and forgets the errors.
     """
-    with retries.in_memory(str(task_run.id)):
-        return _open(source, run)
+    key = str(task_run.id)
+    try:
+        with retries.in_memory(key):
+            return _open(source, run)
+    except SourceError as error:
+        tell_unstored(source, error, retries.since_in_memory(key))
+        raise
 
 
 def _open(name: str, run: str) -> Opened:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,13 +12,14 @@ from prefect import get_client, get_run_logger
 from prefect.events.schemas.events import Event, RelatedResource, Resource
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
-from whenever import Instant
 
-from blocks.errors import SourceError
-from blocks.health import HEALTHY
+from blocks import clock
+from blocks.errors import FirstPartyGenericError, SourceError
+from blocks.health import ERROR, HEALTHY, WARNING, of_error
 from blocks.store import health
+from blocks.store.streams import TOLD_AFTER_NS
 from tasks import unstored
-from tasks.source import opened_store
+from tasks.source import known_id, opened_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from blocks.health import HealthEvent
 
 PREFIX = "onepassword-source.health."
+PAUSE_SECONDS = 60.0
+"""Before Prefect is told again, where it did not listen."""
+
+_not_before = 0.0
 
 
 def publish(source_id: str) -> None:
@@ -44,17 +51,36 @@ def publish(source_id: str) -> None:
         get_run_logger().warning("Health events could not be read from the store; they follow later. %s", error)
 
 
+def tell_unstored(source: str, error: SourceError, since_ns: int | None) -> None:
+    """Pass on that the store cannot be reached, where it has been so for a tick, or nothing is tried any more.
+
+    The event is kept in a file until the store is back.
+    """
+    source_id = known_id(source)
+    if not isinstance(error, FirstPartyGenericError) or source_id is None or since_ns is None:
+        return
+    given_up = error.retry_in is None
+    if given_up or clock.now_ns() - since_ns >= TOLD_AFTER_NS:
+        event = unstored.keep(source_id, source, of_error(error, ERROR if given_up else WARNING))
+        if event and tell_prefect([event]):
+            _log([event])
+
+
 def tell_prefect(events: Sequence[HealthEvent]) -> bool:
     """Emit events on the Prefect server; False where it did not take them.
 
     Not with Prefect's `emit_event`, which only queues them: here the server has said yes before they count as told.
     """
+    global _not_before  # noqa: PLW0603 - one Prefect server for the whole process
+    if time.monotonic() < _not_before:
+        return False
     wanted = [_prefect_event(event).model_dump(mode="json") for event in events]
     try:
         with get_client(sync_client=True) as client:
             client.request("POST", "/events", json=wanted)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         get_run_logger().warning("Prefect could not be told of a health event (%s).", type(error).__name__)
+        _not_before = time.monotonic() + PAUSE_SECONDS
         return False
     return True
 
@@ -76,7 +102,7 @@ def _prefect_event(event: HealthEvent) -> Event:
     run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.role": "flow-run"}
     return Event(
         id=event.event_id,
-        occurred=Instant.from_timestamp_nanos(event.time_ns).py_datetime(),
+        occurred=datetime.fromtimestamp(event.time_ns / 1e9, UTC),
         event=PREFIX + event.name,
         resource=Resource(members),
         related=[RelatedResource(run)] if flow_run.id else [],

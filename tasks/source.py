@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
-from pydantic import ValidationError
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 _opening = threading.Lock()
 _of_source: dict[str, Engine] = {}
+_ids: dict[str, str] = {}
 
 
 def load_source(name: str) -> OnePasswordSource:
@@ -34,15 +34,21 @@ def load_source(name: str) -> OnePasswordSource:
     """
     try:
         block = cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
-    except (ValueError, ObjectNotFound) as error:
-        raise _unusable(name, error) from None  # the error's text could quote what was typed, a token too
+    except (ValueError, ObjectNotFound):
+        raise _unknown(name) from None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise FirstPartyGenericError(
             f"The Prefect API did not give the source's configuration ({type(error).__name__}).",
             hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
             code="prefect",
         ) from None
+    _ids[name] = block.source_id
     return block.validated()
+
+
+def known_id(name: str) -> str | None:
+    """The id of a source that this process has loaded before, or None."""
+    return _ids.get(name)
 
 
 def open_store(source: OnePasswordSource) -> Engine:
@@ -86,14 +92,7 @@ def record_of(source: OnePasswordSource) -> SourceRecord:
     )
 
 
-def _unusable(name: str, error: Exception) -> ThirdPartyConfigError:
-    if isinstance(error, ValidationError):
-        wrong = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in error.errors(include_input=False))
-        return ThirdPartyConfigError(
-            f"The configuration of source {name!r} is not valid: {wrong}.",
-            hint="Correct it in the Prefect UI under Blocks, or with `onepassword-source apply FILE`.",
-            code="configuration",
-        )
+def _unknown(name: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"There is no source named {name!r}.",
         hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",

@@ -61,7 +61,7 @@ class _Found(NamedTuple):
 _Learned = frozenset[_Found]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _OfApi:
     named: frozenset[Unknown] = frozenset()
     learned: _Learned = frozenset()
@@ -88,8 +88,10 @@ class Known:
         news: list[Unknown] = []
         learned = set(state.learned)
         for found in _walk(_objects_of(event), EVENTS[api], ()):
+            if len(state.named) + len(news) >= NAMED_MAX:
+                break
             unknown = _shown(found)
-            if unknown not in state.named and unknown not in news and len(state.named) + len(news) < NAMED_MAX:
+            if unknown not in state.named and unknown not in news:
                 news.append(unknown)
                 learned |= {found} if _is_learnable(found) else set()
         self._apis[api] = _OfApi(state.named.union(news), frozenset(learned))
@@ -122,7 +124,7 @@ class Watch:
 
 
 def _is_learnable(found: _Found) -> bool:
-    """Whether a decoder can be made that knows it: names of any sort cannot be, and need not."""
+    """Whether a decoder can be made that knows it. One with a stranger name is walked through again, a few a page."""
     text = found.path[-1] if found.kind == "member" else found.value
     return len(text) <= TEXT_MAX and text.isprintable() and not set(text) & {'"', "\\"}
 

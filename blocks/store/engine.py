@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
-BUSY_SECONDS = 60  # how long SQLite waits for another writer
+BUSY_SECONDS = 60  # how long SQLite waits for another writer, where the URL does not say (…/events.db?timeout=5)
 PAGE_BYTES = 8192  # for a new file: a tenth to a quarter faster than 4096 at 1 to 3 million events, and smaller
 CACHE_KIB = 65536  # SQLite's page cache: it holds the index on random ids up to about a million events
 CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often written again before one
@@ -99,7 +99,7 @@ def _open_sqlite(url: URL) -> Engine:
         pool_size=1,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"check_same_thread": False, **({} if "timeout" in url.query else {"timeout": BUSY_SECONDS})},
     )
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)

@@ -151,7 +151,8 @@ def _is_unfamiliar(connection: Connection, stream_id: int, one: Unfamiliarity) -
 
 def _insert_new(connection: Connection, table: Any, row: dict[str, Any]) -> bool:
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return bool(connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing()).rowcount)
+    added = dialect.insert(table).values(row).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
+    return connection.execute(added).first() is not None
 
 
 def _event(row: Row[Any]) -> HealthEvent:

@@ -14,6 +14,7 @@ from blocks.health import WARNING, Condition
 from blocks.store import health, streams
 from blocks.store.engine import writing
 from blocks.store.legible import legible
+from blocks.store.prune import without_pruned
 from blocks.store.streams import Claim
 from blocks.store.tables import Stream
 
@@ -46,7 +47,8 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
     with writing(engine) as connection:
         _move_cursor(connection, claim, page, after, api_version)
         received_ns = clock.now_ns()
-        new = _insert(connection, claim.stream_id, received_ns, page.events) if page.events else 0
+        events = without_pruned(connection, claim.stream_id, page.events)
+        new = _insert(connection, claim.stream_id, received_ns, events) if events else 0
         quarantined = sum(_quarantine(connection, claim.stream_id, received_ns, item) for item in page.rejected)
         _add_copies(connection, claim.stream_id, copies)
         _count(connection, claim, new, quarantined)

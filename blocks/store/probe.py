@@ -83,7 +83,7 @@ def _facts_of_sqlite(path: str) -> Facts:
             if _is_damage(error):
                 return Facts(path, damage=str(error))
             raise _unreadable(path, error) from None
-        refusal, busy = _try_to_write(database)
+        refusal, busy = _try_to_write(database, has_tables=version is not None)
     return Facts(path, version, refusal, busy, damage, looked)
 
 
@@ -149,9 +149,11 @@ def _damage_of(database: sqlite3.Connection, table: str) -> str:
     return "" if told == "ok" else " ".join(told.split())
 
 
-def _try_to_write(database: sqlite3.Connection) -> tuple[str, bool]:
+def _try_to_write(database: sqlite3.Connection, *, has_tables: bool) -> tuple[str, bool]:
     try:
         database.execute("BEGIN IMMEDIATE")
+        if has_tables:  # in a file that may only be read the line above begins a transaction that only reads
+            database.execute("DELETE FROM alembic_version WHERE 0")
         database.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         if (error.sqlite_errorcode & _LOW_BYTE) == sqlite3.SQLITE_BUSY:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine, Row
 
 BATCH = 2000
+HOURS = 24
+HOUR_NS = 3600 * 10**9
 ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError"})
 
 
@@ -41,6 +43,8 @@ class StreamStatus:
     error_type: str | None
     error_message: str | None
     stopped: bool
+    lag_ns: int | None = None
+    pruned: int = 0
 
     @property
     def state(self) -> str:
@@ -52,6 +56,28 @@ class StreamStatus:
         if self.holder_until_ns is not None and self.holder_until_ns > clock.now_ns():
             return "reading"
         return "ok" if self.drained_ns is not None else "not read yet"
+
+    @property
+    def collector_lag_ns(self) -> int | None:
+        """How long ago the last complete drain began; None before the first."""
+        return None if self.drained_ns is None else max(clock.now_ns() - self.drained_ns, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is not as it should be at present, since when (ns since 1970), and what to do."""
+
+    tracker: str
+    name: str
+    severity: str
+    description: str
+    hint: str | None
+    since_ns: int
+
+    @property
+    def sentence(self) -> str:
+        """What is so and what to do."""
+        return f"{self.description} {self.hint or ''}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +93,11 @@ class SourceStatus:
     message: str
     run_id: str | None
     streams: tuple[StreamStatus, ...]
+    paused_ns: int | None = None
+    deleted_ns: int | None = None
+    recovered_ns: int | None = None
+    """When an error was over last."""
+    open: tuple[Open, ...] = ()
 
     @property
     def in_error(self) -> bool:
@@ -100,17 +131,23 @@ def open_store(url: str | None = None) -> Engine:
     return engine
 
 
-def sources(engine: Engine, name: str | None = None) -> list[SourceStatus]:
-    """All sources by name, or the one of that name. Raises ThirdPartyConfigError where there is none such."""
+def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
+    """All sources by name but the deleted ones, unless asked for; or the one of that name, deleted or not.
+
+    Raises ThirdPartyConfigError where there is none such.
+    """
     with store_errors(), reading(engine).connect() as connection:
         streams = connection.execute(text("SELECT * FROM streams ORDER BY id")).all()
         found = connection.execute(text("SELECT * FROM sources ORDER BY name")).all()
-    known = [_source(row, streams) for row in found]
+        opened = connection.execute(_OPEN).all()
+        recovered = dict(connection.execute(_RECOVERED).tuples().all())
+    known = [_source(row, streams, opened, recovered) for row in found]
+    there = [source for source in known if source.deleted_ns is None]
     if name is None:
-        return known
+        return known if with_deleted else there
     chosen = [source for source in known if source.name == name]
     if not chosen:
-        names = ", ".join(source.name for source in known) or "none"
+        names = ", ".join(source.name for source in there) or "none"
         raise ThirdPartyConfigError(
             f"There is no source named {name!r} in the store; there are: {names}.",
             hint="Create it with `onepassword-source apply FILE`.",
@@ -150,6 +187,29 @@ def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None,
         )
 
 
+def hourly(engine: Engine, stream: StreamStatus, until_ns: int) -> tuple[int, ...]:
+    """How many events happened in each of the 24 hours before `until_ns`, the last hour last."""
+    asked = {"stream": stream.id, "since": until_ns - HOURS * HOUR_NS, "length": HOUR_NS, "hours": HOURS}
+    with store_errors(), reading(engine).connect() as connection:
+        return tuple(number for _, number in connection.execute(_HOURLY, asked))
+
+
+_OPEN = text(
+    "SELECT c.source_id, c.tracker, c.name, c.severity, c.description, c.since_ns, "
+    "(SELECT e.hint FROM health_events e WHERE e.source_id = c.source_id AND e.tracker = c.tracker "
+    "AND e.status = 'UnHealthy' ORDER BY e.id DESC LIMIT 1) AS hint "
+    "FROM conditions c ORDER BY c.severity, c.since_ns, c.tracker"  # Error stands before Warning
+)
+_RECOVERED = text(
+    "SELECT source_id, max(time_ns) FROM health_events "
+    "WHERE status = 'Healthy' AND (tracker = 'error' OR tracker LIKE 'error/%') GROUP BY source_id"
+)
+# A range of the index for each hour: grouping by a computed hour takes five times as long on SQLite.
+_HOURLY = text(
+    "WITH RECURSIVE hours (hour) AS (SELECT 0 UNION ALL SELECT hour + 1 FROM hours WHERE hour + 1 < :hours) "
+    "SELECT hour, (SELECT count(*) FROM events WHERE stream_id = :stream "
+    "AND time_ns >= :since + hour * :length AND time_ns < :since + (hour + 1) * :length) FROM hours ORDER BY hour"
+)
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _BATCH = text(
     "SELECT time_ns, id, uuid, received_ns, body FROM events "
@@ -182,7 +242,9 @@ def _ceiling(until_ns: int | None) -> int:
     return _LAST if until_ns is None else until_ns
 
 
-def _source(row: Row[Any], streams: Sequence[Row[Any]]) -> SourceStatus:
+def _source(
+    row: Row[Any], streams: Sequence[Row[Any]], opened: Sequence[Row[Any]], recovered: dict[str, int]
+) -> SourceStatus:
     apis = json.loads(row.apis)
     own = [stream for stream in streams if stream.source_id == row.id and (stream.api in apis or stream.events)]
     return SourceStatus(
@@ -195,7 +257,15 @@ def _source(row: Row[Any], streams: Sequence[Row[Any]]) -> SourceStatus:
         message=row.state_message,
         run_id=row.run_id,
         streams=tuple(_stream(stream, row.fingerprint) for stream in own),
+        paused_ns=row.paused_ns,
+        deleted_ns=row.deleted_ns,
+        recovered_ns=recovered.get(row.id),
+        open=tuple(_opened(one) for one in opened if one.source_id == row.id),
     )
+
+
+def _opened(row: Row[Any]) -> Open:
+    return Open(**{name: getattr(row, name) for name in Open.__dataclass_fields__})
 
 
 def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
@@ -213,4 +283,6 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         error_type=row.error_type,
         error_message=row.error_message,
         stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
+        lag_ns=row.lag_ns,
+        pruned=row.pruned,
     )

@@ -10,19 +10,23 @@ import msgspec
 from sqlalchemy import insert, select, update
 
 from blocks import clock
-from blocks.errors import TokenError
+from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Source, Stream
+from blocks.store.tables import Operation, Source, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Row
 
     from blocks.events_api.models import Api
 
+PURGE = "purge"  # the record of a purge that began; it outlives the source, and its id is never used again
+PURGING = "Purging"
+
+_operations = Operation.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
@@ -47,13 +51,13 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def put(engine: Engine, source: SourceRecord) -> bool:
+def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
     """Write a source and a stream for each of its APIs. Tells whether its fingerprint has changed.
 
-    Streams of APIs that it no longer has stay as they are.
+    Streams of APIs that it no longer has stay as they are, and so does its name: `lifecycle.rename` changes that.
+    Raises ThirdPartyConfigError where the source was deleted, unless it is to `revive`; never while it is purged.
     """
     values = {
-        "name": source.name,
         "description": source.description,
         "category": source.category,
         "fields": msgspec.json.encode(source.fields).decode(),
@@ -64,14 +68,17 @@ def put(engine: Engine, source: SourceRecord) -> bool:
         "fingerprint": source.fingerprint,
     }
     with writing(engine) as connection:
-        before = connection.execute(select(_sources.c.fingerprint).where(_sources.c.id == source.id)).scalar()
+        before = connection.execute(select(_sources).where(_sources.c.id == source.id)).one_or_none()
+        _refuse_deleted(connection, source, before, revive=revive)
         if before is None:
-            unseen = {"state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
+            unseen = {"name": source.name, "state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
             connection.execute(insert(_sources).values(id=source.id, **unseen, **values))
         else:
+            revived = {"deleted_ns": None, "paused_ns": None, "state": "Pending", "state_message": ""}
+            values |= revived if before.deleted_ns is not None else {}
             connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
         _add_streams(connection, source.id, source.apis)
-    return before is not None and before != source.fingerprint
+    return before is not None and before.fingerprint != source.fingerprint
 
 
 def created_ns(engine: Engine, source_id: str) -> int:
@@ -87,11 +94,11 @@ def known(engine: Engine) -> dict[str, str]:
 
 
 def show_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:
-    """Remember the state that a run of the source shows."""
+    """Remember the state that a run of the source shows. The last word of a run cannot bring a deleted one back."""
     with writing(engine) as connection:
         connection.execute(
             update(_sources)
-            .where(_sources.c.id == source_id)
+            .where(_sources.c.id == source_id, _sources.c.deleted_ns.is_(None))
             .values(state=state, state_ns=clock.now_ns(), state_message=message, run_id=run_id)
         )
 
@@ -149,6 +156,22 @@ def stop_requested(engine: Engine, source_id: str, opened_ns: int) -> bool:
     with store_errors(), reading(engine).connect() as connection:
         stop_ns = connection.execute(select(_sources.c.stop_ns).where(_sources.c.id == source_id)).scalar()
     return stop_ns is not None and stop_ns >= opened_ns
+
+
+def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[Any] | None, *, revive: bool) -> None:
+    if before is None:
+        purged = (_operations.c.source_id == source.id) & (_operations.c.action == PURGE)
+        is_gone = connection.execute(select(_operations.c.id).where(purged).limit(1)).scalar() is not None
+    else:
+        is_gone = before.deleted_ns is not None and not (revive and before.state != PURGING)
+    if is_gone:
+        raise ThirdPartyConfigError(
+            f"Source {source.name!r} was deleted{', and is being purged' if before and revive else ''}.",
+            hint=f"Finish it with `onepassword-source delete {source.name} --purge`; then `apply` can make it anew."
+            if before and revive
+            else "`onepassword-source apply FILE` makes it anew.",
+            code="deleted",
+        )
 
 
 def _of_another_account(name: str, pinned: str, found: str) -> TokenError:

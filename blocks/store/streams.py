@@ -177,11 +177,28 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> 
 def restart(engine: Engine, source_id: str) -> None:
     """Forget the errors of a source's streams and take their claims away, so that the next run reads all of them."""
     with writing(engine) as connection:
-        connection.execute(
-            update(_streams)
-            .where(_streams.c.source_id == source_id)
-            .values(holder=None, holder_until_ns=None, fence=_streams.c.fence + 1, **_HEALTHY)
-        )
+        restart_within(connection, source_id)
+
+
+def restart_within(connection: Connection, source_id: str) -> None:
+    """The same as a part of a transaction that does more."""
+    revoke_within(connection, source_id, **_HEALTHY)
+
+
+def revoke_within(connection: Connection, source_id: str, **values: Any) -> None:
+    """Take all claims on a source's streams away: whoever had one writes nothing from now on."""
+    connection.execute(
+        update(_streams)
+        .where(_streams.c.source_id == source_id)
+        .values(holder=None, holder_until_ns=None, fence=_streams.c.fence + 1, **values)
+    )
+
+
+def are_claimed(engine: Engine, source_id: str) -> bool:
+    """Whether a run has a stream of the source, and its claim has not lapsed."""
+    claimed = (_streams.c.source_id == source_id) & (_streams.c.holder_until_ns > clock.now_ns())
+    with store_errors(), reading(engine).connect() as connection:
+        return connection.execute(select(_streams.c.id).where(claimed).limit(1)).scalar() is not None
 
 
 def restart_api(engine: Engine, source_id: str, api: Api) -> None:

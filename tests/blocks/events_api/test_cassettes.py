@@ -18,7 +18,7 @@ import vcr  # type: ignore[import-untyped]
 import yaml
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
-from blocks.errors import CursorRejectedError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.errors import CursorRejectedError, SourceError, ThirdPartyGenericError, TokenError
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
@@ -168,10 +168,10 @@ def test_introspections() -> None:
 
 
 ERRORS: list[tuple[str, type[SourceError], str, str]] = [
-    ("introspection_refused", ThirdPartyConfigError, "401", "refuses the token (401: Unauthorized)"),
+    ("introspection_refused", TokenError, "401", "refuses the token (401: Unauthorized)"),
     ("error_form_v1", CursorRejectedError, "400", "(400: "),
     ("error_form_v2", CursorRejectedError, "400", "(400: "),
-    ("not_found_as_text", ThirdPartyConfigError, "404", "404: 404 page not found"),
+    ("not_found_as_text", TokenError, "404", "404: 404 page not found"),
     ("bad_gateway_as_html", ThirdPartyGenericError, "502", "answered 502."),
     ("unavailable_as_text", ThirdPartyGenericError, "503", "answered 503."),
     ("too_many_requests", ThirdPartyGenericError, "429", "too many requests"),

@@ -29,6 +29,7 @@ from blocks.errors import (
     SourceError,
     ThirdPartyConfigError,
     ThirdPartyGenericError,
+    TokenError,
     UnconfirmedError,
 )
 from blocks.events_api.client import DEADLINE, PAGE_SIZE, TIMEOUT, EventsClient
@@ -372,9 +373,9 @@ def test_an_item_that_is_no_event_stops_no_page(
 @pytest.mark.parametrize(
     ("kind", "error_type", "text"),
     [
-        ("401", ThirdPartyConfigError, "refuses the token (401: Unauthorized). Check that the token is whole"),
-        ("403", ThirdPartyConfigError, "refuses the token (403: Forbidden). Check that the token is whole"),
-        ("404", ThirdPartyConfigError, "introspection of v2 and of v1. Check base_url"),
+        ("401", TokenError, "refuses the token (401: Unauthorized). Check that the token is whole"),
+        ("403", TokenError, "refuses the token (403: Forbidden). Check that the token is whole"),
+        ("404", TokenError, "introspection of v2 and of v1. Check base_url"),
         ("400", ThirdPartyGenericError, "not documented"),
         ("429", ThirdPartyGenericError, "too many requests"),
         ("500", ThirdPartyGenericError, "answered 500"),

@@ -42,7 +42,7 @@ def event(members: bytes = b"", uuid: str = "A", timestamp: str = TIME) -> bytes
 
 def read_one(item: bytes) -> Event | Rejected:
     """The item between two good ones, which it must not harm."""
-    page = read_page(envelope(event(uuid="before"), item, event(uuid="behind")))
+    page = read_page(envelope(event(uuid="before"), item, event(uuid="behind")), Api.AUDIT)
     assert [one.uuid for one in (page.events[0], page.events[-1])] == ["before", "behind"]
     found: list[Event | Rejected] = [*page.events[1:-1], *page.rejected]
     assert len(found) == 1
@@ -67,7 +67,7 @@ def refused(item: bytes) -> str:
 
 
 def test_a_page() -> None:
-    assert read_page(envelope(event(), has_more=b"true")) == Page(
+    assert read_page(envelope(event(), has_more=b"true"), Api.AUDIT) == Page(
         cursor="c", has_more=True, events=[Event("A", TIME_NS, event().decode())], rejected=[]
     )
 
@@ -83,7 +83,7 @@ def test_a_page() -> None:
     ],
 )
 def test_a_page_without_events(content: bytes) -> None:
-    assert read_page(content) == Page("c", has_more=False, events=[], rejected=[])
+    assert read_page(content, Api.AUDIT) == Page("c", has_more=False, events=[], rejected=[])
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_page_without_events(content: bytes) -> None:
 )
 def test_what_is_no_page_is_1passwords_trouble(content: bytes) -> None:
     with pytest.raises(ThirdPartyGenericError, match="not with a page of events") as raised:
-        read_page(content)
+        read_page(content, Api.AUDIT)
     assert raised.value.code == "invalid-body"
     assert raised.value.hint
 
@@ -134,9 +134,9 @@ def test_what_is_no_page_is_1passwords_trouble(content: bytes) -> None:
 @pytest.mark.parametrize("rest", [b"", b",NaN"])
 def test_a_page_with_more_items_than_any_page_has_is_none(rest: bytes) -> None:
     content = b'{"cursor":"c","has_more":false,"items":[%b%b]}'
-    assert len(read_page(content % (b"1," * (ITEMS_MAX - 2) + b"1", rest)).rejected) <= ITEMS_MAX
+    assert len(read_page(content % (b"1," * (ITEMS_MAX - 2) + b"1", rest), Api.AUDIT).rejected) <= ITEMS_MAX
     with pytest.raises(ThirdPartyGenericError, match="more than 10,000 items"):
-        read_page(content % (b"1," * (ITEMS_MAX + 1) + b"1", rest))
+        read_page(content % (b"1," * (ITEMS_MAX + 1) + b"1", rest), Api.AUDIT)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,9 @@ def test_a_page_with_more_items_than_any_page_has_is_none(rest: bytes) -> None:
 )
 def test_the_items_of_a_page_with_poison_are_its_own(before: bytes) -> None:
     content = b'{%b"cursor":"c","items" : [ NaN , %b ] , "has_more":true}' % (before, event())
-    assert read_page(content) == Page("c", True, [Event("A", TIME_NS, event().decode())], [_not_json(b"NaN")])
+    assert read_page(content, Api.AUDIT) == Page(
+        "c", True, [Event("A", TIME_NS, event().decode())], [_not_json(b"NaN")]
+    )
 
 
 def _not_json(item: bytes) -> Rejected:
@@ -347,7 +349,7 @@ MIXED = st.lists(good_items().map(lambda item: (True, item)) | POISON.map(lambda
 @given(MIXED, st.data())
 def test_any_mixture_is_cut_without_loss(mixed: list[tuple[bool, bytes]], data: st.DataObject) -> None:
     spaced = [data.draw(SPACE) + item + data.draw(SPACE) for _, item in mixed]
-    page = read_page(envelope(*spaced, more=data.draw(st.sampled_from([b"", b',"x":{"items":[1]}', b"\n"]))))
+    page = read_page(envelope(*spaced, more=data.draw(st.sampled_from([b"", b',"x":{"items":[1]}', b"\n"]))), Api.AUDIT)
     assert [one.body.encode() for one in page.events] == [item for good, item in mixed if good]
     assert [one.body for one in page.rejected] == [item for good, item in mixed if not good]
 
@@ -355,7 +357,7 @@ def test_any_mixture_is_cut_without_loss(mixed: list[tuple[bool, bytes]], data: 
 @FEWER
 @given(st.lists(good_items(), max_size=5))
 def test_what_is_read_is_what_the_standard_library_reads(items: list[bytes]) -> None:
-    page = read_page(envelope(*items))
+    page = read_page(envelope(*items), Api.AUDIT)
     assert [one.uuid for one in page.events] == [json.loads(item)["uuid"] for item in items]
 
 
@@ -367,7 +369,7 @@ def test_a_damaged_page_is_read_or_refused_and_nothing_else(items: list[bytes], 
         at = data.draw(st.integers(0, len(content) - 1))
         content[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3) | st.sampled_from(MARKS))
     with contextlib.suppress(ThirdPartyGenericError):
-        page = read_page(bytes(content))
+        page = read_page(bytes(content), Api.AUDIT)
         assert all(one.body.encode() in content for one in page.events)
         assert all(one.body in content for one in page.rejected)
 
@@ -380,7 +382,7 @@ MARKS = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b'"items":[', b"NaN", 
 @example(b'{"cursor":"c","has_more":true,"items":[' + b'"\\')
 def test_any_bytes_are_read_or_refused_and_nothing_else(content: bytes) -> None:
     with contextlib.suppress(ThirdPartyGenericError):
-        read_page(content)
+        read_page(content, Api.AUDIT)
     with contextlib.suppress(ThirdPartyGenericError):
         read_introspection(content)
 
@@ -407,7 +409,7 @@ def test_a_hostile_body_is_done_with_in_time(shape: str) -> None:
     content = SHAPES[shape](300_000)  # where each byte were looked at for each other byte, this took minutes
     started = time.process_time()
     with contextlib.suppress(ThirdPartyGenericError):
-        read_page(content)
+        read_page(content, Api.AUDIT)
     assert time.process_time() - started < 5
 
 

@@ -19,6 +19,7 @@ from blocks.errors import (
     SourceError,
     ThirdPartyConfigError,
     ThirdPartyGenericError,
+    TokenError,
     UnconfirmedError,
 )
 from blocks.events_api import outcomes
@@ -243,9 +244,9 @@ def test_a_refused_page(status: int, with_cursor: bool, kind: type[SourceError],
     ("status", "kind", "text"),
     [
         (400, ThirdPartyGenericError, "which is not documented"),
-        (401, ThirdPartyConfigError, "not revoked or expired, that base_url is the server of the account's region"),
-        (403, ThirdPartyConfigError, "Integrations > Events Reporting"),
-        (404, ThirdPartyConfigError, "a token that was cut short"),
+        (401, TokenError, "not revoked or expired, that base_url is the server of the account's region"),
+        (403, TokenError, "Integrations > Events Reporting"),
+        (404, TokenError, "a token that was cut short"),
         (405, ThirdPartyGenericError, "which is not documented"),
     ],
 )

@@ -28,8 +28,11 @@ MIGRATIONS = Path(schema.__file__).parent / "migrations"
 
 # What the first version of the program wrote, in its own columns.
 FIRST_VERSION = (
-    "INSERT INTO sources (id, name, fields, base_url, apis, api_version, fingerprint, state, state_message, created_ns)"
-    " VALUES ('1', '1Pass', '{}', 'https://events.1password.com', '[\"audit\"]', 'v2', 'f', 'Collected', '', 0)",
+    (
+        "INSERT INTO sources (id, name, fields, base_url, apis, api_version, fingerprint, state, state_message,"
+        " created_ns) VALUES ('1', '1Pass', '{}', 'https://events.1password.com', '[\"audit\"]', 'v2', 'f',"
+        " 'Collected', '', 0)"
+    ),
     "INSERT INTO streams (id, source_id, api, events) VALUES (1, '1', 'audit', 1)",
     "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (1, 'UUID', 0, 0, :body)",
 )

@@ -1,0 +1,279 @@
+"""Retention: events that are old enough are removed in small batches; the uuid and the digest of each stay.
+
+A batch is one transaction that says in `operations` what it removed, so a kill at any moment leaves nothing half
+done, and the next run goes on. Quarantined items stay: nobody knows their time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import case, delete, func, literal, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from whenever import Instant
+
+from blocks import clock
+from blocks.collect_from import duration_ns
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import operations
+from blocks.store.engine import is_sqlite, reading, store_errors, writing
+from blocks.store.tables import Event, ForwardPosition, LegibleBody, PrunedEvent, Source, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy import Connection, Engine, Row
+
+    from blocks.events_api.models import Event as ReadEvent
+
+DAYS_MIN = 121  # 1Password keeps 120 days: a read of any time in them brings back what it had brought before
+BATCH = 1000
+_DAY_NS = 86_400 * 10**9
+_BODIES = 100  # in memory at once: a body may be a megabyte
+_PAUSE_SECONDS = 0.15  # more than SQLite's longest sleep between two tries of another writer (0.1 s)
+_NEVER_NS = -(2**63)
+
+_events = Event.__table__  # type: ignore[attr-defined]
+_legible = LegibleBody.__table__  # type: ignore[attr-defined]
+_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
+_pruned = PrunedEvent.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What may go: events of a time before `before_ns` that were received before `received_before_ns` (since 1970)."""
+
+    before_ns: int
+    received_before_ns: int
+
+    def lets_go(self, event_id: int, time_ns: int, received_ns: int, sent_id: int | None) -> bool:
+        """Whether an event may go. `sent_id` is up to where the slowest forward has sent, None without forwards."""
+        if sent_id is not None and event_id > sent_id:
+            return False
+        return time_ns < self.before_ns and received_ns < self.received_before_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A stream to prune."""
+
+    stream_id: int
+    api: str
+    source_id: str
+    source_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a prune would remove of a stream, and what it keeps though it is old. Times are ns since 1970."""
+
+    target: Target
+    events: int
+    going: int
+    unsent: int
+    recent: int
+    first_ns: int | None
+    last_ns: int | None
+
+
+def rule(older_than: str) -> Rule:
+    """The rule of `400d` or `60w`, as of now. Raises ThirdPartyConfigError for no such time, and under 121 days."""
+    try:
+        span_ns = duration_ns(older_than)
+    except ValueError:
+        raise _refused(f"{older_than!r} is not a number of days or weeks.") from None
+    if span_ns < DAYS_MIN * _DAY_NS:
+        raise _refused(
+            f"{older_than} is less than {DAYS_MIN} days: 1Password keeps its events for 120, "
+            "so reading again could bring back what was removed."
+        )
+    now_ns = clock.now_ns()
+    return Rule(max(now_ns - span_ns, _NEVER_NS), now_ns - DAYS_MIN * _DAY_NS)
+
+
+def targets(engine: Engine, name: str | None = None) -> list[Target]:
+    """The streams of all sources, or of one. Raises ThirdPartyConfigError where there is no such source."""
+    asked = (
+        select(_sources.c.id, _sources.c.name, _streams.c.id.label("stream_id"), _streams.c.api)
+        .join(_streams, _streams.c.source_id == _sources.c.id)
+        .order_by(_sources.c.name, _streams.c.id)
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        found = [Target(row.stream_id, row.api, row.id, row.name) for row in connection.execute(asked)]
+    chosen = [target for target in found if name in {None, target.source_name}]
+    if name is not None and not chosen:
+        raise ThirdPartyConfigError(
+            f"There is no source named {name!r} in the store.",
+            hint="`onepassword-source status` lists those there are.",
+            code="unknown-source",
+        )
+    return chosen
+
+
+def plan(engine: Engine, target: Target, rule: Rule) -> Plan:
+    """Count what would go of a stream now; nothing is changed."""
+    with store_errors(), reading(engine).connect() as connection:
+        events = connection.scalar(select(_streams.c.events).where(_streams.c.id == target.stream_id))
+        sent_id = _sent_id(connection, target.stream_id)
+        recent = _events.c.received_ns >= rule.received_before_ns
+        unsent = _events.c.id > (2**63 - 1 if sent_id is None else sent_id)
+        goes = ~recent & ~unsent
+        time_ns = case((goes, _events.c.time_ns))
+        asked = select(
+            func.count().filter(goes).label("going"),
+            func.count().filter(unsent).label("unsent"),
+            func.count().filter(recent & ~unsent).label("recent"),
+            func.min(time_ns).label("first_ns"),
+            func.max(time_ns).label("last_ns"),
+        ).where(_events.c.stream_id == target.stream_id, _events.c.time_ns < rule.before_ns)
+        row = connection.execute(asked).one()
+    return Plan(target, events or 0, row.going, row.unsent, row.recent, row.first_ns, row.last_ns)
+
+
+def prune(engine: Engine, target: Target, rule: Rule, wait: Callable[[float], object] = time.sleep) -> Iterator[int]:
+    """Remove what may go of a stream, oldest first, and give how many each batch removed.
+
+    Between batches it waits, at least as long as the one before kept other writers waiting.
+    FirstPartyGenericError where the database does not answer; what was removed by then is recorded.
+    """
+    position: tuple[int, int] | None = (_NEVER_NS, -1)
+    while position:
+        found, position = _next(engine, target.stream_id, rule, position)
+        if not found:
+            continue
+        with_digests = _digests(engine, found)
+        started = time.monotonic()
+        removed = _remove(engine, target, rule, with_digests)
+        wait(max(_PAUSE_SECONDS, time.monotonic() - started))
+        if removed:
+            yield removed
+
+
+def without_pruned(connection: Connection, stream_id: int, events: Sequence[ReadEvent]) -> Sequence[ReadEvent]:
+    """The events of a page but those that were stored once and pruned; to be asked under the stream's row lock.
+
+    It costs a page of today's events nothing: what was pruned is older than what 1Password keeps.
+    """
+    bound_ns = clock.now_ns() - (DAYS_MIN - 1) * _DAY_NS
+    old = [event.uuid for event in events if event.time_ns < bound_ns]
+    if not old:
+        return events
+    asked = select(_pruned.c.uuid).where(_pruned.c.stream_id == stream_id, _pruned.c.uuid.in_(old))
+    gone = set(connection.scalars(asked))
+    return [event for event in events if event.uuid not in gone]
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    id: int
+    uuid: str
+    time_ns: int
+    received_ns: int
+    digest: bytes
+
+
+def _refused(message: str) -> ThirdPartyConfigError:
+    hint = f"Give {DAYS_MIN}d or more, such as 400d."
+    return ThirdPartyConfigError(f"--older-than: {message}", hint=hint, code="older-than")
+
+
+def _sent_id(connection: Connection, stream_id: int) -> int | None:
+    asked = select(func.min(_positions.c.sent_id)).where(_positions.c.stream_id == stream_id)
+    sent_id: int | None = connection.scalar(asked)
+    return sent_id
+
+
+def _next(
+    engine: Engine, stream_id: int, rule: Rule, after: tuple[int, int]
+) -> tuple[list[int], tuple[int, int] | None]:
+    """Which of the next old events may go, and where to look on. It looks at so few that it is over at once."""
+    asked = (
+        select(_events.c.id, _events.c.time_ns, _events.c.received_ns)
+        .where(
+            _events.c.stream_id == stream_id,
+            tuple_(_events.c.time_ns, _events.c.id) > tuple_(literal(after[0]), literal(after[1])),
+            _events.c.time_ns < rule.before_ns,
+        )
+        .order_by(_events.c.time_ns, _events.c.id)
+        .limit(BATCH)
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        sent_id = _sent_id(connection, stream_id)
+        rows = connection.execute(asked).all()
+    found = [row.id for row in rows if rule.lets_go(row.id, row.time_ns, row.received_ns, sent_id)]
+    return found, (rows[-1].time_ns, rows[-1].id) if len(rows) == BATCH else None
+
+
+def _digests(engine: Engine, ids: Sequence[int]) -> list[_Old]:
+    found: list[_Old] = []
+    for start in range(0, len(ids), _BODIES):
+        asked = select(_events).where(_events.c.id.in_(ids[start : start + _BODIES]))
+        with store_errors(), reading(engine).connect() as connection:
+            found += map(_old, connection.execute(asked))
+    return found
+
+
+def _old(row: Row[Any]) -> _Old:
+    return _Old(row.id, row.uuid, row.time_ns, row.received_ns, hashlib.sha256(row.body.encode()).digest())
+
+
+def _remove(engine: Engine, target: Target, rule: Rule, found: Sequence[_Old]) -> int:
+    """One batch. What has gone meanwhile was another prune's, and its forwards are asked once more."""
+    with writing(engine) as connection:
+        _lock(connection, target.stream_id)
+        sent_id = _sent_id(connection, target.stream_id)
+        ids = [one.id for one in found if rule.lets_go(one.id, one.time_ns, one.received_ns, sent_id)]
+        removed = delete(_events).where(_events.c.id.in_(ids)).returning(_events.c.id)
+        gone = set(connection.scalars(removed))
+        batch = [one for one in found if one.id in gone]
+        if batch:
+            _keep(connection, target, batch)
+            _record(connection, target, rule, batch)
+    return len(gone)
+
+
+def _lock(connection: Connection, stream_id: int) -> None:
+    # Whoever writes a stream writes its row first.
+    connection.execute(update(_streams).where(_streams.c.id == stream_id).values(pruned=_streams.c.pruned))
+
+
+def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None:
+    """What stays of the events."""
+    insert = sqlite.insert if is_sqlite(connection.engine) else postgresql.insert
+    rows = [
+        {"uuid": one.uuid, "time_ns": one.time_ns, "received_ns": one.received_ns, "digest": one.digest}
+        for one in sorted(batch, key=lambda one: one.uuid)
+    ]
+    keep = insert(_pruned).values(stream_id=target.stream_id).on_conflict_do_nothing()
+    connection.execute(keep, rows)
+    uuids = [one.uuid for one in batch]
+    connection.execute(delete(_legible).where(_legible.c.stream_id == target.stream_id, _legible.c.uuid.in_(uuids)))
+    counts = {"events": _streams.c.events - len(batch), "pruned": _streams.c.pruned + len(batch)}
+    connection.execute(update(_streams).where(_streams.c.id == target.stream_id).values(counts))
+
+
+def _record(connection: Connection, target: Target, rule: Rule, batch: Sequence[_Old]) -> None:
+    times, ids = [one.time_ns for one in batch], [one.id for one in batch]
+    operations.record(
+        connection,
+        "prune",
+        target.source_id,
+        target.source_name,
+        api=target.api,
+        stream_id=target.stream_id,
+        before=_iso(rule.before_ns),
+        count=len(batch),
+        first_time=_iso(min(times)),
+        last_time=_iso(max(times)),
+        first_id=min(ids),
+        last_id=max(ids),
+    )
+
+
+def _iso(ns: int) -> str:
+    return Instant.from_timestamp_nanos(ns).format_iso()

@@ -1,0 +1,309 @@
+"""A change of health is one event, written with what it tells of; what goes on makes no other."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moving_clock import MovingClock
+from support import SOURCE
+
+from blocks import clock
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError
+from blocks.events_api.models import Api, Event, Page, Rejected, Unknown
+from blocks.health import ERROR, NAMES, UNHEALTHY, WARNING, Condition, HealthEvent, of_error
+from blocks.store import health, pages, sources, streams
+from blocks.store.engine import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+    from blocks.store.sources import SourceRecord
+    from blocks.store.streams import Claim
+
+    Rows = Callable[[str], list[tuple[object, ...]]]
+
+AUDIT_SCOPES = frozenset({"auditevents"})
+LATE = Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")
+
+
+@pytest.fixture
+def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
+    moved = MovingClock()
+    monkeypatch.setattr(clock, "clock", moved)
+    return moved
+
+
+def told(engine: Engine) -> list[tuple[str, str, str, str]]:
+    return [(e.name, e.severity, e.status, e.tracker) for e in health.unpublished(engine, SOURCE.id)]
+
+
+def names(engine: Engine) -> list[str]:
+    return [event.name for event in health.unpublished(engine, SOURCE.id)]
+
+
+def settle(engine: Engine, *found: Condition, over: tuple[Condition, ...] = ()) -> None:
+    health.settle(engine, SOURCE.id, found, over)
+
+
+def test_a_condition_is_told_when_it_begins_when_it_changes_and_when_it_ends(
+    engine: Engine, source: SourceRecord
+) -> None:
+    settle(engine, LATE)
+    settle(engine, LATE)
+    settle(engine, replace(LATE, value="worse", severity=ERROR))
+    ended = replace(LATE, description="audit is on time again.")
+    settle(engine, over=(ended,))
+    settle(engine, over=(ended,))
+    assert told(engine) == [
+        ("Lag", "Warning", "UnHealthy", "lag/audit"),
+        ("Lag", "Error", "UnHealthy", "lag/audit"),
+        ("Recovered", "Error", "Healthy", "lag/audit"),
+    ]
+    settle(engine, LATE)
+    assert names(engine)[-1] == "Lag", "what begins anew is told anew"
+
+
+def test_an_event_has_the_form_of_the_hosted_source(
+    engine: Engine, claim: Claim, moving: MovingClock, rows: Rows
+) -> None:
+    error = ThirdPartyConfigError("The token is refused.", hint="Make another.", code="401")
+    streams.stop(engine, claim, error, "f")
+    (event,) = health.unpublished(engine, SOURCE.id)
+    shown = event.as_json()
+    assert len(shown.pop("eventId")) == 36
+    assert shown == {
+        "eventFormatVersion": "1.0",
+        "eventTime": "2026-09-21T14:13:20.000Z",
+        "eventName": "ThirdPartyConfigError",
+        "eventType": "Health-Change",
+        "severityLevel": "Error",
+        "status": "UnHealthy",
+        "subsystem": "Collection",
+        "details": {
+            "trackerId": "error/audit",
+            "name": "ThirdPartyConfigError",
+            "description": "The token is refused.",
+            "errorType": "ThirdPartyConfigError",
+            "errorCode": "401",
+            "hint": "Make another.",
+            "api": "audit",
+        },
+        "resourceIdentity": {"id": SOURCE.id, "name": "1Pass", "type": "SourceResource"},
+    }
+    assert shown["eventName"] in NAMES
+
+
+def test_a_fault_is_told_after_a_tick_and_again_when_its_stream_is_given_up(
+    engine: Engine, claim: Claim, moving: MovingClock
+) -> None:
+    error = ThirdPartyGenericError("It answered 503.", code="503")
+    streams.note_failure(engine, claim, error)
+    moving.advance(299)
+    streams.note_failure(engine, claim, error)
+    assert told(engine) == []
+    moving.advance(2)
+    streams.note_failure(engine, claim, error)
+    moving.advance(60)
+    streams.note_failure(engine, claim, ThirdPartyGenericError("It took too long.", code="timeout"))
+    streams.stop(engine, claim, error, "f")
+    assert [(severity, tracker) for _, severity, _, tracker in told(engine)] == [
+        ("Warning", "error/audit"),
+        ("Error", "error/audit"),
+    ]
+    assert health.open_conditions(engine, SOURCE.id) == {"error/audit": moving.now_ns() - 361 * 10**9}
+
+
+def test_a_committed_page_or_a_complete_drain_ends_an_error(engine: Engine, claim: Claim) -> None:
+    for heal in (
+        lambda held: streams.recover(engine, held),
+        lambda held: streams.note_drained(engine, held, clock.now_ns()),
+    ):
+        held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-1")
+        assert held
+        streams.stop(engine, held, ThirdPartyConfigError("No."), "f")
+        again = streams.take(engine, streams.one(engine, held.stream_id), "run-1")
+        assert again
+        heal(again)
+        assert names(engine)[-2:] == ["ThirdPartyConfigError", "Recovered"]
+        assert health.open_conditions(engine, SOURCE.id) == {}
+
+
+@pytest.mark.parametrize("error", [TokenError("Refused.", code="401"), FirstPartyGenericError("Full.", code="store")])
+def test_what_concerns_the_whole_source_is_told_once_for_all_its_apis(
+    engine: Engine, source: SourceRecord, error: ThirdPartyConfigError
+) -> None:
+    for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
+        held = streams.take(engine, view, "run-1")
+        assert held
+        streams.stop(engine, held, error, "f")
+    assert told(engine) == [(error.name, "Error", "UnHealthy", "error")]
+
+
+def test_a_stream_that_was_restarted_in_vain_tells_nothing_new(engine: Engine, claim: Claim) -> None:
+    streams.stop(engine, claim, ThirdPartyConfigError("No."), "f")
+    streams.restart(engine, SOURCE.id)
+    held = streams.take(engine, streams.one(engine, claim.stream_id), "run-2")
+    assert held
+    streams.stop(engine, held, ThirdPartyConfigError("No."), "f")
+    assert names(engine) == ["ThirdPartyConfigError"]
+
+
+def test_nothing_is_told_of_a_write_that_is_taken_back(engine: Engine, claim: Claim) -> None:
+    with suppress(ZeroDivisionError), writing(engine) as connection:
+        health.begin(connection, SOURCE.id, LATE)
+        1 / 0  # noqa: B018 - a crash before the commit
+    assert names(engine) == []
+    assert health.open_conditions(engine, SOURCE.id) == {}
+
+
+def test_a_rejected_cursor_is_told_and_ends_with_the_next_drain(engine: Engine, claim: Claim) -> None:
+    streams.drop_cursor(engine, claim, ThirdPartyConfigError("400.", code="400"))
+    streams.note_drained(engine, claim, clock.now_ns())
+    assert told(engine) == [
+        ("CursorRejected", "Warning", "UnHealthy", "cursor/audit"),
+        ("Recovered", "Warning", "Healthy", "cursor/audit"),
+    ]
+
+
+def test_a_cursor_dropped_for_another_api_version_is_no_change_of_health(engine: Engine, claim: Claim) -> None:
+    streams.drop_cursor(engine, claim)
+    assert names(engine) == []
+
+
+def page(cursor: str, *rejected: Rejected, unknown: tuple[Unknown, ...] = ()) -> Page:
+    event = Event(f"E{cursor}", 0, f'{{"uuid": "E{cursor}"}}')
+    return Page(cursor, has_more=False, events=[event], rejected=list(rejected), unknown=unknown)
+
+
+def commit(engine: Engine, claim: Claim, *shown: Page) -> None:
+    after = streams.one(engine, claim.stream_id).cursor
+    for one in shown:
+        pages.commit_page(engine, claim, one, after=after, api_version="v2")
+        after = one.cursor
+
+
+def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine, claim: Claim) -> None:
+    commit(
+        engine,
+        claim,
+        page("1", Rejected("no uuid", b"1")),
+        page("2", Rejected("no uuid", b"2")),
+        page("3", Rejected("not valid JSON: at 7", b"3")),
+        page("4", Rejected("not valid JSON: at 8", b"4"), Rejected("no uuid", b"5")),
+        page("5"),
+    )
+    assert told(engine) == [("EventsQuarantined", "Warning", "UnHealthy", "quarantine/audit")] * 2
+    texts = [event.description for event in health.unpublished(engine, SOURCE.id)]
+    assert texts[1] == "Items of audit cannot be stored as events: not valid JSON."
+
+
+def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: Claim) -> None:
+    member, value = Unknown("member", "client.chip", ""), Unknown("value", "action", "beam")
+    commit(engine, claim, page("1", unknown=(member,)), page("2", unknown=(member, value)), page("3", unknown=(value,)))
+    assert names(engine) == ["UnknownMember", "UnknownValue"]
+    texts = [event.description for event in health.unpublished(engine, SOURCE.id)]
+    assert "has the member client.chip," in texts[0]
+    assert "has 'beam' as action," in texts[1]
+
+
+def test_the_account_is_pinned_when_it_is_told_first(engine: Engine, source: SourceRecord) -> None:
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    with pytest.raises(TokenError, match=r"account B, but .* those of account A\..* --new-account") as refused:
+        sources.note_introspection(engine, SOURCE.id, frozenset(), "B")
+    assert refused.value.code == "account"
+    assert names(engine) == [], "what a foreign token may read is not noted"
+
+
+def test_another_account_is_taken_after_it_was_unpinned_and_read_from_a_time(
+    engine: Engine, claim: Claim, rows: Rows
+) -> None:
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    commit(engine, claim, page("1"))
+    streams.note_drained(engine, claim, clock.now_ns())
+    sources.unpin_account(engine, SOURCE.id)
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "B")
+    view = streams.one(engine, claim.stream_id)
+    assert (view.cursor, view.resume_ns) == (None, None)
+    assert rows("SELECT account_uuid FROM sources") == [("B",)]
+    assert rows("SELECT count(*) FROM events") == [(1,)]
+
+
+def test_scopes_lost_and_gained_are_told(engine: Engine, source: SourceRecord) -> None:
+    both = frozenset({"auditevents", "itemusages"})
+    sources.note_introspection(engine, SOURCE.id, both, None)
+    lost = sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    gained = sources.note_introspection(engine, SOURCE.id, both, None)
+    sources.note_introspection(engine, SOURCE.id, both, None)
+    assert (lost.lost, gained.gained) == ({"itemusages"}, {"itemusages"})
+    assert told(engine) == [
+        ("ScopeLost", "Warning", "UnHealthy", "scope/itemusages"),
+        ("ScopeGained", "Warning", "Healthy", "scope/itemusages"),
+    ]
+
+
+def test_two_sources_of_one_account_are_told_of_each_other(engine: Engine, source: SourceRecord, rows: Rows) -> None:
+    sources.put(engine, replace(SOURCE, id="other", name="Other"))
+    sources.note_introspection(engine, "other", AUDIT_SCOPES, "A")
+    for _ in range(2):
+        sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    assert names(engine) == ["SharedAccount"]
+    assert "collected by Other too" in health.unpublished(engine, SOURCE.id)[0].description
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE sources SET deleted_ns = 1 WHERE id = 'other'")
+    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    assert names(engine) == ["SharedAccount", "Recovered"]
+
+
+def test_what_was_published_is_not_published_again(engine: Engine, source: SourceRecord) -> None:
+    settle(engine, LATE, replace(LATE, tracker="silence/audit", name="Silence"))
+    first, second = health.unpublished(engine, SOURCE.id)
+    health.mark_published(engine, [first])
+    assert health.unpublished(engine, SOURCE.id) == [second]
+
+
+def test_what_was_told_without_the_store_is_added_once_and_ends(engine: Engine, source: SourceRecord) -> None:
+    condition = of_error(FirstPartyGenericError("The store did not answer.", code="store"), ERROR)
+    members: dict[str, Any] = {"api": None, "time_ns": 5, "tracker": "error", "description": condition.description}
+    event = HealthEvent(
+        event_id="id", source_id=SOURCE.id, source_name="1Pass", name=condition.name, severity=ERROR,
+        status=UNHEALTHY, **members
+    )  # fmt: skip
+    for _ in range(2):
+        health.add(engine, [(event, condition.value)])
+    assert names(engine) == [], "it was passed on already"
+    assert health.open_conditions(engine, SOURCE.id) == {"error": 5}
+    settle(engine, condition, over=(Condition("error", "Recovered", WARNING, "It is back."),))
+    assert told(engine) == [("Recovered", "Error", "Healthy", "error")]
+
+
+def test_runs_side_by_side_tell_once(engine: Engine, source: SourceRecord) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: settle(engine, LATE), range(8)))
+    assert names(engine) == ["Lag"]
+
+
+def test_the_pace_of_a_stream_is_kept_and_forgotten_after_five_weeks(engine: Engine, moving: MovingClock) -> None:
+    sources.put(engine, SOURCE)
+    view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
+
+    def quiet_after(brought: streams.Brought) -> int | None:
+        held = streams.take(engine, view, "run-1")
+        assert held
+        streams.note_drained(engine, held, moving.now_ns(), brought)
+        return streams.one(engine, view.id).quiet_ns
+
+    assert quiet_after(streams.Brought(7, 100)) == 100
+    assert quiet_after(streams.Brought(7, 60)) == 100
+    assert quiet_after(streams.Brought()) == 100
+    moving.advance(36 * 86_400)
+    assert quiet_after(streams.Brought(7, 60)) == 60

@@ -1,0 +1,239 @@
+"""Restart, pause, rename, delete and purge in the store, on both databases; a purge that is killed goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+from support import SOURCE
+
+from blocks import clock
+from blocks.errors import ClaimLostError, ThirdPartyConfigError
+from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.health import ERROR, Condition
+from blocks.store import health, lifecycle, pages, reading, sources, streams
+from blocks.store.engine import is_sqlite, writing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.store.lifecycle import Known
+
+OTHER = replace(SOURCE, id="0" * 31 + "2", name="other")
+MARKER = "somebody-who-is-to-be-forgotten"
+
+
+def fill(engine: Engine, source: sources.SourceRecord, number: int = 2500) -> None:
+    """So many sign-ins and one item in quarantine; one sign-in that a view cannot show as it is."""
+    sources.put(engine, source)
+    view = streams.of_source(engine, source.id, (Api.SIGN_IN,))[0]
+    claim = streams.take(engine, view, "filler")
+    assert claim
+    events = [Event(f"e{n}", n, f'{{"uuid":"e{n}","who":"{MARKER}"}}') for n in range(number)]
+    events.append(Event("odd", 7, '{"uuid":"odd","who":"\\ud800"}'))
+    page = Page("c1", has_more=False, events=events, rejected=[Rejected("no uuid", MARKER.encode())])
+    pages.commit_page(engine, claim, page, after=None, api_version="v2")
+    streams.release(engine, claim)
+
+
+def known(engine: Engine, name: str = "1Pass") -> Known:
+    found = lifecycle.find(engine, name)
+    assert found
+    return found
+
+
+def records(rows: Any) -> list[tuple[str, str, dict[str, Any]]]:
+    found = rows("SELECT action, source_name, details FROM operations ORDER BY id")
+    return [(action, name, json.loads(details)) for action, name, details in found]
+
+
+def delete(engine: Engine, name: str = "1Pass") -> Known:
+    lifecycle.begin_deletion(engine, known(engine, name))
+    lifecycle.finish_deletion(engine, known(engine, name))
+    return known(engine, name)
+
+
+def test_a_restart_forgets_the_errors_and_takes_the_claims(engine: Engine, claim: streams.Claim, rows: Any) -> None:
+    streams.stop(engine, claim, ThirdPartyConfigError("no", code="401"), "first")
+    sources.show_state(engine, SOURCE.id, "ThirdPartyConfigError", "no", "run-1")
+    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2")
+    assert held
+    assert streams.are_claimed(engine, SOURCE.id)
+    lifecycle.restart(engine, known(engine))
+    assert not streams.are_claimed(engine, SOURCE.id)
+    assert rows("SELECT count(*) FROM streams WHERE error_type IS NOT NULL") == [(0,)]
+    assert not reading.sources(engine, "1Pass")[0].in_error
+    with pytest.raises(ClaimLostError):
+        streams.renew(engine, held)
+    assert records(rows) == [("restart", "1Pass", {})]
+
+
+def test_a_claim_that_has_lapsed_holds_nobody_up(
+    engine: Engine, claim: streams.Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = clock.now_ns()
+    monkeypatch.setattr(clock, "now_ns", lambda: now_ns + streams.LEASE_NS + 10**9)
+    assert not streams.are_claimed(engine, SOURCE.id)
+
+
+def test_a_pause_is_noted_once_and_ended_once(engine: Engine, source: sources.SourceRecord, rows: Any) -> None:
+    for _ in range(2):
+        lifecycle.pause(engine, known(engine))
+    assert known(engine).paused_ns
+    for _ in range(2):
+        lifecycle.resume(engine, known(engine))
+    assert known(engine).paused_ns is None
+    assert [action for action, _, _ in records(rows)] == ["stop", "start"]
+
+
+def test_a_renamed_source_keeps_its_id_and_a_run_cannot_name_it_back(
+    engine: Engine, source: sources.SourceRecord, rows: Any
+) -> None:
+    lifecycle.rename(engine, known(engine), "acme", paused=True)
+    sources.put(engine, SOURCE)
+    renamed = known(engine, "acme")
+    assert (renamed.id, renamed.paused_ns is not None) == (SOURCE.id, True)
+    assert lifecycle.former_name(engine, SOURCE.id) == "1Pass"
+    lifecycle.finish_renaming(engine, renamed)
+    assert lifecycle.former_name(engine, SOURCE.id) is None
+    assert records(rows)[0] == ("rename", "1Pass", {"new_name": "acme"})
+
+
+def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine, rows: Any) -> None:
+    fill(engine, SOURCE, 3)
+    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert held
+    with writing(engine) as connection:
+        health.begin(connection, SOURCE.id, Condition("error", "ThirdPartyConfigError", ERROR, "It is so."))
+    lifecycle.begin_deletion(engine, known(engine))
+    assert rows("SELECT state FROM sources") == [("Stopping",)]
+    deleted = delete(engine)
+    sources.show_state(engine, SOURCE.id, "Stopped", "the last word of a run", "run")
+    assert rows("SELECT state FROM sources") == [("Deleted",)]
+    assert health.open_conditions(engine, SOURCE.id) == {}
+    with pytest.raises(ClaimLostError):
+        streams.renew(engine, held)
+    with pytest.raises(ThirdPartyConfigError, match=r"was deleted\. `onepassword-source apply FILE` makes it anew"):
+        sources.put(engine, SOURCE)
+    assert (lifecycle.events_of(engine, SOURCE.id), reading.sources(engine)) == (4, [])
+    assert [source.name for source in reading.sources(engine, with_deleted=True)] == ["1Pass"]
+    lifecycle.finish_deletion(engine, deleted)
+    assert [action for action, _, _ in records(rows)] == ["delete"], "once, however often it is called"
+
+
+def test_a_deleted_source_comes_back_with_its_cursors(engine: Engine) -> None:
+    fill(engine, SOURCE, 3)
+    delete(engine)
+    sources.put(engine, SOURCE, revive=True)
+    assert known(engine).deleted_ns is None
+    (status,) = reading.sources(engine)
+    assert (status.state, sum(stream.events for stream in status.streams)) == ("Pending", 4)
+    assert streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0].cursor == "c1"
+
+
+def test_a_purge_removes_all_but_its_record_and_the_other_source(engine: Engine, rows: Any) -> None:
+    fill(engine, SOURCE)
+    fill(engine, OTHER, 3)
+    sizes: list[int] = []
+    details = lifecycle.purge(engine, delete(engine), sizes.append)
+    assert details["apis"]["sign-in"] == {
+        "events": 2501,
+        "first": "1970-01-01T00:00:00Z",
+        "last": "1970-01-01T00:00:00.000002499Z",
+        "quarantined": 1,
+        "pruned_before": 0,
+    }
+    assert sum(sizes) >= 2502
+    assert max(sizes) <= lifecycle.BATCH
+    assert rows("SELECT name FROM sources") == [("other",)]
+    assert rows("SELECT count(*) FROM streams") == [(3,)]
+    for table, kept in (("events", 4), ("quarantine", 1), ("legible_bodies", 1)):
+        assert rows(f"SELECT count(*) FROM {table}") == [(kept,)]
+    assert [(action, found) for action, _, found in records(rows)] == [
+        ("delete", {}),
+        ("purge", details),
+        ("purged", details),
+    ]
+    with pytest.raises(ThirdPartyConfigError, match="was deleted"):
+        sources.put(engine, SOURCE)
+
+
+def test_nothing_of_a_purged_event_is_left_in_the_file(engine: Engine) -> None:
+    if not is_sqlite(engine):
+        pytest.skip("PostgreSQL's vacuum does that in its own time")
+    fill(engine, SOURCE)
+    lifecycle.purge(engine, delete(engine))
+    files = [Path(str(engine.url.database) + end) for end in ("", "-wal")]
+    assert not any(MARKER.encode() in file.read_bytes() for file in files if file.exists())
+
+
+class KilledError(Exception):
+    """The process ends here."""
+
+
+def test_a_purge_that_is_killed_at_any_statement_goes_on_and_counts_once(
+    engine: Engine, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(engine, SOURCE, 40)
+    monkeypatch.setattr(lifecycle, "BATCH", 25)
+    deleted, left = delete(engine), [0]
+
+    def count_down(*_: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KilledError
+
+    event.listen(engine, "before_cursor_execute", count_down)
+    kills, going = 0, lifecycle.find_id(engine, deleted.id)
+    while going is not None:
+        left[0] = kills + 4
+        try:
+            lifecycle.purge(engine, going)
+        except KilledError:
+            kills += 3
+        left[0] = 0
+        going = lifecycle.find_id(engine, deleted.id)
+        if going is not None:
+            with pytest.raises(ThirdPartyConfigError, match="deleted"):
+                sources.put(engine, SOURCE, revive=going.purging)
+    event.remove(engine, "before_cursor_execute", count_down)
+    assert kills > 9
+    assert rows("SELECT count(*) FROM sources") == rows("SELECT count(*) FROM events") == [(0,)]
+    assert [action for action, _, _ in records(rows)] == ["delete", "purge", "purged"]
+    assert [details["apis"]["sign-in"]["events"] for _, _, details in records(rows)[1:]] == [41, 41]
+
+
+def test_others_write_while_a_purge_runs(engine: Engine, store_url: str) -> None:
+    """Between its transactions there is room: a write beside it waits for less than a second."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from blocks.store.engine import open_engine
+
+    fill(engine, SOURCE, 20_000)
+    fill(engine, OTHER, 3)
+    deleted, beside = delete(engine), open_engine(store_url)
+    (view,) = streams.of_source(beside, OTHER.id, (Api.AUDIT,))
+    waits = []
+    with ThreadPoolExecutor(1) as pool:
+        purging = pool.submit(lifecycle.purge, engine, deleted)
+        while not purging.done():
+            before = clock.now_ns()
+            claim = streams.take(beside, view, "beside")
+            assert claim
+            streams.release(beside, claim)
+            waits.append((clock.now_ns() - before) / 1e9)
+        purging.result()
+    beside.dispose()
+    assert len(waits) > 3
+    assert max(waits) < 1
+
+
+def test_a_source_that_is_being_purged_does_not_come_back(engine: Engine) -> None:
+    fill(engine, SOURCE, 3)
+    lifecycle._begin_purge(engine, delete(engine))
+    with pytest.raises(ThirdPartyConfigError, match=r"is being purged\. Finish it with"):
+        sources.put(engine, SOURCE, revive=True)

@@ -1,0 +1,101 @@
+"""What commands that only read are told of sources, on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from moving_clock import START_NS, MovingClock
+from sqlalchemy import text
+from support import SOURCE
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError
+from blocks.events_api.models import Api
+from blocks.health import ERROR, WARNING, Condition
+from blocks.store import health, reading, sources, streams
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.store.streams import Claim
+
+HOUR_NS = 3600 * 10**9
+OTHER = replace(SOURCE, id="2" * 32, name="2Pass", fingerprint="second")
+
+
+@pytest.fixture(autouse=True)
+def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
+    own = MovingClock()
+    monkeypatch.setattr(clock, "clock", own)
+    return own
+
+
+def add_events(engine: Engine, stream_id: int, *times_ns: int) -> None:
+    rows = [{"s": stream_id, "u": f"event-{ns}", "t": ns} for ns in times_ns]
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (:s, :u, :t, 0, '{}')"), rows
+        )
+
+
+def test_hours_are_counted_by_event_time_and_by_stream(engine: Engine, claim: Claim) -> None:
+    first_ns = START_NS - 24 * HOUR_NS
+    inside = (first_ns, first_ns + HOUR_NS - 1, first_ns + HOUR_NS, START_NS - 2, START_NS - 1)
+    add_events(engine, claim.stream_id, first_ns - 1, *inside, START_NS)
+    add_events(engine, claim.stream_id + 1, first_ns)
+    streams_ = {stream.id: stream for stream in reading.sources(engine)[0].streams}
+    assert reading.hourly(engine, streams_[claim.stream_id], START_NS) == (2, 1, *[0] * 21, 2)
+
+
+def test_deleted_sources_are_left_out_unless_named(engine: Engine) -> None:
+    sources.put(engine, SOURCE)
+    sources.put(engine, OTHER)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE sources SET deleted_ns = 7 WHERE name = '2Pass'"))
+        connection.execute(text("UPDATE sources SET paused_ns = 8 WHERE name = '1Pass'"))
+    assert [(one.name, one.paused_ns) for one in reading.sources(engine)] == [("1Pass", 8)]
+    assert reading.sources(engine, "2Pass")[0].deleted_ns == 7
+    with pytest.raises(ThirdPartyConfigError, match="there are: 1Pass"):
+        reading.sources(engine, "3Pass")
+
+
+def test_what_is_open_comes_with_what_to_do_and_errors_first(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    sources.put(engine, OTHER)
+    token = Condition("token", "TokenExpires", WARNING, "In 14 days.", value="14", hint="Renew it.")
+    error = Condition("error/audit", "ThirdPartyConfigError", ERROR, "Refused.", "audit")
+    health.settle(engine, SOURCE.id, [token], [])
+    health.settle(engine, OTHER.id, [replace(token, hint="Another's.")], [])
+    moving.advance(60)
+    health.settle(
+        engine, SOURCE.id, [replace(token, description="In 7 days.", value="7", hint="Renew now."), error], []
+    )
+    first, second = reading.sources(engine, "1Pass")[0].open
+    assert first == reading.Open("error/audit", "ThirdPartyConfigError", ERROR, "Refused.", None, START_NS + 60 * 10**9)
+    assert first.sentence == "Refused."
+    assert second == reading.Open("token", "TokenExpires", WARNING, "In 7 days.", "Renew now.", START_NS)
+    assert second.sentence == "In 7 days. Renew now."
+
+
+def test_the_last_recovery_from_an_error_is_known(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    def over(tracker: str) -> Condition:
+        return Condition(tracker, "Recovered", WARNING, "Over.")
+
+    assert reading.sources(engine)[0].recovered_ns is None
+    trackers = ("error/audit", "error", "lag/audit")
+    health.settle(engine, SOURCE.id, [Condition(one, "Lag", WARNING, "So.") for one in trackers], [])
+    for tracker in trackers:
+        moving.advance(1)
+        health.settle(engine, SOURCE.id, [], [over(tracker)])
+    assert reading.sources(engine)[0].recovered_ns == START_NS + 2 * 10**9
+
+
+def test_both_lags_are_known(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    streams.note_drained(engine, claim, clock.now_ns(), streams.Brought(lag_ns=90 * 10**9))
+    moving.advance(30)
+    found = {stream.api: stream for stream in reading.sources(engine)[0].streams}
+    assert (found[Api.AUDIT].lag_ns, found[Api.AUDIT].collector_lag_ns) == (90 * 10**9, 30 * 10**9)
+    assert (found[Api.SIGN_IN].lag_ns, found[Api.SIGN_IN].collector_lag_ns) == (None, None)
+    moving.advance(-60)
+    assert found[Api.AUDIT].collector_lag_ns == 0

@@ -1,0 +1,79 @@
+"""Health events as commands read them, on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from moving_clock import START_NS, MovingClock
+from sqlalchemy import text
+from support import SOURCE
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError
+from blocks.health import WARNING, Condition
+from blocks.store import health, reading_health, sources
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+OTHER = replace(SOURCE, id="2" * 32, name="2Pass", fingerprint="second")
+SECOND_NS = 10**9
+LAG = Condition("lag/audit", "Lag", WARNING, "Late.", "audit", hint="Look.", error_type="T", error_code="c")
+OVER = replace(LAG, name="Recovered", description="In time.")
+
+
+@pytest.fixture(autouse=True)
+def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
+    own = MovingClock()
+    monkeypatch.setattr(clock, "clock", own)
+    return own
+
+
+@pytest.fixture
+def two(engine: Engine) -> Engine:
+    sources.put(engine, SOURCE)
+    sources.put(engine, OTHER)
+    return engine
+
+
+def test_events_come_oldest_first_and_say_whether_they_are_still_so(two: Engine, moving: MovingClock) -> None:
+    for found, over in (([LAG], []), ([], [OVER]), ([LAG], [])):
+        health.settle(two, SOURCE.id, found, over)
+        moving.advance(1)
+    told = reading_health.told(two, None, since_ns=0)
+    assert [(one.event.name, one.open) for one in told] == [("Lag", False), ("Recovered", False), ("Lag", True)]
+    assert [one.event for one in told] == health.unpublished(two, SOURCE.id)
+    assert reading_health.told(two, None, since_ns=START_NS + 1) == told[1:]
+    assert reading_health.told(two, None, since_ns=0, after_id=told[1].id) == told[2:]
+
+
+def test_an_event_that_was_added_late_stands_at_its_time(two: Engine, moving: MovingClock) -> None:
+    health.settle(two, SOURCE.id, [LAG], [])
+    (late,) = health.unpublished(two, SOURCE.id)
+    health.add(two, [(replace(late, event_id="earlier", time_ns=START_NS - 1), "")])
+    assert [one.event.event_id for one in reading_health.told(two, None, since_ns=0)] == ["earlier", late.event_id]
+
+
+def test_events_of_one_source(two: Engine) -> None:
+    health.settle(two, SOURCE.id, [LAG], [])
+    health.settle(two, OTHER.id, [LAG], [OVER])
+    ids = reading_health.ids_of(two, "1Pass")
+    assert ids == [SOURCE.id]
+    assert reading_health.ids_of(two, None) is None
+    assert [(one.event.source_name, one.open) for one in reading_health.told(two, ids, since_ns=0)] == [("1Pass", True)]
+    later_ns = START_NS + SECOND_NS
+    assert reading_health.older(two, ids, later_ns) == reading_health.Older(1, START_NS)
+    assert reading_health.older(two, None, later_ns) == reading_health.Older(3, START_NS)
+    assert reading_health.older(two, None, START_NS) == reading_health.Older(0, None)
+
+
+def test_a_source_that_is_gone_is_found_by_its_events(two: Engine) -> None:
+    health.settle(two, OTHER.id, [LAG], [])
+    with two.begin() as connection:
+        connection.execute(text("DELETE FROM streams WHERE source_id = :id"), {"id": OTHER.id})
+        connection.execute(text("DELETE FROM sources WHERE id = :id"), {"id": OTHER.id})
+    assert reading_health.ids_of(two, "2Pass") == [OTHER.id]
+    with pytest.raises(ThirdPartyConfigError, match="named '3Pass' in the store; there are: 1Pass"):
+        reading_health.ids_of(two, "3Pass")
