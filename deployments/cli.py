@@ -15,7 +15,8 @@ import typer
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
-from deployments.cli_options import Json, Name
+from deployments import cli_check, cli_data, cli_health, cli_secrets, cli_sources
+from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Json, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,29 +45,40 @@ def _common(
     """`main` has taken --debug out of the arguments, wherever it stood; here it is only told of."""
 
 
-@app.command(epilog=f"Example: {PROGRAM} apply source.json")
+@app.command(epilog=f"Example: {PROGRAM} apply source.json", rich_help_panel=SOURCES)
 def apply(
     file: Annotated[
         Path,
         typer.Argument(metavar="FILE", help="The JSON configuration; - reads standard input.", show_default=False),
     ],
+    new_account: Annotated[
+        bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create or update sources from their JSON configuration."""
+    """Create or update sources from their JSON configuration; what has changed is collected at once."""
     from deployments.commands.apply import run  # noqa: PLC0415
 
-    run(file, token=_token, as_json=as_json)
+    run(file, token=_token, new_account=new_account, as_json=as_json)
 
 
-@app.command(epilog=f"Example: {PROGRAM} up")
-def up() -> None:
+@app.command(epilog=f"Example: {PROGRAM} up", rich_help_panel=MACHINE)
+def up(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the Prefect server listens; wider needs TLS in front.")
+    ] = "127.0.0.1",
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Its address for others, behind a TLS proxy: https://prefect.example.com"),
+    ] = None,
+) -> None:
     """Run everything on this machine until Ctrl-C: Prefect with its UI, the schedules, the worker."""
     from deployments.commands.up import run  # noqa: PLC0415
 
-    run()
+    run(host=host, public_url=public_url)
 
 
-@app.command(epilog=f"Example: {PROGRAM} collect 1Pass")
+@app.command(epilog=f"Example: {PROGRAM} collect 1Pass", rich_help_panel=SOURCES)
 def collect(name: Name, as_json: Json = False) -> None:
     """Collect once, now. Exit code 1 where the source is in error."""
     from deployments.commands.collect import run  # noqa: PLC0415
@@ -74,20 +86,24 @@ def collect(name: Name, as_json: Json = False) -> None:
     raise typer.Exit(run(name, as_json=as_json))
 
 
-@app.command(epilog=f"Example: {PROGRAM} status 1Pass --json")
+@app.command(epilog=f"Example: {PROGRAM} status 1Pass --json", rich_help_panel=SOURCES)
 def status(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One source; all where left out.", show_default=False)
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="table, json or prometheus (metrics for a scraper)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell whether each source is healthy and what it holds. Exit code 1 where one is in error."""
     from deployments.commands.status import run  # noqa: PLC0415
 
-    raise typer.Exit(run(name, as_json=as_json))
+    raise typer.Exit(run(name, form=form, as_json=as_json))
 
 
-@app.command(epilog=f"Example: {PROGRAM} events 1Pass --since 7d --format csv -o week.csv")
+@app.command(epilog=f"Example: {PROGRAM} events 1Pass --since 7d --format csv -o week.csv", rich_help_panel=DATA)
 def events(  # noqa: PLR0917 - typer calls it by name
     name: Name,
     api: Annotated[
@@ -115,6 +131,7 @@ def events(  # noqa: PLR0917 - typer calls it by name
 
 
 @app.command(
+    rich_help_panel=TRY,
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
@@ -125,7 +142,7 @@ def sandbox(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
-@app.command(epilog=f'Example: eval "$({PROGRAM} env)" && prefect deployment ls')
+@app.command(epilog=f'Example: eval "$({PROGRAM} env)" && prefect deployment ls', rich_help_panel=MACHINE)
 def env(as_json: Json = False) -> None:
     """Print what Prefect's own command line needs to reach this machine's Prefect: a password too."""
     from deployments.commands.env import run  # noqa: PLC0415
@@ -133,7 +150,7 @@ def env(as_json: Json = False) -> None:
     run(as_json=as_json)
 
 
-@app.command(epilog=f"Example: {PROGRAM} demo")
+@app.command(epilog=f"Example: {PROGRAM} demo", rich_help_panel=TRY)
 def demo() -> None:
     """Collect from the sandbox into a directory of its own (./.demo) and show what came."""
     from deployments.commands.demo import run  # noqa: PLC0415
@@ -141,8 +158,16 @@ def demo() -> None:
     raise typer.Exit(run())
 
 
+cli_sources.add(app, lambda: _token)
+cli_secrets.add(app)
+cli_check.add(app)
+cli_data.add(app)
+cli_health.add(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. An error is one clear line, with a traceback for --debug alone."""
+    os.umask(0o077)  # all that is kept is for the owner alone
     global _token  # noqa: PLW0603 - taken out of the environment before anything else starts
     _token = os.environ.pop(settings.PREFIX + "API_TOKEN", None) or None
     rest, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)

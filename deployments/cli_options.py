@@ -8,3 +8,6 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the source.", show_default=False)]
+
+SOURCES, DATA, MACHINE, TRY = "Sources", "Data", "This machine", "Try it"
+"""The panels of `--help`."""

@@ -36,6 +36,8 @@ class SourceDeployment:
     tags: tuple[str, ...] = ()
     entrypoint: str | None = None
     """Another flow than the template's, as `module.function`."""
+    paused: bool = False
+    """Whether a new deployment starts paused; one that is there stays as it is."""
 
 
 def work_pool() -> str:
@@ -43,32 +45,45 @@ def work_pool() -> str:
     return str(_template()["work_pool"]["name"])
 
 
-def deploy_source(wanted: SourceDeployment) -> Change:
+def deploy_source(wanted: SourceDeployment, like: DeploymentResponse | None = None) -> Change:
     """Create or update the deployment of a source; where nothing differs, nothing is written.
 
-    A schedule or a deployment that a person has paused stays paused. Prefect's own exceptions where its server
-    cannot be reached.
+    A schedule or a deployment that a person has paused stays paused. A new one takes what a person has set in `like`.
+    Prefect's own exceptions where its server cannot be reached.
     """
+    return deploy_spec(_filled(wanted), like, paused=wanted.paused)
+
+
+def deploy_spec(spec: dict[str, Any], like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
+    """The same for a template's entry that is filled in already."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    spec = _filled(wanted)
     flow = _flow(spec["entrypoint"])
     with get_client(sync_client=True) as client:
         found = _find(client, flow.name, spec["name"])
         if found is None:
             ensure_work_pool(client)
-            _create(client, flow, spec)
+            _create(client, flow, spec, like, paused=paused)
             return "created"
         return _update(client, found, _members(flow, spec), _schedules(spec))
 
 
+def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
+    """The deployment of a source, or None where there is none."""
+    return _find(client, flow_name(_template()), deployment_name(source))
+
+
 def remove_deployment(source: str) -> bool:
     """Remove the deployment of a source with its scheduled runs; False where there is none."""
+    return remove_named(flow_name(_template()), deployment_name(source))
+
+
+def remove_named(flow: str, name: str) -> bool:
+    """The same for a deployment of that name of any flow."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    flow_name = _template()["entrypoint"].rpartition(".")[2]
     with get_client(sync_client=True) as client:
-        found = _find(client, flow_name, deployment_name(source))
+        found = _find(client, flow, name)
         if found is None:
             return False
         client.delete_deployment(found.id)
@@ -99,11 +114,20 @@ def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
 
 
 @cache
-def _template() -> dict[str, Any]:
+def read_template(path: Path) -> dict[str, Any]:
+    """The first deployment in a file of Prefect's form."""
     import yaml  # noqa: PLC0415 - comes with Prefect, and is asked for only with it
 
-    template: dict[str, Any] = yaml.safe_load(TEMPLATE.read_bytes())["deployments"][0]
+    template: dict[str, Any] = yaml.safe_load(path.read_bytes())["deployments"][0]
     return template
+
+
+def flow_name(template: dict[str, Any]) -> str:
+    return str(template["entrypoint"]).rpartition(".")[2]
+
+
+def _template() -> dict[str, Any]:
+    return read_template(TEMPLATE)
 
 
 def _filled(wanted: SourceDeployment) -> dict[str, Any]:
@@ -145,6 +169,7 @@ def _members(flow: Flow[..., Any], spec: dict[str, Any]) -> dict[str, Any]:
         "parameter_openapi_schema": flow.parameters.model_dump(exclude_unset=True),
         "enforce_parameter_schema": spec["enforce_parameter_schema"],
         "work_pool_name": spec["work_pool"]["name"],
+        "job_variables": spec["work_pool"]["job_variables"],
         "pull_steps": [],
         "concurrency_limit": spec["concurrency_limit"]["limit"],
         "concurrency_options": {"collision_strategy": spec["concurrency_limit"]["collision_strategy"]},
@@ -163,12 +188,21 @@ def _schedules(spec: dict[str, Any]) -> list[DeploymentScheduleCreate]:
     ]
 
 
-def _create(client: SyncPrefectClient, flow: Flow[..., Any], spec: dict[str, Any]) -> None:
+def _create(
+    client: SyncPrefectClient,
+    flow: Flow[..., Any],
+    spec: dict[str, Any],
+    like: DeploymentResponse | None,
+    *,
+    paused: bool,
+) -> None:
+    schedules, members = _schedules(spec), _members(flow, spec)
+    if like is not None:
+        members["job_variables"] = _with(members["job_variables"], like.job_variables or {})
+        is_active = any(schedule.active for schedule in like.schedules)
+        schedules = [schedule.model_copy(update={"active": is_active}) for schedule in schedules]
     client.create_deployment(
-        flow_id=client.create_flow(flow),
-        name=spec["name"],
-        schedules=_schedules(spec),
-        **_members(flow, spec),
+        flow_id=client.create_flow(flow), name=spec["name"], schedules=schedules, paused=paused, **members
     )
 
 
@@ -181,6 +215,7 @@ def _update(
     from prefect.client.schemas.actions import DeploymentUpdate  # noqa: PLC0415 - see the module's docstring
 
     now = _members_of(found)
+    members = {**members, "job_variables": _with(members["job_variables"], found.job_variables or {})}
     differing = {name: value for name, value in members.items() if now[name] != value}
     if [kept.schedule for kept in found.schedules] != [new.schedule for new in schedules]:
         differing["schedules"] = [new.model_dump(mode="json") for new in schedules]
@@ -188,6 +223,11 @@ def _update(
         return "unchanged"
     client.update_deployment(found.id, DeploymentUpdate(**differing))
     return "updated"
+
+
+def _with(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """The job variables that a person has set, an environment of the runs among them, and ours over them."""
+    return {**theirs, **ours, "env": {**(theirs.get("env") or {}), **ours["env"]}}
 
 
 def _members_of(found: DeploymentResponse) -> dict[str, Any]:
@@ -200,6 +240,7 @@ def _members_of(found: DeploymentResponse) -> dict[str, Any]:
         "parameter_openapi_schema": found.parameter_openapi_schema,
         "enforce_parameter_schema": found.enforce_parameter_schema,
         "work_pool_name": found.work_pool_name,
+        "job_variables": found.job_variables or {},
         "pull_steps": found.pull_steps or [],
         "concurrency_limit": limit.limit if limit else None,
         "concurrency_options": options.model_dump(mode="json", include={"collision_strategy"}) if options else None,

@@ -1,28 +1,36 @@
 """How this machine's own Prefect is reached, and kept shut to everyone else.
 
-Prefect gives secrets to whoever reaches its API, and a web page in a browser can reach loopback. So a
-password and an encryption key are made at first use and kept in one file (mode 0600), outside both databases.
+Prefect gives secrets to whoever reaches its API, and a web page in a browser can reach loopback. So it asks for a
+password (own_secrets.py), and a guard stands before it (guard.py).
 Prefect reads its settings from the environment when it is imported: call `activate` before that.
 Nothing here imports Prefect.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import json
 import os
-import secrets
+import re
 import shlex
+import socket
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Literal
 
 from blocks import settings
-from blocks.errors import FirstPartyGenericError
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from deployments.own_secrets import (
+    USER,
+    Secrets,
+    hold_secrets,
+    is_open_to_others,
+    load_secrets,
+    prefect_home,
+    secrets_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,23 +38,12 @@ if TYPE_CHECKING:
 
     import httpx
 
-USER = "admin"
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")
+ANY = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104 - compared, not bound
 ANSWER_SECONDS = 5.0
+PREFECT_EVENTS_SECONDS = 2 * 24 * 3600
 OK, UNAUTHORIZED = 200, 401
-
-
-@dataclass(frozen=True, repr=False)
-class Secrets:
-    """The password of the API, and the key (Fernet, base64) that blocks are encrypted with."""
-
-    api_password: str
-    encryption_key: str
-
-    @property
-    def auth_string(self) -> str:
-        return f"{USER}:{self.api_password}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,53 @@ class Access:
 
 
 @dataclass(frozen=True)
+class Door:
+    """Where `up` listens, and the address that a TLS proxy in front of it has for others."""
+
+    host: str = HOST
+    public_url: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The origin of the UI for this machine's own processes."""
+        return _origin(ANY.get(self.host, self.host))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """All origins of the UI, this machine's first; by their hosts alone is the server asked."""
+        found = [self.origin]
+        if self.is_local:
+            found.append(_origin("localhost"))
+        elif self.host in ANY:
+            found += map(_origin, (*LOOPBACK, socket.gethostname()))
+        if self.public_url:
+            found.append(self.public_url)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in LOOPBACK
+
+
+LOCAL = Door()
+
+
+def door(host: str, public_url: str | None) -> Door:
+    """The same from what a person typed. ThirdPartyConfigError where the URL is no `https://host[:port]`."""
+    if public_url is None:
+        return Door(host)
+    if not re.fullmatch(r"https://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?/?", public_url, re.ASCII):
+        raise ThirdPartyConfigError(
+            f"--public-url is {public_url!r}.", hint="Give the address of the TLS proxy: https://prefect.example.com"
+        )
+    return Door(host, public_url.rstrip("/").lower().removesuffix(":443"))
+
+
+def _origin(host: str) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port()}".lower()
+
+
+@dataclass(frozen=True)
 class RunningUp:
     """A running `up`: the URL of its API, its process id, when it started (seconds since 1970)."""
 
@@ -67,72 +111,9 @@ class RunningUp:
     started: float
 
 
-def secrets_path() -> Path:
-    return settings.data_dir() / "secrets.json"
-
-
-def prefect_home() -> Path:
-    """Prefect's own files on this machine: its database and its storage. Made with mode 0700."""
-    path = settings.data_dir() / "prefect"
-    path.mkdir(mode=0o700, exist_ok=True)
-    path.chmod(0o700)
-    return path
-
-
-def load_secrets() -> Secrets:
-    """The secrets of this machine, made where there are none. FirstPartyGenericError where they are lost."""
-    path = secrets_path()
-    if not path.exists():
-        _refuse_new_key_for_old_blocks()
-        _create_secrets(path)
-    _close_to_others(path)
-    try:
-        kept = json.loads(path.read_bytes())
-        return Secrets(api_password=kept["api_password"], encryption_key=kept["encryption_key"])
-    except (ValueError, KeyError, TypeError):
-        raise FirstPartyGenericError(f"{path} is damaged.", hint=_lost_hint()) from None
-
-
-def _refuse_new_key_for_old_blocks() -> None:
-    if (prefect_home() / "prefect.db").exists() and not secrets_path().exists():
-        raise FirstPartyGenericError(
-            f"{secrets_path()} is gone, and what Prefect stored cannot be read without it.", hint=_lost_hint()
-        )
-
-
-def _lost_hint() -> str:
-    return (
-        f"Restore it from a backup; or remove {prefect_home()} and {secrets_path()}, "
-        "and apply your sources again (collected events are not touched)."
-    )
-
-
-def _create_secrets(path: Path) -> None:
-    made = {
-        "api_password": secrets.token_urlsafe(24),
-        "encryption_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-    }
-    # Written whole, then linked: of two processes one wins, and the other never reads half a file.
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secrets-") as file:
-        json.dump(made, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(file.name, path)
-
-
-def _close_to_others(path: Path) -> None:
-    if _is_open_to_others(path):
-        path.chmod(0o600)
-
-
-def _is_open_to_others(path: Path) -> bool:
-    return path.exists() and bool(path.stat().st_mode & 0o077)
-
-
 def _warnings_about_secrets() -> tuple[str, ...]:
     path = secrets_path()
-    if not _is_open_to_others(path):
+    if not is_open_to_others(path):
         return ()
     return (
         (
@@ -140,11 +121,6 @@ def _warnings_about_secrets() -> tuple[str, ...]:
             "them, renew the tokens of your sources."
         ),
     )
-
-
-def own_origin() -> str:
-    """The origin of the UI that `up` serves."""
-    return f"http://{HOST}:{settings.port()}"
 
 
 def prefect_environment() -> dict[str, str]:
@@ -156,27 +132,34 @@ def prefect_environment() -> dict[str, str]:
     running = find_running()
     if running is not None:
         return environment_for(running.url)
-    return _base_environment(load_secrets())
+    return _base_environment(load_secrets(), LOCAL)
 
 
-def environment_for(url: str) -> dict[str, str]:
+def environment_for(url: str, at: Door = LOCAL) -> dict[str, str]:
     """The environment of a server, which need not run yet, with its API at `url`."""
-    return {**_base_environment(load_secrets()), "PREFECT_API_URL": url}
+    return {**_base_environment(load_secrets(), at), "PREFECT_API_URL": url}
 
 
-def _base_environment(kept: Secrets) -> dict[str, str]:
+def _base_environment(kept: Secrets, at: Door) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(prefect_home()),
         "PREFECT_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_ENCRYPTION_KEY": kept.encryption_key,
-        "PREFECT_SERVER_API_HOST": HOST,
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own_origin(),
+        "PREFECT_SERVER_API_HOST": at.host,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(at.origins),
+        # Relative, so that the UI asks the origin that it came from, by whichever of its names.
+        "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
         # A slow machine takes longer than Prefect's 20 seconds to make the database at the first start.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         # In memory, the default, a restarted server loses the slots of healthy runs and ends them.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # Prefect keeps runs for ever unless told, and its events for a week. Of the 288 runs a day and source, each
+        # takes 50 KB, and its events 340 KB.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(settings.runs_kept()),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(settings.runs_kept(), PREFECT_EVENTS_SECONDS)}S",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(_ui_directory()),
@@ -243,7 +226,7 @@ def announce(url: str) -> None:
 
 def find_running() -> RunningUp | None:
     """The `up` of this data directory, where one is running and answers to our password."""
-    if not _is_up_alive():
+    if not is_up_alive():
         return None
     try:
         running = RunningUp(**json.loads(up_path().read_bytes()))
@@ -265,7 +248,9 @@ def _try_lock(file: IO[bytes], mode: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _is_up_alive() -> bool:
+def is_up_alive() -> bool:
+    """Whether an `up` of this data directory runs, whatever its server says."""
+    """Whether the process of an `up` of this data directory lives, be its server ready or not."""
     # A shared lock, so that two commands that look at once do not take each other for an `up`.
     with _lock_file() as file:
         return not _try_lock(file, fcntl.LOCK_SH)
@@ -306,6 +291,7 @@ def activate() -> Access:
     external = external_url()
     if external is not None:
         return Access("external", external, _warnings_about(external))
+    hold_secrets()
     warnings = _warnings_about_secrets()
     wanted = prefect_environment()
     _apply(wanted)
@@ -313,16 +299,18 @@ def activate() -> Access:
     return Access("own" if url else "temporary", url, warnings)
 
 
-def activate_for(url: str) -> Access:
-    """The same for the server at `url`, which this very process starts."""
+def activate_for(at: Door) -> Access:
+    """The same for the server that this very process starts."""
     if (external := external_url()) is not None:
         raise FirstPartyGenericError(
             f"PREFECT_API_URL is set to {external}, so there is no Prefect server to start.",
             hint="Unset it; or, to use that server, apply your sources and start a worker: "
             "prefect worker start --pool onepassword-source --type process",
         )
+    hold_secrets()
     warnings = _warnings_about_secrets()
-    _apply(environment_for(url))
+    url = f"{at.origin}/api"
+    _apply(environment_for(url, at))
     return Access("own", url, warnings)
 
 
@@ -336,11 +324,17 @@ def _apply(wanted: Mapping[str, str]) -> None:
 def external_url() -> str | None:
     """The PREFECT_API_URL that the user set; None where it is not set, or comes from `onepassword-source env`."""
     url = os.environ.get("PREFECT_API_URL")
-    return url.rstrip("/") if url and not _has_our_password(os.environ) else None
+    return url.rstrip("/") if url and not _is_ours(os.environ) else None
 
 
-def _has_our_password(environment: Mapping[str, str]) -> bool:
-    return secrets_path().exists() and environment.get("PREFECT_API_AUTH_STRING") == load_secrets().auth_string
+def _is_ours(environment: Mapping[str, str]) -> bool:
+    if not secrets_path().exists():
+        return False
+    # A shell may hold what was printed before the secrets were rotated.
+    ours = {"PREFECT_HOME": str(prefect_home()), "PREFECT_API_URL": f"{LOCAL.origin}/api"}
+    if ours.items() <= environment.items():
+        return True
+    return environment.get("PREFECT_API_AUTH_STRING") == load_secrets().auth_string
 
 
 def _refuse_late_change(wanted: Mapping[str, str]) -> None:

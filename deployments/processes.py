@@ -25,8 +25,16 @@ FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
 """Seconds before a child that died is started anew, doubled each time until one has lived for a while."""
 
 
+def command(module: str, arguments: Sequence[str]) -> list[str]:
+    """The command line of a module that is to end when the process at the other end of its standard input does."""
+    return [sys.executable, "-m", "deployments.processes", module, *arguments]
+
+
 class Child:
-    """One `prefect …` command as a child process. Its output goes to a file, or line by line to a function."""
+    """A Python module (Prefect's command line, where none is named) as a child process.
+
+    Its output goes to a file, or line by line to a function.
+    """
 
     def __init__(
         self,
@@ -34,9 +42,10 @@ class Child:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         output: IO[bytes] | Callable[[str], None],
+        module: str = "prefect",
     ) -> None:
         self.name = name
-        self._arguments = [sys.executable, "-m", __name__, *arguments]
+        self._arguments = command(module, arguments)
         self._environment = dict(environment)
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
@@ -116,10 +125,12 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Be the child: Prefect's command line with the arguments given, until the parent is gone."""
+    """Be the child: the module that is named first, with the other arguments, until the parent is gone."""
+    os.umask(0o077)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.argv[0] = "prefect"
-    runpy.run_module("prefect", run_name="__main__")
+    module = sys.argv.pop(1)
+    sys.argv[0] = module
+    runpy.run_module(module, run_name="__main__")
 
 
 if __name__ == "__main__":

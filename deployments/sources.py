@@ -14,34 +14,52 @@ from blocks.names import block_name
 from deployments.deploy import SourceDeployment, deploy_source
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
+    from sqlalchemy import Engine
+
     from blocks.source import OnePasswordSource
     from blocks.source_config import SourceConfig
+    from blocks.store.lifecycle import Known
 
-Change = Literal["created", "updated", "unchanged"]
+Change = Literal["created", "updated", "revived", "unchanged"]
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What `apply` did with one source."""
+    """What `apply` did with one source. `restarted`: its errors were cleared, and it is to run now."""
 
     name: str
     change: Change
     apis: tuple[str, ...]
+    restarted: bool = False
+    stopped: bool = False
+    """Its schedule was stopped by a person, and stays so."""
 
 
-def apply(config: SourceConfig) -> Applied:
-    """Create or update one source; where nothing differs, nothing is written.
+def apply(config: SourceConfig, *, new_account: bool = False) -> Applied:
+    """Create, update or revive one source; where nothing differs, nothing is written.
 
-    A source that the store knows keeps its id, and with it its events and cursors. A block that was made invalid
-    in the UI is mended.
+    A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
+    that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
     """
+    from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
+    from tasks.source import open_store  # noqa: PLC0415 - see the module's docstring
+
     found, change = _look_up(config)
-    if found is not None and change == "unchanged":
-        _note(found)
-    else:
-        _save(config, found)
-    deploy(config.name, config.description)
-    return Applied(config.name, change, tuple(str(api) for api in config.supported_apis))
+    block = found if found is not None and change == "unchanged" else _block(config, found)
+    engine = open_store(block)
+    known = lifecycle.find_id(engine, block.source_id)
+    if known is not None and known.deleted_ns is not None:
+        change = "revived"
+    _note(engine, block)
+    if change != "unchanged":
+        _save(block)
+    restarted = known is not None and (change in {"updated", "revived"} or new_account)
+    if restarted and known is not None:
+        _restart(engine, known, new_account=new_account)
+    stopped = known is not None and known.deleted_ns is None and known.paused_ns is not None
+    deploy(config.name, config.description, paused=stopped)
+    return Applied(config.name, change, tuple(str(api) for api in config.supported_apis), restarted, stopped)
 
 
 def find(name: str) -> OnePasswordSource | None:
@@ -62,26 +80,34 @@ def exists(name: str) -> bool:
         return True
 
 
-def deploy(name: str, description: str | None) -> None:
+def deploy(name: str, description: str | None, *, paused: bool = False, like: DeploymentResponse | None = None) -> None:
+    """Create or update the deployment of a source. A new one is `paused` if told so, and has what `like` has."""
     about = f"{description}\n\n" if description else ""
     text = f"{about}Collects what is new in the 1Password account of {name}, every five minutes."
-    deploy_source(SourceDeployment(source=name, description=text))
+    deploy_source(SourceDeployment(source=name, description=text, paused=paused), like)
 
 
 def deploy_known() -> list[str]:
-    """Deploy every source whose block is on the Prefect server, which knows the block types. Returns their names."""
+    """Deploy every source whose block is on the Prefect server, which knows the block types. Returns their names.
+
+    Not one that the store knows for deleted, or under another name; and one that is stopped stays so.
+    """
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     from blocks.source import OnePasswordSource  # noqa: PLC0415
 
     names: list[str] = []
+    in_store = _in_store()
     with get_client(sync_client=True) as client:
         documents = client.read_block_documents_by_type(OnePasswordSource.get_block_type_slug())
     for document in documents:
         name = str(document.data.get("name") or "")
-        if document.name == block_name(name):
-            deploy(name, str(document.data.get("description") or "") or None)
-            names.append(name)
+        known = in_store.get(str(document.data.get("source_id") or document.id.hex))
+        if document.name != block_name(name) or (known and (known.deleted_ns or known.name != name)):
+            continue
+        paused = known is not None and known.paused_ns is not None
+        deploy(name, str(document.data.get("description") or "") or None, paused=paused)
+        names.append(name)
     return names
 
 
@@ -112,33 +138,59 @@ def _same(found: OnePasswordSource, config: SourceConfig) -> bool:
         return False
 
 
-def _save(config: SourceConfig, found: OnePasswordSource | None) -> None:
+def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePasswordSource:
     from blocks.source import OnePasswordSource  # noqa: PLC0415
 
     block = OnePasswordSource.from_config(config, found.source_id if found else _known_id(config.name))
     block.store = found.store if found else None
-    _note(block)
-    name = block_name(config.name)
+    return block
+
+
+def _save(block: OnePasswordSource) -> None:
+    name = block_name(block.name)
     block.credentials.save(name, overwrite=True)
     block.save(name, overwrite=True)
 
 
 def _known_id(name: str) -> str | None:
     """The id of a source whose block is gone, or not valid, but whose events are there."""
+    from blocks.store import sources  # noqa: PLC0415
+
+    return sources.known(open_default_store()).get(name)
+
+
+def _in_store() -> dict[str, Known]:
+    from blocks.store import lifecycle  # noqa: PLC0415
+
+    return lifecycle.all_known(open_default_store())
+
+
+def open_default_store() -> Engine:
+    """The store that the settings name, made or upgraded where that is needed."""
     from blocks import settings  # noqa: PLC0415
-    from blocks.store import schema, sources  # noqa: PLC0415
+    from blocks.store import schema  # noqa: PLC0415
     from blocks.store.engine import open_engine  # noqa: PLC0415
 
     engine = open_engine(settings.database_url())
     schema.upgrade(engine)
-    return sources.known(engine).get(name)
+    return engine
 
 
-def _note(block: OnePasswordSource) -> None:
+def _note(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
     from blocks.store import sources, streams  # noqa: PLC0415
-    from tasks.source import open_store, record_of  # noqa: PLC0415
+    from tasks.source import record_of  # noqa: PLC0415
 
-    engine, record = open_store(block), record_of(block)
-    if sources.put(engine, record):
+    record = record_of(block)
+    if sources.put(engine, record, revive=True):
         streams.restart(engine, record.id)
+
+
+def _restart(engine: Engine, known: Known, *, new_account: bool) -> None:
+    from blocks.store import lifecycle, sources  # noqa: PLC0415
+    from deployments import running  # noqa: PLC0415
+
+    running.end(engine, known.id, running.SHORT_SECONDS)
+    if new_account:
+        sources.unpin_account(engine, known.id)
+    lifecycle.restart(engine, known, "apply", new_account=new_account)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -12,8 +13,9 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from blocks import settings
-from blocks.errors import FirstPartyGenericError
-from deployments import deploy, prefect_access, runs
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from deployments import deploy, own_secrets, prefect_access, runs
+from deployments.prefect_access import LOCAL, Door
 from deployments.processes import Child
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ WORKER_SECONDS, SERVER_SECONDS = 5.0, 10.0
 LOG_BYTES = 5_000_000
 POLL_SECONDS = 0.2
 SERVER, WORKER = "Prefect server", "worker"
+RISK = (
+    "Warning: up listens on {host} in plain HTTP. Whoever listens on the way reads the API password, and with it can "
+    "read your 1Password tokens. Put TLS in front, on this machine: leave out --host, and give the proxy's address "
+    "to --public-url. It answers at these addresses alone: {names}"
+)
 
 # Of all that the worker and its runs log, the terminal shows a line for each run that ended, and the warnings.
 _ENDED = re.compile(
@@ -56,20 +63,21 @@ class Stop:
         self.times += 1
 
 
-def up(deploy_sources: Callable[[], None], say: Callable[[str], None] = print) -> None:
+def up(deploy_sources: Callable[[], None], say: Callable[[str], None] = print, at: Door = LOCAL) -> None:
     """Run Prefect on this machine until Ctrl-C, then stop it cleanly. To be called in the main thread.
 
     `deploy_sources` is called when the server answers and Prefect may be imported; `say` gets every line for the
     terminal, from other threads too. FirstPartyGenericError where an `up` is running already, the port is in use,
     or the server does not start.
     """
+    os.umask(0o077)
     logs = _open(server_log()), _open(worker_log())
     with prefect_access.hold_up(), _stop_on_signals() as stop, logs[0] as log, logs[1] as runs_log:
-        _require_free_port()
-        _use_own_prefect(say)
-        server, worker = _children(log, runs_log, say)
+        _require_free_port(at)
+        _use_own_prefect(at, say)
+        server, worker = _children(at, log, runs_log, say)
         try:
-            _start(server, worker, deploy_sources, stop, say)
+            _start(at, (server, worker), deploy_sources, stop, say)
             while not stop.asked:
                 _keep_alive(server, say)
                 _keep_alive(worker, say)
@@ -90,27 +98,34 @@ def _stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _require_free_port() -> None:
+def _require_free_port(at: Door) -> None:
     port = settings.port()
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((prefect_access.HOST, port))
-        except OSError:
-            raise FirstPartyGenericError(
-                f"Port {port} is in use by another program.",
-                hint=f"Stop that program, or set {settings.PREFIX}PORT to a free port.",
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(at.host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise ThirdPartyConfigError(
+                f"{at.host} is no address of this machine.", hint="Give one of its own to --host, or leave it out."
             ) from None
+        raise FirstPartyGenericError(
+            f"Port {port} is in use by another program.",
+            hint=f"Stop that program, or set {settings.PREFIX}PORT to a free port.",
+        ) from None
 
 
-def _use_own_prefect(say: Callable[[str], None]) -> None:
+def _use_own_prefect(at: Door, say: Callable[[str], None]) -> None:
     os.environ.pop(settings.PREFIX + "API_TOKEN", None)
-    for warning in prefect_access.activate_for(_api_url()).warnings:
+    for warning in prefect_access.activate_for(at).warnings:
         say(warning)
+    if not at.is_local:
+        say(RISK.format(host=at.host, names=", ".join(at.origins)))
 
 
 def _api_url() -> str:
-    return f"{prefect_access.own_origin()}/api"
+    return os.environ["PREFECT_API_URL"]
 
 
 def server_log() -> Path:
@@ -132,12 +147,11 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _children(log: IO[bytes], runs_log: IO[bytes], say: Callable[[str], None]) -> tuple[Child, Child]:
-    port = str(settings.port())
-    server = ["server", "start", "--host", prefect_access.HOST, "--port", port]
+def _children(at: Door, log: IO[bytes], runs_log: IO[bytes], say: Callable[[str], None]) -> tuple[Child, Child]:
+    server = ["--host", at.host, "--port", str(settings.port())]
     worker = ["worker", "start", "--pool", deploy.work_pool(), "--type", deploy.POOL_TYPE, "--name", "up"]
     return (
-        Child(SERVER, server, os.environ, log),
+        Child(SERVER, server, os.environ, log, module="deployments.guard"),
         Child(WORKER, worker, {**os.environ, **_worker_environment()}, lambda line: _note(line, runs_log, say)),
     )
 
@@ -146,6 +160,8 @@ def _worker_environment() -> dict[str, str]:
     return {
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        # As in prefect.yaml, for runs of a deployment that was not made from it.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows
         "PREFECT_LOGGING_COLORS": "false",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT": "%(asctime)s %(message)s",
@@ -156,7 +172,7 @@ def _worker_environment() -> dict[str, str]:
 
 def _empty_temporary_directory() -> Path:
     # A killed run leaves its working directory behind; here the next `up` sweeps it away.
-    path = prefect_access.prefect_home() / "tmp"
+    path = own_secrets.prefect_home() / "tmp"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)
     return path
@@ -172,8 +188,13 @@ def _note(line: str, log: IO[bytes], say: Callable[[str], None]) -> None:
 
 
 def _start(
-    server: Child, worker: Child, deploy_sources: Callable[[], None], stop: Stop, say: Callable[[str], None]
+    at: Door,
+    children: tuple[Child, Child],
+    deploy_sources: Callable[[], None],
+    stop: Stop,
+    say: Callable[[str], None],
 ) -> None:
+    server, worker = children
     say("Starting the Prefect server …")
     server.start()
     _wait_for(server, stop)
@@ -185,8 +206,8 @@ def _start(
     deploy_sources()
     worker.start()
     prefect_access.announce(_api_url())
-    say(f"Prefect is up at {prefect_access.own_origin()}")
-    say(f"Log in with {prefect_access.load_secrets().auth_string}")
+    say(f"Prefect is up at {at.public_url or at.origin}")
+    say(f"Log in with {own_secrets.load_secrets().auth_string}")
     say("Stop with Ctrl-C.")
 
 

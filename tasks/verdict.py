@@ -65,7 +65,7 @@ def _by_sentence(said: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {sentence}" for sentence, names in apis.items()]
 
 
-RESTART = "Nothing is asked for it until the configuration changes."
+RESTART = "Nothing is asked for it until the configuration changes or someone restarts the source."
 
 
 def of_error(error: SourceError) -> Verdict:

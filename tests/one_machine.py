@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -71,6 +72,10 @@ def run_python(code: str, env: dict[str, str], cwd: Path) -> str:
     return done.stdout.strip()
 
 
+def _kind(path: Path) -> str:
+    return "directory" if path.is_dir() else "file"
+
+
 @dataclass
 class RunningUp:
     directory: Path
@@ -90,6 +95,7 @@ class RunningUp:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o022,  # of most people; the tests' own may be stricter
             )
         self.wait_for("Log in with")
         self.seconds["server"] = time.monotonic() - before
@@ -164,6 +170,13 @@ class RunningUp:
             question = "SELECT state_type, state_name FROM flow_run WHERE id = ?"
             kind, name = database.execute(question, (run,)).fetchone()
             return str(kind), str(name)
+
+    def modes(self) -> dict[str, str]:
+        """The mode of everything in the data directory, as `0o600 file`; links are left out."""
+        found = [path for path in self.data.rglob("*") if not path.is_symlink()]
+        return {
+            str(path.relative_to(self.data)): f"{stat.S_IMODE(path.stat().st_mode):#o} {_kind(path)}" for path in found
+        }
 
     def seen(self, name: str) -> list[str]:
         """The lines of one file of the stand-in flow: its process id, directory and environment; or its pages."""

@@ -38,7 +38,13 @@ class Machine(RunningUp):
     def start(self) -> None:
         with (self.directory / "up.out").open("w") as out:
             self.process = subprocess.Popen(
-                [COMMAND, "up"], env=self.env, cwd=self.directory, stdout=out, stderr=out, start_new_session=True
+                [COMMAND, "up"],
+                env=self.env,
+                cwd=self.directory,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                umask=0o022,  # of most people; the tests' own may be stricter
             )
         self.wait_for("started!")
 
@@ -123,6 +129,12 @@ def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Mach
         refused = machine.wait_for_end(machine.run("1Pass"))
         assert (refused["type"], refused["name"]) == ("FAILED", "ThirdPartyConfigError")
         assert "refuses the token" in machine.call("status", "1Pass", code=1)
+
+
+def test_others_on_this_machine_can_read_nothing_that_all_this_left(machine: Machine) -> None:
+    modes = machine.modes()
+    assert {"events.db", "secrets.json", "prefect/prefect.db", "worker.log"} <= modes.keys()
+    assert {path: mode for path, mode in modes.items() if mode not in {"0o600 file", "0o700 directory"}} == {}
 
 
 def test_a_run_is_planned_every_five_minutes(machine: Machine) -> None:

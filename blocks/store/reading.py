@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,6 +130,16 @@ def open_store(url: str | None = None) -> Engine:
     engine = open_engine(url)
     schema.upgrade(engine)
     return engine
+
+
+@contextmanager
+def opened_store() -> Iterator[Engine]:
+    """The same, and its connections are closed at the end."""
+    engine = open_store()
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:

@@ -21,28 +21,46 @@ if TYPE_CHECKING:
     from deployments.sources import Applied
 
 
-def run(file: Path, *, token: str | None, as_json: bool) -> None:
+def run(file: Path, *, token: str | None, new_account: bool = False, as_json: bool = False) -> None:
     """Apply a file of sources, and tell what to do next. Nothing is stored from a file with a fault."""
-    if apply(file, token=token, as_json=as_json) == "temporary":
+    if apply(file, token=token, new_account=new_account, as_json=as_json) == "temporary":
         note("Start collecting every five minutes with: onepassword-source up")
     else:
-        note("It is collected at the next full five minutes, where a worker runs.")
+        note("Each is collected every five minutes, where a worker runs.")
 
 
-def apply(file: Path, *, token: str | None, as_json: bool = False) -> str:
+def apply(file: Path, *, token: str | None, new_account: bool = False, as_json: bool = False) -> str:
     """Apply a file of sources, and print what changed. Returns the kind of the Prefect server."""
     configs = [_with_token(config) for config in _read(file, token)]
     for config in configs:
         for warning in config.warnings:
             warn(f"{config.name}: {warning}")
     with prefect() as access:
-        applied = with_spinner("Applying…", lambda: _apply(configs))
+        applied = with_spinner("Applying…", lambda: _apply(configs, new_account=new_account))
+        runs = {} if access.kind == "temporary" else {one.name: _run_now(one) for one in applied}
     if as_json:
-        say_json([asdict(one) for one in applied])
+        say_json([{**asdict(one), "flow_run_id": runs.get(one.name)} for one in applied])
         return access.kind
     for one in applied:
         say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
+        _tell_more(one, runs.get(one.name))
     return access.kind
+
+
+def _run_now(applied: Applied) -> str | None:
+    """What has changed is collected at once, unless it was stopped; a new source waits for its schedule."""
+    from deployments import running  # noqa: PLC0415
+
+    if not applied.restarted or applied.stopped:
+        return None
+    return str(running.create(applied.name))
+
+
+def _tell_more(applied: Applied, run: str | None) -> None:
+    if run:
+        note(f"Its errors are cleared, and the run 'collect {applied.name}' was started ({run}).")
+    if applied.stopped:
+        note(f"Its schedule is stopped; resume it with: onepassword-source start {applied.name}")
 
 
 def _read(file: Path, token: str | None) -> list[SourceConfig]:
@@ -69,8 +87,10 @@ def _with_token(config: SourceConfig) -> SourceConfig:
     return with_token(config, token.strip(), allowed_hosts=settings.allowed_hosts())
 
 
-def _apply(configs: list[SourceConfig]) -> list[Applied]:
-    from deployments import sources  # noqa: PLC0415 - imports Prefect
+def _apply(configs: list[SourceConfig], *, new_account: bool) -> list[Applied]:
+    from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
 
     sources.register_blocks()
-    return [sources.apply(config) for config in configs]
+    for warning in automations.ensure().warnings:
+        warn(warning)
+    return [sources.apply(config, new_account=new_account) for config in configs]

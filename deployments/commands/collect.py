@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
     from rich.status import Status
 
+    from deployments.prefect_access import Access
+
 DONE, IN_ERROR, STOPPED = 0, 1, 130
 
 
@@ -29,7 +31,13 @@ def run(name: str, *, as_json: bool) -> int:
 
     ThirdPartyConfigError where there is no such source.
     """
-    with prefect() as access, _progress(name) as end_progress:
+    with prefect() as access:
+        return run_within(access, name, as_json=as_json)
+
+
+def run_within(access: Access, name: str, *, as_json: bool) -> int:
+    """The same where Prefect is there already."""
+    with _progress(name) as end_progress:
 
         def end_at_once(state: str, message: str) -> int:
             end_progress()

@@ -15,11 +15,10 @@ import msgspec
 from rich.cells import set_cell_size
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from blocks import clock
-from blocks.collect_from import moment
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.store import reading
+from deployments.commands.moments import moment_of
 from deployments.commands.present import ERROR, iso_of, note, plain, time_of
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "ndjson", "csv")
 APIS = ("sign-in", "itemUsage", "audit")
 CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
-TIMES = "a duration such as 90m, 24h or 7d (before now), a date, or a time such as 2026-11-01T00:00:00Z"
 ACTION_CELLS, WHO_CELLS = 19, 27  # with time and API, they fill 80 columns
 
 
@@ -48,7 +46,7 @@ def run(name: str, *, apis: list[str], since: str | None, until: str | None, for
             note("There are no such events.")
         return
     total = reading.count(engine, streams, since_ns, until_ns) if sys.stderr.isatty() else 0
-    with _file(output) as file, _progress(total) as counted:
+    with file_for(output) as file, _progress(total) as counted:
         written = _write(form, source, counted(found), file)
     note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
 
@@ -68,21 +66,12 @@ def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigErr
 
 
 def _window(since: str | None, until: str | None) -> tuple[int | None, int | None]:
-    since_ns, until_ns = _time("--since", since), _time("--until", until)
+    since_ns, until_ns = moment_of("--since", since), moment_of("--until", until)
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise ThirdPartyConfigError(
             f"--since {since} is not before --until {until}.", hint="Exchange the two.", code="usage"
         )
     return since_ns, until_ns
-
-
-def _time(flag: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return moment(text, clock.now_ns())
-    except ThirdPartyConfigError as error:
-        raise ThirdPartyConfigError(f"{flag}: {error.message}", hint=f"Use {TIMES}.", code="usage") from None
 
 
 def _write(form: str, source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> int:
@@ -190,7 +179,7 @@ def _text(value: object) -> str | None:
 
 
 @contextmanager
-def _file(path: Path) -> Iterator[IO[str]]:
+def file_for(path: Path) -> Iterator[IO[str]]:
     """Where the events go: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():

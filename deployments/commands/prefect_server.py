@@ -32,7 +32,7 @@ def prefect() -> Iterator[Access]:
         warn(warning)
     try:
         if access.kind == "temporary":
-            with_spinner("Starting a temporary Prefect server…", _start_server)
+            with_spinner("Starting a temporary Prefect server…", start_temporary)
         yield access
     except SourceError:
         raise
@@ -67,15 +67,23 @@ def deaf_to_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_server() -> None:
-    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports Prefect
+def start_temporary(seconds: float | None = None) -> None:
+    """Start the temporary server; RuntimeError where it does not answer in time, by default that of the settings.
 
-    server = SubprocessASGIServer()
+    With `seconds`, one that ends at its start is not tried again, and its traceback not shown.
+    """
+    from deployments.temporary_server import GuardedServer  # noqa: PLC0415 - imports Prefect
+
+    server = GuardedServer()
+    server.is_hurried = seconds is not None
     # In a thread, so that Ctrl-C is heard here meanwhile.
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(_start_deaf, server)
         try:
-            starting.result()
+            starting.result(seconds)
+        except TimeoutError:
+            server.stop()
+            raise RuntimeError("The ephemeral server did not start in time.") from None
         except BaseException:
             server.stop()
             raise

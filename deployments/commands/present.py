@@ -36,6 +36,24 @@ def say(text: RenderableType, style: str | None = None) -> None:
     OUT.print(text, style=style, soft_wrap=not OUT.is_terminal)
 
 
+def say_line(text: Text) -> None:
+    """A line that a terminal shows as one line, cut short where it is too long for it."""
+    OUT.print(text, no_wrap=True, overflow="ellipsis" if OUT.is_terminal else "ignore", crop=OUT.is_terminal)
+
+
+def say_indented(text: Text | str, cells: int, *, lead: Text | str = "", style: str = "") -> None:
+    """The same, some cells to the right: what a terminal breaks begins below the text, and not below its lead."""
+    line = Text.assemble(" " * cells, lead, (text, style) if isinstance(text, str) else text)
+    if not OUT.is_terminal:
+        OUT.print(line, soft_wrap=True)
+        return
+    width = cells + len(lead)
+    broken = line[width:].wrap(OUT, OUT.width - width)
+    for number, part in enumerate(broken):
+        part.rstrip()
+        OUT.print(line[:width] if number == 0 else " " * width, part, sep="", no_wrap=True, overflow="fold")
+
+
 def say_json(value: Any) -> None:
     """The answer for a script, in ASCII: nothing in it can drive a terminal."""
     typer.echo(json.dumps(value, indent=2))
@@ -55,6 +73,10 @@ def joined(*parts: tuple[str, str]) -> Text:
     return Text("  ").join(Text(plain(text), style) for text, style in parts if text)
 
 
+def severity_style(severity: str) -> str:
+    return "bold red" if severity == "Error" else "bold yellow"
+
+
 def time_of(ns: int | None) -> str:
     """`2026-11-22 20:15:00Z`, or nothing."""
     return Instant.from_timestamp_nanos(ns).format_iso(unit="second").replace("T", " ") if ns is not None else ""
@@ -63,6 +85,11 @@ def time_of(ns: int | None) -> str:
 def iso_of(ns: int | None) -> str | None:
     """RFC 3339 in UTC with all its digits."""
     return Instant.from_timestamp_nanos(ns).format_iso() if ns is not None else None
+
+
+def minute_of(ns: int) -> str:
+    """`2026-11-22 20:15Z`."""
+    return time_of(ns)[:16] + "Z"
 
 
 def span_of(ns: int | None) -> str:

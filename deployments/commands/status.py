@@ -5,89 +5,251 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from blocks import clock
+from blocks.errors import ThirdPartyConfigError
+from blocks.faults import nearest
 from blocks.store import reading
-from deployments.commands.present import iso_of, joined, plain, say, say_json, span_of, time_of
+from deployments.commands.present import (
+    iso_of,
+    joined,
+    minute_of,
+    plain,
+    say,
+    say_indented,
+    say_json,
+    severity_style,
+    span_of,
+    time_of,
+)
 
 if TYPE_CHECKING:
-    from blocks.store.reading import SourceStatus, StreamStatus
+    from sqlalchemy import Engine
 
+    from blocks.store.reading import Open, SourceStatus, StreamStatus
+
+FORMATS = ("table", "json", "prometheus")
 LATE_SECONDS = 3 * 300  # three ticks of the schedule
 STYLES = {"healthy": "bold green", "in error": "bold red"}
-COLUMNS = ("API", "events", "newest event (UTC)", "lag", "cursor", "state")
-NUMBERS = ("events", "lag", "cursor")
+COLUMNS = ("API", "state", "events", "newest event (UTC)", "event lag", "collector lag")
+PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the hour, to now")
+NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
+SHORT = {"not read yet": "not read"}
+BARS = "▁▂▃▄▅▆▇█"
+NONE = "·"
 
 
-def run(name: str | None, *, as_json: bool) -> int:
-    """Print the status; 1 where a source is in error."""
-    sources = reading.sources(reading.open_store(), name)
-    if as_json:
-        say_json([_as_json(source) for source in sources])
-    elif not sources:
-        say("There is no source yet. Create one with: onepassword-source apply source.json")
-    for source in [] if as_json else sources:
-        _show(source)
-    return 1 if any(source.in_error for source in sources) else 0
+def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> int:
+    """Print the status; 1 where a source is in error. Raises ThirdPartyConfigError for an unknown source or format."""
+    form = _form(form, as_json=as_json)
+    with reading.opened_store() as engine:
+        sources = reading.sources(engine, name)
+        if form == "prometheus":
+            from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
+
+            metrics.show(sources)
+        elif form == "json":
+            say_json([_as_json(engine, source) for source in sources])
+        else:
+            _show_all(engine, sources)
+    return 1 if any(health(source) == "in error" for source in sources) else 0
 
 
 def health(source: SourceStatus) -> str:
-    """`healthy`, `retrying`, `in error`, `late` (no sign of life for three ticks), or `not run yet`."""
+    """One of `metrics.STATES`; `late` is no sign of life for three ticks of the schedule."""
+    if source.deleted_ns is not None:
+        return "deleted"
+    if source.paused_ns is not None:
+        return "stopped"
     if source.in_error:
         return "in error"
     if any(stream.state == "retrying" for stream in source.streams):
         return "retrying"
     if source.state_ns is None:
         return "not run yet"
-    seen_ns = max([source.state_ns, *(stream.progress_ns or 0 for stream in source.streams)])
-    return "late" if clock.now_ns() - seen_ns > LATE_SECONDS * 10**9 else "healthy"
+    return "late" if clock.now_ns() - _seen_ns(source) > LATE_SECONDS * 10**9 else "healthy"
 
 
-def _show(source: SourceStatus) -> None:
+def health_since_ns(source: SourceStatus) -> int | None:
+    """Since when it has been so, in ns since 1970, as far as the store knows."""
     how = health(source)
-    since = f"{source.state} {span_of(source.state_ns)} ago" if source.state_ns is not None else source.state
-    say(joined((source.name, "bold"), (how, STYLES.get(how, "bold yellow")), (since, ""), (source.base_url, "dim")))
-    if source.message:
-        say(f"  {plain(source.message)}")
-    say(table(source))
-    for stream in source.streams:
-        if stream.error_message and stream.error_message not in source.message:
-            say(f"  {stream.api}: {plain(stream.error_message)}")
+    if how in {"in error", "retrying"}:
+        begun = [stream.failing_since_ns for stream in source.streams if stream.failing_since_ns is not None]
+        begun += [one.since_ns for one in source.open if one.severity == "Error"]
+        return min(begun, default=source.state_ns)
+    if how == "late":
+        return _seen_ns(source)
+    known = {"deleted": source.deleted_ns, "stopped": source.paused_ns, "healthy": source.recovered_ns}
+    return known.get(how)
+
+
+def _seen_ns(source: SourceStatus) -> int:
+    return max([source.state_ns or 0, *(stream.progress_ns or 0 for stream in source.streams)])
+
+
+def _form(named: str | None, *, as_json: bool) -> str:
+    form = named or ("json" if as_json else "table")
+    if form not in FORMATS:
+        close = nearest(form, FORMATS)
+        meant = f"Did you mean {close}?" if close else ""
+        raise ThirdPartyConfigError(f"--format takes {', '.join(FORMATS)}, not {form!r}.", hint=meant, code="usage")
+    if as_json and form != "json":
+        raise ThirdPartyConfigError(
+            f"--json is short for --format json, and there is --format {form} too.", hint="Leave one out.", code="usage"
+        )
+    return form
+
+
+def _show_all(engine: Engine, sources: list[SourceStatus]) -> None:
+    if not sources:
+        say("There is no source yet. Create one with: onepassword-source apply source.json")
+    for number, source in enumerate(sources):
+        if number:
+            say("")
+        _show(engine, source)
+
+
+def _show(engine: Engine, source: SourceStatus) -> None:
+    say(_head(source))
+    _say_last_run(source)
     say("")
+    say(table(source))
+    say("")
+    say(_pace_table(engine, source))
+    if source.open:
+        say("")
+    for one in source.open:
+        _say_open(one, said=source.message)
+    _say_rest(source)
+
+
+def _head(source: SourceStatus) -> Text:
+    how, since_ns = health(source), health_since_ns(source)
+    since = f"since {minute_of(since_ns)} ({span_of(since_ns)})" if since_ns is not None else ""
+    return joined(
+        (source.name, "bold"),
+        (f"{how} {since}".strip(), STYLES.get(how, "bold yellow")),
+        (source.base_url, "dim"),
+    )
+
+
+def _say_last_run(source: SourceStatus) -> None:
+    when = f"{source.state} {span_of(source.state_ns)} ago" if source.state_ns is not None else source.state
+    say_indented(f"{when}: {plain(source.message)}" if source.message else when, 2)
+
+
+def _say_open(one: Open, *, said: str) -> None:
+    api = one.tracker.partition("/")[2] or "all"
+    level = Text(f"{one.severity.lower():9}", severity_style(one.severity))
+    since = f"  since {minute_of(one.since_ns)} ({span_of(one.since_ns)})"
+    say_indented(Text.assemble(level, f"{plain(api):9}  ", (plain(one.name), "bold"), since), 2)
+    if one.description not in said:
+        say_indented(plain(one.description), 4)
+    if one.hint and one.hint not in said:
+        say_indented(plain(one.hint), 4, lead="→ ")
+
+
+def _say_rest(source: SourceStatus) -> None:
+    """Errors too young to be a change of health, and what is in quarantine."""
+    said = source.message + "".join(one.description for one in source.open)
+    for stream in source.streams:
+        if stream.error_message and not _is_told(stream, source) and stream.error_message not in said:
+            say_indented(f"{stream.api}: {plain(stream.error_message)}", 2)
+        if stream.quarantined:
+            items = "item" if stream.quarantined == 1 else "items"
+            say_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
+
+
+def _is_told(stream: StreamStatus, source: SourceStatus) -> bool:
+    return any(one.tracker in {"error", f"error/{stream.api}"} for one in source.open)
 
 
 def table(source: SourceStatus) -> Table:
     """A row for each API, in at most 80 columns."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in COLUMNS:
-        justify = "right" if title in NUMBERS else "left"
-        table.add_column(title, justify=justify, header_style="dim", no_wrap=title != "state")  # type: ignore[arg-type]
+    table = _table(COLUMNS)
     for stream in source.streams:
+        state = "in error" if stream.stopped else SHORT.get(stream.state, stream.state)
         table.add_row(
             stream.api,
+            Text(state, {"in error": "red", "retrying": "yellow"}.get(state, "")),
             f"{stream.events:,}",
             time_of(stream.newest_ns).removesuffix("Z"),
-            span_of(stream.newest_ns),
-            span_of(stream.cursor_ns),
-            stream.state + (f", {stream.quarantined:,} in quarantine" if stream.quarantined else ""),
+            _words(stream.lag_ns),
+            _words(stream.collector_lag_ns),
         )
     return table
 
 
-def _as_json(source: SourceStatus) -> dict[str, Any]:
+def _pace_table(engine: Engine, source: SourceStatus) -> Table:
+    table = _table(PACE_COLUMNS)
+    for stream in source.streams:
+        counts = _hourly(engine, stream)
+        table.add_row(
+            stream.api,
+            time_of(stream.drained_ns).removesuffix("Z"),
+            f"{counts[-1]:,}",
+            f"{sum(counts):,}",
+            chart(counts),
+        )
+    return table
+
+
+def _table(titles: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        justify = "right" if title in NUMBERS else "left"
+        table.add_column(title, justify=justify, header_style="dim", no_wrap=True)  # type: ignore[arg-type]
+    return table
+
+
+def chart(counts: tuple[int, ...]) -> str:
+    """One character for each count, as high as it is beside the largest; a dot for none."""
+    largest = max(counts, default=0)
+    return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else NONE for count in counts)
+
+
+def _hourly(engine: Engine, stream: StreamStatus) -> tuple[int, ...]:
+    return reading.hourly(engine, stream, clock.now_ns())
+
+
+def _words(span_ns: int | None) -> str:
+    return "" if span_ns is None else clock.words(span_ns)
+
+
+def _as_json(engine: Engine, source: SourceStatus) -> dict[str, Any]:
     return {
         "name": source.name,
         "id": source.id,
         "base_url": source.base_url,
         "account_uuid": source.account_uuid,
         "health": health(source),
+        "health_since": iso_of(health_since_ns(source)),
         "state": source.state,
-        "in_error": source.in_error,
+        "in_error": health(source) == "in error",
         "state_since": iso_of(source.state_ns),
         "message": source.message,
         "flow_run_id": source.run_id,
-        "apis": [stream_as_json(stream) for stream in source.streams],
+        "stopped_since": iso_of(source.paused_ns),
+        "open": [_open_as_json(one) for one in source.open],
+        "apis": [{**stream_as_json(stream), **_pace_as_json(engine, stream)} for stream in source.streams],
     }
+
+
+def _open_as_json(one: Open) -> dict[str, Any]:
+    return {
+        "trackerId": one.tracker,
+        "name": one.name,
+        "severityLevel": one.severity,
+        "description": one.description,
+        "hint": one.hint,
+        "since": iso_of(one.since_ns),
+    }
+
+
+def _pace_as_json(engine: Engine, stream: StreamStatus) -> dict[str, Any]:
+    counts = _hourly(engine, stream)
+    return {"last_hour": counts[-1], "last_24_hours": sum(counts), "hourly": list(counts)}
 
 
 def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
@@ -96,8 +258,11 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "api": stream.api,
         "state": stream.state,
         "events": stream.events,
+        "pruned": stream.pruned,
         "quarantined": stream.quarantined,
         "newest_event": iso_of(stream.newest_ns),
+        "event_lag_seconds": _seconds(stream.lag_ns),
+        "collector_lag_seconds": _seconds(stream.collector_lag_ns),
         "cursor_moved": iso_of(stream.cursor_ns),
         "last_page": iso_of(stream.progress_ns),
         "last_drained": iso_of(stream.drained_ns),
@@ -105,3 +270,7 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "error_type": stream.error_type,
         "error": stream.error_message,
     }
+
+
+def _seconds(span_ns: int | None) -> float | None:
+    return None if span_ns is None else round(span_ns / 1e9, 3)

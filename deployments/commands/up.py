@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from deployments.commands.prefect_server import quiet_prefect
 from deployments.commands.present import note
+from deployments.prefect_access import door
 from deployments.up import up
 
 
-def run() -> None:
+def run(*, host: str, public_url: str | None) -> None:
     """Run everything until Ctrl-C."""
+    at = door(host, public_url)
     quiet_prefect()
-    up(_deploy, note)
+    up(_deploy, note, at)
 
 
 def _deploy() -> None:
-    from deployments import sources  # noqa: PLC0415 - imports Prefect
+    from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
 
     sources.register_blocks()
     names = sources.deploy_known()
+    for warning in automations.ensure().warnings:
+        note(warning)
     if names:
         note(f"Collecting every five minutes: {', '.join(names)}.")
     else:

@@ -189,6 +189,8 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
         ("PORT", "many", "ONEPASSWORD_SOURCE_PORT is 'many'. Set it to a number from 1 to 65535."),
         ("PORT", "65536", "ONEPASSWORD_SOURCE_PORT is '65536'. Set it to a number from 1 to 65535."),
         ("PORT", "0", "ONEPASSWORD_SOURCE_PORT is '0'. Set it to a number from 1 to 65535."),
+        ("RUNS_KEPT", "1h", "ONEPASSWORD_SOURCE_RUNS_KEPT is '1h'. Set it to a time of more than an hour, such as"),
+        ("RUNS_KEPT", "a month", "ONEPASSWORD_SOURCE_RUNS_KEPT is 'a month'. Set it to a time of more than an hour"),
     ],
 )
 def test_a_wrong_setting_is_named(

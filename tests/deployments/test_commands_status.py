@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from moving_clock import START_NS, MovingClock
+from sqlalchemy import text
 from support import SOURCE
+from terminal import in_terminal
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
+from blocks.health import WARNING, Condition
+from blocks.store import health as store_health
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
+from deployments.commands.status import chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +84,12 @@ def drain_all(store: Engine) -> None:
 
 def test_before_the_first_run_it_is_pending(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     lines = status(capsys).splitlines()
-    assert lines[0] == "1Pass  not run yet  Pending  https://events.1password.com"
-    assert lines[1].split("  ")[0] == "API"
-    assert [line.split()[:2] for line in lines[2:5]] == [["sign-in", "0"], ["itemUsage", "0"], ["audit", "0"]]
+    assert lines[:2] == ["1Pass  not run yet  https://events.1password.com", "  Pending"]
+    assert [line.split() for line in lines[4:7]] == [
+        ["sign-in", "not", "read", "0"],
+        ["itemUsage", "not", "read", "0"],
+        ["audit", "not", "read", "0"],
+    ]
     assert health(capsys) == "not run yet"
 
 
@@ -88,8 +99,8 @@ def test_after_a_run_it_is_healthy_until_three_ticks_pass(
     drain_all(store)
     moving.advance(4 * MINUTE)
     assert status(capsys).splitlines()[:2] == [
-        "1Pass  healthy  Collected 4 min ago  https://events.1password.com",
-        "  3 new events.",
+        "1Pass  healthy  https://events.1password.com",
+        "  Collected 4 min ago: 3 new events.",
     ]
     moving.advance(11 * MINUTE)
     assert health(capsys) == "healthy"
@@ -101,7 +112,8 @@ def test_a_stream_that_is_retried_shows(store: Engine, audit: Claim, capsys: pyt
     sources.show_state(store, SOURCE.id, "Collecting", "", "run-1")
     streams.note_failure(store, audit, ThirdPartyGenericError("The Events API answered \x1b[31m500.", code="500"))
     shown = status(capsys)
-    assert "1Pass  retrying  Collecting 0 s ago" in shown
+    assert "1Pass  retrying since 2026-09-21 14:13Z (0 s)  https" in shown
+    assert "  Collecting 0 s ago\n" in shown
     assert "  audit: The Events API answered \ufffd[31m500." in shown.splitlines()
     assert health(capsys) == "retrying"
 
@@ -111,8 +123,10 @@ def test_a_stream_in_error_is_exit_code_1(store: Engine, audit: Claim, capsys: p
     streams.stop(store, audit, error, SOURCE.fingerprint)
     sources.show_state(store, SOURCE.id, "ThirdPartyConfigError", f"audit: {error}", "run-1")
     shown = status(capsys, code=cli.IN_ERROR)
-    assert "1Pass  in error  ThirdPartyConfigError 0 s ago" in shown
-    assert shown.count("The token was refused. Make a new one.") == 1
+    assert "1Pass  in error since 2026-09-21 14:13Z (0 s)  https" in shown
+    assert "  ThirdPartyConfigError 0 s ago: audit: The token was refused. Make a new one.\n" in shown
+    assert shown.count("The token was refused.") == shown.count("Make a new one.") == 1
+    assert "  error    audit      ThirdPartyConfigError  since 2026-09-21 14:13Z (0 s)\n" in shown
     assert health(capsys, code=cli.IN_ERROR) == "in error"
 
 
@@ -126,24 +140,33 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "base_url": SOURCE.base_url,
         "account_uuid": None,
         "health": "retrying",
+        "health_since": "2026-09-21T14:13:20Z",
         "state": "Pending",
         "in_error": False,
         "state_since": None,
         "message": "",
         "flow_run_id": None,
+        "stopped_since": None,
+        "open": [],
     }
     assert list(apis) == ["sign-in", "itemUsage", "audit"]
     assert apis["audit"] == {
         "state": "retrying",
         "events": 0,
+        "pruned": 0,
         "quarantined": 0,
         "newest_event": None,
+        "event_lag_seconds": None,
+        "collector_lag_seconds": None,
         "cursor_moved": None,
         "last_page": None,
         "last_drained": None,
         "failing_since": "2026-09-21T14:13:20Z",
         "error_type": "ThirdPartyGenericError",
         "error": "It answered 500.",
+        "last_hour": 0,
+        "last_24_hours": 0,
+        "hourly": [0] * 24,
     }
     assert START_NS == 1_790_000_000 * 10**9
 
@@ -153,7 +176,7 @@ def test_a_name_is_shown_as_it_is(store: Engine, capsys: pytest.CaptureFixture[s
     sources.show_state(store, NASTY.id, "Collected", "[bold]:tada:[/bold] 1\r2", "run-1")
     shown = status(capsys, NASTY.name)
     assert shown.startswith(f"{NASTY.name}  healthy")
-    assert "  [bold]:tada:[/bold] 1\ufffd2\n" in shown
+    assert "  Collected 0 s ago: [bold]:tada:[/bold] 1\ufffd2\n" in shown
 
 
 def test_all_sources_are_listed_and_an_unknown_one_names_them(
@@ -171,3 +194,139 @@ def test_a_store_without_sources_says_how_to_make_one(
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{migrated_sqlite}")
     assert status(capsys) == "There is no source yet. Create one with: onepassword-source apply source.json\n"
     assert json.loads(status(capsys, "--json")) == []
+
+
+def fill(store: Engine, stream_id: int, hours_ago: float, events: int) -> None:
+    """Put events into the hour that began so long ago."""
+    start_ns = clock.now_ns() - int(hours_ago * 3600e9)
+    rows = [{"s": stream_id, "u": f"{hours_ago}-{n}", "t": start_ns + n} for n in range(events)]
+    statement = "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (:s, :u, :t, 0, '{}')"
+    with store.begin() as connection:
+        connection.execute(text(statement), rows)
+
+
+def test_the_pace_of_an_api(
+    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams.note_drained(store, audit, clock.now_ns(), streams.Brought(lag_ns=3 * 3600 * 10**9))
+    sources.show_state(store, SOURCE.id, "Collected", "", "run-1")
+    moving.advance(2 * MINUTE)
+    for hours_ago, events in ((24.5, 9), (24, 1), (12, 16), (1, 8)):
+        fill(store, audit.stream_id, hours_ago, events)
+    lines = status(capsys).splitlines()
+    titles = ["API", "state", "events", "newest event (UTC)", "event lag", "collector lag"]
+    assert re.split("  +", lines[3].strip()) == titles
+    assert lines[6].split() == ["audit", "ok", "0", "3", "h", "2", "min"]
+    assert lines[11] == f"audit      2026-09-21 14:13:20          8         25  ▁{'·' * 11}█{'·' * 10}▄"
+    (found,) = [one for one in json.loads(status(capsys, "--json"))[0]["apis"] if one["api"] == "audit"]
+    assert (found["event_lag_seconds"], found["collector_lag_seconds"]) == (3 * 3600, 120)
+    assert (found["last_hour"], found["last_24_hours"], found["hourly"][12]) == (8, 25, 16)
+
+
+@pytest.mark.parametrize(
+    ("counts", "drawn"),
+    [((0, 0), "··"), ((1, 1_000_000), "▁█"), ((1, 2, 3, 4, 5, 6, 7, 8), "▁▂▃▄▅▆▇█"), ((7, 7), "██"), ((), "")],
+)
+def test_a_chart_shows_even_one_event(counts: tuple[int, ...], drawn: str) -> None:
+    assert chart(counts) == drawn
+
+
+def test_what_is_open_says_since_when_and_what_to_do(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expires = Condition("token", "TokenExpires", WARNING, "The token expires soon.", hint="Make\x1b[2J a new one.")
+    silent = Condition("silence/audit", "Silence", WARNING, "audit is silent.", "audit")
+    store_health.settle(store, SOURCE.id, [expires, silent], [])
+    moving.advance(3 * 3600)
+    shown = status(capsys)
+    assert (
+        "  warning  audit      Silence  since 2026-09-21 14:13Z (3 h)\n"
+        "    audit is silent.\n"
+        "  warning  all        TokenExpires  since 2026-09-21 14:13Z (3 h)\n"
+        "    The token expires soon.\n"
+        "    → Make\ufffd[2J a new one.\n"
+    ) in shown
+    assert json.loads(status(capsys, "--json"))[0]["open"][1] == {
+        "trackerId": "token",
+        "name": "TokenExpires",
+        "severityLevel": "Warning",
+        "description": "The token expires soon.",
+        "hint": "Make\x1b[2J a new one.",
+        "since": "2026-09-21T14:13:20Z",
+    }
+
+
+def test_healthy_since_the_last_recovery(
+    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams.note_failure(store, audit, ThirdPartyGenericError("500.", code="500"))
+    moving.advance(6 * MINUTE)
+    streams.note_failure(store, audit, ThirdPartyGenericError("500.", code="500"))
+    assert status(capsys).count("500.") == 1
+    drain_all(store)
+    moving.advance(2 * MINUTE)
+    assert status(capsys).startswith("1Pass  healthy since 2026-09-21 14:19Z (2 min)  https")
+
+
+def test_a_stopped_source_is_no_error(store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]) -> None:
+    streams.stop(store, audit, ThirdPartyConfigError("The token was refused."), SOURCE.fingerprint)
+    with store.begin() as connection:
+        connection.execute(text("UPDATE sources SET paused_ns = :now"), {"now": clock.now_ns()})
+    assert status(capsys).startswith("1Pass  stopped since 2026-09-21 14:13Z (0 s)  https")
+    assert health(capsys) == "stopped"
+
+
+def test_a_deleted_source_is_shown_when_it_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE sources SET deleted_ns = :now"), {"now": clock.now_ns()})
+    assert json.loads(status(capsys, "--json")) == []
+    assert status(capsys, "1Pass").startswith("1Pass  deleted since 2026-09-21 14:13Z (0 s)  https")
+
+
+def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE streams SET quarantined = 1 WHERE api = 'audit'"))
+    assert status(capsys).endswith("  audit: 1 item in the table quarantine.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--format", "promethus"],
+            "--format takes table, json, prometheus, not 'promethus'. Did you mean prometheus?",
+        ),
+        (["--format", "table", "--json"], "--json is short for --format json, and there is --format table too."),
+    ],
+)
+def test_a_wrong_format(store: Engine, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status", *arguments]) == cli.WRONG_USE
+    assert said in capsys.readouterr().err
+
+
+def test_json_has_two_names(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        status(capsys, "--json") == status(capsys, "--format", "json") == status(capsys, "--format", "json", "--json")
+    )
+
+
+def test_it_fits_80_columns_at_its_widest(store: Engine, audit: Claim, tmp_path: Path) -> None:
+    error = ThirdPartyGenericError("The Events API does not answer. " * 3, hint="Wait for it, or look. " * 5)
+    for view in streams.of_source(store, SOURCE.id, SOURCE.apis):
+        claim = streams.take(store, view, "run-2", by_force=True)
+        assert claim
+        streams.note_drained(store, claim, clock.now_ns() - 10**9, streams.Brought(lag_ns=119 * MINUTE * 10**9))
+        claim = streams.take(store, view, "run-2")
+        assert claim
+        streams.stop(store, claim, error, SOURCE.fingerprint)
+    with store.begin() as connection:
+        connection.execute(text("UPDATE streams SET events = 99999999, newest_ns = drained_ns, quarantined = 99999"))
+    command = [sys.executable, "-m", "deployments.cli", "status"]
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    code, shown = in_terminal(command, [], {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": url})
+    assert code == cli.IN_ERROR
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert "\x1b[1;31m" in shown
+    assert max(map(len, lines)) <= 80
+    assert sum("99,999,999  2026-09-21 14:13:19" in line for line in lines) == 3
+    assert [line for line in lines if line.startswith(("      Wait", "      or look"))] or "    → Wait" in shown

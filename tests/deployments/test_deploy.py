@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
 PARTS = ("description", "entrypoint", "tags", "parameters", "enforce_parameter_schema", "work_pool_name", "pull_steps")
 
+HEARTBEAT = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
+
 
 @pytest.mark.prefect
 def test_a_deployment_is_what_the_template_says(running_up: RunningUp) -> None:
@@ -33,6 +35,7 @@ def test_a_deployment_is_what_the_template_says(running_up: RunningUp) -> None:
         ("*/5 * * * *", "UTC", True)
     ]
     assert made["global_concurrency_limit"]["limit"] == 4
+    assert made["job_variables"] == HEARTBEAT
     assert made["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert set(made["parameter_openapi_schema"]["properties"]) == {"source", "pages", "deaf"}
     assert str(Path.home()) not in str(made)
@@ -44,11 +47,15 @@ def test_deploying_again_writes_only_what_differs_and_keeps_a_pause(running_up: 
     schedule = before["schedules"][0]["id"]
     path = f"/api/deployments/{before['id']}/schedules/{schedule}"
     assert running_up.ask("PATCH", path, json={"active": False}).status_code == 204
+    theirs = {"env": {"NO_PROXY": "x"}, "stream_output": True}
+    answer = running_up.ask("PATCH", f"/api/deployments/{before['id']}", json={"job_variables": theirs})
+    assert answer.status_code == 204
     code = """
 from deployments import prefect_access
 prefect_access.activate()
 from deployments.deploy import SourceDeployment, deploy_source, remove_deployment
 same = SourceDeployment("1Pass", "The source 1Pass", ("blue",), "stand_in.collect")
+print(deploy_source(same))
 print(deploy_source(same))
 print(deploy_source(SourceDeployment("1Pass", "Another account", ("blue",), "stand_in.collect")))
 print(deploy_source(same), deploy_source(same))
@@ -57,10 +64,11 @@ print(deploy_source(odd), deploy_source(odd))
 print(remove_deployment(odd.source), remove_deployment(odd.source))
 """
     said = run_python(code, running_up.env, running_up.directory).split()
-    assert said == ["unchanged", "updated", "updated", "unchanged", "created", "unchanged", "True", "False"]
+    assert said == ["updated", "unchanged", "updated", "updated", "unchanged", "created", "unchanged", "True", "False"]
     after = running_up.deployment("1Pass")
     assert {part: after[part] for part in PARTS} == {part: before[part] for part in PARTS}
     assert [(s["id"], s["active"]) for s in after["schedules"]] == [(schedule, False)]
+    assert after["job_variables"] == {**theirs, "env": {**theirs["env"], **HEARTBEAT["env"]}}
     assert running_up.ask("PATCH", path, json={"active": True}).status_code == 204
 
 

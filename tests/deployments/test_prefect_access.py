@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
-from deployments import prefect_access
+from deployments import own_secrets, prefect_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +74,8 @@ def test_nothing_here_imports_prefect() -> None:
 
 
 def test_secrets_are_made_once_for_the_owner_alone(data: Path) -> None:
-    first = prefect_access.load_secrets()
-    assert prefect_access.load_secrets() == first
+    first = own_secrets.load_secrets()
+    assert own_secrets.load_secrets() == first
     assert stat.S_IMODE((data / "secrets.json").stat().st_mode) == 0o600
     assert [path.name for path in data.iterdir() if "secrets" in path.name] == ["secrets.json"]
     Fernet(first.encryption_key)
@@ -84,28 +84,28 @@ def test_secrets_are_made_once_for_the_owner_alone(data: Path) -> None:
 
 
 def test_processes_that_race_agree(data: Path) -> None:
-    code = "from deployments.prefect_access import load_secrets; print(load_secrets().encryption_key)"
+    code = "from deployments.own_secrets import load_secrets; print(load_secrets().encryption_key)"
     racers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(6)]
     assert len({racer.communicate(timeout=60)[0] for racer in racers}) == 1
 
 
 def test_a_damaged_file_is_named_with_what_to_do(data: Path) -> None:
-    prefect_access.load_secrets()
+    own_secrets.load_secrets()
     (data / "secrets.json").write_text("{}")
     with pytest.raises(FirstPartyGenericError, match=r"secrets.json is damaged. Restore it from a backup; or remove"):
-        prefect_access.load_secrets()
+        own_secrets.load_secrets()
 
 
 def test_no_new_key_is_made_for_blocks_that_an_old_one_encrypted(data: Path) -> None:
-    prefect_access.load_secrets()
-    (prefect_access.prefect_home() / "prefect.db").touch()
+    own_secrets.load_secrets()
+    (own_secrets.prefect_home() / "prefect.db").touch()
     (data / "secrets.json").unlink()
     with pytest.raises(FirstPartyGenericError, match=r"secrets.json is gone, and what Prefect stored cannot be read"):
-        prefect_access.load_secrets()
+        own_secrets.load_secrets()
 
 
 def test_a_file_that_others_could_read_is_closed_with_a_warning(data: Path) -> None:
-    prefect_access.load_secrets()
+    own_secrets.load_secrets()
     (data / "secrets.json").chmod(0o644)
     assert "could be read by other users" in prefect_access.activate().warnings[0]
     assert stat.S_IMODE((data / "secrets.json").stat().st_mode) == 0o600
@@ -121,10 +121,13 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         "PREFECT_SERVER_API_AUTH_STRING": f"admin:{kept['api_password']}",
         "PREFECT_SERVER_ENCRYPTION_KEY": kept["encryption_key"],
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:4200",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:4200,http://localhost:4200",
+        "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "2592000",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(data / "prefect" / "ui"),
@@ -144,11 +147,11 @@ def test_a_proxy_never_sees_the_password(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_without_an_up_prefect_starts_a_temporary_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert prefect_access.activate() == prefect_access.Access("temporary")
     assert "PREFECT_API_URL" not in os.environ
-    assert os.environ["PREFECT_SERVER_ENCRYPTION_KEY"] == prefect_access.load_secrets().encryption_key
+    assert os.environ["PREFECT_SERVER_ENCRYPTION_KEY"] == own_secrets.load_secrets().encryption_key
 
 
 def test_a_running_up_is_found_and_a_stale_one_is_not() -> None:
-    with server(password=prefect_access.load_secrets().api_password) as url:
+    with server(password=own_secrets.load_secrets().api_password) as url:
         with prefect_access.hold_up():
             assert prefect_access.find_running() is None
             prefect_access.announce(url)

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
 
+import browser
 import psutil
 import pytest
 from one_machine import STAND_IN, RunningUp, environment, free_port, lives, run_python, wait_until
+from websockets import Origin, Subprotocol
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+KILLED_ROTATION = """
+import os, signal
+from deployments import own_secrets, rekey
+encrypt = rekey.encrypt_anew
+def kill(*arguments):
+    encrypt(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+rekey.encrypt_anew = kill
+if (child := os.fork()) == 0:
+    own_secrets.rotate(password=True, key=True)
+assert os.waitpid(child, 0)[1] == signal.SIGKILL
+"""
 BLOCK = """
 from deployments import prefect_access
 print(prefect_access.activate().kind)
@@ -33,6 +52,19 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -
     assert done.stderr.strip() == (
         f"Port {port} is in use by another program. Stop that program, or set ONEPASSWORD_SOURCE_PORT to a free port."
     )
+
+
+def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    code = "from deployments.cli import main; exit(main(['up', '--host', '192.0.2.1']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(tmp_path, free_port()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "192.0.2.1 is no address of this machine." in done.stderr
 
 
 def test_a_server_of_the_users_own_is_not_doubled(tmp_path: Path) -> None:
@@ -57,11 +89,75 @@ def test_the_api_is_shut_without_the_password(running_up: RunningUp) -> None:
 
 
 @pytest.mark.prefect
-def test_other_origins_may_not_read_the_api(running_up: RunningUp) -> None:
-    own = f"http://127.0.0.1:{running_up.port}"
-    for origin, allowed in ((own, own), ("https://evil.example", None), ("null", None)):
-        answer = running_up.ask("POST", "/api/flows/count", headers={"Origin": origin})
-        assert answer.headers.get("access-control-allow-origin") == allowed
+@pytest.mark.parametrize(
+    "path", ["/api/block_documents/filter", "/api/flows/count", "/api/nothing", "/", "/ui-settings", "/docs"]
+)
+def test_another_host_or_origin_gets_nothing_even_with_the_password(running_up: RunningUp, path: str) -> None:
+    how: dict[str, Any] = {"json": {"include_secrets": True}} if path.startswith("/api") else {}
+    method = "POST" if how else "GET"
+    for host in ("evil.example", f"evil.example:{running_up.port}", "0.0.0.0"):  # noqa: S104 - asked, not bound
+        assert running_up.ask(method, path, headers={"Host": host}, **how).status_code == 400
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
+        answer = running_up.ask(method, path, headers={"Origin": origin}, **how)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        assert running_up.ask("OPTIONS", path, headers=preflight).status_code == 403
+
+
+@pytest.mark.prefect
+def test_the_ui_may_ask_by_either_of_its_names(running_up: RunningUp) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        host = f"{name}:{running_up.port}"
+        headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+        assert running_up.ask("POST", "/api/flows/count", headers=headers).status_code == 200
+        assert running_up.ask("POST", "/api/flows/count", headers=headers, auth=None).status_code == 401
+        assert running_up.ask("GET", "/", headers={"Host": host, "Sec-Fetch-Site": "none"}).status_code == 200
+
+
+@pytest.mark.prefect
+def test_a_websocket_wants_our_host_our_origin_and_the_password(running_up: RunningUp) -> None:
+    assert _auth_over_websocket(running_up, ":".join(running_up.auth)) == "auth_success"
+    with pytest.raises(ConnectionClosedError):
+        _auth_over_websocket(running_up, "admin:guessed")
+    for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+        with pytest.raises(InvalidStatus):
+            _auth_over_websocket(running_up, ":".join(running_up.auth), **headers)
+
+
+def _auth_over_websocket(up: RunningUp, token: str, **headers: str) -> str:
+    url = f"ws://127.0.0.1:{up.port}/api/events/out"
+    origin = Origin(headers["Origin"]) if "Origin" in headers else None
+    extra = {"Host": headers["Host"]} if "Host" in headers else None
+    with connect(url, subprotocols=[Subprotocol("prefect")], origin=origin, additional_headers=extra, proxy=None) as ws:
+        ws.send(json.dumps({"type": "auth", "token": token}))
+        return str(json.loads(ws.recv(10))["type"])
+
+
+@pytest.mark.prefect
+def test_a_page_in_a_browser_reads_nothing(running_up: RunningUp, tmp_path: Path) -> None:
+    server = f"http://127.0.0.1:{running_up.port}"
+    script = re.findall(r'src="(/assets/[^"]+\.js)"', running_up.ask("GET", "/").text)[0]
+    key = b64encode(":".join(running_up.auth).encode()).decode()
+    got = browser.read_by_another_page(server, script, key, tmp_path)
+    assert got.pop("own") == "readable"
+    assert len(got) == 23
+    assert {name: value for name, value in got.items() if value is not None} == {}
+
+
+@pytest.mark.prefect
+def test_a_name_that_leads_here_opens_no_page_in_a_browser(running_up: RunningUp, tmp_path: Path) -> None:
+    rules = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+    document = browser.dump(f"http://evil.example:{running_up.port}/ui-settings", tmp_path, rules)
+    assert "Invalid host header" in document
+    assert "api_url" not in document
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_the_ui_opens_in_a_browser(running_up: RunningUp, tmp_path: Path, name: str) -> None:
+    document = browser.dump(f"http://{name}:{running_up.port}/", tmp_path, milliseconds=15_000)
+    assert 'placeholder="admin:pass"' in document
 
 
 @pytest.mark.prefect
@@ -73,14 +169,6 @@ def test_the_server_listens_on_loopback_alone(running_up: RunningUp) -> None:
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {"127.0.0.1"}
-
-
-@pytest.mark.prefect
-def test_others_on_this_machine_can_read_no_file(running_up: RunningUp) -> None:
-    assert stat.S_IMODE(running_up.data.stat().st_mode) == 0o700
-    assert stat.S_IMODE((running_up.data / "prefect").stat().st_mode) == 0o700
-    for name in ("secrets.json", "server.log", "worker.log", "up.json", "up.lock"):
-        assert stat.S_IMODE((running_up.data / name).stat().st_mode) == 0o600, name
 
 
 @pytest.mark.prefect
@@ -113,6 +201,14 @@ def test_a_run_goes_through_the_worker_and_no_child_knows_the_token(running_up: 
         names += process.environ()
     assert "PREFECT_HOME" in names
     assert "ONEPASSWORD_SOURCE_API_TOKEN" not in names
+
+
+@pytest.mark.prefect
+def test_others_on_this_machine_can_read_no_file(running_up: RunningUp) -> None:
+    assert stat.S_IMODE(running_up.data.stat().st_mode) == 0o700
+    modes = running_up.modes()
+    assert len(modes) > 100, "the UI, too"
+    assert {path: mode for path, mode in modes.items() if mode not in {"0o600 file", "0o700 directory"}} == {}
 
 
 @pytest.mark.prefect
@@ -184,9 +280,22 @@ with get_client(sync_client=True) as client:
 
 
 @pytest.mark.prefect
+def test_a_rotation_that_is_killed_at_its_last_step_is_done(stopped_up: RunningUp) -> None:
+    before = stopped_up.auth
+    run_python(KILLED_ROTATION, stopped_up.env, stopped_up.directory)
+    kept = json.loads((stopped_up.data / "secrets.json").read_bytes())
+    assert kept["next"]["api_password"] != kept["api_password"] == before[1]
+
+
+@pytest.mark.prefect
 def test_the_next_up_goes_on(running_up: RunningUp) -> None:
     code = BLOCK + "print(Secret.load('second').get())"
     assert run_python(code, running_up.env, running_up.directory).split() == ["own", "second"]
+    assert "next" not in (running_up.data / "secrets.json").read_text()
+    with pytest.raises(AssertionError, match="while `up`, or another command that uses Prefect, is running"):
+        run_python(
+            "from deployments.cli import main; exit(main(['secrets', 'rotate']))", running_up.env, running_up.data
+        )
     assert running_up.deployment("1Pass")["global_concurrency_limit"]["active_slots"] == 0
 
 

@@ -29,10 +29,12 @@ def view(api: Api, *, failing: bool = False, error: str | None = None) -> Stream
         cursor_dropped_ns=None,
         newest_ns=None,
         drained_ns=None,
+        quiet_ns=None,
         holder="another",
         holder_until_ns=START_NS,
         failing_since_ns=START_NS - 5 * MINUTE if failing else None,
         error_type=error,
+        error_code=None,
         error_message="It said no." if error or failing else None,
         stopped_fingerprint=None,
     )

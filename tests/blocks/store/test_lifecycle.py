@@ -213,7 +213,7 @@ def test_others_write_while_a_purge_runs(engine: Engine, store_url: str) -> None
 
     from blocks.store.engine import open_engine
 
-    fill(engine, SOURCE, 20_000)
+    fill(engine, SOURCE, 6000)
     fill(engine, OTHER, 3)
     deleted, beside = delete(engine), open_engine(store_url)
     (view,) = streams.of_source(beside, OTHER.id, (Api.AUDIT,))

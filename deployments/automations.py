@@ -1,0 +1,202 @@
+"""The automations that come with the project: someone is told when a source is in error; a dead run is ended.
+
+`up` and `apply` make them. A tag holds the digest of the form that was shipped: an automation that no longer matches
+it was changed by a person (edited, renamed, switched off), and stays as that person left it.
+Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from blocks import settings
+from blocks.health import ERROR, UNHEALTHY
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger
+
+TAG = "1password"
+ERRORS = ("ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError")
+HEARTBEAT = "prefect.flow-run.heartbeat"
+SILENT_SECONDS = 180.0
+"""Six heartbeats: a server that starts anew, or a machine that slept for a while, must not end healthy runs.
+
+One that was ended wrongly, after minutes without a server, goes on, and its next state puts it right.
+"""
+ENDED = ("Completed", "Failed", "Crashed", "Cancelled", "Collected", "Retrying", "Stopped", *ERRORS)
+"""The names of the states in which runs end. One left out costs an event a run; the server refuses to end it twice."""
+
+DEAD = "No sign of life for three minutes: the process of this run has died. The next run goes on from the last page."
+SUBJECT = "1Password source {{ event.resource.name }}: {{ event.payload.eventName }}"
+BODY = """\
+{{ event.payload.details.description }}
+{% if event.payload.details.hint %}
+What to do: {{ event.payload.details.hint }}
+{% endif %}
+Source: {{ event.resource.name }} ({{ event.payload.details.api or "all APIs" }})
+Error: {{ event.payload.eventName }}\
+{% if event.payload.details.errorCode %} ({{ event.payload.details.errorCode }}){% endif %}
+Since: {{ event.payload.eventTime }}
+Event: {{ event | ui_url }}
+"""
+
+Change = Literal["created", "updated", "unchanged", "kept"]
+
+
+@dataclass(frozen=True)
+class Ensured:
+    """What was done: name of each automation and its change (`kept`: a person's), and sentences for a person."""
+
+    changes: dict[str, Change]
+    warnings: tuple[str, ...] = ()
+
+
+def ensure() -> Ensured:
+    """Make both automations, or bring them up to date where nobody changed them.
+
+    A server that has no automations, or forbids them, is a warning: sources are collected all the same.
+    """
+    import httpx  # noqa: PLC0415 - comes with Prefect
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        block, warnings = _named_block(client)
+        try:
+            changes = {
+                "source-in-error": _ensure(client, "source-in-error", block),
+                "dead-runs": _ensure(client, "dead-runs", block),
+            }
+        except httpx.HTTPStatusError as error:
+            code = error.response.status_code
+            return Ensured({}, (*warnings, f"The Prefect server refused the automations ({code}); see its log."))
+    return Ensured(changes, warnings)
+
+
+def _ensure(client: SyncPrefectClient, key: str, block: UUID | None) -> Change:
+    found = _find(client, key)
+    if found is None:
+        client.create_automation(_tagged(key, _shipped(key, block)))
+        return "created"
+    if _tag(key, found) not in found.tags:
+        return "kept"
+    # Where this shell does not name the block, another one did.
+    wanted = _tagged(key, _shipped(key, block or _block_of(found)))
+    if _tag(key, wanted) in found.tags:
+        return "unchanged"
+    client.update_automation(found.id, wanted)
+    return "updated"
+
+
+def _find(client: SyncPrefectClient, key: str) -> Automation | None:
+    from prefect.events.filters import AutomationFilter, AutomationFilterTags  # noqa: PLC0415 - see above
+
+    tagged = client.read_automations(automations=AutomationFilter(tags=AutomationFilterTags(all_=[TAG])))
+    ours = [one for one in tagged if any(tag.startswith(f"{key}:") for tag in one.tags)]
+    return next(iter(ours or client.read_automations_by_name(_shipped(key, None).name)), None)
+
+
+def _named_block(client: SyncPrefectClient) -> tuple[UUID | None, tuple[str, ...]]:
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
+
+    named = settings.read("NOTIFY")
+    if named is None:
+        return None, ()
+    kind, _, name = named.partition("/")
+    try:
+        block = client.read_block_document_by_name(name, kind, include_secrets=False)
+    except ObjectNotFound:
+        return None, (f"There is no block {named} to notify with; make it in the Prefect UI under Blocks.",)
+    if block.block_schema is None or "notify" not in block.block_schema.capabilities:
+        return None, (f"The block {named} cannot notify; name one such as slack-webhook/security.",)
+    return block.id, ()
+
+
+def _block_of(found: Automation) -> UUID | None:
+    blocks = [getattr(action, "block_document_id", None) for action in found.actions]
+    return next((block for block in blocks if isinstance(block, UUID)), None)
+
+
+def _shipped(key: str, block: UUID | None) -> AutomationCore:
+    return _source_in_error(block) if key == "source-in-error" else _dead_runs()
+
+
+def _source_in_error(block: UUID | None) -> AutomationCore:
+    from prefect.events.actions import DoNothing, SendNotification  # noqa: PLC0415 - see the module's docstring
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: PLC0415
+
+    action = SendNotification(block_document_id=block, subject=SUBJECT, body=BODY) if block else DoNothing()
+    return AutomationCore(
+        name="1Password: source in error",
+        description="A source stopped collecting. Add a notification under Actions to be told of it. "
+        "Your changes here stay; to get rid of it, switch it off: if deleted, it is made anew.",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={f"onepassword-source.health.{error}" for error in ERRORS},
+            match={
+                "prefect.resource.id": "onepassword-source.source.*",
+                "onepassword-source.severity": ERROR,
+                "onepassword-source.status": UNHEALTHY,
+            },
+        ),
+        actions=[action],
+    )
+
+
+def _dead_runs() -> AutomationCore:
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415 - see the module's docstring
+    from prefect.events.actions import ChangeFlowRunState  # noqa: PLC0415
+    from prefect.events.schemas.automations import AutomationCore  # noqa: PLC0415
+
+    return AutomationCore(
+        name="1Password: dead runs",
+        description="Ends a run whose process died together with its worker, which frees its place. "
+        "Your changes here stay; to get rid of it, switch it off: if deleted, it is made anew.",
+        trigger=_silence(),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=DEAD)],
+    )
+
+
+def _silence() -> EventTrigger:
+    from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: PLC0415 - see above
+    from prefect.events.schemas.events import ResourceSpecification  # noqa: PLC0415
+
+    return EventTrigger(
+        posture=Posture.Proactive,
+        after={HEARTBEAT},
+        # Not every event of the run: one between its last heartbeat and its death would pass for life.
+        expect={HEARTBEAT, *(f"prefect.flow-run.{name}" for name in ENDED)},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(
+            {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
+        ),
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=timedelta(seconds=SILENT_SECONDS),
+    )
+
+
+def _tagged(key: str, shipped: AutomationCore) -> AutomationCore:
+    return shipped.model_copy(update={"tags": [TAG, _tag(key, shipped)]})
+
+
+def _tag(key: str, automation: AutomationCore) -> str:
+    form = json.dumps(_form(automation), sort_keys=True).encode()
+    return f"{key}:{hashlib.sha256(form).hexdigest()[:12]}"
+
+
+def _form(automation: AutomationCore) -> dict[str, Any]:
+    # Without defaults, so that a member that a newer Prefect adds is no change; and so without `type`, a default too.
+    form = automation.model_dump(
+        mode="json",
+        exclude={"id": True, "tags": True, "owner_resource": True, "trigger": {"id"}},
+        exclude_defaults=True,
+    )
+    trigger = {name: sorted(v) if name in ("after", "expect", "for_each") else v for name, v in form["trigger"].items()}
+    kinds = [automation.trigger.type, *(action.type for action in automation.actions)]
+    return {**form, "trigger": trigger, "kinds": kinds}

@@ -1,0 +1,177 @@
+"""The way to the Events API, and what it says of the token: DNS, TLS, clock, introspection, scopes, expiry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from blocks import clock
+from blocks.checks import EXPIRY_DAYS
+from blocks.errors import SourceError
+from blocks.events_api import probe
+from blocks.events_api.client import EventsClient
+from blocks.events_api.models import Api
+from blocks.events_api.token import read_claims
+from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.events_api.models import Introspection
+
+DNS_SECONDS, REACH_SECONDS, INTROSPECTION_SECONDS = 5.0, 8.0, 8.0
+CERTIFICATE_DAYS = 7
+SKEW_SECONDS = 30.0
+DAY, MINUTE = 86_400, 60
+SHOWN_ADDRESSES = 3
+_TRY_AGAIN = "Try again; if it goes on, look at 1Password's status page and at what stands between."
+_RENEW = "Issue a new token in 1Password under Integrations, Events Reporting, and apply the source with it."
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What was found on the way to a server; `is_open` where it answers."""
+
+    base_url: str
+    dns: Finding
+    tls: Finding
+    clock: Finding
+
+    @property
+    def is_open(self) -> bool:
+        return self.tls.result in ("ok", "warning")
+
+
+def look(base_url: str) -> Way:
+    """Resolve the name, open a connection and look at the certificate and the clock. No token is sent."""
+    dns = _dns(base_url)
+    if dns.result == "failed":
+        why = "the name does not resolve"
+        return Way(base_url, dns, not_checked("TLS", why), not_checked("clock", why))
+    try:
+        answer = within(REACH_SECONDS + 1, lambda: probe.reach(base_url, REACH_SECONDS))
+    except SourceError as error:
+        return Way(base_url, dns, _of_error("TLS", error), not_checked("clock", "the server was not reached"))
+    except TimeoutError:
+        tls = failed("TLS", f"{base_url} did not answer within {REACH_SECONDS:.0f} s.", "Check the firewall.")
+        return Way(base_url, dns, tls, not_checked("clock", "the server was not reached"))
+    return Way(base_url, dns, _tls(answer.certificate), _clock(answer.ahead))
+
+
+def unknown_way(why: str) -> Way:
+    return Way("", not_checked("DNS", why), not_checked("TLS", why), not_checked("clock", why))
+
+
+def _dns(base_url: str) -> Finding:
+    try:
+        proxy = probe.proxy_of(base_url)
+        host = httpx.URL(f"//{proxy}").host if proxy else httpx.URL(base_url).host
+        addresses = within(DNS_SECONDS, lambda: probe.resolve(host))
+    except SourceError as error:
+        return _of_error("DNS", error)
+    except TimeoutError:
+        todo = "Check this machine's DNS servers (/etc/resolv.conf)."
+        return failed("DNS", f"The name {host} was not resolved within {DNS_SECONDS:.0f} s.", todo)
+    more = ", …" if len(addresses) > SHOWN_ADDRESSES else ""
+    text = f"{host} is {', '.join(addresses[:SHOWN_ADDRESSES])}{more}"
+    return ok("DNS", f"{text}, the proxy that resolves {httpx.URL(base_url).host}" if proxy else text)
+
+
+def _tls(shown: probe.Certificate | None) -> Finding:
+    if shown is None:
+        return ok("TLS", "plain http, which never leaves this machine")
+    days = (shown.expires_at - clock.now()) / DAY
+    text = f"{shown.tls}, certificate by {shown.issuer}, {days:.0f} days left"
+    if days < CERTIFICATE_DAYS:
+        return warning("TLS", text, "Its owner has to renew it; from then on nothing is collected.")
+    return ok("TLS", text)
+
+
+def _clock(ahead: float | None) -> Finding:
+    if ahead is None:
+        return not_checked("clock", "the server does not tell the time")
+    seconds = abs(ahead)
+    if seconds <= SKEW_SECONDS:
+        return ok("clock", f"within {max(round(seconds), 1)} s of the server's")
+    how = f"{seconds:.0f} s" if seconds < 2 * MINUTE else f"{seconds / MINUTE:,.0f} min"
+    text = f"This machine's clock is {how} {'behind' if ahead > 0 else 'ahead of'} the server's."
+    return failed("clock", text, "Set it by NTP (`timedatectl set-ntp true`): times and lags are wrong otherwise.")
+
+
+def introspect(base_url: str, token: str) -> Introspection:
+    """Ask with the token. Raises SourceError and TimeoutError."""
+
+    def ask() -> Introspection:
+        timeout = httpx.Timeout(INTROSPECTION_SECONDS)
+        with EventsClient(base_url, token, timeout=timeout, deadline=INTROSPECTION_SECONDS) as client:
+            return client.introspect()
+
+    # It may ask v2 and then v1, each within the deadline.
+    return within(INTROSPECTION_SECONDS + 1, ask)
+
+
+def account(base_url: str, token: str, apis: Sequence[str], pinned: str | None) -> tuple[Finding, Finding]:
+    """What introspection and the scopes are found to be. `pinned` is the account that the events are of so far."""
+    try:
+        seen = introspect(base_url, token)
+    except SourceError as error:
+        return _of_error("introspection", error), not_checked("scopes", "the introspection gave none")
+    except TimeoutError:
+        text = f"The server did not answer it within {INTROSPECTION_SECONDS:.0f} s."
+        return failed("introspection", text, _TRY_AGAIN), not_checked("scopes", "the introspection gave none")
+    return _account(seen, pinned), _scopes(seen, apis)
+
+
+def _account(seen: Introspection, pinned: str | None) -> Finding:
+    if not seen.account_uuid:
+        return ok("introspection", "the token is accepted; the server does not tell its account")
+    if pinned and pinned != seen.account_uuid:
+        text = f"The token is of account {seen.account_uuid}, but the events are of account {pinned}."
+        todo = "Apply the source with a token of its account, or with --new-account if it has changed."
+        return failed("introspection", text, todo)
+    return ok("introspection", f"the token is accepted, account {seen.account_uuid}")
+
+
+def _scopes(seen: Introspection, apis: Sequence[str]) -> Finding:
+    has = ", ".join(sorted(seen.scopes)) or "none"
+    missing = [api for api in map(Api, apis) if not seen.allows(api)]
+    if not missing:
+        return ok("scopes", has)
+    lacks = ", ".join(f"{api.path} (for {api})" for api in missing)
+    names = ", ".join(missing)
+    todo = f"Issue a token with it (a token's scopes cannot be changed), or take {names} out of supported_apis."
+    return failed("scopes", f"The token lacks {lacks}; it has {has}.", todo)
+
+
+def expiry(token: str) -> Finding:
+    """When the token expires, as its claims say; nobody has verified them."""
+    claims = read_claims(token)
+    if claims is None:
+        todo = "Was it cut off when it was copied? Apply the source with the whole token."
+        return warning("token expiry", "The token is no JWT of three parts, as 1Password's are.", todo)
+    if claims.expires_at is None:
+        return ok("token expiry", "the token never expires")
+    days = (claims.expires_at - clock.now()) / DAY
+    if days <= 0:
+        return failed(
+            "token expiry", f"The token expired {clock.span_since(int(claims.expires_at * 1e9))} ago.", _RENEW
+        )
+    if days < EXPIRY_DAYS:
+        return warning("token expiry", f"The token expires within {int(days) + 1} days.", _RENEW)
+    return ok("token expiry", f"{int(days)} days left")
+
+
+_TODO = {
+    "connect-timeout": "Check the firewall, and HTTPS_PROXY if the way out is through a proxy.",
+    "timeout": _TRY_AGAIN,
+    "reset": "Check base_url and its port, and what stands between (a firewall, a proxy).",
+    "invalid-body": "Check base_url, and whether a proxy answers in 1Password's place.",
+}
+
+
+def _of_error(step: str, error: SourceError) -> Finding:
+    # The errors speak to a run that goes on by itself.
+    again = "made again" in error.hint or "goes on" in error.hint
+    return failed(step, error.message, _TODO.get(error.code) or (_TRY_AGAIN if again else error.hint))

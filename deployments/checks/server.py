@@ -1,0 +1,294 @@
+"""The Prefect server, and what it holds of a source: the block, the schedule, who runs it.
+
+Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from blocks import clock, settings
+from blocks.errors import SourceError
+from blocks.faults import ConfigurationError
+from blocks.names import block_name, deployment_name
+from deployments import own_secrets, prefect_access
+from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
+from deployments.commands import prefect_server
+from deployments.commands.present import time_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import Worker
+    from prefect.client.schemas.responses import DeploymentResponse
+
+    from blocks.source import OnePasswordSource
+    from deployments.prefect_access import Access
+
+HEALTH_SECONDS, READ_SECONDS = 5.0, 12.0
+START_SECONDS = 60  # a busy machine takes 40; one that cannot start ends by itself much earlier
+HEARTBEATS = 3  # what Prefect too takes for a sign that a worker has gone
+HEARTBEAT_SECONDS = 30
+OK, REFUSED = 200, (401, 403)
+STEP = "Prefect server"
+_RUN_UP = "Start `onepassword-source up`, or ask the person who runs the server."
+_APPLY = "Apply the source again: `onepassword-source apply FILE`."
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found, and the block where there is one, be it valid or not in all its parts.
+
+    `exists` is False only where the server was asked and has no such source.
+    """
+
+    server: Finding
+    configuration: Finding
+    schedule: Finding
+    runner: Finding
+    block: OnePasswordSource | None = field(default=None, repr=False)
+    exists: bool = True
+
+
+def look(name: str) -> Seen:
+    """Ask the Prefect server; a temporary one is started where none runs. Bounded in time."""
+    try:
+        prefect_server.quiet_prefect()
+        if prefect_access.external_url() is None and not _is_anything_kept():
+            return _unseen(failed(STEP, "Prefect keeps nothing on this machine yet.", _APPLY), exists=False)
+        access = prefect_access.activate()
+        server = _reach(access)
+    except SourceError as error:
+        return _unseen(failed(STEP, error.message, error.hint))
+    if server.result == "failed":
+        return _unseen(server)
+    try:
+        return within(READ_SECONDS, lambda: _read(name, access, server))
+    except TimeoutError:
+        text = f"{_where(access)} did not give what it holds within {READ_SECONDS:.0f} s."
+        return _unseen(failed(STEP, text, f"Look at its load and its log. {_RUN_UP}"))
+
+
+def _unseen(server: Finding, *, exists: bool = True) -> Seen:
+    why = "the Prefect server was not reached"
+    configuration, schedule, runner = (not_checked(step, why) for step in ("configuration", "schedule", "runner"))
+    return Seen(server, configuration, schedule, runner, exists=exists)
+
+
+def _is_anything_kept() -> bool:
+    elsewhere = any(name.endswith("_DATABASE_CONNECTION_URL") for name in os.environ if name.startswith("PREFECT_"))
+    return elsewhere or (own_secrets.prefect_home() / "prefect.db").exists()
+
+
+def _reach(access: Access) -> Finding:
+    if access.kind == "external":
+        return _health(access)
+    if access.kind == "own":
+        return _with_warnings(access, f"that of `up` at {access.url}, which asks for the password")
+    if prefect_access.is_up_alive():
+        text = "`up` is running, but its Prefect server does not answer (yet)."
+        return failed(STEP, text, f"Wait a minute; then look at {settings.data_dir() / 'server.log'}.")
+    return _start(access)
+
+
+def _health(access: Access) -> Finding:
+    import httpx  # noqa: PLC0415 - 0.2 s, and comes with Prefect
+
+    try:
+        status = within(HEALTH_SECONDS, lambda: httpx.get(f"{access.url}/health", timeout=HEALTH_SECONDS).status_code)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError, TimeoutError):
+        text = f"The Prefect server at {_shown_url(access)} does not answer."
+        return failed(STEP, text, "Check PREFECT_API_URL and that the server runs, or unset it.")
+    if status != OK and status not in REFUSED:
+        text = f"The Prefect server at {_shown_url(access)} answered {status} when asked for its health."
+        return failed(STEP, text, "Check that PREFECT_API_URL ends in /api, and the server's log.")
+    return _with_warnings(access, f"that of PREFECT_API_URL, {_shown_url(access)}")
+
+
+def _with_warnings(access: Access, text: str) -> Finding:
+    if not access.warnings:
+        return ok(STEP, text)
+    found, _, todo = access.warnings[0].partition(". ")
+    return warning(STEP, f"{found}.", todo)
+
+
+def _start(access: Access) -> Finding:
+    try:
+        prefect_server.start_temporary(START_SECONDS)
+    except RuntimeError:  # its text is Prefect's, with the output of a process
+        text = "None is running, and a temporary one did not start."
+        return failed(STEP, text, "See whether `onepassword-source up` starts, and what its server.log says.")
+    return _with_warnings(access, "none is running; a temporary one was started for this check")
+
+
+def _read(name: str, access: Access, server: Finding) -> Seen:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        with get_client(sync_client=True, httpx_settings={"timeout": HEALTH_SECONDS}) as client:
+            schedule, runner = _schedule(client, name, access), _runner(client, access)
+            configuration, block, exists = _block(client, name)
+    except _trouble() as error:
+        return _unseen(failed(STEP, *_of_trouble(access, error)))
+    return Seen(server, configuration, schedule, runner, block, exists)
+
+
+def _block(client: SyncPrefectClient, name: str) -> tuple[Finding, OnePasswordSource | None, bool]:
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        block = _load(client, name)
+    except ConfigurationError as error:
+        return _invalid(error), None, True
+    except ObjectNotFound:
+        return failed("configuration", "Prefect has no block of this source.", _APPLY), None, False
+    except _trouble() as error:
+        todo = f"If the encryption key was replaced, restore it. Otherwise: {_APPLY}"
+        return failed("configuration", f"The source's block cannot be read ({_reason(error)}).", todo), None, True
+    return _configuration(block), block, True
+
+
+def _load(client: SyncPrefectClient, name: str) -> OnePasswordSource:
+    from blocks.source import OnePasswordSource  # noqa: PLC0415 - imports Prefect
+
+    # Not load(): it emits an event, and a check leaves nothing behind.
+    slug = OnePasswordSource.get_block_type_slug()
+    document = client.read_block_document_by_name(block_name(name), slug, include_secrets=True)
+    return OnePasswordSource.model_validate(document.data)
+
+
+def _configuration(block: OnePasswordSource) -> Finding:
+    try:
+        config = block.validated().config()
+    except ConfigurationError as error:
+        return _invalid(error)
+    if config.warnings:
+        return warning("configuration", " ".join(config.warnings), "Apply the source with the right configuration.")
+    return ok("configuration", f"valid: {', '.join(config.supported_apis)} from {config.base_url}")
+
+
+def _invalid(error: ConfigurationError) -> Finding:
+    text = " ".join(error.message.split())
+    return failed("configuration", text, "Correct it in the Prefect UI under Blocks, or apply the source again.")
+
+
+def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
+    found = _deployment(client, name)
+    if found is None:
+        return failed("schedule", "There is no deployment of this source.", _APPLY)
+    active = [one for one in found.schedules if one.active]
+    if found.paused or not active:
+        text = "The schedule is paused: nothing is collected by itself."
+        return failed("schedule", text, f"`onepassword-source start {shlex.quote(name)}` resumes it.")
+    times = ", ".join(_in_words(one.schedule) for one in active)
+    if access.kind == "temporary":
+        return ok("schedule", f"{times}, while `up` runs")
+    following = _next_run(client, found)
+    if following is None:
+        todo = "Prefect plans runs within a minute; if none comes, see whether its scheduler runs."
+        return warning("schedule", f"{times}, but no run is planned.", todo)
+    return ok("schedule", f"{times}, next run at {time_of(int(following.timestamp() * 1e9))}")
+
+
+def _in_words(schedule: object) -> str:
+    cron = getattr(schedule, "cron", None)
+    return f"{cron} ({getattr(schedule, 'timezone', None) or 'UTC'})" if cron else "by a schedule of your own"
+
+
+def _deployment(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
+    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+
+    found = client.read_deployments(
+        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=["collect"])),
+        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[deployment_name(name)])),
+    )
+    return found[0] if found else None
+
+
+def _next_run(client: SyncPrefectClient, deployment: DeploymentResponse) -> datetime | None:
+    from prefect.client.schemas import filters, sorting  # noqa: PLC0415 - see the module's docstring
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+
+    planned = client.read_flow_runs(
+        flow_run_filter=filters.FlowRunFilter(
+            deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployment.id]),
+            state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        ),
+        sort=sorting.FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=50,
+    )
+    times = [run.expected_start_time for run in planned if run.expected_start_time]
+    return next((time for time in times if time.timestamp() > clock.now()), None)
+
+
+def _runner(client: SyncPrefectClient, access: Access) -> Finding:
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
+
+    from deployments.deploy import work_pool  # noqa: PLC0415
+
+    if access.kind == "temporary":
+        return failed("runner", "Nothing runs the schedule.", "Start `onepassword-source up`, and leave it running.")
+    todo = f"Start one: prefect worker start --pool {work_pool()} --type process"
+    if access.kind == "own":
+        todo = f"`up` starts it anew by itself; if it does not, look at {settings.data_dir() / 'worker.log'}."
+    try:
+        pool = client.read_work_pool(work_pool())
+        workers = client.read_workers_for_work_pool(work_pool())
+    except ObjectNotFound:
+        return failed("runner", f"There is no work pool {work_pool()}.", _APPLY)
+    if pool.is_paused:
+        resume = f"Resume it: prefect work-pool resume {work_pool()}"
+        return failed("runner", f"The work pool {work_pool()} is paused.", resume)
+    return _of_workers(workers, todo)
+
+
+def _of_workers(workers: list[Worker], todo: str) -> Finding:
+    heard = {worker.name: worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time}
+    if not heard:
+        return failed("runner", "No worker has ever asked for work.", todo)
+    newest = max(heard.values())
+    seconds = clock.now() - newest.timestamp()
+    beats = next(worker.heartbeat_interval_seconds for worker in workers if worker.last_heartbeat_time == newest)
+    span = clock.span_since(int(newest.timestamp() * 1e9))
+    if seconds > HEARTBEATS * (beats or HEARTBEAT_SECONDS):
+        return failed("runner", f"No worker is alive; the last one was heard {span} ago.", todo)
+    name = next(name for name, time in heard.items() if time == newest)
+    return ok("runner", f"worker {name}, heard {span} ago")
+
+
+def _where(access: Access) -> str:
+    return f"The Prefect server at {_shown_url(access)}" if access.url else "The temporary Prefect server"
+
+
+def _shown_url(access: Access) -> str:
+    """Without a user and a password, which some write into it."""
+    scheme, _, rest = (access.url or "").partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _trouble() -> tuple[type[Exception], ...]:
+    import httpx  # noqa: PLC0415 - comes with Prefect
+    from prefect.exceptions import PrefectException  # noqa: PLC0415
+
+    return (httpx.HTTPError, PrefectException, RuntimeError, ValueError)
+
+
+def _reason(error: Exception) -> str:
+    import httpx  # noqa: PLC0415 - comes with Prefect
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answered {error.response.status_code}"
+    return type(error).__name__
+
+
+def _of_trouble(access: Access, error: Exception) -> tuple[str, str]:
+    import httpx  # noqa: PLC0415 - comes with Prefect
+
+    status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+    if status in REFUSED:
+        return f"{_where(access)} refuses the password.", "Set PREFECT_API_AUTH_STRING to its user:password."
+    return f"{_where(access)} did not give what it holds ({_reason(error)}).", _RUN_UP

@@ -1,0 +1,97 @@
+"""Where things are kept on this machine: the store, and the disks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks import settings
+from blocks.errors import SourceError
+from blocks.store import probe, schema
+from blocks.store.engine import sqlite_path
+from deployments.checks.finding import Finding, failed, ok, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STORE_SECONDS = 15.0
+GB = 10**9
+LEAST, FULL = GB, GB // 20
+WAL_TIMES = 10
+_RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite3 FILE .recover`)."
+
+
+def store(url: str) -> Finding:
+    """Whether the store opens, has the right schema, can be written and shows no damage. It is not changed."""
+    try:
+        return _store(probe.facts(url))
+    except SourceError as error:
+        hint = error.hint
+        if error.code == "store" and sqlite_path(url) is None:
+            hint = f"Check that PostgreSQL runs and {settings.PREFIX}DATABASE_URL."
+        return failed("store", error.message, hint)
+
+
+def _store(facts: probe.Facts) -> Finding:
+    if facts.damage:
+        return failed("store", f"{facts.where} is damaged: {facts.damage}.", _RESTORE)
+    if facts.version is None:
+        return warning("store", f"{facts.where} has no tables yet.", "`onepassword-source apply FILE` makes them.")
+    if facts.version > schema.HEAD:
+        text = f"{facts.where} has schema {facts.version}, made by a newer program; this one knows {schema.HEAD}."
+        return failed("store", text, "Install the newer onepassword-source again.")
+    if facts.refusal:
+        todo = "Give its user the right to write, the directory of a file included."
+        return failed("store", f"{facts.where} cannot be written: {facts.refusal}.", todo)
+    if facts.busy:
+        todo = "Another process is writing for longer than a page takes: end it if it hangs."
+        return warning("store", f"{facts.where} was locked for {probe.LOCK_SECONDS:.0f} s.", todo)
+    if facts.version < schema.HEAD:
+        text = f"{facts.where} has schema {facts.version}, older than {schema.HEAD}."
+        return warning("store", text, "The next run upgrades it by itself: see that a backup is there.")
+    return ok("store", f"{facts.where}, schema {facts.version}, writable, {facts.looked}")
+
+
+def disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
+    """How much is free where the store and the data directory are; `least` and `full` in bytes.
+
+    What a PostgreSQL has left cannot be seen from here.
+    """
+    path = sqlite_path(url)
+    wal = _size(f"{path}-wal") if path else 0
+    places = [*([Path(path).absolute().parent] if path else []), settings.data_dir()]
+    room = _room(places)
+    if not room:
+        return failed("disk", f"{places[0]} does not exist.", f"Check {settings.PREFIX}DATABASE_URL.")
+    where, free = min(room, key=lambda one: one[1])
+    text = ", ".join(f"{_bytes(free)} free in {place}" for place, free in room)
+    if free < full:
+        return failed("disk", f"{text}.", f"Free some room for {where}: writing stops when it is full.")
+    if free < max(least, WAL_TIMES * wal):
+        logged = f", with {_bytes(wal)} in the write-ahead log" if WAL_TIMES * wal > least else ""
+        return warning("disk", f"{text}{logged}.", f"Free some room for {where}.")
+    return ok("disk", text)
+
+
+def _room(places: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Each file system once."""
+    room: dict[int, tuple[Path, int]] = {}
+    for place in places:
+        if place.exists():
+            room.setdefault(place.stat().st_dev, (place, shutil.disk_usage(place).free))
+    return list(room.values())
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("TB", 10**12), ("GB", GB), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:,.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
+    return f"{count / 1000:.0f} kB"

@@ -1,0 +1,19 @@
+"""The command `check`."""
+
+from __future__ import annotations
+
+import typer
+
+from deployments.cli_options import Json, Name
+
+
+def add(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog="Example: onepassword-source check 1Pass")(check)
+
+
+def check(name: Name, as_json: Json = False) -> None:
+    """Look at everything a source needs, one line each: ok, or what to do. Changes nothing. Exit code 1 for a fault."""
+    from deployments.commands.check import run  # noqa: PLC0415
+
+    raise typer.Exit(run(name, as_json=as_json))

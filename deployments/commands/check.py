@@ -1,0 +1,206 @@
+"""`onepassword-source check`: a doctor, who looks at everything a source needs and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from blocks import settings
+from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.events_api.hosts import HostError, normalise_base_url
+from blocks.faults import ConfigurationError
+from blocks.store import probe
+from deployments.checks import network, server, storage
+from deployments.checks.finding import Background, Finding, failed, not_checked
+from deployments.commands.present import OUT, plain, say, say_json, with_spinner
+
+if TYPE_CHECKING:
+    from blocks.source import OnePasswordSource
+    from blocks.store.probe import Known
+    from deployments.checks.network import Way
+
+DONE, IN_ERROR = 0, 1
+KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
+WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
+STYLES = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "not checked": "dim"}
+STEP_WIDTH = len("Prefect server")
+
+
+def run(name: str, *, as_json: bool) -> int:
+    """Print a line for each step; 1 where one failed. ThirdPartyConfigError where there is no such source."""
+    findings = with_spinner("Checking; a temporary Prefect server starts where none runs…", lambda: check(name))
+    has_failed = any(finding.result == "failed" for finding in findings)
+    if as_json:
+        say_json({"source": name, "ok": not has_failed, "checks": [asdict(finding) for finding in findings]})
+    else:
+        _show(findings)
+    return IN_ERROR if has_failed else DONE
+
+
+def check(name: str) -> list[Finding]:
+    """All findings, in the order in which a run meets what they are about; bounded in time, whatever is broken."""
+    # The store and the network are looked at while the Prefect server is asked, or started, which takes longest.
+    stored = _Stored(settings.database_url(), name)
+    early = Background(lambda: _way(stored.base_url()))
+    seen = server.look(name)
+    stored = _own_store(seen.block, stored)
+    if not seen.exists and stored.is_unknown():
+        raise _no_such_source(name)
+    base_url = _base_url(seen.block) if seen.block else stored.base_url()
+    way = _found_way(early, base_url)
+    introspection, scopes = _account(seen.block, way, stored.account())
+    return [
+        seen.configuration,
+        way.dns,
+        way.tls,
+        way.clock,
+        introspection,
+        scopes,
+        _expiry(seen.block),
+        stored.store(),
+        stored.disk(),
+        seen.server,
+        seen.schedule,
+        seen.runner,
+    ]
+
+
+class _Stored:
+    """What is found of the store at one URL, in the background."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self._name = url, name
+        self._known = Background(lambda: probe.known(url))
+        self._store = Background(lambda: storage.store(url))
+        self._disk = Background(lambda: storage.disk(url))
+
+    def source(self) -> Known | None:
+        try:
+            known = self._known.result(KNOWN_SECONDS)
+        except (SourceError, TimeoutError):
+            return None
+        return next((source for source in known if source.name == self._name), None)
+
+    def is_unknown(self) -> bool:
+        """Whether the store can be read, or is not there yet, and does not know the source."""
+        try:
+            known = self._known.result(KNOWN_SECONDS)
+        except ThirdPartyConfigError:
+            return True
+        except (SourceError, TimeoutError):
+            return False
+        return all(source.name != self._name for source in known)
+
+    def base_url(self) -> str:
+        found = self.source()
+        return _normalised(found.base_url) if found else ""
+
+    def account(self) -> str | None:
+        found = self.source()
+        return found.account_uuid if found else None
+
+    def store(self) -> Finding:
+        try:
+            return self._store.result(storage.STORE_SECONDS)
+        except TimeoutError:
+            text = f"The store did not answer within {storage.STORE_SECONDS:.0f} s."
+            return failed("store", text, "Check that its database runs and its disk or network works.")
+
+    def disk(self) -> Finding:
+        try:
+            return self._disk.result(DISK_SECONDS)
+        except (SourceError, OSError, TimeoutError):
+            return failed("disk", "The disk of the store does not answer.", "Check that its file system is mounted.")
+
+
+def _own_store(block: OnePasswordSource | None, stored: _Stored) -> _Stored:
+    """That of the block, where it names another one than the settings."""
+    url = block.store.url.get_secret_value() if block and block.store else stored.url
+    return stored if url == stored.url else _Stored(url, block.name if block else "")
+
+
+def _base_url(block: OnePasswordSource) -> str:
+    return _normalised(block.credentials.base_url)
+
+
+def _normalised(base_url: str) -> str:
+    try:
+        return normalise_base_url(base_url, settings.allowed_hosts())
+    except HostError:
+        return ""
+
+
+def _way(base_url: str) -> Way:
+    return network.look(base_url) if base_url else network.unknown_way("there is no valid base_url")
+
+
+def _found_way(early: Background[Way], base_url: str) -> Way:
+    try:
+        found = early.result(WAY_SECONDS)
+    except TimeoutError:
+        return network.unknown_way("it takes too long")
+    return found if found.base_url == base_url else _way(base_url)
+
+
+def _account(block: OnePasswordSource | None, way: Way, pinned: str | None) -> tuple[Finding, Finding]:
+    token = _token(block)
+    why = "the server was not reached" if way.base_url else "there is no valid base_url"
+    if block is None or token is None:
+        why = "there is no valid token" if block else "the configuration could not be read"
+    elif way.is_open:
+        return network.account(way.base_url, token, block.supported_apis, pinned)
+    return not_checked("introspection", why), not_checked("scopes", why)
+
+
+def _expiry(block: OnePasswordSource | None) -> Finding:
+    token = _token(block)
+    if token is None:
+        why = "there is no valid token" if block else "the configuration could not be read"
+        return not_checked("token expiry", why)
+    return network.expiry(token)
+
+
+def _token(block: OnePasswordSource | None) -> str | None:
+    """The token, where nothing is wrong with it itself."""
+    if block is None:
+        return None
+    try:
+        block.credentials.validated()
+    except ConfigurationError as error:
+        if any(fault.path.endswith(".api_token") for fault in error.faults):
+            return None
+    return block.credentials.api_token.get_secret_value()
+
+
+def _no_such_source(name: str) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        f"There is no source named {name!r}.",
+        hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
+        code="unknown-source",
+    )
+
+
+def _show(findings: list[Finding]) -> None:
+    if OUT.is_terminal:
+        say(_table(findings))
+        return
+    for finding in findings:
+        text = " ".join(part for part in (finding.found, finding.todo) if part)
+        say(f"{finding.result:11}  {finding.step:{STEP_WIDTH}}  {plain(text)}")
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        style = STYLES[finding.result]
+        text = Text(plain(finding.found), "dim" if finding.result == "not checked" else "")
+        if finding.todo:
+            text.append(f"\n→ {plain(finding.todo)}")
+        table.add_row(Text(finding.result, style), Text(finding.step), text)
+    return table

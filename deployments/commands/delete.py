@@ -1,0 +1,69 @@
+"""`onepassword-source delete`: remove a source; its events stay, unless they are purged."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import ERROR, note, plain, say, say_json
+
+if TYPE_CHECKING:
+    from deployments.lifecycle import Deleted
+
+
+def run(name: str, *, purge: bool, yes: bool, as_json: bool) -> None:
+    """Delete the source. `purge` asks first for its name to be typed, unless `yes`."""
+    if purge and not yes:
+        _confirm(name)
+    with prefect():
+        deleted = _delete(name, purge=purge)
+    if as_json:
+        say_json({"source": name, "deleted": True, "events_kept": deleted.kept, "purged": deleted.purged})
+        return
+    _show(deleted)
+
+
+def _confirm(name: str) -> None:
+    if not sys.stdin.isatty():
+        raise ThirdPartyConfigError(
+            "--purge removes events for good, and nobody is there to be asked.", hint="Add --yes.", code="usage"
+        )
+    note(f"This removes {name} and all of its events, for good.")
+    if typer.prompt("Type its name to go on", err=True) != name:
+        raise ThirdPartyConfigError("That is another name. Nothing was removed.", code="usage")
+
+
+def _delete(name: str, *, purge: bool) -> Deleted:
+    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
+
+    if not sys.stderr.isatty():
+        return lifecycle.delete(name, purge=purge)
+    rows = 0
+    with ERROR.status("The run in progress finishes its page…") as sign:
+
+        def count(gone: int) -> None:
+            nonlocal rows
+            rows += gone
+            sign.update(f"Removing what is kept: {rows:,} rows so far…")
+
+        return lifecycle.delete(name, purge=purge, removed=count)
+
+
+def _show(deleted: Deleted) -> None:
+    name = plain(deleted.name)
+    if deleted.purged is not None:
+        apis = deleted.purged["apis"]
+        events, quarantined = (sum(each[kind] for each in apis.values()) for kind in ("events", "quarantined"))
+        aside = f" and {quarantined:,} items in quarantine" if quarantined else ""
+        say(f"{name}: purged. {events:,} events{aside} were removed; a record of that stays.")
+        return
+    say(f"{name}: {'was deleted before' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept.")
+    if deleted.kept:
+        note(
+            f"See them with: onepassword-source events {deleted.name}\n"
+            f"Remove them with: onepassword-source delete {deleted.name} --purge"
+        )

@@ -1,0 +1,63 @@
+"""`onepassword-source list`: all sources, from the store alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from blocks.store import reading
+from deployments.commands import status
+from deployments.commands.present import iso_of, plain, say, say_json
+
+if TYPE_CHECKING:
+    from blocks.store.reading import SourceStatus
+
+NAME_CELLS = 24
+
+
+def run(*, as_json: bool) -> None:
+    """Print one row for each source, also for those that were deleted and have events."""
+    sources = reading.sources(reading.open_store(), with_deleted=True)
+    if as_json:
+        say_json([_as_json(source) for source in sources])
+    elif not sources:
+        say("There is no source yet. Create one with: onepassword-source apply source.json")
+    else:
+        say(_table(sources))
+
+
+def _table(sources: list[SourceStatus]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("name", header_style="dim", max_width=NAME_CELLS, overflow="fold")
+    table.add_column("state", header_style="dim", no_wrap=True)
+    table.add_column("events", header_style="dim", justify="right", no_wrap=True)
+    table.add_column("APIs", header_style="dim")
+    table.add_column("base URL", header_style="dim", overflow="fold")
+    for source in sources:
+        how = status.health(source)
+        apis = ", ".join(stream.api for stream in source.streams)
+        host = plain(source.base_url.removeprefix("https://"))
+        table.add_row(plain(source.name), how, f"{_events(source):,}", apis, host, style=_style(source))
+    return table
+
+
+def _style(source: SourceStatus) -> str:
+    return "dim" if source.deleted_ns is not None else ""
+
+
+def _events(source: SourceStatus) -> int:
+    return sum(stream.events for stream in source.streams)
+
+
+def _as_json(source: SourceStatus) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "id": source.id,
+        "state": status.health(source),
+        "apis": [stream.api for stream in source.streams],
+        "events": _events(source),
+        "base_url": source.base_url,
+        "stopped_since": iso_of(source.paused_ns),
+        "deleted_at": iso_of(source.deleted_ns),
+    }

@@ -1,0 +1,136 @@
+"""`status --format prometheus`: the text format 0.0.4, for a scraper or node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import typer
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+from deployments.commands.status import health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from prometheus_client.core import Metric
+
+    from blocks.store.reading import SourceStatus, StreamStatus
+
+    Value = Callable[[StreamStatus], float | None]
+
+PREFIX = "onepassword_source_"
+STATES = ("healthy", "retrying", "in error", "late", "not run yet", "stopped", "deleted")
+
+
+def show(sources: Sequence[SourceStatus]) -> None:
+    typer.echo(text_of(sources), nl=False)
+
+
+def text_of(sources: Sequence[SourceStatus]) -> bytes:
+    """The metrics of the sources, in UTF-8."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Sources(sources))
+    return generate_latest(registry)
+
+
+class _Sources:
+    """A collector in Prometheus's sense."""
+
+    def __init__(self, sources: Sequence[SourceStatus]) -> None:
+        self._sources = sources
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # it is asked once, and knows no others
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily(PREFIX + "build", "The version of this program.", {"version": _version()})
+        yield from _of_sources(self._sources)
+        for make, name, help_text, value in _OF_APIS:
+            family = make(PREFIX + name, help_text, labels=("source", "api"))
+            for source in self._sources:
+                for stream in source.streams:
+                    _add(family, (source.name, stream.api), value(stream))
+            yield family
+
+
+def _of_sources(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
+    healthy = _gauge("healthy", "1 where all is well, 0 where not (onepassword_source_state says how).", "source")
+    state = _gauge("state", "1 for the state that the source is in, 0 for the others.", "source", "state")
+    run = _gauge("last_run_timestamp_seconds", "When a run of the source last told its state.", "source")
+    names = ("source", "tracker", "name", "severity")
+    condition = _gauge("condition", "1 for each thing that is not as it should be.", *names)
+    since = _gauge("condition_since_timestamp_seconds", "When it began.", *names)
+    for source in sources:
+        how = health(source)
+        healthy.add_metric((source.name,), how == "healthy")
+        for one in STATES:
+            state.add_metric((source.name, one.replace(" ", "_")), how == one)
+        _add(run, (source.name,), _seconds(source.state_ns))
+        for opened in source.open:
+            labels = (source.name, opened.tracker, opened.name, opened.severity)
+            condition.add_metric(labels, 1)
+            since.add_metric(labels, opened.since_ns / 1e9)
+    yield from (healthy, state, run, condition, since)
+
+
+def _gauge(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, help_text, labels=labels)
+
+
+def _add(family: CounterMetricFamily | GaugeMetricFamily, labels: tuple[str, ...], value: float | None) -> None:
+    """What is not known has no sample."""
+    if value is not None:
+        family.add_metric(labels, value)
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9
+
+
+def _version() -> str:
+    return version("onepassword-source")
+
+
+_OF_APIS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Value], ...] = (
+    (CounterMetricFamily, "events", "Events stored so far, each once.", lambda one: one.events + one.pruned),
+    (CounterMetricFamily, "pruned", "Events removed since they were old enough.", lambda one: one.pruned),
+    (CounterMetricFamily, "quarantined", "Items that cannot be stored as events.", lambda one: one.quarantined),
+    (
+        GaugeMetricFamily,
+        "collector_lag_seconds",
+        "Time since the API was last read to its end.",
+        lambda one: _seconds(one.collector_lag_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "event_lag_seconds",
+        "How old the events of the last page were when they came (median).",
+        lambda one: _seconds(one.lag_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "newest_event_timestamp_seconds",
+        "Time of the newest event.",
+        lambda one: _seconds(one.newest_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "last_success_timestamp_seconds",
+        "When the last complete read of the API began.",
+        lambda one: _seconds(one.drained_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "failing_since_timestamp_seconds",
+        "When the API began to fail; there is none while it does not.",
+        lambda one: _seconds(one.failing_since_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "stopped",
+        "1 where the API is in error: nothing is asked until the configuration changes.",
+        lambda one: one.stopped,
+    ),
+)

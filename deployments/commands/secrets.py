@@ -1,0 +1,40 @@
+"""`onepassword-source secrets`."""
+
+from __future__ import annotations
+
+import os
+
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from deployments import own_secrets, prefect_access
+from deployments.commands.present import say
+
+DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
+
+
+def run(*, password_only: bool, key_only: bool) -> None:
+    """Rotate the password, the key, or both, and say what to do next."""
+    if password_only and key_only:
+        raise ThirdPartyConfigError(
+            "--password-only and --key-only exclude each other.", hint="Leave both out for both."
+        )
+    _refuse_another_prefect()
+    blocks = own_secrets.rotate(password=not key_only, key=not password_only)
+    if not key_only:
+        say("There is a new API password: log in to the Prefect UI with what `up` prints.")
+    if not password_only:
+        say(f"There is a new encryption key: {blocks:,} blocks are encrypted with it.")
+        say("Older backups of Prefect's database need the older secrets.json.")
+    say('In each shell that uses Prefect\'s own commands: eval "$(onepassword-source env)"')
+
+
+def _refuse_another_prefect() -> None:
+    if (url := prefect_access.external_url()) is not None:
+        raise FirstPartyGenericError(
+            f"PREFECT_API_URL is set to {url}: the secrets of that server are not kept here.",
+            hint="Rotate them where it runs; or unset PREFECT_API_URL to rotate those of this machine's own Prefect.",
+        )
+    if named := next((name for name in DATABASES if os.environ.get(name)), None):
+        raise FirstPartyGenericError(
+            f"{named} is set, so Prefect's blocks are in a database of your own, which this command does not change.",
+            hint="Unset it where this machine's Prefect has its own database.",
+        )

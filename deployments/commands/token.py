@@ -1,0 +1,66 @@
+"""`onepassword-source token`: replace the token of a source by one that was checked."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands.lifecycle import tell_more
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from deployments.new_token import Checked
+
+LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
+
+
+def run(name: str, *, token: str | None, unchecked: bool, as_json: bool) -> None:
+    """Ask for a token where none was given, check it, and put it in the place of the old one."""
+    from deployments import lifecycle, new_token  # noqa: PLC0415 - 0.5 s
+
+    with prefect() as access:
+        source = lifecycle.locate(name)
+        source.valid_block()  # before anyone types a token in vain
+        given = (token or _ask(name)).strip()
+        checked = with_spinner("Checking the token…", lambda: new_token.check(source, given, unchecked=unchecked))
+        for warning in checked.warnings:
+            warn(f"{name}: {warning}")
+        with_spinner("Replacing it…", lambda: new_token.replace(source, given, checked=checked.scopes is not None))
+        started = None if access.kind == "temporary" else lifecycle.run_now(source)
+    _show(name, checked, started, as_json=as_json)
+    if started:
+        tell_more(access, source)
+    else:
+        note(f"Collect with it now: onepassword-source collect {name}")
+
+
+def _ask(name: str) -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt(f"New API token of {plain(name)}", hide_input=True, err=True))
+    token = sys.stdin.readline(LINE_MAX)
+    if not token.strip():
+        raise ThirdPartyConfigError(
+            "There is no token on standard input.",
+            hint="Pipe it in, set ONEPASSWORD_SOURCE_API_TOKEN, or run this in a terminal, where you are asked for it.",
+            code="usage",
+        )
+    return token
+
+
+def _show(name: str, checked: Checked, started: UUID | None, *, as_json: bool) -> None:
+    scopes = sorted(checked.scopes) if checked.scopes is not None else None
+    if as_json:
+        answer = {"source": name, "account_uuid": checked.account, "scopes": scopes}
+        say_json({**answer, "flow_run_id": str(started) if started else None})
+        return
+    whose = f" of account {plain(checked.account)}" if checked.account else ""
+    may = f"; it may read {plain(', '.join(scopes))}" if scopes else ""
+    say(f"{plain(name)}: the token was replaced by one{whose}{may}.")
+    if started:
+        say(f"The run 'collect {plain(name)}' was started ({started}).")

@@ -1,0 +1,107 @@
+"""Prefect's server behind a guard: who asks by a name, or from a web page, that is not ours gets no answer.
+
+A browser reaches loopback, and takes any page there by a name of the page's own (DNS rebinding): so the password alone
+does not tell who asks. The guard stands before all that Prefect serves, its WebSockets too.
+`python -m deployments.guard` runs it as `prefect server start` does, with the environment of `prefect_access`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+
+from deployments import own_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+FORBIDDEN = 403
+ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+
+
+class OriginGuard:
+    """Refuses what a web page of another origin asks, whatever password it knows."""
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in {"http", "websocket"} and self._is_foreign(Headers(scope=scope)):
+            refusal = PlainTextResponse("Refused: this page is not the Prefect UI of this server.", FORBIDDEN)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        if not self._origins.issuperset(headers.getlist("origin")):
+            return True
+        # A browser leaves Origin out where the page may not read the answer, but tells this. A followed link is fine.
+        if headers.get("sec-fetch-site", "none") in {"same-origin", "none"}:
+            return False
+        return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != ("navigate", "document")
+
+
+def guarded(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
+    """The application for requests to the hosts of these origins, from these origins or from no web page."""
+    allowed = frozenset(origins)
+    hosts = sorted({_host(origin) for origin in allowed})
+    return TrustedHostMiddleware(OriginGuard(app, allowed), hosts, www_redirect=False)
+
+
+def _host(origin: str) -> str:
+    parts = urlsplit(origin)
+    return parts.netloc.removesuffix(f":{parts.port}")  # an IPv6 address keeps its brackets, as in the header
+
+
+def create_app() -> ASGIApp:
+    """Prefect's server as the environment configures it, with its services, behind the guard."""
+    own_secrets.hold_secrets()
+    from prefect.server.api import server  # noqa: PLC0415 - reads its settings from the environment
+
+    app = server.create_app(final=True)
+    _close_ui_to_others()
+    return guarded(app, os.environ[ORIGINS].split(","))
+
+
+def _close_ui_to_others() -> None:
+    # Prefect has copied it with the modes of the package.
+    for path in Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]).rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--log-level")
+    options = parser.parse_args()
+    app = create_app()
+    import uvicorn  # noqa: PLC0415 - as Prefect
+    from prefect.settings import get_current_settings  # noqa: PLC0415 - as above
+
+    server = get_current_settings().server
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        timeout_keep_alive=server.api.keepalive_timeout,
+        ws_ping_interval=server.api.websocket_ping_interval,
+        ws_ping_timeout=server.api.websocket_ping_timeout,
+        log_level=(options.log_level or server.logging_level).lower(),
+    )
+
+
+if __name__ == "__main__":
+    main()

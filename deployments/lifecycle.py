@@ -1,0 +1,322 @@
+"""Restart, stop, start, rename and delete a source, in its store and on the Prefect server.
+
+Each can be killed at any instruction: it completes when it is called again. The store is told first, so that what was
+left undone on the Prefect server can be seen.
+Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from blocks import settings
+from blocks.configuration import with_token
+from blocks.errors import ThirdPartyConfigError
+from blocks.faults import ConfigurationError
+from blocks.names import block_name
+from blocks.store import lifecycle as store
+from deployments import running, sources
+from deployments.deploy import find_deployment, remove_deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import BlockDocument
+    from sqlalchemy import Engine
+
+    from blocks.source import OnePasswordSource
+    from blocks.source_config import SourceConfig
+    from blocks.store.lifecycle import Known
+
+SOURCE, CREDENTIALS = "1password-source", "1password-credentials"
+DELETED = "The source was deleted."
+
+
+@dataclass(frozen=True)
+class Managed:
+    """A source: what its store knows, the store, and its block, where there is a valid one."""
+
+    known: Known
+    engine: Engine
+    block: OnePasswordSource | None
+
+    @property
+    def name(self) -> str:
+        return self.known.name
+
+    def valid_block(self) -> OnePasswordSource:
+        """The block. Raises ThirdPartyConfigError where it is missing or not valid."""
+        block = sources.find(self.name)
+        if block is None:
+            raise ThirdPartyConfigError(
+                f"The Prefect server has no configuration of source {self.name!r}.",
+                hint="Give it again with `onepassword-source apply FILE`; its events and cursors stay.",
+                code="no-block",
+            )
+        return block.validated()
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What `delete` did. `kept`: how many events stay; `purged`: what was removed of them, None where they stay."""
+
+    name: str
+    was_deleted: bool
+    kept: int
+    purged: dict[str, Any] | None
+
+
+def locate(name: str) -> Managed:
+    """The source of that name, which was not deleted. A renaming that was broken off is completed first.
+
+    Raises ThirdPartyConfigError where there is none such.
+    """
+    known, engine, block = _look(name)
+    if known is None and block is not None:  # made in the UI, and never run
+        known = _noted(engine, block)
+    if known is None:
+        raise _unknown(name)
+    if known.deleted_ns is not None:
+        raise ThirdPartyConfigError(
+            f"Source {name!r} was deleted.",
+            hint="`onepassword-source apply FILE` brings it back, with its events and cursors.",
+            code="deleted",
+        )
+    if known.name != name:
+        raise ThirdPartyConfigError(
+            f"Source {name!r} is being renamed to {known.name!r}.",
+            hint=f"Complete it with `onepassword-source rename {name} {known.name}`.",
+            code="renaming",
+        )
+    _complete_renaming(engine, known)
+    return Managed(known, engine, block or _block(name))
+
+
+def restart(source: Managed) -> None:
+    """End the runs that are under way, and forget all errors. The next run reads every API."""
+    running.end(source.engine, source.known.id, running.SHORT_SECONDS)
+    store.restart(source.engine, source.known)
+
+
+def run_now(source: Managed) -> UUID:
+    """Have a worker collect it now. Returns the id of the run."""
+    if source.block is not None:
+        stopped = source.known.paused_ns is not None
+        sources.deploy(source.name, source.block.description or None, paused=stopped)
+    return running.create(source.name)
+
+
+def stop(source: Managed) -> bool:
+    """Stop its schedule, and end its runs after the page in hand. False where one was not done in time."""
+    store.pause(source.engine, source.known)
+    running.set_paused(source.name, paused=True)
+    return running.end(source.engine, source.known.id)
+
+
+def start(source: Managed) -> None:
+    """Let its schedule run again."""
+    store.resume(source.engine, source.known)
+    block = source.valid_block()
+    sources.deploy(source.name, block.description or None)
+    running.set_paused(source.name, paused=False)
+
+
+def rename(old: str, new: str) -> None:
+    """Give a source another name; its id, events and cursors stay, and so does a pause.
+
+    Raises ThirdPartyConfigError where there is no such source, or the new name is taken or cannot be one.
+    """
+    begun = _begun_renaming(old, new)
+    if begun is None:
+        source = locate(old)
+        _require_free(new, source)
+        store.rename(source.engine, source.known, new, paused=running.is_paused(old))
+        begun = replace(source, known=replace(source.known, name=new))
+    _complete_renaming(begun.engine, begun.known)
+
+
+def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _: None) -> Deleted:
+    """Remove a source: its runs end after the page in hand, then its deployment goes, and its blocks with the token.
+
+    Its events stay, unless it is to `purge`. `removed` is told how many rows a purge has removed.
+    """
+    known, engine, _ = _look(name)
+    if known is None:
+        return _delete_remains(name)
+    was_deleted = known.deleted_ns is not None
+    if not was_deleted:
+        _end(locate(name))
+    events = store.events_of(engine, known.id)
+    done = store.purge(engine, store.find_id(engine, known.id) or known, removed) if purge else None
+    remove_deployment(name)
+    remove_blocks(name)
+    return Deleted(name, was_deleted, 0 if purge else events, done)
+
+
+def remove_blocks(name: str) -> None:
+    """Remove the block of a source and its credentials, where no other source uses these.
+
+    An event store's block stays: it may be shared.
+    """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        found = client.read_block_documents_by_type(SOURCE, include_secrets=False)
+        own = [one for one in found if one.name == block_name(name)]
+        used = {_credentials_of(one) for one in found if one not in own}
+        named = client.read_block_documents_by_type(CREDENTIALS, include_secrets=False)
+        theirs = {one.id for one in named if one.name == block_name(name)} | {_credentials_of(one) for one in own}
+        # The credentials first: once the source's block is gone, nobody knows which they were.
+        for document in [*theirs, *(one.id for one in own)]:
+            if document is not None and document not in used:
+                _remove(client, document)
+
+
+def _credentials_of(document: BlockDocument) -> UUID | None:
+    from uuid import UUID  # noqa: PLC0415
+
+    reference = document.block_document_references.get("credentials") or {}
+    found = (reference.get("block_document") or {}).get("id")
+    return UUID(str(found)) if found else None
+
+
+def _remove(client: SyncPrefectClient, document: UUID) -> None:
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        client.delete_block_document(document)
+    except ObjectNotFound:
+        return
+
+
+def _look(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
+    """What the store knows, the store (of the block, where it names one), and the block, where it is valid.
+
+    A block that still has the former name of a source leads to that source.
+    """
+    from tasks.source import open_store  # noqa: PLC0415 - imports Prefect
+
+    block = _block(name)
+    engine = sources.open_default_store() if block is None else open_store(block)
+    known = None if block is None else store.find_id(engine, block.source_id)
+    return known or store.find(engine, name), engine, block
+
+
+def _block(name: str) -> OnePasswordSource | None:
+    try:
+        return sources.find(name)
+    except ConfigurationError:
+        return None
+
+
+def _noted(engine: Engine, block: OnePasswordSource) -> Known | None:
+    from blocks.store.sources import put  # noqa: PLC0415 - 0.5 s
+    from tasks.source import record_of  # noqa: PLC0415 - imports Prefect
+
+    put(engine, record_of(block.validated()))
+    return store.find_id(engine, block.source_id)
+
+
+def _begun_renaming(old: str, new: str) -> Managed | None:
+    """The source whose renaming from `old` to `new` was broken off; its block has the one name or the other."""
+    for name in (new, old):
+        known, engine, block = _look(name)
+        if known is not None and known.name == new and store.former_name(engine, known.id) == old:
+            return Managed(known, engine, block)
+    return None
+
+
+def _unknown(name: str) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        f"There is no source named {name!r}.",
+        hint="`onepassword-source list` shows those there are; `onepassword-source apply FILE` creates one.",
+        code="unknown-source",
+    )
+
+
+def _require_free(new: str, source: Managed) -> None:
+    block = source.valid_block()
+    _renamed(block.config(), new)
+    other = store.find(source.engine, new)
+    if other is not None and other.deleted_ns is not None:
+        raise ThirdPartyConfigError(
+            f"The name {new!r} is that of a deleted source, whose events are kept.",
+            hint=f"Choose another name, or remove them with `onepassword-source delete {new} --purge`.",
+            code="name-taken",
+        )
+    if other is not None or sources.exists(new):
+        raise ThirdPartyConfigError(
+            f"There is a source named {new!r} already.", hint="Choose another name.", code="name-taken"
+        )
+
+
+def _renamed(config: SourceConfig, new: str) -> SourceConfig:
+    """The configuration under its new name. Raises ConfigurationError where that cannot be one."""
+    token = config.api_token.get_secret_value() if config.api_token else ""
+    return with_token(replace(config, name=new), token, allowed_hosts=settings.allowed_hosts())
+
+
+def _complete_renaming(engine: Engine, known: Known) -> None:
+    """Bring the Prefect server to the name that the store knows."""
+    old = store.former_name(engine, known.id)
+    if old is None:
+        return
+    block = _block(old)
+    is_free = block is None or block.source_id == known.id  # else another source has the former name by now
+    if is_free:
+        running.set_paused(old, paused=True)
+    running.end(engine, known.id)
+    if block is not None and is_free and not sources.exists(known.name):
+        _save_as(block, known.name)
+    if is_free:
+        _move_deployment(old, known.name)
+        remove_blocks(old)
+    is_stopped = (store.find_id(engine, known.id) or known).paused_ns is not None
+    running.set_paused(known.name, paused=is_stopped)
+    store.finish_renaming(engine, known)
+
+
+def _save_as(block: OnePasswordSource, new: str) -> None:
+    """Credentials that have a name of their own stay as they are; others are named as the source is."""
+    own = block.credentials._block_document_name in (None, block_name(block.name))  # noqa: SLF001 - Prefect has no other way
+    renamed = type(block).from_config(_renamed(block.config(), new), block.source_id)
+    renamed.store = block.store
+    if own:
+        renamed.credentials.save(block_name(new), overwrite=True)
+    else:
+        renamed.credentials = block.credentials
+    renamed.save(block_name(new), overwrite=True)
+
+
+def _move_deployment(old: str, new: str) -> None:
+    """The new one starts paused, so that there are never two that run."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    block = _block(new)
+    with get_client(sync_client=True) as client:
+        like = find_deployment(client, old)
+    sources.deploy(new, block.description or None if block else None, paused=True, like=like)
+    running.cancel_waiting(old, f"The source is named {new} now.")
+    remove_deployment(old)
+
+
+def _end(source: Managed) -> None:
+    """Everything of a deletion up to the mark in the store, from which on no run can write."""
+    store.begin_deletion(source.engine, source.known)
+    running.set_paused(source.name, paused=True)
+    running.end(source.engine, source.known.id)
+    running.cancel_waiting(source.name, DELETED)
+    remove_deployment(source.name)
+    store.finish_deletion(source.engine, source.known)
+
+
+def _delete_remains(name: str) -> Deleted:
+    """The store no longer knows it: it was purged, or lost. What there may be on the Prefect server goes."""
+    if not sources.exists(name):
+        raise _unknown(name)
+    remove_deployment(name)
+    remove_blocks(name)
+    return Deleted(name, was_deleted=True, kept=0, purged=None)

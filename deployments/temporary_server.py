@@ -1,0 +1,48 @@
+"""The Prefect server of one command. Importing this imports Prefect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import get_current_settings
+
+from deployments import processes
+from deployments.prefect_access import HOST
+
+
+class GuardedServer(SubprocessASGIServer):
+    """Prefect's temporary server, behind the guard, and gone when the command is, however that ends.
+
+    Made first, it is also the one that Prefect's own clients find.
+    """
+
+    is_hurried = False
+    """Whether a server that ends at its start is not tried again, and its traceback not shown."""
+
+    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+        # Prefect tries for as long as it takes, since another program may have got its port.
+        if self.is_hurried and self.server_process is not None:
+            raise RuntimeError("The ephemeral server ended at its start.")
+        arguments = ["--host", HOST, "--port", str(self.port), "--log-level", "error"]
+        return subprocess.Popen(
+            processes.command("deployments.guard", arguments),
+            env={
+                **os.environ,
+                "PREFECT_UI_ENABLED": "0",
+                "PREFECT__SERVER_EPHEMERAL": "1",
+                **get_current_settings().to_environment_variables(exclude_unset=True),
+            },
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if self.is_hurried else None,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """End it, where it runs."""
+        process = self.server_process
+        super().stop()
+        if process is not None and process.stdin is not None:
+            process.stdin.close()

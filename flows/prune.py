@@ -1,0 +1,30 @@
+"""The flow `prune`: remove what is older than you keep. It is off until a deployment with a schedule is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from blocks.errors import SourceError
+from blocks.store import prune as retention
+from tasks.prune import find_targets, prune_stream
+
+
+@flow(name="prune", flow_run_name="prune older than {older_than}", persist_result=False)
+def prune(older_than: str, source: str | None = None) -> State[Any]:
+    """Remove old events from your database; the uuid and the SHA-256 digest of each stay.
+
+    Args:
+        older_than: how long events are kept, such as 400d; at least 121d.
+        source: the name of one source; all where left out.
+    """
+    try:
+        rule = retention.rule(older_than)
+        targets = find_targets(source)
+        removed = sum(prune_stream(target, rule) for target in targets)
+    except SourceError as error:
+        return Failed(name=error.name, message=str(error))
+    return Completed(name="Pruned", message=f"{removed:,} events older than {older_than} removed.")

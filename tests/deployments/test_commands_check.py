@@ -1,0 +1,473 @@
+"""`check`: each of its lines, ok and at fault, against real servers, stores, tokens and a real Prefect."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flows_support import Source
+from moving_clock import MovingClock
+from support import SOURCE
+from tls_server import ELSEWHERE, HERE, answering, certificate, write_authority
+
+from blocks import clock
+from blocks.events_api.sandbox.process import running_sandbox
+from blocks.names import deployment_name
+from blocks.store import schema, sources
+from blocks.store.engine import open_engine
+from deployments import cli
+from deployments.checks import network, server, storage
+from deployments.checks.finding import Background, within
+from deployments.commands import check as command
+from deployments.prefect_access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryptography import x509
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.checks.finding import Finding
+
+DAY = 86_400
+STEPS = [
+    *("configuration", "DNS", "TLS", "clock", "introspection", "scopes", "token expiry"),
+    *("store", "disk", "Prefect server", "schedule", "runner"),
+]
+EXTERNAL = Access("external", "http://127.0.0.1:4200/api")
+
+
+@pytest.fixture(autouse=True)
+def one_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", write_authority(tmp_path / "authority.pem"))
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[SandboxProcess]:
+    with running_sandbox(events=3) as running:
+        yield running
+
+
+def results(findings: list[Finding]) -> dict[str, str]:
+    return {finding.step: finding.result for finding in findings}
+
+
+# The network
+
+
+def test_a_way_that_is_open(tmp_path: Path) -> None:
+    with answering(tmp_path, certificate(HERE, days=60)) as there:
+        way = network.look(there.url)
+    assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "ok", "ok")
+    assert "localhost is " in way.dns.found
+    assert way.tls.found == "TLSv1.3, certificate by Test Authority, 60 days left"
+
+
+def test_a_name_that_does_not_resolve_leaves_the_rest_unchecked() -> None:
+    way = network.look("https://events.invalid")
+    assert (way.dns.result, way.tls.result, way.clock.result) == ("failed", "not checked", "not checked")
+    assert way.dns.found == "The name events.invalid could not be resolved."
+    assert way.dns.todo == "Check base_url and this machine's DNS."
+
+
+def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "DNS_SECONDS", 0.05)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(1))
+    assert network.look("https://events.example").dns.found.endswith("was not resolved within 0 s.")
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (certificate(ELSEWHERE), "Hostname mismatch"),
+        (certificate(HERE, days=-1), "certificate has expired"),
+        (certificate(HERE, self_signed=True), "self-signed certificate"),
+    ],
+    ids=["wrong name", "expired", "self-signed"],
+)
+def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
+    with answering(tmp_path, shown) as there:
+        way = network.look(there.url)
+    assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "failed", "not checked")
+    assert text in way.tls.found
+    assert "set SSL_CERT_FILE" in way.tls.todo
+
+
+def test_a_certificate_that_expires_soon(tmp_path: Path) -> None:
+    with answering(tmp_path, certificate(HERE, days=3)) as there:
+        assert network.look(there.url).tls.result == "warning"
+
+
+def test_a_port_on_which_nobody_listens() -> None:
+    tls = network.look("http://127.0.0.1:1").tls
+    assert (tls.result, tls.found) == ("failed", "127.0.0.1 refused the connection.")
+    assert tls.todo == "Check base_url and the firewall."
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"), [(90, "clock is 90 s behind the server's"), (-7200, "clock is 120 min ahead of the server's")]
+)
+def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
+    with answering(tmp_path, ahead=ahead) as there:
+        found = network.look(there.url).clock
+    # The header has whole seconds, so 90 may be 89 or 91.
+    assert found.result == "failed"
+    assert text in found.found.replace("89 s", "90 s").replace("91 s", "90 s")
+    assert "NTP" in found.todo
+
+
+def test_a_server_that_does_not_tell_the_time(tmp_path: Path) -> None:
+    with answering(tmp_path, ahead=None) as there:
+        assert network.look(there.url).clock.result == "not checked"
+
+
+# The token
+
+
+def test_a_token_that_is_accepted(api: SandboxProcess) -> None:
+    introspection, scopes = network.account(api.base_url, api.token, ["sign-in", "audit"], None)
+    assert introspection.result == "ok"
+    assert api.introspect().json()["account_uuid"] in introspection.found
+    assert (scopes.result, scopes.found) == ("ok", "auditevents, itemusages, signinattempts")
+
+
+def test_a_revoked_token(api: SandboxProcess) -> None:
+    token = api.issue_token()
+    api.revoke(token)
+    introspection, scopes = network.account(api.base_url, token, ["audit"], None)
+    assert (introspection.result, scopes.result) == ("failed", "not checked")
+    assert "refuses the token" in introspection.found
+    assert token not in str((introspection, scopes))
+
+
+def test_a_missing_scope(api: SandboxProcess) -> None:
+    token = api.issue_token(["signinattempts"])
+    introspection, scopes = network.account(api.base_url, token, ["sign-in", "itemUsage", "audit"], None)
+    assert (introspection.result, scopes.result) == ("ok", "failed")
+    lacks = "itemusages (for itemUsage), auditevents (for audit)"
+    assert scopes.found == f"The token lacks {lacks}; it has signinattempts."
+    assert "or take itemUsage, audit out of supported_apis" in scopes.todo
+
+
+def test_a_token_of_another_account(api: SandboxProcess) -> None:
+    introspection, _ = network.account(api.base_url, api.token, ["audit"], "ANOTHER")
+    assert introspection.result == "failed"
+    assert "the events are of account ANOTHER" in introspection.found
+    assert "--new-account" in introspection.todo
+
+
+def test_an_events_api_in_trouble(api: SandboxProcess) -> None:
+    api.fault("503", api="introspect")
+    try:
+        introspection, _ = network.account(api.base_url, api.token, ["audit"], None)
+    finally:
+        api.clear_faults()
+    assert (introspection.result, introspection.found) == ("failed", "The Events API answered 503.")
+    assert introspection.todo.startswith("Try again")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "result", "text"),
+    [
+        (None, "ok", "the token never expires"),
+        (90 * DAY, "ok", "days left"),
+        (3 * DAY, "warning", "expires within 3 days"),
+        (-DAY, "failed", "The token expired 24 h ago."),
+    ],
+)
+def test_when_the_token_expires(api: SandboxProcess, seconds: float | None, result: str, text: str) -> None:
+    found = network.expiry(api.issue_token(expires_in=seconds))
+    assert (found.result, text in found.found) == (result, True)
+
+
+def test_a_token_that_was_cut_off(api: SandboxProcess) -> None:
+    assert network.expiry(api.token.rpartition(".")[0]).result == "warning"
+
+
+# The store and the disk
+
+
+@pytest.fixture
+def url(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'events.db')}"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
+    return url
+
+
+def test_a_good_store_and_disk(url: str) -> None:
+    store, disk = storage.store(url), storage.disk(url)
+    assert (store.result, disk.result) == ("ok", "ok")
+    assert store.found.endswith(f"events.db, schema {schema.HEAD}, writable, no damage")
+    assert " free in " in disk.found
+
+
+def _set_version(url: str, version: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (version,))
+
+
+@pytest.mark.parametrize(("version", "result"), [("0001", "warning"), ("9999", "failed")])
+def test_a_store_of_another_version(url: str, version: str, result: str) -> None:
+    _set_version(url, version)
+    found = storage.store(url)
+    assert (found.result, version in found.found) == (result, True)
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    found = storage.store(f"sqlite:///{tmp_path / 'gone' / 'events.db'}")
+    assert (found.result, "There is no store yet" in found.found) == ("failed", True)
+    assert storage.disk(f"sqlite:///{tmp_path / 'gone' / 'events.db'}").result == "ok", "the data directory is there"
+
+
+def test_a_damaged_store(url: str) -> None:
+    Path(url.removeprefix("sqlite:///")).write_bytes(b"nonsense" * 1000)
+    found = storage.store(url)
+    assert found.result == "failed"
+    assert "is damaged" in found.found
+    assert "restore a backup" in found.todo
+
+
+def test_a_postgresql_that_is_not_there() -> None:
+    found = storage.store("postgresql://me:hunter2@127.0.0.1:1/events")
+    assert found.result == "failed"
+    assert "hunter2" not in str(found)
+    assert found.todo == "Check that PostgreSQL runs and ONEPASSWORD_SOURCE_DATABASE_URL."
+
+
+def test_a_disk_that_is_nearly_full(url: str) -> None:
+    assert storage.disk(url, least=10**18, full=1).result == "warning"
+    found = storage.disk(url, least=10**18, full=10**18)
+    assert found.result == "failed"
+    assert "writing stops when it is full" in found.todo
+
+
+def test_a_disk_with_too_little_for_the_write_ahead_log(url: str) -> None:
+    wal = Path(url.removeprefix("sqlite:///") + "-wal")
+    with wal.open("wb") as file:
+        file.truncate(2**40)  # a hole: it takes no room
+    found = storage.disk(url)
+    wal.unlink()
+    assert found.result == "warning"
+    assert "1.1 TB in the write-ahead log" in found.found
+
+
+# The command
+
+
+@pytest.fixture
+def kept(url: str, api: SandboxProcess) -> None:
+    engine = open_engine(url)
+    sources.put(engine, replace(SOURCE, base_url=api.base_url))
+    engine.dispose()
+
+
+def external(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    monkeypatch.delenv("PREFECT_API_AUTH_STRING")  # with ours it would be taken for our own
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["gone", "hangs"])
+def test_a_prefect_server_that_does_not_answer_hides_nothing_else(
+    kept: None, hangs: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr("deployments.prefect_access.ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1] if hangs else 1
+        external(monkeypatch, f"http://127.0.0.1:{port}/api")
+        assert cli.main(["check", SOURCE.name, "--json"]) == cli.IN_ERROR
+    told = json.loads(capsys.readouterr().out)
+    found = {one["step"]: one for one in told["checks"]}
+    assert (told["source"], told["ok"], list(found)) == (SOURCE.name, False, STEPS)
+    assert found["Prefect server"]["result"] == "failed"
+    assert "does not answer" in found["Prefect server"]["found"]
+    assert {found[step]["result"] for step in ("DNS", "TLS", "clock", "store", "disk")} == {"ok"}
+    others = ("configuration", "introspection", "scopes", "token expiry", "schedule", "runner")
+    assert {found[step]["result"] for step in others} == {"not checked"}
+
+
+def test_something_else_than_a_prefect_server(
+    kept: None, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    external(monkeypatch, f"{api.base_url}/api")
+    assert cli.main(["check", SOURCE.name]) == cli.IN_ERROR
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == len(STEPS), "one line each"
+    assert "answered 404 when asked for its health. Check that PREFECT_API_URL ends in /api" in out
+
+
+def test_a_source_that_nobody_knows_and_a_machine_without_prefect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path / "new"))
+    assert cli.main(["check", "nobody"]) == cli.WRONG_USE
+    assert "There is no source named 'nobody'" in capsys.readouterr().err
+    assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()], "nothing is made"
+
+
+def test_work_that_takes_too_long_is_left_behind() -> None:
+    with pytest.raises(TimeoutError):
+        within(0.05, lambda: time.sleep(1))
+    with pytest.raises(ZeroDivisionError):
+        Background(lambda: 1 // 0).result(5)
+
+
+# With a real Prefect server
+
+
+@pytest.fixture
+def deployed(api: SandboxProcess, url: str, request: pytest.FixtureRequest) -> Iterator[Source]:
+    """A source with its blocks and its deployment on the temporary server of the test session."""
+    from deployments import sources as deployed_sources
+
+    made = Source(f"checked {request.node.name}"[:50], url, api)
+    made.save()
+    deployed_sources.deploy(made.name, None)
+    try:
+        yield made
+    finally:
+        from deployments.deploy import remove_deployment
+
+        api.clear_faults()
+        remove_deployment(made.name)
+
+
+def seen(source: Source, access: Access = EXTERNAL) -> dict[str, Finding]:
+    """What the server part finds; its client asks the temporary server, whatever `access` says it is."""
+    found = server._read(source.name, access, server.ok("Prefect server", ""))
+    return {one.step: one for one in (found.configuration, found.server, found.schedule, found.runner)}
+
+
+def _client() -> Any:
+    from prefect.client.orchestration import get_client
+
+    return get_client(sync_client=True)
+
+
+@pytest.mark.prefect
+def test_all_is_well_but_that_nothing_runs_it(deployed: Source, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", deployed.name]) == cli.IN_ERROR
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line[13:27].strip() for line in lines] == STEPS
+    assert [line.split()[0] for line in lines] == ["ok"] * 11 + ["failed"]
+    assert lines[-1].endswith("Nothing runs the schedule. Start `onepassword-source up`, and leave it running.")
+    assert deployed.sandbox.token not in out + err
+
+
+@pytest.mark.prefect
+def test_a_revoked_token_is_never_shown(deployed: Source, capsys: pytest.CaptureFixture[str]) -> None:
+    canary = deployed.sandbox.issue_token()
+    deployed.sandbox.revoke(canary)
+    deployed.save(token=canary)
+    found = results(command.check(deployed.name))
+    assert (found["configuration"], found["introspection"], found["scopes"]) == ("ok", "failed", "not checked")
+    assert cli.main(["check", deployed.name, "--json"]) == cli.IN_ERROR
+    assert canary not in "".join(capsys.readouterr())
+
+
+@pytest.mark.prefect
+def test_a_block_that_is_not_valid_hides_neither_network_nor_token(deployed: Source) -> None:
+    deployed.save(supported_apis=["audit"], category="two\nlines")
+    found = results(command.check(deployed.name))
+    assert found["configuration"] == "failed"
+    assert {found[step] for step in ("DNS", "TLS", "clock", "introspection", "scopes", "token expiry")} == {"ok"}
+
+
+@pytest.mark.prefect
+def test_a_token_that_cannot_be_one(deployed: Source) -> None:
+    deployed.save(token="Bearer and-the-secret-itself")
+    checked = command.check(deployed.name)
+    found = results(checked)
+    assert (found["configuration"], found["TLS"], found["introspection"]) == ("failed", "ok", "not checked")
+    assert found["token expiry"] == "not checked"
+    assert "and-the-secret-itself" not in str(checked)
+
+
+@pytest.mark.prefect
+def test_a_host_that_no_token_may_go_to(deployed: Source) -> None:
+    deployed.save(base_url="https://events.example.net")
+    found = results(command.check(deployed.name))
+    assert found["configuration"] == "failed"
+    assert {found[step] for step in ("DNS", "TLS", "clock", "introspection", "scopes")} == {"not checked"}
+    assert found["store"] == "ok"
+
+
+@pytest.mark.prefect
+def test_a_store_that_is_not_there_hides_nothing_else(deployed: Source, url: str) -> None:
+    Path(url.removeprefix("sqlite:///")).unlink()
+    found = results(command.check(deployed.name))
+    assert found.pop("store") == "failed"
+    assert found.pop("runner") == "failed"
+    assert set(found.values()) == {"ok"}
+
+
+@pytest.mark.prefect
+def test_a_block_that_is_gone_and_a_source_that_is_not(deployed: Source) -> None:
+    from blocks.names import block_name
+    from blocks.source import OnePasswordSource
+
+    engine = open_engine(deployed.url)
+    sources.put(engine, replace(SOURCE, name=deployed.name, base_url=deployed.sandbox.base_url))
+    engine.dispose()
+    OnePasswordSource.delete(block_name(deployed.name))
+    checked = {finding.step: finding for finding in command.check(deployed.name)}
+    assert checked["configuration"].found == "Prefect has no block of this source."
+    assert (checked["TLS"].result, checked["introspection"].result) == ("ok", "not checked")
+
+
+@pytest.mark.prefect
+def test_a_schedule_and_its_next_run(deployed: Source) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from prefect.states import Scheduled
+
+    assert "but no run is planned" in seen(deployed)["schedule"].found
+    at = datetime.now(UTC) + timedelta(hours=1)
+    with _client() as client:
+        found = server._deployment(client, deployed.name)
+        client.create_flow_run_from_deployment(found.id, state=Scheduled(scheduled_time=at))
+    schedule = seen(deployed)["schedule"]
+    assert (schedule.result, schedule.found) == ("ok", f"*/5 * * * * (UTC), next run at {at:%Y-%m-%d %H:%M:%S}Z")
+
+
+@pytest.mark.prefect
+def test_a_paused_deployment_and_none(deployed: Source) -> None:
+    from deployments.deploy import remove_deployment
+
+    with _client() as client:
+        found = server._deployment(client, deployed.name)
+        assert found.name == deployment_name(deployed.name)
+        client.pause_deployment(found.id)
+    schedule = seen(deployed)["schedule"]
+    assert (schedule.result, f"`onepassword-source start '{deployed.name}'`" in schedule.todo) == ("failed", True)
+    remove_deployment(deployed.name)
+    assert seen(deployed)["schedule"].found == "There is no deployment of this source."
+
+
+@pytest.mark.prefect
+def test_a_worker_that_is_heard_and_one_that_is_not(deployed: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deployments.deploy import work_pool
+
+    with _client() as client:
+        client.send_worker_heartbeat(work_pool(), "there", heartbeat_interval_seconds=30)
+    runner = seen(deployed)["runner"]
+    assert (runner.result, runner.found.startswith("worker there, heard")) == ("ok", True)
+    later = MovingClock(time.time_ns())
+    later.advance(600)
+    monkeypatch.setattr(clock, "clock", later)
+    runner = seen(deployed)["runner"]
+    assert (runner.result, runner.found) == ("failed", "No worker is alive; the last one was heard 10 min ago.")
+    assert runner.todo == "Start one: prefect worker start --pool onepassword-source --type process"
+
+
+def test_no_worker_has_ever_been_there() -> None:
+    assert server._of_workers([], "").found == "No worker has ever asked for work."

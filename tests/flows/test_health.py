@@ -1,0 +1,206 @@
+"""Health events of real runs: one for each change, stored, and emitted on a real Prefect server."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flows_support import QuickClock, Source, history
+from one_machine import wait_until
+from sqlalchemy import text
+
+from blocks import settings
+from blocks.store import sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.prefect
+
+
+def told(source: Source) -> list[tuple[str, str, str]]:
+    engine = source.engine()
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT name, severity, tracker FROM health_events ORDER BY id")).all()
+    engine.dispose()
+    return [(row.name, row.severity, row.tracker) for row in rows]
+
+
+def emitted(source: Source) -> list[dict[str, Any]]:
+    from prefect.client.orchestration import get_client
+
+    resource = {"id": [f"onepassword-source.source.{source.status().id}"]}
+    wanted = {"filter": {"resource": resource, "order": "ASC"}}
+    with get_client(sync_client=True) as client:
+        return list(client.request("POST", "/events/filter", json=wanted).json()["events"])
+
+
+def test_a_refused_token_is_one_event_however_many_runs_find_it(source: Source) -> None:
+    source.collect()
+    source.sandbox.fault("revoked")
+    for _ in range(3):
+        source.collect()
+    assert told(source) == [("ThirdPartyConfigError", "Error", "error")]
+    source.sandbox.clear_faults()
+    source.save(token=source.sandbox.issue_token())
+    source.collect()
+    source.collect()
+    assert told(source) == [("ThirdPartyConfigError", "Error", "error"), ("Recovered", "Error", "error")]
+    assert count(source, "SELECT count(*) FROM health_events WHERE published_ns IS NULL") == 0
+
+    first, second = wait_until(lambda: (found := emitted(source)) and len(found) == 2 and found)
+    assert first["event"] == "onepassword-source.health.ThirdPartyConfigError"
+    assert first["resource"]["onepassword-source.severity"] == "Error"
+    assert first["resource"]["onepassword-source.status"] == "UnHealthy"
+    assert first["payload"]["details"]["errorCode"] == "401"
+    assert first["payload"]["eventId"] == first["id"]
+    assert first["related"][0]["prefect.resource.role"] == "flow-run"
+    assert second["payload"]["status"] == "Healthy"
+
+
+def test_a_fault_that_passes_within_a_tick_is_no_event(source: Source, quick: QuickClock) -> None:
+    source.sandbox.fault("500", api="auditevents", times=4)
+    source.collect()
+    assert told(source) == []
+
+
+def test_ninety_minutes_of_503_are_a_warning_then_an_error_then_a_recovery(source: Source, quick: QuickClock) -> None:
+    source.sandbox.fault("503", api="auditevents")
+    assert source.collect().name == "ThirdPartyGenericError"
+    source.sandbox.clear_faults()
+    source.save(token=source.sandbox.issue_token())
+    assert source.collect().name == "Collected"
+    assert [one for one in told(source) if one[2] == "error/audit"] == [
+        ("ThirdPartyGenericError", "Warning", "error/audit"),
+        ("ThirdPartyGenericError", "Error", "error/audit"),
+        ("Recovered", "Error", "error/audit"),
+    ]
+
+
+def test_a_scope_that_comes_back_heals_its_api_by_itself(source: Source) -> None:
+    source.collect()
+    source.sandbox.fault("lost_scope", api="auditevents")
+    assert source.collect().name == "ThirdPartyConfigError"
+    source.sandbox.clear_faults()
+    source.collect()
+    assert source.collect().name == "Collected"
+    assert told(source) == [
+        ("ScopeLost", "Warning", "scope/auditevents"),
+        ("ThirdPartyConfigError", "Error", "error/audit"),
+        ("ScopeGained", "Warning", "scope/auditevents"),
+        ("Recovered", "Error", "error/audit"),
+    ]
+
+
+def test_a_token_of_another_account_is_refused_until_the_account_is_unpinned(source: Source) -> None:
+    source.collect()
+    before = source.status()
+    source.save(token=source.sandbox.issue_token(account="ANOTHERACCOUNT"))
+    state = source.collect()
+    assert state.name == "ThirdPartyConfigError"
+    assert "The token is of account ANOTHERACCOUNT" in (state.message or "")
+    asked = source.asked()
+    assert source.collect().name == "ThirdPartyConfigError"
+    assert source.asked() == asked, "not one page was asked for with it"
+    assert source.status().account_uuid == before.account_uuid
+    engine = source.engine()
+    sources.unpin_account(engine, before.id)
+    engine.dispose()
+    source.save(token=source.sandbox.issue_token(account="ANOTHERACCOUNT"), silence_after="48h")
+    source.collect()
+    assert source.status().account_uuid == "ANOTHERACCOUNT"
+
+
+def test_a_store_that_is_away_for_the_whole_window_is_told_at_once_and_stored_when_it_is_back(
+    source: Source, quick: QuickClock, tmp_path: Path
+) -> None:
+    source.collect()
+    good = source.url
+    source.url = "postgresql://nobody@127.0.0.1:1/events"
+    source.save()
+    assert source.collect().name == "FirstPartyGenericError"
+    kept = settings.data_dir() / f"unstored-health-{source_id(source)}.jsonl"
+    assert len(kept.read_text().splitlines()) == 2
+    assert kept.stat().st_mode & 0o777 == 0o600
+    source.url = good
+    source.save()
+    assert source.collect().name == "Collected"
+    found = [one for one in told(source) if one[2] == "error"]
+    assert found == [
+        ("FirstPartyGenericError", "Warning", "error"),
+        ("FirstPartyGenericError", "Error", "error"),
+        ("Recovered", "Error", "error"),
+    ]
+    assert not kept.exists()
+
+
+def source_id(source: Source) -> str:
+    return f"{abs(hash(source.name)):032x}"
+
+
+def test_a_token_that_will_expire_is_told_in_three_steps(source: Source, quick: QuickClock) -> None:
+    source.save(token=source.sandbox.issue_token(expires_in=15 * 86_400), silence_after="off")
+    for days in (0, 2, 0, 6, 6, 0.5):
+        quick.advance(days * 86_400)
+        source.collect()
+    assert [name for name, _, tracker in told(source) if tracker == "token"] == ["TokenExpires"] * 3
+    source.save(token=source.sandbox.issue_token(), silence_after="off")
+    source.collect()
+    assert told(source)[-1] == ("Recovered", "Warning", "token")
+
+
+def test_silence_is_told_for_the_api_that_is_silent(source: Source, quick: QuickClock) -> None:
+    source.save(silence_after="sign-in=3h, itemUsage=off, audit=300d")
+    source.collect()
+    quick.advance(4 * 3600)
+    source.collect()
+    source.collect()
+    assert told(source) == [("Silence", "Warning", "silence/sign-in")]
+    source.save(silence_after="off")
+    source.collect()
+    assert told(source)[-1] == ("Recovered", "Warning", "silence/sign-in")
+
+
+def test_an_api_that_never_comes_to_its_end_is_late(source: Source, quick: QuickClock) -> None:
+    source.save(silence_after="off", lag_after="30m")
+    source.collect()
+    source.sandbox.fault("stuck_cursor", api="itemusages")
+    for _ in range(3):
+        quick.advance(1200)
+        source.collect()
+    assert told(source) == [("Lag", "Warning", "lag/itemUsage")]
+    source.sandbox.clear_faults()
+    source.collect()
+    assert told(source)[-1] == ("Recovered", "Warning", "lag/itemUsage")
+
+
+def test_a_run_that_is_asked_to_end_ends_after_its_page_and_a_later_one_goes_on(source: Source) -> None:
+    from prefect.client.schemas.objects import State
+
+    source.collect()
+    source.sandbox.arrive("auditevents", 5000)
+    source.sandbox.fault("delay", api="auditevents", seconds=0.7)
+    states: list[State[Any]] = []
+    run = threading.Thread(target=lambda: states.append(source.collect()))
+    run.start()
+    wait_until(lambda: count(source, "SELECT count(*) FROM events") > 300)
+    engine = source.engine()
+    sources.request_stop(engine, source_id(source))
+    engine.dispose()
+    run.join(60)
+    assert (states[0].type.value, states[0].name) == ("CANCELLED", "Stopped")
+    assert "Stopping" in history(states[0])
+    assert 300 < count(source, "SELECT count(*) FROM events") < 5300
+    assert count(source, "SELECT count(*) FROM streams WHERE holder IS NOT NULL") == 0
+    source.sandbox.clear_faults()
+    assert source.collect().name == "Collected"
+    assert count(source, "SELECT count(*) FROM events") == 5300
+
+
+def count(source: Source, query: str) -> int:
+    engine = source.engine()
+    with engine.connect() as connection:
+        found = connection.execute(text(query)).scalar_one()
+    engine.dispose()
+    return int(found)

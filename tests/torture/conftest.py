@@ -1,0 +1,94 @@
+"""The table at the end, and what the tests of this directory share: one `up`, one PostgreSQL to kill, their clock."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torture.file_clock import FileClock
+from torture.harness import HERE, Forks, Postgres, Row, Runs, Up
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+PROPERTY = "torture"
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Iterator[Row]:
+    """The test's line of the table: it fills in what it measures."""
+    made = Row(fault=request.node.name.removeprefix("test_").replace("_", " "))
+    started = time.monotonic()
+    yield made
+    made.seconds = made.seconds or time.monotonic() - started
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make torture` runs the quick ones of this directory as well, for its table."""
+    if config.option.markexpr == "torture":
+        for item in items:
+            if item.path.is_relative_to(HERE):
+                item.add_marker("torture")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    made = getattr(item, "funcargs", {}).get("row")
+    if made is not None and call.when == "call":
+        made.seconds = made.seconds or call.duration
+        report.user_properties.append((PROPERTY, json.dumps(vars(made))))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each fault has cost, as its test has measured it."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("fault", max_width=44)
+    for heading in ("times", "events", "lost", "twice", "requests (allowed)", "s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in report.user_properties:
+            if name == PROPERTY:
+                table.add_row(*Row(**json.loads(value)).cells(), "survived" if report.passed else "FAILED")
+    if table.row_count:
+        terminalreporter.section("faults survived")
+        Console(width=110).print(table)
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A real `up` of its own data directory, whose runs live by a clock that tests move."""
+    directory = tmp_path_factory.mktemp("up")
+    made = Up(directory, (), clock=FileClock.make(directory / "clock"))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop_if_running()
+
+
+@pytest.fixture(scope="session")
+def runs(up: Up) -> Iterator[Runs]:
+    """Starts runs of the flow, each a process of its own, against the server of `up`."""
+    directory = up.directory / "runs"
+    directory.mkdir()
+    with Forks.of("runs", directory, {**up.env, "PREFECT_LOGGING_LEVEL": "WARNING"}) as forks:
+        yield Runs(up, forks)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of its own, to kill and to stop."""
+    # Not in pytest's directory: each pytest that starts shuts that to other users, and a root's PostgreSQL is one.
+    with tempfile.TemporaryDirectory(prefix="pg-") as directory, Postgres.started(Path(directory)) as made:
+        yield made

@@ -1,0 +1,259 @@
+"""What the tortures of the network share: a source, a clock that jumps from wait to wait, and servers that stand between."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from flows_support import Source, history
+from moving_clock import MovingClock
+from sqlalchemy import text
+from tls_server import _context
+from torture.harness import Row, opened, stored
+from whenever import Instant
+
+from blocks.events_api.models import Api
+from blocks.store import streams
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cryptography import x509
+    from prefect.client.schemas.objects import State
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+
+RUNNING = ["Started", "Initialized", "Authenticated", "Collecting"]
+WINDOW = 90 * 60.0
+ATTEMPTS = {60.0: 20, 900.0: 36, WINDOW: 70}
+"""How often an API may be asked within so many seconds of failing: waits begin at 1 s and grow by a quarter at least."""
+
+
+class JumpingClock(MovingClock):
+    """Once every reader waits for its next attempt, it jumps to the first that is due. The sandbox's time goes along."""
+
+    def __init__(self) -> None:
+        super().__init__(time.time_ns())
+        self.waits: list[float] = []
+        self.readers: Callable[[], int] = lambda: 1
+        self.sandboxes: list[SandboxProcess] = []
+        self._due: list[tuple[int, Callable[[], None]]] = []
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._due.append((self.now_ns() + int(seconds * 1e9), action))
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        for sandbox in self.sandboxes:
+            sandbox.advance(seconds)
+        now_ns = self.now_ns()
+        for one in [one for one in self._due if one[0] <= now_ns]:
+            self._due.remove(one)
+            one[1]()
+
+    def engine_delay(self, seconds: float) -> float:
+        with self._moved:
+            until_ns = self._now_ns + int(seconds * 1e9)
+            self.waits.append(seconds)
+            self._sleepers.append(until_ns)
+            try:
+                self._wait(until_ns)
+            finally:
+                self._sleepers.remove(until_ns)
+        return 0.001
+
+    def _wait(self, until_ns: int) -> None:
+        while self._now_ns < until_ns:
+            if len(self._sleepers) >= self.readers():
+                self.advance((min(self._sleepers) - self._now_ns) / 1e9 + 1e-6)
+            else:
+                self._moved.wait(0.05)
+
+
+@dataclass
+class Victim:
+    """A source whose way to its server is at fault, and the line of the table that it fills."""
+
+    source: Source
+    clock: JumpingClock
+    row: Row
+    allowed: int = 0
+
+    @property
+    def sandbox(self) -> SandboxProcess:
+        return self.source.sandbox
+
+    def collect(self, name: str = "Collected", *, asks: bool = True) -> State[Any]:
+        """One run, which is to end in the state of this name; `asks` where there is something to read in it."""
+        state = self.source.collect()
+        assert state.name == name, state.message
+        kept = [one for one in history(state) if one in {*RUNNING, name}]
+        assert kept == [*(RUNNING if asks else RUNNING[:1]), name]
+        self.allowed += len(Api)
+        return state
+
+    def arrive(self, count: int = 3) -> None:
+        for api in Api:
+            self.sandbox.arrive(api.path, count)
+
+    def restart(self) -> None:
+        with opened(self.source.url) as engine:
+            streams.restart(engine, self.source.status().id)
+
+    def told(self, tracker: str = "") -> list[tuple[str, str]]:
+        """The name and severity of its health events (of one tracker), oldest first."""
+        return [(name, severity) for name, severity, found in told(self.source) if tracker in ("", found)]
+
+    def is_complete(self) -> bool:
+        Row("").compare(self.source.url, self.sandbox, self.source.name)
+        return True
+
+    def times_of(self, api: Api) -> list[float]:
+        """When the server was asked for pages of an API, by its own clock, in seconds."""
+        last = self.sandbox.requests()["last"]
+        return [seconds_of(one["at"]) for one in last if one["endpoint"].endswith(f"/{api.path}")]
+
+    def end(self) -> None:
+        """All is there, once, and it was asked for no more often than allowed."""
+        self.row.compare(self.source.url, self.sandbox, self.source.name)
+        self.row.count_requests(self.sandbox, self.allowed)
+
+
+def seconds_of(at: str) -> float:
+    return Instant.parse_iso(at).timestamp_nanos() / 1e9
+
+
+def told(source: Source) -> list[tuple[str, str, str]]:
+    """The health events of a source: name, severity, tracker."""
+    with opened(source.url) as engine, engine.connect() as connection:
+        asked = text("SELECT name, severity, tracker FROM health_events WHERE source_id = :id ORDER BY id")
+        return [tuple(row) for row in connection.execute(asked, {"id": source.status().id})]  # type: ignore[misc]
+
+
+def descriptions(source: Source) -> list[str]:
+    with opened(source.url) as engine, engine.connect() as connection:
+        asked = text("SELECT description FROM health_events WHERE source_id = :id ORDER BY id")
+        return [str(row.description) for row in connection.execute(asked, {"id": source.status().id})]
+
+
+def put_aside(source: Source) -> dict[str, list[bytes]]:
+    """The bodies in quarantine, by API."""
+    found: dict[str, list[bytes]] = {}
+    with opened(source.url) as engine, engine.connect() as connection:
+        asked = text("SELECT api, body FROM quarantine JOIN streams ON streams.id = stream_id WHERE source_id = :id")
+        for api, body in connection.execute(asked, {"id": source.status().id}):
+            found.setdefault(api, []).append(bytes(body))
+    return found
+
+
+def kept_of(source: Source, api: Api) -> list[bytes]:
+    """All bodies that the store has of an API, as events or in quarantine."""
+    events = [body.encode() for body in stored(source.url, source.name).of(api)]
+    return events + put_aside(source).get(api, [])
+
+
+def new_source(sandbox: SandboxProcess, directory: Path, **members: Any) -> Source:
+    made = Source(f"net {uuid.uuid4().hex[:8]}", f"sqlite:///{directory / 'events.db'}", sandbox)
+    made.save(**members)
+    return made
+
+
+def claimed(url: str) -> Callable[[], int]:
+    """How many streams are being read: those whose readers have not ended."""
+
+    def count() -> int:
+        with opened(url) as engine, engine.connect() as connection:
+            return int(connection.execute(text("SELECT count(*) FROM streams WHERE holder IS NOT NULL")).scalar_one())
+
+    return count
+
+
+@dataclass
+class Front:
+    """A server on loopback before the sandbox, or one that only looks at what it is sent.
+
+    `shows` gives it a certificate, and another one whenever it is called again. It counts handshakes (whether or
+    not they led anywhere) and keeps the headers of each request that it could read.
+    """
+
+    port: int
+    directory: Path
+    context: ssl.SSLContext | None = None
+    handshakes: int = 0
+    requests: list[dict[str, str]] = field(default_factory=list)
+
+    def shows(self, certificate: x509.Certificate) -> None:
+        self.context = _context(self.directory, certificate)
+
+    @property
+    def base_url(self) -> str:
+        return f"https://localhost:{self.port}" if self.context else f"http://127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def front(directory: Path, sandbox: SandboxProcess | None = None) -> Iterator[Front]:
+    """A front that passes each request on to the sandbox; without one, it answers each with an empty object."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            made.requests.append(dict(self.headers))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            status, headers, content = _passed_on(sandbox, self, body) if sandbox else (200, {}, b"{}")
+            self.send_response_only(status)
+            for name, value in {**headers, "content-length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - the base class's name
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def get_request(self) -> tuple[socket.socket, Any]:
+            accepted, address = super().get_request()
+            made.handshakes += 1
+            if made.context is None:
+                return accepted, address
+            with accepted:  # what is wrapped holds the connection from then on; what is not is closed
+                return made.context.wrap_socket(accepted, server_side=True), address
+
+        def handle_error(self, *_: object) -> None:  # a client that hung up
+            pass
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        made = Front(server.server_address[1], directory)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def _passed_on(
+    sandbox: SandboxProcess, asked: BaseHTTPRequestHandler, body: bytes
+) -> tuple[int, dict[str, str], bytes]:
+    host = sandbox.base_url.removeprefix("http://")
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=30)) as connection:
+        wanted = {name: value for name, value in asked.headers.items() if name.lower() != "host"}
+        connection.request(asked.command, asked.path, body, wanted)
+        answer = connection.getresponse()
+        kept = ("content-type", "content-encoding", "retry-after")
+        headers = {name: value for name in kept if (value := answer.getheader(name))}
+        return answer.status, headers, answer.read()

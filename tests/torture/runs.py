@@ -1,0 +1,47 @@
+"""Runs of the flow `collect`, and sources for them: see forks.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torture import forks
+
+from deployments import prefect_access
+
+prefect_access.activate()
+
+from pydantic import SecretStr  # noqa: E402
+
+from blocks.events_api.credentials import OnePasswordCredentials  # noqa: E402
+from blocks.names import block_name  # noqa: E402
+from blocks.source import OnePasswordSource  # noqa: E402
+from blocks.store.block import EventStore  # noqa: E402
+from flows.collect import collect  # noqa: E402
+from tasks import stopping  # noqa: E402
+
+
+def do(name: str, **source: str) -> list[str]:
+    """Make it a source where it is told of one, and otherwise collect it. The name and message of the state."""
+    if source:
+        return _save(name, **source)
+    stopping.at_end = _end
+    state = collect(name, return_state=True)
+    return [state.name or "", state.message or ""]
+
+
+def _end(state: str, message: str) -> int:
+    forks.tell([state, message])
+    return 0
+
+
+def _save(name: str, url: str, base_url: str, token: str, source_id: str) -> list[str]:
+    credentials = OnePasswordCredentials(base_url=base_url, api_token=SecretStr(token))
+    store = EventStore(url=SecretStr(url))
+    for block in (credentials, store):
+        block.save(block_name(name), overwrite=True)
+    apis: Any = ["sign-in", "itemUsage", "audit"]
+    source = OnePasswordSource(
+        name=name, credentials=credentials, store=store, supported_apis=apis, collect_from="120d", source_id=source_id
+    )
+    source.save(block_name(name), overwrite=True)
+    return ["saved", ""]

@@ -1,0 +1,128 @@
+"""SIGKILL of the runner (the worker of `up`) and of the Prefect server, twenty times over, while events keep coming."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from one_machine import wait_until
+from torture.file_clock import FileClock
+from torture.harness import HERE, TICK, Row, Up, allowed_requests, feeding, state_of, until
+
+from blocks.events_api.sandbox.process import running_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psutil
+
+
+pytestmark = [pytest.mark.prefect, pytest.mark.torture]
+
+KILLS = 20
+ENDS = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+@pytest.fixture(scope="module")
+def killed_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    directory = tmp_path_factory.mktemp("killed")
+    made = Up(directory, (), clock=FileClock.make(directory / "clock"), script=HERE / "run_up.py")
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop_if_running()
+
+
+@pytest.mark.parametrize("victim", ["worker", "server"])
+def test_sigkill_of_a_child_of_up(victim: str, killed_up: Up, row: Row) -> None:
+    up, chance, name = killed_up, row.chance(), f"killed {victim}"
+    row.fault = f"SIGKILL of the {'runner' if victim == 'worker' else 'Prefect server'}"
+    with running_sandbox(bulk=True, events=90_000) as sandbox:
+        sandbox.fault("delay", seconds=0.05)  # a run is to last a while
+        up.apply(name, sandbox)
+        with feeding(sandbox):
+            while row.times < KILLS:
+                _start_a_run(up, name)
+                until(chance.uniform(0, 8))
+                row.times += _kill(up, victim)
+                up.clock.advance(TICK)
+        _settle(up, name)
+        state = _last_run(up, name)
+        assert (state["type"], state["name"]) == ("COMPLETED", "Collected"), state
+        row.compare(up.url, sandbox, name)
+        runs = len(_runs(up, name))
+        row.count_requests(sandbox, allowed_requests(up.url, name, runs=runs, interrupted=row.times))
+    assert [stream.state for stream in state_of(up.url, name).streams] == ["ok"] * 3
+
+
+def _child(up: Up, victim: str) -> psutil.Process | None:
+    return next((one for one in up.children() if ("worker start" in one[1]) == (victim == "worker")), (None, ""))[0]
+
+
+def _kill(up: Up, victim: str) -> bool:
+    """SIGKILL, and wait for the next one."""
+    child = _child(up, victim)
+    if child is None:
+        return False
+    child.kill()
+    wait_until(lambda: (new := _child(up, victim)) and new.pid != child.pid)
+    return True
+
+
+def _start_a_run(up: Up, name: str) -> None:
+    with contextlib.suppress(httpx.TransportError, AssertionError):  # the server may be down just now
+        up.run(name)
+
+
+def _runs(up: Up, name: str) -> list[dict[str, Any]]:
+    wanted = {"deployments": {"name": {"any_": [name]}}, "flow_runs": {"start_time": {"is_null_": False}}}
+    return list(up.ask("POST", "/api/flow_runs/filter", json=wanted).json())
+
+
+def _settle(up: Up, name: str) -> None:
+    """Until no run that was started is under way."""
+    up.wait_for_server()
+    wait_until(lambda: all(run["state_type"] in ENDS for run in _runs(up, name)))
+
+
+def _last_run(up: Up, name: str) -> dict[str, Any]:
+    up.clock.advance(TICK)
+    run = up.run(name)
+    wait_until(lambda: up.state(run)["type"] in ENDS)
+    return up.state(run)
+
+
+LATE = 100
+
+
+def test_a_pile_of_late_runs(killed_up: Up, row: Row) -> None:
+    """A hundred runs that are due are there when `up` starts: a few are run, the others cancelled, and soon."""
+    up, name = killed_up, "late"
+    row.fault, row.times = "a pile of 100 late runs", LATE
+    with running_sandbox(bulk=True, events=30_000) as sandbox:
+        up.apply(name, sandbox)
+        worker = _child(up, "worker")
+        assert worker
+        worker.suspend()
+        late = [up.run(name) for _ in range(LATE)]
+        assert up.stop() == []
+        up.start()
+        started = time.monotonic()
+        wait_until(lambda: not _open_runs(up, late), 300)
+        row.seconds = time.monotonic() - started
+        states = [up.state(run)["type"] for run in late]
+        assert set(states) <= {"COMPLETED", "CANCELLED"}, states
+        assert "COMPLETED" in states
+        up.clock.advance(TICK)
+        assert _last_run(up, name)["name"] == "Collected"
+        row.compare(up.url, sandbox, name)
+        row.count_requests(sandbox, allowed_requests(up.url, name, runs=states.count("COMPLETED") + 2, interrupted=0))
+
+
+def _open_runs(up: Up, runs: list[str]) -> int:
+    wanted = {"flow_runs": {"id": {"any_": runs}, "state": {"type": {"not_any_": sorted(ENDS)}}}}
+    return int(up.ask("POST", "/api/flow_runs/count", json=wanted).json())

@@ -1,0 +1,101 @@
+"""Commands while a task waits in its retries: `restart`, `stop`, `delete`, and a rotated token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from unittest.mock import ANY
+
+import pytest
+from one_machine import wait_until
+from torture.harness import TICK, Fork, Row, Runs, allowed_requests, asked, health_of, states_of
+
+from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.prefect, pytest.mark.torture]
+
+
+@dataclass
+class Waiting:
+    """A source whose audit events fail; a run in a process of its own waits for its next attempt."""
+
+    name: str
+    url: str
+    runs: Runs
+    sandbox: SandboxProcess
+    row: Row
+    run: Fork
+    asked: int = 0
+
+    def command(self, *arguments: str, **more: str) -> str:
+        self.row.times += 1
+        self.row.fault = f"{arguments[0]} while a task waits"
+        return self.runs.up.call(arguments[0], self.name, *arguments[1:], **more)
+
+    def is_whole(self, *, runs: int) -> None:
+        """All is there, once; each run may have asked each API once more."""
+        wait_until(lambda: states_of(self.url, self.name) == ["ok"] * 3)
+        self.row.compare(self.url, self.sandbox, self.name)
+        allowed = allowed_requests(self.url, self.name, runs=runs, interrupted=0)
+        self.row.count_requests(self.sandbox, allowed)
+
+
+@pytest.fixture
+def waiting(runs: Runs, row: Row, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Waiting]:
+    name, url = request.node.name, f"sqlite:///{tmp_path / 'events.db'}"
+    with running_sandbox(events=6000) as sandbox:
+        sandbox.fault("500", api="auditevents")
+        runs.save(name, url, sandbox)
+        made = Waiting(name, url, runs, sandbox, row, runs.start(name))
+        wait_until(lambda: runs.up.clock.wakes_ns(made.run.pid))
+        wait_until(lambda: states_of(url, name) == ["ok", "ok", "retrying"])
+        made.asked = asked(sandbox, "auditevents")
+        yield made
+        made.run.kill()
+        deployment = runs.up.ask("GET", f"/api/deployments/name/collect/{name}").json()
+        runs.up.ask("DELETE", f"/api/deployments/{deployment.get('id')}")  # or its schedule goes on
+
+
+def test_restart(waiting: Waiting) -> None:
+    waiting.sandbox.clear_faults()
+    waiting.command("restart")
+    assert waiting.run.wait()[0] in {"Stopped", "Collected"}
+    waiting.is_whole(runs=3)
+    assert health_of(waiting.url, waiting.name) == []
+
+
+def test_stop(waiting: Waiting) -> None:
+    waiting.command("stop")
+    assert waiting.run.wait() == ("Stopped", ANY)
+    assert asked(waiting.sandbox, "auditevents") == waiting.asked
+    waiting.sandbox.clear_faults()
+    waiting.runs.up.call("start", waiting.name)
+    waiting.runs.up.clock.advance(TICK)
+    assert waiting.runs.collect(waiting.name)[0] == "Collected"
+    waiting.is_whole(runs=3)
+
+
+def test_delete(waiting: Waiting) -> None:
+    """The events stay; applied again, it goes on from its cursors."""
+    waiting.command("delete")
+    assert waiting.run.wait() == ("Stopped", ANY)
+    assert asked(waiting.sandbox, "auditevents") == waiting.asked
+    waiting.sandbox.clear_faults()
+    waiting.runs.save(waiting.name, waiting.url, waiting.sandbox)
+    assert waiting.runs.collect(waiting.name)[0] == "Collected"
+    waiting.is_whole(runs=3)
+
+
+def test_token(waiting: Waiting) -> None:
+    new = waiting.sandbox.issue_token()
+    waiting.sandbox.revoke(waiting.sandbox.token)
+    waiting.sandbox.clear_faults()
+    waiting.command("token", ONEPASSWORD_SOURCE_API_TOKEN=new)
+    waiting.runs.up.clock.advance(TICK)
+    assert waiting.run.wait()[0] in {"Stopped", "Collected"}
+    waiting.is_whole(runs=3)
+    assert health_of(waiting.url, waiting.name) == []
