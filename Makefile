@@ -12,7 +12,7 @@ demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 test: .venv/dev  ## set up, run all tests but the slow tortures
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-torture: .venv/dev  ## the kills and waits that take long
+torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
 	@$(BIN)/python -m pytest -m torture
 
 check: .venv/dev  ## linters and types

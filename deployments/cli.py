@@ -54,12 +54,15 @@ def apply(
     new_account: Annotated[
         bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
     ] = False,
+    add_fields: Annotated[
+        bool, typer.Option("--add-fields", help="Add the fields of the sources that are not known yet.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Create or update sources from their JSON configuration; what has changed is collected at once."""
     from deployments.commands.apply import run  # noqa: PLC0415
 
-    run(file, token=_token, new_account=new_account, as_json=as_json)
+    run(file, token=_token, new_account=new_account, add_fields=add_fields, as_json=as_json)
 
 
 @app.command(epilog=f"Example: {PROGRAM} up", rich_help_panel=MACHINE)

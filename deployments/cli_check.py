@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from deployments.cli_options import Json, Name
+from deployments.cli_options import SOURCES, Json, Name
 
 
 def add(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: onepassword-source check 1Pass")(check)
+    app.command(epilog="Example: onepassword-source check 1Pass", rich_help_panel=SOURCES)(check)
 
 
 def check(name: Name, as_json: Json = False) -> None:

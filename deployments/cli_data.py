@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import Json
+from deployments.cli_options import DATA, Json
 
 PROGRAM = "onepassword-source"
 HELP = "Show and change which fields a source may give its events, wherever they are sent on."
@@ -72,5 +72,5 @@ def add(app: typer.Typer) -> None:
     fields.command("add", epilog=f"Example: {PROGRAM} fields add team region")(add_fields)
     fields.command(epilog=f"Example: {PROGRAM} fields enable team")(enable)
     fields.command(epilog=f"Example: {PROGRAM} fields disable team")(disable)
-    app.add_typer(fields, name="fields")
-    app.command(epilog=f"Example: {PROGRAM} prune --older-than 400d --dry-run")(prune)
+    app.add_typer(fields, name="fields", rich_help_panel=DATA)
+    app.command(epilog=f"Example: {PROGRAM} prune --older-than 400d --dry-run", rich_help_panel=DATA)(prune)

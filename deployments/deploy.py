@@ -169,7 +169,7 @@ def _members(flow: Flow[..., Any], spec: dict[str, Any]) -> dict[str, Any]:
         "parameter_openapi_schema": flow.parameters.model_dump(exclude_unset=True),
         "enforce_parameter_schema": spec["enforce_parameter_schema"],
         "work_pool_name": spec["work_pool"]["name"],
-        "job_variables": spec["work_pool"]["job_variables"],
+        "job_variables": spec["work_pool"].get("job_variables", {}),
         "pull_steps": [],
         "concurrency_limit": spec["concurrency_limit"]["limit"],
         "concurrency_options": {"collision_strategy": spec["concurrency_limit"]["collision_strategy"]},
@@ -227,7 +227,8 @@ def _update(
 
 def _with(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """The job variables that a person has set, an environment of the runs among them, and ours over them."""
-    return {**theirs, **ours, "env": {**(theirs.get("env") or {}), **ours["env"]}}
+    both = {**theirs, **ours}
+    return {**both, "env": {**(theirs.get("env") or {}), **ours["env"]}} if "env" in ours else both
 
 
 def _members_of(found: DeploymentResponse) -> dict[str, Any]:

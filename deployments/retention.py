@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.names import deployment_name
 from deployments.deploy import Change, deploy_spec, flow_name, read_template, remove_named
+
+if TYPE_CHECKING:
+    from blocks.store.prune import Target
 
 TEMPLATE = Path(__file__).with_name("prune.yaml")
 SCHEDULES = {"daily": "17 3 * * *", "weekly": "17 3 * * 0", "monthly": "17 3 1 * *"}  # in UTC
@@ -25,29 +27,31 @@ def cron(schedule: str) -> str:
     return SCHEDULES[schedule]
 
 
-def deploy(older_than: str, cron: str, source: str | None) -> Change:
+def deploy(older_than: str, cron: str, source: Target | None) -> Change:
     """Create or update the schedule of one source, or the one of all sources."""
     template = _template()
-    about = f"of {source} " if source else ""
+    about = f"of {source.source_name} " if source else ""
+    source_id = source.source_id if source else None
     return deploy_spec(
         {
             **template,
-            "name": _name(source),
+            "name": _name(source_id),
             "description": f"Removes events {about}that are older than {older_than}.",
-            "parameters": {"older_than": older_than, "source": source},
+            "parameters": {"older_than": older_than, "source": source_id},
             "schedules": [{**template["schedules"][0], "cron": cron}],
         }
     )
 
 
-def remove(source: str | None) -> bool:
+def remove(source_id: str | None) -> bool:
     """Remove the schedule of one source, or the one of all sources; False where there is none."""
-    return remove_named(flow_name(_template()), _name(source))
+    return remove_named(flow_name(_template()), _name(source_id))
 
 
 def _template() -> dict[str, Any]:
     return read_template(TEMPLATE)
 
 
-def _name(source: str | None) -> str:
-    return f"source {deployment_name(source)}" if source else "all sources"
+def _name(source_id: str | None) -> str:
+    # By its id: it stays when the source is renamed, and also when it is deleted, since its events are kept then.
+    return f"source {source_id}" if source_id else "all sources"

@@ -160,9 +160,13 @@ def _known_id(name: str) -> str | None:
 
 
 def _in_store() -> dict[str, Known]:
+    """Without a store nothing is known to be stopped or gone; runs wait for the store, and `up` does not."""
     from blocks.store import lifecycle  # noqa: PLC0415
 
-    return lifecycle.all_known(open_default_store())
+    try:
+        return lifecycle.all_known(open_default_store())
+    except SourceError:
+        return {}
 
 
 def open_default_store() -> Engine:

@@ -19,7 +19,7 @@ def prune(older_than: str, source: str | None = None) -> State[Any]:
 
     Args:
         older_than: how long events are kept, such as 400d; at least 121d.
-        source: the name of one source; all where left out.
+        source: the name or the id of one source; all where left out.
     """
     try:
         rule = retention.rule(older_than)

@@ -5,17 +5,17 @@ A field that is not in the table, or is disabled there, is dropped wherever even
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import BigInteger, Boolean, String, column, insert, select, table, text, update
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest, show
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
-from blocks.store.tables import KnownField
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,9 @@ BUILT_IN = ("_parser", "_siemDataType", "_siemEventID", "_siemFormat", "_siemFor
 """What Sumo Logic's SIEM reads of a message's metadata: always known, never disabled."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-_fields = KnownField.__table__  # type: ignore[attr-defined]
+# Not those of `tables`: `status` shows dropped fields, and starts without SQLModel (0.5 s).
+_fields = table("fields", column("name", String), column("enabled", Boolean), column("created_ns", BigInteger))
+_sources = table("sources", column("id", String), column("fields", String))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,21 @@ def known(engine: Engine) -> list[Field]:
 def metadata(engine: Engine, fields: Mapping[str, Any]) -> Metadata:
     """What of a source's fields is sent on: the known and enabled ones."""
     with store_errors(), reading(engine).connect() as connection:
-        table = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
-    kept = {name: value for name, value in fields.items() if table.get(name)}
-    return Metadata(kept, tuple(_dropped(name, table) for name in fields if name not in kept))
+        states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
+    kept = {name: value for name, value in fields.items() if states.get(name)}
+    return Metadata(kept, tuple(_dropped(name, states) for name in fields if name not in kept))
 
 
 def dropped(engine: Engine, fields: Mapping[str, Any]) -> tuple[Dropped, ...]:
     """The fields of a source that are not sent on."""
     return metadata(engine, fields).dropped
+
+
+def dropped_of(engine: Engine, source_id: str) -> tuple[Dropped, ...]:
+    """The same for the fields that the store knows of a source."""
+    with store_errors(), reading(engine).connect() as connection:
+        found = connection.scalar(select(_sources.c.fields).where(_sources.c.id == source_id))
+    return dropped(engine, json.loads(found or "{}"))
 
 
 def add(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:
@@ -134,8 +143,8 @@ def _locked(connection: Connection) -> dict[str, bool]:
     return _own(connection)
 
 
-def _dropped(name: str, table: Mapping[str, bool]) -> Dropped:
-    return Dropped(name, "disabled") if name in table else Dropped(name, "unknown", _other_case(name, table))
+def _dropped(name: str, states: Mapping[str, bool]) -> Dropped:
+    return Dropped(name, "disabled") if name in states else Dropped(name, "unknown", _other_case(name, states))
 
 
 def _other_case(name: str, names: Iterable[str]) -> str | None:
@@ -149,12 +158,12 @@ def _problem(name: str) -> str:
 
 
 def _faults_of_new(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
-    table = [*BUILT_IN, *there]
+    known_names = [*BUILT_IN, *there]
     faults = []
     for position, name in enumerate(wanted):
         if problem := _problem(name):
             faults.append(f"{show(name)} cannot be added: {problem}.")
-        elif other := _other_case(name, [*table, *wanted[:position]]):
+        elif other := _other_case(name, [*known_names, *wanted[:position]]):
             faults.append(f"{show(name)} differs from {other} in case alone: use {other}.")
     return faults
 

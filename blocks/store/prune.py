@@ -97,7 +97,10 @@ def rule(older_than: str) -> Rule:
 
 
 def targets(engine: Engine, name: str | None = None) -> list[Target]:
-    """The streams of all sources, or of one. Raises ThirdPartyConfigError where there is no such source."""
+    """The streams of all sources, or of the one of that name or id; deleted ones too.
+
+    Raises ThirdPartyConfigError where there is no such source.
+    """
     asked = (
         select(_sources.c.id, _sources.c.name, _streams.c.id.label("stream_id"), _streams.c.api)
         .join(_streams, _streams.c.source_id == _sources.c.id)
@@ -105,7 +108,7 @@ def targets(engine: Engine, name: str | None = None) -> list[Target]:
     )
     with store_errors(), reading(engine).connect() as connection:
         found = [Target(row.stream_id, row.api, row.id, row.name) for row in connection.execute(asked)]
-    chosen = [target for target in found if name in {None, target.source_name}]
+    chosen = [target for target in found if name in {None, target.source_name, target.source_id}]
     if name is not None and not chosen:
         raise ThirdPartyConfigError(
             f"There is no source named {name!r} in the store.",

@@ -4,47 +4,85 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from blocks import settings
 from blocks.configuration import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
+from blocks.store import fields, schema
+from blocks.store.engine import open_engine
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy import Engine
+
     from blocks.source_config import SourceConfig
+    from blocks.store.fields import Dropped
     from deployments.sources import Applied
 
 
-def run(file: Path, *, token: str | None, new_account: bool = False, as_json: bool = False) -> None:
+def run(
+    file: Path, *, token: str | None, new_account: bool = False, add_fields: bool = False, as_json: bool = False
+) -> None:
     """Apply a file of sources, and tell what to do next. Nothing is stored from a file with a fault."""
-    if apply(file, token=token, new_account=new_account, as_json=as_json) == "temporary":
+    if apply(file, token=token, new_account=new_account, add_fields=add_fields, as_json=as_json) == "temporary":
         note("Start collecting every five minutes with: onepassword-source up")
     else:
         note("Each is collected every five minutes, where a worker runs.")
 
 
-def apply(file: Path, *, token: str | None, new_account: bool = False, as_json: bool = False) -> str:
+def apply(
+    file: Path, *, token: str | None, new_account: bool = False, add_fields: bool = False, as_json: bool = False
+) -> str:
     """Apply a file of sources, and print what changed. Returns the kind of the Prefect server."""
     configs = [_with_token(config) for config in _read(file, token)]
     for config in configs:
         for warning in config.warnings:
             warn(f"{config.name}: {warning}")
+    new_fields = _add_fields(configs) if add_fields else ()
     with prefect() as access:
         applied = with_spinner("Applying…", lambda: _apply(configs, new_account=new_account))
         runs = {} if access.kind == "temporary" else {one.name: _run_now(one) for one in applied}
+    dropped = _dropped_fields(configs)
     if as_json:
-        say_json([{**asdict(one), "flow_run_id": runs.get(one.name)} for one in applied])
+        say_json([_as_json(one, runs.get(one.name), dropped[one.name]) for one in applied])
         return access.kind
+    if new_fields:
+        say(f"Fields added: {', '.join(new_fields)}.")
     for one in applied:
         say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
         _tell_more(one, runs.get(one.name))
     return access.kind
+
+
+def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
+    """Make the fields of the sources known. Raises ThirdPartyConfigError, and adds none, where one cannot be."""
+    return fields.add(_store(), (name for config in configs for name in config.fields))
+
+
+def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[Dropped, ...]]:
+    """Of each source, and a warning for each field."""
+    engine = _store()
+    dropped = {config.name: fields.dropped(engine, config.fields) for config in configs}
+    for name, of_source in dropped.items():
+        for one in of_source:
+            warn(f"{name}: {one.sentence}")
+    return dropped
+
+
+def _store() -> Engine:
+    engine = open_engine(settings.database_url())
+    schema.upgrade(engine)
+    return engine
+
+
+def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) -> dict[str, Any]:
+    return {**asdict(applied), "flow_run_id": run, "dropped_fields": [one.name for one in dropped]}
 
 
 def _run_now(applied: Applied) -> str | None:

@@ -19,7 +19,7 @@ from deployments.commands.present import ERROR, iso_of, note, plain, say, say_js
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from blocks.store.prune import Plan, Rule
+    from blocks.store.prune import Plan, Rule, Target
 
 COLUMNS = ("API", "events", "to go", "from (UTC)", "to (UTC)", "old, but stay")
 NUMBERS = ("events", "to go")
@@ -166,20 +166,24 @@ def _schedule(older_than: str, wish: Wish) -> None:
     from deployments.commands.prefect_server import prefect  # noqa: PLC0415
 
     cron = retention.cron(wish.schedule or "")
-    if wish.name is not None:
-        prune.targets(reading.open_store(), wish.name)  # is there such a source?
+    source = _find(wish.name)
     with prefect():
-        with_spinner("Deploying…", lambda: retention.deploy(older_than, cron, wish.name))
+        with_spinner("Deploying…", lambda: retention.deploy(older_than, cron, source))
     whose = f"of {plain(wish.name)} " if wish.name else ""
     say(f"Events {whose}older than {older_than} are removed {wish.schedule}, where a worker runs.")
     note("See what goes with --dry-run; end it with --no-schedule.")
+
+
+def _find(name: str | None) -> Target | None:
+    return prune.targets(reading.open_store(), name)[0] if name else None
 
 
 def _unschedule(name: str | None) -> None:
     from deployments import retention  # noqa: PLC0415 - imports Prefect
     from deployments.commands.prefect_server import prefect  # noqa: PLC0415
 
+    source = _find(name)
     with prefect():
-        removed = with_spinner("Removing…", lambda: retention.remove(name))
+        removed = with_spinner("Removing…", lambda: retention.remove(source.source_id if source else None))
     whose = f"of {plain(name)} " if name else ""
     say(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")

@@ -10,7 +10,7 @@ from rich.text import Text
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
-from blocks.store import reading
+from blocks.store import fields, reading
 from deployments.commands.present import (
     iso_of,
     joined,
@@ -121,6 +121,8 @@ def _show(engine: Engine, source: SourceStatus) -> None:
         say("")
     for one in source.open:
         _say_open(one, said=source.message)
+    for field in fields.dropped_of(engine, source.id):
+        say_indented(plain(field.sentence), 2)
     _say_rest(source)
 
 
@@ -151,18 +153,17 @@ def _say_open(one: Open, *, said: str) -> None:
 
 
 def _say_rest(source: SourceStatus) -> None:
-    """Errors too young to be a change of health, and what is in quarantine."""
-    said = source.message + "".join(one.description for one in source.open)
+    """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
-        if stream.error_message and not _is_told(stream, source) and stream.error_message not in said:
+        if stream.error_message and not _is_told(stream.error_message, source):
             say_indented(f"{stream.api}: {plain(stream.error_message)}", 2)
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
             say_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
 
 
-def _is_told(stream: StreamStatus, source: SourceStatus) -> bool:
-    return any(one.tracker in {"error", f"error/{stream.api}"} for one in source.open)
+def _is_told(error: str, source: SourceStatus) -> bool:
+    return error in source.message or any(one.description in error for one in source.open)
 
 
 def table(source: SourceStatus) -> Table:
@@ -231,6 +232,7 @@ def _as_json(engine: Engine, source: SourceStatus) -> dict[str, Any]:
         "message": source.message,
         "flow_run_id": source.run_id,
         "stopped_since": iso_of(source.paused_ns),
+        "dropped_fields": [field.name for field in fields.dropped_of(engine, source.id)],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(engine, stream)} for stream in source.streams],
     }

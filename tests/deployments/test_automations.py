@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import re
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 from one_machine import environment, free_port, run_python, wait_until
 
 from blocks.health import HealthEvent
 from deployments import automations
+from tasks import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,9 +225,18 @@ def test_a_block_that_cannot_notify_is_a_warning_and_the_automations_are_made(
     assert set(_automations(server)) == {IN_ERROR, DEAD}
 
 
+def test_every_name_of_an_end_is_known_for_one() -> None:
+    """Otherwise the run would be taken for dead after it."""
+    root = Path(__file__).parents[2]
+    code = "".join(path.read_text() for floor in ("flows", "tasks") for path in (root / floor).glob("*.py"))
+    named = set(re.findall(r'\b(?:Completed|Failed|Cancelled)\(name="(\w+)"', code))
+    assert "Pruned" in named
+    assert named | {"Collected", "Retrying", "Stopped", *verdict._GRAVEST_FIRST} <= set(automations.ENDED)
+
+
 @dataclass
 class Fleet:
-    """A Prefect server, and workers that know nothing of `up`: each with its runs in a process group of its own."""
+    """A Prefect server, and workers that know nothing of `up`."""
 
     directory: Path
     port: int = field(default_factory=free_port)
@@ -284,7 +294,11 @@ class Fleet:
         return [one["type"] for one in sorted(found, key=lambda one: str(one["timestamp"]))]
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        os.killpg(process.pid, signal.SIGKILL)
+        """With its runs, which have process groups of their own."""
+        first = psutil.Process(process.pid)
+        for one in [first, *first.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         process.wait()
 
 

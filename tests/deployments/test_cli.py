@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-COMMANDS = ("apply", "up", "collect", "status", "events", "sandbox", "env", "demo")
+COMMANDS = ("apply", "up", "collect", "status", "health", "events", "sandbox", "env", "demo")
 COLUMNS = 80
 TOKEN = "a-token-that-nobody-may-see"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 TOKEN = "a-token.that-nobody.may-see"
-CREATED = {"restarted": False, "stopped": False, "flow_run_id": None}
+CREATED = {"restarted": False, "stopped": False, "flow_run_id": None, "dropped_fields": []}
 NASTY = "[red]x[/red] /%&<> 日本"
 
 

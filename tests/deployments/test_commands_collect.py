@@ -49,10 +49,10 @@ def run_states() -> list[tuple[str, str]]:
 def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     shown = collect(source, capsys).splitlines()
     assert shown[0].startswith("Collected: 6,600 new events (sign-in 2,200, itemUsage 2,200, audit 2,200), the newest")
-    assert [line.split()[:2] for line in shown[2:]] == [
-        ["sign-in", "2,200"],
-        ["itemUsage", "2,200"],
-        ["audit", "2,200"],
+    assert [line.split()[:3] for line in shown[2:]] == [
+        ["sign-in", "ok", "2,200"],
+        ["itemUsage", "ok", "2,200"],
+        ["audit", "ok", "2,200"],
     ]
     again = json.loads(collect(source, capsys, "--json"))
     assert (again["source"], again["state"], again["in_error"]) == (source.name, "Collected", False)

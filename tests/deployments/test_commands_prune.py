@@ -127,10 +127,11 @@ def test_a_schedule_is_made_changed_and_ended(url: str, capsys: pytest.CaptureFi
     assert cli.main(["prune", "--older-than", "400d", "--schedule", "daily"]) == cli.DONE
     assert cli.main(["prune", "1Pass", "--older-than", "150d", "--schedule", "weekly"]) == cli.DONE
     made = deployments()
-    assert set(made) == {"all sources", "source 1Pass"}
+    one = f"source {SOURCE.id}"
+    assert set(made) == {"all sources", one}
     assert made["all sources"].parameters == {"older_than": "400d", "source": None}
-    assert made["source 1Pass"].parameters == {"older_than": "150d", "source": "1Pass"}
-    (schedule,) = made["source 1Pass"].schedules
+    assert made[one].parameters == {"older_than": "150d", "source": SOURCE.id}
+    (schedule,) = made[one].schedules
     assert (schedule.schedule.cron, schedule.schedule.timezone, schedule.active) == ("17 3 * * 0", "UTC", True)
     assert cli.main(["prune", "--older-than", "500d", "--schedule", "monthly"]) == cli.DONE
     changed = deployments()["all sources"]

@@ -19,7 +19,7 @@ from terminal import in_terminal
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.health import WARNING, Condition
+from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health as store_health
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
@@ -147,6 +147,7 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "message": "",
         "flow_run_id": None,
         "stopped_since": None,
+        "dropped_fields": ["team"],
         "open": [],
     }
     assert list(apis) == ["sign-in", "itemUsage", "audit"]
@@ -329,4 +330,27 @@ def test_it_fits_80_columns_at_its_widest(store: Engine, audit: Claim, tmp_path:
     assert "\x1b[1;31m" in shown
     assert max(map(len, lines)) <= 80
     assert sum("99,999,999  2026-09-21 14:13:19" in line for line in lines) == 3
-    assert [line for line in lines if line.startswith(("      Wait", "      or look"))] or "    → Wait" in shown
+    arrow = next(number for number, line in enumerate(lines) if line.startswith("    → Wait for it"))
+    assert lines[arrow + 1].startswith("      ")
+
+
+def test_an_error_that_follows_another_is_shown(
+    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text_, minutes in (("500.", 6), ("500.", 0), ("503.", 0)):
+        streams.note_failure(store, audit, ThirdPartyGenericError(text_, hint="Wait."))
+        moving.advance(minutes * MINUTE)
+    shown = status(capsys)
+    assert "\n    500.\n    → Wait.\n" in shown
+    assert "\n  audit: 503. Wait.\n" in shown
+
+
+def test_an_error_of_the_whole_source_has_its_time(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = Condition("error", "FirstPartyGenericError", ERROR, "The database is full.")
+    store_health.settle(store, SOURCE.id, [refused], [])
+    moving.advance(60 * MINUTE)
+    sources.show_state(store, SOURCE.id, "FirstPartyGenericError", "The database is full.", "run-1")
+    shown = status(capsys, code=cli.IN_ERROR)
+    assert shown.startswith("1Pass  in error since 2026-09-21 14:13Z (60 min)  https")

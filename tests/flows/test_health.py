@@ -182,7 +182,7 @@ def test_a_run_that_is_asked_to_end_ends_after_its_page_and_a_later_one_goes_on(
     source.sandbox.arrive("auditevents", 5000)
     source.sandbox.fault("delay", api="auditevents", seconds=0.7)
     states: list[State[Any]] = []
-    run = threading.Thread(target=lambda: states.append(source.collect()))
+    run = threading.Thread(target=lambda: states.append(source.collect()), daemon=True)
     run.start()
     wait_until(lambda: count(source, "SELECT count(*) FROM events") > 300)
     engine = source.engine()

@@ -62,7 +62,7 @@ def test_it_removes_what_is_old_and_says_how_much(path: Path) -> None:
     assert (state.name, state.type.value) == ("Pruned", "COMPLETED")
     assert state.message == "3 events older than 400d removed."
     assert left(path) == {"sign-in": (0, 2), "itemUsage": (0, 0), "audit": (1, 1)}
-    assert run("400d").message == "0 events older than 400d removed."
+    assert run("400d", SOURCE.id).message == "0 events older than 400d removed."
 
 
 @pytest.mark.parametrize(("older_than", "source"), [("90d", None), ("400d", "Nobody")])

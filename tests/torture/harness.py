@@ -28,7 +28,7 @@ from sqlalchemy.exc import OperationalError
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
-from blocks.store import reading
+from blocks.store import health, reading
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -153,11 +153,24 @@ def allowed_requests(url: str, name: str, *, runs: int, interrupted: int) -> int
     return pages_of(url, name) + len(Api) * (runs + 2 * interrupted)
 
 
-def health_of(url: str, name: str) -> list[tuple[str, str, str]]:
-    """The health events of a source, oldest first: (eventName, severity, API or "")."""
-    asked_for = text("SELECT name, severity, api FROM health_events WHERE source_name = :name ORDER BY id")
+def health_of(url: str, name: str) -> list[str]:
+    """The eventName of each health event of a source, oldest first."""
+    asked_for = text("SELECT name FROM health_events WHERE source_name = :name ORDER BY id")
     with opened(url) as engine, engine.connect() as connection:
-        return [(row[0], row[1], row[2] or "") for row in connection.execute(asked_for, {"name": name})]
+        return [str(found) for found in connection.execute(asked_for, {"name": name}).scalars()]
+
+
+def is_well(url: str, name: str, *told: str) -> None:
+    """Assert that a source is as it was before the fault: each stream ok, and no condition open.
+
+    What was told of meanwhile is one of `told`, and each of them is over.
+    """
+    assert states_of(url, name) == ["ok"] * len(Api)
+    names = health_of(url, name)
+    assert set(names) <= {*told, "Recovered"}, names
+    with opened(url) as engine:
+        assert health.open_conditions(engine, state_of(url, name).id) == {}
+    assert bool(names) == ("Recovered" in names), names
 
 
 @dataclass
@@ -474,7 +487,8 @@ with engine.connect() as connection:
 @contextmanager
 def locked(url: str, *statements: str) -> Iterator[None]:
     """Another process holds the lock."""
-    command = [sys.executable, "-c", LOCKER, url, *statements]
+    driver = url.replace("postgresql:", "postgresql+psycopg:")
+    command = [sys.executable, "-c", LOCKER, driver, *statements]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
         assert locker.stdout
         assert locker.stdin

@@ -67,10 +67,12 @@ def start(jumping: JumpingClock, tmp_path: Path, row: Row) -> Iterator[Callable[
     def make(events: int = 7500, **members: Any) -> Victim:
         sandbox = running_sandbox(events=events, days=3)
         running.append(sandbox)
-        source = new_source(sandbox.__enter__(), tmp_path, **members)
+        source = new_source(sandbox.__enter__(), tmp_path)
         jumping.sandboxes.append(source.sandbox)
         jumping.readers = claimed(source.url)
-        return Victim(source, jumping, row, allowed=len(Api) * (events // 3000))
+        victim = Victim(source, jumping, row, allowed=len(Api) * (events // 3000))
+        victim.save(**members)
+        return victim
 
     yield make
     jumping.sandboxes.clear()
@@ -253,7 +255,7 @@ def test_tls(kind: str, start: Callable[..., Victim], tmp_path: Path, monkeypatc
     victim.row.fault = f"TLS: {kind}"
     with front(tmp_path, victim.sandbox) as before:
         before.shows(certificate(HERE))
-        victim.source.save(base_url=before.base_url)
+        victim.save(base_url=before.base_url)
         victim.collect()
         victim.arrive()
         before.shows(CERTIFICATES[kind])
@@ -282,14 +284,14 @@ def test_dns(start: Callable[..., Victim], monkeypatch: pytest.MonkeyPatch) -> N
     victim.collect()
     victim.arrive()
     asked_before = asked(victim.sandbox)
-    victim.source.save(base_url="https://events.nowhere.invalid")
+    victim.save(base_url="https://events.nowhere.invalid")
     state = victim.collect(GENERIC)
     assert "The name events.nowhere.invalid could not be resolved" in (state.message or "")
     assert 15 * 3 <= len(victim.clock.waits) <= ATTEMPTS[WINDOW] * 3
     gave_up_everywhere(victim)
     victim.row.times = len(victim.clock.waits)
     assert asked(victim.sandbox) == asked_before
-    victim.source.save()
+    victim.save()
     victim.collect()
     recovered_everywhere(victim)
     victim.end()
@@ -299,8 +301,8 @@ def test_nobody_listens(start: Callable[..., Victim], tmp_path: Path) -> None:
     """The port is shut for a quarter of an hour: each API is told of once, and all heal by themselves."""
     victim = start(300)
     victim.row.fault = "connection refused for 15 min"
-    victim.source.save(base_url="http://127.0.0.1:1")
-    victim.clock.after(900, victim.source.save)
+    victim.save(base_url="http://127.0.0.1:1")
+    victim.clock.after(900, victim.save)
     victim.collect()
     for api in Api:
         assert victim.told(f"error/{api}") == [WARNED, ("Recovered", "Warning")]
@@ -368,6 +370,7 @@ def test_a_cursor_that_never_moves(kind: str, start: Callable[..., Victim]) -> N
     """For 90 minutes of ticks: one request each, and a warning once it is late."""
     victim = start()
     victim.row.fault = f"a cursor that never moves ({kind})"
+    victim.save(lag_after="1h")
     victim.collect()
     victim.arrive()
     victim.sandbox.fault(kind, api=Api.AUDIT.path)
@@ -381,14 +384,15 @@ def test_a_cursor_that_never_moves(kind: str, start: Callable[..., Victim]) -> N
 def test_empty_pages_for_ever(start: Callable[..., Victim]) -> None:
     victim = start()
     victim.row.fault = "has_more for ever on empty pages"
+    victim.save(lag_after="1h")
     victim.collect()
     victim.arrive()
     victim.sandbox.fault("endless_pages", api=Api.AUDIT.path)
     before = asked(victim.sandbox, Api.AUDIT.path)
-    ticks(victim, 14, "sent 100 empty pages")
+    ticks(victim, 13, "sent 100 empty pages")
     victim.row.times = asked(victim.sandbox, Api.AUDIT.path) - before
-    assert victim.row.times <= 14 * 101
-    victim.allowed += 14 * 101
+    assert victim.row.times <= 13 * 101
+    victim.allowed += 13 * 101
     after_being_late(victim)
 
 
@@ -450,7 +454,7 @@ def test_a_revoked_token(start: Callable[..., Victim]) -> None:
     assert state.name == CONFIG
     assert asked(victim.sandbox) == 0, "introspection was refused: no page is asked for"
     nothing_while_stopped(victim)
-    victim.source.save(token=victim.sandbox.issue_token())
+    victim.save(token=victim.sandbox.issue_token())
     victim.collect()
     assert told(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
     victim.end()
@@ -469,14 +473,14 @@ def nothing_while_stopped(victim: Victim) -> None:
 def test_a_token_that_expires(start: Callable[..., Victim]) -> None:
     victim = start(300)
     victim.row.fault, victim.row.times = "expired token", 1
-    victim.source.save(token=victim.sandbox.issue_token(expires_in=3600))
+    victim.save(token=victim.sandbox.issue_token(expires_in=3600))
     victim.collect()
     victim.clock.advance(3700)
     victim.arrive()
     assert victim.source.collect().name == CONFIG
     assert victim.told("error") == [REFUSED]
     assert asked(victim.sandbox) == 3
-    victim.source.save(token=victim.sandbox.issue_token())
+    victim.save(token=victim.sandbox.issue_token())
     victim.collect()
     assert victim.told("error") == [REFUSED, ("Recovered", "Error")]
     assert victim.told("token")[-1] == ("Recovered", "Warning")
@@ -488,12 +492,12 @@ def test_a_token_of_another_account(start: Callable[..., Victim]) -> None:
     victim.row.fault, victim.row.times = "token of another account", 1
     victim.collect()
     victim.arrive()
-    victim.source.save(token=victim.sandbox.issue_token(account="ANOTHERACCOUNT"))
+    victim.save(token=victim.sandbox.issue_token(account="ANOTHERACCOUNT"))
     before = asked(victim.sandbox)
     assert victim.source.collect().name == CONFIG
     assert asked(victim.sandbox) == before
     nothing_while_stopped(victim)
-    victim.source.save()
+    victim.save()
     victim.collect()
     assert told(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
     victim.end()
@@ -530,7 +534,7 @@ def test_a_token_that_is_rotated_between_two_pages(start: Callable[..., Victim])
     run.start()
     wait_until(lambda: asked(victim.sandbox) == 6)
     new = victim.sandbox.issue_token()
-    victim.source.save(token=new)
+    victim.save(token=new)
     victim.sandbox.revoke(victim.sandbox.token)
     run.join(60)
     assert [state.name for state in states] == [CONFIG]
@@ -602,6 +606,7 @@ def test_two_sources_of_one_account(start: Callable[..., Victim], tmp_path: Path
     victim = start(3000)
     victim.row.fault, victim.row.times = "two sources of one account", 2
     other = Victim(new_source(victim.sandbox, tmp_path), victim.clock, victim.row)
+    other.save()
     for _ in range(3):
         for one in (victim, other):
             one.collect()

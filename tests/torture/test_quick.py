@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from one_machine import wait_until
+from sqlalchemy import text
 from support import SOURCE
-from torture.harness import Fork, Forks, Row, allowed_requests, asked, limit_files, locked, read_only, until
+from torture.harness import Fork, Forks, Row, allowed_requests, asked, limit_files, locked, opened, read_only, until
 
 from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+from blocks.store import sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,9 +70,39 @@ def test_killed_at_a_random_moment(store_url: str, rounds: Rounds, row: Row) -> 
 
 def test_two_processes_at_once(store_url: str, rounds: Rounds, row: Row) -> None:
     """Each takes the other's claims away (they bear one name), and whoever has lost his writes nothing."""
+    with opened(store_url) as engine:
+        sources.put(engine, SOURCE)
     said = [process.wait() for process in (rounds.start(store_url), rounds.start(store_url))]
     assert all(one.startswith(("ok", "ClaimLost")) for each in said for one in each.values()), said
     check(row, store_url, rounds, before=2, interrupted=2)
+
+
+def test_two_processes_make_one_source_at_once(rounds: Rounds, row: Row, request: pytest.FixtureRequest) -> None:
+    """PostgreSQL alone: on SQLite a transaction that writes keeps others out from its beginning."""
+    url = request.getfixturevalue("store_url_postgresql")
+    # Reading stays free under it, so both have seen that there is no such source before either can write it.
+    with locked(url, "BEGIN", "LOCK TABLE sources IN SHARE MODE"):
+        both = [rounds.start(url), rounds.start(url)]
+        wait_until(lambda: _waiting_for_locks(url) == len(both))
+    said = [process.wait() for process in both]
+    assert all(one.startswith(("ok", "ClaimLost")) for each in said for one in each.values()), said
+    check(row, url, rounds, before=2, interrupted=2)
+
+
+@pytest.fixture
+def store_url_postgresql(postgresql: str) -> Iterator[str]:
+    name = f"test_{os.urandom(6).hex()}"
+    with opened(postgresql) as engine, engine.connect() as connection:
+        admin = connection.execution_options(isolation_level="AUTOCOMMIT")
+        admin.execute(text(f"CREATE DATABASE {name} TEMPLATE migrated"))
+        yield postgresql.replace("/postgres?", f"/{name}?")
+        admin.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _waiting_for_locks(url: str) -> int:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with opened(url) as engine, engine.connect() as connection:
+        return int(connection.execute(text(waiting)).scalar_one())
 
 
 def test_a_file_that_may_not_grow(rounds: Rounds, migrated_sqlite: Path, tmp_path: Path, row: Row) -> None:

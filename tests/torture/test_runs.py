@@ -16,6 +16,7 @@ from torture.harness import (
     asked,
     feeding,
     health_of,
+    is_well,
     opened,
     state_of,
     states_of,
@@ -54,6 +55,8 @@ def test_two_runs_at_once(url: str, runs: Runs, row: Row, request: pytest.Fixtur
         assert runs.collect(name) == ("Collected", ANY)
         row.compare(url, sandbox, name)
         row.count_requests(sandbox, allowed_requests(url, name, runs=2 * row.times + 1, interrupted=0))
+    is_well(url, name)
+    assert health_of(url, name) == []
 
 
 @pytest.mark.parametrize("hours", [3.0, -3.0, 24.0 * 40, -24.0 * 40])
@@ -76,8 +79,7 @@ def test_the_clock_jumps(hours: float, runs: Runs, row: Row, tmp_path: Path) -> 
         assert runs.collect(name) == ("Collected", ANY)
         row.compare(url, sandbox, name)
         row.count_requests(sandbox, allowed_requests(url, name, runs=2, interrupted=0))
-        assert health_of(url, name) == []
-    assert [stream.state for stream in state_of(url, name).streams] == ["ok"] * 3
+    is_well(url, name, "Lag", "Silence")
 
 
 def test_the_clock_jumps_back_after_a_kill(runs: Runs, row: Row, tmp_path: Path) -> None:
@@ -96,6 +98,7 @@ def test_the_clock_jumps_back_after_a_kill(runs: Runs, row: Row, tmp_path: Path)
             assert runs.collect(name)[0] == "Collected"
         row.compare(url, sandbox, name)
         row.count_requests(sandbox, allowed_requests(url, name, runs=4, interrupted=1))
+        is_well(url, name)
         clock.advance(3 * HOUR)
 
 
@@ -134,3 +137,6 @@ def test_the_90_minutes_go_on_in_a_new_process(runs: Runs, row: Row, tmp_path: P
         assert runs.collect(name) == ("Collected", ANY)
         row.compare(url, sandbox, name)
         row.count_requests(sandbox, allowed_requests(url, name, runs=started + 2, interrupted=0))
+        # Once where it lasted, once where it was given up, once where it was over.
+        assert health_of(url, name) == [*["ThirdPartyGenericError"] * 2, "Recovered"]
+        is_well(url, name, "ThirdPartyGenericError")

@@ -15,6 +15,8 @@ from blocks.store.fields import BUILT_IN, Dropped, Field
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from blocks.store.sources import SourceRecord
+
 
 def own(engine: Engine) -> list[Field]:
     return [field for field in fields.known(engine) if not field.built_in]
@@ -90,6 +92,12 @@ def test_switching_tells_all_faults_at_once_and_changes_nothing(engine: Engine) 
     assert 'There is no field "TEAM". Did you mean team?' in told
     assert "\x1b" not in told
     assert own(engine) == [Field("team", enabled=True)]
+
+
+def test_those_of_a_source_that_the_store_knows(engine: Engine, source: SourceRecord) -> None:
+    assert fields.dropped_of(engine, source.id) == (Dropped("team", "unknown"),)
+    fields.add(engine, ["team"])
+    assert fields.dropped_of(engine, source.id) == fields.dropped_of(engine, "none such") == ()
 
 
 def test_two_at_once_do_not_add_names_that_differ_in_case_alone(store_url: str) -> None:

@@ -76,6 +76,7 @@ def test_what_is_open_comes_with_what_to_do_and_errors_first(engine: Engine, cla
     assert first.sentence == "Refused."
     assert second == reading.Open("token", "TokenExpires", WARNING, "In 7 days.", "Renew now.", START_NS)
     assert second.sentence == "In 7 days. Renew now."
+    assert [one.hint for one in reading.sources(engine, "2Pass")[0].open] == ["Another's."]
 
 
 def test_the_last_recovery_from_an_error_is_known(engine: Engine, claim: Claim, moving: MovingClock) -> None:

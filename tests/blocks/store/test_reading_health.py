@@ -12,7 +12,7 @@ from support import SOURCE
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
-from blocks.health import WARNING, Condition
+from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health, reading_health, sources
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_events_come_oldest_first_and_say_whether_they_are_still_so(two: Engine,
     told = reading_health.told(two, None, since_ns=0)
     assert [(one.event.name, one.open) for one in told] == [("Lag", False), ("Recovered", False), ("Lag", True)]
     assert [one.event for one in told] == health.unpublished(two, SOURCE.id)
-    assert reading_health.told(two, None, since_ns=START_NS + 1) == told[1:]
+    assert reading_health.told(two, None, since_ns=START_NS + SECOND_NS) == told[1:]
     assert reading_health.told(two, None, since_ns=0, after_id=told[1].id) == told[2:]
 
 
@@ -58,15 +58,33 @@ def test_an_event_that_was_added_late_stands_at_its_time(two: Engine, moving: Mo
 
 def test_events_of_one_source(two: Engine) -> None:
     health.settle(two, SOURCE.id, [LAG], [])
-    health.settle(two, OTHER.id, [LAG], [OVER])
+    health.settle(two, OTHER.id, [LAG], [])
+    health.settle(two, OTHER.id, [], [OVER])
     ids = reading_health.ids_of(two, "1Pass")
     assert ids == [SOURCE.id]
     assert reading_health.ids_of(two, None) is None
     assert [(one.event.source_name, one.open) for one in reading_health.told(two, ids, since_ns=0)] == [("1Pass", True)]
+    assert not any(one.open for one in reading_health.told(two, [OTHER.id], since_ns=0))
     later_ns = START_NS + SECOND_NS
     assert reading_health.older(two, ids, later_ns) == reading_health.Older(1, START_NS)
     assert reading_health.older(two, None, later_ns) == reading_health.Older(3, START_NS)
     assert reading_health.older(two, None, START_NS) == reading_health.Older(0, None)
+
+
+def test_what_is_open_stays_so_through_good_news_under_its_name(two: Engine) -> None:
+    with two.begin() as connection:
+        health.begin(connection, SOURCE.id, LAG)
+        health.tell(connection, SOURCE.id, replace(LAG, name="ScopeGained"), status=HEALTHY)
+    told = reading_health.told(two, None, since_ns=0)
+    assert [(one.event.name, one.open) for one in told] == [("Lag", True), ("ScopeGained", False)]
+
+
+def test_a_name_is_that_of_the_source_that_has_it_now(two: Engine) -> None:
+    health.settle(two, SOURCE.id, [LAG], [])
+    with two.begin() as connection:
+        for id_, name in ((SOURCE.id, "Old"), (OTHER.id, "1Pass")):
+            connection.execute(text("UPDATE sources SET name = :name WHERE id = :id"), {"name": name, "id": id_})
+    assert reading_health.ids_of(two, "1Pass") == [OTHER.id]
 
 
 def test_a_source_that_is_gone_is_found_by_its_events(two: Engine) -> None:

@@ -1,0 +1,208 @@
+"""A real `up` whose sources have planted tokens, and a search through everything that it and its commands leave."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from one_machine import RunningUp, wait_until
+from security.processes import Watch
+from security.search import DECRYPTED, Find, Search
+
+from blocks.events_api.sandbox.process import running_sandbox
+from blocks.names import block_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+
+COMMAND = Path(sys.executable).with_name("onepassword-source")
+SITE = Path(__file__).parent / "site"
+NOWHERE = "events.example.invalid"
+"""A host that may have a token, and that no DNS knows."""
+ALL_LOGS = {
+    "PREFECT_LOGGING_LEVEL": "DEBUG",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "DEBUG",
+    "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "httpx,sqlalchemy.engine",
+}
+BROKEN = {"CANARY_BREAK": "1", "PYTHONPATH": str(SITE)}
+OF_UP = "the environment of up"
+PREFECT_DATABASE = "data/prefect/prefect.db"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source with a token of its own, what its server does to it, and the name of its run's last state.
+
+    `faults` are made from the token; `token` from the sandbox. `ends` is "" for a run that waits for its next attempt.
+    """
+
+    name: str
+    ends: str
+    faults: Callable[[str], Sequence[dict[str, Any]]] = lambda _: ()
+    token: Callable[[SandboxProcess], str] = lambda sandbox: sandbox.issue_token()
+    base_url: str | None = None
+    events: int = 30
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Machine(RunningUp):
+    watch: Watch = field(default_factory=Watch)
+    planted: dict[str, str] = field(default_factory=dict)
+    common: list[str] = field(default_factory=list)
+    said: list[tuple[str, bytes]] = field(default_factory=list)
+
+    @property
+    def env(self) -> dict[str, str]:
+        own = {k: v for k, v in super().env.items() if k not in {"PYTHONPATH", "ONEPASSWORD_SOURCE_API_TOKEN"}}
+        temporary = self.directory / "tmp"
+        temporary.mkdir(exist_ok=True)
+        allowed = {"ONEPASSWORD_SOURCE_ALLOWED_HOSTS": NOWHERE}
+        logs = {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_SERVER_LOGGING_LEVEL": "DEBUG"}
+        return {**own, **logs, **allowed, "TMPDIR": str(temporary)}
+
+    def start(self) -> None:
+        given = {"ONEPASSWORD_SOURCE_API_TOKEN": self.planted[OF_UP]}
+        with (self.directory / "up.out").open("a") as out:
+            self.process = subprocess.Popen(
+                [COMMAND, "up"],
+                env={**self.env, **given},
+                cwd=self.directory,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.watch.follow(self.pid, "up")
+        wait_until(lambda: "started!" in self.output or not self.is_running(), 300)
+        assert self.is_running(), self.output
+
+    def plant(self, name: str, token: str) -> str:
+        assert name not in self.planted
+        self.planted[name] = token
+        return token
+
+    def issued(self, sandbox: SandboxProcess, name: str, **options: Any) -> str:
+        """A new token, planted; what the sandbox's next one shares with it is no secret."""
+        token = sandbox.issue_token(**options)
+        self.common.append(sandbox.issue_token(**options))
+        return self.plant(name, token)
+
+    def call(self, *arguments: str, given: str = "", **env: str) -> bytes:
+        """What a command says, on both outputs; that is kept, whatever its exit code."""
+        process = subprocess.Popen(
+            [COMMAND, *arguments],
+            env={**self.env, **env},
+            cwd=self.directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        named = " ".join(arguments)
+        self.watch.follow(process.pid, named)
+        out, err = process.communicate(given.encode(), timeout=300)
+        self.said.append((named, out + b"\n" + err))
+        assert process.returncode in {0, 1, 2}, err.decode()
+        return out
+
+    def apply(self, *sources: tuple[str, str, str]) -> bytes:
+        """Apply sources of (name, base URL, token) from standard input: nothing of them is written to a file here."""
+        return self.call("apply", "-", given=json.dumps({"sources": [_source(*source) for source in sources]}))
+
+    def run(self, name: str, **env: str) -> str:
+        """Start a run of the deployment that logs everything; its id."""
+        path = f"/api/deployments/{self.deployment(name)['id']}/create_flow_run"
+        wanted = {"state": {"type": "SCHEDULED"}, "job_variables": {"env": {**ALL_LOGS, **env}}}
+        answer = self.ask("POST", path, json=wanted)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def wait_for_end(self, run: str) -> str:
+        """The name of the run's last state."""
+        wait_until(lambda: self.state(run)["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}, 180)
+        return str(self.state(run)["name"])
+
+    def wait_for_retry(self, run: str) -> None:
+        wanted = {
+            "flow_runs": {"id": {"any_": [run]}},
+            "task_runs": {"state": {"name": {"any_": ["AwaitingRetry"]}}},
+        }
+        wait_until(lambda: self.ask("POST", "/api/task_runs/filter", json=wanted).json(), 180)
+
+    @contextmanager
+    def playing(self, *cases: Case) -> Iterator[dict[str, str]]:
+        """Apply the cases at once, run them side by side until they have ended as they should. Gives their runs."""
+        with ExitStack() as stack:
+            sources = [(case.name, *self._prepared(case, stack)) for case in cases]
+            self.apply(*sources)
+            runs = {case.name: self.run(case.name, **case.env) for case in cases}
+            for case in cases:
+                self._wait(case, runs[case.name])
+            yield runs
+
+    def _prepared(self, case: Case, stack: ExitStack) -> tuple[str, str]:
+        sandbox = stack.enter_context(running_sandbox(events=case.events, days=3, seed=len(self.planted)))
+        self.common.append(sandbox.issue_token())
+        token = self.plant(case.name, case.token(sandbox))
+        for fault in case.faults(token):
+            sandbox.fault(**fault)
+        return case.base_url or sandbox.base_url, token
+
+    def _wait(self, case: Case, run: str) -> None:
+        if not case.ends:
+            return self.wait_for_retry(run)
+        ended = self.wait_for_end(run)
+        assert ended == case.ends, (case.name, self.state(run))
+        return None
+
+    def edit_block(self, kind: str, source: str, **data: object) -> None:
+        """What a person does to a block in Prefect's UI."""
+        wanted = {"block_documents": {"name": {"any_": [block_name(source)]}}, "include_secrets": True}
+        found = self.ask("POST", "/api/block_documents/filter", json=wanted).json()
+        (document,) = [one for one in found if one["block_type"]["slug"] == kind]
+        new = {"data": {**document["data"], **data}, "merge_existing_data": False}
+        answer = self.ask("PATCH", f"/api/block_documents/{document['id']}", json=new)
+        assert answer.status_code == 204, answer.text
+
+    @property
+    def search(self) -> Search:
+        return Search(
+            self.planted, self.common, json.loads((self.data / "secrets.json").read_bytes())["encryption_key"]
+        )
+
+    def finds(self) -> list[Find]:
+        """Everything that is found of the planted, wherever it is."""
+        search = self.search
+        found = list(search.tree(self.directory))
+        for command, said in self.said:
+            found += search.data(said, f"output of {command}")
+        return [*found, *self.watch.finds(search)]
+
+    def leaks(self) -> list[Find]:
+        """What is found where it may not be."""
+        return [find for find in self.finds() if not _allowed(find)]
+
+    def count(self, query: str, database: str = PREFECT_DATABASE) -> int:
+        with closing(sqlite3.connect(self.directory / database)) as opened:
+            return int(opened.execute(query).fetchone()[0])
+
+
+def _allowed(find: Find) -> bool:
+    if find.secret == OF_UP:
+        return find.where == "environment of up"  # where it was given
+    in_block = find.where in {PREFECT_DATABASE, f"{PREFECT_DATABASE}-wal", f"{PREFECT_DATABASE}, table block_document"}
+    return DECRYPTED in find.how and in_block
+
+
+def _source(name: str, base_url: str, token: str) -> dict[str, object]:
+    apis = ["sign-in", "itemUsage", "audit"]
+    config = {"name": name, "base_url": base_url, "api_token": token, "supported_apis": apis, "collect_from": "120d"}
+    return {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}
