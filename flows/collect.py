@@ -19,7 +19,7 @@ from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
 from tasks.show import end_now, remember, show
-from tasks.watch import look_over, watch
+from tasks.watch import look_over, tell_refusal, watch
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
@@ -48,6 +48,7 @@ def collect(source: str) -> State[Any]:
             opened = open_source(source, str(flow_run.id))
             outcomes = _read(source, opened) if opened.claims else {}
         except SourceError as error:
+            tell_refusal(source, error)
             return _state(verdict.of_error(error))
         look_over(source, opened.source_id)
         return _finish(source, opened, outcomes)

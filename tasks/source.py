@@ -60,6 +60,12 @@ def open_store(source: OnePasswordSource) -> Engine:
     return engine
 
 
+def default_store() -> Engine:
+    """The store of the settings, where the sources are that have none of their own."""
+    with _opening:
+        return _engine(settings.database_url())
+
+
 def opened_store(source_id: str) -> Engine | None:
     """The store of a source that this process has opened before, or None."""
     return _of_source.get(source_id)

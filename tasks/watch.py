@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
-from blocks.errors import SourceError
-from blocks.store import sources
+from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.health import ERROR, of_error
+from blocks.store import health, sources
+from blocks.store.engine import writing
 from tasks import stopping
 from tasks.assess import assess
 from tasks.publish import publish
-from tasks.source import opened_store
+from tasks.show import remember
+from tasks.source import default_store, known_id, opened_store
 
 if TYPE_CHECKING:
     from tasks.open_source import Opened
@@ -26,6 +29,26 @@ def watch(opened: Opened) -> None:
     except SourceError:
         return  # the readers have the same trouble, and tell
     publish(opened.source_id)
+
+
+def tell_refusal(source: str, error: SourceError) -> None:
+    """Note that a run could not even begin, since the source's configuration is wrong: a change of its health.
+
+    Such a block need not tell its own store or id: they are those under which the source was last seen.
+    """
+    if not isinstance(error, ThirdPartyConfigError):
+        return
+    try:
+        engine = default_store()
+        source_id = known_id(source) or sources.known(engine).get(source)
+        if source_id is None:
+            return
+        with writing(opened_store(source_id) or engine) as connection:
+            health.begin(connection, source_id, of_error(error, ERROR))
+        remember(source_id, error.name, str(error))
+        publish(source_id)
+    except SourceError as unwritten:
+        get_run_logger().warning("That could not be kept in the store. %s", unwritten)
 
 
 def look_over(source: str, source_id: str) -> None:

@@ -29,8 +29,8 @@ KILLED = -9
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     made = Machine(tmp_path_factory.mktemp("machine"), ())
-    made.start()
     try:
+        made.start()
         yield made
     finally:
         made.stop_if_running()

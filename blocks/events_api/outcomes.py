@@ -34,6 +34,7 @@ BAD_REQUEST = 400
 TEXT_MAX = 200
 RETRY_AFTER_MAX = 3600.0  # the longer of the API's two rate windows
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*")  # whole or cut short
+_LONG = re.compile(r"[^\s\"'<>(),;]{24,}")  # no word of a sentence, but perhaps a part of a token, in any encoding
 
 REFUSED_HINT = (
     "Check that the token is whole and not revoked or expired, that base_url is the server of the account's region "
@@ -180,10 +181,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def told(content: bytes, token: str) -> str:
     """What an error body says, in a few words behind a colon: one of the two JSON forms, or its text.
 
-    A server may repeat the token, in JSON's escapes or cut short: it is taken out.
+    A server may repeat the token, in JSON's escapes, encoded or in part: it is taken out, and so is any long word.
     """
     text = _message(content) or _text(content.replace(token.encode(), b"***"))
-    text = _TOKEN.sub("***", text.replace(token, "***"))
+    text = _LONG.sub("***", _TOKEN.sub("***", text.replace(token, "***")))
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return f": {words[:TEXT_MAX]}" if words else ""
 

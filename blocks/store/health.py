@@ -9,12 +9,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import OpenCondition, Source, StoredHealthEvent, Unfamiliar
+from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -140,19 +140,13 @@ def _is_new(connection: Connection, source_id: str, condition: Condition, since_
     if changed.rowcount:
         return True
     row = {"source_id": source_id, "tracker": condition.tracker, "since_ns": since_ns, **values}
-    return _insert_new(connection, _conditions, row)
+    return insert_new(connection, _conditions, row)
 
 
 def _is_unfamiliar(connection: Connection, stream_id: int, one: Unfamiliarity) -> bool:
     kind, path, value = one
     row = {"stream_id": stream_id, "kind": kind, "path": path, "value": value, "seen_ns": clock.now_ns()}
-    return _insert_new(connection, _vocabulary, row)
-
-
-def _insert_new(connection: Connection, table: Any, row: dict[str, Any]) -> bool:
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    added = dialect.insert(table).values(row).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
-    return connection.execute(added).first() is not None
+    return insert_new(connection, _vocabulary, row)
 
 
 def _event(row: Row[Any]) -> HealthEvent:

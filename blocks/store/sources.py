@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, TokenError
@@ -15,6 +15,7 @@ from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Operation, Source, Stream
+from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +73,7 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         _refuse_deleted(connection, source, before, revive=revive)
         if before is None:
             unseen = {"name": source.name, "state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
-            connection.execute(insert(_sources).values(id=source.id, **unseen, **values))
+            insert_new(connection, _sources, {"id": source.id, **unseen, **values})
         else:
             revived = {"deleted_ns": None, "paused_ns": None, "state": "Pending", "state_message": ""}
             values |= revived if before.deleted_ns is not None else {}
@@ -222,4 +223,4 @@ def _add_streams(connection: Connection, source_id: str, apis: Iterable[Api]) ->
     there = set(connection.scalars(select(_streams.c.api).where(_streams.c.source_id == source_id)))
     for api in apis:
         if api not in there:
-            connection.execute(insert(_streams).values(source_id=source_id, api=str(api)))
+            insert_new(connection, _streams, {"source_id": source_id, "api": str(api)}, "source_id", "api")

@@ -113,8 +113,10 @@ def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = Fals
     taken = update(_streams).where(_streams.c.id == view.id)
     if not by_force:
         free = _streams.c.holder.is_(None) | (_streams.c.holder == holder) | (_streams.c.holder_until_ns < now_ns)
+        # The clock was set back since: by the time on the claim, nobody knows when it lapses.
+        free |= _streams.c.holder_ns > now_ns + LEASE_NS
         taken = taken.where(free)
-    taken = taken.values(holder=holder, holder_until_ns=now_ns + LEASE_NS, fence=_streams.c.fence + 1)
+    taken = taken.values(holder=holder, fence=_streams.c.fence + 1, **_lease(now_ns))
     with writing(engine) as connection:
         fence = connection.execute(taken.returning(_streams.c.fence)).scalar()
     return None if fence is None else Claim(view.id, view.api, holder, fence)
@@ -123,7 +125,7 @@ def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = Fals
 def renew(engine: Engine, claim: Claim, *, for_seconds: float = 0) -> None:
     """Keep the claim for a wait of `for_seconds` and the attempt after it. Raises ClaimLostError."""
     with writing(engine) as connection:
-        write(connection, claim, holder_until_ns=clock.now_ns() + int(for_seconds * 1e9) + LEASE_NS)
+        write(connection, claim, **_lease(clock.now_ns(), int(for_seconds * 1e9)))
 
 
 def release(engine: Engine, claim: Claim) -> None:
@@ -239,7 +241,7 @@ def recover(engine: Engine, claim: Claim) -> None:
 def progress() -> dict[str, Any]:
     """The values that a committed page sets on its stream: it ends the 90-minute window."""
     now_ns = clock.now_ns()
-    return {"progress_ns": now_ns, "holder_until_ns": now_ns + LEASE_NS, **_HEALTHY}
+    return {"progress_ns": now_ns, **_lease(now_ns), **_HEALTHY}
 
 
 def write(connection: Connection, claim: Claim, **values: Any) -> None:
@@ -260,6 +262,10 @@ def require(written: CursorResult[Any], claim: Claim) -> None:
             hint="Nothing is lost: what this run had committed stays, and the other run goes on from there.",
             code="claim",
         )
+
+
+def _lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
+    return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
 
 
 def _recover(connection: Connection, claim: Claim) -> None:

@@ -63,6 +63,7 @@ class Stream(SQLModel, table=True):
     cursor_dropped_ns: int | None = Field(default=None, sa_column=_ns(), description="dropped after a 400, then")
 
     holder: str | None = Field(default=None, description="the run that claims the stream")
+    holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
 

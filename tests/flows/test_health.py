@@ -139,6 +139,18 @@ def source_id(source: Source) -> str:
     return f"{abs(hash(source.name)):032x}"
 
 
+def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Source) -> None:
+    source.collect()
+    source.save(collect_from="yesterday")
+    for _ in range(2):
+        assert source.collect().name == "ThirdPartyConfigError"
+    assert told(source) == [("ThirdPartyConfigError", "Error", "error")]
+    assert source.status().state == "ThirdPartyConfigError"
+    source.save()
+    assert source.collect().name == "Collected"
+    assert told(source)[-1] == ("Recovered", "Error", "error")
+
+
 def test_a_token_that_will_expire_is_told_in_three_steps(source: Source, quick: QuickClock) -> None:
     source.save(token=source.sandbox.issue_token(expires_in=15 * 86_400), silence_after="off")
     for days in (0, 2, 0, 6, 6, 0.5):

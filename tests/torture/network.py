@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 RUNNING = ["Started", "Initialized", "Authenticated", "Collecting"]
 WINDOW = 90 * 60.0
+PATIENCE = 30.0  # real seconds: a reader that has died holds its stream for ever
 ATTEMPTS = {60.0: 20, 900.0: 36, WINDOW: 70}
 """How often an API may be asked within so many seconds of failing: waits begin at 1 s, and grow by a quarter."""
 
@@ -73,11 +74,13 @@ class JumpingClock(MovingClock):
         return 0.001
 
     def _wait(self, until_ns: int) -> None:
+        patient_until = time.monotonic() + PATIENCE
         while self._now_ns < until_ns:
-            if len(self._sleepers) >= self.readers():
-                self.advance((min(self._sleepers) - self._now_ns) / 1e9 + 1e-6)
-            else:
-                self._moved.wait(0.05)
+            first_ns = min(self._sleepers)
+            asleep = len(self._sleepers) >= self.readers() or time.monotonic() > patient_until
+            if asleep and first_ns > self._now_ns:
+                self.advance((first_ns - self._now_ns) / 1e9 + 1e-6)
+            self._moved.wait(0.02)  # lets those go whose time has come
 
 
 @dataclass

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 import socket
 import ssl
 import time
@@ -26,7 +28,7 @@ from blocks.events_api import outcomes
 from blocks.events_api.models import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOlsiZXZlbnRzIl19.c2lnbmF0dXJl"
 
@@ -206,6 +208,15 @@ def test_a_token_that_the_server_repeats_is_taken_out(form: str, token: str) -> 
 def test_a_token_in_escapes_or_cut_short_is_taken_out(cut: int) -> None:
     for content in (f'{{"message":"{ESCAPED}"}}', f"token {TOKEN[:cut]}… is unknown"):
         assert "eyJ" not in outcomes.told(content.encode(), TOKEN)
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, bytes.hex, lambda raw: raw[-24:], lambda raw: raw[9:33]])
+def test_a_part_of_a_token_in_any_encoding_is_taken_out(encode: Callable[[bytes], bytes | str]) -> None:
+    token = "".join(f"{number:x}+/=" for number in range(40, 60))
+    part = encode(token.encode())
+    text = part if isinstance(part, str) else part.decode()
+    for content in (f"no ({text}), sorry", json.dumps({"message": f"no ({text}), sorry"})):
+        assert outcomes.told(content.encode(), token) == ": no (***), sorry"
 
 
 @settings(deadline=None)

@@ -33,6 +33,22 @@ def audit(engine: Engine) -> streams.StreamView:
     return streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
 
 
+def test_a_claim_of_a_time_to_come_keeps_nobody_out(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    """The run was killed, and then the clock was set back by a day."""
+    streams.renew(engine, claim)
+    moving.advance(-86_400)
+    assert streams.take(engine, streams.one(engine, claim.stream_id), "run-2")
+    with pytest.raises(ClaimLostError):
+        streams.renew(engine, claim)
+
+
+def test_a_claim_kept_for_a_long_wait_holds_for_all_of_it(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    streams.renew(engine, claim, for_seconds=3600)
+    for seconds in (-100, 3600):  # a clock that is a little behind another machine's, too
+        moving.advance(seconds)
+        assert streams.take(engine, streams.one(engine, claim.stream_id), "run-2") is None
+
+
 def test_a_claim_keeps_others_out_until_it_lapses(engine: Engine, claim: Claim, moving: MovingClock) -> None:
     assert streams.take(engine, audit(engine), "run-2") is None
     moving.advance(streams.LEASE_NS / SECOND + 1)

@@ -12,7 +12,7 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     for name in ("paused_ns", "stop_ns", "deleted_ns"):
         op.add_column("sources", sa.Column(name, sa.BigInteger()))
-    for name in ("lag_ns", "quiet_ns", "quiet_at_ns"):
+    for name in ("holder_ns", "lag_ns", "quiet_ns", "quiet_at_ns"):
         op.add_column("streams", sa.Column(name, sa.BigInteger()))
     op.add_column("streams", sa.Column("pruned", sa.BigInteger(), nullable=False, server_default="0"))
     _health()
