@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -24,6 +25,9 @@ PAGE_SIZE = 1000  # the most that the API gives
 RESPONSE_MAX = 64 * 1024 * 1024  # bytes, unpacked; a page of a thousand ordinary events has 0.7 MB
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=20, pool=10)
 DEADLINE = 120.0  # seconds for one whole response, so that a server which drips bytes cannot hold a run
+
+# At DEBUG it logs the headers of answers, in which a server may repeat the token, and the address that it redirects to.
+logging.getLogger("httpcore.http11").setLevel(logging.INFO)
 
 
 class EventsClient:

@@ -141,7 +141,7 @@ def source_id(source: Source) -> str:
 
 def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Source) -> None:
     source.collect()
-    source.save(collect_from="yesterday")
+    source.save(base_url="https://example.com")
     for _ in range(2):
         assert source.collect().name == "ThirdPartyConfigError"
     assert told(source) == [("ThirdPartyConfigError", "Error", "error")]

@@ -152,7 +152,7 @@ def check_the_search(machine: Machine, *, blocks: int) -> None:
     assert len(kept) >= blocks
     for table in ("log", "events", "artifact", "flow_run_state", "task_run_state", "block_document"):
         assert machine.count(f"SELECT count(*) FROM {table}"), table
-    assert b"send_request_headers" in (machine.data / "worker.log").read_bytes(), "which is logged at DEBUG alone"
+    assert b"connect_tcp.started" in (machine.data / "worker.log").read_bytes(), "which is logged at DEBUG alone"
     assert machine.count("SELECT count(*) FROM health_events", "data/events.db")
     assert machine.watch.processes("a child of up") >= 3, "server, worker and runs"
     assert {"up.out", "data/server.log", "data/worker.log"} <= {
