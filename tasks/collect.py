@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
+from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError, ThirdPartyGenericError, TokenError
 from blocks.store import streams
 from blocks.store.streams import Claim
 from tasks import retries, stopping
@@ -34,6 +34,7 @@ def collect_stream(source: str, claim: Claim) -> Collected:
         with block.credentials.get_client(block.api_version) as client:
             collected = Round(engine, client, record_of(block), claim, get_run_logger()).run()
     except SourceError as error:
+        error = _after_rotation(source, error, fingerprint)
         judged = _judged(engine, claim, error, fingerprint)
         tell_unstored(source, judged, retries.since_in_memory(_key(claim)))
         raise judged from None
@@ -48,6 +49,18 @@ def collect_stream(source: str, claim: Claim) -> Collected:
         collected.seconds,
     )
     return collected
+
+
+def _after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:
+    """A token that was replaced while it was in use is no wrong configuration: the next attempt has the new one."""
+    if not isinstance(error, TokenError):
+        return error
+    try:
+        if load_source(source).fingerprint() == fingerprint:
+            return error
+    except SourceError:
+        return error
+    return ThirdPartyGenericError("The token was replaced while it was in use.", code="token-replaced")
 
 
 def _judged(engine: Engine | None, claim: Claim, error: SourceError, fingerprint: str) -> SourceError:

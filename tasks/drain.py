@@ -90,6 +90,7 @@ class Round:
         self.log = log
         self.empty = 0
         self.in_error = False
+        self.by_cursor = False
         self.pace = Pace()
 
     def run(self) -> Collected:
@@ -122,7 +123,8 @@ class Round:
             self.log.log(level, "%s: %s", self.claim.api, self.collected.note)
             streams.release(self.engine, self.claim)
         else:
-            streams.note_drained(self.engine, self.claim, started_ns, self.pace.since(view))
+            pace = self.pace.since(view)
+            streams.note_drained(self.engine, self.claim, started_ns, pace, by_cursor=self.by_cursor)
 
     def _cursor_of(self, view: StreamView) -> str | None:
         if view.cursor is not None and view.cursor_version != self.source.api_version:
@@ -141,6 +143,7 @@ class Round:
             committed = pages.commit_page(
                 self.engine, self.claim, page, after=after, api_version=self.source.api_version
             )
+            self.by_cursor |= after is not None
             self.collected.add(committed)
             self.pace.see(page, committed)
             if self.in_error:

@@ -222,20 +222,32 @@ def drop_cursor(engine: Engine, claim: Claim, refused: SourceError | None = None
             health.begin(connection, source_id, _cursor_rejected(claim, refused))
 
 
-def note_drained(engine: Engine, claim: Claim, started_ns: int, brought: Brought | None = None) -> None:
-    """The stream was read to its end by a run that started then. It is healthy, and free for the next run."""
-    values: dict[str, Any] = {"holder": None, "holder_until_ns": None, **_HEALTHY}
+def note_drained(
+    engine: Engine,
+    claim: Claim,
+    started_ns: int,
+    brought: Brought | None = None,
+    *,
+    by_cursor: bool = True,
+) -> None:
+    """The stream was read to its end by a run that started then. It is healthy, and free for the next run.
+
+    `by_cursor`: the server took a cursor on the way. Only then is a cursor that was refused before forgotten: else a
+    server that refuses each of them would be asked from a time for ever.
+    """
+    values: dict[str, Any] = {"holder": None, "holder_until_ns": None, **_HEALTHY, **_pace(brought or Brought())}
+    if by_cursor:
+        values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
-        pace = _pace(brought or Brought())
-        write(connection, claim, drained_ns=started_ns, cursor_dropped_ns=None, **values, **pace)
-        _recover(connection, claim)
+        write(connection, claim, drained_ns=started_ns, **values)
+        _recover(connection, claim, *(("error", "cursor") if by_cursor else ("error",)))
 
 
 def recover(engine: Engine, claim: Claim) -> None:
     """A page was committed after an error: what was open for it is over, also before the stream's end is reached."""
     with writing(engine) as connection:
         write(connection, claim, **_HEALTHY)
-        _recover(connection, claim)
+        _recover(connection, claim, "error")
 
 
 def progress() -> dict[str, Any]:
@@ -268,10 +280,13 @@ def _lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
     return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
 
 
-def _recover(connection: Connection, claim: Claim) -> None:
+_OVER = {"error": "{} is collected again.", "cursor": "The cursor of {} is good again."}
+
+
+def _recover(connection: Connection, claim: Claim, *kinds: str) -> None:
     source_id, _ = _failing(connection, claim)
-    for kind, sentence in (("error", "{} is collected again."), ("cursor", "{} has a good cursor again.")):
-        health.end(connection, source_id, tracker_of(kind, claim.api), sentence.format(claim.api), claim.api)
+    for kind in kinds:
+        health.end(connection, source_id, tracker_of(kind, claim.api), _OVER[kind].format(claim.api), claim.api)
 
 
 def _failing(connection: Connection, claim: Claim) -> tuple[str, int]:

@@ -16,6 +16,8 @@ from blocks.store import sources
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prefect.client.schemas.objects import State
+
 pytestmark = pytest.mark.prefect
 
 
@@ -139,6 +141,33 @@ def source_id(source: Source) -> str:
     return f"{abs(hash(source.name)):032x}"
 
 
+def test_a_server_that_refuses_every_cursor_is_asked_from_a_time_once(source: Source) -> None:
+    source.collect()
+    source.sandbox.fault("rejected_cursor", api="auditevents")
+    assert source.collect().name == "Collected"
+    assert source.collect().name == "ThirdPartyConfigError"
+    asked = source.asked("auditevents")
+    assert source.collect().name == "ThirdPartyConfigError"
+    assert source.asked("auditevents") == asked
+    assert [name for name, _, _ in told(source)] == ["CursorRejected", "ThirdPartyConfigError"]
+
+
+def test_a_token_that_is_replaced_between_two_pages_is_no_change_of_health(source: Source) -> None:
+    source.sandbox.arrive("auditevents", 3000)
+    source.sandbox.fault("delay", api="auditevents", seconds=1.0)
+    states: list[State[Any]] = []
+    run = threading.Thread(target=lambda: states.append(source.collect()), daemon=True)
+    run.start()
+    wait_until(lambda: source.asked("auditevents"))
+    old = source.sandbox.token
+    source.save(token=source.sandbox.issue_token())
+    source.sandbox.revoke(old)
+    run.join(90)
+    assert states[0].name == "Collected"
+    assert count(source, "SELECT count(*) FROM events") == 3300
+    assert told(source) == []
+
+
 def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Source) -> None:
     source.collect()
     source.save(base_url="https://example.com")
@@ -188,8 +217,6 @@ def test_an_api_that_never_comes_to_its_end_is_late(source: Source, quick: Quick
 
 
 def test_a_run_that_is_asked_to_end_ends_after_its_page_and_a_later_one_goes_on(source: Source) -> None:
-    from prefect.client.schemas.objects import State
-
     source.collect()
     source.sandbox.arrive("auditevents", 5000)
     source.sandbox.fault("delay", api="auditevents", seconds=0.7)

@@ -170,6 +170,13 @@ def test_a_rejected_cursor_is_told_and_ends_with_the_next_drain(engine: Engine, 
     ]
 
 
+def test_a_drain_without_a_cursor_does_not_forget_that_one_was_refused(engine: Engine, claim: Claim) -> None:
+    streams.drop_cursor(engine, claim, ThirdPartyConfigError("400.", code="400"))
+    streams.note_drained(engine, claim, clock.now_ns(), by_cursor=False)
+    assert streams.one(engine, claim.stream_id).cursor_dropped_ns
+    assert names(engine) == ["CursorRejected"]
+
+
 def test_a_cursor_dropped_for_another_api_version_is_no_change_of_health(engine: Engine, claim: Claim) -> None:
     streams.drop_cursor(engine, claim)
     assert names(engine) == []
