@@ -102,7 +102,7 @@ def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -
     write(config(name))
     assert call("apply", "source.json") == f"{name}: created (itemUsage, sign-in).\n"
     first = streams(name)
-    assert call("status", name).startswith(f"{name}  not run yet  Pending  https://events.1password.com\n")
+    assert call("status", name).startswith(f"{name}  not run yet  https://events.1password.com\n  Pending\n")
     assert call("apply", "source.json") == f"{name}: unchanged (itemUsage, sign-in).\n"
     write(config(name, description="other", supported_apis=["sign-in", "itemUsage", "audit"]))
     assert call("apply", "source.json") == f"{name}: updated (sign-in, itemUsage, audit).\n"
