@@ -42,7 +42,11 @@ class Findings:
 def assess(source: str) -> None:
     """Begin and end the conditions of a source that hang on the time of day. Raises SourceError."""
     block = load_source(source)
-    engine = open_store(block)
+    assess_block(block, open_store(block))
+
+
+def assess_block(block: OnePasswordSource, engine: Engine) -> None:
+    """The same of a block and its opened store."""
     record = record_of(block)
     findings = Findings()
     views = streams.of_source(engine, record.id, record.apis)

@@ -22,6 +22,7 @@ for _name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPA
 os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(_HOME / "data")
 os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
 
+import empty_prefect  # noqa: E402
 import hypothesis  # noqa: E402
 
 from deployments import prefect_access  # noqa: E402
@@ -30,6 +31,7 @@ hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machin
 hypothesis.settings.load_profile("shared")
 
 prefect_access.activate()
+empty_prefect.put_into(_HOME / "data")
 
 from sqlalchemy import text  # noqa: E402
 from support import SOURCE  # noqa: E402

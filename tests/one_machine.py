@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import empty_prefect
 import httpx
 import psutil
 
@@ -86,6 +87,7 @@ class RunningUp:
 
     def start(self) -> None:
         """Start it and wait until its worker runs."""
+        empty_prefect.put_into(self.data)
         before = time.monotonic()
         with (self.directory / "up.out").open("w") as out:
             self.process = subprocess.Popen(

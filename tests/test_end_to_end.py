@@ -10,10 +10,12 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import empty_prefect
 import pytest
 from one_machine import RunningUp, wait_until
+from security.search import DECRYPTED, Search
 
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.names import block_name
@@ -31,11 +33,14 @@ COMMAND = Path(sys.executable).with_name("onepassword-source")
 class Machine(RunningUp):
     """A data directory of its own, and the real command line."""
 
+    tokens: ClassVar[dict[str, str]] = {}
+
     @property
     def env(self) -> dict[str, str]:
         return {name: value for name, value in super().env.items() if name != "PYTHONPATH"}
 
     def start(self) -> None:
+        empty_prefect.put_into(self.data)
         with (self.directory / "up.out").open("w") as out:
             self.process = subprocess.Popen(
                 [COMMAND, "up"],
@@ -69,6 +74,7 @@ class Machine(RunningUp):
         source = {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}
         file.write_text(json.dumps({"api.version": "v1", "source": source}))
         file.chmod(0o600)
+        self.tokens[name] = sandbox.token
         assert f"{name}: created" in self.call("apply", "source.json")
 
     def history(self, run: str) -> list[str]:
@@ -174,3 +180,14 @@ def test_ctrl_c_in_the_middle_commits_the_page_and_the_next_up_goes_on(machine: 
         assert time.monotonic() - before < 90
     distinct = "SELECT count(*), count(DISTINCT stream_id || uuid) FROM events WHERE stream_id > 6"
     assert machine.count(distinct) == (total, total)
+
+
+def test_after_all_that_no_token_is_left_but_in_the_encrypted_blocks(machine: Machine) -> None:
+    """`make torture` searches more places, after every kind of failure."""
+    key = json.loads((machine.data / "secrets.json").read_bytes())["encryption_key"]
+    search = Search(machine.tokens, key=key)
+    found = [*search.tree(machine.data), *search.data(machine.output.encode(), "what up says")]
+    assert {find.secret for find in found if DECRYPTED in find.how} == set(machine.tokens), (
+        "it looks in the right place"
+    )
+    assert [find for find in found if DECRYPTED not in find.how] == []

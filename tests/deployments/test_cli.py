@@ -69,7 +69,10 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["statsu"], "No such command 'statsu'. Did you mean 'status', 'start', 'restart'. See: onepassword-source --help"),
+        (
+            ["statsu"],
+            "No such command 'statsu'. Did you mean 'status', 'start', 'restart'. See: onepassword-source --help",
+        ),
         (
             ["status", "--jsn"],
             "No such option: --jsn (Possible options: --json). See: onepassword-source status --help",

@@ -484,7 +484,8 @@ ALL = pytest.mark.torture
 
 
 @pytest.mark.parametrize(
-    ("paused", "stride"), [(True, 6), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)]
+    ("paused", "stride"),
+    [pytest.param(True, 6, marks=ALL), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)],
 )
 def test_a_renaming_that_is_killed_anywhere_is_completed_by_the_next_call(
     call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, paused: bool, stride: int
@@ -507,7 +508,8 @@ def test_a_renaming_that_is_killed_anywhere_is_completed_by_the_next_call(
 
 
 @pytest.mark.parametrize(
-    ("purge", "stride"), [(True, 6), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)]
+    ("purge", "stride"),
+    [pytest.param(True, 6, marks=ALL), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)],
 )
 def test_a_deletion_that_is_killed_anywhere_is_completed_by_the_next_call(
     call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, purge: bool, stride: int

@@ -67,6 +67,7 @@ def test_a_fault_that_passes_within_a_tick_is_no_event(source: Source, quick: Qu
     assert told(source) == []
 
 
+@pytest.mark.torture
 def test_ninety_minutes_of_503_are_a_warning_then_an_error_then_a_recovery(source: Source, quick: QuickClock) -> None:
     source.sandbox.fault("503", api="auditevents")
     assert source.collect().name == "ThirdPartyGenericError"
@@ -80,6 +81,7 @@ def test_ninety_minutes_of_503_are_a_warning_then_an_error_then_a_recovery(sourc
     ]
 
 
+@pytest.mark.torture
 def test_a_scope_that_comes_back_heals_its_api_by_itself(source: Source) -> None:
     source.collect()
     source.sandbox.fault("lost_scope", api="auditevents")
@@ -95,6 +97,7 @@ def test_a_scope_that_comes_back_heals_its_api_by_itself(source: Source) -> None
     ]
 
 
+@pytest.mark.torture
 def test_a_token_of_another_account_is_refused_until_the_account_is_unpinned(source: Source) -> None:
     source.collect()
     before = source.status()
@@ -114,6 +117,7 @@ def test_a_token_of_another_account_is_refused_until_the_account_is_unpinned(sou
     assert source.status().account_uuid == "ANOTHERACCOUNT"
 
 
+@pytest.mark.torture
 def test_a_store_that_is_away_for_the_whole_window_is_told_at_once_and_stored_when_it_is_back(
     source: Source, quick: QuickClock, tmp_path: Path
 ) -> None:
@@ -178,42 +182,6 @@ def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Sou
     source.save()
     assert source.collect().name == "Collected"
     assert told(source)[-1] == ("Recovered", "Error", "error")
-
-
-def test_a_token_that_will_expire_is_told_in_three_steps(source: Source, quick: QuickClock) -> None:
-    source.save(token=source.sandbox.issue_token(expires_in=15 * 86_400), silence_after="off")
-    for days in (0, 2, 0, 6, 6, 0.5):
-        quick.advance(days * 86_400)
-        source.collect()
-    assert [name for name, _, tracker in told(source) if tracker == "token"] == ["TokenExpires"] * 3
-    source.save(token=source.sandbox.issue_token(), silence_after="off")
-    source.collect()
-    assert told(source)[-1] == ("Recovered", "Warning", "token")
-
-
-def test_silence_is_told_for_the_api_that_is_silent(source: Source, quick: QuickClock) -> None:
-    source.save(silence_after="sign-in=3h, itemUsage=off, audit=300d")
-    source.collect()
-    quick.advance(4 * 3600)
-    source.collect()
-    source.collect()
-    assert told(source) == [("Silence", "Warning", "silence/sign-in")]
-    source.save(silence_after="off")
-    source.collect()
-    assert told(source)[-1] == ("Recovered", "Warning", "silence/sign-in")
-
-
-def test_an_api_that_never_comes_to_its_end_is_late(source: Source, quick: QuickClock) -> None:
-    source.save(silence_after="off", lag_after="30m")
-    source.collect()
-    source.sandbox.fault("stuck_cursor", api="itemusages")
-    for _ in range(3):
-        quick.advance(1200)
-        source.collect()
-    assert told(source) == [("Lag", "Warning", "lag/itemUsage")]
-    source.sandbox.clear_faults()
-    source.collect()
-    assert told(source)[-1] == ("Recovered", "Warning", "lag/itemUsage")
 
 
 def test_a_run_that_is_asked_to_end_ends_after_its_page_and_a_later_one_goes_on(source: Source) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import empty_prefect
 import httpx
 from one_machine import RunningUp, wait_until
 from security.processes import Watch
@@ -76,6 +77,7 @@ class Machine(RunningUp):
         return {**own, **logs, **allowed, "TMPDIR": str(temporary)}
 
     def start(self) -> None:
+        empty_prefect.put_into(self.data)
         given = {"ONEPASSWORD_SOURCE_API_TOKEN": self.planted[OF_UP]}
         with (self.directory / "up.out").open("a") as out:
             self.process = subprocess.Popen(

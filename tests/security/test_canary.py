@@ -160,6 +160,7 @@ def check_the_search(machine: Machine, *, blocks: int) -> None:
     }
 
 
+@pytest.mark.torture
 def test_no_token_is_left_by_success_nor_a_refusal_nor_a_server_that_repeats_it(machine: Machine) -> None:
     with machine.playing(*QUICK):
         machine.call("status", "--json")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import empty_prefect
 import psutil
 import pytest
 from one_machine import RunningUp, lives, wait_until
@@ -186,6 +187,7 @@ class Up(RunningUp):
         return {**own, "PYTHONPATH": PATH, "TORTURE_CLOCK": str(self.directory / "clock")}
 
     def start(self) -> None:
+        empty_prefect.put_into(self.data)
         command = [sys.executable, str(self.script)] if self.script else [str(COMMAND), "up"]
         with (self.directory / "up.out").open("w") as out:
             self.process = subprocess.Popen(

@@ -367,6 +367,7 @@ def _kill_when_it_prunes(engine: Engine, url: str, before: int) -> int:
     return int(ask(engine, "SELECT sum(pruned) FROM streams")[0][0])
 
 
+@pytest.mark.torture
 def test_killed_beside_a_collector(engine: Engine, claim: Claim, store_url: str) -> None:
     _kills_beside_a_collector(engine, claim, store_url, events=3000, kills=1)
 

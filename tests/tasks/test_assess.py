@@ -1,0 +1,190 @@
+"""What only time shows: silence, lag, a token that will expire, a quarantine that stays empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from moving_clock import MovingClock
+from pydantic import SecretStr
+from support import SOURCE
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError, TokenError
+from blocks.events_api.credentials import OnePasswordCredentials
+from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.source import OnePasswordSource
+from blocks.store import health, pages, sources, streams
+from tasks.assess import assess_block
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+DAY = 86_400
+
+
+@pytest.fixture
+def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
+    moved = MovingClock()
+    monkeypatch.setattr(clock, "clock", moved)
+    return moved
+
+
+def block(token: str = "no-jwt", **members: Any) -> OnePasswordSource:  # noqa: S107 - made up
+    return OnePasswordSource(
+        name=SOURCE.name,
+        credentials=OnePasswordCredentials(base_url=SOURCE.base_url, api_token=SecretStr(token)),
+        supported_apis=["sign-in", "itemUsage", "audit"],
+        source_id=SOURCE.id,
+        **members,
+    )
+
+
+def token_for(seconds: float) -> str:
+    return jwt.encode({"exp": clock.now() + seconds}, "a key of thirty-two bytes or more!!", algorithm="HS256")
+
+
+def drain(engine: Engine, api: Api, *rejected: Rejected, event: bool = False) -> None:
+    """A complete drain at this moment, with one event of this moment or none."""
+    now_ns = clock.now_ns()
+    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
+    assert held
+    view = streams.one(engine, held.stream_id)
+    events = [Event(str(now_ns), now_ns, "{}")] if event else []
+    page = Page(f"c{now_ns}", has_more=False, events=events, rejected=list(rejected))
+    pages.commit_page(engine, held, page, after=view.cursor, api_version="v2")
+    quiet_ns = now_ns - view.newest_ns if event and view.newest_ns else None
+    streams.note_drained(engine, held, now_ns, streams.Brought(0, quiet_ns))
+
+
+def drain_all(engine: Engine, *events_of: Api) -> None:
+    for api in Api:
+        drain(engine, api, event=api in events_of)
+
+
+def told(engine: Engine, source: OnePasswordSource) -> list[tuple[str, str]]:
+    """What is new after one more look."""
+    assess_block(source, engine)
+    events = health.unpublished(engine, SOURCE.id)
+    health.mark_published(engine, events)
+    return [(event.name, event.tracker) for event in events]
+
+
+@pytest.fixture
+def kept(engine: Engine, moving: MovingClock) -> Engine:
+    sources.put(engine, SOURCE)
+    drain_all(engine, *Api)
+    return engine
+
+
+def test_nothing_is_told_of_a_source_that_is_well(kept: Engine) -> None:
+    assert told(kept, block(token_for(15 * DAY))) == []
+
+
+def test_a_token_that_will_expire_is_told_at_14_at_7_at_1_and_when_it_has(kept: Engine, moving: MovingClock) -> None:
+    expiring = block(token_for(15 * DAY), silence_after="off", lag_after="off")
+    found: list[tuple[float, str]] = []
+    for hour in range(16 * 24):
+        moving.advance(3600)
+        for _ in told(kept, expiring):
+            (last,) = [event.description for event in _all(kept)][-1:]
+            found.append((hour + 1, last))
+    assert [text for _, text in found] == [
+        "The token expires in less than 14 days.",
+        "The token expires in less than 7 days.",
+        "The token expires in less than 1 day.",
+        "The token has expired.",
+    ]
+    assert [hour // 24 for hour, _ in found] == [1, 8, 14, 15]
+    assert told(kept, block(token_for(90 * DAY), silence_after="off", lag_after="off")) == [("Recovered", "token")]
+
+
+def _all(engine: Engine) -> list[health.HealthEvent]:
+    from sqlalchemy import text
+
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM health_events ORDER BY id")).all()
+    return [health._event(row) for row in rows]
+
+
+def test_an_api_without_events_for_a_day_is_silent_and_its_bound_grows_with_what_is_usual(
+    kept: Engine, moving: MovingClock
+) -> None:
+    source = block()
+    moving.advance(DAY - 10)
+    drain_all(kept, Api.SIGN_IN)
+    assert told(kept, source) == []
+    moving.advance(20)
+    drain_all(kept, Api.SIGN_IN)
+    assert told(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
+    moving.advance(DAY)
+    drain_all(kept, *Api)
+    assert told(kept, source) == [("Recovered", "silence/itemUsage"), ("Recovered", "silence/audit")]
+    moving.advance(2.9 * DAY)  # it was silent for two days before, so three are the bound now
+    drain_all(kept, Api.SIGN_IN)
+    assert told(kept, source) == []
+    moving.advance(0.2 * DAY)
+    drain_all(kept, Api.SIGN_IN)
+    assert told(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
+
+
+def test_a_bound_of_its_own_rules_for_each_api(kept: Engine, moving: MovingClock) -> None:
+    source = block(silence_after="sign-in=3h, itemUsage=off")
+    moving.advance(4 * 3600)
+    drain_all(kept)
+    assert told(kept, source) == [("Silence", "silence/sign-in")]
+    moving.advance(300 * DAY)
+    drain_all(kept)
+    assert told(kept, source) == [("Silence", "silence/audit")]
+    assert told(kept, block(silence_after="off")) == [("Recovered", "silence/sign-in"), ("Recovered", "silence/audit")]
+
+
+def test_an_api_that_is_not_read_to_its_end_is_late_and_not_silent(kept: Engine, moving: MovingClock) -> None:
+    moving.advance(3601)
+    drain(kept, Api.SIGN_IN)
+    drain(kept, Api.AUDIT)
+    assert told(kept, block()) == [("Lag", "lag/itemUsage")]
+    moving.advance(2 * DAY)
+    drain(kept, Api.SIGN_IN, event=True)
+    drain(kept, Api.AUDIT, event=True)
+    assert told(kept, block()) == []
+    drain(kept, Api.ITEM_USAGE, event=True)
+    assert told(kept, block()) == [("Recovered", "lag/itemUsage")]
+
+
+def test_an_api_in_error_is_neither_late_nor_well(kept: Engine, moving: MovingClock) -> None:
+    held = streams.take(kept, streams.of_source(kept, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert held
+    streams.stop(kept, held, ThirdPartyConfigError("No."), "f")
+    moving.advance(2 * 3600)
+    drain(kept, Api.SIGN_IN)
+    drain(kept, Api.ITEM_USAGE)
+    assert told(kept, block()) == [("ThirdPartyConfigError", "error/audit")]
+
+
+def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engine) -> None:
+    for api in Api:
+        held = streams.take(kept, streams.of_source(kept, SOURCE.id, (api,))[0], "run")
+        assert held
+        streams.stop(kept, held, TokenError("No."), "f")
+    assert told(kept, block()) == [("ThirdPartyConfigError", "error")]
+    streams.restart(kept, SOURCE.id)
+    drain_all(kept)
+    assert told(kept, block()) == [("Recovered", "error")]
+
+
+def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingClock) -> None:
+    source = block(silence_after="off", lag_after="off")
+    drain(kept, Api.AUDIT, Rejected("no uuid", b"1"))
+    assert told(kept, source) == [("EventsQuarantined", "quarantine/audit")]
+    moving.advance(DAY - 10)
+    assert told(kept, source) == []
+    moving.advance(20)
+    assert told(kept, source) == [("Recovered", "quarantine/audit")]
+
+
+def test_a_source_that_was_never_read_to_its_end_is_neither(engine: Engine, moving: MovingClock) -> None:
+    sources.put(engine, SOURCE)
+    moving.advance(30 * DAY)
+    assert told(engine, block()) == []
