@@ -151,6 +151,7 @@ def test_a_store_that_does_not_answer_is_a_first_party_error(source: Source, qui
     assert sum(quick.waits) == pytest.approx(5400, abs=1)
 
 
+@pytest.mark.torture
 def test_audit_fails_for_90_minutes_and_the_others_are_collected_every_five(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,6 @@ def test_a_fault_that_passes_within_a_tick_is_no_event(source: Source, quick: Qu
     assert told(source) == []
 
 
-@pytest.mark.torture
 def test_ninety_minutes_of_503_are_a_warning_then_an_error_then_a_recovery(source: Source, quick: QuickClock) -> None:
     source.sandbox.fault("503", api="auditevents")
     assert source.collect().name == "ThirdPartyGenericError"
