@@ -74,12 +74,23 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         if before is None:
             unseen = {"name": source.name, "state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
             insert_new(connection, _sources, {"id": source.id, **unseen, **values})
+            _require_own_name(connection, source)
         else:
             revived = {"deleted_ns": None, "paused_ns": None, "state": "Pending", "state_message": ""}
             values |= revived if before.deleted_ns is not None else {}
             connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
         _add_streams(connection, source.id, source.apis)
     return before is not None and before.fingerprint != source.fingerprint
+
+
+def _require_own_name(connection: Connection, source: SourceRecord) -> None:
+    """Another process may have made this very source meanwhile; another source of its name is a fault."""
+    if connection.execute(select(_sources.c.id).where(_sources.c.name == source.name)).scalar() != source.id:
+        raise ThirdPartyConfigError(
+            f"There is another source named {source.name!r} in the store.",
+            hint="Give this one another name; `onepassword-source list` shows those that are taken.",
+            code="name-taken",
+        )
 
 
 def created_ns(engine: Engine, source_id: str) -> int:
@@ -223,4 +234,4 @@ def _add_streams(connection: Connection, source_id: str, apis: Iterable[Api]) ->
     there = set(connection.scalars(select(_streams.c.api).where(_streams.c.source_id == source_id)))
     for api in apis:
         if api not in there:
-            insert_new(connection, _streams, {"source_id": source_id, "api": str(api)}, "source_id", "api")
+            insert_new(connection, _streams, {"source_id": source_id, "api": str(api)})

@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def insert_new(connection: Connection, table: Any, row: dict[str, Any], *key: str) -> bool:
-    """Whether the row was inserted. `key` names the columns by which it may be there: the primary key, if left out.
+def insert_new(connection: Connection, table: Any, row: dict[str, Any]) -> bool:
+    """Whether the row was inserted: it was not where one with any of its unique keys is there.
 
-    Another row that stands in the way otherwise is an error, never passed over.
+    Any of them, since PostgreSQL may meet two rows that come at once at either key first.
     """
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    columns = key or tuple(column.name for column in table.primary_key)
-    added = dialect.insert(table).values(row).on_conflict_do_nothing(index_elements=columns)
+    added = dialect.insert(table).values(row).on_conflict_do_nothing()
     return connection.execute(added.returning(next(iter(table.primary_key)))).first() is not None

@@ -86,6 +86,7 @@ def test_a_block_made_invalid_in_the_ui_is_told_of(source: Source, capsys: pytes
     assert collect(source, capsys, code=cli.IN_ERROR).startswith("ThirdPartyConfigError: ")
 
 
+@pytest.mark.torture
 def test_ctrl_c_commits_the_page_and_leaves_nothing_behind(source: Source) -> None:
     """One API answers slowly, one not at all: a reader to wait for, and one that sleeps until its next attempt."""
     source.sandbox.fault("delay", api="signinattempts", seconds=2)

@@ -356,6 +356,7 @@ def test_a_renamed_source_keeps_everything(call: Call, source: str, api: Sandbox
     assert (deployment(source).paused, call.json("list")[0]["state"]) == (True, "stopped")
 
 
+@pytest.mark.torture
 def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: Call, source: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import DeploymentUpdate
@@ -396,6 +397,7 @@ def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
     assert actions() == ["delete", "apply"]
 
 
+@pytest.mark.torture
 def test_credentials_and_a_store_that_others_use_stay(call: Call, source: str, api: SandboxProcess) -> None:
     from blocks.store.block import EventStore
     from deployments import sources as applied
@@ -533,6 +535,7 @@ def test_a_deletion_that_is_killed_anywhere_is_completed_by_the_next_call(
         assert apply(call, name, api).startswith(f"{name}: revived")
 
 
+@pytest.mark.torture
 def test_any_command_completes_a_renaming_that_was_killed(
     call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

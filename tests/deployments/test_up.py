@@ -313,6 +313,7 @@ def test_a_killed_up_leaves_no_process_and_no_run_behind(running_up: RunningUp) 
 
 
 @pytest.mark.prefect
+@pytest.mark.torture
 def test_ctrl_c_twice_stops_at_once(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="hurried", pages=999, deaf=True)
     wait_until(lambda: running_up.seen("hurried.pages"))

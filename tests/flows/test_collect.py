@@ -141,6 +141,7 @@ def test_two_runs_at_once_are_harmless(source: Source) -> None:
     assert stored(source) == truth(source)
 
 
+@pytest.mark.torture
 def test_a_store_that_does_not_answer_is_a_first_party_error(source: Source, quick: QuickClock) -> None:
     source.url = "postgresql://nobody:hidden-password@127.0.0.1:1/events"
     source.save()

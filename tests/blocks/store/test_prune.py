@@ -298,6 +298,7 @@ def _killed_before(engine: Engine, claim: Claim, url: str, fatal: int) -> None:
 
 
 @pytest.mark.parametrize("fatal", [14, 20])  # in the middle of a batch: on PostgreSQL, on SQLite
+@pytest.mark.torture
 def test_killed_at_one_statement_the_next_run_goes_on(engine: Engine, claim: Claim, store_url: str, fatal: int) -> None:
     _killed_before(engine, claim, store_url, fatal)
 
