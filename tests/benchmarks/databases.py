@@ -73,7 +73,7 @@ class _PostgreSQL:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def cpu_seconds(self) -> float:
-        living = sum(sum(child.cpu_times()[:2]) for child in self._postmaster.children(recursive=True))
+        living = sum(_cpu_seconds(child) for child in self._postmaster.children(recursive=True))
         return float(living + sum(self._postmaster.cpu_times()[:4]))  # its own, and those of children that ended
 
 
@@ -120,3 +120,10 @@ _SOURCE = SourceRecord(
     collect_from=None,
     fingerprint="",
 )
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        return float(sum(process.cpu_times()[:2]))
+    except psutil.NoSuchProcess:  # a worker of the server that ended just now; its time is then in the server's own
+        return 0.0
