@@ -6,10 +6,13 @@ nothing is told again. Severity Error means that something is not collected, War
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from whenever import Instant
+
+from blocks import clock
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError
@@ -93,6 +96,25 @@ class HealthEvent:
     error_type: str | None = None
     error_code: str | None = None
     hint: str | None = None
+
+    @classmethod
+    def of(cls, condition: Condition, source_id: str, source_name: str, *, status: str = UNHEALTHY) -> Self:
+        """A new event of this moment that tells of a condition."""
+        return cls(
+            event_id=str(uuid.uuid4()),
+            source_id=source_id,
+            source_name=source_name,
+            api=condition.api,
+            time_ns=clock.now_ns(),
+            name=condition.name,
+            severity=condition.severity,
+            status=status,
+            tracker=condition.tracker,
+            description=condition.description,
+            error_type=condition.error_type,
+            error_code=condition.error_code,
+            hint=condition.hint,
+        )
 
     @property
     def sentence(self) -> str:

@@ -50,9 +50,10 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
     record = record_of(block)
     findings = Findings()
     views = streams.of_source(engine, record.id, record.apis)
+    created_ns = sources.created_ns(engine, record.id)
     _token(findings, block)
     for view in views:
-        _silence(findings, block, view, sources.created_ns(engine, record.id))
+        _silence(findings, block, view, created_ns)
         _lag(findings, block, view)
         _quarantine(findings, engine, view)
     if not any(view.failing_since_ns or view.stopped_fingerprint for view in views):
@@ -66,7 +67,7 @@ def _token(findings: Findings, block: OnePasswordSource) -> None:
     bound = next((days for days in EXPIRES_IN_DAYS if left is not None and left < days), None)
     when = "has expired" if left is not None and left < 0 else f"expires in less than {bound} day{'s'[: bound != 1]}"
     expires = Condition(
-        "token", "TokenExpires", WARNING, f"The token {when}.", value=f"{when}", error_code="expiry", hint=RENEW
+        "token", "TokenExpires", WARNING, f"The token {when}.", value=when, error_code="expiry", hint=RENEW
     )
     findings.add(expires, so=bound is not None, over="The token is good for longer than 14 days again.")
 

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from blocks import clock, settings
+from blocks import settings
 from blocks.errors import SourceError
-from blocks.health import UNHEALTHY, Condition, HealthEvent
+from blocks.health import Condition, HealthEvent
 from blocks.store import health
 
 if TYPE_CHECKING:
@@ -28,21 +28,7 @@ def keep(source_id: str, source_name: str, condition: Condition) -> HealthEvent 
     if _told.get((source_id, condition.tracker)) == condition.value:
         return None
     _told[source_id, condition.tracker] = condition.value
-    event = HealthEvent(
-        event_id=str(uuid.uuid4()),
-        source_id=source_id,
-        source_name=source_name,
-        api=condition.api,
-        time_ns=clock.now_ns(),
-        name=condition.name,
-        severity=condition.severity,
-        status=UNHEALTHY,
-        tracker=condition.tracker,
-        description=condition.description,
-        error_type=condition.error_type,
-        error_code=condition.error_code,
-        hint=condition.hint,
-    )
+    event = HealthEvent.of(condition, source_id, source_name)
     _append(_path(source_id), {"event": asdict(event), "value": condition.value})
     return event
 

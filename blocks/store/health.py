@@ -5,7 +5,6 @@ What a transaction wrote stays unpublished until someone has passed it on, so a 
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
@@ -52,23 +51,8 @@ def end(connection: Connection, source_id: str, tracker: str, description: str, 
 def tell(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
     """Write an event, whatever is open: for what happens once and is not so from then on."""
     name = connection.execute(select(_sources.c.name).where(_sources.c.id == source_id)).scalar()
-    connection.execute(
-        insert(_events).values(
-            event_id=str(uuid.uuid4()),
-            source_id=source_id,
-            source_name=name or "",
-            api=condition.api,
-            time_ns=clock.now_ns(),
-            name=condition.name,
-            severity=condition.severity,
-            status=status,
-            tracker=condition.tracker,
-            description=condition.description,
-            error_type=condition.error_type,
-            error_code=condition.error_code,
-            hint=condition.hint,
-        )
-    )
+    event = HealthEvent.of(condition, source_id, name or "", status=status)
+    connection.execute(insert(_events).values(_members(event)))
 
 
 def forget(connection: Connection, source_id: str) -> None:
