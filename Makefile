@@ -10,7 +10,7 @@ demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests but the slow tortures
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
 	@$(BIN)/python -m pytest -m torture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.blocks.core import Block
@@ -33,10 +35,21 @@ class SecretBlock(Block, ABC):
             return block
         raise ConfigurationError(faults)
 
+    @classmethod
+    def model_json_schema(cls, *how: Any, **also: Any) -> dict[str, Any]:
+        """Prefect's, made once a process: Prefect asks for it for each member that it saves or loads, at 18 ms."""
+        schema: dict[str, Any] = json.loads(_schema_of(cls, how, tuple(also.items())))
+        return schema
+
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
         members = {key: _masked(value) for key, value in state["__dict__"].items()}
         return {**state, "__dict__": members, "__pydantic_extra__": {}}
+
+
+@cache
+def _schema_of(block: type[SecretBlock], how: tuple[Any, ...], also: tuple[tuple[str, Any], ...]) -> str:
+    return json.dumps(super(SecretBlock, block).model_json_schema(*how, **dict(also)))
 
 
 def _fault(details: ErrorDetails) -> Fault:

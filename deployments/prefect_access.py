@@ -15,9 +15,11 @@ import os
 import re
 import shlex
 import socket
+import ssl
 import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from blocks import settings
@@ -34,7 +36,6 @@ from deployments.own_secrets import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import httpx
 
@@ -146,6 +147,7 @@ def _base_environment(kept: Secrets, at: Door) -> dict[str, str]:
         "PREFECT_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_ENCRYPTION_KEY": kept.encryption_key,
+        "PREFECT_API_SSL_CERT_FILE": str(_one_authority()),
         "PREFECT_SERVER_API_HOST": at.host,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(at.origins),
         # Relative, so that the UI asks the origin that it came from, by whichever of its names.
@@ -167,6 +169,24 @@ def _base_environment(kept: Secrets, at: Door) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         **_no_proxy(os.environ),
     }
+
+
+def _one_authority() -> Path:
+    """A file with one of certifi's certificate authorities, for clients that speak http to this machine.
+
+    Each of Prefect's clients reads all that it would trust when it is made, and a run makes dozens: 70 ms each with
+    all of certifi's.
+    """
+    import certifi  # noqa: PLC0415 - comes with httpx
+
+    path = prefect_home() / "authority.pem"
+    if not path.exists():
+        end = "-----END CERTIFICATE-----\n"
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+        part.chmod(0o600)
+        part.replace(path)
+    return path
 
 
 def _ui_directory() -> Path:
@@ -249,7 +269,6 @@ def _try_lock(file: IO[bytes], mode: int = fcntl.LOCK_EX) -> bool:
 
 
 def is_up_alive() -> bool:
-    """Whether an `up` of this data directory runs, whatever its server says."""
     """Whether the process of an `up` of this data directory lives, be its server ready or not."""
     # A shared lock, so that two commands that look at once do not take each other for an `up`.
     with _lock_file() as file:
@@ -258,7 +277,7 @@ def is_up_alive() -> bool:
 
 def answers(url: str) -> bool:
     """Whether the server at `url` is healthy, asks for a password, and takes ours."""
-    with _client(trust_env=False) as client:
+    with _client(own=True) as client:
         kept = load_secrets()
         return (
             _status(client, f"{url}/health") == OK
@@ -267,10 +286,14 @@ def answers(url: str) -> bool:
         )
 
 
-def _client(*, trust_env: bool) -> httpx.Client:
+def _client(*, own: bool) -> httpx.Client:
     import httpx  # noqa: PLC0415 - 0.2 s that only those pay who ask a server
 
-    return httpx.Client(timeout=ANSWER_SECONDS, trust_env=trust_env)
+    if not own:
+        return httpx.Client(timeout=ANSWER_SECONDS)
+    # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=nobody)
 
 
 def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None) -> int | None:
@@ -346,7 +369,7 @@ def _refuse_late_change(wanted: Mapping[str, str]) -> None:
 
 
 def _warnings_about(url: str) -> tuple[str, ...]:
-    with _client(trust_env=True) as client:
+    with _client(own=False) as client:
         if _status(client, f"{url}/admin/version") != OK:
             return ()
     return (

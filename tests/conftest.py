@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -49,6 +49,29 @@ if TYPE_CHECKING:
     from blocks.events_api.sandbox.process import SandboxProcess
     from blocks.store.sources import SourceRecord
     from blocks.store.streams import Claim
+
+
+# Files whose tests share one `up`, so that one process of pytest-xdist runs them all.
+_ONE_UP = ("test_automations.py", "test_deploy.py", "test_up.py")
+# The longest first: what begins last should be over soon.
+_LONG = ("test_end_to_end.py", *_ONE_UP, "test_commands_lifecycle.py", "test_health.py", "test_collect.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Tests of one file run one after the other in one process; so does what shares an `up`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByUp(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "up" if Path(file).name in _ONE_UP else file
+
+    return ByUp(config, log)
 
 
 def pytest_sessionfinish() -> None:

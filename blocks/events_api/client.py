@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from whenever import Instant
 
-from blocks.events_api import outcomes
+from blocks.events_api import outcomes, tls
 from blocks.events_api.body import read_body
 from blocks.events_api.deadline import Deadline, keep
 from blocks.events_api.hosts import is_loopback, require_allowed
@@ -135,6 +135,7 @@ def _open(base_url: str, token: str, timeout: httpx.Timeout) -> httpx.Client:
             base_url=base_url,
             headers=headers,
             timeout=timeout,
+            verify=tls.trusted(),
             mounts=mounts,
             follow_redirects=False,
             event_hooks={"response": [_look_at_status]},

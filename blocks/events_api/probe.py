@@ -15,7 +15,7 @@ import httpx
 
 from blocks import clock
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api import outcomes
+from blocks.events_api import outcomes, tls
 from blocks.events_api.client import user_agent
 from blocks.events_api.deadline import Deadline, keep
 from blocks.events_api.hosts import is_loopback
@@ -99,7 +99,14 @@ def _open(base_url: str, seconds: float) -> httpx.Client:
     timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
     headers = {"User-Agent": user_agent(), "Accept": "application/json"}
     try:
-        return httpx.Client(base_url=base_url, headers=headers, timeout=timeout, mounts=mounts, event_hooks=_HOOKS)
+        return httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=timeout,
+            verify=tls.trusted(),
+            mounts=mounts,
+            event_hooks=_HOOKS,
+        )
     except (OSError, ValueError, ImportError):
         raise outcomes.of_environment() from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -120,6 +121,7 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         "PREFECT_API_AUTH_STRING": f"admin:{kept['api_password']}",
         "PREFECT_SERVER_API_AUTH_STRING": f"admin:{kept['api_password']}",
         "PREFECT_SERVER_ENCRYPTION_KEY": kept["encryption_key"],
+        "PREFECT_API_SSL_CERT_FILE": str(data / "prefect" / "authority.pem"),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:4200,http://localhost:4200",
         "PREFECT_UI_API_URL": "/api",
@@ -136,6 +138,8 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         "DO_NOT_TRACK": "1",
     }
     assert stat.S_IMODE((data / "prefect").stat().st_mode) == 0o700
+    authorities = ssl.create_default_context(cafile=made["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()
+    assert len(authorities) == 1, "each of Prefect's clients reads them all"
 
 
 def test_a_proxy_never_sees_the_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,38 @@
+"""Commits pages to a stream, and kills itself just before the n-th statement, commits among them. See forks.py."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+
+from sqlalchemy import event
+from support import SOURCE
+
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import pages, streams
+from blocks.store.engine import open_engine
+
+
+def do(url: str, fatal: str, count: str, size: str) -> dict[str, int]:
+    """Goes on from the cursor that is there until there are `count` pages of `size` events; 0 is fatal to nothing."""
+    engine = open_engine(url)
+    view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
+    held = streams.take(engine, view, str(os.getpid()), by_force=True)
+    assert held
+    statements = itertools.count(1)
+
+    def step(*_: object) -> None:
+        if next(statements) == int(fatal):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(engine, "before_cursor_execute", step)
+    event.listen(engine, "commit", step)
+    cursor = view.cursor
+    for number in range(int(cursor or 0), int(count)):
+        first = number * int(size)
+        events = [Event(f"U{n}", n, f'{{"n":{n}}}') for n in range(first, first + int(size))]
+        page = Page(str(number + 1), has_more=True, events=events, rejected=[])
+        pages.commit_page(engine, held, page, after=cursor, api_version="v2")
+        cursor = page.cursor
+    return {"statements": next(statements) - 1}
