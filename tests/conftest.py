@@ -114,7 +114,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "events.db")
         yield f"sqlite:///{tmp_path / 'events.db'}"
     else:
-        yield from _postgresql_database(request.getfixturevalue("postgresql"), "TEMPLATE migrated")
+        yield from _postgresql_database(request.getfixturevalue("postgresql"), "TEMPLATE migrated STRATEGY FILE_COPY")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -20,6 +20,8 @@ import empty_prefect
 import httpx
 import psutil
 
+from blocks.events_api import tls
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -136,7 +138,7 @@ class RunningUp:
         options.setdefault("auth", self.auth)
         url = f"http://127.0.0.1:{self.port}{path}"
         for _ in range(20):
-            answer = httpx.request(method, url, timeout=30, trust_env=False, **options)
+            answer = httpx.request(method, url, timeout=60, trust_env=False, verify=tls.trusted(), **options)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(0.5)  # its database is busy; Prefect's own client asks again then, too

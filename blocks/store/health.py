@@ -68,11 +68,21 @@ def open_conditions(engine: Engine, source_id: str) -> dict[str, int]:
 
 
 def settle(engine: Engine, source_id: str, found: Iterable[Condition], over: Iterable[Condition]) -> None:
-    """Begin and end several conditions at once. The ended ones bear the sentence that says so."""
+    """Begin and end several conditions at once. The ended ones bear the sentence that says so.
+
+    Where nothing changes, which is nearly always, nothing is written.
+    """
+    asked = select(_conditions.c.tracker, _conditions.c.value).where(_conditions.c.source_id == source_id)
+    with store_errors(), reading(engine).connect() as connection:
+        values: dict[str, str] = {row.tracker: row.value for row in connection.execute(asked)}
+    begun = [condition for condition in found if values.get(condition.tracker) != condition.value]
+    ended = [condition for condition in over if condition.tracker in values]
+    if not begun and not ended:
+        return
     with writing(engine) as connection:
-        for condition in found:
+        for condition in begun:
             begin(connection, source_id, condition)
-        for condition in over:
+        for condition in ended:
             end(connection, source_id, condition.tracker, condition.description, condition.api)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.torture]
 
 KILLS = 20
+DEAD_SECONDS = 400  # a run whose process is gone counts as running until its heartbeats are missed for three minutes
 ENDS = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -96,7 +97,7 @@ def _last_run(up: Up, name: str) -> None:
     """One run that is run to its end, once the pile that the kills have left is gone."""
 
     def collected() -> bool:
-        wait_until(lambda: not _due(up, name))
+        wait_until(lambda: not _due(up, name), DEAD_SECONDS)
         up.clock.advance(TICK)
         run = up.run(name)
         wait_until(lambda: up.state(run)["type"] in ENDS)

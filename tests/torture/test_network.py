@@ -537,11 +537,9 @@ def test_a_token_that_is_rotated_between_two_pages(start: Callable[..., Victim])
     victim.save(token=new)
     victim.sandbox.revoke(victim.sandbox.token)
     run.join(60)
-    assert [state.name for state in states] == [CONFIG]
-    assert victim.told() == [REFUSED], "one for all three APIs"
-    victim.collect()
-    assert victim.told() == [REFUSED, ("Recovered", "Error")]
-    victim.allowed += 2 * len(Api)
+    assert [state.name for state in states] == ["Collected"]
+    assert victim.told() == [], "a fault that is over within a tick"
+    victim.allowed += 3 * len(Api)  # two that are refused: the page in hand and the one behind it; and the last pages
     victim.end()
 
 

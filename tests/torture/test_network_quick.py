@@ -96,9 +96,11 @@ def test_a_rejected_cursor_is_told_once(source: Source, row: Row) -> None:
     source.sandbox.arrive(Api.AUDIT.path, 3)
     source.sandbox.fault("rejected_cursor", api=Api.AUDIT.path, times=1)
     assert source.collect().name == "Collected"
+    assert told(source) == [("CursorRejected", "Warning", "cursor/audit")]
+    assert source.collect().name == "Collected", "with the new cursor, which is taken"
     assert told(source) == [("CursorRejected", "Warning", "cursor/audit"), ("Recovered", "Warning", "cursor/audit")]
     row.compare(source.url, source.sandbox, source.name)
-    row.count_requests(source.sandbox, 3 + 4)
+    row.count_requests(source.sandbox, 3 + 4 + 3)
 
 
 @pytest.mark.torture

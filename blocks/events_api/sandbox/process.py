@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
+from blocks.events_api import tls
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -146,7 +148,7 @@ def _connect(process: subprocess.Popen[bytes]) -> Iterator[SandboxProcess]:
     if not line:
         raise RuntimeError("The sandbox did not start; what it wrote to standard error says why.")
     started = json.loads(line)
-    with httpx.Client(base_url=started["base_url"], timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=started["base_url"], timeout=60, trust_env=False, verify=tls.trusted()) as http:
         yield SandboxProcess(started["base_url"], started["token"], process.pid, http)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy
 from moving_clock import MovingClock
 from support import SOURCE
 
@@ -66,6 +67,20 @@ def test_a_condition_is_told_when_it_begins_when_it_changes_and_when_it_ends(
     ]
     settle(engine, LATE)
     assert names(engine)[-1] == "Lag", "what begins anew is told anew"
+
+
+def test_where_nothing_changes_nothing_is_written(engine: Engine, source: SourceRecord) -> None:
+    settle(engine, LATE)
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(" ".join(statement.split()[:2]))
+
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+    settle(engine, LATE, over=(replace(LATE, tracker="silence/audit"),))
+    assert {one for one in asked if not one.startswith("SELECT")} <= {"BEGIN"}
+    settle(engine, over=(LATE,))
+    assert "DELETE FROM" in asked
 
 
 def test_an_event_has_the_form_of_the_hosted_source(
