@@ -13,7 +13,7 @@ test: .venv/dev  ## set up, run all tests but the slow tortures
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
-	@$(BIN)/python -m pytest -m torture
+	@$(BIN)/python -m pytest -m torture -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev  ## linters and types
 	@$(BIN)/ruff check

@@ -32,7 +32,13 @@ One that was ended wrongly, after minutes without a server, goes on, and its nex
 ENDED = ("Completed", "Failed", "Crashed", "Cancelled", "Collected", "Pruned", "Retrying", "Stopped", *ERRORS)
 """The names of the states in which runs end. One left out costs an event a run; the server refuses to end it twice."""
 
+PENDING_SECONDS = 900.0
+"""From the moment a worker takes a run up to its first line of code; a slow machine needs one or two minutes."""
+
 DEAD = "No sign of life for three minutes: the process of this run has died. The next run goes on from the last page."
+NEVER_BEGAN = (
+    "A worker took this run up fifteen minutes ago, and it has not begun: its start was lost. The next one is run."
+)
 SUBJECT = "1Password source {{ event.resource.name }}: {{ event.payload.eventName }}"
 BODY = """\
 {{ event.payload.details.description }}
@@ -58,7 +64,7 @@ class Ensured:
 
 
 def ensure() -> Ensured:
-    """Make both automations, or bring them up to date where nobody changed them.
+    """Make the automations, or bring them up to date where nobody changed them.
 
     A server that has no automations, or forbids them, is a warning: sources are collected all the same.
     """
@@ -68,10 +74,7 @@ def ensure() -> Ensured:
     with get_client(sync_client=True) as client:
         block, warnings = _named_block(client)
         try:
-            changes = {
-                "source-in-error": _ensure(client, "source-in-error", block),
-                "dead-runs": _ensure(client, "dead-runs", block),
-            }
+            changes = {key: _ensure(client, key, block) for key in ("source-in-error", "dead-runs", "lost-runs")}
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
             return Ensured({}, (*warnings, f"The Prefect server refused the automations ({code}); see its log."))
@@ -123,7 +126,9 @@ def _block_of(found: Automation) -> UUID | None:
 
 
 def _shipped(key: str, block: UUID | None) -> AutomationCore:
-    return _source_in_error(block) if key == "source-in-error" else _dead_runs()
+    if key == "source-in-error":
+        return _source_in_error(block)
+    return _dead_runs() if key == "dead-runs" else _lost_runs()
 
 
 def _source_in_error(block: UUID | None) -> AutomationCore:
@@ -149,35 +154,57 @@ def _source_in_error(block: UUID | None) -> AutomationCore:
 
 
 def _dead_runs() -> AutomationCore:
+    # Not every event of the run: one between its last heartbeat and its death would pass for life.
+    return _crashing(
+        "1Password: dead runs",
+        "Ends a run whose process died together with its worker, which frees its place.",
+        DEAD,
+        _silence({HEARTBEAT}, {HEARTBEAT, *_named(*ENDED)}, SILENT_SECONDS),
+    )
+
+
+def _lost_runs() -> AutomationCore:
+    return _crashing(
+        "1Password: lost runs",
+        "Ends a run that a worker took up and that never began, as when the Prefect server died at that moment.",
+        NEVER_BEGAN,
+        _silence(_named("Pending"), _named("Running", "Scheduled", "Late", "Cancelling", *ENDED), PENDING_SECONDS),
+    )
+
+
+def _crashing(name: str, does: str, message: str, trigger: EventTrigger) -> AutomationCore:
     from prefect.client.schemas.objects import StateType  # noqa: PLC0415 - see the module's docstring
     from prefect.events.actions import ChangeFlowRunState  # noqa: PLC0415
     from prefect.events.schemas.automations import AutomationCore  # noqa: PLC0415
 
     return AutomationCore(
-        name="1Password: dead runs",
-        description="Ends a run whose process died together with its worker, which frees its place. "
-        "Your changes here stay; to get rid of it, switch it off: if deleted, it is made anew.",
-        trigger=_silence(),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=DEAD)],
+        name=name,
+        description=f"{does} Your changes here stay; to get rid of it, switch it off: if deleted, it is made anew.",
+        trigger=trigger,
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
     )
 
 
-def _silence() -> EventTrigger:
+def _named(*states: str) -> set[str]:
+    return {f"prefect.flow-run.{name}" for name in states}
+
+
+def _silence(after: set[str], expect: set[str], seconds: float) -> EventTrigger:
+    """Fires for a run of ours of which none of these events came for so long after one of those."""
     from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: PLC0415 - see above
     from prefect.events.schemas.events import ResourceSpecification  # noqa: PLC0415
 
     return EventTrigger(
         posture=Posture.Proactive,
-        after={HEARTBEAT},
-        # Not every event of the run: one between its last heartbeat and its death would pass for life.
-        expect={HEARTBEAT, *(f"prefect.flow-run.{name}" for name in ENDED)},
+        after=after,
+        expect=expect,
         match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
         match_related=ResourceSpecification(
             {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
         ),
         for_each={"prefect.resource.id"},
         threshold=1,
-        within=timedelta(seconds=SILENT_SECONDS),
+        within=timedelta(seconds=seconds),
     )
 
 

@@ -35,6 +35,7 @@ empty_prefect.put_into(_HOME / "data")
 
 from sqlalchemy import text  # noqa: E402
 from support import SOURCE  # noqa: E402
+from torture.table import pytest_terminal_summary  # noqa: E402, F401 - a hook
 
 from blocks.events_api.models import Api  # noqa: E402
 from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.prefect
 
-IN_ERROR, DEAD = "1Password: source in error", "1Password: dead runs"
+IN_ERROR, DEAD, LOST = "1Password: source in error", "1Password: dead runs", "1Password: lost runs"
 TIME_NS = 1790000000123456789
+FAR = {"scheduled_time": "2100-01-01T00:00:00Z"}  # so that no worker takes it up
 
 RESOURCE = {"prefect.resource.id": "onepassword-source.source.s-1", "prefect.resource.name": "1Pass"}
 
@@ -111,15 +112,15 @@ def _automations(up: RunningUp) -> dict[str, dict[str, Any]]:
 def test_a_source_in_error_is_told_once_for_each_event_with_what_to_do(
     server: RunningUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _ensure() == ["created", "created"]
-    assert _ensure() == ["unchanged", "unchanged"]
+    assert _ensure() == ["created", "created", "created"]
+    assert _ensure() == ["unchanged", "unchanged", "unchanged"]
     assert [action["type"] for action in _automations(server)[IN_ERROR]["actions"]] == ["do-nothing"]
     with _receiver() as (url, received):
         _make_block(url)
         monkeypatch.setenv("ONEPASSWORD_SOURCE_NOTIFY", "custom-webhook/receiver")
-        assert _ensure() == ["updated", "unchanged"]
+        assert _ensure() == ["updated", "unchanged", "unchanged"]
         monkeypatch.delenv("ONEPASSWORD_SOURCE_NOTIFY")
-        assert _ensure() == ["unchanged", "unchanged"]  # a shell without the setting takes nothing away
+        assert _ensure() == ["unchanged", "unchanged", "unchanged"]  # a shell without the setting takes nothing away
         _tell(
             ("audit", "Silence", "Warning", "UnHealthy", "No event for a day.", None, None),
             ("audit", "ThirdPartyGenericError", "Warning", "UnHealthy", "A first attempt failed.", None, None),
@@ -192,13 +193,13 @@ def test_what_a_person_changed_stays_and_what_nobody_changed_is_brought_up_to_da
     error, dead = before[IN_ERROR], before[DEAD]
     server.ask("PATCH", f"/api/automations/{error['id']}", json={"enabled": False})
     _edit(server, dead, name="Mine", trigger={**dead["trigger"], "within": 600})
-    assert _ensure() == ["kept", "kept"]
+    assert _ensure() == ["kept", "kept", "unchanged"]
     after = _automations(server)
-    assert set(after) == {IN_ERROR, "Mine"}
+    assert set(after) == {IN_ERROR, "Mine", LOST}
     assert (after[IN_ERROR]["enabled"], after["Mine"]["trigger"]["within"]) == (False, 600)
 
     server.ask("PATCH", f"/api/automations/{error['id']}", json={"enabled": True})
-    assert _ensure() == ["updated", "kept"]
+    assert _ensure() == ["updated", "kept", "unchanged"]
     assert "What to do" in _automations(server)[IN_ERROR]["actions"][0]["body"]
 
 
@@ -206,7 +207,7 @@ def test_an_automation_without_its_tags_is_taken_for_a_persons(server: RunningUp
     _ensure()
     error = _automations(server)[IN_ERROR]
     _edit(server, error, tags=[])
-    assert _ensure() == ["kept", "unchanged"]
+    assert _ensure() == ["kept", "unchanged", "unchanged"]
 
 
 def test_a_block_that_cannot_notify_is_a_warning_and_the_automations_are_made(
@@ -222,7 +223,26 @@ def test_a_block_that_cannot_notify_is_a_warning_and_the_automations_are_made(
     }.items():
         monkeypatch.setenv("ONEPASSWORD_SOURCE_NOTIFY", named)
         assert words in automations.ensure().warnings[0]
-    assert set(_automations(server)) == {IN_ERROR, DEAD}
+    assert set(_automations(server)) == {IN_ERROR, DEAD, LOST}
+
+
+def test_a_run_that_was_taken_up_and_never_begins_is_ended_and_one_that_does_is_not(
+    server: RunningUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automations, "PENDING_SECONDS", 10.0)  # the least that Prefect takes
+    _ensure()
+    path = f"/api/deployments/{server.deployment('1Pass')['id']}/create_flow_run"
+    never, soon = (
+        str(server.ask("POST", path, json={"state": {"type": "SCHEDULED", "state_details": FAR}}).json()["id"])
+        for _ in range(2)
+    )
+    for run in (never, soon):
+        server.ask("POST", f"/api/flow_runs/{run}/set_state", json={"state": {"type": "PENDING"}, "force": True})
+    server.ask("POST", f"/api/flow_runs/{soon}/set_state", json={"state": {"type": "RUNNING"}, "force": True})
+    wait_until(lambda: server.state(never)["type"] == "CRASHED")
+    assert server.state(never)["message"] == automations.NEVER_BEGAN
+    assert server.state(soon)["type"] == "RUNNING"
+    server.ask("POST", f"/api/flow_runs/{soon}/set_state", json={"state": {"type": "COMPLETED"}, "force": True})
 
 
 def test_every_name_of_an_end_is_known_for_one() -> None:

@@ -268,15 +268,18 @@ def test_ctrl_c_lets_a_run_finish_its_page_and_leaves_nothing_behind(running_up:
 
 @pytest.mark.prefect
 @pytest.mark.torture
-def test_without_up_the_temporary_server_has_the_same_blocks_and_the_same_door(stopped_up: RunningUp) -> None:
+def test_without_up_the_temporary_server_has_the_same_blocks_and_the_same_door(running_up: RunningUp) -> None:
+    save = BLOCK + "Secret(value='hunter-2-hunter-2').save('other', overwrite=True)"
+    assert run_python(save, running_up.env, running_up.directory) == "own"
+    running_up.stop()
     code = f"""{BLOCK}
 import httpx
 from prefect.client.orchestration import get_client
-print(Secret.load('kept').get())
+print(Secret.load('other').get())
 with get_client(sync_client=True) as client:
     print(httpx.post(str(client.api_url) + 'flows/count', trust_env=False).status_code)
 """
-    assert run_python(code, stopped_up.env, stopped_up.directory).split() == ["temporary", "hunter-2-hunter-2", "401"]
+    assert run_python(code, running_up.env, running_up.directory).split() == ["temporary", "hunter-2-hunter-2", "401"]
 
 
 @pytest.mark.prefect

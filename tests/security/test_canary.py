@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from security.machine import BROKEN, NOWHERE, OF_UP, Case, Machine
+from security.machine import BROKEN, NOWHERE, OF_UP, PREFECT_DATABASE, Case, Machine
 from security.search import DECRYPTED, SHORTEST, Search
 from tls_server import HERE, answering, certificate
 
@@ -202,8 +202,7 @@ def test_no_token_nor_password_is_left_by_a_store_that_is_away(machine: Machine)
         machine.wait_for_retry(machine.run("away"))
         machine.call("--debug", "check", "away", "--json")
         machine.call("--debug", "status", "away", ONEPASSWORD_SOURCE_DATABASE_URL=url)
-        leaks = [find for find in machine.leaks() if find.where != "environment of --debug status away"]
-        assert leaks == []
+        assert machine.leaks() == []
 
 
 @pytest.mark.torture
@@ -226,8 +225,7 @@ def test_no_token_is_left_by_its_rotation_nor_by_one_of_another_account(machine:
         cells = [find for find in machine.finds() if find.where.endswith("table block_document")]
         assert {find.secret for find in cells} & {"old", "new", "of another account"} == {"of another account"}
         machine.call("token", "rotated", ONEPASSWORD_SOURCE_API_TOKEN=new)
-        leaks = [find for find in machine.leaks() if find.where != "environment of token rotated"]
-        assert leaks == [], "given by the environment, it reaches no child"
+        assert machine.leaks() == [], "given by the environment, it reaches no child"
 
 
 @pytest.mark.torture
@@ -249,6 +247,10 @@ def test_no_token_is_left_by_a_block_that_was_edited_wrongly(machine: Machine) -
             machine.call("--debug", "check", name, "--json")
         machine.call("--debug", "export", "kind")
         machine.call("--debug", "collect", "kind")
+        # Prefect's own event of a changed block shows what a person typed into a field that is not secret.
+        for name in ("host", "token-as-host", "apis", "from"):
+            for place in ("", "-wal", ", table events"):
+                machine.given.add((name, f"{PREFECT_DATABASE}{place}"))
         assert machine.leaks() == []
 
 

@@ -1,4 +1,4 @@
-"""The table at the end, and what the tests of this directory share: one `up`, one PostgreSQL to kill, their clock."""
+"""What the tests of this directory share: their lines of the table, one `up`, one PostgreSQL to kill, their clock."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from torture.file_clock import FileClock
 from torture.harness import HERE, Forks, Postgres, Row, Runs, Up
+from torture.table import PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-
-PROPERTY = "torture"
 
 
 @pytest.fixture
@@ -47,22 +43,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         made.seconds = made.seconds or call.duration
         report.user_properties.append((PROPERTY, json.dumps(vars(made))))
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What each fault has cost, as its test has measured it."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("fault", max_width=44)
-    for heading in ("times", "events", "lost", "twice", "requests (allowed)", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
-        for name, value in report.user_properties:
-            if name == PROPERTY:
-                table.add_row(*Row(**json.loads(value)).cells(), "survived" if report.passed else "FAILED")
-    if table.row_count:
-        terminalreporter.section("faults survived")
-        Console(width=110).print(table)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_sigkill_of_a_child_of_up(victim: str, killed_up: Up, row: Row) -> None:
         row.compare(up.url, sandbox, name)
         runs = len(_runs(up, name))
         row.count_requests(sandbox, allowed_requests(up.url, name, runs=runs, interrupted=row.times))
-    is_well(up.url, name, "FirstPartyGenericError", "Lag")
+    is_well(up.url, name, "FirstPartyGenericError", "Lag", "SharedAccount")  # all sandboxes are of one account
 
 
 def _child(up: Up, victim: str) -> psutil.Process | None:
@@ -107,9 +107,9 @@ def _last_run(up: Up, name: str) -> None:
 
 
 def _due(up: Up, name: str) -> int:
-    """How many runs are under way, or are to be."""
+    """How many runs are under way, or are to be. One whose start was lost stays pending for a quarter of an hour."""
     now = Instant.now().format_iso()
-    states = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING", "SCHEDULED"]}}
+    states = {"type": {"any_": ["RUNNING", "CANCELLING", "SCHEDULED"]}}
     runs = {"state": states, "expected_start_time": {"before_": now}}
     wanted = {"deployments": {"name": {"any_": [name]}}, "flow_runs": runs}
     return int(up.ask("POST", "/api/flow_runs/count", json=wanted).json())
@@ -141,6 +141,10 @@ def test_a_pile_of_late_runs(killed_up: Up, row: Row) -> None:
         row.count_requests(sandbox, allowed_requests(up.url, name, runs=states.count("COMPLETED") + 3, interrupted=0))
 
 
-def _open_runs(up: Up, runs: list[str]) -> int:
+def _open_runs(up: Up, runs: list[str]) -> bool:
+    """Whether one of them is still to be run; a server that is too busy to answer has not got through them."""
     wanted = {"flow_runs": {"id": {"any_": runs}, "state": {"type": {"not_any_": sorted(ENDS)}}}}
-    return int(up.ask("POST", "/api/flow_runs/count", json=wanted).json())
+    try:
+        return bool(up.ask("POST", "/api/flow_runs/count", json=wanted).json())
+    except httpx.TimeoutException:
+        return True

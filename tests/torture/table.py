@@ -1,0 +1,32 @@
+"""The table at the end of `make torture`, made in the process that other ones of pytest-xdist report to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torture.harness import Row
+
+if TYPE_CHECKING:
+    import pytest
+
+PROPERTY = "torture"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each fault has cost, as its test has measured it."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("fault", max_width=44)
+    for heading in ("times", "events", "lost", "twice", "requests (allowed)", "s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in report.user_properties:
+            if name == PROPERTY:
+                table.add_row(*Row(**json.loads(value)).cells(), "survived" if report.passed else "FAILED")
+    if table.row_count:
+        terminalreporter.section("faults survived")
+        Console(width=110).print(table)
