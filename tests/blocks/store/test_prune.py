@@ -348,7 +348,7 @@ def _kills_beside_a_collector(engine: Engine, claim: Claim, url: str, events: in
         before = 0
         for _ in range(kills):
             before = _kill_when_it_prunes(engine, url, before)
-        assert prune_in_a_process(url, 0, 100).returncode == 0
+        assert prune_in_a_process(url, 0, 1000).returncode == 0
         said = json.loads(collector.communicate("")[0])
     everything = {f"U{n}" for n in range(events)} | {f"N{n}" for n in range(said["events"])}
     assert consistent(engine, everything) == events
