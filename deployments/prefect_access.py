@@ -177,10 +177,10 @@ def _one_authority() -> Path:
     Each of Prefect's clients reads all that it would trust when it is made, and a run makes dozens: 70 ms each with
     all of certifi's.
     """
-    import certifi  # noqa: PLC0415 - comes with httpx
-
     path = prefect_home() / "authority.pem"
     if not path.exists():
+        import certifi  # noqa: PLC0415 - comes with httpx
+
         end = "-----END CERTIFICATE-----\n"
         part = path.with_suffix(f".{os.getpid()}")
         part.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)

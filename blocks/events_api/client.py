@@ -19,6 +19,7 @@ from blocks.events_api.models import Api, Introspection, Page, read_introspectio
 from blocks.events_api.unknown import Known
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 PAGE_SIZE = 1000  # the most that the API gives
@@ -127,6 +128,16 @@ def _open(base_url: str, token: str, timeout: httpx.Timeout) -> httpx.Client:
         "Accept-Encoding": "gzip",
         "User-Agent": user_agent(),
     }
+    return open_http(base_url, headers, timeout, _look_at_status)
+
+
+def open_http(
+    base_url: str, headers: dict[str, str], timeout: httpx.Timeout, on_response: Callable[[httpx.Response], None]
+) -> httpx.Client:
+    """Redirects are not followed. ThirdPartyConfigError where the environment's certificates or proxy cannot be used.
+
+    `on_response` is called before a body is read.
+    """
     host = httpx.URL(base_url).host
     # A proxy of the environment is for the world outside: it must not see what is meant for this machine.
     mounts = {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else None
@@ -138,7 +149,7 @@ def _open(base_url: str, token: str, timeout: httpx.Timeout) -> httpx.Client:
             verify=tls.trusted(),
             mounts=mounts,
             follow_redirects=False,
-            event_hooks={"response": [_look_at_status]},
+            event_hooks={"response": [on_response]},
         )
     except (OSError, ValueError, ImportError):
         raise outcomes.of_environment() from None

@@ -15,8 +15,8 @@ import httpx
 
 from blocks import clock
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api import outcomes, tls
-from blocks.events_api.client import user_agent
+from blocks.events_api import outcomes
+from blocks.events_api.client import open_http, user_agent
 from blocks.events_api.deadline import Deadline, keep
 from blocks.events_api.hosts import is_loopback
 
@@ -94,29 +94,14 @@ def reach(base_url: str, seconds: float) -> Answer:
 
 
 def _open(base_url: str, seconds: float) -> httpx.Client:
-    host = httpx.URL(base_url).host
-    mounts = {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else None
     timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
     headers = {"User-Agent": user_agent(), "Accept": "application/json"}
-    try:
-        return httpx.Client(
-            base_url=base_url,
-            headers=headers,
-            timeout=timeout,
-            verify=tls.trusted(),
-            mounts=mounts,
-            event_hooks=_HOOKS,
-        )
-    except (OSError, ValueError, ImportError):
-        raise outcomes.of_environment() from None
+    return open_http(base_url, headers, timeout, _forget_location)
 
 
 def _forget_location(response: httpx.Response) -> None:
     # httpx builds the request that would follow, and fails on an address that is none.
     response.headers.pop("location", None)
-
-
-_HOOKS: dict[str, list[Any]] = {"response": [_forget_location]}
 
 
 def _certificate(extensions: Mapping[str, Any]) -> Certificate | None:
