@@ -124,14 +124,25 @@ class Search:
         assert not data.startswith(ZSTD), "packed with zstd, which this search cannot read"
         for kind, start, opened in _PACKED:
             for match in start.finditer(data):
-                with suppress(zlib.error, OSError, lzma.LZMAError, EOFError):
-                    yield kind, opened().decompress(memoryview(data)[match.start() :], UNPACKED_MAX)
+                if inner := _inflated(opened(), memoryview(data)[match.start() :]):
+                    yield kind, inner
         for match in _BASE64.finditer(data):
             with suppress(binascii.Error):
                 yield "base64", _decoded(match[0])
         for match in _FERNET.finditer(data) if self._fernet else ():
             with suppress(InvalidToken):
                 yield DECRYPTED, self._fernet.decrypt(match[0])
+
+
+def _inflated(opened: Any, packed: memoryview) -> bytes:
+    """All that comes out before the end or a fault: what follows a torn end must not hide what stands before it."""
+    inner = bytearray()
+    with suppress(zlib.error, OSError, lzma.LZMAError, EOFError):
+        for at in range(len(packed)):
+            inner += opened.decompress(packed[at : at + 1], UNPACKED_MAX)
+            if opened.eof or len(inner) > UNPACKED_MAX:
+                break
+    return bytes(inner)
 
 
 def _decoded(text: bytes) -> bytes:

@@ -58,11 +58,17 @@ WAYS: dict[str, Callable[[str], bytes]] = {
     ),
     "in gzip": lambda text: b"before" + gzip.compress(text.encode()) + b"after",
     "in gzip that is not whole": lambda text: gzip.compress(os.urandom(200) + text.encode() + os.urandom(200))[:-50],
+    "in gzip that goes on with a fault": lambda text: _flushed(text) + b"\xff",  # which is no kind of block
     "in zlib": lambda text: zlib.compress(b"\0" * 99 + text.encode()),
     "in bzip2": lambda text: bz2.compress(text.encode()),
     "in xz": lambda text: lzma.compress(text.encode()),
     "in gzip of gzip": lambda text: gzip.compress(gzip.compress(text.encode())),
 }
+
+
+def _flushed(text: str) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(text.encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
 def found(finds: list[Find]) -> set[str]:
