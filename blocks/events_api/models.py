@@ -13,7 +13,7 @@ import msgspec
 from whenever import Instant
 
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api.unknown import Head, Known, Unknown, Watch
+from blocks.events_api.unknown import LOOSE, Known, Unknown, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,6 @@ class _Introspection(msgspec.Struct):
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _loose_envelope = msgspec.json.Decoder(_LooseEnvelope)
-_head = msgspec.json.Decoder(Head)
 _introspection = msgspec.json.Decoder(_Introspection)
 
 
@@ -124,7 +123,7 @@ def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
         raise _too_many_items()
     watch = Watch(known or Known(), api.path)
     try:
-        return Page(cursor, has_more, _read_at_once(content, items, watch), rejected=[])
+        return Page(cursor, has_more, _read_at_once(items, watch), rejected=[])
     except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
         events, rejected = _read_one_by_one(items, watch)
     return Page(cursor, has_more, events, rejected, tuple(watch.found))
@@ -133,11 +132,14 @@ def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
 _event = partial(tuple.__new__, Event)  # three times as fast as Event(), and there are many
 
 
-def _read_at_once(content: bytes, items: list[bytes], watch: Watch) -> list[Event]:
+def _read_at_once(items: list[bytes], watch: Watch) -> list[Event]:
     """The ordinary page, of which there is nothing to tell. Raises ValueError where there may be."""
-    heads = watch.decoders.heads.decode(content).items or ()
-    uuids = [head.uuid for head in heads]
-    times = [Instant.parse_iso(head.timestamp).timestamp_nanos() for head in heads]
+    decode = watch.decoder.decode
+    uuids, times = [], []
+    for item in items:  # one by one: a thousand heads at once do not fit a processor's cache beside a busy database
+        head = decode(item)
+        uuids.append(head.uuid)
+        times.append(Instant.parse_iso(head.timestamp).timestamp_nanos())
     if _fault_of_uuids(uuids) or max(map(abs, times), default=0) > TIME_NS_MAX:
         raise ValueError("an item is to be rejected")
     return list(map(_event, zip(uuids, times, [item.decode() for item in items], strict=True)))
@@ -152,7 +154,7 @@ def _read_one_by_one(items: list[bytes], watch: Watch) -> tuple[list[Event], lis
     rejected: list[Rejected] = []
     for item in items:
         try:
-            read = _read_event(item, watch.decoders.head)
+            read = _read_event(item, watch.decoder)
         except (ValueError, RecursionError):
             read = _read_unusual(item, watch)
         if isinstance(read, Rejected):
@@ -172,7 +174,7 @@ def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | Reje
 def _read_unusual(item: bytes, watch: Watch) -> Event | Rejected:
     """An item that the strict decoder refused, mostly for what it does not know; that is no fault."""
     try:
-        read = _read_event(item, _head)
+        read = _read_event(item, LOOSE)
     except (ValueError, RecursionError):
         read = _read_slowly(item)
     if isinstance(read, Event):

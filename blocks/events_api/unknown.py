@@ -45,13 +45,6 @@ class Head(msgspec.Struct, gc=False):
     timestamp: str
 
 
-class Decoders(NamedTuple):
-    """Of a page's items all at once, and of one item. Both raise ValueError or RecursionError."""
-
-    heads: msgspec.json.Decoder[Any]
-    head: msgspec.json.Decoder[Any]
-
-
 class _Found(NamedTuple):
     kind: Literal["member", "value", "shape"]
     path: tuple[str, ...]
@@ -77,8 +70,8 @@ class Known:
     def __init__(self) -> None:
         self._apis = {api: _OfApi() for api in EVENTS}
 
-    def decoders(self, api: str) -> Decoders:
-        """Those that refuse what is unknown, or refuse nothing once NAMED_MAX are named."""
+    def decoder(self, api: str) -> msgspec.json.Decoder[Any]:
+        """Of one event's head. It raises ValueError or RecursionError for what is unknown too, until NAMED_MAX are."""
         state = self._apis[api]
         return LOOSE if len(state.named) >= NAMED_MAX else _strict(api, state.learned)
 
@@ -105,22 +98,22 @@ class Watch:
     known: Known
     api: str
     found: list[Unknown] = field(default_factory=list)
-    decoders: Decoders = field(init=False)
+    decoder: msgspec.json.Decoder[Any] = field(init=False)
     idle: int = 0
 
     def __post_init__(self) -> None:
-        self.decoders = self.known.decoders(self.api)
+        self.decoder = self.known.decoder(self.api)
 
     def look_at(self, event: str) -> None:
         """Name what is new in an event that the decoder refused."""
-        if self.idle >= IDLE_MAX or self.decoders is LOOSE:
+        if self.idle >= IDLE_MAX or self.decoder is LOOSE:
             return
         news = self.known.name(self.api, event)
         if not news:
             self.idle += 1
             return
         self.found += news
-        self.decoders = self.known.decoders(self.api)
+        self.decoder = self.known.decoder(self.api)
 
 
 def _is_learnable(found: _Found) -> bool:
@@ -187,17 +180,12 @@ _KINDS: dict[str, tuple[type, Any]] = {
 # The decoders
 
 
-def _both(item: type) -> Decoders:
-    page = msgspec.defstruct("Page", [("items", list[item] | None, None)], gc=False)  # type: ignore[valid-type]
-    return Decoders(msgspec.json.Decoder(page), msgspec.json.Decoder(item))
-
-
-LOOSE = _both(Head)
+LOOSE = msgspec.json.Decoder(Head)
 
 
 @lru_cache(maxsize=16)
-def _strict(api: str, learned: _Learned) -> Decoders:
-    return _both(_struct(EVENTS[api], (), learned))
+def _strict(api: str, learned: _Learned) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(_struct(EVENTS[api], (), learned))
 
 
 def _struct(members: Members, path: tuple[str, ...], learned: _Learned) -> type:
