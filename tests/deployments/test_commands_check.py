@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
 from flows_support import Source
 from moving_clock import MovingClock
 from support import SOURCE
-from tls_server import ELSEWHERE, HERE, answering, certificate, write_authority
+from tls_server import answering
 
 from blocks import clock
 from blocks.events_api.sandbox.process import running_sandbox
@@ -89,7 +90,7 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (certificate(ELSEWHERE), "Hostname mismatch"),
         (certificate(HERE, days=-1), "certificate has expired"),
-        (certificate(HERE, self_signed=True), "self-signed certificate"),
+        (certificate(HERE, signed_by=SERVER_KEY), "self-signed certificate"),
     ],
     ids=["wrong name", "expired", "self-signed"],
 )

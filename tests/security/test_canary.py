@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from certificates import HERE, SERVER_KEY, certificate
 from security.machine import BROKEN, NOWHERE, OF_UP, PREFECT_DATABASE, Case, Machine
 from security.search import DECRYPTED, SHORTEST, Search
-from tls_server import HERE, answering, certificate
+from tls_server import answering
 
 from blocks.events_api.sandbox.process import running_sandbox
 
@@ -181,7 +182,7 @@ def test_no_token_is_left_by(batch: str, machine: Machine) -> None:
 
 @pytest.mark.torture
 def test_no_token_nor_password_is_left_by_what_cannot_be_reached(machine: Machine, tmp_path: Path) -> None:
-    with answering(tmp_path, certificate(HERE, self_signed=True)) as refused:
+    with answering(tmp_path, certificate(HERE, signed_by=SERVER_KEY)) as refused:
         cases = (
             Case("dns", "", base_url=f"https://{NOWHERE}"),
             Case("tls", "", base_url=refused.url),

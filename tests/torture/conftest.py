@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from torture.file_clock import FileClock
-from torture.harness import HERE, Forks, Postgres, Row, Runs, Up
+from torture.outcome import Row
+from torture.postgresql import Postgres
+from torture.processes import HERE, Forks, Runs, Up
 from torture.table import PROPERTY
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from certificates import server_context
 from flows_support import Source, history
 from moving_clock import MovingClock
 from sqlalchemy import text
-from tls_server import _context
-from torture.harness import Row, opened, stored
+from torture.outcome import Row, opened, stored
 from whenever import Instant
 
 from blocks.events_api.models import Api
@@ -199,7 +199,7 @@ class Front:
     requests: list[dict[str, str]] = field(default_factory=list)
 
     def shows(self, certificate: x509.Certificate) -> None:
-        self.context = _context(self.directory, certificate)
+        self.context = server_context(self.directory, certificate)
 
     @property
     def base_url(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torture.harness import Row
+from torture.outcome import Row
 
 if TYPE_CHECKING:
     import pytest

@@ -7,7 +7,10 @@ from unittest.mock import ANY
 
 import pytest
 from one_machine import wait_until
-from torture.harness import TICK, Postgres, Row, Runs, allowed_requests, feeding, is_well, until
+from torture.outcome import Row, allowed_requests, is_well
+from torture.postgresql import Postgres
+from torture.processes import TICK, Runs
+from torture.strike import feeding, until
 
 from blocks.events_api.sandbox.process import running_sandbox
 

@@ -10,7 +10,9 @@ import httpx
 import pytest
 from one_machine import wait_until
 from torture.file_clock import FileClock
-from torture.harness import HERE, TICK, Row, Up, allowed_requests, feeding, is_well, until
+from torture.outcome import Row, allowed_requests, is_well
+from torture.processes import HERE, TICK, Up
+from torture.strike import feeding, until
 from whenever import Instant
 
 from blocks.events_api.sandbox.process import running_sandbox

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
 from one_machine import wait_until
-from tls_server import ELSEWHERE, HERE, certificate, write_authority
-from torture.harness import Row, asked
 from torture.network import (
     ATTEMPTS,
     WINDOW,
@@ -30,6 +29,7 @@ from torture.network import (
     put_aside,
     told,
 )
+from torture.outcome import Row, asked
 
 from blocks import clock
 from blocks.events_api.client import EventsClient
@@ -243,7 +243,7 @@ def test_both_rate_windows(start: Callable[..., Victim]) -> None:
 CERTIFICATES = {
     "wrong name": certificate(ELSEWHERE),
     "expired": certificate(HERE, days=-1),
-    "self-signed": certificate(HERE, self_signed=True),
+    "self-signed": certificate(HERE, signed_by=SERVER_KEY),
 }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import ELSEWHERE, HERE, certificate, write_authority
 from flows_support import QuickClock, Source
-from tls_server import ELSEWHERE, HERE, certificate, write_authority
-from torture.harness import Row, asked
 from torture.network import front, kept_of, new_source, told
+from torture.outcome import Row, asked
 
 from blocks import clock
 from blocks.events_api.models import Api

@@ -10,7 +10,9 @@ import pytest
 from one_machine import wait_until
 from sqlalchemy import text
 from support import SOURCE
-from torture.harness import Fork, Forks, Row, allowed_requests, asked, limit_files, locked, opened, read_only, until
+from torture.outcome import Row, allowed_requests, asked, opened
+from torture.processes import Fork, Forks
+from torture.strike import limit_files, locked, read_only, until
 
 from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
 from blocks.store import sources

@@ -7,20 +7,10 @@ from unittest.mock import ANY
 
 import pytest
 from one_machine import wait_until
-from torture.harness import (
-    TICK,
-    Postgres,
-    Row,
-    Runs,
-    allowed_requests,
-    asked,
-    feeding,
-    health_of,
-    is_well,
-    opened,
-    state_of,
-    states_of,
-)
+from torture.outcome import Row, allowed_requests, asked, health_of, is_well, opened, state_of, states_of
+from torture.postgresql import Postgres
+from torture.processes import TICK, Runs
+from torture.strike import feeding
 
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import streams

@@ -11,21 +11,10 @@ from unittest.mock import ANY
 
 import pytest
 from one_machine import wait_until
-from torture.harness import (
-    Fork,
-    Postgres,
-    Row,
-    Runs,
-    allowed_requests,
-    asked,
-    health_of,
-    is_well,
-    limit_files,
-    locked,
-    mounted,
-    read_only,
-    state_of,
-)
+from torture.outcome import Row, allowed_requests, asked, health_of, is_well, state_of
+from torture.postgresql import Postgres
+from torture.processes import Fork, Runs
+from torture.strike import limit_files, locked, mounted, read_only
 
 from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from torture.harness import PAGE, Row, Runs, asked, opened
+from torture.outcome import PAGE, Row, asked, opened
+from torture.processes import Runs
 
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox

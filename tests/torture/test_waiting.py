@@ -8,7 +8,8 @@ from unittest.mock import ANY
 
 import pytest
 from one_machine import wait_until
-from torture.harness import TICK, Fork, Row, Runs, allowed_requests, asked, health_of, is_well, states_of
+from torture.outcome import Row, allowed_requests, asked, health_of, is_well, states_of
+from torture.processes import TICK, Fork, Runs
 
 from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
 

@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tls_server import ELSEWHERE, HERE, answering, certificate, write_authority
+from certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
+from tls_server import answering
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import probe
@@ -53,7 +54,7 @@ def test_a_certificate_is_verified_and_told(tmp_path: Path) -> None:
     [
         (certificate(ELSEWHERE), "Hostname mismatch"),
         (certificate(HERE, days=-1), "certificate has expired"),
-        (certificate(HERE, self_signed=True), "self-signed certificate"),
+        (certificate(HERE, signed_by=SERVER_KEY), "self-signed certificate"),
     ],
     ids=["wrong name", "expired", "self-signed"],
 )

@@ -9,7 +9,7 @@ import pytest
 from one_machine import wait_until
 from sqlalchemy import text
 from support import SOURCE
-from torture.harness import Forks
+from torture.processes import Forks
 
 from blocks.events_api.models import Api
 from blocks.store import sources, streams

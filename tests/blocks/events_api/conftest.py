@@ -1,0 +1,43 @@
+"""A client, its sandbox, and the one authority that it trusts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import certificates
+import pytest
+from client_support import EVENTS, opened
+
+from blocks.events_api.client import EventsClient
+from blocks.events_api.sandbox.process import running_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+
+
+@pytest.fixture
+def one_authority(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only one that is trusted: the system's many take longer to load than most tests here."""
+    path = tmp_path_factory.getbasetemp() / "authority.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.write_authority(path))
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SandboxProcess]:
+    with running_sandbox(events=3 * EVENTS, seed=3) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
+    yield running
+    running.clear_faults()
+    running.clear_requests()
+
+
+@pytest.fixture
+def client(sandbox: SandboxProcess) -> Iterator[EventsClient]:
+    with opened(sandbox) as client:
+        yield client

@@ -1,0 +1,166 @@
+"""What a fault came to: what the store holds beside what the server has, and how often it was asked."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from blocks.errors import SourceError
+from blocks.events_api.models import Api
+from blocks.store import health, reading
+from blocks.store.engine import open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+
+
+PAGE = 1000
+
+
+@dataclass
+class Row:
+    """One line of the table: all of it measured. `allowed` is how many requests the fault may cost at most."""
+
+    fault: str
+    times: int = 0
+    events: int | None = None
+    lost: int | None = None
+    twice: int | None = None
+    requests: int | None = None
+    allowed: int | None = None
+    seconds: float = 0.0
+    seed: int | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        asked = "" if self.requests is None else f"{self.requests:,}"
+        asked += "" if self.allowed is None else f" ({self.allowed:,})"
+        counts = ["" if one is None else f"{one:,}" for one in (self.events, self.lost, self.twice)]
+        return self.fault, str(self.times or ""), *counts, asked, f"{self.seconds:.1f}"
+
+    def chance(self) -> random.Random:
+        """Random moments that can be had again: TORTURE_SEED=… repeats them."""
+        self.seed = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(10**6))
+        print(f"{self.fault}: TORTURE_SEED={self.seed}")  # noqa: T201 - shown where the test fails
+        return random.Random(self.seed)  # noqa: S311
+
+    def compare(self, url: str, sandbox: SandboxProcess, name: str) -> None:
+        """Assert that the store holds what the server has: uuid for uuid, body for body, nothing twice."""
+        kept = stored(url, name)
+        truth = {api: Counter(body.decode() for body in sandbox.events(api.path, "v2")) for api in Api}
+        count = kept.total()
+        self.events = (self.events or 0) + count
+        lost = sum((Counter(truth[api]) - Counter(kept.of(api))).total() for api in Api)
+        more = sum((Counter(kept.of(api)) - Counter(truth[api])).total() for api in Api)
+        self.lost = (self.lost or 0) + lost
+        self.twice = (self.twice or 0) + kept.twice()
+        assert (lost, more, kept.twice()) == (0, 0, 0), f"lost {lost}, not the server's {more}, twice {kept.twice()}"
+        assert count == sum(kept.counted.values()), "the count that `status` shows is another one"
+
+    def count_requests(self, sandbox: SandboxProcess, allowed: int) -> None:
+        """Assert that the server was asked for pages no more often than `allowed`."""
+        self.requests = (self.requests or 0) + asked(sandbox)
+        self.allowed = (self.allowed or 0) + allowed
+        assert asked(sandbox) <= allowed, sandbox.requests()["endpoints"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the store holds of a source: (API, uuid, body) of each event, and its own count per API."""
+
+    rows: list[tuple[str, str, str]]
+    counted: dict[str, int]
+
+    def of(self, api: Api) -> list[str]:
+        return [body for one, _, body in self.rows if one == api]
+
+    def total(self) -> int:
+        return len(self.rows)
+
+    def twice(self) -> int:
+        return len(self.rows) - len({(api, uuid) for api, uuid, _ in self.rows})
+
+
+def stored(url: str, name: str) -> Stored:
+    with opened(url) as engine, engine.connect() as connection:
+        of_source = "streams.source_id = (SELECT id FROM sources WHERE name = :name)"
+        found = connection.execute(
+            text(f"SELECT api, uuid, body FROM events JOIN streams ON streams.id = stream_id WHERE {of_source}"),
+            {"name": name},
+        )
+        rows = [tuple(row) for row in found]
+        counts = connection.execute(text(f"SELECT api, events FROM streams WHERE {of_source}"), {"name": name}).all()
+    return Stored(rows, {str(api): int(count) for api, count in counts})  # type: ignore[arg-type]
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def asked(sandbox: SandboxProcess, part: str = "/api/v2/") -> int:
+    """How many requests for pages the server got whose endpoint has `part` in it."""
+    counts = sandbox.requests()["endpoints"]
+    return sum(each["requests"] for name, each in counts.items() if part in name and "introspect" not in name)
+
+
+def refused(sandbox: SandboxProcess) -> int:
+    """How many requests the server has answered with 429."""
+    return sum(each.get("429", 0) for each in sandbox.requests()["endpoints"].values())
+
+
+def pages_of(url: str, name: str) -> int:
+    """How many full pages the events of a source are."""
+    return sum(count // PAGE for count in stored(url, name).counted.values())
+
+
+def allowed_requests(url: str, name: str, *, runs: int, interrupted: int) -> int:
+    """The most that may be asked for: each page once, for each run and API the last page, which is not full; and for
+    each interruption and API the page in hand and the one that is read ahead, once more.
+    """
+    return pages_of(url, name) + len(Api) * (runs + 2 * interrupted)
+
+
+def health_of(url: str, name: str) -> list[str]:
+    """The eventName of each health event of a source, oldest first."""
+    asked_for = text("SELECT name FROM health_events WHERE source_name = :name ORDER BY id")
+    with opened(url) as engine, engine.connect() as connection:
+        return [str(found) for found in connection.execute(asked_for, {"name": name}).scalars()]
+
+
+def is_well(url: str, name: str, *told: str) -> None:
+    """Assert that a source is as it was before the fault: each stream ok, and no condition open.
+
+    What was told of meanwhile is one of `told`.
+    """
+    assert states_of(url, name) == ["ok"] * len(Api)
+    names = health_of(url, name)
+    assert set(names) <= {*told, "Recovered"}, names
+    with opened(url) as engine:
+        assert health.open_conditions(engine, state_of(url, name).id) == {}
+
+
+def states_of(url: str, name: str) -> list[str]:
+    """The state of each of its streams; none where it has not come so far yet."""
+    try:
+        return [stream.state for stream in state_of(url, name).streams]
+    except SourceError:
+        return []
+
+
+def state_of(url: str, name: str) -> reading.SourceStatus:
+    with opened(url) as engine:
+        return reading.sources(engine, name)[0]

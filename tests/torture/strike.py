@@ -1,0 +1,105 @@
+"""Faults of the machine: what may not be written, what another process has locked, and when they strike."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from torture.processes import Fork
+
+from blocks.events_api.models import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.events_api.sandbox.process import SandboxProcess
+
+
+@contextmanager
+def feeding(sandbox: SandboxProcess, *, at_once: int = 40, every: float = 0.05) -> Iterator[None]:
+    """Within it, events keep arriving on all three APIs."""
+    enough = threading.Event()
+
+    def feed() -> None:
+        while not enough.wait(every):
+            for api in Api:
+                sandbox.arrive(api.path, at_once)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        feeder.join()
+
+
+@contextmanager
+def mounted(directory: Path, *options: str) -> Iterator[None]:
+    if os.geteuid() != 0 or subprocess.run(["mount", *options, directory], capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+@contextmanager
+def read_only(directory: Path) -> Iterator[None]:
+    """Nothing in it can be written: by a mount for root, whom modes do not stop."""
+    if os.geteuid() == 0:
+        with mounted(directory, "-o", "bind", str(directory)):
+            subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+            yield
+        return
+    directory.chmod(0o500)
+    try:
+        yield
+    finally:
+        directory.chmod(0o700)
+
+
+LOCKER = """
+import sys
+from sqlalchemy import create_engine
+engine = create_engine(sys.argv[1], isolation_level="AUTOCOMMIT")
+with engine.connect() as connection:
+    for statement in sys.argv[2:]:
+        connection.exec_driver_sql(statement)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def locked(url: str, *statements: str) -> Iterator[None]:
+    """Another process holds the lock."""
+    driver = url.replace("postgresql:", "postgresql+psycopg:")
+    command = [sys.executable, "-c", LOCKER, driver, *statements]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
+        assert locker.stdout
+        assert locker.stdin
+        assert locker.stdout.readline() == b"locked\n"
+        try:
+            yield
+        finally:
+            locker.stdin.close()
+
+
+def limit_files(run: Fork, size: int) -> None:
+    """From now on none of its files may grow beyond `size` bytes."""
+    _, hard = resource.prlimit(run.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def until(seconds: float) -> None:
+    """Let the world go on for so long: the random moment at which a fault strikes."""
+    time.sleep(seconds)
