@@ -6,7 +6,7 @@ import os
 import random
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -40,6 +40,7 @@ class Row:
     allowed: int | None = None
     seconds: float = 0.0
     seed: int | None = None
+    notes: list[str] = field(default_factory=list)
 
     def cells(self) -> tuple[str, ...]:
         asked = "" if self.requests is None else f"{self.requests:,}"

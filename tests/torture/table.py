@@ -23,10 +23,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for heading in ("times", "events", "lost", "twice", "requests (allowed)", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
+    notes: list[str] = []
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
         for name, value in report.user_properties:
             if name == PROPERTY:
-                table.add_row(*Row(**json.loads(value)).cells(), "survived" if report.passed else "FAILED")
+                row = Row(**json.loads(value))
+                table.add_row(*row.cells(), "survived" if report.passed else "FAILED")
+                notes += [f"{row.fault}: {note}" for note in row.notes]
     if table.row_count:
         terminalreporter.section("faults survived")
-        Console(width=110).print(table)
+        Console(width=110).print(table, *notes, sep="\n")

@@ -1,4 +1,4 @@
-"""A store of ten million events: `status` and `events` stay fast, and so does collecting.
+"""A store of ten million events: `status` and `events` stay fast. Notes below the table say how fast.
 
 Only where it is asked for, since it takes long.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVENTS = int(os.environ.get("TORTURE_MILLIONS") or 0) * 10**6
@@ -28,25 +30,23 @@ pytestmark = [
     pytest.mark.skipif(not EVENTS, reason="takes about ten minutes and 12 GB of disk: set TORTURE_MILLIONS=10"),
 ]
 MORE = 30_000
+NAME, SMALL = "millions", "thousands"
+COMMANDS = (("status",), ("events", "--since", "1h"), ("events", "--api", "audit", "--since", "1h"), ("health",))
 
 
 def test_a_store_of_millions_of_events(runs: Runs, row: Row, tmp_path: Path) -> None:
-    name, url = "millions", f"sqlite:///{tmp_path / 'events.db'}"
+    url = f"sqlite:///{tmp_path / 'events.db'}"
     row.fault, row.times = f"a store of {EVENTS:,} events", 1
+    small = _collected(runs, SMALL, f"sqlite:///{tmp_path / 'small.db'}", EVENTS // 1000)
     with running_sandbox(bulk=True, events=EVENTS) as sandbox:
-        runs.save(name, url, sandbox)
-        took = {"collect them": _seconds(lambda: runs.start(name).wait(3600))}
+        runs.save(NAME, url, sandbox)
+        row.notes.append(f"collecting them {_seconds(lambda: runs.start(NAME).wait(3600)):.1f} s")
         for api in Api:
             sandbox.arrive(api.path, MORE // len(Api))
-        took[f"collect {MORE:,} more"] = _seconds(lambda: runs.collect(name))
-
-        def command(*arguments: str) -> float:
-            return _seconds(lambda: runs.up.call(*arguments, ONEPASSWORD_SOURCE_DATABASE_URL=url))
-
-        took["status"] = command("status", name)
-        took["events --since 1h"] = command("events", name, "--since", "1h")
-        took["events --api audit --since 1h"] = command("events", name, "--api", "audit", "--since", "1h")
-        print("\n".join(f"{what}: {seconds:.1f} s" for what, seconds in took.items()))  # noqa: T201
+        row.notes.append(f"collecting {MORE:,} more {_seconds(lambda: runs.collect(NAME)):.1f} s")
+        for command in COMMANDS:
+            large, little = _best(runs, command, NAME, url), _best(runs, command, SMALL, small)
+            row.notes.append(f"{' '.join(command)} {large:.2f} s, with a thousandth of the events {little:.2f} s")
         with opened(url) as engine, engine.connect() as connection:
             row.events = connection.execute(text("SELECT count(*) FROM events")).scalar_one()
             distinct = "SELECT count(*) FROM (SELECT DISTINCT stream_id, uuid FROM events) AS d"
@@ -55,12 +55,23 @@ def test_a_store_of_millions_of_events(runs: Runs, row: Row, tmp_path: Path) -> 
         assert (row.lost, row.twice) == (0, 0)
         row.requests, row.allowed = asked(sandbox), row.events // PAGE + 2 * len(Api)
         assert row.requests <= row.allowed
-    assert took["status"] < 3
-    assert took["events --since 1h"] < 10
 
 
-def _seconds(act: object) -> float:
-    assert callable(act)
+def _collected(runs: Runs, name: str, url: str, events: int) -> str:
+    with running_sandbox(bulk=True, events=events) as sandbox:
+        runs.save(name, url, sandbox)
+        runs.collect(name)
+    return url
+
+
+def _best(runs: Runs, command: tuple[str, ...], name: str, url: str) -> float:
+    """Seconds of the quickest of three calls of the real command line."""
+    verb, *options = command
+    call = partial(runs.up.call, verb, name, *options, ONEPASSWORD_SOURCE_DATABASE_URL=url)
+    return min(_seconds(call) for _ in range(3))
+
+
+def _seconds(act: Callable[[], object]) -> float:
     before = time.monotonic()
     act()
     return time.monotonic() - before
