@@ -73,6 +73,7 @@ print(remove_deployment(odd.source), remove_deployment(odd.source))
 
 
 @pytest.mark.prefect
+@pytest.mark.torture
 def test_prefects_own_command_deploys_the_template_and_apply_finds_nothing_to_change(running_up: RunningUp) -> None:
     env = {**running_up.env, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SOURCE": "by hand"}
     script = 'eval "$(python -c "$1")" && prefect --no-prompt deploy --prefect-file "$0" --all'

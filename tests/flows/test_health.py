@@ -144,6 +144,7 @@ def source_id(source: Source) -> str:
     return f"{abs(hash(source.name)):032x}"
 
 
+@pytest.mark.torture
 def test_a_server_that_refuses_every_cursor_is_asked_from_a_time_once(source: Source) -> None:
     source.collect()
     source.sandbox.fault("rejected_cursor", api="auditevents")
@@ -155,6 +156,7 @@ def test_a_server_that_refuses_every_cursor_is_asked_from_a_time_once(source: So
     assert [name for name, _, _ in told(source)] == ["CursorRejected", "ThirdPartyConfigError"]
 
 
+@pytest.mark.torture
 def test_a_token_that_is_replaced_between_two_pages_is_no_change_of_health(source: Source) -> None:
     source.sandbox.arrive("auditevents", 3000)
     source.sandbox.fault("delay", api="auditevents", seconds=1.0)

@@ -39,7 +39,7 @@ def source(tmp_path: Path, quick: QuickClock) -> Iterator[Source]:
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("html", {}),
+        pytest.param("html", {}, marks=pytest.mark.torture),
         ("reset", {"sent": 300}),
         ("truncated", {}),
         pytest.param("redirect", {}, marks=pytest.mark.torture),
