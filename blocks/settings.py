@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.events_api.budget import Window, parse
 
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535
+SHARE_MIN = 0.01
 _HOUR = 3600
 _SPAN = re.compile(r"([0-9]{1,4})([hdw])")
 _SPAN_UNITS = {"h": _HOUR, "d": 24 * _HOUR, "w": 7 * 24 * _HOUR}
@@ -35,6 +37,12 @@ SETTINGS = (
     Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
     Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, that is told when a source is in error"),
     Setting("RUNS_KEPT", "14d", "how long Prefect keeps runs and their logs"),
+    Setting(
+        "RATE_LIMITS",
+        "600/60 30000/3600",
+        "requests per seconds that an account may make, or `off`; the default is not for servers on this machine",
+    ),
+    Setting("BACKFILL_SHARE", "0.8", "the part of those limits that backfills may use, 0.01 to 1"),
 )
 
 
@@ -84,6 +92,36 @@ def port() -> int:
             f"{PREFIX}PORT is {named!r}.", hint=f"Set it to a number from 1 to {PORT_MAX}.", code="setting"
         )
     return int(named)
+
+
+def rate_limits() -> tuple[Window, ...] | None:
+    """The rate windows that are set, none of them for `off`; None where nothing is set.
+
+    Raises ThirdPartyConfigError where the setting is neither.
+    """
+    named = read("RATE_LIMITS")
+    if named is None or named == "off":
+        return None if named is None else ()
+    try:
+        return parse(named)
+    except ValueError as error:
+        raise ThirdPartyConfigError(
+            f"{PREFIX}RATE_LIMITS: {error}.", hint="Write `600/60 30000/3600`, or `off`.", code="setting"
+        ) from None
+
+
+def backfill_share() -> float:
+    """The part of the rate windows that backfills may use. Raises ThirdPartyConfigError."""
+    named = read("BACKFILL_SHARE") or "0.8"
+    try:
+        share = float(named)
+    except ValueError:
+        share = 0
+    if not SHARE_MIN <= share <= 1:
+        raise ThirdPartyConfigError(
+            f"{PREFIX}BACKFILL_SHARE is {named!r}.", hint=f"Set it to a number from {SHARE_MIN} to 1.", code="setting"
+        )
+    return share
 
 
 def runs_kept() -> int:

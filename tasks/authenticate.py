@@ -14,8 +14,8 @@ from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
 from blocks.store import sources, streams
 from blocks.store.streams import Claim
-from tasks import retries
-from tasks.source import load_source, open_store
+from tasks import rates, retries
+from tasks.source import load_source, open_store, record_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -46,7 +46,8 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     block = load_source(name)
     engine = open_store(block)
     try:
-        with block.credentials.get_client(block.api_version) as client:
+        gate = rates.gate(engine, record_of(block))
+        with block.credentials.get_client(block.api_version, before_request=gate) as client:
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
         changed = sources.note_introspection(engine, source_id, seen.scopes, account)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError, ThirdPartyGenericError, TokenError
+from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store import streams
 from blocks.store.streams import Claim
-from tasks import retries, stopping
+from tasks import rates, retries, stopping
 from tasks.drain import Collected, Round
 from tasks.publish import tell_unstored
-from tasks.source import load_source, open_store, record_of
+from tasks.source import after_rotation, load_source, open_store, record_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -31,10 +31,11 @@ def collect_stream(source: str, claim: Claim) -> Collected:
         block = load_source(source)
         fingerprint = block.fingerprint()
         engine = open_store(block)
-        with block.credentials.get_client(block.api_version) as client:
-            collected = Round(engine, client, record_of(block), claim, get_run_logger()).run()
+        record = record_of(block)
+        with block.credentials.get_client(block.api_version, before_request=rates.gate(engine, record)) as client:
+            collected = Round(engine, client, record, claim, get_run_logger()).run()
     except SourceError as error:
-        error = _after_rotation(source, error, fingerprint)
+        error = after_rotation(source, error, fingerprint)
         judged = _judged(engine, claim, error, fingerprint)
         tell_unstored(source, judged, retries.since_in_memory(_key(claim)))
         raise judged from None
@@ -51,24 +52,14 @@ def collect_stream(source: str, claim: Claim) -> Collected:
     return collected
 
 
-def _after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:
-    """A token that was replaced while it was in use is no wrong configuration: the next attempt has the new one."""
-    if not isinstance(error, TokenError):
-        return error
-    try:
-        if load_source(source).fingerprint() == fingerprint:
-            return error
-    except SourceError:
-        return error
-    return ThirdPartyGenericError("The token was replaced while it was in use.", code="token-replaced")
-
-
 def _judged(engine: Engine | None, claim: Claim, error: SourceError, fingerprint: str) -> SourceError:
     """The error with `retry_in` set, after the store has been told; the store may fail at that too."""
     try:
         if engine is None and isinstance(error, FirstPartyGenericError):
             raise error
         error.retry_in = _remember(engine, claim, error, fingerprint) if engine else None
+        if engine is not None and error.retry_in is not None:
+            rates.note(engine, streams.source_of(engine, claim), error)
     except ClaimLostError as lost:
         return lost
     except FirstPartyGenericError as unwritten:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -12,16 +11,14 @@ from typing import TYPE_CHECKING
 
 from blocks import clock
 from blocks.collect_from import start_of
-from blocks.errors import CursorRejectedError, SourceError, ThirdPartyConfigError, UnconfirmedError
-from blocks.events_api import outcomes
+from blocks.errors import CursorRejectedError, ThirdPartyConfigError
 from blocks.health import tracker_of
 from blocks.store import health, pages, sources, streams
 from blocks.store.streams import Brought
 from tasks import stopping
+from tasks.paging import STOPPED, Paging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from sqlalchemy import Engine
 
     from blocks.events_api.client import EventsClient
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
     from blocks.store.streams import Claim, StreamView
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
-
-
-EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many never end
 
 
 @dataclass(slots=True)
@@ -88,7 +82,7 @@ class Round:
         self.claim = claim
         self.collected = Collected(str(claim.api))
         self.log = log
-        self.empty = 0
+        self.paging = Paging(client, claim.api)
         self.in_error = False
         self.by_cursor = False
         self.pace = Pace()
@@ -139,7 +133,7 @@ class Round:
         return view.cursor
 
     def _drain(self, cursor: str | None, view: StreamView) -> None:
-        for page, after in self._pages(cursor, view):
+        for page, after in self.paging.pages(cursor, partial(self._first_page, view)):
             committed = pages.commit_page(
                 self.engine, self.claim, page, after=after, api_version=self.source.api_version
             )
@@ -159,61 +153,17 @@ class Round:
                     committed.quarantined,
                     {item.reason for item in page.rejected},
                 )
-            self.collected.note = self._reason_to_stop(page, after)
+            self.collected.note = self.paging.reason_to_stop(page, after)
             if self.collected.note:
                 return
+        if self.paging.broken_off:
+            self.collected.note = STOPPED
 
-    def _reason_to_stop(self, page: Page, after: str | None) -> str:
-        if not page.has_more:
-            return ""
-        if stopping.requested.is_set():
-            return "stopped; the next run goes on from the page that was committed last"
-        if page.cursor == after:
-            return "the server says that there is more, but its cursor does not move; the next run asks again"
-        self.empty = 0 if page.events or page.rejected else self.empty + 1
-        if self.empty >= EMPTY_PAGES_MAX:
-            return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
-        return ""
-
-    def _pages(self, cursor: str | None, view: StreamView) -> Iterator[tuple[Page, str | None]]:
-        """Each page, and the cursor before it. The next page is read while this one is written."""
-        ask = self._first_request(view) if cursor is None else partial(self.client.next_page, view.api, cursor)
-        with ThreadPoolExecutor(1, thread_name_prefix=f"read-{view.api}") as reader:
-            waiting = reader.submit(self._asked(ask))
-            while True:
-                page, after = waiting.result(), cursor
-                cursor = page.cursor
-                if page.has_more and cursor != after and not stopping.requested.is_set():
-                    waiting = reader.submit(self._asked(partial(self.client.next_page, view.api, cursor)))
-                    yield page, after
-                else:
-                    yield page, after
-                    return
-
-    def _first_request(self, view: StreamView) -> Callable[[], Page]:
+    def _first_page(self, view: StreamView) -> Page:
         start_ns = view.resume_ns
         if start_ns is None:
             start_ns = start_of(self.source.collect_from, sources.created_ns(self.engine, self.source.id))
-        return partial(self.client.first_page, view.api, start_ns)
-
-    def _asked(self, ask: Callable[[], Page]) -> Callable[[], Page]:
-        def asked() -> Page:
-            try:
-                return ask()
-            except UnconfirmedError as error:
-                raise self._confirmed(error) from None
-
-        return asked
-
-    def _confirmed(self, error: UnconfirmedError) -> SourceError:
-        """A 401, 403 or 404 counts as a wrong configuration only where introspection says so too."""
-        try:
-            seen = self.client.introspect()
-        except SourceError as confirmed:
-            return confirmed if isinstance(confirmed, ThirdPartyConfigError) else error
-        if not seen.allows(self.claim.api):
-            return outcomes.of_missing_scope(self.claim.api, seen.scopes)
-        return error
+        return self.client.first_page(view.api, start_ns)
 
 
 def _refused_again(rejected: CursorRejectedError) -> ThirdPartyConfigError:

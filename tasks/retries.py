@@ -45,10 +45,10 @@ def next_wait(failing_since_ns: int, retry_after: float | None = None) -> float 
 
 
 def window_in_memory(key: str, error: SourceError) -> float | None:
-    """The wait for a failure that the store cannot remember, because it is the store that fails."""
+    """The wait for a failure that the store does not remember, for one because it is the store that fails."""
     if isinstance(error, FINAL):
         return None
-    return next_wait(_first_failures.setdefault(key, clock.now_ns()))
+    return next_wait(_first_failures.setdefault(key, clock.now_ns()), getattr(error, "retry_after", None))
 
 
 @contextmanager

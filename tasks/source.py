@@ -10,7 +10,13 @@ import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from blocks import settings
-from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.errors import (
+    FirstPartyGenericError,
+    SourceError,
+    ThirdPartyConfigError,
+    ThirdPartyGenericError,
+    TokenError,
+)
 from blocks.events_api.models import Api
 from blocks.names import block_name
 from blocks.source import OnePasswordSource
@@ -44,6 +50,21 @@ def load_source(name: str) -> OnePasswordSource:
         ) from None
     _ids[name] = block.source_id
     return block.validated()
+
+
+def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:
+    """The error of an attempt that began with the configuration of `fingerprint`.
+
+    A token that was replaced while it was in use is no wrong configuration: the next attempt has the new one.
+    """
+    if not isinstance(error, TokenError):
+        return error
+    try:
+        if load_source(source).fingerprint() == fingerprint:
+            return error
+    except SourceError:
+        return error
+    return ThirdPartyGenericError("The token was replaced while it was in use.", code="token-replaced")
 
 
 def known_id(name: str) -> str | None:

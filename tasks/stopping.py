@@ -21,19 +21,19 @@ def _exit_code(_name: str, _message: str) -> int:
 at_end: Callable[[str, str], int] = _exit_code
 """Called with the final state's name and message where the process ends at once; gives its exit code."""
 
-_asleep: set[int] = set()
+_asleep: set[object] = set()
 _lock = threading.Lock()
 
 
-def fell_asleep(stream_id: int) -> None:
+def fell_asleep(reader: object) -> None:
     """A reader waits for its next attempt, which cannot be cut short."""
     with _lock:
-        _asleep.add(stream_id)
+        _asleep.add(reader)
 
 
-def woke_up(stream_id: int) -> None:
+def woke_up(reader: object) -> None:
     with _lock:
-        _asleep.discard(stream_id)
+        _asleep.discard(reader)
 
 
 def asleep() -> int:

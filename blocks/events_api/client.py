@@ -36,7 +36,7 @@ class EventsClient:
 
     `base_url` is `https://host`; a host that is not 1Password's and not allowed raises ThirdPartyConfigError
     before anything is sent, and so does a token that is none. Redirects are not followed. Close it, or use it as a
-    context manager. Threads may share it.
+    context manager. Threads may share it. `before_request` is called before each request, and may wait or raise.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class EventsClient:
         timeout: httpx.Timeout = TIMEOUT,
         deadline: float = DEADLINE,
         response_max: int = RESPONSE_MAX,
+        before_request: Callable[[], None] | None = None,
     ) -> None:
         require_allowed(base_url)
         self.api_version = api_version
         self._seconds = deadline
         self._response_max = response_max
+        self._before_request = before_request
         self._token = outcomes.require_sendable(token)
         self._deadline = Deadline()
         self._known = Known()
@@ -111,6 +113,8 @@ class EventsClient:
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
+        if self._before_request is not None:
+            self._before_request()
         self._deadline.start(self._seconds)
         try:
             with self._http.stream(method, path, content=content, headers=headers) as response:

@@ -13,6 +13,8 @@ from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from blocks.events_api.client import EventsClient
 
 NO_TOKEN = Fault(
@@ -71,13 +73,17 @@ class OnePasswordCredentials(SecretBlock):
             raise ConfigurationError(faults)
         return self
 
-    def get_client(self, api_version: str = "v2") -> EventsClient:
-        """A client for the account, to be closed after use. Raises ConfigurationError."""
+    def get_client(self, api_version: str = "v2", *, before_request: Callable[[], None] | None = None) -> EventsClient:
+        """A client for the account, to be closed after use. Raises ConfigurationError.
+
+        `before_request` is called before each request, and may wait or raise.
+        """
         from blocks.events_api.client import EventsClient  # noqa: PLC0415 - httpx is needed only here
 
         self.validated()
         base_url = normalise_base_url(self.base_url, settings.allowed_hosts())
-        return EventsClient(base_url, self.api_token.get_secret_value(), api_version=api_version)
+        token = self.api_token.get_secret_value()
+        return EventsClient(base_url, token, api_version=api_version, before_request=before_request)
 
 
 def _faults_of_token(token: str) -> list[Fault]:

@@ -71,6 +71,11 @@ def require_allowed(url: str, allowed_hosts: frozenset[str] | None = None) -> No
         raise HostError("the base URL is not in its plain form", normalised)
 
 
+def is_loopback_url(base_url: str) -> bool:
+    """Whether a base URL is of this machine. Raises HostError for what is no URL."""
+    return is_loopback(_parse(base_url).host)
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host is this machine: localhost, 127.0.0.0/8 or ::1 (in brackets)."""
     if host == "localhost":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from blocks import clock
 from blocks.health import WARNING, Condition
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.events_api.models import Event, Page, Rejected
+    from blocks.events_api.models import Api, Event, Page, Rejected
 
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
@@ -43,17 +43,24 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
     Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
     FirstPartyGenericError where the database does not take it. Either way nothing of the page is stored.
     """
-    copies = _legible_copies(page.events)  # made before the database is kept from other writers
+    copies = legible_copies(page.events)  # made before the database is kept from other writers
     with writing(engine) as connection:
         _move_cursor(connection, claim, page, after, api_version)
-        received_ns = clock.now_ns()
-        events = without_pruned(connection, claim.stream_id, page.events)
-        new = _insert(connection, claim.stream_id, received_ns, events) if events else 0
-        quarantined = sum(_quarantine(connection, claim.stream_id, received_ns, item) for item in page.rejected)
-        _add_copies(connection, claim.stream_id, copies)
-        _count(connection, claim, new, quarantined)
-        if quarantined or page.unknown:
-            _tell(connection, claim, page, quarantined)
+        return put(connection, claim.stream_id, claim.api, page, copies)
+
+
+def put(connection: Connection, stream_id: int, api: Api, page: Page, copies: Sequence[tuple[Event, str]]) -> Committed:
+    """Store what a page holds, in a transaction that has written the stream's row already."""
+    received_ns = clock.now_ns()
+    events = without_pruned(connection, stream_id, page.events)
+    new = _insert(connection, stream_id, received_ns, events) if events else 0
+    quarantined = sum(_quarantine(connection, stream_id, received_ns, item) for item in page.rejected)
+    _add_copies(connection, stream_id, copies)
+    if new or quarantined:
+        counts = {"events": _streams.c.events + new, "quarantined": _streams.c.quarantined + quarantined}
+        connection.execute(update(_streams).where(_streams.c.id == stream_id).values(counts))
+    if quarantined or page.unknown:
+        _tell(connection, stream_id, api, page, quarantined)
     return Committed(new, len(page.events) - new, quarantined)
 
 
@@ -65,22 +72,16 @@ def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | 
     if page.cursor != after:
         values["cursor_ns"] = now_ns
     if newest_ns is not None:
-        values["newest_ns"] = _later(connection, newest_ns)
+        values["newest_ns"] = later(connection, newest_ns)
     moved = streams.held(claim).where(_streams.c.cursor.is_not_distinct_from(after)).values(values)
     streams.require(connection.execute(moved), claim)
 
 
-def _later(connection: Connection, newest_ns: int) -> Any:
+def later(connection: Connection, newest_ns: int) -> Any:
+    """The later one of a stream's newest event and this time."""
     # max() of two values is called greatest() on PostgreSQL
     larger = func.max if connection.dialect.name == "sqlite" else func.greatest
     return larger(func.coalesce(_streams.c.newest_ns, newest_ns), newest_ns)
-
-
-def _count(connection: Connection, claim: Claim, new: int, quarantined: int) -> None:
-    if new or quarantined:
-        streams.write(
-            connection, claim, events=_streams.c.events + new, quarantined=_streams.c.quarantined + quarantined
-        )
 
 
 def _insert(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> int:
@@ -126,44 +127,45 @@ def _insert_rows(rows: int) -> str:
     )
 
 
-def _tell(connection: Connection, claim: Claim, page: Page, quarantined: int) -> None:
+def _tell(connection: Connection, stream_id: int, api: Api, page: Page, quarantined: int) -> None:
     """Of what is unfamiliar, once for each; of items put aside, where none were before or the reason is new."""
-    source_id = connection.execute(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)).scalar_one()
-    for one in health.note_unfamiliar(connection, claim.stream_id, page.unknown):
-        health.tell(connection, source_id, _unknown(claim, one))
+    source_id = connection.execute(select(_streams.c.source_id).where(_streams.c.id == stream_id)).scalar_one()
+    for one in health.note_unfamiliar(connection, stream_id, page.unknown):
+        health.tell(connection, source_id, _unknown(api, one))
     reasons = {item.reason.partition(":")[0] for item in page.rejected} if quarantined else set()
-    new = health.note_unfamiliar(connection, claim.stream_id, [("quarantine", reason, "") for reason in reasons])
+    new = health.note_unfamiliar(connection, stream_id, [("quarantine", reason, "") for reason in reasons])
     if quarantined:
-        aside = _quarantined(claim, reasons)
+        aside = _quarantined(api, reasons)
         if not health.begin(connection, source_id, aside) and new:
             health.tell(connection, source_id, aside)
 
 
-def _unknown(claim: Claim, one: tuple[str, str, str]) -> Condition:
+def _unknown(api: Api, one: tuple[str, str, str]) -> Condition:
     kind, path, value = one
     what = f"the member {path}" if kind == "member" else f"{value!r} as {path}"
     return Condition(
-        tracker=f"unknown/{claim.api}",
+        tracker=f"unknown/{api}",
         name="UnknownMember" if kind == "member" else "UnknownValue",
         severity=WARNING,
-        description=f"An event of {claim.api} has {what}, which this version does not know. It is kept as it came.",
-        api=claim.api,
+        description=f"An event of {api} has {what}, which this version does not know. It is kept as it came.",
+        api=api,
         hint="See whether your queries and your SIEM's rules need to know it too; a newer version may.",
     )
 
 
-def _quarantined(claim: Claim, reasons: set[str]) -> Condition:
+def _quarantined(api: Api, reasons: set[str]) -> Condition:
     return Condition(
-        tracker=f"quarantine/{claim.api}",
+        tracker=f"quarantine/{api}",
         name="EventsQuarantined",
         severity=WARNING,
-        description=f"Items of {claim.api} cannot be stored as events: {', '.join(sorted(reasons))}.",
-        api=claim.api,
+        description=f"Items of {api} cannot be stored as events: {', '.join(sorted(reasons))}.",
+        api=api,
         hint="They are kept byte for byte in the table quarantine, and reading goes on. Please report them.",
     )
 
 
-def _legible_copies(events: Sequence[Event]) -> list[tuple[Event, str]]:
+def legible_copies(events: Sequence[Event]) -> list[tuple[Event, str]]:
+    """What the views are to show of events whose bodies a database cannot show."""
     return [(event, shown) for event in events if (shown := legible(event.body)) is not None]
 
 

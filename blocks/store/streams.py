@@ -196,6 +196,13 @@ def revoke_within(connection: Connection, source_id: str, **values: Any) -> None
     )
 
 
+def source_of(engine: Engine, claim: Claim) -> str:
+    """The id of the source that a stream belongs to."""
+    asked = select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)
+    with store_errors(), reading(engine).connect() as connection:
+        return str(connection.scalar(asked))
+
+
 def are_claimed(engine: Engine, source_id: str) -> bool:
     """Whether a run has a stream of the source, and its claim has not lapsed."""
     claimed = (_streams.c.source_id == source_id) & (_streams.c.holder_until_ns > clock.now_ns())

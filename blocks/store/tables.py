@@ -226,3 +226,63 @@ class ForwardPosition(SQLModel, table=True):
     forward: str = Field(primary_key=True)
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     sent_id: int = Field(sa_column=_ns(nullable=False))
+
+
+class RateBudget(SQLModel, table=True):
+    """The requests that were granted of an account's rate windows (see `blocks.events_api.budget`)."""
+
+    __tablename__ = "budgets"
+
+    key: str = Field(primary_key=True, description="the account, or the source where no account is known")
+    spent: str = Field(sa_column=Column(Text, nullable=False), description="JSON: by window, by cell")
+    grants: int = Field(sa_column=_ns(nullable=False), description="how often it was asked")
+    paused_until_ns: int | None = Field(default=None, sa_column=_ns(), description="after a 429: nobody asks till then")
+
+
+class Job(SQLModel, table=True):
+    """A span of time that is read once more, in windows."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("jobs_of_source", "source_id", "created_ns"),)
+
+    id: str = Field(primary_key=True)
+    kind: str = Field(description="backfill")
+    source_id: str
+    start_ns: int = Field(sa_column=_ns(nullable=False))
+    end_ns: int = Field(sa_column=_ns(nullable=False))
+    apis: str = Field(description="JSON list")
+    created_ns: int = Field(sa_column=_ns(nullable=False))
+    finished_ns: int | None = Field(default=None, sa_column=_ns(), description="when its last window was done")
+
+
+class Window(SQLModel, table=True):
+    """A part of a job: one stream from `start_ns` to before `end_ns`, with a cursor and a claim of its own."""
+
+    __tablename__ = "windows"
+    __table_args__ = (
+        Index("windows_of_job", "job_id", "done_ns", "start_ns"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=_id())
+    job_id: str
+    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
+    start_ns: int = Field(sa_column=_ns(nullable=False))
+    end_ns: int = Field(sa_column=_ns(nullable=False))
+
+    cursor: str | None = Field(default=None, sa_column=Column(Text))
+    cursor_version: str | None = None
+    restarts: int = Field(default=0, sa_column=_count(), description="how often it was begun anew after a 400")
+
+    holder: str | None = Field(default=None, description="the run that claims it")
+    holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
+    holder_until_ns: int | None = Field(default=None, sa_column=_ns())
+    fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
+
+    begun_ns: int | None = Field(default=None, sa_column=_ns(), description="its first page; until then it may be cut")
+    done_ns: int | None = Field(default=None, sa_column=_ns())
+    pages: int = Field(default=0, sa_column=_count())
+    new: int = Field(default=0, sa_column=_count())
+    known: int = Field(default=0, sa_column=_count())
+    quarantined: int = Field(default=0, sa_column=_count())
+    error: str | None = Field(default=None, description="why it was given up; a resumed job tries it again")

@@ -1,0 +1,106 @@
+"""The rate windows of the Events API: how many requests they still allow, and when the next one is due.
+
+Nothing here knows a store or a clock: who keeps the count hands it in and gets it back. A window is counted in sixty
+cells, and a cell counts until the whole of it, and one more, has left the window. So a request may take the length of
+a cell longer on its way than another, and still the server never sees more than it allows. That costs 1 to 3 % of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import floor
+
+CELLS = 60
+_NS = 10**9
+_WINDOW = re.compile(r"([1-9][0-9]{0,8})/([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
+
+Spent = dict[str, dict[int, int]]
+"""Requests that were granted: by window, by cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most so many requests in any so many seconds."""
+
+    requests: int
+    seconds: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.seconds:g}"
+
+    @property
+    def cell_ns(self) -> int:
+        return max(round(self.seconds * _NS / CELLS), 1)
+
+
+DOCUMENTED = (Window(600, 60.0), Window(30_000, 3600.0))
+"""What 1Password allows one account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`count` requests may be made now; where it is 0, ask again in `wait_ns`."""
+
+    count: int
+    wait_ns: int = 0
+
+
+def parse(text: str) -> tuple[Window, ...]:
+    """Windows as a person writes them: `600/60 30000/3600`. Raises ValueError."""
+    found = [_WINDOW.fullmatch(part) for part in text.split()]
+    windows = tuple(Window(int(one[1]), float(one[2])) for one in found if one and float(one[2]))
+    if not windows or len(windows) < len(found):
+        raise ValueError(f"{text!r} is not REQUESTS/SECONDS, once or more")
+    return windows
+
+
+def grant(
+    spent: Spent, windows: tuple[Window, ...], now_ns: int, wanted: int, share: float = 1.0
+) -> tuple[Grant, Spent]:
+    """Up to `wanted` requests, and what is spent then.
+
+    `share`: the part of each window that all together may have spent before this one gets nothing more. Whoever asks
+    with a smaller share than others leaves them the rest, and gives way to what they take.
+    """
+    cells = {window: _counted(window, spent.get(window.key, {}), now_ns) for window in windows}
+    free = [_allowed(window, share) - sum(cells[window].values()) for window in windows]
+    count = max(min([wanted, *free]), 0)
+    if not count:
+        wait_ns = max(_wait(window, cells[window], now_ns, share) for window in windows)
+        return Grant(0, wait_ns), {window.key: cells[window] for window in windows}
+    for window, counted in cells.items():
+        here = _cell(window, now_ns)
+        counted[here] = counted.get(here, 0) + count
+    return Grant(count), {window.key: cells[window] for window in windows}
+
+
+def _cell(window: Window, now_ns: int) -> int:
+    return now_ns // window.cell_ns
+
+
+def _counted(window: Window, cells: dict[int, int], now_ns: int) -> dict[int, int]:
+    """The cells that still count. What another clock, or this one before it was set back, calls later is now."""
+    here = _cell(window, now_ns)
+    kept: dict[int, int] = {}
+    for cell, count in cells.items():
+        if cell >= here - CELLS - 1:
+            kept[min(cell, here)] = kept.get(min(cell, here), 0) + count
+    return kept
+
+
+def _wait(window: Window, cells: dict[int, int], now_ns: int, share: float) -> int:
+    """Until enough cells no longer count for one request to be free."""
+    over = sum(cells.values()) - _allowed(window, share) + 1
+    for cell in sorted(cells):
+        if over <= 0:
+            break
+        over -= cells[cell]
+        if over <= 0:
+            return max((cell + CELLS + 2) * window.cell_ns - now_ns, 1)
+    return 0
+
+
+def _allowed(window: Window, share: float) -> int:
+    return max(floor(window.requests * share), 1)

@@ -1,0 +1,66 @@
+"""What all who use one account's tokens have spent of its rate windows, counted in the store that they share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import func, literal, select, update
+
+from blocks import clock
+from blocks.events_api import budget
+from blocks.events_api.budget import Grant, Spent
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.tables import RateBudget, Source
+from blocks.store.upsert import insert_new
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from blocks.events_api.budget import Window
+
+_budgets = RateBudget.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
+_decoder = msgspec.json.Decoder(Spent)
+
+
+def key_of(engine: Engine, source_id: str) -> str:
+    """Under which the requests for a source are counted: its account, or the source alone while that is unknown."""
+    asked = select(_sources.c.account_uuid).where(_sources.c.id == source_id)
+    with store_errors(), reading(engine).connect() as connection:
+        account = connection.scalar(asked)
+    return f"account/{account}" if account else f"source/{source_id}"
+
+
+def take(engine: Engine, key: str, windows: tuple[Window, ...], wanted: int, share: float = 1.0) -> Grant:
+    """Up to `wanted` requests, which count from now on; see `budget.grant`. Nothing while a pause lasts."""
+    with writing(engine) as connection:
+        spent, paused_until_ns = _locked(connection, key)
+        now_ns = clock.now_ns()
+        if paused_until_ns > now_ns:
+            return Grant(0, paused_until_ns - now_ns)
+        granted, spent = budget.grant(spent, windows, now_ns, wanted, share)
+        if granted.count:
+            kept = msgspec.json.encode(spent).decode()
+            connection.execute(update(_budgets).where(_budgets.c.key == key).values(spent=kept))
+    return granted
+
+
+def pause(engine: Engine, key: str, seconds: float) -> None:
+    """Nobody gets anything for so long, as after a 429; a longer pause stays as it is."""
+    until_ns = clock.now_ns() + int(seconds * 10**9)
+    with writing(engine) as connection:
+        _, paused_until_ns = _locked(connection, key)
+        if until_ns > paused_until_ns:
+            connection.execute(update(_budgets).where(_budgets.c.key == key).values(paused_until_ns=until_ns))
+
+
+def _locked(connection: Connection, key: str) -> tuple[Spent, int]:
+    """What is spent, and until when there is a pause. The row is written first, so that askers wait in line."""
+    touched = update(_budgets).where(_budgets.c.key == key).values(grants=_budgets.c.grants + 1)
+    asked = touched.returning(_budgets.c.spent, func.coalesce(_budgets.c.paused_until_ns, literal(0)))
+    row = connection.execute(asked).first()
+    if row is None:
+        insert_new(connection, _budgets, {"key": key, "spent": "{}", "grants": 0})
+        row = connection.execute(asked).one()
+    return _decoder.decode(row[0]), int(row[1])

@@ -1,0 +1,387 @@
+"""Windows of time that are read with cursors of their own, beside live collection: made, claimed, read to their end.
+
+A job is cut into windows. Each is claimed for one run at a time, by compare-and-swap, under a claim that expires and is
+fenced as a stream's is; so a job can be stopped, killed and resumed, and many processes can work on it at once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import func, select, update
+
+from blocks import clock
+from blocks.errors import ClaimLostError, ThirdPartyConfigError
+from blocks.events_api.models import Api
+from blocks.store import pages
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.streams import LEASE_NS
+from blocks.store.tables import Job, Stream, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine, Row
+
+    from blocks.events_api.models import Page
+    from blocks.store.pages import Committed
+
+BACKFILL = "backfill"
+WINDOWS_MAX = 20_000  # of one job: 120 days of three APIs by the hour are 8,640
+PAGES_WANTED = 50  # of a window; one that is to have twice as many is cut, as long as it was not begun
+SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
+
+_jobs = Job.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+_windows = Window.__table__  # type: ignore[attr-defined]
+_NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _windows.c.done_ns.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A span of a source's time, from `start_ns` to before `end_ns` (since 1970), of which some APIs are to be read."""
+
+    kind: str
+    source_id: str
+    apis: tuple[Api, ...]
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as the store has it. Times are nanoseconds since 1970; the span is from `start_ns` to before `end_ns`."""
+
+    id: str
+    kind: str
+    source_id: str
+    start_ns: int
+    end_ns: int
+    apis: tuple[Api, ...]
+    created_ns: int
+    finished_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClaim:
+    """The right to read a window. `holder` is the run that has it, `fence` makes older claims worthless."""
+
+    id: int
+    job_id: str
+    stream_id: int
+    api: Api
+    start_ns: int
+    end_ns: int
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowView:
+    """How far the reading of a window is."""
+
+    cursor: str | None
+    cursor_version: str | None
+    restarts: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one API of a job is. `done_ns` and `span_ns` are lengths of time; `error` is why a window waits."""
+
+    api: Api
+    windows: int
+    done: int
+    held: int
+    done_ns: int
+    span_ns: int
+    pages: int
+    new: int
+    known: int
+    quarantined: int
+    error: str | None
+
+    @property
+    def read(self) -> int:
+        return self.new + self.known
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.windows
+
+
+def cut(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
+    """The span from `start_ns` to before `end_ns` in parts of a width, the last one shorter where it must be."""
+    return [(at, min(at + width_ns, end_ns)) for at in range(start_ns, end_ns, width_ns)]
+
+
+def begin(engine: Engine, wanted: Wanted, width_ns: int) -> JobView:
+    """Make a job with its windows; one of the same kind, source, APIs and span that is not finished goes on instead.
+
+    Raises ThirdPartyConfigError where it would have more than WINDOWS_MAX windows.
+    """
+    spans = cut(wanted.start_ns, wanted.end_ns, width_ns)
+    if len(spans) * len(wanted.apis) > WINDOWS_MAX:
+        raise ThirdPartyConfigError(
+            f"That makes {len(spans) * len(wanted.apis):,} windows; at most {WINDOWS_MAX:,} are kept.",
+            hint="Use longer windows: dense ones are cut by themselves.",
+            code="windows",
+        )
+    same = {**asdict(wanted), "apis": msgspec.json.encode(sorted(wanted.apis)).decode()}
+    open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
+    with writing(engine) as connection:
+        if found := connection.execute(open_one).first():
+            return _job(found)
+        ids = _stream_ids(connection, wanted.source_id)
+        row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
+        connection.execute(_jobs.insert().values(row))
+        made = [
+            {"job_id": row["id"], "stream_id": ids[api], "start_ns": start, "end_ns": end}
+            for start, end in spans
+            for api in wanted.apis
+        ]
+        connection.execute(_windows.insert(), made)
+        return _job(connection.execute(select(_jobs).where(_jobs.c.id == row["id"])).one())
+
+
+def find(engine: Engine, job_id: str) -> JobView:
+    """A job. Raises ThirdPartyConfigError where there is none of that id."""
+    with store_errors(), reading(engine).connect() as connection:
+        found = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).first()
+    if found is None:
+        raise ThirdPartyConfigError(f"There is no backfill {job_id!r} in the store.", code="unknown-job")
+    return _job(found)
+
+
+def unfinished(engine: Engine, source_id: str, kind: str = BACKFILL) -> list[JobView]:
+    """The jobs of a source that are not finished, the newest first."""
+    asked = select(_jobs).where(_jobs.c.source_id == source_id, _jobs.c.kind == kind, _jobs.c.finished_ns.is_(None))
+    with store_errors(), reading(engine).connect() as connection:
+        return [_job(row) for row in connection.execute(asked.order_by(_jobs.c.created_ns.desc()))]
+
+
+def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
+    """Claim the oldest window that nobody reads and that is not done, since 1Password drops the oldest first.
+
+    None where there is none at present: see `progress`.
+    """
+    now_ns = clock.now_ns()
+    free = _windows.c.holder.is_(None) | (_windows.c.holder_until_ns < now_ns)
+    free |= _windows.c.holder_ns > now_ns + LEASE_NS  # the clock was set back since
+    next_one = (
+        select(_windows.c.id)
+        .where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None), free)
+        .order_by(_windows.c.start_ns, _windows.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    taken = update(_windows).values(holder=holder, fence=_windows.c.fence + 1, **_lease(now_ns))
+    with writing(engine) as connection:
+        window_id = connection.scalar(next_one)
+        if window_id is None:
+            return None
+        row = connection.execute(taken.where(_windows.c.id == window_id, free).returning(_windows)).first()
+        return None if row is None else _claim(connection, row)
+
+
+def view(engine: Engine, claim: WindowClaim) -> WindowView:
+    """Where the reading of a window stands. Raises ClaimLostError where another run has it now."""
+    asked = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts, _windows.c.pages)
+    with store_errors(), reading(engine).connect() as connection:
+        row = connection.execute(asked.where(_held(claim))).first()
+    if row is None:
+        raise _lost()
+    return WindowView(*row)
+
+
+def renew(engine: Engine, claim: WindowClaim, *, for_seconds: float = 0, error: str | None = None) -> None:
+    """Keep the claim for a wait of `for_seconds` and the attempt after it, and note what it waits for."""
+    with writing(engine) as connection:
+        _write(connection, claim, error=error, **_lease(clock.now_ns(), int(for_seconds * 10**9)))
+
+
+def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> None:
+    """Give a window back that is not read to its end; whoever takes it goes on from its cursor."""
+    with writing(engine) as connection:
+        connection.execute(update(_windows).where(_held(claim)).values(holder=None, holder_until_ns=None, error=error))
+
+
+def begin_anew(engine: Engine, claim: WindowClaim) -> None:
+    """Forget the cursor of a window, which the server refuses."""
+    with writing(engine) as connection:
+        _write(connection, claim, cursor=None, cursor_version=None, restarts=_windows.c.restarts + 1)
+
+
+def commit_page(
+    engine: Engine, claim: WindowClaim, page: Page, *, after: str | None, api_version: str, last: bool
+) -> Committed:
+    """Store a page's events and move the window's cursor, in one transaction; `last`: the window is done with it.
+
+    The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError where the claim was taken away or
+    the cursor is no longer at `after`, FirstPartyGenericError; either way nothing of the page is stored.
+    """
+    copies = pages.legible_copies(page.events)
+    with writing(engine) as connection:
+        _write_stream(connection, claim.stream_id, page)
+        _move_cursor(connection, claim, page, after, api_version)
+        committed = pages.put(connection, claim.stream_id, claim.api, page, copies)
+        values: dict[str, Any] = {
+            "new": _windows.c.new + committed.new,
+            "known": _windows.c.known + committed.known,
+            "quarantined": _windows.c.quarantined + committed.quarantined,
+        }
+        if last:
+            values |= {"done_ns": clock.now_ns(), "holder": None, "holder_until_ns": None}
+        connection.execute(update(_windows).where(_windows.c.id == claim.id).values(values))
+        if last:
+            _finish(connection, claim.job_id)
+    return committed
+
+
+def fit(engine: Engine, job_id: str, page_size: int) -> int:
+    """Cut windows that were not begun and will be long, going by how dense those of their stream proved to be.
+
+    Returns how many windows there are more. Those that were begun stay whole: the order of their events is not known.
+    """
+    measured = select(
+        _windows.c.stream_id,
+        func.sum(_windows.c.new + _windows.c.known).label("events"),
+        func.sum(_windows.c.end_ns - _windows.c.start_ns).label("span_ns"),
+    ).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_not(None))
+    more = 0
+    with writing(engine) as connection:
+        total = connection.scalar(select(func.count()).where(_windows.c.job_id == job_id)) or 0
+        for row in connection.execute(measured.group_by(_windows.c.stream_id)).all():
+            wanted_ns = min(int(row.span_ns * PAGES_WANTED * page_size // max(row.events, 1)), LONGEST_NS)
+            more += _cut_longer(
+                connection, job_id, row.stream_id, max(wanted_ns, SHORTEST_NS), WINDOWS_MAX - total - more
+            )
+    return more
+
+
+def progress(engine: Engine, job_id: str) -> list[Progress]:
+    """How far each API of a job is."""
+    c, now_ns = _windows.c, clock.now_ns()
+    is_done = c.done_ns.is_not(None)
+    span_ns = c.end_ns - c.start_ns
+    asked = (
+        select(
+            _streams.c.api,
+            func.count(),
+            func.count().filter(is_done),
+            func.count().filter(c.holder_until_ns >= now_ns),
+            func.coalesce(func.sum(span_ns).filter(is_done), 0),
+            func.sum(span_ns),
+            func.sum(c.pages),
+            func.sum(c.new),
+            func.sum(c.known),
+            func.sum(c.quarantined),
+            func.max(c.error).filter(~is_done),
+        )
+        .join(_streams, _streams.c.id == c.stream_id)
+        .where(c.job_id == job_id)
+        .group_by(_streams.c.api)
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(asked).all()
+    found = {row.api: _progress(row) for row in rows}
+    return [found[api] for api in Api if api in found]
+
+
+def _progress(row: Row[Any]) -> Progress:
+    api, *numbers, error = row
+    windows, done, held, done_ns, span_ns, read, new, known, quarantined = map(int, numbers)  # sums may be decimals
+    return Progress(Api(api), windows, done, held, done_ns, span_ns, read, new, known, quarantined, error)
+
+
+def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: int, room: int) -> int:
+    longer = select(_windows.c.id, _windows.c.start_ns, _windows.c.end_ns).where(
+        _windows.c.job_id == job_id,
+        _windows.c.stream_id == stream_id,
+        _NEVER_READ,
+        _windows.c.end_ns - _windows.c.start_ns > 2 * wanted_ns,
+    )
+    more = 0
+    for row in connection.execute(longer).all():
+        span_ns = row.end_ns - row.start_ns
+        parts = cut(row.start_ns, row.end_ns, ceil(span_ns / ceil(span_ns / wanted_ns)))
+        if more + len(parts) - 1 > room:
+            break
+        shorter = update(_windows).where(_windows.c.id == row.id, _NEVER_READ).values(end_ns=parts[0][1])
+        if connection.execute(shorter.returning(_windows.c.id)).first():
+            others = [{"start_ns": start, "end_ns": end} for start, end in parts[1:]]
+            connection.execute(_windows.insert().values(job_id=job_id, stream_id=stream_id), others)
+            more += len(others)
+    return more
+
+
+def _write_stream(connection: Connection, stream_id: int, page: Page) -> None:
+    """The stream's row is the first that its writers write, so that ids rise in commit order within a stream."""
+    newest_ns = max((event.time_ns for event in page.events), default=None)
+    newest = _streams.c.newest_ns if newest_ns is None else pages.later(connection, newest_ns)
+    connection.execute(update(_streams).where(_streams.c.id == stream_id).values(newest_ns=newest))
+
+
+def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: str | None, api_version: str) -> None:
+    now_ns = clock.now_ns()
+    moved = (
+        update(_windows)
+        .where(_held(claim), _windows.c.cursor.is_not_distinct_from(after), _windows.c.done_ns.is_(None))
+        .values(
+            cursor=page.cursor,
+            cursor_version=api_version,
+            begun_ns=func.coalesce(_windows.c.begun_ns, now_ns),
+            pages=_windows.c.pages + 1,
+            error=None,
+            **_lease(now_ns),
+        )
+    )
+    if connection.execute(moved.returning(_windows.c.id)).first() is None:
+        raise _lost()
+
+
+def _finish(connection: Connection, job_id: str) -> None:
+    left = select(_windows.c.id).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None)).exists()
+    connection.execute(update(_jobs).where(_jobs.c.id == job_id, ~left).values(finished_ns=clock.now_ns()))
+
+
+def _write(connection: Connection, claim: WindowClaim, **values: Any) -> None:
+    written = update(_windows).where(_held(claim)).values(values).returning(_windows.c.id)
+    if connection.execute(written).first() is None:
+        raise _lost()
+
+
+def _held(claim: WindowClaim) -> Any:
+    return (_windows.c.id == claim.id) & (_windows.c.holder == claim.holder) & (_windows.c.fence == claim.fence)
+
+
+def _lost() -> ClaimLostError:
+    return ClaimLostError("Another run has taken this window over; it goes on from the last page that was stored.")
+
+
+def _lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
+    return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
+
+
+def _claim(connection: Connection, row: Row[Any]) -> WindowClaim:
+    api = connection.scalar(select(_streams.c.api).where(_streams.c.id == row.stream_id))
+    return WindowClaim(
+        row.id, row.job_id, row.stream_id, Api(str(api)), row.start_ns, row.end_ns, row.holder, row.fence
+    )
+
+
+def _stream_ids(connection: Connection, source_id: str) -> dict[Api, int]:
+    found: Iterator[Row[Any]] = iter(
+        connection.execute(select(_streams.c.api, _streams.c.id).where(_streams.c.source_id == source_id))
+    )
+    return {Api(row.api): row.id for row in found}
+
+
+def _job(row: Row[Any]) -> JobView:
+    apis = tuple(Api(api) for api in msgspec.json.decode(row.apis))
+    return JobView(row.id, row.kind, row.source_id, row.start_ns, row.end_ns, apis, row.created_ns, row.finished_ns)

@@ -1,0 +1,57 @@
+"""Further runs of a backfill, on any workers of the work pool: they take windows of the same job."""
+
+from __future__ import annotations
+
+import httpx
+from prefect import get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
+)
+from prefect.exceptions import PrefectException
+
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.names import deployment_name
+
+FLOW = "backfill"
+
+
+@task(name="start pieces", cache_policy=NO_CACHE, persist_result=False)
+def start_pieces(source: str, job: str, pieces: int, readers: int) -> None:
+    """Create so many runs of the source's deployment of this flow, to go on with `job`.
+
+    Raises ThirdPartyConfigError where there is no such deployment, FirstPartyGenericError where Prefect does not
+    answer.
+    """
+    name = deployment_name(source)
+    try:
+        with get_client(sync_client=True) as client:
+            found = client.read_deployments(
+                flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
+                deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[name])),
+            )
+            if not found:
+                raise _no_deployment(source)
+            for piece in range(1, pieces + 1):
+                parameters = {"source": source, "job": job, "readers": readers}
+                client.create_flow_run_from_deployment(
+                    found[0].id, name=f"backfill {source}, piece {piece}", parameters=parameters
+                )
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise FirstPartyGenericError(
+            f"The Prefect API did not start the pieces of the backfill ({type(error).__name__}).",
+            hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
+            code="prefect",
+        ) from None
+    get_run_logger().info("%d further runs work on backfill %s", pieces, job)
+
+
+def _no_deployment(source: str) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        f"There is no deployment of the flow backfill for {source!r}.",
+        hint="Apply the source's file again.",
+        code="no-deployment",
+    )

@@ -1,0 +1,197 @@
+"""The flow of backfills against a real Prefect server: windows, resuming, what a person is told."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flows_support import QuickClock, Source
+from sqlalchemy import text
+
+from blocks.events_api.models import Api
+from blocks.events_api.sandbox.process import running_sandbox
+from blocks.names import block_name
+from blocks.store import sources, windows
+from blocks.store.engine import open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import State
+
+pytestmark = pytest.mark.prefect
+
+PER_API = 600
+
+
+@pytest.fixture
+def source(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Source]:
+    """Six days of events, of which nothing is collected yet."""
+    with running_sandbox(events=3 * PER_API, days=6) as sandbox:
+        made = Source(f"1Pass {request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
+        made.save()
+        yield made
+
+
+def backfill(source: Source, start: str | None = "7d", **wishes: Any) -> State[Any]:
+    from flows.backfill import backfill as flow
+
+    state: State[Any] = flow(source.name, start, return_state=True, **wishes)
+    return state
+
+
+def ask(source: Source, query: str) -> list[tuple[Any, ...]]:
+    engine = source.engine()
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
+
+
+def bodies(source: Source) -> list[tuple[str, str]]:
+    return sorted(ask(source, "SELECT api, body FROM events JOIN streams ON streams.id = stream_id"))  # type: ignore[arg-type]
+
+
+def truth(source: Source, **span: str) -> list[tuple[str, str]]:
+    return sorted((api, body.decode()) for api in Api for body in source.sandbox.events(api.path, "v2", **span))
+
+
+def artifacts(source: Source, prefix: str) -> list[Any]:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"{prefix}{block_name(source.name)}"]))
+    with get_client(sync_client=True) as client:
+        return list(client.read_artifacts(artifact_filter=wanted))
+
+
+def test_a_span_is_read_in_windows_and_only_what_is_missing_is_new(source: Source) -> None:
+    state = backfill(source, "4d", end="2d")
+    assert (state.name, state.type.value) == ("Backfilled", "COMPLETED")
+    part = len(bodies(source))
+    assert 0 < part < 3 * PER_API
+    assert f"{part:,} new, " in (state.message or "")
+    assert set(bodies(source)) <= set(truth(source))
+    assert ask(source, "SELECT count(*), count(done_ns), count(holder) FROM windows") == [(6, 6, 0)]
+    again = backfill(source)
+    assert f"{3 * PER_API - part:,} new" in (again.message or "")
+    assert bodies(source) == truth(source)
+    assert ask(source, "SELECT sum(events) FROM streams") == [(3 * PER_API,)]
+    assert ask(source, "SELECT cursor, drained_ns, holder FROM streams") == [(None, None, None)] * 3
+    assert artifacts(source, "backfill-")[-1].data == 100
+    table = artifacts(source, "backfill-table-")[-1].data
+    assert all(api in table for api in Api)
+
+
+def test_live_collection_is_not_touched_and_the_other_way_round(source: Source) -> None:
+    source.collect()
+    before = ask(source, "SELECT cursor, drained_ns, newest_ns, fence FROM streams")
+    state = backfill(source, apis=["audit"])
+    assert f"0 new, {PER_API} already known" in (state.message or "")
+    assert ask(source, "SELECT cursor, drained_ns, newest_ns, fence FROM streams") == before
+    source.sandbox.arrive("auditevents", 5)
+    assert "5 new events" in (source.collect().message or "")
+    assert source.status().state == "Collected"
+
+
+def test_a_refused_token_ends_it_and_a_backfill_without_a_start_goes_on(source: Source) -> None:
+    source.sandbox.fault("revoked", skip=4)
+    state = backfill(source, readers=1)
+    assert (state.name, state.type.value) == ("ThirdPartyConfigError", "FAILED")
+    assert "refuses the token" in (state.message or "")
+    done = ask(source, "SELECT count(done_ns) FROM windows")[0][0]
+    assert ask(source, "SELECT count(*) FROM windows WHERE error IS NOT NULL AND holder IS NULL") == [(1,)]
+    source.sandbox.clear_faults()
+    asked = source.asked()
+    state = backfill(source, None)
+    assert state.name == "Backfilled"
+    assert bodies(source) == truth(source)
+    assert ask(source, "SELECT count(*) FROM jobs") == [(1,)]
+    assert source.asked() - asked <= ask(source, "SELECT count(*) FROM windows")[0][0] - done + 1, "none is read twice"
+    nothing = backfill(source, None)
+    assert "No backfill of this source is unfinished" in (nothing.message or "")
+
+
+def test_a_429_is_waited_for_and_everybody_waits(source: Source, quick: QuickClock) -> None:
+    source.sandbox.fault("429", times=1, retry_after="300")
+    before_ns = quick.now_ns()
+    state = backfill(source, readers=1)
+    assert state.name == "Backfilled"
+    assert quick.waits == [300.0]
+    assert bodies(source) == truth(source)
+    ((paused_until_ns,),) = ask(source, "SELECT paused_until_ns FROM budgets")
+    assert abs(paused_until_ns - before_ns - 300 * 10**9) < 60 * 10**9
+
+
+def test_a_cursor_that_is_refused_begins_its_window_anew(source: Source) -> None:
+    source.sandbox.fault("400", api="auditevents", on="cursor", times=1)
+    source.save(supported_apis=["audit"])
+    engine_state = backfill(source, "7d", window="4d")
+    assert engine_state.name == "Backfilled", engine_state.message
+    assert len(bodies(source)) == PER_API
+
+
+def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks import backfill as task
+
+    engine = open_engine(source.url)
+    real = task.next_window
+
+    def and_stop(opened: Any) -> Any:
+        claim = real(opened)
+        sources.request_stop(engine, opened.source_id)
+        return claim
+
+    monkeypatch.setattr("flows.backfill.next_window", and_stop)
+    state = backfill(source, readers=1)
+    assert (state.name, state.type.value) == ("Stopped", "CANCELLED")
+    assert "A backfill without a start goes on" in (state.message or "")
+    assert ask(source, "SELECT count(*) FROM windows WHERE holder IS NOT NULL") == [(0,)]
+    monkeypatch.undo()
+    time.sleep(0.01)
+    assert backfill(source, None).name == "Backfilled"
+    assert bodies(source) == truth(source)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("start", "wishes", "said"),
+    [
+        ("yesterday", {"end": "tomorrow"}, "start: 'yesterday' is not a time"),
+        ("2d", {"end": "4d"}, "start is not before end"),
+        ("300d", {"end": "200d"}, "1Password keeps no older events"),
+        ("4d", {"window": "1"}, "is no duration of a minute or more"),
+        ("4d", {"job": "none"}, "There is no backfill 'none'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_asked(
+    source: Source, start: str, wishes: dict[str, Any], said: str
+) -> None:
+    state = backfill(source, start, **wishes)
+    assert state.name == "ThirdPartyConfigError"
+    assert said in (state.message or "")
+    assert source.asked() == 0
+
+
+def test_a_start_of_long_ago_is_cut_and_says_so(source: Source) -> None:
+    state = backfill(source, "2020-01-01", window="30d")
+    assert "1Password keeps 120 days, so it begins there." in (state.message or "")
+    assert bodies(source) == truth(source)
+
+
+def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "PAGES_WANTED", 1)
+    monkeypatch.setattr("tasks.backfill.PAGE_SIZE", 20)
+    monkeypatch.setattr("tasks.backfill.SHOWN_EVERY", 0.0)
+    state = backfill(source, readers=1)
+    assert state.name == "Backfilled"
+    spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")
+    assert len(spans) > 3 * 7
+    for (stream, _, end, _), (following, start, _, _) in zip(spans, spans[1:], strict=False):
+        assert stream != following or end == start, "they still join"
+    assert bodies(source) == truth(source)
