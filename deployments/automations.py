@@ -29,7 +29,11 @@ SILENT_SECONDS = 180.0
 
 One that was ended wrongly, after minutes without a server, goes on, and its next state puts it right.
 """
-ENDED = ("Completed", "Failed", "Crashed", "Cancelled", "Collected", "Pruned", "Retrying", "Stopped", *ERRORS)
+ENDED = (
+    *("Completed", "Failed", "Crashed", "Cancelled"),
+    *("Backfilled", "Collected", "Pruned", "Retrying", "Stopped"),
+    *ERRORS,
+)
 """The names of the states in which runs end. One left out costs an event a run; the server refuses to end it twice."""
 
 PENDING_SECONDS = 900.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 TEMPLATE = Path(__file__).with_name("prefect.yaml")
+BACKFILL = Path(__file__).with_name("backfill.yaml")
 SOURCE = "{{ $SOURCE }}"
 POOL_TYPE = "process"
 
@@ -48,10 +49,15 @@ def work_pool() -> str:
 def deploy_source(wanted: SourceDeployment, like: DeploymentResponse | None = None) -> Change:
     """Create or update the deployment of a source; where nothing differs, nothing is written.
 
-    A schedule or a deployment that a person has paused stays paused. A new one takes what a person has set in `like`.
+    So is the one that backfills it, unless it has a flow of its own. A schedule or a deployment that a person has
+    paused stays paused. A new one takes what a person has set in `like`.
     Prefect's own exceptions where its server cannot be reached.
     """
-    return deploy_spec(_filled(wanted), like, paused=wanted.paused)
+    change = deploy_spec(_filled(_template(), wanted), like, paused=wanted.paused)
+    if wanted.entrypoint is None:
+        about = replace(wanted, description=None)
+        deploy_spec(_filled(read_template(BACKFILL), about))
+    return change
 
 
 def deploy_spec(spec: dict[str, Any], like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
@@ -74,7 +80,11 @@ def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentRespons
 
 
 def remove_deployment(source: str) -> bool:
-    """Remove the deployment of a source with its scheduled runs; False where there is none."""
+    """Remove the deployment of a source with its scheduled runs; False where there is none.
+
+    The one that backfills it goes too.
+    """
+    remove_named(flow_name(read_template(BACKFILL)), deployment_name(source))
     return remove_named(flow_name(_template()), deployment_name(source))
 
 
@@ -130,8 +140,7 @@ def _template() -> dict[str, Any]:
     return read_template(TEMPLATE)
 
 
-def _filled(wanted: SourceDeployment) -> dict[str, Any]:
-    template = _template()
+def _filled(template: dict[str, Any], wanted: SourceDeployment) -> dict[str, Any]:
     return {
         **template,
         "name": deployment_name(wanted.source),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,6 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     assert state.name == "Backfilled"
     spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")
     assert len(spans) > 3 * 7
-    for (stream, _, end, _), (following, start, _, _) in zip(spans, spans[1:], strict=False):
+    for (stream, _, end, _), (following, start, _, _) in itertools.pairwise(spans):
         assert stream != following or end == start, "they still join"
     assert bodies(source) == truth(source)
