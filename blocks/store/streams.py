@@ -17,7 +17,7 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
 from blocks.store import health
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Stream
+from blocks.store.tables import Stream, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgot
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
 _streams = Stream.__table__  # type: ignore[attr-defined]
+_windows = Window.__table__  # type: ignore[attr-defined]
 
 _HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
@@ -188,11 +189,18 @@ def restart_within(connection: Connection, source_id: str) -> None:
 
 
 def revoke_within(connection: Connection, source_id: str, **values: Any) -> None:
-    """Take all claims on a source's streams away: whoever had one writes nothing from now on."""
+    """Take all claims on a source's streams and windows away: whoever had one writes nothing from now on."""
     connection.execute(
         update(_streams)
         .where(_streams.c.source_id == source_id)
         .values(holder=None, holder_until_ns=None, fence=_streams.c.fence + 1, **values)
+    )
+    # Those that nobody has too: one may be taken at this moment, in a transaction that is not seen here yet.
+    of_source = _windows.c.stream_id.in_(select(_streams.c.id).where(_streams.c.source_id == source_id))
+    connection.execute(
+        update(_windows)
+        .where(of_source, _windows.c.done_ns.is_(None))
+        .values(holder=None, holder_until_ns=None, fence=_windows.c.fence + 1)
     )
 
 
@@ -204,10 +212,16 @@ def source_of(engine: Engine, claim: Claim) -> str:
 
 
 def are_claimed(engine: Engine, source_id: str) -> bool:
-    """Whether a run has a stream of the source, and its claim has not lapsed."""
-    claimed = (_streams.c.source_id == source_id) & (_streams.c.holder_until_ns > clock.now_ns())
+    """Whether a run has a stream of the source, or a window of one, and its claim has not lapsed."""
+    now_ns, of_source = clock.now_ns(), _streams.c.source_id == source_id
+    stream = select(_streams.c.id).where(of_source, _streams.c.holder_until_ns > now_ns)
+    window = (
+        select(_windows.c.id)
+        .join(_streams, _streams.c.id == _windows.c.stream_id)
+        .where(of_source, _windows.c.holder_until_ns > now_ns)
+    )
     with store_errors(), reading(engine).connect() as connection:
-        return connection.execute(select(_streams.c.id).where(claimed).limit(1)).scalar() is not None
+        return any(connection.scalar(asked.limit(1)) is not None for asked in (stream, window))
 
 
 def restart_api(engine: Engine, source_id: str, api: Api) -> None:

@@ -20,7 +20,7 @@ from blocks.events_api.models import Api
 from blocks.store import pages
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.streams import LEASE_NS
-from blocks.store.tables import Job, Stream, Window
+from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,7 @@ PAGES_WANTED = 50  # of a window; one that is to have twice as many is cut, as l
 SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
 
 _jobs = Job.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 _windows = Window.__table__  # type: ignore[attr-defined]
 _NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _windows.c.done_ns.is_(None)
@@ -168,14 +169,16 @@ def unfinished(engine: Engine, source_id: str, kind: str = BACKFILL) -> list[Job
 def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
     """Claim the oldest window that nobody reads and that is not done, since 1Password drops the oldest first.
 
-    None where there is none at present: see `progress`.
+    None where there is none at present (see `progress`), or the source was deleted.
     """
     now_ns = clock.now_ns()
     free = _windows.c.holder.is_(None) | (_windows.c.holder_until_ns < now_ns)
     free |= _windows.c.holder_ns > now_ns + LEASE_NS  # the clock was set back since
+    kept = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
+    kept = kept.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
     next_one = (
         select(_windows.c.id)
-        .where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None), free)
+        .where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None), free, kept.exists())
         .order_by(_windows.c.start_ns, _windows.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

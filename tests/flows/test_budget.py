@@ -21,7 +21,9 @@ LIMITS = [(8, 2.0), (25, 8.0)]
 
 @pytest.fixture
 def source(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_RATE_LIMITS", " ".join(f"{requests}/{seconds:g}" for requests, seconds in LIMITS))
+    monkeypatch.setenv(
+        "ONEPASSWORD_SOURCE_RATE_LIMITS", " ".join(f"{requests}/{seconds:g}" for requests, seconds in LIMITS)
+    )
     with running_sandbox(events=300, days=10, rate_windows=LIMITS) as sandbox:
         made = Source(f"1Pass {request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
         made.save()

@@ -16,7 +16,7 @@ from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.budget import Window as RateWindow
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import pages, plan, streams, windows
+from blocks.store import lifecycle, pages, plan, streams, windows
 from blocks.store.engine import open_engine
 from blocks.store.windows import BACKFILL, JobView, Wanted, WindowClaim, cut
 
@@ -158,6 +158,21 @@ def test_a_claim_is_kept_for_a_wait_and_says_what_for(engine: Engine, job: JobVi
     assert windows.progress(engine, job.id)[0].error == "429"
     commit(engine, window, page(1, more=True))
     assert windows.progress(engine, job.id)[0].error is None
+
+
+def test_a_deleted_source_is_written_to_by_no_window(engine: Engine, job: JobView, rows: Rows) -> None:
+    window = taken(engine, job)
+    known = lifecycle.find_id(engine, SOURCE.id)
+    assert known
+    assert streams.are_claimed(engine, SOURCE.id)
+    lifecycle.finish_deletion(engine, known)
+    assert not streams.are_claimed(engine, SOURCE.id)
+    with pytest.raises(ClaimLostError):
+        commit(engine, window, page(1))
+    assert windows.take(engine, job.id, "run-2") is None
+    assert rows("SELECT count(*) FROM events") == [(0,)]
+    lifecycle.purge(engine, known)
+    assert rows("SELECT (SELECT count(*) FROM windows), (SELECT count(*) FROM jobs)") == [(0, 0)]
 
 
 def test_a_clock_that_is_set_back_locks_nobody_out(engine: Engine, job: JobView, moving: MovingClock) -> None:
