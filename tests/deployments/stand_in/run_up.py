@@ -8,7 +8,7 @@ import deployments.up
 from blocks.errors import SourceError
 from deployments.deploy import SourceDeployment, deploy_source
 
-deployments.up.RUNS_SECONDS = 4
+deployments.up.RUNS_SECONDS = 10  # a loaded server takes seconds to tell which runs there are
 
 
 def deploy_sources() -> None:
