@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect import flow
@@ -12,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
-from tasks import stopping
+from tasks import retries, stopping
 from tasks.backfill import (
     Asked,
     OpenedBackfill,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tasks.read_window import WindowRead
 
 READERS_MAX = 16
+STORE_SECONDS = 5.0  # between two looks at a store that does not answer
 ApiName = Literal["sign-in", "itemUsage", "audit"]
 # The form of the UI shows a calendar; from a command line it may be a date, a time or a duration before now.
 When = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -75,11 +77,9 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
         try:
             opened = open_backfill(source, asked)
             shown = Shown(source, opened)
-            shown.look()
             if pieces:
                 start_pieces(source, opened.job.id, pieces, readers)
             error = _read(source, opened, shown, readers)
-            shown.look(now=True)
         except SourceError as failed:
             return Failed(name=failed.name, message=str(failed))
         return _finish(source, shown, error)
@@ -93,24 +93,34 @@ def _read(source: str, opened: OpenedBackfill, shown: Shown, readers: int) -> So
         if stop_requested(opened):
             stopping.requested.set()
         ending = error is not None or stopping.requested.is_set()
-        while not ending and len(running) < readers and (claim := next_window(opened)):
-            reader = read_window.with_options(name=f"read {claim.api}").submit(source, claim)
-            running[reader] = claim
+        try:
+            with retries.in_memory(f"backfill/{opened.job.id}"):
+                if not ending:
+                    _hand_out(source, opened, running, readers)
+                shown.look(now=not running)
+        except FirstPartyGenericError as failed:  # of the store, which the readers wait for too
+            error = error or (failed if failed.retry_in is None else None)
+            _pause(min(failed.retry_in or 0.0, STORE_SECONDS))
         if ending and stopping.asleep() >= len(running):
             let_go(opened, running.values())
             return error
-        if not running:  # what is left is read by other runs, or was by one that died: its claims lapse
-            shown.look(now=True)
-            if shown.finished:
-                return error
-        for reader in wait(list(running), timeout=0.5).done if running else _pause():
+        if not running and shown.finished:  # else others read what is left, or did and died: their claims lapse
+            return error
+        for reader in wait(list(running), timeout=0.5).done if running else _pause(1.0):
             error = _error_of(reader) or error
             del running[reader]
-        shown.look()
 
 
-def _pause() -> tuple[()]:
-    stopping.requested.wait(1.0)
+def _hand_out(
+    source: str, opened: OpenedBackfill, running: dict[PrefectFuture[WindowRead], WindowClaim], readers: int
+) -> None:
+    while len(running) < readers and (claim := next_window(opened)):
+        reader = read_window.with_options(name=f"read {claim.api}").submit(source, claim)
+        running[reader] = claim
+
+
+def _pause(seconds: float) -> tuple[()]:
+    stopping.requested.wait(seconds)
     return ()
 
 
@@ -129,6 +139,8 @@ def _error_of(reader: PrefectFuture[WindowRead]) -> SourceError | None:
 
 def _finish(source: str, shown: Shown, error: SourceError | None) -> State[Any]:
     opened = shown.opened
+    with suppress(SourceError):
+        shown.look(now=True)
     message = f"{words(opened.job)}. {sentence(shown.progress)}"
     state: State[Any]
     if error is not None:

@@ -10,6 +10,7 @@ import pytest
 from flows_support import QuickClock, Source
 from sqlalchemy import text
 
+from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.names import block_name
@@ -156,6 +157,26 @@ def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch
     assert backfill(source, None).name == "Backfilled"
     assert bodies(source) == truth(source)
     engine.dispose()
+
+
+def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter(range(3))
+    real = windows.progress
+
+    def progress(*asked: Any) -> Any:
+        if next(failures, None) is not None:
+            raise FirstPartyGenericError("The database does not answer.", code="store")
+        return real(*asked)
+
+    monkeypatch.setattr(windows, "progress", progress)
+    monkeypatch.setattr("flows.backfill.STORE_SECONDS", 0.1)
+    monkeypatch.setattr("tasks.backfill.SHOWN_EVERY", 0.0)
+    state = backfill(source)
+    assert state.name == "Backfilled"
+    assert next(failures, None) is None, "it was looked at often enough to fail"
+    assert bodies(source) == truth(source)
 
 
 NONSENSE: tuple[tuple[str, dict[str, Any], str], ...] = (
