@@ -13,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
-from tasks import retries, stopping
+from tasks import retries, stopping, verdict
 from tasks.backfill import (
     Asked,
     OpenedBackfill,
@@ -128,13 +128,7 @@ def _error_of(reader: PrefectFuture[WindowRead]) -> SourceError | None:
     outcome = reader.result(raise_on_failure=False)
     if not isinstance(outcome, BaseException) or isinstance(outcome, ClaimLostError):
         return None
-    if isinstance(outcome, SourceError):
-        return outcome
-    return FirstPartyGenericError(
-        f"An unexpected fault in this program: {type(outcome).__name__}.",
-        hint="What was committed stays. The run's log has the details; please report it.",
-        code="unexpected",
-    )
+    return verdict.as_error(outcome)
 
 
 def _finish(source: str, shown: Shown, error: SourceError | None) -> State[Any]:

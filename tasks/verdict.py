@@ -41,7 +41,7 @@ def of_run(
 ) -> Verdict:
     """The verdict over a run's own streams (by API), those in error from before, and those that others read."""
     done = [outcome for outcome in outcomes.values() if not isinstance(outcome, BaseException)]
-    errors = {api: _as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
+    errors = {api: as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
     lost = {api: str(error) for api, error in errors.items() if isinstance(error, ClaimLostError)}
     failed = {api: str(error) for api, error in errors.items() if api not in lost}
     failed |= {view.api: f"{view.error_message} {RESTART}" for view in stopped}
@@ -79,7 +79,8 @@ def ago(ns: int | None) -> str:
     return f"{clock.span_since(ns)} ago"
 
 
-def _as_error(error: BaseException) -> SourceError:
+def as_error(error: BaseException) -> SourceError:
+    """What a reader ended with, as an error of ours: a fault in this program is one too."""
     if isinstance(error, SourceError):
         return error
     return FirstPartyGenericError(

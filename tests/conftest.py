@@ -33,10 +33,12 @@ hypothesis.settings.load_profile("shared")
 prefect_access.activate()
 empty_prefect.put_into(_HOME / "data")
 
+from moving_clock import MovingClock  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 from support import SOURCE  # noqa: E402
 from torture.table import pytest_terminal_summary  # noqa: E402, F401 - a hook
 
+from blocks import clock  # noqa: E402
 from blocks.events_api.models import Api  # noqa: E402
 from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402
 from blocks.store import schema, sources, streams  # noqa: E402
@@ -176,6 +178,14 @@ def rows(engine: Engine) -> Callable[[str], list[tuple[object, ...]]]:
             return [tuple(row) for row in connection.execute(text(query))]
 
     return ask
+
+
+@pytest.fixture
+def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
+    """A clock that only the test moves."""
+    own = MovingClock()
+    monkeypatch.setattr(clock, "clock", own)
+    return own
 
 
 @pytest.fixture

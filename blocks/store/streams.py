@@ -22,7 +22,7 @@ from blocks.store.tables import Stream, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, CursorResult, Engine, Row
+    from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Row, Table
 
 LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, shorter than a tick
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
@@ -113,11 +113,8 @@ def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = Fals
     now_ns = clock.now_ns()
     taken = update(_streams).where(_streams.c.id == view.id)
     if not by_force:
-        free = _streams.c.holder.is_(None) | (_streams.c.holder == holder) | (_streams.c.holder_until_ns < now_ns)
-        # The clock was set back since: by the time on the claim, nobody knows when it lapses.
-        free |= _streams.c.holder_ns > now_ns + LEASE_NS
-        taken = taken.where(free)
-    taken = taken.values(holder=holder, fence=_streams.c.fence + 1, **_lease(now_ns))
+        taken = taken.where(unclaimed(_streams, now_ns) | (_streams.c.holder == holder))
+    taken = taken.values(holder=holder, fence=_streams.c.fence + 1, **lease(now_ns))
     with writing(engine) as connection:
         fence = connection.execute(taken.returning(_streams.c.fence)).scalar()
     return None if fence is None else Claim(view.id, view.api, holder, fence)
@@ -126,7 +123,7 @@ def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = Fals
 def renew(engine: Engine, claim: Claim, *, for_seconds: float = 0) -> None:
     """Keep the claim for a wait of `for_seconds` and the attempt after it. Raises ClaimLostError."""
     with writing(engine) as connection:
-        write(connection, claim, **_lease(clock.now_ns(), int(for_seconds * 1e9)))
+        write(connection, claim, **lease(clock.now_ns(), int(for_seconds * 1e9)))
 
 
 def release(engine: Engine, claim: Claim) -> None:
@@ -274,7 +271,7 @@ def recover(engine: Engine, claim: Claim) -> None:
 def progress() -> dict[str, Any]:
     """The values that a committed page sets on its stream: it ends the 90-minute window."""
     now_ns = clock.now_ns()
-    return {"progress_ns": now_ns, **_lease(now_ns), **_HEALTHY}
+    return {"progress_ns": now_ns, **lease(now_ns), **_HEALTHY}
 
 
 def write(connection: Connection, claim: Claim, **values: Any) -> None:
@@ -297,7 +294,15 @@ def require(written: CursorResult[Any], claim: Claim) -> None:
         )
 
 
-def _lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
+def unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
+    """Whether nobody has a row of a table with claims, or its claim has lapsed."""
+    free = table.c.holder.is_(None) | (table.c.holder_until_ns < now_ns)
+    # The clock was set back since: by the time on the claim, nobody knows when it lapses.
+    return free | (table.c.holder_ns > now_ns + LEASE_NS)
+
+
+def lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
+    """What a claim that is renewed now writes: it lasts for a wait of `wait_ns` and the attempt after it."""
     return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
 
 

@@ -19,12 +19,10 @@ from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import pages
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import LEASE_NS
+from blocks.store.streams import lease, unclaimed
 from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy import Connection, Engine, Row
 
     from blocks.events_api.models import Page
@@ -88,7 +86,6 @@ class WindowView:
     cursor: str | None
     cursor_version: str | None
     restarts: int
-    pages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +169,7 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
     None where there is none at present (see `progress`), or the source was deleted.
     """
     now_ns = clock.now_ns()
-    free = _windows.c.holder.is_(None) | (_windows.c.holder_until_ns < now_ns)
-    free |= _windows.c.holder_ns > now_ns + LEASE_NS  # the clock was set back since
+    free = unclaimed(_windows, now_ns)
     kept = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
     kept = kept.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
     next_one = (
@@ -183,7 +179,7 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    taken = update(_windows).values(holder=holder, fence=_windows.c.fence + 1, **_lease(now_ns))
+    taken = update(_windows).values(holder=holder, fence=_windows.c.fence + 1, **lease(now_ns))
     with writing(engine) as connection:
         window_id = connection.scalar(next_one)
         if window_id is None:
@@ -194,7 +190,7 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
 
 def view(engine: Engine, claim: WindowClaim) -> WindowView:
     """Where the reading of a window stands. Raises ClaimLostError where another run has it now."""
-    asked = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts, _windows.c.pages)
+    asked = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts)
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(asked.where(_held(claim))).first()
     if row is None:
@@ -205,7 +201,7 @@ def view(engine: Engine, claim: WindowClaim) -> WindowView:
 def renew(engine: Engine, claim: WindowClaim, *, for_seconds: float = 0, error: str | None = None) -> None:
     """Keep the claim for a wait of `for_seconds` and the attempt after it, and note what it waits for."""
     with writing(engine) as connection:
-        _write(connection, claim, error=error, **_lease(clock.now_ns(), int(for_seconds * 10**9)))
+        _write(connection, claim, error=error, **lease(clock.now_ns(), int(for_seconds * 10**9)))
 
 
 def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> None:
@@ -341,7 +337,7 @@ def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: 
             begun_ns=func.coalesce(_windows.c.begun_ns, now_ns),
             pages=_windows.c.pages + 1,
             error=None,
-            **_lease(now_ns),
+            **lease(now_ns),
         )
     )
     if connection.execute(moved.returning(_windows.c.id)).first() is None:
@@ -367,10 +363,6 @@ def _lost() -> ClaimLostError:
     return ClaimLostError("Another run has taken this window over; it goes on from the last page that was stored.")
 
 
-def _lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
-    return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
-
-
 def _claim(connection: Connection, row: Row[Any]) -> WindowClaim:
     api = connection.scalar(select(_streams.c.api).where(_streams.c.id == row.stream_id))
     return WindowClaim(
@@ -379,10 +371,8 @@ def _claim(connection: Connection, row: Row[Any]) -> WindowClaim:
 
 
 def _stream_ids(connection: Connection, source_id: str) -> dict[Api, int]:
-    found: Iterator[Row[Any]] = iter(
-        connection.execute(select(_streams.c.api, _streams.c.id).where(_streams.c.source_id == source_id))
-    )
-    return {Api(row.api): row.id for row in found}
+    asked = select(_streams.c.api, _streams.c.id).where(_streams.c.source_id == source_id)
+    return {Api(row.api): row.id for row in connection.execute(asked)}
 
 
 def _job(row: Row[Any]) -> JobView:

@@ -22,7 +22,7 @@ from blocks.span import parse_span, parse_width
 from blocks.store import plan as planning
 from blocks.store import reading, windows
 from blocks.store.windows import BACKFILL, Wanted
-from deployments.commands.collect import DONE, IN_ERROR, STOPPED
+from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave, require_source
 from deployments.commands.present import ERROR, iso_of, note, plain, say, say_json, time_of
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _duration(seconds: float) -> str:
 
 
 def _now(wish: Wish) -> int:
-    from deployments.commands.prefect_server import prefect, stop_temporary  # noqa: PLC0415 - only for runs
+    from deployments.commands.prefect_server import prefect  # noqa: PLC0415 - only for runs
 
     with prefect() as access:
         if access.kind == "temporary" and wish.pieces:
@@ -169,28 +169,20 @@ def _now(wish: Wish) -> int:
             def end_at_once(state: str, message: str) -> int:
                 end_bar()
                 _tell(wish, state, message, STOPPED)
-                sys.stdout.flush()
-                if access.kind == "temporary":
-                    stop_temporary()
+                leave(access)
                 return STOPPED
 
             state = _backfill(wish, end_at_once)
-    code = STOPPED if state.is_cancelled() else IN_ERROR if state.is_failed() or state.is_crashed() else DONE
+    code = code_of(state)
     _tell(wish, state.name or "", state.message or "", code)
     return code
 
 
 def _backfill(wish: Wish, end_at_once: Any) -> State[Any]:
-    from deployments import sources  # noqa: PLC0415 - imports Prefect
-    from flows.backfill import backfill  # noqa: PLC0415
+    from flows.backfill import backfill  # noqa: PLC0415 - imports Prefect
     from tasks import stopping  # noqa: PLC0415
 
-    if not sources.exists(wish.name):
-        raise ThirdPartyConfigError(
-            f"There is no source named {wish.name!r}.",
-            hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
-            code="unknown-source",
-        )
+    require_source(wish.name)
     stopping.at_end = end_at_once
     state: State[Any] = backfill(
         wish.name,

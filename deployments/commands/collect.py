@@ -42,22 +42,31 @@ def run_within(access: Access, name: str, *, as_json: bool) -> int:
         def end_at_once(state: str, message: str) -> int:
             end_progress()
             _show(name, state, message, STOPPED, as_json=as_json)
-            with suppress(OSError):
-                sys.stdout.flush()
-            if access.kind == "temporary":
-                stop_temporary()
+            leave(access)
             return STOPPED
 
         state = _collect(name, end_at_once)
-    code = STOPPED if state.is_cancelled() else IN_ERROR if state.is_failed() or state.is_crashed() else DONE
+    code = code_of(state)
     _show(name, state.name or "", state.message or "", code, as_json=as_json)
     return code
 
 
-def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
+def code_of(state: State[Any]) -> int:
+    """The exit code for the final state of a run."""
+    return STOPPED if state.is_cancelled() else IN_ERROR if state.is_failed() or state.is_crashed() else DONE
+
+
+def leave(access: Access) -> None:
+    """What is left to do in a process that ends at once: what was said is seen, and no server is left behind."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    if access.kind == "temporary":
+        stop_temporary()
+
+
+def require_source(name: str) -> None:
+    """ThirdPartyConfigError where there is no such source."""
     from deployments import sources  # noqa: PLC0415 - imports Prefect
-    from flows.collect import collect  # noqa: PLC0415
-    from tasks import stopping  # noqa: PLC0415
 
     if not sources.exists(name):
         raise ThirdPartyConfigError(
@@ -65,6 +74,13 @@ def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
             hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
             code="unknown-source",
         )
+
+
+def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
+    from flows.collect import collect  # noqa: PLC0415 - imports Prefect
+    from tasks import stopping  # noqa: PLC0415
+
+    require_source(name)
     stopping.at_end = end_at_once
     state: State[Any] = collect(name, return_state=True)
     return state

@@ -19,7 +19,6 @@ from sqlalchemy import text
 from support import SOURCE
 from terminal import CTRL_C, in_terminal
 
-from blocks import clock
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health as store_health
 from blocks.store import sources
@@ -38,13 +37,6 @@ on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 LAG = Condition("lag/audit", "Lag", WARNING, "audit was not read\x1b[2J to its end.", "audit", hint="Look at the runs.")
 OVER = replace(LAG, name="Recovered", description="audit is read to its end again.")
 REFUSED = Condition("error", "ThirdPartyConfigError", ERROR, "The token is refused.", hint="Issue a new one. " * 6)
-
-
-@pytest.fixture
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 @pytest.fixture

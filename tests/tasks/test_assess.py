@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 DAY = 86_400
 
 
-@pytest.fixture
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    moved = MovingClock()
-    monkeypatch.setattr(clock, "clock", moved)
-    return moved
-
-
 def block(token: str = "no-jwt", **members: Any) -> OnePasswordSource:  # noqa: S107 - made up
     return OnePasswordSource(
         name=SOURCE.name,

@@ -8,11 +8,9 @@ from bisect import bisect_right
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
 from moving_clock import MovingClock
 from support import SOURCE
 
-from blocks import clock
 from blocks.events_api.budget import Grant, Window
 from blocks.store import budgets, sources
 
@@ -49,13 +47,6 @@ while (now := time.time()) < end:
     else:
         time.sleep(min(granted.wait_ns / 1e9, end - now if end > now else 0))
 """
-
-
-@pytest.fixture
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 def take(engine: Engine, wanted: int = 1, share: float = 1.0, key: str = "account/A") -> Grant:

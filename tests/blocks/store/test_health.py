@@ -32,13 +32,6 @@ AUDIT_SCOPES = frozenset({"auditevents"})
 LATE = Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")
 
 
-@pytest.fixture
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    moved = MovingClock()
-    monkeypatch.setattr(clock, "clock", moved)
-    return moved
-
-
 def told(engine: Engine) -> list[tuple[str, str, str, str]]:
     return [(e.name, e.severity, e.status, e.tracker) for e in health.unpublished(engine, SOURCE.id)]
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from moving_clock import MovingClock
 from support import SOURCE
 
-from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.budget import Window as RateWindow
 from blocks.events_api.models import Api, Event, Page
@@ -33,13 +32,6 @@ if TYPE_CHECKING:
 DAY = 86_400 * 10**9
 END = 20_000 * DAY
 START = END - 4 * DAY
-
-
-@pytest.fixture
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 @pytest.fixture
