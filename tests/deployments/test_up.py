@@ -218,7 +218,8 @@ def test_a_run_is_planned_every_five_minutes(running_up: RunningUp) -> None:
         runs = running_up.ask("POST", "/api/flow_runs/filter", json=body).json()
         return [run["expected_start_time"][14:19] for run in runs if run["auto_scheduled"]]
 
-    wait_until(lambda: len(planned()) > 12, seconds=30)
+    # An hour's worth; one that has come due since is made up for within the minute of Prefect's scheduler.
+    wait_until(lambda: len(planned()) >= 12)
     assert {int(time[:2]) % 5 for time in planned()} == {0}
 
 
