@@ -78,6 +78,17 @@ class Stream(SQLModel, table=True):
     quiet_at_ns: int | None = Field(default=None, sa_column=_ns(), description="when that was seen")
     pruned: int = Field(default=0, sa_column=_count(), description="events removed since they were old enough")
 
+    read_from_ns: int | None = Field(
+        default=None, sa_column=_ns(), description="where the cursor's first request began"
+    )
+    link: int = Field(default=0, sa_column=_count(), description="number of the newest link of the chain")
+    link_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    link_id: int | None = Field(default=None, sa_column=_ns(), description="the last event of the newest link")
+    undecided: int = Field(default=0, sa_column=_count(), description="found by reconcile, neither late nor missed yet")
+    late: int = Field(default=0, sa_column=_count(), description="found by reconcile, brought by the cursor later")
+    missed: int = Field(default=0, sa_column=_count(), description="found by reconcile, never brought by the cursor")
+    changed: int = Field(default=0, sa_column=_count(), description="bodies that the server has changed since")
+
     failing_since_ns: int | None = Field(default=None, sa_column=_ns())
     error_type: str | None = None
     error_code: str | None = None
@@ -213,9 +224,78 @@ class PrunedEvent(SQLModel, table=True):
 
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     uuid: str = Field(sa_column=Column(Text, primary_key=True))
+    event_id: int | None = Field(default=None, sa_column=_ns(), description="the id that the event had")
     time_ns: int = Field(sa_column=_ns(nullable=False))
     received_ns: int = Field(sa_column=_ns(nullable=False))
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
+
+
+class Link(SQLModel, table=True):
+    """A link of a stream's hash chain: one committed page (see `chain`)."""
+
+    __tablename__ = "chain"
+
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False), description="from 1")
+    first_id: int = Field(sa_column=_ns(nullable=False))
+    last_id: int = Field(sa_column=_ns(nullable=False))
+    events: int = Field(sa_column=_ns(nullable=False))
+    api_version: str
+    committed_ns: int = Field(sa_column=_ns(nullable=False))
+    digest: bytes = Field(
+        sa_column=Column(LargeBinary, nullable=False), description="of its events and of the one before"
+    )
+
+
+class Hour(SQLModel, table=True):
+    """How many events of a stream are of one hour."""
+
+    __tablename__ = "hours"
+
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    hour: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False), description="since 1970")
+    events: int = Field(sa_column=_ns(nullable=False))
+
+
+class Span(SQLModel, table=True):
+    """A span of time of which live collection has read all there was, from `start_ns` to before `end_ns`."""
+
+    __tablename__ = "spans"
+    __table_args__ = (Index("spans_of_stream", "stream_id", "end_ns"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=_id())
+    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
+    start_ns: int = Field(sa_column=_ns(nullable=False))
+    end_ns: int = Field(sa_column=_ns(nullable=False))
+
+
+class Found(SQLModel, table=True):
+    """An event that reconcile found at the server and not in the store."""
+
+    __tablename__ = "found"
+    __table_args__ = (Index("found_undecided", "stream_id", "decided_ns"),)
+
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    uuid: str = Field(sa_column=Column(Text, primary_key=True))
+    time_ns: int = Field(sa_column=_ns(nullable=False))
+    found_ns: int = Field(sa_column=_ns(nullable=False))
+    verdict: str | None = Field(default=None, description="late or missed")
+    decided_ns: int | None = Field(default=None, sa_column=_ns())
+
+
+class Revision(SQLModel, table=True):
+    """Another body that the server sent later under the uuid of a stored event; the event stays as it was."""
+
+    __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("stream_id", "uuid", "digest"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=_id())
+    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
+    uuid: str = Field(sa_column=Column(Text, nullable=False))
+    received_ns: int = Field(sa_column=_ns(nullable=False))
+    api_version: str
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
+    body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
 
 
 class ForwardPosition(SQLModel, table=True):
@@ -246,7 +326,7 @@ class Job(SQLModel, table=True):
     __table_args__ = (Index("jobs_of_source", "source_id", "created_ns"),)
 
     id: str = Field(primary_key=True)
-    kind: str = Field(description="backfill")
+    kind: str = Field(description="backfill or reconcile")
     source_id: str
     start_ns: int = Field(sa_column=_ns(nullable=False))
     end_ns: int = Field(sa_column=_ns(nullable=False))
@@ -285,4 +365,5 @@ class Window(SQLModel, table=True):
     new: int = Field(default=0, sa_column=_count())
     known: int = Field(default=0, sa_column=_count())
     quarantined: int = Field(default=0, sa_column=_count())
+    changed: int = Field(default=0, sa_column=_count(), description="bodies that are not as they were stored")
     error: str | None = Field(default=None, description="why it was given up; a resumed job tries it again")
