@@ -224,11 +224,11 @@ def commit_page(
     The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError where the claim was taken away or
     the cursor is no longer at `after`, FirstPartyGenericError; either way nothing of the page is stored.
     """
-    copies = pages.legible_copies(page.events)
+    prepared = pages.prepare(page, claim.api, api_version)
     with writing(engine) as connection:
-        _write_stream(connection, claim.stream_id, page)
+        stream = _write_stream(connection, claim.stream_id, page)
         _move_cursor(connection, claim, page, after, api_version)
-        committed = pages.put(connection, claim.stream_id, claim.api, page, copies)
+        committed = pages.put(connection, stream, prepared)
         values: dict[str, Any] = {
             "new": _windows.c.new + committed.new,
             "known": _windows.c.known + committed.known,
@@ -319,11 +319,14 @@ def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: 
     return more
 
 
-def _write_stream(connection: Connection, stream_id: int, page: Page) -> None:
+def _write_stream(connection: Connection, stream_id: int, page: Page) -> Row[Any]:
     """The stream's row is the first that its writers write, so that ids rise in commit order within a stream."""
     newest_ns = max((event.time_ns for event in page.events), default=None)
     newest = _streams.c.newest_ns if newest_ns is None else pages.later(connection, newest_ns)
-    connection.execute(update(_streams).where(_streams.c.id == stream_id).values(newest_ns=newest))
+    written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=newest)
+    if (row := connection.execute(written.returning(_streams)).first()) is None:  # its source was purged
+        raise _lost()
+    return row
 
 
 def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: str | None, api_version: str) -> None:
