@@ -42,7 +42,7 @@ def test_each_page_that_brings_something_is_a_link(engine: Engine, claim: Claim)
     other = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0], "run-1")
     assert other
     commit(engine, other, page(range(30), "d1"))
-    commit(engine, claim, page([*range(2490, 2510), 3, 2505, 2600, 2600], "c2"), "c1")  # known, new, and twice
+    commit(engine, claim, page([2600, *range(2509, 2489, -1), 3, 2505, 2600], "c2"), "c1")  # known, new, and twice
     commit(engine, claim, page([3, 2600], "c3"), "c2")  # all known: no link
     commit(engine, claim, page([], "c4"), "c3")
     assert require_proof(engine) == 3
