@@ -85,9 +85,11 @@ def test_what_the_cursor_brings_later_was_late(stream: Stream, rows: Rows) -> No
     stream.drain(event(3), event(4))
     assert rows("SELECT uuid, verdict FROM found ORDER BY uuid") == [("U2", "missed"), ("U3", "late")]
     assert rows(COUNTS) == [(0, 1, 1, 0)]
-    stream.drain(event(2))  # too late: it is judged
-    assert rows(COUNTS) == [(0, 1, 1, 0)]
-    assert require_proof(stream.engine) == 3
+    stream.reconcile(event(5))
+    stream.drain(event(2), event(3))  # they are judged, and stay so
+    assert rows(COUNTS) == [(0, 1, 2, 0)]
+    assert rows("SELECT uuid FROM found WHERE verdict = 'late'") == [("U3",)]
+    assert require_proof(stream.engine) == 4
 
 
 def test_a_miss_is_told_once_with_the_times(stream: Stream, rows: Rows) -> None:
@@ -164,6 +166,15 @@ def test_a_body_of_another_version_of_the_api_is_no_change(stream: Stream, rows:
     stream.version = "v1"
     stream.drain(event(2))
     stream.reconcile(event(1, '{"v1": 1}'), event(2, '{"v1": 2}'))
+    assert rows("SELECT uuid FROM revisions") == [("U2",)]
+
+
+def test_of_what_is_in_no_link_nobody_knows_the_version(stream: Stream, rows: Rows) -> None:
+    stream.drain(event(1))
+    stream.drain(event(2))
+    with stream.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM chain WHERE number = 1")
+    stream.reconcile(event(1, '{"other": 1}'), event(2, '{"other": 2}'))
     assert rows("SELECT uuid FROM revisions") == [("U2",)]
 
 
