@@ -23,7 +23,7 @@ from blocks.store.streams import lease, unclaimed
 from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection, Engine, Row
 
@@ -123,25 +123,47 @@ def cut(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
     return [(at, min(at + width_ns, end_ns)) for at in range(start_ns, end_ns, width_ns)]
 
 
+def chosen(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
+    """The APIs that are asked for by name; all that the source collects where none is. Raises ThirdPartyConfigError."""
+    named, configured = set(named), tuple(configured)
+    if unknown := named - set(Api):
+        known = ", ".join(Api)
+        raise ThirdPartyConfigError(f"There is no API {min(unknown)!r}.", hint=f"There are {known}.", code="api")
+    wanted = tuple(api for api in Api if api in named) or configured
+    if missing := [api for api in wanted if api not in configured]:
+        raise ThirdPartyConfigError(
+            f"The source does not collect {', '.join(missing)}.",
+            hint="Add it to supported_apis of the source, and apply it.",
+            code="api",
+        )
+    return wanted
+
+
+def spans_of(wanted: Wanted, width_ns: int) -> list[tuple[int, int]]:
+    """What each API of a job is cut into. Raises ThirdPartyConfigError where it makes more than WINDOWS_MAX windows."""
+    number = -(-(wanted.end_ns - wanted.start_ns) // width_ns) * len(wanted.apis)
+    if number > WINDOWS_MAX:
+        raise ThirdPartyConfigError(
+            f"That makes {number:,} windows; at most {WINDOWS_MAX:,} are kept.",
+            hint="Use longer windows: dense ones are cut by themselves.",
+            code="windows",
+        )
+    return cut(wanted.start_ns, wanted.end_ns, width_ns)
+
+
 def begin(engine: Engine, wanted: Wanted, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
     """Make a job with its windows; one of the same kind, source, APIs and span that is not finished goes on instead.
 
     `ends_ns`: where the windows of an API are to end before the span does.
     Raises ThirdPartyConfigError where it would have more than WINDOWS_MAX windows.
     """
-    spans = cut(wanted.start_ns, wanted.end_ns, width_ns)
-    if len(spans) * len(wanted.apis) > WINDOWS_MAX:
-        raise ThirdPartyConfigError(
-            f"That makes {len(spans) * len(wanted.apis):,} windows; at most {WINDOWS_MAX:,} are kept.",
-            hint="Use longer windows: dense ones are cut by themselves.",
-            code="windows",
-        )
+    spans = spans_of(wanted, width_ns)
     same = {**asdict(wanted), "apis": msgspec.json.encode(sorted(wanted.apis)).decode()}
     ends = dict.fromkeys(wanted.apis, wanted.end_ns) | dict(ends_ns or {})
     open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
     with writing(engine) as connection:
-        if found := connection.execute(open_one).first():
-            return _job(found)
+        if under_way := connection.execute(open_one).first():
+            return _job(under_way)
         _forget_old(connection, wanted.source_id)
         ids = _stream_ids(connection, wanted.source_id)
         row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
