@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
 COMPARED = ("API", "windows", "events", "not there", "changed", "quarantined", "pages")
+UNDECIDED = "Whether they were late or missed, the next complete collection shows."
 SHOWN_EVERY = 2.0  # seconds between two looks at the whole job
 
 
@@ -151,7 +152,8 @@ def sentence(job: JobView, progress: Iterable[Progress]) -> str:
         what = f"{read:,} events compared: {new:,} were not there, {changed:,} have changed"
     else:
         what = f"{read:,} events read: {new:,} new, {known:,} already known"
-    return f"{what}; {quarantined:,} put in quarantine."
+    undecided = f" {UNDECIDED}" if new and job.kind == RECONCILE else ""
+    return f"{what}; {quarantined:,} put in quarantine.{undecided}"
 
 
 def _cells(one: Progress, kind: str) -> tuple[str, ...]:
