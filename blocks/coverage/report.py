@@ -41,10 +41,9 @@ class Report:
 
     @property
     def gaps(self) -> list[Advised]:
-        """The gaps, oldest first, and the time before the start, as far as they end within the report."""
+        """The gaps, oldest first, and the time before the start; of when ever, since there is something to do."""
         found = advised(self.name, [api.coverage for api in self.apis])
-        shown = [one for one in found if one.gap.end_ns > self.since_ns]
-        return sorted(shown, key=lambda one: one.gap.kind is Kind.BEFORE)
+        return sorted(found, key=lambda one: one.gap.kind is Kind.BEFORE)
 
     def heat_map(self, api: ApiReport) -> list[Line]:
         return (hours if self.by_hour else calendar)(api.cells, self.now_ns)
