@@ -78,7 +78,7 @@ def markdown(made: Report) -> str:
     lines += [_row(api) for api in made.apis]
     for api in made.apis:
         lines += ["", f"**{api.api}**", "", "```text", plain(made.heat_map(api)), "```"]
-    lines += ["", "`·` none, `░▒▓█` few to many events, `?` not collected, `!` lost for good, `-` before the start."]
+    lines += ["", "`·` none, `░▒▓█` few to many, `?` not collected, `!` lost for good, `-` before the start."]
     holes = [one for one in made.gaps if one.gap.kind is not Kind.BEFORE]
     if not holes:
         return "\n".join([*lines, "", "There is no gap."])
