@@ -163,6 +163,7 @@ class Round:
         start_ns = view.resume_ns
         if start_ns is None:
             start_ns = start_of(self.source.collect_from, sources.created_ns(self.engine, self.source.id))
+        streams.note_start(self.engine, self.claim, start_ns)
         return self.client.first_page(view.api, start_ns)
 
 

@@ -13,10 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from blocks.store.tables import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Row
+
+    from blocks.events_api.models import Event
+    from blocks.store.inserting import Stored
+
+_chain = Link.__table__  # type: ignore[attr-defined]
 
 ORIGIN = hashlib.sha256(b"onepassword-source chain 1").digest()
 """Stands for the link before the first."""
@@ -49,3 +58,34 @@ def link_digest(  # noqa: PLR0917 - what a link is made of, in its order
     link.update("".join([f"{uuid}\n" for uuid in uuids]).encode())
     link.update(b"".join(body_digests))
     return link.digest()
+
+
+def add(  # noqa: PLR0917 - what a link is made of
+    connection: Connection,
+    stream: Row[Any],
+    api_version: str,
+    committed_ns: int,
+    stored: Stored,
+    events: Sequence[Event],
+    digests: Sequence[bytes],
+) -> dict[str, Any]:
+    """Add the link of a page: of what was stored now, in the order of the ids. Returns what the stream's row is told.
+
+    In a transaction that has written the stream's row already; `stream` is that row.
+    """
+    number = stream.link + 1
+    uuids, times_ns = [event.uuid for event in events], [event.time_ns for event in events]
+    before = stream.link_digest or ORIGIN
+    digest = link_digest(before, number, api_version, committed_ns, uuids, times_ns, digests)
+    row = {
+        "stream_id": stream.id,
+        "number": number,
+        "first_id": stored.first_id,
+        "last_id": stored.last_id,
+        "events": stored.count,
+        "api_version": api_version,
+        "committed_ns": committed_ns,
+        "digest": digest,
+    }
+    connection.execute(_chain.insert(), row)
+    return {"link": number, "link_digest": digest, "link_id": stored.last_id}

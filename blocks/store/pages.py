@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, text, update
 
 from blocks import clock
 from blocks.health import WARNING, Condition
-from blocks.store import health, streams
+from blocks.store import chain, found, health, hours, streams
 from blocks.store.engine import writing
+from blocks.store.inserting import insert_events
 from blocks.store.legible import legible
-from blocks.store.prune import without_pruned
+from blocks.store.prune import pruned_of
 from blocks.store.streams import Claim
 from blocks.store.tables import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Row
 
     from blocks.events_api.models import Api, Event, Page, Rejected
 
@@ -37,35 +37,83 @@ class Committed:
     quarantined: int
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A page with what is made of it before the database is kept from other writers.
+
+    `digests` are of the bodies, in the order of its events; `copies` are what the views are to show of events whose
+    bodies a database cannot show.
+    """
+
+    page: Page
+    api: Api
+    api_version: str
+    digests: Sequence[bytes]
+    copies: Sequence[tuple[Event, str]]
+
+
+def prepare(page: Page, api: Api, api_version: str) -> Prepared:
+    """Do what can be done before the transaction."""
+    digests = [chain.body_digest(event.body) for event in page.events]
+    copies = [(event, shown) for event in page.events if (shown := legible(event.body)) is not None]
+    return Prepared(page, api, api_version, digests, copies)
+
+
 def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, api_version: str) -> Committed:
     """Store a page's events and move the cursor from `after` to the page's own, in one transaction.
 
     Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
     FirstPartyGenericError where the database does not take it. Either way nothing of the page is stored.
     """
-    copies = legible_copies(page.events)  # made before the database is kept from other writers
+    prepared = prepare(page, claim.api, api_version)
     with writing(engine) as connection:
-        _move_cursor(connection, claim, page, after, api_version)
-        return put(connection, claim.stream_id, claim.api, page, copies)
+        stream = _move_cursor(connection, claim, page, after, api_version)
+        committed, _ = put(connection, stream, prepared)
+        if stream.undecided and committed.known:
+            found.brought(connection, stream, page.events)
+    return committed
 
 
-def put(connection: Connection, stream_id: int, api: Api, page: Page, copies: Sequence[tuple[Event, str]]) -> Committed:
-    """Store what a page holds, in a transaction that has written the stream's row already."""
-    received_ns = clock.now_ns()
-    events = without_pruned(connection, stream_id, page.events)
-    new = _insert(connection, stream_id, received_ns, events) if events else 0
-    quarantined = sum(_quarantine(connection, stream_id, received_ns, item) for item in page.rejected)
-    _add_copies(connection, stream_id, copies)
-    if new or quarantined:
-        counts = {"events": _streams.c.events + new, "quarantined": _streams.c.quarantined + quarantined}
-        connection.execute(update(_streams).where(_streams.c.id == stream_id).values(counts))
+def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[Committed, Sequence[Event]]:
+    """Store what a page holds, in a transaction that has written the stream's row already; `stream` is that row.
+
+    Returns what became of it, and the events that were stored now.
+    """
+    page, received_ns = prepared.page, clock.now_ns()
+    events, digests = _unpruned(connection, stream.id, prepared)
+    stored = insert_events(connection, stream.id, received_ns, events)
+    values: dict[str, Any] = {}
+    new: Sequence[Event] = ()
+    if stored.count:
+        new = stored.of(events)
+        hours.add(connection, stream.id, [event.time_ns for event in new])
+        links = chain.add(connection, stream, prepared.api_version, received_ns, stored, new, stored.of(digests))
+        values |= {"events": _streams.c.events + stored.count, **links}
+    quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.rejected)
+    if quarantined:
+        values["quarantined"] = _streams.c.quarantined + quarantined
+    if values:
+        connection.execute(update(_streams).where(_streams.c.id == stream.id).values(values))
+    _add_copies(connection, stream.id, prepared.copies)
     if quarantined or page.unknown:
-        _tell(connection, stream_id, api, page, quarantined)
-    return Committed(new, len(page.events) - new, quarantined)
+        _tell(connection, stream, prepared.api, page, quarantined)
+    return Committed(stored.count, len(page.events) - stored.count, quarantined), new
 
 
-def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | None, api_version: str) -> None:
-    """Compare and swap. It is the first statement, so that ids rise in commit order within a stream."""
+def _unpruned(connection: Connection, stream_id: int, prepared: Prepared) -> tuple[Sequence[Event], Sequence[bytes]]:
+    """The events that were not stored and pruned before, and the digests of their bodies."""
+    gone = pruned_of(connection, stream_id, prepared.page.events)
+    if not gone:
+        return prepared.page.events, prepared.digests
+    kept = [n for n, event in enumerate(prepared.page.events) if event.uuid not in gone]
+    return [prepared.page.events[n] for n in kept], [prepared.digests[n] for n in kept]
+
+
+def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | None, api_version: str) -> Row[Any]:
+    """Compare and swap. It is the first statement, so that ids rise in commit order within a stream.
+
+    Returns the stream's row.
+    """
     now_ns = clock.now_ns()
     newest_ns = max((event.time_ns for event in page.events), default=None)
     values: dict[str, Any] = {"cursor": page.cursor, "cursor_version": api_version, **streams.progress()}
@@ -74,7 +122,7 @@ def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | 
     if newest_ns is not None:
         values["newest_ns"] = later(connection, newest_ns)
     moved = streams.held(claim).where(_streams.c.cursor.is_not_distinct_from(after)).values(values)
-    streams.require(connection.execute(moved), claim)
+    return streams.require(connection.execute(moved.returning(_streams)).first(), claim)
 
 
 def later(connection: Connection, newest_ns: int) -> Any:
@@ -84,60 +132,16 @@ def later(connection: Connection, newest_ns: int) -> Any:
     return larger(func.coalesce(_streams.c.newest_ns, newest_ns), newest_ns)
 
 
-def _insert(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> int:
-    if connection.dialect.name == "sqlite":
-        return _insert_sqlite(connection, stream_id, received_ns, events)
-    uuids, times, bodies = map(list, zip(*events, strict=True))
-    values = {"stream": stream_id, "received": received_ns, "uuids": uuids, "times": times, "bodies": bodies}
-    return connection.exec_driver_sql(_INSERT_POSTGRESQL, values).rowcount
-
-
-# %b sends the arrays in binary: as text, each body is quoted in Python, at a sixth of the speed.
-_INSERT_POSTGRESQL = (
-    "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "
-    "SELECT %(stream)s::int, page.uuid, page.time_ns, %(received)s::bigint, page.body "
-    "FROM unnest(%(uuids)b::text[], %(times)b::bigint[], %(bodies)b::text[]) AS page (uuid, time_ns, body) "
-    "ON CONFLICT (stream_id, uuid) DO NOTHING"
-)
-
-
-# One statement for many rows: executemany gives the interpreter's lock away and takes it back for every single row,
-# and each time another busy thread of the process may keep it for 5 ms.
-_ROWS = (1000, 100, 10, 1)
-
-
-def _insert_sqlite(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> int:
-    new = position = 0
-    for rows in _ROWS:
-        while len(events) - position >= rows:
-            values: list[object] = [stream_id, received_ns]
-            for event in events[position : position + rows]:
-                values += event
-            new += connection.exec_driver_sql(_insert_rows(rows), tuple(values)).rowcount
-            position += rows
-    return new
-
-
-@cache
-def _insert_rows(rows: int) -> str:
-    values = ",".join(f"(?1,?{n},?{n + 1},?2,?{n + 2})" for n in range(3, 3 + 3 * rows, 3))
-    return (
-        "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "  # noqa: S608 - numbers of parameters
-        f"VALUES {values} ON CONFLICT (stream_id, uuid) DO NOTHING"
-    )
-
-
-def _tell(connection: Connection, stream_id: int, api: Api, page: Page, quarantined: int) -> None:
+def _tell(connection: Connection, stream: Row[Any], api: Api, page: Page, quarantined: int) -> None:
     """Of what is unfamiliar, once for each; of items put aside, where none were before or the reason is new."""
-    source_id = connection.execute(select(_streams.c.source_id).where(_streams.c.id == stream_id)).scalar_one()
-    for one in health.note_unfamiliar(connection, stream_id, page.unknown):
-        health.tell(connection, source_id, _unknown(api, one))
+    for one in health.note_unfamiliar(connection, stream.id, page.unknown):
+        health.tell(connection, stream.source_id, _unknown(api, one))
     reasons = {item.reason.partition(":")[0] for item in page.rejected} if quarantined else set()
-    new = health.note_unfamiliar(connection, stream_id, [("quarantine", reason, "") for reason in reasons])
+    new = health.note_unfamiliar(connection, stream.id, [("quarantine", reason, "") for reason in reasons])
     if quarantined:
         aside = _quarantined(api, reasons)
-        if not health.begin(connection, source_id, aside) and new:
-            health.tell(connection, source_id, aside)
+        if not health.begin(connection, stream.source_id, aside) and new:
+            health.tell(connection, stream.source_id, aside)
 
 
 def _unknown(api: Api, one: tuple[str, str, str]) -> Condition:
@@ -162,11 +166,6 @@ def _quarantined(api: Api, reasons: set[str]) -> Condition:
         api=api,
         hint="They are kept byte for byte in the table quarantine, and reading goes on. Please report them.",
     )
-
-
-def legible_copies(events: Sequence[Event]) -> list[tuple[Event, str]]:
-    """What the views are to show of events whose bodies a database cannot show."""
-    return [(event, shown) for event in events if (shown := legible(event.body)) is not None]
 
 
 def _add_copies(connection: Connection, stream_id: int, copies: Sequence[tuple[Event, str]]) -> None:

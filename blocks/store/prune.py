@@ -6,7 +6,6 @@ done, and the next run goes on. Quarantined items stay: nobody knows their time.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,9 @@ from whenever import Instant
 from blocks import clock
 from blocks.collect_from import duration_ns
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import operations
+from blocks.store import chain, hours, operations
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
-from blocks.store.tables import Event, ForwardPosition, LegibleBody, PrunedEvent, Source, Stream
+from blocks.store.tables import Event, ForwardPosition, LegibleBody, PrunedEvent, Revision, Source, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +39,7 @@ _events = Event.__table__  # type: ignore[attr-defined]
 _legible = LegibleBody.__table__  # type: ignore[attr-defined]
 _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
 _pruned = PrunedEvent.__table__  # type: ignore[attr-defined]
+_revisions = Revision.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
@@ -157,18 +157,17 @@ def prune(engine: Engine, target: Target, rule: Rule, wait: Callable[[float], ob
             yield removed
 
 
-def without_pruned(connection: Connection, stream_id: int, events: Sequence[ReadEvent]) -> Sequence[ReadEvent]:
-    """The events of a page but those that were stored once and pruned; to be asked under the stream's row lock.
+def pruned_of(connection: Connection, stream_id: int, events: Sequence[ReadEvent]) -> set[str]:
+    """The uuids of those events that were stored once and pruned; to be asked under the stream's row lock.
 
     It costs a page of today's events nothing: what was pruned is older than what 1Password keeps.
     """
     bound_ns = clock.now_ns() - (DAYS_MIN - 1) * _DAY_NS
     old = [event.uuid for event in events if event.time_ns < bound_ns]
     if not old:
-        return events
+        return set()
     asked = select(_pruned.c.uuid).where(_pruned.c.stream_id == stream_id, _pruned.c.uuid.in_(old))
-    gone = set(connection.scalars(asked))
-    return [event for event in events if event.uuid not in gone]
+    return set(connection.scalars(asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +221,7 @@ def _digests(engine: Engine, ids: Sequence[int]) -> list[_Old]:
 
 
 def _old(row: Row[Any]) -> _Old:
-    return _Old(row.id, row.uuid, row.time_ns, row.received_ns, hashlib.sha256(row.body.encode()).digest())
+    return _Old(row.id, row.uuid, row.time_ns, row.received_ns, chain.body_digest(row.body))
 
 
 def _remove(engine: Engine, target: Target, rule: Rule, found: Sequence[_Old]) -> int:
@@ -249,13 +248,21 @@ def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None
     """What stays of the events."""
     insert = sqlite.insert if is_sqlite(connection.engine) else postgresql.insert
     rows = [
-        {"uuid": one.uuid, "time_ns": one.time_ns, "received_ns": one.received_ns, "digest": one.digest}
+        {
+            "uuid": one.uuid,
+            "event_id": one.id,
+            "time_ns": one.time_ns,
+            "received_ns": one.received_ns,
+            "digest": one.digest,
+        }
         for one in sorted(batch, key=lambda one: one.uuid)
     ]
     keep = insert(_pruned).values(stream_id=target.stream_id).on_conflict_do_nothing()
     connection.execute(keep, rows)
     uuids = [one.uuid for one in batch]
-    connection.execute(delete(_legible).where(_legible.c.stream_id == target.stream_id, _legible.c.uuid.in_(uuids)))
+    for table in (_legible, _revisions):  # bodies too
+        connection.execute(delete(table).where(table.c.stream_id == target.stream_id, table.c.uuid.in_(uuids)))
+    hours.take_away(connection, target.stream_id, [one.time_ns for one in batch])
     counts = {"events": _streams.c.events - len(batch), "pruned": _streams.c.pruned + len(batch)}
     connection.execute(update(_streams).where(_streams.c.id == target.stream_id).values(counts))
 

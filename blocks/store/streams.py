@@ -15,14 +15,14 @@ from blocks import clock
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
-from blocks.store import health
+from blocks.store import found, health, spans
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Stream, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Row, Table
+    from sqlalchemy import ColumnElement, Connection, Engine, Row, Table
 
 LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, shorter than a tick
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
@@ -240,6 +240,12 @@ def drop_cursor(engine: Engine, claim: Claim, refused: SourceError | None = None
             health.begin(connection, source_id, _cursor_rejected(claim, refused))
 
 
+def note_start(engine: Engine, claim: Claim, start_ns: int) -> None:
+    """Remember where a first request begins: what its cursors bring is of that time and later."""
+    with writing(engine) as connection:
+        write(connection, claim, read_from_ns=start_ns)
+
+
 def note_drained(
     engine: Engine,
     claim: Claim,
@@ -257,7 +263,10 @@ def note_drained(
     if by_cursor:
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
-        write(connection, claim, drained_ns=started_ns, **values)
+        stream = write(connection, claim, drained_ns=started_ns, **values)
+        spans.drained(connection, claim.stream_id, stream.read_from_ns, started_ns)
+        if stream.undecided:
+            found.drained(connection, stream)
         _recover(connection, claim, *(("error", "cursor") if by_cursor else ("error",)))
 
 
@@ -274,9 +283,9 @@ def progress() -> dict[str, Any]:
     return {"progress_ns": now_ns, **lease(now_ns), **_HEALTHY}
 
 
-def write(connection: Connection, claim: Claim, **values: Any) -> None:
-    """Write the stream's row under the claim. Raises ClaimLostError where it was taken away."""
-    require(connection.execute(held(claim).values(values)), claim)
+def write(connection: Connection, claim: Claim, **values: Any) -> Row[Any]:
+    """Write the stream's row under the claim, and return it. Raises ClaimLostError where it was taken away."""
+    return require(connection.execute(held(claim).values(values).returning(_streams)).first(), claim)
 
 
 def held(claim: Claim) -> Any:
@@ -284,14 +293,15 @@ def held(claim: Claim) -> Any:
     return update(_streams).where(_streams.c.id == claim.stream_id, _streams.c.fence == claim.fence)
 
 
-def require(written: CursorResult[Any], claim: Claim) -> None:
-    """Raise ClaimLostError where an UPDATE made with `held` has touched nothing."""
-    if written.rowcount == 0:
+def require(written: Row[Any] | None, claim: Claim) -> Row[Any]:
+    """The row that an UPDATE made with `held` has touched; raises ClaimLostError where there is none."""
+    if written is None:
         raise ClaimLostError(
             f"Another run reads {claim.api} now, so this one stops here.",
             hint="Nothing is lost: what this run had committed stays, and the other run goes on from there.",
             code="claim",
         )
+    return written
 
 
 def unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:

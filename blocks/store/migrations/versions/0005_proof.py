@@ -1,5 +1,7 @@
 """What shows that nothing is missing: hash chain, counts by the hour, spans collected, what reconcile found."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,7 +20,7 @@ def upgrade() -> None:
 
 
 def _add_columns() -> None:
-    for column in (
+    columns: tuple[sa.Column[Any], ...] = (
         sa.Column("read_from_ns", sa.BigInteger()),
         sa.Column("link", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("link_digest", sa.LargeBinary()),
@@ -27,7 +29,8 @@ def _add_columns() -> None:
             sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
             for name in ("undecided", "late", "missed", "changed")
         ),
-    ):
+    )
+    for column in columns:
         op.add_column("streams", column)
     op.add_column("windows", sa.Column("changed", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("pruned_events", sa.Column("event_id", sa.BigInteger()))
@@ -69,6 +72,7 @@ def _reconcile() -> None:
         sa.Column("uuid", sa.Text(), primary_key=True),
         sa.Column("time_ns", sa.BigInteger(), nullable=False),
         sa.Column("found_ns", sa.BigInteger(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("verdict", sa.String()),
         sa.Column("decided_ns", sa.BigInteger()),
     )
