@@ -30,12 +30,12 @@ def parse_span(start: str, end: str | None, now_ns: int) -> Span:
     faults: list[str] = []
     start_ns = _moment("start", start, now_ns, faults)
     end_ns = now_ns if end is None else _moment("end", end, now_ns, faults)
-    if not faults and start_ns >= end_ns:
+    if not faults and start_ns > now_ns:
+        faults.append("start lies ahead")
+    elif not faults and start_ns >= end_ns:
         faults.append("start is not before end")
     elif not faults and end_ns <= now_ns - DAYS_MAX * _DAY_NS:
         faults.append(f"end is more than {DAYS_MAX} days ago, and 1Password keeps no older events")
-    elif not faults and start_ns >= now_ns:
-        faults.append("start lies ahead")
     if faults:
         raise ThirdPartyConfigError(
             f"The span is wrong: {'; '.join(faults)}.", hint=f"Give {FORMS}; start before end.", code="span"

@@ -15,7 +15,7 @@ import typer
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
-from deployments import cli_backfill, cli_check, cli_data, cli_health, cli_secrets, cli_sources
+from deployments import cli_backfill, cli_check, cli_coverage, cli_data, cli_health, cli_secrets, cli_sources
 from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Json, Name
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ cli_sources.add(app, lambda: _token)
 cli_secrets.add(app)
 cli_backfill.add(app)
 cli_check.add(app)
+cli_coverage.add(app)
 cli_data.add(app)
 cli_health.add(app)
 

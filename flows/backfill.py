@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -135,16 +136,24 @@ def _finish(source: str, shown: Shown, error: SourceError | None) -> State[Any]:
     opened = shown.opened
     with suppress(SourceError):
         shown.look(now=True)
-    message = f"{words(opened.job)}. {sentence(shown.progress)}"
+    message = " ".join([f"{words(opened.job)}. {sentence(shown.progress)}", *opened.notes])
     state: State[Any]
     if error is not None:
-        left = "The windows that are left are read by the next backfill without a start."
-        state = Failed(name=error.name, message=f"{error} {message} {left}")
+        state = Failed(name=error.name, message=f"{error} {message} {_left(source, shown)}")
     elif not shown.finished:
-        state = Cancelled(name="Stopped", message=f"Stopped. {message} A backfill without a start goes on.")
+        state = Cancelled(name="Stopped", message=f"{message} {_left(source, shown)}")
     else:
-        state = Completed(name="Backfilled", message=" ".join([message, *opened.notes]))
+        state = Completed(name="Backfilled", message=message)
     report_backfill(source, shown.progress, message)
     if stopping.asleep():
         end_now(state)
     return state
+
+
+def _left(source: str, shown: Shown) -> str:
+    windows = sum(one.windows for one in shown.progress)
+    left = windows - sum(one.done for one in shown.progress)
+    return (
+        f"{left:,} of {windows:,} windows are left: a run without a start goes on with them, and so does "
+        f"`onepassword-source backfill {shlex.quote(source)} --resume`."
+    )

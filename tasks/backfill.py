@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run, task_run
 from whenever import Instant
 
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.client import PAGE_SIZE
-from blocks.events_api.models import Api
 from blocks.names import block_name
 from blocks.span import parse_span, parse_width
 from blocks.store import sources, windows
@@ -24,7 +26,7 @@ from tasks import retries
 from tasks.source import load_source, open_store, opened_store, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from uuid import UUID
 
     from sqlalchemy import Engine
@@ -33,6 +35,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
 SHOWN_EVERY = 2.0  # seconds between two looks at the whole job
+
+
+def _nowhere(_job: JobView, _progress: list[Progress]) -> None:
+    pass
+
+
+shown_at: Callable[[JobView, list[Progress]], None] = _nowhere
+"""Called with the job of this process's run and how far it is, each time that it was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +81,10 @@ def open_backfill(source: str, asked: Asked) -> OpenedBackfill:
         if asked.job is not None or asked.start is None:
             return OpenedBackfill(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
         span = parse_span(asked.start, asked.end, opened_ns)
-        apis = _apis(asked.apis, record.apis)
+        apis = windows.chosen(asked.apis, record.apis)
         wanted = Wanted(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
         job = windows.begin(engine, wanted, parse_width(asked.width))
         return OpenedBackfill(record.id, opened_ns, job, span.notes)
-
-
-def _apis(named: Iterable[str], configured: tuple[Api, ...]) -> tuple[Api, ...]:
-    wanted = tuple(api for api in Api if api in set(named)) or configured
-    if unknown := set(named) - set(Api):
-        known = ", ".join(Api)
-        raise ThirdPartyConfigError(f"There is no API {min(unknown)!r}.", hint=f"There are {known}.", code="api")
-    if missing := [api for api in wanted if api not in configured]:
-        raise ThirdPartyConfigError(
-            f"The source does not collect {', '.join(missing)}.",
-            hint="Add it to supported_apis of the source, and apply it.",
-            code="api",
-        )
-    return wanted
 
 
 def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
@@ -148,17 +144,30 @@ class Shown:
         engine, job = _engine(self.opened), self.opened.job
         windows.fit(engine, job.id, PAGE_SIZE)
         self.progress = windows.progress(engine, job.id)
-        done, span = (sum(getattr(one, name) for one in self.progress) for name in ("done_ns", "span_ns"))
-        part = round(100 * done / max(span, 1), 1)
+        shown_at(job, self.progress)
+        with _left_out_where_prefect_fails():
+            self._draw()
+        self._next = time.monotonic() + SHOWN_EVERY
+
+    def _draw(self) -> None:
+        part = part_done(self.progress)
         if self._artifact is None:
-            about = f"Backfill of **{self.source}**, {words(job)}"
+            about = f"Backfill of **{self.source}**, {words(self.opened.job)}"
             found = create_progress_artifact(
                 progress=part, key=f"backfill-{block_name(self.source)}", description=about
             )
             self._artifact = found  # type: ignore[assignment]  # sync within a sync flow
         else:
             update_progress_artifact(self._artifact, progress=part)
-        self._next = time.monotonic() + SHOWN_EVERY
+
+
+@contextmanager
+def _left_out_where_prefect_fails() -> Iterator[None]:
+    """What is shown in the UI is a sign for people: where it cannot be shown, reading goes on."""
+    try:
+        yield
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        get_run_logger().warning("How far the backfill is could not be shown in Prefect (%s).", type(error).__name__)
 
 
 @task(name="report backfill", cache_policy=NO_CACHE, persist_result=False)
@@ -166,7 +175,14 @@ def report_backfill(source: str, progress: list[Progress], message: str) -> None
     """Leave a table as an artifact of the run."""
     rows = [dict(zip(COLUMNS, _cells(one), strict=True)) for one in progress]
     key = f"backfill-table-{block_name(source)}"
-    create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
+    with _left_out_where_prefect_fails():
+        create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
+
+
+def part_done(progress: Iterable[Progress]) -> float:
+    """How much of the span is read, in per cent."""
+    found = list(progress)
+    return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
 
 
 def words(job: JobView) -> str:

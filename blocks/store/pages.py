@@ -10,7 +10,7 @@ from sqlalchemy import func, text, update
 
 from blocks import clock
 from blocks.health import WARNING, Condition
-from blocks.store import chain, health, hours, streams
+from blocks.store import chain, found, health, hours, streams
 from blocks.store.engine import writing
 from blocks.store.inserting import insert_events
 from blocks.store.legible import legible
@@ -68,15 +68,22 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
     prepared = prepare(page, claim.api, api_version)
     with writing(engine) as connection:
         stream = _move_cursor(connection, claim, page, after, api_version)
-        return put(connection, stream, prepared)
+        committed, _ = put(connection, stream, prepared)
+        if stream.undecided and committed.known:
+            found.brought(connection, stream, page.events)
+    return committed
 
 
-def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> Committed:
-    """Store what a page holds, in a transaction that has written the stream's row already; `stream` is that row."""
+def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[Committed, Sequence[Event]]:
+    """Store what a page holds, in a transaction that has written the stream's row already; `stream` is that row.
+
+    Returns what became of it, and the events that were stored now.
+    """
     page, received_ns = prepared.page, clock.now_ns()
     events, digests = _unpruned(connection, stream.id, prepared)
     stored = insert_events(connection, stream.id, received_ns, events)
     values: dict[str, Any] = {}
+    new: Sequence[Event] = ()
     if stored.count:
         new = stored.of(events)
         hours.add(connection, stream.id, [event.time_ns for event in new])
@@ -90,7 +97,7 @@ def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> Committ
     _add_copies(connection, stream.id, prepared.copies)
     if quarantined or page.unknown:
         _tell(connection, stream, prepared.api, page, quarantined)
-    return Committed(stored.count, len(page.events) - stored.count, quarantined)
+    return Committed(stored.count, len(page.events) - stored.count, quarantined), new
 
 
 def _unpruned(connection: Connection, stream_id: int, prepared: Prepared) -> tuple[Sequence[Event], Sequence[bytes]]:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from blocks.store.engine import reading, store_errors
 from blocks.store.tables import Event, Stream
-from blocks.store.windows import cut
+from blocks.store.windows import spans_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -37,8 +37,11 @@ class PlannedWindow:
 
 
 def plan(engine: Engine, wanted: Wanted, width_ns: int, page_size: int) -> list[PlannedWindow]:
-    """The windows of a backfill, oldest first; nothing is changed, and nothing asked of the API."""
-    spans = cut(wanted.start_ns, wanted.end_ns, width_ns)
+    """The windows of a backfill, oldest first; nothing is changed, and nothing asked of the API.
+
+    Raises ThirdPartyConfigError where there are too many.
+    """
+    spans = spans_of(wanted, width_ns)
     known = {api: _known(engine, wanted, api, width_ns) for api in wanted.apis}
     mean = {api: sum(counts.values()) / len(counts) if counts else 0.0 for api, counts in known.items()}
     return [

@@ -99,6 +99,8 @@ class SourceStatus:
     recovered_ns: int | None = None
     """When an error was over last."""
     open: tuple[Open, ...] = ()
+    apis: tuple[str, ...] = ()
+    """Those that are collected now."""
 
     @property
     def in_error(self) -> bool:
@@ -272,6 +274,7 @@ def _source(
         deleted_ns=row.deleted_ns,
         recovered_ns=recovered.get(row.id),
         open=tuple(_opened(one) for one in opened if one.source_id == row.id),
+        apis=tuple(apis),
     )
 
 

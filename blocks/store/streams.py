@@ -15,7 +15,7 @@ from blocks import clock
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
-from blocks.store import health, spans
+from blocks.store import found, health, spans
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Stream, Window
 
@@ -265,6 +265,8 @@ def note_drained(
     with writing(engine) as connection:
         stream = write(connection, claim, drained_ns=started_ns, **values)
         spans.drained(connection, claim.stream_id, stream.read_from_ns, started_ns)
+        if stream.undecided:
+            found.drained(connection, stream)
         _recover(connection, claim, *(("error", "cursor") if by_cursor else ("error",)))
 
 

@@ -279,6 +279,7 @@ class Found(SQLModel, table=True):
     uuid: str = Field(sa_column=Column(Text, primary_key=True))
     time_ns: int = Field(sa_column=_ns(nullable=False))
     found_ns: int = Field(sa_column=_ns(nullable=False))
+    fence: int = Field(sa_column=_ns(nullable=False), description="the stream's then: a claim above it began later")
     verdict: str | None = Field(default=None, description="late or missed")
     decided_ns: int | None = Field(default=None, sa_column=_ns())
 

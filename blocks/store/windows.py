@@ -12,25 +12,28 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.store import pages
+from blocks.store import found, pages, revisions
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.streams import lease, unclaimed
 from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from sqlalchemy import Connection, Engine, Row
 
     from blocks.events_api.models import Page
     from blocks.store.pages import Committed
 
-BACKFILL = "backfill"
+BACKFILL, RECONCILE = "backfill", "reconcile"
 WINDOWS_MAX = 20_000  # of one job: 120 days of three APIs by the hour are 8,640
 PAGES_WANTED = 50  # of a window; one that is to have twice as many is cut, as long as it was not begun
+FORGOTTEN_NS = 125 * 86_400 * 10**9  # 1Password keeps 120 days
 SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
 
 _jobs = Job.__table__  # type: ignore[attr-defined]
@@ -71,6 +74,7 @@ class WindowClaim:
 
     id: int
     job_id: str
+    kind: str
     stream_id: int
     api: Api
     start_ns: int
@@ -102,6 +106,7 @@ class Progress:
     new: int
     known: int
     quarantined: int
+    changed: int
     error: str | None
 
     @property
@@ -118,30 +123,56 @@ def cut(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
     return [(at, min(at + width_ns, end_ns)) for at in range(start_ns, end_ns, width_ns)]
 
 
-def begin(engine: Engine, wanted: Wanted, width_ns: int) -> JobView:
-    """Make a job with its windows; one of the same kind, source, APIs and span that is not finished goes on instead.
-
-    Raises ThirdPartyConfigError where it would have more than WINDOWS_MAX windows.
-    """
-    spans = cut(wanted.start_ns, wanted.end_ns, width_ns)
-    if len(spans) * len(wanted.apis) > WINDOWS_MAX:
+def chosen(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
+    """The APIs that are asked for by name; all that the source collects where none is. Raises ThirdPartyConfigError."""
+    named, configured = set(named), tuple(configured)
+    if unknown := named - set(Api):
+        known = ", ".join(Api)
+        raise ThirdPartyConfigError(f"There is no API {min(unknown)!r}.", hint=f"There are {known}.", code="api")
+    wanted = tuple(api for api in Api if api in named) or configured
+    if missing := [api for api in wanted if api not in configured]:
         raise ThirdPartyConfigError(
-            f"That makes {len(spans) * len(wanted.apis):,} windows; at most {WINDOWS_MAX:,} are kept.",
+            f"The source does not collect {', '.join(missing)}.",
+            hint="Add it to supported_apis of the source, and apply it.",
+            code="api",
+        )
+    return wanted
+
+
+def spans_of(wanted: Wanted, width_ns: int) -> list[tuple[int, int]]:
+    """What each API of a job is cut into. Raises ThirdPartyConfigError where it makes more than WINDOWS_MAX windows."""
+    number = -(-(wanted.end_ns - wanted.start_ns) // width_ns) * len(wanted.apis)
+    if number > WINDOWS_MAX:
+        raise ThirdPartyConfigError(
+            f"That makes {number:,} windows; at most {WINDOWS_MAX:,} are kept.",
             hint="Use longer windows: dense ones are cut by themselves.",
             code="windows",
         )
+    return cut(wanted.start_ns, wanted.end_ns, width_ns)
+
+
+def begin(engine: Engine, wanted: Wanted, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
+    """Make a job with its windows; one of the same kind, source, APIs and span that is not finished goes on instead.
+
+    `ends_ns`: where the windows of an API are to end before the span does.
+    Raises ThirdPartyConfigError where it would have more than WINDOWS_MAX windows.
+    """
+    spans = spans_of(wanted, width_ns)
     same = {**asdict(wanted), "apis": msgspec.json.encode(sorted(wanted.apis)).decode()}
+    ends = dict.fromkeys(wanted.apis, wanted.end_ns) | dict(ends_ns or {})
     open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
     with writing(engine) as connection:
-        if found := connection.execute(open_one).first():
-            return _job(found)
+        if under_way := connection.execute(open_one).first():
+            return _job(under_way)
+        _forget_old(connection, wanted.source_id)
         ids = _stream_ids(connection, wanted.source_id)
         row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
         connection.execute(_jobs.insert().values(row))
         made = [
-            {"job_id": row["id"], "stream_id": ids[api], "start_ns": start, "end_ns": end}
+            {"job_id": row["id"], "stream_id": ids[api], "start_ns": start, "end_ns": min(end, ends[api])}
             for start, end in spans
             for api in wanted.apis
+            if start < ends[api]
         ]
         connection.execute(_windows.insert(), made)
         return _job(connection.execute(select(_jobs).where(_jobs.c.id == row["id"])).one())
@@ -225,11 +256,17 @@ def commit_page(
     the cursor is no longer at `after`, FirstPartyGenericError; either way nothing of the page is stored.
     """
     prepared = pages.prepare(page, claim.api, api_version)
+    is_compared = claim.kind == RECONCILE and page.events
+    differing = revisions.differing(engine, claim.stream_id, page.events, api_version) if is_compared else []
     with writing(engine) as connection:
         stream = _write_stream(connection, claim.stream_id, page)
         _move_cursor(connection, claim, page, after, api_version)
-        committed = pages.put(connection, stream, prepared)
+        committed, new = pages.put(connection, stream, prepared)
+        if new and claim.kind == RECONCILE:
+            found.mark(connection, stream, new)
+        changed = revisions.keep(connection, stream, differing, api_version) if differing else 0
         values: dict[str, Any] = {
+            "changed": _windows.c.changed + changed,
             "new": _windows.c.new + committed.new,
             "known": _windows.c.known + committed.known,
             "quarantined": _windows.c.quarantined + committed.quarantined,
@@ -280,6 +317,7 @@ def progress(engine: Engine, job_id: str) -> list[Progress]:
             func.sum(c.new),
             func.sum(c.known),
             func.sum(c.quarantined),
+            func.sum(c.changed),
             func.max(c.error).filter(~is_done),
         )
         .join(_streams, _streams.c.id == c.stream_id)
@@ -294,8 +332,9 @@ def progress(engine: Engine, job_id: str) -> list[Progress]:
 
 def _progress(row: Row[Any]) -> Progress:
     api, *numbers, error = row
-    windows, done, held, done_ns, span_ns, read, new, known, quarantined = map(int, numbers)  # sums may be decimals
-    return Progress(Api(api), windows, done, held, done_ns, span_ns, read, new, known, quarantined, error)
+    windows, done, held, done_ns, span_ns, *counts = map(int, numbers)  # sums may be decimals
+    read, new, known, quarantined, changed = counts
+    return Progress(Api(api), windows, done, held, done_ns, span_ns, read, new, known, quarantined, changed, error)
 
 
 def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: int, room: int) -> int:
@@ -347,6 +386,13 @@ def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: 
         raise _lost()
 
 
+def _forget_old(connection: Connection, source_id: str) -> None:
+    """Jobs of times that 1Password no longer has: there is nothing to read of them, and nothing to show."""
+    old = select(_jobs.c.id).where(_jobs.c.source_id == source_id, _jobs.c.end_ns < clock.now_ns() - FORGOTTEN_NS)
+    connection.execute(delete(_windows).where(_windows.c.job_id.in_(old)))
+    connection.execute(delete(_jobs).where(_jobs.c.id.in_(old)))
+
+
 def _finish(connection: Connection, job_id: str) -> None:
     left = select(_windows.c.id).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None)).exists()
     connection.execute(update(_jobs).where(_jobs.c.id == job_id, ~left).values(finished_ns=clock.now_ns()))
@@ -368,8 +414,9 @@ def _lost() -> ClaimLostError:
 
 def _claim(connection: Connection, row: Row[Any]) -> WindowClaim:
     api = connection.scalar(select(_streams.c.api).where(_streams.c.id == row.stream_id))
+    kind = connection.scalar(select(_jobs.c.kind).where(_jobs.c.id == row.job_id))
     return WindowClaim(
-        row.id, row.job_id, row.stream_id, Api(str(api)), row.start_ns, row.end_ns, row.holder, row.fence
+        row.id, row.job_id, str(kind), row.stream_id, Api(str(api)), row.start_ns, row.end_ns, row.holder, row.fence
     )
 
 

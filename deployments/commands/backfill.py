@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks import clock, settings
-from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.models import Api
 from blocks.span import parse_span, parse_width
 from blocks.store import plan as planning
 from blocks.store import reading, windows
-from blocks.store.windows import BACKFILL, Wanted
+from blocks.store.windows import BACKFILL, JobView, Wanted
 from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave, require_source
 from deployments.commands.present import ERROR, iso_of, note, plain, say, say_json, time_of
 
@@ -29,12 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from prefect.client.schemas.objects import State
-    from sqlalchemy import Engine
+    from rich.progress import TaskID
 
     from blocks.store.plan import PlannedWindow
 
 PAGE_SIZE = 1000
-LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,12 @@ def _width(wish: Wish) -> int:
 
 
 def _show_plan(wish: Wish) -> None:
-    engine = reading.open_store()
-    source = reading.sources(engine, wish.name)[0]
     span = _span(wish)
-    apis = tuple(api for api in Api if api in (wish.apis or [stream.api for stream in source.streams]))
-    wanted = Wanted(BACKFILL, source.id, apis, span.start_ns, span.end_ns)
-    found = planning.plan(engine, wanted, _width(wish), PAGE_SIZE)
+    with reading.opened_store() as engine:
+        source = reading.sources(engine, wish.name)[0]
+        apis = windows.chosen(wish.apis, map(Api, source.apis))
+        wanted = Wanted(BACKFILL, source.id, apis, span.start_ns, span.end_ns)
+        found = planning.plan(engine, wanted, _width(wish), PAGE_SIZE)
     requests = sum(one.requests for one in found)
     limits, share = settings.rate_limits(), settings.backfill_share()
     seconds = planning.seconds(requests, DOCUMENTED if limits is None else limits, share)
@@ -157,6 +155,7 @@ def _duration(seconds: float) -> str:
 def _now(wish: Wish) -> int:
     from deployments.commands.prefect_server import prefect  # noqa: PLC0415 - only for runs
 
+    shown = Shown()
     with prefect() as access:
         if access.kind == "temporary" and wish.pieces:
             raise ThirdPartyConfigError(
@@ -164,26 +163,27 @@ def _now(wish: Wish) -> int:
                 hint="Start `onepassword-source up`, or leave --distributed out.",
                 code="usage",
             )
-        with _bar(wish.name) as end_bar:
+        require_source(wish.name)
+        with _bar(shown):
 
             def end_at_once(state: str, message: str) -> int:
-                end_bar()
-                _tell(wish, state, message, STOPPED)
+                shown.end()
+                _tell(wish, shown, state, message, STOPPED)
                 leave(access)
                 return STOPPED
 
-            state = _backfill(wish, end_at_once)
+            state = _backfill(wish, shown, end_at_once)
     code = code_of(state)
-    _tell(wish, state.name or "", state.message or "", code)
+    _tell(wish, shown, state.name or "", state.message or "", code)
     return code
 
 
-def _backfill(wish: Wish, end_at_once: Any) -> State[Any]:
+def _backfill(wish: Wish, shown: Shown, end_at_once: Any) -> State[Any]:
     from flows.backfill import backfill  # noqa: PLC0415 - imports Prefect
+    from tasks import backfill as task  # noqa: PLC0415
     from tasks import stopping  # noqa: PLC0415
 
-    require_source(wish.name)
-    stopping.at_end = end_at_once
+    stopping.at_end, task.shown_at = end_at_once, shown.look
     state: State[Any] = backfill(
         wish.name,
         wish.start,
@@ -197,57 +197,71 @@ def _backfill(wish: Wish, end_at_once: Any) -> State[Any]:
     return state
 
 
-def _tell(wish: Wish, state: str, message: str, code: int) -> None:
+def _tell(wish: Wish, shown: Shown, state: str, message: str, code: int) -> None:
     if wish.as_json:
-        say_json({"source": wish.name, "state": state, "message": message, "failed": code == IN_ERROR})
+        answer = {"source": wish.name, "state": state, "message": message, "in_error": code == IN_ERROR}
+        say_json({**answer, **shown.as_json()})
     else:
         style = "bold red" if code == IN_ERROR else "bold green"
         say(Text.assemble((f"{state}:", style), f" {plain(message)}"))
 
 
+@dataclass
+class Shown:
+    """What the run has told of its job last, and on a terminal the bar that shows it."""
+
+    job: JobView | None = None
+    progress: list[windows.Progress] = field(default_factory=list)
+    _bar: Progress | None = None
+    _row: TaskID | None = None
+    _begun: float = 0.0
+    _before: int = 0
+
+    def draw_on(self, bar: Progress) -> None:
+        self._bar, self._row = bar, bar.add_task("Starting…", total=None)
+
+    def look(self, job: JobView, progress: list[windows.Progress]) -> None:
+        if self.job is None:
+            self._begun, self._before = time.monotonic(), sum(one.read for one in progress)
+        self.job, self.progress = job, progress
+        if self._bar is not None and self._row is not None:
+            total, reached = self._sum("span_ns"), self._sum("done_ns")
+            self._bar.update(self._row, description=self._line(), total=total, completed=reached)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def as_json(self) -> dict[str, Any]:
+        """The job and its counts; nothing where the run did not come so far."""
+        if self.job is None:
+            return {}
+        span = {"start": iso_of(self.job.start_ns), "end": iso_of(self.job.end_ns)}
+        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined")}
+        return {
+            "job": self.job.id,
+            **span,
+            "windows": self._sum("windows"),
+            "windows_done": self._sum("done"),
+            **counts,
+        }
+
+    def _line(self) -> str:
+        read, seconds = self._sum("read"), time.monotonic() - self._begun
+        rate = (read - self._before) / seconds if seconds >= 1 else 0
+        return f"{read:,} events  {self._sum('done'):,}/{self._sum('windows'):,} windows  {rate:,.0f}/s"
+
+    def _sum(self, name: str) -> int:
+        return sum(getattr(one, name) for one in self.progress)
+
+
 @contextmanager
-def _bar(name: str) -> Iterator[Any]:
-    """On a terminal, a bar over the span with events, windows, rate and time left; it gives what ends the bar."""
+def _bar(shown: Shown) -> Iterator[None]:
+    """On a terminal, a bar over the span with events, windows, rate and time left."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield
         return
     columns = (TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TimeRemainingColumn())
-    done = threading.Event()
     with Progress(*columns, console=ERROR, transient=True) as bar:
-        watcher = threading.Thread(target=_watch, args=(name, bar, done), daemon=True)
-        watcher.start()
-
-        def end() -> None:
-            done.set()
-            watcher.join()
-            bar.stop()
-
-        try:
-            yield end
-        finally:
-            end()
-
-
-def _watch(name: str, bar: Progress, done: threading.Event) -> None:
-    shown = bar.add_task("Starting…", total=None)
-    begun, before = time.monotonic(), None
-    while not done.wait(LOOK_SECONDS):
-        found = _progress(name)
-        if not found:
-            continue
-        read = sum(one.read for one in found)
-        before = read if before is None else before
-        rate = (read - before) / (time.monotonic() - begun)
-        counts = f"{sum(one.done for one in found):,}/{sum(one.windows for one in found):,} windows"
-        text = f"{read:,} events  {counts}  {rate:,.0f}/s"
-        total, reached = (sum(getattr(one, part) for one in found) for part in ("span_ns", "done_ns"))
-        bar.update(shown, description=text, total=total, completed=reached)
-
-
-def _progress(name: str) -> list[windows.Progress]:
-    try:
-        engine: Engine = reading.open_store()
-        left = windows.unfinished(engine, reading.sources(engine, name)[0].id)
-        return windows.progress(engine, left[0].id) if left else []
-    except SourceError:  # its store is elsewhere, or is not there yet
-        return []
+        shown.draw_on(bar)
+        yield

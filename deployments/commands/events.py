@@ -179,8 +179,8 @@ def _text(value: object) -> str | None:
 
 
 @contextmanager
-def file_for(path: Path) -> Iterator[IO[str]]:
-    """Where the events go: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
+def file_for(path: Path, flag: str = "--output") -> Iterator[IO[str]]:
+    """Where an answer goes: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             with path.open("w", encoding="utf-8", newline="") as file:
@@ -190,7 +190,7 @@ def file_for(path: Path) -> Iterator[IO[str]]:
                 yield file
     except OSError as error:
         raise FirstPartyGenericError(
-            f"{path} cannot be written: {error.strerror}.", hint="Choose another file with --output.", code="output"
+            f"{path} cannot be written: {error.strerror}.", hint=f"Choose another file with {flag}.", code="output"
         ) from error
 
 

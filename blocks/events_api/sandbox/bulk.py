@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from blocks.events_api.sandbox.cursors import Place
 
 BLOCK = 1000
+BLOCKS_KEPT = 16  # of an API: some 10 MB
 MINUTES_A_DAY = 1440
 MINUTE_NS = 60 * SECOND
 
@@ -44,7 +46,8 @@ class Bulk:
         self._first_minute = pace.until_ns // MINUTE_NS - blocks * self._minutes_a_block
         self._offsets = _offsets(Random(f"{seed}/{api}/offsets"), self._minutes_a_block)  # noqa: S311
         self._cut = {version: self._cut_bodies(version) for version in (1, 2)}
-        self._last: tuple[tuple[int, int], list[bytes]] = ((-1, -1), [])
+        # Of those who read windows side by side each finds the block again in which its last page ended.
+        self._block = lru_cache(BLOCKS_KEPT)(self._make_block)
 
     def read(self, place: Place, now_ns: int) -> Found:
         own = self._read_own(place)
@@ -83,11 +86,6 @@ class Bulk:
         if start + last - first > BLOCK:
             bodies = bodies + self._block(version, block + 1)[: start + last - first - BLOCK]
         return bodies
-
-    def _block(self, version: int, block: int) -> list[bytes]:
-        if self._last[0] != (version, block):
-            self._last = ((version, block), self._make_block(version, block))
-        return self._last[1]
 
     def _make_block(self, version: int, block: int) -> list[bytes]:
         heads, middles, tails, offset_minutes = self._cut[version]

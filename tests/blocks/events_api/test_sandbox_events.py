@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -222,6 +223,24 @@ def test_bulk_times_rise() -> None:
     with running_sandbox(events=12_000, bulk=True, days=1) as sandbox:
         times = [event["timestamp"].rstrip("Z").ljust(20, ".") for event in events(sandbox, "itemusages")]
     assert times == sorted(times)
+
+
+def test_bulk_windows_hold_what_happened_in_them_and_side_by_side_they_hold_it_all() -> None:
+    with running_sandbox(events=30_000, bulk=True, days=2, until=UNTIL) as sandbox:
+        days = [f"2026-03-0{day}T00:00:00Z" for day in (1, 2, 3, 4, 5)]
+        spans = [{"limit": 1000, "start_time": start, "end_time": end} for start, end in pairwise(days)]
+        pages = [sandbox.ask("itemusages", span).json() for span in spans]
+        windows: list[list[dict[str, Any]]] = [page["items"] for page in pages]
+        while any(page["has_more"] for page in pages):  # in turns, as readers ask
+            for number, page in enumerate(pages):
+                if page["has_more"]:
+                    pages[number] = sandbox.ask("itemusages", {"cursor": page["cursor"]}).json()
+                    windows[number] += pages[number]["items"]
+        for span, items in zip(spans, windows, strict=True):
+            assert all(span["start_time"] <= item["timestamp"] < span["end_time"] for item in items)
+        assert windows[0] == []
+        assert all(len(items) > 500 for items in windows[1:])
+        assert [item for items in windows for item in items] == drain(sandbox, "itemusages", FROM_THE_START)
 
 
 def test_bulk_grows_behind_its_events() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import event as database_event
 from sqlalchemy import text
-from support import SOURCE
+from support import SOURCE, require_proof
 
 from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api, Event, Page
@@ -87,7 +87,7 @@ class Collecting(RuleBasedStateMachine):
         except ClaimLostError:
             del self.held[run]
 
-    @rule(run=RUNS, statement=st.integers(1, 6))
+    @rule(run=RUNS, statement=st.integers(1, 9))
     def crash_while_committing(self, run: str, statement: int) -> None:
         if run not in self.held or run not in self.in_hand:
             return
@@ -130,6 +130,7 @@ class Collecting(RuleBasedStateMachine):
         assert all(served[uuid] == body for uuid, body in kept)
         position = int(self._view().cursor or 0)
         assert {uuid for uuid, _ in kept} >= {event.uuid for event in self.server.arrived[:position]}
+        require_proof(self.engine)
 
     def teardown(self) -> None:
         if not hasattr(self, "engine"):

@@ -72,6 +72,7 @@ def _reconcile() -> None:
         sa.Column("uuid", sa.Text(), primary_key=True),
         sa.Column("time_ns", sa.BigInteger(), nullable=False),
         sa.Column("found_ns", sa.BigInteger(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("verdict", sa.String()),
         sa.Column("decided_ns", sa.BigInteger()),
     )

@@ -1,0 +1,132 @@
+"""What to do about a gap: the command, whose words can be pasted into a shell, and how long there is time for it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whenever import Instant
+
+from blocks import clock
+from blocks.coverage.gaps import DAY_NS, SECOND_NS, Gap, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.coverage.gaps import Coverage
+
+PROGRAM = "onepassword-source"
+TICK_NS = 300 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """A gap that some APIs have alike, and the command that closes it; none where nothing can."""
+
+    gap: Gap
+    apis: tuple[str, ...]
+    command: str
+    now_ns: int
+
+    @property
+    def days_left(self) -> int:
+        """Whole days until 1Password drops its oldest moment."""
+        return self.gap.left_ns(self.now_ns) // DAY_NS
+
+    @property
+    def days_left_newest(self) -> int:
+        """Whole days until 1Password has dropped all of it."""
+        return max(self.gap.dropped_by_ns - self.now_ns, 0) // DAY_NS
+
+    @property
+    def sentence(self) -> str:
+        """How long there is time for it."""
+        gap, newest = self.gap, _days(self.days_left_newest)
+        if gap.kind is Kind.LOST:
+            return "lost: 1Password has it no longer"
+        if gap.left_ns(self.now_ns) < SECOND_NS:
+            return f"1Password drops it now, from its start on; the last of it in {newest}"
+        left = f"{_days(self.days_left)} left, then 1Password drops it"
+        return f"not collected since; {left}" if gap.kind is Kind.OPEN else left
+
+
+def advised(name: str, found: Sequence[Coverage]) -> list[Advised]:
+    """The gaps of the APIs of a source, the oldest first.
+
+    Those of several APIs that begin and end within a tick of the schedule are one, from the first to the last moment.
+    """
+    groups: list[_Group] = []
+    for one in found:
+        for gap in one.gaps:
+            stopped = one.record.stopped if gap.kind is Kind.OPEN else ""
+            near = next((group for group in groups if group.takes(one.api, gap, stopped)), None)
+            if near is None:
+                groups.append(_Group(gap, stopped, [one.api]))
+            else:
+                near.add(one.api, gap)
+    every = [one.api for one in found]
+    made = [
+        Advised(
+            group.gap,
+            tuple(group.apis),
+            command_for(group.gap, name, () if group.apis == every else group.apis, group.stopped),
+            found[0].now_ns,
+        )
+        for group in groups
+    ]
+    return sorted(made, key=lambda one: (one.gap.start_ns, one.gap.end_ns))
+
+
+@dataclass(slots=True)
+class _Group:
+    gap: Gap
+    stopped: str
+    apis: list[str]
+
+    def takes(self, api: str, gap: Gap, stopped: str) -> bool:
+        own = self.gap
+        return (
+            (own.kind, self.stopped) == (gap.kind, stopped)
+            and api not in self.apis
+            and abs(own.start_ns - gap.start_ns) <= TICK_NS
+            and abs(own.end_ns - gap.end_ns) <= TICK_NS
+        )
+
+    def add(self, api: str, gap: Gap) -> None:
+        self.apis.append(api)
+        own = self.gap
+        self.gap = Gap(own.kind, min(own.start_ns, gap.start_ns), max(own.end_ns, gap.end_ns))
+
+
+def command_for(gap: Gap, name: str, apis: Sequence[str], stopped: str = "") -> str:
+    """The command that closes a gap of some APIs, or of all where none is named."""
+    if gap.kind is Kind.LOST:
+        return ""
+    if gap.kind is Kind.OPEN:
+        if stopped in {"deleted", "unsupported"}:
+            return f"{PROGRAM} apply FILE"
+        return _command("start" if stopped else "restart", name)
+    words = ["--start", second(gap.start_ns), "--end", second(-(-gap.end_ns // SECOND_NS) * SECOND_NS)]
+    return _command("backfill", name, *words, *(word for api in apis for word in ("--api", api)))
+
+
+def second(ns: int) -> str:
+    """RFC 3339, to the second below."""
+    return Instant.from_timestamp_nanos(ns // SECOND_NS * SECOND_NS).format_iso(unit="second")
+
+
+def length(gap: Gap) -> str:
+    """`2 d`."""
+    return clock.words(gap.length_ns)
+
+
+def _command(verb: str, name: str, *words: str) -> str:
+    shown = shlex.quote(name)
+    if name.startswith("-"):
+        return " ".join([PROGRAM, verb, *words, "--", shown])
+    return " ".join([PROGRAM, verb, shown, *words])
+
+
+def _days(number: int) -> str:
+    return "less than a day" if number < 1 else "1 day" if number == 1 else f"{number} days"

@@ -1,0 +1,132 @@
+"""What the store knows of what was collected, in plain SQL: spans, windows that were read, counts by the hour.
+
+It never counts events: their number by the hour is kept by whoever stores or prunes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from blocks.coverage.gaps import HOUR_NS, Record, Window
+from blocks.store.engine import reading, store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Engine, Row
+
+LAG_HOURS_MAX = 3000
+"""At most so many hours of an API are looked at for their lag: 120 days have 2,880."""
+
+
+def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[Record]:
+    """What was read of each API of a source (or of some), those that it collects no longer but has events of, too."""
+    with store_errors(), reading(engine).connect() as connection:
+        source = connection.execute(_SOURCE, {"source": source_id}).one()
+        streams = connection.execute(_STREAMS, {"source": source_id}).all()
+        spans = _by_stream(connection, _SPANS, source_id)
+        windows = _by_stream(connection, _WINDOWS, source_id)
+    collected = json.loads(source.apis)
+    return [
+        _record(stream, source, collected, spans[stream.id], windows[stream.id])
+        for stream in streams
+        if (stream.api in apis if apis else stream.api in collected or stream.events)
+    ]
+
+
+def hours(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:
+    """By stream, how many events there are of each hour since 1970 that begins in the span."""
+    asked = {"first": -(-since_ns // HOUR_NS), "last": -(-until_ns // HOUR_NS)}
+    found: dict[int, dict[int, int]] = {}
+    with store_errors(), reading(engine).connect() as connection:
+        for stream_id in stream_ids:
+            found[stream_id] = dict(connection.execute(_HOURS, {**asked, "stream": stream_id}).tuples().all())
+    return found
+
+
+def oldest_ns(engine: Engine, stream_ids: Iterable[int]) -> int | None:
+    """The beginning of the first hour that has events."""
+    with store_errors(), reading(engine).connect() as connection:
+        found = [connection.execute(_OLDEST, {"stream": stream_id}).scalar() for stream_id in stream_ids]
+    return min((hour * HOUR_NS for hour in found if hour is not None), default=None)
+
+
+def lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, dict[int, int]]:
+    """By stream and hour since 1970, how old the newest event of that hour was when it was stored, in ns.
+
+    One event of each hour stands for it, found by the index on the time: so the cost is that of the hours, of which the
+    newest `LAG_HOURS_MAX` are looked at, and not that of the events. What a first run or a backfill has brought was
+    stored long after it had happened, and its lag says so.
+    """
+    asked = {"first": -(-since_ns // HOUR_NS), "hour": HOUR_NS, "most": LAG_HOURS_MAX}
+    found: dict[int, dict[int, int]] = {}
+    with store_errors(), reading(engine).connect() as connection:
+        for stream_id in stream_ids:
+            rows = connection.execute(_LAGS, {**asked, "stream": stream_id}).tuples()
+            found[stream_id] = {hour: max(lag, 0) for hour, lag in rows if lag is not None}
+    return found
+
+
+_SOURCE = text("SELECT apis, paused_ns, deleted_ns FROM sources WHERE id = :source")
+_STREAMS = text("SELECT * FROM streams WHERE source_id = :source ORDER BY id")
+_SPANS = text(
+    "SELECT p.stream_id, p.start_ns, p.end_ns FROM spans p JOIN streams s ON s.id = p.stream_id "
+    "WHERE s.source_id = :source ORDER BY p.start_ns"
+)
+# The same window is read again with each reconcile: the last time counts, since it covers what the others did.
+_WINDOWS = text(
+    "SELECT w.stream_id, j.kind, w.start_ns, w.end_ns, max(w.begun_ns) AS begun_ns, max(w.done_ns) AS done_ns "
+    "FROM jobs j JOIN windows w ON w.job_id = j.id WHERE j.source_id = :source AND w.done_ns IS NOT NULL "
+    "AND w.begun_ns IS NOT NULL GROUP BY w.stream_id, j.kind, w.start_ns, w.end_ns"
+)
+_HOURS = text(
+    "SELECT hour, events FROM hours WHERE stream_id = :stream AND hour >= :first AND hour < :last AND events > 0"
+)
+_OLDEST = text("SELECT min(hour) FROM hours WHERE stream_id = :stream AND events > 0")
+_LAGS = text(
+    "SELECT h.hour, (SELECT e.received_ns - e.time_ns FROM events e WHERE e.stream_id = :stream "
+    "AND e.time_ns >= h.hour * :hour AND e.time_ns < (h.hour + 1) * :hour ORDER BY e.time_ns DESC LIMIT 1) "
+    "FROM (SELECT hour FROM hours WHERE stream_id = :stream AND hour >= :first AND events > 0 "
+    "ORDER BY hour DESC LIMIT :most) h"
+)
+
+
+def _by_stream(connection: Connection, question: Any, source_id: str) -> defaultdict[int, list[Row[Any]]]:
+    found: defaultdict[int, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(question, {"source": source_id}):
+        found[row.stream_id].append(row)
+    return found
+
+
+def _record(
+    row: Row[Any], source: Row[Any], collected: list[str], spans: list[Row[Any]], windows: list[Row[Any]]
+) -> Record:
+    return Record(
+        stream_id=row.id,
+        api=row.api,
+        read_from_ns=row.read_from_ns,
+        drained_ns=row.drained_ns,
+        progress_ns=row.progress_ns,
+        spans=tuple((span.start_ns, span.end_ns) for span in spans),
+        windows=tuple(
+            Window(one.start_ns, one.end_ns, one.begun_ns, one.done_ns, one.kind == "reconcile") for one in windows
+        ),
+        stopped=_stopped(source, row.api in collected),
+        events=row.events,
+        late=row.late,
+        missed=row.missed,
+        undecided=row.undecided,
+        changed=row.changed,
+    )
+
+
+def _stopped(source: Row[Any], is_collected: bool) -> str:
+    if source.deleted_ns is not None:
+        return "deleted"
+    if not is_collected:
+        return "unsupported"
+    return "stopped" if source.paused_ns is not None else ""

@@ -1,0 +1,259 @@
+"""`onepassword-source coverage`: what was collected, when it was last reconciled, and what is missing."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from blocks import clock
+from blocks.coverage import heatmap
+from blocks.coverage.advice import command_for, length, second
+from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind, coverage
+from blocks.coverage.report import report
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import coverage as stored
+from blocks.store import reading
+from deployments.commands.events import APIS, file_for
+from deployments.commands.moments import TIMES, moment_of
+from deployments.commands.present import OUT, iso_of, joined, minute_of, note, plain, say, say_indented, say_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from blocks.coverage.advice import Advised
+    from blocks.coverage.cells import Cell
+    from blocks.coverage.gaps import Gap
+    from blocks.coverage.heatmap import Line
+    from blocks.coverage.report import ApiReport, Report
+    from blocks.store.reading import SourceStatus
+
+HOURS_SHOWN_NS = 7 * DAY_NS
+STYLES = {
+    "level1": "color(22)",
+    "level2": "color(28)",
+    "level3": "color(34)",
+    "level4": "color(40)",
+    "quiet": "dim",
+    "gap": "bold yellow",
+    "lost": "bold red",
+    "before": "dim",
+    "label": "dim",
+}
+COLUMNS = ("API", "from", "reconciled", "events", "late", "missed", "undecided", "changed")
+TITLES = {
+    Kind.GAP: "gap",
+    Kind.OPEN: "open",
+    Kind.LOST: "lost",
+    Kind.BEFORE: "before the start",
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command was asked for."""
+
+    name: str
+    apis: tuple[str, ...]
+    since: str | None
+    hours: bool
+    html: Path | None
+    as_json: bool
+
+
+def run(wish: Wish) -> None:
+    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the wish."""
+    since_ns = _checked(wish)
+    with reading.opened_store() as engine:
+        source = reading.sources(engine, wish.name)[0]
+        made = _report(engine, source, wish, since_ns)
+    if wish.html is not None:
+        _write_page(made, wish.html)
+    if wish.as_json:
+        say_json(as_json(made, source))
+    elif wish.html is None:
+        _show(made)
+
+
+def _checked(wish: Wish) -> int:
+    """From when on, in ns since 1970."""
+    faults: list[str] = []
+    now_ns = clock.now_ns()
+    since_ns = now_ns - (HOURS_SHOWN_NS if wish.hours else KEPT_NS)
+    if unknown := [api for api in wish.apis if api not in APIS]:
+        faults.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
+    try:
+        since_ns = moment_of("--since", wish.since) or since_ns
+    except ThirdPartyConfigError as error:
+        faults.append(error.message.rstrip("."))
+    if since_ns >= now_ns:
+        faults.append("--since lies ahead")
+    if wish.hours and since_ns < now_ns - KEPT_NS:
+        faults.append("--hours shows 120 days at most")
+    if faults:
+        hint = f"Use {TIMES}." if any("--since" in fault for fault in faults) else ""
+        raise ThirdPartyConfigError(f"{'; '.join(faults)}.", hint=hint, code="usage")
+    return since_ns
+
+
+def _report(engine: Engine, source: SourceStatus, wish: Wish, since_ns: int) -> Report:
+    """It begins where there is something to tell, and reads lags only for those who are shown them."""
+    now_ns = clock.now_ns()
+    found = [coverage(record, now_ns) for record in stored.records(engine, source.id, wish.apis)]
+    ids = [one.record.stream_id for one in found]
+    starts = [one.first_ns for one in found if one.first_ns is not None]
+    oldest_ns = stored.oldest_ns(engine, ids)
+    starts += [now_ns - KEPT_NS, *([] if oldest_ns is None else [oldest_ns])]
+    since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
+    lags = stored.lags(engine, ids, since_ns) if wish.html is not None or wish.as_json else {}
+    counts = stored.hours(engine, ids, since_ns, now_ns + DAY_NS)
+    return report(source.name, found, counts, lags, since_ns=since_ns, now_ns=now_ns, by_hour=wish.hours)
+
+
+def _write_page(made: Report, path: Path) -> None:
+    from deployments.commands.coverage_page import page  # noqa: PLC0415 - plotly, which only a page takes
+
+    text = page(made)
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    with file_for(path, "--html") as file:
+        file.write(text)
+    note(f"The page was written to {path}; only you can read it.")
+
+
+def _show(made: Report) -> None:
+    unit = "hour" if made.by_hour else "day"
+    say(joined((made.name, "bold"), (f"coverage by the {unit} since {second(made.since_ns)[:10]}, in UTC", "")))
+    if not made.apis:
+        say_indented("It collects none of these APIs.", 2)
+        return
+    say("")
+    say(_table(made))
+    for api in made.apis:
+        say("")
+        say(Text(api.api, "bold"))
+        for line in made.heat_map(api):
+            _say_cells(line)
+    say("")
+    _say_cells(heatmap.legend())
+    _show_gaps(made)
+
+
+def _table(made: Report) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in COLUMNS:
+        left = title in COLUMNS[:3]
+        table.add_column(title, justify="left" if left else "right", header_style="dim", no_wrap=True)
+    for api in made.apis:
+        found, record = api.coverage, api.coverage.record
+        table.add_row(
+            api.api,
+            _date(found.first_ns) or "never read",
+            _date(found.reconciled_ns) or "never",
+            f"{sum(cell.events for cell in api.cells):,}",
+            f"{record.late:,}",
+            Text(f"{record.missed:,}", "bold red" if record.missed else ""),
+            f"{record.undecided:,}",
+            f"{record.changed:,}",
+        )
+    return table
+
+
+def _show_gaps(made: Report) -> None:
+    gaps = made.gaps
+    say("")
+    if not any(one.gap.kind is not Kind.BEFORE for one in gaps):
+        say("There is no gap.")
+    for one in gaps:
+        gap = one.gap
+        style = "" if gap.kind is Kind.BEFORE else "bold red" if gap.kind is Kind.LOST or _is_soon(one) else "yellow"
+        span = f"{minute_of(gap.start_ns)} to {minute_of(gap.end_ns)}  {length(gap)}"
+        say(joined((TITLES[gap.kind], style), (span, "")))
+        say_indented(f"{', '.join(one.apis)}: {one.sentence}.", 2)
+        if one.command:
+            # Broken by the terminal alone, so that it can be copied as one line.
+            OUT.print(Text(f"  {plain(one.command)}", "bold"), soft_wrap=True)
+
+
+def _is_soon(one: Advised) -> bool:
+    return one.gap.left_ns(one.now_ns) < SOON_NS
+
+
+def _say_cells(line: Line) -> None:
+    text = Text()
+    for part, style in line:
+        text.append(part, STYLES.get(style, ""))
+    text.rstrip()
+    OUT.print(text, no_wrap=True, crop=False, overflow="ignore")
+
+
+def _date(ns: int | None) -> str:
+    return second(ns)[:10] if ns is not None else ""
+
+
+def as_json(made: Report, source: SourceStatus) -> dict[str, Any]:
+    """The report with times in RFC 3339 and lengths in seconds."""
+    return {
+        "name": made.name,
+        "id": source.id,
+        "now": iso_of(made.now_ns),
+        "since": iso_of(made.since_ns),
+        "unit": "hour" if made.by_hour else "day",
+        "kept_days": KEPT_NS // DAY_NS,
+        "apis": [_api_as_json(made, api) for api in made.apis],
+    }
+
+
+def _api_as_json(made: Report, api: ApiReport) -> dict[str, Any]:
+    found, record = api.coverage, api.coverage.record
+    return {
+        "api": api.api,
+        "collecting": found.collecting,
+        "collected_from": iso_of(found.first_ns),
+        "collected": [{"start": iso_of(start), "end": iso_of(end)} for start, end in found.covered],
+        "last_reconciled": iso_of(found.reconciled_ns),
+        "events": sum(cell.events for cell in api.cells),
+        "late": record.late,
+        "missed": record.missed,
+        "undecided": record.undecided,
+        "changed": record.changed,
+        "gaps": [_gap_as_json(made, api, gap) for gap in found.gaps if gap.end_ns > made.since_ns],
+        "cells": [_cell_as_json(cell) for cell in api.cells if cell.start_ns < made.now_ns],
+    }
+
+
+def _gap_as_json(made: Report, api: ApiReport, gap: Gap) -> dict[str, Any]:
+    left_ns = gap.left_ns(made.now_ns)
+    return {
+        "kind": gap.kind.value,
+        "start": iso_of(gap.start_ns),
+        "end": iso_of(gap.end_ns),
+        "seconds": _seconds(gap.length_ns),
+        "dropped_from": iso_of(gap.dropped_from_ns),
+        "dropped_by": iso_of(gap.dropped_by_ns),
+        "days_left": round(left_ns / DAY_NS, 2),
+        "command": command_for(gap, made.name, (api.api,), api.coverage.record.stopped) or None,
+    }
+
+
+def _cell_as_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "start": iso_of(cell.start_ns),
+        "events": cell.events,
+        "collected_seconds": _seconds(cell.collected_ns),
+        "gap_seconds": _seconds(cell.gap_ns),
+        "lost_seconds": _seconds(cell.lost_ns),
+        "before_seconds": _seconds(cell.before_ns),
+        "reconciled": iso_of(cell.reconciled_ns),
+        "lag_seconds": None if cell.lag_ns is None else round(cell.lag_ns / 1e9, 3),
+    }
+
+
+def _seconds(ns: int) -> float:
+    return round(ns / 1e9, 3)
