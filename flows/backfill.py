@@ -13,6 +13,7 @@ from pydantic import Field
 from blocks.errors import SourceError
 from tasks import stopping
 from tasks.backfill import Asked, open_backfill
+from tasks.coverage import show_coverage
 from tasks.pieces import start_pieces
 from tasks.read_job import READERS_MAX, read_job
 
@@ -58,4 +59,6 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
                 start_pieces(source, opened.job.id, pieces, readers)
         except SourceError as failed:
             return Failed(name=failed.name, message=str(failed))
-        return read_job(source, opened, readers, done="Backfilled")
+        state = read_job(source, opened, readers, done="Backfilled")
+        show_coverage(source, return_state=True)  # whatever becomes of that, the events are stored
+        return state

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from blocks.errors import SourceError
 from tasks import stopping
+from tasks.coverage import show_coverage
 from tasks.read_job import READERS_MAX, read_job
 from tasks.reconcile import open_reconcile
 from tasks.watch import look_over
@@ -51,4 +52,5 @@ def reconcile(
             return Completed(name="Reconciled", message=NOTHING.format(last))
         state = read_job(source, opened, readers, done="Reconciled")
         look_over(source, opened.source_id)
+        show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared
         return state

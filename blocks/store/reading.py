@@ -46,6 +46,9 @@ class StreamStatus:
     stopped: bool
     lag_ns: int | None = None
     pruned: int = 0
+    late: int = 0
+    missed: int = 0
+    changed: int = 0
 
     @property
     def state(self) -> str:
@@ -312,4 +315,7 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
         lag_ns=row.lag_ns,
         pruned=row.pruned,
+        late=row.late,
+        missed=row.missed,
+        changed=row.changed,
     )
