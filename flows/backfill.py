@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.futures import wait
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from tasks import retries, stopping, verdict
@@ -27,9 +26,10 @@ from tasks.backfill import (
     stop_requested,
     words,
 )
-from tasks.pieces import start_pieces
+from tasks.pieces import run_name, start_pieces
 from tasks.read_window import read_window
 from tasks.show import end_now
+from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
@@ -40,38 +40,44 @@ if TYPE_CHECKING:
 READERS_MAX = 16
 STORE_SECONDS = 5.0  # between two looks at a store that does not answer
 ApiName = Literal["sign-in", "itemUsage", "audit"]
-# The form of the UI shows a calendar; from a command line it may be a date, a time or a duration before now.
-When = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+# What the form of the UI shows: a calendar, a list to choose from, a line of text. It would else first ask whether the
+# value is to be None. From a command line a time may be a date or a duration before now too: forms check, Prefect not.
+When = Annotated[str | None, WithJsonSchema({"type": "string", "format": "date-time"})]
+Apis = Annotated[
+    list[ApiName] | None,
+    WithJsonSchema({"type": "array", "items": {"type": "string", "enum": list(get_args(ApiName))}}),
+]
+Line = Annotated[str | None, WithJsonSchema({"type": "string"})]
 
 
 @flow(
     name="backfill",
-    flow_run_name="backfill {source}",
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=READERS_MAX),  # type: ignore[arg-type]
     persist_result=False,
 )
 def backfill(  # noqa: PLR0917 - Prefect calls it by name
     source: str,
-    start: When | None = None,
-    end: When | None = None,
-    apis: list[ApiName] | None = None,
+    start: When = None,
+    end: When = None,
+    apis: Apis = None,
     window: str = "1d",
     readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 4,
     pieces: Annotated[int, Field(ge=0, le=100)] = 0,
-    job: str | None = None,
+    job: Line = None,
 ) -> State[Any]:
     """Read a past span of time again and store what is missing. Live collection goes on meanwhile, and goes first.
 
     Args:
-        source: the name of the source, as in its configuration.
-        start: where the span begins: a date (UTC), a time, or a duration before now such as 30d. Left out: the newest
-            backfill of the source that is not finished goes on.
-        end: where it ends, likewise; now where left out.
-        apis: those to read; all of the source where left out.
-        window: how long a part is that is read with a cursor of its own. Dense ones are cut.
-        readers: how many windows are read at once.
-        pieces: how many further runs share the work, on any workers of the work pool.
-        job: the id of a backfill that is to go on.
+        source: The name of the source, as in its configuration.
+        start: Where the span begins. Left out: the newest backfill of the source that is not finished goes on. As JSON
+            or on a command line also a date (UTC), or a duration before now such as 30d.
+        end: Where it ends, likewise. Left out: now.
+        apis: Those to read: sign-in, itemUsage, audit. Left out: all that the source collects.
+        window: How long a part is that is read with a cursor of its own, such as 6h or 1d. Dense ones are cut.
+        readers: How many windows this run reads at once, 1 to 16.
+        pieces: How many further runs share the work, on any workers of the work pool, 0 to 100.
+        job: The id of a backfill that is to go on; its further runs are started with it.
     """
     asked = Asked(start, end, tuple(apis or ()), window, job)
     with stopping.on_signals():
@@ -84,6 +90,13 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
         except SourceError as failed:
             return Failed(name=failed.name, message=str(failed))
         return _finish(source, shown, error)
+
+
+for _shown in backfill.parameters.properties.values():
+    if _shown.get("default", "") is None:
+        del _shown[
+            "default"
+        ]  # the form would send it as the value, and Prefect refuse it, of what nobody has filled in
 
 
 def _read(source: str, opened: OpenedBackfill, shown: Shown, readers: int) -> SourceError | None:
@@ -107,7 +120,7 @@ def _read(source: str, opened: OpenedBackfill, shown: Shown, readers: int) -> So
             return error
         if not running and shown.finished:  # else others read what is left, or did and died: their claims lapse
             return error
-        for reader in wait(list(running), timeout=0.5).done if running else _pause(1.0):
+        for reader in some_ended(running, 0.5) if running else _pause(1.0):
             error = _error_of(reader) or error
             del running[reader]
 
