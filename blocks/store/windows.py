@@ -25,7 +25,7 @@ from blocks.store.tables import Job, Source, Stream, Window
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine, Row, Select
 
     from blocks.events_api.models import Page
     from blocks.store.pages import Committed
@@ -283,21 +283,32 @@ def fit(engine: Engine, job_id: str, page_size: int) -> int:
     """Cut windows that were not begun and will be long, going by how dense those of their stream proved to be.
 
     Returns how many windows there are more. Those that were begun stay whole: the order of their events is not known.
+    Most times there is nothing to cut, and then nothing is locked.
     """
+    with store_errors(), reading(engine).connect() as connection:
+        wanted = _lengths_wanted(connection, job_id, page_size)
+        if not any(connection.execute(_longer(job_id, *one).limit(1)).first() for one in wanted):
+            return 0
+    more = 0
+    with writing(engine) as connection:
+        total = connection.scalar(select(func.count()).where(_windows.c.job_id == job_id)) or 0
+        for stream_id, wanted_ns in wanted:
+            more += _cut_longer(connection, job_id, stream_id, wanted_ns, WINDOWS_MAX - total - more)
+    return more
+
+
+def _lengths_wanted(connection: Connection, job_id: str, page_size: int) -> list[tuple[int, int]]:
+    """How long a window of each stream should be, in ns, where one of them is done."""
     measured = select(
         _windows.c.stream_id,
         func.sum(_windows.c.new + _windows.c.known).label("events"),
         func.sum(_windows.c.end_ns - _windows.c.start_ns).label("span_ns"),
     ).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_not(None))
-    more = 0
-    with writing(engine) as connection:
-        total = connection.scalar(select(func.count()).where(_windows.c.job_id == job_id)) or 0
-        for row in connection.execute(measured.group_by(_windows.c.stream_id)).all():
-            wanted_ns = min(int(row.span_ns * PAGES_WANTED * page_size // max(row.events, 1)), LONGEST_NS)
-            more += _cut_longer(
-                connection, job_id, row.stream_id, max(wanted_ns, SHORTEST_NS), WINDOWS_MAX - total - more
-            )
-    return more
+    wanted: list[tuple[int, int]] = []
+    for row in connection.execute(measured.group_by(_windows.c.stream_id)).all():
+        length_ns = min(int(row.span_ns * PAGES_WANTED * page_size // max(row.events, 1)), LONGEST_NS)
+        wanted.append((row.stream_id, max(length_ns, SHORTEST_NS)))
+    return wanted
 
 
 def progress(engine: Engine, job_id: str) -> list[Progress]:
@@ -337,15 +348,19 @@ def _progress(row: Row[Any]) -> Progress:
     return Progress(Api(api), windows, done, held, done_ns, span_ns, read, new, known, quarantined, changed, error)
 
 
-def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: int, room: int) -> int:
-    longer = select(_windows.c.id, _windows.c.start_ns, _windows.c.end_ns).where(
+def _longer(job_id: str, stream_id: int, wanted_ns: int) -> Select[Any]:
+    """Windows that are to be cut."""
+    return select(_windows.c.id, _windows.c.start_ns, _windows.c.end_ns).where(
         _windows.c.job_id == job_id,
         _windows.c.stream_id == stream_id,
         _NEVER_READ,
         _windows.c.end_ns - _windows.c.start_ns > 2 * wanted_ns,
     )
+
+
+def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: int, room: int) -> int:
     more = 0
-    for row in connection.execute(longer).all():
+    for row in connection.execute(_longer(job_id, stream_id, wanted_ns)).all():
         span_ns = row.end_ns - row.start_ns
         parts = cut(row.start_ns, row.end_ns, ceil(span_ns / ceil(span_ns / wanted_ns)))
         if more + len(parts) - 1 > room:

@@ -187,3 +187,22 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     for (stream, _, end, _), (following, start, _, _) in itertools.pairwise(spans):
         assert stream != following or end == start, "they still join"
     assert bodies(source) == truth(source)
+
+
+def test_the_form_of_the_ui_shows_calendars_and_sends_nothing_that_nobody_filled_in() -> None:
+    """Looked at in a browser: what may be None there is a switch first, and a default of None is refused."""
+    from flows.backfill import backfill as flow
+
+    shown = flow.parameters.properties
+    assert [(shown[name]["type"], shown[name]["format"]) for name in ("start", "end")] == [("string", "date-time")] * 2
+    assert shown["apis"]["items"]["enum"] == list(Api)
+    assert [name for name, one in shown.items() if "anyOf" in one or one.get("default", "") is None] == []
+
+
+def test_a_run_bears_the_name_of_its_source(source: Source) -> None:
+    from prefect.client.orchestration import get_client
+
+    state = backfill(source, "4d", end="2d", apis=["audit"])
+    with get_client(sync_client=True) as client:
+        assert state.state_details.flow_run_id
+        assert client.read_flow_run(state.state_details.flow_run_id).name == f"backfill {source.name}"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moving_clock import MovingClock
+from sqlalchemy import text
 from support import SOURCE
 
-from blocks.errors import ClaimLostError, ThirdPartyConfigError
+from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError
 from blocks.events_api.budget import Window as RateWindow
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import lifecycle, pages, plan, streams, windows
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     Rows = Callable[[str], list[tuple[object, ...]]]
 
 DAY = 86_400 * 10**9
+IMPATIENT = {"sqlite": "timeout=0.1", "postgresql": "options=-c%20lock_timeout%3D100"}
 END = 20_000 * DAY
 START = END - 4 * DAY
 
@@ -186,6 +188,21 @@ def test_dense_ones_that_were_not_begun_are_cut_and_the_others_stay(engine: Engi
     assert all(before[1] == after[0] for before, after in pairwise(of_stream))
     assert (of_stream[0][0], of_stream[-1][1]) == (START, END)
     assert windows.fit(engine, job.id, 1) == 0
+
+
+def test_where_nothing_is_to_be_cut_nothing_is_locked(engine: Engine, job: JobView, store_url: str) -> None:
+    """While another process writes, and holds what SQLite has but one of."""
+    first = taken(engine, job)
+    commit(engine, first, page(*range(5)), last=True)
+    other = open_engine(store_url)
+    with other.begin() as connection:
+        connection.execute(text("UPDATE windows SET pages = pages"))
+        impatient = open_engine(f"{store_url}{'&' if '?' in store_url else '?'}{IMPATIENT[other.dialect.name]}")
+        assert windows.fit(impatient, job.id, 1000) == 0
+        with pytest.raises(FirstPartyGenericError):
+            windows.fit(impatient, job.id, 0)
+        impatient.dispose()
+    other.dispose()
 
 
 def test_how_far_it_is_is_told_by_the_time_that_is_covered(engine: Engine, job: JobView) -> None:
