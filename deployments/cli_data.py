@@ -1,4 +1,4 @@
-"""The signatures of `onepassword-source fields …` and `onepassword-source prune`."""
+"""The signatures of `onepassword-source fields …`, `prune` and `verify`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import DATA, Json
+from deployments.cli_options import DATA, Json, Name
 
 PROGRAM = "onepassword-source"
 HELP = "Show and change which fields a source may give its events, wherever they are sent on."
@@ -65,6 +65,27 @@ def prune(  # noqa: PLR0917 - typer calls it by name
     run(Wish(older_than, name, dry_run, yes, schedule, no_schedule, as_json))
 
 
+def verify(
+    name: Name,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be given again.", show_default=False),
+    ] = None,
+    head: Annotated[
+        bool, typer.Option("--head", help="Only print the present head, one line to keep elsewhere.")
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="HEAD", help="A head, or a file of heads (- reads standard input).", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that nothing stored was changed, removed or added since its commit. Exit code 1 where it was."""
+    from deployments.commands.verify import Wish, run  # noqa: PLC0415
+
+    raise typer.Exit(run(Wish(name, tuple(api or ()), head, against, as_json)))
+
+
 def add(app: typer.Typer) -> None:
     """Register the commands."""
     fields = typer.Typer(help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -74,3 +95,4 @@ def add(app: typer.Typer) -> None:
     fields.command(epilog=f"Example: {PROGRAM} fields disable team")(disable)
     app.add_typer(fields, name="fields", rich_help_panel=DATA)
     app.command(epilog=f"Example: {PROGRAM} prune --older-than 400d --dry-run", rich_help_panel=DATA)(prune)
+    app.command(epilog=f"Example: {PROGRAM} verify 1Pass --against heads.jsonl", rich_help_panel=DATA)(verify)

@@ -1,4 +1,4 @@
-"""What a run looks to while its readers read, and once they are done: being asked to stop, and health."""
+"""What a run looks to while its readers read, and once they are done: being asked to stop, health, heads of chains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prefect import get_run_logger
 
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.health import ERROR, of_error
-from blocks.store import health, sources
+from blocks.store import heads, health, sources
 from blocks.store.engine import writing
 from tasks import stopping
 from tasks.assess import assess
@@ -52,9 +52,23 @@ def tell_refusal(source: str, error: SourceError) -> None:
 
 
 def look_over(source: str, source_id: str) -> None:
-    """Assess the source at the end of a run, and pass on what was found."""
+    """Assess the source at the end of a run, and pass on what was found; and log up to where its chains have grown."""
     try:
         assess(source)
     except SourceError as error:
         get_run_logger().warning("The health of the source could not be assessed. %s", error)
     publish(source_id)
+    _log_heads(source_id)
+
+
+def _log_heads(source_id: str) -> None:
+    """Prefect keeps the logs of runs in another database: whoever makes new chains in the store does not reach them."""
+    if (engine := opened_store(source_id)) is None:
+        return
+    try:
+        present = heads.present(engine, source_id)
+    except SourceError as error:
+        get_run_logger().warning("The heads of the hash chains could not be read. %s", error)
+        return
+    if present is not None:
+        get_run_logger().info("Heads of the hash chains: %s", present.line())

@@ -1,0 +1,201 @@
+"""`onepassword-source verify`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import against, heads, proof, reading
+from deployments.commands.present import ERROR, iso_of, note, plain, say, say_indented, say_json, time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy import Engine
+
+    from blocks.store.against import Checked
+    from blocks.store.heads import Heads, Origin
+    from blocks.store.proof import Damage, Proof
+
+SOUND, NOT_SOUND = 0, 1
+COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
+SHOWN = 10  # heads that the store does not lead to; --json has all of them
+KEEP = (
+    "Whoever can write the whole database can make new chains: keep heads elsewhere (--head), and compare (--against)."
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command was asked for."""
+
+    name: str
+    apis: tuple[str, ...] = ()
+    head: bool = False
+    against: str | None = None
+    as_json: bool = False
+
+
+def run(wish: Wish) -> int:
+    """Print the heads, or walk the chains and print what was found: 1 where something is not as it was committed.
+
+    Raises ThirdPartyConfigError for a source, an API or a head that does not exist.
+    """
+    kept = _kept(wish)
+    with reading.opened_store() as engine:
+        source = heads.find(engine, wish.name)
+        _check_apis(wish.apis, source)
+        if wish.head:
+            _print_head(engine, source, wish.apis)
+            return SOUND
+        with _progress(lambda: proof.count(engine, source.id, wish.apis)) as advance:
+            proofs = proof.prove(engine, source.id, wish.apis, against.wanted(kept), advance)
+    checked = against.check(kept, source.id, proofs, wish.apis)
+    if kept and not checked:
+        raise _misused(f"--against: there is no head of {', '.join(wish.apis)} in it.")
+    sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
+    if wish.as_json:
+        say_json(_as_json(source, proofs, checked, sound=sound))
+    else:
+        _show(source, proofs, checked, sound=sound)
+    return SOUND if sound else NOT_SOUND
+
+
+def _kept(wish: Wish) -> list[Heads]:
+    """The heads of --against: of a text, of a file, or of standard input."""
+    given = wish.against
+    if given is None:
+        return []
+    if wish.head:
+        raise _misused("--head prints the present head and verifies nothing: leave out --against.")
+    if given.lstrip().startswith("{"):
+        return heads.parse(given)
+    try:
+        return heads.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _misused(f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise _misused(f"--against: {given[:100]} holds no text.") from None
+
+
+def _misused(message: str) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(message, hint="See: onepassword-source verify --help", code="usage")
+
+
+def _check_apis(apis: Sequence[str], source: Origin) -> None:
+    for api in apis:
+        if api not in source.apis:
+            raise _misused(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
+
+
+def _print_head(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
+    if (present := heads.present(engine, source.id, apis)) is not None:
+        typer.echo(present.line())
+
+
+def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> None:
+    say(_table(proofs))
+    for one in proofs:
+        if one.first is not None:
+            _show_damage(one, one.first)
+    _show_checked(checked)
+    if not sound:
+        say(f"NOT SOUND: {plain(source.name)} is not as it was committed.", style="bold red")
+        return
+    say(f"Sound: {plain(source.name)} is as it was committed, from the first link to the last.", style="bold green")
+    if before := sum(one.uncovered for one in proofs):
+        note(f"{before:,} events were stored before the chains began (`before`): no link covers them.")
+    if not checked:
+        note(KEEP)
+
+
+def _table(proofs: Sequence[Proof]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in COLUMNS:
+        text = title in {"API", "newest (UTC)", "verdict"}
+        table.add_column(title, justify="left" if text else "right", header_style="dim", no_wrap=True)
+    for one in proofs:
+        numbers = [f"{number:,}" for number in (one.links, one.events + one.pruned, one.pruned, one.uncovered)]
+        verdict, style = ("DAMAGED", "red") if one.damaged else ("sound", "")
+        table.add_row(one.api, *numbers, time_of(one.committed_ns)[:16], verdict, style=style)
+    return table
+
+
+def _show_damage(one: Proof, first: Damage) -> None:
+    more = one.damaged - 1
+    say(f"{one.api}: link {first.link:,}: {first.kind}{f', and {more:,} more after it' if more else ''}", style="red")
+    say_indented(plain(first.sentence), 4)
+    if first.committed_ns is not None:
+        say_indented(f"It was committed {time_of(first.committed_ns)}.", 4)
+    if first.first_id is not None:
+        times = f", of {time_of(first.first_ns)} to {time_of(first.last_ns)}" if first.first_ns is not None else ""
+        say_indented(f"Its events have ids from {first.first_id:,} to {first.last_id:,}{times}.", 4)
+
+
+def _show_checked(checked: Sequence[Checked]) -> None:
+    wrong = [one for one in checked if not one.leads]
+    for one in wrong[:SHOWN]:
+        say(f"{plain(one.api)}: the head of {plain(one.time)[:19]}, link {one.link:,}: {one.verdict}", style="red")
+        say_indented(plain(one.sentence), 4)
+    if len(wrong) > SHOWN:
+        say(f"… and {len(wrong) - SHOWN:,} more.")
+    if checked:
+        say(f"The store leads to {len(checked) - len(wrong):,} of {len(checked):,} heads.")
+
+
+def _as_json(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> dict[str, Any]:
+    return {
+        "source": source.name,
+        "source_id": source.id,
+        "sound": sound,
+        "apis": [_api_as_json(one) for one in proofs],
+        "heads": [
+            {"time": one.time, "api": one.api, "link": one.link, "verdict": one.verdict, "description": one.sentence}
+            for one in checked
+        ],
+    }
+
+
+def _api_as_json(one: Proof) -> dict[str, Any]:
+    return {
+        "api": one.api,
+        "sound": not one.damaged,
+        "links": one.links,
+        "events": one.events + one.pruned,
+        "pruned": one.pruned,
+        "before": one.uncovered,
+        "newest": iso_of(one.committed_ns),
+        "damaged": one.damaged,
+        "first_damaged": None if one.first is None else _damage_as_json(one.first),
+    }
+
+
+def _damage_as_json(first: Damage) -> dict[str, Any]:
+    return {
+        "link": first.link,
+        "kind": first.kind,
+        "description": first.sentence,
+        "committed": iso_of(first.committed_ns),
+        "first_id": first.first_id,
+        "last_id": first.last_id,
+        "first_time": iso_of(first.first_ns),
+        "last_time": iso_of(first.last_ns),
+    }
+
+
+@contextmanager
+def _progress(total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
+        walking = bar.add_task("", total=total())
+        yield lambda number: bar.advance(walking, number)

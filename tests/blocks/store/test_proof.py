@@ -1,0 +1,368 @@
+"""Whatever is changed, removed, added or reordered is found, and nothing is found where nothing was."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chain_support import Filled, event, fill
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import SOURCE
+
+from blocks.events_api.models import Api
+from blocks.store import links, proof, prune, sources
+from blocks.store.engine import open_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.store.sources import SourceRecord
+
+SOUND = dict.fromkeys(Api, None)
+
+
+@pytest.fixture
+def filled(engine: Engine, source: SourceRecord) -> Filled:
+    return fill(engine)
+
+
+def test_an_untouched_store_has_no_damage(filled: Filled) -> None:
+    found = filled.prove()
+    assert filled.damaged() == SOUND
+    assert [(one.links, one.events, one.pruned, one.uncovered) for one in found.values()] == [(6, 24, 0, 0)] * 3
+
+
+CHAIN = "chain WHERE stream_id = {audit} AND number"
+
+TAMPERED = {
+    "a byte of a body": (["UPDATE events SET body = replace(body, 'é', 'è') WHERE id = {third[1]}"], 3, "changed"),
+    "a uuid": (["UPDATE events SET uuid = 'other' WHERE id = {third[1]}"], 3, "changed"),
+    "a time": (["UPDATE events SET time_ns = time_ns + 1 WHERE id = {third[1]}"], 3, "changed"),
+    "a time of receipt": (["UPDATE events SET received_ns = received_ns + 1 WHERE id = {third[1]}"], 3, "changed"),
+    "an event": (["DELETE FROM events WHERE id = {third[1]}"], 3, "removed"),
+    "the first event": (["DELETE FROM events WHERE id = {third[0]}"], 3, "removed"),
+    "an event of another stream": (["UPDATE events SET stream_id = {sign_in} WHERE id = {third[1]}"], 3, "removed"),
+    "two bodies": (
+        [
+            "CREATE TEMP TABLE old AS SELECT id, body FROM events WHERE id IN ({third[1]}, {third[2]})",
+            "UPDATE events SET body = (SELECT body FROM old WHERE id = {third[2]}) WHERE id = {third[1]}",
+            "UPDATE events SET body = (SELECT body FROM old WHERE id = {third[1]}) WHERE id = {third[2]}",
+        ],
+        3,
+        "reordered",
+    ),
+    "two events": (
+        [
+            "UPDATE events SET id = -1 WHERE id = {third[1]}",
+            "UPDATE events SET id = {third[1]} WHERE id = {third[2]}",
+            "UPDATE events SET id = {third[2]} WHERE id = -1",
+        ],
+        3,
+        "changed",
+    ),
+    "a link": ([f"DELETE FROM {CHAIN} = 3"], 3, "removed"),
+    "a link and its events": (
+        [
+            "DELETE FROM events WHERE stream_id = {audit} AND id BETWEEN {third[0]} AND {third[3]}",
+            f"DELETE FROM {CHAIN} = 3",
+        ],
+        3,
+        "removed",
+    ),
+    "the first link": ([f"DELETE FROM {CHAIN} = 1"], 1, "removed"),
+    "the last link": ([f"DELETE FROM {CHAIN} = 6"], 6, "removed"),
+    "all links": ([f"DELETE FROM {CHAIN} > 0"], 1, "removed"),
+    "two pages": (
+        [
+            "UPDATE chain SET number = -1 WHERE stream_id = {audit} AND number = 3",
+            "UPDATE chain SET number = 3 WHERE stream_id = {audit} AND number = 4",
+            "UPDATE chain SET number = 4 WHERE stream_id = {audit} AND number = -1",
+        ],
+        3,
+        "reordered",
+    ),
+    "the API version": (["UPDATE chain SET api_version = 'v1' WHERE stream_id = {audit} AND number = 3"], 3, "changed"),
+    "the time of commit": (
+        ["UPDATE chain SET committed_ns = committed_ns - 1 WHERE stream_id = {audit} AND number = 3"],
+        3,
+        "changed",
+    ),
+    "both times of commit": (
+        [
+            "UPDATE chain SET committed_ns = committed_ns - 1 WHERE stream_id = {audit} AND number = 3",
+            "UPDATE events SET received_ns = received_ns - 1 WHERE id BETWEEN {third[0]} AND {third[3]}",
+        ],
+        3,
+        "changed",
+    ),
+    "the count": (["UPDATE chain SET events = 3 WHERE stream_id = {audit} AND number = 3"], 3, "changed"),
+    "a large count": (
+        ["UPDATE chain SET events = 1000000000000 WHERE stream_id = {audit} AND number = 3"],
+        3,
+        "changed",
+    ),
+    "the first id, lower": (["UPDATE chain SET first_id = 1 WHERE stream_id = {audit} AND number = 3"], 3, "changed"),
+    "the first id, higher": (
+        ["UPDATE chain SET first_id = first_id + 1 WHERE stream_id = {audit} AND number = 3"],
+        3,
+        "removed",
+    ),
+    "the last id, higher": (
+        ["UPDATE chain SET last_id = 1000000000000 WHERE stream_id = {audit} AND number = 3"],
+        3,
+        "changed",
+    ),
+    "the last id, lower": (
+        ["UPDATE chain SET last_id = last_id - 1 WHERE stream_id = {audit} AND number = 3"],
+        3,
+        "removed",
+    ),
+    "a digest": (["UPDATE chain SET digest = :other WHERE stream_id = {audit} AND number = 3"], 3, "changed"),
+    "a number": (["UPDATE chain SET number = 100 WHERE stream_id = {audit} AND number = 3"], 3, "removed"),
+    "the newest link of the row": (["UPDATE streams SET link = 5 WHERE id = {audit}"], 6, "added"),
+    "the newest link of the row, higher": (["UPDATE streams SET link = 9 WHERE id = {audit}"], 7, "removed"),
+    "the digest of the row": (["UPDATE streams SET link_digest = :other WHERE id = {audit}"], 6, "changed"),
+    "the id of the row": (["UPDATE streams SET link_id = 1 WHERE id = {audit}"], 6, "changed"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_tampered_with_is_found_and_named(filled: Filled, what: str) -> None:
+    statements, link, kind = TAMPERED[what]
+    filled.change(*statements, **({"other": b"0" * 32} if ":other" in "".join(statements) else {}))
+    found = filled.damaged()
+    assert found[Api.AUDIT] == (link, kind)
+    assert found[Api.ITEM_USAGE] is None
+
+
+def test_one_changed_page_is_one_finding_with_what_is_known_of_it(filled: Filled) -> None:
+    filled.change("UPDATE events SET body = '{{}}' WHERE id = {third[1]}")
+    found = filled.prove()[Api.AUDIT]
+    assert (found.links, found.events, found.damaged) == (6, 24, 1)
+    assert found.first is not None
+    ids, uuid = filled.ids(3), filled.ask(f"SELECT uuid FROM events WHERE id = {filled.ids(3)[1]}")[0][0]
+    assert found.first.sentence == f"The uuid or the time of 1 event does not fit the body: {uuid}."
+    (committed_ns,) = filled.ask("SELECT committed_ns FROM chain WHERE stream_id = {audit} AND number = 3")[0]
+    assert (found.first.first_id, found.first.last_id, found.first.committed_ns) == (ids[0], ids[-1], committed_ns)
+    times = [event(Api.AUDIT, n).time_ns for n in (6, 9)]
+    assert [found.first.first_ns, found.first.last_ns] == times
+
+
+def test_two_changed_pages_are_two_findings(filled: Filled) -> None:
+    filled.change(
+        "UPDATE events SET body = replace(body, 'é', 'e') WHERE id = {third[0]}",
+        "UPDATE events SET body = replace(body, 'é', 'e') WHERE id = (SELECT max(id) FROM events)",
+    )
+    assert (filled.prove()[Api.AUDIT].damaged, filled.damaged()[Api.AUDIT]) == (2, (3, "changed"))
+
+
+INSERT = "INSERT INTO events (id, stream_id, uuid, time_ns, received_ns, body) SELECT "
+
+
+def test_an_event_is_put_in_a_free_place_of_a_page(filled: Filled) -> None:
+    filled.change(
+        "UPDATE events SET id = 1000 + id WHERE id >= {third[1]}",
+        "UPDATE chain SET last_id = 1000 + last_id WHERE last_id >= {third[1]}",
+        "UPDATE chain SET first_id = 1000 + first_id WHERE first_id >= {third[1]}",
+        "UPDATE streams SET link_id = 1000 + link_id",
+    )
+    assert filled.damaged() == SOUND  # ids are not sealed: their order is
+    filled.change(INSERT + "{third[0]} + 1, {audit}, 'more', 1, received_ns, '{{}}' FROM events WHERE id = {third[0]}")
+    assert filled.damaged()[Api.AUDIT] == (3, "added")
+
+
+@pytest.mark.parametrize(("after", "link"), [(2, 3), (6, 7)], ids=["between two", "after the last"])
+def test_an_event_is_put_in_no_page(filled: Filled, after: int, link: int) -> None:
+    (last_id,) = filled.ask(f"SELECT last_id FROM chain WHERE stream_id = {{audit}} AND number = {after}")[0]
+    filled.change(
+        f"DELETE FROM events WHERE id BETWEEN {last_id} + 1 AND {last_id} + 2",  # the place of another stream's page
+        INSERT + f"{last_id} + 1, {{audit}}, 'more', 1, 1, '{{{{}}}}'",
+    )
+    found = filled.prove()[Api.AUDIT]
+    assert found.first is not None
+    assert (found.damaged, found.first.link, found.first.kind) == (1, link, "added")
+    assert found.first.sentence.startswith("1 event that no link covers stands")
+
+
+def test_the_last_pages_are_removed_and_the_row_is_adapted(filled: Filled) -> None:
+    """What a chain alone cannot tell: that is what heads are kept for."""
+    filled.change(
+        f"DELETE FROM events WHERE stream_id = {{audit}} AND id >= (SELECT first_id FROM {CHAIN} = 5)",
+        f"DELETE FROM {CHAIN} > 4",
+        f"UPDATE streams SET link = 4, link_digest = (SELECT digest FROM {CHAIN} = 4), "
+        f"link_id = (SELECT last_id FROM {CHAIN} = 4) WHERE id = {{audit}}",
+    )
+    assert filled.damaged() == SOUND
+
+
+def test_only_the_links_are_removed_and_the_row_is_adapted(filled: Filled) -> None:
+    filled.change(
+        f"DELETE FROM {CHAIN} > 4",
+        f"UPDATE streams SET link = 4, link_digest = (SELECT digest FROM {CHAIN} = 4), "
+        f"link_id = (SELECT last_id FROM {CHAIN} = 4) WHERE id = {{audit}}",
+    )
+    assert filled.damaged()[Api.AUDIT] == (5, "added")
+
+
+def prune_some(filled: Filled) -> None:
+    """Every second event of every API, as `prune` does it, whatever their age."""
+    for target in prune.targets(filled.engine):
+        rows = filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} AND id % 2 = 0")
+        old = prune._digests(filled.engine, [row[0] for row in rows])
+        assert prune._remove(filled.engine, target, prune.Rule(2**62, 2**62), old) == len(rows) > 0
+
+
+def test_pruned_events_leave_the_chain_whole(filled: Filled) -> None:
+    prune_some(filled)
+    assert filled.damaged() == SOUND
+    found = filled.prove()[Api.AUDIT]
+    assert found.events + found.pruned == 24
+    assert found.pruned == filled.ask("SELECT count(*) FROM pruned_events WHERE stream_id = {audit}")[0][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE pruned_events SET digest = :other WHERE ", "changed"),
+        ("UPDATE pruned_events SET uuid = 'other' WHERE ", "changed"),
+        ("UPDATE pruned_events SET time_ns = time_ns + 1 WHERE ", "changed"),
+        ("UPDATE pruned_events SET received_ns = received_ns + 1 WHERE ", "changed"),
+        ("UPDATE pruned_events SET event_id = NULL WHERE ", "removed"),
+        ("DELETE FROM pruned_events WHERE ", "removed"),
+    ],
+)
+def test_what_stays_of_a_pruned_event_is_covered_too(filled: Filled, statement: str, kind: str) -> None:
+    one = filled.ids(3)[1]
+    target = next(one for one in prune.targets(filled.engine) if one.api == Api.AUDIT)
+    prune._remove(filled.engine, target, prune.Rule(2**62, 2**62), prune._digests(filled.engine, [one]))
+    assert filled.damaged() == SOUND
+    filled.change(f"{statement} event_id = {one}", **({"other": b"0" * 32} if ":other" in statement else {}))
+    assert filled.damaged()[Api.AUDIT] == (3, kind)
+
+
+def test_an_event_that_was_pruned_and_put_back_is_one_too_many(filled: Filled) -> None:
+    prune_some(filled)
+    one = filled.ask("SELECT min(event_id) FROM pruned_events WHERE stream_id = {audit}")[0][0]
+    columns = "event_id, stream_id, uuid, time_ns, received_ns"
+    filled.change(INSERT + f"{columns}, '{{{{}}}}' FROM pruned_events WHERE event_id = {one}")
+    assert filled.damaged()[Api.AUDIT] == (1, "added")
+
+
+def test_many_links_and_events_are_read_in_parts(
+    engine: Engine, source: SourceRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "BATCH", 3)
+    filled = fill(engine, [1, 2, 7, 1, 3, 1, 1, 4])
+    prune_some(filled)
+    read: list[int] = []
+    found = proof.prove(engine, source.id, advance=read.append)
+    assert [(one.links, one.events + one.pruned, one.first) for one in found] == [(8, 20, None)] * 3
+    assert sum(read) == 60 == proof.count(engine, source.id)
+    assert max(read) <= 6
+    filled.change("UPDATE events SET body = '' WHERE id = (SELECT max(id) FROM events WHERE stream_id = {audit})")
+    assert filled.damaged()[Api.AUDIT] == (8, "changed")
+
+
+def test_what_was_stored_before_the_chain_began_is_counted_and_not_covered(filled: Filled) -> None:
+    """A store of an older version: events without links."""
+    filled.change("DELETE FROM chain", "UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL")
+    assert {(one.links, one.events, one.uncovered) for one in filled.prove().values()} == {(0, 0, 24)}
+    for api in Api:
+        filled.commit(api, 3, known=2)
+    prune_some(filled)
+    assert {(one.links, one.events + one.pruned, one.uncovered) for one in filled.prove().values()} == {(1, 3, 24)}
+    assert filled.damaged() == SOUND
+
+
+def test_an_empty_store_is_sound(engine: Engine, source: SourceRecord) -> None:
+    assert [(one.links, one.damaged) for one in proof.prove(engine, source.id)] == [(0, 0)] * 3
+
+
+NONSENSE = {
+    "no UTF-8 in a body": "UPDATE events SET body = CAST(x'ff' AS TEXT) WHERE id = {third[1]}",
+    "no UTF-8 in a uuid": "UPDATE events SET uuid = CAST(x'ff' AS TEXT) WHERE id = {third[1]}",
+    "no time": "UPDATE events SET time_ns = 'noon' WHERE id = {third[1]}",
+    "half a nanosecond": "UPDATE events SET time_ns = time_ns + 0.5 WHERE id = {third[1]}",
+    "no time of receipt": "UPDATE events SET received_ns = 'noon' WHERE id = {third[1]}",
+    "no version": "UPDATE chain SET api_version = CAST(x'ff' AS TEXT) WHERE stream_id = {audit} AND number = 3",
+    "a version with more behind it": "UPDATE chain SET api_version = CAST(x'7632006162' AS TEXT) "
+    "WHERE stream_id = {audit} AND number = 3",
+    "no number": "UPDATE chain SET number = 'three' WHERE stream_id = {audit} AND number = 3",
+    "no first id": "UPDATE chain SET first_id = 'first' WHERE stream_id = {audit} AND number = 3",
+    "no last id": "UPDATE chain SET last_id = 'last' WHERE stream_id = {audit} AND number = 3",
+    "no count": "UPDATE chain SET events = 'four' WHERE stream_id = {audit} AND number = 3",
+    "no time of commit": "UPDATE chain SET committed_ns = 'noon' WHERE stream_id = {audit} AND number = 3",
+    "no digest": "UPDATE chain SET digest = 'none' WHERE stream_id = {audit} AND number = 3",
+    "a row without a number": "UPDATE streams SET link = 'six' WHERE id = {audit}",
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_what_sqlite_takes_in_any_column_is_found_and_no_fault(
+    migrated_sqlite: Path, tmp_path: Path, what: str
+) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "events.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'events.db'}")
+    sources.put(engine, SOURCE)
+    filled = fill(engine)
+    filled.change(NONSENSE[what])
+    found = filled.damaged()
+    engine.dispose()
+    assert found[Api.AUDIT] in {(3, "changed"), (3, "removed"), (6, "changed")}
+
+
+COLUMNS = {
+    "events": ("id", ["uuid", "time_ns", "received_ns", "body"]),
+    "pruned_events": ("event_id", ["uuid", "time_ns", "received_ns", "digest"]),
+    "chain": ("first_id", ["number", "last_id", "events", "api_version", "committed_ns", "digest"]),
+}
+PLACES = [(table, key, column) for table, (key, columns) in COLUMNS.items() for column in columns]
+PLACES.append(("chain", "last_id", "first_id"))
+
+
+def other(data: st.DataObject, column: str, value: Any) -> Any:
+    """Another value of the same type."""
+    if column == "number":  # of those that no link has
+        return data.draw(st.integers(7, 2**62))
+    if isinstance(value, int):
+        return data.draw(st.integers(-(2**63), 2**63 - 1).filter(lambda drawn: drawn != value))
+    place = data.draw(st.integers(0, len(value) - 1))
+    if isinstance(value, str):
+        letters = st.characters(exclude_categories=["Cs"], exclude_characters=["\0", value[place]])
+        return value[:place] + data.draw(letters | st.just("")) + value[place + 1 :]
+    return value[:place] + bytes([value[place] ^ data.draw(st.integers(1, 255))]) + value[place + 1 :]
+
+
+@pytest.fixture
+def half_pruned(filled: Filled) -> Filled:
+    prune_some(filled)
+    return filled
+
+
+@given(data=st.data(), api=st.sampled_from(list(Api)), where=st.sampled_from(PLACES))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_single_change_is_found_in_its_link(
+    half_pruned: Filled, data: st.DataObject, api: Api, where: tuple[str, str, str]
+) -> None:
+    table, key, column = where
+    of_stream = f"stream_id = {half_pruned.id_of(api)}"
+    rows = half_pruned.ask(f"SELECT {key}, {column} FROM {table} WHERE {of_stream} ORDER BY {key}")
+    at, value = data.draw(st.sampled_from([tuple(map(as_bytes, row)) for row in rows]))
+    ranges = half_pruned.ask(f"SELECT number FROM chain WHERE {of_stream} AND {at} BETWEEN first_id AND last_id")
+    changed = f"UPDATE {table} SET {column} = :value WHERE {of_stream} AND {key} = {at}"
+    half_pruned.change(changed, value=other(data, column, value))
+    try:
+        found = half_pruned.prove()
+    finally:
+        half_pruned.change(changed, value=value)
+    first = found.pop(api).first
+    assert first is not None
+    assert first.link == ranges[0][0]
+    assert [one.first for one in found.values()] == [None, None]
+
+
+def as_bytes(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value
