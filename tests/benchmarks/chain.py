@@ -2,7 +2,7 @@
 
 Write path: pages of a thousand events, made beforehand, are committed by `pages.commit_page`, one with everything, one
 without the chain, one without the counts either, and so on in changing order. Collection: the same with pages read
-from a sandbox by the client, the next one while one is written, as a run does (without Prefect), in turns of forty.
+from a sandbox by the client, the next one while one is written, as a run does (without Prefect), in turns of ten.
 Each way has a stream of its own in one store. "Without" is made here: what the chain needs of a page (its links, the
 digests of bodies, the ids of what was stored) is replaced while the benchmark runs. Then `verify` walks the chain.
 """
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 WITH, NO_CHAIN, NEITHER = WAYS = ("as it is", "no chain", "no chain, no hours")
 WRITE, COLLECT = "write path", "collection"
-TURN = 40  # pages
+TURN = 10  # pages
 DAYS = 7.0
 
 
