@@ -139,7 +139,7 @@ def _run(databases: Databases, kind: str, what: str, filled: _Filled) -> Run:
     with databases.empty(kind) as url, console.status(f"{events:,} events: {what}, {kind}"):
         os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"] = url
         prepare(url)
-        os.environ[JOB] = _new_job(url, filled.days)
+        os.environ[JOB] = new_job(url, filled.days)
         job = into(Job(sandbox.base_url, sandbox.token, events), url)
         scripts = SCRIPTS[what]
         with ThreadPoolExecutor(len(scripts)) as pool:
@@ -150,7 +150,7 @@ def _run(databases: Databases, kind: str, what: str, filled: _Filled) -> Run:
     return Run(what, kind, events, took, requests, sum(one.get("429", 0) for one in asked))
 
 
-def _new_job(url: str, days: float) -> str:
+def new_job(url: str, days: float) -> str:
     """The job that all processes of a run share, as `backfill --start` makes it."""
     now_ns = time.time_ns()
     engine = open_engine(url)

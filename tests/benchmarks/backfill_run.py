@@ -15,23 +15,35 @@ from deployments import prefect_access
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from prefect.client.schemas.objects import State
+
 JOB = "BENCHMARK_JOB"
 """The variable of the environment that names the job."""
 
 
 def main() -> None:
+    run(_backfill, "Backfilled")
+
+
+def _backfill() -> State[Any]:
+    from flows.backfill import backfill
+
+    return backfill(NAME, job=os.environ[JOB], return_state=True)
+
+
+def run(flow: Callable[[], State[Any]], done: str) -> None:
+    """Run a flow that reads windows, and tell what it took. Exits with its message where it does not end as `done`."""
     job, watch = read_job(), Stopwatch()
     prefect_access.activate()
     save_blocks(job)
     from blocks.store import windows
-    from flows.backfill import backfill
     from tasks import read_window
 
     counted = _Counted(job.events // 10)
     windows.commit_page = counted.counting(windows.commit_page)
     read_window.WindowRound.run = _timed(read_window.WindowRound.run, watch)  # type: ignore[method-assign]
-    state = backfill(NAME, job=os.environ[JOB], return_state=True)
-    if state.name != "Backfilled":
+    state = flow()
+    if state.name != done:
         sys.exit(f"The flow ended {state.name}: {state.message}")
     tell(watch.measured(counted.pages, counted.tenth_mb))
 
