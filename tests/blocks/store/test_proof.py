@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import chain_support
 import pytest
 from chain_support import Filled, event, fill
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moving_clock import MovingClock
 from support import SOURCE
 
+from blocks import clock
 from blocks.events_api.models import Api
-from blocks.store import links, proof, prune, sources
+from blocks.store import against, heads, links, proof, prune, sources, streams
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -366,3 +372,78 @@ def test_any_single_change_is_found_in_its_link(
 
 def as_bytes(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
+
+
+# Commits pages, in all three streams and in windows, until it is told to stop.
+COLLECTOR = """
+import sys, threading, time
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import pages, streams, windows
+from blocks.store.engine import open_engine
+from chain_support import event
+
+engine = open_engine(sys.argv[1])
+views = {view.api: view for view in streams.of_source(engine, sys.argv[2], tuple(Api))}
+held = {api: streams.take(engine, views[api], "collector", by_force=True) for api in Api}
+cursors = {api: view.cursor for api, view in views.items()}
+told = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
+number = 10_000
+while not told.is_set():
+    for api in Api:
+        events = [event(api, n) for n in range(number, number + 20)]
+        page = Page(f"n{number}", has_more=True, events=events, rejected=[])
+        pages.commit_page(engine, held[api], page, after=cursors[api], api_version="v2")
+        cursors[api] = page.cursor
+    number += 15  # some are known
+    if number == 10_000 + 15 * 3:
+        print("ready", flush=True)
+    time.sleep(0.05)
+print(number, flush=True)
+"""
+# Prunes in small batches what is older than 400 days.
+PRUNER = """
+import sys, time
+from blocks.store import prune
+from blocks.store.engine import open_engine
+
+prune.BATCH = 20
+engine = open_engine(sys.argv[1])
+print("ready", flush=True)
+for target in prune.targets(engine):
+    for _ in prune.prune(engine, target, prune.rule("400d"), wait=lambda seconds: time.sleep(0.05)):
+        pass
+"""
+
+
+def test_collection_and_retention_at_the_same_time_are_no_damage(
+    engine: Engine, source: SourceRecord, store_url: str, moving: MovingClock
+) -> None:
+    moving.advance((clock.SystemClock().now_ns() - moving.now_ns()) / 1e9 - 500 * 86_400)
+    filled = fill(engine, [30] * 5)
+    for api in Api:
+        streams.release(engine, filled.claims[api])
+    env = {**os.environ, "PYTHONPATH": str(Path(chain_support.__file__).parent)}
+    collect = [sys.executable, "-c", COLLECTOR, store_url, source.id]
+    begun = subprocess.PIPE
+    with (
+        subprocess.Popen(collect, stdin=begun, stdout=begun, text=True, env=env) as collector,
+        subprocess.Popen([sys.executable, "-c", PRUNER, store_url], stdout=begun, text=True, env=env) as pruner,
+    ):
+        assert collector.stdout
+        assert pruner.stdout
+        assert collector.stdout.readline() == pruner.stdout.readline() == "ready\n"
+        walks, pruned, kept = 0, set(), []
+        while pruner.poll() is None or walks < 3:
+            kept.append(heads.present(engine, source.id))
+            proofs = proof.prove(engine, source.id, wanted=against.wanted(kept))
+            assert [one.first for one in proofs] == [None] * 3
+            assert all(one.leads for one in against.check(kept, source.id, proofs))
+            pruned.add(sum(one.pruned for one in proofs))
+            walks += 1
+        collected = int(collector.communicate("")[0])
+        assert pruner.wait() == 0
+    assert collected > 10_045
+    assert len(pruned) > 2  # it was looked at while some were gone
+    assert {one.pruned for one in filled.prove().values()} == {150}
+    assert filled.damaged() == SOUND
