@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import chain_support
 import pytest
-from chain_support import Filled, event, fill
+from chain_support import START_NS, Filled, event, fill
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moving_clock import MovingClock
 from support import SOURCE
 
 from blocks import clock
-from blocks.events_api.models import Api
-from blocks.store import against, heads, links, proof, prune, sources, streams
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import against, chain, heads, links, pages, proof, prune, sources, streams, windows
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -272,6 +272,18 @@ def test_many_links_and_events_are_read_in_parts(
     assert filled.damaged()[Api.AUDIT] == (8, "changed")
 
 
+def test_a_long_run_of_pruned_events_is_read_in_parts(
+    engine: Engine, source: SourceRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = fill(engine, [5, 5, 5, 5])
+    for target in prune.targets(engine):
+        rows = filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} ORDER BY id LIMIT 18")
+        old = prune._digests(engine, [row[0] for row in rows])
+        prune._remove(engine, target, prune.Rule(2**62, 2**62), old)
+    monkeypatch.setattr(links, "BATCH", 4)
+    assert {(one.events, one.pruned, one.damaged) for one in filled.prove().values()} == {(2, 18, 0)}
+
+
 def test_what_was_stored_before_the_chain_began_is_counted_and_not_covered(filled: Filled) -> None:
     """A store of an older version: events without links."""
     filled.change("DELETE FROM chain", "UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL")
@@ -279,6 +291,7 @@ def test_what_was_stored_before_the_chain_began_is_counted_and_not_covered(fille
     for api in Api:
         filled.commit(api, 3, known=2)
     prune_some(filled)
+    filled.change("UPDATE pruned_events SET event_id = NULL WHERE event_id < (SELECT min(first_id) FROM chain)")
     assert {(one.links, one.events + one.pruned, one.uncovered) for one in filled.prove().values()} == {(1, 3, 24)}
     assert filled.damaged() == SOUND
 
@@ -374,6 +387,31 @@ def as_bytes(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
 
 
+def test_what_is_no_utf8_is_not_taken_for_the_sign_that_stands_for_it(migrated_sqlite: Path, tmp_path: Path) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "events.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'events.db'}")
+    sources.put(engine, SOURCE)
+    filled = fill(engine, [])
+    own = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert own
+    page = Page("c1", has_more=False, events=[Event("a\ufffd", 1, "{}")], rejected=[])
+    pages.commit_page(engine, own, page, after=None, api_version="v2")
+    assert filled.damaged() == SOUND
+    filled.change("UPDATE events SET uuid = CAST(x'61ff' AS TEXT)")
+    assert filled.damaged()[Api.AUDIT] == (1, "changed")
+    engine.dispose()
+
+
+def test_a_version_that_swallows_a_time_is_not_read() -> None:
+    """Where a NUL were taken in a version, other times and uuids would have the same digest."""
+    first, second, bodies = int.from_bytes(b"AAAAAAA\0"), 7, [b"x" * 32, b"y" * 32]
+    digest = chain.link_digest(chain.ORIGIN, 1, "v2", 5, ["ABCDEFGHx", "y"], [first, second], bodies)
+    times = [second, int.from_bytes(b"ABCDEFGH")]
+    assert digest == chain.link_digest(chain.ORIGIN, 1, "v2\0AAAAAAA", 5, ["x", "y"], times, bodies)
+    assert links.Link(1, 1, 2, 2, "v2", 5, digest).readable
+    assert not links.Link(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
+
+
 # Commits pages, in all three streams and in windows, until it is told to stop.
 COLLECTOR = """
 import sys, threading, time
@@ -446,4 +484,22 @@ def test_collection_and_retention_at_the_same_time_are_no_damage(
     assert collected > 10_045
     assert len(pruned) > 2  # it was looked at while some were gone
     assert {one.pruned for one in filled.prove().values()} == {150}
+    assert filled.damaged() == SOUND
+
+
+def test_thousands_of_events_of_every_origin_are_sound(engine: Engine, source: SourceRecord) -> None:
+    """Live pages in turns, windows that read the same span between them, known events, quarantine, retention."""
+    filled = fill(engine, [700, 1, 0, 300])
+    span = (START_NS, START_NS + 86_400 * 10**9)
+    job = windows.begin(engine, windows.Wanted(windows.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
+    while claim := windows.take(engine, job.id, "backfill"):
+        numbers = [*range(500, 900), *range(5000, 5600)]  # known, never seen, and what live collection brings next
+        page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], rejected=[])
+        windows.commit_page(engine, claim, page, after=None, api_version="v1", last=True)
+        filled.commit(claim.api, 40, known=30, rejected=1)
+    prune_some(filled)
+    for api in Api:
+        filled.commit(api, 60)
+    found = filled.prove().values()
+    assert {(one.links, one.events + one.pruned, one.uncovered) for one in found} == {(6, 1701, 0)}
     assert filled.damaged() == SOUND
