@@ -39,6 +39,8 @@ NAMES = (
     "ScopeGained",
     "Silence",
     "Lag",
+    "Gap",
+    "GapLost",
     "SharedAccount",
 )
 """Every `eventName`."""

@@ -43,6 +43,19 @@ def parse_span(start: str, end: str | None, now_ns: int) -> Span:
     return _cut(start_ns, end_ns, now_ns)
 
 
+def parse_last(text: str, now_ns: int) -> Span:
+    """The span of a duration before now, such as 48h, cut as `parse_span` cuts it. Raises ThirdPartyConfigError."""
+    try:
+        last_ns = duration_ns(text)
+    except ValueError:
+        last_ns = 0
+    if last_ns < SHORTEST_NS:
+        raise ThirdPartyConfigError(
+            f"The last {text!r} is no duration of a minute or more.", hint="Give one such as 48h or 7d.", code="span"
+        )
+    return _cut(now_ns - last_ns, now_ns, now_ns)
+
+
 def parse_width(text: str) -> int:
     """The length of a window, in nanoseconds. Raises ThirdPartyConfigError."""
     try:

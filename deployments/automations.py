@@ -31,7 +31,7 @@ One that was ended wrongly, after minutes without a server, goes on, and its nex
 """
 ENDED = (
     *("Completed", "Failed", "Crashed", "Cancelled"),
-    *("Backfilled", "Collected", "Pruned", "Retrying", "Stopped"),
+    *("Backfilled", "Collected", "Pruned", "Reconciled", "Retrying", "Stopped"),
     *ERRORS,
 )
 """The names of the states in which runs end. One left out costs an event a run; the server refuses to end it twice."""

@@ -1,4 +1,4 @@
-"""The signature of `onepassword-source backfill`."""
+"""The signatures of `onepassword-source backfill` and `reconcile`: what reads a past time again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 from deployments.cli_options import SOURCES, Json, Name
 
 EXAMPLE = "Example: onepassword-source backfill 1Pass --start 2026-08-01 --end 2026-08-15 --plan"
+DAILY = "Example: onepassword-source reconcile 1Pass --last 7d"
 
 
 def add(app: typer.Typer) -> None:
-    """Register the command."""
+    """Register the commands."""
     app.command(epilog=EXAMPLE, rich_help_panel=SOURCES)(backfill)
+    app.command(epilog=DAILY, rich_help_panel=SOURCES)(reconcile)
 
 
 def backfill(  # noqa: PLR0917 - typer calls it by name
@@ -42,3 +44,18 @@ def backfill(  # noqa: PLR0917 - typer calls it by name
     from deployments.commands.backfill import Wish, run  # noqa: PLC0415
 
     raise typer.Exit(run(Wish(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)))
+
+
+def reconcile(
+    name: Name,
+    last: Annotated[str, typer.Option(metavar="TIME", help="How far back: 48h, 7d.")] = "48h",
+    api: Annotated[
+        list[str] | None,
+        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be repeated.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read the recent past again and compare it with the store; a schedule does so every day."""
+    from deployments.commands.reconcile import run  # noqa: PLC0415
+
+    raise typer.Exit(run(name, last, api or [], as_json=as_json))

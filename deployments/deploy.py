@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from blocks.names import deployment_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.responses import DeploymentResponse
 
 TEMPLATE = Path(__file__).with_name("prefect.yaml")
-BACKFILL = Path(__file__).with_name("backfill.yaml")
+BESIDE = tuple(Path(__file__).with_name(name) for name in ("reconcile.yaml", "backfill.yaml"))
+"""What is deployed beside the collection of a source."""
 SOURCE = "{{ $SOURCE }}"
 POOL_TYPE = "process"
 
@@ -46,17 +49,19 @@ def work_pool() -> str:
     return str(_template()["work_pool"]["name"])
 
 
-def deploy_source(wanted: SourceDeployment, like: DeploymentResponse | None = None) -> Change:
+def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
     """Create or update the deployment of a source; where nothing differs, nothing is written.
 
-    So is the one that backfills it, unless it has a flow of its own. A schedule or a deployment that a person has
-    paused stays paused. A new one takes what a person has set in `like`.
+    So are those that reconcile and backfill it, unless it has a flow of its own. A schedule or a deployment that a
+    person has paused stays paused. A new one takes what a person has set in that of `like` with the same flow.
     Prefect's own exceptions where its server cannot be reached.
     """
-    change = deploy_spec(_filled(_template(), wanted), like, paused=wanted.paused)
+    others = {str(one.entrypoint): one for one in like}
+    templates = [_filled(_template(), wanted)]
     if wanted.entrypoint is None:
-        about = replace(wanted, description=None)
-        deploy_spec(_filled(read_template(BACKFILL), about))
+        templates += [_filled(read_template(path), replace(wanted, description=None)) for path in BESIDE]
+    specs = [(spec, others.get(spec["entrypoint"])) for spec in templates]
+    change, *_ = [deploy_spec(spec, other, paused=wanted.paused and bool(spec["schedules"])) for spec, other in specs]
     return change
 
 
@@ -79,12 +84,20 @@ def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentRespons
     return _find(client, flow_name(_template()), deployment_name(source))
 
 
+def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
+    """The deployments of a source: the one that collects it, and those beside it."""
+    flows = [flow_name(template) for template in (_template(), *map(read_template, BESIDE))]
+    found = [_find(client, flow, deployment_name(source)) for flow in flows]
+    return [one for one in found if one is not None]
+
+
 def remove_deployment(source: str) -> bool:
     """Remove the deployment of a source with its scheduled runs; False where there is none.
 
-    The one that backfills it goes too.
+    Those beside it go too.
     """
-    remove_named(flow_name(read_template(BACKFILL)), deployment_name(source))
+    for path in BESIDE:
+        remove_named(flow_name(read_template(path)), deployment_name(source))
     return remove_named(flow_name(_template()), deployment_name(source))
 
 

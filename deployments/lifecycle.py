@@ -17,7 +17,7 @@ from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from blocks.store import lifecycle as store
 from deployments import running, sources
-from deployments.deploy import find_deployment, remove_deployment
+from deployments.deploy import deployments_of, remove_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,7 +297,7 @@ def _move_deployment(old: str, new: str) -> None:
 
     block = _block(new)
     with get_client(sync_client=True) as client:
-        like = find_deployment(client, old)
+        like = deployments_of(client, old)
     sources.deploy(new, block.description or None if block else None, paused=True, like=like)
     running.cancel_waiting(old, f"The source is named {new} now.")
     remove_deployment(old)

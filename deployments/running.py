@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from blocks.errors import FirstPartyGenericError
-from deployments.deploy import find_deployment
+from deployments.deploy import deployments_of, find_deployment
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,18 +57,17 @@ def create(source: str) -> UUID:
 
 
 def set_paused(source: str, *, paused: bool) -> bool:
-    """Pause or resume the schedule of a source; False where there is no deployment.
+    """Pause or resume the schedules of a source; False where there is no deployment.
 
     A pause takes the planned runs away. Runs that are created by hand run all the same.
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
     with get_client(sync_client=True) as client:
-        found = find_deployment(client, source)
-        if found is None:
-            return False
-        (client.pause_deployment if paused else client.resume_deployment)(found.id)
-        return True
+        found = [one for one in deployments_of(client, source) if one.schedules]
+        for one in found:
+            (client.pause_deployment if paused else client.resume_deployment)(one.id)
+        return bool(found)
 
 
 def is_paused(source: str) -> bool:
@@ -85,19 +84,19 @@ def cancel_waiting(source: str, why: str) -> None:
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
     with get_client(sync_client=True) as client:
-        found = find_deployment(client, source)
-        if found is not None:
-            _cancel_waiting(client, found.id, why)
+        _cancel_waiting(client, [one.id for one in deployments_of(client, source)], why)
 
 
-def _cancel_waiting(client: SyncPrefectClient, deployment: UUID, why: str) -> None:
+def _cancel_waiting(client: SyncPrefectClient, deployments: list[UUID], why: str) -> None:
     from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
     from prefect.client.schemas.objects import StateType  # noqa: PLC0415
     from prefect.states import Cancelled  # noqa: PLC0415
 
+    if not deployments:
+        return
     waiting = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
     found = client.read_flow_runs(
-        deployment_filter=filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=[deployment])),
+        deployment_filter=filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=deployments)),
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=waiting)),
     )
     for run in found:

@@ -14,6 +14,8 @@ from blocks.names import block_name
 from deployments.deploy import SourceDeployment, deploy_source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from prefect.client.schemas.responses import DeploymentResponse
     from sqlalchemy import Engine
 
@@ -80,8 +82,10 @@ def exists(name: str) -> bool:
         return True
 
 
-def deploy(name: str, description: str | None, *, paused: bool = False, like: DeploymentResponse | None = None) -> None:
-    """Create or update the deployment of a source. A new one is `paused` if told so, and has what `like` has."""
+def deploy(
+    name: str, description: str | None, *, paused: bool = False, like: Sequence[DeploymentResponse] = ()
+) -> None:
+    """Create or update the deployments of a source. New ones are `paused` if told so, and have what `like` has."""
     about = f"{description}\n\n" if description else ""
     text = f"{about}Collects what is new in the 1Password account of {name}, every five minutes."
     deploy_source(SourceDeployment(source=name, description=text, paused=paused), like)

@@ -6,18 +6,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blocks import bounds, clock
+from blocks.coverage import gaps
+from blocks.coverage.advice import command_for, second
+from blocks.coverage.gaps import SOON_NS, Kind
 from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
-from blocks.store import health, quarantine, sources, streams
+from blocks.store import coverage, health, quarantine, sources, streams
 from tasks.source import load_source, open_store, record_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from blocks.coverage.gaps import Coverage, Gap
     from blocks.source import OnePasswordSource
     from blocks.store.streams import StreamView
 
 DAY_NS = 86_400 * 10**9
+LOST_TOLD_NS = 4 * DAY_NS  # it stays in `status` so long; what was read is remembered for five days after the 120
 EXPIRES_IN_DAYS = (1, 7, 14)
 RENEW = (
     "Issue a new one in 1Password under Integrations, Events Reporting, and give it with `onepassword-source token`."
@@ -52,7 +57,10 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
     views = streams.of_source(engine, record.id, record.apis)
     created_ns = sources.created_ns(engine, record.id)
     _token(findings, block)
+    covered = {record.api: gaps.coverage(record, clock.now_ns()) for record in coverage.records(engine, record.id)}
     for view in views:
+        if view.api in covered:
+            _gap(findings, block, covered[view.api])
         _silence(findings, block, view, created_ns)
         _lag(findings, block, view)
         _quarantine(findings, engine, view)
@@ -105,6 +113,55 @@ def _lag(findings: Findings, block: OnePasswordSource, view: StreamView) -> None
     )
     if not failing:
         findings.add(condition, so=late, over=f"{view.api} is read to its end again.")
+
+
+def _gap(findings: Findings, block: OnePasswordSource, found: Coverage) -> None:
+    """What can still be fetched comes before what is lost: there is something to do about it.
+
+    Both are one condition, so a gap that nobody closes is told of twice: while there is time, and when there is none.
+    """
+    now_ns = found.now_ns
+    soon = [gap for gap in found.holes if gap.kind is not Kind.LOST and gap.left_ns(now_ns) < SOON_NS]
+    lost = [gap for gap in found.holes if gap.kind is Kind.LOST and gap.dropped_by_ns > now_ns - LOST_TOLD_NS]
+    tracker = tracker_of("gap", found.api)
+    if soon:
+        findings.found.append(_closing(tracker, block.name, found, soon[0]))
+    elif lost:
+        findings.found.append(_lost(tracker, found.api, lost[-1]))
+    else:
+        over = f"No gap of {found.api} is about to be dropped by 1Password any more."
+        findings.over.append(Condition(tracker, "Recovered", WARNING, over, found.api))
+
+
+def _closing(tracker: str, name: str, found: Coverage, gap: Gap) -> Condition:
+    command = command_for(gap, name, (found.api,), found.record.stopped)
+    return Condition(
+        tracker,
+        "Gap",
+        WARNING,
+        f"{found.api} was not collected {_span(gap)}, and 1Password drops that from {second(gap.dropped_from_ns)} on.",
+        found.api,
+        value=gap.kind.value if gap.kind is Kind.OPEN else f"{gap.kind.value} {gap.end_ns}",
+        error_code="gap",
+        hint=f"Fetch it while it is there: `{command}`.",
+    )
+
+
+def _lost(tracker: str, api: str, gap: Gap) -> Condition:
+    return Condition(
+        tracker,
+        "GapLost",
+        WARNING,
+        f"{api} was not collected {_span(gap)}, and 1Password has dropped that: it cannot be had any more.",
+        api,
+        value=f"{gap.kind.value} {gap.end_ns}",
+        error_code="gap-lost",
+        hint="`onepassword-source coverage` shows what there is.",
+    )
+
+
+def _span(gap: Gap) -> str:
+    return f"from {second(gap.start_ns)} to {second(gap.end_ns)}"
 
 
 def _quarantine(findings: Findings, engine: Engine, view: StreamView) -> None:

@@ -1,48 +1,24 @@
-"""What a backfill does around its windows: it is opened, its windows are handed out, and people see how far it is."""
+"""Open a backfill: make the job that is asked for, or find the one that is to go on."""
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
-from prefect import get_run_logger, task
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import PrefectException
-from prefect.runtime import flow_run, task_run
-from whenever import Instant
+from prefect import task
+from prefect.runtime import task_run
 
 from blocks import clock
-from blocks.errors import SourceError, ThirdPartyConfigError
-from blocks.events_api.client import PAGE_SIZE
-from blocks.names import block_name
+from blocks.errors import ThirdPartyConfigError
 from blocks.span import parse_span, parse_width
 from blocks.store import sources, windows
-from blocks.store.windows import BACKFILL, JobView, Wanted, WindowClaim
+from blocks.store.windows import BACKFILL, JobView, Wanted
 from tasks import retries
-from tasks.source import load_source, open_store, opened_store, record_of
+from tasks.job import OpenedJob
+from tasks.source import load_source, open_store, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from uuid import UUID
-
     from sqlalchemy import Engine
-
-    from blocks.store.windows import Progress
-
-COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
-SHOWN_EVERY = 2.0  # seconds between two looks at the whole job
-
-
-def _nowhere(_job: JobView, _progress: list[Progress]) -> None:
-    pass
-
-
-shown_at: Callable[[JobView, list[Progress]], None] = _nowhere
-"""Called with the job of this process's run and how far it is, each time that it was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +32,8 @@ class Asked:
     job: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedBackfill:
-    """A job that this run works on. `notes` say what was made of what was asked for."""
-
-    source_id: str
-    opened_ns: int
-    job: JobView
-    notes: tuple[str, ...]
-
-
 @task(name="open backfill", **retries.OPTIONS)
-def open_backfill(source: str, asked: Asked) -> OpenedBackfill:
+def open_backfill(source: str, asked: Asked) -> OpenedJob:
     """Load the block of `source` and make the job that is asked for, or find the one that is to go on.
 
     Raises ThirdPartyConfigError where what is asked for makes no sense.
@@ -79,12 +45,12 @@ def open_backfill(source: str, asked: Asked) -> OpenedBackfill:
         record = record_of(block)
         sources.put(engine, record)
         if asked.job is not None or asked.start is None:
-            return OpenedBackfill(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
+            return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
         span = parse_span(asked.start, asked.end, opened_ns)
         apis = windows.chosen(asked.apis, record.apis)
         wanted = Wanted(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
         job = windows.begin(engine, wanted, parse_width(asked.width))
-        return OpenedBackfill(record.id, opened_ns, job, span.notes)
+        return OpenedJob(record.id, opened_ns, job, span.notes)
 
 
 def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
@@ -99,111 +65,3 @@ def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
             "No backfill of this source is unfinished.", hint="Give the start of the span to read.", code="span"
         )
     return left[0]
-
-
-def next_window(opened: OpenedBackfill) -> WindowClaim | None:
-    """Claim a window for this run; None where all are done or read by others. Raises SourceError."""
-    return windows.take(_engine(opened), opened.job.id, str(flow_run.id))
-
-
-def let_go(opened: OpenedBackfill, claims: Iterable[WindowClaim]) -> None:
-    """Give back what readers hold that cannot be woken. Where that fails, the claims lapse by themselves."""
-    for claim in claims:
-        try:
-            windows.release(_engine(opened), claim)
-        except SourceError as error:
-            get_run_logger().warning("A window could not be given back. %s", error)
-
-
-def stop_requested(opened: OpenedBackfill) -> bool:
-    """Whether somebody has asked the runs of the source to end since this one began."""
-    try:
-        return sources.stop_requested(_engine(opened), opened.source_id, opened.opened_ns)
-    except SourceError:
-        return False  # the readers have the same trouble, and tell
-
-
-@dataclass
-class Shown:
-    """Shows how far a job is: a progress bar in the UI, kept up to date, and a table at the end."""
-
-    source: str
-    opened: OpenedBackfill
-    progress: list[Progress] = field(default_factory=list)
-    _artifact: UUID | None = None
-    _next: float = 0.0
-
-    @property
-    def finished(self) -> bool:
-        return bool(self.progress) and all(one.finished for one in self.progress)
-
-    def look(self, *, now: bool = False) -> None:
-        """Look at the job, and cut windows that would be long; not more often than every two seconds, unless `now`."""
-        if time.monotonic() < self._next and not now:
-            return
-        engine, job = _engine(self.opened), self.opened.job
-        windows.fit(engine, job.id, PAGE_SIZE)
-        self.progress = windows.progress(engine, job.id)
-        shown_at(job, self.progress)
-        with _left_out_where_prefect_fails():
-            self._draw()
-        self._next = time.monotonic() + SHOWN_EVERY
-
-    def _draw(self) -> None:
-        part = part_done(self.progress)
-        if self._artifact is None:
-            about = f"Backfill of **{self.source}**, {words(self.opened.job)}"
-            found = create_progress_artifact(
-                progress=part, key=f"backfill-{block_name(self.source)}", description=about
-            )
-            self._artifact = found  # type: ignore[assignment]  # sync within a sync flow
-        else:
-            update_progress_artifact(self._artifact, progress=part)
-
-
-@contextmanager
-def _left_out_where_prefect_fails() -> Iterator[None]:
-    """What is shown in the UI is a sign for people: where it cannot be shown, reading goes on."""
-    try:
-        yield
-    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        get_run_logger().warning("How far the backfill is could not be shown in Prefect (%s).", type(error).__name__)
-
-
-@task(name="report backfill", cache_policy=NO_CACHE, persist_result=False)
-def report_backfill(source: str, progress: list[Progress], message: str) -> None:
-    """Leave a table as an artifact of the run."""
-    rows = [dict(zip(COLUMNS, _cells(one), strict=True)) for one in progress]
-    key = f"backfill-table-{block_name(source)}"
-    with _left_out_where_prefect_fails():
-        create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
-
-
-def part_done(progress: Iterable[Progress]) -> float:
-    """How much of the span is read, in per cent."""
-    found = list(progress)
-    return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
-
-
-def words(job: JobView) -> str:
-    """The span of a job: `2026-08-01T00:00:00Z to 2026-08-15T00:00:00Z`."""
-    start, end = (Instant.from_timestamp_nanos(ns).format_iso(unit="second") for ns in (job.start_ns, job.end_ns))
-    return f"{start} to {end}"
-
-
-def sentence(progress: Iterable[Progress]) -> str:
-    """What came of it so far: read, new, known, quarantined."""
-    counts = [(one.read, one.new, one.known, one.quarantined) for one in progress]
-    read, new, known, quarantined = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0, 0)
-    return f"{read:,} events read: {new:,} new, {known:,} already known; {quarantined:,} put in quarantine."
-
-
-def _cells(one: Progress) -> tuple[str, ...]:
-    numbers = (one.read, one.new, one.known, one.quarantined, one.pages)
-    return (one.api, f"{one.done:,} of {one.windows:,}", *(f"{number:,}" for number in numbers))
-
-
-def _engine(opened: OpenedBackfill) -> Engine:
-    engine = opened_store(opened.source_id)
-    assert engine is not None  # noqa: S101 - this process has opened it
-    return engine

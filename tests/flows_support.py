@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moving_clock import MovingClock
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from blocks import clock
+from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.names import block_name
 from blocks.store import reading
@@ -114,3 +116,29 @@ def history(state: State[Any]) -> list[str]:
     with get_client(sync_client=True) as client:
         states = client.read_flow_run_states(state.state_details.flow_run_id)
     return [one.name for one in states]
+
+
+def ask(source: Source, query: str) -> list[tuple[Any, ...]]:
+    engine = source.engine()
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
+
+
+def bodies(source: Source) -> list[tuple[str, str]]:
+    return sorted(ask(source, "SELECT api, body FROM events JOIN streams ON streams.id = stream_id"))  # type: ignore[arg-type]
+
+
+def truth(source: Source, **span: str) -> list[tuple[str, str]]:
+    return sorted((api, body.decode()) for api in Api for body in source.sandbox.events(api.path, "v2", **span))
+
+
+def artifacts(source: Source, prefix: str) -> list[Any]:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"{prefix}{block_name(source.name)}"]))
+    with get_client(sync_client=True) as client:
+        return list(client.read_artifacts(artifact_filter=wanted))

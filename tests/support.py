@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -46,9 +47,10 @@ def require_proof(engine: Engine) -> int:
                 "WHERE stream_id = :stream ORDER BY 1"
             )
             events = connection.execute(asked, of_stream).all()
+            ids = [event.id for event in events]
             before = hashlib.sha256(b"onepassword-source chain 1").digest()
             for number, link in enumerate(chain, 1):
-                own = [event for event in events if link.first_id <= event.id <= link.last_id]
+                own = events[bisect_left(ids, link.first_id) : bisect_right(ids, link.last_id)]
                 made = before + b"".join(n.to_bytes(8, "big") for n in (number, link.committed_ns, len(own)))
                 made += link.api_version.encode() + b"\0"
                 made += b"".join(event.time_ns.to_bytes(8, "big", signed=True) for event in own)

@@ -15,6 +15,8 @@ SECOND_NS = 10**9
 HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 KEPT_NS = DAYS_MAX * DAY_NS
+KNOWN_NS = 125 * DAY_NS
+"""What was read in windows is forgotten after that (`blocks.store.windows`), so nobody can tell gaps of before."""
 COLLECTING_NS = 30 * 60 * SECOND_NS
 """An API that was read this lately is being collected: six ticks of the schedule, so a run that reads for long, or
 one that waits for its next attempt, is no gap yet. `status` calls a source late after three."""
@@ -165,7 +167,8 @@ def _holes(record: Record, covered: Spans, first_ns: int | None, now_ns: int, *,
     found = [(Kind.GAP, span) for span in minus((first_ns, edge_ns), covered)]
     if not collecting:
         found += [(Kind.OPEN, span) for span in minus((edge_ns, now_ns), covered)]
-    return [part for kind, span in found for part in _cut(kind, span, now_ns - KEPT_NS)]
+    told = [(kind, (max(start, now_ns - KNOWN_NS), end)) for kind, (start, end) in found]
+    return [part for kind, span in told for part in _cut(kind, span, now_ns - KEPT_NS)]
 
 
 def _edge_ns(record: Record, covered: Spans) -> int:

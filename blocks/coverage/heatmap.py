@@ -28,7 +28,7 @@ QUIET, UNREAD, LOST, BEFORE, AHEAD = "·", "?", "!", "-", " "
 STYLES = ("level1", "level2", "level3", "level4", "quiet", "gap", "lost", "before", "label")
 LEGEND: tuple[tuple[Piece, str], ...] = (
     ((QUIET, "quiet"), "none"),
-    ((LEVELS, "level3"), "few to many events"),
+    ((LEVELS, "level3"), "few to many"),
     ((UNREAD, "gap"), "not collected"),
     ((LOST, "lost"), "lost for good"),
     ((BEFORE, "before"), "before the start"),
@@ -84,7 +84,7 @@ def pieces(cell: Cell, largest: int, now_ns: int) -> tuple[Piece, Piece]:
 def legend() -> Line:
     line: Line = []
     for sign, meaning in LEGEND:
-        line += [sign, (f" {meaning}   ", "label")]
+        line += [sign, (f" {meaning}  ", "label")]
     return line
 
 

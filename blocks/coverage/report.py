@@ -41,10 +41,9 @@ class Report:
 
     @property
     def gaps(self) -> list[Advised]:
-        """The gaps, oldest first, and the time before the start, as far as they end within the report."""
+        """The gaps, oldest first, and the time before the start; of when ever, since there is something to do."""
         found = advised(self.name, [api.coverage for api in self.apis])
-        shown = [one for one in found if one.gap.end_ns > self.since_ns]
-        return sorted(shown, key=lambda one: one.gap.kind is Kind.BEFORE)
+        return sorted(found, key=lambda one: one.gap.kind is Kind.BEFORE)
 
     def heat_map(self, api: ApiReport) -> list[Line]:
         return (hours if self.by_hour else calendar)(api.cells, self.now_ns)
@@ -79,7 +78,7 @@ def markdown(made: Report) -> str:
     lines += [_row(api) for api in made.apis]
     for api in made.apis:
         lines += ["", f"**{api.api}**", "", "```text", plain(made.heat_map(api)), "```"]
-    lines += ["", "`·` none, `░▒▓█` few to many events, `?` not collected, `!` lost for good, `-` before the start."]
+    lines += ["", "`·` none, `░▒▓█` few to many, `?` not collected, `!` lost for good, `-` before the start."]
     holes = [one for one in made.gaps if one.gap.kind is not Kind.BEFORE]
     if not holes:
         return "\n".join([*lines, "", "There is no gap."])

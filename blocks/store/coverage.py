@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from blocks.coverage.gaps import HOUR_NS, Record, Window
+from blocks import clock
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, Record, Window, coverage
+from blocks.coverage.report import report
 from blocks.store.engine import reading, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection, Engine, Row
+
+    from blocks.coverage.report import Report
 
 LAG_HOURS_MAX = 3000
 """At most so many hours of an API are looked at for their lag: 120 days have 2,880."""
@@ -36,6 +40,32 @@ def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[Re
         for stream in streams
         if (stream.api in apis if apis else stream.api in collected or stream.events)
     ]
+
+
+def report_of(
+    engine: Engine,
+    source_id: str,
+    name: str,
+    since_ns: int,
+    *,
+    apis: Sequence[str] = (),
+    by_hour: bool = False,
+    with_lags: bool = False,
+) -> Report:
+    """The report of a source, or of some of its APIs, from `since_ns` on (since 1970).
+
+    It begins later where there is nothing to tell of before.
+    """
+    now_ns = clock.now_ns()
+    found = [coverage(record, now_ns) for record in records(engine, source_id, apis)]
+    ids = [one.record.stream_id for one in found]
+    starts = [now_ns - KEPT_NS, *(one.first_ns for one in found if one.first_ns is not None)]
+    if (first_ns := oldest_ns(engine, ids)) is not None:
+        starts.append(first_ns)
+    since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
+    seen = lags(engine, ids, since_ns) if with_lags else {}
+    counts = hours(engine, ids, since_ns, now_ns + DAY_NS)
+    return report(name, found, counts, seen, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour)
 
 
 def hours(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from blocks import clock, settings
 from blocks.errors import ThirdPartyConfigError
@@ -20,15 +15,15 @@ from blocks.events_api.models import Api
 from blocks.span import parse_span, parse_width
 from blocks.store import plan as planning
 from blocks.store import reading, windows
-from blocks.store.windows import BACKFILL, JobView, Wanted
-from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave, require_source
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_json, time_of
+from blocks.store.windows import BACKFILL, Wanted
+from deployments.commands.collect import DONE
+from deployments.commands.jobs import run_job
+from deployments.commands.present import iso_of, note, say, say_json, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from prefect.client.schemas.objects import State
-    from rich.progress import TaskID
 
     from blocks.store.plan import PlannedWindow
 
@@ -60,7 +55,7 @@ def run(wish: Wish) -> int:
     if wish.plan:
         _show_plan(wish)
         return DONE
-    return _now(wish)
+    return run_job(wish.name, lambda: _backfill(wish), as_json=wish.as_json, needs_workers=wish.pieces > 0)
 
 
 def _check(wish: Wish) -> None:
@@ -149,41 +144,9 @@ def _duration(seconds: float) -> str:
     return f"{clock.words(int(seconds * 10**9))} at least"
 
 
-# The run
-
-
-def _now(wish: Wish) -> int:
-    from deployments.commands.prefect_server import prefect  # noqa: PLC0415 - only for runs
-
-    shown = Shown()
-    with prefect() as access:
-        if access.kind == "temporary" and wish.pieces:
-            raise ThirdPartyConfigError(
-                "--distributed needs workers, and none runs.",
-                hint="Start `onepassword-source up`, or leave --distributed out.",
-                code="usage",
-            )
-        require_source(wish.name)
-        with _bar(shown):
-
-            def end_at_once(state: str, message: str) -> int:
-                shown.end()
-                _tell(wish, shown, state, message, STOPPED)
-                leave(access)
-                return STOPPED
-
-            state = _backfill(wish, shown, end_at_once)
-    code = code_of(state)
-    _tell(wish, shown, state.name or "", state.message or "", code)
-    return code
-
-
-def _backfill(wish: Wish, shown: Shown, end_at_once: Any) -> State[Any]:
+def _backfill(wish: Wish) -> State[Any]:
     from flows.backfill import backfill  # noqa: PLC0415 - imports Prefect
-    from tasks import backfill as task  # noqa: PLC0415
-    from tasks import stopping  # noqa: PLC0415
 
-    stopping.at_end, task.shown_at = end_at_once, shown.look
     state: State[Any] = backfill(
         wish.name,
         wish.start,
@@ -195,73 +158,3 @@ def _backfill(wish: Wish, shown: Shown, end_at_once: Any) -> State[Any]:
         return_state=True,
     )
     return state
-
-
-def _tell(wish: Wish, shown: Shown, state: str, message: str, code: int) -> None:
-    if wish.as_json:
-        answer = {"source": wish.name, "state": state, "message": message, "in_error": code == IN_ERROR}
-        say_json({**answer, **shown.as_json()})
-    else:
-        style = "bold red" if code == IN_ERROR else "bold green"
-        say(Text.assemble((f"{state}:", style), f" {plain(message)}"))
-
-
-@dataclass
-class Shown:
-    """What the run has told of its job last, and on a terminal the bar that shows it."""
-
-    job: JobView | None = None
-    progress: list[windows.Progress] = field(default_factory=list)
-    _bar: Progress | None = None
-    _row: TaskID | None = None
-    _begun: float = 0.0
-    _before: int = 0
-
-    def draw_on(self, bar: Progress) -> None:
-        self._bar, self._row = bar, bar.add_task("Starting…", total=None)
-
-    def look(self, job: JobView, progress: list[windows.Progress]) -> None:
-        if self.job is None:
-            self._begun, self._before = time.monotonic(), sum(one.read for one in progress)
-        self.job, self.progress = job, progress
-        if self._bar is not None and self._row is not None:
-            total, reached = self._sum("span_ns"), self._sum("done_ns")
-            self._bar.update(self._row, description=self._line(), total=total, completed=reached)
-
-    def end(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def as_json(self) -> dict[str, Any]:
-        """The job and its counts; nothing where the run did not come so far."""
-        if self.job is None:
-            return {}
-        span = {"start": iso_of(self.job.start_ns), "end": iso_of(self.job.end_ns)}
-        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined")}
-        return {
-            "job": self.job.id,
-            **span,
-            "windows": self._sum("windows"),
-            "windows_done": self._sum("done"),
-            **counts,
-        }
-
-    def _line(self) -> str:
-        read, seconds = self._sum("read"), time.monotonic() - self._begun
-        rate = (read - self._before) / seconds if seconds >= 1 else 0
-        return f"{read:,} events  {self._sum('done'):,}/{self._sum('windows'):,} windows  {rate:,.0f}/s"
-
-    def _sum(self, name: str) -> int:
-        return sum(getattr(one, name) for one in self.progress)
-
-
-@contextmanager
-def _bar(shown: Shown) -> Iterator[None]:
-    """On a terminal, a bar over the span with events, windows, rate and time left."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=ERROR, transient=True) as bar:
-        shown.draw_on(bar)
-        yield

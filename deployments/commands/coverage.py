@@ -12,8 +12,7 @@ from rich.text import Text
 from blocks import clock
 from blocks.coverage import heatmap
 from blocks.coverage.advice import command_for, length, second
-from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind, coverage
-from blocks.coverage.report import report
+from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import coverage as stored
 from blocks.store import reading
@@ -23,8 +22,6 @@ from deployments.commands.present import OUT, iso_of, joined, minute_of, note, p
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sqlalchemy import Engine
 
     from blocks.coverage.advice import Advised
     from blocks.coverage.cells import Cell
@@ -71,7 +68,15 @@ def run(wish: Wish) -> None:
     since_ns = _checked(wish)
     with reading.opened_store() as engine:
         source = reading.sources(engine, wish.name)[0]
-        made = _report(engine, source, wish, since_ns)
+        made = stored.report_of(
+            engine,
+            source.id,
+            source.name,
+            since_ns,
+            apis=wish.apis,
+            by_hour=wish.hours,
+            with_lags=wish.html is not None or wish.as_json,
+        )
     if wish.html is not None:
         _write_page(made, wish.html)
     if wish.as_json:
@@ -99,20 +104,6 @@ def _checked(wish: Wish) -> int:
         hint = f"Use {TIMES}." if any("--since" in fault for fault in faults) else ""
         raise ThirdPartyConfigError(f"{'; '.join(faults)}.", hint=hint, code="usage")
     return since_ns
-
-
-def _report(engine: Engine, source: SourceStatus, wish: Wish, since_ns: int) -> Report:
-    """It begins where there is something to tell, and reads lags only for those who are shown them."""
-    now_ns = clock.now_ns()
-    found = [coverage(record, now_ns) for record in stored.records(engine, source.id, wish.apis)]
-    ids = [one.record.stream_id for one in found]
-    starts = [one.first_ns for one in found if one.first_ns is not None]
-    oldest_ns = stored.oldest_ns(engine, ids)
-    starts += [now_ns - KEPT_NS, *([] if oldest_ns is None else [oldest_ns])]
-    since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
-    lags = stored.lags(engine, ids, since_ns) if wish.html is not None or wish.as_json else {}
-    counts = stored.hours(engine, ids, since_ns, now_ns + DAY_NS)
-    return report(source.name, found, counts, lags, since_ns=since_ns, now_ns=now_ns, by_hour=wish.hours)
 
 
 def _write_page(made: Report, path: Path) -> None:
@@ -223,7 +214,7 @@ def _api_as_json(made: Report, api: ApiReport) -> dict[str, Any]:
         "missed": record.missed,
         "undecided": record.undecided,
         "changed": record.changed,
-        "gaps": [_gap_as_json(made, api, gap) for gap in found.gaps if gap.end_ns > made.since_ns],
+        "gaps": [_gap_as_json(made, api, gap) for gap in found.gaps],
         "cells": [_cell_as_json(cell) for cell in api.cells if cell.start_ns < made.now_ns],
     }
 

@@ -35,7 +35,7 @@ LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "system-ui, sans-serif", "size": 13},
-    "margin": {"l": 80, "r": 20, "t": 10, "b": 40},
+    "margin": {"l": 80, "r": 20, "t": 34, "b": 40},
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     "hoverlabel": {"align": "left"},
     "modebar": {"bgcolor": "rgba(0,0,0,0)"},

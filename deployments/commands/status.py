@@ -185,13 +185,13 @@ def table(source: SourceStatus) -> Table:
 def _pace_table(engine: Engine, source: SourceStatus) -> Table:
     table = _table(PACE_COLUMNS)
     for stream in source.streams:
-        counts = _hourly(engine, stream)
+        pace = reading.pace(engine, stream, clock.now_ns())
         table.add_row(
             stream.api,
             time_of(stream.drained_ns).removesuffix("Z"),
-            f"{counts[-1]:,}",
-            f"{sum(counts):,}",
-            chart(counts),
+            f"{pace.last_hour:,}",
+            f"{pace.last_day:,}",
+            chart(pace.hourly),
         )
     return table
 
@@ -208,10 +208,6 @@ def chart(counts: tuple[int, ...]) -> str:
     """One character for each count, as high as it is beside the largest; a dot for none."""
     largest = max(counts, default=0)
     return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else NONE for count in counts)
-
-
-def _hourly(engine: Engine, stream: StreamStatus) -> tuple[int, ...]:
-    return reading.hourly(engine, stream, clock.now_ns())
 
 
 def _words(span_ns: int | None) -> str:
@@ -250,8 +246,8 @@ def _open_as_json(one: Open) -> dict[str, Any]:
 
 
 def _pace_as_json(engine: Engine, stream: StreamStatus) -> dict[str, Any]:
-    counts = _hourly(engine, stream)
-    return {"last_hour": counts[-1], "last_24_hours": sum(counts), "hourly": list(counts)}
+    pace = reading.pace(engine, stream, clock.now_ns())
+    return {"last_hour": pace.last_hour, "last_24_hours": pace.last_day, "hourly": list(pace.hourly)}
 
 
 def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
@@ -262,6 +258,9 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "events": stream.events,
         "pruned": stream.pruned,
         "quarantined": stream.quarantined,
+        "late": stream.late,
+        "missed": stream.missed,
+        "changed": stream.changed,
         "newest_event": iso_of(stream.newest_ns),
         "event_lag_seconds": _seconds(stream.lag_ns),
         "collector_lag_seconds": _seconds(stream.collector_lag_ns),

@@ -57,7 +57,7 @@ class Run:
 def main() -> int:
     chosen = _parser().parse_args()
     with ExitStack() as stack:
-        stack.enter_context(_own_directories())
+        stack.enter_context(own_directories())
         with console.status("Starting a Prefect server"):
             stack.enter_context(running_prefect())
         databases = Databases(stack)
@@ -88,7 +88,7 @@ def _sizes(chosen: argparse.Namespace) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 @contextmanager
-def _own_directories() -> Iterator[None]:
+def own_directories() -> Iterator[None]:
     """No setting of the user's counts, and nothing of the user's is written to."""
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPASSWORD_SOURCE_"))]:
         del os.environ[name]
@@ -114,13 +114,13 @@ def _store(databases: Databases, kind: str, what: str, job: Job) -> Run:
         if what == "floor":
             prepare(url)
         before = databases.server_cpu(kind)
-        measured = run_child("floor.py" if what == "floor" else "flow_run.py", _into(job, url))
+        measured = run_child("floor.py" if what == "floor" else "flow_run.py", into(job, url))
         after = databases.server_cpu(kind)
         verify(url, job.events)
     return Run(what, kind, job.events, measured, None if before is None or after is None else after - before)
 
 
-def _into(job: Job, url: str) -> Job:
+def into(job: Job, url: str) -> Job:
     return Job(job.base_url, job.token, job.events, url)
 
 
@@ -146,7 +146,7 @@ memory. all s: the whole process, with its imports and Prefect's states."""
 def _cells(run: Run, floor: Run | None) -> tuple[str, ...]:
     took = run.measured
     return (
-        _short(run.events),
+        short(run.events),
         {"postgresql": "PostgreSQL", "sqlite": "SQLite"}.get(run.database, ""),
         run.what,
         f"{run.rate:,.0f}",
@@ -159,7 +159,7 @@ def _cells(run: Run, floor: Run | None) -> tuple[str, ...]:
     )
 
 
-def _short(events: int) -> str:
+def short(events: int) -> str:
     million, thousand = 1_000_000, 1000
     if events % million == 0:
         return f"{events // million} M"

@@ -93,7 +93,7 @@ def prepare(url: str) -> None:
     """The store's own tables, and a source with its three streams, as the flow makes them by itself."""
     engine = open_engine(url)
     schema.upgrade(engine)
-    sources.put(engine, _SOURCE)
+    sources.put(engine, SOURCE)
     engine.dispose()
 
 
@@ -108,7 +108,7 @@ def verify(url: str, events: int) -> None:
         raise WrongStoreError(f"{events:,} events were to be collected; the store has {rows:,}, of {uuids:,} uuids.")
 
 
-_SOURCE = SourceRecord(
+SOURCE = SourceRecord(
     id="0" * 32,
     name="benchmark",
     description=None,

@@ -22,12 +22,12 @@ NAME = "benchmark"
 def main() -> None:
     job, watch = read_job(), Stopwatch()
     prefect_access.activate()
-    _save_blocks(job)
+    save_blocks(job)
     pages = _collect(watch)
     tell(watch.measured(pages))
 
 
-def _save_blocks(job: Job) -> None:
+def save_blocks(job: Job) -> None:
     from blocks.names import block_name
     from blocks.source import OnePasswordSource
 

@@ -25,6 +25,7 @@ class Job:
 class Measured:
     """`seconds` and `cpu_seconds` are of reading and storing; `peak_mb` is the process's, from its start.
 
+    `tenth_mb` is that peak when a tenth was stored, `began` when reading began by the machine's own clock.
     `whole_seconds` is from before the process starts until after it ended.
     """
 
@@ -32,6 +33,8 @@ class Measured:
     seconds: float
     cpu_seconds: float
     peak_mb: float
+    tenth_mb: float = 0.0
+    began: float = 0.0
     whole_seconds: float = 0.0
 
 
@@ -48,9 +51,9 @@ class Stopwatch:
     def stop(self) -> None:
         self._last = _now()
 
-    def measured(self, pages: int) -> Measured:
+    def measured(self, pages: int, tenth_mb: float = 0.0) -> Measured:
         first = self._first or self._last
-        return Measured(pages, self._last[0] - first[0], self._last[1] - first[1], _peak_mb())
+        return Measured(pages, self._last[0] - first[0], self._last[1] - first[1], peak_mb(), tenth_mb, first[0])
 
 
 def run_child(script: str, job: Job) -> Measured:
@@ -79,7 +82,7 @@ def _now() -> tuple[float, float]:
     return time.monotonic(), time.process_time()
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     status = Path("/proc/self/status")
     if status.exists():  # ru_maxrss would count what the parent had when it made this process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -118,6 +118,17 @@ def deployment(name: str) -> Any:
         return find_deployment(client, name)
 
 
+def schedules(name: str) -> dict[str, bool]:
+    """The deployments of a source that have a schedule, and whether each is paused."""
+    from prefect.client.orchestration import get_client
+
+    from deployments.deploy import deployments_of
+
+    with get_client(sync_client=True) as client:
+        found = deployments_of(client, name)
+    return {str(one.entrypoint).rpartition(".")[2]: bool(one.paused) for one in found if one.schedules}
+
+
 def token_of(name: str) -> str:
     from deployments import sources as applied
 
@@ -320,7 +331,7 @@ def test_a_list_of_all_sources_in_80_columns(call: Call, source: str, api: Sandb
 
 def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, source: str, api: SandboxProcess) -> None:
     assert call("stop", source).startswith(f"{source}: stopped.")
-    assert (deployment(source).paused, call.json("list")[0]["state"]) == (True, "stopped")
+    assert (schedules(source), call.json("list")[0]["state"]) == ({"collect": True, "reconcile": True}, "stopped")
     assert call.json("apply", "source.json")[0]["stopped"]
     apply(call, source, api, description="other")
     from deployments import deploy
@@ -330,10 +341,10 @@ def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, sourc
     assert deployment(source).paused
     deploy.remove_deployment(source)
     applied.deploy_known()
-    assert deployment(source).paused, "also where its deployment was lost"
+    assert schedules(source) == {"collect": True, "reconcile": True}, "also where its deployments were lost"
     assert "Collected: 30 new events" in call("collect", source)
     assert call("start", source).startswith(f"{source}: started.")
-    assert (deployment(source).paused, call.json("list")[0]["state"]) == (False, "healthy")
+    assert (schedules(source), call.json("list")[0]["state"]) == ({"collect": False, "reconcile": False}, "healthy")
     assert actions() == ["stop", "apply", "start"]
 
 
@@ -348,7 +359,7 @@ def test_a_renamed_source_keeps_everything(call: Call, source: str, api: Sandbox
     assert (rows("SELECT id, created_ns FROM sources"), rows("SELECT id, cursor, events FROM streams")) == before
     assert (blocks(source), deployment(source)) == ([], None)
     assert blocks(new) == ["1Password Credentials", "1Password Source"]
-    assert not deployment(new).paused
+    assert (schedules(source), schedules(new)) == ({}, {"collect": False, "reconcile": False})
     assert call("collect", new).startswith("Collected: 0 new events")
     assert call("events", new, "--format", "ndjson").count("\n") == 30
     call("stop", new)
@@ -388,7 +399,7 @@ def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
     fill(source)
     before = rows("SELECT id, cursor FROM streams")
     assert call("delete", source) == f"{source}: deleted. 30 events are kept.\n"
-    assert (blocks(source), deployment(source)) == ([], None)
+    assert (blocks(source), deployment(source), schedules(source)) == ([], None, {})
     assert call("events", source, "--format", "ndjson").count("\n") == 30
     assert "was deleted before" in call("delete", source)
     assert f"Source '{source}' was deleted." in call("restart", source, code=cli.WRONG_USE)

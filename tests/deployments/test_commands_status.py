@@ -21,7 +21,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health as store_health
-from blocks.store import sources, streams
+from blocks.store import hours, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.commands.status import chart
@@ -156,6 +156,9 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "events": 0,
         "pruned": 0,
         "quarantined": 0,
+        "late": 0,
+        "missed": 0,
+        "changed": 0,
         "newest_event": None,
         "event_lag_seconds": None,
         "collector_lag_seconds": None,
@@ -204,6 +207,7 @@ def fill(store: Engine, stream_id: int, hours_ago: float, events: int) -> None:
     statement = "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (:s, :u, :t, 0, '{}')"
     with store.begin() as connection:
         connection.execute(text(statement), rows)
+        hours.add(connection, stream_id, [row["t"] for row in rows])
 
 
 def test_the_pace_of_an_api(
@@ -218,10 +222,10 @@ def test_the_pace_of_an_api(
     titles = ["API", "state", "events", "newest event (UTC)", "event lag", "collector lag"]
     assert re.split("  +", lines[3].strip()) == titles
     assert lines[6].split() == ["audit", "ok", "0", "3", "h", "2", "min"]
-    assert lines[11] == f"audit      2026-09-21 14:13:20          8         25  ▁{'·' * 11}█{'·' * 10}▄"
+    assert lines[11] == f"audit      2026-09-21 14:13:20          8         25  {'·' * 11}█{'·' * 10}▄·"
     (found,) = [one for one in json.loads(status(capsys, "--json"))[0]["apis"] if one["api"] == "audit"]
     assert (found["event_lag_seconds"], found["collector_lag_seconds"]) == (3 * 3600, 120)
-    assert (found["last_hour"], found["last_24_hours"], found["hourly"][12]) == (8, 25, 16)
+    assert (found["last_hour"], found["last_24_hours"], found["hourly"][11]) == (8, 25, 16)
 
 
 @pytest.mark.parametrize(

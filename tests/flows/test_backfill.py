@@ -7,13 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source
-from sqlalchemy import text
+from flows_support import QuickClock, Source, artifacts, ask, bodies, truth
 
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
-from blocks.names import block_name
 from blocks.store import sources, windows
 from blocks.store.engine import open_engine
 
@@ -42,32 +40,6 @@ def backfill(source: Source, start: str | None = "7d", **wishes: Any) -> State[A
 
     state: State[Any] = flow(source.name, start, return_state=True, **{"window": "3d", **wishes})
     return state
-
-
-def ask(source: Source, query: str) -> list[tuple[Any, ...]]:
-    engine = source.engine()
-    try:
-        with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-    finally:
-        engine.dispose()
-
-
-def bodies(source: Source) -> list[tuple[str, str]]:
-    return sorted(ask(source, "SELECT api, body FROM events JOIN streams ON streams.id = stream_id"))  # type: ignore[arg-type]
-
-
-def truth(source: Source, **span: str) -> list[tuple[str, str]]:
-    return sorted((api, body.decode()) for api in Api for body in source.sandbox.events(api.path, "v2", **span))
-
-
-def artifacts(source: Source, prefix: str) -> list[Any]:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"{prefix}{block_name(source.name)}"]))
-    with get_client(sync_client=True) as client:
-        return list(client.read_artifacts(artifact_filter=wanted))
 
 
 def test_a_span_is_read_in_windows_and_only_what_is_missing_is_new(source: Source) -> None:
@@ -137,20 +109,20 @@ def test_a_cursor_that_is_refused_begins_its_window_anew(source: Source) -> None
 
 
 def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks import backfill as task
+    from tasks import read_job
 
     engine = open_engine(source.url)
-    real = task.next_window
+    real = read_job.next_window
 
     def and_stop(opened: Any) -> Any:
         claim = real(opened)
         sources.request_stop(engine, opened.source_id)
         return claim
 
-    monkeypatch.setattr("flows.backfill.next_window", and_stop)
+    monkeypatch.setattr("tasks.read_job.next_window", and_stop)
     state = backfill(source, readers=1)
     assert (state.name, state.type.value) == ("Stopped", "CANCELLED")
-    assert "A backfill without a start goes on" in (state.message or "")
+    assert "a run without a start goes on" in (state.message or "")
     assert ask(source, "SELECT count(*) FROM windows WHERE holder IS NOT NULL") == [(0,)]
     monkeypatch.undo()
     time.sleep(0.01)
@@ -171,8 +143,8 @@ def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
         return real(*asked)
 
     monkeypatch.setattr(windows, "progress", progress)
-    monkeypatch.setattr("flows.backfill.STORE_SECONDS", 0.1)
-    monkeypatch.setattr("tasks.backfill.SHOWN_EVERY", 0.0)
+    monkeypatch.setattr("tasks.read_job.STORE_SECONDS", 0.1)
+    monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
     state = backfill(source)
     assert state.name == "Backfilled"
     assert next(failures, None) is None, "it was looked at often enough to fail"
@@ -206,8 +178,8 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(windows, "PAGES_WANTED", 1)
-    monkeypatch.setattr("tasks.backfill.PAGE_SIZE", 20)
-    monkeypatch.setattr("tasks.backfill.SHOWN_EVERY", 0.0)
+    monkeypatch.setattr("tasks.job.PAGE_SIZE", 20)
+    monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
     state = backfill(source, readers=1, window="1d")
     assert state.name == "Backfilled"
     spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")

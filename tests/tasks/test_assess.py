@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from moving_clock import MovingClock
+from moving_clock import START_NS, MovingClock
 from pydantic import SecretStr
+from sqlalchemy import text
 from support import SOURCE
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.health import WARNING
 from blocks.source import OnePasswordSource
 from blocks.store import health, pages, sources, streams
 from tasks.assess import assess_block
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 DAY = 86_400
+DAY_NS = DAY * 10**9
 
 
 def block(token: str = "no-jwt", **members: Any) -> OnePasswordSource:  # noqa: S107 - made up
@@ -94,8 +97,6 @@ def test_a_token_that_will_expire_is_told_at_14_at_7_at_1_and_when_it_has(kept: 
 
 
 def _all(engine: Engine) -> list[health.HealthEvent]:
-    from sqlalchemy import text
-
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT * FROM health_events ORDER BY id")).all()
     return [health._event(row) for row in rows]
@@ -181,3 +182,83 @@ def test_a_source_that_was_never_read_to_its_end_is_neither(engine: Engine, movi
     sources.put(engine, SOURCE)
     moving.advance(30 * DAY)
     assert told(engine, block()) == []
+
+
+def collected(engine: Engine, *spans_of_audit: tuple[float, float], first_days_ago: float = 100) -> None:
+    """A source that has collected for so many days, of audit events only these spans (in days ago)."""
+    now_ns = clock.now_ns()
+    insert = text("INSERT INTO spans (stream_id, start_ns, end_ns) VALUES (:stream, :start, :end)")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM spans"))
+        for row in connection.execute(text("SELECT id, api FROM streams")).all():
+            spans = spans_of_audit if row.api == "audit" else ((first_days_ago, 0),)
+            for start, end in spans:
+                bounds = {"start": now_ns - int(start * DAY_NS), "end": now_ns - int(end * DAY_NS)}
+                connection.execute(insert, {"stream": row.id, **bounds})
+        connection.execute(text("UPDATE streams SET read_from_ns = :start"), {"start": now_ns - int(100 * DAY_NS)})
+
+
+QUIET = {"silence_after": "off", "lag_after": "off"}
+
+
+def on_the_day(engine: Engine, moving: MovingClock, day: float) -> list[tuple[str, str]]:
+    """What is told on a day after `START_NS`, of a source that has collected until then."""
+    moving.advance(START_NS / 1e9 + day * DAY - clock.now())
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE streams SET drained_ns = :now"), {"now": clock.now_ns()})
+        newest = "SELECT max(end_ns) FROM spans AS s WHERE s.stream_id = spans.stream_id"
+        connection.execute(text(f"UPDATE spans SET end_ns = :now WHERE end_ns = ({newest})"), {"now": clock.now_ns()})
+    return told(engine, block(**QUIET))
+
+
+def test_a_gap_is_told_14_days_before_it_is_dropped_and_once_it_is_lost(kept: Engine, moving: MovingClock) -> None:
+    collected(kept, (100, 90), (88, 0))
+    assert on_the_day(kept, moving, 120 - 90 - 14 - 0.01) == []
+    assert on_the_day(kept, moving, 120 - 90 - 14 + 0.01) == [("Gap", "gap/audit")]
+    (event,) = [event for event in _all(kept) if event.name == "Gap"]
+    start, end = "2026-06-23T14:13:20Z", "2026-06-25T14:13:20Z"
+    assert event.sentence == (
+        f"audit was not collected from {start} to {end}, and 1Password drops that from 2026-10-21T14:13:20Z on. "
+        "Fetch it while it is there: "
+        f"`onepassword-source backfill 1Pass --start {start} --end {end} --api audit`."
+    )
+    assert (event.severity, event.api) == (WARNING, "audit")
+    assert on_the_day(kept, moving, 120 - 88 - 0.01) == []  # a part is gone, and there is still something to fetch
+    assert on_the_day(kept, moving, 120 - 88 + 0.01) == [("GapLost", "gap/audit")]
+    assert on_the_day(kept, moving, 120 - 88 + 3.9) == []
+    assert on_the_day(kept, moving, 120 - 88 + 4.1) == [("Recovered", "gap/audit")]
+    assert on_the_day(kept, moving, 300) == []
+
+
+def test_a_gap_that_was_closed_in_time_is_over(kept: Engine, moving: MovingClock) -> None:
+    collected(kept, (100, 90), (88, 0))
+    assert on_the_day(kept, moving, 20) == [("Gap", "gap/audit")]
+    with kept.begin() as connection:
+        now_ns = clock.now_ns()
+        bounds = {"start": START_NS - 91 * DAY_NS, "end": START_NS - 87 * DAY_NS, "now": now_ns, "source": SOURCE.id}
+        connection.execute(
+            text(
+                "INSERT INTO jobs (id, kind, source_id, start_ns, end_ns, apis, created_ns) "
+                "VALUES ('j', 'backfill', :source, :start, :end, '[]', :now)"
+            ),
+            bounds,
+        )
+        window = (
+            "INSERT INTO windows (job_id, stream_id, start_ns, end_ns, begun_ns, done_ns) "
+            "SELECT 'j', id, :start, :end, :now, :now FROM streams WHERE api = 'audit'"
+        )
+        connection.execute(text(window), bounds)
+    assert on_the_day(kept, moving, 20.1) == [("Recovered", "gap/audit")]
+    assert "No gap of audit is about to be dropped" in _all(kept)[-1].description
+
+
+def test_two_gaps_that_will_be_dropped_are_told_one_after_the_other(kept: Engine, moving: MovingClock) -> None:
+    collected(kept, (100, 90), (89, 87), (86, 0))
+    assert on_the_day(kept, moving, 20) == [("Gap", "gap/audit")]
+    assert on_the_day(kept, moving, 31.1) == [("Gap", "gap/audit")]  # the first is lost, and the second comes first
+    assert on_the_day(kept, moving, 34.1) == [("GapLost", "gap/audit")]
+
+
+def test_time_before_the_start_is_never_told_of(kept: Engine, moving: MovingClock) -> None:
+    collected(kept, (100, 0))
+    assert [on_the_day(kept, moving, day) for day in range(0, 130, 5)] == [[]] * 26

@@ -14,6 +14,7 @@ class FileClock:
     """`moved` holds the shift in ns; beside it, each waiting thread keeps a file with the time it waits for."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self._moved = directory / "moved"
         self._waiting = directory / "waiting"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from support import require_proof
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 PAGE = 1000
+PROVEN_MOST = 1_000_000  # events whose chain is walked by hand here; it takes them all into memory
 
 
 @dataclass
@@ -66,6 +68,9 @@ class Row:
         self.twice = (self.twice or 0) + kept.twice()
         assert (lost, more, kept.twice()) == (0, 0, 0), f"lost {lost}, not the server's {more}, twice {kept.twice()}"
         assert count == sum(kept.counted.values()), "the count that `status` shows is another one"
+        if count <= PROVEN_MOST:
+            with opened(url) as engine:
+                require_proof(engine)
 
     def count_requests(self, sandbox: SandboxProcess, allowed: int) -> None:
         """Assert that the server was asked for pages no more often than `allowed`."""

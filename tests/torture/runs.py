@@ -1,4 +1,4 @@
-"""Runs of the flow `collect`, and sources for them: see forks.py."""
+"""Runs of the flows `collect` and `backfill`, and sources for them: see forks.py."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from blocks.events_api.credentials import OnePasswordCredentials  # noqa: E402
 from blocks.names import block_name  # noqa: E402
 from blocks.source import OnePasswordSource  # noqa: E402
 from blocks.store.block import EventStore  # noqa: E402
+from flows.backfill import backfill  # noqa: E402
 from flows.collect import collect  # noqa: E402
 from tasks import stopping  # noqa: E402
 
 
-def do(name: str, **source: str) -> list[str]:
-    """Make it a source where it is told of one, and otherwise collect it. The name and message of the state."""
+def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:
+    """Make it a source where it is told of one, and otherwise backfill or collect it. The state's name and message."""
     if source:
         return _save(name, **source)
     stopping.at_end = _end
-    state = collect(name, return_state=True)
+    state = backfill(name, start, end, return_state=True) if start else collect(name, return_state=True)
     return [state.name or "", state.message or ""]
 
 

@@ -94,6 +94,7 @@ KINDS: dict[str, Kind] = {
         "option where: both, within, between",
         {"count": 3, "where": "both"},
     ),
+    "omitted": Kind("page", "the page without its last `count` events: its cursor leaves them behind", {"count": 1}),
     "reversed": Kind("page", "the page's events in reverse order"),
     "null_items": Kind("page", "an empty page with `items` null; the events come after it"),
     "no_items": Kind("page", "an empty page without `items`; the events come after it"),

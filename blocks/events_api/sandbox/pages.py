@@ -92,6 +92,11 @@ def _before(reading: Reading, count: int) -> tuple[list[bytes], list[int]]:
     return [body for body, _ in kept], [number for _, number in kept]
 
 
+def _without_last(page: Page, count: int) -> Page:
+    kept = max(len(page.bodies) - count, 0)
+    return replace(page, bodies=page.bodies[:kept], numbers=page.numbers[:kept])
+
+
 _ALTERATIONS: dict[str, Callable[[Page, Reading, dict[str, Any]], Page]] = {
     "delay": lambda page, _reading, _options: page,
     "empty_page": lambda _page, reading, _options: _empty(reading),
@@ -99,6 +104,7 @@ _ALTERATIONS: dict[str, Callable[[Page, Reading, dict[str, Any]], Page]] = {
     "stuck_cursor": lambda _page, reading, _options: _empty(reading, moves=False),
     "repeated_page": lambda page, reading, _options: replace(page, place=reading.place, has_more=True),
     "duplicates": _duplicates,
+    "omitted": lambda page, _reading, options: _without_last(page, options["count"]),
     "reversed": lambda page, _reading, _options: replace(page, bodies=page.bodies[::-1], numbers=page.numbers[::-1]),
     "null_items": lambda _page, reading, _options: replace(_empty(reading), null_items=True),
     "no_items": lambda _page, reading, _options: replace(_empty(reading), absent=frozenset({"items"})),

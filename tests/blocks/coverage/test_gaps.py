@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, Coverage, Gap, Kind, Record, Window, coverage
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, KNOWN_NS, Coverage, Gap, Kind, Record, Window, coverage
+from blocks.store import windows
 
 NOW = 1_000 * DAY_NS
 MINUTE = 60 * 10**9
@@ -79,7 +80,7 @@ def test_where_continuity_was_lost_there_is_a_gap_that_only_a_backfill_closes() 
 
 def test_a_cursor_that_was_begun_anew_has_a_gap_before_it_and_none_behind() -> None:
     found = found_of(**{**live((200, 130)), "read_from_ns": ago(118), "progress_ns": NOW})
-    assert gaps(found) == [("lost", 130, 120), ("gap", 120, 118)]
+    assert gaps(found) == [("lost", 125, 120), ("gap", 120, 118)]
 
 
 @pytest.mark.parametrize("kind", ["backfill", "reconcile"])
@@ -110,8 +111,8 @@ def test_a_backfill_alone_has_its_start_and_is_not_collected_since() -> None:
 
 
 def test_1password_keeps_120_days_and_a_gap_is_cut_there() -> None:
-    found = found_of(**live((200, 150), (140, 130), (110, 0)))
-    assert gaps(found) == [("lost", 150, 140), ("lost", 130, 120), ("gap", 120, 110)]
+    found = found_of(**live((200, 124), (123, 122), (110, 0)))
+    assert gaps(found) == [("lost", 124, 123), ("lost", 122, 120), ("gap", 120, 110)]
     old, cut, closable = found.gaps
     assert (old.left_ns(NOW), cut.left_ns(NOW), closable.left_ns(NOW)) == (0, 0, 0)
     assert closable.dropped_by_ns == NOW + 10 * DAY_NS
@@ -121,7 +122,12 @@ def test_1password_keeps_120_days_and_a_gap_is_cut_there() -> None:
 
 
 def test_an_outage_of_more_than_120_days_is_lost_in_part_and_open_for_the_rest() -> None:
-    assert gaps(found_of(**live((200, 150), drained=150))) == [("lost", 150, 120), ("open", 120, 0)]
+    assert gaps(found_of(**live((200, 122), drained=122))) == [("lost", 122, 120), ("open", 120, 0)]
+
+
+def test_nobody_tells_gaps_of_times_whose_windows_are_forgotten() -> None:
+    assert gaps(found_of(**live((200, 150), (140, 130), (119, 0)))) == [("lost", 125, 120), ("gap", 120, 119)]
+    assert KNOWN_NS == windows.FORGOTTEN_NS
 
 
 def test_reconciled_is_what_was_compared_late_enough_to_be_sure() -> None:
@@ -223,6 +229,8 @@ def test_a_gap_is_lost_up_to_the_oldest_moment_that_is_kept(start: int, length: 
         for hour in range((gap.start_ns - begin) // HOUR_NS, (gap.end_ns - begin) // HOUR_NS)
     }
     assert hours == {
-        (Kind.LOST if begin + hour * HOUR_NS < now - KEPT_NS else Kind.GAP, hour) for hour in range(length)
+        (Kind.LOST if begin + hour * HOUR_NS < now - KEPT_NS else Kind.GAP, hour)
+        for hour in range(length)
+        if begin + hour * HOUR_NS >= now - KNOWN_NS
     }
     assert all(isinstance(gap, Gap) and gap.length_ns > 0 for gap in parts)

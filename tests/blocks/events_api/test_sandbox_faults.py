@@ -270,6 +270,15 @@ def test_a_page_in_reverse_order(sandbox: SandboxProcess) -> None:
     assert whole(sandbox) == truth[::-1]
 
 
+def test_a_page_that_leaves_events_out(sandbox: SandboxProcess) -> None:
+    truth = whole(sandbox)
+    sandbox.fault("omitted", times=1, count=3)
+    assert whole(sandbox) == [*truth[:7], *truth[10:]], "a page here is of ten events"
+    sandbox.fault("omitted", times=1, count=99)
+    assert whole(sandbox) == truth[10:]
+    assert whole(sandbox) == truth
+
+
 @pytest.mark.parametrize("kind", ["no_cursor", "no_has_more"])
 def test_a_page_without_a_member(sandbox: SandboxProcess, kind: str) -> None:
     sandbox.fault(kind)

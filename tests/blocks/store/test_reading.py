@@ -40,13 +40,43 @@ def add_events(engine: Engine, stream_id: int, *times_ns: int) -> None:
         )
 
 
-def test_hours_are_counted_by_event_time_and_by_stream(engine: Engine, claim: Claim) -> None:
-    first_ns = START_NS - 24 * HOUR_NS
-    inside = (first_ns, first_ns + HOUR_NS - 1, first_ns + HOUR_NS, START_NS - 2, START_NS - 1)
-    add_events(engine, claim.stream_id, first_ns - 1, *inside, START_NS)
-    add_events(engine, claim.stream_id + 1, first_ns)
+def count_hours(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM hours"))
+        connection.execute(
+            text(
+                "INSERT INTO hours SELECT stream_id, time_ns / :hour, count(*) FROM events "
+                "GROUP BY stream_id, time_ns / :hour"
+            ),
+            {"hour": HOUR_NS},
+        )
+
+
+@pytest.mark.parametrize("past_the_hour_ns", [0, 1, 20 * 60 * 10**9, HOUR_NS - 1])
+def test_the_pace_is_exact_and_its_hours_are_those_of_the_clock(
+    engine: Engine, claim: Claim, past_the_hour_ns: int
+) -> None:
+    hour_ns = START_NS // HOUR_NS * HOUR_NS
+    now_ns = hour_ns + past_the_hour_ns
+    day_ns = now_ns - 24 * HOUR_NS
+    times = {
+        day_ns - 1,
+        day_ns,
+        day_ns + 1,
+        hour_ns - 20 * HOUR_NS,
+        hour_ns - HOUR_NS,
+        now_ns - HOUR_NS - 1,
+        now_ns - 9,
+    }
+    add_events(engine, claim.stream_id, *times)
+    add_events(engine, claim.stream_id + 1, hour_ns)
+    count_hours(engine)
     streams_ = {stream.id: stream for stream in reading.sources(engine)[0].streams}
-    assert reading.hourly(engine, streams_[claim.stream_id], START_NS) == (2, 1, *[0] * 21, 2)
+    found = reading.pace(engine, streams_[claim.stream_id], now_ns)
+    assert found.last_hour == sum(now_ns - HOUR_NS <= at < now_ns for at in times)
+    assert found.last_day == sum(day_ns <= at < now_ns for at in times)
+    starts = [hour_ns - ago * HOUR_NS for ago in range(23, -1, -1)]
+    assert found.hourly == tuple(sum(start <= at < start + HOUR_NS for at in times) for start in starts)
 
 
 def test_deleted_sources_are_left_out_unless_named(engine: Engine) -> None:

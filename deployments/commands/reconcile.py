@@ -1,0 +1,38 @@
+"""`onepassword-source reconcile`: one run of the flow, in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError
+from blocks.events_api.models import Api
+from blocks.span import parse_last
+from deployments.commands.jobs import run_job
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+
+def run(name: str, last: str, apis: list[str], *, as_json: bool) -> int:
+    """Reconcile once. 0 where it went well, 1 where it failed, 130 where it was stopped.
+
+    ThirdPartyConfigError for what makes no sense, all of it at once.
+    """
+    faults = [f"--api takes {', '.join(Api)}, not {api}" for api in apis if api not in set(Api)]
+    try:
+        parse_last(last, clock.now_ns())
+    except ThirdPartyConfigError as error:
+        faults.append(error.message.rstrip("."))
+    if faults:
+        raise ThirdPartyConfigError(
+            f"{'. '.join(faults)}.", hint="See: onepassword-source reconcile --help", code="usage"
+        )
+    return run_job(name, lambda: _reconcile(name, last, apis), as_json=as_json)
+
+
+def _reconcile(name: str, last: str, apis: list[str]) -> State[Any]:
+    from flows.reconcile import reconcile  # noqa: PLC0415 - imports Prefect
+
+    state: State[Any] = reconcile(name, last, apis or None, return_state=True)
+    return state

@@ -1,0 +1,56 @@
+"""The flow `reconcile`: read the recent past again, and compare it with the store uuid by uuid."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from blocks.errors import SourceError
+from tasks import stopping
+from tasks.coverage import show_coverage
+from tasks.read_job import READERS_MAX, read_job
+from tasks.reconcile import open_reconcile
+from tasks.watch import look_over
+
+ApiName = Literal["sign-in", "itemUsage", "audit"]
+NOTHING = "No API was read to its end in the last {}, or all are stopped in error: there is nothing to compare."
+
+
+@flow(
+    name="reconcile",
+    flow_run_name="reconcile {source}",
+    task_runner=ThreadPoolTaskRunner(max_workers=READERS_MAX),  # type: ignore[arg-type]
+    persist_result=False,
+)
+def reconcile(
+    source: str,
+    last: str = "48h",
+    apis: list[ApiName] | None = None,
+    readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 2,
+) -> State[Any]:
+    """Read the recent past again and compare it with your database. What was not there is stored at once, and marked.
+
+    Whether that was late or missed, the next complete collection shows.
+
+    Args:
+        source: the name of the source, as in its configuration.
+        last: how far back, such as 48h or 7d.
+        apis: those to compare; all of the source where left out.
+        readers: how many windows are read at once.
+    """
+    with stopping.on_signals():
+        try:
+            opened = open_reconcile(source, last, tuple(apis or ()))
+        except SourceError as failed:
+            return Failed(name=failed.name, message=str(failed))
+        if opened is None:
+            return Completed(name="Reconciled", message=NOTHING.format(last))
+        state = read_job(source, opened, readers, done="Reconciled")
+        look_over(source, opened.source_id)
+        show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared
+        return state

@@ -1,0 +1,111 @@
+"""Read the windows of a job until none is left: several at once, beside other runs that share them."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from prefect.futures import wait
+from prefect.states import Cancelled, Completed, Failed
+
+from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
+from blocks.store.windows import BACKFILL
+from tasks import retries, stopping, verdict
+from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
+from tasks.read_window import read_window
+from tasks.show import end_now
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+    from prefect.futures import PrefectFuture
+
+    from blocks.store.windows import WindowClaim
+    from tasks.read_window import WindowRead
+
+READERS_MAX = 16
+STORE_SECONDS = 5.0  # between two looks at a store that does not answer
+
+
+def read_job(source: str, opened: OpenedJob, readers: int, *, done: str) -> State[Any]:
+    """Read the windows of a job, `readers` at once, and return the state of the run that does so.
+
+    It is named `done` where all windows are read, by whichever runs; Stopped; or after the error that ended it.
+    """
+    shown = Shown(source, opened)
+    return _state(source, shown, _read(source, opened, shown, readers), done)
+
+
+def _read(source: str, opened: OpenedJob, shown: Shown, readers: int) -> SourceError | None:
+    """Read windows until there are none left, or one fails for good; what failed then."""
+    running: dict[PrefectFuture[WindowRead], WindowClaim] = {}
+    error: SourceError | None = None
+    while True:
+        if stop_requested(opened):
+            stopping.requested.set()
+        ending = error is not None or stopping.requested.is_set()
+        try:
+            with retries.in_memory(f"job/{opened.job.id}"):
+                if not ending:
+                    _hand_out(source, opened, running, readers)
+                shown.look(now=not running)
+        except FirstPartyGenericError as failed:  # of the store, which the readers wait for too
+            error = error or (failed if failed.retry_in is None else None)
+            _pause(min(failed.retry_in or 0.0, STORE_SECONDS))
+        if ending and stopping.asleep() >= len(running):
+            let_go(opened, running.values())
+            return error
+        if not running and shown.finished:  # else others read what is left, or did and died: their claims lapse
+            return error
+        for reader in wait(list(running), timeout=0.5).done if running else _pause(1.0):
+            error = _error_of(reader) or error
+            del running[reader]
+
+
+def _hand_out(
+    source: str, opened: OpenedJob, running: dict[PrefectFuture[WindowRead], WindowClaim], readers: int
+) -> None:
+    while len(running) < readers and (claim := next_window(opened)):
+        reader = read_window.with_options(name=f"read {claim.api}").submit(source, claim)
+        running[reader] = claim
+
+
+def _pause(seconds: float) -> tuple[()]:
+    stopping.requested.wait(seconds)
+    return ()
+
+
+def _error_of(reader: PrefectFuture[WindowRead]) -> SourceError | None:
+    outcome = reader.result(raise_on_failure=False)
+    if not isinstance(outcome, BaseException) or isinstance(outcome, ClaimLostError):
+        return None
+    return verdict.as_error(outcome)
+
+
+def _state(source: str, shown: Shown, error: SourceError | None, done: str) -> State[Any]:
+    opened = shown.opened
+    with suppress(SourceError):
+        shown.look(now=True)
+    message = " ".join([f"{words(opened.job)}. {sentence(opened.job, shown.progress)}", *opened.notes])
+    state: State[Any]
+    if error is not None:
+        state = Failed(name=error.name, message=f"{error} {message} {_left(source, shown)}")
+    elif not shown.finished:
+        state = Cancelled(name="Stopped", message=f"{message} {_left(source, shown)}")
+    else:
+        state = Completed(name=done, message=message)
+    report_job(source, opened.job, shown.progress, message)
+    if stopping.asleep():
+        end_now(state)
+    return state
+
+
+def _left(source: str, shown: Shown) -> str:
+    windows = sum(one.windows for one in shown.progress)
+    left = f"{windows - sum(one.done for one in shown.progress):,} of {windows:,} windows are left"
+    if shown.opened.job.kind != BACKFILL:
+        return f"{left}."
+    return (
+        f"{left}: a run without a start goes on with them, and so does "
+        f"`onepassword-source backfill {shlex.quote(source)} --resume`."
+    )

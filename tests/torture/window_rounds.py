@@ -1,0 +1,42 @@
+"""A job's windows read to their ends as the flow `backfill` does, but without Prefect and its retries. See forks.py."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from support import SOURCE
+
+from blocks.errors import ClaimLostError
+from blocks.events_api.client import EventsClient
+from blocks.store import sources, windows
+from blocks.store.engine import open_engine
+from blocks.store.windows import BACKFILL, Wanted
+from tasks.read_window import WindowRound
+
+HOUR = 3600 * 10**9
+READERS = 4
+
+
+def do(url: str, base_url: str, token: str, start_ns: str, end_ns: str) -> dict[str, int]:
+    """Work on the job of this span until nobody else has left anything; how many windows were read."""
+    engine = open_engine(url)
+    source = replace(SOURCE, base_url=base_url, collect_from="120d")
+    sources.put(engine, source)
+    wanted = Wanted(BACKFILL, source.id, source.apis, int(start_ns), int(end_ns))
+    job = windows.begin(engine, wanted, 12 * HOUR)
+
+    def read(_: int) -> int:
+        done = 0
+        with EventsClient(base_url, token) as client:
+            while claim := windows.take(engine, job.id, str(os.getpid())):
+                try:
+                    WindowRound(engine, client, source, claim).run()
+                    done += 1
+                except ClaimLostError:
+                    pass
+        return done
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return {"windows": sum(pool.map(read, range(READERS)))}
