@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.store.windows import RECONCILE
 from deployments.commands.collect import IN_ERROR, STOPPED, code_of, leave, require_source
 from deployments.commands.present import ERROR, iso_of, plain, say, say_json
 
@@ -102,7 +103,8 @@ class Shown:
         if self.job is None:
             return {}
         span = {"start": iso_of(self.job.start_ns), "end": iso_of(self.job.end_ns)}
-        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined", "changed")}
+        of_reconcile = ("changed",) if self.job.kind == RECONCILE else ()
+        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined", *of_reconcile)}
         return {
             "job": self.job.id,
             **span,
