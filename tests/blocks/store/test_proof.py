@@ -165,6 +165,11 @@ def test_two_changed_pages_are_two_findings(filled: Filled) -> None:
     assert (filled.prove()[Api.AUDIT].damaged, filled.damaged()[Api.AUDIT]) == (2, (3, "changed"))
 
 
+def test_a_last_link_that_its_row_does_not_know_either_is_one_finding(filled: Filled) -> None:
+    filled.change("UPDATE chain SET digest = :other WHERE stream_id = {audit} AND number = 6", other=b"0" * 32)
+    assert (filled.prove()[Api.AUDIT].damaged, filled.damaged()[Api.AUDIT]) == (1, (6, "changed"))
+
+
 INSERT = "INSERT INTO events (id, stream_id, uuid, time_ns, received_ns, body) SELECT "
 
 
