@@ -132,6 +132,10 @@ def test_gaps_are_told_however_short_a_time_is_shown(store: Engine, capsys: pyte
     assert "There is no gap." in said(capsys, "1Pass", "--api", "audit")
 
 
+def test_the_command_for_some_apis_is_for_them_alone(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"  onepassword-source backfill 1Pass {GAP} --api sign-in\n" in said(capsys, "1Pass", "--api", "sign-in")
+
+
 def test_what_a_script_reads(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "1Pass", "--json"))
     apis = {one.pop("api"): one for one in found.pop("apis")}
