@@ -106,7 +106,10 @@ def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, mov
     moving.advance(5 * DAY)
     collect(engine, Api.AUDIT, from_ns=clock.now_ns())
     wanted = Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS)
-    windows.take(engine, windows.begin(engine, wanted, DAY_NS).id, "run")
+    claim = windows.take(engine, windows.begin(engine, wanted, DAY_NS).id, "run")
+    assert claim
+    page = Page("c", has_more=True, events=[], rejected=[])
+    windows.commit_page(engine, claim, page, after=None, api_version="v2", last=False)
     assert gaps(found(engine)) == [(Kind.GAP, START_NS, clock.now_ns())]
 
 
