@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
-from blocks.store.windows import BACKFILL
+from blocks.store.jobs import BACKFILL
 from tasks import retries, stopping, verdict
 from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
 from tasks.read_window import read_window

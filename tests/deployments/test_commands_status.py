@@ -21,9 +21,9 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api, Page
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health as store_health
-from blocks.store import hours, sources, streams, windows
+from blocks.store import hours, jobs, sources, streams, windows
 from blocks.store.engine import open_engine
-from blocks.store.windows import BACKFILL, Wanted
+from blocks.store.jobs import BACKFILL, Wanted
 from deployments import cli
 from deployments.commands.status import chart
 
@@ -368,7 +368,7 @@ def test_a_backfill_shows_until_it_is_finished(
 ) -> None:
     start_ns = START_NS - START_NS % DAY_NS - 4 * DAY_NS
     wanted = Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
-    job = windows.begin(store, wanted, DAY_NS)
+    job = jobs.begin(store, wanted, DAY_NS)
     line = "  Backfill of 2026-09-17 00:00Z to 2026-09-21 00:00Z: {}"
     goes_on = ". `onepassword-source backfill 1Pass --resume` goes on."
     assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
@@ -387,7 +387,7 @@ def test_a_backfill_shows_until_it_is_finished(
 def test_a_backfill_whose_run_has_died_can_go_on(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = windows.begin(store, Wanted(BACKFILL, SOURCE.id, tuple(Api), START_NS - DAY_NS, START_NS), DAY_NS)
+    job = jobs.begin(store, Wanted(BACKFILL, SOURCE.id, tuple(Api), START_NS - DAY_NS, START_NS), DAY_NS)
     assert windows.take(store, job.id, "run-1")
     assert "0% done, running." in status(capsys)
     moving.advance(241)

@@ -19,7 +19,7 @@ from support import SOURCE
 
 from blocks import clock
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import against, chain, heads, links, pages, proof, prune, sources, streams, windows
+from blocks.store import against, chain, heads, jobs, links, pages, proof, prune, sources, streams, windows
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -421,7 +421,7 @@ def test_a_version_that_swallows_a_time_is_not_read() -> None:
 COLLECTOR = """
 import sys, threading, time
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import pages, streams, windows
+from blocks.store import jobs, pages, streams, windows
 from blocks.store.engine import open_engine
 from chain_support import event
 
@@ -496,7 +496,7 @@ def test_thousands_of_events_of_every_origin_are_sound(engine: Engine, source: S
     """Live pages in turns, windows that read the same span between them, known events, quarantine, retention."""
     filled = fill(engine, [700, 1, 0, 300])
     span = (START_NS, START_NS + 86_400 * 10**9)
-    job = windows.begin(engine, windows.Wanted(windows.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
+    job = jobs.begin(engine, jobs.Wanted(jobs.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
     while claim := windows.take(engine, job.id, "backfill"):
         numbers = [*range(500, 900), *range(5000, 5600)]  # known, never seen, and what live collection brings next
         page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], rejected=[])
