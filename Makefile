@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+BENCHMARKS := collect backfill reconcile chain budget
+
 .PHONY: demo test torture check bench format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
@@ -20,8 +22,8 @@ check: .venv/dev  ## linters and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: .venv/dev  ## collect a million events into SQLite and PostgreSQL, beside a bare loop
-	@$(BIN)/python tests/benchmarks/collect.py
+bench: .venv/dev  ## what is fast and what is not, on SQLite and PostgreSQL: half an hour or more, all tables
+	@for what in $(BENCHMARKS); do $(BIN)/python tests/benchmarks/$$what.py || exit; done
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix

@@ -1,6 +1,6 @@
 """How fast the flow `collect` is, beside a bare loop that does the least there is to do (see floor.py).
 
-`make bench` collects a million events into SQLite and into PostgreSQL. The sandbox makes them in a process of its
+A million events are collected into SQLite and into PostgreSQL. The sandbox makes them in a process of its
 own; the flow and the floor each run in a process of their own, one after the other, against the same sandbox,
 while a Prefect server idles as it does under `onepassword-source up`.
 Compare the ratios within one table: the numbers themselves are those of the machine.
