@@ -82,7 +82,7 @@ class Round:
         self.claim = claim
         self.collected = Collected(str(claim.api))
         self.log = log
-        self.paging = Paging(client, claim.api)
+        self.paging = Paging(client, claim.api, source.api_version)
         self.in_error = False
         self.by_cursor = False
         self.pace = Pace()
@@ -133,10 +133,9 @@ class Round:
         return view.cursor
 
     def _drain(self, cursor: str | None, view: StreamView) -> None:
-        for page, after in self.paging.pages(cursor, partial(self._first_page, view)):
-            committed = pages.commit_page(
-                self.engine, self.claim, page, after=after, api_version=self.source.api_version
-            )
+        for prepared, after in self.paging.pages(cursor, partial(self._first_page, view)):
+            page = prepared.page
+            committed = pages.commit_prepared(self.engine, self.claim, prepared, after=after)
             self.by_cursor |= after is not None
             self.collected.add(committed)
             self.pace.see(page, committed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blocks.errors import SourceError, ThirdPartyConfigError, UnconfirmedError
 from blocks.events_api import outcomes
+from blocks.store.pages import prepare
 from tasks import stopping
 from tasks.rates import StoppedWaitingError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
     from blocks.events_api.models import Api, Page
+    from blocks.store.pages import Prepared
 
 STOPPED = "stopped; the next run goes on from the page that was committed last"
 EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many never end
@@ -24,9 +26,10 @@ EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many
 class Paging:
     """Asks for pages from a cursor on, until the server has no more."""
 
-    def __init__(self, client: EventsClient, api: Api) -> None:
+    def __init__(self, client: EventsClient, api: Api, api_version: str) -> None:
         self.client = client
         self.api = api
+        self.api_version = api_version
         self.empty = 0
         self.broken_off = False
         """Whether the run was asked to end while a request waited for its turn."""
@@ -44,29 +47,32 @@ class Paging:
             return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
         return ""
 
-    def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[Page, str | None]]:
-        """Each page, and the cursor before it; `first` asks where there is no cursor yet."""
+    def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[Prepared, str | None]]:
+        """Each page, and the cursor before it; `first` asks where there is no cursor yet.
+
+        While one is written the next is read and prepared.
+        """
         ask = first if cursor is None else partial(self.client.next_page, self.api, cursor)
         with ThreadPoolExecutor(1, thread_name_prefix=f"read-{self.api}") as reader:
             waiting = reader.submit(self._asked(ask))
             while True:
                 try:
-                    page, after = waiting.result(), cursor
+                    prepared, after = waiting.result(), cursor
                 except StoppedWaitingError:
                     self.broken_off = True
                     return
-                cursor = page.cursor
+                page, cursor = prepared.page, prepared.page.cursor
                 if page.has_more and cursor != after and not stopping.requested.is_set():
                     waiting = reader.submit(self._asked(partial(self.client.next_page, self.api, cursor)))
-                    yield page, after
+                    yield prepared, after
                 else:
-                    yield page, after
+                    yield prepared, after
                     return
 
-    def _asked(self, ask: Callable[[], Page]) -> Callable[[], Page]:
-        def asked() -> Page:
+    def _asked(self, ask: Callable[[], Page]) -> Callable[[], Prepared]:
+        def asked() -> Prepared:
             try:
-                return ask()
+                return prepare(ask(), self.api, self.api_version)
             except UnconfirmedError as error:
                 raise self._confirmed(error) from None
 

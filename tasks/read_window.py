@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
     from blocks.events_api.models import Page
+    from blocks.store.pages import Prepared
     from blocks.store.sources import SourceRecord
 
 OVERLAP_NS = 10**9  # neighbours read a second in common: whether a bound counts in is not documented
@@ -48,7 +49,7 @@ class WindowRound:
         self.client = client
         self.source = source
         self.claim = claim
-        self.paging = Paging(client, claim.api)
+        self.paging = Paging(client, claim.api, source.api_version)
         self.read = WindowRead(str(claim.api))
         self.latest_ns: int | None = None
         self.rising = True
@@ -70,9 +71,10 @@ class WindowRound:
         if cursor is not None and view.cursor_version != self.source.api_version:
             windows.begin_anew(self.engine, self.claim)
             cursor = None
-        for page, after in self.paging.pages(cursor, self._first_page):
+        for prepared, after in self.paging.pages(cursor, self._first_page):
+            page = prepared.page
             last = not page.has_more or self._is_past(page)
-            self._commit(page, after, last=last)
+            self._commit(prepared, after, last=last)
             if last:
                 return
             if reason := self.paging.reason_to_stop(page, after):
@@ -82,10 +84,8 @@ class WindowRound:
         self.read.note = STOPPED
         windows.release(self.engine, self.claim)
 
-    def _commit(self, page: Page, after: str | None, *, last: bool) -> None:
-        committed = windows.commit_page(
-            self.engine, self.claim, page, after=after, api_version=self.source.api_version, last=last
-        )
+    def _commit(self, prepared: Prepared, after: str | None, *, last: bool) -> None:
+        committed = windows.commit_prepared(self.engine, self.claim, prepared, after=after, last=last)
         self.read.pages += 1
         self.read.new += committed.new
         self.read.known += committed.known

@@ -65,9 +65,14 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
     Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
     FirstPartyGenericError where the database does not take it. Either way nothing of the page is stored.
     """
-    prepared = prepare(page, claim.api, api_version)
+    return commit_prepared(engine, claim, prepare(page, claim.api, api_version), after=after)
+
+
+def commit_prepared(engine: Engine, claim: Claim, prepared: Prepared, *, after: str | None) -> Committed:
+    """The same for a page that is prepared already, as it is by the thread that has read it."""
+    page = prepared.page
     with writing(engine) as connection:
-        stream = _move_cursor(connection, claim, page, after, api_version)
+        stream = _move_cursor(connection, claim, page, after, prepared.api_version)
         committed, _ = put(connection, stream, prepared)
         if stream.undecided and committed.known:
             found.brought(connection, stream, page.events)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
     from blocks.events_api.models import Page
-    from blocks.store.pages import Committed
+    from blocks.store.pages import Committed, Prepared
 
 
 _jobs = Job.__table__  # type: ignore[attr-defined]
@@ -118,7 +118,14 @@ def commit_page(
     The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError where the claim was taken away or
     the cursor is no longer at `after`, FirstPartyGenericError; either way nothing of the page is stored.
     """
-    prepared = pages.prepare(page, claim.api, api_version)
+    return commit_prepared(engine, claim, pages.prepare(page, claim.api, api_version), after=after, last=last)
+
+
+def commit_prepared(
+    engine: Engine, claim: WindowClaim, prepared: Prepared, *, after: str | None, last: bool
+) -> Committed:
+    """The same for a page that is prepared already, as it is by the thread that has read it."""
+    page, api_version = prepared.page, prepared.api_version
     is_compared = claim.kind == RECONCILE and page.events
     differing = revisions.differing(engine, claim.stream_id, page.events, api_version) if is_compared else []
     with writing(engine) as connection:

@@ -40,7 +40,7 @@ def run(flow: Callable[[], State[Any]], done: str) -> None:
     from tasks import read_window
 
     counted = _Counted(job.events // 10)
-    windows.commit_page = counted.counting(windows.commit_page)
+    windows.commit_prepared = counted.counting(windows.commit_prepared)
     read_window.WindowRound.run = _timed(read_window.WindowRound.run, watch)  # type: ignore[method-assign]
     state = flow()
     if state.name != done:

@@ -1,6 +1,6 @@
 """What the hash chain and the counts by the hour cost: with them and without, in one run.
 
-Write path: pages of a thousand events, made beforehand, are committed by `pages.commit_page`, one with everything, one
+Write path: pages of a thousand events, made beforehand, are committed by `pages.commit_prepared`, one with everything, one
 without the chain, one without the counts either, and so on in changing order. Collection: the same with pages read
 from a sandbox by the client, the next one while one is written, as a run does (without Prefect), in turns of ten.
 Each way has a stream of its own in one store. "Without" is made here: what the chain needs of a page (its links, the
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Event, Page
     from blocks.events_api.sandbox.process import SandboxProcess
+    from blocks.store.pages import Prepared
     from blocks.store.streams import Claim
 
 WITH, NO_CHAIN, NEITHER = WAYS = ("as it is", "no chain", "no chain, no hours")
@@ -139,7 +140,7 @@ class _Store:
             made = [_page(bulk, turn * len(WAYS) + number) for number in range(len(WAYS))]
             for way, page in zip(_in_turn(turn), made, strict=True):
                 with _ways(way), self.took[WRITE][way].timed(self.server):
-                    self._commit(way, page)
+                    self._commit(way, pages.prepare(page, self._claims[way].api, "v2"))
 
     def collect(self, sandbox: SandboxProcess, count: int) -> None:
         asked: dict[str, str | None] = dict.fromkeys(WAYS)
@@ -153,22 +154,22 @@ class _Store:
         """Read a turn of pages from the cursor on, and write each while the next is read; where it is then."""
         api = self._claims[way].api
         with ThreadPoolExecutor(1) as reader:
-            waiting = reader.submit(client.next_page, api, cursor) if cursor else reader.submit(_first, client, api)
+            waiting = reader.submit(_asked, client, api, cursor)
             for left in reversed(range(TURN)):
-                page = waiting.result()
+                prepared = waiting.result()
                 if left:
-                    waiting = reader.submit(client.next_page, api, page.cursor)
-                self._commit(way, page)
-        return page.cursor
+                    waiting = reader.submit(_asked, client, api, prepared.page.cursor)
+                self._commit(way, prepared)
+        return prepared.page.cursor
 
-    def _commit(self, way: str, page: Page) -> None:
-        after = self._cursors[way]
-        pages.commit_page(self.engine, self._claims[way], page, after=after, api_version="v2")
-        self._cursors[way] = page.cursor
+    def _commit(self, way: str, prepared: Prepared) -> None:
+        pages.commit_prepared(self.engine, self._claims[way], prepared, after=self._cursors[way])
+        self._cursors[way] = prepared.page.cursor
 
 
-def _first(client: EventsClient, api: Api) -> Page:
-    return client.first_page(api, 0)
+def _asked(client: EventsClient, api: Api, cursor: str | None) -> Prepared:
+    page = client.next_page(api, cursor) if cursor else client.first_page(api, 0)
+    return pages.prepare(page, api, "v2")
 
 
 def _in_turn(turn: int) -> tuple[str, ...]:
