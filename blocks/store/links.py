@@ -59,7 +59,8 @@ class Item(NamedTuple):
     pruned: bool
 
 
-# SQLite would not give a text that is no UTF-8, and with the index on stream_id it would sort a whole stream.
+# SQLite would not give a text that is no UTF-8. With an index on stream_id either database would sort a whole stream,
+# PostgreSQL as long as it has not analyzed the table.
 _DIALECTS = {
     "sqlite": {
         "stream_id": "+stream_id",
@@ -67,7 +68,7 @@ _DIALECTS = {
         "body": "CAST(body AS BLOB)",
         "api_version": "CAST(api_version AS BLOB)",
     },
-    "postgresql": {"stream_id": "stream_id", "uuid": "uuid", "body": "body", "api_version": "api_version"},
+    "postgresql": {"stream_id": "(stream_id + 0)", "uuid": "uuid", "body": "body", "api_version": "api_version"},
 }
 _LINKS = (
     "SELECT number, first_id, last_id, events, {api_version}, committed_ns, digest FROM chain "

@@ -1,6 +1,6 @@
 """What the hash chain and the counts by the hour cost: with them and without, in one run.
 
-Write path: pages of a thousand events, made beforehand, are committed by `pages.commit_prepared`, one with everything, one
+Write path: pages of a thousand events, made beforehand, are prepared and committed by `pages`, one with everything, one
 without the chain, one without the counts either, and so on in changing order. Collection: the same with pages read
 from a sandbox by the client, the next one while one is written, as a run does (without Prefect), in turns of ten.
 Each way has a stream of its own in one store. "Without" is made here: what the chain needs of a page (its links, the
