@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.futures import wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -19,6 +18,7 @@ from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
 from tasks.show import end_now, remember, show
+from tasks.waiting import some_ended
 from tasks.watch import look_over, tell_refusal, watch
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _read(source: str, opened: Opened) -> Outcomes:
 def _gather(opened: Opened, readers: dict[Api, PrefectFuture[Collected]]) -> Outcomes:
     running = list(readers.values())
     while running and not (stopping.requested.is_set() and stopping.asleep() >= len(running)):
-        running = list(wait(running, timeout=0.5).not_done)
+        ended = some_ended(running, 0.5)
+        running = [reader for reader in running if reader not in ended]
         watch(opened)
     return {api: reader.result(raise_on_failure=False) for api, reader in readers.items() if reader not in running}
 

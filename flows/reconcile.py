@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -11,12 +11,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import SourceError
+from flows.form import Apis, leave_out_none
 from tasks import stopping
+from tasks.coverage import show_coverage
 from tasks.read_job import READERS_MAX, read_job
 from tasks.reconcile import open_reconcile
 from tasks.watch import look_over
 
-ApiName = Literal["sign-in", "itemUsage", "audit"]
 NOTHING = "No API was read to its end in the last {}, or all are stopped in error: there is nothing to compare."
 
 
@@ -29,7 +30,7 @@ NOTHING = "No API was read to its end in the last {}, or all are stopped in erro
 def reconcile(
     source: str,
     last: str = "48h",
-    apis: list[ApiName] | None = None,
+    apis: Apis = None,
     readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 2,
 ) -> State[Any]:
     """Read the recent past again and compare it with your database. What was not there is stored at once, and marked.
@@ -37,10 +38,10 @@ def reconcile(
     Whether that was late or missed, the next complete collection shows.
 
     Args:
-        source: the name of the source, as in its configuration.
-        last: how far back, such as 48h or 7d.
-        apis: those to compare; all of the source where left out.
-        readers: how many windows are read at once.
+        source: The name of the source, as in its configuration.
+        last: How far back, such as 48h or 7d.
+        apis: Those to compare: sign-in, itemUsage, audit. Left out: all that the source collects.
+        readers: How many windows this run reads at once, 1 to 16.
     """
     with stopping.on_signals():
         try:
@@ -51,4 +52,8 @@ def reconcile(
             return Completed(name="Reconciled", message=NOTHING.format(last))
         state = read_job(source, opened, readers, done="Reconciled")
         look_over(source, opened.source_id)
+        show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared
         return state
+
+
+leave_out_none(reconcile)

@@ -11,8 +11,8 @@ from prefect.runtime import task_run
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.span import parse_span, parse_width
-from blocks.store import sources, windows
-from blocks.store.windows import BACKFILL, JobView, Wanted
+from blocks.store import jobs, sources
+from blocks.store.jobs import BACKFILL, JobView, Wanted
 from tasks import retries
 from tasks.job import OpenedJob
 from tasks.source import load_source, open_store, record_of
@@ -47,19 +47,19 @@ def open_backfill(source: str, asked: Asked) -> OpenedJob:
         if asked.job is not None or asked.start is None:
             return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
         span = parse_span(asked.start, asked.end, opened_ns)
-        apis = windows.chosen(asked.apis, record.apis)
+        apis = jobs.chosen(asked.apis, record.apis)
         wanted = Wanted(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
-        job = windows.begin(engine, wanted, parse_width(asked.width))
+        job = jobs.begin(engine, wanted, parse_width(asked.width))
         return OpenedJob(record.id, opened_ns, job, span.notes)
 
 
 def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
     if asked.job is not None:
-        job = windows.find(engine, asked.job)
+        job = jobs.find(engine, asked.job)
         if job.source_id == source_id:
             return job
         raise ThirdPartyConfigError(f"The backfill {asked.job!r} is of another source.", code="unknown-job")
-    left = windows.unfinished(engine, source_id)
+    left = jobs.unfinished(engine, source_id)
     if not left:
         raise ThirdPartyConfigError(
             "No backfill of this source is unfinished.", hint="Give the start of the span to read.", code="span"

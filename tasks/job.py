@@ -18,8 +18,9 @@ from whenever import Instant
 from blocks.errors import SourceError
 from blocks.events_api.client import PAGE_SIZE
 from blocks.names import block_name
-from blocks.store import sources, windows
-from blocks.store.windows import RECONCILE, JobView, WindowClaim
+from blocks.store import jobs, sources, windows
+from blocks.store.jobs import RECONCILE, JobView
+from blocks.store.windows import WindowClaim
 from tasks.source import opened_store
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.windows import Progress
+    from blocks.store.jobs import Progress
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
 COMPARED = ("API", "windows", "events", "not there", "changed", "quarantined", "pages")
@@ -95,8 +96,8 @@ class Shown:
         if time.monotonic() < self._next and not now:
             return
         engine, job = _engine(self.opened), self.opened.job
-        windows.fit(engine, job.id, PAGE_SIZE)
-        self.progress = windows.progress(engine, job.id)
+        jobs.fit(engine, job.id, PAGE_SIZE)
+        self.progress = jobs.progress(engine, job.id)
         shown_at(job, self.progress)
         with _left_out_where_prefect_fails():
             self._draw()

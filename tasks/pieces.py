@@ -12,11 +12,13 @@ from prefect.client.schemas.filters import (
     FlowFilterName,
 )
 from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.names import deployment_name
 
 FLOW = "backfill"
+_PIECE = ", piece "
 
 
 @task(name="start pieces", cache_policy=NO_CACHE, persist_result=False)
@@ -26,20 +28,19 @@ def start_pieces(source: str, job: str, pieces: int, readers: int) -> None:
     Raises ThirdPartyConfigError where there is no such deployment, FirstPartyGenericError where Prefect does not
     answer.
     """
-    name = deployment_name(source)
+    deployment = deployment_name(source)
     try:
         with get_client(sync_client=True) as client:
             found = client.read_deployments(
                 flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
-                deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[name])),
+                deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
             )
             if not found:
                 raise _no_deployment(source)
             for piece in range(1, pieces + 1):
                 parameters = {"source": source, "job": job, "readers": readers}
-                client.create_flow_run_from_deployment(
-                    found[0].id, name=f"backfill {source}, piece {piece}", parameters=parameters
-                )
+                name = f"{FLOW} {source}{_PIECE}{piece}"
+                client.create_flow_run_from_deployment(found[0].id, name=name, parameters=parameters)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise FirstPartyGenericError(
             f"The Prefect API did not start the pieces of the backfill ({type(error).__name__}).",
@@ -47,6 +48,12 @@ def start_pieces(source: str, job: str, pieces: int, readers: int) -> None:
             code="prefect",
         ) from None
     get_run_logger().info("%d further runs work on backfill %s", pieces, job)
+
+
+def run_name() -> str:
+    """The name of this run of the flow: a piece keeps the one that it was given, which the flow would else replace."""
+    given = str(flow_run.name or "")
+    return given if _PIECE in given else f"{FLOW} {flow_run.parameters['source']}"
 
 
 def _no_deployment(source: str) -> ThirdPartyConfigError:

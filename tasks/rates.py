@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from blocks import settings
+from blocks import clock, settings
 from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.hosts import is_loopback_url
@@ -49,8 +49,9 @@ class Gate:
             wait = granted.wait_ns / 1e9
             if waited + wait > PATIENCE:
                 raise _out_of_budget(wait)
-            waited += min(wait, LOOK)
-            if stopping.requested.wait(min(wait, LOOK)):
+            step = min(wait, LOOK)
+            waited += step
+            if stopping.requested.wait(clock.engine_delay(step)):
                 raise StoppedWaitingError
 
 

@@ -6,15 +6,15 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from prefect.futures import wait
 from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
-from blocks.store.windows import BACKFILL
+from blocks.store.jobs import BACKFILL
 from tasks import retries, stopping, verdict
 from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
 from tasks.read_window import read_window
 from tasks.show import end_now
+from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -57,7 +57,7 @@ def _read(source: str, opened: OpenedJob, shown: Shown, readers: int) -> SourceE
             return error
         if not running and shown.finished:  # else others read what is left, or did and died: their claims lapse
             return error
-        for reader in wait(list(running), timeout=0.5).done if running else _pause(1.0):
+        for reader in some_ended(running, 0.5) if running else _pause(1.0):
             error = _error_of(reader) or error
             del running[reader]
 

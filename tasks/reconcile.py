@@ -9,8 +9,8 @@ from prefect.runtime import task_run
 
 from blocks import clock
 from blocks.span import parse_last
-from blocks.store import sources, streams, windows
-from blocks.store.windows import RECONCILE, Wanted
+from blocks.store import jobs, sources, streams
+from blocks.store.jobs import RECONCILE, Wanted
 from tasks import retries
 from tasks.job import OpenedJob
 from tasks.source import load_source, open_store, record_of
@@ -36,7 +36,7 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
         record = record_of(block)
         sources.put(engine, record)
         span = parse_last(last, opened_ns)
-        views = streams.of_source(engine, record.id, windows.chosen(apis, record.apis))
+        views = streams.of_source(engine, record.id, jobs.chosen(apis, record.apis))
         refused = {view.api for view in views if view.stopped_fingerprint == record.fingerprint}
         read = {view.api: view.drained_ns for view in views if view.drained_ns is not None}
         ends_ns = {api: end_ns for api, end_ns in read.items() if end_ns > span.start_ns and api not in refused}
@@ -45,7 +45,7 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
             return None
         end_ns = max(ends_ns.values())
         wanted = Wanted(RECONCILE, record.id, tuple(ends_ns), span.start_ns, end_ns)
-        job = windows.begin(engine, wanted, WIDTH_NS, ends_ns)
+        job = jobs.begin(engine, wanted, WIDTH_NS, ends_ns)
         return OpenedJob(record.id, opened_ns, job, (*span.notes, *notes))
 
 

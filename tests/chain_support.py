@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from blocks.store.streams import Claim
 
-START_NS = 1_789_000_000 * 10**9
+START_NS = 1_700_000_000 * 10**9
 
 
 def event(api: str, number: int, more: str = "") -> Event:

@@ -51,10 +51,11 @@ class Advised:
         return f"not collected since; {left}" if gap.kind is Kind.OPEN else left
 
 
-def advised(name: str, found: Sequence[Coverage]) -> list[Advised]:
+def advised(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list[Advised]:
     """The gaps of the APIs of a source, the oldest first.
 
     Those of several APIs that begin and end within a tick of the schedule are one, from the first to the last moment.
+    `whole`: these are all APIs of the source, so a command for all of them names none.
     """
     groups: list[_Group] = []
     for one in found:
@@ -70,7 +71,7 @@ def advised(name: str, found: Sequence[Coverage]) -> list[Advised]:
         Advised(
             group.gap,
             tuple(group.apis),
-            command_for(group.gap, name, () if group.apis == every else group.apis, group.stopped),
+            command_for(group.gap, name, () if whole and group.apis == every else group.apis, group.stopped),
             found[0].now_ns,
         )
         for group in groups

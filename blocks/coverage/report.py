@@ -38,11 +38,13 @@ class Report:
     since_ns: int
     by_hour: bool
     apis: list[ApiReport]
+    whole: bool = True
+    """These are all APIs of the source."""
 
     @property
     def gaps(self) -> list[Advised]:
         """The gaps, oldest first, and the time before the start; of when ever, since there is something to do."""
-        found = advised(self.name, [api.coverage for api in self.apis])
+        found = advised(self.name, [api.coverage for api in self.apis], whole=self.whole)
         return sorted(found, key=lambda one: one.gap.kind is Kind.BEFORE)
 
     def heat_map(self, api: ApiReport) -> list[Line]:
@@ -58,6 +60,7 @@ def report(
     since_ns: int,
     now_ns: int,
     by_hour: bool = False,
+    whole: bool = True,
 ) -> Report:
     """The report of some APIs; `counts` and `lags` are by stream and hour since 1970."""
     bounds = edges(since_ns, now_ns, HOUR_NS if by_hour else DAY_NS)
@@ -67,7 +70,7 @@ def report(
         ApiReport(one, cells(one, bounds, counts.get(one.record.stream_id, {}), lags.get(one.record.stream_id)))
         for one in found
     ]
-    return Report(name, now_ns, bounds[0], by_hour, apis)
+    return Report(name, now_ns, bounds[0], by_hour, apis, whole)
 
 
 def markdown(made: Report) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import struct
 from typing import TYPE_CHECKING, Any
 
-from blocks.store.tables import Link
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from blocks.events_api.models import Event
     from blocks.store.inserting import Stored
 
-_chain = Link.__table__  # type: ignore[attr-defined]
 
 ORIGIN = hashlib.sha256(b"onepassword-source chain 1").digest()
 """Stands for the link before the first."""
@@ -87,5 +86,12 @@ def add(  # noqa: PLR0917 - what a link is made of
         "committed_ns": committed_ns,
         "digest": digest,
     }
-    connection.execute(_chain.insert(), row)
+    connection.execute(_INSERT, row)
     return {"link": number, "link_digest": digest, "link_id": stored.last_id}
+
+
+# Not by the table: who only walks a chain starts without SQLModel.
+_INSERT = text(
+    "INSERT INTO chain (stream_id, number, first_id, last_id, events, api_version, committed_ns, digest) "
+    "VALUES (:stream_id, :number, :first_id, :last_id, :events, :api_version, :committed_ns, :digest)"
+)

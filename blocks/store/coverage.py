@@ -65,7 +65,7 @@ def report_of(
     since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
     seen = lags(engine, ids, since_ns) if with_lags else {}
     counts = hours(engine, ids, since_ns, now_ns + DAY_NS)
-    return report(name, found, counts, seen, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour)
+    return report(name, found, counts, seen, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour, whole=not apis)
 
 
 def hours(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:

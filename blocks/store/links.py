@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 from heapq import merge
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from blocks.store import chain
 from blocks.store.suspects import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, TextClause
 
@@ -151,9 +152,9 @@ def _items(connection: Connection, stream_id: int, after_id: int, advance: Calla
     until = after_id
     while until < LAST:
         asked = {"stream": stream_id, "after": until, "until": LAST, "batch": BATCH}
-        gone = [_pruned(*row) for row in connection.execute(pruned, asked)]
+        gone = _pruned(connection.execute(pruned, asked).all())
         until = gone[-1].id if len(gone) == BATCH else LAST
-        there = [_stored(*row) for row in connection.execute(events, {**asked, "until": until})]
+        there = _stored(connection.execute(events, {**asked, "until": until}).all())
         until = there[-1].id if len(there) == BATCH else until
         both = list(merge(there, [item for item in gone if item.id <= until], key=itemgetter(0))) if gone else there
         advance(len(both))
@@ -172,13 +173,25 @@ def events_of(number: int) -> str:
     return f"{number:,} event{'' if number == 1 else 's'}"
 
 
-def _stored(id_: int, uuid: str | bytes, time_ns: int, received_ns: int, body: str | bytes) -> Item:
-    digest = hashlib.sha256(body).digest() if isinstance(body, bytes) else chain.body_digest(body)
-    return Item(id_, _text(uuid), time_ns, received_ns, digest, pruned=False)
+_item = partial(tuple.__new__, Item)  # three times as fast as Item(), and there are many
 
 
-def _pruned(id_: int, uuid: str | bytes, time_ns: int, received_ns: int, digest: bytes) -> Item:
-    return Item(id_, _text(uuid), time_ns, received_ns, digest, pruned=True)
+def _stored(rows: Iterable[Sequence[Any]]) -> list[Item]:
+    return [
+        _item((id_, _text(uuid), time_ns, received_ns, sha256(_encoded(body)).digest(), False))
+        for id_, uuid, time_ns, received_ns, body in rows
+    ]
+
+
+def _pruned(rows: Iterable[Sequence[Any]]) -> list[Item]:
+    return [
+        _item((id_, _text(uuid), time_ns, received_ns, digest, True))
+        for id_, uuid, time_ns, received_ns, digest in rows
+    ]
+
+
+def _encoded(body: str | bytes) -> bytes:
+    return body if isinstance(body, bytes) else body.encode()
 
 
 def _text(value: Any) -> Any:

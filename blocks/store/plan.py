@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from blocks.store.engine import reading, store_errors
+from blocks.store.jobs import spans_of
 from blocks.store.tables import Event, Stream
-from blocks.store.windows import spans_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.events_api.budget import Window
-    from blocks.store.windows import Wanted
+    from blocks.store.jobs import Wanted
 
 _events = Event.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]

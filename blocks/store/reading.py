@@ -46,6 +46,9 @@ class StreamStatus:
     stopped: bool
     lag_ns: int | None = None
     pruned: int = 0
+    late: int = 0
+    missed: int = 0
+    changed: int = 0
 
     @property
     def state(self) -> str:
@@ -116,6 +119,17 @@ class Pace(NamedTuple):
     last_hour: int
     last_day: int
     hourly: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedBackfill:
+    """A backfill that is not read to its end. `done` is the part of it that is, from 0 to 1; `running`: by a run."""
+
+    id: str
+    start_ns: int
+    end_ns: int
+    done: float
+    running: bool
 
 
 class StoredEvent(NamedTuple):
@@ -219,6 +233,27 @@ def pace(engine: Engine, stream: StreamStatus, now_ns: int) -> Pace:
     )
 
 
+def unfinished_backfills(engine: Engine, source_id: str) -> list[UnfinishedBackfill]:
+    """The backfills of a source that are not finished, the newest first."""
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_UNFINISHED, {"source": source_id}).all()
+    now_ns = clock.now_ns()
+    return [
+        UnfinishedBackfill(
+            row.id, row.start_ns, row.end_ns, float(row.done_ns / row.span_ns), (row.held_until_ns or 0) > now_ns
+        )
+        for row in rows
+    ]
+
+
+_UNFINISHED = text(
+    "SELECT j.id, j.start_ns, j.end_ns, sum(w.end_ns - w.start_ns) AS span_ns, "
+    "sum(CASE WHEN w.done_ns IS NULL THEN 0 ELSE w.end_ns - w.start_ns END) AS done_ns, "
+    "max(CASE WHEN w.done_ns IS NULL THEN w.holder_until_ns END) AS held_until_ns "
+    "FROM jobs j JOIN windows w ON w.job_id = j.id "
+    "WHERE j.source_id = :source AND j.kind = 'backfill' AND j.finished_ns IS NULL "
+    "GROUP BY j.id, j.start_ns, j.end_ns, j.created_ns ORDER BY j.created_ns DESC"
+)
 _OPEN = text(
     "SELECT c.source_id, c.tracker, c.name, c.severity, c.description, c.since_ns, "
     "(SELECT e.hint FROM health_events e WHERE e.source_id = c.source_id AND e.tracker = c.tracker "
@@ -312,4 +347,7 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
         lag_ns=row.lag_ns,
         pruned=row.pruned,
+        late=row.late,
+        missed=row.missed,
+        changed=row.changed,
     )

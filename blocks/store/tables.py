@@ -221,6 +221,7 @@ class PrunedEvent(SQLModel, table=True):
     """What stays of an event that was removed for its age."""
 
     __tablename__ = "pruned_events"
+    __table_args__ = (Index("pruned_events_by_id", "stream_id", "event_id"),)
 
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     uuid: str = Field(sa_column=Column(Text, primary_key=True))

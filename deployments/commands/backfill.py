@@ -13,9 +13,9 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.models import Api
 from blocks.span import parse_span, parse_width
+from blocks.store import jobs, reading
 from blocks.store import plan as planning
-from blocks.store import reading, windows
-from blocks.store.windows import BACKFILL, Wanted
+from blocks.store.jobs import BACKFILL, Wanted
 from deployments.commands.collect import DONE
 from deployments.commands.jobs import run_job
 from deployments.commands.present import iso_of, note, say, say_json, time_of
@@ -92,7 +92,7 @@ def _show_plan(wish: Wish) -> None:
     span = _span(wish)
     with reading.opened_store() as engine:
         source = reading.sources(engine, wish.name)[0]
-        apis = windows.chosen(wish.apis, map(Api, source.apis))
+        apis = jobs.chosen(wish.apis, map(Api, source.apis))
         wanted = Wanted(BACKFILL, source.id, apis, span.start_ns, span.end_ns)
         found = planning.plan(engine, wanted, _width(wish), PAGE_SIZE)
     requests = sum(one.requests for one in found)

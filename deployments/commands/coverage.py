@@ -111,6 +111,7 @@ def _write_page(made: Report, path: Path) -> None:
 
     text = page(made)
     if str(path) == "-":
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return
     with file_for(path, "--html") as file:

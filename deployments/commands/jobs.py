@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.store.jobs import RECONCILE
 from deployments.commands.collect import IN_ERROR, STOPPED, code_of, leave, require_source
 from deployments.commands.present import ERROR, iso_of, plain, say, say_json
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
     from rich.progress import TaskID
 
-    from blocks.store import windows
-    from blocks.store.windows import JobView
+    from blocks.store import jobs
+    from blocks.store.jobs import JobView
 
 
 def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_workers: bool = False) -> int:
@@ -76,7 +77,7 @@ class Shown:
     """What the run has told of its job last, and on a terminal the bar that shows it."""
 
     job: JobView | None = None
-    progress: list[windows.Progress] = field(default_factory=list)
+    progress: list[jobs.Progress] = field(default_factory=list)
     _bar: Progress | None = None
     _row: TaskID | None = None
     _begun: float = 0.0
@@ -85,7 +86,7 @@ class Shown:
     def draw_on(self, bar: Progress) -> None:
         self._bar, self._row = bar, bar.add_task("Starting…", total=None)
 
-    def look(self, job: JobView, progress: list[windows.Progress]) -> None:
+    def look(self, job: JobView, progress: list[jobs.Progress]) -> None:
         if self.job is None:
             self._begun, self._before = time.monotonic(), sum(one.read for one in progress)
         self.job, self.progress = job, progress
@@ -102,7 +103,8 @@ class Shown:
         if self.job is None:
             return {}
         span = {"start": iso_of(self.job.start_ns), "end": iso_of(self.job.end_ns)}
-        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined", "changed")}
+        of_reconcile = ("changed",) if self.job.kind == RECONCILE else ()
+        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined", *of_reconcile)}
         return {
             "job": self.job.id,
             **span,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -27,7 +28,7 @@ from deployments.commands.present import (
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.reading import Open, SourceStatus, StreamStatus
+    from blocks.store.reading import Open, SourceStatus, StreamStatus, UnfinishedBackfill
 
 FORMATS = ("table", "json", "prometheus")
 LATE_SECONDS = 3 * 300  # three ticks of the schedule
@@ -124,6 +125,8 @@ def _show(engine: Engine, source: SourceStatus) -> None:
     for field in fields.dropped_of(engine, source.id):
         say_indented(plain(field.sentence), 2)
     _say_rest(source)
+    for backfill in reading.unfinished_backfills(engine, source.id):
+        say_indented(plain(_backfill_line(source, backfill)), 2)
 
 
 def _head(source: SourceStatus) -> Text:
@@ -160,6 +163,13 @@ def _say_rest(source: SourceStatus) -> None:
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
             say_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
+
+
+def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
+    span = f"Backfill of {minute_of(backfill.start_ns)} to {minute_of(backfill.end_ns)}: {backfill.done:.0%} done"
+    if backfill.running:
+        return f"{span}, running."
+    return f"{span}. `onepassword-source backfill {shlex.quote(source.name)} --resume` goes on."
 
 
 def _is_told(error: str, source: SourceStatus) -> bool:
@@ -228,6 +238,16 @@ def _as_json(engine: Engine, source: SourceStatus) -> dict[str, Any]:
         "message": source.message,
         "flow_run_id": source.run_id,
         "stopped_since": iso_of(source.paused_ns),
+        "backfills": [
+            {
+                "id": one.id,
+                "start": iso_of(one.start_ns),
+                "end": iso_of(one.end_ns),
+                "done": round(one.done, 4),
+                "running": one.running,
+            }
+            for one in reading.unfinished_backfills(engine, source.id)
+        ],
         "dropped_fields": [field.name for field in fields.dropped_of(engine, source.id)],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(engine, stream)} for stream in source.streams],
@@ -258,6 +278,9 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "events": stream.events,
         "pruned": stream.pruned,
         "quarantined": stream.quarantined,
+        "late": stream.late,
+        "missed": stream.missed,
+        "changed": stream.changed,
         "newest_event": iso_of(stream.newest_ns),
         "event_lag_seconds": _seconds(stream.lag_ns),
         "collector_lag_seconds": _seconds(stream.collector_lag_ns),

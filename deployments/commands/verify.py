@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
 SHOWN = 10  # heads that the store does not lead to; --json has all of them
-KEEP = (
-    "Whoever can write the whole database can make new chains: keep heads elsewhere (--head), and compare (--against)."
-)
+KEEP = "Whoever can write the whole database can make new chains: keep heads elsewhere (--head, --against)."
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,8 @@ def _table(proofs: Sequence[Proof]) -> Table:
 
 
 def _show_damage(one: Proof, first: Damage) -> None:
-    more = one.damaged - 1
-    say(f"{one.api}: link {first.link:,}: {first.kind}{f', and {more:,} more after it' if more else ''}", style="red")
+    more = f"; {one.damaged - 1:,} more after it" if one.damaged > 1 else ""
+    say(f"{one.api}: link {first.link:,} is damaged ({first.kind}){more}.", style="red")
     say_indented(plain(first.sentence), 4)
     if first.committed_ns is not None:
         say_indented(f"It was committed {time_of(first.committed_ns)}.", 4)
@@ -143,7 +141,7 @@ def _show_damage(one: Proof, first: Damage) -> None:
 def _show_checked(checked: Sequence[Checked]) -> None:
     wrong = [one for one in checked if not one.leads]
     for one in wrong[:SHOWN]:
-        say(f"{plain(one.api)}: the head of {plain(one.time)[:19]}, link {one.link:,}: {one.verdict}", style="red")
+        say(f"{plain(one.api)}: head of {plain(one.time)[:19]}, link {one.link:,} ({one.verdict}).", style="red")
         say_indented(plain(one.sentence), 4)
     if len(wrong) > SHOWN:
         say(f"… and {len(wrong) - SHOWN:,} more.")

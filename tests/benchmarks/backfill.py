@@ -32,9 +32,9 @@ from rich.table import Table
 from blocks.events_api.budget import Window
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import windows
+from blocks.store import jobs
 from blocks.store.engine import open_engine
-from blocks.store.windows import BACKFILL, Wanted
+from blocks.store.jobs import BACKFILL, Wanted
 
 if TYPE_CHECKING:
     from blocks.events_api.sandbox.process import SandboxProcess
@@ -155,7 +155,7 @@ def new_job(url: str, days: float) -> str:
     now_ns = time.time_ns()
     engine = open_engine(url)
     wanted = Wanted(BACKFILL, SOURCE.id, tuple(Api), now_ns - int((days + 1) * DAY_NS), now_ns)
-    job = windows.begin(engine, wanted, DAY_NS)
+    job = jobs.begin(engine, wanted, DAY_NS)
     engine.dispose()
     return job.id
 

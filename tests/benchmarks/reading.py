@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, redirect_stdout
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,7 +187,7 @@ def own(arguments: Sequence[str], url: str) -> float:
     os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"] = url
 
     def run() -> None:
-        with redirect_stdout(StringIO()):
+        with redirect_stdout(TextIOWrapper(BytesIO())):
             assert cli.main(list(arguments)) == cli.DONE
 
     run()

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
-from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import browser
@@ -133,6 +132,10 @@ def test_gaps_are_told_however_short_a_time_is_shown(store: Engine, capsys: pyte
     assert "There is no gap." in said(capsys, "1Pass", "--api", "audit")
 
 
+def test_the_command_for_some_apis_is_for_them_alone(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"  onepassword-source backfill 1Pass {GAP} --api sign-in\n" in said(capsys, "1Pass", "--api", "sign-in")
+
+
 def test_what_a_script_reads(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "1Pass", "--json"))
     apis = {one.pop("api"): one for one in found.pop("apis")}
@@ -252,7 +255,9 @@ def test_the_page_is_for_its_owner_and_no_name_can_drive_it(page: Path) -> None:
     assert "default-src 'none'; script-src 'sha256-" in policy[1]
     assert "unsafe-eval" not in policy[1]
     assert not re.search(r"script-src[^;]*unsafe", policy[1])
-    figures = json.loads(unescape(re.findall(r'id="figures">(.*?)</script>', document, re.DOTALL)[0]))
+    (data,) = re.findall(r'id="figures">(.*?)</script>', document, re.DOTALL)
+    assert not set(data) & set("<>&")  # nothing in it can end its element
+    figures = json.loads(data)
     assert set(figures) == {"collected", "calendar-0", "calendar-1", "calendar-2", "events", "lag"}
 
 

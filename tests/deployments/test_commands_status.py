@@ -18,11 +18,12 @@ from terminal import in_terminal
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.events_api.models import Api
+from blocks.events_api.models import Api, Page
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health as store_health
-from blocks.store import hours, sources, streams
+from blocks.store import hours, jobs, sources, streams, windows
 from blocks.store.engine import open_engine
+from blocks.store.jobs import BACKFILL, Wanted
 from deployments import cli
 from deployments.commands.status import chart
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from blocks.store.streams import Claim
 
 MINUTE = 60
+DAY_NS = 86_400 * 10**9
 NASTY = replace(SOURCE, id="2" * 32, name="[red]:smile: \\[/x] /%&<> 日本", fingerprint="second")
 
 
@@ -147,6 +149,7 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "message": "",
         "flow_run_id": None,
         "stopped_since": None,
+        "backfills": [],
         "dropped_fields": ["team"],
         "open": [],
     }
@@ -156,6 +159,9 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "events": 0,
         "pruned": 0,
         "quarantined": 0,
+        "late": 0,
+        "missed": 0,
+        "changed": 0,
         "newest_event": None,
         "event_lag_seconds": None,
         "collector_lag_seconds": None,
@@ -355,3 +361,34 @@ def test_an_error_of_the_whole_source_has_its_time(
     sources.show_state(store, SOURCE.id, "FirstPartyGenericError", "The database is full.", "run-1")
     shown = status(capsys, code=cli.IN_ERROR)
     assert shown.startswith("1Pass  in error since 2026-09-21 14:13Z (60 min)  https")
+
+
+def test_a_backfill_shows_until_it_is_finished(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_ns = START_NS - START_NS % DAY_NS - 4 * DAY_NS
+    wanted = Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
+    job = jobs.begin(store, wanted, DAY_NS)
+    line = "  Backfill of 2026-09-17 00:00Z to 2026-09-21 00:00Z: {}"
+    goes_on = ". `onepassword-source backfill 1Pass --resume` goes on."
+    assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
+    while claim := windows.take(store, job.id, "run-1"):
+        assert "% done, running." in status(capsys)
+        page = Page("c", has_more=False, events=[], rejected=[])
+        windows.commit_page(store, claim, page, after=None, api_version="v2", last=True)
+        if claim.start_ns == start_ns:
+            told = json.loads(status(capsys, "--json"))[0]["backfills"]
+            span = {"start": "2026-09-17T00:00:00Z", "end": "2026-09-21T00:00:00Z"}
+            assert told == [{"id": job.id, **span, "done": 0.25, "running": False}]
+            assert line.format(f"25% done{goes_on}") in status(capsys).splitlines()
+    assert "Backfill" not in status(capsys)
+
+
+def test_a_backfill_whose_run_has_died_can_go_on(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = jobs.begin(store, Wanted(BACKFILL, SOURCE.id, tuple(Api), START_NS - DAY_NS, START_NS), DAY_NS)
+    assert windows.take(store, job.id, "run-1")
+    assert "0% done, running." in status(capsys)
+    moving.advance(241)
+    assert "0% done. `onepassword-source backfill 1Pass --resume` goes on." in status(capsys)

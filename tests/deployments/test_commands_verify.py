@@ -64,7 +64,7 @@ def test_a_sound_store(verify: Any, filled: Filled) -> None:
 def test_a_damaged_one_is_told_with_its_link_and_without_a_body(verify: Any, filled: Filled) -> None:
     filled.change(CHANGE)
     shown = verify(code=cli.IN_ERROR)
-    assert "audit: link 3: changed\n" in shown
+    assert "audit: link 3 is damaged (changed).\n" in shown
     assert "secret" not in shown
     assert "The uuid or the time of 1 event does not fit the body: audit-00000" in shown
     assert shown.endswith("NOT SOUND: 1Pass is not as it was committed.\n")
@@ -102,7 +102,7 @@ def test_heads_of_a_cron_job_are_checked_one_by_one(verify: Any, filled: Filled,
     )
     assert "Sound" in verify()
     shown = verify("--against", str(file), code=cli.IN_ERROR)
-    assert "link 8: shorter" in shown
+    assert "link 8 (shorter).\n" in shown
     assert "The store does not have this link; the newest there is 7." in shown
     assert "The store leads to 8 of 9 heads." in shown
     told = json.loads(verify("--against", str(file), "--json", code=cli.IN_ERROR))
@@ -120,7 +120,7 @@ def test_many_heads_that_do_not_fit_do_not_fill_the_screen(verify: Any, filled: 
     head["source_id"] = "\u001b[31m"
     (tmp_path / "heads").write_text((json.dumps(head) + "\n") * 20)
     shown = verify("--against", str(tmp_path / "heads"), code=cli.IN_ERROR)
-    assert shown.count(": other source") == 10
+    assert shown.count("(other source)") == 10
     assert "… and 50 more." in shown
     assert "\u001b" not in shown
 

@@ -78,7 +78,7 @@ def test_the_metrics_of_a_source_that_collects(
     streams.note_drained(engine, claim, clock.now_ns(), streams.Brought(lag_ns=1_500_000_000))
     sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
     with engine.begin() as connection:
-        values = "events = 5, pruned = 2, quarantined = 1, newest_ns = 1500000000"
+        values = "events = 5, pruned = 2, quarantined = 1, late = 3, missed = 4, changed = 5, newest_ns = 1500000000"
         connection.execute(text(f"UPDATE streams SET {values} WHERE api = 'audit'"))
     moving.advance(90)
     found = scrape()
@@ -98,6 +98,9 @@ PER_API = {
     "events_total": 7,
     "pruned_total": 2,
     "quarantined_total": 1,
+    "late_total": 3,
+    "missed_total": 4,
+    "changed_total": 5,
     "collector_lag_seconds": 90,
     "event_lag_seconds": 1.5,
     "newest_event_timestamp_seconds": 1.5,

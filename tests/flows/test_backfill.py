@@ -12,7 +12,7 @@ from flows_support import QuickClock, Source, artifacts, ask, bodies, truth
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import sources, windows
+from blocks.store import jobs, sources
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -135,14 +135,14 @@ def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter(range(3))
-    real = windows.progress
+    real = jobs.progress
 
     def progress(*asked: Any) -> Any:
         if next(failures, None) is not None:
             raise FirstPartyGenericError("The database does not answer.", code="store")
         return real(*asked)
 
-    monkeypatch.setattr(windows, "progress", progress)
+    monkeypatch.setattr(jobs, "progress", progress)
     monkeypatch.setattr("tasks.read_job.STORE_SECONDS", 0.1)
     monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
     state = backfill(source)
@@ -177,7 +177,7 @@ def test_a_start_of_long_ago_is_cut_and_says_so(source: Source) -> None:
 def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "PAGES_WANTED", 1)
+    monkeypatch.setattr(jobs, "PAGES_WANTED", 1)
     monkeypatch.setattr("tasks.job.PAGE_SIZE", 20)
     monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
     state = backfill(source, readers=1, window="1d")
@@ -187,3 +187,22 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     for (stream, _, end, _), (following, start, _, _) in itertools.pairwise(spans):
         assert stream != following or end == start, "they still join"
     assert bodies(source) == truth(source)
+
+
+def test_the_form_of_the_ui_shows_calendars_and_sends_nothing_that_nobody_filled_in() -> None:
+    """Looked at in a browser: what may be None there is a switch first, and a default of None is refused."""
+    from flows.backfill import backfill as flow
+
+    shown = flow.parameters.properties
+    assert [(shown[name]["type"], shown[name]["format"]) for name in ("start", "end")] == [("string", "date-time")] * 2
+    assert shown["apis"]["items"]["enum"] == list(Api)
+    assert [name for name, one in shown.items() if "anyOf" in one or one.get("default", "") is None] == []
+
+
+def test_a_run_bears_the_name_of_its_source(source: Source) -> None:
+    from prefect.client.orchestration import get_client
+
+    state = backfill(source, "4d", end="2d", apis=["audit"])
+    with get_client(sync_client=True) as client:
+        assert state.state_details.flow_run_id
+        assert client.read_flow_run(state.state_details.flow_run_id).name == f"backfill {source.name}"

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flows_support import Source
+from one_machine import wait_until
 
-from blocks.events_api.sandbox.process import running_sandbox
+from blocks import clock
+from blocks.events_api.client import EventsClient
+from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+from blocks.store import budgets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from blocks.events_api.budget import Grant
 
 pytestmark = pytest.mark.prefect
 
@@ -57,3 +65,88 @@ def test_without_the_budget_the_server_does_refuse(source: Source, monkeypatch: 
     monkeypatch.setenv("ONEPASSWORD_SOURCE_RATE_LIMITS", "off")
     backfill(source, readers=8)
     assert refused(source) > 0
+
+
+HOUR = 3600.0
+IN_AN_HOUR = [(50, 60.0), (300, HOUR)]
+SHARE = int(0.8 * IN_AN_HOUR[1][0])
+TICKS = 6
+
+
+class ShiftedClock:
+    """The system's, and the sandbox's, moved on to the next wake once all who may wait do."""
+
+    def __init__(self, sandbox: SandboxProcess) -> None:
+        self._sandbox = sandbox
+        self._lock = threading.RLock()
+        self._shift_ns = 0
+        self._sleepers: list[int] = []
+        self._since = time.monotonic()
+
+        self.halt_ns = 0
+        """It is not moved beyond this time: then somebody else has something to do."""
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self._shift_ns
+
+    def engine_delay(self, seconds: float) -> float:
+        until_ns = self.now_ns() + int(seconds * 1e9)
+        with self._lock:
+            self._sleepers.append(until_ns)
+            self._since = time.monotonic()
+        while self.now_ns() < until_ns:
+            time.sleep(0.005)
+            with self._lock:
+                ahead_ns = min(*self._sleepers, self.halt_ns) - self.now_ns()
+                if ahead_ns > 0 and time.monotonic() - self._since > 0.1:  # all the others had time to come here too
+                    self._sandbox.advance(ahead_ns / 1e9)
+                    self._shift_ns += ahead_ns
+        with self._lock:
+            self._sleepers.remove(until_ns)
+            self._since = time.monotonic()
+        return 0.001
+
+
+@pytest.mark.torture
+def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of ten events, so that there is more to ask for than an hour allows."""
+    monkeypatch.setitem(EventsClient.first_page.__kwdefaults__, "limit", 10)
+    waited: list[float] = []
+    real = budgets.take
+
+    def take(*asked: Any) -> Grant:
+        granted = real(*asked)
+        if not granted.count:
+            waited.append(asked[4])
+        return granted
+
+    monkeypatch.setattr(budgets, "take", take)
+    with running_sandbox(events=3000, days=5) as sandbox:
+        source = Source("1Pass an hour", f"sqlite:///{tmp_path / 'events.db'}", sandbox)
+        source.save()
+        assert source.collect().name == "Collected"  # before there are limits
+        sandbox.clear_requests()
+        sandbox.rates(*IN_AN_HOUR)
+        monkeypatch.setenv(
+            "ONEPASSWORD_SOURCE_RATE_LIMITS", " ".join(f"{number}/{seconds:g}" for number, seconds in IN_AN_HOUR)
+        )
+        shifted = ShiftedClock(sandbox)
+        monkeypatch.setattr(clock, "clock", shifted)
+        begun_ns = shifted.now_ns()
+        with ThreadPoolExecutor(1) as pool:
+            filling = pool.submit(backfill, source)
+            for tick in range(1, TICKS + 1):
+                shifted.halt_ns = begun_ns + int(tick * HOUR / TICKS * 1e9) - 30 * 10**9
+                wait_until(lambda: shifted.now_ns() >= shifted.halt_ns or filling.done(), 120)
+                assert not filling.done()
+                sandbox.arrive("auditevents", 3)
+                assert "3 new events" in (source.collect().message or "")
+            asked = source.asked()
+            shifted.halt_ns += int(10 * HOUR * 1e9)
+            assert filling.result(120).name == "Backfilled"
+        assert asked >= 0.95 * SHARE
+        assert 0.8 in waited, "there was more to ask for than it was allowed"
+        assert 1.0 not in waited, "live collection was kept waiting"
+        assert refused(source) == 0

@@ -57,6 +57,8 @@ def test_what_is_complete_stays_as_it_is(source: Source) -> None:
     assert artifacts(source, "reconcile-")[-1].data == 100
     assert "not there" in artifacts(source, "reconcile-table-")[-1].data
     assert told(source) == []
+    report = artifacts(source, "coverage-")[-1].data
+    assert all(api in report for api in Api)
 
 
 def test_what_the_server_left_out_was_missed(source: Source) -> None:

@@ -1,4 +1,4 @@
-"""A store of ten million events: `status` and `events` stay fast. Notes below the table say how fast.
+"""A store of ten million events: `status`, `coverage` and `events` stay fast. Notes below the table say how fast.
 
 Only where it is asked for, since it takes long.
 """
@@ -31,7 +31,13 @@ pytestmark = [
 ]
 MORE = 30_000
 NAME, SMALL = "millions", "thousands"
-COMMANDS = (("status",), ("events", "--since", "1h"), ("events", "--api", "audit", "--since", "1h"), ("health",))
+COMMANDS = (
+    ("status",),
+    ("coverage",),
+    ("events", "--since", "1h"),
+    ("events", "--api", "audit", "--since", "1h"),
+    ("health",),
+)
 
 
 def test_a_store_of_millions_of_events(runs: Runs, row: Row, tmp_path: Path) -> None:

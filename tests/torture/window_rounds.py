@@ -10,9 +10,9 @@ from support import SOURCE
 
 from blocks.errors import ClaimLostError
 from blocks.events_api.client import EventsClient
-from blocks.store import sources, windows
+from blocks.store import jobs, sources, windows
 from blocks.store.engine import open_engine
-from blocks.store.windows import BACKFILL, Wanted
+from blocks.store.jobs import BACKFILL, Wanted
 from tasks.read_window import WindowRound
 
 HOUR = 3600 * 10**9
@@ -25,7 +25,7 @@ def do(url: str, base_url: str, token: str, start_ns: str, end_ns: str) -> dict[
     source = replace(SOURCE, base_url=base_url, collect_from="120d")
     sources.put(engine, source)
     wanted = Wanted(BACKFILL, source.id, source.apis, int(start_ns), int(end_ns))
-    job = windows.begin(engine, wanted, 12 * HOUR)
+    job = jobs.begin(engine, wanted, 12 * HOUR)
 
     def read(_: int) -> int:
         done = 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, KNOWN_NS, Coverage, Gap, Kind, Record, Window, coverage
-from blocks.store import windows
+from blocks.store import jobs
 
 NOW = 1_000 * DAY_NS
 MINUTE = 60 * 10**9
@@ -127,7 +127,7 @@ def test_an_outage_of_more_than_120_days_is_lost_in_part_and_open_for_the_rest()
 
 def test_nobody_tells_gaps_of_times_whose_windows_are_forgotten() -> None:
     assert gaps(found_of(**live((200, 150), (140, 130), (119, 0)))) == [("lost", 125, 120), ("gap", 120, 119)]
-    assert KNOWN_NS == windows.FORGOTTEN_NS
+    assert KNOWN_NS == jobs.FORGOTTEN_NS
 
 
 def test_reconciled_is_what_was_compared_late_enough_to_be_sure() -> None:

@@ -13,8 +13,8 @@ from blocks import clock
 from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, Kind, coverage
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import coverage as stored
-from blocks.store import hours, lifecycle, pages, sources, streams, windows
-from blocks.store.windows import BACKFILL, RECONCILE, Wanted
+from blocks.store import hours, jobs, lifecycle, pages, sources, streams, windows
+from blocks.store.jobs import BACKFILL, RECONCILE, Wanted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -46,7 +46,7 @@ def collect(engine: Engine, api: Api, *events_ns: int, from_ns: int | None = Non
 
 def read(engine: Engine, kind: str, api: Api, start_ns: int, end_ns: int) -> None:
     """A job that is read to its end, in windows of a day."""
-    job = windows.begin(engine, Wanted(kind, SOURCE.id, (api,), start_ns, end_ns), DAY_NS)
+    job = jobs.begin(engine, Wanted(kind, SOURCE.id, (api,), start_ns, end_ns), DAY_NS)
     while claim := windows.take(engine, job.id, "run"):
         page = Page("c", has_more=False, events=[], rejected=[])
         windows.commit_page(engine, claim, page, after=None, api_version="v2", last=True)
@@ -106,7 +106,10 @@ def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, mov
     moving.advance(5 * DAY)
     collect(engine, Api.AUDIT, from_ns=clock.now_ns())
     wanted = Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS)
-    windows.take(engine, windows.begin(engine, wanted, DAY_NS).id, "run")
+    claim = windows.take(engine, jobs.begin(engine, wanted, DAY_NS).id, "run")
+    assert claim
+    page = Page("c", has_more=True, events=[], rejected=[])
+    windows.commit_page(engine, claim, page, after=None, api_version="v2", last=False)
     assert gaps(found(engine)) == [(Kind.GAP, START_NS, clock.now_ns())]
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import chain_support
 import pytest
-from chain_support import Filled, event, fill
+from chain_support import START_NS, Filled, event, fill
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moving_clock import MovingClock
 from support import SOURCE
 
-from blocks.events_api.models import Api
-from blocks.store import links, proof, prune, sources
+from blocks import clock
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import against, chain, heads, jobs, links, pages, proof, prune, sources, streams, windows
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -159,6 +165,11 @@ def test_two_changed_pages_are_two_findings(filled: Filled) -> None:
     assert (filled.prove()[Api.AUDIT].damaged, filled.damaged()[Api.AUDIT]) == (2, (3, "changed"))
 
 
+def test_a_last_link_that_its_row_does_not_know_either_is_one_finding(filled: Filled) -> None:
+    filled.change("UPDATE chain SET digest = :other WHERE stream_id = {audit} AND number = 6", other=b"0" * 32)
+    assert (filled.prove()[Api.AUDIT].damaged, filled.damaged()[Api.AUDIT]) == (1, (6, "changed"))
+
+
 INSERT = "INSERT INTO events (id, stream_id, uuid, time_ns, received_ns, body) SELECT "
 
 
@@ -266,6 +277,18 @@ def test_many_links_and_events_are_read_in_parts(
     assert filled.damaged()[Api.AUDIT] == (8, "changed")
 
 
+def test_a_long_run_of_pruned_events_is_read_in_parts(
+    engine: Engine, source: SourceRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = fill(engine, [5, 5, 5, 5])
+    for target in prune.targets(engine):
+        rows = filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} ORDER BY id LIMIT 18")
+        old = prune._digests(engine, [row[0] for row in rows])
+        prune._remove(engine, target, prune.Rule(2**62, 2**62), old)
+    monkeypatch.setattr(links, "BATCH", 4)
+    assert {(one.events, one.pruned, one.damaged) for one in filled.prove().values()} == {(2, 18, 0)}
+
+
 def test_what_was_stored_before_the_chain_began_is_counted_and_not_covered(filled: Filled) -> None:
     """A store of an older version: events without links."""
     filled.change("DELETE FROM chain", "UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL")
@@ -273,6 +296,7 @@ def test_what_was_stored_before_the_chain_began_is_counted_and_not_covered(fille
     for api in Api:
         filled.commit(api, 3, known=2)
     prune_some(filled)
+    filled.change("UPDATE pruned_events SET event_id = NULL WHERE event_id < (SELECT min(first_id) FROM chain)")
     assert {(one.links, one.events + one.pruned, one.uncovered) for one in filled.prove().values()} == {(1, 3, 24)}
     assert filled.damaged() == SOUND
 
@@ -366,3 +390,121 @@ def test_any_single_change_is_found_in_its_link(
 
 def as_bytes(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
+
+
+def test_what_is_no_utf8_is_not_taken_for_the_sign_that_stands_for_it(migrated_sqlite: Path, tmp_path: Path) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "events.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'events.db'}")
+    sources.put(engine, SOURCE)
+    filled = fill(engine, [])
+    own = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert own
+    page = Page("c1", has_more=False, events=[Event("a\ufffd", 1, "{}")], rejected=[])
+    pages.commit_page(engine, own, page, after=None, api_version="v2")
+    assert filled.damaged() == SOUND
+    filled.change("UPDATE events SET uuid = CAST(x'61ff' AS TEXT)")
+    assert filled.damaged()[Api.AUDIT] == (1, "changed")
+    engine.dispose()
+
+
+def test_a_version_that_swallows_a_time_is_not_read() -> None:
+    """Where a NUL were taken in a version, other times and uuids would have the same digest."""
+    first, second, bodies = int.from_bytes(b"AAAAAAA\0"), 7, [b"x" * 32, b"y" * 32]
+    digest = chain.link_digest(chain.ORIGIN, 1, "v2", 5, ["ABCDEFGHx", "y"], [first, second], bodies)
+    times = [second, int.from_bytes(b"ABCDEFGH")]
+    assert digest == chain.link_digest(chain.ORIGIN, 1, "v2\0AAAAAAA", 5, ["x", "y"], times, bodies)
+    assert links.Link(1, 1, 2, 2, "v2", 5, digest).readable
+    assert not links.Link(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
+
+
+# Commits pages, in all three streams and in windows, until it is told to stop.
+COLLECTOR = """
+import sys, threading, time
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import jobs, pages, streams, windows
+from blocks.store.engine import open_engine
+from chain_support import event
+
+engine = open_engine(sys.argv[1])
+views = {view.api: view for view in streams.of_source(engine, sys.argv[2], tuple(Api))}
+held = {api: streams.take(engine, views[api], "collector", by_force=True) for api in Api}
+cursors = {api: view.cursor for api, view in views.items()}
+told = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
+number = 10_000
+while not told.is_set():
+    for api in Api:
+        events = [event(api, n) for n in range(number, number + 20)]
+        page = Page(f"n{number}", has_more=True, events=events, rejected=[])
+        pages.commit_page(engine, held[api], page, after=cursors[api], api_version="v2")
+        cursors[api] = page.cursor
+    number += 15  # some are known
+    if number == 10_000 + 15 * 3:
+        print("ready", flush=True)
+    time.sleep(0.05)
+print(number, flush=True)
+"""
+# Prunes in small batches what is older than 400 days.
+PRUNER = """
+import sys, time
+from blocks.store import prune
+from blocks.store.engine import open_engine
+
+prune.BATCH = 20
+engine = open_engine(sys.argv[1])
+print("ready", flush=True)
+for target in prune.targets(engine):
+    for _ in prune.prune(engine, target, prune.rule("400d"), wait=lambda seconds: time.sleep(0.05)):
+        pass
+"""
+
+
+def test_collection_and_retention_at_the_same_time_are_no_damage(
+    engine: Engine, source: SourceRecord, store_url: str, moving: MovingClock
+) -> None:
+    moving.advance((clock.SystemClock().now_ns() - moving.now_ns()) / 1e9 - 500 * 86_400)
+    filled = fill(engine, [30] * 5)
+    for api in Api:
+        streams.release(engine, filled.claims[api])
+    env = {**os.environ, "PYTHONPATH": str(Path(chain_support.__file__).parent)}
+    collect = [sys.executable, "-c", COLLECTOR, store_url, source.id]
+    begun = subprocess.PIPE
+    with (
+        subprocess.Popen(collect, stdin=begun, stdout=begun, text=True, env=env) as collector,
+        subprocess.Popen([sys.executable, "-c", PRUNER, store_url], stdout=begun, text=True, env=env) as pruner,
+    ):
+        assert collector.stdout
+        assert pruner.stdout
+        assert collector.stdout.readline() == pruner.stdout.readline() == "ready\n"
+        walks, pruned, kept = 0, set(), []
+        while pruner.poll() is None or walks < 3:
+            kept.append(heads.present(engine, source.id))
+            proofs = proof.prove(engine, source.id, wanted=against.wanted(kept))
+            assert [one.first for one in proofs] == [None] * 3
+            assert all(one.leads for one in against.check(kept, source.id, proofs))
+            pruned.add(sum(one.pruned for one in proofs))
+            walks += 1
+        collected = int(collector.communicate("")[0])
+        assert pruner.wait() == 0
+    assert collected > 10_045
+    assert len(pruned) > 2  # it was looked at while some were gone
+    assert {one.pruned for one in filled.prove().values()} == {150}
+    assert filled.damaged() == SOUND
+
+
+def test_thousands_of_events_of_every_origin_are_sound(engine: Engine, source: SourceRecord) -> None:
+    """Live pages in turns, windows that read the same span between them, known events, quarantine, retention."""
+    filled = fill(engine, [700, 1, 0, 300])
+    span = (START_NS, START_NS + 86_400 * 10**9)
+    job = jobs.begin(engine, jobs.Wanted(jobs.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
+    while claim := windows.take(engine, job.id, "backfill"):
+        numbers = [*range(500, 900), *range(5000, 5600)]  # known, never seen, and what live collection brings next
+        page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], rejected=[])
+        windows.commit_page(engine, claim, page, after=None, api_version="v1", last=True)
+        filled.commit(claim.api, 40, known=30, rejected=1)
+    prune_some(filled)
+    for api in Api:
+        filled.commit(api, 60)
+    found = filled.prove().values()
+    assert {(one.links, one.events + one.pruned, one.uncovered) for one in found} == {(6, 1701, 0)}
+    assert filled.damaged() == SOUND

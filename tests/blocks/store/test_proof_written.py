@@ -10,9 +10,9 @@ from support import SOURCE, require_proof
 
 from blocks import clock
 from blocks.events_api.models import Api, Event, Page, Rejected
-from blocks.store import pages, prune, schema, streams, windows
+from blocks.store import jobs, pages, prune, schema, streams, windows
 from blocks.store.engine import open_engine, writing
-from blocks.store.windows import Wanted
+from blocks.store.jobs import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,7 +58,7 @@ def test_of_two_bodies_with_one_uuid_the_stored_one_is_in_the_chain(engine: Engi
 
 def test_windows_add_to_the_same_chain(engine: Engine, claim: Claim, source: SourceRecord) -> None:
     commit(engine, claim, page(range(10), "c1"))
-    job = windows.begin(engine, Wanted(windows.BACKFILL, source.id, (Api.AUDIT,), 0, 2 * DAY_NS), DAY_NS)
+    job = jobs.begin(engine, Wanted(jobs.BACKFILL, source.id, (Api.AUDIT,), 0, 2 * DAY_NS), DAY_NS)
     window = windows.take(engine, job.id, "run-2")
     assert window
     windows.commit_page(engine, window, page(range(5, 15), "w1"), after=None, api_version="v2", last=True)

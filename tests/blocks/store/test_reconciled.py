@@ -9,8 +9,9 @@ from support import SOURCE, require_proof
 
 from blocks import clock
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import pages, streams, windows
-from blocks.store.windows import RECONCILE, Wanted, WindowClaim
+from blocks.store import jobs, pages, streams, windows
+from blocks.store.jobs import RECONCILE, Wanted
+from blocks.store.windows import WindowClaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,11 +66,11 @@ class Stream:
 
     def reconcile(self, *events: Event, kind: str = RECONCILE) -> None:
         wanted = Wanted(kind, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 10**9)
-        job = windows.begin(self.engine, wanted, 10**9)
+        job = jobs.begin(self.engine, wanted, 10**9)
         claim = windows.take(self.engine, job.id, "reconcile")
         assert isinstance(claim, WindowClaim)
         windows.commit_page(self.engine, claim, page(events, "w"), after=None, api_version=self.version, last=True)
-        assert windows.find(self.engine, job.id).finished_ns
+        assert jobs.find(self.engine, job.id).finished_ns
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_drain_that_is_broken_off_judges_nothing(stream: Stream, rows: Rows) -
 
 def test_a_backfill_marks_and_compares_nothing(stream: Stream, rows: Rows) -> None:
     stream.drain(event(1))
-    stream.reconcile(event(1, '{"n": "other"}'), event(2), kind=windows.BACKFILL)
+    stream.reconcile(event(1, '{"n": "other"}'), event(2), kind=jobs.BACKFILL)
     assert rows(COUNTS) == [(0, 0, 0, 0)]
     assert rows("SELECT count(*) FROM found") == rows("SELECT count(*) FROM revisions") == [(0,)]
 
@@ -188,7 +189,7 @@ def test_half_a_surrogate_pair_is_compared_too(stream: Stream, rows: Rows) -> No
 
 def test_a_window_ends_where_live_collection_has_read_to(engine: Engine, source: SourceRecord, rows: Rows) -> None:
     wanted = Wanted(RECONCILE, source.id, (Api.AUDIT, Api.SIGN_IN), 0, 30)
-    windows.begin(engine, wanted, 10, {Api.AUDIT: 15, Api.SIGN_IN: 10})
+    jobs.begin(engine, wanted, 10, {Api.AUDIT: 15, Api.SIGN_IN: 10})
     of = "SELECT api, start_ns, end_ns FROM windows JOIN streams ON streams.id = stream_id ORDER BY windows.id"
     assert rows(of) == [("audit", 0, 10), ("sign-in", 0, 10), ("audit", 10, 15)]
 
@@ -197,7 +198,7 @@ def test_jobs_of_times_that_are_gone_are_forgotten(engine: Engine, source: Sourc
     day_ns = 86_400 * 10**9
     now_ns = clock.now_ns()
     for days in (130, 110):
-        windows.begin(engine, Wanted(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns - days * day_ns), 10**18)
-    windows.begin(engine, Wanted(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns), 10**18)
+        jobs.begin(engine, Wanted(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns - days * day_ns), 10**18)
+    jobs.begin(engine, Wanted(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns), 10**18)
     assert rows("SELECT count(*) FROM jobs") == [(2,)]
     assert rows("SELECT count(DISTINCT job_id) FROM windows") == [(2,)]

@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moving_clock import MovingClock
+from sqlalchemy import text
 from support import SOURCE
 
-from blocks.errors import ClaimLostError, ThirdPartyConfigError
+from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError
 from blocks.events_api.budget import Window as RateWindow
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import lifecycle, pages, plan, streams, windows
+from blocks.store import jobs, lifecycle, pages, plan, streams, windows
 from blocks.store.engine import open_engine
-from blocks.store.windows import BACKFILL, JobView, Wanted, WindowClaim, cut
+from blocks.store.jobs import BACKFILL, JobView, Wanted, cut
+from blocks.store.windows import WindowClaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
     Rows = Callable[[str], list[tuple[object, ...]]]
 
 DAY = 86_400 * 10**9
+IMPATIENT = {"sqlite": "timeout=0.1", "postgresql": "options=-c%20lock_timeout%3D100"}
 END = 20_000 * DAY
 START = END - 4 * DAY
 
 
 @pytest.fixture
 def job(engine: Engine, source: SourceRecord) -> JobView:
-    return windows.begin(engine, Wanted(BACKFILL, source.id, tuple(Api), START, END), DAY)
+    return jobs.begin(engine, Wanted(BACKFILL, source.id, tuple(Api), START, END), DAY)
 
 
 def page(*numbers: int, cursor: str = "c1", more: bool = False) -> Page:
@@ -67,19 +70,19 @@ def test_a_span_is_cut_without_gaps(start: int, length: int, width: int) -> None
 
 def test_a_job_that_is_asked_for_again_goes_on_until_it_is_finished(engine: Engine, job: JobView, rows: Rows) -> None:
     wanted = Wanted(BACKFILL, SOURCE.id, tuple(Api), START, END)
-    assert windows.begin(engine, wanted, DAY) == job
+    assert jobs.begin(engine, wanted, DAY) == job
     assert rows("SELECT count(*) FROM windows") == [(12,)]
-    assert [one.id for one in windows.unfinished(engine, SOURCE.id)] == [job.id]
+    assert [one.id for one in jobs.unfinished(engine, SOURCE.id)] == [job.id]
     while claim := windows.take(engine, job.id, "run-1"):
         commit(engine, claim, page(), last=True)
-    assert windows.find(engine, job.id).finished_ns is not None
-    assert windows.unfinished(engine, SOURCE.id) == []
-    assert windows.begin(engine, wanted, DAY).id != job.id
+    assert jobs.find(engine, job.id).finished_ns is not None
+    assert jobs.unfinished(engine, SOURCE.id) == []
+    assert jobs.begin(engine, wanted, DAY).id != job.id
 
 
 def test_too_many_windows_are_refused_and_nothing_is_made(engine: Engine, source: SourceRecord, rows: Rows) -> None:
     with pytest.raises(ThirdPartyConfigError, match="at most 20,000 are kept"):
-        windows.begin(engine, Wanted(BACKFILL, source.id, tuple(Api), START, END), DAY // 10_000)
+        jobs.begin(engine, Wanted(BACKFILL, source.id, tuple(Api), START, END), DAY // 10_000)
     assert rows("SELECT count(*) FROM jobs") == [(0,)]
 
 
@@ -97,7 +100,7 @@ def test_the_oldest_is_taken_first_and_each_once(store_url: str, engine: Engine,
     assert sum(map(len, each)) == 12
     for found in each:
         assert [claim.start_ns for claim in found] == sorted(claim.start_ns for claim in found)
-    assert {one.held for one in windows.progress(engine, job.id)} == {4}
+    assert {one.held for one in jobs.progress(engine, job.id)} == {4}
 
 
 def test_a_page_and_its_cursor_are_one_and_the_stream_itself_stays(
@@ -147,9 +150,9 @@ def test_a_claim_is_kept_for_a_wait_and_says_what_for(engine: Engine, job: JobVi
     windows.renew(engine, window, for_seconds=1000, error="429")
     moving.advance(1200)
     assert taken(engine, job, "run-2").id != window.id
-    assert windows.progress(engine, job.id)[0].error == "429"
+    assert jobs.progress(engine, job.id)[0].error == "429"
     commit(engine, window, page(1, more=True))
-    assert windows.progress(engine, job.id)[0].error is None
+    assert jobs.progress(engine, job.id)[0].error is None
 
 
 def test_a_deleted_source_is_written_to_by_no_window(engine: Engine, job: JobView, rows: Rows) -> None:
@@ -179,20 +182,35 @@ def test_dense_ones_that_were_not_begun_are_cut_and_the_others_stay(engine: Engi
     begun = next(claim for claim in iter(lambda: taken(engine, job), None) if claim.stream_id == first.stream_id)
     commit(engine, begun, page(900, more=True))
     commit(engine, first, page(*range(400)), last=True)
-    assert windows.fit(engine, job.id, 1) == 2 * 7  # 400 events a day, 50 wanted: two are left to be cut, in eight
+    assert jobs.fit(engine, job.id, 1) == 2 * 7  # 400 events a day, 50 wanted: two are left to be cut, in eight
     of_stream = rows(spans.format(first.stream_id))
     assert len(of_stream) == 4 + 14
     assert (begun.start_ns, begun.end_ns) in of_stream
     assert all(before[1] == after[0] for before, after in pairwise(of_stream))
     assert (of_stream[0][0], of_stream[-1][1]) == (START, END)
-    assert windows.fit(engine, job.id, 1) == 0
+    assert jobs.fit(engine, job.id, 1) == 0
+
+
+def test_where_nothing_is_to_be_cut_nothing_is_locked(engine: Engine, job: JobView, store_url: str) -> None:
+    """While another process writes, and holds what SQLite has but one of."""
+    first = taken(engine, job)
+    commit(engine, first, page(*range(5)), last=True)
+    other = open_engine(store_url)
+    with other.begin() as connection:
+        connection.execute(text("UPDATE windows SET pages = pages"))
+        impatient = open_engine(f"{store_url}{'&' if '?' in store_url else '?'}{IMPATIENT[other.dialect.name]}")
+        assert jobs.fit(impatient, job.id, 1000) == 0
+        with pytest.raises(FirstPartyGenericError):
+            jobs.fit(impatient, job.id, 0)
+        impatient.dispose()
+    other.dispose()
 
 
 def test_how_far_it_is_is_told_by_the_time_that_is_covered(engine: Engine, job: JobView) -> None:
     while (window := taken(engine, job)).api != Api.AUDIT:
         windows.renew(engine, window)
     commit(engine, window, page(*range(5)), last=True)
-    sign_in, _, audit = windows.progress(engine, job.id)
+    sign_in, _, audit = jobs.progress(engine, job.id)
     assert (audit.api, audit.windows, audit.done, audit.done_ns, audit.span_ns) == (Api.AUDIT, 4, 1, DAY, 4 * DAY)
     assert (audit.pages, audit.read, audit.new, audit.finished) == (1, 5, 5, False)
     assert (sign_in.done, sign_in.held) == (0, 1)

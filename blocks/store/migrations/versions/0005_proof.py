@@ -34,6 +34,7 @@ def _add_columns() -> None:
         op.add_column("streams", column)
     op.add_column("windows", sa.Column("changed", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("pruned_events", sa.Column("event_id", sa.BigInteger()))
+    op.create_index("pruned_events_by_id", "pruned_events", ["stream_id", "event_id"])
 
 
 def _chain_and_counts() -> None:
