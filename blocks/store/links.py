@@ -164,7 +164,7 @@ def _items(connection: Connection, stream_id: int, after_id: int, advance: Calla
 
 def bodies(connection: Connection, stream_id: int, link: Link) -> list[Row]:
     """The events of a link that have a body still."""
-    asked = {"stream": stream_id, "after": link.first_id - 1, "until": link.last_id, "batch": BATCH}
+    asked = {"stream": stream_id, "after": max(link.first_id, -LAST) - 1, "until": link.last_id, "batch": BATCH}
     rows = connection.execute(_query(connection, _EVENTS), asked)
     return [Row(_text(uuid), time_ns, body) for _, uuid, time_ns, _, body in rows]
 

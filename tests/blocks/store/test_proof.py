@@ -392,6 +392,16 @@ def test_any_single_change_is_found_in_its_link(
     assert [one.first for one in found.values()] == [None, None]
 
 
+@pytest.mark.parametrize("column", ["first_id", "last_id"])
+@pytest.mark.parametrize("value", [-(2**63), 2**63 - 1])
+def test_an_id_at_the_end_of_what_there_can_be_is_a_finding(filled: Filled, column: str, value: int) -> None:
+    of_stream = f"stream_id = {filled.id_of(Api.AUDIT)}"
+    filled.change(f"UPDATE chain SET {column} = :value WHERE {of_stream} AND number = 1", value=value)
+    found = filled.prove()
+    assert found[Api.AUDIT].first is not None
+    assert found[Api.AUDIT].first.link == 1
+
+
 def as_bytes(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
 
