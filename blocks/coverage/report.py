@@ -93,8 +93,8 @@ def _row(api: ApiReport) -> str:
     found, record = api.coverage, api.coverage.record
     cells_ = (
         api.api,
-        second(found.first_ns) if found.first_ns is not None else "",
-        second(found.reconciled_ns) if found.reconciled_ns is not None else "",
+        _minute(found.first_ns),
+        _minute(found.reconciled_ns),
         f"{sum(cell.events for cell in api.cells):,}",
         *(f"{number:,}" for number in (record.late, record.missed, record.changed, len(found.holes))),
     )
@@ -105,6 +105,11 @@ def _gap_row(one: Advised) -> str:
     command = f"`{_code(one.command)}`" if one.command else ""
     span = f"{second(one.gap.start_ns)} | {second(one.gap.end_ns)}"
     return f"| {', '.join(one.apis)} | {span} | {one.sentence} | {command} |"
+
+
+def _minute(ns: int | None) -> str:
+    """Short, so that the table is not wider than the UI's page."""
+    return "" if ns is None else second(ns)[:16].replace("T", " ")
 
 
 def _code(text: str) -> str:
