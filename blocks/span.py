@@ -45,28 +45,24 @@ def parse_span(start: str, end: str | None, now_ns: int) -> Span:
 
 def parse_last(text: str, now_ns: int) -> Span:
     """The span of a duration before now, such as 48h, cut as `parse_span` cuts it. Raises ThirdPartyConfigError."""
-    try:
-        last_ns = duration_ns(text)
-    except ValueError:
-        last_ns = 0
-    if last_ns < SHORTEST_NS:
-        raise ThirdPartyConfigError(
-            f"The last {text!r} is no duration of a minute or more.", hint="Give one such as 48h or 7d.", code="span"
-        )
-    return _cut(now_ns - last_ns, now_ns, now_ns)
+    return _cut(now_ns - _duration_ns("last", text, "48h or 7d", "span"), now_ns, now_ns)
 
 
 def parse_width(text: str) -> int:
     """The length of a window, in nanoseconds. Raises ThirdPartyConfigError."""
+    return _duration_ns("window", text, "6h or 1d", "window")
+
+
+def _duration_ns(what: str, text: str, such_as: str, code: str) -> int:
     try:
-        width_ns = duration_ns(text)
+        length_ns = duration_ns(text)
     except ValueError:
-        width_ns = 0
-    if width_ns < SHORTEST_NS:
+        length_ns = 0
+    if length_ns < SHORTEST_NS:
         raise ThirdPartyConfigError(
-            f"The window {text!r} is no duration of a minute or more.", hint="Give one such as 6h or 1d.", code="window"
+            f"The {what} {text!r} is no duration of a minute or more.", hint=f"Give one such as {such_as}.", code=code
         )
-    return width_ns
+    return length_ns
 
 
 def _moment(name: str, text: str, now_ns: int, faults: list[str]) -> int:

@@ -16,7 +16,7 @@ import typer
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
 from deployments import cli_backfill, cli_check, cli_coverage, cli_data, cli_health, cli_secrets, cli_sources
-from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Json, Name
+from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Apis, Json, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,10 +109,7 @@ def status(
 @app.command(epilog=f"Example: {PROGRAM} events 1Pass --since 7d --format csv -o week.csv", rich_help_panel=DATA)
 def events(  # noqa: PLR0917 - typer calls it by name
     name: Name,
-    api: Annotated[
-        list[str] | None,
-        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be given again.", show_default=False),
-    ] = None,
+    api: Apis = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Events of that time or later: 24h, 7d, 2026-11-01, or RFC 3339."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import SOURCES, Json, Name
+from deployments.cli_options import SOURCES, Apis, Json, Name
 
 EXAMPLE = "Example: onepassword-source backfill 1Pass --start 2026-08-01 --end 2026-08-15 --plan"
 DAILY = "Example: onepassword-source reconcile 1Pass --last 7d"
@@ -27,10 +27,7 @@ def backfill(  # noqa: PLR0917 - typer calls it by name
     end: Annotated[
         str | None, typer.Option(metavar="TIME", help="The same; now where left out.", show_default=False)
     ] = None,
-    api: Annotated[
-        list[str] | None,
-        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be repeated.", show_default=False),
-    ] = None,
+    api: Apis = None,
     window: Annotated[str, typer.Option(metavar="TIME", help="How long a part is; dense ones are cut.")] = "1d",
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be read, and how long it takes.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest that is not finished.")] = False,
@@ -49,10 +46,7 @@ def backfill(  # noqa: PLR0917 - typer calls it by name
 def reconcile(
     name: Name,
     last: Annotated[str, typer.Option(metavar="TIME", help="How far back: 48h, 7d.")] = "48h",
-    api: Annotated[
-        list[str] | None,
-        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be repeated.", show_default=False),
-    ] = None,
+    api: Apis = None,
     as_json: Json = False,
 ) -> None:
     """Read the recent past again and compare it with the store; a schedule does so every day."""

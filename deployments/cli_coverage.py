@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import DATA, Json, Name
+from deployments.cli_options import DATA, Apis, Json, Name
 
 EXAMPLE = "Example: onepassword-source coverage 1Pass --html coverage.html"
 
@@ -19,10 +19,7 @@ def add(app: typer.Typer) -> None:
 
 def coverage(  # noqa: PLR0917 - typer calls it by name
     name: Name,
-    api: Annotated[
-        list[str] | None,
-        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be given again.", show_default=False),
-    ] = None,
+    api: Apis = None,
     since: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import DATA, Json, Name
+from deployments.cli_options import DATA, Apis, Json, Name
 
 PROGRAM = "onepassword-source"
 HELP = "Show and change which fields a source may give its events, wherever they are sent on."
@@ -67,10 +67,7 @@ def prune(  # noqa: PLR0917 - typer calls it by name
 
 def verify(
     name: Name,
-    api: Annotated[
-        list[str] | None,
-        typer.Option(metavar="API", help="sign-in, itemUsage or audit; may be given again.", show_default=False),
-    ] = None,
+    api: Apis = None,
     head: Annotated[
         bool, typer.Option("--head", help="Only print the present head, one line to keep elsewhere.")
     ] = False,
