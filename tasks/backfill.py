@@ -11,11 +11,10 @@ from prefect.runtime import task_run
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.span import parse_span, parse_width
-from blocks.store import jobs, sources
+from blocks.store import jobs
 from blocks.store.jobs import BACKFILL, JobView, Wanted
 from tasks import retries
-from tasks.job import OpenedJob
-from tasks.source import load_source, open_store, record_of
+from tasks.job import OpenedJob, open_noted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -40,10 +39,7 @@ def open_backfill(source: str, asked: Asked) -> OpenedJob:
     """
     with retries.in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
-        block = load_source(source)
-        engine = open_store(block)
-        record = record_of(block)
-        sources.put(engine, record)
+        engine, record = open_noted(source)
         if asked.job is not None or asked.start is None:
             return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
         span = parse_span(asked.start, asked.end, opened_ns)

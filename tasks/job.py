@@ -21,7 +21,7 @@ from blocks.names import block_name
 from blocks.store import jobs, sources, windows
 from blocks.store.jobs import RECONCILE, JobView
 from blocks.store.windows import WindowClaim
-from tasks.source import opened_store
+from tasks.source import load_source, open_store, opened_store, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.jobs import Progress
+    from blocks.store.sources import SourceRecord
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
 COMPARED = ("API", "windows", "events", "not there", "changed", "quarantined", "pages")
@@ -53,6 +54,14 @@ class OpenedJob:
     opened_ns: int
     job: JobView
     notes: tuple[str, ...]
+
+
+def open_noted(source: str) -> tuple[Engine, SourceRecord]:
+    """Load the block of `source`, open its store, and note the source there. Raises SourceError."""
+    block = load_source(source)
+    engine, record = open_store(block), record_of(block)
+    sources.put(engine, record)
+    return engine, record
 
 
 def next_window(opened: OpenedJob) -> WindowClaim | None:

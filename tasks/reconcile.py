@@ -9,11 +9,10 @@ from prefect.runtime import task_run
 
 from blocks import clock
 from blocks.span import parse_last
-from blocks.store import jobs, sources, streams
+from blocks.store import jobs, streams
 from blocks.store.jobs import RECONCILE, Wanted
 from tasks import retries
-from tasks.job import OpenedJob
-from tasks.source import load_source, open_store, record_of
+from tasks.job import OpenedJob, open_noted
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Api
@@ -31,10 +30,7 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
     """
     with retries.in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
-        block = load_source(source)
-        engine = open_store(block)
-        record = record_of(block)
-        sources.put(engine, record)
+        engine, record = open_noted(source)
         span = parse_last(last, opened_ns)
         views = streams.of_source(engine, record.id, jobs.chosen(apis, record.apis))
         refused = {view.api for view in views if view.stopped_fingerprint == record.fingerprint}
