@@ -31,6 +31,8 @@ RUNS_SECONDS = 15.0
 WORKER_SECONDS, SERVER_SECONDS = 5.0, 10.0
 LOG_BYTES = 5_000_000
 POLL_SECONDS = 0.2
+SETTLE_TIMES = 3
+"""How often a busy server is asked to settle runs; what is left then, the next `up` settles."""
 SERVER, WORKER = "Prefect server", "worker"
 RISK = (
     "Warning: up listens on {host} in plain HTTP. Whoever listens on the way reads the API password, and with it can "
@@ -250,7 +252,7 @@ def _keep_alive(child: Child, say: Callable[[str], None]) -> None:
 def _stop(server: Child, worker: Child, stop: Stop, say: Callable[[str], None]) -> None:
     if stop.asked:
         say("Stopping. Runs finish the page in hand; Ctrl-C again stops at once.")
-    _end_runs(worker, stop)
+    _end_runs(server, worker, stop)
     worker.stop(signal.SIGINT, 0 if stop.urged else WORKER_SECONDS)
     if server.exit_code() is None:
         _settle(runs.settle_stopped)
@@ -259,7 +261,7 @@ def _stop(server: Child, worker: Child, stop: Stop, say: Callable[[str], None]) 
         say("Stopped.")
 
 
-def _end_runs(worker: Child, stop: Stop) -> None:
+def _end_runs(server: Child, worker: Child, stop: Stop) -> None:
     import httpx  # noqa: PLC0415 - as Prefect
 
     if worker.pid is None:
@@ -267,13 +269,19 @@ def _end_runs(worker: Child, stop: Stop) -> None:
     deadline = time.monotonic() + RUNS_SECONDS
     with contextlib.suppress(httpx.HTTPError), _client() as client:
         ending = runs.Ending(client, worker.pid)
-        # Again and again: the worker may start one more run meanwhile.
-        while ending.ask() and not stop.urged and time.monotonic() < deadline:
+        # Again and again: the worker may start one more run meanwhile, and a busy server may refuse to answer.
+        while server.pid and server.exit_code() is None and not stop.urged and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if not ending.ask():
+                    return
             time.sleep(POLL_SECONDS)
 
 
 def _settle(how: Callable[[SyncPrefectClient], None]) -> None:
     import httpx  # noqa: PLC0415 - as Prefect
 
-    with contextlib.suppress(httpx.HTTPError), _client() as client:
-        how(client)
+    for _ in range(SETTLE_TIMES):
+        with contextlib.suppress(httpx.HTTPError), _client() as client:
+            how(client)
+            return
+        time.sleep(POLL_SECONDS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import browser
 import psutil
 import pytest
+import raw_server
 from one_machine import STAND_IN, RunningUp, environment, free_port, lives, run_python, wait_until
 from websockets import Origin, Subprotocol
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
@@ -34,6 +35,14 @@ rekey.encrypt_anew = kill
 if (child := os.fork()) == 0:
     own_secrets.rotate(password=True, key=True)
 assert os.waitpid(child, 0)[1] == signal.SIGKILL
+"""
+END_RUNS = """
+from deployments import up
+from deployments.processes import Child
+server = Child("server", ["-c", "import time; time.sleep(60)"], {}, lambda _: None, module="timeit")
+server.start()
+up._end_runs(server, server, up.Stop())
+server.kill()
 """
 BLOCK = """
 from deployments import prefect_access
@@ -251,6 +260,20 @@ def test_a_worker_or_server_that_dies_is_started_again(running_up: RunningUp) ->
     running_up.wait_for_server()
     after = running_up.run("1Pass", source="after")
     wait_until(lambda: running_up.state(after)["type"] == "COMPLETED")
+
+
+def test_a_server_that_refuses_one_answer_does_not_cost_the_runs_their_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter((raw_server.answered(b"locked", b"500 Internal Server Error"), raw_server.answered(b"[]")))
+
+    def answer(connection: socket.socket, _over: object) -> None:
+        asked = server.requests[-1].startswith(b"POST /flow_runs/filter ")
+        connection.sendall(next(answers) if asked else raw_server.answered(b"", b"404 Not Found"))
+
+    with raw_server.listening(answer) as server:
+        monkeypatch.setenv("PREFECT_API_URL", server.url)
+        done = subprocess.run([sys.executable, "-c", END_RUNS], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert next(answers, None) is None
 
 
 @pytest.mark.prefect
