@@ -1,0 +1,103 @@
+"""The base of all SIEM blocks: what a person can set for each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, SecretStr
+
+from blocks.faults import ConfigurationError, Fault
+from blocks.secret import is_masked
+from blocks.secret_block import PATH, SecretBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.siem.sending import Sender
+
+Shape = Literal["raw", "ecs", "ocsf"]
+ClassifierName = Literal["event-id", "parser"]
+
+
+class SiemBlock(SecretBlock):
+    """One SIEM, or one archive, that events are forwarded to.
+
+    A block is opened with `get_sender`. What is wrong in it comes from `validated`, all at once.
+    """
+
+    kind: ClassVar[str]
+    """What it is called in a JSON file and on the command line, such as splunk."""
+    is_archive: ClassVar[bool] = False
+    """Whether it takes events that are not meant for a SIEM too (`_siemForward` is not true)."""
+    guarantee: ClassVar[str]
+    """What is promised of an event's copies, in a few words for the table of SIEMs."""
+
+    shape: Shape = Field(
+        default="raw",
+        description="The form of each event: raw as 1Password sent it, or ECS (Elastic), or OCSF.",
+    )
+    classifier: ClassifierName = Field(
+        default="event-id",
+        title="Told by",
+        description=(
+            "How Sumo Logic's SIEM is told what an event is: event-id sends _siemEventID (such as signin-success),"
+            " parser sends _siemParser."
+        ),
+    )
+    rules: list[dict[str, Any]] = Field(
+        default_factory=list,
+        title="Privacy rules",
+        description=(
+            "What is kept from this SIEM, in order: keep or drop events, mask, hash or remove members."
+            ' Such as {"remove": ["location"]} or {"drop": {"action": ["fill"]}}.'
+        ),
+        examples=[[{"mask": ["user.email", "target_user.email"]}]],
+    )
+    hash_key: SecretStr = Field(
+        default=SecretStr(""),
+        title="Key for hashes",
+        description="With which members are hashed, where a rule says so. Keep it, to find a person again.",
+    )
+
+    @abstractmethod
+    def get_sender(self) -> Sender:
+        """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
+
+    def faults(self) -> Iterator[Fault]:
+        """All that is wrong in what this SIEM alone has; `PATH` is where the paths begin."""
+        return iter(())
+
+    def validated(self) -> Self:
+        """The block itself. Raises ConfigurationError with all that is wrong in it."""
+        found = [*self._faults_of_secrets(), *self.faults(), *self._faults_of_rules()]
+        if found:
+            raise ConfigurationError(found)
+        return self
+
+    def public(self) -> dict[str, Any]:
+        """What may be shown of it, and kept in the store: all but its secrets."""
+        return {name: value for name, value in self._members().items() if not isinstance(value, SecretStr)}
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal characters that change with whatever is sent, or where; its secrets are not in them."""
+        plain = {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in self._members().items()}
+        return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def _members(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in sorted(set(type(self).model_fields) - _OF_PREFECT)}
+
+    def _faults_of_rules(self) -> Iterator[Fault]:
+        from blocks.siem import rules  # noqa: PLC0415 - pydantic models of its own
+
+        yield from rules.faults(self.rules, f"{PATH}.rules", has_key=bool(self.hash_key.get_secret_value()))
+
+    def _faults_of_secrets(self) -> Iterator[Fault]:
+        for name, value in self._members().items():
+            if isinstance(value, SecretStr) and (text := value.get_secret_value()) and is_masked(text):
+                yield Fault(f"{PATH}.{name}", "there are only asterisks", "the secret, which is not copied along")
+
+
+_OF_PREFECT = set(SecretBlock.model_fields)

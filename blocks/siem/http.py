@@ -1,0 +1,122 @@
+"""Posting to a SIEM over HTTP, with every outcome mapped to one error."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx
+
+from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api import outcomes
+from blocks.events_api.client import open_http, user_agent
+from blocks.siem.sending import TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
+ANSWER_MAX = 16 * 1024 * 1024  # bytes; a bulk answer has one item for each event
+GZIP_LEVEL = 1  # measured: level 6 takes three times as long for a tenth less
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class Poster:
+    """Posts to one SIEM. `secrets` are never shown: not in an error, not by repr. Redirects are not followed.
+
+    `siem` is the name that a person reads in errors, such as "Splunk". Threads may share it. Close it after use.
+    """
+
+    def __init__(
+        self,
+        siem: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        secrets: tuple[str, ...] = (),
+        compress: bool = True,
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> None:
+        self.siem = siem
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._compress = compress
+        self._http = open_http(base_url, {"User-Agent": user_agent(), **headers}, timeout, lambda _: None)
+
+    def __repr__(self) -> str:
+        return f"Poster({self.siem!r})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("A Poster is not pickled: it holds a secret. Open another one.")
+
+    def close(self) -> None:
+        self._http.close()
+
+    def post(self, path: str, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """The answer, where it is one of success (2xx). Raises as `Sender.send`.
+
+        `path` is joined to the base URL; empty, the base URL is asked as it is.
+        """
+        sent = dict(headers or {})
+        if self._compress:
+            content, sent["Content-Encoding"] = gzipped(content), "gzip"
+        return self.ask("POST", path, content, sent)
+
+    def ask(
+        self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """The same for any method, and without compression."""
+        url = httpx.URL(path) if "://" in path else (self._http.base_url.join(path) if path else self._http.base_url)
+        try:
+            response = self._http.request(method, url, content=content, headers=headers)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        if response.is_success:
+            return response
+        raise self.refusal(response)
+
+    def refusal(self, response: httpx.Response) -> SourceError:
+        """The error behind an answer that is none of success."""
+        status, said = response.status_code, self.told(response.content)
+        if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            return TooLargeError(f"{self.siem} does not take so large a request (413{said}).", code="413")
+        if status in outcomes.PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return ThirdPartyGenericError(
+                f"{self.siem} answered {status}{said}.",
+                hint="What was not taken is sent again.",
+                code=str(status),
+                retry_after=outcomes.retry_after(response.headers),
+            )
+        if status in outcomes.REFUSED:
+            return ThirdPartyConfigError(
+                f"{self.siem} refuses what it is sent ({status}{said}).",
+                hint="Check its address and its token or key, and store them anew; nothing is lost meanwhile.",
+                code=str(status),
+            )
+        if response.is_redirect:
+            return ThirdPartyConfigError(
+                f"{self.siem} answered {status}, a redirect. It was not followed, so no secret went elsewhere.",
+                hint="Give the address that it leads to, if that is the right one.",
+                code=str(status),
+            )
+        return ThirdPartyConfigError(
+            f"{self.siem} cannot use what it was sent ({status}{said}).",
+            hint="Check the configuration of this SIEM, such as its shape, its index or its stream.",
+            code=str(status),
+        )
+
+    def told(self, content: bytes) -> str:
+        """What an answer says, in a few words behind a colon, without the secrets."""
+        for secret in self._secrets:
+            content = content.replace(secret.encode(), b"***")
+        return outcomes.told(content, self._secrets[0] if self._secrets else "\0")
+
+    def _unreachable(self, error: httpx.HTTPError) -> ThirdPartyGenericError:
+        found = outcomes.of_transport(error, self._http.base_url.host)
+        hint = found.hint.replace("base_url", f"the address of {self.siem}")
+        return ThirdPartyGenericError(found.message, hint=hint, code=found.code)
+
+
+def gzipped(content: bytes) -> bytes:
+    """The content as gzip, the same bytes whenever it is made: there is no time in it."""
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=_GZIP)
+    return packer.compress(content) + packer.flush()

@@ -1,0 +1,107 @@
+"""What a sender is given, and what it answers. One sender is one open connection to one SIEM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from blocks.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.siem.event import Outgoing, Shaped, Stamp
+
+
+class TooLargeError(SourceError):
+    """The SIEM does not take so large a request (413): it is cut in halves."""
+
+    name = "TooLarge"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a SIEM wants its requests.
+
+    `events` and `bytes` (of encoded records, before compression) bound one request; `parallel` is how many may be on
+    their way at once. `hourly`: events go out when the hour in which they were received is over, one object for each.
+    """
+
+    events: int = 1000
+    bytes: int = 1_000_000
+    parallel: int = 4
+    hourly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event as it stands in a request. Only records of one group go into one request."""
+
+    event: Outgoing
+    data: bytes
+    group: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The records of one request, in the order of their ids.
+
+    `name` is the same whenever the same events are sent again: a SIEM that knows it need not take them twice.
+    """
+
+    name: str
+    stamp: Stamp
+    records: Sequence[Record]
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        return self.records[0].group
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that the SIEM refuses for good: its place in the batch, and what the SIEM said of it."""
+
+    index: int
+    code: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a batch. Records that are named in neither member were accepted.
+
+    `again`: places of the records to be sent once more, since what is in their way passes; `wait`: seconds that the
+    SIEM asks for before that.
+    """
+
+    refused: tuple[Refused, ...] = ()
+    again: tuple[int, ...] = ()
+    wait: float | None = None
+
+
+ACCEPTED = Answer()
+
+
+class Sender(Protocol):
+    """An open connection to one SIEM. Threads share it.
+
+    Raises ThirdPartyConfigError (401, 403, 404: a person must act), ThirdPartyGenericError (408, 425, 429, 5xx,
+    network: the batch is sent again) or TooLargeError; then no record of the batch counts as sent.
+    """
+
+    limits: Limits
+
+    def encode(self, shaped: Shaped) -> Record:
+        """The record of an event. Called once for each event, from several threads."""
+        ...
+
+    def send(self, batch: Batch) -> Answer:
+        """Send a batch and wait for the SIEM's word on it."""
+        ...
+
+    def check(self) -> str:
+        """Ask the SIEM, without sending an event, whether it would take some: one sentence. Raises as `send`."""
+        ...
+
+    def close(self) -> None: ...
