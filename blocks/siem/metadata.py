@@ -1,0 +1,116 @@
+"""What goes with an event to each SIEM, and by which word a SIEM tells what an event is.
+
+The `_siem…` members are those of Sumo Logic's hosted 1Password source.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from blocks.events_api.models import Api
+from blocks.siem.moment import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from blocks.siem.event import FieldValue, Shaped, Stamp
+
+PARSER = "/Parsers/System/1Password/1Password"
+"""Where Sumo Logic's catalogue keeps its parser for 1Password."""
+ABSENT = "none"
+"""Stands for an action or category that an event does not have: `item_usage-none`. `unknown` and `other` are real."""
+WORD_MAX = 100  # characters of an action; 1Password's own have 26 at most
+
+_PREFIXES = {Api.SIGN_IN: "signin", Api.ITEM_USAGE: "item_usage", Api.AUDIT: "audit"}
+_NO_WORD = re.compile(r"[^A-Za-z0-9_.:/-]")
+_TELLS_WHAT = frozenset({"_siemeventid", "_siemparser", "_parser"})
+_REMEMBERED = 1024  # groups of (stamp, event id); a source has a few hundred at most
+
+
+def event_id(api: Api, body: Mapping[str, object]) -> str:
+    """`signin-{category}`, `item_usage-{action}` or `audit-{action}`, such as `audit-join`.
+
+    An absent value, or one that is no text, is `none`. Whatever could not stand in a header becomes `_`.
+    """
+    return id_of(api, body.get("category" if api is Api.SIGN_IN else "action"))
+
+
+def id_of(api: Api, value: object) -> str:
+    """The same, of the event's category or action."""
+    return _id_of(api, value) if isinstance(value, str) and value else f"{_PREFIXES[api]}-{ABSENT}"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _id_of(api: Api, value: str) -> str:
+    return f"{_PREFIXES[api]}-{_NO_WORD.sub('_', value[:WORD_MAX])}"
+
+
+def of(shaped: Shaped) -> dict[str, FieldValue]:
+    """The metadata of an event: `_siem…` where it is meant for a SIEM, `_source`, `_sourceCategory`, the fields.
+
+    A field never contradicts what stands there already: it is left out.
+    """
+    return dict(_groups.of(shaped.stamp, shaped.event_id))
+
+
+def facts(shaped: Shaped) -> dict[str, str]:
+    """What is known of an event beside its body. Times are RFC 3339 with nine digits."""
+    event = shaped.event
+    known = {
+        "uuid": event.uuid,
+        "api": shaped.stamp.api.value,
+        "time": rfc3339(event.time_ns),
+        "received": rfc3339(event.received_ns),
+    }
+    if shaped.account is not None:
+        known["account"] = shaped.account
+    return known
+
+
+class _Groups:
+    """The metadata of events that have the same: made once, and found by the very stamp and the event id."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, str], tuple[Stamp, dict[str, FieldValue]]] = {}
+
+    def of(self, stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
+        found = self._found.get((id(stamp), event_id))
+        if found is None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            # The stamp is kept, so that its address is no other stamp's meanwhile.
+            found = self._found[id(stamp), event_id] = (stamp, _made(stamp, event_id))
+        return found[1]
+
+
+def _made(stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
+    ours: dict[str, FieldValue] = {**_for_siem(stamp, event_id), "_source": stamp.source}
+    if stamp.category:
+        ours["_sourceCategory"] = stamp.category
+    return {**ours, **dict(_of_user(stamp, {name.lower() for name in ours}))}
+
+
+def _for_siem(stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
+    if stamp.classifier is None:
+        return {}
+    by_parser = stamp.classifier == "parser"
+    return {
+        "_siemForward": True,
+        "_siemVendor": "1Password",
+        "_siemProduct": "1Password",
+        "_siemFormat": "JSON",
+        **({"_siemParser": PARSER} if by_parser else {"_siemEventID": event_id}),
+    }
+
+
+def _of_user(stamp: Stamp, taken: set[str]) -> Iterator[tuple[str, FieldValue]]:
+    for name, value in stamp.fields.items():
+        lower = name.lower()
+        of_siem = lower.startswith("_siem") and stamp.classifier is None
+        if lower not in taken and lower not in _TELLS_WHAT and not of_siem:
+            yield name, value
+
+
+_groups = _Groups()

@@ -1,0 +1,10 @@
+"""A time as every SIEM is told it: RFC 3339 in UTC, with all nine digits."""
+
+from __future__ import annotations
+
+from whenever import Instant
+
+
+def rfc3339(ns: int) -> str:
+    """Such as `2026-03-04T05:06:07.089000000Z`, of nanoseconds since 1970."""
+    return Instant.from_timestamp_nanos(ns).format_iso(unit="nanosecond")
