@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.bodies import SECOND, make_body, moment, random_for
 from blocks.siem import shapes
+from blocks.siem.deliver import cut
 from blocks.siem.event import Outgoing, Stamp
 from blocks.siem.sending import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from blocks.siem.event import Shaped
-    from blocks.siem.sending import Sender
+    from blocks.siem.sending import Answer, Record, Sender
 
 SEED = 7
 START_NS = 1_772_600_767_000_000_000  # 2026-03-04T05:06:07Z
@@ -58,8 +59,11 @@ def stamp(api: Api = Api.SIGN_IN, **members: Any) -> Stamp:
 
 def shaped(api: Api, n: int = DOCUMENTED, shape: str = "raw", **members: Any) -> list[Shaped]:
     """The sandbox's events in a shape; `members` are those of the stamp."""
-    of = stamp(api, **members)
-    return [shapes.shape(shape, one, of) for one in events(api, n)]
+    return of_events(events(api, n), stamp(api, **members), shape)
+
+
+def of_events(outgoings: Iterable[Outgoing], of: Stamp, shape: str = "raw") -> list[Shaped]:
+    return [shapes.shape(shape, one, of) for one in outgoings]
 
 
 def batch(sender: Sender, outgoings: Iterable[Outgoing], of: Stamp | None = None, shape: str = "raw") -> Batch:
@@ -71,32 +75,19 @@ def batch(sender: Sender, outgoings: Iterable[Outgoing], of: Stamp | None = None
 
 def batches(sender: Sender, outgoings: Iterable[Outgoing], of: Stamp | None = None, shape: str = "raw") -> list[Batch]:
     """Batches within the sender's limits, one group each, as the forwarder makes them."""
-    own = of or stamp()
-    return list(of_shaped(sender, [shapes.shape(shape, one, own) for one in outgoings]))
+    return of_shaped(sender, of_events(outgoings, of or stamp(), shape))
 
 
-def of_shaped(sender: Sender, shaped_events: Iterable[Shaped]) -> Iterator[Batch]:
-    records: dict[tuple[str, ...], list[Any]] = {}
-    sizes: dict[tuple[str, ...], int] = {}
+def of_shaped(sender: Sender, shaped_events: Sequence[Shaped]) -> list[Batch]:
+    records = [sender.encode(one) for one in shaped_events]
     limits = sender.limits
-    for one in shaped_events:
-        record = sender.encode(one)
-        own, size = records.setdefault(record.group, []), sizes.get(record.group, 0)
-        if own and (len(own) >= limits.events or size + len(record.data) > limits.bytes):
-            yield _batch(one.stamp, own)
-            own, size = records.setdefault(record.group, []), 0
-            own = records[record.group] = []
-        own.append(record)
-        sizes[record.group] = size + len(record.data)
-        last = one.stamp
-    for own in records.values():
-        yield _batch(last, own)
+    return [_batch(shaped_events[0].stamp, part) for part in cut(records, limits.events, limits.bytes)]
 
 
-def _batch(of: Stamp, records: list[Any]) -> Batch:
+def _batch(of: Stamp, records: Sequence[Record]) -> Batch:
     return Batch(f"{of.api.path}-{records[0].event.id}-{records[-1].event.id}", of, records)
 
 
-def send_all(sender: Sender, shaped_events: Iterable[Shaped]) -> list[Any]:
+def send_all(sender: Sender, shaped_events: Sequence[Shaped]) -> list[Answer]:
     """Encode, batch and send them. Returns the answers."""
     return [sender.send(one) for one in of_shaped(sender, shaped_events)]

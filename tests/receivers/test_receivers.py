@@ -27,12 +27,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 def post(receiver: Receiver, content: bytes = TWO, **headers: str) -> httpx.Response:
-    return httpx.post(receiver.url, content=content, headers=headers, trust_env=False)
+    return httpx.post(
+        receiver.url, content=content, headers={n.replace("_", "-"): v for n, v in headers.items()}, trust_env=False
+    )
 
 
 def test_uuids_are_counted_each_time_they_come(receiver: Receiver) -> None:
     post(receiver)
-    post(receiver, gzipped(TWO), **{"Content-Encoding": "gzip"})
+    post(receiver, gzipped(TWO), content_encoding="gzip")
     assert receiver.arrived() == Counter(A=2, B=2)
     assert receiver.asked == 2
     assert receiver.requests[1].body == TWO
@@ -40,7 +42,7 @@ def test_uuids_are_counted_each_time_they_come(receiver: Receiver) -> None:
 
 def test_an_answer_is_given_as_often_as_told_and_nothing_is_taken(receiver: Receiver) -> None:
     receiver.behave("answer", 2, status=429, headers={"Retry-After": "7"}, echo=True)
-    first = post(receiver, **{"X-Secret": "hunter2"})
+    first = post(receiver, x_secret="hunter2")
     assert (first.status_code, first.headers["retry-after"]) == (429, "7")
     assert "hunter2" in first.text
     assert [post(receiver).status_code for _ in range(2)] == [429, 200]
