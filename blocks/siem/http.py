@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +20,9 @@ TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
 ANSWER_MAX = 16 * 1024 * 1024  # bytes; a bulk answer has one item for each event
 GZIP_LEVEL = 1  # measured: level 6 takes three times as long for a tenth less
 _GZIP = 16 + zlib.MAX_WBITS
+
+# At INFO it logs the address of each request, and that of some SIEMs is a secret.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Poster:
@@ -65,14 +69,20 @@ class Poster:
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """The same for any method, and without compression."""
-        url = httpx.URL(path) if "://" in path else (self._http.base_url.join(path) if path else self._http.base_url)
-        try:
-            response = self._http.request(method, url, content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
+        response = self.reply(method, path, content, headers)
         if response.is_success:
             return response
         raise self.refusal(response)
+
+    def reply(
+        self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """The answer, whatever its status. Raises ThirdPartyGenericError where there is none."""
+        url = httpx.URL(path) if "://" in path else (self._http.base_url.join(path) if path else self._http.base_url)
+        try:
+            return self._http.request(method, url, content=content, headers=headers)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
 
     def refusal(self, response: httpx.Response) -> SourceError:
         """The error behind an answer that is none of success."""
