@@ -87,6 +87,11 @@ def default_store() -> Engine:
         return _engine(settings.database_url())
 
 
+def note_store(source_id: str, engine: Engine) -> None:
+    """Remember where a source is kept whose block this process has not opened."""
+    _of_source.setdefault(source_id, engine)
+
+
 def opened_store(source_id: str) -> Engine | None:
     """The store of a source that this process has opened before, or None."""
     return _of_source.get(source_id)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.drain import Collected
 
 # Where several streams are in error, the run bears the name of the one that a person has to act on first.
-_GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
+GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Verdict:
 
     @property
     def in_error(self) -> bool:
-        return self.name in _GRAVEST_FIRST
+        return self.name in GRAVEST_FIRST
 
 
 def of_run(
@@ -46,18 +46,18 @@ def of_run(
     failed = {api: str(error) for api, error in errors.items() if api not in lost}
     failed |= {view.api: f"{view.error_message} {RESTART}" for view in stopped}
     kinds = {error.name for api, error in errors.items() if api in failed} | {view.error_type for view in stopped}
-    parts = _by_sentence(failed)
+    parts = by_sentence(failed)
     if stopping and not outcomes:
         parts.append("Stopped while every API waited for its next attempt.")
     elif done or not (failed or elsewhere or lost):
         parts.append(_collected(done))
-    parts += _by_sentence({view.api: _elsewhere(view) for view in elsewhere} | lost)
+    parts += by_sentence({view.api: _elsewhere(view) for view in elsewhere} | lost)
     waiting = not done and any(view.failing_since_ns is not None for view in elsewhere)
-    name = next((kind for kind in _GRAVEST_FIRST if kind in kinds), "Retrying" if waiting else "Collected")
+    name = next((kind for kind in GRAVEST_FIRST if kind in kinds), "Retrying" if waiting else "Collected")
     return Verdict("Stopped" if stopping else name, " ".join(parts))
 
 
-def _by_sentence(said: Mapping[str, str]) -> list[str]:
+def by_sentence(said: Mapping[str, str]) -> list[str]:
     """`sign-in, audit: what happened`: what is the same for several APIs is said once."""
     apis: dict[str, list[str]] = {}
     for api, sentence in said.items():
@@ -77,6 +77,11 @@ def ago(ns: int | None) -> str:
     if ns is None:
         return "never"
     return f"{clock.span_since(ns)} ago"
+
+
+def since(ns: int) -> str:
+    """A time to the second: `2026-08-01T12:00:00Z`."""
+    return Instant.from_timestamp_nanos(ns).format_iso(unit="second")
 
 
 def as_error(error: BaseException) -> SourceError:
@@ -100,11 +105,10 @@ def _collected(done: list[Collected]) -> str:
         text += f", the newest {ago(newest)}"
     if aside:
         text += f"; {aside:,} put in quarantine"
-    return " ".join([f"{text}.", *_by_sentence({one.api: f"{one.note}." for one in done if one.note})])
+    return " ".join([f"{text}.", *by_sentence({one.api: f"{one.note}." for one in done if one.note})])
 
 
 def _elsewhere(view: StreamView) -> str:
     if view.failing_since_ns is None:
         return "another run is reading it."
-    since = Instant.from_timestamp_nanos(view.failing_since_ns).format_iso(unit="second")
-    return f"retrying since {since} in another run. {view.error_message}"
+    return f"retrying since {since(view.failing_since_ns)} in another run. {view.error_message}"

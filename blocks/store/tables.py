@@ -235,6 +235,7 @@ class Link(SQLModel, table=True):
     """A link of a stream's hash chain: one committed page (see `chain`)."""
 
     __tablename__ = "chain"
+    __table_args__ = (Index("chain_by_id", "stream_id", "last_id"),)
 
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False), description="from 1")
@@ -300,6 +301,22 @@ class Revision(SQLModel, table=True):
     body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
 
 
+class Forward(SQLModel, table=True):
+    """A source and a SIEM, or an archive, that its events are forwarded to. Its secrets are in its block alone."""
+
+    __tablename__ = "forwards"
+    __table_args__ = (UniqueConstraint("source_id", "siem"),)
+
+    id: str = Field(primary_key=True)
+    source_id: str
+    siem: str = Field(description="the name of the SIEM")
+    kind: str = Field(description="splunk, syslog, …; see `blocks.siem.kinds`")
+    config: str = Field(sa_column=Column(Text, nullable=False), description="JSON map: its block without the secrets")
+    fingerprint: str = Field(description="digest of what matters for what is sent, secrets included")
+    created_ns: int = Field(sa_column=_ns(nullable=False))
+    paused_ns: int | None = Field(default=None, sa_column=_ns(), description="paused by a person then")
+
+
 class ForwardPosition(SQLModel, table=True):
     """Up to which event of a stream a forward has sent. What it has not sent is never pruned."""
 
@@ -308,6 +325,38 @@ class ForwardPosition(SQLModel, table=True):
     forward: str = Field(primary_key=True)
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     sent_id: int = Field(sa_column=_ns(nullable=False))
+    plan: str | None = Field(default=None, sa_column=Column(Text), description="JSON list: ends of what is on its way")
+
+    holder: str | None = Field(default=None, description="the run that claims it")
+    holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
+    holder_until_ns: int | None = Field(default=None, sa_column=_ns())
+    fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
+
+    sent: int = Field(default=0, sa_column=_count())
+    dropped: int = Field(default=0, sa_column=_count(), description="kept from the SIEM by its rules")
+    refused: int = Field(default=0, sa_column=_count(), description="refused by the SIEM for good")
+    progress_ns: int | None = Field(default=None, sa_column=_ns(), description="when the SIEM last said yes")
+
+    failing_since_ns: int | None = Field(default=None, sa_column=_ns())
+    error_type: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_ns: int | None = Field(default=None, sa_column=_ns(), description="when the error was seen last")
+    stopped_fingerprint: str | None = Field(default=None, description="nothing is sent while the SIEM has this one")
+
+
+class RefusedEvent(SQLModel, table=True):
+    """An event that a SIEM refused for good, and what it said."""
+
+    __tablename__ = "refused_events"
+
+    forward: str = Field(primary_key=True)
+    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    event_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    uuid: str = Field(sa_column=Column(Text, nullable=False))
+    refused_ns: int = Field(sa_column=_ns(nullable=False))
+    code: str
+    answer: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class RateBudget(SQLModel, table=True):

@@ -1,0 +1,41 @@
+"""From a stored event to the record that a SIEM is sent: privacy rules, then the shape, then the SIEM's own form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blocks.siem import shapes
+
+if TYPE_CHECKING:
+    from blocks.siem.event import Outgoing, Stamp
+    from blocks.siem.rules import Rules
+    from blocks.siem.sending import Record, Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An event that a rule keeps from the SIEM, and why."""
+
+    event: Outgoing
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Makes records for one SIEM of the events of one stream. Threads share it."""
+
+    sender: Sender
+    rules: Rules
+    shape: str
+    stamp: Stamp
+
+    def prepare(self, event: Outgoing) -> Record | Kept:
+        """Never raises for what a stored event may hold."""
+        body = None
+        if not self.rules.empty:
+            outcome = self.rules.apply(self.stamp.api, event.body)
+            if outcome.dropped is not None:
+                return Kept(event, outcome.dropped)
+            body = outcome.body
+        return self.sender.encode(shapes.shape(self.shape, event, self.stamp, body))

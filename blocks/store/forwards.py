@@ -1,0 +1,219 @@
+"""The SIEMs that a source's events are forwarded to: which there are, and what a person does with one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, select, update
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import health, operations, positions
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent, Source, Stream
+from blocks.store.upsert import insert_new
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Row
+
+_events = Event.__table__  # type: ignore[attr-defined]
+_forwards = Forward.__table__  # type: ignore[attr-defined]
+_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
+_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A source and a SIEM. Times are nanoseconds since 1970."""
+
+    id: str
+    source_id: str
+    source: str
+    siem: str
+    kind: str
+    config: dict[str, Any]
+    fingerprint: str
+    created_ns: int
+    paused_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What goes with the events of a source: all that the store knows of it. `fields` are as they were configured."""
+
+    name: str
+    category: str | None
+    fields: dict[str, Any]
+    account: str | None
+
+    @property
+    def for_siem(self) -> bool:
+        """Whether its events are meant for a SIEM."""
+        return self.fields.get("_siemForward") in {True, "true"}
+
+
+def about(engine: Engine, source_id: str) -> About:
+    """What the store knows of a source that is there."""
+    asked = select(_sources).where(_sources.c.id == source_id)
+    with store_errors(), reading(engine).connect() as connection:
+        row = connection.execute(asked).one()
+    return About(row.name, row.category or None, json.loads(row.fields), row.account_uuid)
+
+
+def put(  # noqa: PLR0917 - what a pair is made of
+    engine: Engine, source_id: str, siem: str, kind: str, config: dict[str, Any], fingerprint: str
+) -> tuple[Known, bool]:
+    """Write a pair. Returns it, and whether it is new or its fingerprint has changed: then its errors are forgotten."""
+    values = {"kind": kind, "config": json.dumps(config, sort_keys=True), "fingerprint": fingerprint}
+    with writing(engine) as connection:
+        now = {"id": uuid.uuid4().hex, "source_id": source_id, "siem": siem, "created_ns": clock.now_ns(), **values}
+        is_new = insert_new(connection, _forwards, now)
+        key = (_forwards.c.source_id == source_id) & (_forwards.c.siem == siem)
+        before = connection.execute(select(_forwards).where(key)).one()
+        changed = is_new or before.fingerprint != fingerprint
+        if changed:
+            connection.execute(update(_forwards).where(key).values(values))
+            positions.restart_within(connection, before.id)
+            for stream_id in connection.scalars(select(_streams.c.id).where(_streams.c.source_id == source_id)):
+                insert_new(connection, _positions, {"forward": before.id, "stream_id": stream_id, "sent_id": 0})
+        if is_new:
+            operations.record(connection, "siem add", source_id, _name(connection, source_id), siem=siem, kind=kind)
+        return _one(connection, _forwards.c.id == before.id), changed
+
+
+def known(engine: Engine, siem: str | None = None, source: str | None = None) -> list[Known]:
+    """The pairs there are, or those of a SIEM or of a source of that name; not of deleted sources."""
+    asked = _asked().where(_sources.c.deleted_ns.is_(None))
+    if siem is not None:
+        asked = asked.where(_forwards.c.siem == siem)
+    if source is not None:
+        asked = asked.where(_sources.c.name == source)
+    with store_errors(), reading(engine).connect() as connection:
+        return [_known(row) for row in connection.execute(asked)]
+
+
+def find(engine: Engine, source_id: str, siem: str) -> Known | None:
+    """The pair of that source and SIEM, or None."""
+    asked = _asked().where(_forwards.c.source_id == source_id, _forwards.c.siem == siem)
+    with store_errors(), reading(engine).connect() as connection:
+        row = connection.execute(asked).one_or_none()
+    return None if row is None else _known(row)
+
+
+def require(engine: Engine, siem: str, source: str | None = None) -> list[Known]:
+    """The pairs of a SIEM. Raises ThirdPartyConfigError where there is none."""
+    if found := known(engine, siem, source):
+        return found
+    of = f" for source {source!r}" if source else ""
+    raise ThirdPartyConfigError(
+        f"There is no SIEM named {siem!r}{of}.",
+        hint="`onepassword-source siem list` shows those there are, `onepassword-source siem add` makes one.",
+        code="unknown-siem",
+    )
+
+
+def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
+    """Pause or resume a pair; resumed, its errors are forgotten too. Whether that was a change."""
+    with writing(engine) as connection:
+        values = {"paused_ns": clock.now_ns() if paused else None}
+        wanted = _forwards.c.paused_ns.is_(None) if paused else _forwards.c.paused_ns.is_not(None)
+        changed = connection.execute(update(_forwards).where(_forwards.c.id == pair.id, wanted).values(values)).rowcount
+        if not paused:
+            positions.restart_within(connection, pair.id)
+        if changed:
+            operations.record(connection, _verb(paused), pair.source_id, pair.source, siem=pair.siem)
+    return bool(changed)
+
+
+def replay(engine: Engine, pair: Known, since_ns: int) -> int:
+    """Let the pair send again what was received at that time (ns since 1970) or later. Returns how many events.
+
+    What it has not sent yet stays to be sent, however old it is.
+    """
+    with writing(engine) as connection:
+        again = 0
+        for stream_id, sent_id in _sent(connection, pair.id):
+            behind = _before(connection, stream_id, since_ns)
+            if behind is not None and behind < sent_id:
+                of = (_events.c.stream_id == stream_id) & (_events.c.id > behind) & (_events.c.id <= sent_id)
+                again += connection.scalar(select(func.count()).where(of)) or 0
+                positions.set_back(connection, pair.id, stream_id, behind)
+        operations.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=again)
+    return again
+
+
+def skip(engine: Engine, pair: Known, until_ns: int) -> None:
+    """Let the pair leave out what was received before that time (ns since 1970)."""
+    with writing(engine) as connection:
+        for stream_id, sent_id in _sent(connection, pair.id):
+            last = _before(connection, stream_id, until_ns)
+            end = connection.scalar(select(func.max(_events.c.id)).where(_events.c.stream_id == stream_id))
+            behind = end if last is None else last
+            if behind is not None and behind > sent_id:
+                positions.set_back(connection, pair.id, stream_id, behind)
+        operations.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
+
+
+def remove(engine: Engine, pair: Known) -> None:
+    """Remove a pair: its positions, and what its SIEM refused. The events stay."""
+    with writing(engine) as connection:
+        for table in (_positions, _refused):
+            connection.execute(delete(table).where(table.c.forward == pair.id))
+        connection.execute(delete(_forwards).where(_forwards.c.id == pair.id))
+        sentence = f"Events are no longer forwarded to {pair.siem}."
+        for tracker in (positions.tracker(pair.siem), f"refused/{pair.siem}"):
+            health.end(connection, pair.source_id, tracker, sentence)
+        operations.record(connection, "siem remove", pair.source_id, pair.source, siem=pair.siem)
+
+
+def _before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
+    """The id before the first event of a stream that was received then or later; None where there is no such event."""
+    first = select(func.min(_events.c.id)).where(_events.c.stream_id == stream_id, _events.c.received_ns >= time_ns)
+    found = connection.scalar(first)
+    return None if found is None else int(found) - 1
+
+
+def _sent(connection: Connection, forward: str) -> list[tuple[int, int]]:
+    # A write first: nobody moves a position between the read and what follows from it.
+    written = update(_positions).where(_positions.c.forward == forward).values(sent_id=_positions.c.sent_id)
+    rows = connection.execute(written.returning(_positions.c.stream_id, _positions.c.sent_id))
+    return [(row.stream_id, row.sent_id) for row in rows]
+
+
+def _asked() -> Any:
+    return (
+        select(_forwards, _sources.c.name.label("source"))
+        .join(_sources, _sources.c.id == _forwards.c.source_id)
+        .order_by(_forwards.c.siem, _sources.c.name)
+    )
+
+
+def _one(connection: Connection, condition: Any) -> Known:
+    return _known(connection.execute(_asked().where(condition)).one())
+
+
+def _name(connection: Connection, source_id: str) -> str:
+    return str(connection.scalar(select(_sources.c.name).where(_sources.c.id == source_id)))
+
+
+def _verb(paused: bool) -> str:
+    return "siem pause" if paused else "siem resume"
+
+
+def _known(row: Row[Any]) -> Known:
+    return Known(
+        id=row.id,
+        source_id=row.source_id,
+        source=row.source,
+        siem=row.siem,
+        kind=row.kind,
+        config=json.loads(row.config),
+        fingerprint=row.fingerprint,
+        created_ns=row.created_ns,
+        paused_ns=row.paused_ns,
+    )

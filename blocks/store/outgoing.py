@@ -1,0 +1,143 @@
+"""The events of a stream behind a position, in the order of their ids, in portions that are sent on.
+
+Ids rise in commit order within a stream, so whoever has read up to an id misses nothing (see `inserting`). The chain's
+links say which ids a committed page has: that finds the next ones of a quiet stream without a look at all others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from blocks import clock
+from blocks.siem.event import Outgoing
+from blocks.store.engine import is_sqlite, reading, store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Engine
+
+HOUR_NS = 3600 * 10**9
+GRACE_NS = 120 * 10**9
+"""How long after the end of an hour an event of it may still be committed: longer than a page takes."""
+LINKS = 500  # links that are looked up at once
+_FAR = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Events of one stream, in the order of their ids, of which the position moves behind all or none."""
+
+    events: Sequence[Outgoing]
+
+    @property
+    def last_id(self) -> int:
+        return self.events[-1].id
+
+
+@dataclass
+class Events:
+    """Reads the events of a stream behind `after_id`, up to those that were committed when it was asked."""
+
+    engine: Engine
+    stream_id: int
+    after_id: int
+    _ranges: deque[tuple[int, int]] = field(default_factory=deque)
+    _ready: deque[Outgoing] = field(default_factory=deque)
+
+    def peek(self) -> Outgoing | None:
+        """The next event, which stays; None where there is none."""
+        while not self._ready:
+            if not self._read():
+                return None
+        return self._ready[0]
+
+    def take(self) -> Outgoing:
+        """The event that `peek` has shown."""
+        return self._ready.popleft()
+
+    def _read(self) -> bool:
+        if not self._ranges:
+            self._ranges.extend(_ranges(self.engine, self.stream_id, self.after_id))
+        if not self._ranges:
+            return False
+        low, high = self._ranges.popleft()
+        found = _between(self.engine, self.stream_id, max(low, self.after_id), high)
+        if len(found) == MOST:
+            self._ranges.appendleft((found[-1].id, high))
+        self.after_id = found[-1].id if len(found) == MOST else high
+        self._ready.extend(found)
+        return True
+
+
+MOST = 2000  # events that are read at once
+
+
+def portions(events: Events, size: int, plan: Iterable[int] = ()) -> Iterator[Portion]:
+    """Cut what is behind a position into portions of at most `size` events; those that were planned end as planned."""
+    ends = deque(plan)
+    while events.peek() is not None:
+        portion = list(_until(events, ends.popleft())) if ends else list(_some(events, size))
+        if portion:  # what was planned may have been pruned since
+            yield Portion(portion)
+
+
+def hours(events: Events, size: int) -> Iterator[Portion]:
+    """The same by the hour in which the events were received; one that is not over yet is left for later."""
+    while (first := events.peek()) is not None:
+        hour = first.received_ns // HOUR_NS
+        portion: list[Outgoing] = []
+        while (event := events.peek()) is not None and event.received_ns // HOUR_NS == hour and len(portion) < size:
+            portion.append(events.take())
+        is_over = clock.now_ns() >= (hour + 1) * HOUR_NS + GRACE_NS
+        if event is None and len(portion) < size and not is_over:
+            return
+        yield Portion(portion)
+
+
+def _until(events: Events, end: int) -> Iterator[Outgoing]:
+    while (event := events.peek()) is not None and event.id <= end:
+        yield events.take()
+
+
+def _some(events: Events, size: int) -> Iterator[Outgoing]:
+    for _ in range(size):
+        if events.peek() is None:
+            return
+        yield events.take()
+
+
+def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, int]]:
+    """Where the next events are: from after the first id to the second, in order.
+
+    Events that were stored before there was a chain have no link: they are before its first one.
+    """
+    asked = (
+        "SELECT number, first_id, last_id FROM chain "
+        "WHERE stream_id = :stream AND last_id > :after ORDER BY last_id LIMIT :links"
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        links = connection.execute(text(asked), {"stream": stream_id, "after": after_id, "links": LINKS}).all()
+        row = connection.execute(
+            text("SELECT link, events FROM streams WHERE id = :stream"), {"stream": stream_id}
+        ).one()
+    if not links:
+        return [(after_id, _FAR)] if row.events and not row.link else []
+    first = [(after_id, links[0].first_id - 1)] if links[0].number == 1 and after_id < links[0].first_id - 1 else []
+    return first + [(link.first_id - 1, link.last_id) for link in links]
+
+
+def _between(engine: Engine, stream_id: int, low: int, high: int) -> list[Outgoing]:
+    # By the key: SQLite would else go through the whole stream by an index, and sort it.
+    hint = "NOT INDEXED" if is_sqlite(engine) else ""
+    asked = (
+        f"SELECT id, uuid, time_ns, received_ns, body FROM events {hint} "  # noqa: S608 - a constant
+        "WHERE stream_id = :stream AND id > :low AND id <= :high ORDER BY id LIMIT :most"
+    )
+    bounds = {"stream": stream_id, "low": low, "high": high, "most": MOST}
+    with store_errors(), reading(engine).connect() as connection:
+        return [Outgoing._make(row) for row in connection.execute(text(asked), bounds)]

@@ -1,0 +1,324 @@
+"""How far a forward is in each stream: the claim on it, the position, and what is in its way.
+
+The position is the id of the last event of the unbroken range that the SIEM has said yes to. It moves under a claim
+that expires and is fenced, as a stream's cursor does; and before anything is sent, the plan says how the events behind
+it are cut into portions: whoever goes on after a kill sends the very same ones.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, update
+
+from blocks import clock
+from blocks.errors import ClaimLostError, SourceError
+from blocks.events_api.models import Api
+from blocks.health import ERROR, WARNING, Condition
+from blocks.store import health
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.streams import TOLD_AFTER_NS, lease, unclaimed
+from blocks.store.tables import Forward, ForwardPosition, RefusedEvent, Stream
+from blocks.store.upsert import insert_new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Engine, Row
+
+_forwards = Forward.__table__  # type: ignore[attr-defined]
+_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
+_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+
+_HEALTHY: dict[str, Any] = {
+    "failing_since_ns": None,
+    "error_type": None,
+    "error_code": None,
+    "error_message": None,
+    "error_ns": None,
+    "stopped_fingerprint": None,
+}
+_FREE: dict[str, Any] = {"holder": None, "holder_until_ns": None}
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardClaim:
+    """The right to forward one stream to one SIEM, held by one run."""
+
+    forward: str
+    siem: str
+    stream_id: int
+    api: Api
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """How far a forward is in a stream, as a run finds it. Times are nanoseconds since 1970.
+
+    `plan` holds the last ids of the portions that were on their way when somebody last wrote it.
+    """
+
+    forward: str
+    siem: str
+    stream_id: int
+    api: Api
+    sent_id: int
+    plan: tuple[int, ...]
+    holder_until_ns: int | None
+    failing_since_ns: int | None
+    error_type: str | None
+    error_code: str | None
+    error_message: str | None
+    stopped_fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedItem:
+    """An event that a SIEM refused for good, and what it said."""
+
+    event_id: int
+    uuid: str
+    code: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of one portion, all of it: its last event, and how many were sent and kept back by rules."""
+
+    last_id: int
+    sent: int
+    dropped: int
+    refused: tuple[RefusedItem, ...] = ()
+
+
+def of_forward(engine: Engine, forward: str) -> list[PositionView]:
+    """The positions of a forward, one for each stream of its source; those of new streams are made."""
+    with writing(engine) as connection:
+        row = connection.execute(select(_forwards).where(_forwards.c.id == forward)).one()
+        streams = connection.execute(select(_streams).where(_streams.c.source_id == row.source_id)).all()
+        for stream in streams:
+            insert_new(connection, _positions, {"forward": forward, "stream_id": stream.id, "sent_id": 0})
+        found = connection.execute(select(_positions).where(_positions.c.forward == forward)).all()
+    apis = {stream.id: Api(stream.api) for stream in streams}
+    return [_view(one, row.siem, apis[one.stream_id]) for one in found if one.stream_id in apis]
+
+
+def one(engine: Engine, claim: ForwardClaim) -> PositionView:
+    """The position of a claim as it is now."""
+    with store_errors(), reading(engine).connect() as connection:
+        row = connection.execute(select(_positions).where(*_key(claim.forward, claim.stream_id))).one()
+    return _view(row, claim.siem, claim.api)
+
+
+def take(engine: Engine, view: PositionView, holder: str) -> ForwardClaim | None:
+    """Take the stream's position for `holder`, or None where another run has it and its claim has not lapsed."""
+    now_ns = clock.now_ns()
+    free = unclaimed(_positions, now_ns) | (_positions.c.holder == holder)
+    taken = update(_positions).where(*_key(view.forward, view.stream_id), free)
+    taken = taken.values(holder=holder, fence=_positions.c.fence + 1, **lease(now_ns))
+    with writing(engine) as connection:
+        fence = connection.execute(taken.returning(_positions.c.fence)).scalar()
+    return None if fence is None else ForwardClaim(view.forward, view.siem, view.stream_id, view.api, holder, fence)
+
+
+def renew(engine: Engine, claim: ForwardClaim, *, for_seconds: float = 0) -> None:
+    """Keep the claim for a wait of `for_seconds` and the attempt after it. Raises ClaimLostError."""
+    with writing(engine) as connection:
+        _write(connection, claim, **lease(clock.now_ns(), int(for_seconds * 1e9)))
+
+
+def release(engine: Engine, claim: ForwardClaim) -> None:
+    """Give the position back. A claim that was lost meanwhile is nothing to give back."""
+    with writing(engine) as connection:
+        connection.execute(_held(claim).values(_FREE))
+
+
+def advance(engine: Engine, claim: ForwardClaim, step: Step | None, plan: Sequence[int]) -> None:
+    """Move the position behind a portion (None: it stays), and write the plan, in one transaction.
+
+    `plan`: the last ids of the portions that are on their way, or about to be. Raises ClaimLostError.
+    """
+    now_ns = clock.now_ns()
+    values: dict[str, Any] = {"plan": json.dumps(list(plan)) if plan else None, **lease(now_ns)}
+    with writing(engine) as connection:
+        if step is None:
+            _write(connection, claim, **values)
+            return
+        before = _write(
+            connection,
+            claim,
+            sent_id=step.last_id,
+            sent=_positions.c.sent + step.sent,
+            dropped=_positions.c.dropped + step.dropped,
+            refused=_positions.c.refused + len(step.refused),
+            progress_ns=now_ns,
+            **values,
+            **_HEALTHY,
+        )
+        _keep_refused(connection, claim, step.refused, now_ns)
+        _recover(connection, claim)
+        _tell_refused(connection, claim, step.refused, before.refused)
+
+
+def finish(engine: Engine, claim: ForwardClaim) -> None:
+    """All that there was has been sent: the position is healthy, and free for the next run."""
+    with writing(engine) as connection:
+        _write(connection, claim, plan=None, **_FREE, **_HEALTHY)
+        _recover(connection, claim)
+
+
+def note_failure(engine: Engine, claim: ForwardClaim, error: SourceError, *, since_ns: int | None = None) -> int:
+    """Remember an error. Returns since when it has been failing, in ns. Raises ClaimLostError.
+
+    `since_ns` is the first failure that the store could not be told of, where there was one.
+    """
+    now_ns = clock.now_ns()
+    with writing(engine) as connection:
+        row = _write(connection, claim, **_error(error, since_ns or now_ns, now_ns))
+        failing_since_ns = int(row.failing_since_ns)
+        if now_ns - failing_since_ns >= TOLD_AFTER_NS:
+            _begin(connection, claim, _condition(claim.siem, error, WARNING), failing_since_ns)
+    return failing_since_ns
+
+
+def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> None:
+    """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it."""
+    now_ns = clock.now_ns()
+    with writing(engine) as connection:
+        row = _write(connection, claim, **_error(error, now_ns, now_ns), stopped_fingerprint=fingerprint, **_FREE)
+        _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
+
+
+def restart_within(connection: Connection, forward: str) -> None:
+    """Forget the errors of a forward and take its claims away, so that the next run sends from each position."""
+    revoked = update(_positions).where(_positions.c.forward == forward)
+    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **_HEALTHY))
+
+
+def set_back(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
+    """Let a position be another one, under no claim: whoever has one writes nothing from now on."""
+    moved = update(_positions).where(*_key(forward, stream_id))
+    connection.execute(moved.values(sent_id=event_id, plan=None, fence=_positions.c.fence + 1, **_FREE, **_HEALTHY))
+
+
+def tracker(siem: str) -> str:
+    """Under which a forward's errors are told, see `blocks.health`."""
+    return f"forward/{siem}"
+
+
+def _key(forward: str, stream_id: int) -> tuple[Any, ...]:
+    return _positions.c.forward == forward, _positions.c.stream_id == stream_id
+
+
+def _held(claim: ForwardClaim) -> Any:
+    return update(_positions).where(*_key(claim.forward, claim.stream_id), _positions.c.fence == claim.fence)
+
+
+def _write(connection: Connection, claim: ForwardClaim, **values: Any) -> Row[Any]:
+    row = connection.execute(_held(claim).values(values).returning(_positions)).first()
+    if row is None:
+        raise ClaimLostError(
+            f"Another run forwards {claim.api} to {claim.siem} now, or it was changed meanwhile, so this one stops.",
+            hint="Nothing is lost: the next run goes on from the last event that the SIEM has said yes to.",
+            code="claim",
+        )
+    return row
+
+
+def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:
+    return {
+        "failing_since_ns": func.coalesce(_positions.c.failing_since_ns, since_ns),
+        "error_type": error.name,
+        "error_code": error.code,
+        "error_message": str(error),
+        "error_ns": now_ns,
+    }
+
+
+def _condition(siem: str, error: SourceError, severity: Any) -> Condition:
+    return Condition(
+        tracker=tracker(siem),
+        name=error.name,
+        severity=severity,
+        description=f"Forwarding to {siem}: {error.message}",
+        value=f"{severity} {error.name}",
+        error_type=error.name,
+        error_code=error.code or None,
+        hint=error.hint or None,
+    )
+
+
+def _begin(connection: Connection, claim: ForwardClaim, condition: Condition, since_ns: int) -> None:
+    health.begin(connection, _source_of(connection, claim.forward), condition, since_ns=since_ns)
+
+
+def _recover(connection: Connection, claim: ForwardClaim) -> None:
+    """The error of a forward is over when none of its streams has one."""
+    failing = select(_positions.c.stream_id).where(
+        _positions.c.forward == claim.forward, _positions.c.failing_since_ns.is_not(None)
+    )
+    if connection.execute(failing.limit(1)).first() is None:
+        sentence = f"Events are forwarded to {claim.siem} again."
+        health.end(connection, _source_of(connection, claim.forward), tracker(claim.siem), sentence)
+
+
+def _keep_refused(connection: Connection, claim: ForwardClaim, refused: Iterable[RefusedItem], now_ns: int) -> None:
+    rows = [
+        {
+            "forward": claim.forward,
+            "stream_id": claim.stream_id,
+            "event_id": item.event_id,
+            "uuid": item.uuid,
+            "refused_ns": now_ns,
+            "code": item.code,
+            "answer": item.answer,
+        }
+        for item in refused
+    ]
+    there = _refused.c.event_id.in_([row["event_id"] for row in rows])
+    if rows:
+        key = (_refused.c.forward == claim.forward) & (_refused.c.stream_id == claim.stream_id)
+        connection.execute(_refused.delete().where(key, there))
+        connection.execute(insert(_refused), rows)
+
+
+def _tell_refused(connection: Connection, claim: ForwardClaim, refused: Sequence[RefusedItem], so_far: int) -> None:
+    if not refused:
+        return
+    name = connection.scalar(select(_forwards.c.siem).where(_forwards.c.id == claim.forward))
+    told = Condition(
+        tracker=f"refused/{name}",
+        name="EventsRefused",
+        severity=WARNING,
+        description=f"{claim.siem} refuses events for good, {so_far:,} by now; the last: {refused[-1].answer}",
+        hint=f"They are kept: `onepassword-source siem refused {claim.siem}` lists them. "
+        "Mend the SIEM or add a rule, then replay them.",
+    )
+    health.begin(connection, _source_of(connection, claim.forward), told)
+
+
+def _source_of(connection: Connection, forward: str) -> str:
+    return str(connection.scalar(select(_forwards.c.source_id).where(_forwards.c.id == forward)))
+
+
+def _view(row: Row[Any], siem: str, api: Api) -> PositionView:
+    return PositionView(
+        forward=row.forward,
+        siem=siem,
+        stream_id=row.stream_id,
+        api=api,
+        sent_id=row.sent_id,
+        plan=tuple(end for end in json.loads(row.plan or "[]") if end > row.sent_id),
+        holder_until_ns=row.holder_until_ns,
+        failing_since_ns=row.failing_since_ns,
+        error_type=row.error_type,
+        error_code=row.error_code,
+        error_message=row.error_message,
+        stopped_fingerprint=row.stopped_fingerprint,
+    )

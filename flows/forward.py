@@ -1,0 +1,84 @@
+"""The flow `forward`: send what is stored of a source to one SIEM. One that is down delays nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from blocks.errors import SourceError
+from blocks.events_api.models import Api
+from tasks import forward_verdict, stopping
+from tasks.forward import forward_stream
+from tasks.open_forward import OpenedForward, let_go, open_forward
+from tasks.publish import publish
+from tasks.show import end_now, show
+from tasks.waiting import some_ended
+
+if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
+
+    from tasks.forward import Forwarded
+    from tasks.verdict import Verdict
+
+Outcomes = dict[str, "Forwarded | BaseException"]
+
+
+@flow(
+    name="forward",
+    flow_run_name="forward {source} to {siem}",
+    task_runner=ThreadPoolTaskRunner(max_workers=len(Api)),  # type: ignore[arg-type]
+    persist_result=False,
+)
+def forward(source: str, siem: str) -> State[Any]:
+    """Forward what is new in your database to a SIEM or an archive, each event once as far as it can be told.
+
+    Args:
+        source: the name of the source, as in its configuration.
+        siem: the name of the SIEM, as in its configuration.
+    """
+    with stopping.on_signals():
+        show("Started")
+        try:
+            opened = open_forward(source, siem, str(flow_run.id))
+        except SourceError as error:
+            return Failed(name=error.name, message=str(error))
+        if opened.left:
+            return Completed(name="Skipped", message=opened.left)
+        show("Forwarding")
+        outcomes = _send(source, opened)
+        publish(opened.source_id)
+        return _finish(source, siem, opened, outcomes)
+
+
+def _send(source: str, opened: OpenedForward) -> Outcomes:
+    senders: dict[str, PrefectFuture[Forwarded]] = {
+        claim.api: forward_stream.with_options(name=f"forward {claim.api}").submit(
+            source, opened.source_id, opened.kind, claim
+        )
+        for claim in opened.claims
+    }
+    running = list(senders.values())
+    while running and not (stopping.requested.is_set() and stopping.asleep() >= len(running)):
+        ended = some_ended(running, 0.5)
+        running = [sender for sender in running if sender not in ended]
+        publish(opened.source_id)
+    return {api: sender.result(raise_on_failure=False) for api, sender in senders.items() if sender not in running}
+
+
+def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -> State[Any]:
+    stopped = stopping.requested.is_set()
+    found = forward_verdict.of_run(siem, outcomes, opened, stopping=stopped)
+    if stopped and stopping.asleep():
+        let_go(source, opened)
+        end_now(_state(found))
+    return _state(found)
+
+
+def _state(found: Verdict) -> State[Any]:
+    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
+    return make(name=found.name, message=found.message)

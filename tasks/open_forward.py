@@ -1,0 +1,95 @@
+"""Open a pair of source and SIEM: its block is loaded and valid, the store answers, and its streams are claimed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect import get_run_logger, task
+
+from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.store import forwards, positions, sources
+from blocks.store.positions import ForwardClaim, PositionView
+from tasks import retries
+from tasks.siem import load_siem, store_of
+from tasks.source import note_store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.store.forwards import Known
+
+NOT_FOR_SIEM = "Nothing was sent: the source's field _siemForward is not true, so its events are not meant for a SIEM."
+PAUSED = "Nothing was sent: forwarding to this SIEM is paused."
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedForward:
+    """What a run found: streams to forward, streams in error for good, and streams that other runs forward.
+
+    `left`: why nothing is to be sent at all; empty where something may be.
+    """
+
+    source_id: str
+    kind: str
+    left: str = ""
+    claims: tuple[ForwardClaim, ...] = ()
+    stopped: tuple[PositionView, ...] = ()
+    elsewhere: tuple[PositionView, ...] = ()
+
+
+@task(name="open forward", **retries.OPTIONS)
+def open_forward(source: str, siem: str, run: str) -> OpenedForward:
+    """Load the block of `siem`, write the pair into the store, and claim its positions for the flow run `run`.
+
+    A position in error for good is left alone while the SIEM's block is the one that it failed with. A changed block
+    takes every claim away and forgets the errors.
+    """
+    with retries.in_memory(run):
+        return _open(source, siem, run)
+
+
+def let_go(source: str, opened: OpenedForward) -> None:
+    """Give back what a stopped run still holds, so that the next one need not wait until the claims lapse."""
+    for claim in opened.claims:
+        try:
+            positions.release(store_of(source), claim)
+        except SourceError as error:
+            get_run_logger().warning(
+                "The claim on %s could not be given back; it lapses by itself. %s", claim.api, error
+            )
+
+
+def _open(source: str, siem: str, run: str) -> OpenedForward:
+    engine = store_of(source)
+    source_id = sources.known(engine).get(source)
+    if source_id is None:
+        raise ThirdPartyConfigError(
+            f"There is no source named {source!r} in the store.",
+            hint="It is there once it was applied; `onepassword-source status` lists those there are.",
+            code="unknown-source",
+        )
+    note_store(source_id, engine)
+    before = forwards.find(engine, source_id, siem)
+    block = load_siem(siem, before.kind if before else None)
+    fingerprint = block.fingerprint()
+    pair, _ = forwards.put(engine, source_id, siem, block.kind, block.public(), fingerprint)
+    if pair.paused_ns is not None:
+        return OpenedForward(source_id, block.kind, PAUSED)
+    if not block.is_archive and not forwards.about(engine, source_id).for_siem:
+        return OpenedForward(source_id, block.kind, NOT_FOR_SIEM)
+    return _claim(engine, pair, fingerprint, run)
+
+
+def _claim(engine: Engine, pair: Known, fingerprint: str, run: str) -> OpenedForward:
+    claims: list[ForwardClaim] = []
+    stopped: list[PositionView] = []
+    elsewhere: list[PositionView] = []
+    for view in positions.of_forward(engine, pair.id):
+        if view.stopped_fingerprint == fingerprint:
+            stopped.append(view)
+        elif claim := positions.take(engine, view, run):
+            claims.append(claim)
+        else:
+            elsewhere.append(view)
+    return OpenedForward(pair.source_id, pair.kind, "", tuple(claims), tuple(stopped), tuple(elsewhere))

@@ -1,0 +1,76 @@
+"""What forwarding starts with: the source's store, the block of the SIEM as it is now, what goes with each event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from prefect.exceptions import ObjectNotFound, PrefectException
+
+from blocks.errors import FirstPartyGenericError, SourceError, ThirdPartyConfigError
+from blocks.names import block_name
+from blocks.siem.event import Stamp
+from blocks.siem.kinds import KINDS, block_class
+from blocks.siem.prepare import Preparer
+from blocks.siem.rules import read
+from blocks.source import OnePasswordSource
+from blocks.store import fields, forwards
+from tasks.source import default_store, open_store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.events_api.models import Api
+    from blocks.siem.base import SiemBlock
+    from blocks.siem.sending import Sender
+
+
+def store_of(source: str) -> Engine:
+    """The store of a source. Its token is not needed, so a block that is not valid keeps no event from a SIEM."""
+    try:
+        return open_store(cast("OnePasswordSource", OnePasswordSource.load(block_name(source))))
+    except (ValueError, SourceError, httpx.HTTPError, PrefectException, RuntimeError):
+        return default_store()
+
+
+def load_siem(name: str, kind: str | None = None) -> SiemBlock:
+    """The SIEM's block as it is now, valid; of any kind, where none is named.
+
+    Raises ThirdPartyConfigError where there is none such or it is not valid, FirstPartyGenericError where the Prefect
+    API does not answer.
+    """
+    for one in [kind] if kind else KINDS:
+        if found := _load(name, one):
+            return found.validated()
+    raise ThirdPartyConfigError(
+        f"There is no SIEM named {name!r} on the Prefect server.",
+        hint="Make it with `onepassword-source siem add`; `onepassword-source siem list` shows those there are.",
+        code="no-block",
+    )
+
+
+def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
+    """Makes the records of one API of a source for a SIEM."""
+    about = forwards.about(engine, source_id)
+    stamp = Stamp(
+        api=api,
+        source=about.name,
+        category=about.category,
+        fields=fields.metadata(engine, about.fields).kept,
+        account=about.account,
+        classifier=block.classifier if about.for_siem else None,
+    )
+    return Preparer(sender, read(block.rules, block.hash_key.get_secret_value()), block.shape, stamp)
+
+
+def _load(name: str, kind: str) -> SiemBlock | None:
+    try:
+        return cast("SiemBlock", block_class(kind).load(block_name(name)))
+    except (ValueError, ObjectNotFound):
+        return None
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise FirstPartyGenericError(
+            f"The Prefect API did not give the configuration of the SIEM ({type(error).__name__}).",
+            hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
+            code="prefect",
+        ) from None
