@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _TOKEN = re.compile(_STRING + rb"|[\[\]{},]", re.DOTALL)
 _KEY = re.compile(rb"\s*+(" + _STRING + rb")\s*+:", re.DOTALL)
+_LEAF = re.compile(_STRING + rb"(\s*+:)?|[^][{},:\s\"]++", re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
@@ -42,8 +43,18 @@ def slowly(data: bytes) -> list[Member]:
 
 
 def elements(data: bytes) -> list[bytes]:
-    """The elements of an array. Raises ValueError where it is none."""
-    return [piece.strip() for piece in _pieces(data, b"[")]
+    """The elements of an array. Raises ValueError where it is none, or holds arrays: no event has such."""
+    found = [piece.strip() for piece in _pieces(data, b"[")]
+    if any(element[:1] == b"[" for element in found):
+        raise ValueError("an array stands in an array")  # each would be cut anew: time without bound
+    return found
+
+
+def of_leaves(data: bytes, change: Callable[[bytes], bytes | None]) -> bytes | None:
+    """The value with all that it holds changed, apart from keys; None where it is a text or number that goes."""
+    if data[:1] not in {b"{", b"["}:
+        return change(data)
+    return _LEAF.sub(lambda found: found[0] if found[1] else change(found[0]) or b"null", data)
 
 
 def joined_quickly(found: dict[str, msgspec.Raw]) -> bytes:

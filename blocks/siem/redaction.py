@@ -49,15 +49,11 @@ class Redaction:
         change = self._change or outer
         if change is remove and not self._inner:
             return None
-        if data[:1] == b"{":
-            return self._of_object(data, change)
-        if data[:1] == b"[":
-            return self._of_array(data, change)
-        return change(data) if change else data
+        if not self._inner or data[:1] not in {b"{", b"["}:
+            return cut.of_leaves(data, change) if change else data
+        return self._of_object(data, change) if data[:1] == b"{" else self._of_array(data, change)
 
     def _of_object(self, data: bytes, change: Change | None) -> bytes:
-        if not self._inner and not change:
-            return data
         found = cut.quickly(data)
         if found is not None:
             return cut.joined_quickly(found) if self._change_members(found, change) else data
@@ -82,8 +78,6 @@ class Redaction:
         return None if value is None else member._replace(value=value)
 
     def _of_array(self, data: bytes, change: Change | None) -> bytes:
-        if not self._inner and not change:
-            return data
         before = cut.elements(data)
         after = [one for element in before if (one := self.of(element, change)) is not None]
         return data if after == before else b"[%b]" % b",".join(after)
