@@ -25,6 +25,9 @@ WARNING: Severity = "Warning"
 HEALTHY: Status = "Healthy"
 UNHEALTHY: Status = "UnHealthy"
 
+COLLECTED = "onepassword-source.collected"
+"""The event, no change of health, that wakes what waits for a collection that found something."""
+
 NAMES = (
     "ThirdPartyConfigError",
     "ThirdPartyGenericError",

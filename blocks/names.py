@@ -1,4 +1,4 @@
-"""The names that a source has on a Prefect server. Both follow from its own name alone, and never change."""
+"""The names that a source or a SIEM has on a Prefect server. They follow from its own name alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import unicodedata
 
 BLOCK_NAME_MAX = 60
 _HASH_BYTES = 5
+_TO = " to "
 _BANNED = re.compile(r"[/%&<>]")  # what a deployment's name may not hold
 
 
@@ -16,6 +17,12 @@ def deployment_name(name: str) -> str:
     if not _BANNED.search(name):
         return name
     return f"{_BANNED.sub('-', name)}-{_hash(name)}"
+
+
+def forward_name(source: str, siem: str) -> str:
+    """The name of the deployment that forwards a source to a SIEM: `1Pass to soc`, and no other pair's."""
+    plain = deployment_name(f"{source}{_TO}{siem}")
+    return f"{plain}-{_hash(f'{len(source)} {source}{siem}')}" if _TO in source or _TO in siem else plain
 
 
 def block_name(name: str) -> str:

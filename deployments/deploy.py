@@ -84,6 +84,11 @@ def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentRespons
     return _find(client, flow_name(_template()), deployment_name(source))
 
 
+def find_named(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
+    """The deployment of that name of any flow, or None where there is none."""
+    return _find(client, flow, name)
+
+
 def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
     """The deployments of a source: the one that collects it, and those beside it."""
     flows = [flow_name(template) for template in (_template(), *map(read_template, BESIDE))]

@@ -15,8 +15,9 @@ from blocks.configuration import with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import ConfigurationError
 from blocks.names import block_name
+from blocks.store import forwards
 from blocks.store import lifecycle as store
-from deployments import running, sources
+from deployments import forwarding, running, sources
 from deployments.deploy import deployments_of, remove_deployment
 
 if TYPE_CHECKING:
@@ -301,6 +302,13 @@ def _move_deployment(old: str, new: str) -> None:
     sources.deploy(new, block.description or None if block else None, paused=True, like=like)
     running.cancel_waiting(old, f"The source is named {new} now.")
     remove_deployment(old)
+    _remove_forwards(old, new)
+
+
+def _remove_forwards(old: str, new: str) -> None:
+    """Those under the former name; there are such under the new one by now, which keep the automations."""
+    for pair in forwards.known(sources.open_default_store(), source=new):
+        forwarding.remove_deployment(old, pair.siem)
 
 
 def _end(source: Managed) -> None:
@@ -310,6 +318,7 @@ def _end(source: Managed) -> None:
     running.end(source.engine, source.known.id)
     running.cancel_waiting(source.name, DELETED)
     remove_deployment(source.name)
+    forwarding.remove_all(forwards.known(source.engine, source=source.name), source.name)
     store.finish_deletion(source.engine, source.known)
 
 

@@ -5,17 +5,20 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from blocks.errors import SourceError
 from blocks.faults import ConfigurationError
 from blocks.names import block_name
+from deployments import forwarding
 from deployments.deploy import SourceDeployment, deploy_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from prefect.blocks.core import Block
     from prefect.client.schemas.responses import DeploymentResponse
     from sqlalchemy import Engine
 
@@ -89,6 +92,9 @@ def deploy(
     about = f"{description}\n\n" if description else ""
     text = f"{about}Collects what is new in the 1Password account of {name}, every five minutes."
     deploy_source(SourceDeployment(source=name, description=text, paused=paused), like)
+    # Without a store there is nothing to forward from; `up` does not wait for it.
+    with suppress(SourceError):
+        forwarding.deploy_known(open_default_store(), name)
 
 
 def deploy_known() -> list[str]:
@@ -118,10 +124,12 @@ def deploy_known() -> list[str]:
 def register_blocks() -> None:
     """Make the block types known, so that their forms stand in the UI."""
     from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415
+    from blocks.siem.kinds import KINDS, block_class  # noqa: PLC0415
     from blocks.source import OnePasswordSource  # noqa: PLC0415
     from blocks.store.block import EventStore  # noqa: PLC0415
 
-    for block in (OnePasswordCredentials, EventStore, OnePasswordSource):
+    blocks: tuple[type[Block], ...] = (OnePasswordCredentials, EventStore, OnePasswordSource, *map(block_class, KINDS))
+    for block in blocks:
         block.register_type_and_schema()
 
 

@@ -16,6 +16,7 @@ from tasks import stopping, verdict
 from tasks.authenticate import authenticate
 from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
+from tasks.publish import tell_collected
 from tasks.report import report
 from tasks.show import end_now, remember, show
 from tasks.waiting import some_ended
@@ -86,10 +87,15 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     remember(opened.source_id, found.name, found.message)
     if outcomes:
         report(source, outcomes, found.message)
+    tell_collected(source, opened.source_id, _new(outcomes))
     if stopped and stopping.asleep():
         let_go(opened)
         end_now(_state(found))
     return _state(found)
+
+
+def _new(outcomes: Outcomes) -> int:
+    return sum(outcome.new for outcome in outcomes.values() if not isinstance(outcome, BaseException))
 
 
 def _state(found: Verdict) -> State[Any]:

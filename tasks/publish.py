@@ -15,8 +15,8 @@ from prefect.runtime import flow_run
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, SourceError
-from blocks.health import ERROR, HEALTHY, WARNING, of_error
-from blocks.store import health
+from blocks.health import COLLECTED, ERROR, HEALTHY, WARNING, of_error
+from blocks.store import forwards, health
 from blocks.store.streams import TOLD_AFTER_NS
 from tasks import unstored
 from tasks.source import known_id, opened_store
@@ -71,15 +71,31 @@ def tell_prefect(events: Sequence[HealthEvent]) -> bool:
 
     Not with Prefect's `emit_event`, which only queues them: here the server has said yes before they count as told.
     """
+    return _emit([_prefect_event(event) for event in events])
+
+
+def tell_collected(source: str, source_id: str, new: int) -> None:
+    """Emit that a collection found something, where somebody waits for it: a SIEM is forwarded to at once."""
+    engine = opened_store(source_id)
+    try:
+        if not new or engine is None or not forwards.known(engine, source=source):
+            return
+    except SourceError:
+        return  # every five minutes all the same
+    resource = {"prefect.resource.id": f"onepassword-source.source.{source_id}", "prefect.resource.name": source}
+    _emit([Event(event=COLLECTED, resource=Resource(resource), payload={"new": new})])
+
+
+def _emit(events: Sequence[Event]) -> bool:
     global _not_before  # noqa: PLW0603 - one Prefect server for the whole process
     if time.monotonic() < _not_before:
         return False
-    wanted = [_prefect_event(event).model_dump(mode="json") for event in events]
+    wanted = [event.model_dump(mode="json") for event in events]
     try:
         with get_client(sync_client=True) as client:
             client.request("POST", "/events", json=wanted)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        get_run_logger().warning("Prefect could not be told of a health event (%s).", type(error).__name__)
+        get_run_logger().warning("Prefect could not be told of an event (%s).", type(error).__name__)
         _not_before = time.monotonic() + PAUSE_SECONDS
         return False
     return True

@@ -16,6 +16,8 @@ from blocks.secret_block import PATH, SecretBlock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic.fields import FieldInfo
+
     from blocks.siem.sending import Sender
 
 Shape = Literal["raw", "ecs", "ocsf"]
@@ -86,8 +88,13 @@ class SiemBlock(SecretBlock):
         plain = {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in self._members().items()}
         return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
 
+    @classmethod
+    def own_fields(cls) -> dict[str, FieldInfo]:
+        """The members that a person sets, in the order of the form."""
+        return {name: one for name, one in cls.model_fields.items() if name not in _OF_PREFECT}
+
     def _members(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in sorted(set(type(self).model_fields) - _OF_PREFECT)}
+        return {name: getattr(self, name) for name in self.own_fields()}
 
     def _faults_of_rules(self) -> Iterator[Fault]:
         from blocks.siem import rules  # noqa: PLC0415 - pydantic models of its own

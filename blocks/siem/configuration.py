@@ -1,0 +1,183 @@
+"""The JSON configuration of SIEMs: read, checked as a whole, all faults at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from blocks import strict_json
+from blocks.checks import unknown_keys
+from blocks.errors import ThirdPartyConfigError
+from blocks.faults import ConfigurationError, Fault, join, kind_of, show
+from blocks.secret_block import PATH
+from blocks.siem.kinds import KINDS, block_class
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from blocks.siem.base import SiemBlock
+
+WRAPPER = '{"siem": {"name": …, "type": …, "sources": […], "config": {…}}}'
+NAME_MAX = 128
+_TOP_KEYS = ("api.version", "siem", "siems")
+_KEYS = ("name", "type", "sources", "config")
+
+
+@dataclass(frozen=True, slots=True)
+class SiemConfig:
+    """One SIEM, checked: its name, its kind, the sources whose events it gets, and its block, not yet saved.
+
+    `asked` are its secrets that nothing gave, to be asked for: `with_secrets` completes the block.
+    """
+
+    name: str
+    kind: str
+    sources: tuple[str, ...]
+    members: Mapping[str, Any]
+    asked: tuple[str, ...] = ()
+
+
+@dataclass
+class _Reader:
+    faults: list[Fault] = field(default_factory=list)
+
+    def siem(self, value: object, path: str) -> SiemConfig | None:
+        if not isinstance(value, dict):
+            self.faults.append(Fault(path, f"it is {kind_of(value)}", f"an object: {WRAPPER}"))
+            return None
+        unknown_keys(value, path, _KEYS, self.faults)
+        before = len(self.faults)
+        name = self._name(value.get("name"), join(path, "name"))
+        sources = self._sources(value.get("sources"), join(path, "sources"))
+        kind = self._kind(value.get("type"), join(path, "type"))
+        members = value.get("config", {})
+        if not isinstance(members, dict):
+            self.faults.append(Fault(join(path, "config"), f"it is {kind_of(members)}", "an object"))
+        elif kind is not None:
+            config = self._config(SiemConfig(name, kind, sources, members), join(path, "config"))
+            return config if len(self.faults) == before else None
+        return None
+
+    def _name(self, value: object, path: str) -> str:
+        if isinstance(value, str) and value.strip() == value and 0 < len(value) <= NAME_MAX and value.isprintable():
+            return value
+        problem = "it is missing" if value is None else "it cannot be a name"
+        self.faults.append(Fault(path, problem, f"a text of 1 to {NAME_MAX} printable characters"))
+        return ""
+
+    def _sources(self, value: object, path: str) -> tuple[str, ...]:
+        if isinstance(value, list) and value and all(isinstance(one, str) and one for one in value):
+            return tuple(dict.fromkeys(value))
+        problem = "it is missing" if value is None else "it is no list of names"
+        self.faults.append(Fault(path, problem, 'names of sources, such as ["1Pass"]'))
+        return ()
+
+    def _kind(self, value: object, path: str) -> str | None:
+        if not isinstance(value, str):
+            problem = "it is missing" if value is None else f"it is {kind_of(value)}"
+            self.faults.append(Fault(path, problem, f"one of {', '.join(KINDS)}"))
+            return None
+        try:
+            block_class(value)
+        except ThirdPartyConfigError as error:
+            self.faults.append(Fault(path, error.message.rstrip("."), error.hint.rstrip(".?") or "a kind"))
+            return None
+        return value
+
+    def _config(self, config: SiemConfig, path: str) -> SiemConfig | None:
+        known = members_of(config.kind)
+        unknown_keys(config.members, path, tuple(known), self.faults)
+        given = {
+            key: self._secret(value, join(path, key)) if known.get(key) else value
+            for key, value in config.members.items()
+            if key in known
+        }
+        asked = tuple(key for key in required_secrets(config.kind) if not given.get(key))
+        found = SiemConfig(config.name, config.kind, config.sources, given, asked)
+        self.faults += faults_of(found, path)
+        return found
+
+    def _secret(self, value: object, path: str) -> object:
+        """A secret may stand in the file, or be that of an environment variable: {"env": "SPLUNK_TOKEN"}."""
+        if not isinstance(value, dict):
+            return value
+        name = value.get("env")
+        if set(value) != {"env"} or not isinstance(name, str) or not name:
+            self.faults.append(Fault(path, "it is no secret", 'a text, or {"env": "NAME"} of a variable that holds it'))
+            return ""
+        found = os.environ.get(name, "")
+        if not found:
+            self.faults.append(Fault(path, f"the environment variable {show(name)} is not set", "one that holds it"))
+        return found
+
+
+def parse_siems(document: object) -> list[SiemConfig]:
+    """The SIEMs of a file that `strict_json.decode` has read. Raises ConfigurationError with all its faults."""
+    reader = _Reader(list(strict_json.repeated_keys(document)))
+    found = [reader.siem(value, path) for path, value in _listed(document, reader.faults)]
+    names = [one.name for one in found if one is not None]
+    reader.faults += [
+        Fault("$.siems", f"the name {show(name)} stands there more than once", "each name once")
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    if reader.faults:
+        raise ConfigurationError(reader.faults)
+    return [one for one in found if one is not None]
+
+
+def is_of_siems(document: object) -> bool:
+    """Whether a file holds SIEMs, and not sources."""
+    return isinstance(document, dict) and bool({"siem", "siems"} & set(document))
+
+
+def members_of(kind: str) -> dict[str, bool]:
+    """The members of its `config`, and whether each is a secret."""
+    block = block_class(kind)
+    return {name: "SecretStr" in str(one.annotation) for name, one in block.own_fields().items()}
+
+
+def required_secrets(kind: str) -> tuple[str, ...]:
+    """Its secrets without which it cannot be used."""
+    fields = block_class(kind).own_fields()
+    return tuple(name for name, secret in members_of(kind).items() if secret and fields[name].is_required())
+
+
+def block_of(config: SiemConfig) -> SiemBlock:
+    """The block of a SIEM, not yet saved. Raises ConfigurationError."""
+    return block_class(config.kind)(**config.members).validated()
+
+
+def faults_of(config: SiemConfig, path: str) -> Sequence[Fault]:
+    """What is wrong in the members of `config`; secrets that are still to be asked for are none of it."""
+    stand_ins = {name: SecretStr("x" * 40) for name in config.asked}
+    try:
+        block_class(config.kind)(**{**config.members, **stand_ins}).validated()
+    except ConfigurationError as error:
+        asked = {f"{PATH}.{name}" for name in config.asked}
+        return [
+            Fault(path + fault.path.removeprefix(PATH), fault.problem, fault.expected)
+            for fault in error.faults
+            if fault.path not in asked
+        ]
+    return ()
+
+
+def _listed(document: object, faults: list[Fault]) -> list[tuple[str, object]]:
+    if not isinstance(document, dict):
+        faults.append(Fault("$", f"the file holds {kind_of(document)}", f"an object: {WRAPPER}"))
+        return []
+    unknown_keys(document, "$", _TOP_KEYS, faults)
+    if "siem" in document and "siems" in document:
+        faults.append(Fault("$", "both siem and siems are there", f"one of the two: {WRAPPER}"))
+        return []
+    if "siem" in document:
+        return [("$.siem", document["siem"])]
+    siems = document.get("siems")
+    if not isinstance(siems, list) or not siems:
+        faults.append(Fault("$.siems", "it is no list of SIEMs", f"one or more: {WRAPPER}"))
+        return []
+    return [(join("$.siems", index), one) for index, one in enumerate(siems)]

@@ -1,0 +1,151 @@
+"""What the store knows of forwards, in plain SQL: commands that only read start without SQLModel or Prefect."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from blocks.errors import ThirdPartyConfigError
+from blocks.store.engine import reading, store_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Row
+
+_FAR = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PositionStatus:
+    """How far a forward is in one API. Times are nanoseconds since 1970.
+
+    `oldest_ns` is when the first event that waits was received, None where none waits.
+    """
+
+    api: str
+    sent: int
+    dropped: int
+    refused: int
+    waiting: int
+    oldest_ns: int | None
+    progress_ns: int | None
+    failing_since_ns: int | None
+    error_type: str | None
+    error_message: str | None
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardStatus:
+    """A source and a SIEM, and how far each API is."""
+
+    id: str
+    source: str
+    siem: str
+    kind: str
+    config: dict[str, Any]
+    created_ns: int
+    paused_ns: int | None
+    for_siem: bool
+    """Whether the source's events are meant for a SIEM."""
+    positions: tuple[PositionStatus, ...]
+
+    @property
+    def state(self) -> str:
+        """`paused`, the type of the error that stopped it, `retrying`, `waiting`, or `ok`."""
+        if self.paused_ns is not None:
+            return "paused"
+        if stopped := [one for one in self.positions if one.stopped]:
+            return stopped[0].error_type or "stopped"
+        if any(one.failing_since_ns is not None for one in self.positions):
+            return "retrying"
+        return "waiting" if any(one.waiting for one in self.positions) else "ok"
+
+    @property
+    def in_error(self) -> bool:
+        return any(one.stopped for one in self.positions)
+
+
+def forwards(engine: Engine, siem: str | None = None, source: str | None = None) -> list[ForwardStatus]:
+    """All forwards, or those of a SIEM or of a source of that name.
+
+    Raises ThirdPartyConfigError where there is no such SIEM.
+    """
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_FORWARDS).all()
+        chosen = [row for row in rows if siem in {None, row.siem} and source in {None, row.source}]
+        found = [_forward(connection, row) for row in chosen]
+    if siem is not None and not found:
+        names = ", ".join(dict.fromkeys(row.siem for row in rows)) or "none"
+        raise ThirdPartyConfigError(
+            f"There is no SIEM named {siem!r} in the store; there are: {names}.",
+            hint="Make one with `onepassword-source siem add`.",
+            code="unknown-siem",
+        )
+    return found
+
+
+def _forward(connection: Connection, row: Row[Any]) -> ForwardStatus:
+    positions = connection.execute(_POSITIONS, {"forward": row.id, "source": row.source_id}).all()
+    return ForwardStatus(
+        id=row.id,
+        source=row.source,
+        siem=row.siem,
+        kind=row.kind,
+        config=json.loads(row.config),
+        created_ns=row.created_ns,
+        paused_ns=row.paused_ns,
+        for_siem=json.loads(row.fields).get("_siemForward") in {True, "true"},
+        positions=tuple(_position(connection, one, row.fingerprint) for one in positions),
+    )
+
+
+def _position(connection: Connection, row: Row[Any], fingerprint: str) -> PositionStatus:
+    waiting, oldest_ns = _waiting(connection, row)
+    return PositionStatus(
+        api=row.api,
+        sent=row.sent or 0,
+        dropped=row.dropped or 0,
+        refused=row.refused or 0,
+        waiting=waiting,
+        oldest_ns=oldest_ns,
+        progress_ns=row.progress_ns,
+        failing_since_ns=row.failing_since_ns,
+        error_type=row.error_type,
+        error_message=row.error_message,
+        stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
+    )
+
+
+def _waiting(connection: Connection, row: Row[Any]) -> tuple[int, int | None]:
+    """How many events wait, and since when the first does: by the links of the chain, which count them."""
+    behind = {"stream": row.stream_id, "sent": row.sent_id or 0}
+    links = connection.execute(_LINKS, behind).one()
+    # What the first link begins with, or was stored before there was a chain, is counted one by one.
+    end = links.first_id - 1 if links.first_id is not None else row.link_id or (_FAR if row.events else 0)
+    if end <= behind["sent"] and not links.events:
+        return 0, None
+    hint = "NOT INDEXED" if connection.dialect.name == "sqlite" else ""
+    counted = connection.scalar(text(_COUNT.format(hint=hint)), {**behind, "end": end}) or 0
+    oldest = connection.scalar(text(_OLDEST.format(hint=hint)), behind)
+    return counted + int(links.events or 0), oldest
+
+
+_FORWARDS = text(
+    "SELECT f.*, s.name AS source, s.fields FROM forwards f JOIN sources s ON s.id = f.source_id "
+    "WHERE s.deleted_ns IS NULL ORDER BY f.siem, s.name"
+)
+_POSITIONS = text(
+    "SELECT s.id AS stream_id, s.api, s.events, s.link_id, p.sent_id, p.sent, p.dropped, p.refused, p.progress_ns, "
+    "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint FROM streams s "
+    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = :forward "
+    "WHERE s.source_id = :source ORDER BY s.id"
+)
+_LINKS = text(
+    "SELECT min(first_id) AS first_id, sum(events) AS events FROM chain "
+    "WHERE stream_id = :stream AND last_id > :sent AND first_id > :sent"
+)
+_COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
+_OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :sent ORDER BY id LIMIT 1"
