@@ -42,6 +42,8 @@ class Receiver:
         self.vendor = vendor
         self.script = Script()
         self.arrivals = Arrivals(file)
+        if remember := getattr(vendor, "remember", None):
+            remember(self.arrivals.counts())  # what it stored in an earlier life
         self.requests: list[Request] = []
         self.asked = 0
         self.closing = threading.Event()

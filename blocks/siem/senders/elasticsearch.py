@@ -1,0 +1,291 @@
+"""Sends to Elasticsearch and to OpenSearch by their bulk API, which both have alike.
+
+Each event is a `create` with its uuid as `_id`: data streams take nothing else, and an event that is there already is
+answered with 409, which counts as sent. `_id` is unique within one backing index only. After a data stream has rolled
+over, an event that is sent again is stored again; see docs/siem/elasticsearch.md for what can be done.
+
+Over httpx, not by the vendors' clients: elasticsearch-py refuses to talk to OpenSearch (UnsupportedProductError), so
+two clients, with transports, retries and error types of their own, would stand for one request.
+
+Sources: Elastic's and OpenSearch's references of the bulk API, Elastic's "Has privileges" and "Rejected requests".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api import outcomes
+from blocks.events_api.models import Api
+from blocks.siem import metadata
+from blocks.siem.http import Poster
+from blocks.siem.json_text import encoded
+from blocks.siem.moment import rfc3339
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
+
+if TYPE_CHECKING:
+    import httpx
+
+    from blocks.siem.event import Shaped
+    from blocks.siem.sending import Batch
+
+NAME = "Elasticsearch/OpenSearch"
+DATASETS = {Api.SIGN_IN: "signin_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
+"""As Elastic's own integration calls them."""
+LIMITS = Limits(events=2000, bytes=5_000_000)  # both advise some megabytes; small hosted nodes take 10 MB at most
+ID_MAX = 512  # bytes; a longer `_id` makes the whole request a bad one
+NDJSON = {"Content-Type": "application/x-ndjson"}
+BULK = "_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
+
+_CONFLICT = 409
+_PRIVILEGE = "create_doc"
+_OF_TARGET = frozenset(
+    {
+        "index_closed_exception",
+        "index_not_found_exception",
+        "invalid_index_name_exception",
+        "security_exception",
+        "validation_exception",  # no more shards may be opened
+    }
+)
+_OF_TARGET_WORDS = (
+    "pipeline with id [",
+    "no write index is defined for alias [",
+    "of type [constant_keyword]",  # several datasets into one data stream
+)
+_TYPE = re.compile(r"[a-z0-9_]{1,80}")
+_PREVIEW = re.compile(r" ?Preview of field's value: .*", re.DOTALL)
+
+
+class _Cause(msgspec.Struct):
+    type: str = ""
+    reason: str | None = None
+
+
+class _Item(msgspec.Struct):
+    status: int
+    error: _Cause | None = None
+
+
+class _Bulk(msgspec.Struct):
+    errors: bool
+    items: list[dict[str, _Item]]
+
+
+class _Failure(msgspec.Struct):
+    error: _Cause
+
+
+class _Privileges(msgspec.Struct):
+    has_all_requested: bool
+
+
+_read_bulk = msgspec.json.Decoder(_Bulk).decode
+_read_failure = msgspec.json.Decoder(_Failure).decode
+_read_privileges = msgspec.json.Decoder(_Privileges).decode
+
+
+class ElasticsearchSender:
+    """One cluster. `index` is the name of an index, an alias or a data stream; see `indices`.
+
+    `authorization` is the header as `by_key` or `by_password` makes it, or empty. `secrets` are what it was made of.
+    """
+
+    limits = LIMITS
+
+    def __init__(self, url: str, index: str, authorization: str = "", secrets: tuple[str, ...] = ()) -> None:
+        self._indices = indices(index)
+        headers = {"Authorization": authorization} if authorization else {}
+        hidden = (*secrets, authorization.partition(" ")[2])
+        self._poster = _ClusterPoster(NAME, url, headers, secrets=hidden)
+
+    def __repr__(self) -> str:
+        return f"ElasticsearchSender({sorted(self._indices.values())!r})"
+
+    def encode(self, shaped: Shaped) -> Record:
+        """The action and the document, a line each."""
+        data = b'{"create":{"_id":%b}}\n%b\n' % (encoded(document_id(shaped.event.uuid)), document(shaped))
+        return Record(shaped.event, data)
+
+    def send(self, batch: Batch) -> Answer:
+        path = f"{self._indices[batch.stamp.api]}/{BULK}"
+        response = self._poster.post(path, b"".join([record.data for record in batch.records]), NDJSON)
+        bulk = _bulk_of(response)
+        if len(bulk.items) != len(batch.records):
+            raise _no_bulk()
+        return _answer(bulk) if bulk.errors else ACCEPTED
+
+    def check(self) -> str:
+        names = sorted(set(self._indices.values()))
+        try:
+            may_write = self._may_write(names)
+        except ThirdPartyConfigError as error:
+            if error.code not in {"400", "404", "405"}:
+                raise
+            self._poster.ask("GET", "")  # OpenSearch, or a cluster without Elastic's security, cannot be asked
+            return "The cluster answers. What may be written there shows with the first event."
+        if may_write:
+            return f"The cluster takes events into {', '.join(names)}."
+        raise ThirdPartyConfigError(
+            f"The key or user lacks the privilege {_PRIVILEGE} for {', '.join(names)}.",
+            hint="Grant it, and auto_configure where the data streams are not there yet.",
+            code="403",
+        )
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _may_write(self, names: list[str]) -> bool:
+        wish = encoded({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
+        json = {"Content-Type": "application/json"}
+        response = self._poster.ask("POST", "_security/user/_has_privileges", wish, json)
+        try:
+            return _read_privileges(response.content).has_all_requested
+        except ValueError:
+            raise _no_bulk() from None
+
+
+class _ClusterPoster(Poster):
+    """Reads what a cluster says of a request that it refuses as a whole."""
+
+    def told(self, content: bytes) -> str:
+        try:
+            cause = _read_failure(content).error
+        except ValueError:
+            return super().told(content)
+        kind = f": {cause.type}" if _TYPE.fullmatch(cause.type) else ""
+        return kind + super().told((cause.reason or "").encode())
+
+
+def indices(template: str) -> dict[Api, str]:
+    """The index of each API: `{dataset}` is one of `DATASETS`, `{api}` the API's path, such as `itemusages`."""
+    return {api: template.replace("{dataset}", DATASETS[api]).replace("{api}", api.path) for api in Api}
+
+
+def by_key(api_key: str) -> str:
+    """The header for an API key: as the cluster gives it under `encoded`, or as `id:key`."""
+    key = _base64(api_key) if ":" in api_key else api_key
+    return f"ApiKey {outcomes.require_sendable(key)}"
+
+
+def by_password(user: str, password: str) -> str:
+    return f"Basic {_base64(f'{user}:{password}')}"
+
+
+def document_id(uuid: str) -> str:
+    """The uuid, or 64 hexadecimal characters in place of one that is too long for `_id`."""
+    raw = uuid.encode(errors="surrogatepass")
+    return uuid if len(raw) <= ID_MAX else hashlib.blake2b(raw, digest_size=32).hexdigest()
+
+
+def document(shaped: Shaped) -> bytes:
+    """What is stored: ECS as it is; raw as ECS with nothing but the body in `event.original` and what goes beside it.
+
+    Whatever is no ECS gets the `@timestamp` that data streams want.
+    """
+    if shaped.shape == "ecs":
+        return shaped.document
+    event, original = shaped.event, shaped.document
+    time = rfc3339(event.time_ns).encode()
+    if shaped.shape != "raw":
+        return b'{"@timestamp":"%b",%b' % (time, original[1:])
+    return b'{"@timestamp":"%b","event":{"id":%b,"created":"%b","original":%b}%b%b' % (
+        time,
+        encoded(event.uuid),
+        rfc3339(event.received_ns).encode(),
+        encoded(original.decode()),
+        b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
+        _end(metadata.group_of(shaped.stamp, shaped.event_id)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _end(group: metadata.Group) -> bytes:
+    """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
+    ours = {name.removeprefix("_"): value for name, value in group.ours.items()}
+    made: dict[str, object] = {"onepassword_source": {"api": group.stamp.api.value, **ours}}
+    if group.fields:
+        made["labels"] = {name: _label(value) for name, value in group.fields.items()}
+    return b"," + encoded(made)[1:]
+
+
+def _label(value: object) -> str:
+    """ECS has labels as texts, whatever they were."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bulk_of(response: httpx.Response) -> _Bulk:
+    try:
+        return _read_bulk(response.content)
+    except ValueError:
+        raise _no_bulk() from None
+
+
+def _answer(bulk: _Bulk) -> Answer:
+    refused, again = [], []
+    for index, item in enumerate(_only(bulk)):
+        if item.error is None or _is_there(item):
+            continue
+        if _passes(item, item.error):
+            again.append(index)
+        elif _is_of_target(item, item.error):
+            _stop(item.error)
+        else:
+            refused.append(Refused(index, item.error.type or str(item.status), _reason(item.error)))
+    return Answer(tuple(refused), tuple(again))
+
+
+def _only(bulk: _Bulk) -> list[_Item]:
+    try:
+        return [item for (item,) in map(dict.values, bulk.items)]
+    except ValueError:
+        raise _no_bulk() from None
+
+
+def _is_there(item: _Item) -> bool:
+    return item.status == _CONFLICT and item.error is not None and item.error.type.startswith("version_conflict")
+
+
+def _passes(item: _Item, error: _Cause) -> bool:
+    # A cluster that is short of disk blocks writing, with 403 or 429, until there is room.
+    blocked = error.type == "cluster_block_exception" or error.type.endswith("rejected_execution_exception")
+    return blocked or item.status in outcomes.PASSING or item.status >= 500 or item.status == _CONFLICT  # noqa: PLR2004
+
+
+def _is_of_target(item: _Item, error: _Cause) -> bool:
+    """Whether no event at all would be taken there, so that none of them is at fault."""
+    reason = error.reason or ""
+    known = error.type in _OF_TARGET or any(words in reason for words in _OF_TARGET_WORDS)
+    return known or item.status in outcomes.REFUSED
+
+
+def _stop(error: _Cause) -> NoReturn:
+    raise ThirdPartyConfigError(
+        f"{NAME} does not let events into this index: {error.type}: {_reason(error)}",
+        hint="Check the index or data stream, its template and pipeline, and the privileges of the key or user.",
+        code=error.type,
+    )
+
+
+def _reason(error: _Cause) -> str:
+    """What is wrong with the document, without the value that is quoted from it."""
+    text = _PREVIEW.sub("", error.reason or "")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[: outcomes.TEXT_MAX]
+
+
+def _no_bulk() -> ThirdPartyGenericError:
+    return ThirdPartyGenericError(
+        f"What answered is not {NAME}: it is no answer to a bulk request.",
+        hint="Check its address, and what stands between. Nothing counts as sent.",
+        code="invalid-body",
+    )
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

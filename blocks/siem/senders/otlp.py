@@ -1,0 +1,228 @@
+"""Sends logs by OTLP/HTTP in protobuf, with OpenTelemetry's published definitions.
+
+An event is a LogRecord: Timestamp is its time and ObservedTimestamp its receipt, both to the nanosecond; Body is the
+document as a text; `log.record.uid` is its uuid, so that whoever keeps logs may drop what comes twice, as the
+semantic conventions allow. What is the same for all events of a stream stands in the resource.
+
+Of the answers, where the specification leaves a choice or we take one:
+- A partial success tells how many records were refused, not which, and the request "MUST NOT" be retried. To find them
+  by halves would be a retry, and whatever was accepted would be kept twice. So all records of the request are refused
+  here, to be looked at and replayed by a person.
+- 413 is never retried as it is: the batch is cut in halves.
+- 500 counts as passing, though the specification retries 429, 502, 503 and 504 only. It says nothing of the events, so
+  there is no reason to give them up, and proxies and collectors answer so while they restart.
+- 400 is a fault of the configuration: nothing of the request was taken, and it does not say what it is about.
+
+Sources: OTLP specification 1.x (Partial Success, Failures, Retryable Response Codes), logs data model, semantic
+conventions for logs and events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import msgspec
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN, LogRecord, ScopeLogs
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from blocks.errors import ThirdPartyGenericError
+from blocks.events_api.client import user_agent
+from blocks.events_api.models import Api
+from blocks.siem import metadata
+from blocks.siem.event import Shaped
+from blocks.siem.http import Poster
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from blocks.siem.event import FieldValue, Stamp
+    from blocks.siem.sending import Batch
+
+NAME = "The OTLP receiver"
+PATH = "v1/logs"
+LIMITS = Limits(events=1000, bytes=1_000_000)  # vendors take 1 MB at least; the specification advises 20 MiB at most
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+EVENT_NAMES = {
+    Api.SIGN_IN: "onepassword.sign_in_attempt",
+    Api.ITEM_USAGE: "onepassword.item_usage",
+    Api.AUDIT: "onepassword.audit_event",
+}
+"""EventName: the kind of an event's structure; what happened is in `_siemEventID` and in the body."""
+OF_EVENT = "_siemEventID"
+"""The one member of the metadata that differs from event to event, so it cannot stand in the resource."""
+
+_REMEMBERED = 1024  # groups of (stamp, event id)
+_INT64 = 1 << 63
+
+
+class OtlpSender:
+    """One receiver. `url` is its base, to which `/v1/logs` is added, or the whole address with that path.
+
+    `headers` go with each request; their values are secrets.
+    """
+
+    limits = LIMITS
+
+    def __init__(self, url: str, headers: Mapping[str, str], service_name: str = "1password") -> None:
+        base = url.rstrip("/").removesuffix(f"/{PATH}")
+        self._poster = _OtlpPoster(NAME, base, headers, secrets=_secrets_of(headers))
+        name, _, version = user_agent().partition("/")
+        self._scope = InstrumentationScope(name=name, version=version)
+        self._service_name = service_name
+        self._templates: dict[tuple[int, str], tuple[Stamp, LogRecord]] = {}
+
+    def __repr__(self) -> str:
+        return f"OtlpSender({self._poster!r})"
+
+    def encode(self, shaped: Shaped) -> Record:
+        """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them."""
+        event, logs = shaped.event, ScopeLogs()
+        record = logs.log_records.add()
+        record.CopyFrom(self._template(shaped))
+        record.time_unix_nano = max(event.time_ns, 0)
+        record.observed_time_unix_nano = max(event.received_ns, 0)
+        record.body.string_value = shaped.document.decode()
+        record.attributes.add(key="log.record.uid").value.string_value = event.uuid
+        if shaped.account is not None:
+            record.attributes.add(key="onepassword.account").value.string_value = shaped.account
+        return Record(event, logs.SerializeToString())
+
+    def send(self, batch: Batch) -> Answer:
+        content = self._request(batch).SerializeToString()
+        return _answer(self._poster.post(PATH, content, PROTOBUF), len(batch.records))
+
+    def check(self) -> str:
+        """By a request without records, which the specification has accepted."""
+        _answer(self._poster.post(PATH, b"", PROTOBUF), 0)
+        return f"{NAME} takes logs."
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _request(self, batch: Batch) -> ExportLogsServiceRequest:
+        request = ExportLogsServiceRequest()
+        of_resource = request.resource_logs.add()
+        of_resource.resource.CopyFrom(self._resource(batch))
+        of_scope = of_resource.scope_logs.add()
+        of_scope.scope.CopyFrom(self._scope)
+        of_scope.MergeFromString(b"".join([record.data for record in batch.records]))
+        return request
+
+    def _resource(self, batch: Batch) -> Resource:
+        of_all = metadata.of(Shaped(batch.records[0].event, batch.stamp, "raw", b"", "", None))
+        of_all.pop(OF_EVENT, None)
+        return Resource(attributes=_attributes({"service.name": self._service_name, **of_all}))
+
+    def _template(self, shaped: Shaped) -> LogRecord:
+        """What all events of a stream that are alike have."""
+        key = (id(shaped.stamp), shaped.event_id)
+        found = self._templates.get(key)
+        if found is None:
+            if len(self._templates) >= _REMEMBERED:
+                self._templates.clear()
+            found = self._templates[key] = (shaped.stamp, _record_like(shaped))
+        return found[1]
+
+
+class _OtlpPoster(Poster):
+    """Reads what a receiver says of a request that it refuses: google.rpc.Status in protobuf, or a text."""
+
+    def told(self, content: bytes) -> str:
+        try:
+            # Status has its code and its message under the numbers of a count and a message here.
+            message = ExportLogsPartialSuccess.FromString(content).error_message
+        except DecodeError:
+            message = ""
+        return super().told(message.encode() if message else content)
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Headers written as in OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`, with %20 and the like in values.
+
+    Raises ValueError where they could not be sent.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    found = {name.strip(): unquote(value.strip()) for name, _, value in pairs}
+    for name, value in found.items():
+        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
+            raise ValueError("a header without a proper name")
+        if not (value and value.isascii() and value.isprintable()):
+            raise ValueError("a header without a value, or with one that cannot be sent")
+    return found
+
+
+def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Each value, and what stands in it behind a word such as Bearer."""
+    values = [value for value in headers.values() if value]
+    return (*values, *(value.rpartition(" ")[2] for value in values))
+
+
+def _record_like(shaped: Shaped) -> LogRecord:
+    known: dict[str, FieldValue] = {"onepassword.api": shaped.stamp.api.value}
+    of_event = metadata.of(shaped).get(OF_EVENT)
+    if of_event is not None:
+        known[OF_EVENT] = of_event
+    failed = shaped.event_id.startswith("signin-") and shaped.event_id.endswith("_failed")
+    return LogRecord(
+        event_name=EVENT_NAMES[shaped.stamp.api],
+        severity_number=SEVERITY_NUMBER_WARN if failed else SEVERITY_NUMBER_INFO,
+        severity_text="WARN" if failed else "INFO",
+        attributes=_attributes(known),
+    )
+
+
+def _attributes(known: Mapping[str, FieldValue]) -> list[KeyValue]:
+    return [KeyValue(key=name, value=_value(value)) for name, value in known.items()]
+
+
+def _value(value: FieldValue) -> AnyValue:
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    return AnyValue(string_value=str(value))
+
+
+def _answer(response: httpx.Response, records: int) -> Answer:
+    partial = _partial(response)
+    rejected = min(partial.rejected_log_records, records)
+    if rejected <= 0:
+        return ACCEPTED
+    which = "all of them" if rejected == records else "and it does not say which"
+    said = " ".join(partial.error_message.split())
+    text = f"The receiver refused {rejected} of {records} records, {which}{f': {said}' if said else '.'}"
+    return Answer(refused=tuple(Refused(index, "partial-success", text) for index in range(records)))
+
+
+def _partial(response: httpx.Response) -> ExportLogsPartialSuccess:
+    content = response.content
+    try:
+        if response.headers.get("content-type", "").startswith("application/json"):
+            return _of_json(msgspec.json.decode(content or b"{}"))
+        return ExportLogsServiceResponse.FromString(content).partial_success
+    except (DecodeError, ValueError, TypeError, AttributeError):
+        raise ThirdPartyGenericError(
+            "What answered is no OTLP receiver: it is no answer to an export of logs.",
+            hint="Check its address, and what stands between. Nothing counts as sent.",
+            code="invalid-body",
+        ) from None
+
+
+def _of_json(value: Any) -> ExportLogsPartialSuccess:
+    told: dict[str, Any] = value.get("partialSuccess") or {}
+    return ExportLogsPartialSuccess(
+        rejected_log_records=int(told.get("rejectedLogRecords") or 0), error_message=str(told.get("errorMessage") or "")
+    )
