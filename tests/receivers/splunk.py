@@ -1,0 +1,116 @@
+"""The HTTP Event Collector of Splunk, as its manual describes it.
+
+Events before the one that is bad are taken, as Splunk may do; none after it are.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from receivers.request import Taken, uuid_of
+
+if TYPE_CHECKING:
+    from receivers.request import Request
+
+TOKEN = "f1d2c3b4-a596-4788-9a0b-cdef01234567"
+NOTHING = (b"", b'""', b"null")
+_MEMBERS = frozenset({"time", "host", "source", "sourcetype", "index", "fields", "event"})
+_read = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_texts = msgspec.json.Decoder(dict[str, str | list[str]]).decode
+_time = msgspec.json.Decoder(float).decode
+
+
+class SplunkHec:
+    """`acknowledge`: None for a token without acknowledgement, else after how many questions the answer is yes.
+
+    `bad`: uuids of events that it does not take; `indexes`: those that the token may write to, all where None.
+    """
+
+    def __init__(self, acknowledge: int | None = None, indexes: frozenset[str] | None = None) -> None:
+        self.acknowledge = acknowledge
+        self.indexes = indexes
+        self.bad: set[str] = set()
+        self.channels: dict[str, dict[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, request: Request) -> Taken:
+        path = request.path.partition("?")[0]
+        if path == "/services/collector/health":
+            return _said(200, 17, "HEC is healthy")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Splunk":
+            return _said(401, 3, "Invalid authorization")
+        if token != TOKEN:
+            return _said(403, 4, "Invalid token")
+        if self.acknowledge is not None and not request.headers.get("x-splunk-request-channel"):
+            return _said(400, 10, "Data channel is missing")
+        if path == "/services/collector/ack":
+            return self._asked(request)
+        if path == "/services/collector/event":
+            return self._events(request)
+        return Taken(status=404, body=b'{"text":"The requested URL was not found on this server.","code":404}')
+
+    def _events(self, request: Request) -> Taken:
+        lines = request.body.splitlines()
+        if not lines:
+            return _said(400, 5, "No data")
+        taken: list[str] = []
+        for number, line in enumerate(lines):
+            code, uuid = self._event(line)
+            if request.half and number % 2:
+                self.bad.add(uuid)
+            if code or uuid in self.bad:
+                return _said(400, code or 6, "refused", taken, **{"invalid-event-number": number})
+            taken.append(uuid)
+        if self.acknowledge is None:
+            return _said(200, 0, "Success", taken)
+        return _said(200, 0, "Success", taken, ackId=self._new_ack(request))
+
+    def _event(self, line: bytes) -> tuple[int, str]:
+        try:
+            members = _read(line)
+            if bytes(members.get("event", b"")) in NOTHING:
+                return (13 if "event" in members else 12), ""
+            _time(members["time"])
+            assert set(members) <= _MEMBERS
+        except (ValueError, KeyError, AssertionError):
+            return 6, ""
+        try:
+            _texts(members.get("fields", b"{}"))
+        except ValueError:
+            return 15, ""
+        index = msgspec.json.decode(members.get("index", b'""'))
+        if index and self.indexes is not None and index not in self.indexes:
+            return 7, ""
+        return 0, uuid_of(members["event"])
+
+    def _new_ack(self, request: Request) -> int:
+        with self._lock:
+            acks = self.channels.setdefault(request.headers["x-splunk-request-channel"], {})
+            number = max(acks, default=-1) + 1
+            acks[number] = 0
+            return number
+
+    def _asked(self, request: Request) -> Taken:
+        """Yes is said once: then Splunk forgets the number, but we keep it as done so that numbers still rise."""
+        told = {}
+        with self._lock:
+            acks = self.channels.get(request.headers["x-splunk-request-channel"], {})
+            for number in msgspec.json.decode(request.body)["acks"]:
+                acks[number] = acks.get(number, 0) + 1
+                told[str(number)] = acks[number] == self.acknowledge
+        return Taken(body=msgspec.json.encode({"acks": told}))
+
+
+def _said(status: int, code: int, text: str, taken: list[str] | None = None, **more: Any) -> Taken:
+    return Taken(
+        taken or [],
+        status,
+        {"Content-Type": "application/json"},
+        msgspec.json.encode({"text": text, "code": code, **more}),
+    )
+
+
+vendor = SplunkHec
