@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from blocks.siem import metadata
@@ -21,6 +22,11 @@ def enveloped(shaped: Shaped) -> bytes:
     """
     if shaped.shape != "raw":
         return shaped.document
-    beside = {name: value for name, value in metadata.of(shaped).items() if name not in FACTS}
-    start = encoded({**beside, **metadata.facts(shaped)})
-    return start[:-1] + b',"event":' + shaped.document + b"}"
+    start = _start(metadata.group_of(shaped.stamp, shaped.event_id))
+    return start + encoded(metadata.facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
+
+
+@lru_cache(maxsize=1024)
+def _start(group: metadata.Group) -> bytes:
+    beside = {name: value for name, value in group.fields.items() if name not in FACTS}
+    return encoded({**group.ours, **beside})[:-1] + b","

@@ -1,18 +1,20 @@
 """Reading and writing JSON that may hold whatever a stored event may hold.
 
 A stored body is legal JSON, but not always such as msgspec takes: lone surrogate escapes, numbers of any length, and
-deep nesting pass the collector. So both ways have a slower one behind them, and none of them raises.
+deep nesting pass the collector. So both ways have a slower one behind them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_INT_DIGITS = 19  # what every reader's 64 bits hold
 
 
 def members(body: str | bytes) -> dict[str, Any]:
@@ -25,23 +27,31 @@ def members(body: str | bytes) -> dict[str, Any]:
 
 
 def encoded(value: object) -> bytes:
-    """In UTF-8, on one line; lone surrogates as the escapes that they came as."""
+    """In UTF-8, on one line; lone surrogates as the escapes that they came as.
+
+    Raises RecursionError where the value is nested too deeply.
+    """
     try:
         return _encode(value)
-    except (ValueError, OverflowError, RecursionError):
-        return json.dumps(value, separators=(",", ":"), default=str).encode()
+    except (ValueError, OverflowError):
+        return json.dumps(value, separators=(",", ":"), default=_plain).encode()
 
 
 def _slowly(body: str | bytes) -> object:
     try:
-        # float takes a number of any length, where int would refuse it
-        return json.loads(body, parse_int=_number, parse_constant=lambda _: None)
+        return json.loads(body, parse_int=_number, parse_float=_number, parse_constant=str)
     except (ValueError, RecursionError):
         return None
 
 
-def _number(digits: str) -> float:
-    return int(digits) if len(digits) < _INT_DIGITS else float(digits)
+def _number(digits: str) -> int | float | str:
+    """What no reader can hold stays a text."""
+    if digits.lstrip("-").isdigit() and len(digits) <= _INT_DIGITS:
+        return int(digits)
+    value = float(digits)
+    return value if math.isfinite(value) else digits
 
 
-_INT_DIGITS = 19  # what every reader's 64 bits hold
+def _plain(value: object) -> object:
+    """What msgspec was to write as it stands."""
+    return json.loads(bytes(value)) if isinstance(value, msgspec.Raw) else str(value)

@@ -6,6 +6,7 @@ The `_siem…` members are those of Sumo Logic's hosted 1Password source.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -47,12 +48,25 @@ def _id_of(api: Api, value: str) -> str:
     return f"{_PREFIXES[api]}-{_NO_WORD.sub('_', value[:WORD_MAX])}"
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Group:
+    """The metadata of all events of one stamp and one event id. The same group is the same object."""
+
+    stamp: Stamp
+    event_id: str
+    ours: Mapping[str, FieldValue]
+    """`_siem…` where the events are meant for a SIEM, `_source`, and `_sourceCategory` where there is one."""
+    fields: Mapping[str, FieldValue]
+    """The source's fields, without those that would contradict."""
+
+
 def of(shaped: Shaped) -> dict[str, FieldValue]:
     """The metadata of an event: `_siem…` where it is meant for a SIEM, `_source`, `_sourceCategory`, the fields.
 
     A field never contradicts what stands there already: it is left out.
     """
-    return dict(_groups.of(shaped.stamp, shaped.event_id))
+    group = group_of(shaped.stamp, shaped.event_id)
+    return {**group.ours, **group.fields}
 
 
 def facts(shaped: Shaped) -> dict[str, str]:
@@ -69,27 +83,25 @@ def facts(shaped: Shaped) -> dict[str, str]:
     return known
 
 
-class _Groups:
-    """The metadata of events that have the same: made once, and found by the very stamp and the event id."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, str], tuple[Stamp, dict[str, FieldValue]]] = {}
-
-    def of(self, stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
-        found = self._found.get((id(stamp), event_id))
-        if found is None:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            # The stamp is kept, so that its address is no other stamp's meanwhile.
-            found = self._found[id(stamp), event_id] = (stamp, _made(stamp, event_id))
-        return found[1]
+_groups: dict[tuple[int, str], Group] = {}
 
 
-def _made(stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
+def group_of(stamp: Stamp, event_id: str) -> Group:
+    """Made once, and found again by the very stamp and the event id."""
+    found = _groups.get((id(stamp), event_id))
+    if found is None:
+        if len(_groups) >= _REMEMBERED:
+            _groups.clear()
+        # The group keeps the stamp, so that its address is no other stamp's meanwhile.
+        found = _groups[id(stamp), event_id] = _made(stamp, event_id)
+    return found
+
+
+def _made(stamp: Stamp, event_id: str) -> Group:
     ours: dict[str, FieldValue] = {**_for_siem(stamp, event_id), "_source": stamp.source}
     if stamp.category:
         ours["_sourceCategory"] = stamp.category
-    return {**ours, **dict(_of_user(stamp, {name.lower() for name in ours}))}
+    return Group(stamp, event_id, ours, dict(_of_user(stamp, {name.lower() for name in ours})))
 
 
 def _for_siem(stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
@@ -111,6 +123,3 @@ def _of_user(stamp: Stamp, taken: set[str]) -> Iterator[tuple[str, FieldValue]]:
         of_siem = lower.startswith("_siem") and stamp.classifier is None
         if lower not in taken and lower not in _TELLS_WHAT and not of_siem:
             yield name, value
-
-
-_groups = _Groups()
