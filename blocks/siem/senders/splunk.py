@@ -43,10 +43,11 @@ SOURCETYPES = {
     Api.ITEM_USAGE: "1password:insights:item_usages",
     Api.AUDIT: "1password:insights:audit_events",
 }
-OF_SPLUNK = frozenset(
+_OF_SPLUNK = (
     "host source sourcetype index linecount punct splunk_server timestamp"
-    " _raw _time _indextime _meta _cd _bkt _si _serial _subsecond _kv".split()
+    " _raw _time _indextime _meta _cd _bkt _si _serial _subsecond _kv"
 )
+OF_SPLUNK = frozenset(_OF_SPLUNK.split())
 """Fields that Splunk sets itself."""
 
 _SECOND = 1_000_000_000
@@ -90,7 +91,7 @@ class SplunkSender:
         seconds, fraction = divmod(event.time_ns, _SECOND)
         own = f'{{"time":{seconds}.{fraction:09d},'
         own_fields = (
-            f'"onepassword_uuid":{_json(event.uuid)},"onepassword_time":"{rfc3339(event.time_ns)}",'
+            f'"onepassword_uuid":{_quoted(event.uuid)},"onepassword_time":"{rfc3339(event.time_ns)}",'
             f'"onepassword_received":"{_received(event.received_ns)}"}},"event":'
         )
         return Record(
@@ -182,8 +183,8 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _json(text: str) -> str:
-    return encoded(text).decode()
+def _quoted(uuid: str) -> str:
+    return f'"{uuid}"' if uuid.isalnum() else encoded(uuid).decode()
 
 
 @lru_cache(maxsize=16)
