@@ -21,8 +21,11 @@ SIGN_IN = {
     "country": "NZ",
     "details": {"value": "NZ"},
     "target_user": {
-        **{"uuid": "USER", "name": "Ana Test", "email": "ana@example.org"},
-        **{"user_type": "external_user", "user_account_uuid": "HOME"},
+        "uuid": "USER",
+        "name": "Ana Test",
+        "email": "ana@example.org",
+        "user_type": "external_user",
+        "user_account_uuid": "HOME",
     },
     "client": {
         "app_name": "1Password for Web",
