@@ -15,7 +15,7 @@ import typer
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
-from deployments import cli_backfill, cli_check, cli_coverage, cli_data, cli_health, cli_secrets, cli_sources
+from deployments import cli_backfill, cli_check, cli_coverage, cli_data, cli_health, cli_secrets, cli_siem, cli_sources
 from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Apis, Json, Name
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ cli_check.add(app)
 cli_coverage.add(app)
 cli_data.add(app)
 cli_health.add(app)
+cli_siem.add(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -129,11 +129,6 @@ def parse_siems(document: object) -> list[SiemConfig]:
     return [one for one in found if one is not None]
 
 
-def is_of_siems(document: object) -> bool:
-    """Whether a file holds SIEMs, and not sources."""
-    return isinstance(document, dict) and bool({"siem", "siems"} & set(document))
-
-
 def members_of(kind: str) -> dict[str, bool]:
     """The members of its `config`, and whether each is a secret."""
     block = block_class(kind)

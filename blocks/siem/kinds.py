@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -11,23 +12,14 @@ from blocks.faults import nearest, show
 if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
 
-_BLOCKS = {
-    "sumo-logic": "SumoLogic",
-    "splunk": "Splunk",
-    "elasticsearch": "Elasticsearch",
-    "sentinel": "Sentinel",
-    "syslog": "Syslog",
-    "otlp": "Otlp",
-    "webhook": "Webhook",
-    "archive": "Archive",
-}
-KINDS = tuple(_BLOCKS)
-"""What a SIEM is called in a file and on the command line."""
+KINDS = ("sumo-logic", "splunk", "elasticsearch", "sentinel", "syslog", "otlp", "webhook", "archive")
+"""What a SIEM is called in a file and on the command line; its block is in the module of that name."""
 
 
+@cache
 def block_class(kind: str) -> type[SiemBlock]:
     """The class of its block. Raises ThirdPartyConfigError where there is no such kind."""
-    if kind not in _BLOCKS:
+    if kind not in KINDS:
         meant = nearest(kind, KINDS)
         raise ThirdPartyConfigError(
             f"There is no kind of SIEM called {show(kind)}.",
@@ -35,5 +27,5 @@ def block_class(kind: str) -> type[SiemBlock]:
             code="kind",
         )
     module = import_module(f"blocks.siem.{kind.replace('-', '_')}")
-    found: type[SiemBlock] = getattr(module, _BLOCKS[kind])
+    found: type[SiemBlock] = next(one for one in vars(module).values() if getattr(one, "kind", None) == kind)
     return found

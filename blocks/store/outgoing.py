@@ -14,18 +14,19 @@ from sqlalchemy import text
 
 from blocks import clock
 from blocks.siem.event import Outgoing
-from blocks.store.engine import is_sqlite, reading, store_errors
+from blocks.store.engine import reading, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 HOUR_NS = 3600 * 10**9
 GRACE_NS = 120 * 10**9
 """How long after the end of an hour an event of it may still be committed: longer than a page takes."""
 LINKS = 500  # links that are looked up at once
-_FAR = 2**63 - 1
+MOST = 2000  # events that are read at once
+NEAR = 1000  # ids between two links that cost less to pass over than another question
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Portion:
     """Events of one stream, in the order of their ids, of which the position moves behind all or none."""
 
     events: Sequence[Outgoing]
+
+    @property
+    def first_id(self) -> int:
+        return self.events[0].id
 
     @property
     def last_id(self) -> int:
@@ -74,9 +79,6 @@ class Events:
         return True
 
 
-MOST = 2000  # events that are read at once
-
-
 def portions(events: Events, size: int, plan: Iterable[int] = ()) -> Iterator[Portion]:
     """Cut what is behind a position into portions of at most `size` events; those that were planned end as planned."""
     ends = deque(plan)
@@ -99,6 +101,17 @@ def hours(events: Events, size: int) -> Iterator[Portion]:
         yield Portion(portion)
 
 
+def newest(engine: Engine, stream_id: int, number: int) -> list[Outgoing]:
+    """The newest events of a stream by their time, oldest first."""
+    asked = text(
+        "SELECT id, uuid, time_ns, received_ns, body FROM events WHERE stream_id = :stream "
+        "ORDER BY time_ns DESC, id DESC LIMIT :number"
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(asked, {"stream": stream_id, "number": number}).all()
+    return [Outgoing._make(row) for row in reversed(rows)]
+
+
 def _until(events: Events, end: int) -> Iterator[Outgoing]:
     while (event := events.peek()) is not None and event.id <= end:
         yield events.take()
@@ -112,31 +125,48 @@ def _some(events: Events, size: int) -> Iterator[Outgoing]:
 
 
 def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, int]]:
-    """Where the next events are: from after the first id to the second, in order.
-
-    Events that were stored before there was a chain have no link: they are before its first one.
-    """
+    """Where the next events are: from after the first id to the second, in order. Those that are near are one."""
     asked = (
         "SELECT number, first_id, last_id FROM chain "
         "WHERE stream_id = :stream AND last_id > :after ORDER BY last_id LIMIT :links"
     )
     with store_errors(), reading(engine).connect() as connection:
         links = connection.execute(text(asked), {"stream": stream_id, "after": after_id, "links": LINKS}).all()
-        row = connection.execute(
-            text("SELECT link, events FROM streams WHERE id = :stream"), {"stream": stream_id}
-        ).one()
-    if not links:
-        return [(after_id, _FAR)] if row.events and not row.link else []
-    first = [(after_id, links[0].first_id - 1)] if links[0].number == 1 and after_id < links[0].first_id - 1 else []
-    return first + [(link.first_id - 1, link.last_id) for link in links]
+        found = []
+        if not links or links[0].number == 1:
+            found = _unlinked(connection, stream_id, after_id, links[0].first_id if links else None)
+    for link in links:
+        if found and link.first_id - found[-1][1] <= NEAR:
+            found[-1] = (found[-1][0], link.last_id)
+        else:
+            found.append((max(link.first_id - 1, after_id), link.last_id))
+    return found
+
+
+def _unlinked(connection: Connection, stream_id: int, after_id: int, before_id: int | None) -> list[tuple[int, int]]:
+    """Where events are that were stored before there was a chain: they have no link, and are before its first one.
+
+    The counts tell whether there are any, so that a new stream of a large store is not looked for in all of it.
+    """
+    asked = (
+        "SELECT events + pruned - coalesce((SELECT sum(events) FROM chain WHERE stream_id = streams.id), 0) "
+        "FROM streams WHERE id = :stream"
+    )
+    if not connection.execute(text(asked), {"stream": stream_id}).scalar():
+        return []
+    if before_id is None:
+        last = text("SELECT max(id + 0) FROM events WHERE stream_id = :stream")  # + 0: of the stream, not backwards by id
+        end = connection.execute(last, {"stream": stream_id}).scalar() or 0
+    else:
+        end = before_id - 1
+    return [(after_id, end)] if end > after_id else []
 
 
 def _between(engine: Engine, stream_id: int, low: int, high: int) -> list[Outgoing]:
-    # By the key: SQLite would else go through the whole stream by an index, and sort it.
-    hint = "NOT INDEXED" if is_sqlite(engine) else ""
+    # By the key: with an index on stream_id either database would go through the whole stream, and sort it.
     asked = (
-        f"SELECT id, uuid, time_ns, received_ns, body FROM events {hint} "  # noqa: S608 - a constant
-        "WHERE stream_id = :stream AND id > :low AND id <= :high ORDER BY id LIMIT :most"
+        "SELECT id, uuid, time_ns, received_ns, body FROM events "
+        "WHERE (stream_id + 0) = :stream AND id > :low AND id <= :high ORDER BY id LIMIT :most"
     )
     bounds = {"stream": stream_id, "low": low, "high": high, "most": MOST}
     with store_errors(), reading(engine).connect() as connection:

@@ -12,7 +12,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store.engine import reading, store_errors
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine, Row, TextClause
 
 _FAR = 2**63 - 1
 
@@ -87,6 +87,25 @@ def forwards(engine: Engine, siem: str | None = None, source: str | None = None)
     return found
 
 
+def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
+    """What a SIEM has refused for good, oldest first: source, api, uuid, code, answer, refused_ns."""
+    found = {one.id: one for one in forwards(engine, siem, source)}
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_REFUSED).all()
+    return [
+        {
+            "source": found[row.forward].source,
+            "api": row.api,
+            "uuid": row.uuid,
+            "code": row.code,
+            "answer": row.answer,
+            "refused_ns": row.refused_ns,
+        }
+        for row in rows
+        if row.forward in found
+    ]
+
+
 def _forward(connection: Connection, row: Row[Any]) -> ForwardStatus:
     positions = connection.execute(_POSITIONS, {"forward": row.id, "source": row.source_id}).all()
     return ForwardStatus(
@@ -120,17 +139,30 @@ def _position(connection: Connection, row: Row[Any], fingerprint: str) -> Positi
 
 
 def _waiting(connection: Connection, row: Row[Any]) -> tuple[int, int | None]:
-    """How many events wait, and since when the first does: by the links of the chain, which count them."""
+    """How many events wait, and since when the first does: by the links of the chain, which count them.
+
+    Counted one by one are those of a link that is sent in part, and those stored before there was a chain.
+    """
     behind = {"stream": row.stream_id, "sent": row.sent_id or 0}
     links = connection.execute(_LINKS, behind).one()
-    # What the first link begins with, or was stored before there was a chain, is counted one by one.
-    end = links.first_id - 1 if links.first_id is not None else row.link_id or (_FAR if row.events else 0)
-    if end <= behind["sent"] and not links.events:
-        return 0, None
-    hint = "NOT INDEXED" if connection.dialect.name == "sqlite" else ""
-    counted = connection.scalar(text(_COUNT.format(hint=hint)), {**behind, "end": end}) or 0
-    oldest = connection.scalar(text(_OLDEST.format(hint=hint)), behind)
-    return counted + int(links.events or 0), oldest
+    first = connection.scalar(_FIRST, behind)
+    parts = [connection.scalar(_PARTIAL, behind) or 0]
+    if first is None or first > behind["sent"]:
+        parts.append((_FAR if row.events else 0) if first is None else first - 1)
+    counted = _count(connection, behind, max(parts)) if max(parts) > behind["sent"] else 0
+    waiting = counted + int(links.events or 0)
+    start = behind["sent"] if counted or links.first_id is None else links.first_id - 1
+    oldest = connection.scalar(_by_key(connection, _OLDEST), {**behind, "start": start}) if waiting else None
+    return waiting, oldest
+
+
+def _count(connection: Connection, behind: dict[str, int], end: int) -> int:
+    return int(connection.scalar(_by_key(connection, _COUNT), {**behind, "end": end}) or 0)
+
+
+def _by_key(connection: Connection, asked: str) -> TextClause:
+    # SQLite would else go through the whole stream by an index.
+    return text(asked.format(hint="NOT INDEXED" if connection.dialect.name == "sqlite" else ""))
 
 
 _FORWARDS = text(
@@ -143,9 +175,15 @@ _POSITIONS = text(
     "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = :forward "
     "WHERE s.source_id = :source ORDER BY s.id"
 )
+_REFUSED = text(
+    "SELECT r.forward, s.api, r.uuid, r.code, r.answer, r.refused_ns FROM refused_events r "
+    "JOIN streams s ON s.id = r.stream_id ORDER BY r.refused_ns, r.event_id"
+)
 _LINKS = text(
     "SELECT min(first_id) AS first_id, sum(events) AS events FROM chain "
     "WHERE stream_id = :stream AND last_id > :sent AND first_id > :sent"
 )
+_PARTIAL = text("SELECT last_id FROM chain WHERE stream_id = :stream AND last_id > :sent AND first_id <= :sent")
+_FIRST = text("SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1")
 _COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
-_OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :sent ORDER BY id LIMIT 1"
+_OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :start ORDER BY id LIMIT 1"

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from blocks import settings
+from blocks import settings, strict_json
 from blocks.configuration import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
+from blocks.siem.document import is_of_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
+from deployments.commands import siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 
@@ -29,18 +31,26 @@ if TYPE_CHECKING:
 def run(
     file: Path, *, token: str | None, new_account: bool = False, add_fields: bool = False, as_json: bool = False
 ) -> None:
-    """Apply a file of sources, and tell what to do next. Nothing is stored from a file with a fault."""
-    if apply(file, token=token, new_account=new_account, add_fields=add_fields, as_json=as_json) == "temporary":
+    """Apply a file of sources or of SIEMs, and tell what to do next. Nothing is stored from a file with a fault."""
+    data = _read(file)
+    if is_of_siems(document := strict_json.decode(data)):
+        siem.apply(document, as_json=as_json)
+    elif _apply_sources(data, token, new_account=new_account, add_fields=add_fields, as_json=as_json) == "temporary":
         note("Start collecting every five minutes with: onepassword-source up")
     else:
         note("Each is collected every five minutes, where a worker runs.")
 
 
-def apply(
-    file: Path, *, token: str | None, new_account: bool = False, add_fields: bool = False, as_json: bool = False
-) -> str:
+def apply(file: Path, *, token: str | None) -> str:
     """Apply a file of sources, and print what changed. Returns the kind of the Prefect server."""
-    configs = [_with_token(config) for config in _read(file, token)]
+    return _apply_sources(_read(file), token)
+
+
+def _apply_sources(
+    data: bytes, token: str | None, *, new_account: bool = False, add_fields: bool = False, as_json: bool = False
+) -> str:
+    parsed = parse_sources(data, allowed_hosts=settings.allowed_hosts(), token=token)
+    configs = [_with_token(config) for config in parsed]
     for config in configs:
         for warning in config.warnings:
             warn(f"{config.name}: {warning}")
@@ -101,14 +111,13 @@ def _tell_more(applied: Applied, run: str | None) -> None:
         note(f"Its schedule is stopped; resume it with: onepassword-source start {applied.name}")
 
 
-def _read(file: Path, token: str | None) -> list[SourceConfig]:
+def _read(file: Path) -> bytes:
     if str(file) == "-":
-        data, warning = sys.stdin.buffer.read(), None
-    else:
-        data, warning = read_file(file)
+        return sys.stdin.buffer.read()
+    data, warning = read_file(file)
     if warning:
         warn(warning)
-    return parse_sources(data, allowed_hosts=settings.allowed_hosts(), token=token)
+    return data
 
 
 def _with_token(config: SourceConfig) -> SourceConfig:

@@ -1,0 +1,156 @@
+"""`onepassword-source siem add`, `pause`, `resume`, `replay`, `remove`, and `apply` with a file of SIEMs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands.moments import moment_of
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.siem.configuration import SiemConfig
+    from deployments.siems import Applied
+
+NOT_FOR_SIEM = (
+    "The events of {} are not meant for a SIEM: set its field _siemForward to true. Until then nothing is sent of it."
+)
+
+
+def add(
+    name: str, kind: str, sources: Sequence[str], members: Sequence[str], since: str | None, *, as_json: bool
+) -> None:
+    """Add one SIEM from options."""
+    config = dict(_member(text) for text in members)
+    apply({"siem": {"name": name, "type": kind, "sources": list(sources), "config": config}}, since, as_json=as_json)
+
+
+def apply(document: object, since: str | None = None, *, as_json: bool = False) -> None:
+    """Apply a document of SIEMs, and tell what changed. Nothing is stored from one with a fault."""
+    since_ns = moment_of("--from", since)
+    with prefect() as access:
+        from blocks.siem.configuration import parse_siems  # noqa: PLC0415 - imports Prefect
+        from deployments import siems  # noqa: PLC0415
+
+        configs = [_with_secrets(config) for config in parse_siems(document)]
+        applied = with_spinner("Applying…", lambda: [siems.apply(config, since_ns) for config in configs])
+    if as_json:
+        say_json([asdict(one) for one in applied])
+        return
+    for one in applied:
+        _tell(one)
+    if access.kind == "temporary":
+        note("Events are forwarded while it runs: onepassword-source up")
+
+
+def set_paused(name: str, source: str | None, *, paused: bool) -> None:
+    """Pause or resume the pairs of a SIEM, and say which were so already."""
+    with prefect():
+        from blocks.store import forwards  # noqa: PLC0415
+        from deployments import forwarding, siems  # noqa: PLC0415
+        from deployments.sources import open_default_store  # noqa: PLC0415
+
+        engine = open_default_store()
+        for pair in forwards.require(engine, name, source):
+            changed = siems.set_paused(engine, pair, paused=paused)
+            was = "" if changed else "was "
+            say(f"{plain(pair.source)} to {plain(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
+            if not paused:
+                forwarding.run_now(pair.source, pair.siem)
+
+
+def replay(name: str, source: str | None, since: str | None, *, refused: bool) -> None:
+    """Let a SIEM get again what was received since a time, or what it refused."""
+    if (since is None) is not refused:
+        raise ThirdPartyConfigError(
+            "Say what is to be sent again.",
+            hint="Give --from TIME, or --refused for what the SIEM has refused.",
+            code="usage",
+        )
+    since_ns = moment_of("--from", since)
+    with prefect():
+        from blocks.store import forwards  # noqa: PLC0415
+        from blocks.store import refused as turned  # noqa: PLC0415
+        from deployments import forwarding  # noqa: PLC0415
+        from deployments.sources import open_default_store  # noqa: PLC0415
+
+        engine = open_default_store()
+        for pair in forwards.require(engine, name, source):
+            again = turned.replay(engine, pair) if since_ns is None else forwards.replay(engine, pair, since_ns)
+            say(f"{plain(pair.source)} to {plain(pair.siem)}: {again:,} events are sent again.")
+            if again:
+                forwarding.run_now(pair.source, pair.siem)
+
+
+def remove(name: str, source: str | None, *, yes: bool) -> None:
+    """Remove the pairs of a SIEM, after a question."""
+    with prefect():
+        from blocks.store import forwards  # noqa: PLC0415
+        from deployments import siems  # noqa: PLC0415
+        from deployments.sources import open_default_store  # noqa: PLC0415
+
+        engine = open_default_store()
+        pairs = forwards.require(engine, name, source)
+        if not yes:
+            _confirm(name, [pair.source for pair in pairs])
+        for pair in pairs:
+            gone = siems.remove(engine, pair)
+            more = ", with its secrets" if gone else ""
+            say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
+
+
+def _confirm(name: str, sources: Sequence[str]) -> None:
+    if not sys.stdin.isatty():
+        raise ThirdPartyConfigError("Nothing was removed.", hint="Say --yes in a script.", code="usage")
+    of = ", ".join(plain(source) for source in sources)
+    typer.confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", abort=True, err=True)
+
+
+def _member(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise ThirdPartyConfigError(
+            f"--set takes KEY=VALUE, not {plain(text)!r}.", hint="Such as url=https://…", code="usage"
+        )
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _with_secrets(config: SiemConfig) -> SiemConfig:
+    """The configuration with its secrets: asked for on a terminal, without echo, where nothing gave them."""
+    if not config.asked:
+        return config
+    if not sys.stdin.isatty():
+        raise ThirdPartyConfigError(
+            f"There is no {' and no '.join(config.asked)} for {config.name!r}.",
+            hint='Put it into the file, or name the environment variable that holds it: {"env": "NAME"}.',
+            code="configuration",
+        )
+    given = {
+        member: typer.prompt(f"{member} of {plain(config.name)}", hide_input=True, err=True).strip()
+        for member in config.asked
+    }
+    return replace(config, members={**config.members, **given}, asked=())
+
+
+def _tell(one: Applied) -> None:
+    say(f"{plain(one.name)}: {one.change} ({one.kind}).")
+    for source, change in one.sources.items():
+        say(f"  {plain(source)} to {plain(one.name)}: {change}.")
+    for source in one.not_for_siem:
+        warn(NOT_FOR_SIEM.format(plain(source)))
+    for source in one.left:
+        warn(
+            f"{plain(one.name)} still gets the events of {plain(source)}, which is not named here. "
+            f"End that with: onepassword-source siem remove {one.name} --source {source}"
+        )

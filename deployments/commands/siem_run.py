@@ -1,0 +1,55 @@
+"""`onepassword-source siem run`: one run of the flow for each source, in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import plain, say, say_json
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from deployments.prefect_access import Access
+
+
+def run(name: str, source: str | None, *, as_json: bool) -> int:
+    """Forward once. 0 where it went well, 1 where the SIEM is in error, 130 where it was stopped."""
+    with prefect() as access:
+        from blocks.store import forwards  # noqa: PLC0415
+        from deployments.sources import open_default_store  # noqa: PLC0415
+
+        pairs = forwards.require(open_default_store(), name, source)
+        done = [(pair.source, _forward(access, pair.source, name)) for pair in pairs]
+    if as_json:
+        say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
+    else:
+        for of, state in done:
+            _say(of, state.name or "", state.message or "", code_of(state))
+    return max((code_of(state) for _, state in done), default=DONE)
+
+
+def _forward(access: Access, source: str, siem: str) -> State[Any]:
+    from flows.forward import forward  # noqa: PLC0415 - imports Prefect
+    from tasks import stopping  # noqa: PLC0415
+
+    def end_at_once(state: str, message: str) -> int:
+        _say(source, state, message, STOPPED)
+        leave(access)
+        return STOPPED
+
+    stopping.at_end = end_at_once
+    state: State[Any] = forward(source, siem, return_state=True)
+    return state
+
+
+def _say(source: str, state: str, message: str, code: int) -> None:
+    style = "bold red" if code == IN_ERROR else "bold green"
+    say(Text.assemble((f"{plain(source)}  ", "bold"), (f"{state}:", style), f" {plain(message)}"))
+
+
+def _as_json(state: State[Any]) -> dict[str, Any]:
+    return {"state": state.name, "message": state.message, "in_error": code_of(state) == IN_ERROR}

@@ -1,0 +1,136 @@
+"""`onepassword-source siem list`, `siem status` and `siem refused`: from the store alone, without Prefect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from blocks.store import reading, reading_forwards
+from deployments.commands.present import iso_of, joined, note, plain, say, say_indented, say_json, span_of, time_of
+
+if TYPE_CHECKING:
+    from blocks.store.reading_forwards import ForwardStatus, PositionStatus
+
+COLUMNS = ("API", "state", "sent", "kept back", "refused", "waiting", "oldest waiting", "last yes (UTC)")
+NUMBERS = ("sent", "kept back", "refused", "waiting")
+STYLES = {"ok": "bold green", "waiting": "bold green", "retrying": "bold yellow", "paused": "bold yellow"}
+NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
+NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
+
+
+def list_all(*, as_json: bool) -> None:
+    """Print the SIEMs, a line for each pair."""
+    with reading.opened_store() as engine:
+        found = reading_forwards.forwards(engine)
+    if as_json:
+        say_json([{"siem": one.siem, "type": one.kind, "source": one.source, "state": one.state} for one in found])
+        return
+    for one in found:
+        say(
+            joined((one.siem, "bold"), (one.kind, ""), (one.source, ""), (one.state, STYLES.get(one.state, "bold red")))
+        )
+    if not found:
+        note(NONE_YET)
+
+
+def show(name: str | None, *, as_json: bool) -> int:
+    """Print how far each SIEM is; 1 where one is in error."""
+    with reading.opened_store() as engine:
+        found = reading_forwards.forwards(engine, name)
+    if as_json:
+        say_json([_as_json(one) for one in found])
+    elif found:
+        for number, one in enumerate(found):
+            if number:
+                say("")
+            _show(one)
+    else:
+        note(NONE_YET)
+    return 1 if any(one.in_error for one in found) else 0
+
+
+def show_refused(name: str, source: str | None, *, as_json: bool) -> None:
+    """Print what a SIEM has refused for good."""
+    with reading.opened_store() as engine:
+        found = reading_forwards.refused(engine, name, source)
+    if as_json:
+        say_json([{**one, "refused": iso_of(one.pop("refused_ns"))} for one in found])
+        return
+    for one in found:
+        say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
+        say_indented(plain(one["answer"]), 2)
+    if found:
+        note(f"Once the cause is mended: onepassword-source siem replay {plain(name)} --refused")
+    else:
+        note("It has refused nothing.")
+
+
+def _show(one: ForwardStatus) -> None:
+    state = joined(
+        (one.siem, "bold"),
+        (one.state, STYLES.get(one.state, "bold red")),
+        (one.kind, "dim"),
+        (f"of {one.source}", "dim"),
+    )
+    say(state)
+    if not one.for_siem and one.kind != "archive":
+        say_indented(NOT_FOR_SIEM, 2, style="yellow")
+    say(_table(one))
+    for position in one.positions:
+        if position.error_message:
+            since = f"since {time_of(position.failing_since_ns)}" if position.failing_since_ns else ""
+            say_indented(f"{position.api} {since}: {plain(position.error_message)}", 2)
+
+
+def _table(one: ForwardStatus) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in COLUMNS:
+        justify = "right" if title in NUMBERS else "left"
+        table.add_column(title, justify=justify, header_style="dim")  # type: ignore[arg-type]
+    for position in one.positions:
+        table.add_row(
+            position.api,
+            Text(_state(position)),
+            *(f"{number:,}" for number in (position.sent, position.dropped, position.refused, position.waiting)),
+            span_of(position.oldest_ns),
+            time_of(position.progress_ns).removesuffix("Z"),
+        )
+    return table
+
+
+def _state(position: PositionStatus) -> str:
+    if position.stopped:
+        return "in error"
+    return "retrying" if position.failing_since_ns is not None else "ok"
+
+
+def _as_json(one: ForwardStatus) -> dict[str, Any]:
+    return {
+        "siem": one.siem,
+        "type": one.kind,
+        "source": one.source,
+        "state": one.state,
+        "in_error": one.in_error,
+        "for_siem": one.for_siem,
+        "paused_since": iso_of(one.paused_ns),
+        "config": one.config,
+        "apis": [_position_as_json(position) for position in one.positions],
+    }
+
+
+def _position_as_json(position: PositionStatus) -> dict[str, Any]:
+    return {
+        "api": position.api,
+        "state": _state(position),
+        "sent": position.sent,
+        "kept_back": position.dropped,
+        "refused": position.refused,
+        "waiting": position.waiting,
+        "oldest_waiting": iso_of(position.oldest_ns),
+        "last_accepted": iso_of(position.progress_ns),
+        "failing_since": iso_of(position.failing_since_ns),
+        "error_type": position.error_type,
+        "error": position.error_message,
+    }

@@ -1,0 +1,91 @@
+"""`onepassword-source siem test`: what would be sent, and why an event would not."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, say_indented, say_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.siem.prepare import Preparer
+    from blocks.siem.sending import Sender
+    from blocks.store.forwards import Known
+
+DONE, IN_ERROR = 0, 1
+SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
+
+
+def run(name: str, source: str | None, sample: int, *, offline: bool, as_json: bool) -> int:
+    """Show the newest events as they would be sent, and ask the SIEM. 1 where it would not take them."""
+    with prefect():
+        from blocks.store import forwards  # noqa: PLC0415
+        from deployments.sources import open_default_store  # noqa: PLC0415
+        from tasks.siem import load_siem  # noqa: PLC0415 - imports Prefect
+
+        engine = open_default_store()
+        pairs = forwards.require(engine, name, source)
+        block = load_siem(name, pairs[0].kind)
+        with closing(block.get_sender()) as sender:
+            shown = [one for pair in pairs for one in _samples(engine, pair, sender, sample)]
+            answer, works = ("", True) if offline else _checked(sender)
+    if as_json:
+        say_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
+        return DONE if works else IN_ERROR
+    for one in shown:
+        _say(one)
+    if not shown:
+        note("There is no event yet to show.")
+    if answer:
+        say(f"{'ok' if works else 'error'}: {plain(answer)}", "green" if works else "bold red")
+    return DONE if works else IN_ERROR
+
+
+def _checked(sender: Sender) -> tuple[str, bool]:
+    from blocks.errors import SourceError  # noqa: PLC0415
+
+    try:
+        return sender.check(), True
+    except SourceError as error:
+        return str(error), False
+
+
+def _samples(engine: Engine, pair: Known, sender: Sender, number: int) -> list[dict[str, Any]]:
+    from blocks.siem.prepare import Kept  # noqa: PLC0415
+    from blocks.store import outgoing, positions  # noqa: PLC0415
+    from tasks.siem import load_siem, preparer_of  # noqa: PLC0415
+
+    block = load_siem(pair.siem, pair.kind)
+    found = []
+    for view in positions.of_forward(engine, pair.id):
+        preparer: Preparer = preparer_of(engine, pair.source_id, view.api, block, sender)
+        withheld = preparer.stamp.classifier is None and not block.is_archive
+        for event in outgoing.newest(engine, view.stream_id, number):
+            made = preparer.prepare(event)
+            one: dict[str, Any] = {
+                "source": pair.source,
+                "api": str(view.api),
+                "uuid": event.uuid,
+                "withheld": withheld,
+            }
+            if isinstance(made, Kept):
+                found.append({**one, "dropped": made.why})
+            else:
+                data = made.data.decode(errors="replace").strip()
+                found.append({**one, "record": data, "group": list(made.group)})
+    return found
+
+
+def _say(one: dict[str, Any]) -> None:
+    head = f"{plain(one['source'])}  {one['api']}  {plain(one['uuid'])}"
+    if "dropped" in one:
+        say(f"{head}  dropped: {plain(one['dropped'])}", "yellow")
+        return
+    say(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
+    if one["group"]:
+        say_indented(plain(" ".join(one["group"])), 2, style="dim")
+    text = one["record"]
+    say_indented(plain(text[:SHOWN_MAX] + ("…" if len(text) > SHOWN_MAX else "")), 2)
