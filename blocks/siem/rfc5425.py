@@ -1,0 +1,172 @@
+"""Delivery of syslog messages over TLS, as RFC 5425 has it.
+
+The protocol has no acknowledgement. But a receiver must answer our close_notify with its own (RFC 5425 section 4.4),
+and it reads that only behind all messages. So a batch is one connection: it counts as delivered when the receiver has
+read it to the end. Whether it is on the receiver's disk by then is the receiver's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import socket
+import ssl
+import struct
+import termios
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api import outcomes
+
+if TYPE_CHECKING:
+    from blocks.errors import SourceError
+
+CONNECT_SECONDS = 10.0
+STALL_SECONDS = 60.0  # without a byte moved; also how long a receiver may work on a batch before it closes
+LINGER_SECONDS = 1.0  # for the connection below TLS, when all is said
+
+_OF_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY")
+_HINTS = {
+    "dns": "Check the host of the receiver and this machine's DNS.",
+    "tls": "Check the host and the clock; a certificate of your own authority needs that authority in the block.",
+    "timeout": "What was not confirmed is sent again. Check how much the receiver is able to take.",
+    "reset": "What was not confirmed is sent again. The receiver's log says why; it may want a client certificate.",
+}
+_HINT = "Check the host and the port of the receiver, and the firewall."
+
+
+def framed(message: bytes) -> bytes:
+    """A message behind its length in octets (RFC 5425 section 4.3)."""
+    return b"%d %b" % (len(message), message)
+
+
+def length_of(frame: bytes) -> int:
+    """Octets of the message in a frame."""
+    return int(frame[: frame.index(b" ")])
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One syslog receiver. `confirming`: a connection that ends without close_notify counts as broken off."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext
+    confirming: bool = True
+
+    def deliver(self, frames: bytes) -> str:
+        """Send frames and wait until the receiver has read them all. Returns the version of TLS.
+
+        Raises ThirdPartyConfigError where the receiver refuses our certificate, else ThirdPartyGenericError: then
+        some of the messages may have come all the same.
+        """
+        with self._connected() as connection:
+            version = connection.version() or ""
+            try:
+                connection.sendall(frames)
+                self._finish(connection)
+            except OSError as error:
+                raise self._broken(_alert(connection) or error) from None
+            return version
+
+    def _connected(self) -> ssl.SSLSocket:
+        try:
+            connection = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+        except OSError as error:
+            raise self._unreachable(error) from None
+        try:
+            wrapped = self.context.wrap_socket(connection, server_hostname=self.host)
+        except OSError as error:
+            connection.close()
+            raise self._broken(error, connected=False) from None
+        wrapped.settimeout(STALL_SECONDS)
+        return wrapped
+
+    def _finish(self, connection: ssl.SSLSocket) -> None:
+        try:
+            connection.unwrap()
+        except OSError as error:
+            if not _is_end(error):
+                raise
+            if self.confirming:
+                raise self._unconfirmed() from None
+        else:
+            _read_end(connection)
+        if _unread(connection):
+            raise ConnectionResetError
+
+    def _unreachable(self, error: OSError) -> ThirdPartyGenericError:
+        slow = isinstance(error, TimeoutError)
+        return self._mapped(httpx.ConnectTimeout("") if slow else httpx.ConnectError(""), error)
+
+    def _broken(self, error: OSError, *, connected: bool = True) -> SourceError:
+        if isinstance(error, ssl.SSLError) and _refuses_us(error):
+            return self._refused(error)
+        if isinstance(error, TimeoutError):
+            return self._mapped(httpx.ReadTimeout(""), error)
+        return self._mapped(httpx.ReadError("") if connected else httpx.ConnectError(""), error)
+
+    def _mapped(self, wrapped: httpx.HTTPError, error: OSError) -> ThirdPartyGenericError:
+        wrapped.__cause__ = error
+        found = outcomes.of_transport(wrapped, self.host)
+        return ThirdPartyGenericError(found.message, hint=_HINTS.get(found.code, _HINT), code=found.code)
+
+    def _refused(self, error: ssl.SSLError) -> ThirdPartyConfigError:
+        said = (error.reason or "").lower().replace("_", " ")
+        return ThirdPartyConfigError(
+            f"{self.host} refuses the client certificate, or wants one ({said}).",
+            hint="Set client_certificate and client_key to such as the receiver accepts; nothing is lost meanwhile.",
+            code="client-certificate",
+        )
+
+    def _unconfirmed(self) -> ThirdPartyGenericError:
+        return ThirdPartyGenericError(
+            f"{self.host} ended the connection without a close_notify of TLS: it may have read only a part.",
+            hint=(
+                "The batch is sent again. If it is always so, the receiver leaves out what RFC 5425 demands (rsyslog's"
+                " gtls driver does): let it use another driver, such as ossl, or set confirm to false."
+            ),
+            code="unconfirmed",
+        )
+
+
+def _is_end(error: OSError) -> bool:
+    # Python says SSLEOFError, or an error without a number.
+    return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or (type(error) is OSError and not error.errno)
+
+
+def _read_end(connection: ssl.SSLSocket) -> None:
+    # A receiver that stops may send its close_notify by itself, and never read what we sent: then it resets us.
+    connection.settimeout(LINGER_SECONDS)
+    with contextlib.suppress(TimeoutError):
+        while connection.recv(4096):
+            pass
+
+
+def _unread(connection: ssl.SSLSocket) -> bool:
+    """Whether the receiver's machine has not acknowledged all bytes, or has reset the connection."""
+    left = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return bool(failed) or struct.unpack("i", left)[0] > 0
+
+
+def _alert(connection: ssl.SSLSocket) -> ssl.SSLError | None:
+    """Why the receiver broke off, where it said so before: it stands unread behind our failed write."""
+    try:
+        connection.settimeout(0)
+        connection.recv(1)
+    except ssl.SSLError as error:
+        return error if _refuses_us(error) else None
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _refuses_us(error: ssl.SSLError) -> bool:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return False
+    reason = error.reason or ""
+    return "ALERT" in reason and any(word in reason for word in _OF_OUR_CERTIFICATE)
