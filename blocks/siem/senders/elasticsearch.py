@@ -45,15 +45,8 @@ BULK = "_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error
 
 _CONFLICT = 409
 _PRIVILEGE = "create_doc"
-_OF_TARGET = frozenset(
-    {
-        "index_closed_exception",
-        "index_not_found_exception",
-        "invalid_index_name_exception",
-        "security_exception",
-        "validation_exception",  # no more shards may be opened
-    }
-)
+_OF_TARGET = frozenset({"index_closed_exception", "invalid_index_name_exception", "validation_exception"})
+"""Said with 400 of any event at all; validation: no more shards may be opened."""
 _OF_TARGET_WORDS = (
     "pipeline with id [",
     "no write index is defined for alias [",
@@ -254,7 +247,7 @@ def _is_there(item: _Item) -> bool:
 
 def _passes(item: _Item, error: _Cause) -> bool:
     # A cluster that is short of disk blocks writing, with 403 or 429, until there is room.
-    blocked = error.type == "cluster_block_exception" or error.type.endswith("rejected_execution_exception")
+    blocked = error.type == "cluster_block_exception"
     return blocked or item.status in outcomes.PASSING or item.status >= 500 or item.status == _CONFLICT  # noqa: PLR2004
 
 

@@ -62,7 +62,7 @@ EVENT_NAMES = {
 OF_EVENT = "_siemEventID"
 """The one member of the metadata that differs from event to event, so it cannot stand in the resource."""
 
-_REMEMBERED = 1024  # groups of (stamp, event id)
+_REMEMBERED = 1024  # groups of (stamp, event id, account)
 _INT64 = 1 << 63
 
 
@@ -80,7 +80,7 @@ class OtlpSender:
         name, _, version = user_agent().partition("/")
         self._scope = InstrumentationScope(name=name, version=version)
         self._service_name = service_name
-        self._templates: dict[tuple[int, str], tuple[Stamp, LogRecord]] = {}
+        self._templates: dict[tuple[int, str, str | None], tuple[Stamp, bytes]] = {}
 
     def __repr__(self) -> str:
         return f"OtlpSender({self._poster!r})"
@@ -89,13 +89,12 @@ class OtlpSender:
         """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them."""
         event, logs = shaped.event, ScopeLogs()
         record = logs.log_records.add()
-        record.CopyFrom(self._template(shaped))
+        record.MergeFromString(self._template(shaped))  # twice as fast as CopyFrom
         record.time_unix_nano = max(event.time_ns, 0)
         record.observed_time_unix_nano = max(event.received_ns, 0)
         record.body.string_value = shaped.document.decode()
-        record.attributes.add(key="log.record.uid").value.string_value = event.uuid
-        if shaped.account is not None:
-            record.attributes.add(key="onepassword.account").value.string_value = shaped.account
+        uid = record.attributes.add()
+        uid.key, uid.value.string_value = "log.record.uid", event.uuid
         return Record(event, logs.SerializeToString())
 
     def send(self, batch: Batch) -> Answer:
@@ -124,14 +123,14 @@ class OtlpSender:
         of_all.pop(OF_EVENT, None)
         return Resource(attributes=_attributes({"service.name": self._service_name, **of_all}))
 
-    def _template(self, shaped: Shaped) -> LogRecord:
-        """What all events of a stream that are alike have."""
-        key = (id(shaped.stamp), shaped.event_id)
+    def _template(self, shaped: Shaped) -> bytes:
+        """A LogRecord with what all events of a stream that are alike have."""
+        key = (id(shaped.stamp), shaped.event_id, shaped.account)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= _REMEMBERED:
                 self._templates.clear()
-            found = self._templates[key] = (shaped.stamp, _record_like(shaped))
+            found = self._templates[key] = (shaped.stamp, _record_like(shaped).SerializeToString())
         return found[1]
 
 
@@ -173,6 +172,8 @@ def _record_like(shaped: Shaped) -> LogRecord:
     of_event = metadata.of(shaped).get(OF_EVENT)
     if of_event is not None:
         known[OF_EVENT] = of_event
+    if shaped.account is not None:
+        known["onepassword.account"] = shaped.account
     failed = shaped.event_id.startswith("signin-") and shaped.event_id.endswith("_failed")
     return LogRecord(
         event_name=EVENT_NAMES[shaped.stamp.api],

@@ -191,7 +191,8 @@ def test_items_that_a_busy_cluster_puts_off_are_sent_again(
         (429, "cluster_block_exception"),
         (403, "cluster_block_exception"),
         (503, "unavailable_shards_exception"),
-        (500, "rejected_execution_exception"),
+        (429, "es_rejected_execution_exception"),
+        (500, "exception"),
         (409, "some_other_conflict"),
     ],
 )
@@ -208,7 +209,10 @@ def test_what_passes_is_no_fault_of_an_event(
         (403, "security_exception", "action [indices:data/write/bulk[s]] is unauthorized for API key id [x]"),
         (404, "index_not_found_exception", "no such index [logs] and [action.auto_create_index] is [false]"),
         (400, "validation_exception", "this action would add [2] shards, but this cluster has [1000]/[1000]"),
+        (400, "index_closed_exception", "closed"),
+        (400, "invalid_index_name_exception", "Invalid index name [Logs], must be lowercase"),
         (400, "illegal_argument_exception", "pipeline with id [none] does not exist"),
+        (400, "illegal_argument_exception", "no write index is defined for alias [events]."),
         (
             400,
             "document_parsing_exception",
