@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from blocks.siem.event import Outgoing, Stamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
-    """An event, what the rules left of its body, and that body's members, each of which may be anything."""
+    """An event, and as text what the rules left of its body."""
 
     event: Outgoing
     stamp: Stamp
-    body: bytes
-    members: Mapping[str, Any]
+    original: str
     event_id: str
     account: str | None

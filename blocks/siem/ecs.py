@@ -13,15 +13,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from blocks.events_api.models import Api
 from blocks.siem import metadata, outcome
+from blocks.siem.body import NO_CLIENT, NO_PERSON, NO_SESSION, Audit, Client, Details, ItemUsage, Person, SignIn
 from blocks.siem.json_text import encoded
 from blocks.siem.moment import rfc3339
-from blocks.siem.parts import inner, is_ip, milliseconds, position, text, texts, whole
+from blocks.siem.parts import is_ip, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from blocks.siem.body import Location, Session
     from blocks.siem.draft import Draft
 
 ECS_VERSION = "8.11.0"
@@ -38,156 +40,263 @@ CATEGORIES = {
 """`event.category` and `event.type`."""
 RELATED_AUX = frozenset({"gm", "uva", "device"})
 """Objects of an audit event whose aux is a user: a member, who has access, an owner."""
-
-_CLIENT = ("app_name", "app_version", "platform_name", "platform_version")
-_USER = ("uuid", "name", "email", "user_type", "user_account_uuid")
-_OF_USER = ("user_type", "user_account_uuid")
-_SIGN_IN = ("session_uuid", "type", "country")
-_ITEM = ("vault_uuid", "item_uuid")
-_AUDIT = ("actor_uuid", "actor_type", "actor_account_uuid", "object_type", "object_uuid", "aux_uuid", "aux_info")
 _ISO = 2  # letters of a country code
 
-Members = dict[str, Any]
+Text = str | None
 
 
-def document(draft: Draft) -> bytes:
-    """The ECS document of an event. Raises RecursionError where it is nested too deeply."""
-    start = encoded(_MAKERS[draft.stamp.api](draft))
-    return start[:-1] + _end(metadata.group_of(draft.stamp, draft.event_id))
+class _Fields(msgspec.Struct, gc=False, omit_defaults=True):
+    """Fields of ECS; those that are None are not written."""
 
 
-def _sign_in(draft: Draft) -> Members:
-    body, client = draft.members, inner(draft.members, "client")
-    user = inner(body, "target_user")
-    own = {**texts(body, _SIGN_IN), **texts(user, _OF_USER), **_client(client)}
-    if value := text(inner(body, "details"), "value"):
-        own["details"] = {"value": value}
-    event = {"action": text(body, "category"), "outcome": outcome.of(body.get("category"))}
-    people = [text(user, "uuid"), text(user, "email"), text(user, "name")]
-    return _common(draft, event, own, people, text(client, "ip_address")) | _user(user, "uuid") | _host(client)
+class _Event(_Fields):
+    kind: str
+    category: list[str]
+    type: list[str]
+    id: str
+    created: str
+    module: str
+    dataset: str
+    original: str
+    action: Text = None
+    outcome: Text = None
 
 
-def _item_usage(draft: Draft) -> Members:
-    body, client = draft.members, inner(draft.members, "client")
-    user = inner(body, "user")
-    own = {**texts(body, _ITEM), **texts(user, _OF_USER), **_client(client)}
-    if (version := whole(body, "used_version")) is not None:
-        own["used_version"] = version
-    people = [text(user, "uuid"), text(user, "email"), text(user, "name")]
-    event = {"action": text(body, "action")}
-    return _common(draft, event, own, people, text(client, "ip_address")) | _user(user, "uuid") | _host(client)
+class _User(_Fields):
+    id: Text = None
+    name: Text = None
+    full_name: Text = None
+    email: Text = None
 
 
-def _audit(draft: Draft) -> Members:
-    body = draft.members
-    actor, kind = inner(body, "actor_details"), body.get("object_type")
-    people = [text(actor, "name"), text(body, "actor_uuid")]
-    if kind == "user":
-        people.append(text(body, "object_uuid"))
-    elif isinstance(kind, str) and kind in RELATED_AUX:
-        people.append(text(body, "aux_uuid"))
-    event = {"action": text(body, "action")}
-    ip = text(inner(body, "session"), "ip")
-    common = _common(draft, event, _own_of_audit(body), people, ip)
-    return common | _user({**actor, "uuid": body.get("actor_uuid")}, "uuid")
+class _Named(_Fields):
+    name: Text = None
+    version: Text = None
 
 
-def _own_of_audit(body: Mapping[str, Any]) -> Members:
-    own = texts(body, _AUDIT)
-    for name in ("actor_details", "object_details", "aux_details"):
-        if found := texts(inner(body, name), _USER):
-            own[name] = found
-    if (number := whole(body, "aux_id")) is not None:
-        own["aux_id"] = number
-    if session := _session(inner(body, "session")):
-        own["session"] = session
-    return own
+class _Host(_Fields):
+    os: _Named
 
 
-def _session(session: Mapping[str, Any]) -> Members:
-    found = texts(session, ("uuid", "device_uuid", "login_time"))
-    if milliseconds(session, "login_time") is None:
-        found.pop("login_time", None)  # Elasticsearch has it as a date
-    return found
+class _Geo(_Fields):
+    country_iso_code: Text = None
+    country_name: Text = None
+    region_name: Text = None
+    city_name: Text = None
+    location: dict[str, float] | None = None
 
 
-def _common(draft: Draft, told: Members, own: Members, people: list[str | None], ip: str | None) -> Members:
+class _Source(_Fields):
+    ip: Text = None
+    address: Text = None
+    geo: _Geo | None = None
+
+
+class _Related(_Fields):
+    user: list[str] | None = None
+    ip: list[str] | None = None
+
+
+class _OfSignIn(_Fields):
+    uuid: str
+    session_uuid: Text = None
+    type: Text = None
+    country: Text = None
+    details: Details | None = None
+    user_type: Text = None
+    user_account_uuid: Text = None
+    client: Client | None = None
+
+
+class _OfItemUsage(_Fields):
+    uuid: str
+    used_version: int | None = None
+    vault_uuid: Text = None
+    item_uuid: Text = None
+    user_type: Text = None
+    user_account_uuid: Text = None
+    client: Client | None = None
+
+
+class _Session(_Fields):
+    uuid: Text = None
+    device_uuid: Text = None
+    login_time: Text = None
+
+
+class _OfAudit(_Fields):
+    uuid: str
+    actor_uuid: Text = None
+    actor_details: Person | None = None
+    actor_type: Text = None
+    actor_account_uuid: Text = None
+    object_type: Text = None
+    object_uuid: Text = None
+    object_details: Person | None = None
+    aux_id: int | None = None
+    aux_uuid: Text = None
+    aux_details: Person | None = None
+    aux_info: Text = None
+    session: _Session | None = None
+
+
+class _Document(_Fields):
+    timestamp: str = msgspec.field(name="@timestamp")
+    event: _Event
+    onepassword: _OfSignIn | _OfItemUsage | _OfAudit
+    organization: dict[str, str] | None = None
+    user: _User | None = None
+    host: _Host | None = None
+    source: _Source | None = None
+    related: _Related | None = None
+
+
+def sign_in(draft: Draft, body: SignIn) -> bytes:
+    person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
+    own = _OfSignIn(
+        draft.event.uuid,
+        session_uuid=body.session_uuid,
+        type=body.type,
+        country=body.country,
+        details=body.details if body.details and body.details.value else None,
+        user_type=person.user_type,
+        user_account_uuid=person.user_account_uuid,
+        client=_client(client),
+    )
+    made = _document(draft, body, own)
+    made.event.outcome = outcome.of(body.category)
+    return _written(draft, _of_client(made, person, client, body.location))
+
+
+def item_usage(draft: Draft, body: ItemUsage) -> bytes:
+    person, client = body.user or NO_PERSON, body.client or NO_CLIENT
+    own = _OfItemUsage(
+        draft.event.uuid,
+        used_version=body.used_version,
+        vault_uuid=body.vault_uuid,
+        item_uuid=body.item_uuid,
+        user_type=person.user_type,
+        user_account_uuid=person.user_account_uuid,
+        client=_client(client),
+    )
+    return _written(draft, _of_client(_document(draft, body, own), person, client, body.location))
+
+
+def audit(draft: Draft, body: Audit) -> bytes:
+    actor, session = body.actor_details or NO_PERSON, body.session or NO_SESSION
+    made = _document(draft, body, _own_of_audit(draft, body))
+    made.user = _user(actor, body.actor_uuid)
+    made.source = _source(session.ip, body.location)
+    made.related = _related([actor.name, body.actor_uuid, _concerned(body)], session.ip)
+    return _written(draft, made)
+
+
+def _own_of_audit(draft: Draft, body: Audit) -> _OfAudit:
+    return _OfAudit(
+        draft.event.uuid,
+        actor_uuid=body.actor_uuid,
+        actor_details=_not_empty(body.actor_details),
+        actor_type=body.actor_type,
+        actor_account_uuid=body.actor_account_uuid,
+        object_type=body.object_type,
+        object_uuid=body.object_uuid,
+        object_details=_not_empty(body.object_details),
+        aux_id=body.aux_id,
+        aux_uuid=body.aux_uuid,
+        aux_details=_not_empty(body.aux_details),
+        aux_info=body.aux_info,
+        session=_session(body.session),
+    )
+
+
+def _concerned(body: Audit) -> str | None:
+    """The user that an audit event is about, beside the one who acted."""
+    if body.object_type == "user":
+        return body.object_uuid
+    return body.aux_uuid if body.object_type in RELATED_AUX else None
+
+
+def _session(session: Session | None) -> _Session | None:
+    if session is None:
+        return None
+    # Elasticsearch has it as a date, and refuses an event with another text there.
+    login_time = None if milliseconds(session.login_time) is None else session.login_time
+    found = _Session(session.uuid, session.device_uuid, login_time)
+    return None if found == _Session() else found
+
+
+def _not_empty(person: Person | None) -> Person | None:
+    return None if person == NO_PERSON else person
+
+
+def _document(draft: Draft, body: SignIn | ItemUsage | Audit, own: _OfSignIn | _OfItemUsage | _OfAudit) -> _Document:
     event, api = draft.event, draft.stamp.api
     categories, types = CATEGORIES[api]
-    made: Members = {
-        "@timestamp": rfc3339(event.time_ns),
-        "event": {
-            "kind": "event",
-            "category": categories,
-            "type": types,
-            **{name: value for name, value in told.items() if value is not None},
-            "id": event.uuid,
-            "created": rfc3339(event.received_ns),
-            "module": "1password",
-            "dataset": DATASETS[api],
-            "original": draft.body.decode(),
-        },
-        "onepassword": {"uuid": event.uuid, **own},
-    }
-    if draft.account is not None:
-        made["organization"] = {"id": draft.account}
-    return made | _source(ip, inner(draft.members, "location")) | _related(people, ip)
+    told = _Event(
+        kind="event",
+        category=categories,
+        type=types,
+        id=event.uuid,
+        created=rfc3339(event.received_ns),
+        module="1password",
+        dataset=DATASETS[api],
+        original=draft.original,
+        action=body.word or None,
+    )
+    account = None if draft.account is None else {"id": draft.account}
+    return _Document(timestamp=rfc3339(event.time_ns), event=told, onepassword=own, organization=account)
 
 
-def _source(ip: str | None, location: Mapping[str, Any]) -> Members:
+def _of_client(made: _Document, person: Person, client: Client, location: Location | None) -> _Document:
+    made.user = _user(person, person.uuid)
+    made.source = _source(client.ip_address, location)
+    made.related = _related([person.uuid, person.email, person.name], client.ip_address)
+    if client.os_name or client.os_version:
+        made.host = _Host(_Named(client.os_name or None, client.os_version or None))
+    return made
+
+
+def _user(person: Person, uuid: str | None) -> _User | None:
+    name = person.name or None
+    if not (uuid or name or person.email):
+        return None
+    return _User(uuid or None, name, name, person.email or None)
+
+
+def _client(client: Client) -> Client | None:
+    """Without what stands in `host.os` and `source`."""
+    found = Client(client.app_name, client.app_version, client.platform_name, client.platform_version)
+    return None if found == NO_CLIENT else found
+
+
+def _source(ip: str | None, location: Location | None) -> _Source | None:
+    geo = _geo(location) if location else None
+    if not ip:
+        return _Source(geo=geo) if geo else None
     # What a rule has masked or hashed is no address to Elasticsearch.
-    source: Members = {"ip" if is_ip(ip) else "address": ip} if ip else {}
-    if geo := _geo(location):
-        source["geo"] = geo
-    return {"source": source} if source else {}
+    return _Source(ip, None, geo) if is_ip(ip) else _Source(None, ip, geo)
 
 
-def _geo(location: Mapping[str, Any]) -> Members:
-    geo: Members = {}
-    if country := text(location, "country"):
-        is_code = len(country) == _ISO and country.isascii() and country.isupper()
-        geo["country_iso_code" if is_code else "country_name"] = country
-    if region := text(location, "region"):
-        geo["region_name"] = region
-    if city := text(location, "city"):
-        geo["city_name"] = city
-    if place := position(location):
-        geo["location"] = {"lat": place[0], "lon": place[1]}
-    return geo
+def _geo(location: Location) -> _Geo | None:
+    found = _Geo(region_name=location.region or None, city_name=location.city or None)
+    if country := location.country:
+        if len(country) == _ISO and country.isascii() and country.isupper():
+            found.country_iso_code = country
+        else:
+            found.country_name = country
+    if location.latitude is not None and location.longitude is not None:
+        found.location = {"lat": location.latitude, "lon": location.longitude}
+    return None if found == _Geo() else found
 
 
-def _related(people: list[str | None], ip: str | None) -> Members:
-    related: Members = {}
-    if users := list(dict.fromkeys(one for one in people if one)):
-        related["user"] = users
-    if ip and is_ip(ip):
-        related["ip"] = [ip]
-    return {"related": related} if related else {}
+def _related(people: list[str | None], ip: str | None) -> _Related | None:
+    users = list(dict.fromkeys(one for one in people if one)) or None
+    ips = [ip] if ip and is_ip(ip) else None
+    return _Related(users, ips) if users or ips else None
 
 
-def _user(user: Mapping[str, Any], uuid: str) -> Members:
-    found: Members = {}
-    if value := text(user, uuid):
-        found["id"] = value
-    if name := text(user, "name"):
-        found["full_name"] = found["name"] = name
-    if email := text(user, "email"):
-        found["email"] = email
-    return {"user": found} if found else {}
-
-
-def _client(client: Mapping[str, Any]) -> Members:
-    found = texts(client, _CLIENT)
-    return {"client": found} if found else {}
-
-
-def _host(client: Mapping[str, Any]) -> Members:
-    system: Members = {}
-    if name := text(client, "os_name"):
-        system["name"] = name
-    if version := text(client, "os_version"):
-        system["version"] = version
-    return {"host": {"os": system}} if system else {}
+def _written(draft: Draft, made: _Document) -> bytes:
+    return encoded(made)[:-1] + _end(metadata.group_of(draft.stamp, draft.event_id))
 
 
 @lru_cache(maxsize=1024)
@@ -197,11 +306,13 @@ def _end(group: metadata.Group) -> bytes:
     Elasticsearch refuses an event with a member `_source`, so the names lose their underscore and stand in an object.
     """
     dataset = DATASETS[group.stamp.api]
-    ours = {name.removeprefix("_"): value for name, value in group.ours.items()}
-    made: Members = {
+    made: dict[str, Any] = {
         "ecs": {"version": ECS_VERSION},
         "data_stream": {"type": "logs", "dataset": dataset},
-        "onepassword_source": {"api": group.stamp.api.value, **ours},
+        "onepassword_source": {
+            "api": group.stamp.api.value,
+            **{name.removeprefix("_"): value for name, value in group.ours.items()},
+        },
         "tags": ["forwarded", dataset.replace(".", "-")],
     }
     if group.fields:
@@ -212,6 +323,3 @@ def _end(group: metadata.Group) -> bytes:
 def _label(value: object) -> str:
     """ECS has labels as texts, whatever they were."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_MAKERS = {Api.SIGN_IN: _sign_in, Api.ITEM_USAGE: _item_usage, Api.AUDIT: _audit}

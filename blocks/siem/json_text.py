@@ -12,36 +12,25 @@ from typing import Any
 
 import msgspec
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_INT_DIGITS = 19  # what every reader's 64 bits hold
+_INT_DIGITS = 19  # what 64 bits hold
 
 
 def members(body: str | bytes) -> dict[str, Any]:
     """The members of an object; none where it is no object or nested too deeply."""
     try:
-        value = _decode(body)
+        value = json.loads(body, parse_int=_number, parse_float=_number, parse_constant=str)
     except (ValueError, RecursionError):
-        value = _slowly(body)
+        return {}
     return value if isinstance(value, dict) else {}
 
 
 def encoded(value: object) -> bytes:
-    """In UTF-8, on one line; lone surrogates as the escapes that they came as.
-
-    Raises RecursionError where the value is nested too deeply.
-    """
+    """In UTF-8, on one line; lone surrogates as the escapes that they came as."""
     try:
         return _encode(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         return json.dumps(value, separators=(",", ":"), default=_plain).encode()
-
-
-def _slowly(body: str | bytes) -> object:
-    try:
-        return json.loads(body, parse_int=_number, parse_float=_number, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _number(digits: str) -> int | float | str:
@@ -53,5 +42,10 @@ def _number(digits: str) -> int | float | str:
 
 
 def _plain(value: object) -> object:
-    """What msgspec was to write as it stands."""
-    return json.loads(bytes(value)) if isinstance(value, msgspec.Raw) else str(value)
+    """As msgspec would have written it."""
+    if isinstance(value, msgspec.Raw):
+        return json.loads(bytes(value))
+    if isinstance(value, msgspec.Struct):
+        named = {field.encode_name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+        return {name: one for name, one in named.items() if one is not None}
+    return str(value)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.models import UUID_MAX, Api
-from blocks.siem import json_text, metadata, raw
+from blocks.siem import body as bodies
+from blocks.siem import ecs, metadata, raw
 from blocks.siem.draft import Draft
 from blocks.siem.event import Shaped
-from blocks.siem.parts import shallow
+from blocks.siem.ocsf import audit, item_usage, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from blocks.siem.event import Outgoing, Stamp
 
-    Write = Callable[[Draft], bytes]
+    Write = Callable[[Draft, Any], bytes]
 
 
 def shape(shape_name: str, event: Outgoing, stamp: Stamp, body: bytes | None = None) -> Shaped:
@@ -25,7 +25,10 @@ def shape(shape_name: str, event: Outgoing, stamp: Stamp, body: bytes | None = N
     `body` is what the privacy rules left of it; without one it is the event's own. Raises KeyError where there is no
     such shape, and nothing for any body.
     """
-    return _SHAPERS[shape_name](event, stamp, event.body.encode() if body is None else body)
+    if shape_name == "raw":
+        return _raw(event, stamp, event.body.encode() if body is None else body)
+    original = event.body if body is None else body.decode(errors="replace")
+    return _written(shape_name, _WRITERS[shape_name][stamp.api], event, stamp, original)
 
 
 def _raw(event: Outgoing, stamp: Stamp, body: bytes) -> Shaped:
@@ -35,35 +38,11 @@ def _raw(event: Outgoing, stamp: Stamp, body: bytes) -> Shaped:
     return Shaped(event, stamp, "raw", raw.document(body), event_id, _account(head.account_uuid, stamp))
 
 
-def _ecs(event: Outgoing, stamp: Stamp, body: bytes) -> Shaped:
-    from blocks.siem import ecs  # noqa: PLC0415 - a shape is loaded where it is chosen
-
-    return _written("ecs", ecs.document, _draft(event, stamp, body))
-
-
-def _ocsf(event: Outgoing, stamp: Stamp, body: bytes) -> Shaped:
-    from blocks.siem.ocsf import audit, item_usage, sign_in  # noqa: PLC0415
-
-    writers: Mapping[Api, Write] = {
-        Api.SIGN_IN: sign_in.document,
-        Api.ITEM_USAGE: item_usage.document,
-        Api.AUDIT: audit.document,
-    }
-    return _written("ocsf", writers[stamp.api], _draft(event, stamp, body))
-
-
-def _draft(event: Outgoing, stamp: Stamp, body: bytes) -> Draft:
-    members = json_text.members(body)
-    event_id = metadata.event_id(stamp.api, members)
-    return Draft(event, stamp, body, members, event_id, _account(members.get("account_uuid"), stamp))
-
-
-def _written(name: str, write: Write, draft: Draft) -> Shaped:
-    try:
-        document = write(draft)
-    except RecursionError:
-        document = write(replace(draft, members=shallow(draft.members)))
-    return Shaped(draft.event, draft.stamp, name, document, draft.event_id, draft.account)
+def _written(name: str, write: Write, event: Outgoing, stamp: Stamp, original: str) -> Shaped:
+    found = bodies.read(stamp.api, original)
+    event_id, account = metadata.id_of(stamp.api, found.word), _account(found.account_uuid, stamp)
+    document = write(Draft(event, stamp, original, event_id, account), found)
+    return Shaped(event, stamp, name, document, event_id, account)
 
 
 def _account(told: object, stamp: Stamp) -> str | None:
@@ -73,4 +52,7 @@ def _account(told: object, stamp: Stamp) -> str | None:
     return stamp.account
 
 
-_SHAPERS: dict[str, Callable[[Outgoing, Stamp, bytes], Shaped]] = {"raw": _raw, "ecs": _ecs, "ocsf": _ocsf}
+_WRITERS: Mapping[str, Mapping[Api, Write]] = {
+    "ecs": {Api.SIGN_IN: ecs.sign_in, Api.ITEM_USAGE: ecs.item_usage, Api.AUDIT: ecs.audit},
+    "ocsf": {Api.SIGN_IN: sign_in.document, Api.ITEM_USAGE: item_usage.document, Api.AUDIT: audit.document},
+}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
-from typing import Any
+from functools import lru_cache
+
+from blocks.siem.json_text import encoded
 
 CATEGORY_UID, CATEGORY_NAME = 3, "Identity & Access Management"
 UNKNOWN, OTHER = 0, 99
@@ -35,27 +36,30 @@ _CAPTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Activity:
-    """An activity of a class by its number and caption. Of `Other`, 1Password's own word takes the caption's place."""
+    """An activity of a class by its number and caption."""
 
     ocsf_class: OcsfClass
     id: int
     caption: str
 
-    @cached_property
-    def members(self) -> dict[str, Any]:
-        """What each event of this activity holds."""
-        kind = self.ocsf_class
-        return {
-            "activity_id": self.id,
-            "activity_name": self.caption,
+
+@lru_cache(maxsize=1024)
+def members(activity: Activity, word: str | None) -> bytes:
+    """How each event of this activity begins. Of `Other`, 1Password's own word is the name of the activity."""
+    kind = activity.ocsf_class
+    return encoded(
+        {
+            "activity_id": activity.id,
+            "activity_name": word if activity.id == OTHER and word else activity.caption,
             "category_uid": CATEGORY_UID,
             "category_name": CATEGORY_NAME,
             "class_uid": int(kind),
             "class_name": kind.caption,
-            "type_uid": kind * 100 + self.id,
-            "type_name": f"{kind.caption}: {self.caption}",
+            "type_uid": kind * 100 + activity.id,
+            "type_name": f"{kind.caption}: {activity.caption}",
             "severity_id": INFORMATIONAL,
             "severity": "Informational",
         }
+    )

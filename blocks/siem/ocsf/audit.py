@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from blocks.siem.body import NO_PERSON, NO_SESSION
 from blocks.siem.ocsf import objects
 from blocks.siem.ocsf.activity import OTHER, UNKNOWN, OcsfClass
 from blocks.siem.ocsf.audit_table import activity_of
-from blocks.siem.ocsf.event import event
-from blocks.siem.parts import inner, text, without_none
+from blocks.siem.ocsf.event import Parts, event
+from blocks.siem.ocsf.unmapped import unmapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from blocks.siem.body import Audit, Session
     from blocks.siem.draft import Draft
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
@@ -20,94 +22,76 @@ MEMBERSHIPS = {"R": "member", "A": "manager"}
 ENTITY_TYPES = {"account": (4, "Organization"), "device": (1, "Device"), "user": (2, "User"), "group": (3, "Group")}
 """OCSF's own types of entities, by object type; all others are Other, by 1Password's own word."""
 
-_MAPPED = frozenset(
-    {
-        *("uuid", "timestamp", "account_uuid", "actor_uuid", "actor_details", "actor_type", "actor_account_uuid"),
-        *("session", "location"),
-    }
-)
 
-
-def document(draft: Draft) -> bytes:
-    body = draft.members
-    session, action = inner(body, "session"), text(body, "action")
-    activity = activity_of(body.get("object_type"), action)
-    source = objects.endpoint(text(session, "ip"), inner(body, "location"))
-    parts: dict[str, Any] = {
-        **_WHAT[activity.ocsf_class](body),
-        "actor": _actor(body, session),
-        "src_endpoint": source,
-        "device": _device(session),
-    }
-    return event(draft, activity, action, parts, _MAPPED if source else _MAPPED - {"location"})
-
-
-def _actor(body: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any] | None:
-    person = objects.user(
-        inner(body, "actor_details"),
-        text(body, "actor_uuid"),
-        text(body, "actor_account_uuid"),
-        text(body, "actor_type"),
+def document(draft: Draft, body: Audit) -> bytes:
+    session = body.session or NO_SESSION
+    activity = activity_of(body.object_type, body.action)
+    parts = _WHAT[activity.ocsf_class](body)
+    parts.actor = _actor(body, session)
+    parts.src_endpoint = objects.endpoint(session.ip, body.location)
+    if session.device_uuid:
+        parts.device = objects.Device(UNKNOWN, objects.NAMELESS, session.device_uuid)
+    parts.unmapped = unmapped(
+        action=body.action,
+        object_type=body.object_type,
+        object_uuid=body.object_uuid,
+        object_details=body.object_details,
+        aux_id=body.aux_id,
+        aux_uuid=body.aux_uuid,
+        aux_details=body.aux_details,
+        aux_info=body.aux_info,
+        location=None if parts.src_endpoint else body.location,
     )
-    return without_none({"user": person, "session": objects.session(session)}) or None
+    return event(draft, activity, body.action, parts)
 
 
-def _device(session: Mapping[str, Any]) -> dict[str, Any] | None:
-    uid = text(session, "device_uuid")
-    return {"type_id": UNKNOWN, "type": "Unknown", "uid": uid} if uid else None
+def _actor(body: Audit, session: Session) -> objects.Actor | None:
+    details = body.actor_details or NO_PERSON
+    person = objects.user(details, body.actor_uuid, body.actor_account_uuid, body.actor_type)
+    signed_in = objects.session(session)
+    return objects.Actor(person, None, signed_in) if person or signed_in else None
 
 
-def _account(body: Mapping[str, Any]) -> dict[str, Any]:
-    person = objects.user(inner(body, "object_details"), text(body, "object_uuid"), None, None)
-    return {"user": person or objects.NAMELESS}
+def _account(body: Audit) -> Parts:
+    person = objects.user(body.object_details or NO_PERSON, body.object_uuid, None, None)
+    return Parts(user=person or objects.NOBODY)
 
 
-def _access(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "user": _aux_user(body) or objects.NAMELESS,
-        "privileges": _privileges(body),
-        "resource": _vault(body),
-    }
+def _access(body: Audit) -> Parts:
+    return Parts(user=_aux_user(body) or objects.NOBODY, privileges=_privileges(body), resource=_vault(body))
 
 
-def _group(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a membership, of a group itself, and of a group's access to a vault."""
-    kind = body.get("object_type")
-    if kind == "gva":
-        return {"group": _uid(body, "aux_uuid"), "privileges": _privileges(body), "resource": _vault(body)}
-    if kind == "gm":
-        told = text(body, "aux_info")
-        role = [MEMBERSHIPS.get(told, told)] if told else None
-        return {"group": _uid(body, "object_uuid"), "user": _aux_user(body), "privileges": role}
-    return {"group": _uid(body, "object_uuid")}
+def _group(body: Audit) -> Parts:
+    """Of a group's access to a vault, of a membership, and of a group itself."""
+    if body.object_type == "gva":
+        return Parts(group=objects.named(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
+    group = objects.named(body.object_uuid)
+    if body.object_type == "gm":
+        told = body.aux_info
+        return Parts(group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(told, told)] if told else None)
+    return Parts(group=group)
 
 
-def _entity(body: Mapping[str, Any]) -> dict[str, Any]:
-    kind = text(body, "object_type")
-    known = ENTITY_TYPES.get(kind, (OTHER, kind)) if kind else (UNKNOWN, "Unknown")
-    return {"entity": {**_uid(body, "object_uuid"), "type_id": known[0], "type": known[1]}}
+def _entity(body: Audit) -> Parts:
+    kind, uid = body.object_type, body.object_uuid or None
+    type_id, caption = ENTITY_TYPES.get(kind, (OTHER, kind)) if kind else (UNKNOWN, "Unknown")
+    return Parts(entity=objects.Entity(type_id, caption, uid, None if uid else objects.NAMELESS))
 
 
-def _aux_user(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    return objects.user(inner(body, "aux_details"), text(body, "aux_uuid"), None, None)
+def _aux_user(body: Audit) -> objects.User | None:
+    return objects.user(body.aux_details or NO_PERSON, body.aux_uuid, None, None)
 
 
-def _privileges(body: Mapping[str, Any]) -> list[str]:
+def _privileges(body: Audit) -> list[str]:
     """1Password's own text, which OCSF has no names for."""
-    return [text(body, "aux_info") or "vault access"]
+    return [body.aux_info or "vault access"]
 
 
-def _vault(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    uid = text(body, "object_uuid")
-    return {"uid": uid, "type": "Vault"} if uid else None
+def _vault(body: Audit) -> objects.Ref | None:
+    return objects.Ref(body.object_uuid, None, "Vault") if body.object_uuid else None
 
 
-def _uid(body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    uid = text(body, name)
-    return {"uid": uid} if uid else dict(objects.NAMELESS)
-
-
-_WHAT: dict[OcsfClass, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+_WHAT: dict[OcsfClass, Callable[[Audit], Parts]] = {
     OcsfClass.ACCOUNT_CHANGE: _account,
     OcsfClass.USER_ACCESS: _access,
     OcsfClass.GROUP_MANAGEMENT: _group,

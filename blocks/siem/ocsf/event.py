@@ -10,64 +10,100 @@ import msgspec
 from blocks.siem import metadata
 from blocks.siem.json_text import encoded
 from blocks.siem.moment import rfc3339
-from blocks.siem.ocsf.activity import OTHER, Activity
-from blocks.siem.parts import without_none
+from blocks.siem.ocsf import activity as activities
+from blocks.siem.ocsf.objects import Actor, Device, Endpoint, Entity, Ref, Session, User
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from blocks.siem.draft import Draft
+    from blocks.siem.ocsf.activity import Activity
 
 OCSF_VERSION = "1.5.0"
 _MS = 1_000_000
-_PROFILES = ["host"]  # brings `device`
-_PRODUCT = {"name": "1Password", "vendor_name": "1Password"}
+_EMPTY = len(b"{}")
+_PROFILES = ("host",)  # brings `device`
+
+Text = str | None
 
 
-def event(
-    draft: Draft, activity: Activity, word: str | None, parts: Mapping[str, Any], mapped: frozenset[str]
-) -> bytes:
+class _Product(msgspec.Struct, frozen=True, gc=False):
+    name: str = "1Password"
+    vendor_name: str = "1Password"
+
+
+_PRODUCT = _Product()
+
+
+class Metadata(msgspec.Struct, gc=False, omit_defaults=True):
+    """`logged_time` is in milliseconds since 1970."""
+
+    version: str
+    profiles: tuple[str, ...]
+    product: _Product
+    uid: str
+    event_code: str
+    log_name: str
+    log_provider: str
+    original_time: str
+    logged_time: int
+    tags: tuple[msgspec.Raw, ...]
+    tenant_uid: Text = None
+
+
+class Parts(msgspec.Struct, gc=False, omit_defaults=True):
+    """What an event holds beside that: the members of its class that are known."""
+
+    user: User | None = None
+    group: Ref | None = None
+    entity: Entity | None = None
+    resource: Ref | None = None
+    privileges: list[str] | None = None
+    actor: Actor | None = None
+    src_endpoint: Endpoint | None = None
+    device: Device | None = None
+    service: Ref | None = None
+    session: Session | None = None
+    is_mfa: bool | None = None
+    status_id: int | None = None
+    status: Text = None
+    status_code: Text = None
+    status_detail: Text = None
+    unmapped: dict[str, Any] | None = None
+
+
+class _Document(msgspec.Struct, gc=False):
+    time: int
+    metadata: Metadata
+    raw_data: str
+
+
+def event(draft: Draft, activity: Activity, word: str | None, parts: Parts) -> bytes:
     """The OCSF document. `word` is 1Password's own for the activity.
 
-    `mapped` are the members of the body that stand in `parts`; all others are `unmapped`. `raw_data` is the body as
-    text, byte for byte. Times are milliseconds since 1970, as OCSF has them; all digits are in
-    `metadata.original_time` and in the tag `received`.
+    `raw_data` is the body as text, byte for byte. Times are milliseconds since 1970, as OCSF has them; all digits are
+    in `metadata.original_time` and in the tag `received`.
     """
-    made: dict[str, Any] = {
-        **activity.members,
-        "time": draft.event.time_ns // _MS,
-        "metadata": _metadata(draft),
-        **without_none(parts),
-        "raw_data": draft.body.decode(errors="replace"),
-    }
-    if activity.id == OTHER and word:
-        made["activity_name"] = word
-    if unmapped := {name: value for name, value in draft.members.items() if name not in mapped and value is not None}:
-        made["unmapped"] = unmapped
-    return encoded(made)
+    start = activities.members(activity, word)
+    middle = encoded(parts)
+    end = encoded(_Document(draft.event.time_ns // _MS, _metadata(draft), draft.original))
+    return start[:-1] + b"," + middle[1:-1] + (b"," if len(middle) > _EMPTY else b"") + end[1:]
 
 
-def _metadata(draft: Draft) -> dict[str, Any]:
-    told, event = draft.stamp, draft.event
-    made = {
-        "version": OCSF_VERSION,
-        "profiles": _PROFILES,
-        "product": _PRODUCT,
-        "uid": event.uuid,
-        "event_code": draft.event_id,
-        "log_name": told.api.path,
-        "log_provider": "1Password Events API",
-        "original_time": rfc3339(event.time_ns),
-        "logged_time": event.received_ns // _MS,
-        "tags": [_received(event.received_ns), *_tags(metadata.group_of(told, draft.event_id))],
-    }
-    if draft.account is not None:
-        made["tenant_uid"] = draft.account
-    return made
-
-
-def _received(ns: int) -> dict[str, str]:
-    return {"name": "received", "value": rfc3339(ns)}
+def _metadata(draft: Draft) -> Metadata:
+    told, one = draft.stamp, draft.event
+    received = msgspec.Raw(b'{"name":"received","value":"' + rfc3339(one.received_ns).encode() + b'"}')
+    return Metadata(
+        version=OCSF_VERSION,
+        profiles=_PROFILES,
+        product=_PRODUCT,
+        uid=one.uuid,
+        event_code=draft.event_id,
+        log_name=told.api.path,
+        log_provider="1Password Events API",
+        original_time=rfc3339(one.time_ns),
+        logged_time=one.received_ns // _MS,
+        tags=(received, *_tags(metadata.group_of(told, draft.event_id))),
+        tenant_uid=draft.account,
+    )
 
 
 @lru_cache(maxsize=1024)

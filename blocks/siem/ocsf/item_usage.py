@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from blocks.siem.body import NO_CLIENT, NO_PERSON
 from blocks.siem.ocsf import objects
 from blocks.siem.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
-from blocks.siem.ocsf.event import event
-from blocks.siem.parts import inner, text, whole, without_none
+from blocks.siem.ocsf.event import Parts, event
+from blocks.siem.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from blocks.siem.body import ItemUsage
     from blocks.siem.draft import Draft
 
 TABLE = (
@@ -26,40 +26,29 @@ _ENTITY = OcsfClass.ENTITY_MANAGEMENT
 ACTIVITIES = {action: Activity(_ENTITY, uid, name) for uid, name, actions in TABLE for action in actions.split()}
 _ABSENT = Activity(_ENTITY, UNKNOWN, "Unknown")
 _OTHER = Activity(_ENTITY, OTHER, "Other")
-_MAPPED = frozenset(
-    {"uuid", "timestamp", "action", "user", "client", "location", "account_uuid", "item_uuid", "vault_uuid"}
-)
 
 
-def document(draft: Draft) -> bytes:
-    body = draft.members
-    client, person = inner(body, "client"), inner(body, "user")
-    ip, action = text(client, "ip_address"), text(body, "action")
-    activity = ACTIVITIES.get(action, _OTHER) if action else _ABSENT
-    source = objects.endpoint(ip, inner(body, "location"))
-    parts: dict[str, Any] = {
-        "entity": _item(body),
-        "actor": _actor(person, text(client, "app_name")),
-        "src_endpoint": source,
-        "device": objects.device(client, ip),
-    }
-    return event(draft, activity, action, parts, _MAPPED if source else _MAPPED - {"location"})
-
-
-def _item(body: Mapping[str, Any]) -> dict[str, Any]:
-    vault, version = text(body, "vault_uuid"), whole(body, "used_version")
-    uid = text(body, "item_uuid")
-    return without_none(
-        {
-            **({"uid": uid} if uid else objects.NAMELESS),
-            "type_id": OTHER,
-            "type": "Item",
-            "version": None if version is None else str(version),
-            "data": {"vault_uuid": vault} if vault else None,
-        }
+def document(draft: Draft, body: ItemUsage) -> bytes:
+    person, client, action = body.user or NO_PERSON, body.client or NO_CLIENT, body.action
+    source = objects.endpoint(client.ip_address, body.location)
+    who = objects.user(person, None, person.user_account_uuid, person.user_type)
+    parts = Parts(
+        entity=_item(body),
+        actor=objects.Actor(who, client.app_name or None) if who or client.app_name else None,
+        src_endpoint=source,
+        device=objects.device(client),
+        unmapped=unmapped(client=of_client(client), location=None if source else body.location),
     )
+    return event(draft, ACTIVITIES.get(action, _OTHER) if action else _ABSENT, action, parts)
 
 
-def _actor(person: Mapping[str, Any], app: str | None) -> dict[str, Any] | None:
-    found = objects.user(person, None, text(person, "user_account_uuid"), text(person, "user_type"))
-    return without_none({"user": found, "app_name": app}) or None
+def _item(body: ItemUsage) -> objects.Entity:
+    uid, version = body.item_uuid or None, body.used_version
+    return objects.Entity(
+        OTHER,
+        "Item",
+        uid,
+        None if uid else objects.NAMELESS,
+        None if version is None else str(version),
+        {"vault_uuid": body.vault_uuid} if body.vault_uuid else None,
+    )

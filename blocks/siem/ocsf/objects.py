@@ -6,14 +6,13 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from blocks.siem.ocsf.activity import OTHER, UNKNOWN
-from blocks.siem.parts import is_ip, milliseconds, position, text, without_none
+from blocks.siem.parts import is_ip, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-NAMELESS = {"name": "Unknown"}
-"""Where a class needs a user, a group or an entity, and the event tells none."""
+    from blocks.siem import body
 
 _USER = 1
 _EMAIL = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+")  # OCSF's email_t
@@ -28,26 +27,100 @@ _SYSTEMS = {
     "ipados": (302, "iPadOS"),
 }
 
-Object = dict[str, Any]
+Text = str | None
 
 
-def user(details: Mapping[str, Any], uid: str | None, account: str | None, kind: str | None) -> Object | None:
+class Object(msgspec.Struct, gc=False, omit_defaults=True):
+    """An object of OCSF; members that are None are not written."""
+
+
+class Ref(Object):
+    """Anything that has an id and a type: an account, a group, a service, a resource."""
+
+    uid: Text = None
+    name: Text = None
+    type: Text = None
+
+
+class User(Object):
+    uid: Text = None
+    name: Text = None
+    full_name: Text = None
+    email_addr: Text = None
+    account: Ref | None = None
+    type_id: int | None = None
+    type: Text = None
+
+
+class Location(Object):
+    city: Text = None
+    region: Text = None
+    country: Text = None
+    lat: float | None = None
+    long: float | None = None
+
+
+class Endpoint(Object):
+    ip: Text = None
+    name: Text = None
+    location: Location | None = None
+
+
+class System(Object):
+    name: str
+    type_id: int
+    type: str
+    version: Text = None
+
+
+class Device(Object):
+    """Of a type that 1Password does not tell."""
+
+    type_id: int
+    type: str
+    uid: Text = None
+    name: Text = None
+    ip: Text = None
+    os: System | None = None
+
+
+class Session(Object):
+    """`created_time` is in milliseconds since 1970."""
+
+    uid: Text = None
+    created_time: int | None = None
+
+
+class Actor(Object):
+    user: User | None = None
+    app_name: Text = None
+    session: Session | None = None
+
+
+class Entity(Object):
+    type_id: int
+    type: str
+    uid: Text = None
+    name: Text = None
+    version: Text = None
+    data: dict[str, Any] | None = None
+
+
+NAMELESS = "Unknown"
+"""The name where a class needs a user, a group or an entity, and the event tells none."""
+NOBODY = User(name=NAMELESS)
+
+
+def user(person: body.Person, uid: str | None, account: str | None, kind: str | None) -> User | None:
     """A person. `name` is the e-mail address that they sign in with, also where a rule has masked it."""
-    email = text(details, "email")
-    found = without_none(
-        {
-            "uid": uid or text(details, "uuid"),
-            "name": email,
-            "full_name": text(details, "name"),
-            "email_addr": email if email and is_email(email) else None,
-        }
-    )
-    if account:
-        found["account"] = {"uid": account}
-    if "name" not in found and "uid" not in found and "account" not in found:
+    uid, email = uid or person.uuid or None, person.email or None
+    if not (uid or email or account):
         return None
+    found = User(uid, email, person.name or None, email if email and is_email(email) else None)
+    if account:
+        found.account = Ref(account)
     if kind:
-        found["type_id"], found["type"] = (_USER, "User") if kind == "user" else (OTHER, kind)
+        found.type_id, found.type = (_USER, "User") if kind == "user" else (OTHER, kind)
     return found
 
 
@@ -56,58 +129,50 @@ def is_email(value: str) -> bool:
     return _EMAIL.fullmatch(value) is not None
 
 
-def endpoint(ip: str | None, place: Mapping[str, Any]) -> Object | None:
+def endpoint(ip: str | None, place: body.Location | None) -> Endpoint | None:
     """Where it came from. An address that a rule has masked or hashed is a `name`."""
     if not ip:
         return None
-    found: Object = {"ip" if _is_address(ip) else "name": ip}
-    if where := location(place):
-        found["location"] = where
-    return found
+    where = location(place) if place else None
+    return Endpoint(ip, None, where) if _is_address(ip) else Endpoint(None, ip, where)
 
 
 def _is_address(value: str) -> bool:
     return len(value) <= _IP_MAX and is_ip(value)
 
 
-def location(place: Mapping[str, Any]) -> Object | None:
+def location(place: body.Location) -> Location | None:
     """The country is as 1Password wrote it: a code or a name."""
-    named = {"city": text(place, "city"), "region": text(place, "region"), "country": text(place, "country")}
-    found = without_none(named)
-    if found and (at := position(place)):
-        found["lat"], found["long"] = at
-    return found or None
-
-
-def device(client: Mapping[str, Any], ip: str | None) -> Object | None:
-    """What the client runs on. Its type is not told."""
-    found: Object = {"type_id": UNKNOWN, "type": "Unknown"}
-    if name := text(client, "platform_name"):
-        found["name"] = name
-    if ip and _is_address(ip):
-        found["ip"] = ip
-    if "name" not in found and "ip" not in found:
+    if not (place.city or place.region or place.country):
         return None
-    if system := text(client, "os_name"):
-        found["os"] = _with_version(system, text(client, "os_version"))
+    found = Location(place.city or None, place.region or None, place.country or None)
+    if place.latitude is not None and place.longitude is not None:
+        found.lat, found.long = place.latitude, place.longitude
     return found
 
 
-def _with_version(name: str, version: str | None) -> Object:
-    type_id, caption = _system(name)
-    found: Object = {"name": name, "type_id": type_id, "type": caption}
-    if version:
-        found["version"] = version
-    return found
+def device(client: body.Client) -> Device | None:
+    """What the client runs on."""
+    ip, name = client.ip_address, client.platform_name
+    address = ip if ip and _is_address(ip) else None
+    if not (name or address):
+        return None
+    system = _system(client.os_name, client.os_version or None) if client.os_name else None
+    return Device(UNKNOWN, NAMELESS, None, name or None, address, system)
 
 
 @lru_cache(maxsize=1024)
-def _system(name: str) -> tuple[int, str]:
+def _system(name: str, version: str | None) -> System:
     lower = name.lower()
-    return next((found for start, found in _SYSTEMS.items() if lower.startswith(start)), (OTHER, name))
+    type_id, caption = next((found for start, found in _SYSTEMS.items() if lower.startswith(start)), (OTHER, name))
+    return System(name, type_id, caption, version)
 
 
-def session(found: Mapping[str, Any]) -> Object | None:
-    """A session, with the time of its sign-in in milliseconds."""
-    made = without_none({"uid": text(found, "uuid"), "created_time": milliseconds(found, "login_time")})
-    return made or None
+def session(found: body.Session) -> Session | None:
+    uid, created = found.uuid or None, milliseconds(found.login_time)
+    return None if uid is None and created is None else Session(uid, created)
+
+
+def named(uid: str | None, kind: str | None = None) -> Ref:
+    """A group or a resource with this id."""
+    return Ref(uid, None, kind) if uid else Ref(None, NAMELESS, kind)

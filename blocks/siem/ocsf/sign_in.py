@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blocks.siem import outcome
+from blocks.siem.body import NO_CLIENT, NO_PERSON
 from blocks.siem.ocsf import objects
 from blocks.siem.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
-from blocks.siem.ocsf.event import event
-from blocks.siem.parts import inner, text
+from blocks.siem.ocsf.event import Parts, event
+from blocks.siem.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
+    from blocks.siem.body import SignIn
     from blocks.siem.draft import Draft
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
 STATUS: dict[outcome.Outcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}
 """`status_id` and `status`. An unknown category is Other, and is the status itself; an absent one is Unknown."""
 
-_MAPPED = frozenset(
-    {"uuid", "timestamp", "session_uuid", "category", "type", "target_user", "client", "location", "account_uuid"}
-)
-_SERVICE = {"name": "1Password"}
+_SERVICE = objects.Ref(name="1Password")
 
 
-def document(draft: Draft) -> bytes:
-    body = draft.members
-    client, person = inner(body, "client"), inner(body, "target_user")
-    ip, kind, app = text(client, "ip_address"), text(body, "type"), text(client, "app_name")
-    found = objects.user(person, None, text(person, "user_account_uuid"), text(person, "user_type"))
-    source = objects.endpoint(ip, inner(body, "location"))
-    parts: dict[str, Any] = {
-        **_status(text(body, "category")),
-        "status_detail": kind,
-        "is_mfa": True if kind == "mfa_ok" else None,
-        "user": found or objects.NAMELESS,
-        "service": _SERVICE,
-        "actor": {"app_name": app} if app else None,
-        "session": {"uid": uid} if (uid := text(body, "session_uuid")) else None,
-        "src_endpoint": source,
-        "device": objects.device(client, ip),
-    }
-    return event(draft, LOGON, None, parts, _MAPPED if source else _MAPPED - {"location"})
+def document(draft: Draft, body: SignIn) -> bytes:
+    person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
+    source = objects.endpoint(client.ip_address, body.location)
+    parts = Parts(
+        user=objects.user(person, None, person.user_account_uuid, person.user_type) or objects.NOBODY,
+        actor=objects.Actor(app_name=client.app_name) if client.app_name else None,
+        src_endpoint=source,
+        device=objects.device(client),
+        service=_SERVICE,
+        session=objects.Session(body.session_uuid) if body.session_uuid else None,
+        is_mfa=True if body.type == "mfa_ok" else None,
+        status_detail=body.type or None,
+        unmapped=unmapped(
+            country=body.country,
+            details=body.details,
+            client=of_client(client),
+            location=None if source else body.location,
+        ),
+    )
+    parts.status_id, parts.status = _status(body.category)
+    parts.status_code = body.category or None
+    return event(draft, LOGON, None, parts)
 
 
-def _status(category: str | None) -> dict[str, Any]:
-    if category is None:
-        return {"status_id": UNKNOWN, "status": "Unknown"}
-    status_id, status = STATUS.get(outcome.of(category), (OTHER, category))
-    return {"status_id": status_id, "status": status, "status_code": category}
+def _status(category: str | None) -> tuple[int, str]:
+    if not category:
+        return UNKNOWN, "Unknown"
+    return STATUS.get(outcome.of(category), (OTHER, category))

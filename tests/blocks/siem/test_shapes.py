@@ -118,4 +118,4 @@ def test_members_of_any_type_are_shaped(shape: str, api: Api, data: st.DataObjec
         assert document == body.encode()
     else:
         found = json.loads(document, parse_constant=pytest.fail)
-        assert UUID in (found.get("metadata", {}).get("uuid"), found.get("event", {}).get("id"))
+        assert UUID in (found.get("metadata", {}).get("uid"), found.get("event", {}).get("id"))
