@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import siem_support as support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.bodies import Moment, make_body, random_for
 from blocks.events_api.vocabulary import EVENTS
-from blocks.siem import conditions, cut, members, patterns, rules
+from blocks.siem import conditions, cut, members, patterns, rules, shapes
 from blocks.siem.rules import UNCHANGED, UNREADABLE, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY = "a key that is kept"
 WHEN = Moment(1772600767 * 10**9, "2026-03-04T05:06:07Z")
@@ -245,6 +249,14 @@ def _masked(event: Any, path: tuple[str, ...] = ()) -> Any:
     return "***" if isinstance(event, str) else None
 
 
+def _held(event: dict[str, Any]) -> Iterator[str]:
+    """Every name and address in an event."""
+    for value in event.values():
+        for name, held in value.items() if isinstance(value, dict) else ():
+            if name in {"name", "email", "ip", "ip_address"} and held:
+                yield held
+
+
 class TestClasses:
     def test_no_documented_member_with_personal_data_is_forgotten(self) -> None:
         """A new member of the vocabulary lands here: is it somebody's name or address? Then a class must hold it."""
@@ -269,6 +281,19 @@ class TestClasses:
             for outer in ("target_user", "user", "actor_details", "object_details", "aux_details", "client", "session"):
                 assert not {"name", "email", "ip", "ip_address"} & set(event.get(outer) or {})
             assert set(event) == set(json.loads(body))
+
+    @pytest.mark.parametrize("api", list(Api))
+    @pytest.mark.parametrize("shape", support.SHAPES)
+    def test_what_is_masked_is_in_no_shape(self, api: Api, shape: str) -> None:
+        checked = rules.read([{"mask": ["@names", "@emails", "@ips"]}], "")
+        found = 0
+        for event in support.events(api, 60):
+            outcome = checked.apply(api, event.body)
+            made = shapes.shape(shape, event, support.stamp(api), outcome.body).document
+            held = list(_held(json.loads(event.body)))
+            found += len(held)
+            assert not [value for value in held if value in json.dumps(json.loads(made), ensure_ascii=False)]
+        assert found > 60
 
     def test_every_member_of_the_vocabulary_can_be_named(self) -> None:
         names = {".".join(path) for path in members.known()} - set(members.KEPT)
