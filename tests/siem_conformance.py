@@ -332,7 +332,7 @@ class HttpConformance(SenderConformance):
         self, receiver: Receiver, sender: Sender, status: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        receiver.behave("answer", None, status=status, echo=True)
+        receiver.behave("answer", None, status=status, echo=True, body=f"{' '.join(self.secrets)} ")
         for ask in (lambda: self._send_one(sender), sender.check):
             with pytest.raises(SourceError) as raised:
                 ask()

@@ -9,7 +9,7 @@ from receivers.request import Taken, uuids_of
 if TYPE_CHECKING:
     from receivers.request import Request
 
-CODE = "ZaVnC4dhaV0k" * 4
+CODE = "ZaVnC4dhaV0k"  # so short that nothing but its being a secret hides it
 PATH = f"/receiver/v1/http/{CODE}"
 LINE_MAX = 64 * 1024  # what is longer is sliced into several messages
 
