@@ -1,0 +1,59 @@
+"""Sends events to an archive: an object for each hour, as files in a directory or in a bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from blocks.siem.objects import name_of
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
+
+if TYPE_CHECKING:
+    from blocks.siem.event import Shaped
+    from blocks.siem.objects import Objects
+    from blocks.siem.sending import Batch
+
+EVENTS = 50_000
+BYTES = 32_000_000  # what one object takes of memory, about four times
+LIMITS = Limits(events=EVENTS, bytes=BYTES, parallel=1, hourly=True)
+
+
+class Format(Protocol):
+    """How events stand in an object: the modules `ndjson` and `parquet`."""
+
+    SUFFIX: str
+    CONTENT_TYPE: str
+
+    def encoded(self, shaped: Shaped) -> bytes: ...
+
+    def packed(self, batch: Batch) -> bytes: ...
+
+
+class ArchiveSender:
+    """Writes each batch as one object, named by the event at which it begins. A batch has one hour of one stream.
+
+    One at a time: after a kill the same event begins the next batch, so an object that was written and not noted is
+    replaced, even where the batch is cut elsewhere than before. With two at a time the second could be left over.
+    """
+
+    limits = LIMITS
+
+    def __init__(self, objects: Objects, form: Format) -> None:
+        self._objects = objects
+        self._form = form
+
+    def __repr__(self) -> str:
+        return f"ArchiveSender({self._objects!r})"
+
+    def encode(self, shaped: Shaped) -> Record:
+        return Record(shaped.event, self._form.encoded(shaped))
+
+    def send(self, batch: Batch) -> Answer:
+        form = self._form
+        self._objects.put(name_of(batch, form.SUFFIX), form.packed(batch), form.CONTENT_TYPE)
+        return ACCEPTED
+
+    def check(self) -> str:
+        return self._objects.check()
+
+    def close(self) -> None:
+        """Nothing is open between two objects."""
