@@ -7,12 +7,8 @@ read it to the end. Whether it is on the receiver's disk by then is the receiver
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import socket
 import ssl
-import struct
-import termios
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +16,13 @@ import httpx
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
+from blocks.siem.tls_channel import TlsChannel
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError
 
 CONNECT_SECONDS = 10.0
 STALL_SECONDS = 60.0  # without a byte moved; also how long a receiver may work on a batch before it closes
-LINGER_SECONDS = 1.0  # for the connection below TLS, when all is said
 
 _OF_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY")
 _HINTS = {
@@ -64,39 +60,29 @@ class Receiver:
         some of the messages may have come all the same.
         """
         with self._connected() as connection:
-            version = connection.version() or ""
+            channel = TlsChannel(connection, self.context, self.host)
+            version = self._shaken(channel)
+            connection.settimeout(STALL_SECONDS)
             try:
-                connection.sendall(frames)
-                self._finish(connection)
+                channel.send(frames)
+                confirmed = channel.finish()
             except OSError as error:
-                raise self._broken(_alert(connection) or error) from None
+                raise self._broken(channel.alert() or error) from None
+            if self.confirming and not confirmed:
+                raise self._unconfirmed()
             return version
 
-    def _connected(self) -> ssl.SSLSocket:
+    def _connected(self) -> socket.socket:
         try:
-            connection = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+            return socket.create_connection((self.host, self.port), CONNECT_SECONDS)
         except OSError as error:
             raise self._unreachable(error) from None
-        try:
-            wrapped = self.context.wrap_socket(connection, server_hostname=self.host)
-        except OSError as error:
-            connection.close()
-            raise self._broken(error, connected=False) from None
-        wrapped.settimeout(STALL_SECONDS)
-        return wrapped
 
-    def _finish(self, connection: ssl.SSLSocket) -> None:
+    def _shaken(self, channel: TlsChannel) -> str:
         try:
-            connection.unwrap()
+            return channel.handshake()
         except OSError as error:
-            if not _is_end(error):
-                raise
-            if self.confirming:
-                raise self._unconfirmed() from None
-        else:
-            _read_end(connection)
-        if _unread(connection):
-            raise ConnectionResetError
+            raise self._broken(error, connected=False) from None
 
     def _unreachable(self, error: OSError) -> ThirdPartyGenericError:
         slow = isinstance(error, TimeoutError)
@@ -131,38 +117,6 @@ class Receiver:
             ),
             code="unconfirmed",
         )
-
-
-def _is_end(error: OSError) -> bool:
-    # Python says SSLEOFError, or an error without a number.
-    return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or (type(error) is OSError and not error.errno)
-
-
-def _read_end(connection: ssl.SSLSocket) -> None:
-    # A receiver that stops may send its close_notify by itself, and never read what we sent: then it resets us.
-    connection.settimeout(LINGER_SECONDS)
-    with contextlib.suppress(TimeoutError):
-        while connection.recv(4096):
-            pass
-
-
-def _unread(connection: ssl.SSLSocket) -> bool:
-    """Whether the receiver's machine has not acknowledged all bytes, or has reset the connection."""
-    left = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-    failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    return bool(failed) or struct.unpack("i", left)[0] > 0
-
-
-def _alert(connection: ssl.SSLSocket) -> ssl.SSLError | None:
-    """Why the receiver broke off, where it said so before: it stands unread behind our failed write."""
-    try:
-        connection.settimeout(0)
-        connection.recv(1)
-    except ssl.SSLError as error:
-        return error if _refuses_us(error) else None
-    except (OSError, ValueError):
-        return None
-    return None
 
 
 def _refuses_us(error: ssl.SSLError) -> bool:
