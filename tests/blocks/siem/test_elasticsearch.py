@@ -320,6 +320,15 @@ def test_a_user_signs_in_with_a_password(receiver: Receiver) -> None:
     assert receiver.requests[0].headers["authorization"] == by_password("ann", "hunter2")
 
 
+def test_neither_a_short_password_nor_its_header_is_shown(receiver: Receiver) -> None:
+    sender = Elasticsearch(url=receiver.url, username="ann", password=SecretStr("hunter2")).get_sender()
+    header = by_password("ann", "hunter2")
+    receiver.behave("answer", status=401, body=f"no: hunter2 / {header} /")
+    with pytest.raises(ThirdPartyConfigError, match=r"401: no: \*\*\* / Basic \*\*\* /"):
+        send(sender)
+    sender.close()
+
+
 def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> None:
     sender = Elasticsearch(url=receiver.url).get_sender()
     send(sender)
