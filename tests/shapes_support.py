@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from blocks.events_api.models import Api
@@ -29,6 +30,7 @@ def event(body: str) -> Outgoing:
     return Outgoing(1, UUID, TIME_NS, RECEIVED_NS, body)
 
 
+@cache
 def made(api: Api, number: int, version: str) -> Outgoing:
     """An event of the sandbox, as v1 or as v2 has it."""
     random = bodies.random_for(7, api.path, number)

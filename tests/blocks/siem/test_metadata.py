@@ -106,6 +106,7 @@ def test_many_groups_do_not_mix() -> None:
     for number in range(3000):
         one = shaped(stamp(Api.AUDIT, source=f"source {number}"), {"action": f"action-{number}"})
         found = metadata.of(one)
+        assert metadata.group_of(one.stamp, one.event_id) is metadata.group_of(one.stamp, one.event_id)
         assert (found["_source"], found["_siemEventID"]) == (f"source {number}", f"audit-action-{number}")
     assert len(metadata._groups) <= 1024
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_the_schema_would_tell() -> None:
 
 
 @pytest.mark.parametrize("api", Api)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_any_event_is_valid(api: Api, data: st.DataObject) -> None:
     """Members of any type, and texts that are no address, no e-mail address, no time."""
@@ -103,6 +104,13 @@ def test_the_table_has_the_numbers_and_captions_of_the_schema(ocsf_class: OcsfCl
     assert names[ocsf_class]["caption"] == ocsf_class.caption
     for uid, caption, _ in audit_table.TABLE[ocsf_class]:
         assert activities[str(uid)]["caption"] == caption
+
+
+@pytest.mark.parametrize("ocsf_class", audit_table.TABLE)
+def test_the_table_is_documented(ocsf_class: OcsfClass) -> None:
+    page = Path("docs/siem/shapes.md").read_text()
+    for uid, caption, actions in audit_table.TABLE[ocsf_class]:
+        assert f"| {int(ocsf_class)} | {uid} {caption} | {actions} |" in page
 
 
 def test_every_action_of_an_item_usage_is_decided() -> None:

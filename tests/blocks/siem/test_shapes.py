@@ -109,7 +109,7 @@ def bodies_of(api: Api) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.parametrize("api", Api)
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_members_of_any_type_are_shaped(shape: str, api: Api, data: st.DataObject) -> None:
     body = json.dumps(data.draw(bodies_of(api)))
