@@ -45,6 +45,7 @@ NAMES = (
     "Gap",
     "GapLost",
     "SharedAccount",
+    "EventsRefused",
 )
 """Every `eventName`."""
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 
 from blocks import clock
-from blocks.errors import ClaimLostError, SourceError
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.deliver import Delivered, deliver
 from blocks.siem.pump import Pump
-from blocks.store import outgoing, positions
+from blocks.store import outgoing, positions, refused
 from blocks.store.outgoing import Events, Portion
-from blocks.store.positions import ForwardClaim, RefusedItem, Step
+from blocks.store.positions import ForwardClaim, Step
+from blocks.store.refused import Again, RefusedItem
 from tasks import retries, stopping
 from tasks.siem import load_siem, preparer_of, store_of
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from blocks.siem.event import Outgoing
     from blocks.siem.prepare import Preparer
+    from blocks.store.positions import PositionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +69,44 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
 
 
 class Forwarding:
-    """Sends what is behind a position, several portions at once, until there is no more or the run is to end."""
+    """Sends what is behind a position, several portions at once, until there is no more or the run is to end.
+
+    Before that goes what the SIEM had refused and a person wants sent again.
+    """
 
     def __init__(self, engine: Engine, claim: ForwardClaim, preparer: Preparer) -> None:
         self._engine = engine
         self._claim = claim
         self._preparer = preparer
+        self._name = f"{claim.forward}-{claim.stream_id}"
+        self._planned: tuple[int, ...] = ()
         self._sent = self._kept = self._refused = 0
 
     def run(self) -> Forwarded:
         """Raises what the sender or the store raises; what the SIEM has said yes to before stays so."""
         started = time.monotonic()
-        pump = Pump(self._deliver, self._announce, self._preparer.sender.limits.parallel, self._renew)
-        pump.run(self._portions(), until=stopping.requested.is_set)
-        positions.finish(self._engine, self._claim)
+        self._send_again()
+        self._send_on()
+        # A run that was stopped leaves its plan and its error to the next one.
+        end = positions.release if stopping.requested.is_set() else positions.finish
+        end(self._engine, self._claim)
         return Forwarded(self._claim.api, self._sent, self._kept, self._refused, time.monotonic() - started)
 
-    def _portions(self) -> Iterator[Portion]:
+    def _send_again(self) -> None:
+        events = self._preparer.sender.limits.events
+        pump = Pump(self._deliver_again, self._note_again, 1, self._renew)
+        pump.run(refused.again(self._engine, self._claim, events), until=stopping.requested.is_set)
+
+    def _send_on(self) -> None:
         view = positions.one(self._engine, self._claim)
+        limits = self._preparer.sender.limits
+        self._planned = () if limits.hourly else view.plan
+        self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
+        self._pump = Pump(self._deliver, self._announce, limits.parallel, self._renew)
+        careful = view.failing_since_ns is not None
+        self._pump.run(self._portions(view), until=stopping.requested.is_set, careful=careful)
+
+    def _portions(self, view: PositionView) -> Iterator[Portion]:
         events = Events(self._engine, self._claim.stream_id, view.sent_id)
         limits = self._preparer.sender.limits
         if limits.hourly:
@@ -91,19 +114,37 @@ class Forwarding:
         return outgoing.portions(events, limits.events, view.plan)
 
     def _deliver(self, portion: Portion) -> Delivered:
-        name = f"{self._claim.forward}-{self._claim.stream_id}"
+        return deliver(self._name, portion.events, self._preparer, self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        if self._pump.broken.wait(clock.engine_delay(seconds)):
+            raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
+
+    def _deliver_again(self, portion: Again) -> Delivered:
+        # By a name of its own: a SIEM that remembers names has refused these events by another one.
+        name = f"{self._name}-again-{portion.mark_ns}"
         return deliver(name, portion.events, self._preparer, lambda seconds: time.sleep(clock.engine_delay(seconds)))
 
     def _announce(self, done: tuple[Portion, Delivered] | None, under_way: Sequence[Portion]) -> None:
-        step = None if done is None else self._step(*done)
-        positions.advance(self._engine, self._claim, step, [portion.last_id for portion in under_way])
+        step = None if done is None else self._step(done[0].events, done[1])
+        begun = [portion.last_id for portion in under_way]
+        reached = max([*begun, 0 if step is None else step.last_id])
+        # What was planned stays so until it is done, whether or not it is on its way again by now.
+        plan = [*begun, *(end for end in self._planned if end > reached)]
+        positions.advance(self._engine, self._claim, step, plan)
 
-    def _step(self, portion: Portion, delivered: Delivered) -> Step:
+    def _note_again(self, done: tuple[Again, Delivered] | None, _under_way: Sequence[Again]) -> None:
+        if done is None:
+            self._renew()
+        else:
+            positions.note_resent(self._engine, self._claim, done[0], self._step(done[0].events, done[1]))
+
+    def _step(self, events: Sequence[Outgoing], delivered: Delivered) -> Step:
         self._sent += delivered.sent
         self._kept += delivered.kept
         self._refused += len(delivered.turned)
-        refused = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.turned)
-        return Step(portion.last_id, delivered.sent, delivered.kept, tuple(refused))
+        turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.turned)
+        return Step(events[0].id, events[-1].id, delivered.sent, delivered.kept, tuple(turned))
 
     def _renew(self) -> None:
         positions.renew(self._engine, self._claim)

@@ -40,7 +40,7 @@ class OpenedForward:
 
 @task(name="open forward", **retries.OPTIONS)
 def open_forward(source: str, siem: str, run: str) -> OpenedForward:
-    """Load the block of `siem`, write the pair into the store, and claim its positions for the flow run `run`.
+    """Load the block of `siem`, and claim the positions of the pair, which is known, for the flow run `run`.
 
     A position in error for good is left alone while the SIEM's block is the one that it failed with. A changed block
     takes every claim away and forgets the errors.
@@ -71,7 +71,13 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
         )
     note_store(source_id, engine)
     before = forwards.find(engine, source_id, siem)
-    block = load_siem(siem, before.kind if before else None)
+    if before is None:  # a run that is late must not bring back a pair that was removed, and send it all
+        raise ThirdPartyConfigError(
+            f"The events of {source!r} are not forwarded to {siem!r}.",
+            hint="`onepassword-source siem add` makes the pair; `onepassword-source siem list` shows those there are.",
+            code="unknown-siem",
+        )
+    block = load_siem(siem, before.kind)
     fingerprint = block.fingerprint()
     pair, _ = forwards.put(engine, source_id, siem, block.kind, block.public(), fingerprint)
     if pair.paused_ns is not None:

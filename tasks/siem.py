@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
 
-from blocks.errors import FirstPartyGenericError, SourceError, ThirdPartyConfigError
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.names import block_name
 from blocks.siem.event import Stamp
 from blocks.siem.kinds import KINDS, block_class
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 
 def store_of(source: str) -> Engine:
-    """The store of a source. Its token is not needed, so a block that is not valid keeps no event from a SIEM."""
+    """The store of a source. Its token is not needed, so a block that is not valid keeps no event from a SIEM.
+
+    Raises FirstPartyGenericError where the store or the Prefect API does not answer: another store is not its own.
+    """
     try:
-        return open_store(cast("OnePasswordSource", OnePasswordSource.load(block_name(source))))
-    except (ValueError, SourceError, httpx.HTTPError, PrefectException, RuntimeError):
+        block = cast("OnePasswordSource", OnePasswordSource.load(block_name(source)))
+    except (ValueError, ObjectNotFound, ThirdPartyConfigError):
         return default_store()
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise _silent("source", error) from None
+    return open_store(block)
 
 
 def load_siem(name: str, kind: str | None = None) -> SiemBlock:
@@ -69,8 +75,12 @@ def _load(name: str, kind: str) -> SiemBlock | None:
     except (ValueError, ObjectNotFound):
         return None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        raise FirstPartyGenericError(
-            f"The Prefect API did not give the configuration of the SIEM ({type(error).__name__}).",
-            hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
-            code="prefect",
-        ) from None
+        raise _silent("SIEM", error) from None
+
+
+def _silent(of: str, error: Exception) -> FirstPartyGenericError:
+    return FirstPartyGenericError(
+        f"The Prefect API did not give the configuration of the {of} ({type(error).__name__}).",
+        hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
+        code="prefect",
+    )

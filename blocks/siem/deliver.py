@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from array import array
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyGenericError
 from blocks.siem.prepare import Kept
-from blocks.siem.sending import Batch, Record, Refused, TooLargeError
+from blocks.siem.sending import Batch, Refused, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from blocks.siem.event import Outgoing
     from blocks.siem.prepare import Preparer
+    from blocks.siem.sending import Answer, Record
 
 TRIES = 6
 """How often the same request is made for records that the SIEM puts off, within one attempt."""
 PAUSE_SECONDS, PAUSE_MAX = 0.5, 15.0
+_PAUSES = tuple(PAUSE_SECONDS * 2**attempt for attempt in range(TRIES - 1))
 ANSWER_MAX = 500  # characters that are kept of what a SIEM says of an event
 
 
@@ -41,19 +45,19 @@ class Delivered:
 
 
 def deliver(
-    name: str, events: Sequence[Outgoing], preparer: Preparer, sleep: Callable[[float], None] = time.sleep
+    name: str, events: Sequence[Outgoing], preparer: Preparer, sleep: Callable[[float], object] = time.sleep
 ) -> Delivered:
     """Send all of a portion, or raise what the sender raises; then it is all sent again.
 
-    `name` says whose it is: with the ids of the first and the last event of a request it makes the request's own name.
+    `name` says whose it is: with the ids of a request's events it makes the request's own name.
     """
     made = [preparer.prepare(event) for event in events]
     records = [one for one in made if not isinstance(one, Kept)]
-    done = Delivered(kept=len(made) - len(records))
+    under_way = _Delivery(name, preparer, sleep, Delivered(kept=len(made) - len(records)))
     limits = preparer.sender.limits
     for chosen in cut(records, limits.events, limits.bytes):
-        _send(name, chosen, preparer, done, sleep)
-    return done
+        under_way.send(chosen)
+    return under_way.done
 
 
 def cut(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
@@ -76,41 +80,56 @@ def _sized(group: Sequence[Record], events: int, size: int) -> Iterator[Sequence
         yield group[start:]
 
 
-def _send(
-    name: str, records: Sequence[Record], preparer: Preparer, done: Delivered, sleep: Callable[[float], None]
-) -> None:
-    try:
-        _send_whole(name, records, preparer, done, sleep)
-    except TooLargeError as error:
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    name: str
+    preparer: Preparer
+    sleep: Callable[[float], object]
+    done: Delivered
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Until each record is accepted or refused."""
+        left = records
+        for pause in [*_PAUSES, None]:
+            try:
+                answer = self.preparer.sender.send(self._batch(left))
+            except TooLargeError as error:
+                self._halve(left, error)
+                return
+            self._note(left, answer)
+            if not answer.again:
+                return
+            left = [left[index] for index in answer.again]
+            if pause is not None:
+                self.sleep(min(answer.wait or pause, PAUSE_MAX))
+        raise _put_off(len(left))
+
+    def _halve(self, records: Sequence[Record], error: TooLargeError) -> None:
         if len(records) == 1:
-            done.turned.append(_turned(records[0], Refused(0, error.code, str(error))))
+            self.done.turned.append(_turned(records[0], Refused(0, error.code, str(error))))
             return
         middle = len(records) // 2
-        for half in (records[:middle], records[middle:]):
-            _send(name, half, preparer, done, sleep)
+        self.send(records[:middle])
+        self.send(records[middle:])
+
+    def _note(self, records: Sequence[Record], answer: Answer) -> None:
+        self.done.turned += [_turned(records[one.index], one) for one in answer.refused]
+        self.done.sent += len(records) - len(answer.refused) - len(answer.again)
+
+    def _batch(self, records: Sequence[Record]) -> Batch:
+        # All of the ids are in the name: what is left of a request may begin and end as the whole did, and a SIEM
+        # that remembers names would not take it.
+        ids = array("q", [record.event.id for record in records])
+        digest = blake2b(ids.tobytes(), digest_size=6).hexdigest()
+        return Batch(f"{self.name}-{ids[0]}-{ids[-1]}-{digest}", self.preparer.stamp, records)
 
 
-def _send_whole(
-    name: str, records: Sequence[Record], preparer: Preparer, done: Delivered, sleep: Callable[[float], None]
-) -> None:
-    left = records
-    for attempt in range(TRIES):
-        answer = preparer.sender.send(_batch(name, left, preparer))
-        done.turned += [_turned(left[one.index], one) for one in answer.refused]
-        done.sent += len(left) - len(answer.refused) - len(answer.again)
-        if not answer.again:
-            return
-        left = [left[index] for index in answer.again]
-        sleep(min(answer.wait or PAUSE_SECONDS * 2**attempt, PAUSE_MAX))
-    raise ThirdPartyGenericError(
-        f"The SIEM took only a part: it put {len(left):,} events off {TRIES} times.",
+def _put_off(number: int) -> ThirdPartyGenericError:
+    return ThirdPartyGenericError(
+        f"The SIEM took only a part: it put {number:,} events off {TRIES} times.",
         hint="They are sent again. Look at its load and its queues if that goes on.",
         code="put-off",
     )
-
-
-def _batch(name: str, records: Sequence[Record], preparer: Preparer) -> Batch:
-    return Batch(f"{name}-{records[0].event.id}-{records[-1].event.id}", preparer.stamp, records)
 
 
 def _turned(record: Record, refused: Refused) -> Turned:

@@ -5,6 +5,7 @@ So a position moves over an unbroken range, and no more is sent twice after a ki
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -38,25 +39,29 @@ class Pump(Generic[In, Out]):
         self._beat = beat
         self._announce = announce
         self._parallel = max(parallel, 1)
+        self.broken = threading.Event()
+        """Set where an item has failed: what is still at work need not be patient, for nobody looks at its outcome."""
 
-    def run(self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False) -> None:
+    def run(self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False, careful: bool = False) -> None:
         """Work through all items, or those begun when `until` says so. Raises what the first failed one raised.
 
         Then those before it are done, and those behind it that had begun have ended, whatever came of them.
+        `careful`: the first item goes alone, so that what has just failed does not cost those behind it another time.
         """
         under_way: deque[tuple[In, Future[Out]]] = deque()
+        at_once = 1 if careful else self._parallel
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="forward") as pool:
             try:
                 while True:
                     done = self._next(under_way)
-                    fresh = [] if until() else self._fresh(items, len(under_way))
+                    at_once = at_once if done is None else self._parallel
+                    fresh = [] if until() else self._fresh(items, at_once - len(under_way))
                     if done is None and not fresh:
                         return
                     self._announce(done, [item for item, _ in under_way] + fresh)
                     under_way.extend((item, pool.submit(self._work, item)) for item in fresh)
             finally:
-                for _, future in under_way:
-                    future.cancel()
+                self._let_end([future for _, future in under_way])
 
     def _next(self, under_way: deque[tuple[In, Future[Out]]]) -> tuple[In, Out] | None:
         if not under_way:
@@ -67,8 +72,16 @@ class Pump(Generic[In, Out]):
         under_way.popleft()
         return item, future.result()
 
-    def _fresh(self, items: Iterator[In], under_way: int) -> list[In]:
+    def _fresh(self, items: Iterator[In], most: int) -> list[In]:
         found: list[In] = []
-        while under_way + len(found) < self._parallel and (item := next(items, None)) is not None:
+        while len(found) < most and (item := next(items, None)) is not None:
             found.append(item)
         return found
+
+    def _let_end(self, begun: Sequence[Future[Out]]) -> None:
+        if not begun:
+            return
+        self.broken.set()
+        running = [future for future in begun if not future.cancel()]
+        while wait(running, BEAT_SECONDS).not_done:
+            self._beat()

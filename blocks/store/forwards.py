@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, update
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import health, operations, positions
+from blocks.store import health, operations, outgoing, positions, refused
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent, Source, Stream
 from blocks.store.upsert import insert_new
@@ -118,13 +118,16 @@ def require(engine: Engine, siem: str, source: str | None = None) -> list[Known]
 
 
 def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
-    """Pause or resume a pair; resumed, its errors are forgotten too. Whether that was a change."""
+    """Pause or resume a pair; resumed, its errors are forgotten too. Whether that was a change.
+
+    Either takes the claims away: a run that sends stops behind what is on its way.
+    """
     with writing(engine) as connection:
         values = {"paused_ns": clock.now_ns() if paused else None}
         wanted = _forwards.c.paused_ns.is_(None) if paused else _forwards.c.paused_ns.is_not(None)
         changed = connection.execute(update(_forwards).where(_forwards.c.id == pair.id, wanted).values(values)).rowcount
-        if not paused:
-            positions.restart_within(connection, pair.id)
+        take_away = positions.revoke_within if paused else positions.restart_within
+        take_away(connection, pair.id)
         if changed:
             operations.record(connection, _verb(paused), pair.source_id, pair.source, siem=pair.siem)
     return bool(changed)
@@ -152,8 +155,7 @@ def skip(engine: Engine, pair: Known, until_ns: int) -> None:
     with writing(engine) as connection:
         for stream_id, sent_id in _sent(connection, pair.id):
             last = _before(connection, stream_id, until_ns)
-            end = connection.scalar(select(func.max(_events.c.id)).where(_events.c.stream_id == stream_id))
-            behind = end if last is None else last
+            behind = _end(connection, stream_id) if last is None else last
             if behind is not None and behind > sent_id:
                 positions.set_back(connection, pair.id, stream_id, behind)
         operations.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
@@ -166,16 +168,21 @@ def remove(engine: Engine, pair: Known) -> None:
             connection.execute(delete(table).where(table.c.forward == pair.id))
         connection.execute(delete(_forwards).where(_forwards.c.id == pair.id))
         sentence = f"Events are no longer forwarded to {pair.siem}."
-        for tracker in (positions.tracker(pair.siem), f"refused/{pair.siem}"):
+        for tracker in (positions.tracker(pair.siem), refused.tracker(pair.siem)):
             health.end(connection, pair.source_id, tracker, sentence)
         operations.record(connection, "siem remove", pair.source_id, pair.source, siem=pair.siem)
 
 
 def _before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
     """The id before the first event of a stream that was received then or later; None where there is no such event."""
-    first = select(func.min(_events.c.id)).where(_events.c.stream_id == stream_id, _events.c.received_ns >= time_ns)
-    found = connection.scalar(first)
-    return None if found is None else int(found) - 1
+    found = outgoing.first_since(connection, stream_id, time_ns)
+    return None if found is None else found - 1
+
+
+def _end(connection: Connection, stream_id: int) -> int | None:
+    """The id of the last event of a stream, or None."""
+    linked: int | None = connection.scalar(select(_streams.c.link_id).where(_streams.c.id == stream_id))
+    return outgoing.last_of(connection, stream_id) if linked is None else linked
 
 
 def _sent(connection: Connection, forward: str) -> list[tuple[int, int]]:

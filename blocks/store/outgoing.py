@@ -154,12 +154,31 @@ def _unlinked(connection: Connection, stream_id: int, after_id: int, before_id: 
     )
     if not connection.execute(text(asked), {"stream": stream_id}).scalar():
         return []
-    if before_id is None:
-        last = text("SELECT max(id + 0) FROM events WHERE stream_id = :stream")  # + 0: of the stream, not backwards by id
-        end = connection.execute(last, {"stream": stream_id}).scalar() or 0
-    else:
-        end = before_id - 1
+    end = before_id - 1 if before_id is not None else last_of(connection, stream_id) or 0
     return [(after_id, end)] if end > after_id else []
+
+
+def first_since(connection: Connection, stream_id: int, time_ns: int) -> int | None:
+    """The first event of a stream that was received then or later, or None. A link's events were received with it."""
+    of = {"stream": stream_id, "time": time_ns}
+    linked = "SELECT min(first_id) FROM chain WHERE stream_id = :stream AND committed_ns >= :time"
+    first: int | None = connection.execute(text(linked), of).scalar()
+    begin = connection.execute(text(_FIRST), of).scalar()
+    for low, high in _unlinked(connection, stream_id, 0, begin):
+        asked = "SELECT min(id + 0) FROM events WHERE stream_id = :stream AND id > :low AND id <= :high "
+        bounds = {**of, "low": low, "high": high}
+        before = connection.execute(text(f"{asked} AND received_ns >= :time"), bounds).scalar()
+        first = first if before is None else before
+    return first
+
+
+_FIRST = "SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1"
+
+
+def last_of(connection: Connection, stream_id: int) -> int | None:
+    """The id of the last event of a stream that has no links; by going through the stream, not through the table."""
+    asked = text("SELECT max(id + 0) FROM events WHERE stream_id = :stream")
+    return connection.execute(asked, {"stream": stream_id}).scalar()
 
 
 def _between(engine: Engine, stream_id: int, low: int, high: int) -> list[Outgoing]:

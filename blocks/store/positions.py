@@ -11,26 +11,27 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
-from blocks.store import health
+from blocks.store import health, refused
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.streams import TOLD_AFTER_NS, lease, unclaimed
-from blocks.store.tables import Forward, ForwardPosition, RefusedEvent, Stream
+from blocks.store.tables import Forward, ForwardPosition, Stream
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine, Row
 
+    from blocks.store.refused import Again, RefusedItem
+
 _forwards = Forward.__table__  # type: ignore[attr-defined]
 _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
 _HEALTHY: dict[str, Any] = {
@@ -60,7 +61,8 @@ class ForwardClaim:
 class PositionView:
     """How far a forward is in a stream, as a run finds it. Times are nanoseconds since 1970.
 
-    `plan` holds the last ids of the portions that were on their way when somebody last wrote it.
+    `plan` holds the last ids of the portions that were on their way when somebody last wrote it; `replays` is how often
+    a person has set the position to another event.
     """
 
     forward: str
@@ -69,6 +71,7 @@ class PositionView:
     api: Api
     sent_id: int
     plan: tuple[int, ...]
+    replays: int
     holder_until_ns: int | None
     failing_since_ns: int | None
     error_type: str | None
@@ -78,19 +81,10 @@ class PositionView:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedItem:
-    """An event that a SIEM refused for good, and what it said."""
-
-    event_id: int
-    uuid: str
-    code: str
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
-    """What became of one portion, all of it: its last event, and how many were sent and kept back by rules."""
+    """What became of one portion, all of it: its ends, and how many were sent and kept back by rules."""
 
+    first_id: int
     last_id: int
     sent: int
     dropped: int
@@ -150,20 +144,21 @@ def advance(engine: Engine, claim: ForwardClaim, step: Step | None, plan: Sequen
         if step is None:
             _write(connection, claim, **values)
             return
-        before = _write(
-            connection,
-            claim,
-            sent_id=step.last_id,
-            sent=_positions.c.sent + step.sent,
-            dropped=_positions.c.dropped + step.dropped,
-            refused=_positions.c.refused + len(step.refused),
-            progress_ns=now_ns,
-            **values,
-            **_HEALTHY,
-        )
-        _keep_refused(connection, claim, step.refused, now_ns)
+        _write(connection, claim, sent_id=step.last_id, **values, **_counted(step, now_ns))
+        refused.passed(connection, claim, step.first_id, step.last_id, step.refused)
         _recover(connection, claim)
-        _tell_refused(connection, claim, step.refused, before.refused)
+
+
+def note_resent(engine: Engine, claim: ForwardClaim, sent: Again, step: Step) -> None:
+    """Events that the SIEM had refused were sent again: what it took, or a rule dropped, is refused no more.
+
+    The position stays. Raises ClaimLostError.
+    """
+    now_ns = clock.now_ns()
+    with writing(engine) as connection:
+        _write(connection, claim, **_counted(step, now_ns), **lease(now_ns))
+        refused.resent(connection, claim, sent, step.refused)
+        _recover(connection, claim)
 
 
 def finish(engine: Engine, claim: ForwardClaim) -> None:
@@ -182,7 +177,7 @@ def note_failure(engine: Engine, claim: ForwardClaim, error: SourceError, *, sin
     with writing(engine) as connection:
         row = _write(connection, claim, **_error(error, since_ns or now_ns, now_ns))
         failing_since_ns = int(row.failing_since_ns)
-        if now_ns - failing_since_ns >= TOLD_AFTER_NS:
+        if now_ns - failing_since_ns >= TOLD_AFTER_NS and not _has_stopped(connection, claim):
             _begin(connection, claim, _condition(claim.siem, error, WARNING), failing_since_ns)
     return failing_since_ns
 
@@ -195,6 +190,12 @@ def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: s
         _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
 
 
+def revoke_within(connection: Connection, forward: str) -> None:
+    """Take the claims of a forward away: whoever has one writes nothing from now on. Its plans stay."""
+    revoked = update(_positions).where(_positions.c.forward == forward)
+    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE))
+
+
 def restart_within(connection: Connection, forward: str) -> None:
     """Forget the errors of a forward and take its claims away, so that the next run sends from each position."""
     revoked = update(_positions).where(_positions.c.forward == forward)
@@ -203,8 +204,9 @@ def restart_within(connection: Connection, forward: str) -> None:
 
 def set_back(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
     """Let a position be another one, under no claim: whoever has one writes nothing from now on."""
+    counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(*_key(forward, stream_id))
-    connection.execute(moved.values(sent_id=event_id, plan=None, fence=_positions.c.fence + 1, **_FREE, **_HEALTHY))
+    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **_FREE, **_HEALTHY))
 
 
 def tracker(siem: str) -> str:
@@ -229,6 +231,15 @@ def _write(connection: Connection, claim: ForwardClaim, **values: Any) -> Row[An
             code="claim",
         )
     return row
+
+
+def _counted(step: Step, now_ns: int) -> dict[str, Any]:
+    counts = {"sent": _positions.c.sent + step.sent, "dropped": _positions.c.dropped + step.dropped}
+    return {**counts, "progress_ns": now_ns, **_HEALTHY}
+
+
+def _source_of(connection: Connection, forward: str) -> str:
+    return str(connection.scalar(select(_forwards.c.source_id).where(_forwards.c.id == forward)))
 
 
 def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:
@@ -258,6 +269,14 @@ def _begin(connection: Connection, claim: ForwardClaim, condition: Condition, si
     health.begin(connection, _source_of(connection, claim.forward), condition, since_ns=since_ns)
 
 
+def _has_stopped(connection: Connection, claim: ForwardClaim) -> bool:
+    """Whether the forward has quit a stream: that was told of as an error, and another one's retrying is no news."""
+    stopped = select(_positions.c.stream_id).where(
+        _positions.c.forward == claim.forward, _positions.c.stopped_fingerprint.is_not(None)
+    )
+    return connection.execute(stopped.limit(1)).first() is not None
+
+
 def _recover(connection: Connection, claim: ForwardClaim) -> None:
     """The error of a forward is over when none of its streams has one."""
     failing = select(_positions.c.stream_id).where(
@@ -268,45 +287,6 @@ def _recover(connection: Connection, claim: ForwardClaim) -> None:
         health.end(connection, _source_of(connection, claim.forward), tracker(claim.siem), sentence)
 
 
-def _keep_refused(connection: Connection, claim: ForwardClaim, refused: Iterable[RefusedItem], now_ns: int) -> None:
-    rows = [
-        {
-            "forward": claim.forward,
-            "stream_id": claim.stream_id,
-            "event_id": item.event_id,
-            "uuid": item.uuid,
-            "refused_ns": now_ns,
-            "code": item.code,
-            "answer": item.answer,
-        }
-        for item in refused
-    ]
-    there = _refused.c.event_id.in_([row["event_id"] for row in rows])
-    if rows:
-        key = (_refused.c.forward == claim.forward) & (_refused.c.stream_id == claim.stream_id)
-        connection.execute(_refused.delete().where(key, there))
-        connection.execute(insert(_refused), rows)
-
-
-def _tell_refused(connection: Connection, claim: ForwardClaim, refused: Sequence[RefusedItem], so_far: int) -> None:
-    if not refused:
-        return
-    name = connection.scalar(select(_forwards.c.siem).where(_forwards.c.id == claim.forward))
-    told = Condition(
-        tracker=f"refused/{name}",
-        name="EventsRefused",
-        severity=WARNING,
-        description=f"{claim.siem} refuses events for good, {so_far:,} by now; the last: {refused[-1].answer}",
-        hint=f"They are kept: `onepassword-source siem refused {claim.siem}` lists them. "
-        "Mend the SIEM or add a rule, then replay them.",
-    )
-    health.begin(connection, _source_of(connection, claim.forward), told)
-
-
-def _source_of(connection: Connection, forward: str) -> str:
-    return str(connection.scalar(select(_forwards.c.source_id).where(_forwards.c.id == forward)))
-
-
 def _view(row: Row[Any], siem: str, api: Api) -> PositionView:
     return PositionView(
         forward=row.forward,
@@ -315,6 +295,7 @@ def _view(row: Row[Any], siem: str, api: Api) -> PositionView:
         api=api,
         sent_id=row.sent_id,
         plan=tuple(end for end in json.loads(row.plan or "[]") if end > row.sent_id),
+        replays=row.replays,
         holder_until_ns=row.holder_until_ns,
         failing_since_ns=row.failing_since_ns,
         error_type=row.error_type,

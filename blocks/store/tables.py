@@ -326,6 +326,7 @@ class ForwardPosition(SQLModel, table=True):
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     sent_id: int = Field(sa_column=_ns(nullable=False))
     plan: str | None = Field(default=None, sa_column=Column(Text), description="JSON list: ends of what is on its way")
+    replays: int = Field(default=0, sa_column=_count(), description="how often it was set to another event")
 
     holder: str | None = Field(default=None, description="the run that claims it")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
@@ -334,7 +335,7 @@ class ForwardPosition(SQLModel, table=True):
 
     sent: int = Field(default=0, sa_column=_count())
     dropped: int = Field(default=0, sa_column=_count(), description="kept from the SIEM by its rules")
-    refused: int = Field(default=0, sa_column=_count(), description="refused by the SIEM for good")
+    refused: int = Field(default=0, sa_column=_count(), description="refused by the SIEM, and still so")
     progress_ns: int | None = Field(default=None, sa_column=_ns(), description="when the SIEM last said yes")
 
     failing_since_ns: int | None = Field(default=None, sa_column=_ns())
@@ -357,6 +358,7 @@ class RefusedEvent(SQLModel, table=True):
     refused_ns: int = Field(sa_column=_ns(nullable=False))
     code: str
     answer: str = Field(sa_column=Column(Text, nullable=False))
+    replay_ns: int | None = Field(default=None, sa_column=_ns(), description="to be sent again, since then")
 
 
 class RateBudget(SQLModel, table=True):

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("refused_ns", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.String(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("replay_ns", sa.BigInteger()),
     )
     op.create_index("chain_by_id", "chain", ["stream_id", "last_id"])
 
@@ -44,7 +45,7 @@ def _of_positions() -> tuple[sa.Column[Any], ...]:
         *(sa.Column(name, sa.BigInteger()) for name in ("holder_ns", "holder_until_ns", "progress_ns")),
         *(
             sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
-            for name in ("fence", "sent", "dropped", "refused")
+            for name in ("replays", "fence", "sent", "dropped", "refused")
         ),
         *(sa.Column(name, sa.BigInteger()) for name in ("failing_since_ns", "error_ns")),
         *(sa.Column(name, sa.String()) for name in ("error_type", "error_code", "error_message")),

@@ -1,0 +1,242 @@
+"""A portion is delivered: cut by groups, count and bytes; halved, put off and refused one by one; all of it, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from forward_support import Told, outgoing, preparer, records
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api
+from blocks.siem.deliver import ANSWER_MAX, PAUSE_MAX, PAUSE_SECONDS, TRIES, Delivered, cut, deliver
+from blocks.siem.rules import read
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused, TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.siem.event import Shaped
+    from blocks.siem.sending import Batch
+
+
+def ids_of(batches: Sequence[Sequence[Record]]) -> list[list[int]]:
+    return [[record.event.id for record in batch] for batch in batches]
+
+
+def too_large(most: int) -> object:
+    def answer(batch: Batch) -> Answer:
+        if len(batch.records) > most:
+            raise TooLargeError("It does not take so large a request (413).", code="413")
+        return ACCEPTED
+
+    return answer
+
+
+def delivered(sender: Told, number: int = 8, waits: list[float] | None = None) -> Delivered:
+    waits = [] if waits is None else waits
+    return deliver("pair-1", outgoing(*range(1, number + 1)), preparer(sender), waits.append)
+
+
+def refused(done: Delivered) -> list[tuple[int, str]]:
+    return [(one.event.id, one.answer) for one in done.turned]
+
+
+def test_it_is_cut_by_count() -> None:
+    assert ids_of(list(cut(records(1, 2, 3, 4, 5), 2, 100))) == [[1, 2], [3, 4], [5]]
+
+
+def test_it_is_cut_by_bytes_and_what_is_larger_alone_goes_alone() -> None:
+    made = [*records(1, 2, size=4), *records(3, size=50), *records(4, 5, 6, size=5)]
+    assert ids_of(list(cut(made, 10, 10))) == [[1, 2], [3], [4, 5], [6]]
+
+
+def test_what_is_of_one_group_goes_together_in_the_order_of_the_groups() -> None:
+    made = [*records(1, group=("b",)), *records(2, group=("a",)), *records(3, group=("b",)), *records(4)]
+    assert ids_of(list(cut(made, 10, 100))) == [[1, 3], [2], [4]]
+
+
+def test_nothing_is_cut_of_nothing() -> None:
+    assert list(cut([], 10, 100)) == []
+    sender = Told()
+    assert deliver("pair-1", [], preparer(sender)) == Delivered()
+    assert sender.asked == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), max_size=40), st.integers(1, 9), st.integers(1, 30)
+)
+def test_each_record_is_in_one_cut_and_no_cut_is_too_large(made: list[tuple[int, str]], events: int, size: int) -> None:
+    given_records = [records(id_, size=length, group=(group,))[0] for id_, (length, group) in enumerate(made)]
+    found = list(cut(given_records, events, size))
+    assert sorted(id_ for ids in ids_of(found) for id_ in ids) == list(range(len(made)))
+    for batch in found:
+        assert len({record.group for record in batch}) == 1
+        assert 1 <= len(batch) <= events
+        assert len(batch) == 1 or sum(len(record.data) for record in batch) <= size
+        assert ids_of([batch])[0] == sorted(ids_of([batch])[0])
+
+
+def test_all_of_it_is_sent() -> None:
+    sender = Told()
+    assert delivered(sender) == Delivered(sent=8)
+    assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8]]
+
+
+def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
+    sender = Told()
+    rules = read([{"drop": {"action": ["fill"]}}], "")
+    events = [*outgoing(1, body='{"action":"fill"}'), *outgoing(2, body='{"action":"reveal"}')]
+    assert deliver("pair-1", events, preparer(sender, rules)) == Delivered(sent=1, kept=1)
+    assert sender.ids == [[2]]
+
+
+def test_where_rules_drop_all_nothing_is_asked() -> None:
+    sender = Told()
+    rules = read([{"drop": {"api": [str(Api.AUDIT)]}}], "")
+    assert deliver("pair-1", outgoing(1, 2), preparer(sender, rules)) == Delivered(kept=2)
+    assert sender.asked == []
+
+
+def test_413_halves_the_request_until_it_is_taken() -> None:
+    sender = Told(too_large(2))  # type: ignore[arg-type]
+    assert delivered(sender) == Delivered(sent=8)
+    assert sender.ids == [
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        [1, 2, 3, 4],
+        [1, 2],
+        [3, 4],
+        [5, 6, 7, 8],
+        [5, 6],
+        [7, 8],
+    ]
+
+
+def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -> None:
+    def answer(batch: Batch) -> Answer:
+        if 3 in [record.event.id for record in batch.records]:
+            raise TooLargeError("It does not take so large a request (413).", hint="Cut it.", code="413")
+        return ACCEPTED
+
+    sender = Told(answer)
+    done = delivered(sender)
+    assert done.sent == 7
+    assert [(one.event.id, one.code, one.answer) for one in done.turned] == [
+        (3, "413", "It does not take so large a request (413). Cut it.")
+    ]
+    assert sorted(sender.taken) == [1, 2, 4, 5, 6, 7, 8]
+
+
+def test_what_is_put_off_is_sent_once_more_and_what_is_refused_is_not() -> None:
+    answers = iter(
+        [
+            Answer(refused=(Refused(0, "400", "first"), Refused(5, "400", "sixth")), again=(1, 3, 7), wait=2.0),
+            Answer(refused=(Refused(1, "400", "fourth"),), again=(2,)),  # of 2, 4, 8
+            ACCEPTED,
+        ]
+    )
+    waits: list[float] = []
+    sender = Told(lambda _: next(answers))
+    done = delivered(sender, waits=waits)
+    assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [2, 4, 8], [8]]
+    assert refused(done) == [(1, "first"), (6, "sixth"), (4, "fourth")]
+    assert done.sent == 5
+    assert sender.taken == dict.fromkeys([2, 3, 5, 7, 8], 1)
+    assert waits == [2.0, PAUSE_SECONDS * 2]
+
+
+def test_413_to_what_was_put_off_halves_that_alone() -> None:
+    """What was taken before it is not sent twice, and what was refused is not told twice."""
+
+    def answer(batch: Batch) -> Answer:
+        if len(batch.records) == 8:
+            return Answer(refused=(Refused(0, "400", "no"),), again=(1, 2, 3, 4))
+        if len(batch.records) == 4:
+            raise TooLargeError("It does not take so large a request (413).", code="413")
+        return ACCEPTED
+
+    sender = Told(answer)
+    done = delivered(sender)
+    assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5], [2, 3], [4, 5]]
+    assert (done.sent, refused(done)) == (7, [(1, "no")])
+    assert sender.taken == dict.fromkeys(range(2, 9), 1)
+
+
+def test_what_is_put_off_again_and_again_is_an_error_that_passes() -> None:
+    waits: list[float] = []
+    sender = Told(lambda batch: Answer(again=tuple(range(len(batch.records))), wait=100))
+    with pytest.raises(ThirdPartyGenericError, match="put 8 events off") as raised:
+        delivered(sender, waits=waits)
+    assert raised.value.code == "put-off"
+    assert len(sender.asked) == TRIES
+    assert waits == [PAUSE_MAX] * (TRIES - 1), "nothing is waited for behind the last try"
+
+
+@pytest.mark.parametrize("error", [ThirdPartyGenericError("503"), ThirdPartyConfigError("401"), ValueError("a fault")])
+def test_an_error_leaves_as_it_is(error: Exception) -> None:
+    def answer(batch: Batch) -> Answer:
+        if batch.records[0].event.id > 4:
+            raise error
+        return ACCEPTED
+
+    sender = Told(answer, Limits(events=4))
+    with pytest.raises(type(error)) as raised:
+        delivered(sender)
+    assert raised.value is error
+
+
+def test_a_long_answer_is_cut() -> None:
+    sender = Told(lambda _: Answer(refused=(Refused(0, "400", "x" * 10_000),)))
+    assert len(delivered(sender, 1).turned[0].answer) == ANSWER_MAX
+
+
+def test_the_same_events_have_the_same_name() -> None:
+    names = []
+    for _ in range(2):
+        sender = Told(limits=Limits(events=3))
+        delivered(sender)
+        names.append(sender.names)
+    assert names[0] == names[1]
+    assert [name.rpartition("-")[0] for name in names[0]] == ["pair-1-1-3", "pair-1-4-6", "pair-1-7-8"]
+
+
+def test_what_is_left_of_a_request_has_another_name_though_it_begins_and_ends_with_the_same_events() -> None:
+    """Else a SIEM that remembers names would take it for the whole, and not look at it."""
+    answers = iter([Answer(refused=(Refused(1, "400", "no"),), again=(0, 2)), ACCEPTED])
+    sender = Told(lambda _: next(answers))
+    delivered(sender, 3)
+    assert sender.ids == [[1, 2, 3], [1, 3]]
+    assert len(set(sender.names)) == 2
+
+
+@given(st.data())
+def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.DataObject) -> None:
+    tries: dict[int, int] = {}
+
+    def answer(batch: Batch) -> Answer:
+        if len(batch.records) > 1 and data.draw(st.integers(0, 4)) == 0:
+            raise TooLargeError("too large", code="413")
+        said = [data.draw(st.sampled_from(["yes", "yes", "no", "later"])) for _ in batch.records]
+        ids = [record.event.id for record in batch.records]
+        for place, id_ in enumerate(ids):
+            tries[id_] = tries.get(id_, 0) + 1
+            if said[place] == "later" and tries[id_] >= TRIES:
+                said[place] = "yes"
+        no = tuple(Refused(place, "400", str(ids[place])) for place, one in enumerate(said) if one == "no")
+        return Answer(no, tuple(place for place, one in enumerate(said) if one == "later"))
+
+    class Grouped(Told):
+        def encode(self, shaped: Shaped) -> Record:
+            return Record(shaped.event, shaped.document, (str(shaped.event.id % 3),))
+
+    sender = Grouped(answer, Limits(events=5, bytes=1000))
+    done = delivered(sender, 17)
+    turned = [one.event.id for one in done.turned]
+    assert [str(id_) for id_ in turned] == [one.answer for one in done.turned]
+    assert len(set(turned)) == len(turned)
+    assert set(sender.taken) | set(turned) == set(range(1, 18))
+    assert not set(sender.taken) & set(turned)
+    assert set(sender.taken.values()) <= {1}
+    assert done.sent == len(sender.taken)
