@@ -350,12 +350,18 @@ def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> N
         ({"api_key": SecretStr(KEY), "index": ""}, {"block.index"}),
         ({"api_key": SecretStr(KEY), "index": "a" * 256}, {"block.index"}),
         ({"api_key": SecretStr(KEY), "url": "https://[::1"}, {"block.url"}),
+        ({"url": "https://[::1"}, {"block.url", "block.api_key"}),
     ],
 )
 def test_what_is_wrong_is_told_by_its_path(members: dict[str, Any], paths: set[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Elasticsearch(**{"url": "https://es.example.org", **members}).validated()
     assert {fault.path for fault in raised.value.faults} == paths
+
+
+def test_an_unknown_placeholder_is_named_as_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown placeholder; expected \{dataset\} or \{api\}"):
+        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").validated()
 
 
 @pytest.mark.parametrize("index", ["events", "1password-{api}", ".hidden-{dataset}", INDEX])
