@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LINGER_SECONDS = 1.0  # for the connection below TLS, when all is said
-_CHUNK = 256 * 1024  # bytes encrypted before they are sent
+_CHUNK = 64 * 1024  # bytes encrypted before they are sent
 _READ = 64 * 1024
 
 Result = TypeVar("Result")
