@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -11,6 +13,10 @@ import typer.main
 from blocks.events_api.sandbox.__main__ import parser
 from blocks.events_api.sandbox.faults import KINDS
 from blocks.settings import PREFIX, SETTINGS
+from blocks.siem.base import SiemBlock
+from blocks.siem.configuration import members_of, parse_siems
+from blocks.siem.kinds import KINDS as KINDS_OF_SIEM
+from blocks.siem.kinds import block_class
 from blocks.source_config import SourceConfig
 from deployments.cli import app
 
@@ -30,6 +36,37 @@ SANDBOX_FLAGS = sorted({flag for action in parser("x")._actions for flag in acti
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command(name: str) -> None:
     assert f"`onepassword-source {name}" in README
+
+
+@pytest.mark.parametrize("name", COMMANDS["siem"].commands)  # type: ignore[attr-defined]
+def test_every_command_for_siems(name: str) -> None:
+    assert f"siem {name}" in next(line for line in README.splitlines() if line.startswith("| `onepassword-source siem`"))
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SIEM)
+def test_every_kind_of_siem_stands_in_the_table_and_has_a_page_with_a_working_example(kind: str) -> None:
+    row = next(line for line in README.splitlines() if line.startswith(f"| [`{kind}`]"))
+    assert f"(docs/siem/{kind}.md)" in row
+    assert f" {block_class(kind).model_fields['shape'].default} " in row.replace("`", " ")
+    page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if '"siem"' in text]
+    assert examples, page
+    for example in examples:
+        assert all(config.kind == kind for config in parse_siems(_with_plain_secrets(example)))
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SIEM)
+def test_every_member_of_a_siem_stands_in_its_page(kind: str) -> None:
+    page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
+    shared = set(SiemBlock.own_fields())
+    assert [name for name in members_of(kind) if name not in shared and f"`{name}`" not in page] == []
+
+
+def _with_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """The same with secrets that need no variable of the environment."""
+    text = re.sub(r'\{"env": "[A-Z_]+"\}', '"0123456789abcdef0123456789abcdef"', json.dumps(document))
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 @pytest.mark.parametrize(("command", "flag"), FLAGS)

@@ -85,7 +85,8 @@ def replay(name: str, source: str | None, since: str | None, *, refused: bool) -
         engine = open_default_store()
         for pair in forwards.require(engine, name, source):
             again = turned.replay(engine, pair) if since_ns is None else forwards.replay(engine, pair, since_ns)
-            say(f"{plain(pair.source)} to {plain(pair.siem)}: {again:,} events are sent again.")
+            events = "1 event is" if again == 1 else f"{again:,} events are"
+            say(f"{plain(pair.source)} to {plain(pair.siem)}: {events} sent again.")
             if again:
                 forwarding.run_now(pair.source, pair.siem)
 

@@ -30,7 +30,7 @@ EVENTS = 30
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[SandboxProcess]:
-    with running_sandbox(events=EVENTS, days=1) as running:
+    with running_sandbox(events=3 * EVENTS, days=1) as running:
         yield running
 
 
@@ -253,7 +253,7 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: Call, source:
     assert splunk.arrivals.events == 0
     apis = [one["api"] for one in found["events"]]
     assert apis == ["sign-in"] * 2 + ["itemUsage"] * 2 + ["audit"] * 2
-    assert all("rule 1" in one["dropped"] for one in found["events"] if one["api"] == "audit")
+    assert all("rule 1" in one["dropped"].lower() for one in found["events"] if one["api"] == "audit")
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
@@ -317,7 +317,7 @@ def test_what_a_siem_refuses_is_listed_and_replayed(call: Call, source: str, spl
     assert [(one["uuid"], one["api"]) for one in found] == [(first, "sign-in")]
     assert first in call("siem", "refused", siem)
     splunk.vendor.bad.clear()  # type: ignore[attr-defined]
-    assert call("siem", "replay", siem, "--refused") == f"{source} to {siem}: 1 events are sent again.\n"
+    assert call("siem", "replay", siem, "--refused") == f"{source} to {siem}: 1 event is sent again.\n"
     call("siem", "run", siem)
     assert splunk.arrivals.counts()[first] == 1
     assert call.json("siem", "refused", siem) == []

@@ -1,0 +1,164 @@
+"""Events a second to each kind of SIEM, beside the bare loop that sends the same bytes to the same receiver.
+
+One process forwards a store of events (SQLite), its three streams side by side as the flow does, without Prefect. The
+receiver is a process of its own. The floor is one thread of httpx, which posts the requests of that very run once more,
+one after the other, from memory: bodies made and compressed beforehand, nothing read from a store, nothing kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import httpx
+import siem_store
+import siem_targets
+from collect import console
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from siem_targets import HTTP, Forwarder
+
+from blocks.siem.deliver import cut
+from blocks.siem.kinds import block_class
+from blocks.siem.prepare import Kept
+from blocks.siem.sending import Batch
+from blocks.store import forwards, outgoing, positions, sources
+from blocks.store.engine import open_engine
+from blocks.store.outgoing import Events
+from tasks.siem import preparer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from siem_targets import Target
+
+Post = tuple[str, httpx.URL, bytes, dict[str, str]]
+
+
+@dataclass
+class Run:
+    kind: str
+    shape: str
+    events: int
+    seconds: float
+    floor: float | None
+    megabytes: float
+    most: int
+
+
+def main() -> int:
+    chosen = _parser().parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-forward-") as directory:
+        filled = Path(directory) / "events.db"
+        with console.status(f"{chosen.events:,} events"):
+            siem_store.fill(f"sqlite:///{filled}", chosen.events)
+        runs = [_measure(filled, kind, shape) for kind in chosen.kinds.split(",") for shape in chosen.shapes.split(",")]
+    _show(runs)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=300_000, help="(%(default)s)")
+    parser.add_argument("--kinds", default=",".join(siem_targets.KINDS), help="(%(default)s)")
+    parser.add_argument("--shapes", default="raw", help="raw, ecs, ocsf; several with commas (%(default)s)")
+    return parser
+
+
+def _measure(filled: Path, kind: str, shape: str) -> Run:
+    directory = Path(tempfile.mkdtemp(dir=filled.parent))
+    shutil.copy(filled, directory / "events.db")
+    url = f"sqlite:///{directory / 'events.db'}"
+    with console.status(f"{kind}, {shape}"), siem_targets.running(kind, directory) as target:
+        target.shape = shape
+        forwarder = Forwarder(url, target)
+        forwarder.start()
+        forwarder.finish()
+        said = forwarder.said
+        arrived = target.arrived()
+        floor, megabytes = _floor(url, target) if kind in HTTP else (None, 0.0)
+    shutil.rmtree(directory)
+    if len(arrived) != said["sent"]:
+        raise RuntimeError(f"{said['sent']:,} events were sent to {kind}, {len(arrived):,} came.")
+    return Run(kind, shape, said["sent"], said["seconds"], floor, megabytes, said["most"])
+
+
+def _floor(url: str, target: Target) -> tuple[float, float]:
+    """Seconds for the same requests, and how many megabytes they were."""
+    posts = list(_posts(url, target))
+    with httpx.Client(timeout=60, trust_env=False) as http:
+        started = time.perf_counter()
+        for method, address, content, headers in posts:
+            http.request(method, address, content=content, headers=headers).raise_for_status()
+        seconds = time.perf_counter() - started
+    return seconds, sum(len(post[2]) for post in posts) / 1e6
+
+
+def _posts(url: str, target: Target) -> Iterator[Post]:
+    engine = open_engine(url)
+    block = block_class(target.kind)(**target.config)
+    kept: list[Post] = []
+    (source_id,) = sources.known(engine).values()
+    with contextlib.closing(block.get_sender()) as sender, _kept(kept):
+        for view in positions.of_forward(engine, _pair(engine)):
+            preparer: Any = preparer_of(engine, source_id, view.api, block, sender)
+            for portion in outgoing.portions(Events(engine, view.stream_id, 0), sender.limits.events):
+                made = [preparer.prepare(event) for event in portion.events]
+                records = [one for one in made if not isinstance(one, Kept)]
+                for chosen in cut(records, sender.limits.events, sender.limits.bytes):
+                    sender.send(Batch(f"floor-{chosen[0].event.id}", preparer.stamp, chosen))
+    engine.dispose()
+    return iter(kept)
+
+
+@contextlib.contextmanager
+def _kept(posts: list[Post]) -> Iterator[None]:
+    """Requests that are made within it are kept too, as they go over the wire."""
+    send = httpx.Client.send
+
+    def keep(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        posts.append((request.method, request.url, request.read(), dict(request.headers)))
+        return send(self, request, **options)
+
+    httpx.Client.send = keep  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        httpx.Client.send = send  # type: ignore[method-assign]
+
+
+def _pair(engine: Any) -> str:
+    return forwards.known(engine)[0].id
+
+
+def _show(runs: list[Run]) -> None:
+    table = Table(box=box.MARKDOWN)
+    for heading in ("to", "shape", "events a second", "the bare loop", "to the loop", "MB sent", "peak memory"):
+        table.add_column(heading, justify="left" if heading in {"to", "shape"} else "right")
+    for run in runs:
+        rate = run.events / run.seconds
+        bare = run.events / run.floor if run.floor else None
+        table.add_row(
+            run.kind,
+            run.shape,
+            f"{rate:,.0f}",
+            f"{bare:,.0f}" if bare else "",
+            f"{rate / bare:.2f}" if bare else "",
+            f"{run.megabytes:,.0f}" if run.megabytes else "",
+            f"{run.most / 1e6:,.0f} MB",
+        )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Forward all that a store holds to one SIEM, as the flow does, without Prefect around it; a process to be killed.
+
+Reads {"url", "kind", "members"} from standard input, and tells {"sent", "seconds", "most"} at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from blocks.errors import ThirdPartyGenericError
+from blocks.siem.kinds import block_class
+from blocks.store import forwards, positions, sources
+from blocks.store.engine import open_engine
+from tasks.forward import Forwarding
+from tasks.siem import preparer_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.siem.base import SiemBlock
+    from blocks.store.positions import PositionView
+
+PAUSE = 0.2  # seconds after an attempt that failed, where the flow would wait for longer
+
+
+def main() -> None:
+    job = json.loads(sys.stdin.buffer.read())
+    engine = open_engine(job["url"])
+    block = block_class(job["kind"])(**job["members"]).validated()
+    (source_id,) = sources.known(engine).values()
+    pair, _ = forwards.put(engine, source_id, "target", block.kind, block.public(), "")
+    views = positions.of_forward(engine, pair.id)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(len(views)) as pool:
+        sent = sum(pool.map(lambda view: _forward(engine, source_id, block, view), views))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    sys.stdout.write(json.dumps({"sent": sent, "seconds": time.perf_counter() - started, "most": most}))
+
+
+def _forward(engine: Engine, source_id: str, block: SiemBlock, view: PositionView) -> int:
+    while True:
+        claim = positions.take(engine, view, "forwarder")
+        assert claim is not None  # a killed one had the same name
+        with contextlib.closing(block.get_sender()) as sender:
+            preparer: Any = preparer_of(engine, source_id, view.api, block, sender)
+            try:
+                return Forwarding(engine, claim, preparer).run().sent
+            except ThirdPartyGenericError as error:
+                sys.stderr.write(f"{view.api}: {error}\n")
+        time.sleep(PAUSE)
+
+
+if __name__ == "__main__":
+    main()
