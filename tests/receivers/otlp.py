@@ -36,7 +36,7 @@ class Otlp:
         try:
             export = ExportLogsServiceRequest.FromString(request.body)
         except DecodeError:
-            return _status(400, "cannot parse")
+            return _status(400, "what was sent cannot be parsed as logs")
         if self.keep:
             self.exports.append(export)
         uids = [uid_of(record) for record in records_of(export)]

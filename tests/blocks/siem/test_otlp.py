@@ -248,7 +248,7 @@ def test_an_answer_of_success_that_is_none_of_otlp_is_none(
 def test_what_a_receiver_says_of_a_bad_request_is_read_from_its_status(
     receiver: Receiver, collector: Collector, sender: OtlpSender
 ) -> None:
-    with pytest.raises(ThirdPartyConfigError, match=r"\(400: cannot parse\)") as raised:
+    with pytest.raises(ThirdPartyConfigError, match=r"\(400: what was sent cannot be parsed as logs\)") as raised:
         sender._poster.post("v1/logs", b"\xff\xff", {"Content-Type": "application/x-protobuf"})
     assert raised.value.code == "400"
 
