@@ -279,3 +279,14 @@ def test_a_changed_header_or_name_is_another_fingerprint() -> None:
     one = Otlp(url="https://otlp.example.org")
     assert len({one.fingerprint(), one.model_copy(update={"service_name": "vault"}).fingerprint()}) == 2
     assert "headers" not in one.public()
+
+
+def test_a_block_sends_its_headers_and_a_short_one_is_not_shown(receiver: Receiver, collector: Collector) -> None:
+    sender = Otlp(url=receiver.url, headers=SecretStr("X-Key=hunter2,Authorization=Bearer%20pa55")).get_sender()
+    send(sender)
+    assert receiver.requests[0].headers["x-key"] == "hunter2"
+    assert members(collector.exports[0].resource_logs[0].resource.attributes)["service.name"] == "1password"
+    receiver.behave("answer", status=401, body="no: hunter2 / pa55 /")
+    with pytest.raises(ThirdPartyConfigError, match=r"401: no: \*\*\* / \*\*\* /"):
+        send(sender)
+    sender.close()
