@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from blocks.siem.senders.archive import Format
 
 RECEIVED_NS = 1_772_601_007_123_456_789
+STAMP = Stamp(Api.SIGN_IN, "1Pass")
 
 
 def uuid_of(number: int) -> str:
@@ -30,7 +31,7 @@ def uuid_of(number: int) -> str:
 def shaped(number: int) -> Shaped:
     body = f'{{"uuid":"{uuid_of(number)}","category":"success","details":"{"x" * 500}"}}'
     event = Outgoing(number + 1, uuid_of(number), RECEIVED_NS - 60_000_000_000, RECEIVED_NS, body)
-    return Shaped(event, Stamp(Api.SIGN_IN, "1Pass"), "raw", body.encode(), "signin-success", None)
+    return Shaped(event, STAMP, "raw", body.encode(), "signin-success", None)
 
 
 def main(position: Path, events: int, per_object: int, sender: ArchiveSender) -> None:
@@ -39,7 +40,7 @@ def main(position: Path, events: int, per_object: int, sender: ArchiveSender) ->
     at = int(position.read_text()) if position.exists() else 0
     while at < events:
         some = records[at : at + per_object]
-        sender.send(Batch(str(at), Stamp(Api.SIGN_IN, "1Pass"), some))
+        sender.send(Batch(str(at), STAMP, some))
         at += len(some)
         _note(position, at)
 
