@@ -420,3 +420,26 @@ def test_raw_data_is_the_body() -> None:
     body = '{"action": "join",\n "n": 1.50}'
     found = json.loads(shapes.shape("ocsf", event(body), stamp(Api.AUDIT)).document)
     assert found["raw_data"] == body
+
+
+@pytest.mark.parametrize("kind", ["user", "uva", "gva", "gm", "group", "vault"])
+def test_an_audit_event_that_tells_nothing_is_valid(kind: str) -> None:
+    assert not [*faults(shaped("ocsf", Api.AUDIT, {"object_type": kind, "action": "create"}))]
+
+
+@pytest.mark.parametrize("api", Api)
+def test_a_place_alone_is_kept(api: Api) -> None:
+    found = shaped("ocsf", api, {"location": PLACE})
+    assert found["unmapped"]["location"] == PLACE
+    assert not [*faults(found)]
+
+
+def test_of_an_object_the_members_that_fit_are_kept() -> None:
+    client = {"os_name": 7, "ip_address": "192.0.2.9"}
+    assert shaped("ocsf", Api.SIGN_IN, {"client": client})["src_endpoint"] == {"ip": "192.0.2.9"}
+
+
+@pytest.mark.parametrize("ip", ["fe80::1%eth0", "1" * 41])
+def test_an_address_with_a_zone_is_a_name(ip: str) -> None:
+    found = shaped("ocsf", Api.SIGN_IN, {"client": {"ip_address": ip}})
+    assert found["src_endpoint"] == {"name": ip}
