@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-BENCHMARKS := collect backfill reconcile chain budget
+BENCHMARKS := collect backfill reconcile chain budget forward
 
 .PHONY: demo test torture check bench format lock clean
 
@@ -51,4 +51,5 @@ clean:
 .venv/dev: .venv/runtime requirements-dev.lock
 	@echo "Installing what the tests need…"
 	@$(PIP) --no-deps --require-hashes -r requirements-dev.lock
+	-@tests/install_debian.sh
 	@touch $@

@@ -13,7 +13,7 @@ from blocks.names import block_name
 from blocks.siem.kinds import KINDS, block_class
 from blocks.store import forwards, sources
 from deployments import forwarding
-from deployments.sources import open_default_store, register_blocks
+from deployments.sources import open_default_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -49,7 +49,6 @@ def apply(config: SiemConfig, since_ns: int | None = None) -> Applied:
 
     engine = open_default_store()
     ids = _ids(engine, config)
-    register_blocks()
     _require_kind(config)
     block = block_of(config)
     change = _save(config, block)

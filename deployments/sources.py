@@ -121,15 +121,15 @@ def deploy_known() -> list[str]:
     return names
 
 
-def register_blocks() -> None:
-    """Make the block types known, so that their forms stand in the UI."""
+def register_blocks(*, siems: bool = False) -> None:
+    """Make the block types of sources known, and those of `siems` too, so that their forms stand in the UI."""
     from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415
     from blocks.siem.kinds import KINDS, block_class  # noqa: PLC0415
     from blocks.source import OnePasswordSource  # noqa: PLC0415
     from blocks.store.block import EventStore  # noqa: PLC0415
 
-    blocks: tuple[type[Block], ...] = (OnePasswordCredentials, EventStore, OnePasswordSource, *map(block_class, KINDS))
-    for block in blocks:
+    blocks: list[type[Block]] = [OnePasswordCredentials, EventStore, OnePasswordSource]
+    for block in [*blocks, *map(block_class, KINDS if siems else ())]:
         block.register_type_and_schema()
 
 

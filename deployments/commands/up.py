@@ -18,7 +18,7 @@ def run(*, host: str, public_url: str | None) -> None:
 def _deploy() -> None:
     from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
 
-    sources.register_blocks()
+    sources.register_blocks(siems=True)
     names = sources.deploy_known()
     for warning in automations.ensure().warnings:
         note(warning)
