@@ -104,7 +104,9 @@ class Pair:
     def made(cls, engine: Engine, kind: str = "webhook", fingerprint: str = "first") -> Pair:
         sources.put(engine, SOURCE)
         known, _ = forwards.put(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
-        return cls(engine, known, Filled(engine))
+        filled = Filled(engine)
+        filled.id_of(Api.AUDIT)  # not while `ask` has SQLite's one connection
+        return cls(engine, known, filled)
 
     def view(self, api: Api = Api.AUDIT) -> PositionView:
         return {one.api: one for one in positions.of_forward(self.engine, self.known.id)}[api]

@@ -1,0 +1,198 @@
+"""Pairs of source and SIEM: made, paused, set back and forth, removed; and what was refused, sent again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from forward_support import SIEM, Pair, Told
+from support import SOURCE
+
+from blocks.errors import ThirdPartyConfigError
+from blocks.events_api.models import Api
+from blocks.store import forwards, health, positions, prune, refused, sources
+from blocks.store.positions import Step, advance
+from blocks.store.refused import RefusedItem
+
+if TYPE_CHECKING:
+    from moving_clock import MovingClock
+    from sqlalchemy import Engine
+
+MINUTE_NS = 60 * 10**9
+
+
+@pytest.fixture
+def pair(engine: Engine, moving: MovingClock) -> Pair:
+    """Four pages of two events of audit, a minute apart, and one of sign-in with the third."""
+    made = Pair.made(engine)
+    for number in range(4):
+        made.filled.commit(Api.AUDIT, 2)
+        if number == 2:
+            made.filled.commit(Api.SIGN_IN, 3)
+        moving.advance(60)
+    return made
+
+
+def actions(pair: Pair) -> list[str]:
+    return [row[0] for row in pair.filled.ask("SELECT action FROM operations ORDER BY id")]
+
+
+def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
+    assert forwards.known(pair.engine) == forwards.known(pair.engine, SIEM) == [pair.known]
+    assert forwards.known(pair.engine, SIEM, SOURCE.name) == [pair.known]
+    assert forwards.known(pair.engine, "other") == forwards.known(pair.engine, source="other") == []
+    assert forwards.find(pair.engine, SOURCE.id, SIEM) == pair.known
+    with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'other'"):
+        forwards.require(pair.engine, "other")
+    assert actions(pair) == ["siem add"]
+
+
+def test_those_of_a_deleted_source_are_not(pair: Pair) -> None:
+    pair.filled.change("UPDATE sources SET deleted_ns = 1")
+    assert forwards.known(pair.engine) == []
+
+
+@pytest.mark.parametrize(("value", "meant"), [(True, True), ("true", True), (False, False), ("yes", False)])
+def test_a_source_says_whether_its_events_are_meant_for_a_siem(pair: Pair, value: object, meant: bool) -> None:
+    from dataclasses import replace
+
+    sources.put(pair.engine, replace(SOURCE, fields={"_siemForward": value}))
+    assert forwards.about(pair.engine, SOURCE.id).for_siem is meant
+
+
+def test_pause_and_resume_say_whether_they_changed_anything(pair: Pair) -> None:
+    assert [forwards.set_paused(pair.engine, pair.known, paused=paused) for paused in (True, True, False, False)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert actions(pair) == ["siem add", "siem pause", "siem resume"]
+
+
+@pytest.mark.parametrize(("minutes", "again"), [(-9, 11), (0, 11), (1, 9), (2, 7), (3, 2), (4, 0)])
+def test_replay_sends_what_was_received_since(pair: Pair, moving: MovingClock, minutes: int, again: int) -> None:
+    start_ns = moving.now_ns() - 4 * MINUTE_NS
+    for api in (Api.AUDIT, Api.SIGN_IN):
+        pair.run(Told(), api)
+    assert forwards.replay(pair.engine, pair.known, start_ns + minutes * MINUTE_NS) == again
+    sender = Told()
+    for api in Api:
+        pair.run(sender, api)
+    assert sum(sender.taken.values()) == again
+    assert set(sender.taken.values()) <= {1}
+
+
+def test_replay_leaves_what_was_not_sent_yet(pair: Pair, moving: MovingClock) -> None:
+    first = pair.ids()[1]
+    advance(pair.engine, pair.claim(), Step(1, first, 2, 0), [])
+    assert forwards.replay(pair.engine, pair.known, moving.now_ns() - 2 * MINUTE_NS) == 0
+    assert pair.view().sent_id == first
+    assert forwards.replay(pair.engine, pair.known, 0) == 2
+
+
+def test_what_is_replayed_has_other_names_than_before(pair: Pair) -> None:
+    """A SIEM that remembers names would not take it a second time."""
+    first, second = Told(), Told()
+    pair.run(first)
+    forwards.replay(pair.engine, pair.known, 0)
+    pair.run(second)
+    assert first.ids == second.ids
+    assert not set(first.names) & set(second.names)
+
+
+def test_skip_leaves_out_what_was_received_before(pair: Pair, moving: MovingClock) -> None:
+    forwards.skip(pair.engine, pair.known, moving.now_ns() - 2 * MINUTE_NS)
+    sender = Told()
+    pair.run(sender)
+    assert sorted(sender.taken) == pair.ids()[4:]
+    forwards.skip(pair.engine, pair.known, moving.now_ns())
+    pair.filled.commit(Api.AUDIT, 1)
+    forwards.skip(pair.engine, pair.known, 0)
+    pair.run(sender)
+    assert sorted(sender.taken) == [*pair.ids()[4:8], pair.ids()[8]]
+
+
+def test_skip_of_all_there_is(pair: Pair, moving: MovingClock) -> None:
+    forwards.skip(pair.engine, pair.known, moving.now_ns() + 1)
+    assert [pair.view(api).sent_id for api in (Api.AUDIT, Api.SIGN_IN, Api.ITEM_USAGE)] == [
+        pair.ids()[-1],
+        pair.ids(Api.SIGN_IN)[-1],
+        0,
+    ]
+
+
+def test_what_was_not_sent_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
+    moving.advance(500 * 86_400)
+    advance(pair.engine, pair.claim(), Step(1, pair.ids()[3], 4, 0), [])
+    audit = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
+    left = pair.ids()[4:]
+    assert sum(prune.prune(pair.engine, audit, prune.rule("200d"), lambda _: None)) == 4
+    assert pair.ids() == left
+
+
+def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:
+    claim = pair.claim()
+    advance(pair.engine, claim, Step(1, 9, 0, 0, (RefusedItem(2, "U2", "400", "no"),)), [])
+    positions.stop(pair.engine, claim, ThirdPartyConfigError("401"), "first")
+    forwards.remove(pair.engine, pair.known)
+    assert forwards.known(pair.engine) == []
+    for table in ("forward_positions", "refused_events", "forwards"):
+        assert pair.filled.ask(f"SELECT count(*) FROM {table}") == [(0,)]
+    assert health.open_conditions(pair.engine, SOURCE.id) == {}
+    assert pair.told()[-2:] == [("Recovered", "Error", "Healthy"), ("Recovered", "Warning", "Healthy")]
+    assert len(pair.ids()) == 8
+
+
+# What was refused
+
+
+def turn_away(pair: Pair, *places: int) -> list[int]:
+    """The SIEM takes all events of audit but those in these places. Returns their ids."""
+    ids = pair.ids()
+    turned = tuple(RefusedItem(ids[place], f"audit-{place:06}", "400", f"no {place}") for place in places)
+    advance(pair.engine, pair.claim(), Step(ids[0], ids[-1], len(ids) - len(turned), 0, turned), [])
+    return [ids[place] for place in places]
+
+
+def test_refused_events_are_listed_with_their_bodies_page_by_page(pair: Pair) -> None:
+    turned = turn_away(pair, 1, 4, 6)
+    first = refused.page(pair.engine, pair.known.id, size=2)
+    second = refused.page(pair.engine, pair.known.id, first[-1], size=2)
+    assert [one.event_id for one in [*first, *second]] == turned
+    assert refused.page(pair.engine, pair.known.id, second[-1]) == []
+    assert [(one.uuid, one.api, one.code, one.answer) for one in second] == [("audit-000006", "audit", "400", "no 6")]
+    assert '"uuid": "audit-000006"' in str(second[0].body)
+    pair.filled.change(f"DELETE FROM events WHERE id = {turned[2]}")
+    assert refused.page(pair.engine, pair.known.id, first[-1])[0].body is None
+
+
+def test_those_that_are_marked_come_once_and_by_their_mark(pair: Pair, moving: MovingClock) -> None:
+    turned = turn_away(pair, 0, 1, 2, 3, 5)
+    claim = pair.claim()
+    assert list(refused.again(pair.engine, claim, 10)) == []
+    pair.filled.change(f"UPDATE refused_events SET replay_ns = 7 WHERE event_id >= {turned[3]}")
+    assert refused.replay(pair.engine, pair.known) == 5
+    assert refused.replay(pair.engine, pair.known) == 5, "those that wait already, too"
+    found = list(refused.again(pair.engine, claim, 2))
+    assert [[event.id for event in one.events] for one in found] == [turned[3:], turned[:2], turned[2:3]]
+    assert [one.mark_ns for one in found] == [7, moving.now_ns(), moving.now_ns()]
+    assert list(refused.again(pair.engine, pair.claim(Api.SIGN_IN), 2)) == []
+
+
+def test_a_refused_event_that_was_pruned_cannot_be_sent_again(pair: Pair) -> None:
+    turned = turn_away(pair, 0, 1)
+    pair.filled.change(f"DELETE FROM events WHERE id = {turned[0]}")
+    assert refused.replay(pair.engine, pair.known) == 1
+    assert [event.id for one in refused.again(pair.engine, pair.claim(), 9) for event in one.events] == turned[1:]
+
+
+def test_what_is_discarded_is_sent_no_more(pair: Pair) -> None:
+    turn_away(pair, 0, 1)
+    assert refused.replay(pair.engine, pair.known) == 2
+    assert refused.discard(pair.engine, pair.known) == 2
+    assert refused.page(pair.engine, pair.known.id) == []
+    assert list(refused.again(pair.engine, pair.claim(), 9)) == []
+    assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+    assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(0,)]
+    assert actions(pair)[-2:] == ["siem replay", "siem discard"]

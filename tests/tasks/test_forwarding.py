@@ -1,0 +1,299 @@
+"""One attempt at one stream, without Prefect: what is sent, in which portions, and how far the position has come."""
+
+from __future__ import annotations
+
+import resource
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from forward_support import Pair, Told, chunks
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api
+from blocks.siem.rules import read
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Refused
+from blocks.store import forwards, positions, refused
+from tasks import stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+    from blocks.siem.sending import Batch
+
+BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
+
+
+@pytest.fixture
+def pair(engine: Engine) -> Pair:
+    """35 events of audit among those of others."""
+    made = Pair.made(engine)
+    for number in (10, 3, 12, 10):
+        made.filled.commit(Api.SIGN_IN, 2)
+        made.filled.commit(Api.AUDIT, number)
+    return made
+
+
+@pytest.fixture
+def asked_to_stop() -> Iterator[Callable[[], None]]:
+    yield stopping.requested.set
+    stopping.requested.clear()
+
+
+def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batch], Answer]:
+    """Fails for portions in these places, of ten events each."""
+    portions = chunks(of.ids(), 10)
+
+    def answer(batch: Batch) -> Answer:
+        if any(batch.records[0].event.id in portions[place] for place in places if place < len(portions)):
+            raise error
+        return ACCEPTED
+
+    return answer
+
+
+def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None:
+    sender = Told()
+    done = pair.run(sender)
+    assert sender.ids == chunks(pair.ids(), 10)
+    assert (done.api, done.sent, done.kept, done.refused) == (Api.AUDIT, 35, 0, 0)
+    assert (pair.view().sent_id, pair.view().plan, pair.view().holder_until_ns) == (pair.ids()[-1], (), None)
+    assert pair.run(Told()).sent == 0
+
+
+def test_what_comes_while_it_sends_is_sent_too(pair: Pair) -> None:
+    def answer(batch: Batch) -> Answer:
+        if batch.records[0].event.id == pair.ids()[0]:
+            pair.filled.commit(Api.AUDIT, 7)
+        return ACCEPTED
+
+    sender = Told(answer)
+    assert pair.run(sender).sent == 42
+    assert sorted(sender.taken) == pair.ids()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> None:
+    sender = Told(failing(place, of=pair), Limits(events=10, parallel=4))
+    with pytest.raises(ThirdPartyGenericError, match="503"):
+        pair.run(sender)
+    portions = chunks(pair.ids(), 10)
+    assert pair.view().sent_id == (portions[place - 1][-1] if place else 0)
+    assert list(pair.view().plan) == [portion[-1] for portion in portions[place:]]
+
+
+def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
+    """So what was taken behind it is not sent once more with each attempt while it fails."""
+    first, second, third = (Told(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
+    claim = pair.claim()
+    for sender in (first, second):
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            pair.run(sender, claim=claim)
+        positions.note_failure(pair.engine, claim, raised.value)
+        pair.filled.commit(Api.AUDIT, 5)
+    assert second.ids == [chunks(pair.ids(), 10)[0]]
+    third.answer = lambda _: ACCEPTED
+    assert pair.run(third, claim=claim).sent == 45
+    assert set(first.names) <= set(third.names), "the last one of those ends where it ended, though more has come"
+    assert sorted(third.taken) == pair.ids()
+
+
+def test_another_process_sends_the_portions_that_were_on_their_way_though_more_has_come(pair: Pair) -> None:
+    """As after a kill: nothing was told of it but what stands in the store."""
+
+    class KilledError(BaseException):
+        pass
+
+    def answer(_: Batch) -> Answer:
+        raise KilledError
+
+    killed = Told(answer, Limits(events=10, parallel=4))
+    with pytest.raises(KilledError):
+        pair.run(killed)
+    pair.filled.commit(Api.AUDIT, 20)
+    again = Told(limits=Limits(events=10, parallel=2))
+    positions.release(pair.engine, pair.claim())
+    pair.run(again, claim=pair.claim(holder="run-1"))
+    assert again.ids[:4] == chunks(pair.ids()[:35], 10)
+    assert set(killed.names) <= set(again.names)
+    assert sorted(again.taken) == pair.ids()
+
+
+def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
+    claim = pair.claim()
+
+    def answer(_: Batch) -> Answer:
+        forwards.set_paused(pair.engine, pair.known, paused=True)
+        return ACCEPTED
+
+    sender = Told(answer)
+    with pytest.raises(ClaimLostError):
+        pair.run(sender, claim=claim)
+    assert len(sender.asked) == 1
+    with pytest.raises(ClaimLostError):
+        pair.run(sender, claim=claim)
+    assert len(sender.asked) == 1, "it looks before it sends"
+    assert pair.view().sent_id == 0
+
+
+def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
+    """The second one takes the claim away in the middle, as where the first was suspended for long."""
+    second = Told(limits=Limits(events=10, parallel=2))
+    inside = threading.Event()
+
+    def answer(batch: Batch) -> Answer:
+        if not inside.is_set():
+            inside.set()
+            pair.run(second, claim=pair.claim(holder="run-1"))
+        return ACCEPTED
+
+    first = Told(answer, Limits(events=10, parallel=2))
+    with pytest.raises(ClaimLostError):
+        pair.run(first)
+    assert sorted(second.taken) == pair.ids()
+    assert pair.view().sent_id == pair.ids()[-1]
+
+
+def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_stop: Callable[[], None]) -> None:
+    def answer(_: Batch) -> Answer:
+        asked_to_stop()
+        return ACCEPTED
+
+    assert pair.run(Told(answer)).sent == 10
+    assert pair.view().sent_id == pair.ids()[9]
+    assert pair.view().holder_until_ns is None
+
+
+def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
+    pair: Pair, asked_to_stop: Callable[[], None]
+) -> None:
+    claim = pair.claim()
+    with pytest.raises(ThirdPartyGenericError):
+        pair.run(Told(failing(0, of=pair)), claim=claim)
+    since_ns = positions.note_failure(pair.engine, claim, BUSY)
+    before = pair.view()
+    asked_to_stop()
+    assert pair.run(Told(), claim=claim).sent == 0
+    assert (pair.view().plan, pair.view().failing_since_ns) == (before.plan, since_ns)
+    assert before.plan
+    assert pair.view().holder_until_ns is None
+
+
+def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
+    sender = Told(lambda _: Answer(refused=(Refused(2, "400", "no"),)))
+    done = pair.run(sender, rules=read([{"drop": {"api": ["sign-in"]}}], ""))
+    assert (done.sent, done.refused) == (31, 4)
+    assert pair.view().sent_id == pair.ids()[-1]
+    assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
+
+
+def test_what_was_refused_is_sent_again_first_and_by_another_name(pair: Pair) -> None:
+    first = Told(lambda _: Answer(refused=(Refused(0, "400", "no"), Refused(4, "400", "no"))))
+    pair.run(first)
+    pair.filled.commit(Api.AUDIT, 3)
+    assert refused.replay(pair.engine, pair.known) == 8
+    second = Told(limits=Limits(events=3))
+    done = pair.run(second)
+    turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
+    assert second.ids == [*chunks(turned, 3), pair.ids()[-3:]]
+    assert not set(first.names) & set(second.names)
+    assert (done.sent, refused.page(pair.engine, pair.known.id)) == (11, [])
+    assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+
+
+def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
+    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
+    refused.replay(pair.engine, pair.known)
+    kept = refused.page(pair.engine, pair.known.id)
+    rules = read([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
+    second = Told(lambda _: Answer(refused=(Refused(1, "422", "still no"),)))
+    done = pair.run(second, rules=rules)
+    assert (done.sent, done.kept, done.refused) == (2, 1, 1)
+    left = refused.page(pair.engine, pair.known.id)
+    assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in left] == [
+        (kept[2].event_id, "422", "still no", None)
+    ]
+    assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(1,)]
+    assert pair.run(Told()).sent == 0, "it waits for a person now"
+
+
+def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until_it_is_taken(pair: Pair) -> None:
+    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
+    refused.replay(pair.engine, pair.known)
+    broken, whole = Told(failing(0, of=pair), Limits(events=2)), Told(limits=Limits(events=2))
+    with pytest.raises(ThirdPartyGenericError):
+        pair.run(broken)
+    assert len(refused.page(pair.engine, pair.known.id)) == 4
+    pair.run(whole)
+    assert broken.names == whole.names[:1]
+    assert refused.page(pair.engine, pair.known.id) == []
+
+
+@given(st.lists(st.lists(st.sampled_from("yyyyyyne"), max_size=8), max_size=6), st.integers(1, 4), st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
+    pair: Pair, script: list[list[str]], parallel: int, data: st.DataObject
+) -> None:
+    """Attempts that fail here and there, with events that come between them; the store is the only memory."""
+    start = pair.view().sent_id
+    pair.filled.commit(Api.AUDIT, data.draw(st.integers(1, 25)))
+    arrived: set[int] = set()
+    turned: set[int] = set()
+    lock = threading.Lock()
+    for said in [*script, []]:
+        answers = iter(said)
+
+        def answer(batch: Batch, answers: Iterator[str] = answers) -> Answer:
+            with lock:
+                one = next(answers, "y")
+            ids = [record.event.id for record in batch.records]
+            if one == "e":
+                raise BUSY
+            with lock:
+                turned.update(ids[:1] if one == "n" else [])
+                arrived.update(ids[1:] if one == "n" else ids)
+            return Answer((Refused(0, "400", "no"),)) if one == "n" else ACCEPTED
+
+        claim = pair.claim()
+        try:
+            pair.run(Told(answer, Limits(events=4, parallel=parallel)), claim=claim)
+        except ThirdPartyGenericError as error:
+            if data.draw(st.booleans()):
+                positions.note_failure(pair.engine, claim, error)
+        behind = [id_ for id_ in pair.ids() if start < id_ <= pair.view().sent_id]
+        assert set(behind) <= arrived | turned
+        pair.filled.commit(Api.AUDIT, data.draw(st.integers(0, 6)))
+    last = Told()
+    pair.run(last)
+    arrived |= set(last.taken)
+    kept = {one.event_id for one in refused.page(pair.engine, pair.known.id, size=10_000)}
+    assert {id_ for id_ in kept if id_ > start} <= turned
+    assert {id_ for id_ in pair.ids() if id_ > start} == {id_ for id_ in arrived | kept if id_ > start}
+    assert pair.view().sent_id == pair.ids()[-1]
+
+
+def test_memory_stays_as_it_is_however_many_events_there_are(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    for _ in range(20):
+        pair.filled.commit(Api.AUDIT, 1000)
+    held: list[int] = []
+
+    def answer(_: Batch) -> Answer:
+        held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        sender.asked.clear()
+        return ACCEPTED
+
+    sender = Told(answer, Limits(events=500, parallel=2))
+    done = pair.run(sender)
+    assert done.sent == 20_000
+    assert held[-1] - held[len(held) // 2] < 8 * 1024, "KiB"
+
+
+def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
+    with pytest.raises(ThirdPartyConfigError):
+        pair.run(Told(failing(1, of=pair, error=ThirdPartyConfigError("401"))))
+    assert pair.view().sent_id == pair.ids()[9]

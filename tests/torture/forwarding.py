@@ -1,0 +1,54 @@
+"""Forwards the streams of SOURCE to a receiver as the task `forward` does, but without Prefect and its retries.
+
+See forks.py.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+from receivers.sumo_logic import PATH
+
+from blocks.errors import SourceError
+from blocks.siem.event import Stamp
+from blocks.siem.prepare import Preparer
+from blocks.siem.rules import NONE
+from blocks.siem.sending import Limits
+from blocks.siem.sumo_logic import SumoLogicSiem
+from blocks.store import forwards, positions
+from blocks.store.engine import open_engine
+from tasks.forward import Forwarding
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.store.positions import PositionView
+
+SIEM = "soc"
+LIMITS = Limits(events=40, bytes=1_000_000, parallel=4)
+
+
+def do(url: str, receiver: str) -> dict[str, str]:
+    """What became of each API."""
+    engine = open_engine(url)
+    (pair,) = forwards.known(engine, SIEM)
+    views = positions.of_forward(engine, pair.id)
+    with ThreadPoolExecutor(len(views)) as pool:
+        found = pool.map(lambda view: _forward(engine, view, receiver), views)
+        return dict(zip([str(view.api) for view in views], found, strict=True))
+
+
+def _forward(engine: Engine, view: PositionView, receiver: str) -> str:
+    # One holder for all: what a killed one held is the next one's, so that none need wait until a claim lapses.
+    claim = positions.take(engine, view, "forwarding")
+    assert claim
+    with closing(SumoLogicSiem(url=SecretStr(receiver + PATH)).get_sender()) as sender:
+        sender.limits = LIMITS
+        try:
+            done = Forwarding(engine, claim, Preparer(sender, NONE, "raw", Stamp(view.api, "1Pass"))).run()
+        except SourceError as error:
+            return f"{error.name}: {error}"
+    return f"ok {done.sent}"
