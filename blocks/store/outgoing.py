@@ -26,6 +26,7 @@ GRACE_NS = 120 * 10**9
 """How long after the end of an hour an event of it may still be committed: longer than a page takes."""
 LINKS = 500  # links that are looked up at once
 MOST = 2000  # events that are read at once
+SPAN = 4000  # ids that are looked at for them: no more, however PostgreSQL plans it
 NEAR = 1000  # ids between two links that cost less to pass over than another question
 
 
@@ -71,10 +72,11 @@ class Events:
         if not self._ranges:
             return False
         low, high = self._ranges.popleft()
-        found = _between(self.engine, self.stream_id, max(low, self.after_id), high)
-        if len(found) == MOST:
-            self._ranges.appendleft((found[-1].id, high))
-        self.after_id = found[-1].id if len(found) == MOST else high
+        end = min(high, low + SPAN)
+        found = _between(self.engine, self.stream_id, low, end)
+        self.after_id = found[-1].id if len(found) == MOST else end
+        if self.after_id < high:
+            self._ranges.appendleft((self.after_id, high))
         self._ready.extend(found)
         return True
 
@@ -189,4 +191,4 @@ def _between(engine: Engine, stream_id: int, low: int, high: int) -> list[Outgoi
     )
     bounds = {"stream": stream_id, "low": low, "high": high, "most": MOST}
     with store_errors(), reading(engine).connect() as connection:
-        return [Outgoing._make(row) for row in connection.execute(text(asked), bounds)]
+        return list(map(Outgoing._make, connection.execute(text(asked), bounds).all()))
