@@ -1,0 +1,236 @@
+"""The flow against a real Prefect server and a receiver: states, errors, the 90 minutes, what a person changes."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flows_support import QuickClock, Source, ask, history
+from moving_clock import MovingClock
+from pydantic import SecretStr
+from receivers.server import Receiver, receiving
+from receivers.sumo_logic import PATH, SumoLogic
+
+from blocks import clock
+from blocks.events_api.models import Api
+from blocks.names import block_name
+from blocks.siem.archive import Archive
+from blocks.siem.sumo_logic import SumoLogicSiem
+from blocks.store import fields, forwards, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import State
+    from sqlalchemy import Engine
+
+    from blocks.siem.base import SiemBlock
+
+pytestmark = pytest.mark.prefect
+
+SENT = ["Started", "Forwarding", "Forwarded"]
+EVERY = {"team": "blue", "region": "eu", "_siemForward": True}
+
+
+@dataclass
+class Sending:
+    """A source with collected events, and a SIEM that they are forwarded to."""
+
+    source: Source
+    receiver: Receiver
+    siem: str
+
+    def save(self, block: SiemBlock | None = None, **members: Any) -> None:
+        block = block or SumoLogicSiem(url=SecretStr(self.receiver.url + PATH), **members)
+        block.save(block_name(self.siem), overwrite=True)
+        with self.engine() as engine:
+            forwards.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
+
+    def forward(self) -> State[Any]:
+        from flows.forward import forward
+
+        state: State[Any] = forward(self.source.name, self.siem, return_state=True)
+        return state
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        engine = self.source.engine()
+        yield engine
+        engine.dispose()
+
+    @property
+    def source_id(self) -> str:
+        return str(ask(self.source, "SELECT id FROM sources")[0][0])
+
+    @property
+    def pair(self) -> forwards.Known:
+        with self.engine() as engine:
+            found = forwards.find(engine, self.source_id, self.siem)
+        assert found
+        return found
+
+    def stored(self) -> set[str]:
+        return {str(row[0]) for row in ask(self.source, "SELECT uuid FROM events")}
+
+    def of_request(self) -> str:
+        return self.receiver.requests[-1].headers["x-sumo-fields"]
+
+
+@pytest.fixture
+def sending(source: Source) -> Iterator[Sending]:
+    source.save(fields=EVERY)
+    assert source.collect().name == "Collected"
+    with receiving(SumoLogic()) as receiver:
+        made = Sending(source, receiver, f"soc {source.name}"[:50])
+        made.save()
+        yield made
+
+
+def test_every_event_is_sent_once_and_a_run_without_anything_new_sends_nothing(sending: Sending) -> None:
+    state = sending.forward()
+    assert (history(state)[-len(SENT) :], state.is_completed()) == (SENT, True)
+    assert set(sending.receiver.arrived()) == sending.stored()
+    assert set(sending.receiver.arrived().values()) == {1}
+    assert f"{len(sending.stored()):,} events sent to {sending.siem}" in str(state.message)
+    asked = sending.receiver.asked
+    assert sending.forward().message == f"0 events sent to {sending.siem}."
+    assert sending.receiver.asked == asked
+
+
+def test_what_is_collected_later_is_sent_then(sending: Sending) -> None:
+    sending.forward()
+    sending.source.sandbox.arrive(Api.AUDIT.path, 7)
+    sending.source.collect()
+    assert "7 events sent" in str(sending.forward().message)
+    assert set(sending.receiver.arrived().values()) == {1}
+    assert set(sending.receiver.arrived()) == sending.stored()
+
+
+def test_a_field_that_is_not_enabled_is_not_sent(sending: Sending) -> None:
+    with sending.engine() as engine:
+        fields.add(engine, ["team", "region"])
+        fields.switch(engine, ["region"], enabled=False)
+    sending.forward()
+    assert "team=blue" in sending.of_request()
+    assert "region" not in sending.of_request()
+
+
+def test_events_that_are_not_meant_for_a_siem_go_to_archives_alone(sending: Sending, tmp_path: Path) -> None:
+    sending.source.save(fields={**EVERY, "_siemForward": False})
+    sending.source.collect()
+    state = sending.forward()
+    assert (state.name, state.is_completed()) == ("Skipped", True)
+    assert "_siemForward" in str(state.message)
+    assert sending.receiver.asked == 0
+    (tmp_path / "archive").mkdir()
+    sending.siem = f"a{sending.siem}"[:50]
+    sending.save(Archive(url=f"file://{tmp_path / 'archive'}"))
+    assert sending.forward().name == "Forwarded"
+
+
+def test_a_pause_sends_nothing(sending: Sending) -> None:
+    with sending.engine() as engine:
+        forwards.set_paused(engine, sending.pair, paused=True)
+    assert sending.forward().name == "Skipped"
+    assert sending.receiver.asked == 0
+    with sending.engine() as engine:
+        forwards.set_paused(engine, sending.pair, paused=False)
+    assert sending.forward().name == "Forwarded"
+
+
+def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Sending) -> None:
+    with sending.engine() as engine:
+        forwards.remove(engine, sending.pair)
+    state = sending.forward()
+    assert (state.name, state.is_failed()) == ("ThirdPartyConfigError", True)
+    assert sending.receiver.asked == 0
+    assert ask(sending.source, "SELECT count(*) FROM forwards") == [(0,)]
+
+
+def test_a_fault_that_passes_is_waited_for_and_the_rest_goes_on(sending: Sending, quick: QuickClock) -> None:
+    sending.receiver.behave("answer", 4, status=503)
+    sending.receiver.behave("answer", 1, status=429, headers={"Retry-After": "77"})
+    assert sending.forward().name == "Forwarded"
+    assert set(sending.receiver.arrived()) == sending.stored()
+    assert max(quick.waits) >= 77
+
+
+def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quick: QuickClock) -> None:
+    """Also across runs: the time of the first failure is in the store. One health event for all APIs."""
+    sending.receiver.behave("answer", None, status=503)
+    started = quick.now_ns()
+    state = sending.forward()
+    assert (state.name, state.is_failed()) == ("ThirdPartyGenericError", True)
+    assert 90 * 60 <= (quick.now_ns() - started) / 1e9 < 3 * 100 * 60
+    tracker = f"forward/{sending.siem}"
+    assert [row[:2] for row in _told(sending, tracker)] == [
+        ("ThirdPartyGenericError", "Warning"),
+        ("ThirdPartyGenericError", "Error"),
+    ]
+    asked = sending.receiver.asked
+    assert "resumes it" in str(sending.forward().message)
+    assert sending.receiver.asked == asked, "nothing is asked of it until then"
+    sending.receiver.clear()
+    with sending.engine() as engine:
+        forwards.set_paused(engine, sending.pair, paused=False)
+    assert sending.forward().name == "Forwarded"
+    assert set(sending.receiver.arrived()) == sending.stored()
+    assert [row[0] for row in _told(sending, tracker)][2:] == ["Recovered"]
+
+
+def _told(sending: Sending, tracker: str) -> list[tuple[Any, ...]]:
+    return ask(sending.source, f"SELECT name, severity FROM health_events WHERE tracker = '{tracker}' ORDER BY id")
+
+
+def test_a_refused_key_stops_it_until_its_configuration_changes(sending: Sending, quick: QuickClock) -> None:
+    sending.save(SumoLogicSiem(url=SecretStr(f"{sending.receiver.url}/receiver/v1/http/another")))
+    state = sending.forward()
+    assert (state.name, state.is_failed()) == ("ThirdPartyConfigError", True)
+    assert quick.waits == []
+    asked = sending.receiver.asked
+    assert sending.forward().name == "ThirdPartyConfigError"
+    assert sending.receiver.asked == asked
+    SumoLogicSiem(url=SecretStr(sending.receiver.url + PATH)).save(block_name(sending.siem), overwrite=True)
+    assert sending.forward().name == "Forwarded", "whoever has changed the block in the UI need not resume it"
+    assert set(sending.receiver.arrived()) == sending.stored()
+    assert [row[0] for row in _told(sending, f"forward/{sending.siem}")] == ["ThirdPartyConfigError", "Recovered"]
+
+
+def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) -> None:
+    sending.receiver.behave("too-large", None, bytes=10)
+    assert "refused by it" in str(sending.forward().message)
+    assert sending.receiver.arrived() == {}
+    sending.receiver.clear()
+    with sending.engine() as engine:
+        assert refused.replay(engine, sending.pair) == len(sending.stored())
+    assert sending.forward().name == "Forwarded"
+    assert set(sending.receiver.arrived()) == sending.stored()
+    assert [row[0] for row in _told(sending, f"refused/{sending.siem}")] == ["EventsRefused", "Recovered"]
+
+
+def test_a_run_beside_one_that_waits_says_so_and_sends_nothing(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    moved = MovingClock(time.time_ns())
+    monkeypatch.setattr(clock, "clock", moved)
+    sending.receiver.behave("answer", 3, status=503)
+    states: list[State[Any]] = []
+    first = threading.Thread(target=lambda: states.append(sending.forward()))
+    first.start()
+    moved.wait_for_sleepers(len(Api))
+    asked = sending.receiver.asked
+    second = sending.forward()
+    assert (second.name, second.is_completed()) == ("Retrying", True)
+    assert sending.receiver.asked == asked
+    while first.is_alive():
+        moved.advance(300)
+        first.join(0.05)
+    assert states[0].name == "Forwarded"
+    assert set(sending.receiver.arrived().values()) == {1}
+    assert set(sending.receiver.arrived()) == sending.stored()
