@@ -40,7 +40,9 @@ def test_every_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS["siem"].commands)  # type: ignore[attr-defined]
 def test_every_command_for_siems(name: str) -> None:
-    assert f"siem {name}" in next(line for line in README.splitlines() if line.startswith("| `onepassword-source siem`"))
+    assert f"siem {name}" in next(
+        line for line in README.splitlines() if line.startswith("| `onepassword-source siem`")
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_SIEM)
@@ -59,12 +61,15 @@ def test_every_kind_of_siem_stands_in_the_table_and_has_a_page_with_a_working_ex
 def test_every_member_of_a_siem_stands_in_its_page(kind: str) -> None:
     page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
     shared = set(SiemBlock.own_fields())
-    assert [name for name in members_of(kind) if name not in shared and f"`{name}`" not in page] == []
+    told = [name for name in members_of(kind) if f"`{name}`" in page or f'"{name}"' in page]
+    assert set(members_of(kind)) - shared - set(told) == set()
 
 
 def _with_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:
     """The same with secrets that need no variable of the environment."""
-    text = re.sub(r'\{"env": "[A-Z_]+"\}', '"0123456789abcdef0123456789abcdef"', json.dumps(document))
+    address = "https://endpoint4.collection.sumologic.com/receiver/v1/http/ZaVnC4dhaV0"
+    text = re.sub(r'\{"env": "[A-Z_]*URL"\}', json.dumps(address), json.dumps(document))
+    text = re.sub(r'\{"env": "[A-Z_]+"\}', '"0123456789abcdef0123456789abcdef"', text)
     found: dict[str, Any] = json.loads(text)
     return found
 

@@ -122,7 +122,7 @@ class Poster:
 
     def _unreachable(self, error: httpx.HTTPError) -> ThirdPartyGenericError:
         found = outcomes.of_transport(error, self._http.base_url.host)
-        hint = found.hint.replace("base_url", f"the address of {self.siem}")
+        hint = found.hint.replace("base_url", "its address")
         return ThirdPartyGenericError(found.message, hint=hint, code=found.code)
 
 

@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.store import reading, reading_forwards
-from deployments.commands.present import iso_of, joined, note, plain, say, say_indented, say_json, span_of, time_of
+from deployments.commands.present import iso_of, joined, minute_of, note, plain, say, say_indented, say_json, span_of
 
 if TYPE_CHECKING:
     from blocks.store.reading_forwards import ForwardStatus, PositionStatus
 
-COLUMNS = ("API", "state", "sent", "kept back", "refused", "waiting", "oldest waiting", "last yes (UTC)")
+COLUMNS = ("API", "state", "sent", "kept back", "refused", "waiting", "the oldest", "last yes")
 NUMBERS = ("sent", "kept back", "refused", "waiting")
 STYLES = {"ok": "bold green", "waiting": "bold green", "retrying": "bold yellow", "paused": "bold yellow"}
 NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
@@ -40,7 +40,7 @@ def show(name: str | None, *, as_json: bool) -> int:
     with reading.opened_store() as engine:
         found = reading_forwards.forwards(engine, name)
     if as_json:
-        say_json([_as_json(one) for one in found])
+        say_json([forward_as_json(one) for one in found])
     elif found:
         for number, one in enumerate(found):
             if number:
@@ -78,10 +78,26 @@ def _show(one: ForwardStatus) -> None:
     if not one.for_siem and one.kind != "archive":
         say_indented(NOT_FOR_SIEM, 2, style="yellow")
     say(_table(one))
+    for sentence, apis in _errors(one).items():
+        say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
+
+
+def _errors(one: ForwardStatus) -> dict[str, list[str]]:
+    """What is in the way: each sentence once, and the APIs that it is true of."""
+    found: dict[str, list[str]] = {}
     for position in one.positions:
         if position.error_message:
-            since = f"since {time_of(position.failing_since_ns)}" if position.failing_since_ns else ""
-            say_indented(f"{position.api} {since}: {plain(position.error_message)}", 2)
+            since = f" Since {minute_of(position.failing_since_ns)}." if position.failing_since_ns else ""
+            found.setdefault(f"{position.error_message}{since}", []).append(position.api)
+    return found
+
+
+def line(one: ForwardStatus) -> Text:
+    """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
+    sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
+    oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
+    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}" if waiting else "")
+    return joined((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
 def _table(one: ForwardStatus) -> Table:
@@ -95,7 +111,7 @@ def _table(one: ForwardStatus) -> Table:
             Text(_state(position)),
             *(f"{number:,}" for number in (position.sent, position.dropped, position.refused, position.waiting)),
             span_of(position.oldest_ns),
-            time_of(position.progress_ns).removesuffix("Z"),
+            f"{span_of(position.progress_ns)} ago" if position.progress_ns is not None else "",
         )
     return table
 
@@ -106,7 +122,8 @@ def _state(position: PositionStatus) -> str:
     return "retrying" if position.failing_since_ns is not None else "ok"
 
 
-def _as_json(one: ForwardStatus) -> dict[str, Any]:
+def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
+    """A pair as `--json` has it, with times in RFC 3339."""
     return {
         "siem": one.siem,
         "type": one.kind,

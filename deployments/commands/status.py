@@ -11,7 +11,8 @@ from rich.text import Text
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
-from blocks.store import fields, reading
+from blocks.store import fields, reading, reading_forwards
+from deployments.commands import siem_status
 from deployments.commands.present import (
     iso_of,
     joined,
@@ -127,6 +128,8 @@ def _show(engine: Engine, source: SourceStatus) -> None:
     _say_rest(source)
     for backfill in reading.unfinished_backfills(engine, source.id):
         say_indented(plain(_backfill_line(source, backfill)), 2)
+    for forward in reading_forwards.forwards(engine, source=source.name):
+        say_indented(siem_status.line(forward), 2, lead="→ ")
 
 
 def _head(source: SourceStatus) -> Text:
@@ -248,6 +251,7 @@ def _as_json(engine: Engine, source: SourceStatus) -> dict[str, Any]:
             }
             for one in reading.unfinished_backfills(engine, source.id)
         ],
+        "siems": [siem_status.forward_as_json(one) for one in reading_forwards.forwards(engine, source=source.name)],
         "dropped_fields": [field.name for field in fields.dropped_of(engine, source.id)],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(engine, stream)} for stream in source.streams],
