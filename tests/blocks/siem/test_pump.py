@@ -128,6 +128,7 @@ def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatc
     monkeypatch.setattr(pump, "BEAT_SECONDS", 0.001)
     beats = {1: threading.Event(), 2: threading.Event()}
     phase = 1
+    ended: list[int] = []
 
     def beat() -> None:
         beats[phase].set()
@@ -140,12 +141,14 @@ def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatc
         assert own.broken.wait(SECONDS)
         phase = 2
         assert beats[2].wait(SECONDS)
+        ended.append(item)
         return item * 10
 
     log = Log()
     own: Pump[int, int] = Pump(work, log.announce, 2, beat)
     with pytest.raises(ValueError, match="1"):
         own.run(iter([1, 2]))
+    assert ended == [2]
 
 
 def test_told_to_end_it_finishes_what_was_begun() -> None:
