@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from blocks.events_api.models import Api
     from blocks.siem.base import SiemBlock
     from blocks.siem.sending import Sender
+
+_OF_UI = re.compile(r"[a-z0-9-]+")  # what a block may be called there
 
 
 def store_of(source: str) -> Engine:
@@ -70,8 +73,13 @@ def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, send
 
 
 def _load(name: str, kind: str) -> SiemBlock | None:
+    """Under the name that `siem add` gives it, or under the very name that a person gave it in the UI."""
+    return _loaded(block_name(name), kind) or (_loaded(name, kind) if _OF_UI.fullmatch(name) else None)
+
+
+def _loaded(document: str, kind: str) -> SiemBlock | None:
     try:
-        return cast("SiemBlock", block_class(kind).load(block_name(name)))
+        return cast("SiemBlock", block_class(kind).load(document))
     except (ValueError, ObjectNotFound):
         return None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:

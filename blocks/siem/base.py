@@ -24,6 +24,10 @@ Shape = Literal["raw", "ecs", "ocsf"]
 ClassifierName = Literal["event-id", "parser"]
 
 
+SHARED = frozenset({"shape", "classifier", "rules", "hash_key"})
+"""What a person can set for each of them alike."""
+
+
 class SiemBlock(SecretBlock):
     """One SIEM, or one archive, that events are forwarded to.
 
@@ -63,6 +67,14 @@ class SiemBlock(SecretBlock):
         title="Key for hashes",
         description="With which members are hashed, where a rule says so. Keep it, to find a person again.",
     )
+
+    @classmethod
+    def model_json_schema(cls, *how: Any, **also: Any) -> dict[str, Any]:
+        """The form: what this SIEM alone has comes first."""
+        schema = super().model_json_schema(*how, **also)
+        members = schema.get("properties", {})
+        schema["properties"] = dict(sorted(members.items(), key=lambda member: member[0] in SHARED))
+        return schema
 
     @abstractmethod
     def get_sender(self) -> Sender:
