@@ -205,6 +205,15 @@ def test_what_was_refused_is_sent_again_first_and_by_another_name(pair: Pair) ->
     assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
 
 
+def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
+    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
+    refused.replay(pair.engine, pair.known)
+    middle = refused.page(pair.engine, pair.known.id)[1].event_id
+    pair.filled.change(f"UPDATE refused_events SET replay_ns = NULL WHERE event_id = {middle}")
+    assert pair.run(Told()).sent == 3
+    assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [middle]
+
+
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
     pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
     refused.replay(pair.engine, pair.known)
