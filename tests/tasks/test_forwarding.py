@@ -89,6 +89,8 @@ def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> N
 def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
     """So what was taken behind it is not sent once more with each attempt while it fails."""
     first, second, third = (Told(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
+    all_begun, fail = threading.Barrier(4, timeout=60), first.answer
+    first.answer = lambda batch: fail(batch) if all_begun.wait() >= 0 else ACCEPTED
     claim = pair.claim()
     for sender in (first, second):
         with pytest.raises(ThirdPartyGenericError) as raised:
@@ -203,6 +205,16 @@ def test_what_was_refused_is_sent_again_first_and_by_another_name(pair: Pair) ->
     assert not set(first.names) & set(second.names)
     assert (done.sent, refused.page(pair.engine, pair.known.id)) == (11, [])
     assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+
+
+def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
+    names: list[str] = []
+    for _ in range(3):
+        sender = Told(lambda _: Answer(refused=(Refused(0, "400", "no"),)), Limits(events=100))
+        pair.run(sender)
+        names += sender.names
+        refused.replay(pair.engine, pair.known)
+    assert len(set(names)) == 3
 
 
 def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
