@@ -24,8 +24,16 @@ From = Annotated[
 
 def add_siem(  # noqa: PLR0917 - typer calls it by name
     name: Siem,
-    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="splunk, syslog, archive, …", show_default=False)],
     source: Annotated[list[str], typer.Option("--source", metavar="NAME", help="Whose events; may be given again.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="splunk, syslog, archive, …; left out where its block was made in the UI.",
+            show_default=False,
+        ),
+    ] = None,
     members: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A member of its config; may be given again."),
@@ -104,11 +112,19 @@ def replay(
     run(name, source, since, refused=refused)
 
 
-def list_refused(name: Siem, source: Source = None, as_json: Json = False) -> None:
+def list_refused(
+    name: Siem,
+    source: Source = None,
+    discard: Annotated[bool, typer.Option("--discard", help="Forget them: they are not sent any more.")] = False,
+    as_json: Json = False,
+) -> None:
     """List the events that a SIEM has refused for good, with what it said."""
-    from deployments.commands.siem_status import show_refused  # noqa: PLC0415
+    from deployments.commands.siem_status import discard_refused, show_refused  # noqa: PLC0415
 
-    show_refused(name, source, as_json=as_json)
+    if discard:
+        discard_refused(name, source)
+    else:
+        show_refused(name, source, as_json=as_json)
 
 
 def remove(

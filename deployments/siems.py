@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Literal
 from blocks.errors import ThirdPartyConfigError
 from blocks.names import block_name
 from blocks.siem.kinds import KINDS, block_class
+from blocks.siem.siem_config import SiemConfig
 from blocks.store import forwards, sources
 from deployments import forwarding
 from deployments.sources import open_default_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.siem.configuration import SiemConfig
     from blocks.store.forwards import Known
 
 Change = Literal["created", "updated", "unchanged"]
@@ -53,16 +55,22 @@ def apply(config: SiemConfig, since_ns: int | None = None) -> Applied:
     block = block_of(config)
     change = _save(config, block)
     pairs = {name: _pair(engine, name, ids[name], config, block, since_ns) for name in config.sources}
-    there = {pair.source for pair in forwards.known(engine, config.name)}
-    closed = [name for name, source_id in ids.items() if not forwards.about(engine, source_id).for_siem]
-    return Applied(
-        name=config.name,
-        kind=config.kind,
-        change=change,
-        sources=pairs,
-        left=tuple(sorted(there - set(config.sources))),
-        not_for_siem=() if block.is_archive else tuple(closed),
-    )
+    return _applied(engine, config, block, change, pairs)
+
+
+def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Applied:
+    """Forward sources to a SIEM whose block a person has made in the UI, under that very name.
+
+    Raises ThirdPartyConfigError where there is no such block, or it is not valid.
+    """
+    from tasks.siem import load_siem  # noqa: PLC0415 - imports Prefect
+
+    engine = open_default_store()
+    block = load_siem(name)
+    config = SiemConfig(name, block.kind, tuple(sources_), {})
+    ids = _ids(engine, config)
+    pairs = {source: _pair(engine, source, ids[source], config, block, since_ns) for source in config.sources}
+    return _applied(engine, config, block, "unchanged", pairs)
 
 
 def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
@@ -81,6 +89,19 @@ def remove(engine: Engine, pair: Known) -> bool:
         return False
     _remove_block(pair.siem, pair.kind)
     return True
+
+
+def _applied(engine: Engine, config: SiemConfig, block: SiemBlock, change: Change, pairs: dict[str, Change]) -> Applied:
+    known = forwards.known(engine, config.name)
+    closed = [pair.source for pair in known if not forwards.about(engine, pair.source_id).for_siem]
+    return Applied(
+        name=config.name,
+        kind=config.kind,
+        change=change,
+        sources=pairs,
+        left=tuple(sorted({pair.source for pair in known} - set(config.sources))),
+        not_for_siem=() if block.is_archive else tuple(closed),
+    )
 
 
 def _ids(engine: Engine, config: SiemConfig) -> dict[str, str]:

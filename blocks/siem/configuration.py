@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -14,9 +14,10 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.faults import ConfigurationError, Fault, join, kind_of, show
 from blocks.secret_block import PATH
 from blocks.siem.kinds import KINDS, block_class
+from blocks.siem.siem_config import SiemConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from blocks.siem.base import SiemBlock
 
@@ -24,20 +25,6 @@ WRAPPER = '{"siem": {"name": …, "type": …, "sources": […], "config": {…}
 NAME_MAX = 128
 _TOP_KEYS = ("api.version", "siem", "siems")
 _KEYS = ("name", "type", "sources", "config")
-
-
-@dataclass(frozen=True, slots=True)
-class SiemConfig:
-    """One SIEM, checked: its name, its kind, the sources whose events it gets, and its block, not yet saved.
-
-    `asked` are its secrets that nothing gave, to be asked for: `with_secrets` completes the block.
-    """
-
-    name: str
-    kind: str
-    sources: tuple[str, ...]
-    members: Mapping[str, Any]
-    asked: tuple[str, ...] = ()
 
 
 @dataclass

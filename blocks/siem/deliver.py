@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyGenericError
 from blocks.siem.prepare import Kept
-from blocks.siem.sending import Batch, Refused, TooLargeError
+from blocks.siem.sending import Batch, Refused, RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,8 @@ TRIES = 6
 """How often the same request is made for records that the SIEM puts off, within one attempt."""
 PAUSE_SECONDS, PAUSE_MAX = 0.5, 15.0
 _PAUSES = tuple(PAUSE_SECONDS * 2**attempt for attempt in range(TRIES - 1))
+SUSPECTS = 3
+"""Where the SIEM can use none of so many events that go alone, before it takes any, it is no event's fault."""
 ANSWER_MAX = 500  # characters that are kept of what a SIEM says of an event
 
 
@@ -57,6 +59,7 @@ def deliver(
     limits = preparer.sender.limits
     for chosen in cut(records, limits.events, limits.bytes):
         under_way.send(chosen)
+    under_way.judge()
     return under_way.done
 
 
@@ -86,6 +89,7 @@ class _Delivery:
     preparer: Preparer
     sleep: Callable[[float], object]
     done: Delivered
+    suspects: list[tuple[Record, RequestRefusedError]] = field(default_factory=list)
 
     def send(self, records: Sequence[Record]) -> None:
         """Until each record is accepted or refused."""
@@ -95,6 +99,9 @@ class _Delivery:
                 answer = self.preparer.sender.send(self._batch(left))
             except TooLargeError as error:
                 self._halve(left, error)
+                return
+            except RequestRefusedError as error:
+                self._sift(left, error)
                 return
             self._note(left, answer)
             if not answer.again:
@@ -111,6 +118,22 @@ class _Delivery:
         middle = len(records) // 2
         self.send(records[:middle])
         self.send(records[middle:])
+
+    def judge(self) -> None:
+        """Refuse for good what the SIEM could not use, where it took others; raises what it said where it took none."""
+        if self.suspects and not self.done.sent:
+            raise self.suspects[0][1]
+        self.done.turned += [_turned(record, Refused(0, error.code, str(error))) for record, error in self.suspects]
+
+    def _sift(self, records: Sequence[Record], error: RequestRefusedError) -> None:
+        if len(records) > 1:
+            middle = len(records) // 2
+            self.send(records[:middle])
+            self.send(records[middle:])
+            return
+        self.suspects.append((records[0], error))
+        if len(self.suspects) >= SUSPECTS and not self.done.sent:
+            raise error
 
     def _note(self, records: Sequence[Record], answer: Answer) -> None:
         self.done.turned += [_turned(records[one.index], one) for one in answer.refused]

@@ -11,7 +11,7 @@ import httpx
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
 from blocks.events_api.client import open_http, user_agent
-from blocks.siem.sending import TooLargeError
+from blocks.siem.sending import RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
 ANSWER_MAX = 16 * 1024 * 1024  # bytes; a bulk answer has one item for each event
 GZIP_LEVEL = 1  # measured: level 6 takes three times as long for a tenth less
+_UNUSABLE = frozenset({400, 422})
 _GZIP = 16 + zlib.MAX_WBITS
 
 # At INFO it logs the address of each request, and that of some SIEMs is a secret.
@@ -58,7 +59,7 @@ class Poster:
     def post(self, path: str, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """The answer, where it is one of success (2xx). Raises as `Sender.send`.
 
-        `path` is joined to the base URL; empty, the base URL is asked as it is.
+        `path` is joined to the base URL, or is a whole URL; empty, the base URL is asked, with a slash at its end.
         """
         sent = dict(headers or {})
         if self._compress:
@@ -108,7 +109,8 @@ class Poster:
                 hint="Give the address that it leads to, if that is the right one.",
                 code=str(status),
             )
-        return ThirdPartyConfigError(
+        kind = RequestRefusedError if status in _UNUSABLE else ThirdPartyConfigError
+        return kind(
             f"{self.siem} cannot use what it was sent ({status}{said}).",
             hint="Check the configuration of this SIEM, such as its shape, its index or its stream.",
             code=str(status),

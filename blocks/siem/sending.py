@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from blocks.errors import SourceError
+from blocks.errors import SourceError, ThirdPartyConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,13 @@ class TooLargeError(SourceError):
     """The SIEM does not take so large a request (413): it is cut in halves."""
 
     name = "TooLarge"
+
+
+class RequestRefusedError(ThirdPartyConfigError):
+    """The SIEM cannot use a request (400, 422) and does not say which of its events is to blame.
+
+    The event is found by halving. Where none at all is taken, it is the configuration.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class Sender(Protocol):
     """An open connection to one SIEM. Threads share it.
 
     Raises ThirdPartyConfigError (401, 403, 404: a person must act), ThirdPartyGenericError (408, 425, 429, 5xx,
-    network: the batch is sent again) or TooLargeError; then no record of the batch counts as sent.
+    network: the batch is sent again), RequestRefusedError or TooLargeError; then no record of it counts as sent.
     """
 
     limits: Limits

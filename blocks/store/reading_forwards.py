@@ -145,15 +145,20 @@ def _waiting(connection: Connection, row: Row[Any]) -> tuple[int, int | None]:
     """
     behind = {"stream": row.stream_id, "sent": row.sent_id or 0}
     links = connection.execute(_LINKS, behind).one()
-    first = connection.scalar(_FIRST, behind)
-    parts = [connection.scalar(_PARTIAL, behind) or 0]
-    if first is None or first > behind["sent"]:
-        parts.append((_FAR if row.events else 0) if first is None else first - 1)
+    parts = [connection.scalar(_PARTIAL, behind) or 0, _unlinked(connection, behind)]
     counted = _count(connection, behind, max(parts)) if max(parts) > behind["sent"] else 0
     waiting = counted + int(links.events or 0)
     start = behind["sent"] if counted or links.first_id is None else links.first_id - 1
     oldest = connection.scalar(_by_key(connection, _OLDEST), {**behind, "start": start}) if waiting else None
     return waiting, oldest
+
+
+def _unlinked(connection: Connection, behind: dict[str, int]) -> int:
+    """Up to where a stream has events of a time before there was a chain; 0 where it has none."""
+    if not connection.scalar(_OUTSIDE, behind):
+        return 0
+    first = connection.scalar(_FIRST, behind)
+    return _FAR if first is None else int(first) - 1
 
 
 def _count(connection: Connection, behind: dict[str, int], end: int) -> int:
@@ -170,7 +175,7 @@ _FORWARDS = text(
     "WHERE s.deleted_ns IS NULL ORDER BY f.siem, s.name"
 )
 _POSITIONS = text(
-    "SELECT s.id AS stream_id, s.api, s.events, s.link_id, p.sent_id, p.sent, p.dropped, p.refused, p.progress_ns, "
+    "SELECT s.id AS stream_id, s.api, p.sent_id, p.sent, p.dropped, p.refused, p.progress_ns, "
     "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint FROM streams s "
     "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = :forward "
     "WHERE s.source_id = :source ORDER BY s.id"
@@ -184,6 +189,10 @@ _LINKS = text(
     "WHERE stream_id = :stream AND last_id > :sent AND first_id > :sent"
 )
 _PARTIAL = text("SELECT last_id FROM chain WHERE stream_id = :stream AND last_id > :sent AND first_id <= :sent")
+_OUTSIDE = text(
+    "SELECT events + pruned - coalesce((SELECT sum(events) FROM chain WHERE stream_id = streams.id), 0) "
+    "FROM streams WHERE id = :stream"
+)
 _FIRST = text("SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1")
 _COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
 _OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :start ORDER BY id LIMIT 1"

@@ -17,7 +17,7 @@ from deployments.commands.present import note, plain, say, say_json, warn, with_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blocks.siem.configuration import SiemConfig
+    from blocks.siem.siem_config import SiemConfig
     from deployments.siems import Applied
 
 NOT_FOR_SIEM = (
@@ -26,11 +26,23 @@ NOT_FOR_SIEM = (
 
 
 def add(
-    name: str, kind: str, sources: Sequence[str], members: Sequence[str], since: str | None, *, as_json: bool
+    name: str, kind: str | None, sources: Sequence[str], members: Sequence[str], since: str | None, *, as_json: bool
 ) -> None:
-    """Add one SIEM from options."""
+    """Add one SIEM from options; without a kind, one whose block was made in the UI."""
     config = dict(_member(text) for text in members)
-    apply({"siem": {"name": name, "type": kind, "sources": list(sources), "config": config}}, since, as_json=as_json)
+    if kind is not None:
+        apply(
+            {"siem": {"name": name, "type": kind, "sources": list(sources), "config": config}}, since, as_json=as_json
+        )
+        return
+    if config:
+        raise ThirdPartyConfigError("--set wants --type too.", hint="Give the type of the SIEM.", code="usage")
+    since_ns = moment_of("--from", since)
+    with prefect():
+        from deployments import siems  # noqa: PLC0415 - imports Prefect
+
+        adopted = siems.adopt(name, sources, since_ns)
+    _say_all([adopted], as_json=as_json)
 
 
 def apply(document: object, since: str | None = None, *, as_json: bool = False) -> None:
@@ -42,12 +54,8 @@ def apply(document: object, since: str | None = None, *, as_json: bool = False) 
 
         configs = [_with_secrets(config) for config in parse_siems(document)]
         applied = with_spinner("Applying…", lambda: [siems.apply(config, since_ns) for config in configs])
-    if as_json:
-        say_json([asdict(one) for one in applied])
-        return
-    for one in applied:
-        _tell(one)
-    if access.kind == "temporary":
+    _say_all(applied, as_json=as_json)
+    if not as_json and access.kind == "temporary":
         note("Events are forwarded while it runs: onepassword-source up")
 
 
@@ -142,6 +150,14 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
         for member in config.asked
     }
     return replace(config, members={**config.members, **given}, asked=())
+
+
+def _say_all(applied: Sequence[Applied], *, as_json: bool) -> None:
+    if as_json:
+        say_json([asdict(one) for one in applied])
+        return
+    for one in applied:
+        _tell(one)
 
 
 def _tell(one: Applied) -> None:

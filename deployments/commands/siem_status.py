@@ -67,6 +67,15 @@ def show_refused(name: str, source: str | None, *, as_json: bool) -> None:
         note("It has refused nothing.")
 
 
+def discard_refused(name: str, source: str | None) -> None:
+    """Forget what a SIEM has refused, and say how many events that were."""
+    from blocks.store import forwards, refused  # noqa: PLC0415 - 0.5 s
+
+    with reading.opened_store() as engine:
+        for pair in forwards.require(engine, name, source):
+            say(f"{plain(pair.source)} to {plain(pair.siem)}: {refused.discard(engine, pair):,} forgotten.")
+
+
 def _show(one: ForwardStatus) -> None:
     state = joined(
         (one.siem, "bold"),

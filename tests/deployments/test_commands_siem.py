@@ -226,6 +226,17 @@ def test_a_siem_is_added_by_options(call: Call, source: str, splunk: Receiver) -
     assert "opts" in call("siem", "list")
 
 
+def test_a_block_made_in_the_ui_is_taken_by_its_name(call: Call, source: str, splunk: Receiver) -> None:
+    from pydantic import SecretStr
+
+    from blocks.siem.splunk import SplunkSiem
+
+    assert "There is no SIEM named 'from-ui'" in call("siem", "add", "from-ui", "--source", source, code=cli.WRONG_USE)
+    SplunkSiem(url=splunk.url, token=SecretStr(TOKEN)).save("from-ui")
+    call("siem", "add", "from-ui", "--source", source)
+    assert call.json("siem", "run", "from-ui")[0]["message"].startswith("90 events sent")
+
+
 def test_an_added_siem_may_leave_out_the_past(call: Call, source: str, splunk: Receiver) -> None:
     wanted = ("--set", f"url={splunk.url}", "--set", f"token={TOKEN}")
     call("siem", "add", "late", "--type", "splunk", "--source", source, *wanted, "--from", "0h")
@@ -320,6 +331,15 @@ def test_what_a_siem_refuses_is_listed_and_replayed(call: Call, source: str, spl
     assert call("siem", "replay", siem, "--refused") == f"{source} to {siem}: 1 event is sent again.\n"
     call("siem", "run", siem)
     assert splunk.arrivals.counts()[first] == 1
+    assert call.json("siem", "refused", siem) == []
+
+
+def test_what_a_siem_refuses_can_be_left_out(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
+    splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
+    call("siem", "run", siem)
+    assert call("siem", "refused", siem, "--discard") == f"{source} to {siem}: 1 forgotten.\n"
     assert call.json("siem", "refused", siem) == []
 
 

@@ -13,7 +13,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.deliver import ANSWER_MAX, PAUSE_MAX, PAUSE_SECONDS, TRIES, Delivered, cut, deliver
 from blocks.siem.rules import read
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused, TooLargeError
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused, RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,3 +240,35 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
     assert not set(sender.taken) & set(turned)
     assert set(sender.taken.values()) <= {1}
     assert done.sent == len(sender.taken)
+
+
+def unusable(*bad: int) -> object:
+    """A SIEM that refuses every request with one of these in it, and does not say which."""
+
+    def answer(batch: Batch) -> Answer:
+        if any(record.event.id in bad for record in batch.records):
+            raise RequestRefusedError("It cannot use what it was sent (400).", code="400")
+        return ACCEPTED
+
+    return answer
+
+
+@given(st.sets(st.integers(1, 20), max_size=12).filter(lambda bad: not {1, 2, 3} <= bad))
+def test_an_event_that_spoils_its_request_is_found_and_the_others_are_taken_once(bad: set[int]) -> None:
+    sender = Told(unusable(*bad), Limits(events=20, bytes=1_000_000))  # type: ignore[arg-type]
+    done = delivered(sender, 20)
+    assert sorted(one.event.id for one in done.turned) == sorted(bad)
+    assert dict(sender.taken) == {id_: 1 for id_ in range(1, 21) if id_ not in bad}
+    assert done.sent == 20 - len(bad)
+
+
+def test_a_siem_that_can_use_nothing_is_asked_a_few_times_and_it_is_the_configuration() -> None:
+    sender = Told(unusable(*range(1, 1001)), Limits(events=1000, bytes=1_000_000))  # type: ignore[arg-type]
+    with pytest.raises(ThirdPartyConfigError, match=r"\(400\)"):
+        delivered(sender, 1000)
+    assert len(sender.asked) <= 16
+
+
+def test_one_event_alone_that_it_cannot_use_is_a_matter_for_a_person() -> None:
+    with pytest.raises(RequestRefusedError):
+        delivered(Told(unusable(1)), 1)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""What `siem status` tells of a pair, from the store alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from forward_support import SIEM, Pair, Told
+from sqlalchemy import text
+
+from blocks.errors import ThirdPartyConfigError
+from blocks.events_api.models import Api
+from blocks.store import positions, reading_forwards
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def waiting(engine: Engine, api: Api = Api.AUDIT) -> tuple[int, int | None]:
+    (found,) = reading_forwards.forwards(engine, SIEM)
+    (one,) = [one for one in found.positions if one.api == api]
+    return one.waiting, one.oldest_ns
+
+
+def counted(engine: Engine, pair: Pair, api: Api = Api.AUDIT) -> tuple[int, int | None]:
+    """The same, the slow way."""
+    asked = "SELECT count(*), min(received_ns) FROM events WHERE stream_id = :stream AND id > :sent"
+    with engine.connect() as connection:
+        bounds = {"stream": pair.filled.id_of(api), "sent": pair.view(api).sent_id}
+        number, oldest = connection.execute(text(asked), bounds).one()
+    return number, oldest
+
+
+def test_what_waits_is_what_is_behind_the_position_wherever_that_is(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    for api, new in ((Api.AUDIT, 3), (Api.SIGN_IN, 2), (Api.AUDIT, 1), (Api.ITEM_USAGE, 4), (Api.AUDIT, 2)):
+        pair.filled.commit(api, new)
+    for api in Api:
+        for sent_id in (0, *pair.ids(api)):
+            with engine.begin() as connection:
+                positions.set_back(connection, pair.known.id, pair.view(api).stream_id, sent_id)
+            assert waiting(engine, api) == counted(engine, pair, api)
+
+
+def test_events_of_a_time_before_there_was_a_chain_wait_too(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    pair.filled.commit(Api.AUDIT, 5)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM chain"))
+        connection.execute(text("UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL"))
+    pair.filled.commit(Api.SIGN_IN, 2)
+    pair.filled.commit(Api.AUDIT, 3)
+    assert waiting(engine)[0] == 8
+    pair.run(Told())
+    assert waiting(engine) == (0, None)
+
+
+def test_the_state_of_a_pair(engine: Engine) -> None:
+    pair = Pair.made(engine)
+
+    def state() -> str:
+        return reading_forwards.forwards(engine)[0].state
+
+    assert state() == "ok"
+    pair.filled.commit(Api.AUDIT, 1)
+    assert state() == "waiting"
+    claim = pair.claim()
+    refusal = ThirdPartyConfigError("Splunk refuses.", code="403")
+    positions.note_failure(engine, claim, refusal)
+    assert state() == "retrying"
+    positions.stop(engine, claim, refusal, "first")
+    assert state() == "ThirdPartyConfigError"
+    assert reading_forwards.forwards(engine)[0].in_error
+
+
+def test_an_unknown_siem_is_named_with_those_there_are(engine: Engine) -> None:
+    Pair.made(engine)
+    with pytest.raises(ThirdPartyConfigError, match="There is no SIEM named 'sock' in the store; there are: soc"):
+        reading_forwards.forwards(engine, "sock")
