@@ -36,9 +36,10 @@ def test_what_waits_is_what_is_behind_the_position_wherever_that_is(engine: Engi
     for api, new in ((Api.AUDIT, 3), (Api.SIGN_IN, 2), (Api.AUDIT, 1), (Api.ITEM_USAGE, 4), (Api.AUDIT, 2)):
         pair.filled.commit(api, new)
     for api in Api:
+        stream_id = pair.view(api).stream_id
         for sent_id in (0, *pair.ids(api)):
             with engine.begin() as connection:
-                positions.set_back(connection, pair.known.id, pair.view(api).stream_id, sent_id)
+                positions.set_back(connection, pair.known.id, stream_id, sent_id)
             assert waiting(engine, api) == counted(engine, pair, api)
 
 
