@@ -25,8 +25,8 @@ def waiting(engine: Engine, api: Api = Api.AUDIT) -> tuple[int, int | None]:
 def counted(engine: Engine, pair: Pair, api: Api = Api.AUDIT) -> tuple[int, int | None]:
     """The same, the slow way."""
     asked = "SELECT count(*), min(received_ns) FROM events WHERE stream_id = :stream AND id > :sent"
+    bounds = {"stream": pair.filled.id_of(api), "sent": pair.view(api).sent_id}
     with engine.connect() as connection:
-        bounds = {"stream": pair.filled.id_of(api), "sent": pair.view(api).sent_id}
         number, oldest = connection.execute(text(asked), bounds).one()
     return number, oldest
 
