@@ -17,29 +17,32 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from blocks.store.reading import SourceStatus, StreamStatus
+    from blocks.store.reading_forwards import ForwardStatus, PositionStatus
 
     Value = Callable[[StreamStatus], float | None]
+    Measure = Callable[[PositionStatus], float | None]
 
 PREFIX = "onepassword_source_"
 STATES = ("healthy", "retrying", "in error", "late", "not run yet", "stopped", "deleted")
 
 
-def show(sources: Sequence[SourceStatus]) -> None:
-    typer.echo(text_of(sources), nl=False)
+def show(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
+    typer.echo(text_of(sources, forwards), nl=False)
 
 
-def text_of(sources: Sequence[SourceStatus]) -> bytes:
-    """The metrics of the sources, in UTF-8."""
+def text_of(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> bytes:
+    """The metrics of the sources, and of the SIEMs that they are forwarded to, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Sources(sources))
+    registry.register(_Sources(sources, forwards))
     return generate_latest(registry)
 
 
 class _Sources:
     """A collector in Prometheus's sense."""
 
-    def __init__(self, sources: Sequence[SourceStatus]) -> None:
+    def __init__(self, sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus]) -> None:
         self._sources = sources
+        self._forwards = forwards
 
     def describe(self) -> Iterable[Metric]:
         return ()  # it is asked once, and knows no others
@@ -52,6 +55,12 @@ class _Sources:
             for source in self._sources:
                 for stream in source.streams:
                     _add(family, (source.name, stream.api), value(stream))
+            yield family
+        for make, name, help_text, measure in _OF_FORWARDS if self._forwards else ():
+            family = make(PREFIX + name, help_text, labels=("source", "siem", "api"))
+            for forward in self._forwards:
+                for position in forward.positions:
+                    _add(family, (forward.source, forward.siem, position.api), measure(position))
             yield family
 
 
@@ -134,6 +143,30 @@ _OF_APIS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, V
         GaugeMetricFamily,
         "stopped",
         "1 where the API is in error: nothing is asked until the configuration changes.",
+        lambda one: one.stopped,
+    ),
+)
+_OF_FORWARDS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Measure], ...] = (
+    (CounterMetricFamily, "forward_sent", "Events that the SIEM has said yes to.", lambda one: one.sent),
+    (CounterMetricFamily, "forward_kept_back", "Events kept from the SIEM by its rules.", lambda one: one.dropped),
+    (GaugeMetricFamily, "forward_refused", "Events that the SIEM refuses for good.", lambda one: one.refused),
+    (GaugeMetricFamily, "forward_waiting", "Events that wait to be sent.", lambda one: one.waiting),
+    (
+        GaugeMetricFamily,
+        "forward_oldest_waiting_timestamp_seconds",
+        "When the first event that waits was received; there is none where none waits.",
+        lambda one: _seconds(one.oldest_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "forward_failing_since_timestamp_seconds",
+        "When forwarding began to fail; there is none while it does not.",
+        lambda one: _seconds(one.failing_since_ns),
+    ),
+    (
+        GaugeMetricFamily,
+        "forward_stopped",
+        "1 where nothing is sent until the configuration changes or someone resumes it.",
         lambda one: one.stopped,
     ),
 )

@@ -50,7 +50,8 @@ def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> 
         if form == "prometheus":
             from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
-            metrics.show(sources)
+            names = {source.name for source in sources}
+            metrics.show(sources, [one for one in reading_forwards.forwards(engine) if one.source in names])
         elif form == "json":
             say_json([_as_json(engine, source) for source in sources])
         else:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from forward_support import SIEM, Pair, Told
 from moving_clock import START_NS, MovingClock
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
@@ -138,3 +139,17 @@ def test_any_name_can_be_a_label(engine: Engine, scrape: Scrape) -> None:
 def test_a_store_without_sources_has_the_build_alone(engine: Engine, scrape: Scrape) -> None:
     samples = [sample.name for family in scrape().families.values() for sample in family.samples]
     assert samples == ["onepassword_source_build_info"]
+
+
+def test_how_far_each_siem_is(engine: Engine, scrape: Scrape) -> None:
+    pair = Pair.made(engine)
+    pair.filled.commit(Api.AUDIT, 4)
+    pair.run(Told(), Api.AUDIT)
+    pair.filled.commit(Api.AUDIT, 2)
+    found = scrape()
+    of = {"siem": SIEM, "api": "audit"}
+    assert found.value("forward_sent_total", **of) == 4
+    assert found.value("forward_waiting", **of) == 2
+    assert found.value("forward_oldest_waiting_timestamp_seconds", **of) == START
+    assert found.value("forward_stopped", **of) == 0
+    assert found.value("forward_failing_since_timestamp_seconds", **of) is None
