@@ -116,13 +116,14 @@ def list_refused(
     name: Siem,
     source: Source = None,
     discard: Annotated[bool, typer.Option("--discard", help="Forget them: they are not sent any more.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the events that a SIEM has refused for good, with what it said."""
     from deployments.commands.siem_status import discard_refused, show_refused  # noqa: PLC0415
 
     if discard:
-        discard_refused(name, source)
+        discard_refused(name, source, yes=yes)
     else:
         show_refused(name, source, as_json=as_json)
 

@@ -5,10 +5,12 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.siem_config import SiemConfig
@@ -45,17 +47,27 @@ def apply(config: SiemConfig, since_ns: int | None = None) -> Applied:
     """Create or update one SIEM; where nothing differs, nothing is written.
 
     A new pair gets all that the store holds, or what was received since `since_ns` (ns since 1970).
-    Raises ThirdPartyConfigError where a source is not known, or the name is that of another kind of SIEM.
+    Call `require` before. Raises ThirdPartyConfigError where a source is not known.
     """
     from blocks.siem.configuration import block_of  # noqa: PLC0415 - imports Prefect
 
     engine = open_default_store()
     ids = _ids(engine, config)
-    _require_kind(config)
     block = block_of(config)
     change = _save(config, block)
     pairs = {name: _pair(engine, name, ids[name], config, block, since_ns) for name in config.sources}
     return _applied(engine, config, block, change, pairs)
+
+
+def require(configs: Sequence[SiemConfig]) -> None:
+    """All that is wrong before anything is stored: an unknown source, the name of another kind of SIEM.
+
+    Raises ThirdPartyConfigError.
+    """
+    engine = open_default_store()
+    for config in configs:
+        _ids(engine, config)
+        _require_kind(config)
 
 
 def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Applied:
@@ -85,10 +97,7 @@ def remove(engine: Engine, pair: Known) -> bool:
     forwarding.set_paused(pair.source, pair.siem, paused=True)
     forwarding.remove(pair.source_id, pair.source, pair.siem)
     forwards.remove(engine, pair)
-    if forwards.known(engine, pair.siem):
-        return False
-    _remove_block(pair.siem, pair.kind)
-    return True
+    return not forwards.known(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
 
 
 def _applied(engine: Engine, config: SiemConfig, block: SiemBlock, change: Change, pairs: dict[str, Change]) -> Applied:
@@ -128,10 +137,18 @@ def _require_kind(config: SiemConfig) -> None:
 
 def _save(config: SiemConfig, block: SiemBlock) -> Change:
     found = _find(config.name, config.kind)
-    if found is not None and found.fingerprint() == block.fingerprint():
+    if found is not None and found.fingerprint == block.fingerprint():
         return "unchanged"
-    block.save(block_name(config.name), overwrite=True)
+    block.save(found.document if found else block_name(config.name), overwrite=True)
     return "created" if found is None else "updated"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A block that is there, and its fingerprint; None where it is not valid."""
+
+    document: str
+    fingerprint: str | None
 
 
 def _pair(  # noqa: PLR0917 - what a pair is made of
@@ -145,25 +162,33 @@ def _pair(  # noqa: PLR0917 - what a pair is made of
     return "created" if before is None else "updated" if changed else "unchanged"
 
 
-def _find(name: str, kind: str) -> SiemBlock | None:
-    from blocks.faults import ConfigurationError  # noqa: PLC0415
+def _find(name: str, kind: str) -> _Found | None:
+    from tasks.siem import documents  # noqa: PLC0415 - imports Prefect
 
-    try:
-        return block_class(kind).load(block_name(name))  # type: ignore[return-value]  # sync here
-    except ConfigurationError:
-        return block_class(kind).model_construct()
-    except ValueError:
-        return None
+    for document in documents(name):
+        try:
+            block = cast("SiemBlock", block_class(kind).load(document))
+        except ConfigurationError:
+            return _Found(document, None)
+        except ValueError:
+            continue
+        return _Found(document, block.fingerprint())
+    return None
 
 
-def _remove_block(name: str, kind: str) -> None:
+def _remove_block(name: str, kind: str) -> bool:
+    """Whether there was one."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
 
+    from tasks.siem import documents  # noqa: PLC0415
+
+    removed = False
     with get_client(sync_client=True) as client:
-        try:
-            slug = block_class(kind).get_block_type_slug()
-            document = client.read_block_document_by_name(block_name(name), slug, include_secrets=False)
-            client.delete_block_document(document.id)
-        except ObjectNotFound:
-            return
+        for document in documents(name):
+            with suppress(ObjectNotFound):
+                slug = block_class(kind).get_block_type_slug()
+                found = client.read_block_document_by_name(document, slug, include_secrets=False)
+                client.delete_block_document(found.id)
+                removed = True
+    return removed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,17 +13,19 @@ from prefect import get_run_logger, task
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.siem.deliver import Delivered, deliver
+from blocks.siem.deliver import Delivered, Turned, deliver
 from blocks.siem.pump import Pump
-from blocks.store import outgoing, positions, refused
+from blocks.siem.sending import RequestRefusedError
+from blocks.store import forwards, outgoing, positions, refused
 from blocks.store.outgoing import Events, Portion
 from blocks.store.positions import ForwardClaim, Step
 from blocks.store.refused import Again, RefusedItem
 from tasks import retries, stopping
 from tasks.siem import load_siem, preparer_of, store_of
+from tasks.verdict import as_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
 
@@ -55,11 +58,17 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
         engine = store_of(source)
         block = load_siem(claim.siem, kind)
         fingerprint = block.fingerprint()
+        meant = Meant(engine, source_id, is_archive=block.is_archive)
         with closing(block.get_sender()) as sender:
             preparer = preparer_of(engine, source_id, claim.api, block, sender)
-            done = Forwarding(engine, claim, preparer).run()
+            done = Forwarding(engine, claim, preparer, meant).run()
     except SourceError as error:
         raise _judged(engine, claim, error, fingerprint) from None
+    except Exception as fault:  # noqa: BLE001 - one that nobody foresaw is told and tried again as others are
+        # Without its text, which may quote an event.
+        where = "".join(traceback.format_tb(fault.__traceback__))
+        get_run_logger().error("A fault in this program, %s, at:\n%s", type(fault).__name__, where)
+        raise _judged(engine, claim, as_error(fault), fingerprint) from None
     retries.forget(_key(claim))
     get_run_logger().info(
         "%s: %d sent to %s, %d kept back by its rules, %d refused by it; %.1f s",
@@ -68,14 +77,36 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
     return done
 
 
+class Meant:
+    """Whether the events of a source are meant for this SIEM; an archive takes them all. Asked before each portion.
+
+    The store is looked at once a second: a person may switch `_siemForward` off in the middle of a long run.
+    """
+
+    def __init__(self, engine: Engine, source_id: str, *, is_archive: bool) -> None:
+        self._engine = engine
+        self._source_id = source_id
+        self._is_archive = is_archive
+        self._so, self._until = True, 0.0
+
+    def __call__(self) -> bool:
+        if not self._is_archive and time.monotonic() >= self._until:
+            self._so = forwards.about(self._engine, self._source_id).for_siem
+            self._until = time.monotonic() + 1.0
+        return self._so
+
+
 class Forwarding:
     """Sends what is behind a position, several portions at once, until there is no more or the run is to end.
 
-    Before that goes what the SIEM had refused and a person wants sent again.
+    After that goes what the SIEM had refused and a person wants sent again.
     """
 
-    def __init__(self, engine: Engine, claim: ForwardClaim, preparer: Preparer) -> None:
+    def __init__(
+        self, engine: Engine, claim: ForwardClaim, preparer: Preparer, meant: Callable[[], bool] = lambda: True
+    ) -> None:
         self._engine = engine
+        self._meant = meant
         self._claim = claim
         self._preparer = preparer
         self._name = f"{claim.forward}-{claim.stream_id}"
@@ -85,17 +116,17 @@ class Forwarding:
     def run(self) -> Forwarded:
         """Raises what the sender or the store raises; what the SIEM has said yes to before stays so."""
         started = time.monotonic()
-        self._send_again()
         self._send_on()
+        self._send_again()
         # A run that was stopped leaves its plan and its error to the next one.
-        end = positions.release if stopping.requested.is_set() else positions.finish
+        end = positions.release if self._is_over() else positions.finish
         end(self._engine, self._claim)
         return Forwarded(self._claim.api, self._sent, self._kept, self._refused, time.monotonic() - started)
 
     def _send_again(self) -> None:
         events = self._preparer.sender.limits.events
         pump = Pump(self._deliver_again, self._note_again, 1, self._renew)
-        pump.run(refused.again(self._engine, self._claim, events), until=stopping.requested.is_set)
+        pump.run(refused.again(self._engine, self._claim, events), until=self._is_over)
 
     def _send_on(self) -> None:
         view = positions.one(self._engine, self._claim)
@@ -104,7 +135,10 @@ class Forwarding:
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
         self._pump = Pump(self._deliver, self._announce, limits.parallel, self._renew)
         careful = view.failing_since_ns is not None
-        self._pump.run(self._portions(view), until=stopping.requested.is_set, careful=careful)
+        self._pump.run(self._portions(view), until=self._is_over, careful=careful)
+
+    def _is_over(self) -> bool:
+        return stopping.requested.is_set() or not self._meant()
 
     def _portions(self, view: PositionView) -> Iterator[Portion]:
         events = Events(self._engine, self._claim.stream_id, view.sent_id)
@@ -123,7 +157,10 @@ class Forwarding:
     def _deliver_again(self, portion: Again) -> Delivered:
         # By a name of its own: a SIEM that remembers names has refused these events by another one.
         name = f"{self._name}-again-{portion.mark_ns}"
-        return deliver(name, portion.events, self._preparer, lambda seconds: time.sleep(clock.engine_delay(seconds)))
+        try:
+            return deliver(name, portion.events, self._preparer, lambda wait: time.sleep(clock.engine_delay(wait)))
+        except RequestRefusedError as error:  # it has taken others before these: it is not the configuration
+            return Delivered(turned=[Turned(event, error.code, str(error)) for event in portion.events])
 
     def _announce(self, done: tuple[Portion, Delivered] | None, under_way: Sequence[Portion]) -> None:
         step = None if done is None else self._step(done[0].events, done[1])

@@ -11,6 +11,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import forwards, positions, sources
 from blocks.store.positions import ForwardClaim, PositionView
 from tasks import retries
+from tasks.publish import publish
 from tasks.siem import load_siem, store_of
 from tasks.source import note_store
 
@@ -77,7 +78,12 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
             hint="`onepassword-source siem add` makes the pair; `onepassword-source siem list` shows those there are.",
             code="unknown-siem",
         )
-    block = load_siem(siem, before.kind)
+    try:
+        block = load_siem(siem, before.kind)
+    except ThirdPartyConfigError as error:
+        positions.note_refusal(engine, before.id, error)
+        publish(source_id)
+        raise
     fingerprint = block.fingerprint()
     pair, _ = forwards.put(engine, source_id, siem, block.kind, block.public(), fingerprint)
     if pair.paused_ns is not None:

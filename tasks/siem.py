@@ -52,8 +52,8 @@ def load_siem(name: str, kind: str | None = None) -> SiemBlock:
         if found := _load(name, one):
             return found.validated()
     raise ThirdPartyConfigError(
-        f"There is no SIEM named {name!r} on the Prefect server.",
-        hint="Make it with `onepassword-source siem add`; `onepassword-source siem list` shows those there are.",
+        f"The Prefect server has no configuration of a SIEM named {name!r}.",
+        hint="Give it again with `onepassword-source apply FILE` or `siem add`; what it has not got still waits.",
         code="no-block",
     )
 
@@ -74,7 +74,12 @@ def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, send
 
 def _load(name: str, kind: str) -> SiemBlock | None:
     """Under the name that `siem add` gives it, or under the very name that a person gave it in the UI."""
-    return _loaded(block_name(name), kind) or (_loaded(name, kind) if _OF_UI.fullmatch(name) else None)
+    return next((found for one in documents(name) if (found := _loaded(one, kind))), None)
+
+
+def documents(name: str) -> tuple[str, ...]:
+    """What the block of a SIEM may be called on the Prefect server."""
+    return (block_name(name), name) if _OF_UI.fullmatch(name) else (block_name(name),)
 
 
 def _loaded(document: str, kind: str) -> SiemBlock | None:

@@ -82,7 +82,10 @@ class _Reader:
             for key, value in config.members.items()
             if key in known
         }
-        asked = tuple(key for key in required_secrets(config.kind) if not given.get(key))
+        # null is a wish to be asked
+        nulls = [key for key, secret in known.items() if secret and key in given and given[key] is None]
+        asked = tuple(dict.fromkeys([*(key for key in required_secrets(config.kind) if not given.get(key)), *nulls]))
+        given = {key: value for key, value in given.items() if key not in asked}
         found = SiemConfig(config.name, config.kind, config.sources, given, asked)
         self.faults += faults_of(found, path)
         return found

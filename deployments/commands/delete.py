@@ -63,7 +63,5 @@ def _show(deleted: Deleted) -> None:
         return
     say(f"{name}: {'was deleted before' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept.")
     if deleted.kept:
-        note(
-            f"See them with: onepassword-source events {deleted.name}\n"
-            f"Remove them with: onepassword-source delete {deleted.name} --purge"
-        )
+        note(f"See them with: onepassword-source events {deleted.name}")
+        note(f"Remove them with: onepassword-source delete {deleted.name} --purge")

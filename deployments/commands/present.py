@@ -12,6 +12,7 @@ from rich.text import Text
 from whenever import Instant
 
 from blocks import clock
+from blocks.errors import ThirdPartyConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +96,13 @@ def minute_of(ns: int) -> str:
 def span_of(ns: int | None) -> str:
     """How long ago: `3 min`."""
     return "" if ns is None else clock.span_since(ns)
+
+
+def confirm(question: str, refusal: str) -> None:
+    """Go on after a yes on a terminal. ThirdPartyConfigError where nobody can be asked: a script says --yes."""
+    if not sys.stdin.isatty():
+        raise ThirdPartyConfigError(refusal, hint="Say --yes in a script.", code="usage")
+    typer.confirm(question, abort=True, err=True)
 
 
 def with_spinner(text: str, work: Callable[[], T]) -> T:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.siem.kinds import KINDS
 from deployments.commands.moments import moment_of
 from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
+from deployments.commands.present import confirm, note, plain, say, say_json, warn, with_spinner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blocks.siem.siem_config import SiemConfig
+    from deployments.prefect_access import Access
     from deployments.siems import Applied
 
 NOT_FOR_SIEM = (
@@ -29,13 +31,10 @@ def add(
     name: str, kind: str | None, sources: Sequence[str], members: Sequence[str], since: str | None, *, as_json: bool
 ) -> None:
     """Add one SIEM from options; without a kind, one whose block was made in the UI."""
-    config = dict(_member(text) for text in members)
     if kind is not None:
-        apply(
-            {"siem": {"name": name, "type": kind, "sources": list(sources), "config": config}}, since, as_json=as_json
-        )
+        _add_new(name, kind, sources, members, since, as_json=as_json)
         return
-    if config:
+    if members:
         raise ThirdPartyConfigError("--set wants --type too.", hint="Give the type of the SIEM.", code="usage")
     since_ns = moment_of("--from", since)
     with prefect():
@@ -43,18 +42,34 @@ def add(
 
         adopted = siems.adopt(name, sources, since_ns)
     _say_all([adopted], as_json=as_json)
+    _tell_passed_over([adopted], since)
+
+
+def _add_new(
+    name: str, kind: str, sources: Sequence[str], members: Sequence[str], since: str | None, *, as_json: bool
+) -> None:
+    since_ns = moment_of("--from", since)
+    with prefect() as access:
+        found = {"name": name, "type": kind, "sources": list(sources), "config": _config(kind, members)}
+        _apply({"siem": found}, since, since_ns, access, as_json=as_json)
 
 
 def apply(document: object, since: str | None = None, *, as_json: bool = False) -> None:
     """Apply a document of SIEMs, and tell what changed. Nothing is stored from one with a fault."""
     since_ns = moment_of("--from", since)
     with prefect() as access:
-        from blocks.siem.configuration import parse_siems  # noqa: PLC0415 - imports Prefect
-        from deployments import siems  # noqa: PLC0415
+        _apply(document, since, since_ns, access, as_json=as_json)
 
-        configs = [_with_secrets(config) for config in parse_siems(document)]
-        applied = with_spinner("Applying…", lambda: [siems.apply(config, since_ns) for config in configs])
+
+def _apply(document: object, since: str | None, since_ns: int | None, access: Access, *, as_json: bool) -> None:
+    from blocks.siem.configuration import parse_siems  # noqa: PLC0415 - imports Prefect
+    from deployments import siems  # noqa: PLC0415
+
+    configs = [_with_secrets(config) for config in parse_siems(document)]
+    siems.require(configs)
+    applied = with_spinner("Applying…", lambda: [siems.apply(config, since_ns) for config in configs])
     _say_all(applied, as_json=as_json)
+    _tell_passed_over(applied, since)
     if not as_json and access.kind == "temporary":
         note("Events are forwarded while it runs: onepassword-source up")
 
@@ -107,20 +122,33 @@ def remove(name: str, source: str | None, *, yes: bool) -> None:
         from deployments.sources import open_default_store  # noqa: PLC0415
 
         engine = open_default_store()
-        pairs = forwards.require(engine, name, source)
+        pairs = forwards.require(engine, name, source, with_deleted=True)
         if not yes:
-            _confirm(name, [pair.source for pair in pairs])
+            of = ", ".join(plain(pair.source) for pair in pairs)
+            confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
         for pair in pairs:
             gone = siems.remove(engine, pair)
             more = ", with its secrets" if gone else ""
             say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
 
 
-def _confirm(name: str, sources: Sequence[str]) -> None:
-    if not sys.stdin.isatty():
-        raise ThirdPartyConfigError("Nothing was removed.", hint="Say --yes in a script.", code="usage")
-    of = ", ".join(plain(source) for source in sources)
-    typer.confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", abort=True, err=True)
+def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
+    """The members of --set. A secret does not stand on a command line, where `ps` and the shell's history show it."""
+    from blocks.siem.configuration import members_of  # noqa: PLC0415 - imports Prefect
+
+    members = dict(_member(text) for text in given)
+    secrets = members_of(kind) if kind in KINDS else {}
+    for name, value in members.items():
+        if not secrets.get(name) or isinstance(value, dict):
+            continue
+        if value not in {"", None}:
+            raise ThirdPartyConfigError(
+                f"{name} is a secret: it is not taken from the command line.",
+                hint=f'Say --set {name}= to be asked for it, or --set \'{name}={{"env": "NAME"}}\' for a variable.',
+                code="usage",
+            )
+        members[name] = None
+    return members
 
 
 def _member(text: str) -> tuple[str, Any]:
@@ -150,6 +178,15 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
         for member in config.asked
     }
     return replace(config, members={**config.members, **given}, asked=())
+
+
+def _tell_passed_over(applied: Sequence[Applied], since: str | None) -> None:
+    for one in applied if since else ():
+        for source in (name for name, change in one.sources.items() if change != "created"):
+            warn(
+                f"--from is for what is new: {plain(source)} to {plain(one.name)} goes on from where it is. "
+                f"To send again: onepassword-source siem replay {one.name} --source {source} --from {since}"
+            )
 
 
 def _say_all(applied: Sequence[Applied], *, as_json: bool) -> None:

@@ -8,14 +8,28 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.store import reading, reading_forwards
-from deployments.commands.present import iso_of, joined, minute_of, note, plain, say, say_indented, say_json, span_of
+from deployments.commands.present import (
+    confirm,
+    iso_of,
+    joined,
+    minute_of,
+    note,
+    plain,
+    say,
+    say_indented,
+    say_json,
+    span_of,
+)
 
 if TYPE_CHECKING:
     from blocks.store.reading_forwards import ForwardStatus, PositionStatus
 
 COLUMNS = ("API", "state", "sent", "kept back", "refused", "waiting", "the oldest", "last yes")
 NUMBERS = ("sent", "kept back", "refused", "waiting")
-STYLES = {"ok": "bold green", "waiting": "bold green", "retrying": "bold yellow", "paused": "bold yellow"}
+STYLES = {
+    **dict.fromkeys(("ok", "waiting"), "bold green"),
+    **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
+}
 NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
@@ -67,10 +81,12 @@ def show_refused(name: str, source: str | None, *, as_json: bool) -> None:
         note("It has refused nothing.")
 
 
-def discard_refused(name: str, source: str | None) -> None:
-    """Forget what a SIEM has refused, and say how many events that were."""
+def discard_refused(name: str, source: str | None, *, yes: bool) -> None:
+    """Forget what a SIEM has refused, after a question, and say how many events that were."""
     from blocks.store import forwards, refused  # noqa: PLC0415 - 0.5 s
 
+    if not yes:
+        confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
     with reading.opened_store() as engine:
         for pair in forwards.require(engine, name, source):
             say(f"{plain(pair.source)} to {plain(pair.siem)}: {refused.discard(engine, pair):,} forgotten.")

@@ -42,6 +42,7 @@ def splunk() -> Iterator[Receiver]:
 
 @pytest.fixture(autouse=True)
 def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLUNK_TOKEN_OF_TEST", TOKEN)
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
     monkeypatch.chdir(tmp_path)
 
@@ -204,6 +205,7 @@ def test_a_secret_may_come_from_the_environment(
     found = document("env", splunk, source)
     found["siem"]["config"]["token"] = {"env": "SPLUNK_TOKEN_OF_TEST"}
     write("siem.json", found)
+    monkeypatch.delenv("SPLUNK_TOKEN_OF_TEST")
     assert "SPLUNK_TOKEN_OF_TEST" in call("apply", "siem.json", code=cli.WRONG_USE)
     monkeypatch.setenv("SPLUNK_TOKEN_OF_TEST", TOKEN)
     call("apply", "siem.json")
@@ -219,7 +221,8 @@ def test_a_secret_that_nothing_gave_is_named(call: Call, source: str, splunk: Re
 
 
 def test_a_siem_is_added_by_options(call: Call, source: str, splunk: Receiver) -> None:
-    wanted = ("--set", f"url={splunk.url}", "--set", f"token={TOKEN}", "--set", 'indexes={"audit": "strict"}')
+    token = ("--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
+    wanted = ("--set", f"url={splunk.url}", *token, "--set", 'indexes={"audit": "strict"}')
     out = call("siem", "add", "opts", "--type", "splunk", "--source", source, *wanted)
     assert out.splitlines() == ["opts: created (splunk).", f"  {source} to opts: created."]
     assert status(call, "opts")["config"]["indexes"] == {"audit": "strict"}
@@ -231,14 +234,57 @@ def test_a_block_made_in_the_ui_is_taken_by_its_name(call: Call, source: str, sp
 
     from blocks.siem.splunk import SplunkSiem
 
-    assert "There is no SIEM named 'from-ui'" in call("siem", "add", "from-ui", "--source", source, code=cli.WRONG_USE)
+    adding = ("siem", "add", "from-ui", "--source", source)
+    assert "no configuration of a SIEM named 'from-ui'" in call(*adding, code=cli.WRONG_USE)
     SplunkSiem(url=splunk.url, token=SecretStr(TOKEN)).save("from-ui")
-    call("siem", "add", "from-ui", "--source", source)
+    call(*adding)
     assert call.json("siem", "run", "from-ui")[0]["message"].startswith("90 events sent")
 
 
+def test_a_secret_is_not_taken_from_the_command_line(call: Call, source: str, splunk: Receiver) -> None:
+    wanted = ("--type", "splunk", "--source", source, "--set", f"url={splunk.url}")
+    said = call("siem", "add", "shown", *wanted, "--set", f"token={TOKEN}", code=cli.WRONG_USE)
+    assert "token is a secret" in said
+    assert TOKEN not in said
+    assert "There is no token" in call("siem", "add", "shown", *wanted, "--set", "token=", code=cli.WRONG_USE)
+
+
+def test_nothing_of_a_file_is_stored_where_its_last_siem_cannot_be(call: Call, source: str, splunk: Receiver) -> None:
+    both = [document(name, splunk, of)["siem"] for name, of in (("first", source), ("second", "nobody"))]
+    write("siem.json", {"siems": both})
+    assert "'nobody'" in call("apply", "siem.json", code=cli.WRONG_USE)
+    assert call.json("siem", "list") == []
+    assert blocks("first") == []
+
+
+def test_from_a_time_is_for_what_is_new(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    wanted = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}', "--from", "0h")
+    call("siem", "add", siem, "--type", "splunk", "--source", source, *wanted)
+    assert "siem replay" in call.err
+    assert [one["waiting"] for one in status(call, siem)["apis"]] == [EVENTS] * 3
+
+
+def test_a_block_that_cannot_be_used_is_an_error_that_people_see_until_it_is_mended(
+    call: Call, source: str, splunk: Receiver
+) -> None:
+    from blocks.siem.splunk import SplunkSiem
+
+    siem = apply(call, splunk, source)
+    block: Any = SplunkSiem.load(block_name(siem))
+    block.url = "ftp://nowhere"
+    block.save(block_name(siem), overwrite=True)
+    assert call.json("siem", "run", siem, code=cli.IN_ERROR)[0]["state"] == "ThirdPartyConfigError"
+    assert status(call, siem, code=cli.IN_ERROR)["state"] == "ThirdPartyConfigError"
+    (told,) = [one for one in call.json("health", source) if one["details"]["trackerId"] == f"forward/{siem}"]
+    assert told["severityLevel"] == "Error"
+    call("apply", "siem.json")
+    assert call.json("siem", "run", siem)[0]["state"] == "Forwarded"
+    assert status(call, siem)["state"] == "ok"
+
+
 def test_an_added_siem_may_leave_out_the_past(call: Call, source: str, splunk: Receiver) -> None:
-    wanted = ("--set", f"url={splunk.url}", "--set", f"token={TOKEN}")
+    wanted = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
     call("siem", "add", "late", "--type", "splunk", "--source", source, *wanted, "--from", "0h")
     assert [one["waiting"] for one in status(call, "late")["apis"]] == [0, 0, 0]
 
@@ -339,7 +385,7 @@ def test_what_a_siem_refuses_can_be_left_out(call: Call, source: str, splunk: Re
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
     call("siem", "run", siem)
-    assert call("siem", "refused", siem, "--discard") == f"{source} to {siem}: 1 forgotten.\n"
+    assert call("siem", "refused", siem, "--discard", "--yes") == f"{source} to {siem}: 1 forgotten.\n"
     assert call.json("siem", "refused", siem) == []
 
 
