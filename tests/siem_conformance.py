@@ -37,7 +37,7 @@ from blocks.events_api.models import Api
 from blocks.faults import ConfigurationError
 from blocks.siem import metadata
 from blocks.siem.http import Poster
-from blocks.siem.sending import TooLargeError
+from blocks.siem.sending import RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from blocks.siem.event import Shaped
     from blocks.siem.sending import Sender
 
+TOO_LARGE = 413
 PORTION = 60  # events of each API, where not all that is documented matters
 
 
@@ -320,6 +321,35 @@ class HttpConformance(SenderConformance):
             self._send_one(sender)
         assert receiver.arrived().total() == 0
 
+    @pytest.mark.parametrize("status", [200, 202])
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            ({"Content-Type": "text/html; charset=utf-8"}, "<!DOCTYPE html><html>Sign in</html>"),
+            ({}, "\n<html>Sign in</html>"),
+        ],
+    )
+    def test_a_page_of_html_is_no_yes(
+        self, receiver: Receiver, sender: Sender, status: int, headers: dict[str, str], body: str
+    ) -> None:
+        """A proxy, or a sign-in, that answers in the SIEM's place."""
+        receiver.behave("answer", None, status=status, headers=headers, body=body)
+        for ask in (lambda: self._send_one(sender), sender.check):
+            with pytest.raises(ThirdPartyGenericError) as raised:
+                ask()
+            assert raised.value.code == "invalid-body"
+            assert raised.value.hint
+
+    @pytest.mark.parametrize("status", [400, 413, 422])
+    def test_only_events_are_looked_through_for_the_one_that_spoils_a_request(
+        self, receiver: Receiver, sender: Sender, status: int
+    ) -> None:
+        receiver.behave("answer", None, status=status)
+        kind = TooLargeError if status == TOO_LARGE else RequestRefusedError
+        with pytest.raises(kind):
+            self._send_one(sender)
+        assert _raised_by(sender.check) in {None, ThirdPartyConfigError}
+
     def test_a_redirect_is_not_followed(self, receiver: Receiver, sender: Sender) -> None:
         with receiving(type(self).vendor()) as elsewhere:
             receiver.behave("answer", None, status=307, headers={"Location": elsewhere.url})
@@ -375,6 +405,14 @@ def plain(value: object) -> str | None:
 def assert_secret(secrets: Iterable[str], *shown: str | bytes) -> None:
     for secret in secrets:
         assert not [text for text in shown if (secret.encode() if isinstance(text, bytes) else secret) in text]  # type: ignore[operator]
+
+
+def _raised_by(ask: Callable[[], object]) -> type[SourceError] | None:
+    try:
+        ask()
+    except SourceError as error:
+        return type(error)
+    return None
 
 
 def _shown(error: SourceError) -> list[str | bytes]:

@@ -8,14 +8,19 @@ from blocks.events_api.hosts import is_loopback
 from blocks.faults import Fault, show
 
 
-def fault_of_url(path: str, url: str) -> Fault | None:
-    """What is wrong with the address of a SIEM, or None. `path` is the member that holds it."""
+def fault_of_url(path: str, url: str, *, secret: bool = False) -> Fault | None:
+    """What is wrong with the address of a SIEM, or None. `path` is the member that holds it.
+
+    `secret`: whether the whole address is kept as one. Only then may there be a query, which may hold a key.
+    """
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
         return Fault(path, "it is no URL", "https://host[:port][/path]")
     if parsed.userinfo:
         return Fault(path, "it holds a user name or a password", "the address alone; secrets have members of their own")
+    if not secret and (parsed.query or parsed.fragment):
+        return Fault(path, "it holds more than the address", "the address alone; secrets have members of their own")
     if parsed.scheme == "https" and parsed.host:
         return None
     if parsed.scheme == "http" and is_loopback(parsed.host):

@@ -56,20 +56,29 @@ class Poster:
     def close(self) -> None:
         self._http.close()
 
-    def post(self, path: str, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    def post(
+        self, path: str, content: bytes, headers: Mapping[str, str] | None = None, *, of_events: bool = True
+    ) -> httpx.Response:
         """The answer, where it is one of success (2xx). Raises as `Sender.send`.
 
         `path` is joined to the base URL, or is a whole URL; empty, the base URL is asked, with a slash at its end.
+        `of_events`: without events in it, such as for a check, it raises as `ask`.
         """
         sent = dict(headers or {})
         if self._compress:
             content, sent["Content-Encoding"] = gzipped(content), "gzip"
-        return self.ask("POST", path, content, sent)
+        response = self.reply("POST", path, content, sent)
+        if response.is_success:
+            return response
+        raise self.refusal_of_events(response) if of_events else self.refusal(response)
 
     def ask(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """The same for any method, and without compression."""
+        """The same for any method, without compression and for what holds no events.
+
+        Raises ThirdPartyConfigError and ThirdPartyGenericError alone: no event is to be looked for in it.
+        """
         response = self.reply(method, path, content, headers)
         if response.is_success:
             return response
@@ -85,11 +94,19 @@ class Poster:
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
 
-    def refusal(self, response: httpx.Response) -> SourceError:
-        """The error behind an answer that is none of success."""
-        status, said = response.status_code, self.told(response.content)
+    def refusal_of_events(self, response: httpx.Response) -> SourceError:
+        """The error behind an answer to events that is none of success: they may be too many, or one may spoil all."""
+        error, status = self.refusal(response), response.status_code
         if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            said = self.told(response.content)
             return TooLargeError(f"{self.siem} does not take so large a request (413{said}).", code="413")
+        if status in _UNUSABLE:
+            return RequestRefusedError(error.message, hint=error.hint, code=error.code)
+        return error
+
+    def refusal(self, response: httpx.Response) -> SourceError:
+        """The error behind any other answer that is none of success."""
+        status, said = response.status_code, self.told(response.content)
         if status in outcomes.PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             return ThirdPartyGenericError(
                 f"{self.siem} answered {status}{said}.",
@@ -109,8 +126,7 @@ class Poster:
                 hint="Give the address that it leads to, if that is the right one.",
                 code=str(status),
             )
-        kind = RequestRefusedError if status in _UNUSABLE else ThirdPartyConfigError
-        return kind(
+        return ThirdPartyConfigError(
             f"{self.siem} cannot use what it was sent ({status}{said}).",
             hint="Check the configuration of this SIEM, such as its shape, its index or its stream.",
             code=str(status),
@@ -126,6 +142,21 @@ class Poster:
         found = outcomes.of_transport(error, self._http.base_url.host)
         hint = found.hint.replace("base_url", "its address")
         return ThirdPartyGenericError(found.message, hint=hint, code=found.code)
+
+
+def is_html(response: httpx.Response) -> bool:
+    """Whether it is a page for a person, such as a proxy's or that of a sign-in: nothing was taken."""
+    declared: str = response.headers.get("content-type", "")
+    return declared.lower().startswith("text/html") or response.content.lstrip().startswith(b"<")
+
+
+def no_yes(siem: str) -> ThirdPartyGenericError:
+    """The error behind an answer of success that is not this SIEM's."""
+    return ThirdPartyGenericError(
+        f"What answered is not {siem}: it is no answer that {siem} gives.",
+        hint="Check its address, and what stands between, such as a proxy or a sign-in. Nothing counts as sent.",
+        code="invalid-body",
+    )
 
 
 def gzipped(content: bytes) -> bytes:

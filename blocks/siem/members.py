@@ -22,6 +22,8 @@ CLASSES: Mapping[str, tuple[str, ...]] = {"@names": ("name",), "@emails": ("emai
 """Shorthands, and the last part of the members that each stands for, in every API and version."""
 KEPT = ("uuid", "timestamp")
 """What no rule may change: an event without them could neither be told from others nor be found."""
+STAYING = ("account_uuid",)
+"""What may be masked or hashed, but not removed: an event that names no account goes out with its source's."""
 
 
 @cache
@@ -52,11 +54,14 @@ def faults_of_name(name: str, path: str, *, classes: bool = True) -> Iterator[Fa
         yield Fault(path, f"{show(name)} is no documented member", _expected(name, words))
 
 
-def faults_of_changed(name: str, path: str) -> Iterator[Fault]:
-    """The same for a member that is to be masked, hashed or removed."""
+def faults_of_changed(name: str, path: str, *, removed: bool) -> Iterator[Fault]:
+    """The same for a member that is to be masked, hashed or `removed`."""
     yield from faults_of_name(name, path)
-    if name.removeprefix(NEW) in KEPT:
-        yield Fault(path, f"every event keeps its {name.removeprefix(NEW)}", "another member")
+    member = name.removeprefix(NEW)
+    if member in KEPT:
+        yield Fault(path, f"every event keeps its {member}", "another member")
+    elif removed and member in STAYING:
+        yield Fault(path, f"every event keeps its {member}", "mask or hash in place of remove")
 
 
 def _expected(name: str, words: list[str]) -> str:

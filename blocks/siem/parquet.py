@@ -7,11 +7,13 @@ arro3 is the Python binding of Apache Arrow's Rust implementation, by the makers
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.siem import json_text, metadata
 
 try:
     from arro3.core import Array, DataType, Table
@@ -56,7 +58,7 @@ def packed(batch: Batch) -> bytes:
     """A table of the batch.
 
     Columns: `uuid`, `time`, `received` (nanoseconds, UTC), `api`, `account`, `source`, `event_id`, `category`,
-    `fields` (JSON), and `body` for the shape raw, `document` for the others.
+    `metadata` (JSON, as `metadata.of` has it), and `body` for the shape raw, `document` for the others.
     """
     file = io.BytesIO()
     write_parquet(Table.from_pydict(_columns(batch)), file, compression=COMPRESSION)
@@ -76,9 +78,14 @@ def _columns(batch: Batch) -> dict[str, Any]:
         "source": _texts([stamp.source] * count),
         "event_id": _texts([row.event_id for row in rows]),
         "category": _texts([stamp.category] * count),
-        "fields": _texts([msgspec.json.encode(dict(stamp.fields)).decode()] * count),
+        "metadata": _texts([_told(metadata.group_of(stamp, row.event_id)) for row in rows]),
         "body" if rows[0].shape == "raw" else "document": _texts([row.document for row in rows]),
     }
+
+
+@lru_cache(maxsize=1024)
+def _told(group: metadata.Group) -> str:
+    return json_text.encoded({**group.ours, **group.fields}).decode()
 
 
 def _texts(values: Sequence[str | None]) -> Array:

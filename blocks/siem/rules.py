@@ -142,6 +142,11 @@ def read(rules: object, hash_key: str) -> Rules:
     return Rules(tuple(choices), tuple(changes))
 
 
+def hashes(rules: object) -> bool:
+    """Whether any rule of a list hashes, whatever else may be wrong in it."""
+    return isinstance(rules, list) and any(isinstance(rule, dict) and "hash" in rule for rule in rules)
+
+
 def faults(rules: object, path: str, *, has_key: bool) -> Iterator[Fault]:
     """All that is wrong in a list of rules; `path` is where it stands, `has_key` whether there is a key for hashes."""
     if not isinstance(rules, list):
@@ -161,7 +166,7 @@ def _faults_of_rule(rule: object, path: str, *, has_key: bool) -> Iterator[Fault
         if kind in CHOICES:
             yield from conditions.faults(rule[kind], join(path, kind))
         else:
-            yield from _faults_of_members(rule[kind], join(path, kind))
+            yield from _faults_of_members(rule[kind], join(path, kind), removed=kind == "remove")
     if "hash" in kinds and not has_key:
         yield Fault(join(path, "hash"), "there is no key for hashes", "hash_key, a secret that you keep")
     if "when" in rule:
@@ -181,8 +186,8 @@ def _faults_of_keys(rule: dict[str, object], kinds: list[str], path: str) -> Ite
         yield Fault(join(path, "when"), "keep and drop hold their condition themselves", "no when")
 
 
-def _faults_of_members(value: object, path: str) -> Iterator[Fault]:
+def _faults_of_members(value: object, path: str, *, removed: bool) -> Iterator[Fault]:
     found = list(conditions.faults_of_list(value, path, "@emails"))
     yield from found
     for place, name in () if found else conditions.placed(value, path):
-        yield from members.faults_of_changed(name, place)
+        yield from members.faults_of_changed(name, place, removed=removed)

@@ -99,7 +99,7 @@ def _fault_of_url(url: str) -> Fault | None:
         return None  # told with the other secrets
     path = f"{PATH}.url"
     # Nothing of it is quoted: any part of it may be the secret.
-    if fault_of_url(path, url.strip()) is not None:
+    if fault_of_url(path, url.strip(), secret=True) is not None:
         return Fault(path, "it is no address of an HTTP source", _EXPECTED)
     if url.strip().rstrip("/").count("/") == _SLASHES_BEFORE_HOST:
         return Fault(path, "there is no code in it", _EXPECTED)

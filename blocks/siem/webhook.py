@@ -96,7 +96,7 @@ class Webhook(SiemBlock):
         from blocks.siem.senders import webhook  # noqa: PLC0415 - httpx is needed only here
 
         url = self.url.get_secret_value()
-        if not (url and is_masked(url)) and fault_of_url(f"{PATH}.url", url):
+        if not (url and is_masked(url)) and fault_of_url(f"{PATH}.url", url, secret=True):
             # Never what it is: the address is a secret.
             yield Fault(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
         secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()

@@ -24,7 +24,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
 from blocks.events_api.models import Api
 from blocks.siem import metadata
-from blocks.siem.http import Poster
+from blocks.siem.http import Poster, is_html
 from blocks.siem.json_text import encoded
 from blocks.siem.moment import rfc3339
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
@@ -121,7 +121,9 @@ class ElasticsearchSender:
         except ThirdPartyConfigError as error:
             if error.code not in {"400", "404", "405"}:
                 raise
-            self._poster.ask("GET", "")  # OpenSearch, or a cluster without Elastic's security, cannot be asked
+            # OpenSearch, or a cluster without Elastic's security, cannot be asked.
+            if is_html(self._poster.ask("GET", "")):
+                raise _no_bulk() from None
             return "The cluster answers. What may be written there shows with the first event."
         if may_write:
             return f"The cluster takes events into {', '.join(names)}."

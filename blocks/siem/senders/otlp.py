@@ -11,7 +11,8 @@ Of the answers, where the specification leaves a choice or we take one:
 - 413 is never retried as it is: the batch is cut in halves.
 - 500 counts as passing, though the specification retries 429, 502, 503 and 504 only. It says nothing of the events, so
   there is no reason to give them up, and proxies and collectors answer so while they restart.
-- 400 is a fault of the configuration: nothing of the request was taken, and it does not say what it is about.
+- 400 (and 422) does not say what it is about. Nothing of the request was taken, so that the event which spoils it can
+  be looked for by halves without a copy of any other. Where no event at all is taken, it is the configuration.
 
 Sources: OTLP specification 1.x (Partial Success, Failures, Retryable Response Codes), logs data model, semantic
 conventions for logs and events.
@@ -103,7 +104,7 @@ class OtlpSender:
 
     def check(self) -> str:
         """By a request without records, which the specification has accepted."""
-        _answer(self._poster.post(PATH, b"", PROTOBUF), 0)
+        _answer(self._poster.post(PATH, b"", PROTOBUF, of_events=False), 0)
         return f"{NAME} takes logs."
 
     def close(self) -> None:
@@ -209,17 +210,22 @@ def _answer(response: httpx.Response, records: int) -> Answer:
 
 
 def _partial(response: httpx.Response) -> ExportLogsPartialSuccess:
-    content = response.content
     try:
-        if response.headers.get("content-type", "").startswith("application/json"):
-            return _of_json(msgspec.json.decode(content or b"{}"))
-        return ExportLogsServiceResponse.FromString(content).partial_success
+        return _read(response.headers.get("content-type", "").lower(), response.content)
     except (DecodeError, ValueError, TypeError, AttributeError):
         raise ThirdPartyGenericError(
             "What answered is no OTLP receiver: it is no answer to an export of logs.",
             hint="Check its address, and what stands between. Nothing counts as sent.",
             code="invalid-body",
         ) from None
+
+
+def _read(kind: str, content: bytes) -> ExportLogsPartialSuccess:
+    if kind.startswith("application/json"):
+        return _of_json(msgspec.json.decode(content or b"{}"))
+    if kind.startswith("text/html"):
+        raise ValueError("a page, whatever its bytes could be read as")
+    return ExportLogsServiceResponse.FromString(content).partial_success
 
 
 def _of_json(value: Any) -> ExportLogsPartialSuccess:

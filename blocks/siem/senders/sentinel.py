@@ -26,7 +26,7 @@ import msgspec
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.siem import metadata
-from blocks.siem.http import Poster
+from blocks.siem.http import Poster, no_yes
 from blocks.siem.json_text import encoded
 from blocks.siem.moment import rfc3339
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
@@ -92,31 +92,38 @@ class SentinelSender:
         return Record(shaped.event, row(shaped))
 
     def send(self, batch: Batch) -> Answer:
-        self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
+        response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
+        if response.status_code != httpx.codes.NO_CONTENT:  # the one yes that Microsoft documents
+            raise no_yes(NAME)
         return ACCEPTED
 
     def check(self) -> str:
         """An empty array shows whether the rule is there and may be written to; some versions call it a bad one."""
         self._tokens.renew(self._tokens.get())
         try:
-            self._post(b"[]")
+            response = self._post(b"[]", of_events=False)
         except ThirdPartyConfigError as error:
             if error.code != str(_BAD_REQUEST):
                 raise
+        else:
+            # What an empty array is answered with is not documented; whatever answers with a text is not Azure.
+            if response.content:
+                raise no_yes(NAME)
         return f"Entra gives a token, and the data collection rule takes rows for {self._stream}."
 
     def close(self) -> None:
         self._poster.close()
         self._tokens.close()
 
-    def _post(self, content: bytes) -> None:
+    def _post(self, content: bytes, *, of_events: bool = True) -> httpx.Response:
         token = self._tokens.get()
         try:
-            self._poster.post(self._path, content, _opened(token))
+            return self._poster.post(self._path, content, _opened(token), of_events=of_events)
         except ThirdPartyConfigError as error:
             if error.code != "401":
                 raise
-            self._poster.post(self._path, content, _opened(self._tokens.renew(token)))
+            renewed = _opened(self._tokens.renew(token))
+            return self._poster.post(self._path, content, renewed, of_events=of_events)
 
 
 class Tokens:
@@ -155,7 +162,7 @@ class Tokens:
     def _ask(self) -> None:
         self._token = ""
         asked = clock.now()
-        response = self._poster.post(self._path, self._form, _FORM)
+        response = self._poster.ask("POST", self._path, self._form, _FORM)
         try:
             told = _read_token(response.content)
         except ValueError:

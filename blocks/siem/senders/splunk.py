@@ -15,7 +15,7 @@ import httpx
 
 from blocks.events_api.models import Api
 from blocks.siem import metadata
-from blocks.siem.http import Poster, gzipped
+from blocks.siem.http import Poster, gzipped, no_yes
 from blocks.siem.json_text import encoded
 from blocks.siem.moment import rfc3339
 from blocks.siem.senders import splunk_answers as answers
@@ -117,7 +117,7 @@ class SplunkSender:
         """HEC's health, and an empty request: HEC answers that it has no data where it takes the token."""
         self._poster.ask("GET", HEALTH_PATH)
         response = self._poster.reply("POST", EVENT_PATH, b"")
-        if response.is_success or answers.code_of(response) == answers.NO_DATA:
+        if answers.is_yes(response) or answers.code_of(response) == answers.NO_DATA:
             return "Splunk is healthy and takes the token."
         raise self._refusal(response)
 
@@ -127,10 +127,10 @@ class SplunkSender:
     def _post(self, records: Sequence[Record]) -> Refused | None:
         content = gzipped(b"".join([record.data for record in records]))
         response = self._poster.reply("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
-        if not response.is_success:
+        if not answers.is_yes(response):
             if found := answers.refused(response, len(records)):
                 return found
-            raise self._refusal(response)
+            raise self._refusal(response, of_events=True)
         if (ack := answers.ack_of(response)) is not None:
             self._wait_for(ack)
         return None
@@ -138,14 +138,24 @@ class SplunkSender:
     def _wait_for(self, ack: int) -> None:
         """Raises ThirdPartyGenericError where the acknowledgement does not come. Splunk says yes only once."""
         end, pause = self._now() + ACK_SECONDS, ACK_PAUSE
-        while not answers.is_acknowledged(self._poster.ask("POST", ACK_PATH, encoded({"acks": [ack]})), ack):
+        while not self._is_acknowledged(ack):
             if self._now() + pause > end:
                 raise answers.unacknowledged(ACK_SECONDS)
             self._sleep(pause)
             pause = min(2 * pause, ACK_PAUSE_MAX)
 
-    def _refusal(self, response: httpx.Response) -> SourceError:
-        return answers.of_configuration(response) or self._poster.refusal(response)
+    def _is_acknowledged(self, ack: int) -> bool:
+        response = self._poster.reply("POST", ACK_PATH, encoded({"acks": [ack]}))
+        if response.is_success:
+            return answers.is_acknowledged(response, ack)
+        raise self._refusal(response)  # Splunk has the events: none of them is to blame
+
+    def _refusal(self, response: httpx.Response, *, of_events: bool = False) -> SourceError:
+        if response.is_success:
+            return no_yes("Splunk")
+        if error := answers.of_configuration(response):
+            return error
+        return self._poster.refusal_of_events(response) if of_events else self._poster.refusal(response)
 
     def _head(self, shaped: Shaped) -> bytes:
         api = shaped.stamp.api

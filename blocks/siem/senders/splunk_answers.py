@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from blocks.errors import SourceError
 
+TAKEN = frozenset({0, 24, 25})
+"""Success, and success with a queue, or the acknowledgements, near their limit."""
 NO_DATA = 5
 BAD_REQUEST = 400
 BAD_EVENT = {
@@ -44,6 +46,12 @@ class _Said(msgspec.Struct, frozen=True, rename={"number": "invalid-event-number
 
 _NOTHING = _Said()
 _read = msgspec.json.Decoder(_Said).decode
+
+
+def is_yes(response: httpx.Response) -> bool:
+    """Whether Splunk itself says that it took a request; a proxy or a sign-in may say 200 too."""
+    said = _said(response)
+    return response.is_success and (said.code in TAKEN or said.ack is not None)
 
 
 def code_of(response: httpx.Response) -> int | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks.siem import metadata
-from blocks.siem.http import Poster
+from blocks.siem.http import Poster, is_html, no_yes
 from blocks.siem.moment import rfc3339
 from blocks.siem.senders.remembered import Remembered
 from blocks.siem.sending import ACCEPTED, Limits, Record
@@ -60,12 +60,13 @@ class SumoLogicSender:
 
     def send(self, batch: Batch) -> Answer:
         content = b"".join([record.data for record in batch.records])
-        self._poster.post(self._path, content, {**self._of_stamp(batch.stamp), "X-Sumo-Fields": batch.group[0]})
+        headers = {**self._of_stamp(batch.stamp), "X-Sumo-Fields": batch.group[0]}
+        _require_yes(self._poster.post(self._path, content, headers))
         return ACCEPTED
 
     def check(self) -> str:
         """An empty request: Sumo Logic looks at its address, and there is nothing to take."""
-        self._poster.ask("POST", self._path, b"")
+        _require_yes(self._poster.ask("POST", self._path, b""))
         return "Sumo Logic knows the address of the HTTP source."
 
     def close(self) -> None:
@@ -75,6 +76,12 @@ class SumoLogicSender:
         told = {"X-Sumo-Name": self._name or stamp.source, "X-Sumo-Host": self._host}
         told["X-Sumo-Category"] = self._category or stamp.category or ""
         return {name: in_header(value) for name, value in told.items() if value}
+
+
+def _require_yes(response: httpx.Response) -> None:
+    """Sumo Logic's yes is 200 alone, and no page. Raises ThirdPartyGenericError."""
+    if response.status_code != httpx.codes.OK or is_html(response):
+        raise no_yes("Sumo Logic")
 
 
 def in_header(value: str) -> str:

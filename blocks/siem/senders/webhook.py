@@ -101,7 +101,8 @@ class WebhookSender:
     def _post(self, name: str, events: bytes) -> None:
         body = events if self._format == "ndjson" else b"[%b]" % events.removesuffix(b",")
         made = {"Content-Type": CONTENT_TYPES[self._format], "webhook-id": id_of(name, body)}
-        self._poster.post(self._url, body, made | self._signature(made["webhook-id"], body))
+        headers = made | self._signature(made["webhook-id"], body)
+        self._poster.post(self._url, body, headers, of_events=bool(events))
 
     def _signature(self, webhook_id: str, body: bytes) -> dict[str, str]:
         time = str(int(clock.now()))

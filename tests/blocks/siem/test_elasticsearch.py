@@ -308,6 +308,14 @@ def test_a_check_of_opensearch_is_content_with_an_answer(cluster: Cluster, sende
     assert sender.check().startswith("The cluster answers.")
 
 
+def test_a_page_of_html_is_no_opensearch(receiver: Receiver, sender: ElasticsearchSender) -> None:
+    receiver.behave("answer", None, status=405, path="_has_privileges")
+    receiver.behave("answer", None, body="<html>Sign in</html>")
+    with pytest.raises(ThirdPartyGenericError) as raised:
+        sender.check()
+    assert raised.value.code == "invalid-body"
+
+
 def test_a_key_is_sent_as_the_cluster_gives_it_or_as_its_two_parts() -> None:
     assert by_key(KEY) == by_key(base64.b64decode(KEY).decode()) == f"ApiKey {KEY}"
     assert by_password("ann", "pässword") == f"Basic {base64.b64encode('ann:pässword'.encode()).decode()}"

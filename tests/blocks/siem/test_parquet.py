@@ -19,7 +19,7 @@ from blocks.siem.archive import Archive
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = ["uuid", "time", "received", "api", "account", "source", "event_id", "category", "fields"]
+COLUMNS = ["uuid", "time", "received", "api", "account", "source", "event_id", "category", "metadata"]
 
 
 def written(tmp_path: Path, sent: list[Any]) -> str:
@@ -42,21 +42,31 @@ def test_every_documented_event_is_a_row_in_every_shape(tmp_path: Path, shape: s
 
 
 def _row(row: tuple[Any, ...]) -> list[Any]:
-    return [json.loads(value) if place == COLUMNS.index("fields") else value for place, value in enumerate(row)]
+    return [json.loads(value) if place == COLUMNS.index("metadata") else value for place, value in enumerate(row)]
 
 
 def _expected(one: Any) -> list[Any]:
     event, stamp = one.event, one.stamp
     facts = metadata.facts(one)
     own = [event.uuid, event.time_ns, event.received_ns, facts["api"], facts.get("account"), stamp.source]
-    return [*own, one.event_id, stamp.category, dict(stamp.fields), one.document.decode()]
+    return [*own, one.event_id, stamp.category, metadata.of(one), one.document.decode()]
 
 
 def test_what_is_not_known_is_null_and_whatever_a_body_holds_is_kept(tmp_path: Path) -> None:
     one = support.event(category='a\n"b"\u2028', country="日本", details={"value": "x\u0000y"})
     table = written(tmp_path, support.of_events([one], support.stamp(account=None, category=None, fields={})))
-    found = duckdb.sql(f"select account, category, fields, body from {table}").fetchall()
-    assert found == [(None, None, "{}", one.body)]
+    found = duckdb.sql(f"select account, category, metadata->>'$._source', body from {table}").fetchall()
+    assert found == [(None, None, "1Pass", one.body)]
+
+
+@pytest.mark.parametrize("classifier", ["event-id", "parser", None])
+def test_the_metadata_is_what_every_siem_is_told(tmp_path: Path, classifier: str | None) -> None:
+    """A user's own words on what an event is are in no column."""
+    fields = {"_siemForward": False, "_siemVendor": "x", "_siemEventID": "x", "_parser": "x", "team": "blue"}
+    sent = support.shaped(Api.AUDIT, 20, classifier=classifier, fields=fields)
+    found = duckdb.sql(f"select metadata from {written(tmp_path, sent)}").fetchall()
+    assert [json.loads(row[0]) for row in found] == [metadata.of(one) for one in sent]
+    assert not [row for row in found if '"x"' in row[0]]
 
 
 def test_what_a_rule_took_from_a_body_is_in_no_column(tmp_path: Path) -> None:

@@ -301,6 +301,16 @@ class TestClasses:
         assert not faults({"mask": sorted(names)})
 
 
+@pytest.mark.parametrize(("change", "account"), [("mask", "***"), ("hash", digest(support.ACCOUNT))])
+@pytest.mark.parametrize("shape", support.SHAPES)
+def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(shape: str, change: str, account: str) -> None:
+    one = support.event(Api.AUDIT, action="join", account_uuid=support.ACCOUNT)
+    body = applied([{change: ["account_uuid"]}], one.body, Api.AUDIT).body
+    made = shapes.shape(shape, one, support.stamp(Api.AUDIT), body)
+    assert made.account == account
+    assert support.ACCOUNT.encode() not in made.document
+
+
 class TestFaults:
     def test_all_at_once_with_their_places(self) -> None:
         found = faults(
@@ -313,6 +323,7 @@ class TestFaults:
             {"hash": "@names", "when": {"matches": {}}},
             {"remove": [1]},
             {"when": {"api": "audit"}},
+            {"remove": ["account_uuid", "new:account_uuid", "actor_account_uuid"]},
             has_key=False,
         )
         assert found == {
@@ -340,6 +351,8 @@ class TestFaults:
             "$.rules[6].when.matches": 'it is empty; a member and a pattern, such as {"client.app_name": ".*SCIM.*"}',
             "$.rules[7].remove": 'it holds something that is no text; a list such as ["@emails"]',
             "$.rules[8]": "it says nothing to do; one of keep, drop, mask, hash, remove",
+            "$.rules[9].remove[0]": "every event keeps its account_uuid; mask or hash in place of remove",
+            "$.rules[9].remove[1]": "every event keeps its account_uuid; mask or hash in place of remove",
         }
 
     @pytest.mark.parametrize("value", [None, {}, "x", 3])

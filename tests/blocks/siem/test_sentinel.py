@@ -141,6 +141,15 @@ class TestTokens:
             sender.check()
         sender.close()
 
+    @pytest.mark.parametrize("status", [400, 413, 422])
+    def test_no_event_is_to_blame_where_there_is_no_token(
+        self, receiver: Receiver, sender: SentinelSender, status: int
+    ) -> None:
+        receiver.behave("answer", None, status=status, path=TOKEN)
+        with pytest.raises(ThirdPartyConfigError) as raised:
+            send(sender)
+        assert type(raised.value) is ThirdPartyConfigError
+
     @pytest.mark.parametrize("body", ["", "[]", '{"expires_in":1}', '{"access_token":"a\\nb","expires_in":9}'])
     def test_an_answer_without_a_token(self, receiver: Receiver, sender: SentinelSender, body: str) -> None:
         receiver.behave("answer", None, body=body, path=TOKEN)
@@ -160,6 +169,20 @@ class TestIngestion:
     def test_an_empty_array_may_be_a_bad_request(self, receiver: Receiver, sender: SentinelSender) -> None:
         receiver.behave("answer", None, status=400, path=INGEST)
         assert sender.check().endswith(f"{STREAM}.")
+
+    @pytest.mark.parametrize("status", [200, 201, 202])
+    def test_204_is_the_one_yes(self, receiver: Receiver, sender: SentinelSender, status: int) -> None:
+        receiver.behave("answer", None, status=status, path=INGEST)
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            send(sender)
+        assert raised.value.code == "invalid-body"
+        assert sender.check().endswith(f"{STREAM}.")
+
+    def test_a_page_is_no_yes_to_an_empty_array(self, receiver: Receiver, sender: SentinelSender) -> None:
+        receiver.behave("answer", None, body="<html>Sign in</html>", path=INGEST)
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            sender.check()
+        assert raised.value.code == "invalid-body"
 
     def test_a_rule_that_is_not_there(self, receiver: Receiver) -> None:
         sender = siem(receiver.url, stream="Custom-Else").get_sender()

@@ -215,6 +215,24 @@ def test_an_acknowledgement_that_is_lost_on_its_way_means_again(hec: Hec, sender
         sender.send(support.batch(sender, [support.event()]))
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_events_are_not_sent_again_for_a_question_that_is_refused(hec: Hec, sender: SplunkSender, status: int) -> None:
+    """Splunk has them: it is nothing that halving could find."""
+    hec.vendor.acknowledge = 1
+    hec.receiver.behave("answer", None, status=status, path="/ack")
+    with pytest.raises(ThirdPartyConfigError) as raised:
+        sender.send(support.batch(sender, support.events(Api.SIGN_IN, 4)))
+    assert type(raised.value) is ThirdPartyConfigError
+    assert max(hec.receiver.arrived().values()) == 1
+
+
+def test_a_question_that_is_refused_says_why(hec: Hec, sender: SplunkSender) -> None:
+    hec.vendor.acknowledge = 1
+    hec.receiver.behave("answer", status=400, path="/ack", body='{"text":"ACK is disabled","code":14}')
+    with pytest.raises(ThirdPartyConfigError, match="acknowledgement is switched off"):
+        sender.send(support.batch(sender, [support.event()]))
+
+
 # What is refused for good, and what is sent again
 
 
@@ -285,9 +303,19 @@ def test_a_busy_splunk_gets_the_whole_batch_again(hec: Hec, sender: SplunkSender
     assert hec.receiver.arrived().total() == 3
 
 
-def test_an_answer_near_the_limit_is_a_yes(hec: Hec, sender: SplunkSender) -> None:
-    hec.receiver.behave("answer", status=200, body='{"text":"HEC queue is approaching its capacity limit","code":24}')
+@pytest.mark.parametrize("body", ['{"text":"Near the limit","code":24}', '{"text":"Near the limit","code":25}'])
+def test_an_answer_near_the_limit_is_a_yes(hec: Hec, sender: SplunkSender, body: str) -> None:
+    hec.receiver.behave("answer", status=200, body=body)
     assert sender.send(support.batch(sender, [support.event()])).refused == ()
+
+
+@pytest.mark.parametrize("body", ["", "OK", "{}", '{"text":"Server is busy","code":9}', '{"ok":true}'])
+def test_a_success_that_is_not_splunks_is_no_yes(hec: Hec, sender: SplunkSender, body: str) -> None:
+    hec.receiver.behave("answer", None, status=200, body=body)
+    for ask in (lambda: sender.send(support.batch(sender, [support.event()])), sender.check):
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            ask()
+        assert raised.value.code == "invalid-body"
 
 
 # The check

@@ -152,6 +152,14 @@ def test_what_sumo_logic_took_but_gave_up_on_is_sent_again(receiver: Receiver, s
     assert receiver.arrived().total() == 1
 
 
+@pytest.mark.parametrize("status", [201, 202, 204])
+def test_200_is_the_one_yes(receiver: Receiver, sender: SumoLogicSender, status: int) -> None:
+    receiver.behave("answer", None, status=status)
+    with pytest.raises(ThirdPartyGenericError) as raised:
+        sender.send(support.batch(sender, [support.event()]))
+    assert raised.value.code == "invalid-body"
+
+
 def test_another_code_is_a_wrong_address(receiver: Receiver) -> None:
     sender = SumoLogicSiem(url=SecretStr(f"{receiver.url}/receiver/v1/http/other-code")).get_sender()
     with pytest.raises(Exception, match="401") as raised:

@@ -71,6 +71,12 @@ class Conformance(HttpConformance):
         }
         return Webhook(**wrong), {f"block.{name}" for name in wrong}
 
+    def test_a_page_of_html_is_no_yes(self, receiver: Receiver, sender: WebhookSender) -> None:  # type: ignore[override]
+        """It is one here: any 2xx is what a webhook answers, whatever stands in it."""
+        receiver.behave("answer", None, status=200, body="<html>Thank you</html>")
+        self._send_one(sender)
+        assert sender.check()
+
 
 def told_in(document: Any) -> dict[str, Any]:
     """The metadata that a document of ECS or OCSF holds."""

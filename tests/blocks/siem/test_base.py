@@ -1,0 +1,99 @@
+"""What all SIEM blocks share: addresses without keys in them, the key for hashes, fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from blocks.siem import base
+from blocks.siem.addresses import fault_of_url
+from blocks.siem.archive import Archive
+from blocks.siem.base import HASH_KEY_MIN
+from blocks.siem.elasticsearch import Elasticsearch
+from blocks.siem.otlp import Otlp
+from blocks.siem.sentinel import Sentinel
+from blocks.siem.splunk import SplunkSiem
+from blocks.siem.sumo_logic import SumoLogicSiem
+from blocks.siem.webhook import Webhook
+
+if TYPE_CHECKING:
+    from blocks.siem.base import SiemBlock
+
+KEY = "a-key-of-someone"
+GUIDS = dict.fromkeys(("tenant_id", "client_id"), "00000000-0000-0000-0000-000000000000")
+
+
+def at(url: str) -> list[SiemBlock]:
+    """A block of every kind that keeps an address where it is shown."""
+    secret = SecretStr("x" * 40)
+    rule = {"rule_id": f"dcr-{'0' * 32}", "client_secret": secret, **GUIDS}
+    return [
+        SplunkSiem(url=url, token=secret),
+        Otlp(url=url),
+        Elasticsearch(url=url, api_key=secret),
+        Sentinel(endpoint=url, **rule),
+        Sentinel(endpoint="https://x.example", authority=url, **rule),
+        Archive(url="s3://bucket", endpoint=url),
+    ]
+
+
+class TestAddresses:
+    @pytest.mark.parametrize("more", [f"?token={KEY}", f"/path?sig={KEY}", f"#{KEY}"])
+    def test_a_key_in_an_address_that_is_shown_is_refused_and_not_told(self, more: str) -> None:
+        for block in at(f"https://siem.example{more}"):
+            (fault,) = block.faults()
+            assert fault.problem == "it holds more than the address"
+            assert KEY not in str(fault)
+
+    def test_without_one_they_are_good(self) -> None:
+        assert not [fault for block in at("https://siem.example:8088/path") for fault in block.faults()]
+
+    def test_no_key_of_an_address_in_the_clear_is_told(self) -> None:
+        assert KEY not in str(fault_of_url("block.url", f"ftp://x?{KEY}"))
+
+    @pytest.mark.parametrize("kind", [Webhook, SumoLogicSiem])
+    def test_where_the_whole_address_is_a_secret_it_may_hold_one(self, kind: type[Webhook | SumoLogicSiem]) -> None:
+        assert not list(kind(url=SecretStr(f"https://siem.example/path?sig={KEY}")).faults())
+
+
+class TestHashKey:
+    @pytest.mark.parametrize(("key", "places"), [("x" * (HASH_KEY_MIN - 1), ["block.hash_key"]), ("x" * 16, [])])
+    def test_a_rule_that_hashes_needs_a_long_one(self, key: str, places: list[str]) -> None:
+        block = Otlp(url="https://siem.example", rules=[{"hash": ["@emails"]}], hash_key=SecretStr(key))
+        assert [fault.path for fault in block._faults_of_rules()] == places
+
+    def test_where_nothing_is_hashed_it_does_not_matter(self) -> None:
+        block = Otlp(url="https://siem.example", rules=[{"mask": ["@emails"]}], hash_key=SecretStr("x"))
+        assert block.validated() is block
+
+    @pytest.mark.parametrize(("key", "places"), [("", ["block.rules[0].hash"]), ("****", ["block.hash_key"])])
+    def test_one_that_is_missing_or_masked_is_told_once(self, key: str, places: list[str]) -> None:
+        block = Otlp(url="https://siem.example", rules=[{"hash": ["@emails"]}], hash_key=SecretStr(key))
+        found = [*block._faults_of_secrets(), *block._faults_of_rules()]
+        assert [fault.path for fault in found] == places
+
+
+class TestFingerprint:
+    def test_a_secret_stands_in_it_as_what_is_slow_to_try(self) -> None:
+        block = Otlp(url="https://siem.example", headers=SecretStr("a=b"))
+        slow = hashlib.scrypt(b"a=b", salt=b"onepassword-source.otlp.headers", n=2**12, r=8, p=1, dklen=32).hex()
+        plain = {**block.public(), "headers": slow, "hash_key": ""}
+        made = hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
+        assert block.fingerprint() == made
+
+    def test_every_secret_counts_and_where_it_stands(self) -> None:
+        blocks = [
+            Otlp(url="https://siem.example", headers=SecretStr(headers), hash_key=SecretStr(key))
+            for headers, key in (("", ""), ("a=b", ""), ("", "a=b"), ("a=c", ""), ("a=b", "a=b"))
+        ]
+        assert len({block.fingerprint() for block in blocks}) == len(blocks)
+
+    def test_a_secret_is_worked_on_once_in_a_process(self) -> None:
+        base._slow.cache_clear()
+        for _ in range(3):
+            Otlp(url="https://siem.example", headers=SecretStr("a=\ud800")).fingerprint()
+        assert base._slow.cache_info().misses == len(("headers", "hash_key"))
