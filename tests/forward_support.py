@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from chain_support import Filled
@@ -102,7 +102,7 @@ class Pair:
 
     @classmethod
     def made(cls, engine: Engine, kind: str = "webhook", fingerprint: str = "first") -> Pair:
-        sources.put(engine, SOURCE)
+        sources.put(engine, replace(SOURCE, fields={"_siemForward": True}))
         known, _ = forwards.put(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
         filled = Filled(engine)
         filled.id_of(Api.AUDIT)  # not while `ask` has SQLite's one connection

@@ -108,7 +108,10 @@ class Sender(Protocol):
         ...
 
     def check(self) -> str:
-        """Ask the SIEM, without sending an event, whether it would take some: one sentence. Raises as `send`."""
+        """Ask the SIEM, without sending an event, whether it would take some: one sentence.
+
+        Raises ThirdPartyConfigError and ThirdPartyGenericError.
+        """
         ...
 
     def close(self) -> None: ...

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, update
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import health, operations, outgoing, positions, refused
+from blocks.store import health, meant, operations, outgoing, positions, refused
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent, Source, Stream
 from blocks.store.upsert import insert_new
@@ -54,7 +54,7 @@ class About:
     @property
     def for_siem(self) -> bool:
         """Whether its events are meant for a SIEM."""
-        return self.fields.get("_siemForward") in {True, "true"}
+        return meant.for_siem(self.fields)
 
 
 def about(engine: Engine, source_id: str) -> About:
@@ -66,29 +66,44 @@ def about(engine: Engine, source_id: str) -> About:
 
 
 def put(  # noqa: PLR0917 - what a pair is made of
-    engine: Engine, source_id: str, siem: str, kind: str, config: dict[str, Any], fingerprint: str
+    engine: Engine,
+    source_id: str,
+    siem: str,
+    kind: str,
+    config: dict[str, Any],
+    fingerprint: str,
+    *,
+    since_ns: int | None = None,
+    only_known: bool = False,
 ) -> tuple[Known, bool]:
-    """Write a pair. Returns it, and whether it is new or its fingerprint has changed: then its errors are forgotten."""
+    """Write a pair. Returns it, and whether it is new or has changed: then its errors are forgotten.
+
+    A new one leaves out what was received before `since_ns` (ns since 1970). One of another kind than before sends all
+    that there is: its target has nothing yet. `only_known`: raises ThirdPartyConfigError where there is none of the
+    kind, so that a run that is late does not bring back what was removed.
+    """
     values = {"kind": kind, "config": json.dumps(config, sort_keys=True), "fingerprint": fingerprint}
     with writing(engine) as connection:
-        now = {"id": uuid.uuid4().hex, "source_id": source_id, "siem": siem, "created_ns": clock.now_ns(), **values}
-        is_new = insert_new(connection, _forwards, now)
-        key = (_forwards.c.source_id == source_id) & (_forwards.c.siem == siem)
-        before = connection.execute(select(_forwards).where(key)).one()
-        changed = is_new or before.fingerprint != fingerprint
+        is_new = not only_known and _insert(connection, source_id, siem, values)
+        before = _there(connection, source_id, siem)
+        if before is None or (only_known and before.kind != kind):
+            raise _not_forwarded(connection, source_id, siem)
+        changed = is_new or (before.kind, before.fingerprint) != (kind, fingerprint)
         if changed:
-            connection.execute(update(_forwards).where(key).values(values))
-            positions.restart_within(connection, before.id)
-            for stream_id in connection.scalars(select(_streams.c.id).where(_streams.c.source_id == source_id)):
-                insert_new(connection, _positions, {"forward": before.id, "stream_id": stream_id, "sent_id": 0})
+            _change(connection, before, values)
+        pair = _one(connection, _forwards.c.id == before.id)
         if is_new:
-            operations.record(connection, "siem add", source_id, _name(connection, source_id), siem=siem, kind=kind)
-        return _one(connection, _forwards.c.id == before.id), changed
+            operations.record(connection, "siem add", source_id, pair.source, siem=siem, kind=kind)
+        if is_new and since_ns is not None:
+            _leave_out(connection, pair, since_ns)
+        return pair, changed
 
 
-def known(engine: Engine, siem: str | None = None, source: str | None = None) -> list[Known]:
-    """The pairs there are, or those of a SIEM or of a source of that name; not of deleted sources."""
-    asked = _asked().where(_sources.c.deleted_ns.is_(None))
+def known(
+    engine: Engine, siem: str | None = None, source: str | None = None, *, with_deleted: bool = False
+) -> list[Known]:
+    """The pairs there are, or those of a SIEM or of a source of that name; of deleted sources where asked for."""
+    asked = _asked() if with_deleted else _asked().where(_sources.c.deleted_ns.is_(None))
     if siem is not None:
         asked = asked.where(_forwards.c.siem == siem)
     if source is not None:
@@ -105,9 +120,9 @@ def find(engine: Engine, source_id: str, siem: str) -> Known | None:
     return None if row is None else _known(row)
 
 
-def require(engine: Engine, siem: str, source: str | None = None) -> list[Known]:
-    """The pairs of a SIEM. Raises ThirdPartyConfigError where there is none."""
-    if found := known(engine, siem, source):
+def require(engine: Engine, siem: str, source: str | None = None, *, with_deleted: bool = False) -> list[Known]:
+    """The pairs of a SIEM, see `known`. Raises ThirdPartyConfigError where there is none."""
+    if found := known(engine, siem, source, with_deleted=with_deleted):
         return found
     of = f" for source {source!r}" if source else ""
     raise ThirdPartyConfigError(
@@ -153,24 +168,56 @@ def replay(engine: Engine, pair: Known, since_ns: int) -> int:
 def skip(engine: Engine, pair: Known, until_ns: int) -> None:
     """Let the pair leave out what was received before that time (ns since 1970)."""
     with writing(engine) as connection:
-        for stream_id, sent_id in _sent(connection, pair.id):
-            last = _before(connection, stream_id, until_ns)
-            behind = _end(connection, stream_id) if last is None else last
-            if behind is not None and behind > sent_id:
-                positions.set_back(connection, pair.id, stream_id, behind)
-        operations.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
+        _leave_out(connection, pair, until_ns)
 
 
 def remove(engine: Engine, pair: Known) -> None:
     """Remove a pair: its positions, and what its SIEM refused. The events stay."""
     with writing(engine) as connection:
+        # The pair first: who makes positions holds it, and finds then that it is gone.
+        connection.execute(delete(_forwards).where(_forwards.c.id == pair.id))
         for table in (_positions, _refused):
             connection.execute(delete(table).where(table.c.forward == pair.id))
-        connection.execute(delete(_forwards).where(_forwards.c.id == pair.id))
         sentence = f"Events are no longer forwarded to {pair.siem}."
         for tracker in (positions.tracker(pair.siem), refused.tracker(pair.siem)):
             health.end(connection, pair.source_id, tracker, sentence)
         operations.record(connection, "siem remove", pair.source_id, pair.source, siem=pair.siem)
+
+
+def _insert(connection: Connection, source_id: str, siem: str, values: dict[str, Any]) -> bool:
+    now = {"id": uuid.uuid4().hex, "source_id": source_id, "siem": siem, "created_ns": clock.now_ns(), **values}
+    return insert_new(connection, _forwards, now)
+
+
+def _there(connection: Connection, source_id: str, siem: str) -> Row[Any] | None:
+    """The pair, which nobody removes until the transaction is over."""
+    key = (_forwards.c.source_id == source_id) & (_forwards.c.siem == siem)
+    return connection.execute(select(_forwards).where(key).with_for_update()).one_or_none()
+
+
+def _change(connection: Connection, before: Row[Any], values: dict[str, Any]) -> None:
+    connection.execute(update(_forwards).where(_forwards.c.id == before.id).values(values))
+    positions.make_within(connection, before.id)
+    start = positions.restart_within if before.kind == values["kind"] else positions.begin_anew_within
+    start(connection, before.id)
+
+
+def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        f"The events of {_name(connection, source_id)!r} are not forwarded to {siem!r}.",
+        hint="`onepassword-source siem add` makes the pair; `onepassword-source siem list` shows those there are.",
+        code="unknown-siem",
+    )
+
+
+def _leave_out(connection: Connection, pair: Known, until_ns: int) -> None:
+    for stream_id, sent_id in _sent(connection, pair.id):
+        end = _end(connection, stream_id)  # first: a page that is committed between the two reads is not left out
+        last = _before(connection, stream_id, until_ns)
+        behind = end if last is None else last
+        if behind is not None and behind > sent_id:
+            positions.set_back(connection, pair.id, stream_id, behind)
+    operations.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
 
 
 def _before(connection: Connection, stream_id: int, time_ns: int) -> int | None:

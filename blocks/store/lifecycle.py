@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from whenever import Instant
 
 from blocks import clock
-from blocks.store import health, operations, streams
+from blocks.store import health, operations, positions, streams
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 from blocks.store.sources import PURGE, PURGING
 from blocks.store.tables import Event, Operation, PrunedEvent, Quarantined, Source, Stream
@@ -126,7 +126,7 @@ def begin_deletion(engine: Engine, source: Known) -> None:
 
 
 def finish_deletion(engine: Engine, source: Known) -> None:
-    """Mark the source as deleted: no run can write to it any more. Its events stay."""
+    """Mark the source as deleted: no run can write to it, or send from it, any more. Its events stay."""
     now_ns = clock.now_ns()
     values = {"deleted_ns": now_ns, "paused_ns": None, "stop_ns": now_ns}
     state = {"state": "Deleted", "state_ns": now_ns, "state_message": ""}
@@ -135,6 +135,7 @@ def finish_deletion(engine: Engine, source: Known) -> None:
         if not connection.execute(marked.values(**values, **state)).rowcount:
             return
         streams.restart_within(connection, source.id)
+        positions.restart_source_within(connection, source.id)
         health.forget(connection, source.id)
         operations.record(connection, "delete", source.id, source.name)
 
@@ -176,6 +177,7 @@ def _begin_purge(engine: Engine, source: Known) -> dict[str, Any]:
     with writing(engine) as connection:
         connection.execute(update(_sources).where(_sources.c.id == source.id).values(state=PURGING))
         streams.revoke_within(connection, source.id)
+        positions.restart_source_within(connection, source.id)
         rows = connection.execute(select(_streams).where(_streams.c.source_id == source.id).order_by(_streams.c.id))
         details = {"apis": {row.api: _counts(connection, row.id) for row in rows.all()}}
         operations.record(connection, PURGE, source.id, source.name, **details)

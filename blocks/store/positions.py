@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, update
 
 from blocks import clock
-from blocks.errors import ClaimLostError, SourceError
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health, refused
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.streams import TOLD_AFTER_NS, lease, unclaimed
-from blocks.store.tables import Forward, ForwardPosition, Stream
+from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _forwards = Forward.__table__  # type: ignore[attr-defined]
 _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
 _HEALTHY: dict[str, Any] = {
@@ -92,13 +93,16 @@ class Step:
 
 
 def of_forward(engine: Engine, forward: str) -> list[PositionView]:
-    """The positions of a forward, one for each stream of its source; those of new streams are made."""
+    """The positions of a forward, one for each stream of its source; those of new streams are made.
+
+    Raises ThirdPartyConfigError where the forward was removed.
+    """
     with writing(engine) as connection:
-        row = connection.execute(select(_forwards).where(_forwards.c.id == forward)).one()
-        streams = connection.execute(select(_streams).where(_streams.c.source_id == row.source_id)).all()
-        for stream in streams:
-            insert_new(connection, _positions, {"forward": forward, "stream_id": stream.id, "sent_id": 0})
+        row = make_within(connection, forward)
+        if row is None:
+            raise _removed()
         found = connection.execute(select(_positions).where(_positions.c.forward == forward)).all()
+        streams = connection.execute(select(_streams).where(_streams.c.source_id == row.source_id)).all()
     apis = {stream.id: Api(stream.api) for stream in streams}
     return [_view(one, row.siem, apis[one.stream_id]) for one in found if one.stream_id in apis]
 
@@ -111,13 +115,17 @@ def one(engine: Engine, claim: ForwardClaim) -> PositionView:
 
 
 def take(engine: Engine, view: PositionView, holder: str) -> ForwardClaim | None:
-    """Take the stream's position for `holder`, or None where another run has it and its claim has not lapsed."""
+    """Take the stream's position for `holder`.
+
+    None where another run has it and its claim has not lapsed, where the forward is paused, or its source deleted.
+    """
     now_ns = clock.now_ns()
     free = unclaimed(_positions, now_ns) | (_positions.c.holder == holder)
     taken = update(_positions).where(*_key(view.forward, view.stream_id), free)
     taken = taken.values(holder=holder, fence=_positions.c.fence + 1, **lease(now_ns))
     with writing(engine) as connection:
-        fence = connection.execute(taken.returning(_positions.c.fence)).scalar()
+        is_open = _locked(connection, view.forward) is not None and _is_open(connection, view.forward)
+        fence = connection.execute(taken.returning(_positions.c.fence)).scalar() if is_open else None
     return None if fence is None else ForwardClaim(view.forward, view.siem, view.stream_id, view.api, holder, fence)
 
 
@@ -190,6 +198,31 @@ def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: s
         _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
 
 
+def note_refusal(engine: Engine, forward: str, error: SourceError) -> None:
+    """Remember an error that keeps the whole forward from being opened: its block is missing, or not valid.
+
+    Each run tries again, so a mended block goes on by itself. A forward that was removed meanwhile has no errors.
+    """
+    now_ns = clock.now_ns()
+    with writing(engine) as connection:
+        row = make_within(connection, forward)
+        if row is None:
+            return
+        noted = update(_positions).where(_positions.c.forward == forward)
+        noted = noted.values(**_error(error, now_ns, now_ns), stopped_fingerprint=None)
+        since_ns = min(connection.scalars(noted.returning(_positions.c.failing_since_ns)), default=now_ns)
+        health.begin(connection, row.source_id, _condition(row.siem, error, ERROR), since_ns=since_ns)
+
+
+def make_within(connection: Connection, forward: str) -> Row[Any] | None:
+    """Make the positions that a forward has not got yet. Returns the forward, or None where it was removed."""
+    row = _locked(connection, forward)
+    if row is not None:
+        for stream_id in connection.scalars(select(_streams.c.id).where(_streams.c.source_id == row.source_id)).all():
+            insert_new(connection, _positions, {"forward": forward, "stream_id": stream_id, "sent_id": 0})
+    return row
+
+
 def revoke_within(connection: Connection, forward: str) -> None:
     """Take the claims of a forward away: whoever has one writes nothing from now on. Its plans stay."""
     revoked = update(_positions).where(_positions.c.forward == forward)
@@ -202,6 +235,20 @@ def restart_within(connection: Connection, forward: str) -> None:
     connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **_HEALTHY))
 
 
+def restart_source_within(connection: Connection, source_id: str) -> None:
+    """The same of all forwards of a source."""
+    of_source = select(_forwards.c.id).where(_forwards.c.source_id == source_id).with_for_update()
+    for forward in connection.scalars(of_source).all():
+        restart_within(connection, forward)
+
+
+def begin_anew_within(connection: Connection, forward: str) -> None:
+    """Let a forward send all events: it has another target, which has none of them yet."""
+    counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
+    moved = update(_positions).where(_positions.c.forward == forward)
+    connection.execute(moved.values(sent_id=0, plan=None, **counts, **_FREE, **_HEALTHY))
+
+
 def set_back(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
     """Let a position be another one, under no claim: whoever has one writes nothing from now on."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
@@ -212,6 +259,26 @@ def set_back(connection: Connection, forward: str, stream_id: int, event_id: int
 def tracker(siem: str) -> str:
     """Under which a forward's errors are told, see `blocks.health`."""
     return f"forward/{siem}"
+
+
+def _locked(connection: Connection, forward: str) -> Row[Any] | None:
+    """The forward, which nobody changes or removes until the transaction is over; None where it was removed."""
+    return connection.execute(select(_forwards).where(_forwards.c.id == forward).with_for_update()).one_or_none()
+
+
+def _is_open(connection: Connection, forward: str) -> bool:
+    """Asked once the forward is locked: what was done with it meanwhile is seen then."""
+    asked = select(_forwards.c.id).join(_sources, _sources.c.id == _forwards.c.source_id)
+    asked = asked.where(_forwards.c.id == forward, _forwards.c.paused_ns.is_(None), _sources.c.deleted_ns.is_(None))
+    return connection.execute(asked).first() is not None
+
+
+def _removed() -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        "The SIEM was removed meanwhile, so nothing is sent.",
+        hint="`onepassword-source siem add` makes it anew; `onepassword-source siem list` shows those there are.",
+        code="unknown-siem",
+    )
 
 
 def _key(forward: str, stream_id: int) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, delete, func, literal, select, tuple_, update
+from sqlalchemy import case, delete, func, literal, select, tuple_, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from whenever import Instant
 
@@ -19,12 +19,22 @@ from blocks.collect_from import duration_ns
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import chain, hours, operations
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
-from blocks.store.tables import Event, ForwardPosition, LegibleBody, PrunedEvent, Revision, Source, Stream
+from blocks.store.tables import (
+    Event,
+    Forward,
+    ForwardPosition,
+    LegibleBody,
+    PrunedEvent,
+    RefusedEvent,
+    Revision,
+    Source,
+    Stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
 
     from blocks.events_api.models import Event as ReadEvent
 
@@ -36,9 +46,11 @@ _PAUSE_SECONDS = 0.15  # more than SQLite's longest sleep between two tries of a
 _NEVER_NS = -(2**63)
 
 _events = Event.__table__  # type: ignore[attr-defined]
+_forwards = Forward.__table__  # type: ignore[attr-defined]
 _legible = LegibleBody.__table__  # type: ignore[attr-defined]
 _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
 _pruned = PrunedEvent.__table__  # type: ignore[attr-defined]
+_refused_events = RefusedEvent.__table__  # type: ignore[attr-defined]
 _revisions = Revision.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
@@ -70,7 +82,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a prune would remove of a stream, and what it keeps though it is old. Times are ns since 1970."""
+    """What a prune would remove of a stream, and what it keeps though it is old. Times are ns since 1970.
+
+    `unsent` counts what SIEMs have not got: it was not sent to them yet, or they refused it.
+    """
 
     target: Target
     events: int
@@ -124,7 +139,7 @@ def plan(engine: Engine, target: Target, rule: Rule) -> Plan:
         events = connection.scalar(select(_streams.c.events).where(_streams.c.id == target.stream_id))
         sent_id = _sent_id(connection, target.stream_id)
         recent = _events.c.received_ns >= rule.received_before_ns
-        unsent = _events.c.id > (2**63 - 1 if sent_id is None else sent_id)
+        unsent = (_events.c.id > (2**63 - 1 if sent_id is None else sent_id)) | _is_refused(target.stream_id)
         goes = ~recent & ~unsent
         time_ns = case((goes, _events.c.time_ns))
         asked = select(
@@ -185,9 +200,36 @@ def _refused(message: str) -> ThirdPartyConfigError:
 
 
 def _sent_id(connection: Connection, stream_id: int) -> int | None:
-    asked = select(func.min(_positions.c.sent_id)).where(_positions.c.stream_id == stream_id)
-    sent_id: int | None = connection.scalar(asked)
+    """Up to where the slowest forward has sent; None without forwards, and of a deleted source, which sends nothing."""
+    of_stream = _positions.c.stream_id == stream_id
+    # A forward has no position in a stream that is new until a run opens it, which one that is paused does not.
+    each = _forwards.outerjoin(_positions, (_positions.c.forward == _forwards.c.id) & of_stream)
+    known = select(func.coalesce(_positions.c.sent_id, 0).label("sent_id")).select_from(each)
+    known = known.where(_forwards.c.source_id.in_(_live(stream_id)))
+    others = select(_positions.c.sent_id).where(of_stream, _live(stream_id).exists())
+    sent_id: int | None = connection.scalar(select(func.min(union_all(known, others).subquery().c.sent_id)))
     return sent_id
+
+
+def _live(stream_id: int) -> Select[tuple[str]]:
+    """The source of a stream, unless it was deleted."""
+    of_source = _streams.c.source_id == _sources.c.id
+    return (
+        select(_sources.c.id)
+        .join(_streams, of_source)
+        .where(_streams.c.id == stream_id, _sources.c.deleted_ns.is_(None))
+    )
+
+
+def _is_refused(stream_id: int) -> ColumnElement[bool]:
+    """Whether a SIEM has refused an event of the stream. To be asked after `_sent_id`: a position moves with these."""
+    forwards = select(_forwards.c.id).where(_forwards.c.source_id.in_(_live(stream_id)))
+    rows = select(_refused_events.c.event_id).where(
+        _refused_events.c.forward.in_(forwards),
+        _refused_events.c.stream_id == stream_id,
+        _refused_events.c.event_id == _events.c.id,
+    )
+    return rows.exists()
 
 
 def _next(
@@ -195,7 +237,7 @@ def _next(
 ) -> tuple[list[int], tuple[int, int] | None]:
     """Which of the next old events may go, and where to look on. It looks at so few that it is over at once."""
     asked = (
-        select(_events.c.id, _events.c.time_ns, _events.c.received_ns)
+        select(_events.c.id, _events.c.time_ns, _events.c.received_ns, _is_refused(stream_id).label("refused"))
         .where(
             _events.c.stream_id == stream_id,
             tuple_(_events.c.time_ns, _events.c.id) > tuple_(literal(after[0]), literal(after[1])),
@@ -207,7 +249,8 @@ def _next(
     with store_errors(), reading(engine).connect() as connection:
         sent_id = _sent_id(connection, stream_id)
         rows = connection.execute(asked).all()
-    found = [row.id for row in rows if rule.lets_go(row.id, row.time_ns, row.received_ns, sent_id)]
+    may_go = (row for row in rows if not row.refused)
+    found = [row.id for row in may_go if rule.lets_go(row.id, row.time_ns, row.received_ns, sent_id)]
     return found, (rows[-1].time_ns, rows[-1].id) if len(rows) == BATCH else None
 
 
@@ -230,7 +273,7 @@ def _remove(engine: Engine, target: Target, rule: Rule, found: Sequence[_Old]) -
         _lock(connection, target.stream_id)
         sent_id = _sent_id(connection, target.stream_id)
         ids = [one.id for one in found if rule.lets_go(one.id, one.time_ns, one.received_ns, sent_id)]
-        removed = delete(_events).where(_events.c.id.in_(ids)).returning(_events.c.id)
+        removed = delete(_events).where(_events.c.id.in_(ids), ~_is_refused(target.stream_id)).returning(_events.c.id)
         gone = set(connection.scalars(removed))
         batch = [one for one in found if one.id in gone]
         if batch:

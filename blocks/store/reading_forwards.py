@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.store import meant
 from blocks.store.engine import reading, store_errors
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ class PositionStatus:
     error_message: str | None
     stopped: bool
 
+    @property
+    def in_error(self) -> bool:
+        """Whether a person must do something: it was stopped, or its configuration is refused before it begins."""
+        is_refused = self.failing_since_ns is not None and self.error_type == ThirdPartyConfigError.name
+        return self.stopped or is_refused
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardStatus:
@@ -50,26 +57,39 @@ class ForwardStatus:
     paused_ns: int | None
     for_siem: bool
     """Whether the source's events are meant for a SIEM."""
+    deleted: bool
+    """Whether the source was deleted."""
     positions: tuple[PositionStatus, ...]
 
     @property
     def state(self) -> str:
-        """`paused`, the type of the error that stopped it, `retrying`, `waiting`, or `ok`."""
+        """`source deleted`, `paused`, `withheld`, the type of the error it is in, `retrying`, `waiting` or `ok`."""
+        if self.deleted:
+            return "source deleted"
         if self.paused_ns is not None:
             return "paused"
-        if stopped := [one for one in self.positions if one.stopped]:
-            return stopped[0].error_type or "stopped"
+        return "withheld" if self.withheld else self._sending
+
+    @property
+    def withheld(self) -> bool:
+        """Whether nothing is sent since the source's events are not meant for a SIEM. Archives get them."""
+        return self.kind != "archive" and not self.for_siem
+
+    @property
+    def _sending(self) -> str:
+        if errors := [one for one in self.positions if one.in_error]:
+            return errors[0].error_type or "stopped"
         if any(one.failing_since_ns is not None for one in self.positions):
             return "retrying"
         return "waiting" if any(one.waiting for one in self.positions) else "ok"
 
     @property
     def in_error(self) -> bool:
-        return any(one.stopped for one in self.positions)
+        return not self.deleted and any(one.in_error for one in self.positions)
 
 
 def forwards(engine: Engine, siem: str | None = None, source: str | None = None) -> list[ForwardStatus]:
-    """All forwards, or those of a SIEM or of a source of that name.
+    """All forwards, or those of a SIEM or of a source of that name; those of deleted sources too.
 
     Raises ThirdPartyConfigError where there is no such SIEM.
     """
@@ -116,7 +136,8 @@ def _forward(connection: Connection, row: Row[Any]) -> ForwardStatus:
         config=json.loads(row.config),
         created_ns=row.created_ns,
         paused_ns=row.paused_ns,
-        for_siem=json.loads(row.fields).get("_siemForward") in {True, "true"},
+        deleted=row.deleted_ns is not None,
+        for_siem=meant.for_siem(json.loads(row.fields)),
         positions=tuple(_position(connection, one, row.fingerprint) for one in positions),
     )
 
@@ -171,8 +192,8 @@ def _by_key(connection: Connection, asked: str) -> TextClause:
 
 
 _FORWARDS = text(
-    "SELECT f.*, s.name AS source, s.fields FROM forwards f JOIN sources s ON s.id = f.source_id "
-    "WHERE s.deleted_ns IS NULL ORDER BY f.siem, s.name"
+    "SELECT f.*, s.name AS source, s.fields, s.deleted_ns FROM forwards f "
+    "JOIN sources s ON s.id = f.source_id ORDER BY f.siem, s.name"
 )
 _POSITIONS = text(
     "SELECT s.id AS stream_id, s.api, p.sent_id, p.sent, p.dropped, p.refused, p.progress_ns, "

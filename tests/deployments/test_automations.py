@@ -251,7 +251,7 @@ def test_every_name_of_an_end_is_known_for_one() -> None:
     code = "".join(path.read_text() for floor in ("flows", "tasks") for path in (root / floor).glob("*.py"))
     named = set(re.findall(r'\b(?:Completed|Failed|Cancelled)\(name="(\w+)"', code))
     assert "Pruned" in named
-    assert named | {"Collected", "Retrying", "Stopped", *verdict._GRAVEST_FIRST} <= set(automations.ENDED)
+    assert named | {"Collected", "Forwarded", "Retrying", "Stopped", *verdict.GRAVEST_FIRST} <= set(automations.ENDED)
 
 
 @dataclass

@@ -150,6 +150,7 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "flow_run_id": None,
         "stopped_since": None,
         "backfills": [],
+        "siems": [],
         "dropped_fields": ["team"],
         "open": [],
     }

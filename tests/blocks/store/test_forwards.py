@@ -8,15 +8,16 @@ import pytest
 from forward_support import SIEM, Pair, Told
 from support import SOURCE
 
-from blocks.errors import ThirdPartyConfigError
+from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.store import forwards, health, positions, prune, refused, sources
+from blocks.store import forwards, health, outgoing, positions, prune, refused, sources
+from blocks.store.engine import is_sqlite
 from blocks.store.positions import Step, advance
 from blocks.store.refused import RefusedItem
 
 if TYPE_CHECKING:
     from moving_clock import MovingClock
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 MINUTE_NS = 60 * 10**9
 
@@ -47,12 +48,75 @@ def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
     assert actions(pair) == ["siem add"]
 
 
-def test_those_of_a_deleted_source_are_not(pair: Pair) -> None:
+def test_those_of_a_deleted_source_are_not_unless_they_are_asked_for(pair: Pair) -> None:
     pair.filled.change("UPDATE sources SET deleted_ns = 1")
     assert forwards.known(pair.engine) == []
+    with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'soc'"):
+        forwards.require(pair.engine, SIEM)
+    assert forwards.known(pair.engine, with_deleted=True) == [pair.known]
+    assert forwards.require(pair.engine, SIEM, SOURCE.name, with_deleted=True) == [pair.known]
 
 
-@pytest.mark.parametrize(("value", "meant"), [(True, True), ("true", True), (False, False), ("yes", False)])
+def test_a_new_pair_leaves_out_what_was_received_before_at_once(pair: Pair, moving: MovingClock) -> None:
+    since_ns = moving.now_ns() - 2 * MINUTE_NS
+    for _ in range(2):  # it is new but once
+        other, _ = forwards.put(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=since_ns)
+        since_ns = moving.now_ns() + 1
+    beside = Pair(pair.engine, other, pair.filled)
+    sender = Told()
+    beside.run(sender)
+    assert sorted(sender.taken) == pair.ids()[4:]
+    assert actions(pair) == ["siem add", "siem add", "siem skip"]
+
+
+def test_a_pair_that_is_killed_as_it_is_made_is_not_there(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(positions, "set_back", killed)
+    with pytest.raises(KeyboardInterrupt):
+        forwards.put(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=2**62)
+    assert forwards.known(pair.engine) == [pair.known]
+
+
+def test_a_pair_of_another_kind_sends_all_there_is(pair: Pair) -> None:
+    pair.run(Told())
+    claim = pair.claim()
+    advance(pair.engine, claim, None, [pair.ids()[-1] + 1])
+    _, changed = forwards.put(pair.engine, SOURCE.id, SIEM, "splunk", {}, "first")
+    assert changed
+    assert (pair.view().sent_id, pair.view().plan) == (0, ())
+    with pytest.raises(ClaimLostError):
+        positions.renew(pair.engine, claim)
+    assert forwards.known(pair.engine)[0].kind == "splunk"
+    sender = Told()
+    pair.run(sender)
+    forwards.put(pair.engine, SOURCE.id, SIEM, "splunk", {}, "second")
+    pair.run(sender)
+    assert [sender.taken[id_] for id_ in pair.ids()] == [1] * 8
+
+
+@pytest.mark.parametrize("kind", ["webhook", "splunk"])
+def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
+    changed = forwards.put(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second", only_known=True)
+    assert (changed[0].fingerprint, changed[1]) == ("second", True)
+    if kind == "webhook":
+        forwards.remove(pair.engine, pair.known)
+    before = forwards.known(pair.engine)
+    with pytest.raises(ThirdPartyConfigError, match="The events of '1Pass' are not forwarded to 'soc'") as raised:
+        forwards.put(pair.engine, SOURCE.id, SIEM, kind, {}, "third", only_known=True)
+    assert raised.value.code == "unknown-siem"
+    assert forwards.known(pair.engine) == before
+    if kind == "webhook":
+        with pytest.raises(ThirdPartyConfigError, match="was removed meanwhile"):
+            pair.view()
+        assert pair.filled.ask("SELECT count(*) FROM forward_positions") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(True, True), ("true", True), ("True", True), (False, False), ("yes", False), (1, False), (1.0, False)],
+)
 def test_a_source_says_whether_its_events_are_meant_for_a_siem(pair: Pair, value: object, meant: bool) -> None:
     from dataclasses import replace
 
@@ -122,13 +186,79 @@ def test_skip_of_all_there_is(pair: Pair, moving: MovingClock) -> None:
     ]
 
 
+def test_a_page_that_is_committed_while_it_looks_is_not_skipped(
+    pair: Pair, moving: MovingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_sqlite(pair.engine):
+        pytest.skip("SQLite has one writer at a time")
+    first_since, last_id = outgoing.first_since, pair.ids()[-1]
+
+    def look(connection: Connection, stream_id: int, time_ns: int) -> int | None:
+        found = first_since(connection, stream_id, time_ns)
+        if stream_id == pair.filled.id_of(Api.AUDIT):
+            pair.filled.commit(Api.AUDIT, 2)
+        return found
+
+    monkeypatch.setattr(outgoing, "first_since", look)
+    forwards.skip(pair.engine, pair.known, moving.now_ns())
+    assert pair.view().sent_id == last_id
+    assert len([id_ for id_ in pair.ids() if id_ > last_id]) == 2
+
+
 def test_what_was_not_sent_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
     moving.advance(500 * 86_400)
     advance(pair.engine, pair.claim(), Step(1, pair.ids()[3], 4, 0), [])
-    audit = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
     left = pair.ids()[4:]
-    assert sum(prune.prune(pair.engine, audit, prune.rule("200d"), lambda _: None)) == 4
+    assert prune_all(pair) == 4
     assert pair.ids() == left
+
+
+def prune_all(pair: Pair, api: Api = Api.AUDIT) -> int:
+    """How many events were removed, and how many of those that are old were planned to stay."""
+    target = next(one for one in prune.targets(pair.engine) if one.api == api)
+    planned = prune.plan(pair.engine, target, prune.rule("200d"))
+    removed = sum(prune.prune(pair.engine, target, prune.rule("200d"), lambda _: None))
+    assert (planned.going, planned.unsent) == (removed, len(pair.ids(api)))
+    return removed
+
+
+def test_what_was_refused_is_not_pruned_until_it_is_left_out(pair: Pair, moving: MovingClock) -> None:
+    moving.advance(500 * 86_400)
+    turned = turn_away(pair, 1, 4)
+    assert prune_all(pair) == 6
+    assert pair.ids() == turned
+    assert refused.replay(pair.engine, pair.known) == 2
+    refused.discard(pair.engine, pair.known)
+    assert prune_all(pair) == 2
+
+
+def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) -> None:
+    advance(pair.engine, pair.claim(), Step(1, pair.ids()[-1], 8, 0), [])
+    moving.advance(500 * 86_400)
+    target = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
+    rule = prune.rule("200d")
+    found, _ = prune._next(pair.engine, target.stream_id, rule, (0, -1))
+    digests = prune._digests(pair.engine, found)
+    turned = turn_away(pair, 1, 4)
+    assert prune._remove(pair.engine, target, rule, digests) == 6
+    assert pair.ids() == turned
+
+
+def test_what_a_pair_has_never_looked_at_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
+    """As of an API that is new while its pair is paused: there is no position in it."""
+    moving.advance(500 * 86_400)
+    pair.filled.change("DELETE FROM forward_positions WHERE stream_id = {audit}")
+    assert prune_all(pair) == 0
+    pair.run(Told())
+    assert prune_all(pair) == 8
+
+
+def test_a_deleted_source_holds_nothing_for_its_siems(pair: Pair, moving: MovingClock) -> None:
+    moving.advance(500 * 86_400)
+    turn_away(pair, 1, 4)
+    pair.filled.change("UPDATE sources SET deleted_ns = 1")
+    assert prune_all(pair) == 8
+    assert prune_all(pair, Api.SIGN_IN) == 3
 
 
 def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event
+from forward_support import Pair
+from sqlalchemy import event, text
 from support import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page, Rejected
 from blocks.health import ERROR, Condition
-from blocks.store import health, lifecycle, pages, reading, sources, streams
+from blocks.store import health, lifecycle, pages, positions, reading, sources, streams
 from blocks.store.engine import is_sqlite, writing
 
 if TYPE_CHECKING:
@@ -123,6 +124,27 @@ def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine
     assert [source.name for source in reading.sources(engine, with_deleted=True)] == ["1Pass"]
     lifecycle.finish_deletion(engine, deleted)
     assert [action for action, _, _ in records(rows)] == ["delete"], "once, however often it is called"
+
+
+@pytest.mark.parametrize("ending", ["delete", "purge"])
+def test_a_run_that_forwards_a_source_sends_no_more_of_it(engine: Engine, ending: str) -> None:
+    pair = Pair.made(engine)
+    pair.filled.commit(Api.AUDIT, 2)
+    if ending == "purge":
+        delete(engine)
+        with engine.begin() as connection:  # as by a run of an earlier version
+            connection.execute(text("UPDATE sources SET deleted_ns = NULL"))
+    held = pair.claim()
+    if ending == "delete":
+        positions.note_failure(engine, held, ThirdPartyConfigError("no"))
+        delete(engine)
+    else:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE sources SET deleted_ns = 1"))
+        lifecycle._begin_purge(engine, known(engine))
+    with pytest.raises(ClaimLostError):
+        positions.advance(engine, held, None, [])
+    assert (pair.view().holder_until_ns, pair.view().error_type) == (None, None)
 
 
 def test_a_deleted_source_comes_back_with_its_cursors(engine: Engine) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from blocks.store.positions import ForwardClaim
 
+MINUTE_NS = 60 * 10**9
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", hint="It is sent again.", code="503")
 SHUT = ThirdPartyConfigError("The SIEM refuses the token (401).", hint="Store it anew.", code="401")
 
@@ -184,6 +185,47 @@ def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pai
     advance(pair.engine, claim, step(9), [])
     assert pair.view().failing_since_ns is None
     assert note_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that the store was not told of"
+
+
+# Errors before anything is sent
+
+MISSING = ThirdPartyConfigError("There is no block.", hint="Give it again.", code="no-block")
+
+
+def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, moving: MovingClock) -> None:
+    pair.filled.change("DELETE FROM forward_positions WHERE stream_id = {audit}")
+    stop(pair.engine, pair.claim(Api.SIGN_IN), SHUT, "first")
+    moving.advance(60)
+    for _ in range(2):
+        positions.note_refusal(pair.engine, pair.known.id, MISSING)
+    views = positions.of_forward(pair.engine, pair.known.id)
+    assert {(one.error_type, one.error_code, one.error_message) for one in views} == {
+        ("ThirdPartyConfigError", "no-block", str(MISSING))
+    }
+    assert {one.failing_since_ns for one in views} == {moving.now_ns(), moving.now_ns() - MINUTE_NS}
+    assert pair.told() == [("ThirdPartyConfigError", "Error", "UnHealthy")]
+    assert {one.stopped_fingerprint for one in views} == {None}, "the next run tries again"
+    for api in Api:
+        finish(pair.engine, pair.claim(api))
+    assert pair.told()[1:] == [("Recovered", "Error", "Healthy")]
+    assert {one.failing_since_ns for one in positions.of_forward(pair.engine, pair.known.id)} == {None}
+
+
+def test_a_pair_that_was_removed_meanwhile_has_no_error(pair: Pair) -> None:
+    forwards.remove(pair.engine, pair.known)
+    positions.note_refusal(pair.engine, pair.known.id, MISSING)
+    assert pair.told() == []
+    assert pair.filled.ask("SELECT count(*) FROM forward_positions") == [(0,)]
+
+
+def test_nobody_takes_what_was_paused_or_deleted_since_it_was_looked_at(pair: Pair) -> None:
+    view = pair.view()
+    forwards.set_paused(pair.engine, pair.known, paused=True)
+    assert take(pair.engine, view, "run-1") is None
+    forwards.set_paused(pair.engine, pair.known, paused=False)
+    assert take(pair.engine, view, "run-1")
+    pair.filled.change("UPDATE sources SET deleted_ns = 1")
+    assert take(pair.engine, view, "run-1") is None
 
 
 # What was refused

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from forward_support import SIEM, Pair, Told
 from sqlalchemy import text
+from support import SOURCE
 
-from blocks.errors import ThirdPartyConfigError
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.store import positions, reading_forwards
+from blocks.store import forwards, positions, reading_forwards, sources
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -66,12 +68,43 @@ def test_the_state_of_a_pair(engine: Engine) -> None:
     pair.filled.commit(Api.AUDIT, 1)
     assert state() == "waiting"
     claim = pair.claim()
-    refusal = ThirdPartyConfigError("Splunk refuses.", code="403")
-    positions.note_failure(engine, claim, refusal)
-    assert state() == "retrying"
-    positions.stop(engine, claim, refusal, "first")
-    assert state() == "ThirdPartyConfigError"
-    assert reading_forwards.forwards(engine)[0].in_error
+    busy = ThirdPartyGenericError("Splunk is busy.", code="503")
+    positions.note_failure(engine, claim, busy)
+    assert (state(), in_error(engine)) == ("retrying", False)
+    positions.stop(engine, claim, busy, "first")
+    assert (state(), in_error(engine)) == ("ThirdPartyGenericError", True)
+    forwards.set_paused(engine, pair.known, paused=True)
+    assert state() == "paused"
+    pair.filled.change("UPDATE sources SET deleted_ns = 1")
+    assert (state(), in_error(engine)) == ("source deleted", False)
+
+
+def in_error(engine: Engine) -> bool:
+    return reading_forwards.forwards(engine)[0].in_error
+
+
+def test_one_that_cannot_be_opened_is_in_error_though_each_run_tries_again(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    positions.note_refusal(engine, pair.known.id, ThirdPartyConfigError("There is no block.", code="no-block"))
+    (found,) = reading_forwards.forwards(engine)
+    assert (found.state, found.in_error) == ("ThirdPartyConfigError", True)
+    assert {(one.stopped, one.in_error) for one in found.positions} == {(False, True)}
+    for api in Api:
+        pair.run(Told(), api)
+    assert not in_error(engine)
+
+
+@pytest.mark.parametrize(("kind", "state"), [("webhook", "withheld"), ("archive", "waiting")])
+@pytest.mark.parametrize("value", [False, 1, "yes", None])
+def test_one_whose_events_are_not_meant_for_a_siem_is_not_well(
+    engine: Engine, kind: str, state: str, value: object
+) -> None:
+    pair = Pair.made(engine, kind)
+    pair.filled.commit(Api.AUDIT, 1)
+    assert reading_forwards.forwards(engine)[0].state == "waiting"
+    sources.put(engine, replace(SOURCE, fields={} if value is None else {"_siemForward": value}))
+    (found,) = reading_forwards.forwards(engine)
+    assert (found.state, found.for_siem) == (state, False)
 
 
 def test_an_unknown_siem_is_named_with_those_there_are(engine: Engine) -> None:
