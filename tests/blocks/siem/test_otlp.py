@@ -230,6 +230,7 @@ def test_an_empty_answer_is_a_success(
     ("body", "kind"),
     [
         ("<html>Please sign in</html>", "text/html"),
+        ("", "text/html"),
         ("OK", "text/plain"),
         ("[]", "application/json"),
         ("{", "application/json"),
