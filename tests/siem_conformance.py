@@ -140,7 +140,7 @@ class SenderConformance:
     def test_threads_share_a_sender(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
         sent = self._shaped(Api.SIGN_IN, 200)
         parts = [sent[at : at + 20] for at in range(0, len(sent), 20)]
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(sender.limits.parallel) as pool:  # a directory or a bucket takes one at a time
             list(pool.map(lambda part: support.send_all(sender, part), parts))
         assert Counter(one.uuid for one in arrived()) == Counter(one.event.uuid for one in sent)
 

@@ -216,7 +216,7 @@ def test_zcat_and_duckdb_read_the_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "s3"])
-@pytest.mark.parametrize("form", ["ndjson.gz", "parquet"])
+@pytest.mark.parametrize("form", ["ndjson.gz", pytest.param("parquet", marks=pytest.mark.torture)])
 def test_every_event_is_there_once_however_often_the_writer_is_killed(
     tmp_path: Path, s3: S3Server, kind: str, form: str
 ) -> None:
