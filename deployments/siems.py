@@ -155,9 +155,9 @@ def _pair(  # noqa: PLR0917 - what a pair is made of
     engine: Engine, source: str, source_id: str, config: SiemConfig, block: SiemBlock, since_ns: int | None
 ) -> Change:
     before = forwards.find(engine, source_id, config.name)
-    pair, changed = forwards.put(engine, source_id, config.name, config.kind, block.public(), block.fingerprint())
-    if before is None and since_ns is not None:
-        forwards.skip(engine, pair, since_ns)
+    pair, changed = forwards.put(
+        engine, source_id, config.name, config.kind, block.public(), block.fingerprint(), since_ns=since_ns
+    )
     forwarding.deploy(source_id, source, config.name, paused=pair.paused_ns is not None)
     return "created" if before is None else "updated" if changed else "unchanged"
 

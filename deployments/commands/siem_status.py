@@ -142,7 +142,7 @@ def _table(one: ForwardStatus) -> Table:
 
 
 def _state(position: PositionStatus) -> str:
-    if position.stopped:
+    if position.in_error:
         return "in error"
     return "retrying" if position.failing_since_ns is not None else "ok"
 

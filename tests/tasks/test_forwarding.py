@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import resource
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from forward_support import Pair, Told, chunks
+from forward_support import Pair, Told, chunks, preparer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.rules import read
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Refused
+from blocks.siem.sending import ACCEPTED, Answer, Limits, Refused, RequestRefusedError
 from blocks.store import forwards, positions, refused
 from tasks import stopping
+from tasks.forward import Forwarding, Meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,7 +195,7 @@ def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
 
 
-def test_what_was_refused_is_sent_again_first_and_by_another_name(pair: Pair) -> None:
+def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
     first = Told(lambda _: Answer(refused=(Refused(0, "400", "no"), Refused(4, "400", "no"))))
     pair.run(first)
     pair.filled.commit(Api.AUDIT, 3)
@@ -201,10 +203,45 @@ def test_what_was_refused_is_sent_again_first_and_by_another_name(pair: Pair) ->
     second = Told(limits=Limits(events=3))
     done = pair.run(second)
     turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
-    assert second.ids == [*chunks(turned, 3), pair.ids()[-3:]]
+    assert second.ids == [pair.ids()[-3:], *chunks(turned, 3)]
     assert not set(first.names) & set(second.names)
     assert (done.sent, refused.page(pair.engine, pair.known.id)) == (11, [])
     assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+
+
+def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
+    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),)), Limits(events=1000)))
+    refused.replay(pair.engine, pair.known)
+
+    def unusable(_batch: Batch) -> Answer:
+        raise RequestRefusedError("It cannot use it (400).", code="400")
+
+    done = pair.run(Told(unusable))
+    (left,) = refused.page(pair.engine, pair.known.id)
+    assert (done.sent, left.answer, left.replay_ns) == (0, "It cannot use it (400).", None)
+    assert pair.view().failing_since_ns is None
+
+
+def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
+    sender, meant = Told(), iter((True, True, False))
+    forwarding = Forwarding(pair.engine, pair.claim(), preparer(sender), lambda: next(meant, False))
+    forwarding.run()
+    sent = sorted(sender.taken)
+    assert sent == pair.ids()[: len(sent)]
+    assert 0 < len(sent) < len(pair.ids())
+    assert pair.view().sent_id == sent[-1]
+    pair.run(again := Told())
+    assert sorted([*sent, *again.taken]) == pair.ids()
+
+
+def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    source_id = pair.known.source_id
+    meant, archive = (Meant(pair.engine, source_id, is_archive=of) for of in (False, True))
+    assert (meant(), archive()) == (True, True)
+    pair.filled.change("UPDATE sources SET fields = '{{}}'")
+    later = time.monotonic() + 2
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert (meant(), archive()) == (False, True)
 
 
 def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
