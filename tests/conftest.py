@@ -43,6 +43,7 @@ from blocks.events_api.models import Api  # noqa: E402
 from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402
 from blocks.store import schema, sources, streams  # noqa: E402
 from blocks.store.engine import open_engine  # noqa: E402
+from tasks import stopping  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,3 +193,10 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
 def sandbox() -> Iterator[SandboxProcess]:
     with running_sandbox(events=3000, days=3) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_asked_to_stop() -> Iterator[None]:
+    """A run that a test had stopped says nothing to the readers of the next test, which has no run around them."""
+    yield
+    stopping.requested.clear()

@@ -23,7 +23,11 @@ def run(name: str, source: str | None, *, as_json: bool) -> int:
         from deployments.sources import open_default_store  # noqa: PLC0415
 
         pairs = forwards.require(open_default_store(), name, source)
-        done = [(pair.source, _forward(access, pair.source, name)) for pair in pairs]
+        done = []
+        for pair in pairs:
+            done.append((pair.source, _forward(access, pair.source, name)))
+            if code_of(done[-1][1]) == STOPPED:
+                break  # Ctrl-C is meant for all of them
     if as_json:
         say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
     else:
