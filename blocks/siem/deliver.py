@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from array import array
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ PAUSE_SECONDS, PAUSE_MAX = 0.5, 15.0
 _PAUSES = tuple(PAUSE_SECONDS * 2**attempt for attempt in range(TRIES - 1))
 SUSPECTS = 3
 """Where the SIEM can use none of so many events that go alone, before it takes any, it is no event's fault."""
+_one_at_a_time = threading.Lock()
+"""Making records is work for the one processor that Python's threads share: several would hinder those that send."""
 ANSWER_MAX = 500  # characters that are kept of what a SIEM says of an event
 
 
@@ -53,7 +56,8 @@ def deliver(
 
     `name` says whose it is: with the ids of a request's events it makes the request's own name.
     """
-    made = [preparer.prepare(event) for event in events]
+    with _one_at_a_time:
+        made = [preparer.prepare(event) for event in events]
     records = [one for one in made if not isinstance(one, Kept)]
     under_way = _Delivery(name, preparer, sleep, Delivered(kept=len(made) - len(records)))
     limits = preparer.sender.limits

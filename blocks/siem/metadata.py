@@ -24,6 +24,7 @@ ABSENT = "none"
 """Stands for an action or category that an event does not have: `item_usage-none`. `unknown` and `other` are real."""
 WORD_MAX = 100  # characters of an action; 1Password's own have 26 at most
 
+_NAMES = {api: api.value for api in Api}  # an enumeration's own way to its value takes a microsecond
 _PREFIXES = {Api.SIGN_IN: "signin", Api.ITEM_USAGE: "item_usage", Api.AUDIT: "audit"}
 _NO_WORD = re.compile(r"[^A-Za-z0-9_.:/-]")
 _TELLS_WHAT = frozenset({"_siemeventid", "_siemparser", "_parser"})
@@ -74,7 +75,7 @@ def facts(shaped: Shaped) -> dict[str, str]:
     event = shaped.event
     known = {
         "uuid": event.uuid,
-        "api": shaped.stamp.api.value,
+        "api": _NAMES[shaped.stamp.api],
         "time": rfc3339(event.time_ns),
         "received": rfc3339(event.received_ns),
     }
