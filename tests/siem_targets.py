@@ -66,6 +66,9 @@ class Target:
         """How often each uuid is there."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        self.kill()
+
 
 class HttpTarget(Target):
     def __init__(self, kind: str, directory: Path) -> None:
@@ -81,6 +84,9 @@ class HttpTarget(Target):
 
     def kill(self) -> None:
         self.process.kill()
+
+    def close(self) -> None:
+        self.process.close()
 
     def behave(self, kind: Kind, times: int | None = 1, **options: Any) -> None:
         with contextlib.suppress(httpx.HTTPError):  # it is dead at this moment: that is trouble enough
@@ -194,7 +200,7 @@ def running(kind: str, directory: Path) -> Iterator[Target]:
     try:
         yield found
     finally:
-        found.kill()
+        found.close()
 
 
 class Forwarder:
