@@ -71,7 +71,7 @@ def deploy_spec(spec: dict[str, Any], like: DeploymentResponse | None = None, *,
 
     flow = _flow(spec["entrypoint"])
     with get_client(sync_client=True) as client:
-        found = _find(client, flow.name, spec["name"])
+        found = find_named(client, flow.name, spec["name"])
         if found is None:
             ensure_work_pool(client)
             _create(client, flow, spec, like, paused=paused)
@@ -81,18 +81,25 @@ def deploy_spec(spec: dict[str, Any], like: DeploymentResponse | None = None, *,
 
 def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
     """The deployment of a source, or None where there is none."""
-    return _find(client, flow_name(_template()), deployment_name(source))
+    return find_named(client, flow_name(_template()), deployment_name(source))
 
 
 def find_named(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
     """The deployment of that name of any flow, or None where there is none."""
-    return _find(client, flow, name)
+    # By filter: a name may hold characters, such as ?, that the address of a single deployment cannot.
+    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+
+    found = client.read_deployments(
+        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=[flow])),
+        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[name])),
+    )
+    return found[0] if found else None
 
 
 def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
     """The deployments of a source: the one that collects it, and those beside it."""
     flows = [flow_name(template) for template in (_template(), *map(read_template, BESIDE))]
-    found = [_find(client, flow, deployment_name(source)) for flow in flows]
+    found = [find_named(client, flow, deployment_name(source)) for flow in flows]
     return [one for one in found if one is not None]
 
 
@@ -111,7 +118,7 @@ def remove_named(flow: str, name: str) -> bool:
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
     with get_client(sync_client=True) as client:
-        found = _find(client, flow, name)
+        found = find_named(client, flow, name)
         if found is None:
             return False
         client.delete_deployment(found.id)
@@ -174,17 +181,6 @@ def _flow(entrypoint: str) -> Flow[..., Any]:
     from prefect.flows import load_flow_from_entrypoint  # noqa: PLC0415 - see the module's docstring
 
     return load_flow_from_entrypoint(entrypoint)
-
-
-def _find(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
-    # By filter: a name may hold characters, such as ?, that the address of a single deployment cannot.
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
-
-    found = client.read_deployments(
-        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=[flow])),
-        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[name])),
-    )
-    return found[0] if found else None
 
 
 def _members(flow: Flow[..., Any], spec: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, in
         links = connection.execute(text(asked), {"stream": stream_id, "after": after_id, "links": LINKS}).all()
         found = []
         if not links or links[0].number == 1:
-            found = _unlinked(connection, stream_id, after_id, links[0].first_id if links else None)
+            found = unlinked(connection, stream_id, after_id, links[0].first_id if links else None)
     for link in links:
         if found and link.first_id - found[-1][1] <= NEAR:
             found[-1] = (found[-1][0], link.last_id)
@@ -145,7 +145,7 @@ def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, in
     return found
 
 
-def _unlinked(connection: Connection, stream_id: int, after_id: int, before_id: int | None) -> list[tuple[int, int]]:
+def unlinked(connection: Connection, stream_id: int, after_id: int, before_id: int | None) -> list[tuple[int, int]]:
     """Where events are that were stored before there was a chain: they have no link, and are before its first one.
 
     The counts tell whether there are any, so that a new stream of a large store is not looked for in all of it.
@@ -166,7 +166,7 @@ def first_since(connection: Connection, stream_id: int, time_ns: int) -> int | N
     linked = "SELECT min(first_id) FROM chain WHERE stream_id = :stream AND committed_ns >= :time"
     first: int | None = connection.execute(text(linked), of).scalar()
     begin = connection.execute(text(_FIRST), of).scalar()
-    for low, high in _unlinked(connection, stream_id, 0, begin):
+    for low, high in unlinked(connection, stream_id, 0, begin):
         asked = "SELECT min(id + 0) FROM events WHERE stream_id = :stream AND id > :low AND id <= :high "
         bounds = {**of, "low": low, "high": high}
         before = connection.execute(text(f"{asked} AND received_ns >= :time"), bounds).scalar()

@@ -19,7 +19,7 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health, refused
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import TOLD_AFTER_NS, lease, unclaimed
+from blocks.store.streams import HEALTHY, TOLD_AFTER_NS, lease, unclaimed
 from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -35,14 +35,6 @@ _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
-_HEALTHY: dict[str, Any] = {
-    "failing_since_ns": None,
-    "error_type": None,
-    "error_code": None,
-    "error_message": None,
-    "error_ns": None,
-    "stopped_fingerprint": None,
-}
 _FREE: dict[str, Any] = {"holder": None, "holder_until_ns": None}
 
 
@@ -172,7 +164,7 @@ def note_resent(engine: Engine, claim: ForwardClaim, sent: Again, step: Step) ->
 def finish(engine: Engine, claim: ForwardClaim) -> None:
     """All that there was has been sent: the position is healthy, and free for the next run."""
     with writing(engine) as connection:
-        _write(connection, claim, plan=None, **_FREE, **_HEALTHY)
+        _write(connection, claim, plan=None, **_FREE, **HEALTHY)
         _recover(connection, claim)
 
 
@@ -232,7 +224,7 @@ def revoke_within(connection: Connection, forward: str) -> None:
 def restart_within(connection: Connection, forward: str) -> None:
     """Forget the errors of a forward and take its claims away, so that the next run sends from each position."""
     revoked = update(_positions).where(_positions.c.forward == forward)
-    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **_HEALTHY))
+    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **HEALTHY))
 
 
 def restart_source_within(connection: Connection, source_id: str) -> None:
@@ -246,14 +238,14 @@ def begin_anew_within(connection: Connection, forward: str) -> None:
     """Let a forward send all events: it has another target, which has none of them yet."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(_positions.c.forward == forward)
-    connection.execute(moved.values(sent_id=0, plan=None, **counts, **_FREE, **_HEALTHY))
+    connection.execute(moved.values(sent_id=0, plan=None, **counts, **_FREE, **HEALTHY))
 
 
 def set_back(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
     """Let a position be another one, under no claim: whoever has one writes nothing from now on."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(*_key(forward, stream_id))
-    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **_FREE, **_HEALTHY))
+    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **_FREE, **HEALTHY))
 
 
 def tracker(siem: str) -> str:
@@ -302,7 +294,7 @@ def _write(connection: Connection, claim: ForwardClaim, **values: Any) -> Row[An
 
 def _counted(step: Step, now_ns: int) -> dict[str, Any]:
     counts = {"sent": _positions.c.sent + step.sent, "dropped": _positions.c.dropped + step.dropped}
-    return {**counts, "progress_ns": now_ns, **_HEALTHY}
+    return {**counts, "progress_ns": now_ns, **HEALTHY}
 
 
 def _source_of(connection: Connection, forward: str) -> str:

@@ -11,11 +11,10 @@ from sqlalchemy import text
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import meant
 from blocks.store.engine import reading, store_errors
+from blocks.store.outgoing import unlinked
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row, TextClause
-
-_FAR = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +165,13 @@ def _waiting(connection: Connection, row: Row[Any]) -> tuple[int, int | None]:
     """
     behind = {"stream": row.stream_id, "sent": row.sent_id or 0}
     links = connection.execute(_LINKS, behind).one()
-    parts = [connection.scalar(_PARTIAL, behind) or 0, _unlinked(connection, behind)]
-    counted = _count(connection, behind, max(parts)) if max(parts) > behind["sent"] else 0
+    before_chain = unlinked(connection, row.stream_id, behind["sent"], connection.scalar(_FIRST, behind))
+    end = max([connection.scalar(_PARTIAL, behind) or 0, *(end for _, end in before_chain)])
+    counted = _count(connection, behind, end) if end > behind["sent"] else 0
     waiting = counted + int(links.events or 0)
     start = behind["sent"] if counted or links.first_id is None else links.first_id - 1
     oldest = connection.scalar(_by_key(connection, _OLDEST), {**behind, "start": start}) if waiting else None
     return waiting, oldest
-
-
-def _unlinked(connection: Connection, behind: dict[str, int]) -> int:
-    """Up to where a stream has events of a time before there was a chain; 0 where it has none."""
-    if not connection.scalar(_OUTSIDE, behind):
-        return 0
-    first = connection.scalar(_FIRST, behind)
-    return _FAR if first is None else int(first) - 1
 
 
 def _count(connection: Connection, behind: dict[str, int], end: int) -> int:
@@ -210,10 +202,6 @@ _LINKS = text(
     "WHERE stream_id = :stream AND last_id > :sent AND first_id > :sent"
 )
 _PARTIAL = text("SELECT last_id FROM chain WHERE stream_id = :stream AND last_id > :sent AND first_id <= :sent")
-_OUTSIDE = text(
-    "SELECT events + pruned - coalesce((SELECT sum(events) FROM chain WHERE stream_id = streams.id), 0) "
-    "FROM streams WHERE id = :stream"
-)
 _FIRST = text("SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1")
 _COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
 _OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :start ORDER BY id LIMIT 1"

@@ -32,7 +32,7 @@ OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item us
 _streams = Stream.__table__  # type: ignore[attr-defined]
 _windows = Window.__table__  # type: ignore[attr-defined]
 
-_HEALTHY: dict[str, Any] = {
+HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
     "error_type": None,
     "error_code": None,
@@ -40,6 +40,7 @@ _HEALTHY: dict[str, Any] = {
     "error_ns": None,
     "stopped_fingerprint": None,
 }
+"""What is written where nothing is in the way (any more): of streams, and of forwards' positions in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def restart(engine: Engine, source_id: str) -> None:
 
 def restart_within(connection: Connection, source_id: str) -> None:
     """The same as a part of a transaction that does more."""
-    revoke_within(connection, source_id, **_HEALTHY)
+    revoke_within(connection, source_id, **HEALTHY)
 
 
 def revoke_within(connection: Connection, source_id: str, **values: Any) -> None:
@@ -227,7 +228,7 @@ def restart_api(engine: Engine, source_id: str, api: Api) -> None:
         connection.execute(
             update(_streams)
             .where(_streams.c.source_id == source_id, _streams.c.api == str(api))
-            .values(fence=_streams.c.fence + 1, holder=None, holder_until_ns=None, **_HEALTHY)
+            .values(fence=_streams.c.fence + 1, holder=None, holder_until_ns=None, **HEALTHY)
         )
 
 
@@ -259,7 +260,7 @@ def note_drained(
     `by_cursor`: the server took a cursor on the way. Only then is a cursor that was refused before forgotten: else a
     server that refuses each of them would be asked from a time for ever.
     """
-    values: dict[str, Any] = {"holder": None, "holder_until_ns": None, **_HEALTHY, **_pace(brought or Brought())}
+    values: dict[str, Any] = {"holder": None, "holder_until_ns": None, **HEALTHY, **_pace(brought or Brought())}
     if by_cursor:
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
@@ -273,14 +274,14 @@ def note_drained(
 def recover(engine: Engine, claim: Claim) -> None:
     """A page was committed after an error: what was open for it is over, also before the stream's end is reached."""
     with writing(engine) as connection:
-        write(connection, claim, **_HEALTHY)
+        write(connection, claim, **HEALTHY)
         _recover(connection, claim, "error")
 
 
 def progress() -> dict[str, Any]:
     """The values that a committed page sets on its stream: it ends the 90-minute window."""
     now_ns = clock.now_ns()
-    return {"progress_ns": now_ns, **lease(now_ns), **_HEALTHY}
+    return {"progress_ns": now_ns, **lease(now_ns), **HEALTHY}
 
 
 def write(connection: Connection, claim: Claim, **values: Any) -> Row[Any]:

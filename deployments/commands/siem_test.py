@@ -11,6 +11,7 @@ from deployments.commands.present import note, plain, say, say_indented, say_jso
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from blocks.siem.base import SiemBlock
     from blocks.siem.prepare import Preparer
     from blocks.siem.sending import Sender
     from blocks.store.forwards import Known
@@ -30,7 +31,7 @@ def run(name: str, source: str | None, sample: int, *, offline: bool, as_json: b
         pairs = forwards.require(engine, name, source)
         block = load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
-            shown = [one for pair in pairs for one in _samples(engine, pair, sender, sample)]
+            shown = [one for pair in pairs for one in _samples(engine, pair, block, sender, sample)]
             answer, works = ("", True) if offline else _checked(sender)
     if as_json:
         say_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
@@ -53,12 +54,11 @@ def _checked(sender: Sender) -> tuple[str, bool]:
         return str(error), False
 
 
-def _samples(engine: Engine, pair: Known, sender: Sender, number: int) -> list[dict[str, Any]]:
+def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int) -> list[dict[str, Any]]:
     from blocks.siem.prepare import Kept  # noqa: PLC0415
     from blocks.store import outgoing, positions  # noqa: PLC0415
-    from tasks.siem import load_siem, preparer_of  # noqa: PLC0415
+    from tasks.siem import preparer_of  # noqa: PLC0415
 
-    block = load_siem(pair.siem, pair.kind)
     found = []
     for view in positions.of_forward(engine, pair.id):
         preparer: Preparer = preparer_of(engine, pair.source_id, view.api, block, sender)
