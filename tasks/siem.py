@@ -13,7 +13,7 @@ from blocks.names import block_name
 from blocks.siem.event import Stamp
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.prepare import Preparer
-from blocks.siem.rules import read
+from blocks.siem.rules.rules import read
 from blocks.source import OnePasswordSource
 from blocks.store import fields, forwards
 from tasks.source import default_store, open_store

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
-from blocks.siem import bucket, directory, ndjson, objects
 from blocks.siem.event import Outgoing, Shaped, Stamp
+from blocks.siem.senders import bucket, directory, ndjson, objects
 from blocks.siem.senders.archive import ArchiveSender
 from blocks.siem.sending import Batch
 
@@ -62,7 +62,7 @@ def _sender(form: str, url: str, *access: str) -> ArchiveSender:
 def _form(name: str) -> Format:
     if name == ndjson.SUFFIX:
         return ndjson
-    from blocks.siem import parquet
+    from blocks.siem.senders import parquet
 
     return parquet
 

@@ -11,11 +11,11 @@ from chain_support import Filled
 from support import SOURCE
 
 from blocks.events_api.models import Api
-from blocks.siem import shapes
 from blocks.siem.event import Outgoing, Stamp
 from blocks.siem.prepare import Preparer
-from blocks.siem.rules import NONE
+from blocks.siem.rules.rules import NONE
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
+from blocks.siem.shapes import shaping
 from blocks.store import forwards, positions, sources
 from tasks.forward import Forwarding
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.event import Shaped
-    from blocks.siem.rules import Rules
+    from blocks.siem.rules.rules import Rules
     from blocks.siem.sending import Batch
     from blocks.store.forwards import Known
     from blocks.store.positions import ForwardClaim, PositionView
@@ -89,7 +89,7 @@ def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[Recor
 
 
 def shaped_of(event: Outgoing) -> Shaped:
-    return shapes.shape("raw", event, STAMP)
+    return shaping.shape("raw", event, STAMP)
 
 
 @dataclass

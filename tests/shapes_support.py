@@ -9,8 +9,8 @@ from typing import Any
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox import bodies
 from blocks.events_api.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
-from blocks.siem import shapes
 from blocks.siem.event import Outgoing, Stamp
+from blocks.siem.shapes import shaping
 
 TIME_NS = 1_772_600_767_089_123_456
 TIME = "2026-03-04T05:06:07.089123456Z"
@@ -41,5 +41,5 @@ def made(api: Api, number: int, version: str) -> Outgoing:
 
 def shaped(shape: str, api: Api, members: dict[str, Any], **of_stamp: Any) -> dict[str, Any]:
     """The document of an event with these members."""
-    document = shapes.shape(shape, event(json.dumps(members)), stamp(api, **of_stamp)).document
+    document = shaping.shape(shape, event(json.dumps(members)), stamp(api, **of_stamp)).document
     return json.loads(document)

@@ -35,9 +35,9 @@ from receivers.server import Receiver, receiving
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.faults import ConfigurationError
-from blocks.siem import metadata
-from blocks.siem.http import Poster
+from blocks.siem.senders.http import Poster
 from blocks.siem.sending import RequestRefusedError, TooLargeError
+from blocks.siem.shapes import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

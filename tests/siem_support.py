@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.bodies import SECOND, make_body, moment, random_for
-from blocks.siem import shapes
 from blocks.siem.deliver import cut
 from blocks.siem.event import Outgoing, Stamp
 from blocks.siem.sending import Batch
+from blocks.siem.shapes import shaping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ def shaped(api: Api, n: int = DOCUMENTED, shape: str = "raw", **members: Any) ->
 
 
 def of_events(outgoings: Iterable[Outgoing], of: Stamp, shape: str = "raw") -> list[Shaped]:
-    return [shapes.shape(shape, one, of) for one in outgoings]
+    return [shaping.shape(shape, one, of) for one in outgoings]
 
 
 def batch(sender: Sender, outgoings: Iterable[Outgoing], of: Stamp | None = None, shape: str = "raw") -> Batch:

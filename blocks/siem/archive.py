@@ -11,13 +11,13 @@ from blocks.faults import Fault
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
 from blocks.siem.base import SiemBlock
-from blocks.siem.objects import FORMS, LocationError, location
+from blocks.siem.senders.objects import FORMS, LocationError, location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.siem.objects import Location, Objects
     from blocks.siem.senders.archive import ArchiveSender, Format
+    from blocks.siem.senders.objects import Location, Objects
 
 
 class Archive(SiemBlock):
@@ -109,20 +109,20 @@ class Archive(SiemBlock):
 
     def _form(self) -> Format:
         if self.format == "parquet":
-            from blocks.siem import parquet  # noqa: PLC0415 - needs an extra
+            from blocks.siem.senders import parquet  # noqa: PLC0415 - needs an extra
 
             return parquet
-        from blocks.siem import ndjson  # noqa: PLC0415 - needed only here
+        from blocks.siem.senders import ndjson  # noqa: PLC0415 - needed only here
 
         return ndjson
 
     def _objects(self) -> Objects:
         where = location(self.url)
         if where.scheme == "file":
-            from blocks.siem.directory import Directory  # noqa: PLC0415 - needed only here
+            from blocks.siem.senders.directory import Directory  # noqa: PLC0415 - needed only here
 
             return Directory(Path(where.path))
-        from blocks.siem.bucket import Access, Bucket  # noqa: PLC0415 - obstore is needed only here
+        from blocks.siem.senders.bucket import Access, Bucket  # noqa: PLC0415 - obstore is needed only here
 
         key_id, key = self.access_key_id.get_secret_value(), self.secret_key.get_secret_value()
         return Bucket(where, Access(self.endpoint, self.region, self.account, key_id, key))

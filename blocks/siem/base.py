@@ -120,7 +120,7 @@ class SiemBlock(SecretBlock):
         return {name: getattr(self, name) for name in self.own_fields()}
 
     def _faults_of_rules(self) -> Iterator[Fault]:
-        from blocks.siem import rules  # noqa: PLC0415 - pydantic models of its own
+        from blocks.siem.rules import rules  # noqa: PLC0415 - pydantic models of its own
 
         key = self.hash_key.get_secret_value()
         yield from rules.faults(self.rules, f"{PATH}.rules", has_key=bool(key))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blocks.siem import shapes
+from blocks.siem.shapes import shaping
 
 if TYPE_CHECKING:
     from blocks.siem.event import Outgoing, Stamp
-    from blocks.siem.rules import Rules
+    from blocks.siem.rules.rules import Rules
     from blocks.siem.sending import Record, Sender
 
 
@@ -38,4 +38,4 @@ class Preparer:
             if outcome.dropped is not None:
                 return Kept(event, outcome.dropped)
             body = outcome.body
-        return self.sender.encode(shapes.shape(self.shape, event, self.stamp, body))
+        return self.sender.encode(shaping.shape(self.shape, event, self.stamp, body))

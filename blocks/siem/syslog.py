@@ -11,7 +11,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.faults import Fault, show
 from blocks.secret_block import PATH
 from blocks.siem.base import SiemBlock
-from blocks.siem.rfc5424 import HOSTNAME_MAX, NAME_MAX, Facility, Messages, Style, param_name, printable
+from blocks.siem.senders.rfc5424 import HOSTNAME_MAX, NAME_MAX, Facility, Messages, Style, param_name, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,8 +127,8 @@ class Syslog(SiemBlock):
 
     def get_sender(self) -> SyslogSender:
         """Of the receiver; each batch has a connection. Raises ConfigurationError, and ThirdPartyConfigError."""
-        from blocks.siem import identity  # noqa: PLC0415 - needed only here
-        from blocks.siem.rfc5425 import Receiver  # noqa: PLC0415
+        from blocks.siem.senders import identity  # noqa: PLC0415 - needed only here
+        from blocks.siem.senders.rfc5425 import Receiver  # noqa: PLC0415
         from blocks.siem.senders.syslog import SyslogSender  # noqa: PLC0415
 
         self.validated()
@@ -157,7 +157,7 @@ class Syslog(SiemBlock):
             yield Fault(f"{PATH}.sd_id", f"{show(self.sd_id)} is no SD-ID", expected)
 
     def _faults_of_certificates(self) -> Iterator[Fault]:
-        from blocks.siem import identity  # noqa: PLC0415 - needed only here
+        from blocks.siem.senders import identity  # noqa: PLC0415 - needed only here
 
         yield from identity.faults(
             (f"{PATH}.ca_certificate", self.ca_certificate),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.siem.rules import read
+from blocks.siem.rules.rules import read
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Refused, RequestRefusedError
 from blocks.store import forwards, positions, refused
 from tasks import stopping

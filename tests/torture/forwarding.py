@@ -15,7 +15,7 @@ from receivers.sumo_logic import PATH
 from blocks.errors import SourceError
 from blocks.siem.event import Stamp
 from blocks.siem.prepare import Preparer
-from blocks.siem.rules import NONE
+from blocks.siem.rules.rules import NONE
 from blocks.siem.sending import Limits
 from blocks.siem.sumo_logic import SumoLogicSiem
 from blocks.store import forwards, positions

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from blocks.siem.objects import name_of
+from blocks.siem.senders.objects import name_of
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
 
 if TYPE_CHECKING:
     from blocks.siem.event import Shaped
-    from blocks.siem.objects import Objects
+    from blocks.siem.senders.objects import Objects
     from blocks.siem.sending import Batch
 
 EVENTS = 50_000

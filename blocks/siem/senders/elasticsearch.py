@@ -23,11 +23,11 @@ import msgspec
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
 from blocks.events_api.models import Api
-from blocks.siem import metadata
-from blocks.siem.http import Poster, is_html
-from blocks.siem.json_text import encoded
-from blocks.siem.moment import rfc3339
+from blocks.siem.senders.http import Poster, is_html
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.json_text import encoded
+from blocks.siem.shapes.moment import rfc3339
 
 if TYPE_CHECKING:
     import httpx

@@ -37,10 +37,10 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.client import user_agent
 from blocks.events_api.models import Api
-from blocks.siem import metadata
 from blocks.siem.event import Shaped
-from blocks.siem.http import Poster
+from blocks.siem.senders.http import Poster
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
+from blocks.siem.shapes import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

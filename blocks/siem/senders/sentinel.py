@@ -25,11 +25,11 @@ import msgspec
 
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.siem import metadata
-from blocks.siem.http import Poster, no_yes
-from blocks.siem.json_text import encoded
-from blocks.siem.moment import rfc3339
+from blocks.siem.senders.http import Poster, no_yes
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.json_text import encoded
+from blocks.siem.shapes.moment import rfc3339
 
 if TYPE_CHECKING:
     from blocks.siem.event import Shaped

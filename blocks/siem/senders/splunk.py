@@ -14,13 +14,13 @@ from uuid import uuid4
 import httpx
 
 from blocks.events_api.models import Api
-from blocks.siem import metadata
-from blocks.siem.http import Poster, gzipped, no_yes
-from blocks.siem.json_text import encoded
-from blocks.siem.moment import rfc3339
 from blocks.siem.senders import splunk_answers as answers
+from blocks.siem.senders.http import Poster, gzipped, no_yes
 from blocks.siem.senders.remembered import Remembered
 from blocks.siem.sending import Answer, Limits, Record, Refused
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.json_text import encoded
+from blocks.siem.shapes.moment import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from blocks.siem import metadata
-from blocks.siem.http import Poster, is_html, no_yes
-from blocks.siem.moment import rfc3339
+from blocks.siem.senders.http import Poster, is_html, no_yes
 from blocks.siem.senders.remembered import Remembered
 from blocks.siem.sending import ACCEPTED, Limits, Record
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.moment import rfc3339
 
 if TYPE_CHECKING:
     from blocks.siem.event import FieldValue, Shaped, Stamp

@@ -5,15 +5,15 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, NoReturn
 
-from blocks.siem import rfc5425
+from blocks.siem.senders import rfc5425
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blocks.siem.event import Shaped
-    from blocks.siem.rfc5424 import Messages
-    from blocks.siem.rfc5425 import Receiver
+    from blocks.siem.senders.rfc5424 import Messages
+    from blocks.siem.senders.rfc5425 import Receiver
     from blocks.siem.sending import Batch
 
 LIMITS = Limits(events=2000, bytes=4_000_000, parallel=2)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from blocks import clock
-from blocks.siem.envelope import enveloped
-from blocks.siem.http import Poster
+from blocks.siem.senders.http import Poster
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
+from blocks.siem.shapes.envelope import enveloped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -26,9 +26,9 @@ from torture.strike import read_only
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.siem import bucket, objects
 from blocks.siem.archive import Archive
 from blocks.siem.event import Outgoing
+from blocks.siem.senders import bucket, objects
 from blocks.siem.sending import Batch, TooLargeError
 
 if TYPE_CHECKING:

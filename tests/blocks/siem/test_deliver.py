@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.deliver import ANSWER_MAX, PAUSE_MAX, PAUSE_SECONDS, TRIES, Delivered, cut, deliver
-from blocks.siem.rules import read
+from blocks.siem.rules.rules import read
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused, RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from shapes_support import ALL, RECEIVED, TIME, UUID, event, made, shaped, stamp
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS, SIGN_IN_TYPES
-from blocks.siem import ecs, outcome, shapes
+from blocks.siem.shapes import ecs, outcome, shaping
 
 SIGN_IN = {
     "uuid": UUID,
@@ -308,7 +308,7 @@ def test_every_documented_member_has_its_place(api: Api) -> None:
     seen = set()
     for number in range(ALL[api]):
         one = made(api, number, "v2")
-        found = json.loads(shapes.shape("ecs", one, stamp(api)).document)
+        found = json.loads(shaping.shape("ecs", one, stamp(api)).document)
         for name, value in json.loads(one.body).items():
             if value is not None:
                 assert at(found, GOES_TO[api][name]) is not None, name
@@ -326,7 +326,7 @@ def at(found: Any, path: str) -> Any:
 def test_every_documented_value_is_the_action_or_in_its_place(api: Api) -> None:
     actions = set()
     for number in range(ALL[api]):
-        found = json.loads(shapes.shape("ecs", made(api, number, "v2"), stamp(api)).document)
+        found = json.loads(shaping.shape("ecs", made(api, number, "v2"), stamp(api)).document)
         actions.add(found["event"].get("action"))
         assert (found["event"]["category"], found["event"]["type"]) == ecs.CATEGORIES[api]
     documented = EVENTS[api.path]["category" if api is Api.SIGN_IN else "action"]
@@ -335,6 +335,6 @@ def test_every_documented_value_is_the_action_or_in_its_place(api: Api) -> None:
 
 
 def test_an_event_that_is_not_documented_at_all() -> None:
-    found = json.loads(shapes.shape("ecs", event('{"verb": "x"}'), stamp(Api.AUDIT, account=None)).document)
+    found = json.loads(shaping.shape("ecs", event('{"verb": "x"}'), stamp(Api.AUDIT, account=None)).document)
     assert found["event"]["original"] == '{"verb": "x"}'
     assert found["onepassword"] == {"uuid": UUID}

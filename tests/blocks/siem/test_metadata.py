@@ -8,12 +8,12 @@ import pytest
 from shapes_support import RECEIVED, TIME, UUID, event, stamp
 
 from blocks.events_api.models import Api
-from blocks.siem import metadata, shapes
 from blocks.siem.event import Shaped, Stamp
+from blocks.siem.shapes import metadata, shaping
 
 
 def shaped(of: Stamp, body: dict[str, object] | None = None) -> Shaped:
-    return shapes.shape("raw", event(json.dumps(body or {})), of)
+    return shaping.shape("raw", event(json.dumps(body or {})), of)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from shapes_support import ALL, RECEIVED, RECEIVED_NS, TIME, TIME_NS, UUID, even
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import AUDIT_ACTIONS, EVENTS, ITEM_ACTIONS, SIGN_IN_TYPES
-from blocks.siem import outcome, shapes
-from blocks.siem.ocsf import audit_table, item_usage, sign_in
-from blocks.siem.ocsf.activity import OTHER, OcsfClass
-from blocks.siem.ocsf.event import OCSF_VERSION
+from blocks.siem.shapes import outcome, shaping
+from blocks.siem.shapes.ocsf import audit_table, item_usage, sign_in
+from blocks.siem.shapes.ocsf.activity import OTHER, OcsfClass
+from blocks.siem.shapes.ocsf.event import OCSF_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def faults(found: dict[str, Any], version: str = OCSF_VERSION) -> Iterator[str]:
 @pytest.mark.parametrize("api", Api)
 def test_every_event_of_the_sandbox_is_valid(api: Api, version: str) -> None:
     for number in range(ALL[api]):
-        found = json.loads(shapes.shape("ocsf", made(api, number, version), stamp(api)).document)
+        found = json.loads(shaping.shape("ocsf", made(api, number, version), stamp(api)).document)
         assert not [*faults(found)], (number, found)
         assert not [*faults(found, LATER)], (number, found)
 
@@ -418,7 +418,7 @@ def test_what_is_not_documented_is_in_the_raw_data_only() -> None:
 
 def test_raw_data_is_the_body() -> None:
     body = '{"action": "join",\n "n": 1.50}'
-    found = json.loads(shapes.shape("ocsf", event(body), stamp(Api.AUDIT)).document)
+    found = json.loads(shaping.shape("ocsf", event(body), stamp(Api.AUDIT)).document)
     assert found["raw_data"] == body
 
 

@@ -18,10 +18,10 @@ from siem_conformance import Arrived, HttpConformance
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.faults import ConfigurationError
-from blocks.siem.moment import rfc3339
 from blocks.siem.otlp import Otlp
 from blocks.siem.senders.otlp import OtlpSender, headers_of
 from blocks.siem.sending import Answer
+from blocks.siem.shapes.moment import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

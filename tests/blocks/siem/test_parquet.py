@@ -13,8 +13,8 @@ import siem_support as support
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.siem import metadata
 from blocks.siem.archive import Archive
+from blocks.siem.shapes import metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,11 +70,11 @@ def test_the_metadata_is_what_every_siem_is_told(tmp_path: Path, classifier: str
 
 
 def test_what_a_rule_took_from_a_body_is_in_no_column(tmp_path: Path) -> None:
-    from blocks.siem import shapes
+    from blocks.siem.shapes import shaping
 
     one = support.event(target_user={"email": "ana@example.org"})
     left = one.body.replace("ana@example.org", "***").encode()
-    written(tmp_path, [shapes.shape("raw", one, support.stamp(), left)])
+    written(tmp_path, [shaping.shape("raw", one, support.stamp(), left)])
     (file,) = tmp_path.rglob("*.parquet")
     content = duckdb.sql(f"select * from '{file}'").fetchall()
     assert "ana@example.org" not in str(content)
@@ -98,8 +98,8 @@ def test_hive_partitions_are_columns_too(tmp_path: Path) -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "arro3.io", None)
-    monkeypatch.delitem(sys.modules, "blocks.siem.parquet", raising=False)
-    monkeypatch.delattr("blocks.siem.parquet", raising=False)
+    monkeypatch.delitem(sys.modules, "blocks.siem.senders.parquet", raising=False)
+    monkeypatch.delattr("blocks.siem.senders.parquet", raising=False)
     with pytest.raises(ThirdPartyConfigError, match=r"pip install 'onepassword-source\[parquet\]'"):
         Archive(url="file:///x", format="parquet").get_sender()
     assert Archive(url="file:///x").get_sender()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from blocks.events_api.models import Api
 from blocks.siem.event import Outgoing
 from blocks.siem.prepare import Kept, Preparer
-from blocks.siem.rules import NONE, read
+from blocks.siem.rules.rules import NONE, read
 from blocks.siem.sending import Record
 
 RULES = read([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"]}], "")

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.events_api.models import Api
-from blocks.siem import rfc5424, shapes
-from blocks.siem.rfc5424 import Facility, Messages, Style
+from blocks.siem.senders import rfc5424
+from blocks.siem.senders.rfc5424 import Facility, Messages, Style
+from blocks.siem.shapes import shaping
 
 if TYPE_CHECKING:
     from blocks.siem.event import Shaped
@@ -40,7 +41,7 @@ def parsed(message: bytes) -> tuple[dict[str, str], dict[str, str]]:
 
 def test_a_message_is_header_structured_data_and_body() -> None:
     one = support.event(Api.SIGN_IN, category="success")
-    shaped = shapes.shape("raw", one, support.stamp())
+    shaped = shaping.shape("raw", one, support.stamp())
     assert Messages(STYLE).message(shaped).decode() == (
         "<110>1 2026-03-04T05:06:07.089000Z collector.example 1password - signin-success"
         ' [1password@32473 api="sign-in" account="ACCT2222ACCT2222ACCT2222AC" _siemForward="true"'
@@ -53,7 +54,7 @@ def test_a_message_is_header_structured_data_and_body() -> None:
 
 def test_a_time_keeps_all_nine_digits_in_the_structured_data() -> None:
     one = support.event(Api.SIGN_IN)._replace(time_ns=support.START_NS + 987_654_321)
-    header, params = parsed(Messages(STYLE).message(shapes.shape("raw", one, support.stamp())))
+    header, params = parsed(Messages(STYLE).message(shaping.shape("raw", one, support.stamp())))
     assert header["timestamp"] == "2026-03-04T05:06:07.987654Z"
     assert params["time"] == "2026-03-04T05:06:07.987654321Z"
 
@@ -70,7 +71,7 @@ def test_a_time_keeps_all_nine_digits_in_the_structured_data() -> None:
     ],
 )
 def test_a_failed_sign_in_is_a_notice(api: Api, members: dict[str, str], severity: int) -> None:
-    shaped = shapes.shape("raw", support.event(api, **members), support.stamp(api))
+    shaped = shaping.shape("raw", support.event(api, **members), support.stamp(api))
     header, _ = parsed(Messages(STYLE).message(shaped))
     assert int(header["pri"]) == 13 * 8 + severity
 
@@ -105,12 +106,12 @@ def test_a_value_is_escaped_and_a_name_is_made_fit() -> None:
 
 
 def test_the_longest_documented_event_id_stands_whole_in_msgid() -> None:
-    shaped = shapes.shape("raw", support.event(Api.SIGN_IN, category="firewall_reported_success"), support.stamp())
+    shaped = shaping.shape("raw", support.event(Api.SIGN_IN, category="firewall_reported_success"), support.stamp())
     assert parsed(Messages(STYLE).message(shaped))[0]["msgid"] == "signin-firewall_reported_success"
 
 
 def test_a_longer_one_is_cut() -> None:
-    shaped = shapes.shape("raw", support.event(Api.SIGN_IN, category="x" * 90), support.stamp())
+    shaped = shaping.shape("raw", support.event(Api.SIGN_IN, category="x" * 90), support.stamp())
     header, params = parsed(Messages(STYLE).message(shaped))
     assert (header["msgid"], params["_siemEventID"]) == ("signin-" + "x" * 25, "signin-" + "x" * 90)
 
@@ -141,7 +142,7 @@ def test_whatever_goes_with_an_event_the_message_is_one_by_the_grammar(
 ) -> None:
     stamp = support.stamp(source=source, category=category, fields=fields, account=account)
     one = support.event(Api.SIGN_IN, category="success")._replace(uuid=uuid)
-    shaped = shapes.shape("raw", one, stamp)
+    shaped = shaping.shape("raw", one, stamp)
     header, params = parsed(Messages(STYLE).message(shaped))
     assert header["msg"].encode() == shaped.document
     assert params["_source"] == _plain(source)
@@ -160,4 +161,4 @@ def _plain(text: str) -> str:
 
 
 def _shaped(**stamp: object) -> Shaped:
-    return shapes.shape("raw", support.event(Api.SIGN_IN, category="success"), support.stamp(**stamp))
+    return shaping.shape("raw", support.event(Api.SIGN_IN, category="success"), support.stamp(**stamp))

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from blocks.events_api.models import Api
 from blocks.events_api.sandbox.bodies import Moment, make_body, random_for
 from blocks.events_api.vocabulary import EVENTS
-from blocks.siem import conditions, cut, members, patterns, rules, shapes
-from blocks.siem.rules import UNCHANGED, UNREADABLE, Outcome
+from blocks.siem.rules import conditions, cut, members, patterns, rules
+from blocks.siem.rules.rules import UNCHANGED, UNREADABLE, Outcome
+from blocks.siem.shapes import shaping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,7 +290,7 @@ class TestClasses:
         found = 0
         for event in support.events(api, 60):
             outcome = checked.apply(api, event.body)
-            made = shapes.shape(shape, event, support.stamp(api), outcome.body).document
+            made = shaping.shape(shape, event, support.stamp(api), outcome.body).document
             held = list(_held(json.loads(event.body)))
             found += len(held)
             assert not [value for value in held if value in json.dumps(json.loads(made), ensure_ascii=False)]
@@ -306,7 +307,7 @@ class TestClasses:
 def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(shape: str, change: str, account: str) -> None:
     one = support.event(Api.AUDIT, action="join", account_uuid=support.ACCOUNT)
     body = applied([{change: ["account_uuid"]}], one.body, Api.AUDIT).body
-    made = shapes.shape(shape, one, support.stamp(Api.AUDIT), body)
+    made = shaping.shape(shape, one, support.stamp(Api.AUDIT), body)
     assert made.account == account
     assert support.ACCOUNT.encode() not in made.document
 

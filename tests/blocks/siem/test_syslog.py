@@ -26,7 +26,8 @@ from siem_conformance import Arrived, SenderConformance
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.faults import ConfigurationError
-from blocks.siem import rfc5425, shapes, tls_channel
+from blocks.siem.senders import rfc5425, tls_channel
+from blocks.siem.shapes import shaping
 from blocks.siem.syslog import Syslog
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def test_rsyslog_reads_whatever_goes_with_an_event(
     daemon.forget()
     stamp = support.stamp(source=source, category=category, fields={"team": team})
     one = support.event(Api.SIGN_IN, category="success", details={"value": value})
-    shaped = shapes.shape("raw", one, stamp)
+    shaped = shaping.shape("raw", one, stamp)
     send(block_for(daemon), [shaped])
     (message,) = daemon.messages()
     own = message.sd[SD_ID]
@@ -506,4 +507,4 @@ def send(block: Syslog, sent: list[Shaped]) -> None:
 
 
 def _shaped(**members: object) -> Shaped:
-    return shapes.shape("raw", support.event(Api.SIGN_IN, **members), support.stamp())
+    return shaping.shape("raw", support.event(Api.SIGN_IN, **members), support.stamp())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from blocks.siem import metadata
-from blocks.siem.json_text import encoded
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.json_text import encoded
 
 if TYPE_CHECKING:
     from blocks.siem.event import Shaped

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem import outcome
-from blocks.siem.body import NO_CLIENT, NO_PERSON
-from blocks.siem.ocsf import objects
-from blocks.siem.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
-from blocks.siem.ocsf.event import Parts, event
-from blocks.siem.ocsf.unmapped import of_client, unmapped
+from blocks.siem.shapes import outcome
+from blocks.siem.shapes.body import NO_CLIENT, NO_PERSON
+from blocks.siem.shapes.ocsf import objects
+from blocks.siem.shapes.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
+from blocks.siem.shapes.ocsf.event import Parts, event
+from blocks.siem.shapes.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
-    from blocks.siem.body import SignIn
-    from blocks.siem.draft import Draft
+    from blocks.siem.shapes.body import SignIn
+    from blocks.siem.shapes.draft import Draft
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
 STATUS: dict[outcome.Outcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from blocks.siem import metadata
-from blocks.siem.json_text import encoded
-from blocks.siem.moment import rfc3339
-from blocks.siem.ocsf import activity as activities
-from blocks.siem.ocsf.objects import Actor, Device, Endpoint, Entity, Ref, Session, User
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.json_text import encoded
+from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.ocsf import activity as activities
+from blocks.siem.shapes.ocsf.objects import Actor, Device, Endpoint, Entity, Ref, Session, User
 
 if TYPE_CHECKING:
-    from blocks.siem.draft import Draft
-    from blocks.siem.ocsf.activity import Activity
+    from blocks.siem.shapes.draft import Draft
+    from blocks.siem.shapes.ocsf.activity import Activity
 
 OCSF_VERSION = "1.5.0"
 _MS = 1_000_000

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from blocks.siem import cut
+from blocks.siem.rules import cut
 
 if TYPE_CHECKING:
-    from blocks.siem.cut import Member
+    from blocks.siem.rules.cut import Member
 
 Change = Callable[[bytes], bytes | None]
 """What becomes of a value that is no object and no array, as JSON; None removes its member.

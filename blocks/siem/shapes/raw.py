@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from blocks.siem import json_text
+from blocks.siem.shapes import json_text
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):

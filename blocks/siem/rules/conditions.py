@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.faults import Fault, join, kind_of, nearest, show
-from blocks.siem import cut, members, patterns
+from blocks.siem.rules import cut, members, patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

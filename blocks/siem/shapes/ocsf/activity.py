@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from blocks.siem.json_text import encoded
+from blocks.siem.shapes.json_text import encoded
 
 CATEGORY_UID, CATEGORY_NAME = 3, "Identity & Access Management"
 UNKNOWN, OTHER = 0, 99

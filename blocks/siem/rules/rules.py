@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blocks.faults import Fault, join, kind_of, nearest, show
-from blocks.siem import conditions, members
-from blocks.siem.redaction import Redaction, hashed, mask, remove
+from blocks.siem.rules import conditions, members
+from blocks.siem.rules.redaction import Redaction, hashed, mask, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from blocks.events_api.models import Api
-    from blocks.siem.conditions import Condition
-    from blocks.siem.redaction import Change
+    from blocks.siem.rules.conditions import Condition
+    from blocks.siem.rules.redaction import Change
 
 CHOICES = ("keep", "drop")
 CHANGES = ("mask", "hash", "remove")

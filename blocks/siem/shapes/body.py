@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from blocks.events_api.models import Api
-from blocks.siem import json_text
+from blocks.siem.shapes import json_text
 
 LONG = 2**63 - 1
 Text = str | None

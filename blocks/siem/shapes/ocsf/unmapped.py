@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks.siem.body import Client
+from blocks.siem.shapes.body import Client
 
 
 def unmapped(**members: Any) -> dict[str, Any] | None:

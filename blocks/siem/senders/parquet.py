@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.siem import json_text, metadata
+from blocks.siem.shapes import json_text, metadata
 
 try:
     from arro3.core import Array, DataType, Table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.envelope import enveloped
-from blocks.siem.http import gzipped
+from blocks.siem.senders.http import gzipped
+from blocks.siem.shapes.envelope import enveloped
 
 if TYPE_CHECKING:
     from blocks.siem.event import Shaped

@@ -16,7 +16,7 @@ import httpx
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
-from blocks.siem.tls_channel import TlsChannel
+from blocks.siem.senders.tls_channel import TlsChannel
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.models import UUID_MAX, Api
-from blocks.siem import body as bodies
-from blocks.siem import ecs, metadata, raw
-from blocks.siem.draft import Draft
 from blocks.siem.event import Shaped
-from blocks.siem.ocsf import audit, item_usage, sign_in
+from blocks.siem.shapes import body as bodies
+from blocks.siem.shapes import ecs, metadata, raw
+from blocks.siem.shapes.draft import Draft
+from blocks.siem.shapes.ocsf import audit, item_usage, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

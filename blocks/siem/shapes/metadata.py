@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
-from blocks.siem.moment import rfc3339
+from blocks.siem.shapes.moment import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

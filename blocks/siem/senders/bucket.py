@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from obstore.store import AzureConfig, ClientConfig, RetryConfig, S3Credential
 
-    from blocks.siem.objects import Location
+    from blocks.siem.senders.objects import Location
 
 CONNECT = timedelta(seconds=10)
 WHOLE = timedelta(seconds=120)  # one object has a few megabytes

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.body import NO_PERSON, NO_SESSION
-from blocks.siem.ocsf import objects
-from blocks.siem.ocsf.activity import OTHER, UNKNOWN, OcsfClass
-from blocks.siem.ocsf.audit_table import activity_of
-from blocks.siem.ocsf.event import Parts, event
-from blocks.siem.ocsf.unmapped import unmapped
+from blocks.siem.shapes.body import NO_PERSON, NO_SESSION
+from blocks.siem.shapes.ocsf import objects
+from blocks.siem.shapes.ocsf.activity import OTHER, UNKNOWN, OcsfClass
+from blocks.siem.shapes.ocsf.audit_table import activity_of
+from blocks.siem.shapes.ocsf.event import Parts, event
+from blocks.siem.shapes.ocsf.unmapped import unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocks.siem.body import Audit, Session
-    from blocks.siem.draft import Draft
+    from blocks.siem.shapes.body import Audit, Session
+    from blocks.siem.shapes.draft import Draft
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
 """What `aux_info` says of a group's member."""

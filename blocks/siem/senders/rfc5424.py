@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from blocks.events_api.models import Api
-from blocks.siem import metadata
-from blocks.siem.envelope import FACTS
+from blocks.siem.shapes import metadata
+from blocks.siem.shapes.envelope import FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

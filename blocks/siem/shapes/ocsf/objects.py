@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from blocks.siem.ocsf.activity import OTHER, UNKNOWN
-from blocks.siem.parts import is_ip, milliseconds
+from blocks.siem.shapes.ocsf.activity import OTHER, UNKNOWN
+from blocks.siem.shapes.parts import is_ip, milliseconds
 
 if TYPE_CHECKING:
-    from blocks.siem import body
+    from blocks.siem.shapes import body
 
 _USER = 1
 _EMAIL = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+")  # OCSF's email_t

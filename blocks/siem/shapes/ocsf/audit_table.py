@@ -10,7 +10,7 @@ Access of a group (gva) is Group Management: User Access Management needs a user
 
 from __future__ import annotations
 
-from blocks.siem.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
+from blocks.siem.shapes.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
 
 ENTITY = OcsfClass.ENTITY_MANAGEMENT
 

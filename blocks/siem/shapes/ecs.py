@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from blocks.events_api.models import Api
-from blocks.siem import metadata, outcome
-from blocks.siem.body import NO_CLIENT, NO_PERSON, NO_SESSION, Audit, Client, Details, ItemUsage, Person, SignIn
-from blocks.siem.json_text import encoded
-from blocks.siem.moment import rfc3339
-from blocks.siem.parts import is_ip, milliseconds
+from blocks.siem.shapes import metadata, outcome
+from blocks.siem.shapes.body import NO_CLIENT, NO_PERSON, NO_SESSION, Audit, Client, Details, ItemUsage, Person, SignIn
+from blocks.siem.shapes.json_text import encoded
+from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.parts import is_ip, milliseconds
 
 if TYPE_CHECKING:
-    from blocks.siem.body import Location, Session
-    from blocks.siem.draft import Draft
+    from blocks.siem.shapes.body import Location, Session
+    from blocks.siem.shapes.draft import Draft
 
 ECS_VERSION = "8.11.0"
 DATASETS = {
