@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from array import array
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from blocks.errors import ThirdPartyGenericError
 from blocks.siem.prepare import Kept
 from blocks.siem.sending import Batch, Refused, RequestRefusedError, TooLargeError
+from blocks.turn import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +26,6 @@ PAUSE_SECONDS, PAUSE_MAX = 0.5, 15.0
 _PAUSES = tuple(PAUSE_SECONDS * 2**attempt for attempt in range(TRIES - 1))
 SUSPECTS = 3
 """Where the SIEM can use none of so many events that go alone, before it takes any, it is no event's fault."""
-_one_at_a_time = threading.Lock()
-"""Making records is work for the one processor that Python's threads share: several would hinder those that send."""
 ANSWER_MAX = 500  # characters that are kept of what a SIEM says of an event
 
 
@@ -56,7 +54,7 @@ def deliver(
 
     `name` says whose it is: with the ids of a request's events it makes the request's own name.
     """
-    with _one_at_a_time:
+    with turn:
         made = [preparer.prepare(event) for event in events]
     records = [one for one in made if not isinstance(one, Kept)]
     under_way = _Delivery(name, preparer, sleep, Delivered(kept=len(made) - len(records)))

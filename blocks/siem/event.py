@@ -1,9 +1,14 @@
-"""What is forwarded: an event as the store has it, and what is the same for all events of one stream."""
+"""What is forwarded: an event as the store has it, and what is the same for all events of one stream.
+
+What is made once for each event is a struct of msgspec, which costs a tenth of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +20,7 @@ Classifier = Literal["event-id", "parser"]
 """How a SIEM is told what an event is: by `_siemEventID`, or by `_siemParser`. Never both."""
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One stored event. Times are nanoseconds since 1970 in UTC; `body` is exactly as 1Password sent it."""
 
     id: int
@@ -42,8 +47,7 @@ class Stamp:
     classifier: Classifier | None = "event-id"
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
+class Shaped(msgspec.Struct, frozen=True, gc=False):
     """An event in the shape that a SIEM wants.
 
     `document` is one JSON object in UTF-8 without line breaks: for the shape `raw` the body itself, byte for byte

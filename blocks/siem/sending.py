@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from blocks.errors import SourceError, ThirdPartyConfigError
 
 if TYPE_CHECKING:
@@ -40,8 +42,7 @@ class Limits:
     hourly: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """An event as it stands in a request. Only records of one group go into one request."""
 
     event: Outgoing

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from blocks import clock
 from blocks.siem.event import Outgoing
-from blocks.store.engine import reading, store_errors
+from blocks.store.engine import plain_rows, reading, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -111,7 +112,7 @@ def newest(engine: Engine, stream_id: int, number: int) -> list[Outgoing]:
     )
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(asked, {"stream": stream_id, "number": number}).all()
-    return [Outgoing._make(row) for row in reversed(rows)]
+    return [Outgoing(*row) for row in reversed(rows)]
 
 
 def _until(events: Events, end: int) -> Iterator[Outgoing]:
@@ -191,4 +192,4 @@ def _between(engine: Engine, stream_id: int, low: int, high: int) -> list[Outgoi
     )
     bounds = {"stream": stream_id, "low": low, "high": high, "most": MOST}
     with store_errors(), reading(engine).connect() as connection:
-        return list(map(Outgoing._make, connection.execute(text(asked), bounds).all()))
+        return list(starmap(Outgoing, plain_rows(connection, text(asked), bounds)))

@@ -84,7 +84,7 @@ def again(engine: Engine, claim: ForwardClaim, size: int) -> Iterator[Again]:
         if not rows:
             return
         mark_ns = rows[0].replay_ns
-        events = [Outgoing._make(row[1:]) for row in rows if row.replay_ns == mark_ns]
+        events = [Outgoing(*row[1:]) for row in rows if row.replay_ns == mark_ns]
         event_id = events[-1].id
         yield Again(mark_ns, events)
 

@@ -91,7 +91,7 @@ class Elasticsearch:
     def _item(  # noqa: PLR0917
         self, path_index: str, action: bytes, line: bytes, request: Request, place: int, taken: list[str]
     ) -> dict[str, Any]:
-        create = msgspec.json.decode(action)["create"]
+        create = _action.decode(action)["create"]
         index, id_ = create.get("_index", path_index), create["_id"]
         item = {"_index": index, "_id": id_}
         if self.denies:
@@ -110,12 +110,12 @@ class Elasticsearch:
 
 def _wrong(line: bytes) -> tuple[str, str] | None:
     try:
-        document = msgspec.json.decode(line)
+        document = _members.decode(line)
     except ValueError as error:
         return "document_parsing_exception", str(error)
     if "@timestamp" not in document:
         return "document_parsing_exception", "data stream timestamp field [@timestamp] is missing"
-    if own := OF_CLUSTER & set(document):
+    if own := OF_CLUSTER & document.keys():
         return (
             "document_parsing_exception",
             f"Field [{min(own)}] is a metadata field and cannot be added inside a document",
@@ -142,4 +142,6 @@ def _told(status: int, value: object) -> Taken:
     return Taken([], status, {"Content-Type": "application/json"}, msgspec.json.encode(value))
 
 
+_action = msgspec.json.Decoder(dict[str, dict[str, str]])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])  # read to its end, but without a tree of objects
 vendor = Elasticsearch

@@ -16,7 +16,7 @@ import base64
 import hashlib
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
@@ -27,15 +27,18 @@ from blocks.siem.senders.http import Poster, is_html
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.json_text import encoded
-from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.moment import received, rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
 
     from blocks.siem.event import Shaped
     from blocks.siem.sending import Batch
 
 NAME = "Elasticsearch/OpenSearch"
+Told = TypeVar("Told")
 DATASETS = {Api.SIGN_IN: "signin_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
 """As Elastic's own integration calls them."""
 LIMITS = Limits(events=2000, bytes=5_000_000)  # both advise some megabytes; small hosted nodes take 10 MB at most
@@ -71,6 +74,13 @@ class _Bulk(msgspec.Struct):
     items: list[dict[str, _Item]]
 
 
+class _Short(msgspec.Struct):
+    """As much of it as is looked at where there are no errors."""
+
+    errors: bool
+    items: list[msgspec.Raw]
+
+
 class _Failure(msgspec.Struct):
     error: _Cause
 
@@ -80,6 +90,7 @@ class _Privileges(msgspec.Struct):
 
 
 _read_bulk = msgspec.json.Decoder(_Bulk).decode
+_read_short = msgspec.json.Decoder(_Short).decode
 _read_failure = msgspec.json.Decoder(_Failure).decode
 _read_privileges = msgspec.json.Decoder(_Privileges).decode
 
@@ -109,10 +120,10 @@ class ElasticsearchSender:
     def send(self, batch: Batch) -> Answer:
         path = f"{self._indices[batch.stamp.api]}/{BULK}"
         response = self._poster.post(path, b"".join([record.data for record in batch.records]), NDJSON)
-        bulk = _bulk_of(response)
-        if len(bulk.items) != len(batch.records):
+        short = _read(_read_short, response)
+        if len(short.items) != len(batch.records):
             raise _no_bulk()
-        return _answer(bulk) if bulk.errors else ACCEPTED
+        return _answer(_read(_read_bulk, response)) if short.errors else ACCEPTED
 
     def check(self) -> str:
         names = sorted(set(self._indices.values()))
@@ -193,7 +204,7 @@ def document(shaped: Shaped) -> bytes:
     return b'{"@timestamp":"%b","event":{"id":%b,"created":"%b","original":%b}%b%b' % (
         time,
         encoded(event.uuid),
-        rfc3339(event.received_ns).encode(),
+        received(event.received_ns).encode(),
         encoded(original.decode()),
         b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
         _end(metadata.group_of(shaped.stamp, shaped.event_id)),
@@ -215,9 +226,9 @@ def _label(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _bulk_of(response: httpx.Response) -> _Bulk:
+def _read(reader: Callable[[bytes], Told], response: httpx.Response) -> Told:
     try:
-        return _read_bulk(response.content)
+        return reader(response.content)
     except ValueError:
         raise _no_bulk() from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.senders.http import gzipped
+from blocks.siem.senders.packing import gzipped
 from blocks.siem.shapes.envelope import enveloped
 
 if TYPE_CHECKING:

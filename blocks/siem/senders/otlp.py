@@ -31,7 +31,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN, LogRecord, ScopeLogs
+from opentelemetry.proto.logs.v1.logs_pb2 import (
+    SEVERITY_NUMBER_INFO,
+    SEVERITY_NUMBER_WARN,
+    LogRecord,
+    ResourceLogs,
+    ScopeLogs,
+)
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from blocks.errors import ThirdPartyGenericError
@@ -39,6 +45,7 @@ from blocks.events_api.client import user_agent
 from blocks.events_api.models import Api
 from blocks.siem.event import Shaped
 from blocks.siem.senders.http import Poster
+from blocks.siem.senders.remembered import Remembered
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
 from blocks.siem.shapes import metadata
 
@@ -47,7 +54,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from blocks.siem.event import FieldValue, Stamp
+    from blocks.siem.event import FieldValue
     from blocks.siem.sending import Batch
 
 NAME = "The OTLP receiver"
@@ -63,8 +70,10 @@ EVENT_NAMES = {
 OF_EVENT = "_siemEventID"
 """The one member of the metadata that differs from event to event, so it cannot stand in the resource."""
 
-_REMEMBERED = 1024  # groups of (stamp, event id, account)
 _INT64 = 1 << 63
+_DELIMITED = 2  # protobuf's wire type of messages
+_RESOURCE_LOGS = ExportLogsServiceRequest.RESOURCE_LOGS_FIELD_NUMBER
+_SCOPE_LOGS = ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
 
 
 class OtlpSender:
@@ -81,7 +90,7 @@ class OtlpSender:
         name, _, version = user_agent().partition("/")
         self._scope = InstrumentationScope(name=name, version=version)
         self._service_name = service_name
-        self._templates: dict[tuple[int, str, str | None], tuple[Stamp, bytes]] = {}
+        self._templates = Remembered(_record_like)
 
     def __repr__(self) -> str:
         return f"OtlpSender({self._poster!r})"
@@ -90,7 +99,7 @@ class OtlpSender:
         """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them."""
         event, logs = shaped.event, ScopeLogs()
         record = logs.log_records.add()
-        record.MergeFromString(self._template(shaped))  # twice as fast as CopyFrom
+        record.MergeFromString(self._templates.of(shaped))  # twice as fast as CopyFrom
         record.time_unix_nano = max(event.time_ns, 0)
         record.observed_time_unix_nano = max(event.received_ns, 0)
         record.body.string_value = shaped.document.decode()
@@ -99,8 +108,7 @@ class OtlpSender:
         return Record(event, logs.SerializeToString())
 
     def send(self, batch: Batch) -> Answer:
-        content = self._request(batch).SerializeToString()
-        return _answer(self._poster.post(PATH, content, PROTOBUF), len(batch.records))
+        return _answer(self._poster.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
 
     def check(self) -> str:
         """By a request without records, which the specification has accepted."""
@@ -110,29 +118,16 @@ class OtlpSender:
     def close(self) -> None:
         self._poster.close()
 
-    def _request(self, batch: Batch) -> ExportLogsServiceRequest:
-        request = ExportLogsServiceRequest()
-        of_resource = request.resource_logs.add()
-        of_resource.resource.CopyFrom(self._resource(batch))
-        of_scope = of_resource.scope_logs.add()
-        of_scope.scope.CopyFrom(self._scope)
-        of_scope.MergeFromString(b"".join([record.data for record in batch.records]))
-        return request
+    def _request(self, batch: Batch) -> bytes:
+        """An ExportLogsServiceRequest, put together of encoded messages: to read them all again would take as long."""
+        of_scope = ScopeLogs(scope=self._scope).SerializeToString() + b"".join([one.data for one in batch.records])
+        of_resource = ResourceLogs(resource=self._resource(batch)).SerializeToString()
+        return _within(_RESOURCE_LOGS, of_resource + _within(_SCOPE_LOGS, of_scope))
 
     def _resource(self, batch: Batch) -> Resource:
         of_all = metadata.of(Shaped(batch.records[0].event, batch.stamp, "raw", b"", "", None))
         of_all.pop(OF_EVENT, None)
         return Resource(attributes=_attributes({"service.name": self._service_name, **of_all}))
-
-    def _template(self, shaped: Shaped) -> bytes:
-        """A LogRecord with what all events of a stream that are alike have."""
-        key = (id(shaped.stamp), shaped.event_id, shaped.account)
-        found = self._templates.get(key)
-        if found is None:
-            if len(self._templates) >= _REMEMBERED:
-                self._templates.clear()
-            found = self._templates[key] = (shaped.stamp, _record_like(shaped).SerializeToString())
-        return found[1]
 
 
 class _OtlpPoster(Poster):
@@ -168,7 +163,8 @@ def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*values, *(value.rpartition(" ")[2] for value in values))
 
 
-def _record_like(shaped: Shaped) -> LogRecord:
+def _record_like(shaped: Shaped) -> bytes:
+    """A LogRecord with what all events of a stream that are alike have."""
     known: dict[str, FieldValue] = {"onepassword.api": shaped.stamp.api.value}
     of_event = metadata.of(shaped).get(OF_EVENT)
     if of_event is not None:
@@ -176,12 +172,22 @@ def _record_like(shaped: Shaped) -> LogRecord:
     if shaped.account is not None:
         known["onepassword.account"] = shaped.account
     failed = shaped.event_id.startswith("signin-") and shaped.event_id.endswith("_failed")
-    return LogRecord(
+    made = LogRecord(
         event_name=EVENT_NAMES[shaped.stamp.api],
         severity_number=SEVERITY_NUMBER_WARN if failed else SEVERITY_NUMBER_INFO,
         severity_text="WARN" if failed else "INFO",
         attributes=_attributes(known),
     )
+    return made.SerializeToString()
+
+
+def _within(field: int, message: bytes) -> bytes:
+    """A message as that field of another one: protobuf has its number and type before it, then its length."""
+    head, length = [field << 3 | _DELIMITED], len(message)
+    while length > 0x7F:  # noqa: PLR2004 - seven bits in each byte
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*head, length]) + message
 
 
 def _attributes(known: Mapping[str, FieldValue]) -> list[KeyValue]:

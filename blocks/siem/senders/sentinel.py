@@ -29,7 +29,7 @@ from blocks.siem.senders.http import Poster, no_yes
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.json_text import encoded
-from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.moment import received, rfc3339
 
 if TYPE_CHECKING:
     from blocks.siem.event import Shaped
@@ -216,7 +216,7 @@ def row(shaped: Shaped) -> bytes:
     return b'{"TimeGenerated":"%bZ","EventTime":"%b","ReceivedTime":"%b","Uuid":%b,%b%b%b}' % (
         time[:_TICKS].encode(),
         time.encode(),
-        rfc3339(event.received_ns).encode(),
+        received(event.received_ns).encode(),
         encoded(event.uuid),
         account,
         _of_group(metadata.group_of(shaped.stamp, shaped.event_id)),

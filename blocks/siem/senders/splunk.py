@@ -7,7 +7,6 @@ Acknowledgment, Troubleshoot HTTP Event Collector). The source types are those o
 from __future__ import annotations
 
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,12 +14,13 @@ import httpx
 
 from blocks.events_api.models import Api
 from blocks.siem.senders import splunk_answers as answers
-from blocks.siem.senders.http import Poster, gzipped, no_yes
+from blocks.siem.senders.http import Poster, no_yes
+from blocks.siem.senders.packing import gzipped
 from blocks.siem.senders.remembered import Remembered
 from blocks.siem.sending import Answer, Limits, Record, Refused
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.json_text import encoded
-from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.moment import received, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ class SplunkSender:
         own = f'{{"time":{seconds}.{fraction:09d},'
         own_fields = (
             f'"onepassword_uuid":{_quoted(event.uuid)},"onepassword_time":"{rfc3339(event.time_ns)}",'
-            f'"onepassword_received":"{_received(event.received_ns)}"}},"event":'
+            f'"onepassword_received":"{received(event.received_ns)}"}},"event":'
         )
         return Record(
             event, b"%b%b%b%b}\n" % (own.encode(), self._heads.of(shaped), own_fields.encode(), shaped.document)
@@ -195,8 +195,3 @@ def _text(value: object) -> str:
 
 def _quoted(uuid: str) -> str:
     return f'"{uuid}"' if uuid.isalnum() else encoded(uuid).decode()
-
-
-@lru_cache(maxsize=16)
-def _received(ns: int) -> str:
-    return rfc3339(ns)

@@ -16,7 +16,7 @@ from blocks.siem.senders.http import Poster, is_html, no_yes
 from blocks.siem.senders.remembered import Remembered
 from blocks.siem.sending import ACCEPTED, Limits, Record
 from blocks.siem.shapes import metadata
-from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.moment import received
 
 if TYPE_CHECKING:
     from blocks.siem.event import FieldValue, Shaped, Stamp
@@ -55,7 +55,7 @@ class SumoLogicSender:
 
     def encode(self, shaped: Shaped) -> Record:
         """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
-        fields = f"{self._fields.of(shaped)},onepassword_received={rfc3339(shaped.event.received_ns)}"
+        fields = f"{self._fields.of(shaped)},onepassword_received={received(shaped.event.received_ns)}"
         return Record(shaped.event, shaped.document + b"\n", (fields,))
 
     def send(self, batch: Batch) -> Answer:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from blocks.siem.event import Outgoing, Stamp
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """An event, and as text what the rules left of its body."""
 
     event: Outgoing

@@ -19,7 +19,7 @@ from blocks.events_api.models import Api
 from blocks.siem.shapes import metadata, outcome
 from blocks.siem.shapes.body import NO_CLIENT, NO_PERSON, NO_SESSION, Audit, Client, Details, ItemUsage, Person, SignIn
 from blocks.siem.shapes.json_text import encoded
-from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.moment import received, rfc3339
 from blocks.siem.shapes.parts import is_ip, milliseconds
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _document(draft: Draft, body: SignIn | ItemUsage | Audit, own: _OfSignIn | _
         category=categories,
         type=types,
         id=event.uuid,
-        created=rfc3339(event.received_ns),
+        created=received(event.received_ns),
         module="1password",
         dataset=DATASETS[api],
         original=draft.original,
@@ -290,9 +290,12 @@ def _geo(location: Location) -> _Geo | None:
 
 
 def _related(people: list[str | None], ip: str | None) -> _Related | None:
-    users = list(dict.fromkeys(one for one in people if one)) or None
+    users: list[str] = []
+    for one in people:
+        if one and one not in users:
+            users.append(one)
     ips = [ip] if ip and is_ip(ip) else None
-    return _Related(users, ips) if users or ips else None
+    return _Related(users or None, ips) if users or ips else None
 
 
 def _written(draft: Draft, made: _Document) -> bytes:

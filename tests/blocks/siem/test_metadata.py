@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import structs
 from shapes_support import RECEIVED, TIME, UUID, event, stamp
 
 from blocks.events_api.models import Api
@@ -141,5 +142,5 @@ def test_an_unknown_account_is_no_fact() -> None:
 )
 def test_times_have_nine_digits(ns: int, expected: str) -> None:
     one = shaped(stamp(Api.AUDIT))
-    moved = Shaped(one.event._replace(time_ns=ns, received_ns=ns), one.stamp, "raw", b"{}", one.event_id, None)
+    moved = Shaped(structs.replace(one.event, time_ns=ns, received_ns=ns), one.stamp, "raw", b"{}", one.event_id, None)
     assert metadata.facts(moved)["time"] == metadata.facts(moved)["received"] == expected

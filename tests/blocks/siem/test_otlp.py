@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import siem_support as support
+from msgspec import structs
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN, LogRecord
 from pydantic import SecretStr
@@ -162,7 +163,7 @@ def test_values_that_no_attribute_holds_become_texts(collector: Collector, sende
 
 
 def test_a_time_before_1970_is_unknown(collector: Collector, sender: OtlpSender) -> None:
-    send(sender, support.event(category="success")._replace(time_ns=-1))
+    send(sender, structs.replace(support.event(category="success"), time_ns=-1))
     assert only(collector).time_unix_nano == 0
 
 

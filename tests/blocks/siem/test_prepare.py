@@ -9,6 +9,7 @@ import siem_support as support
 from forward_support import Told
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from blocks.events_api.models import Api
 from blocks.siem.event import Outgoing
@@ -25,7 +26,7 @@ def prepared(event: Outgoing, rules: object = NONE, shape: str = "raw", api: Api
 
 def test_without_rules_the_body_stays_byte_for_byte() -> None:
     event = support.event(Api.ITEM_USAGE, action="reveal")
-    event = event._replace(body=event.body.replace(":", ": ") + " ")
+    event = structs.replace(event, body=event.body.replace(":", ": ") + " ")
     record = prepared(event)
     assert isinstance(record, Record)
     assert (record.event, record.data) == (event, event.body.encode())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import siem_support as support
+from msgspec import structs
 from pydantic import SecretStr
 from receivers import sentinel as vendor
 from receivers.request import uuid_of
@@ -201,7 +202,7 @@ class TestIngestion:
 
     def test_a_row(self, receiver: Receiver, sender: SentinelSender) -> None:
         """The time keeps all its digits beside the column that holds seven."""
-        one = support.event(category="success")._replace(time_ns=support.START_NS + 123_456_789)
+        one = structs.replace(support.event(category="success"), time_ns=support.START_NS + 123_456_789)
         support.send_all(sender, support.of_events([one], support.stamp(fields={})))
         assert receiver.requests[-1].body.decode() == (
             '[{"TimeGenerated":"2026-03-04T05:06:07.1234567Z","EventTime":"2026-03-04T05:06:07.123456789Z",'

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 import siem_support as support
+from msgspec import structs
 from pydantic import SecretStr
 from receivers.request import uuid_of
 from receivers.server import receiving
@@ -95,7 +96,7 @@ def sender(hec: Hec) -> Iterator[SplunkSender]:
 
 
 def test_an_event_as_it_arrives(hec: Hec, sender: SplunkSender) -> None:
-    one = support.event(Api.SIGN_IN, category="success")._replace(time_ns=support.START_NS + 89_000_001)
+    one = structs.replace(support.event(Api.SIGN_IN, category="success"), time_ns=support.START_NS + 89_000_001)
     sender.send(support.batch(sender, [one]))
     (request,) = hec.receiver.requests
     assert request.body.startswith(b'{"time":1772600767.089000001,"source":"1Pass","sourcetype":"1password:insights:')

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import siem_support as support
+from msgspec import structs
 from pydantic import SecretStr
 from receivers.request import uuid_of
 from receivers.server import receiving
@@ -126,7 +127,7 @@ def test_with_the_parser_a_page_is_one_group_and_with_event_ids_many(sender: Sum
 
 def test_events_of_two_pages_or_two_accounts_are_told_apart(sender: SumoLogicSender) -> None:
     one = support.event(category="success")
-    late = one._replace(received_ns=one.received_ns + 1)
+    late = structs.replace(one, received_ns=one.received_ns + 1)
     guest = support.event(category="success", account_uuid="GUEST")
     groups = [sender.encode(shaped).group for shaped in support.of_events([one, late, guest], support.stamp())]
     assert len(set(groups)) == 3
@@ -134,7 +135,7 @@ def test_events_of_two_pages_or_two_accounts_are_told_apart(sender: SumoLogicSen
 
 def test_a_request_holds_a_megabyte_at_most(receiver: Receiver, sender: SumoLogicSender) -> None:
     of = support.stamp()
-    many = [support.event(category="success", note="x" * 9000)._replace(id=number) for number in range(250)]
+    many = [structs.replace(support.event(category="success", note="x" * 9000), id=number) for number in range(250)]
     support.send_all(sender, support.of_events(many, of))
     sizes = [len(request.body) for request in receiver.requests]
     assert len(sizes) == 3

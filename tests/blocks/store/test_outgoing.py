@@ -10,9 +10,11 @@ from chain_support import Filled, event, fill
 from forward_support import chunks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from sqlalchemy import text
 from support import SOURCE
 
+from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api, Page
 from blocks.events_api.models import Event as ReadEvent
 from blocks.siem.event import Outgoing
@@ -65,7 +67,9 @@ def test_from_any_position_all_that_is_behind_it_comes_once_and_in_order(
     for api in Api:
         rows = stored(filled, api)
         for after in [0, *(row[0] for row in rows), rows[-1][0] + 1]:
-            assert [tuple(one) for one in all_of(behind(filled, after, api))] == [row for row in rows if row[0] > after]
+            assert [structs.astuple(one) for one in all_of(behind(filled, after, api))] == [
+                row for row in rows if row[0] > after
+            ]
 
 
 def test_a_stream_without_events_has_none(engine: Engine, source: sources.SourceRecord) -> None:
@@ -76,7 +80,7 @@ def test_what_is_committed_meanwhile_comes_too(filled: Filled) -> None:
     events = behind(filled)
     before = all_of(events)
     filled.commit(Api.AUDIT, 3)
-    assert [tuple(one) for one in [*before, *all_of(events)]] == stored(filled)
+    assert [structs.astuple(one) for one in [*before, *all_of(events)]] == stored(filled)
 
 
 def test_pruned_events_are_passed_over(filled: Filled) -> None:
@@ -157,7 +161,7 @@ def test_a_store_of_an_older_version_is_read_whole(empty_url: str) -> None:
         if new:
             filled.commit(Api.AUDIT, new)
         for api in Api:
-            assert [tuple(one) for one in all_of(behind(filled, api=api))] == stored(filled, api)
+            assert [structs.astuple(one) for one in all_of(behind(filled, api=api))] == stored(filled, api)
     engine.dispose()
 
 
@@ -407,3 +411,14 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
 def test_portions_know_their_ends() -> None:
     portion = Portion([Outgoing(3, "a", 1, 1, "{}"), Outgoing(9, "b", 1, 1, "{}")])
     assert (portion.first_id, portion.last_id) == (3, 9)
+
+
+def test_a_row_that_the_database_cannot_give_is_an_error_of_the_store(filled: Filled) -> None:
+    """It comes in the middle of the rows, when the driver is asked and SQLAlchemy is not."""
+    if not is_sqlite(filled.engine):
+        pytest.skip("PostgreSQL has all rows before the first one is looked at")
+    last = stored(filled)[-1][0]
+    filled.change(f"UPDATE events SET body = CAST('Ann Example ' || x'ff' AS TEXT) WHERE id = {last}")
+    with pytest.raises(FirstPartyGenericError, match="The store did not answer: Could not decode to UTF-8") as caught:
+        all_of(behind(filled))
+    assert "Ann" not in str(caught.value)

@@ -9,7 +9,7 @@ import msgspec
 
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.json_text import encoded
-from blocks.siem.shapes.moment import rfc3339
+from blocks.siem.shapes.moment import received, rfc3339
 from blocks.siem.shapes.ocsf import activity as activities
 from blocks.siem.shapes.ocsf.objects import Actor, Device, Endpoint, Entity, Ref, Session, User
 
@@ -90,7 +90,7 @@ def event(draft: Draft, activity: Activity, word: str | None, parts: Parts) -> b
 
 def _metadata(draft: Draft) -> Metadata:
     told, one = draft.stamp, draft.event
-    received = msgspec.Raw(b'{"name":"received","value":"' + rfc3339(one.received_ns).encode() + b'"}')
+    arrived = msgspec.Raw(b'{"name":"received","value":"' + received(one.received_ns).encode() + b'"}')
     return Metadata(
         version=OCSF_VERSION,
         profiles=_PROFILES,
@@ -101,7 +101,7 @@ def _metadata(draft: Draft) -> Metadata:
         log_provider="1Password Events API",
         original_time=rfc3339(one.time_ns),
         logged_time=one.received_ns // _MS,
-        tags=(received, *_tags(metadata.group_of(told, draft.event_id))),
+        tags=(arrived, *_tags(metadata.group_of(told, draft.event_id))),
         tenant_uid=draft.account,
     )
 
