@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -13,13 +12,13 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import reading
 from deployments.commands import status
 from deployments.commands.prefect_server import prefect, stop_temporary
-from deployments.commands.present import ERROR, plain, say, say_json
+from deployments.commands.present import plain, say, say_json
+from deployments.commands.progress import moving_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from prefect.client.schemas.objects import State
-    from rich.status import Status
 
     from deployments.prefect_access import Access
 
@@ -37,7 +36,7 @@ def run(name: str, *, as_json: bool) -> int:
 
 def run_within(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
-    with _progress(name) as end_progress:
+    with moving_sign(lambda: _line(name)) as end_progress:
 
         def end_at_once(state: str, message: str) -> int:
             end_progress()
@@ -105,35 +104,10 @@ def _kept(name: str) -> reading.SourceStatus | None:
         return None
 
 
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[], None]]:
-    """On a terminal, a moving sign with the number of events that the store holds; it gives what ends the sign."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    done = threading.Event()
-    with ERROR.status("Starting…") as sign:
-        watcher = threading.Thread(target=_watch, args=(name, sign, done), daemon=True)
-        watcher.start()
-
-        def end() -> None:
-            done.set()
-            watcher.join()
-            sign.stop()
-
-        try:
-            yield end
-        finally:
-            end()
-
-
-def _watch(name: str, sign: Status, done: threading.Event) -> None:
-    while not done.wait(0.5):
-        if source := _kept(name):
-            sign.update(_line(source))
-
-
-def _line(source: reading.SourceStatus) -> str:
+def _line(name: str) -> str | None:
+    source = _kept(name)
+    if source is None:
+        return None
     kept = sum(stream.events for stream in source.streams)
     waiting = ", ".join(stream.api for stream in source.streams if stream.state == "retrying")
     return f"{source.state}: {kept:,} events kept" + (f"; retrying {waiting} (Ctrl-C stops)" if waiting else "")

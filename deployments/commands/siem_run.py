@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from blocks.errors import SourceError
 from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
+from deployments.commands.progress import moving_sign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prefect.client.schemas.objects import State
 
     from deployments.prefect_access import Access
@@ -24,10 +28,11 @@ def run(name: str, source: str | None, *, as_json: bool) -> int:
 
         pairs = forwards.require(open_default_store(), name, source)
         done = []
-        for pair in pairs:
-            done.append((pair.source, _forward(access, pair.source, name)))
-            if code_of(done[-1][1]) == STOPPED:
-                break  # Ctrl-C is meant for all of them
+        with moving_sign(lambda: _line(name, source)) as end_sign:
+            for pair in pairs:
+                done.append((pair.source, _forward(access, pair.source, name, end_sign)))
+                if code_of(done[-1][1]) == STOPPED:
+                    break  # Ctrl-C is meant for all of them
     if as_json:
         say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
     else:
@@ -36,11 +41,12 @@ def run(name: str, source: str | None, *, as_json: bool) -> int:
     return max((code_of(state) for _, state in done), default=DONE)
 
 
-def _forward(access: Access, source: str, siem: str) -> State[Any]:
+def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
     from flows.forward import forward  # noqa: PLC0415 - imports Prefect
     from tasks import stopping  # noqa: PLC0415
 
     def end_at_once(state: str, message: str) -> int:
+        end_sign()
         _say(source, state, message, STOPPED)
         leave(access)
         return STOPPED
@@ -48,6 +54,21 @@ def _forward(access: Access, source: str, siem: str) -> State[Any]:
     stopping.at_end = end_at_once
     state: State[Any] = forward(source, siem, return_state=True)
     return state
+
+
+def _line(name: str, source: str | None) -> str | None:
+    from blocks.store import reading, reading_forwards  # noqa: PLC0415
+
+    try:
+        with reading.opened_store() as engine:
+            found = [one for pair in reading_forwards.forwards(engine, name, source) for one in pair.positions]
+    except SourceError:  # its store is elsewhere, or does not answer: the run's message will say so
+        return None
+    sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)
+    retrying = ", ".join(sorted({one.api for one in found if one.failing_since_ns is not None}))
+    return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting" + (
+        f"; retrying {retrying} (Ctrl-C stops)" if retrying else ""
+    )
 
 
 def _say(source: str, state: str, message: str, code: int) -> None:

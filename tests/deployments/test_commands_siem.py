@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import pytest
 from receivers.server import receiving
 from receivers.splunk import TOKEN, SplunkHec
 from sqlalchemy import text
+from terminal import CTRL_C, in_terminal
 
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.names import block_name
@@ -101,9 +104,9 @@ def write(file: str, document: object) -> None:
     Path(file).chmod(0o600)
 
 
-def document(name: str, splunk: Receiver, source: str, **config: Any) -> dict[str, Any]:
+def document(name: str, splunk: Receiver, *sources: str, **config: Any) -> dict[str, Any]:
     members = {"url": splunk.url, "token": TOKEN, **config}
-    return {"siem": {"name": name, "type": "splunk", "sources": [source], "config": members}}
+    return {"siem": {"name": name, "type": "splunk", "sources": list(sources), "config": members}}
 
 
 def apply(call: Call, splunk: Receiver, source: str, **config: Any) -> str:
@@ -420,3 +423,25 @@ def test_a_deleted_source_is_no_longer_forwarded(call: Call, source: str, splunk
 @pytest.mark.parametrize("arguments", [("siem", "status", "none"), ("siem", "pause", "none"), ("siem", "run", "none")])
 def test_an_unknown_siem_is_named(call: Call, source: str, arguments: tuple[str, ...]) -> None:
     assert "There is no SIEM named 'none'" in call(*arguments, code=cli.WRONG_USE)
+
+
+@pytest.mark.torture
+def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
+    call: Call, source: str, splunk: Receiver, api: SandboxProcess
+) -> None:
+    other = f"{source} 2"
+    apply_source(call, other, api)
+    write("siem.json", document("soc", splunk, source, other))
+    call("apply", "siem.json")
+    splunk.behave("answer", None, status=503)
+    env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    command = [sys.executable, "-m", "deployments.cli", "siem", "run", "soc"]
+    code, shown = in_terminal(command, [("retrying", CTRL_C)], env)
+    assert code == cli.INTERRUPTED
+    assert f"soc: 0 sent, {3 * EVENTS} waiting" in shown
+    assert shown.count("Stopped:") == 1
+    assert other not in shown
+    assert "Traceback" not in shown
+    splunk.clear()
+    call("siem", "run", "soc")
+    assert splunk.arrived().total() == 3 * EVENTS
