@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from blocks.siem.event import Outgoing
     from blocks.siem.prepare import Preparer
-    from blocks.store.positions import PositionView
+    from blocks.store.positions import Ahead, PositionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ class Forwarding:
         self._preparer = preparer
         self._name = f"{claim.forward}-{claim.stream_id}"
         self._planned: tuple[int, ...] = ()
+        self._plan: list[int] = []
+        self._ahead: Ahead = {}
         self._sent = self._kept = self._refused = 0
 
     def run(self) -> Forwarded:
@@ -131,9 +133,10 @@ class Forwarding:
     def _send_on(self) -> None:
         view = positions.one(self._engine, self._claim)
         limits = self._preparer.sender.limits
-        self._planned = () if limits.hourly else view.plan
+        if not limits.hourly:
+            self._planned, self._ahead = view.plan, dict(view.ahead)
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
-        self._pump = Pump(self._deliver, self._announce, limits.parallel, self._renew)
+        self._pump = Pump(self._deliver, self._announce, limits.parallel, self._renew, self._leave)
         careful = view.failing_since_ns is not None
         self._pump.run(self._portions(view), until=self._is_over, careful=careful)
 
@@ -147,7 +150,10 @@ class Forwarding:
             return outgoing.hours(events, limits.events)
         return outgoing.portions(events, limits.events, view.plan)
 
-    def _deliver(self, portion: Portion) -> Delivered:
+    def _deliver(self, portion: Portion) -> Delivered | None:
+        """What became of it; None where an earlier run has sent it."""
+        if portion.last_id in self._ahead:
+            return None
         return deliver(self._name, portion.events, self._preparer, self._pause)
 
     def _pause(self, seconds: float) -> None:
@@ -162,13 +168,31 @@ class Forwarding:
         except RequestRefusedError as error:  # it has taken others before these: it is not the configuration
             return Delivered(turned=[Turned(event, error.code, str(error)) for event in portion.events])
 
-    def _announce(self, done: tuple[Portion, Delivered] | None, under_way: Sequence[Portion]) -> None:
-        step = None if done is None else self._step(done[0].events, done[1])
+    def _announce(self, done: tuple[Portion, Delivered | None] | None, under_way: Sequence[Portion]) -> None:
+        step = None if done is None else self._step_over(*done)
         begun = [portion.last_id for portion in under_way]
         reached = max([*begun, 0 if step is None else step.last_id])
         # What was planned stays so until it is done, whether or not it is on its way again by now.
         plan = [*begun, *(end for end in self._planned if end > reached)]
-        positions.advance(self._engine, self._claim, step, plan)
+        positions.advance(self._engine, self._claim, step, plan, self._ahead)
+        self._plan = plan  # not before: what is left ahead must fit the position that stands in the store
+
+    def _step_over(self, portion: Portion, delivered: Delivered | None) -> Step:
+        if delivered is not None:
+            return self._step(portion.events, delivered)
+        sent, dropped = self._ahead[portion.last_id]
+        self._sent += sent
+        self._kept += dropped
+        return Step(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
+
+    def _leave(self, done: Sequence[tuple[Portion, Delivered | None]]) -> None:
+        """Remember what the SIEM took behind a portion that failed. Where that cannot be, it is sent twice."""
+        if self._preparer.sender.limits.hourly:  # an object that is written again is the same object
+            return
+        fresh = [_counts(portion.events, found) for portion, found in done if found is not None]
+        self._ahead |= {step.last_id: (step.sent, step.dropped) for step in fresh}
+        with suppress(SourceError):
+            positions.leave_ahead(self._engine, self._claim, fresh, self._plan, self._ahead)
 
     def _note_again(self, done: tuple[Again, Delivered] | None, _under_way: Sequence[Again]) -> None:
         if done is None:
@@ -180,11 +204,15 @@ class Forwarding:
         self._sent += delivered.sent
         self._kept += delivered.kept
         self._refused += len(delivered.turned)
-        turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.turned)
-        return Step(events[0].id, events[-1].id, delivered.sent, delivered.kept, tuple(turned))
+        return _counts(events, delivered)
 
     def _renew(self) -> None:
         positions.renew(self._engine, self._claim)
+
+
+def _counts(events: Sequence[Outgoing], delivered: Delivered) -> Step:
+    turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.turned)
+    return Step(events[0].id, events[-1].id, delivered.sent, delivered.kept, tuple(turned))
 
 
 def _judged(engine: Engine | None, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:

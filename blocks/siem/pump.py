@@ -1,6 +1,7 @@
 """Several portions on their way at once, and what became of them in the order in which they were cut.
 
-So a position moves over an unbroken range, and no more is sent twice after a kill than what was on its way then.
+So a position moves over an unbroken range, and no more is sent twice after a kill than what was on its way then. After
+an error it is less: what was done behind the item that failed is told of, too.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +25,9 @@ class Pump(Generic[In, Out]):
     """Runs `work` for each item, at most `parallel` at once.
 
     `announce` is called with all items that are on their way, or about to be, before any new one of them begins; and
-    with the item that is done, and its outcome, where one is. Each item is done after all those before it. `beat` is
-    called now and then while nothing is done: whoever holds a claim renews it.
+    with the item that is done, and its outcome, where one is. Each item is done after all those before it. `leave` is
+    called after a failure with those behind it that are done all the same. `beat` is called now and then while nothing
+    is done: whoever holds a claim renews it.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class Pump(Generic[In, Out]):
         announce: Callable[[tuple[In, Out] | None, Sequence[In]], None],
         parallel: int,
         beat: Callable[[], None] = lambda: None,
+        leave: Callable[[Sequence[tuple[In, Out]]], None] = lambda _: None,
     ) -> None:
         self._work = work
+        self._leave = leave
         self._beat = beat
         self._announce = announce
         self._parallel = max(parallel, 1)
@@ -45,7 +49,7 @@ class Pump(Generic[In, Out]):
     def run(self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False, careful: bool = False) -> None:
         """Work through all items, or those begun when `until` says so. Raises what the first failed one raised.
 
-        Then those before it are done, and those behind it that had begun have ended, whatever came of them.
+        Then those before it are done, and those behind it that had begun have ended; `leave` knows which are done.
         `careful`: the first item goes alone, so that what has just failed does not cost those behind it another time.
         """
         under_way: deque[tuple[In, Future[Out]]] = deque()
@@ -60,8 +64,11 @@ class Pump(Generic[In, Out]):
                         return
                     self._announce(done, [item for item, _ in under_way] + fresh)
                     under_way.extend((item, pool.submit(self._work, item)) for item in fresh)
-            finally:
+            except BaseException:
                 self._let_end([future for _, future in under_way])
+                if ahead := [(item, future.result()) for item, future in under_way if _is_done(future)]:
+                    self._leave(ahead)
+                raise
 
     def _next(self, under_way: deque[tuple[In, Future[Out]]]) -> tuple[In, Out] | None:
         if not under_way:
@@ -69,8 +76,9 @@ class Pump(Generic[In, Out]):
         item, future = under_way[0]
         while not wait([future], BEAT_SECONDS).done:
             self._beat()
+        outcome = future.result()
         under_way.popleft()
-        return item, future.result()
+        return item, outcome
 
     def _fresh(self, items: Iterator[In], most: int) -> list[In]:
         found: list[In] = []
@@ -85,3 +93,7 @@ class Pump(Generic[In, Out]):
         running = [future for future in begun if not future.cancel()]
         while wait(running, BEAT_SECONDS).not_done:
             self._beat()
+
+
+def _is_done(future: Future[Any]) -> bool:
+    return not future.cancelled() and future.exception() is None

@@ -2,7 +2,8 @@
 
 The position is the id of the last event of the unbroken range that the SIEM has said yes to. It moves under a claim
 that expires and is fenced, as a stream's cursor does; and before anything is sent, the plan says how the events behind
-it are cut into portions: whoever goes on after a kill sends the very same ones.
+it are cut into portions: whoever goes on after a kill sends the very same ones. After an error the plan also says to
+which of them the SIEM has said yes: they are not sent again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
+Ahead = dict[int, tuple[int, int]]
+"""By the last id of a portion: how many events were sent, and kept back by rules."""
+
 _FREE: dict[str, Any] = {"holder": None, "holder_until_ns": None}
 
 
@@ -54,8 +58,9 @@ class ForwardClaim:
 class PositionView:
     """How far a forward is in a stream, as a run finds it. Times are nanoseconds since 1970.
 
-    `plan` holds the last ids of the portions that were on their way when somebody last wrote it; `replays` is how often
-    a person has set the position to another event.
+    `plan` holds the last ids of the portions that were on their way when somebody last wrote it, and `ahead` those of
+    them that the SIEM has said yes to, with how many events were sent and kept back by rules. `replays` is how often a
+    person has set the position to another event.
     """
 
     forward: str
@@ -64,6 +69,7 @@ class PositionView:
     api: Api
     sent_id: int
     plan: tuple[int, ...]
+    ahead: Ahead
     replays: int
     holder_until_ns: int | None
     failing_since_ns: int | None
@@ -75,13 +81,17 @@ class PositionView:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What became of one portion, all of it: its ends, and how many were sent and kept back by rules."""
+    """What became of one portion, all of it: its ends, and how many were sent and kept back by rules.
+
+    `was_ahead`: it was left by an earlier run, which has written what was refused of it.
+    """
 
     first_id: int
     last_id: int
     sent: int
     dropped: int
     refused: tuple[RefusedItem, ...] = ()
+    was_ahead: bool = False
 
 
 def of_forward(engine: Engine, forward: str) -> list[PositionView]:
@@ -133,20 +143,35 @@ def release(engine: Engine, claim: ForwardClaim) -> None:
         connection.execute(_held(claim).values(_FREE))
 
 
-def advance(engine: Engine, claim: ForwardClaim, step: Step | None, plan: Sequence[int]) -> None:
+def advance(
+    engine: Engine, claim: ForwardClaim, step: Step | None, plan: Sequence[int], ahead: Ahead | None = None
+) -> None:
     """Move the position behind a portion (None: it stays), and write the plan, in one transaction.
 
-    `plan`: the last ids of the portions that are on their way, or about to be. Raises ClaimLostError.
+    `plan`: the last ids of the portions that are on their way, or about to be; `ahead`: those of them that an earlier
+    run has sent. Raises ClaimLostError.
     """
     now_ns = clock.now_ns()
-    values: dict[str, Any] = {"plan": json.dumps(list(plan)) if plan else None, **lease(now_ns)}
+    values: dict[str, Any] = {"plan": _written(plan, ahead or {}), **lease(now_ns)}
     with writing(engine) as connection:
         if step is None:
             _write(connection, claim, **values)
             return
         _write(connection, claim, sent_id=step.last_id, **values, **_counted(step, now_ns))
-        refused.passed(connection, claim, step.first_id, step.last_id, step.refused)
+        if not step.was_ahead:
+            refused.passed(connection, claim, step.first_id, step.last_id, step.refused)
         _recover(connection, claim)
+
+
+def leave_ahead(engine: Engine, claim: ForwardClaim, steps: Sequence[Step], plan: Sequence[int], ahead: Ahead) -> None:
+    """Write which portions the SIEM has said yes to behind one that failed; the position stays before that one.
+
+    They are counted once the position passes them. Raises ClaimLostError.
+    """
+    with writing(engine) as connection:
+        _write(connection, claim, plan=_written(plan, ahead), **lease(clock.now_ns()))
+        for step in steps:
+            refused.passed(connection, claim, step.first_id, step.last_id, step.refused)
 
 
 def note_resent(engine: Engine, claim: ForwardClaim, sent: Again, step: Step) -> None:
@@ -346,14 +371,30 @@ def _recover(connection: Connection, claim: ForwardClaim) -> None:
         health.end(connection, _source_of(connection, claim.forward), tracker(claim.siem), sentence)
 
 
+def _written(plan: Sequence[int], ahead: Ahead) -> str | None:
+    kept = {end: counts for end, counts in ahead.items() if end in plan}
+    return json.dumps({"ends": list(plan), "ahead": kept} if kept else list(plan)) if plan else None
+
+
+def _read(plan: str | None, sent_id: int) -> tuple[tuple[int, ...], Ahead]:
+    found = json.loads(plan or "[]")
+    ends, ahead = (found, {}) if isinstance(found, list) else (found["ends"], found["ahead"])
+    return (
+        tuple(end for end in ends if end > sent_id),
+        {int(end): (sent, dropped) for end, (sent, dropped) in ahead.items() if int(end) > sent_id},
+    )
+
+
 def _view(row: Row[Any], siem: str, api: Api) -> PositionView:
+    plan, ahead = _read(row.plan, row.sent_id)
     return PositionView(
         forward=row.forward,
         siem=siem,
         stream_id=row.stream_id,
         api=api,
         sent_id=row.sent_id,
-        plan=tuple(end for end in json.loads(row.plan or "[]") if end > row.sent_id),
+        plan=plan,
+        ahead=ahead,
         replays=row.replays,
         holder_until_ns=row.holder_until_ns,
         failing_since_ns=row.failing_since_ns,

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from forward_support import Pair, Told, chunks, preparer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.errors import (
+    ClaimLostError,
+    FirstPartyGenericError,
+    SourceError,
+    ThirdPartyConfigError,
+    ThirdPartyGenericError,
+)
 from blocks.events_api.models import Api
 from blocks.siem.rules.rules import read
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Refused, RequestRefusedError
@@ -89,10 +98,10 @@ def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> N
 
 
 def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
-    """So what was taken behind it is not sent once more with each attempt while it fails."""
+    """Though what was sent behind it failed as well, and more has come since."""
     first, second, third = (Told(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
-    all_begun, fail = threading.Barrier(4, timeout=60), first.answer
-    first.answer = lambda batch: fail(batch) if all_begun.wait() >= 0 else ACCEPTED
+    all_begun, all_busy = threading.Barrier(4, timeout=60), failing(0, 1, 2, 3, of=pair)
+    first.answer = lambda batch: all_busy(batch) if all_begun.wait() >= 0 else ACCEPTED
     claim = pair.claim()
     for sender in (first, second):
         with pytest.raises(ThirdPartyGenericError) as raised:
@@ -104,6 +113,96 @@ def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the
     assert pair.run(third, claim=claim).sent == 45
     assert set(first.names) <= set(third.names), "the last one of those ends where it ended, though more has come"
     assert sorted(third.taken) == pair.ids()
+
+
+def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair: Pair) -> None:
+    portions, limits = chunks(pair.ids(), 10), Limits(events=10, parallel=4)
+    all_begun, busy = threading.Barrier(4, timeout=60), failing(0, 2, of=pair)
+    turned = portions[3][1]
+
+    def answer(batch: Batch) -> Answer:
+        all_begun.wait()
+        busy(batch)
+        return Answer(refused=(Refused(1, "400", "no"),)) if batch.records[0].event.id == portions[3][0] else ACCEPTED
+
+    with pytest.raises(ThirdPartyGenericError):
+        pair.run(first := Told(answer, limits))
+    assert sorted(first.taken) == sorted({*portions[1], *portions[3]} - {turned})
+    assert pair.view().ahead == {portions[1][-1]: (10, 0), portions[3][-1]: (4, 0)}
+    with pytest.raises(ThirdPartyGenericError):  # the first one is taken now, the third one still is not
+        pair.run(second := Told(failing(2, of=pair), limits))
+    assert sorted(second.ids) == [portions[0], portions[2]]
+    assert pair.view().sent_id == portions[1][-1]
+    done = pair.run(third := Told(limits=limits))
+    assert third.ids == [portions[2]]
+    assert (done.sent, pair.view().sent_id, pair.view().ahead) == (14, pair.ids()[-1], {})
+    assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [turned]
+    assert pair.filled.ask("SELECT sum(sent), sum(refused) FROM forward_positions") == [(34, 1)]
+
+
+def test_a_step_that_the_store_does_not_take_is_passed_over_by_nothing(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SIEM has taken all four portions when the step over the first one fails: those behind it are ahead."""
+    limits, all_begun = Limits(events=10, parallel=4), threading.Barrier(4, timeout=60)
+    real, steps = positions.advance, itertools.count()
+
+    def fails_once(*arguments: Any) -> None:
+        if next(steps) == 1:
+            raise FirstPartyGenericError("The store did not answer.")
+        real(*arguments)
+
+    def answer(_: Batch) -> Answer:
+        all_begun.wait()
+        return ACCEPTED
+
+    monkeypatch.setattr(positions, "advance", fails_once)
+    with pytest.raises(FirstPartyGenericError):
+        pair.run(first := Told(answer, limits))
+    assert sorted(first.taken) == pair.ids()
+    assert (pair.view().sent_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)[1:]})
+    pair.run(second := Told(limits=limits))
+    assert second.ids == [chunks(pair.ids(), 10)[0]], "nobody could know of that one"
+    assert pair.view().sent_id == pair.ids()[-1]
+
+
+def test_what_cannot_be_left_is_sent_twice_and_not_lost(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, all_begun = Limits(events=10, parallel=4), threading.Barrier(4, timeout=60)
+    busy = failing(0, of=pair)
+
+    def not_now(*_: object) -> None:
+        raise FirstPartyGenericError("The store did not answer.")
+
+    monkeypatch.setattr(positions, "leave_ahead", not_now)
+    with pytest.raises(ThirdPartyGenericError, match="503"):
+        pair.run(Told(lambda batch: busy(batch) if all_begun.wait() >= 0 else ACCEPTED, limits))
+    pair.run(second := Told(limits=limits))
+    assert sorted(second.taken) == pair.ids()
+
+
+@given(st.lists(st.sets(st.integers(0, 3)), max_size=6), st.integers(1, 4))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_fails_without_a_kill_each_event_is_taken_once(
+    pair: Pair, busy: list[set[int]], parallel: int
+) -> None:
+    pair.run(Told(limits=Limits(events=1000)))
+    start = len(pair.ids())
+    pair.filled.commit(Api.AUDIT, 38)
+    portions = chunks(pair.ids()[start:], 10)
+    taken: Counter[int] = Counter()
+    for places in [*busy, set[int]()]:
+        closed = {portions[place][0] for place in places}
+
+        def answer(batch: Batch, closed: set[int] = closed) -> Answer:
+            if batch.records[0].event.id in closed:
+                raise BUSY
+            return ACCEPTED
+
+        sender = Told(answer, Limits(events=10, parallel=parallel))
+        with suppress(ThirdPartyGenericError):
+            pair.run(sender)
+        taken.update(sender.taken)
+    assert taken == Counter(pair.ids()[start:])
 
 
 def test_another_process_sends_the_portions_that_were_on_their_way_though_more_has_come(pair: Pair) -> None:

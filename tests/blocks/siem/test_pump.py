@@ -123,6 +123,28 @@ def test_what_was_begun_behind_a_failed_one_has_ended_and_is_told_not_to_be_pati
     assert ended == [2]
 
 
+def test_what_was_done_behind_a_failed_one_is_left_with_its_outcome() -> None:
+    all_begun = threading.Barrier(4, timeout=SECONDS)
+
+    def work(item: int) -> int:
+        all_begun.wait()
+        if item in {2, 3}:
+            raise ValueError(item)
+        return item * 10
+
+    log, left = Log(), []
+    with pytest.raises(ValueError, match="2"):
+        Pump(work, log.announce, 4, leave=left.extend).run(iter([1, 2, 3, 4]))
+    assert [done for done, _ in log.announced] == [None, 1]
+    assert left == [(4, 40)]
+
+
+def test_where_all_is_well_nothing_is_left() -> None:
+    log, left = Log(), []
+    Pump(log.work, log.announce, 4, leave=left.extend).run(iter([1, 2, 3, 4]))
+    assert left == []
+
+
 def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim must not lapse then, since another run would send the same."""
     monkeypatch.setattr(pump, "BEAT_SECONDS", 0.001)
