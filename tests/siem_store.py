@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from blocks import clock
 from blocks.events_api.models import Api, read_page
 from blocks.events_api.sandbox.arrivals import Pace
 from blocks.events_api.sandbox.bulk import BLOCK, Bulk
@@ -59,7 +60,19 @@ def _fill(url: str, events: int) -> None:
     engine.dispose()
 
 
-def _page(bulk: Bulk, api: Api, number: int) -> Page:
-    found = bulk.read(Place(2, api.path, number * BLOCK, BLOCK, 0), 0)
+def commit(url: str, name: str, each: int) -> None:
+    """So many events of each API of a source that is there: less than a page, as a first collection brings them."""
+    engine = open_engine(url)
+    source_id = sources.known(engine)[name]
+    for view in streams.of_source(engine, source_id, tuple(Api)):
+        claim: Any = streams.take(engine, view, "fill")
+        page = _page(Bulk(1, view.api.path, Pace(BLOCK, clock.now_ns(), 1.0, 0.0)), view.api, 0, each)
+        pages.commit_page(engine, claim, page, after=None, api_version="v2")
+        streams.release(engine, claim)
+    engine.dispose()
+
+
+def _page(bulk: Bulk, api: Api, number: int, size: int = BLOCK) -> Page:
+    found = bulk.read(Place(2, api.path, number * BLOCK, size, 0), 0)
     content = b'{"cursor":"%d","has_more":true,"items":[' % number + b",".join(found.bodies) + b"]}"
     return replace(read_page(content, api), unknown=())

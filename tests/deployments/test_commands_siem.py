@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import siem_store
 from receivers.server import receiving
 from receivers.splunk import TOKEN, SplunkHec
 from sqlalchemy import text
@@ -80,9 +81,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def source(name: str, call: Call, api: SandboxProcess) -> str:
-    """A source that was collected once; its events are meant for a SIEM."""
+    """A source that has events; they are meant for a SIEM."""
     apply_source(call, name, api)
-    call("collect", name)
+    siem_store.commit(os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"], name, EVENTS)
     return name
 
 
