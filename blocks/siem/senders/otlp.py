@@ -20,6 +20,7 @@ conventions for logs and events.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 
 NAME = "The OTLP receiver"
 PATH = "v1/logs"
-LIMITS = Limits(events=1000, bytes=1_000_000)  # vendors take 1 MB at least; the specification advises 20 MiB at most
+LIMITS = Limits(events=2000, bytes=1_000_000)  # vendors take 1 MB at least; the specification advises 20 MiB at most
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 EVENT_NAMES = {
     Api.SIGN_IN: "onepassword.sign_in_attempt",
@@ -71,9 +72,16 @@ OF_EVENT = "_siemEventID"
 """The one member of the metadata that differs from event to event, so it cannot stand in the resource."""
 
 _INT64 = 1 << 63
-_DELIMITED = 2  # protobuf's wire type of messages
+_FIXED64, _DELIMITED = 1, 2  # protobuf's wire types of a time, and of a text or a message
 _RESOURCE_LOGS = ExportLogsServiceRequest.RESOURCE_LOGS_FIELD_NUMBER
 _SCOPE_LOGS = ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
+_LOG_RECORDS = ScopeLogs.LOG_RECORDS_FIELD_NUMBER
+_BODY, _ATTRIBUTES = LogRecord.BODY_FIELD_NUMBER, LogRecord.ATTRIBUTES_FIELD_NUMBER
+_TEXT, _VALUE = AnyValue.STRING_VALUE_FIELD_NUMBER, KeyValue.VALUE_FIELD_NUMBER
+_TIME = LogRecord.TIME_UNIX_NANO_FIELD_NUMBER << 3 | _FIXED64
+_OBSERVED = LogRecord.OBSERVED_TIME_UNIX_NANO_FIELD_NUMBER << 3 | _FIXED64
+_TIMES = struct.Struct("<BQBQ")
+_UID = KeyValue(key="log.record.uid").SerializeToString()
 
 
 class OtlpSender:
@@ -96,16 +104,18 @@ class OtlpSender:
         return f"OtlpSender({self._poster!r})"
 
     def encode(self, shaped: Shaped) -> Record:
-        """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them."""
-        event, logs = shaped.event, ScopeLogs()
-        record = logs.log_records.add()
-        record.MergeFromString(self._templates.of(shaped))  # twice as fast as CopyFrom
-        record.time_unix_nano = max(event.time_ns, 0)
-        record.observed_time_unix_nano = max(event.received_ns, 0)
-        record.body.string_value = shaped.document.decode()
-        uid = record.attributes.add()
-        uid.key, uid.value.string_value = "log.record.uid", event.uuid
-        return Record(event, logs.SerializeToString())
+        """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them.
+
+        What differs from event to event is put together here: by protobuf's classes it takes three times as long.
+        """
+        event = shaped.event
+        record = b"%b%b%b%b" % (
+            self._templates.of(shaped),
+            _TIMES.pack(_TIME, max(event.time_ns, 0), _OBSERVED, max(event.received_ns, 0)),
+            _within(_BODY, _within(_TEXT, shaped.document)),
+            _within(_ATTRIBUTES, _UID + _within(_VALUE, _within(_TEXT, event.uuid.encode(errors="replace")))),
+        )
+        return Record(event, _within(_LOG_RECORDS, record))
 
     def send(self, batch: Batch) -> Answer:
         return _answer(self._poster.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
@@ -182,7 +192,7 @@ def _record_like(shaped: Shaped) -> bytes:
 
 
 def _within(field: int, message: bytes) -> bytes:
-    """A message as that field of another one: protobuf has its number and type before it, then its length."""
+    """A message or text as that field of another: protobuf has its number and type before it, then its length."""
     head, length = [field << 3 | _DELIMITED], len(message)
     while length > 0x7F:  # noqa: PLR2004 - seven bits in each byte
         head.append(length & 0x7F | 0x80)

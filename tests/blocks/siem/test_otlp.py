@@ -9,7 +9,7 @@ import pytest
 import siem_support as support
 from msgspec import structs
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN, LogRecord
+from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN, LogRecord, ScopeLogs
 from pydantic import SecretStr
 from receivers.otlp import Otlp as Collector
 from receivers.otlp import plain, records_of, uid_of
@@ -165,6 +165,23 @@ def test_values_that_no_attribute_holds_become_texts(collector: Collector, sende
 def test_a_time_before_1970_is_unknown(collector: Collector, sender: OtlpSender) -> None:
     send(sender, structs.replace(support.event(category="success"), time_ns=-1))
     assert only(collector).time_unix_nano == 0
+
+
+@pytest.mark.parametrize("about", [1 << 7, 1 << 14, 1 << 21])
+def test_lengths_are_as_protobuf_writes_them(collector: Collector, sender: OtlpSender, about: int) -> None:
+    """Around each length that takes one more byte: of the document, and of all that it stands in."""
+    for size in range(about - 100, about + 4):
+        body = f'{{"action":"{"x" * (size - 13)}"}}'
+        assert len(body) == size
+        one = structs.replace(support.event(Api.AUDIT), body=body, uuid="U" * (size % 200 + 1))
+        (record,) = ScopeLogs.FromString(
+            sender.encode(support.of_events([one], support.stamp(Api.AUDIT))[0]).data
+        ).log_records
+        assert record.body.string_value == body
+        assert members(record.attributes)["log.record.uid"] == one.uuid
+        assert record == LogRecord.FromString(record.SerializeToString())
+    send(sender, one)
+    assert only(collector).body.string_value == body
 
 
 def test_a_request_is_packed_protobuf_with_the_headers(receiver: Receiver, sender: OtlpSender) -> None:
