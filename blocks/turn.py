@@ -2,7 +2,7 @@
 
 Work that needs the interpreter all the time gains nothing by being done in several threads at once: they take it from
 each other every few milliseconds, and keep it from those that only want to send something. Such work waits for its
-turn instead. Nobody waits for anything else while it is his turn.
+turn instead. While it is his turn, nobody waits for a server, or for a lock.
 """
 
 from __future__ import annotations

@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from blocks.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +29,7 @@ class Pump(Generic[In, Out]):
 
     `announce` is called with all items that are on their way, or about to be, before any new one of them begins; and
     with the item that is done, and its outcome, where one is. Each item is done after all those before it. `leave` is
-    called after a failure with those behind it that are done all the same. `beat` is called now and then while nothing
+    called after a failure with those that are done and were not announced. `beat` is called now and then while nothing
     is done: whoever holds a claim renews it.
     """
 
@@ -44,7 +47,7 @@ class Pump(Generic[In, Out]):
         self._announce = announce
         self._parallel = max(parallel, 1)
         self.broken = threading.Event()
-        """Set where an item has failed: what is still at work need not be patient, for nobody looks at its outcome."""
+        """Set where an item has failed: what is still at work need not be patient with what puts it off."""
 
     def run(self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False, careful: bool = False) -> None:
         """Work through all items, or those begun when `until` says so. Raises what the first failed one raised.
@@ -59,10 +62,13 @@ class Pump(Generic[In, Out]):
                 while True:
                     done = self._next(under_way)
                     at_once = at_once if done is None else self._parallel
-                    fresh = [] if until() else self._fresh(items, at_once - len(under_way))
+                    behind = [item for item, _ in under_way][0 if done is None else 1 :]
+                    fresh = [] if until() else self._fresh(items, at_once - len(behind))
                     if done is None and not fresh:
                         return
-                    self._announce(done, [item for item, _ in under_way] + fresh)
+                    self._announce(done, behind + fresh)
+                    if done is not None:  # until then it is one of those that are done and not told of
+                        under_way.popleft()
                     under_way.extend((item, pool.submit(self._work, item)) for item in fresh)
             except BaseException:
                 self._let_end([future for _, future in under_way])
@@ -76,9 +82,7 @@ class Pump(Generic[In, Out]):
         item, future = under_way[0]
         while not wait([future], BEAT_SECONDS).done:
             self._beat()
-        outcome = future.result()
-        under_way.popleft()
-        return item, outcome
+        return item, future.result()
 
     def _fresh(self, items: Iterator[In], most: int) -> list[In]:
         found: list[In] = []
@@ -92,7 +96,9 @@ class Pump(Generic[In, Out]):
         self.broken.set()
         running = [future for future in begun if not future.cancel()]
         while wait(running, BEAT_SECONDS).not_done:
-            self._beat()
+            # What has failed is told of, not this; a lost claim shows at the next write.
+            with suppress(SourceError):
+                self._beat()
 
 
 def _is_done(future: Future[Any]) -> bool:

@@ -155,20 +155,14 @@ def replay(engine: Engine, pair: Known, since_ns: int) -> int:
     """
     with writing(engine) as connection:
         again = 0
-        for stream_id, sent_id in _sent(connection, pair.id):
+        for stream_id, sent_id, reached in _sent(connection, pair.id):
             behind = _before(connection, stream_id, since_ns)
-            if behind is not None and behind < sent_id:
-                of = (_events.c.stream_id == stream_id) & (_events.c.id > behind) & (_events.c.id <= sent_id)
+            if behind is not None and behind < reached:
+                of = (_events.c.stream_id == stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
                 again += connection.scalar(select(func.count()).where(of)) or 0
-                positions.set_back(connection, pair.id, stream_id, behind)
+                positions.set_back(connection, pair.id, stream_id, min(behind, sent_id))
         operations.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=again)
     return again
-
-
-def skip(engine: Engine, pair: Known, until_ns: int) -> None:
-    """Let the pair leave out what was received before that time (ns since 1970)."""
-    with writing(engine) as connection:
-        _leave_out(connection, pair, until_ns)
 
 
 def remove(engine: Engine, pair: Known) -> None:
@@ -198,8 +192,11 @@ def _there(connection: Connection, source_id: str, siem: str) -> Row[Any] | None
 def _change(connection: Connection, before: Row[Any], values: dict[str, Any]) -> None:
     connection.execute(update(_forwards).where(_forwards.c.id == before.id).values(values))
     positions.make_within(connection, before.id)
-    start = positions.restart_within if before.kind == values["kind"] else positions.begin_anew_within
-    start(connection, before.id)
+    if before.kind == values["kind"]:
+        positions.restart_within(connection, before.id)
+        positions.forget_ahead_within(connection, before.id)  # it may have another target, which has none of that
+    else:
+        positions.begin_anew_within(connection, before.id)
 
 
 def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPartyConfigError:
@@ -211,7 +208,7 @@ def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPa
 
 
 def _leave_out(connection: Connection, pair: Known, until_ns: int) -> None:
-    for stream_id, sent_id in _sent(connection, pair.id):
+    for stream_id, sent_id, _ in _sent(connection, pair.id):
         end = _end(connection, stream_id)  # first: a page that is committed between the two reads is not left out
         last = _before(connection, stream_id, until_ns)
         behind = end if last is None else last
@@ -232,11 +229,12 @@ def _end(connection: Connection, stream_id: int) -> int | None:
     return outgoing.last_of(connection, stream_id) if linked is None else linked
 
 
-def _sent(connection: Connection, forward: str) -> list[tuple[int, int]]:
+def _sent(connection: Connection, forward: str) -> list[tuple[int, int, int]]:
+    """Of each stream its position, and the last event that the SIEM has said yes to, which may be ahead of it."""
     # A write first: nobody moves a position between the read and what follows from it.
     written = update(_positions).where(_positions.c.forward == forward).values(sent_id=_positions.c.sent_id)
-    rows = connection.execute(written.returning(_positions.c.stream_id, _positions.c.sent_id))
-    return [(row.stream_id, row.sent_id) for row in rows]
+    rows = connection.execute(written.returning(_positions.c.stream_id, _positions.c.sent_id, _positions.c.plan))
+    return [(row.stream_id, row.sent_id, positions.reached(row)) for row in rows]
 
 
 def _asked() -> Any:

@@ -259,6 +259,21 @@ def restart_source_within(connection: Connection, source_id: str) -> None:
         restart_within(connection, forward)
 
 
+def forget_ahead_within(connection: Connection, forward: str) -> None:
+    """Let what was sent ahead of the positions be sent again. The plans stay."""
+    of_forward = _positions.c.forward == forward
+    for row in connection.execute(select(_positions).where(of_forward, _positions.c.plan.is_not(None))).all():
+        ends, _ = _read(row.plan, row.sent_id)
+        here = update(_positions).where(of_forward, _positions.c.stream_id == row.stream_id)
+        connection.execute(here.values(plan=_written(ends, {})))
+
+
+def reached(row: Row[Any]) -> int:
+    """The last event of a position, with `sent_id` and `plan`, that the SIEM has said yes to."""
+    _, ahead = _read(row.plan, row.sent_id)
+    return max([int(row.sent_id), *ahead])
+
+
 def begin_anew_within(connection: Connection, forward: str) -> None:
     """Let a forward send all events: it has another target, which has none of them yet."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}

@@ -118,7 +118,7 @@ def discard(engine: Engine, pair: Known) -> int:
 def passed(
     connection: Connection, claim: ForwardClaim, first_id: int, last_id: int, items: Sequence[RefusedItem]
 ) -> None:
-    """The events in a range were sent or dropped by rules, but for `items`. The caller has written their position."""
+    """The events in a range were sent or dropped by rules, but for `items`. The caller holds the position's row."""
     _replace(connection, claim, _refused.c.event_id.between(first_id, last_id), items)
 
 

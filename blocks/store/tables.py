@@ -325,7 +325,7 @@ class ForwardPosition(SQLModel, table=True):
     forward: str = Field(primary_key=True)
     stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     sent_id: int = Field(sa_column=_ns(nullable=False))
-    plan: str | None = Field(default=None, sa_column=Column(Text), description="JSON list: ends of what is on its way")
+    plan: str | None = Field(default=None, sa_column=Column(Text), description="JSON: see `positions`")
     replays: int = Field(default=0, sa_column=_count(), description="how often it was set to another event")
 
     holder: str | None = Field(default=None, description="the run that claims it")

@@ -7,6 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from deployments.commands.present import ERROR
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 
 
 @contextmanager
@@ -42,4 +44,4 @@ def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:
     while not done.wait(LOOK_SECONDS):
         if said := line():
-            sign.update(said)
+            sign.update(Text(said))  # a str would be markup

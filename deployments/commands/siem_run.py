@@ -61,11 +61,12 @@ def _line(name: str, source: str | None) -> str | None:
 
     try:
         with reading.opened_store() as engine:
-            found = [one for pair in reading_forwards.forwards(engine, name, source) for one in pair.positions]
+            pairs = [pair for pair in reading_forwards.forwards(engine, name, source) if not pair.deleted]
     except SourceError:  # its store is elsewhere, or does not answer: the run's message will say so
         return None
+    found = [one for pair in pairs for one in pair.positions]
     sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)
-    retrying = ", ".join(sorted({one.api for one in found if one.failing_since_ns is not None}))
+    retrying = ", ".join(sorted({one.api for one in found if one.failing_since_ns is not None and not one.in_error}))
     return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting" + (
         f"; retrying {retrying} (Ctrl-C stops)" if retrying else ""
     )

@@ -432,17 +432,17 @@ def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
 ) -> None:
     other = f"{source} 2"
     apply_source(call, other, api)
-    write("siem.json", document("soc", splunk, source, other))
+    write("siem.json", document("soc [/x]", splunk, source, other))
     call("apply", "siem.json")
     splunk.behave("answer", None, status=503)
     env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    command = [sys.executable, "-m", "deployments.cli", "siem", "run", "soc"]
+    command = [sys.executable, "-m", "deployments.cli", "siem", "run", "soc [/x]"]
     code, shown = in_terminal(command, [("retrying", CTRL_C)], env)
     assert code == cli.INTERRUPTED
-    assert f"soc: 0 sent, {3 * EVENTS} waiting" in shown
+    assert f"soc [/x]: 0 sent, {3 * EVENTS} waiting" in shown
     assert shown.count("Stopped:") == 1
     assert other not in shown
     assert "Traceback" not in shown
     splunk.clear()
-    call("siem", "run", "soc")
+    call("siem", "run", "soc [/x]")
     assert splunk.arrived().total() == 3 * EVENTS

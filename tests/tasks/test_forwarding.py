@@ -140,10 +140,10 @@ def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair:
     assert pair.filled.ask("SELECT sum(sent), sum(refused) FROM forward_positions") == [(34, 1)]
 
 
-def test_a_step_that_the_store_does_not_take_is_passed_over_by_nothing(
+def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_over(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SIEM has taken all four portions when the step over the first one fails: those behind it are ahead."""
+    """The SIEM has taken all four portions when the step over the first one fails: all of them are ahead."""
     limits, all_begun = Limits(events=10, parallel=4), threading.Barrier(4, timeout=60)
     real, steps = positions.advance, itertools.count()
 
@@ -160,10 +160,43 @@ def test_a_step_that_the_store_does_not_take_is_passed_over_by_nothing(
     with pytest.raises(FirstPartyGenericError):
         pair.run(first := Told(answer, limits))
     assert sorted(first.taken) == pair.ids()
-    assert (pair.view().sent_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)[1:]})
+    assert (pair.view().sent_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)})
+    pair.filled.commit(Api.AUDIT, 3)
     pair.run(second := Told(limits=limits))
-    assert second.ids == [chunks(pair.ids(), 10)[0]], "nobody could know of that one"
+    assert second.ids == [pair.ids()[-3:]]
     assert pair.view().sent_id == pair.ids()[-1]
+
+
+def left_ahead(pair: Pair) -> None:
+    """The first of four portions failed, the others were taken."""
+    all_begun, busy = threading.Barrier(4, timeout=60), failing(0, of=pair)
+    with pytest.raises(ThirdPartyGenericError):
+        pair.run(Told(lambda batch: busy(batch) if all_begun.wait() >= 0 else ACCEPTED, Limits(events=10, parallel=4)))
+    assert len(pair.view().ahead) == 3
+
+
+def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None:
+    left_ahead(pair)
+    assert forwards.replay(pair.engine, pair.known, 0) == 35
+    pair.run(sender := Told())
+    assert sorted(sender.taken) == pair.ids()
+
+
+def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(pair: Pair) -> None:
+    left_ahead(pair)
+    before = pair.view()
+    forwards.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second")
+    assert (pair.view().plan, pair.view().ahead) == (before.plan, {})
+    pair.run(sender := Told())
+    assert sender.ids == chunks(pair.ids(), 10)
+
+
+def test_the_same_target_is_not_forgotten(pair: Pair) -> None:
+    left_ahead(pair)
+    forwards.set_paused(pair.engine, pair.known, paused=True)
+    forwards.set_paused(pair.engine, pair.known, paused=False)
+    pair.run(sender := Told())
+    assert sender.ids == chunks(pair.ids(), 10)[:1]
 
 
 def test_what_cannot_be_left_is_sent_twice_and_not_lost(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

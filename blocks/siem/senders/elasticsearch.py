@@ -78,7 +78,7 @@ class _Short(msgspec.Struct):
     """As much of it as is looked at where there are no errors."""
 
     errors: bool
-    items: list[msgspec.Raw]
+    items: list[dict[str, msgspec.Raw]]
 
 
 class _Failure(msgspec.Struct):

@@ -235,6 +235,7 @@ def test_an_index_that_takes_no_event_at_all_puts_none_of_them_into_quarantine(
         "<html>Please sign in</html>",
         "{}",
         '{"errors":false,"items":[]}',
+        '{"errors":false,"items":[1,2]}',
         '{"errors":true,"items":[{},{}]}',
         '{"errors":true,"items":[{"create":{"status":201},"x":{"status":201}},{"create":{"status":201}}]}',
     ],

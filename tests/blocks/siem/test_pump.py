@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blocks.errors import FirstPartyGenericError
 from blocks.siem import pump
 from blocks.siem.pump import Pump
 
@@ -137,6 +138,47 @@ def test_what_was_done_behind_a_failed_one_is_left_with_its_outcome() -> None:
         Pump(work, log.announce, 4, leave=left.extend).run(iter([1, 2, 3, 4]))
     assert [done for done, _ in log.announced] == [None, 1]
     assert left == [(4, 40)]
+
+
+def test_what_could_not_be_announced_is_left() -> None:
+    """All three are done by then: the one whose step failed, and those behind it."""
+    all_begun = threading.Barrier(3, timeout=SECONDS)
+    left: list[tuple[int, int]] = []
+
+    def work(item: int) -> int:
+        all_begun.wait()
+        return item * 10
+
+    def announce(done: tuple[int, int] | None, _: Sequence[int]) -> None:
+        if done is not None:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        Pump(work, announce, 3, leave=left.extend).run(iter([1, 2, 3]))
+    assert left == [(1, 10), (2, 20), (3, 30)]
+
+
+def test_a_beat_that_fails_while_others_end_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "BEAT_SECONDS", 0.001)
+    began, beaten, log, left = threading.Event(), threading.Event(), Log(), []
+
+    def work(item: int) -> int:
+        if item == 1:
+            assert began.wait(SECONDS)
+            raise ValueError(item)
+        began.set()
+        assert beaten.wait(SECONDS)
+        return item * 10
+
+    def beat() -> None:
+        if own.broken.is_set():
+            beaten.set()
+            raise FirstPartyGenericError("The store did not answer.")
+
+    own: Pump[int, int] = Pump(work, log.announce, 2, beat, left.extend)
+    with pytest.raises(ValueError, match="1"):
+        own.run(iter([1, 2]))
+    assert left == [(2, 20)]
 
 
 def test_where_all_is_well_nothing_is_left() -> None:

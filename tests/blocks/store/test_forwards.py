@@ -11,7 +11,7 @@ from support import SOURCE
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import forwards, health, outgoing, positions, prune, refused, sources
-from blocks.store.engine import is_sqlite
+from blocks.store.engine import is_sqlite, writing
 from blocks.store.positions import Step, advance
 from blocks.store.refused import RefusedItem
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 MINUTE_NS = 60 * 10**9
+
+
+def skip(pair: Pair, until_ns: int) -> None:
+    """As of a pair that is new."""
+    with writing(pair.engine) as connection:
+        forwards._leave_out(connection, pair.known, until_ns)
 
 
 @pytest.fixture
@@ -166,19 +172,19 @@ def test_what_is_replayed_has_other_names_than_before(pair: Pair) -> None:
 
 
 def test_skip_leaves_out_what_was_received_before(pair: Pair, moving: MovingClock) -> None:
-    forwards.skip(pair.engine, pair.known, moving.now_ns() - 2 * MINUTE_NS)
+    skip(pair, moving.now_ns() - 2 * MINUTE_NS)
     sender = Told()
     pair.run(sender)
     assert sorted(sender.taken) == pair.ids()[4:]
-    forwards.skip(pair.engine, pair.known, moving.now_ns())
+    skip(pair, moving.now_ns())
     pair.filled.commit(Api.AUDIT, 1)
-    forwards.skip(pair.engine, pair.known, 0)
+    skip(pair, 0)
     pair.run(sender)
     assert sorted(sender.taken) == [*pair.ids()[4:8], pair.ids()[8]]
 
 
 def test_skip_of_all_there_is(pair: Pair, moving: MovingClock) -> None:
-    forwards.skip(pair.engine, pair.known, moving.now_ns() + 1)
+    skip(pair, moving.now_ns() + 1)
     assert [pair.view(api).sent_id for api in (Api.AUDIT, Api.SIGN_IN, Api.ITEM_USAGE)] == [
         pair.ids()[-1],
         pair.ids(Api.SIGN_IN)[-1],
@@ -200,7 +206,7 @@ def test_a_page_that_is_committed_while_it_looks_is_not_skipped(
         return found
 
     monkeypatch.setattr(outgoing, "first_since", look)
-    forwards.skip(pair.engine, pair.known, moving.now_ns())
+    skip(pair, moving.now_ns())
     assert pair.view().sent_id == last_id
     assert len([id_ for id_ in pair.ids() if id_ > last_id]) == 2
 
