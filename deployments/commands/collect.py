@@ -13,7 +13,7 @@ from blocks.store import reading
 from deployments.commands import status
 from deployments.commands.prefect_server import prefect, stop_temporary
 from deployments.commands.present import plain, say, say_json
-from deployments.commands.progress import moving_sign
+from deployments.commands.progress import moving_sign, retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,5 +109,5 @@ def _line(name: str) -> str | None:
     if source is None:
         return None
     kept = sum(stream.events for stream in source.streams)
-    waiting = ", ".join(stream.api for stream in source.streams if stream.state == "retrying")
-    return f"{source.state}: {kept:,} events kept" + (f"; retrying {waiting} (Ctrl-C stops)" if waiting else "")
+    waiting = retrying(stream.api for stream in source.streams if stream.state == "retrying")
+    return f"{source.state}: {kept:,} events kept{waiting}"

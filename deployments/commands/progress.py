@@ -12,7 +12,7 @@ from rich.text import Text
 from deployments.commands.present import ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.status import Status
 
@@ -39,6 +39,12 @@ def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
             yield end
         finally:
             end()
+
+
+def retrying(apis: Iterable[str]) -> str:
+    """What a line ends with where APIs wait for their next attempt; empty where none does."""
+    names = ", ".join(apis)
+    return f"; retrying {names} (Ctrl-C stops)" if names else ""
 
 
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:

@@ -10,7 +10,7 @@ from blocks.errors import SourceError
 from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
-from deployments.commands.progress import moving_sign
+from deployments.commands.progress import moving_sign, retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +66,8 @@ def _line(name: str, source: str | None) -> str | None:
         return None
     found = [one for pair in pairs for one in pair.positions]
     sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)
-    retrying = ", ".join(sorted({one.api for one in found if one.failing_since_ns is not None and not one.in_error}))
-    return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting" + (
-        f"; retrying {retrying} (Ctrl-C stops)" if retrying else ""
-    )
+    again = retrying(sorted({one.api for one in found if one.failing_since_ns is not None and not one.in_error}))
+    return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting{again}"
 
 
 def _say(source: str, state: str, message: str, code: int) -> None:

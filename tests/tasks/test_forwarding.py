@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forward_support import Pair, Told, chunks, preparer
+from forward_support import Pair, Told, chunks, preparer, take_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +67,17 @@ def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batc
     return answer
 
 
+def once_all_begun(answer: Callable[[Batch], Answer], number: int = 4) -> Callable[[Batch], Answer]:
+    """The same, once so many batches are on their way."""
+    all_begun = threading.Barrier(number, timeout=60)
+
+    def wait(batch: Batch) -> Answer:
+        all_begun.wait()
+        return answer(batch)
+
+    return wait
+
+
 def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None:
     sender = Told()
     done = pair.run(sender)
@@ -100,8 +111,7 @@ def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> N
 def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
     """Though what was sent behind it failed as well, and more has come since."""
     first, second, third = (Told(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
-    all_begun, all_busy = threading.Barrier(4, timeout=60), failing(0, 1, 2, 3, of=pair)
-    first.answer = lambda batch: all_busy(batch) if all_begun.wait() >= 0 else ACCEPTED
+    first.answer = once_all_begun(failing(0, 1, 2, 3, of=pair))
     claim = pair.claim()
     for sender in (first, second):
         with pytest.raises(ThirdPartyGenericError) as raised:
@@ -117,16 +127,15 @@ def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the
 
 def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair: Pair) -> None:
     portions, limits = chunks(pair.ids(), 10), Limits(events=10, parallel=4)
-    all_begun, busy = threading.Barrier(4, timeout=60), failing(0, 2, of=pair)
+    busy = failing(0, 2, of=pair)
     turned = portions[3][1]
 
     def answer(batch: Batch) -> Answer:
-        all_begun.wait()
         busy(batch)
         return Answer(refused=(Refused(1, "400", "no"),)) if batch.records[0].event.id == portions[3][0] else ACCEPTED
 
     with pytest.raises(ThirdPartyGenericError):
-        pair.run(first := Told(answer, limits))
+        pair.run(first := Told(once_all_begun(answer), limits))
     assert sorted(first.taken) == sorted({*portions[1], *portions[3]} - {turned})
     assert pair.view().ahead == {portions[1][-1]: (10, 0), portions[3][-1]: (4, 0)}
     with pytest.raises(ThirdPartyGenericError):  # the first one is taken now, the third one still is not
@@ -144,7 +153,7 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SIEM has taken all four portions when the step over the first one fails: all of them are ahead."""
-    limits, all_begun = Limits(events=10, parallel=4), threading.Barrier(4, timeout=60)
+    limits = Limits(events=10, parallel=4)
     real, steps = positions.advance, itertools.count()
 
     def fails_once(*arguments: Any) -> None:
@@ -152,13 +161,9 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
             raise FirstPartyGenericError("The store did not answer.")
         real(*arguments)
 
-    def answer(_: Batch) -> Answer:
-        all_begun.wait()
-        return ACCEPTED
-
     monkeypatch.setattr(positions, "advance", fails_once)
     with pytest.raises(FirstPartyGenericError):
-        pair.run(first := Told(answer, limits))
+        pair.run(first := Told(once_all_begun(take_all), limits))
     assert sorted(first.taken) == pair.ids()
     assert (pair.view().sent_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)})
     pair.filled.commit(Api.AUDIT, 3)
@@ -169,9 +174,8 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
 
 def left_ahead(pair: Pair) -> None:
     """The first of four portions failed, the others were taken."""
-    all_begun, busy = threading.Barrier(4, timeout=60), failing(0, of=pair)
     with pytest.raises(ThirdPartyGenericError):
-        pair.run(Told(lambda batch: busy(batch) if all_begun.wait() >= 0 else ACCEPTED, Limits(events=10, parallel=4)))
+        pair.run(Told(once_all_begun(failing(0, of=pair)), Limits(events=10, parallel=4)))
     assert len(pair.view().ahead) == 3
 
 
@@ -200,15 +204,14 @@ def test_the_same_target_is_not_forgotten(pair: Pair) -> None:
 
 
 def test_what_cannot_be_left_is_sent_twice_and_not_lost(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, all_begun = Limits(events=10, parallel=4), threading.Barrier(4, timeout=60)
-    busy = failing(0, of=pair)
+    limits = Limits(events=10, parallel=4)
 
     def not_now(*_: object) -> None:
         raise FirstPartyGenericError("The store did not answer.")
 
     monkeypatch.setattr(positions, "leave_ahead", not_now)
     with pytest.raises(ThirdPartyGenericError, match="503"):
-        pair.run(Told(lambda batch: busy(batch) if all_begun.wait() >= 0 else ACCEPTED, limits))
+        pair.run(Told(once_all_begun(failing(0, of=pair)), limits))
     pair.run(second := Told(limits=limits))
     assert sorted(second.taken) == pair.ids()
 
