@@ -47,7 +47,7 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     engine = open_store(block)
     try:
         gate = rates.gate(engine, record_of(block))
-        with block.credentials.get_client(block.api_version, before_request=gate) as client:
+        with block.credentials.get_client(block.api_version, turn=gate) as client:
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
         changed = sources.note_introspection(engine, source_id, seen.scopes, account)

@@ -32,7 +32,7 @@ def collect_stream(source: str, claim: Claim) -> Collected:
         fingerprint = block.fingerprint()
         engine = open_store(block)
         record = record_of(block)
-        with block.credentials.get_client(block.api_version, before_request=rates.gate(engine, record)) as client:
+        with block.credentials.get_client(block.api_version, turn=rates.gate(engine, record)) as client:
             collected = Round(engine, client, record, claim, get_run_logger()).run()
     except SourceError as error:
         error = after_rotation(source, error, fingerprint)

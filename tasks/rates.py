@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,10 +15,12 @@ from blocks.store import budgets
 from tasks import stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Engine
 
     from blocks.errors import SourceError
-    from blocks.events_api.budget import Window
+    from blocks.events_api.budget import Grant, Window
     from blocks.store.sources import SourceRecord
 
 LIVE = 1.0
@@ -31,10 +34,11 @@ class StoppedWaitingError(Exception):
 
 
 class Gate:
-    """Call it before each request: it returns once the request is allowed. Threads may share it.
+    """Call it for each request, and make that within what it gives: entered once it is allowed. Threads may share it.
 
-    Raises ThirdPartyGenericError where its turn is further away than PATIENCE, StoppedWaitingError where the run is
-    asked to end, FirstPartyGenericError where the store does not answer.
+    Leave it as soon as the server has begun to answer: a request that took long counts from then on. Entering raises
+    ThirdPartyGenericError where its turn is further away than PATIENCE, StoppedWaitingError where the run is asked to
+    end; both entering and leaving raise FirstPartyGenericError where the store does not answer.
     """
 
     def __init__(self, engine: Engine, key: str, windows: tuple[Window, ...], share: float) -> None:
@@ -43,7 +47,15 @@ class Gate:
         self._windows = windows
         self._share = share
 
-    def __call__(self) -> None:
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        granted = self._wait()
+        try:
+            yield
+        finally:
+            budgets.answered(self._engine, self._key, self._windows, granted.at_ns)
+
+    def _wait(self) -> Grant:
         waited = 0.0
         while not (granted := budgets.take(self._engine, self._key, self._windows, 1, self._share)).count:
             wait = granted.wait_ns / 1e9
@@ -53,6 +65,7 @@ class Gate:
             waited += step
             if stopping.requested.wait(clock.engine_delay(step)):
                 raise StoppedWaitingError
+        return granted
 
 
 def gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> Gate | None:

@@ -126,7 +126,7 @@ def read_window(source: str, claim: WindowClaim) -> WindowRead:
                 engine = open_store(block)
                 record = record_of(block)
                 gate = rates.gate(engine, record, settings.backfill_share())
-                with block.credentials.get_client(block.api_version, before_request=gate) as client:
+                with block.credentials.get_client(block.api_version, turn=gate) as client:
                     return WindowRound(engine, client, record, claim).run()
             except SourceError as error:
                 raise after_rotation(source, error, fingerprint) from None

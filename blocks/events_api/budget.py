@@ -3,12 +3,13 @@
 Nothing here knows a store or a clock: who keeps the count hands it in and gets it back. A window is counted in sixty
 cells, and a cell counts until the whole of it, and one more, has left the window. So a request may take the length of
 a cell longer on its way than another, and still the server never sees more than it allows. That costs 1 to 3 % of it.
+A request that took longer counts from the time of its answer: see `is_late` and `moved`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import floor
 
 CELLS = 60
@@ -41,10 +42,11 @@ DOCUMENTED = (Window(600, 60.0), Window(30_000, 3600.0))
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`count` requests may be made now; where it is 0, ask again in `wait_ns`."""
+    """`count` requests may be made at `at_ns`, which is now; where it is 0, ask again in `wait_ns`."""
 
     count: int
     wait_ns: int = 0
+    at_ns: int = field(default=0, compare=False)
 
 
 def parse(text: str) -> tuple[Window, ...]:
@@ -69,11 +71,33 @@ def grant(
     count = max(min([wanted, *free]), 0)
     if not count:
         wait_ns = max(_wait(window, cells[window], now_ns, share) for window in windows)
-        return Grant(0, wait_ns), {window.key: cells[window] for window in windows}
+        return Grant(0, wait_ns, now_ns), {window.key: cells[window] for window in windows}
     for window, counted in cells.items():
         here = _cell(window, now_ns)
         counted[here] = counted.get(here, 0) + count
-    return Grant(count), {window.key: cells[window] for window in windows}
+    return Grant(count, 0, now_ns), {window.key: cells[window] for window in windows}
+
+
+def is_late(windows: tuple[Window, ...], granted_ns: int, answered_ns: int) -> bool:
+    """Whether the server may have counted a request so long after it was granted that `moved` must be told."""
+    return any(_slipped(window, granted_ns, answered_ns) for window in windows)
+
+
+def moved(spent: Spent, windows: tuple[Window, ...], granted_ns: int, answered_ns: int) -> Spent:
+    """What is spent where one request counts not from when it was granted but from when it was answered."""
+    cells = {window: _counted(window, spent.get(window.key, {}), answered_ns) for window in windows}
+    for window, counted in cells.items():
+        if _slipped(window, granted_ns, answered_ns):
+            before, here = _cell(window, granted_ns), _cell(window, answered_ns)
+            if counted.get(before):
+                counted[before] -= 1
+            counted[here] = counted.get(here, 0) + 1
+    return {window.key: {cell: count for cell, count in cells[window].items() if count} for window in windows}
+
+
+def _slipped(window: Window, granted_ns: int, answered_ns: int) -> bool:
+    """Whether it is further on than the one cell that each request may take."""
+    return _cell(window, answered_ns) > _cell(window, granted_ns) + 1
 
 
 def _cell(window: Window, now_ns: int) -> int:

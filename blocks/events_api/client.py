@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack, nullcontext
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -20,6 +21,7 @@ from blocks.events_api.unknown import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
 PAGE_SIZE = 1000  # the most that the API gives
@@ -36,7 +38,8 @@ class EventsClient:
 
     `base_url` is `https://host`; a host that is not 1Password's and not allowed raises ThirdPartyConfigError
     before anything is sent, and so does a token that is none. Redirects are not followed. Close it, or use it as a
-    context manager. Threads may share it. `before_request` is called before each request, and may wait or raise.
+    context manager. Threads may share it. Each request is made within a `turn`, which may wait or raise when it is
+    entered, and is left as soon as the server has begun to answer.
     """
 
     def __init__(
@@ -48,13 +51,13 @@ class EventsClient:
         timeout: httpx.Timeout = TIMEOUT,
         deadline: float = DEADLINE,
         response_max: int = RESPONSE_MAX,
-        before_request: Callable[[], None] | None = None,
+        turn: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         require_allowed(base_url)
         self.api_version = api_version
         self._seconds = deadline
         self._response_max = response_max
-        self._before_request = before_request
+        self._turn = turn or nullcontext
         self._token = outcomes.require_sendable(token)
         self._deadline = Deadline()
         self._known = Known()
@@ -113,11 +116,11 @@ class EventsClient:
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        if self._before_request is not None:
-            self._before_request()
-        self._deadline.start(self._seconds)
         try:
-            with self._http.stream(method, path, content=content, headers=headers) as response:
+            with ExitStack() as answer:
+                with self._turn():
+                    self._deadline.start(self._seconds)
+                    response = answer.enter_context(self._http.stream(method, path, content=content, headers=headers))
                 return response.status_code, read_body(response, self._response_max)
         except httpx.HTTPError as error:
             if self._deadline.passed:

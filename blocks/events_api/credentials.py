@@ -14,6 +14,7 @@ from blocks.secret_block import PATH, SecretBlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from blocks.events_api.client import EventsClient
 
@@ -73,17 +74,19 @@ class OnePasswordCredentials(SecretBlock):
             raise ConfigurationError(faults)
         return self
 
-    def get_client(self, api_version: str = "v2", *, before_request: Callable[[], None] | None = None) -> EventsClient:
+    def get_client(
+        self, api_version: str = "v2", *, turn: Callable[[], AbstractContextManager[None]] | None = None
+    ) -> EventsClient:
         """A client for the account, to be closed after use. Raises ConfigurationError.
 
-        `before_request` is called before each request, and may wait or raise.
+        Each request is made within a `turn`, which may wait or raise: see `EventsClient`.
         """
         from blocks.events_api.client import EventsClient  # noqa: PLC0415 - httpx is needed only here
 
         self.validated()
         base_url = normalise_base_url(self.base_url, settings.allowed_hosts())
         token = self.api_token.get_secret_value()
-        return EventsClient(base_url, token, api_version=api_version, before_request=before_request)
+        return EventsClient(base_url, token, api_version=api_version, turn=turn)
 
 
 def _faults_of_token(token: str) -> list[Fault]:

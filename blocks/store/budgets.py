@@ -38,12 +38,23 @@ def take(engine: Engine, key: str, windows: tuple[Window, ...], wanted: int, sha
         spent, paused_until_ns = _locked(connection, key)
         now_ns = clock.now_ns()
         if paused_until_ns > now_ns:
-            return Grant(0, paused_until_ns - now_ns)
+            return Grant(0, paused_until_ns - now_ns, now_ns)
         granted, spent = budget.grant(spent, windows, now_ns, wanted, share)
         if granted.count:
-            kept = msgspec.json.encode(spent).decode()
-            connection.execute(update(_budgets).where(_budgets.c.key == key).values(spent=kept))
+            _keep(connection, key, spent)
     return granted
+
+
+def answered(engine: Engine, key: str, windows: tuple[Window, ...], granted_ns: int) -> None:
+    """Now a request that was granted then has its answer, or none: one that took long counts from now on.
+
+    It may have been counted by the server at any time between.
+    """
+    if not budget.is_late(windows, granted_ns, clock.now_ns()):
+        return
+    with writing(engine) as connection:
+        spent, _ = _locked(connection, key)
+        _keep(connection, key, budget.moved(spent, windows, granted_ns, clock.now_ns()))
 
 
 def pause(engine: Engine, key: str, seconds: float) -> None:
@@ -53,6 +64,11 @@ def pause(engine: Engine, key: str, seconds: float) -> None:
         _, paused_until_ns = _locked(connection, key)
         if until_ns > paused_until_ns:
             connection.execute(update(_budgets).where(_budgets.c.key == key).values(paused_until_ns=until_ns))
+
+
+def _keep(connection: Connection, key: str, spent: Spent) -> None:
+    kept = msgspec.json.encode(spent).decode()
+    connection.execute(update(_budgets).where(_budgets.c.key == key).values(spent=kept))
 
 
 def _locked(connection: Connection, key: str) -> tuple[Spent, int]:

@@ -59,7 +59,8 @@ def _ours(url: str, windows: tuple[Window, ...]) -> Acquire:
     def acquire(until: float) -> bool:
         rates.PATIENCE = max(until - time.monotonic(), 0.0)
         try:
-            gate()
+            with gate():
+                pass
         except ThirdPartyGenericError:  # its turn is later than that
             time.sleep(max(until - time.monotonic(), 0.0))
             return False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.events_api.budget import CELLS, DOCUMENTED, Grant, Spent, Window, grant, parse
+from blocks.events_api.budget import CELLS, DOCUMENTED, Grant, Spent, Window, grant, is_late, moved, parse
 
 S = 10**9
 NOW = 1_800_000_000 * S + 123_456_789
@@ -85,6 +86,49 @@ def test_no_order_of_asking_passes_a_window_whatever_the_requests_take_on_their_
             server.come(now_ns + int(delays[number % len(delays)] * slack))
     for window in chosen:
         assert server.most(window) <= window.requests
+
+
+@given(
+    windows=st.lists(
+        st.builds(Window, st.integers(1, 20), st.sampled_from([0.6, 3.0, 60.0])), min_size=1, max_size=2, unique=True
+    ),
+    ways=st.lists(st.tuples(st.floats(0, 0.9), st.floats(0, 1)), min_size=1, max_size=120),
+)
+def test_a_request_that_took_long_counts_from_its_answer_and_no_window_is_passed(
+    windows: list[Window], ways: list[tuple[float, float]]
+) -> None:
+    """At full speed; the ways are far longer than a cell, and the server counts a request somewhere on its way."""
+    chosen = tuple(windows)
+    longest_ns = min(int(window.seconds * S) for window in chosen)
+    server, spent, now_ns = Server(chosen), Spent(), NOW
+    under_way: list[tuple[int, int]] = []
+    for way, counted in ways:
+        while True:
+            while under_way and under_way[0][0] <= now_ns:
+                answered_ns, granted_ns = heappop(under_way)
+                if is_late(chosen, granted_ns, answered_ns):
+                    spent = moved(spent, chosen, granted_ns, answered_ns)
+            given_, spent = grant(spent, chosen, now_ns, 1)
+            if given_.count:
+                break
+            now_ns += given_.wait_ns
+        assert given_.at_ns == now_ns
+        server.come(now_ns + int(way * counted * longest_ns))
+        heappush(under_way, (now_ns + int(way * longest_ns), now_ns))
+    for window in chosen:
+        assert server.most(window) <= window.requests
+
+
+def test_a_request_is_moved_and_not_counted_twice_and_a_quick_one_is_left_alone() -> None:
+    windows = (Window(3, 6.0),)
+    _, spent = grant({}, windows, NOW, 2)
+    assert not is_late(windows, NOW, NOW + windows[0].cell_ns)
+    assert is_late(windows, NOW, NOW + 2 * windows[0].cell_ns)
+    spent = moved(spent, windows, NOW, NOW + S)
+    assert grant(spent, windows, NOW + S, 9)[0] == Grant(1)
+    spent = moved(spent, windows, NOW, NOW + S)
+    assert grant(spent, windows, NOW + int(6.5 * S), 9)[0] == Grant(1), "both count from a second later"
+    assert grant(spent, windows, NOW + int(7.5 * S), 9)[0] == Grant(3)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, S)), max_size=60), st.integers(1, 20))

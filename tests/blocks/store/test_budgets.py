@@ -83,6 +83,17 @@ def test_a_pause_holds_everybody_and_a_shorter_one_does_not_shorten_it(engine: E
     assert take(engine) == Grant(1)
 
 
+def test_a_request_that_took_long_counts_from_its_answer(engine: Engine, moving: MovingClock) -> None:
+    granted = take(engine, 10)
+    moving.advance(5)
+    for _ in range(2):
+        budgets.answered(engine, "account/A", WINDOWS, granted.at_ns)
+    moving.advance(1.5)
+    assert take(engine, 100) == Grant(8), "two still count, for they may have been counted five seconds later"
+    moving.advance(5)
+    assert take(engine, 100) == Grant(2)
+
+
 def test_sources_of_one_account_share_it_and_until_it_is_known_a_source_is_alone(engine: Engine) -> None:
     other = replace(SOURCE, id="f" * 32, name="another")
     for one in (SOURCE, other):
