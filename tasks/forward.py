@@ -58,7 +58,7 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
         engine = store_of(source)
         block = load_siem(claim.siem, kind)
         fingerprint = block.fingerprint()
-        meant = Meant(engine, source_id, is_archive=block.is_archive)
+        meant = Meant(engine, source_id, claim.forward, is_archive=block.is_archive)
         with closing(block.get_sender()) as sender:
             preparer = preparer_of(engine, source_id, claim.api, block, sender)
             done = Forwarding(engine, claim, preparer, meant).run()
@@ -78,22 +78,29 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
 
 
 class Meant:
-    """Whether the events of a source are meant for this SIEM; an archive takes them all. Asked before each portion.
+    """Whether the events of a source are meant for this SIEM, which is not paused. Asked before each portion.
 
-    The store is looked at once a second: a person may switch `_siemForward` off in the middle of a long run.
+    An archive takes the events of every source. The store is looked at once a second: a person may pause the SIEM, or
+    switch `_siemForward` off, in the middle of a long run. Such a run has ended then, whatever is changed back.
     """
 
-    def __init__(self, engine: Engine, source_id: str, *, is_archive: bool) -> None:
+    def __init__(self, engine: Engine, source_id: str, forward: str, *, is_archive: bool) -> None:
         self._engine = engine
         self._source_id = source_id
+        self._forward = forward
         self._is_archive = is_archive
         self._so, self._until = True, 0.0
 
     def __call__(self) -> bool:
-        if not self._is_archive and time.monotonic() >= self._until:
-            self._so = forwards.about(self._engine, self._source_id).for_siem
+        if self._so and time.monotonic() >= self._until:
+            self._so = self._is_so()
             self._until = time.monotonic() + 1.0
         return self._so
+
+    def _is_so(self) -> bool:
+        if forwards.is_paused(self._engine, self._forward):
+            return False
+        return self._is_archive or forwards.about(self._engine, self._source_id).for_siem
 
 
 class Forwarding:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STAND_IN = Path(__file__).parent / "deployments" / "stand_in"
 SECONDS = 90
+EVERY = 300  # seconds from one run of the schedule to the next
 
 
 def free_port() -> int:
@@ -41,6 +42,11 @@ def wait_until(done: Callable[[], Any], seconds: float = SECONDS) -> Any:
         assert time.monotonic() < deadline, f"still waiting after {seconds} s"
         time.sleep(0.05)
     return value
+
+
+def wait_for_a_quiet_minute(seconds: float = 60) -> None:
+    """Until the next run of the schedule is so far away: it would collect what a test's own run is to collect."""
+    wait_until(lambda: EVERY - time.time() % EVERY > seconds)
 
 
 def environment(directory: Path, port: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import empty_prefect
 import pytest
-from one_machine import RunningUp, wait_until
+from one_machine import RunningUp, wait_for_a_quiet_minute, wait_until
 from security.search import DECRYPTED, Search
 
 from blocks.events_api.sandbox.process import running_sandbox
@@ -110,6 +110,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Machine) -> None:
+    wait_for_a_quiet_minute()
     with running_sandbox(events=900, days=3) as sandbox:
         machine.apply("1Pass", sandbox)
         assert "Pending" in machine.call("status", "1Pass")

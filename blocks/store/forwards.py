@@ -135,17 +135,25 @@ def require(engine: Engine, siem: str, source: str | None = None, *, with_delete
 def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
     """Pause or resume a pair; resumed, its errors are forgotten too. Whether that was a change.
 
-    Either takes the claims away: a run that sends stops behind what is on its way.
+    A run that sends sees it and gives back, so that what is on its way is not sent twice (`is_paused`); one that
+    waits for its next attempt loses its claim to whoever comes after a resume.
     """
     with writing(engine) as connection:
         values = {"paused_ns": clock.now_ns() if paused else None}
         wanted = _forwards.c.paused_ns.is_(None) if paused else _forwards.c.paused_ns.is_not(None)
         changed = connection.execute(update(_forwards).where(_forwards.c.id == pair.id, wanted).values(values)).rowcount
-        take_away = positions.revoke_within if paused else positions.restart_within
-        take_away(connection, pair.id)
+        if not paused:
+            positions.recover_within(connection, pair.id)
         if changed:
             operations.record(connection, _verb(paused), pair.source_id, pair.source, siem=pair.siem)
     return bool(changed)
+
+
+def is_paused(engine: Engine, forward: str) -> bool:
+    """Whether a person has paused the pair, as the store has it now; one that was removed is not."""
+    asked = select(_forwards.c.paused_ns).where(_forwards.c.id == forward)
+    with store_errors(), reading(engine).connect() as connection:
+        return connection.scalar(asked) is not None
 
 
 def replay(engine: Engine, pair: Known, since_ns: int) -> int:

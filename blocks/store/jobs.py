@@ -14,7 +14,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Job, Stream, Window
+from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +28,7 @@ FORGOTTEN_NS = 125 * 86_400 * 10**9  # 1Password keeps 120 days
 SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
 
 _jobs = Job.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 _windows = Window.__table__  # type: ignore[attr-defined]
 _NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _windows.c.done_ns.is_(None)
@@ -128,6 +129,8 @@ def begin(engine: Engine, wanted: Wanted, width_ns: int, ends_ns: Mapping[Api, i
     ends = dict.fromkeys(wanted.apis, wanted.end_ns) | dict(ends_ns or {})
     open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
     with writing(engine) as connection:
+        # Who begins one too waits here, and then finds it: a statement sees what was committed before it began.
+        connection.execute(select(_sources.c.id).where(_sources.c.id == wanted.source_id).with_for_update())
         if under_way := connection.execute(open_one).first():
             return _job(under_way)
         _forget_old(connection, wanted.source_id)
@@ -246,8 +249,9 @@ def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: 
         parts = cut(row.start_ns, row.end_ns, ceil(span_ns / ceil(span_ns / wanted_ns)))
         if more + len(parts) - 1 > room:
             break
-        shorter = update(_windows).where(_windows.c.id == row.id, _NEVER_READ).values(end_ns=parts[0][1])
-        if connection.execute(shorter.returning(_windows.c.id)).first():
+        # Not where another run has cut it since it was looked at.
+        shorter = update(_windows).where(_windows.c.id == row.id, _windows.c.end_ns == row.end_ns, _NEVER_READ)
+        if connection.execute(shorter.values(end_ns=parts[0][1]).returning(_windows.c.id)).first():
             others = [{"start_ns": start, "end_ns": end} for start, end in parts[1:]]
             connection.execute(_windows.insert().values(job_id=job_id, stream_id=stream_id), others)
             more += len(others)

@@ -240,10 +240,11 @@ def make_within(connection: Connection, forward: str) -> Row[Any] | None:
     return row
 
 
-def revoke_within(connection: Connection, forward: str) -> None:
-    """Take the claims of a forward away: whoever has one writes nothing from now on. Its plans stay."""
-    revoked = update(_positions).where(_positions.c.forward == forward)
-    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE))
+def recover_within(connection: Connection, forward: str) -> None:
+    """Forget the errors of a forward, and take the claims away that wait because of one. Those without stay."""
+    failing = _positions.c.failing_since_ns.is_not(None) | _positions.c.stopped_fingerprint.is_not(None)
+    revoked = update(_positions).where(_positions.c.forward == forward, failing)
+    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **HEALTHY))
 
 
 def restart_within(connection: Connection, forward: str) -> None:

@@ -178,6 +178,8 @@ def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: 
 
 
 def _finish(connection: Connection, job_id: str) -> None:
+    """Its last two windows may end at once: the second one waits here until the first is committed, and sees it."""
+    connection.execute(select(_jobs.c.id).where(_jobs.c.id == job_id).with_for_update())
     left = select(_windows.c.id).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None)).exists()
     connection.execute(update(_jobs).where(_jobs.c.id == job_id, ~left).values(finished_ns=clock.now_ns()))
 

@@ -266,7 +266,7 @@ def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
     claim = pair.claim()
 
     def answer(_: Batch) -> Answer:
-        forwards.set_paused(pair.engine, pair.known, paused=True)
+        forwards.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
         return ACCEPTED
 
     sender = Told(answer)
@@ -371,12 +371,35 @@ def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
 
 def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     source_id = pair.known.source_id
-    meant, archive = (Meant(pair.engine, source_id, is_archive=of) for of in (False, True))
+    meant, archive = (Meant(pair.engine, source_id, pair.known.id, is_archive=of) for of in (False, True))
     assert (meant(), archive()) == (True, True)
     pair.filled.change("UPDATE sources SET fields = '{{}}'")
-    later = time.monotonic() + 2
-    monkeypatch.setattr(time, "monotonic", lambda: later)
+    begun, seconds = time.monotonic(), itertools.count(2, 2)
+    monkeypatch.setattr(time, "monotonic", lambda: begun + next(seconds))
     assert (meant(), archive()) == (False, True)
+    forwards.set_paused(pair.engine, pair.known, paused=True)
+    assert (meant(), archive()) == (False, False)
+    forwards.set_paused(pair.engine, pair.known, paused=False)
+    assert archive() is False, "this run has ended"
+
+
+def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
+    def answer(_: Batch) -> Answer:
+        forwards.set_paused(pair.engine, pair.known, paused=True)
+        return ACCEPTED
+
+    limits = Limits(events=5, parallel=3)
+    first, second = Told(once_all_begun(answer, 3), limits), Told(limits=limits)
+
+    def meant() -> bool:
+        return not forwards.is_paused(pair.engine, pair.known.id)
+
+    Forwarding(pair.engine, pair.claim(), preparer(first), meant).run()
+    assert len(first.ids) == 3
+    assert positions.take(pair.engine, pair.view(), "run-1") is None
+    forwards.set_paused(pair.engine, pair.known, paused=False)
+    pair.run(second, claim=pair.claim(holder="run-1"))
+    assert sorted([*first.taken, *second.taken]) == pair.ids()
 
 
 def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:

@@ -107,13 +107,14 @@ def test_what_is_planned_stays_when_a_run_gives_back_and_ends_when_one_finishes(
     assert pair.view().plan == ()
 
 
-@pytest.mark.parametrize("taking_away", ["resume", "pause", "remove", "replay", "configuration"])
+@pytest.mark.parametrize("taking_away", ["resume", "remove", "replay", "configuration"])
 def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -> None:
     pair.filled.commit(Api.AUDIT, 3)
     claim = pair.claim()
     advance(pair.engine, claim, step(pair.ids()[0]), [pair.ids()[1]])
-    if taking_away in {"pause", "resume"}:
-        forwards.set_paused(pair.engine, pair.known, paused=taking_away == "pause")
+    if taking_away == "resume":
+        note_failure(pair.engine, claim, BUSY)  # it waits for its next attempt
+        forwards.set_paused(pair.engine, pair.known, paused=False)
     elif taking_away == "remove":
         forwards.remove(pair.engine, pair.known)
     elif taking_away == "replay":
@@ -122,8 +123,18 @@ def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -
         forwards.put(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second")
     with pytest.raises(ClaimLostError):
         advance(pair.engine, claim, step(pair.ids()[1]), [])
-    if taking_away in {"pause", "resume", "configuration"}:
+    if taking_away in {"resume", "configuration"}:
         assert (pair.view().sent_id, pair.view().plan) == (pair.ids()[0], (pair.ids()[1],)), "the next run goes on"
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_pause_or_its_end_leaves_the_claim_of_one_that_sends_well(pair: Pair, paused: bool) -> None:
+    pair.filled.commit(Api.AUDIT, 3)
+    claim = pair.claim()
+    forwards.set_paused(pair.engine, pair.known, paused=True)
+    forwards.set_paused(pair.engine, pair.known, paused=paused)
+    advance(pair.engine, claim, step(pair.ids()[0]), [])
+    assert pair.view().sent_id == pair.ids()[0]
 
 
 def test_the_same_configuration_takes_nothing_away(pair: Pair) -> None:
