@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.smoke]
 
 TOTAL = 30_000
 EVENTS_OF = """
