@@ -480,7 +480,8 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
         except ThirdPartyGenericError as error:
             if data.draw(st.booleans()):
                 positions.note_failure(pair.engine, claim, error)
-        behind = [id_ for id_ in pair.ids() if start < id_ <= pair.view().sent_id]
+        end = pair.view().sent_id
+        behind = [id_ for id_ in pair.ids() if start < id_ <= end]
         assert set(behind) <= arrived | turned
         pair.filled.commit(Api.AUDIT, data.draw(st.integers(0, 6)))
     last = Told()
