@@ -166,6 +166,15 @@ def engine(store_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def engines(store_url: str) -> Iterator[tuple[Engine, Engine]]:
+    """Two, as two processes have."""
+    both = open_engine(store_url), open_engine(store_url)
+    yield both
+    for one in both:
+        one.dispose()
+
+
+@pytest.fixture
 def source(engine: Engine) -> SourceRecord:
     sources.put(engine, SOURCE)
     return SOURCE

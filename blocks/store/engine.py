@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
@@ -65,6 +65,16 @@ def store_errors() -> Iterator[None]:
             hint="What was committed stays, and the run goes on from there when the store is back.",
             code="store",
         ) from None
+
+
+def in_line(connection: Connection, name: str) -> None:
+    """Wait until no other transaction has come here with this name, and have those that come wait until this one ends.
+
+    To be called before what is judged is asked, where several write that: a statement sees what was committed before
+    it began. On SQLite there is one writer anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def plain_rows(connection: Connection, asked: TextClause, parameters: Mapping[str, Any]) -> Sequence[Any]:

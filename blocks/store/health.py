@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
-from blocks.store.engine import reading, store_errors, writing
+from blocks.store.engine import in_line, reading, store_errors, writing
 from blocks.store.tables import OpenCondition, Source, StoredHealthEvent, Unfamiliar
 from blocks.store.upsert import insert_new
 
@@ -35,6 +35,19 @@ def begin(connection: Connection, source_id: str, condition: Condition, *, since
         return False
     tell(connection, source_id, condition)
     return True
+
+
+def hold(connection: Connection, source_id: str, tracker: str) -> None:
+    """Have others that begin or hold this condition wait until the transaction is over.
+
+    To be called before what the condition is judged by is asked, where several write that.
+    """
+    in_line(connection, f"{source_id}/{tracker}")
+
+
+def is_open(connection: Connection, source_id: str, tracker: str) -> bool:
+    asked = select(_conditions.c.tracker).where(_conditions.c.source_id == source_id, _conditions.c.tracker == tracker)
+    return connection.execute(asked).first() is not None
 
 
 def end(connection: Connection, source_id: str, tracker: str, description: str, api: str | None = None) -> bool:
@@ -130,6 +143,7 @@ def _is_new(connection: Connection, source_id: str, condition: Condition, since_
         "description": condition.description,
     }
     key = (_conditions.c.source_id == source_id) & (_conditions.c.tracker == condition.tracker)
+    hold(connection, source_id, condition.tracker)
     changed = connection.execute(update(_conditions).where(key, _conditions.c.value != condition.value).values(values))
     if changed.rowcount:
         return True

@@ -130,7 +130,9 @@ def begin(engine: Engine, wanted: Wanted, width_ns: int, ends_ns: Mapping[Api, i
     open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
     with writing(engine) as connection:
         # Who begins one too waits here, and then finds it: a statement sees what was committed before it began.
-        connection.execute(select(_sources.c.id).where(_sources.c.id == wanted.source_id).with_for_update())
+        connection.execute(
+            select(_sources.c.id).where(_sources.c.id == wanted.source_id).with_for_update(key_share=True)
+        )
         if under_way := connection.execute(open_one).first():
             return _job(under_way)
         _forget_old(connection, wanted.source_id)

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from whenever import Instant
 
 from blocks import clock
+from blocks.errors import ThirdPartyConfigError
 from blocks.store import health, operations, positions, streams
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 from blocks.store.sources import PURGE, PURGING
@@ -151,13 +152,14 @@ def purge(engine: Engine, source: Known, removed: Callable[[int], None] = lambda
     """Remove a deleted source and all its events. Returns what was removed, which its record holds too.
 
     In small transactions, with as long a pause after each: other sources are collected meanwhile. The records and
-    the health events stay. `removed` is told how many rows went.
+    the health events stay. `removed` is told how many rows went. Raises ThirdPartyConfigError where the source is not
+    deleted any more; then nothing is removed.
     """
     details = _begin_purge(engine, source)
     if is_sqlite(engine):
         _wipe_what_is_deleted(engine)
     for table, condition in _kept_of(engine, source.id):
-        while gone := _remove_some(engine, table, condition):
+        while gone := _remove_some(engine, source.id, table, condition):
             removed(gone)
     with writing(engine) as connection:
         connection.execute(delete(_streams).where(_streams.c.source_id == source.id))
@@ -175,7 +177,13 @@ def _begin_purge(engine: Engine, source: Known) -> dict[str, Any]:
         kept: dict[str, Any] = json.loads(last.details)
         return kept
     with writing(engine) as connection:
-        connection.execute(update(_sources).where(_sources.c.id == source.id).values(state=PURGING))
+        deleted = update(_sources).where(_sources.c.id == source.id, _sources.c.deleted_ns.is_not(None))
+        if not connection.execute(deleted.values(state=PURGING)).rowcount:
+            raise ThirdPartyConfigError(
+                f"{source.name!r} was made anew or removed meanwhile, so nothing of it was removed.",
+                hint="`onepassword-source list` shows what there is; delete it again if that is what you want.",
+                code="not-deleted",
+            )
         streams.revoke_within(connection, source.id)
         positions.restart_source_within(connection, source.id)
         rows = connection.execute(select(_streams).where(_streams.c.source_id == source.id).order_by(_streams.c.id))
@@ -216,11 +224,15 @@ def _kept_of(engine: Engine, source_id: str) -> Iterator[tuple[Table, ColumnElem
             yield table, table.c.source_id == source_id
 
 
-def _remove_some(engine: Engine, table: Table, condition: ColumnElement[bool]) -> int:
+def _remove_some(engine: Engine, source_id: str, table: Table, condition: ColumnElement[bool]) -> int:
+    """One batch; 0 where nothing is left, and not where another process has just removed what was looked at."""
     key = list(table.primary_key)
     some = select(*key).where(condition).limit(BATCH)
     started = time.monotonic()
     with writing(engine) as connection:
+        # A prune, or another purge, holds a stream's row until what it removes is gone.
+        of_source = select(_streams.c.id).where(_streams.c.source_id == source_id).order_by(_streams.c.id)
+        connection.execute(of_source.with_for_update(key_share=True))
         gone = connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount
     if gone:
         time.sleep(time.monotonic() - started)

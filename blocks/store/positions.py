@@ -371,6 +371,7 @@ def _begin(connection: Connection, claim: ForwardClaim, condition: Condition, si
 
 def _has_stopped(connection: Connection, claim: ForwardClaim) -> bool:
     """Whether the forward has quit a stream: that was told of as an error, and another one's retrying is no news."""
+    health.hold(connection, _source_of(connection, claim.forward), tracker(claim.siem))
     stopped = select(_positions.c.stream_id).where(
         _positions.c.forward == claim.forward, _positions.c.stopped_fingerprint.is_not(None)
     )
@@ -379,12 +380,16 @@ def _has_stopped(connection: Connection, claim: ForwardClaim) -> bool:
 
 def _recover(connection: Connection, claim: ForwardClaim) -> None:
     """The error of a forward is over when none of its streams has one."""
+    source_id = _source_of(connection, claim.forward)
+    if not health.is_open(connection, source_id, tracker(claim.siem)):
+        return
+    health.hold(connection, source_id, tracker(claim.siem))
     failing = select(_positions.c.stream_id).where(
         _positions.c.forward == claim.forward, _positions.c.failing_since_ns.is_not(None)
     )
     if connection.execute(failing.limit(1)).first() is None:
         sentence = f"Events are forwarded to {claim.siem} again."
-        health.end(connection, _source_of(connection, claim.forward), tracker(claim.siem), sentence)
+        health.end(connection, source_id, tracker(claim.siem), sentence)
 
 
 def _written(plan: Sequence[int], ahead: Ahead) -> str | None:

@@ -270,7 +270,8 @@ def _old(row: Row[Any]) -> _Old:
 def _remove(engine: Engine, target: Target, rule: Rule, found: Sequence[_Old]) -> int:
     """One batch. What has gone meanwhile was another prune's, and its forwards are asked once more."""
     with writing(engine) as connection:
-        _lock(connection, target.stream_id)
+        if not _lock(connection, target.stream_id):  # its source was purged
+            return 0
         sent_id = _sent_id(connection, target.stream_id)
         ids = [one.id for one in found if rule.lets_go(one.id, one.time_ns, one.received_ns, sent_id)]
         removed = delete(_events).where(_events.c.id.in_(ids), ~_is_refused(target.stream_id)).returning(_events.c.id)
@@ -282,9 +283,10 @@ def _remove(engine: Engine, target: Target, rule: Rule, found: Sequence[_Old]) -
     return len(gone)
 
 
-def _lock(connection: Connection, stream_id: int) -> None:
+def _lock(connection: Connection, stream_id: int) -> bool:
     # Whoever writes a stream writes its row first.
-    connection.execute(update(_streams).where(_streams.c.id == stream_id).values(pruned=_streams.c.pruned))
+    locked = update(_streams).where(_streams.c.id == stream_id).values(pruned=_streams.c.pruned)
+    return connection.execute(locked).rowcount > 0
 
 
 def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None:

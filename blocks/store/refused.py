@@ -150,6 +150,7 @@ def _tell(connection: Connection, claim: ForwardClaim, items: Sequence[RefusedIt
     if items:
         health.begin(connection, source_id, _condition(claim.siem, items[-1]))
         return
+    health.hold(connection, source_id, tracker(claim.siem))
     left = select(_refused.c.event_id).where(_refused.c.forward == claim.forward).limit(1)
     if connection.execute(left).first() is None:
         sentence = f"What {claim.siem} had refused was sent again, and nothing of it was refused."

@@ -13,7 +13,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health
-from blocks.store.engine import reading, store_errors, writing
+from blocks.store.engine import in_line, reading, store_errors, writing
 from blocks.store.tables import Operation, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -69,7 +69,8 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         "fingerprint": source.fingerprint,
     }
     with writing(engine) as connection:
-        before = connection.execute(select(_sources).where(_sources.c.id == source.id)).one_or_none()
+        asked = select(_sources).where(_sources.c.id == source.id)
+        before = connection.execute(asked.with_for_update(key_share=True)).one_or_none()
         _refuse_deleted(connection, source, before, revive=revive)
         if before is None:
             unseen = {"name": source.name, "state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
@@ -214,6 +215,7 @@ def _tell_scopes(connection: Connection, source_id: str, changed: Scopes) -> Non
 def _tell_shared(connection: Connection, source_id: str, account: str | None) -> None:
     if not account:
         return
+    in_line(connection, f"account/{account}")  # another source may be told the same at this moment
     same = (_sources.c.account_uuid == account) & (_sources.c.id != source_id) & _sources.c.deleted_ns.is_(None)
     others = sorted(connection.scalars(select(_sources.c.name).where(same)))
     if not others:

@@ -17,7 +17,7 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
 from blocks.store import found, health, spans
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Stream, Window
+from blocks.store.tables import Source, Stream, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change o
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
+_sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 _windows = Window.__table__  # type: ignore[attr-defined]
 
@@ -110,7 +111,7 @@ def one(engine: Engine, stream_id: int) -> StreamView:
 
 
 def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> Claim | None:
-    """Take the stream for `holder`, or None where another run has it and its claim has not lapsed."""
+    """Take the stream for `holder`, or None where another run has it, or its source was deleted."""
     now_ns = clock.now_ns()
     taken = update(_streams).where(_streams.c.id == view.id)
     if not by_force:
@@ -118,7 +119,23 @@ def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = Fals
     taken = taken.values(holder=holder, fence=_streams.c.fence + 1, **lease(now_ns))
     with writing(engine) as connection:
         fence = connection.execute(taken.returning(_streams.c.fence)).scalar()
+        if fence is not None and is_deleted(connection, view.id):
+            connection.execute(
+                update(_streams).where(_streams.c.id == view.id).values(holder=None, holder_until_ns=None)
+            )
+            return None
     return None if fence is None else Claim(view.id, view.api, holder, fence)
+
+
+def is_deleted(connection: Connection, stream_id: int) -> bool:
+    """Whether the source of a stream is, asked by who has just taken a claim on it.
+
+    Whoever deletes it takes all claims away afterwards, so the claim is void or this is seen, whichever comes first.
+    That holds only for a statement of its own: one that has waited for the row sees others as they were before.
+    """
+    asked = select(_sources.c.deleted_ns).join(_streams, _streams.c.source_id == _sources.c.id)
+    found = connection.execute(asked.where(_streams.c.id == stream_id)).first()
+    return found is None or found.deleted_ns is not None
 
 
 def renew(engine: Engine, claim: Claim, *, for_seconds: float = 0) -> None:

@@ -17,7 +17,7 @@ from blocks.events_api.models import Api
 from blocks.store import found, pages, revisions
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.jobs import RECONCILE
-from blocks.store.streams import lease, unclaimed
+from blocks.store.streams import is_deleted, lease, unclaimed
 from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
@@ -79,7 +79,14 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
         if window_id is None:
             return None
         row = connection.execute(taken.where(_windows.c.id == window_id, free).returning(_windows)).first()
-        return None if row is None else _claim(connection, row)
+        if row is None:
+            return None
+        if is_deleted(connection, row.stream_id):  # since it was looked for
+            connection.execute(
+                update(_windows).where(_windows.c.id == window_id).values(holder=None, holder_until_ns=None)
+            )
+            return None
+        return _claim(connection, row)
 
 
 def view(engine: Engine, claim: WindowClaim) -> WindowView:
@@ -179,7 +186,7 @@ def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: 
 
 def _finish(connection: Connection, job_id: str) -> None:
     """Its last two windows may end at once: the second one waits here until the first is committed, and sees it."""
-    connection.execute(select(_jobs.c.id).where(_jobs.c.id == job_id).with_for_update())
+    connection.execute(select(_jobs.c.id).where(_jobs.c.id == job_id).with_for_update(key_share=True))
     left = select(_windows.c.id).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None)).exists()
     connection.execute(update(_jobs).where(_jobs.c.id == job_id, ~left).values(finished_ns=clock.now_ns()))
 

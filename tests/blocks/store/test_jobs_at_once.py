@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from at_once import at_once, meeting
 from support import SOURCE
 
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import jobs, sources, windows
-from blocks.store.engine import open_engine
 from blocks.store.jobs import BACKFILL, Wanted
 from blocks.store.tables import Job, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sqlalchemy import Engine
 
@@ -25,34 +22,12 @@ if TYPE_CHECKING:
 
 DAY = 86_400 * 10**9
 END = 20_000 * DAY
-WAIT = 1.0  # seconds; who is held up by the other one's transaction does not come to the meeting
 
 
 @pytest.fixture
-def engines(store_url: str) -> Iterator[tuple[Engine, Engine]]:
-    """Two, as two processes have."""
-    both = open_engine(store_url), open_engine(store_url)
-    sources.put(both[0], SOURCE)
-    yield both
-    for one in both:
-        one.dispose()
-
-
-def meeting(real: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, once both have come that far, or one of them waits for the other elsewhere."""
-    both = threading.Barrier(2)
-
-    def met(*arguments: Any) -> Any:
-        with suppress(threading.BrokenBarrierError):
-            both.wait(WAIT)
-        return real(*arguments)
-
-    return met
-
-
-def at_once(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
-    with ThreadPoolExecutor(2) as pool:
-        return [one.result(30) for one in [pool.submit(first), pool.submit(second)]]
+def engines(engines: tuple[Engine, Engine]) -> tuple[Engine, Engine]:
+    sources.put(engines[0], SOURCE)
+    return engines
 
 
 def wanted(days: int, *apis: Api) -> Wanted:

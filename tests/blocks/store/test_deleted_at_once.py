@@ -1,0 +1,176 @@
+"""A source that is deleted or purged while runs, a prune, another purge or an `apply` have it in hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from at_once import WAIT, Halt, at_once, meeting
+from sqlalchemy import text
+from support import SOURCE
+
+from blocks.errors import ThirdPartyConfigError
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import jobs, lifecycle, pages, prune, sources, streams, windows
+from blocks.store.jobs import BACKFILL, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Engine
+
+    from blocks.store.lifecycle import Known
+    from blocks.store.streams import StreamView
+
+    Rows = Callable[[str], list[tuple[object, ...]]]
+
+DAY = 86_400 * 10**9
+END = 20_000 * DAY
+COUNTS = "SELECT (SELECT count(*) FROM sources), (SELECT count(*) FROM events), (SELECT count(*) FROM pruned_events)"
+
+
+def filled(engine: Engine, events: int) -> StreamView:
+    """SOURCE with so many events of long ago in one stream; a purge takes them by the thousand."""
+    sources.put(engine, SOURCE)
+    view = streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0]
+    claim = streams.take(engine, view, "run-0")
+    assert claim
+    made = [Event(f"UUID{number}", number + 1, "{}") for number in range(events)]
+    page = Page("c1", has_more=False, events=made, rejected=[])
+    pages.commit_page(engine, claim, page, after=None, api_version="v2")
+    streams.release(engine, claim)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE events SET received_ns = 5"))
+    return view
+
+
+def found(engine: Engine) -> Known:
+    known = lifecycle.find(engine, SOURCE.name)
+    assert known
+    return known
+
+
+def deleted(engine: Engine) -> Known:
+    lifecycle.finish_deletion(engine, found(engine))
+    return found(engine)
+
+
+class KilledError(Exception):
+    """The process ends here."""
+
+
+def test_a_purge_is_whole_though_another_one_was_killed_in_the_middle(
+    engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(engines[0], 2500)
+    gone = deleted(engines[0])
+    real, in_batch = lifecycle.writing, threading.Event()
+
+    @contextmanager
+    def writing(engine: Engine) -> Iterator[Connection]:
+        """The first one's process ends behind its first batch of events, which it commits late."""
+        with real(engine) as connection:
+            yield connection
+            left = connection.scalar(text("SELECT count(*) FROM events"))
+            if ends := engine is engines[0] and left == 1500:
+                in_batch.set()
+                time.sleep(WAIT)
+        if ends:
+            raise KilledError
+
+    monkeypatch.setattr(lifecycle, "writing", writing)
+
+    def first() -> None:
+        with pytest.raises(KilledError):
+            lifecycle.purge(engines[0], gone)
+
+    def second() -> None:
+        assert in_batch.wait(30)
+        lifecycle.purge(engines[1], found(engines[1]))
+
+    at_once(first, second)
+    assert rows(COUNTS) == [(0, 0, 0)]
+
+
+def test_a_purge_is_whole_though_a_prune_removes_what_it_wants_to(
+    engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(engines[0], 2500)
+    lifecycle._begin_purge(engines[1], deleted(engines[1]))
+    (target,) = [one for one in prune.targets(engines[0]) if one.api == Api.SIGN_IN]
+    monkeypatch.setattr(prune, "_keep", halt := Halt(prune._keep))
+    halt.overtaken(
+        lambda: list(prune.prune(engines[0], target, prune.rule("200d"))),
+        by=lambda: lifecycle.purge(engines[1], found(engines[1])),
+    )
+    assert rows(COUNTS) == [(0, 0, 0)]
+
+
+@pytest.mark.parametrize("purged", [False, True])
+def test_no_run_takes_what_was_deleted_since_it_looked(engines: tuple[Engine, Engine], purged: bool) -> None:
+    view = filled(engines[0], 3)
+    gone = deleted(engines[1])
+    if purged:
+        lifecycle._begin_purge(engines[1], gone)
+    assert streams.take(engines[0], view, "run-1") is None
+    (now,) = streams.of_source(engines[0], SOURCE.id, (Api.SIGN_IN,))
+    assert now.holder_until_ns is None
+
+
+def test_no_window_is_taken_of_what_is_deleted_while_it_is_looked_for(
+    engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL finds the window before the deletion, and waits for its row until after it."""
+    sources.put(engines[0], SOURCE)
+    job = jobs.begin(engines[0], Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), END - DAY, END), DAY)
+    if engines[0].dialect.name == "sqlite":
+        deleted(engines[1])
+    else:
+        real = windows.unclaimed
+        slow = text("pg_sleep(0.5) IS NOT NULL")
+        monkeypatch.setattr(windows, "unclaimed", lambda table, now_ns: real(table, now_ns) & slow)
+    claims = at_once(lambda: windows.take(engines[0], job.id, "run-1"), lambda: (time.sleep(0.25), deleted(engines[1])))
+    assert claims[0] is None
+    assert rows("SELECT holder FROM windows") == [(None,)]
+
+
+def test_what_was_made_anew_is_not_purged(engines: tuple[Engine, Engine], rows: Rows) -> None:
+    view = filled(engines[0], 3)
+    gone = deleted(engines[0])
+    sources.put(engines[1], SOURCE, revive=True)
+    claim = streams.take(engines[1], view, "run-1")
+    assert claim
+    with pytest.raises(ThirdPartyConfigError, match="'1Pass' was made anew or removed meanwhile"):
+        lifecycle.purge(engines[0], gone)
+    assert rows(COUNTS) == [(1, 3, 0)]
+    streams.renew(engines[1], claim)
+
+
+def test_what_is_being_purged_is_not_made_anew(
+    engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either the purge begins, or the source is there again: never both."""
+    filled(engines[0], 3)
+    gone = deleted(engines[0])
+    monkeypatch.setattr(sources, "_refuse_deleted", halt := Halt(sources._refuse_deleted, behind=True))
+
+    def purge() -> None:
+        with pytest.raises(ThirdPartyConfigError):
+            lifecycle._begin_purge(engines[1], gone)
+
+    halt.overtaken(lambda: sources.put(engines[0], SOURCE, revive=True), by=purge)
+    assert rows("SELECT state, deleted_ns FROM sources") == [("Pending", None)]
+    assert rows("SELECT count(*) FROM operations WHERE action = 'purge'") == [(0,)]
+
+
+def test_a_changed_configuration_is_new_to_one_run_alone(
+    engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources.put(engines[0], SOURCE)
+    changed = replace(SOURCE, fingerprint="second")
+    monkeypatch.setattr(sources, "_refuse_deleted", meeting(sources._refuse_deleted))
+    assert sorted(at_once(*(lambda engine=engine: sources.put(engine, changed) for engine in engines))) == [False, True]
