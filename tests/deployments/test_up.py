@@ -201,6 +201,7 @@ def test_the_ui_that_reports_to_an_analytics_service_is_left_out(running_up: Run
     assert "amplitude.com" not in running_up.ask("GET", "/", auth=None).text
 
 
+@pytest.mark.prefect
 def test_a_run_goes_through_the_worker_and_no_child_knows_the_token(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="1Pass")
     wait_until(lambda: running_up.state(run)["type"] == "COMPLETED")
