@@ -3,8 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward
 
@@ -14,13 +13,13 @@ demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -m "not torture and (smoke or not prefect)"
+	@$(PYTEST) -n 3 -m "not torture and (smoke or not prefect)"
 
 test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers
-	@$(PYTEST) -m "prefect and not torture and not smoke"
+	@$(PYTEST) -n 3 -m "prefect and not torture and not smoke"
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
-	@$(BIN)/python -m pytest -m torture -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -n 2 -m torture
 
 check: .venv/dev  ## linters and types
 	@$(BIN)/ruff check

@@ -73,7 +73,7 @@ def in_line(connection: Connection, name: str) -> None:
     To be called before what is judged is asked, where several write that: a statement sees what was committed before
     it began. On SQLite there is one writer anyway.
     """
-    if connection.dialect.name != "sqlite":
+    if not is_sqlite(connection.engine):
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 

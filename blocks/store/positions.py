@@ -20,7 +20,7 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health, refused
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import HEALTHY, TOLD_AFTER_NS, lease, unclaimed
+from blocks.store.streams import FREE, HEALTHY, TOLD_AFTER_NS, lease, unclaimed
 from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -38,8 +38,6 @@ _streams = Stream.__table__  # type: ignore[attr-defined]
 
 Ahead = dict[int, tuple[int, int]]
 """By the last id of a portion: how many events were sent, and kept back by rules."""
-
-_FREE: dict[str, Any] = {"holder": None, "holder_until_ns": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ def renew(engine: Engine, claim: ForwardClaim, *, for_seconds: float = 0) -> Non
 def release(engine: Engine, claim: ForwardClaim) -> None:
     """Give the position back. A claim that was lost meanwhile is nothing to give back."""
     with writing(engine) as connection:
-        connection.execute(_held(claim).values(_FREE))
+        connection.execute(_held(claim).values(FREE))
 
 
 def advance(
@@ -189,7 +187,7 @@ def note_resent(engine: Engine, claim: ForwardClaim, sent: Again, step: Step) ->
 def finish(engine: Engine, claim: ForwardClaim) -> None:
     """All that there was has been sent: the position is healthy, and free for the next run."""
     with writing(engine) as connection:
-        _write(connection, claim, plan=None, **_FREE, **HEALTHY)
+        _write(connection, claim, plan=None, **FREE, **HEALTHY)
         _recover(connection, claim)
 
 
@@ -211,7 +209,7 @@ def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: s
     """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it."""
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        row = _write(connection, claim, **_error(error, now_ns, now_ns), stopped_fingerprint=fingerprint, **_FREE)
+        row = _write(connection, claim, **_error(error, now_ns, now_ns), stopped_fingerprint=fingerprint, **FREE)
         _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
 
 
@@ -243,14 +241,17 @@ def make_within(connection: Connection, forward: str) -> Row[Any] | None:
 def recover_within(connection: Connection, forward: str) -> None:
     """Forget the errors of a forward, and take the claims away that wait because of one. Those without stay."""
     failing = _positions.c.failing_since_ns.is_not(None) | _positions.c.stopped_fingerprint.is_not(None)
-    revoked = update(_positions).where(_positions.c.forward == forward, failing)
-    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **HEALTHY))
+    _restart(connection, _positions.c.forward == forward, failing)
 
 
 def restart_within(connection: Connection, forward: str) -> None:
     """Forget the errors of a forward and take its claims away, so that the next run sends from each position."""
-    revoked = update(_positions).where(_positions.c.forward == forward)
-    connection.execute(revoked.values(fence=_positions.c.fence + 1, **_FREE, **HEALTHY))
+    _restart(connection, _positions.c.forward == forward)
+
+
+def _restart(connection: Connection, *which: Any) -> None:
+    revoked = update(_positions).where(*which)
+    connection.execute(revoked.values(fence=_positions.c.fence + 1, **FREE, **HEALTHY))
 
 
 def restart_source_within(connection: Connection, source_id: str) -> None:
@@ -279,14 +280,14 @@ def begin_anew_within(connection: Connection, forward: str) -> None:
     """Let a forward send all events: it has another target, which has none of them yet."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(_positions.c.forward == forward)
-    connection.execute(moved.values(sent_id=0, plan=None, **counts, **_FREE, **HEALTHY))
+    connection.execute(moved.values(sent_id=0, plan=None, **counts, **FREE, **HEALTHY))
 
 
 def set_back(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
     """Let a position be another one, under no claim: whoever has one writes nothing from now on."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(*_key(forward, stream_id))
-    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **_FREE, **HEALTHY))
+    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **FREE, **HEALTHY))
 
 
 def tracker(siem: str) -> str:

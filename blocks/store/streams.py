@@ -33,6 +33,7 @@ _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 _windows = Window.__table__  # type: ignore[attr-defined]
 
+FREE: dict[str, Any] = {"holder": None, "holder_until_ns": None}
 HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
     "error_type": None,
@@ -120,9 +121,7 @@ def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = Fals
     with writing(engine) as connection:
         fence = connection.execute(taken.returning(_streams.c.fence)).scalar()
         if fence is not None and is_deleted(connection, view.id):
-            connection.execute(
-                update(_streams).where(_streams.c.id == view.id).values(holder=None, holder_until_ns=None)
-            )
+            connection.execute(update(_streams).where(_streams.c.id == view.id).values(FREE))
             return None
     return None if fence is None else Claim(view.id, view.api, holder, fence)
 
@@ -134,8 +133,8 @@ def is_deleted(connection: Connection, stream_id: int) -> bool:
     That holds only for a statement of its own: one that has waited for the row sees others as they were before.
     """
     asked = select(_sources.c.deleted_ns).join(_streams, _streams.c.source_id == _sources.c.id)
-    found = connection.execute(asked.where(_streams.c.id == stream_id)).first()
-    return found is None or found.deleted_ns is not None
+    row = connection.execute(asked.where(_streams.c.id == stream_id)).first()
+    return row is None or row.deleted_ns is not None
 
 
 def renew(engine: Engine, claim: Claim, *, for_seconds: float = 0) -> None:
@@ -147,7 +146,7 @@ def renew(engine: Engine, claim: Claim, *, for_seconds: float = 0) -> None:
 def release(engine: Engine, claim: Claim) -> None:
     """Give the stream back. A claim that was lost meanwhile is nothing to give back."""
     with writing(engine) as connection:
-        connection.execute(held(claim).values(holder=None, holder_until_ns=None))
+        connection.execute(held(claim).values(FREE))
 
 
 def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: int | None = None) -> int:
@@ -185,8 +184,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> 
             error_message=str(error),
             error_ns=now_ns,
             stopped_fingerprint=fingerprint,
-            holder=None,
-            holder_until_ns=None,
+            **FREE,
         )
         source_id, failing_since_ns = _failing(connection, claim)
         health.begin(connection, source_id, of_error(error, ERROR, claim.api), since_ns=failing_since_ns)
@@ -206,16 +204,12 @@ def restart_within(connection: Connection, source_id: str) -> None:
 def revoke_within(connection: Connection, source_id: str, **values: Any) -> None:
     """Take all claims on a source's streams and windows away: whoever had one writes nothing from now on."""
     connection.execute(
-        update(_streams)
-        .where(_streams.c.source_id == source_id)
-        .values(holder=None, holder_until_ns=None, fence=_streams.c.fence + 1, **values)
+        update(_streams).where(_streams.c.source_id == source_id).values(**FREE, fence=_streams.c.fence + 1, **values)
     )
     # Those that nobody has too: one may be taken at this moment, in a transaction that is not seen here yet.
     of_source = _windows.c.stream_id.in_(select(_streams.c.id).where(_streams.c.source_id == source_id))
     connection.execute(
-        update(_windows)
-        .where(of_source, _windows.c.done_ns.is_(None))
-        .values(holder=None, holder_until_ns=None, fence=_windows.c.fence + 1)
+        update(_windows).where(of_source, _windows.c.done_ns.is_(None)).values(**FREE, fence=_windows.c.fence + 1)
     )
 
 
@@ -245,7 +239,7 @@ def restart_api(engine: Engine, source_id: str, api: Api) -> None:
         connection.execute(
             update(_streams)
             .where(_streams.c.source_id == source_id, _streams.c.api == str(api))
-            .values(fence=_streams.c.fence + 1, holder=None, holder_until_ns=None, **HEALTHY)
+            .values(fence=_streams.c.fence + 1, **FREE, **HEALTHY)
         )
 
 
@@ -277,7 +271,7 @@ def note_drained(
     `by_cursor`: the server took a cursor on the way. Only then is a cursor that was refused before forgotten: else a
     server that refuses each of them would be asked from a time for ever.
     """
-    values: dict[str, Any] = {"holder": None, "holder_until_ns": None, **HEALTHY, **_pace(brought or Brought())}
+    values: dict[str, Any] = {**FREE, **HEALTHY, **_pace(brought or Brought())}
     if by_cursor:
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:

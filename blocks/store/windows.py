@@ -17,7 +17,7 @@ from blocks.events_api.models import Api
 from blocks.store import found, pages, revisions
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.jobs import RECONCILE
-from blocks.store.streams import is_deleted, lease, unclaimed
+from blocks.store.streams import FREE, is_deleted, lease, unclaimed
 from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
         if row is None:
             return None
         if is_deleted(connection, row.stream_id):  # since it was looked for
-            connection.execute(
-                update(_windows).where(_windows.c.id == window_id).values(holder=None, holder_until_ns=None)
-            )
+            connection.execute(update(_windows).where(_windows.c.id == window_id).values(FREE))
             return None
         return _claim(connection, row)
 
@@ -108,7 +106,7 @@ def renew(engine: Engine, claim: WindowClaim, *, for_seconds: float = 0, error: 
 def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> None:
     """Give a window back that is not read to its end; whoever takes it goes on from its cursor."""
     with writing(engine) as connection:
-        connection.execute(update(_windows).where(_held(claim)).values(holder=None, holder_until_ns=None, error=error))
+        connection.execute(update(_windows).where(_held(claim)).values(**FREE, error=error))
 
 
 def begin_anew(engine: Engine, claim: WindowClaim) -> None:
@@ -149,7 +147,7 @@ def commit_prepared(
             "quarantined": _windows.c.quarantined + committed.quarantined,
         }
         if last:
-            values |= {"done_ns": clock.now_ns(), "holder": None, "holder_until_ns": None}
+            values |= {"done_ns": clock.now_ns(), **FREE}
         connection.execute(update(_windows).where(_windows.c.id == claim.id).values(values))
         if last:
             _finish(connection, claim.job_id)
