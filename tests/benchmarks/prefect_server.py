@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from deployments import prefect_access
-from deployments.processes import Child
+from deployments.one_machine.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -70,7 +70,8 @@ def server(*, password: str | None) -> Iterator[str]:
 
 
 def test_nothing_here_imports_prefect() -> None:
-    code = "import sys, deployments.prefect_access, deployments.up, deployments.deploy; print('prefect' in sys.modules)"
+    modules = "deployments.prefect_access, deployments.one_machine.up, deployments.deploy"
+    code = f"import sys, {modules}; print('prefect' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 

@@ -37,8 +37,8 @@ if (child := os.fork()) == 0:
 assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
 END_RUNS = """
-from deployments import up
-from deployments.processes import Child
+from deployments.one_machine import up
+from deployments.one_machine.processes import Child
 server = Child("server", ["-c", "import time; time.sleep(60)"], {}, lambda _: None, module="timeit")
 server.start()
 up._end_runs(server, server, up.Stop())
@@ -80,7 +80,7 @@ def test_a_server_of_the_users_own_is_not_doubled(tmp_path: Path) -> None:
     done = _run_up(tmp_path, free_port(), PREFECT_API_URL="http://127.0.0.1:9/api")
     assert done.returncode == 1
     assert done.stderr.startswith("PREFECT_API_URL is set to http://127.0.0.1:9/api, so there is no Prefect server")
-    assert "prefect worker start --pool onepassword-source --type process" in done.stderr
+    assert "prefect worker start --pool onepassword-source --type onepassword-source" in done.stderr
 
 
 def _run_up(directory: Path, port: int, **further: str) -> subprocess.CompletedProcess[str]:
