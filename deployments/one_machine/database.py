@@ -126,8 +126,8 @@ def ensure_supervisor() -> subprocess.Popen[bytes] | None:
     """Start a supervisor where there is none, since the last one was killed for instance. Call it within `use`."""
     if not file_lock.is_free(_supervisor_lock()):
         return None
-    return subprocess.Popen(
-        [sys.executable, "-m", "deployments.one_machine.database"],
+    supervisor = subprocess.Popen(
+        [sys.executable, "-P", "-m", "deployments.one_machine.database"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -135,6 +135,12 @@ def ensure_supervisor() -> subprocess.Popen[bytes] | None:
         env={**os.environ, settings.PREFIX + "DATA_DIR": str(settings.data_dir())},
         cwd="/",
     )
+    _started.append(supervisor)
+    return supervisor
+
+
+_started: list[subprocess.Popen[bytes]] = []
+"""Those that this process has started: they outlive what a caller keeps of them."""
 
 
 def is_ready() -> bool:

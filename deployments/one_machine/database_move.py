@@ -40,7 +40,7 @@ def move() -> None:
     """
     with _alone():
         old = prefect_database()
-        if not old.exists():  # another process was first
+        if not old.exists() or _is_used():
             return
         _upgrade(f"sqlite+aiosqlite:///{old}")
         _upgrade(database.environment()[database.URL_SETTINGS[0]])
@@ -60,6 +60,18 @@ def _alone() -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_used() -> bool:
+    """Whether PostgreSQL holds something already: then the file is no database of ours that waits to be moved."""
+    import psycopg  # noqa: PLC0415 - only where there may be something to move
+
+    with psycopg.connect(database.psycopg_url()) as target:
+        made = target.execute("SELECT to_regclass('block_document') IS NOT NULL").fetchone()
+        if made is None or not made[0]:
+            return False
+        used = target.execute("SELECT EXISTS (SELECT FROM block_document UNION ALL SELECT FROM deployment)").fetchone()
+        return used is not None and bool(used[0])
 
 
 def _upgrade(url: str) -> None:

@@ -46,6 +46,8 @@ OPTIONS = {
     "max_parallel_workers": "0",
     "max_worker_processes": "2",
     "wal_level": "minimal",
+    # What was encrypted with a key that was replaced since must not live on in a log file that is used again.
+    "wal_recycle": "off",
     "max_wal_senders": "0",
     "jit": "off",
     "log_checkpoints": "off",
@@ -79,7 +81,7 @@ class Cluster:
             "--wal-segsize=4",
         ]
         done = subprocess.run(
-            [*command, "--auth-local=trust", "--auth-host=reject"],
+            [*command, "--wal-segsize=4", "--auth-local=trust", "--auth-host=reject"],
             preexec_fn=_owner_of_data(),
             capture_output=True,
             text=True,
@@ -210,7 +212,7 @@ def _has_namespaces() -> bool:
     try:
         done = subprocess.run(
             [sys.executable, "-IS", "-c", ""],
-            preexec_fn=_enter_namespace,
+            preexec_fn=_namespace(),
             check=False,
         )
     except (OSError, subprocess.SubprocessError):

@@ -137,6 +137,7 @@ def _become_run(request: dict[str, Any]) -> None:
     setup_logging(incremental=False)
     gc.enable()
     sys.argv = ["prefect.engine"]
+    sys.modules.pop("prefect.engine", None)  # runpy warns of a module that was imported before
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 

@@ -33,6 +33,8 @@ START_SECONDS = 180.0
 PREPARE_SECONDS = 900.0
 WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 18.0, 4.0, 4.0, 3.0
 """How long each part may take to stop, in this order; together less than 30 seconds, whatever hangs."""
+HURRIED_SECONDS = 1.5
+"""What the server gets to note the runs that were killed where a person asked twice; the next `up` does it else."""
 POLL_SECONDS = 0.2
 SERVER, WORKER = "Prefect server", "worker"
 RISK = (
@@ -125,11 +127,12 @@ class Machine:
             self._say("Stopping. Runs finish the current page; Ctrl-C again stops at once.")
         urged = lambda: self._stop.is_urged  # noqa: E731 - a name for three calls
         self._worker.stop(signal.SIGTERM, WORKER_SECONDS, urged)
-        if self._server.pid is not None and not self._stop.is_urged:
-            attend(lambda: worker_runs.settle_stopped(_api_url(), SETTLE_SECONDS), urged, SETTLE_SECONDS)
+        if self._server.pid is not None:
+            seconds = HURRIED_SECONDS if self._stop.is_urged else SETTLE_SECONDS
+            attend(lambda: worker_runs.settle_stopped(_api_url(), seconds), lambda: False, seconds)
         self._server.stop(signal.SIGTERM, SERVER_SECONDS, urged)
         self._database.close()
-        attend(database.wait_until_stopped, urged, DATABASE_SECONDS)
+        attend(database.wait_until_stopped, lambda: False, DATABASE_SECONDS)  # in any case: it takes a moment
         if self._stop.is_requested:
             self._say("Stopped.")
 

@@ -73,7 +73,12 @@ class Template:
 
     @property
     def is_alive(self) -> bool:
-        return self._process.poll() is None and (self._reading is None or not self._reading.done())
+        return not self.has_ended and (self._reading is None or not self._reading.done())
+
+    @property
+    def has_ended(self) -> bool:
+        """Asked again and again, so that no zombie stays."""
+        return self._process.poll() is not None
 
     async def fork(self, run: str, env: Mapping[str, str], cwd: Path) -> ForkedRun:
         """Start the run. TemplateEndedError where the template is gone."""
@@ -138,6 +143,7 @@ class WarmRuns:
 
     def __init__(self) -> None:
         self._template: Template | None = None
+        self._retired: list[Template] = []
 
     def warm(self) -> None:
         """Start the template now, so that the first run finds it ready."""
@@ -151,8 +157,9 @@ class WarmRuns:
             return await self._current().fork(run, env, cwd)
 
     def close(self) -> None:
-        if self._template is not None:
-            self._template.close()
+        for template in (self._template, *self._retired):
+            if template is not None:
+                template.close()
 
     def _current(self) -> Template:
         template = self._template
@@ -160,6 +167,8 @@ class WarmRuns:
             return template
         if template is not None:
             template.retire()
+            self._retired.append(template)
+        self._retired = [old for old in self._retired if not old.has_ended]
         self._template = Template()
         return self._template
 
