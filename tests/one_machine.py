@@ -41,7 +41,7 @@ def free_port() -> int:
 def wait_until(done: Callable[[], Any], seconds: float = SECONDS) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := done()):
-        assert time.monotonic() < deadline, f"still waiting after {seconds} s"
+        assert time.monotonic() < deadline, f"still waiting after {seconds} s: {value!r}"
         time.sleep(0.05)
     return value
 

@@ -150,7 +150,15 @@ def is_ready() -> bool:
 
 def wait_until_ready(supervisor: subprocess.Popen[bytes] | None = None) -> None:
     """FirstPartyGenericError where it is not ready in time, or the supervisor has failed."""
-    if cluster().wait_until_ready(lambda: supervisor is None or not supervisor.poll()):
+    started = [supervisor] if supervisor is not None else []
+
+    def is_alive() -> bool:
+        # One that was about to end may have held its lock when this process looked.
+        if (another := ensure_supervisor()) is not None:
+            started.append(another)
+        return not any(one.poll() for one in started)
+
+    if cluster().wait_until_ready(is_alive):
         return
     raise FirstPartyGenericError(
         f"The Prefect server's database did not start: {RotatingLog(log_path()).last_line() or 'it said nothing'}",
@@ -217,8 +225,8 @@ class Supervisor:
                 break
             self._keep_running()
             self.stopping.wait(LOOK_SECONDS)
+        # The lock is kept until the process ends: whoever waits for it starts the next supervisor.
         self._cluster.stop()
-        os.close(descriptor)
 
     def _keep_running(self) -> None:
         # One that an earlier supervisor left behind is as good as our own.

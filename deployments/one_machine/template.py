@@ -26,6 +26,7 @@ from typing import Any
 
 ALONE_SECONDS = 10.0
 """How long runs may take to end in good order once their worker is gone."""
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 BYTES = 65_536
 LOOK_SECONDS = 60.0
 
@@ -50,6 +51,8 @@ class Template:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in ENDS:  # sent to the whole group; this process ends when its worker has, after its runs
+            signal.signal(number, signal.SIG_IGN)
 
     def serve(self) -> None:
         """Until the worker is gone, or it has retired this template and all runs have ended."""
@@ -124,7 +127,8 @@ def _import_all() -> None:
 def _become_run(request: dict[str, Any]) -> None:
     """Be `python -m prefect.engine` with the environment of the request."""
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGCHLD, *ENDS):
+        signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()

@@ -69,6 +69,7 @@ class Template:
         self._writer: asyncio.StreamWriter | None = None
         self._pids: dict[str, asyncio.Future[int]] = {}
         self._codes: dict[str, asyncio.Future[int]] = {}
+        self._alive: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -120,20 +121,25 @@ class Template:
         with suppress(OSError):
             while line := await reader.readline():
                 self._note(json.loads(line))
-        # Nobody can say how a run ended that outlives its template; the server knows if it ended well.
+        # Nothing can say how a run ends that outlives its template, and nothing would end it: it is killed.
         for run in list(self._codes):
             self._forget(run)
 
     def _note(self, message: dict[str, str | int]) -> None:
         run = str(message["run"])
         if "pid" in message:
+            self._alive[run] = int(message["pid"])
             self._pids.pop(run).set_result(int(message["pid"]))
         else:
+            self._alive.pop(run, None)
             self._codes.pop(run).set_result(int(message["code"]))
 
     def _forget(self, run: str) -> None:
         if (pid := self._pids.pop(run, None)) is not None and not pid.done():
             pid.set_exception(TemplateEndedError())
+        if (alive := self._alive.pop(run, None)) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(alive, signal.SIGKILL)
         if (code := self._codes.pop(run, None)) is not None and not code.done():
             code.set_result(UNKNOWN_CODE)
 

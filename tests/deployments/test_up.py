@@ -324,7 +324,7 @@ def test_a_killed_up_leaves_no_process_and_no_run_behind(running_up: RunningUp) 
     run = running_up.run("1Pass", source="killed", pages=999)
     wait_until(lambda: running_up.seen("killed.pages"))
     left = running_up.stop(signal.SIGKILL)
-    wait_until(lambda: not any(map(lives, left)), seconds=20)
+    wait_until(lambda: not any(map(lives, left)), seconds=30)
     running_up.start()
     assert running_up.state(run)["type"] == "CRASHED"
     assert running_up.state(run)["message"].startswith("The process of this run ended before the run did.")
