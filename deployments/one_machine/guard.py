@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 FORBIDDEN = 403
+SQLITE_BUSY_MILLISECONDS = 5000
 ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 
 
@@ -69,9 +70,27 @@ def create_app() -> ASGIApp:
     own_secrets.hold_secrets()
     from prefect.server.api import server  # noqa: PLC0415 - reads its settings from the environment
 
+    _shorten_waits_of_sqlite()
     app = server.create_app(final=True)
     _close_ui_to_others()
     return guarded(app, os.environ[ORIGINS].split(","))
+
+
+def _shorten_waits_of_sqlite() -> None:
+    """Where SQLite has to do: have Prefect wait five seconds for a lock, and not a minute.
+
+    It answers 503 then, and its clients try again. While it waits, an event loop that frees an older cursor of the
+    same connection waits too, and with it the whole server.
+    """
+    from sqlalchemy import event  # noqa: PLC0415 - comes with Prefect's server
+    from sqlalchemy.pool import Pool  # noqa: PLC0415
+
+    @event.listens_for(Pool, "checkout")
+    def wait_less(connection: Any, _record: object, _proxy: object) -> None:  # Prefect sets a minute on connecting
+        if "sqlite" in type(connection).__module__:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
+            cursor.close()
 
 
 def _close_ui_to_others() -> None:
