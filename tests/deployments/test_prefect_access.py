@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
 from deployments import own_secrets, prefect_access
+from deployments.commands import prefect_server
 from deployments.one_machine import up_lock
 
 if TYPE_CHECKING:
@@ -216,6 +217,19 @@ def test_the_exports_survive_a_shell() -> None:
     wanted["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
     assert {f"{name}={value}" for name, value in wanted.items()} <= set(got)
     assert not [line for line in got if line.startswith("PREFECT_API_URL")]
+
+
+def test_while_up_runs_and_does_not_answer_no_other_server_is_started_on_its_database(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prefect_server, "UP_SECONDS", 0.2)
+    monkeypatch.setattr(prefect_access, "ANSWER_SECONDS", 0.2)
+    with up_lock.hold(), pytest.raises(FirstPartyGenericError, match="`up` is running, but its Prefect server does"):
+        up_lock.announce("http://127.0.0.1:9/api")
+        with prefect_server.prefect():
+            pytest.fail("there is no server")
+    assert "its Prefect server does not answer yet; waiting" in capsys.readouterr().err
+    assert "prefect" not in sys.modules, "not even imported"
 
 
 def test_what_env_exported_is_not_taken_for_a_server_of_the_users_own() -> None:

@@ -259,6 +259,46 @@ def test_a_worker_or_server_that_dies_is_started_again(running_up: RunningUp) ->
 
 
 @pytest.mark.prefect
+def test_a_run_that_a_person_cancels_finishes_its_page_and_is_cancelled(running_up: RunningUp) -> None:
+    run = running_up.run("1Pass", source="cancelled", pages=999)
+    wait_until(lambda: running_up.seen("cancelled.pages"))
+    process = psutil.Process(int(running_up.seen("cancelled")[0]))
+    path = f"/api/flow_runs/{run}/set_state"
+    assert running_up.ask("POST", path, json={"state": {"type": "CANCELLING"}}).status_code == 201
+    wait_until(lambda: running_up.state(run)["type"] == "CANCELLED")
+    wait_until(lambda: not lives(process))
+    assert running_up.seen("cancelled.pages")[-1].startswith("commit")
+
+
+@pytest.mark.prefect
+def test_after_a_stall_each_source_runs_once_and_not_once_for_each_missed_tick(running_up: RunningUp) -> None:
+    pool, schedule = "/api/work_pools/onepassword-source", f"/api/deployments/{running_up.deployment('1Pass')['id']}"
+    assert running_up.ask("PATCH", pool, json={"is_paused": True}).status_code == 204
+    assert running_up.ask("POST", f"{schedule}/pause_deployment").status_code == 200  # its own runs are no part of this
+    runs = [running_up.run("1Pass", source=f"late-{number}") for number in range(3)]
+    late = (
+        "UPDATE flow_run SET auto_scheduled = true, expected_start_time = now() - %s * interval '1 min' WHERE id = %s"
+    )
+    for minutes, run in zip((15, 10, 5), runs, strict=True):
+        prefect_database.execute(running_up.data, late, (minutes, run))
+    by_hand = running_up.run("1Pass", source="by hand")
+    assert running_up.ask("PATCH", pool, json={"is_paused": False}).status_code == 204
+    final = {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"}
+    wait_until(lambda: {running_up.state(run)["type"] for run in (*runs, by_hand)} <= final)
+    ended = [(running_up.state(run)["type"], running_up.state(run)["name"]) for run in (*runs, by_hand)]
+    assert ended == [*[("CANCELLED", "Skipped")] * 2, *[("COMPLETED", "Completed")] * 2]
+    assert [number for number in range(3) if running_up.seen(f"late-{number}")] == [2]
+    assert running_up.ask("POST", f"{schedule}/resume_deployment").status_code == 200
+
+
+@pytest.mark.prefect
+def test_the_worker_shows_that_it_polls(running_up: RunningUp) -> None:
+    beat = running_up.data / "prefect" / "worker-beat"
+    before = beat.stat().st_mtime_ns
+    wait_until(lambda: beat.stat().st_mtime_ns > before)
+
+
+@pytest.mark.prefect
 def test_ctrl_c_lets_a_run_finish_its_page_and_leaves_nothing_behind(running_up: RunningUp) -> None:
     polite = running_up.run("1Pass", source="polite", pages=999)
     deaf = running_up.run("1Pass", source="deaf", pages=999, deaf=True)
