@@ -83,7 +83,7 @@ def up(
 
 @app.command(epilog=f"Example: {PROGRAM} collect 1Pass", rich_help_panel=SOURCES)
 def collect(name: Name, as_json: Json = False) -> None:
-    """Collect once, now. Exit code 1 where the source is in error."""
+    """Collect once, now. Exit code 1 where the source is in error, 3 where another run collects it."""
     from deployments.commands.collect import run  # noqa: PLC0415
 
     raise typer.Exit(run(name, as_json=as_json))

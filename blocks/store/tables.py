@@ -63,6 +63,8 @@ class Stream(SQLModel, table=True):
     cursor_dropped_ns: int | None = Field(default=None, sa_column=_ns(), description="dropped after a 400, then")
 
     holder: str | None = Field(default=None, description="the run that claims the stream")
+    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
+    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
@@ -329,6 +331,8 @@ class ForwardPosition(SQLModel, table=True):
     replays: int = Field(default=0, sa_column=_count(), description="how often it was set to another event")
 
     holder: str | None = Field(default=None, description="the run that claims it")
+    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
+    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
@@ -408,6 +412,8 @@ class Window(SQLModel, table=True):
     restarts: int = Field(default=0, sa_column=_count(), description="how often it was begun anew after a 400")
 
     holder: str | None = Field(default=None, description="the run that claims it")
+    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
+    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
