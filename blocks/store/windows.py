@@ -64,19 +64,19 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
     None where there is none at present (see `progress`), or the source was deleted. A run whose process is known to be
     dead reads nothing.
     """
-    now_ns, to_do = clock.now_ns(), (_windows.c.job_id == job_id) & _windows.c.done_ns.is_(None)
+    now_ns, of_job = clock.now_ns(), _windows.c.job_id == job_id
     kept = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
     kept = kept.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
     next_one = (
         select(_windows.c.id)
-        .where(to_do, kept.exists())
+        .where(of_job, _windows.c.done_ns.is_(None), kept.exists())
         .order_by(_windows.c.start_ns, _windows.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     taken = update(_windows).values(claims.taken(_windows, holder, now_ns))
     with writing(engine) as connection:
-        free = claims.free(connection, _windows, now_ns, to_do)
+        free = claims.free(connection, _windows, now_ns, of_job)
         window_id = connection.scalar(next_one.where(free))
         if window_id is None:
             return None

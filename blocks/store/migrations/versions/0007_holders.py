@@ -13,3 +13,5 @@ def upgrade() -> None:
     for table in CLAIMED:
         op.add_column(table, sa.Column("holder_process", sa.Text()))
         op.add_column(table, sa.Column("holder_since_ns", sa.BigInteger()))
+    claimed = sa.text("holder_process IS NOT NULL")
+    op.create_index("windows_claimed", "windows", ["job_id"], sqlite_where=claimed, postgresql_where=claimed)
