@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROGRAM = "onepassword-source"
-DONE, IN_ERROR, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, IN_ERROR, WRONG_USE, SKIPPED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 app = typer.Typer(
     name=PROGRAM,
@@ -83,7 +83,7 @@ def up(
 
 @app.command(epilog=f"Example: {PROGRAM} collect 1Pass", rich_help_panel=SOURCES)
 def collect(name: Name, as_json: Json = False) -> None:
-    """Collect once, now. Exit code 1 where the source is in error."""
+    """Collect once, now. Exit code 1 where the source is in error, 3 where another run collects it."""
     from deployments.commands.collect import run  # noqa: PLC0415
 
     raise typer.Exit(run(name, as_json=as_json))

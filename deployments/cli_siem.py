@@ -80,7 +80,7 @@ def show_sample(
 
 
 def run_now(name: Siem, source: Source = None, as_json: Json = False) -> None:
-    """Forward now, in this process. Exit code 1 where the SIEM is in error."""
+    """Forward now, in this process. Exit code 1 where the SIEM is in error, 3 where another run forwards."""
     from deployments.commands.siem_run import run  # noqa: PLC0415
 
     raise typer.Exit(run(name, source, as_json=as_json))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blocks.errors import ClaimLostError
-from tasks.verdict import GRAVEST_FIRST, Verdict, as_error, by_sentence, since
+from tasks.verdict import GRAVEST_FIRST, as_error, by_sentence, in_other_run, name_of_others, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from blocks.store.positions import PositionView
     from tasks.forward import Forwarded
     from tasks.open_forward import OpenedForward
+    from tasks.verdict import Verdict
 
 RESUME = "Nothing is sent until its configuration changes or someone resumes it."
 
@@ -20,7 +20,7 @@ RESUME = "Nothing is sent until its configuration changes or someone resumes it.
 def of_run(
     siem: str, outcomes: Mapping[str, Forwarded | BaseException], opened: OpenedForward, *, stopping: bool = False
 ) -> Verdict:
-    """`name` is Forwarded, Retrying (all that there is to send waits in other runs), Stopped, or the gravest error."""
+    """`name` is Forwarded, Stopped, the gravest error, or where other runs have every API, Skipped or Retrying."""
     done = [outcome for outcome in outcomes.values() if not isinstance(outcome, BaseException)]
     errors = {api: as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
     lost = {api: str(error) for api, error in errors.items() if isinstance(error, ClaimLostError)}
@@ -31,10 +31,10 @@ def of_run(
     parts = by_sentence(failed)
     if done or not (failed or opened.elsewhere or lost):
         parts.append(_forwarded(siem, done))
-    parts += by_sentence({view.api: _elsewhere(view) for view in opened.elsewhere} | lost)
-    waiting = not done and any(view.failing_since_ns is not None for view in opened.elsewhere)
-    name = next((kind for kind in GRAVEST_FIRST if kind in kinds), "Retrying" if waiting else "Forwarded")
-    return Verdict("Stopped" if stopping else name, " ".join(parts))
+    parts += by_sentence({view.api: in_other_run(view, "forwarding") for view in opened.elsewhere} | lost)
+    name = "Forwarded" if done or not (opened.elsewhere or lost) else name_of_others(opened.elsewhere)
+    name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
+    return verdict_of("Stopped" if stopping else name, parts)
 
 
 def _forwarded(siem: str, done: list[Forwarded]) -> str:
@@ -47,9 +47,3 @@ def _forwarded(siem: str, done: list[Forwarded]) -> str:
     if refused := sum(one.refused for one in done):
         text += f"; {refused:,} refused by it"
     return f"{text}."
-
-
-def _elsewhere(view: PositionView) -> str:
-    if view.failing_since_ns is None:
-        return "another run is forwarding it."
-    return f"retrying since {since(view.failing_since_ns)} in another run. {view.error_message}"

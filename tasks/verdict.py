@@ -13,16 +13,24 @@ from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from blocks.store.claims import Holder
+    from blocks.store.positions import PositionView
     from blocks.store.streams import StreamView
     from tasks.drain import Collected
 
 # Where several streams are in error, the run bears the name of the one that a person has to act on first.
 GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
 
+SKIPPED = "Skipped"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`name` is Collected, Retrying (all that there is to read waits in other runs), Stopped, or the gravest error."""
+    """What a run came to: `name` is one word for it.
+
+    It is Collected, Skipped (other runs have every API), Retrying (so, and one of these APIs is failing), Stopped, or
+    the gravest error.
+    """
 
     name: str
     message: str
@@ -51,10 +59,40 @@ def of_run(
         parts.append("Stopped while every API waited for its next attempt.")
     elif done or not (failed or elsewhere or lost):
         parts.append(_collected(done))
-    parts += by_sentence({view.api: _elsewhere(view) for view in elsewhere} | lost)
-    waiting = not done and any(view.failing_since_ns is not None for view in elsewhere)
-    name = next((kind for kind in GRAVEST_FIRST if kind in kinds), "Retrying" if waiting else "Collected")
-    return Verdict("Stopped" if stopping else name, " ".join(parts))
+    parts += by_sentence({view.api: in_other_run(view, "reading") for view in elsewhere} | lost)
+    name = "Collected" if done or not (elsewhere or lost) else name_of_others(elsewhere)
+    name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
+    return verdict_of("Stopped" if stopping else name, parts)
+
+
+def name_of_others(elsewhere: Sequence[StreamView | PositionView]) -> str:
+    """The name for a run that has nothing of its own, since other runs have all that there is."""
+    return "Retrying" if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
+
+
+def verdict_of(name: str, sentences: Sequence[str]) -> Verdict:
+    """A verdict. Skipped stands in the message too: many places show the message alone."""
+    message = " ".join(sentences)
+    return Verdict(name, f"{SKIPPED}: {message}" if name == SKIPPED else message)
+
+
+def in_other_run(view: StreamView | PositionView, doing: str) -> str:
+    """What another run does with an API: it is `doing` it (reading, forwarding) since when, or it is retrying."""
+    if view.failing_since_ns is not None:
+        return f"retrying since {since(view.failing_since_ns)} in another run. {view.error_message}"
+    if view.claimed_by is None:
+        return f"another run is {doing} it."
+    return f"{_words(view.claimed_by)} is {doing} it{_since_words(view.claimed_by.since_ns)}."
+
+
+def _words(holder: Holder) -> str:
+    where = "" if holder.host is None else f" on {holder.host}"
+    process = "" if holder.pid is None else f" (process {holder.pid})"
+    return f"flow run {holder.run}{where}{process}"
+
+
+def _since_words(ns: int | None) -> str:
+    return "" if ns is None else f", since {since(ns)}"
 
 
 def by_sentence(said: Mapping[str, str]) -> list[str]:
@@ -106,9 +144,3 @@ def _collected(done: list[Collected]) -> str:
     if aside:
         text += f"; {aside:,} put in quarantine"
     return " ".join([f"{text}.", *by_sentence({one.api: f"{one.note}." for one in done if one.note})])
-
-
-def _elsewhere(view: StreamView) -> str:
-    if view.failing_since_ns is None:
-        return "another run is reading it."
-    return f"retrying since {since(view.failing_since_ns)} in another run. {view.error_message}"

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select, update
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
+from blocks.store import claims
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Job, Source, Stream, Window
 
@@ -185,15 +186,22 @@ def fit(engine: Engine, job_id: str, page_size: int) -> int:
 
 def progress(engine: Engine, job_id: str) -> list[Progress]:
     """How far each API of a job is."""
-    c, now_ns = _windows.c, clock.now_ns()
-    is_done = c.done_ns.is_not(None)
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_progress_of(connection, job_id)).all()
+    found = {row.api: _progress(row) for row in rows}
+    return [found[api] for api in Api if api in found]
+
+
+def _progress_of(connection: Connection, job_id: str) -> Select[Any]:
+    c = _windows.c
+    of_job, is_done = c.job_id == job_id, c.done_ns.is_not(None)
     span_ns = c.end_ns - c.start_ns
-    asked = (
+    return (
         select(
             _streams.c.api,
             func.count(),
             func.count().filter(is_done),
-            func.count().filter(c.holder_until_ns >= now_ns),
+            func.count().filter(claims.held(connection, _windows, clock.now_ns(), of_job)),
             func.coalesce(func.sum(span_ns).filter(is_done), 0),
             func.sum(span_ns),
             func.sum(c.pages),
@@ -204,13 +212,9 @@ def progress(engine: Engine, job_id: str) -> list[Progress]:
             func.max(c.error).filter(~is_done),
         )
         .join(_streams, _streams.c.id == c.stream_id)
-        .where(c.job_id == job_id)
+        .where(of_job)
         .group_by(_streams.c.api)
     )
-    with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(asked).all()
-    found = {row.api: _progress(row) for row in rows}
-    return [found[api] for api in Api if api in found]
 
 
 def _progress(row: Row[Any]) -> Progress:

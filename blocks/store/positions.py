@@ -18,9 +18,10 @@ from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
-from blocks.store import health, refused
+from blocks.store import claims, health, refused
+from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import FREE, HEALTHY, TOLD_AFTER_NS, lease, unclaimed
+from blocks.store.streams import HEALTHY, TOLD_AFTER_NS
 from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row
 
+    from blocks.store.claims import Holder
     from blocks.store.refused import Again, RefusedItem
 
 _forwards = Forward.__table__  # type: ignore[attr-defined]
@@ -75,6 +77,7 @@ class PositionView:
     error_code: str | None
     error_message: str | None
     stopped_fingerprint: str | None
+    claimed_by: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +120,14 @@ def one(engine: Engine, claim: ForwardClaim) -> PositionView:
 def take(engine: Engine, view: PositionView, holder: str) -> ForwardClaim | None:
     """Take the stream's position for `holder`.
 
-    None where another run has it and its claim has not lapsed, where the forward is paused, or its source deleted.
+    None where another run has it and its claim has not expired, where the forward is paused, or its source deleted.
+    A run whose process is known to be dead has nothing.
     """
-    now_ns = clock.now_ns()
-    free = unclaimed(_positions, now_ns) | (_positions.c.holder == holder)
-    taken = update(_positions).where(*_key(view.forward, view.stream_id), free)
-    taken = taken.values(holder=holder, fence=_positions.c.fence + 1, **lease(now_ns))
+    now_ns, this = clock.now_ns(), _key(view.forward, view.stream_id)
+    taken = update(_positions).where(*this).values(claims.taken(_positions, holder, now_ns))
     with writing(engine) as connection:
         is_open = _locked(connection, view.forward) is not None and _is_open(connection, view.forward)
+        taken = taken.where(claims.free(connection, _positions, now_ns, *this) | (_positions.c.holder == holder))
         fence = connection.execute(taken.returning(_positions.c.fence)).scalar() if is_open else None
     return None if fence is None else ForwardClaim(view.forward, view.siem, view.stream_id, view.api, holder, fence)
 
@@ -424,4 +427,5 @@ def _view(row: Row[Any], siem: str, api: Api) -> PositionView:
         error_code=row.error_code,
         error_message=row.error_message,
         stopped_fingerprint=row.stopped_fingerprint,
+        claimed_by=claims.holder_of(row),
     )

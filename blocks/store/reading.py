@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from blocks import clock, settings
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import schema
+from blocks.store import claims, schema
 from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPar
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """What the store knows of one API of a source. Times are nanoseconds since 1970."""
+    """What the store knows of one API of a source. Times are nanoseconds since 1970.
+
+    `holder_until_ns` is None where no run reads it, and where the process of the run is known to be dead.
+    """
 
     id: int
     api: str
@@ -237,22 +240,25 @@ def unfinished_backfills(engine: Engine, source_id: str) -> list[UnfinishedBackf
     """The backfills of a source that are not finished, the newest first."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_UNFINISHED, {"source": source_id}).all()
-    now_ns = clock.now_ns()
+        readers = connection.execute(_READERS, {"source": source_id, "now": clock.now_ns()}).all()
+    running = {one.job_id for one in readers if not claims.is_dead(one.holder_process, one.seen_ns)}
     return [
-        UnfinishedBackfill(
-            row.id, row.start_ns, row.end_ns, float(row.done_ns / row.span_ns), (row.held_until_ns or 0) > now_ns
-        )
+        UnfinishedBackfill(row.id, row.start_ns, row.end_ns, float(row.done_ns / row.span_ns), row.id in running)
         for row in rows
     ]
 
 
 _UNFINISHED = text(
     "SELECT j.id, j.start_ns, j.end_ns, sum(w.end_ns - w.start_ns) AS span_ns, "
-    "sum(CASE WHEN w.done_ns IS NULL THEN 0 ELSE w.end_ns - w.start_ns END) AS done_ns, "
-    "max(CASE WHEN w.done_ns IS NULL THEN w.holder_until_ns END) AS held_until_ns "
+    "sum(CASE WHEN w.done_ns IS NULL THEN 0 ELSE w.end_ns - w.start_ns END) AS done_ns "
     "FROM jobs j JOIN windows w ON w.job_id = j.id "
     "WHERE j.source_id = :source AND j.kind = 'backfill' AND j.finished_ns IS NULL "
     "GROUP BY j.id, j.start_ns, j.end_ns, j.created_ns ORDER BY j.created_ns DESC"
+)
+_READERS = text(
+    "SELECT w.job_id, w.holder_process, max(w.holder_ns) AS seen_ns FROM jobs j JOIN windows w ON w.job_id = j.id "
+    "WHERE j.source_id = :source AND j.finished_ns IS NULL AND w.done_ns IS NULL AND w.holder_until_ns > :now "
+    "GROUP BY w.job_id, w.holder_process"
 )
 _OPEN = text(
     "SELECT c.source_id, c.tracker, c.name, c.severity, c.description, c.since_ns, "
@@ -340,7 +346,7 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         cursor_ns=row.cursor_ns,
         progress_ns=row.progress_ns,
         drained_ns=row.drained_ns,
-        holder_until_ns=row.holder_until_ns,
+        holder_until_ns=None if claims.is_dead(row.holder_process, row.holder_ns) else row.holder_until_ns,
         failing_since_ns=row.failing_since_ns,
         error_type=row.error_type,
         error_message=row.error_message,

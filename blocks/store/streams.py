@@ -1,8 +1,4 @@
-"""A stream's claim, cursor and error. Whoever writes a stream writes its row first, under a claim that still holds.
-
-A claim is a number (the fence) that rises with each taking, and a time at which it lapses. Each write names the
-fence that it was made under, so a run whose claim was taken away changes nothing, whatever the clocks say.
-"""
+"""A stream's claim, cursor and error. Whoever writes a stream writes its row first, under a claim that still holds."""
 
 from __future__ import annotations
 
@@ -15,16 +11,18 @@ from blocks import clock
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
-from blocks.store import found, health, spans
+from blocks.store import claims, found, health, spans
+from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Source, Stream, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Row, Table
+    from sqlalchemy import Connection, Engine, Row
 
-LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, shorter than a tick
+    from blocks.store.claims import Holder
+
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
@@ -33,7 +31,6 @@ _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 _windows = Window.__table__  # type: ignore[attr-defined]
 
-FREE: dict[str, Any] = {"holder": None, "holder_until_ns": None}
 HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
     "error_type": None,
@@ -86,6 +83,7 @@ class StreamView:
     error_code: str | None
     error_message: str | None
     stopped_fingerprint: str | None
+    claimed_by: Holder | None = None
 
     @property
     def resume_ns(self) -> int | None:
@@ -112,13 +110,15 @@ def one(engine: Engine, stream_id: int) -> StreamView:
 
 
 def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> Claim | None:
-    """Take the stream for `holder`, or None where another run has it, or its source was deleted."""
-    now_ns = clock.now_ns()
-    taken = update(_streams).where(_streams.c.id == view.id)
-    if not by_force:
-        taken = taken.where(unclaimed(_streams, now_ns) | (_streams.c.holder == holder))
-    taken = taken.values(holder=holder, fence=_streams.c.fence + 1, **lease(now_ns))
+    """Take the stream for `holder`, or None where another run has it, or its source was deleted.
+
+    A run whose process is known to be dead has nothing.
+    """
+    now_ns, this = clock.now_ns(), _streams.c.id == view.id
+    taken = update(_streams).where(this).values(claims.taken(_streams, holder, now_ns))
     with writing(engine) as connection:
+        if not by_force:
+            taken = taken.where(claims.free(connection, _streams, now_ns, this) | (_streams.c.holder == holder))
         fence = connection.execute(taken.returning(_streams.c.fence)).scalar()
         if fence is not None and is_deleted(connection, view.id):
             connection.execute(update(_streams).where(_streams.c.id == view.id).values(FREE))
@@ -221,16 +221,14 @@ def source_of(engine: Engine, claim: Claim) -> str:
 
 
 def are_claimed(engine: Engine, source_id: str) -> bool:
-    """Whether a run has a stream of the source, or a window of one, and its claim has not lapsed."""
+    """Whether a run has a stream of the source, or a window of one, and its claim still holds."""
     now_ns, of_source = clock.now_ns(), _streams.c.source_id == source_id
-    stream = select(_streams.c.id).where(of_source, _streams.c.holder_until_ns > now_ns)
-    window = (
-        select(_windows.c.id)
-        .join(_streams, _streams.c.id == _windows.c.stream_id)
-        .where(of_source, _windows.c.holder_until_ns > now_ns)
-    )
+    of_streams = _windows.c.stream_id.in_(select(_streams.c.id).where(of_source))
     with store_errors(), reading(engine).connect() as connection:
-        return any(connection.scalar(asked.limit(1)) is not None for asked in (stream, window))
+        return any(
+            connection.execute(select(table.c.id).where(which, claims.held(connection, table, now_ns, which))).first()
+            for table, which in ((_streams, of_source), (_windows, of_streams))
+        )
 
 
 def restart_api(engine: Engine, source_id: str, api: Api) -> None:
@@ -316,18 +314,6 @@ def require(written: Row[Any] | None, claim: Claim) -> Row[Any]:
     return written
 
 
-def unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
-    """Whether nobody has a row of a table with claims, or its claim has lapsed."""
-    free = table.c.holder.is_(None) | (table.c.holder_until_ns < now_ns)
-    # The clock was set back since: by the time on the claim, nobody knows when it lapses.
-    return free | (table.c.holder_ns > now_ns + LEASE_NS)
-
-
-def lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
-    """What a claim that is renewed now writes: it lasts for a wait of `wait_ns` and the attempt after it."""
-    return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
-
-
 _OVER = {"error": "{} is collected again.", "cursor": "The cursor of {} is good again."}
 
 
@@ -391,4 +377,5 @@ def _view(row: Row[Any]) -> StreamView:
         error_code=row.error_code,
         error_message=row.error_message,
         stopped_fingerprint=row.stopped_fingerprint,
+        claimed_by=claims.holder_of(row),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+_CLAIMED = text("holder_process IS NOT NULL")
 
 
 def _id() -> Column[int]:
@@ -63,6 +65,8 @@ class Stream(SQLModel, table=True):
     cursor_dropped_ns: int | None = Field(default=None, sa_column=_ns(), description="dropped after a 400, then")
 
     holder: str | None = Field(default=None, description="the run that claims the stream")
+    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
+    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
@@ -329,6 +333,8 @@ class ForwardPosition(SQLModel, table=True):
     replays: int = Field(default=0, sa_column=_count(), description="how often it was set to another event")
 
     holder: str | None = Field(default=None, description="the run that claims it")
+    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
+    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
@@ -394,6 +400,8 @@ class Window(SQLModel, table=True):
     __tablename__ = "windows"
     __table_args__ = (
         Index("windows_of_job", "job_id", "done_ns", "start_ns"),
+        # A job has thousands of windows, of which runs read a few.
+        Index("windows_claimed", "job_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
         {"sqlite_autoincrement": True},
     )
 
@@ -408,6 +416,8 @@ class Window(SQLModel, table=True):
     restarts: int = Field(default=0, sa_column=_count(), description="how often it was begun anew after a 400")
 
     holder: str | None = Field(default=None, description="the run that claims it")
+    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
+    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
     holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
     holder_until_ns: int | None = Field(default=None, sa_column=_ns())
     fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")

@@ -14,10 +14,11 @@ from sqlalchemy import func, select, update
 from blocks import clock
 from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api
-from blocks.store import found, pages, revisions
+from blocks.store import claims, found, pages, revisions
+from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.jobs import RECONCILE
-from blocks.store.streams import FREE, is_deleted, lease, unclaimed
+from blocks.store.streams import is_deleted
 from blocks.store.tables import Job, Source, Stream, Window
 
 if TYPE_CHECKING:
@@ -58,24 +59,25 @@ class WindowView:
 
 
 def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
-    """Claim the oldest window that nobody reads and that is not done, since 1Password drops the oldest first.
+    """Claim the oldest window that no run reads and that is not done, since 1Password drops the oldest first.
 
-    None where there is none at present (see `progress`), or the source was deleted.
+    None where there is none at present (see `progress`), or the source was deleted. A run whose process is known to be
+    dead reads nothing.
     """
-    now_ns = clock.now_ns()
-    free = unclaimed(_windows, now_ns)
+    now_ns, of_job = clock.now_ns(), _windows.c.job_id == job_id
     kept = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
     kept = kept.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
     next_one = (
         select(_windows.c.id)
-        .where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None), free, kept.exists())
+        .where(of_job, _windows.c.done_ns.is_(None), kept.exists())
         .order_by(_windows.c.start_ns, _windows.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    taken = update(_windows).values(holder=holder, fence=_windows.c.fence + 1, **lease(now_ns))
+    taken = update(_windows).values(claims.taken(_windows, holder, now_ns))
     with writing(engine) as connection:
-        window_id = connection.scalar(next_one)
+        free = claims.free(connection, _windows, now_ns, of_job)
+        window_id = connection.scalar(next_one.where(free))
         if window_id is None:
             return None
         row = connection.execute(taken.where(_windows.c.id == window_id, free).returning(_windows)).first()

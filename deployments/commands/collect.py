@@ -16,17 +16,19 @@ from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from prefect.client.schemas.objects import State
 
     from deployments.prefect_access import Access
 
-DONE, IN_ERROR, STOPPED = 0, 1, 130
+DONE, IN_ERROR, SKIPPED, STOPPED = 0, 1, 3, 130
+_GRAVEST_FIRST = (STOPPED, IN_ERROR, SKIPPED, DONE)
+_NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
 
 
 def run(name: str, *, as_json: bool) -> int:
-    """Collect once. 0 where it went well, 1 where the source is in error, 130 where it was stopped.
+    """Collect once. 0: done, 1: the source is in error, 3: other runs have every API, 130: it was stopped.
 
     ThirdPartyConfigError where there is no such source.
     """
@@ -51,8 +53,27 @@ def run_within(access: Access, name: str, *, as_json: bool) -> int:
 
 
 def code_of(state: State[Any]) -> int:
-    """The exit code for the final state of a run."""
-    return STOPPED if state.is_cancelled() else IN_ERROR if state.is_failed() or state.is_crashed() else DONE
+    """The exit code for the final state of a run.
+
+    A run that left everything to other runs is neither done, since what is new may not be there yet when it ends, nor
+    in error: so a script can tell it from both.
+    """
+    if state.is_cancelled():
+        return STOPPED
+    if state.is_failed() or state.is_crashed():
+        return IN_ERROR
+    return SKIPPED if state.name in _NOT_DONE else DONE
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """The exit code of several runs, DONE where there was none."""
+    return min(codes, key=_GRAVEST_FIRST.index, default=DONE)
+
+
+def headline(state: str, message: str, code: int) -> Text:
+    """The state of a run and its message, which may begin with the state's name."""
+    style = {IN_ERROR: "bold red", SKIPPED: "bold yellow"}.get(code, "bold green")
+    return Text.assemble((f"{state}:", style), f" {plain(message.removeprefix(f'{state}: '))}")
 
 
 def leave(access: Access) -> None:
@@ -92,7 +113,7 @@ def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> N
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
         say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
-    say(Text.assemble((f"{state}:", "bold red" if code == IN_ERROR else "bold green"), f" {plain(message)}"))
+    say(headline(state, message, code))
     if source:
         say(status.table(source))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from blocks.errors import SourceError
-from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, leave
+from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, gravest, headline, leave
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(name: str, source: str | None, *, as_json: bool) -> int:
-    """Forward once. 0 where it went well, 1 where the SIEM is in error, 130 where it was stopped."""
+    """Forward once. 0: done, 1: the SIEM is in error, 3: other runs have every API, 130: it was stopped."""
     with prefect() as access:
         from blocks.store import forwards  # noqa: PLC0415
         from deployments.sources import open_default_store  # noqa: PLC0415
@@ -37,8 +37,15 @@ def run(name: str, source: str | None, *, as_json: bool) -> int:
         say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
     else:
         for of, state in done:
-            _say(of, state.name or "", state.message or "", code_of(state))
-    return max((code_of(state) for _, state in done), default=DONE)
+            _say(of, state.name or "", state.message or "", _code_of(state))
+    return gravest(_code_of(state) for _, state in done)
+
+
+def _code_of(state: State[Any]) -> int:
+    from tasks.open_forward import NOT_FOR_SIEM, PAUSED  # noqa: PLC0415 - imports Prefect
+
+    # What a person has switched off is as it should be.
+    return DONE if state.message in {NOT_FOR_SIEM, PAUSED} else code_of(state)
 
 
 def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
@@ -71,8 +78,7 @@ def _line(name: str, source: str | None) -> str | None:
 
 
 def _say(source: str, state: str, message: str, code: int) -> None:
-    style = "bold red" if code == IN_ERROR else "bold green"
-    say(Text.assemble((f"{plain(source)}  ", "bold"), (f"{state}:", style), f" {plain(message)}"))
+    say(Text.assemble((f"{plain(source)}  ", "bold"), headline(state, message, code)))
 
 
 def _as_json(state: State[Any]) -> dict[str, Any]:

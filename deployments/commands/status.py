@@ -145,7 +145,8 @@ def _head(source: SourceStatus) -> Text:
 
 def _say_last_run(source: SourceStatus) -> None:
     when = f"{source.state} {span_of(source.state_ns)} ago" if source.state_ns is not None else source.state
-    say_indented(f"{when}: {plain(source.message)}" if source.message else when, 2)
+    message = source.message.removeprefix(f"{source.state}: ")
+    say_indented(f"{when}: {plain(message)}" if message else when, 2)
 
 
 def _say_open(one: Open, *, said: str) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from flows_support import Source
+from sqlalchemy import text
 from terminal import CTRL_C, in_terminal
 
+from blocks import process_identity
+from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
+from blocks.store import streams
 from deployments import cli
+from deployments.commands.collect import DONE, IN_ERROR, SKIPPED, STOPPED, code_of, gravest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +77,52 @@ def test_a_source_in_error_is_exit_code_1_and_shows_no_token(source: Source, cap
     assert out.startswith("ThirdPartyConfigError: ")
     assert source.sandbox.token not in out + err
     assert "Traceback" not in out
+
+
+def test_what_another_run_has_is_exit_code_3_with_who_has_it_and_since_when(
+    source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collect(source, capsys)
+    new = source.sandbox.arrive(Api.AUDIT.path, 5)
+    engine = source.engine()
+    for view in streams.of_source(engine, source.status().id, tuple(Api)):
+        assert streams.take(engine, view, "run-of-another")
+    own = process_identity.own()
+    who = f"flow run run-of-another on {own.host} (process {own.pid}) is reading it, since 20"
+    assert f"Skipped: sign-in, itemUsage, audit: {who}" in collect(source, capsys, code=cli.SKIPPED).replace("\n", " ")
+    found = json.loads(collect(source, capsys, "--json", code=cli.SKIPPED))
+    assert (found["state"], found["in_error"]) == ("Skipped", False)
+    assert found["message"].startswith(f"Skipped: sign-in, itemUsage, audit: {who}")
+    assert run_states()[0] == ("COMPLETED", "Skipped")
+    assert cli.main(["status", source.name]) == cli.DONE
+    assert "ago: Skipped" not in capsys.readouterr().out
+    with engine.begin() as connection:
+        dead = replace(own, pid=2**22 + 1).as_text()
+        connection.execute(text("UPDATE streams SET holder_process = :dead"), {"dead": dead})
+    engine.dispose()
+    assert collect(source, capsys).startswith("Collected: 5 new events"), new
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "code"),
+    [
+        ("COMPLETED", "Collected", DONE),
+        ("COMPLETED", "Skipped", SKIPPED),
+        ("COMPLETED", "Retrying", SKIPPED),
+        ("FAILED", "ThirdPartyConfigError", IN_ERROR),
+        ("CRASHED", "Crashed", IN_ERROR),
+        ("CANCELLED", "Stopped", STOPPED),
+    ],
+)
+def test_the_exit_code_of_a_state(type_: str, name: str, code: int) -> None:
+    from prefect.client.schemas.objects import State, StateType
+
+    state: State[None] = State(type=StateType[type_], name=name)
+    assert code_of(state) == code
+
+
+def test_of_several_runs_the_gravest_counts() -> None:
+    assert [gravest(codes) for codes in ((), (0, 3), (3, 1, 0), (1, 130))] == [DONE, SKIPPED, IN_ERROR, STOPPED]
 
 
 def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

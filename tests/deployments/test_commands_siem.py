@@ -17,7 +17,7 @@ from terminal import CTRL_C, in_terminal
 
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.names import block_name
-from blocks.store import reading
+from blocks.store import forwards, positions, reading
 from deployments import cli
 
 if TYPE_CHECKING:
@@ -346,6 +346,20 @@ def test_a_refused_token_stops_the_pair_until_it_is_mended(call: Call, source: s
     assert call.json("siem", "run", siem)[0]["state"] == "Forwarded"
     health = [one for one in call.json("health", source) if one["details"]["trackerId"] == f"forward/{siem}"]
     assert sorted(one["eventName"] for one in health) == ["Recovered", "ThirdPartyConfigError"]
+
+
+def test_what_another_run_forwards_is_exit_code_3(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    engine = reading.open_store()
+    for view in positions.of_forward(engine, forwards.known(engine, siem)[0].id):
+        assert positions.take(engine, view, "run-of-another")
+    engine.dispose()
+    found = call.json("siem", "run", siem, code=cli.SKIPPED)[0]
+    assert (found["state"], found["in_error"]) == ("Skipped", False)
+    assert found["message"].startswith("Skipped: sign-in, itemUsage, audit: flow run run-of-another on ")
+    assert "is forwarding it, since 20" in found["message"]
+    assert "Skipped: Skipped" not in call("siem", "run", siem, code=cli.SKIPPED)
+    assert splunk.arrivals.events == 0
 
 
 def test_pause_and_resume(call: Call, source: str, splunk: Receiver) -> None:

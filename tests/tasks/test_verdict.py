@@ -8,6 +8,7 @@ from moving_clock import START_NS, MovingClock
 from blocks import clock
 from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
+from blocks.store.claims import Holder
 from blocks.store.streams import StreamView
 from tasks import verdict
 from tasks.drain import Collected
@@ -20,7 +21,10 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "clock", MovingClock())
 
 
-def view(api: Api, *, failing: bool = False, error: str | None = None) -> StreamView:
+HOLDER = Holder("another", "host-b", 4711, START_NS - 2 * MINUTE)
+
+
+def view(api: Api, *, failing: bool = False, error: str | None = None, holder: Holder | None = HOLDER) -> StreamView:
     return StreamView(
         id=1,
         api=api,
@@ -37,6 +41,7 @@ def view(api: Api, *, failing: bool = False, error: str | None = None) -> Stream
         error_code=None,
         error_message="It said no." if error or failing else None,
         stopped_fingerprint=None,
+        claimed_by=holder,
     )
 
 
@@ -83,13 +88,45 @@ def test_an_api_that_waits_in_another_run_is_no_error_of_this_one() -> None:
 
 
 def test_where_all_wait_in_another_run_it_does_not_say_collected() -> None:
-    assert verdict.of_run({}, elsewhere=[view(Api.SIGN_IN, failing=True)]).name == "Retrying"
-    assert verdict.of_run({}, elsewhere=[view(Api.SIGN_IN)]).name == "Collected"
+    assert verdict.of_run({}, elsewhere=[view(Api.SIGN_IN, failing=True), view(Api.AUDIT)]).name == "Retrying"
+
+
+def test_where_another_run_has_every_api_it_says_which_and_since_when() -> None:
+    found = verdict.of_run({}, elsewhere=[view(Api.SIGN_IN), view(Api.AUDIT)])
+    assert found == verdict.Verdict(
+        "Skipped",
+        "Skipped: sign-in, audit: flow run another on host-b (process 4711) is reading it, since 2026-09-21T14:11:20Z.",
+    )
+    assert not found.in_error
+
+
+@pytest.mark.parametrize(
+    ("holder", "words"),
+    [
+        (None, "another run is reading it."),
+        (Holder("x", None, None, None), "flow run x is reading it."),
+        (Holder("x", "mac", None, START_NS), "flow run x on mac is reading it, since 2026-09-21T14:13:20Z."),
+    ],
+)
+def test_what_is_not_known_of_another_run_is_left_out(holder: Holder | None, words: str) -> None:
+    found = verdict.of_run({}, elsewhere=[view(Api.AUDIT, holder=holder)])
+    assert found.message == f"Skipped: audit: {words}"
+
+
+def test_where_another_run_has_one_api_the_others_are_collected() -> None:
+    found = verdict.of_run({"audit": Collected("audit", new=2)}, elsewhere=[view(Api.SIGN_IN)])
+    assert found.name == "Collected"
+    assert "sign-in: flow run another on host-b" in found.message
+
+
+def test_an_error_of_an_api_goes_before_those_that_others_have() -> None:
+    stopped = [view(Api.AUDIT, error="ThirdPartyConfigError")]
+    assert verdict.of_run({}, stopped=stopped, elsewhere=[view(Api.SIGN_IN)]).name == "ThirdPartyConfigError"
 
 
 def test_a_lost_claim_is_said_and_is_no_error() -> None:
     found = verdict.of_run({"audit": ClaimLostError("Another run reads audit now.")})
-    assert found == verdict.Verdict("Collected", "audit: Another run reads audit now.")
+    assert found == verdict.Verdict("Skipped", "Skipped: audit: Another run reads audit now.")
 
 
 def test_a_fault_of_our_own_says_so_without_its_text() -> None:

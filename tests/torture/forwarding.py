@@ -5,6 +5,7 @@ See forks.py.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -42,9 +43,8 @@ def do(url: str, receiver: str) -> dict[str, str]:
 
 
 def _forward(engine: Engine, view: PositionView, receiver: str) -> str:
-    # One holder for all: what a killed one held is the next one's, so that none need wait until a claim lapses.
-    claim = positions.take(engine, view, "forwarding")
-    assert claim
+    claim = positions.take(engine, view, f"forwarding {os.getpid()}")
+    assert claim, "a killed one holds nothing"
     with closing(SumoLogicSiem(url=SecretStr(receiver + PATH)).get_sender()) as sender:
         sender.limits = LIMITS
         try:

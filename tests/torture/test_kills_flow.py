@@ -34,7 +34,6 @@ def test_sigkill_of_the_flow_process(runs: Runs, row: Row, tmp_path: Path) -> No
                 started += 1
                 until(chance.uniform(0.0, 1.5))
                 row.times += run.kill()
-                runs.up.clock.advance(TICK)  # the next run is the next tick's, when the claim has lapsed
         assert runs.collect(name) == ("Collected", ANY)
         row.compare(url, sandbox, name)
         row.count_requests(sandbox, allowed_requests(url, name, runs=started + 1, interrupted=row.times))

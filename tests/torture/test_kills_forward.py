@@ -51,7 +51,10 @@ class Forwarded:
         return self.forks.call(url=self.url, receiver=self.receiver.url)
 
     def kill(self, process: Fork) -> None:
-        self.killed += process.kill()
+        if process.kill():
+            self.killed += 1
+        else:
+            assert all(said.startswith("ok") for said in process.wait().values())
 
     def wait_for_more(self, process: Fork) -> None:
         """Until it has sent some, or is through."""

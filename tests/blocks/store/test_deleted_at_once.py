@@ -15,7 +15,7 @@ from support import SOURCE
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import jobs, lifecycle, pages, prune, sources, streams, windows
+from blocks.store import claims, jobs, lifecycle, pages, prune, sources, streams, windows
 from blocks.store.jobs import BACKFILL, Wanted
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ def test_no_window_is_taken_of_what_is_deleted_while_it_is_looked_for(
     if engines[0].dialect.name == "sqlite":
         deleted(engines[1])
     else:
-        real = windows.unclaimed
+        real = claims.free
         slow = text("pg_sleep(0.5) IS NOT NULL")
-        monkeypatch.setattr(windows, "unclaimed", lambda table, now_ns: real(table, now_ns) & slow)
-    claims = at_once(lambda: windows.take(engines[0], job.id, "run-1"), lambda: (time.sleep(0.25), deleted(engines[1])))
-    assert claims[0] is None
+        monkeypatch.setattr(claims, "free", lambda *given: real(*given) & slow)
+    taken = at_once(lambda: windows.take(engines[0], job.id, "run-1"), lambda: (time.sleep(0.25), deleted(engines[1])))
+    assert taken[0] is None
     assert rows("SELECT holder FROM windows") == [(None,)]
 
 

@@ -16,7 +16,7 @@ from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page, Rejected
 from blocks.health import ERROR, Condition
-from blocks.store import health, lifecycle, pages, positions, reading, sources, streams
+from blocks.store import claims, health, lifecycle, pages, positions, reading, sources, streams
 from blocks.store.engine import is_sqlite, writing
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_claim_that_has_lapsed_holds_nobody_up(
     engine: Engine, claim: streams.Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = clock.now_ns()
-    monkeypatch.setattr(clock, "now_ns", lambda: now_ns + streams.LEASE_NS + 10**9)
+    monkeypatch.setattr(clock, "now_ns", lambda: now_ns + claims.LEASE_NS + 10**9)
     assert not streams.are_claimed(engine, SOURCE.id)
 
 

@@ -11,9 +11,10 @@ from support import SOURCE
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.store import forwards, health, positions
+from blocks.store.claims import LEASE_NS
 from blocks.store.positions import Step, advance, finish, note_failure, release, renew, stop, take
 from blocks.store.refused import RefusedItem
-from blocks.store.streams import LEASE_NS, TOLD_AFTER_NS
+from blocks.store.streams import TOLD_AFTER_NS
 
 if TYPE_CHECKING:
     from moving_clock import MovingClock

@@ -11,7 +11,7 @@ from support import SOURCE
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api, Page
-from blocks.store import pages, streams
+from blocks.store import claims, pages, streams
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,7 +51,7 @@ def test_a_claim_kept_for_a_long_wait_holds_for_all_of_it(engine: Engine, claim:
 
 def test_a_claim_keeps_others_out_until_it_lapses(engine: Engine, claim: Claim, moving: MovingClock) -> None:
     assert streams.take(engine, audit(engine), "run-2") is None
-    moving.advance(streams.LEASE_NS / SECOND + 1)
+    moving.advance(claims.LEASE_NS / SECOND + 1)
     second = streams.take(engine, audit(engine), "run-2")
     assert second is not None
     assert second.fence > claim.fence
@@ -63,12 +63,12 @@ def test_a_renewed_claim_lasts_through_the_wait_and_the_attempt_after_it(
     engine: Engine, claim: Claim, moving: MovingClock
 ) -> None:
     streams.renew(engine, claim, for_seconds=300)
-    moving.advance(300 + streams.LEASE_NS / SECOND - 1)
+    moving.advance(300 + claims.LEASE_NS / SECOND - 1)
     assert streams.take(engine, audit(engine), "run-2") is None
 
 
 def test_a_clock_that_goes_back_cannot_undo_the_fence(engine: Engine, claim: Claim, moving: MovingClock) -> None:
-    moving.advance(streams.LEASE_NS / SECOND + 1)
+    moving.advance(claims.LEASE_NS / SECOND + 1)
     assert streams.take(engine, audit(engine), "run-2")
     moving.advance(-3600)
     with pytest.raises(ClaimLostError):
