@@ -280,7 +280,8 @@ def test_after_a_stall_each_source_runs_once_and_not_once_for_each_missed_tick(r
         "UPDATE flow_run SET auto_scheduled = true, expected_start_time = now() - %s * interval '1 min' WHERE id = %s"
     )
     for minutes, run in zip((15, 10, 5), runs, strict=True):
-        prefect_database.execute(running_up.data, late, (minutes, run))
+        change = f"UPDATE flow_run SET {minutes_late} WHERE id = %s"
+        prefect_database.execute(running_up.data, change, (minutes, run))
     by_hand = running_up.run("1Pass", source="by hand")
     assert running_up.ask("PATCH", pool, json={"is_paused": False}).status_code == 204
     final = {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"}
