@@ -274,13 +274,12 @@ def test_a_run_that_a_person_cancels_finishes_its_page_and_is_cancelled(running_
 def test_after_a_stall_each_source_runs_once_and_not_once_for_each_missed_tick(running_up: RunningUp) -> None:
     pool, schedule = "/api/work_pools/onepassword-source", f"/api/deployments/{running_up.deployment('1Pass')['id']}"
     assert running_up.ask("PATCH", pool, json={"is_paused": True}).status_code == 204
-    assert running_up.ask("POST", f"{schedule}/pause_deployment").status_code == 200  # its own runs are no part of this
+    # Its own runs are no part of this.
+    assert running_up.ask("POST", f"{schedule}/pause_deployment").status_code == 200
     runs = [running_up.run("1Pass", source=f"late-{number}") for number in range(3)]
-    late = (
-        "UPDATE flow_run SET auto_scheduled = true, expected_start_time = now() - %s * interval '1 min' WHERE id = %s"
-    )
+    late = "auto_scheduled = true, expected_start_time = now() - %s * interval '1 minute'"
     for minutes, run in zip((15, 10, 5), runs, strict=True):
-        change = f"UPDATE flow_run SET {minutes_late} WHERE id = %s"
+        change = f"UPDATE flow_run SET {late} WHERE id = %s"
         prefect_database.execute(running_up.data, change, (minutes, run))
     by_hand = running_up.run("1Pass", source="by hand")
     assert running_up.ask("PATCH", pool, json={"is_paused": False}).status_code == 204
