@@ -41,6 +41,7 @@ CANCEL_LOOK_SECONDS, CANCEL_SECONDS = 5.0, 30.0
 """How often it looks for runs that a person cancels, and how long such a run may take to end."""
 LATE_SECONDS = 60.0
 """A run that begins later than this may have been overtaken by a newer one of its schedule."""
+NEWER_MAX = 50
 STARTING_SECONDS = 20.0
 """How long a run counts as starting. So many start at once as the machine has processors, and twice that."""
 SUPERSEDED = "A newer run of the same schedule is due already; it collects what this one would have."
@@ -151,11 +152,13 @@ class SourceWorker(ProcessWorker):
                         after_=due + timedelta(seconds=1), before_=now
                     ),
                 ),
-                limit=1,
+                limit=NEWER_MAX,
             )
-            if newer:
-                await self.client.set_flow_run_state(flow_run.id, Cancelled(name="Skipped", message=SUPERSEDED))
-            return bool(newer)
+            # Only a run of the schedule does the same; what a person started may have other parameters.
+            if not any(run.auto_scheduled for run in newer):
+                return False
+            await self.client.set_flow_run_state(flow_run.id, Cancelled(name="Skipped", message=SUPERSEDED))
+            return True
         return False
 
     def _watch_cancellations(self) -> None:
