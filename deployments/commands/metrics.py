@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Measure = Callable[[PositionStatus], float | None]
 
 PREFIX = "onepassword_source_"
-STATES = ("healthy", "retrying", "in error", "late", "not run yet", "stopped", "deleted")
+STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
 def show(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
