@@ -1,7 +1,7 @@
 """`/healthz` and `/metrics` on the port of `up`, before all that Prefect serves, for monitors that know no password.
 
 Both answer while the store or Prefect hangs: nothing of them runs on Prefect's event loop but the reading of one small
-file. Where `up` answers to more than this machine, `/metrics` needs the API password, and `/healthz` gives no reason.
+file. Where `up` answers to more than this machine, `/metrics` needs the API password, `/healthz` gives no reason.
 """
 
 from __future__ import annotations

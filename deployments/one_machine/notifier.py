@@ -79,7 +79,7 @@ class Notifier:
         lines = [*self._loaded(), *self._sent()]
         now = self._steady()
         if now >= self._load_at and not any(one.what == "server" for one in found.troubles):
-            self._load_at = now + (REFRESH_SECONDS if self._block else RETRY_SECONDS)
+            self._load_at = now + RETRY_SECONDS
             self._loading.start()
         if self._outbox and self._block and now >= self._send_at and not self._sending.is_running:
             self._send_at = now + RETRY_SECONDS
@@ -104,6 +104,7 @@ class Notifier:
             self._block = self._loading.result(0)
         except NotLoadedError as error:
             return self._once("load", f"No notification can be sent: {error}")
+        self._load_at = self._steady() + REFRESH_SECONDS
         self._said.discard("load")
         return []
 
@@ -211,7 +212,7 @@ def _begun(trouble: Trouble, now: float) -> Message:
 def _over(trouble: Trouble, now: float) -> Message:
     lasted = words(int(max(now - trouble.since, 0) * 1e9))
     return Message(
-        f"1Password Source on {socket.gethostname()}: the {trouble.what} works again",
+        f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what} is over",
         f"It is over since {_utc(now)}, and lasted {lasted}: {trouble.text}",
     )
 

@@ -32,7 +32,8 @@ SERVER: Process = "server"
 WORKER: Process = "worker"
 STORE, RUNS = "store", "runs"
 
-ROUND_SECONDS = 15.0
+ROUND_SECONDS, BREATH_SECONDS = 15.0, 1.0
+"""From the start of one round to that of the next, and at least between the two."""
 SERVER_LIMIT, WORKER_LIMIT, RUNS_LIMIT = 12.0, 5.0, 25.0
 """How long a probe may take in a round. The server's own limit is 10 s; SQLite may have another writer."""
 FAILING_SECONDS = 45.0
@@ -110,7 +111,7 @@ class _Pauses:
         self._next = steady + self._delay
 
     def forgive(self) -> None:
-        self._delay = 0.0
+        self._delay = self._next = 0.0
 
 
 @dataclass
@@ -233,7 +234,7 @@ class Watchdog:
                 fault = type(error).__name__
             if fault and fault != fault_before:
                 self._events.put(Say(f"The watchdog itself has a fault ({fault}); please report it."))
-            self._stopped.wait(max(ROUND_SECONDS - (time.monotonic() - before), 1.0))
+            self._stopped.wait(max(ROUND_SECONDS - (time.monotonic() - before), BREATH_SECONDS))
 
     def _probed(self) -> list[Bounded[None] | Bounded[int | None] | Bounded[RunsSeen]]:
         found: list[Bounded[None] | Bounded[int | None] | Bounded[RunsSeen]] = []
