@@ -197,6 +197,7 @@ def test_a_source_in_its_final_error_is_not_due(ran: Engine, moving: MovingClock
 
 
 def test_a_clock_that_was_set_back_is_no_alarm_and_hides_none(ran: Engine, moving: MovingClock) -> None:
+    assert streams.take(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "a run that dies with its claim")
     moving.advance(-DAY)
     assert changes(ran) == []
     back_ns = clock.now_ns()
