@@ -26,11 +26,13 @@ from deployments.commands.present import (
     span_of,
     time_of,
 )
+from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.reading import Open, SourceStatus, StreamStatus, UnfinishedBackfill
+    from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
 FAILED = frozenset({"in error", "not running"})
@@ -45,7 +47,7 @@ NONE = "·"
 
 
 def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> int:
-    """Print the status; 1 where a source is in error or not running.
+    """Print the status; 1 where a source is in error or not running, or `up` is in trouble.
 
     Raises ThirdPartyConfigError for an unknown source or format.
     """
@@ -61,7 +63,7 @@ def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> 
             say_json([_as_json(engine, source) for source in sources])
         else:
             _show_all(engine, sources)
-    return 1 if any(health(source) in FAILED for source in sources) else 0
+    return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
 
 
 def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
@@ -117,10 +119,18 @@ def _form(named: str | None, *, as_json: bool) -> str:
 def _show_all(engine: Engine, sources: list[SourceStatus]) -> None:
     if not sources:
         say("There is no source yet. Create one with: onepassword-source apply source.json")
+    for trouble in _troubles_of_up():
+        say_indented(plain(f"Trouble since {minute_of(int(trouble.since * 1e9))}: {trouble.text}"), 0)
+        say("")
     for number, source in enumerate(sources):
         if number:
             say("")
         _show(engine, source)
+
+
+def _troubles_of_up() -> list[Trouble]:
+    """What the running `up` has found of itself; runs that do not work are judged here, source by source."""
+    return [one for one in up_health.troubles_now() if one.what != "runs"]
 
 
 def _show(engine: Engine, source: SourceStatus) -> None:

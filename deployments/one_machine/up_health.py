@@ -48,6 +48,12 @@ def path() -> Path:
     return settings.data_dir() / "up-health.json"
 
 
+def troubles_now() -> tuple[Trouble, ...]:
+    """What does not work of the `up` that runs with this data directory; nothing where none runs."""
+    found = read(path())
+    return found.troubles if found is not None and found.is_fresh else ()
+
+
 def write(file: Path, found: UpHealth) -> None:
     """Replace the file, at once and with mode 0600. Raises OSError."""
     part = file.with_suffix(".part")

@@ -317,7 +317,6 @@ class Watchdog:
         if not stalled and not seen.not_running:
             self._end(RUNS, "Runs work again.", now)
             return
-        state.all_good = False
         self._begin(RUNS, f"{_of_runs(seen, idle if stalled else None)} {GOES_ON}", now)
         if stalled and not {SERVER, WORKER} & state.troubles.keys() and state.stalls.is_due(now.steady):
             state.stalls.note_restart(now.steady)

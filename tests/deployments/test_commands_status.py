@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from blocks.store.engine import open_engine
 from blocks.store.jobs import BACKFILL, RECONCILE, Wanted
 from deployments import cli
 from deployments.commands.status import chart
+from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,11 @@ def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     sources.put(opened, SOURCE)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -116,6 +123,19 @@ def test_after_a_run_it_is_healthy_until_two_ticks_are_missed(
     assert (found["health"], found["open"][0]["name"]) == ("not running", "NotRunning")
     drain_all(store)
     assert health(capsys) == "healthy"
+
+
+@pytest.mark.parametrize(("what", "age"), [("server", 0), ("runs", 0), ("server", 300)])
+@pytest.mark.usefixtures("data_dir")
+def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    drain_all(store)
+    trouble = up_health.Trouble(what, "It does not answer.", START_NS / 1e9)
+    found = up_health.UpHealth(time.time() - age, healthy=False, troubles=(trouble,), started=0)
+    up_health.write(up_health.path(), found)
+    code = cli.IN_ERROR if (what, age) == ("server", 0) else cli.DONE
+    shown = status(capsys, code=code)
+    assert shown.startswith("Trouble since 2026-09-21 14:13Z: It does not answer.\n\n1Pass  healthy") == bool(code)
+    assert health(capsys, code=code) == "healthy"
 
 
 def test_a_source_that_nobody_started_is_no_error_for_an_hour(
