@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from blocks import settings
+from blocks import clock, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +40,7 @@ class UpHealth:
 
     @property
     def is_fresh(self) -> bool:
-        return abs(time.time() - self.time) <= FRESH_SECONDS
+        return abs(clock.now() - self.time) <= FRESH_SECONDS
 
 
 def path() -> Path:

@@ -155,6 +155,7 @@ class _State:
     stalls: _Pauses = field(default_factory=lambda: _Pauses(STALLED_SECONDS))
     starts: dict[Process, int] = field(default_factory=dict)
     poll: int | None = None
+    forget_poll: bool = True
     watched_ns: int | None = None
     troubles: dict[str, Trouble] = field(default_factory=dict)
     all_good: bool = False
@@ -248,8 +249,9 @@ class Watchdog:
             state.starts[process] = state.starts.get(process, 0) + 1
             vital = state.server if process == SERVER else state.worker
             vital.excuse(now.steady + START_SECONDS)
-            if process == WORKER and state.watched_ns is None:
-                state.watched_ns = int(now.wall * 1e9)
+            if process == WORKER:
+                state.forget_poll = True  # the file is that of the worker before
+                state.watched_ns = int(now.wall * 1e9) if state.watched_ns is None else state.watched_ns
 
     def _excuse_after_sleep(self, now: Moment) -> None:
         state = self._state
@@ -282,6 +284,8 @@ class Watchdog:
             poll = self._worker.result(WORKER_LIMIT)
         except (TimeoutError, OSError):
             poll = state.poll
+        if state.forget_poll:
+            state.poll, state.forget_poll = poll, False
         if poll is not None and poll != state.poll:
             state.poll, vital.quiet_until = poll, 0.0
             self._note_good(vital, now, "The worker asks for runs again.")

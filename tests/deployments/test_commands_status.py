@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +129,7 @@ def test_after_a_run_it_is_healthy_until_two_ticks_are_missed(
 def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     drain_all(store)
     trouble = up_health.Trouble(what, "It does not answer.", START_NS / 1e9)
-    found = up_health.UpHealth(time.time() - age, healthy=False, troubles=(trouble,), started=0)
+    found = up_health.UpHealth(clock.now() - age, healthy=False, troubles=(trouble,), started=0)
     up_health.write(up_health.path(), found)
     code = cli.IN_ERROR if (what, age) == ("server", 0) else cli.DONE
     shown = status(capsys, code=code)

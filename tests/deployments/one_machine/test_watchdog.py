@@ -181,6 +181,13 @@ def test_a_worker_that_does_not_poll_is_reported_and_restarted(world: World) -> 
     assert world.told.worker_restarts == 1
 
 
+def test_a_worker_that_starts_gets_its_time_though_the_file_of_the_one_before_is_there(tmp_path: Path) -> None:
+    world = World(tmp_path / "up-health.json", poll=7, polls=False)
+    world.start()
+    assert world.go(180) == []
+    assert len(says(world.go(75))) == 1
+
+
 def test_a_worker_whose_server_does_not_answer_is_not_to_blame(world: World) -> None:
     world.server_fails = "ReadTimeout"
     world.go(1800)
