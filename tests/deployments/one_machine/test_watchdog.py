@@ -177,7 +177,7 @@ def test_a_worker_that_does_not_poll_is_reported_and_restarted(world: World) -> 
     assert says(world.go(15)) == [f"Trouble: The worker does not ask for runs any more, so none begins. {GOES_ON}"]
     assert world.go(30) == [Restart("worker", "it does not ask for runs")]
     world.polls = True
-    assert says(world.go(15)) == ["Over: The worker asks for runs again."]
+    assert says(world.go(30)) == ["Over: The worker asks for runs again."]
     assert world.told.worker_restarts == 1
 
 
