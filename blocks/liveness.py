@@ -152,7 +152,11 @@ def _since(signs: Signs, seen_ns: int | None, now_ns: int) -> int | None:
 def _not_running(signs: Signs, since_ns: int | None, now_ns: int, waiting_ns: int) -> Condition:
     silent_ns = waiting_ns if since_ns is None else now_ns - since_ns
     severity = ERROR if silent_ns > GRAVE_NS else WARNING
-    since = "" if since_ns is None else f" since {Instant.from_timestamp_nanos(since_ns).format_iso(unit='second')}"
+    since = (
+        ""
+        if since_ns is None
+        else f" since {Instant.from_timestamp(since_ns, unit='nanosecond').format_iso(unit='second')}"
+    )
     happened = f"No run of this source has {'worked' if signs.has_run else 'begun'}{since}"
     return Condition(
         RUNS,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from deployments import prefect_access
-from deployments.processes import Child
+from deployments.one_machine import database, up_lock
+from deployments.one_machine.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +26,15 @@ def running_prefect() -> Iterator[None]:
     """Every process of this data directory finds the server, as it finds a running `up`."""
     port = _free_port()
     url = f"http://{prefect_access.HOST}:{port}/api"
-    arguments = ["server", "start", "--host", prefect_access.HOST, "--port", str(port)]
-    with prefect_access.hold_up(), (settings.data_dir() / "server.log").open("wb") as log:
-        server = Child("Prefect server", arguments, {**os.environ, **prefect_access.environment_for(url)}, log)
+    arguments = ["--host", prefect_access.HOST, "--port", str(port)]
+    log = settings.data_dir() / "server.log"
+    with up_lock.hold(), database.running(), log.open("wb") as output:
+        environment = {**os.environ, **prefect_access.environment_for(url), **database.environment()}
+        server = Child("Prefect server", arguments, environment, output, module="deployments.one_machine.guard")
         server.start()
         try:
             _wait_for(server, url)
-            prefect_access.announce(url)
+            up_lock.announce(url)
             yield
         finally:
             server.stop(signal.SIGINT, STOP_SECONDS)

@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse
 from support import SOURCE
 
 from blocks.store import sources
-from deployments.guard import guarded
 from deployments.one_machine import health_pages, up_health
+from deployments.one_machine.guard import guarded
 from deployments.one_machine.health_pages import HealthPages, auth_for
 from deployments.one_machine.up_health import Trouble, UpHealth
 
