@@ -152,11 +152,7 @@ def _since(signs: Signs, seen_ns: int | None, now_ns: int) -> int | None:
 def _not_running(signs: Signs, since_ns: int | None, now_ns: int, waiting_ns: int) -> Condition:
     silent_ns = waiting_ns if since_ns is None else now_ns - since_ns
     severity = ERROR if silent_ns > GRAVE_NS else WARNING
-    since = (
-        ""
-        if since_ns is None
-        else f" since {Instant.from_timestamp(since_ns, unit='nanosecond').format_iso(unit='second')}"
-    )
+    since = "" if since_ns is None else f" since {_second(since_ns)}"
     happened = f"No run of this source has {'worked' if signs.has_run else 'begun'}{since}"
     return Condition(
         RUNS,
@@ -187,6 +183,10 @@ def _lag_bound(text: str | None) -> int | None:
         return bounds.lag_ns(text)
     except ValueError:  # written into the block past all checks; the next run says so
         return bounds.lag_ns(None)
+
+
+def _second(ns: int) -> str:
+    return Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second")
 
 
 def _over(tracker: str, sentence: str, api: str | None = None) -> Condition:
