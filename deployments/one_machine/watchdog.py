@@ -274,7 +274,8 @@ class Watchdog:
             vital.quiet_until = 0.0
             self._note_good(vital, now, "The Prefect server answers again.")
         if vital.failing_for(now) >= FAILING_SECONDS:
-            self._begin(SERVER, f"The Prefect server does not answer ({vital.why}), so no run begins. {GOES_ON}", now)
+            text = f"The Prefect server does not answer ({vital.why}), so no run begins. {GOES_ON}"
+            self._begin(SERVER, text, now, vital.failing_for(now))
         self._restart(vital, now, RESTART_SECONDS, "it does not answer")
 
     def _judge_worker(self, now: Moment) -> None:
@@ -294,7 +295,8 @@ class Watchdog:
             vital.excuse(now.steady + POLL_SECONDS)
         self._note_failure(vital, now, "it does not ask for runs", all_good=vital.failing_for(now) < POLL_SECONDS)
         if vital.failing_for(now) >= POLL_SECONDS:
-            self._begin(WORKER, f"The worker does not ask for runs any more, so none begins. {GOES_ON}", now)
+            text = f"The worker does not ask for runs any more, so none begins. {GOES_ON}"
+            self._begin(WORKER, text, now, vital.failing_for(now))
         self._restart(vital, now, POLL_RESTART_SECONDS, vital.why)
 
     def _judge_runs(self, now: Moment) -> None:
@@ -310,9 +312,8 @@ class Watchdog:
             self._judge_seen(seen, now)
         if vital.failing_for(now) >= FAILING_SECONDS:
             does = "No event is stored until it answers; nothing is lost while 1Password keeps it (120 days)."
-            self._begin(
-                STORE, f"The store cannot be used: {vital.why.rstrip('.')}. {does} Check database and disk.", now
-            )
+            text = f"The store cannot be used: {vital.why.rstrip('.')}. {does} Check database and disk."
+            self._begin(STORE, text, now, vital.failing_for(now))
 
     def _judge_seen(self, seen: RunsSeen, now: Moment) -> None:
         state = self._state
@@ -321,7 +322,7 @@ class Watchdog:
         if not stalled and not seen.not_running:
             self._end(RUNS, "Runs work again.", now)
             return
-        self._begin(RUNS, f"{_of_runs(seen, idle if stalled else None)} {GOES_ON}", now)
+        self._begin(RUNS, f"{_of_runs(seen, idle if stalled else None)} {GOES_ON}", now, idle if stalled else 0.0)
         if stalled and not {SERVER, WORKER} & state.troubles.keys() and state.stalls.is_due(now.steady):
             state.stalls.note_restart(now.steady)
             self._events.put(Restart(WORKER, "no run works"))
@@ -340,10 +341,11 @@ class Watchdog:
             vital.excuse(now.steady + POLL_SECONDS)
             self._events.put(Restart(SERVER if vital.what == SERVER else WORKER, why))
 
-    def _begin(self, what: str, text: str, now: Moment) -> None:
+    def _begin(self, what: str, text: str, now: Moment, seconds: float) -> None:
+        """`seconds`: how long it has been so; the first call alone counts."""
         if what not in self._state.troubles:
             self._events.put(Say(f"{_time(now)} Trouble: {text}"))
-        since = self._state.troubles[what].since if what in self._state.troubles else now.wall
+        since = self._state.troubles[what].since if what in self._state.troubles else now.wall - seconds
         self._state.troubles[what] = Trouble(what, text, since)
 
     def _end(self, what: str, text: str, now: Moment) -> None:

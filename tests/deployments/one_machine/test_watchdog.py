@@ -130,7 +130,7 @@ def test_a_server_that_does_not_answer_is_reported_within_two_minutes_and_restar
     )
     assert not world.told.healthy
     (trouble,) = world.told.troubles
-    assert (trouble.what, trouble.since) == ("server", world.wall)
+    assert (trouble.what, trouble.since) == ("server", world.wall - 45)
     assert world.go(60) == [Restart("server", "it does not answer")]
     world.server_fails = ""
     assert says(world.go(60)) == ["Over: The Prefect server answers again."]
