@@ -28,6 +28,9 @@ UNHEALTHY: Status = "UnHealthy"
 COLLECTED = "onepassword-source.collected"
 """The event, no change of health, that wakes what waits for a collection that found something."""
 
+NOT_RUNNING = "NotRunning"
+"""The name of the condition of a source whose runs do not begin, or do not work."""
+
 NAMES = (
     "ThirdPartyConfigError",
     "ThirdPartyGenericError",
@@ -42,6 +45,7 @@ NAMES = (
     "ScopeGained",
     "Silence",
     "Lag",
+    NOT_RUNNING,
     "Gap",
     "GapLost",
     "SharedAccount",

@@ -35,7 +35,8 @@ SETTINGS = (
     Setting("ALLOWED_HOSTS", "none", "further hosts that a token may be sent to, separated by commas"),
     Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
     Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
-    Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, that is told when a source is in error"),
+    Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, for sources in error and for trouble of `up`"),
+    Setting("HEARTBEAT_URL", "none", "a secret URL that `up` requests once a minute while all is well"),
     Setting("RUNS_KEPT", "14d", "how long Prefect keeps runs and their logs"),
     Setting(
         "RATE_LIMITS",

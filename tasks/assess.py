@@ -11,6 +11,7 @@ from blocks.coverage.advice import command_for, second
 from blocks.coverage.gaps import SOON_NS, Kind
 from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
+from blocks.liveness import RUNS, WORKS, lag_condition
 from blocks.store import coverage, health, quarantine, sources, streams
 from tasks.source import load_source, open_store, record_of
 
@@ -66,6 +67,7 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
         _quarantine(findings, engine, view)
     if not any(view.failing_since_ns or view.stopped_fingerprint for view in views):
         findings.over.append(Condition("error", "Recovered", WARNING, "The source is collected again."))
+    findings.over.append(Condition(RUNS, "Recovered", WARNING, WORKS))
     health.settle(engine, record.id, findings.found, findings.over)
 
 
@@ -103,16 +105,8 @@ def _lag(findings: Findings, block: OnePasswordSource, view: StreamView) -> None
     bound = bounds.lag_ns(block.lag_after)
     failing = view.failing_since_ns is not None or view.stopped_fingerprint is not None
     late = bound is not None and view.drained_ns is not None and clock.now_ns() - view.drained_ns > bound
-    condition = Condition(
-        tracker_of("lag", view.api),
-        "Lag",
-        WARNING,
-        f"{view.api} was not read to its end for more than {clock.words(bound or 0)}.",
-        view.api,
-        hint="Look at the runs' notes: a server that always has more, a run that reads for long, or too little room.",
-    )
     if not failing:
-        findings.add(condition, so=late, over=f"{view.api} is read to its end again.")
+        findings.add(lag_condition(view.api, bound or 0), so=late, over=f"{view.api} is read to its end again.")
 
 
 def _gap(findings: Findings, block: OnePasswordSource, found: Coverage) -> None:

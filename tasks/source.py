@@ -121,6 +121,7 @@ def record_of(source: OnePasswordSource) -> SourceRecord:
         api_version=source.api_version,
         collect_from=source.collect_from,
         fingerprint=source.fingerprint(),
+        lag_after=source.lag_after or None,
     )
 
 

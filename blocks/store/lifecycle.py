@@ -92,7 +92,7 @@ def resume(engine: Engine, source: Known) -> None:
     """Remember that its schedule is to run again."""
     ended = update(_sources).where(_sources.c.id == source.id, _sources.c.paused_ns.is_not(None))
     with writing(engine) as connection:
-        if connection.execute(ended.values(paused_ns=None)).rowcount:
+        if connection.execute(ended.values(paused_ns=None, due_ns=clock.now_ns())).rowcount:
             operations.record(connection, "start", source.id, source.name)
 
 

@@ -46,6 +46,7 @@ class SourceRecord:
     api_version: str
     collect_from: str | None
     fingerprint: str
+    lag_after: str | None = None
 
 
 def new_id() -> str:
@@ -58,7 +59,7 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
     Streams of APIs that it no longer has stay as they are, and so does its name: `lifecycle.rename` changes that.
     Raises ThirdPartyConfigError where the source was deleted, unless it is to `revive`; never while it is purged.
     """
-    values = {
+    values: dict[str, Any] = {
         "description": source.description,
         "category": source.category,
         "fields": msgspec.json.encode(source.fields).decode(),
@@ -67,6 +68,7 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         "api_version": source.api_version,
         "collect_from": source.collect_from,
         "fingerprint": source.fingerprint,
+        "lag_after": source.lag_after,
     }
     with writing(engine) as connection:
         asked = select(_sources).where(_sources.c.id == source.id)
@@ -77,7 +79,8 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
             insert_new(connection, _sources, {"id": source.id, **unseen, **values})
             _require_own_name(connection, source)
         else:
-            revived = {"deleted_ns": None, "paused_ns": None, "state": "Pending", "state_message": ""}
+            now_ns = clock.now_ns()
+            revived = {"deleted_ns": None, "paused_ns": None, "due_ns": now_ns, "state": "Pending", "state_message": ""}
             values |= revived if before.deleted_ns is not None else {}
             connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
         _add_streams(connection, source.id, source.apis)

@@ -47,6 +47,8 @@ class Source(SQLModel, table=True):
     paused_ns: int | None = Field(default=None, sa_column=_ns(), description="its schedule was paused then")
     stop_ns: int | None = Field(default=None, sa_column=_ns(), description="runs opened before end after their page")
     deleted_ns: int | None = Field(default=None, sa_column=_ns(), description="deleted then; its events stay")
+    due_ns: int | None = Field(default=None, sa_column=_ns(), description="runs are due since; else since created_ns")
+    lag_after: str | None = Field(default=None, description="how late an API may be; see `bounds.lag_ns`")
 
 
 class Stream(SQLModel, table=True):

@@ -13,7 +13,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.faults import ConfigurationError
 from blocks.store import probe
-from deployments.checks import network, server, storage
+from deployments.checks import network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
 from deployments.commands.present import OUT, plain, say, say_json, with_spinner
 
@@ -65,6 +65,7 @@ def check(name: str) -> list[Finding]:
         seen.server,
         seen.schedule,
         seen.runner,
+        stored.runs(),
     ]
 
 
@@ -76,6 +77,7 @@ class _Stored:
         self._known = Background(lambda: probe.known(url))
         self._store = Background(lambda: storage.store(url))
         self._disk = Background(lambda: storage.disk(url))
+        self._runs = Background(lambda: runs.runs(url, name))
 
     def source(self) -> Known | None:
         try:
@@ -114,6 +116,12 @@ class _Stored:
             return self._disk.result(DISK_SECONDS)
         except (SourceError, OSError, TimeoutError):
             return failed("disk", "The disk of the store does not answer.", "Check that its file system is mounted.")
+
+    def runs(self) -> Finding:
+        try:
+            return self._runs.result(storage.STORE_SECONDS)
+        except TimeoutError:
+            return not_checked(runs.STEP, "the store did not answer")
 
 
 def _own_store(block: OnePasswordSource | None, stored: _Stored) -> _Stored:

@@ -18,7 +18,7 @@ NAME_CELLS = 24
 
 def run(*, as_json: bool) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
-    sources = reading.sources(reading.open_store(), with_deleted=True)
+    sources = status.judged_sources(reading.open_store(), with_deleted=True)
     if as_json:
         say_json([_as_json(source) for source in sources])
     elif not sources:

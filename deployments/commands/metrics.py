@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from blocks.store.reading import SourceStatus, StreamStatus
     from blocks.store.reading_forwards import ForwardStatus, PositionStatus
+    from deployments.one_machine.up_health import UpHealth
 
     Value = Callable[[StreamStatus], float | None]
     Measure = Callable[[PositionStatus], float | None]
 
 PREFIX = "onepassword_source_"
-STATES = ("healthy", "retrying", "in error", "late", "not run yet", "stopped", "deleted")
+STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
 def show(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
@@ -35,6 +36,45 @@ def text_of(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] =
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Sources(sources, forwards))
     return generate_latest(registry)
+
+
+def text_of_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
+    """The metrics of `up` itself, as its watchdog saw it last, in UTF-8."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Up(found, store_answers=store_answers))
+    return generate_latest(registry)
+
+
+class _Up:
+    """Another collector in Prometheus's sense."""
+
+    def __init__(self, found: UpHealth | None, *, store_answers: bool) -> None:
+        self._found = found
+        self._store_answers = store_answers
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._found
+        healthy = found is not None and found.is_fresh and found.healthy
+        help_text = "1 where the server, the worker, the store and all runs of `up` work, as of the last minute."
+        yield GaugeMetricFamily(PREFIX + "up_healthy", help_text, healthy)
+        help_text = "1 where the store gave the metrics of its sources in time."
+        yield GaugeMetricFamily(PREFIX + "up_store_answers", help_text, self._store_answers)
+        if found is None:
+            return
+        yield GaugeMetricFamily(PREFIX + "up_last_round_timestamp_seconds", "When `up` was last looked at.", found.time)
+        yield GaugeMetricFamily(PREFIX + "up_started_timestamp_seconds", "When `up` was started.", found.started)
+        trouble = _gauge("up_trouble", "1 for each thing of `up` that does not work.", "what")
+        for one in found.troubles:
+            trouble.add_metric((one.what,), 1)
+        yield trouble
+        name = PREFIX + "up_restarts"
+        restarts = CounterMetricFamily(name, "How often `up` started it again.", labels=("process",))
+        restarts.add_metric(("server",), found.server_restarts)
+        restarts.add_metric(("worker",), found.worker_restarts)
+        yield restarts
 
 
 class _Sources:

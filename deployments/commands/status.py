@@ -11,7 +11,8 @@ from rich.text import Text
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
-from blocks.store import fields, reading, reading_forwards
+from blocks.health import NOT_RUNNING
+from blocks.store import fields, reading, reading_forwards, reading_liveness
 from deployments.commands import siem_status
 from deployments.commands.present import (
     iso_of,
@@ -25,15 +26,18 @@ from deployments.commands.present import (
     span_of,
     time_of,
 )
+from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.reading import Open, SourceStatus, StreamStatus, UnfinishedBackfill
+    from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
-LATE_SECONDS = 3 * 300  # three ticks of the schedule
-STYLES = {"healthy": "bold green", "in error": "bold red"}
+FAILED = frozenset({"in error", "not running"})
+NOT_STARTED = "No run has begun yet. Start `onepassword-source up` if it does not run."
+STYLES = {"healthy": "bold green", "in error": "bold red", "not running": "bold red"}
 COLUMNS = ("API", "state", "events", "newest event (UTC)", "event lag", "collector lag")
 PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the hour, to now")
 NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
@@ -43,10 +47,13 @@ NONE = "·"
 
 
 def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> int:
-    """Print the status; 1 where a source is in error. Raises ThirdPartyConfigError for an unknown source or format."""
+    """Print the status; 1 where a source is in error or not running, or `up` is in trouble.
+
+    Raises ThirdPartyConfigError for an unknown source or format.
+    """
     form = _form(form, as_json=as_json)
     with reading.opened_store() as engine:
-        sources = reading.sources(engine, name)
+        sources = judged_sources(engine, name)
         if form == "prometheus":
             from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
@@ -56,22 +63,31 @@ def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> 
             say_json([_as_json(engine, source) for source in sources])
         else:
             _show_all(engine, sources)
-    return 1 if any(health(source) == "in error" for source in sources) else 0
+    return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
+
+
+def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
+    """As `reading.sources`, with what is judged of their runs at this moment."""
+    return reading_liveness.as_judged(engine, reading.sources(engine, name, with_deleted=with_deleted))
 
 
 def health(source: SourceStatus) -> str:
-    """One of `metrics.STATES`; `late` is no sign of life for three ticks of the schedule."""
+    """One of `metrics.STATES`, of a source that was judged; `not running`: its runs are due and do not work."""
     if source.deleted_ns is not None:
         return "deleted"
     if source.paused_ns is not None:
         return "stopped"
     if source.in_error:
         return "in error"
+    if _not_running(source):
+        return "not running"
     if any(stream.state == "retrying" for stream in source.streams):
         return "retrying"
-    if source.state_ns is None:
-        return "not run yet"
-    return "late" if clock.now_ns() - _seen_ns(source) > LATE_SECONDS * 10**9 else "healthy"
+    return "not run yet" if source.state_ns is None else "healthy"
+
+
+def _not_running(source: SourceStatus) -> Open | None:
+    return next((one for one in source.open if one.name == NOT_RUNNING), None)
 
 
 def health_since_ns(source: SourceStatus) -> int | None:
@@ -81,14 +97,10 @@ def health_since_ns(source: SourceStatus) -> int | None:
         begun = [stream.failing_since_ns for stream in source.streams if stream.failing_since_ns is not None]
         begun += [one.since_ns for one in source.open if one.severity == "Error"]
         return min(begun, default=source.state_ns)
-    if how == "late":
-        return _seen_ns(source)
+    if how == "not running" and (found := _not_running(source)):
+        return found.since_ns
     known = {"deleted": source.deleted_ns, "stopped": source.paused_ns, "healthy": source.recovered_ns}
     return known.get(how)
-
-
-def _seen_ns(source: SourceStatus) -> int:
-    return max([source.state_ns or 0, *(stream.progress_ns or 0 for stream in source.streams)])
 
 
 def _form(named: str | None, *, as_json: bool) -> str:
@@ -107,10 +119,18 @@ def _form(named: str | None, *, as_json: bool) -> str:
 def _show_all(engine: Engine, sources: list[SourceStatus]) -> None:
     if not sources:
         say("There is no source yet. Create one with: onepassword-source apply source.json")
+    for trouble in _troubles_of_up():
+        say_indented(plain(f"Trouble since {minute_of(int(trouble.since * 1e9))}: {trouble.text}"), 0)
+        say("")
     for number, source in enumerate(sources):
         if number:
             say("")
         _show(engine, source)
+
+
+def _troubles_of_up() -> list[Trouble]:
+    """What the running `up` has found of itself; runs that do not work are judged here, source by source."""
+    return [one for one in up_health.troubles_now() if one.what != "runs"]
 
 
 def _show(engine: Engine, source: SourceStatus) -> None:
@@ -147,6 +167,8 @@ def _say_last_run(source: SourceStatus) -> None:
     when = f"{source.state} {span_of(source.state_ns)} ago" if source.state_ns is not None else source.state
     message = source.message.removeprefix(f"{source.state}: ")
     say_indented(f"{when}: {plain(message)}" if message else when, 2)
+    if health(source) == "not run yet":
+        say_indented(NOT_STARTED, 2)
 
 
 def _say_open(one: Open, *, said: str) -> None:

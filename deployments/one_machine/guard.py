@@ -18,7 +18,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from deployments import own_secrets
-from deployments.one_machine import database
+from deployments.one_machine import database, health_pages, up_health
+from deployments.one_machine.health_pages import HealthPages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +74,9 @@ def create_app() -> ASGIApp:
     _shorten_waits_of_sqlite()
     app = server.create_app(final=True)
     _close_ui_to_others()
-    return guarded(app, os.environ[ORIGINS].split(","))
+    origins = os.environ[ORIGINS].split(",")
+    auth = health_pages.auth_for(origins, os.environ.get("PREFECT_SERVER_API_AUTH_STRING"))
+    return guarded(HealthPages(app, up_health.path(), auth=auth), origins)
 
 
 def _shorten_waits_of_sqlite() -> None:

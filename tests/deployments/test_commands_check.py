@@ -26,8 +26,10 @@ from blocks.store import schema, sources
 from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.checks import network, server, storage
-from deployments.checks.finding import Background, within
+from deployments.checks.finding import Background, Finding, within
+from deployments.checks.runs import runs
 from deployments.commands import check as command
+from deployments.one_machine import up_health
 from deployments.prefect_access import Access
 
 if TYPE_CHECKING:
@@ -36,12 +38,11 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from blocks.events_api.sandbox.process import SandboxProcess
-    from deployments.checks.finding import Finding
 
 DAY = 86_400
 STEPS = [
     *("configuration", "DNS", "TLS", "clock", "introspection", "scopes", "token expiry"),
-    *("store", "disk", "Prefect server", "schedule", "runner"),
+    *("store", "disk", "Prefect server", "schedule", "runner", "runs"),
 ]
 EXTERNAL = Access("external", "http://127.0.0.1:4200/api")
 
@@ -210,6 +211,38 @@ def test_a_good_store_and_disk(url: str) -> None:
     assert " free in " in disk.found
 
 
+def test_runs_that_work_and_runs_that_do_not(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving = MovingClock()
+    monkeypatch.setattr(clock, "clock", moving)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
+    engine = open_engine(url)
+    sources.put(engine, SOURCE)
+    assert runs(url, SOURCE.name) == Finding("runs", "ok", "none has begun yet")
+    sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
+    moving.advance(720)
+    assert runs(url, SOURCE.name) == Finding("runs", "ok", "the last one gave a sign of life 12 min ago")
+    moving.advance(1)
+    found = runs(url, SOURCE.name)
+    assert (found.result, "has worked since 2026-09-21T14:13:20Z" in found.found) == ("failed", True)
+    trouble = up_health.Trouble("server", "The Prefect server does not answer.", clock.now())
+    up_health.write(up_health.path(), up_health.UpHealth(clock.now(), healthy=False, troubles=(trouble,), started=0))
+    assert runs(url, SOURCE.name).found == trouble.text
+    engine.dispose()
+
+
+def test_runs_of_a_store_that_cannot_be_read(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
+    path = Path(url.removeprefix("sqlite:///"))
+    assert runs(url, "nobody").result == "not checked"
+    for content in (b"nonsense" * 1000, b""):
+        path.write_bytes(content)
+        assert runs(url, SOURCE.name).result == "not checked"
+        assert path.read_bytes() == content
+    path.unlink()
+    assert runs(url, SOURCE.name).result == "not checked"
+    assert not path.exists()
+
+
 def _set_version(url: str, version: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
         database.execute("UPDATE alembic_version SET version_num = ?", (version,))
@@ -359,8 +392,8 @@ def test_all_is_well_but_that_nothing_runs_it(deployed: Source, capsys: pytest.C
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert [line[13:27].strip() for line in lines] == STEPS
-    assert [line.split()[0] for line in lines] == ["ok"] * 11 + ["failed"]
-    assert lines[-1].endswith("Nothing runs the schedule. Start `onepassword-source up`, and leave it running.")
+    assert [line.split()[0] for line in lines] == ["ok"] * 11 + ["failed", "not"]
+    assert lines[-2].endswith("Nothing runs the schedule. Start `onepassword-source up`, and leave it running.")
     assert deployed.sandbox.token not in out + err
 
 
@@ -408,6 +441,7 @@ def test_a_store_that_is_not_there_hides_nothing_else(deployed: Source, url: str
     found = results(command.check(deployed.name))
     assert found.pop("store") == "failed"
     assert found.pop("runner") == "failed"
+    assert found.pop("runs") == "not checked"
     assert set(found.values()) == {"ok"}
 
 

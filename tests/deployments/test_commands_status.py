@@ -26,6 +26,7 @@ from blocks.store.engine import open_engine
 from blocks.store.jobs import BACKFILL, RECONCILE, Wanted
 from deployments import cli
 from deployments.commands.status import chart
+from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,11 @@ def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
+
+
+@pytest.fixture
 def audit(store: Engine) -> Claim:
     taken = streams.take(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
     assert taken
@@ -87,7 +93,8 @@ def drain_all(store: Engine) -> None:
 def test_before_the_first_run_it_is_pending(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     lines = status(capsys).splitlines()
     assert lines[:2] == ["1Pass  not run yet  https://events.1password.com", "  Pending"]
-    assert [line.split() for line in lines[4:7]] == [
+    assert lines[2] == "  No run has begun yet. Start `onepassword-source up` if it does not run."
+    assert [line.split() for line in lines[5:8]] == [
         ["sign-in", "not", "read", "0"],
         ["itemUsage", "not", "read", "0"],
         ["audit", "not", "read", "0"],
@@ -95,7 +102,7 @@ def test_before_the_first_run_it_is_pending(store: Engine, capsys: pytest.Captur
     assert health(capsys) == "not run yet"
 
 
-def test_after_a_run_it_is_healthy_until_three_ticks_pass(
+def test_after_a_run_it_is_healthy_until_two_ticks_are_missed(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     drain_all(store)
@@ -104,10 +111,39 @@ def test_after_a_run_it_is_healthy_until_three_ticks_pass(
         "1Pass  healthy  https://events.1password.com",
         "  Collected 4 min ago: 3 new events.",
     ]
-    moving.advance(11 * MINUTE)
+    moving.advance(8 * MINUTE)
     assert health(capsys) == "healthy"
     moving.advance(1)
-    assert health(capsys) == "late"
+    shown = status(capsys, code=cli.IN_ERROR)
+    assert shown.startswith("1Pass  not running since 2026-09-21 14:13Z (12 min)  https")
+    assert "  warning  all        NotRunning  since 2026-09-21 14:13Z (12 min)\n" in shown
+    assert "    → Start `onepassword-source up`, or look at its terminal where it runs;" in shown
+    (found,) = json.loads(status(capsys, "--json", code=cli.IN_ERROR))
+    assert (found["health"], found["open"][0]["name"]) == ("not running", "NotRunning")
+    drain_all(store)
+    assert health(capsys) == "healthy"
+
+
+@pytest.mark.parametrize(("what", "age"), [("server", 0), ("runs", 0), ("server", 300)])
+@pytest.mark.usefixtures("data_dir")
+def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    drain_all(store)
+    trouble = up_health.Trouble(what, "It does not answer.", START_NS / 1e9)
+    found = up_health.UpHealth(clock.now() - age, healthy=False, troubles=(trouble,), started=0)
+    up_health.write(up_health.path(), found)
+    code = cli.IN_ERROR if (what, age) == ("server", 0) else cli.DONE
+    shown = status(capsys, code=code)
+    assert shown.startswith("Trouble since 2026-09-21 14:13Z: It does not answer.\n\n1Pass  healthy") == bool(code)
+    assert health(capsys, code=code) == "healthy"
+
+
+def test_a_source_that_nobody_started_is_no_error_for_an_hour(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moving.advance(60 * MINUTE)
+    assert health(capsys) == "not run yet"
+    moving.advance(1)
+    assert health(capsys, code=cli.IN_ERROR) == "not running"
 
 
 def test_a_stream_that_is_retried_shows(store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,6 +283,7 @@ def test_what_is_open_says_since_when_and_what_to_do(
     silent = Condition("silence/audit", "Silence", WARNING, "audit is silent.", "audit")
     store_health.settle(store, SOURCE.id, [expires, silent], [])
     moving.advance(3 * 3600)
+    sources.show_state(store, SOURCE.id, "Collected", "", "run-1")
     shown = status(capsys)
     assert (
         "  warning  audit      Silence  since 2026-09-21 14:13Z (3 h)\n"

@@ -130,6 +130,22 @@ def test_errors_and_conditions(engine: Engine, claim: Claim, moving: MovingClock
     assert found.value("condition_since_timestamp_seconds", **expires) == START + 60
 
 
+def test_a_source_whose_runs_do_not_begin_has_the_condition_though_nobody_wrote_it(
+    engine: Engine, claim: Claim, moving: MovingClock, scrape: Scrape
+) -> None:
+    streams.note_drained(engine, claim, clock.now_ns())
+    sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
+    moving.advance(721)
+    found = scrape(code=cli.IN_ERROR)
+    not_running = {"tracker": "runs", "name": "NotRunning", "severity": "Warning"}
+    assert (found.value("condition", **not_running), found.value("state", state="not_running")) == (1, 1)
+    assert found.value("condition_since_timestamp_seconds", **not_running) == START
+    moving.advance(2880)
+    found = scrape(code=cli.IN_ERROR)
+    assert found.value("condition", **{**not_running, "severity": "Error"}) == 1
+    assert found.value("condition", tracker="lag/audit", name="Lag", severity="Warning") == 1
+
+
 def test_any_name_can_be_a_label(engine: Engine, scrape: Scrape) -> None:
     sources.put(engine, NASTY)
     (sample,) = scrape().families["onepassword_source_healthy"].samples

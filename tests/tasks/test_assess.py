@@ -17,7 +17,7 @@ from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.events_api.models import Api, Event, Page, Rejected
 from blocks.health import WARNING
 from blocks.source import OnePasswordSource
-from blocks.store import health, pages, sources, streams
+from blocks.store import health, liveness, pages, sources, streams
 from tasks.assess import assess_block
 
 if TYPE_CHECKING:
@@ -166,6 +166,14 @@ def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engi
     streams.restart(kept, SOURCE.id)
     drain_all(kept)
     assert told(kept, block()) == [("Recovered", "error")]
+
+
+def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving: MovingClock) -> None:
+    moving.advance(2 * 3600)
+    liveness.settle(kept)
+    drain_all(kept, *Api)
+    assert ("Recovered", "runs") in told(kept, block())
+    assert health.open_conditions(kept, SOURCE.id) == {}
 
 
 def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingClock) -> None:

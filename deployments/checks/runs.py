@@ -1,0 +1,50 @@
+"""Whether the runs of a source work, by what they leave in the store, and whether `up` has found trouble of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blocks import clock
+from blocks.errors import SourceError
+from blocks.liveness import RUNS, Judgement
+from blocks.store import reading_liveness
+from blocks.store.engine import open_engine, sqlite_path
+from deployments.checks.finding import Finding, failed, not_checked, ok
+from deployments.one_machine import up_health
+
+STEP = "runs"
+_TERMINAL = "It is restarted where that can help; if it stays so, look at the terminal of `up`, or start it again."
+
+
+def runs(url: str, name: str) -> Finding:
+    """Whether a run of the source has worked lately. The store is not changed."""
+    if troubles := [one for one in up_health.troubles_now() if one.what != RUNS]:
+        return failed(STEP, " ".join(one.text for one in troubles), _TERMINAL)
+    if not _is_there(url):
+        return not_checked(STEP, "there is no store yet")
+    engine = open_engine(url)
+    try:
+        judged = reading_liveness.judged(engine)
+    except SourceError:
+        return not_checked(STEP, "the store could not be read")
+    finally:
+        engine.dispose()
+    found = (_of(one) for one in judged if one.signs.name == name)
+    return next(found, not_checked(STEP, "the store knows no such source"))
+
+
+def _is_there(url: str) -> bool:
+    path = sqlite_path(url)
+    return path is None or (Path(path).exists() and Path(path).stat().st_size > 0)  # an empty file would be filled
+
+
+def _of(judged: Judgement) -> Finding:
+    for condition in judged.found:
+        if condition.tracker == RUNS:
+            return failed(STEP, condition.description, "Start `onepassword-source up`, or look at its terminal.")
+    if judged.signs.paused:
+        return ok(STEP, "none is due: the source is stopped")
+    seen_ns = judged.signs.seen_ns(clock.now_ns())
+    if seen_ns is None:
+        return ok(STEP, "none has begun yet")
+    return ok(STEP, f"the last one gave a sign of life {clock.span_since(seen_ns)} ago")

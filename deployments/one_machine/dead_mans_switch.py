@@ -1,0 +1,99 @@
+"""A dead-man's switch: a URL is requested while all is well, so that someone elsewhere notices when it stops.
+
+The URL is a secret (whoever has it can feign that all is well): it is never shown or logged, and no child gets it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from blocks import settings
+from blocks.errors import ThirdPartyConfigError
+from deployments.one_machine.bounded import Bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from deployments.one_machine.up_health import UpHealth
+
+NAME = "HEARTBEAT_URL"
+EVERY_SECONDS = 55.0
+"""At most once a minute, with room for rounds of 15 s."""
+REQUEST_SECONDS = 10.0
+FAILS = "The heartbeat URL does not answer well ({}). Whoever watches it may raise an alarm; collecting goes on."
+ANSWERS = "The heartbeat URL answers again."
+
+
+class DeadMansSwitch:
+    """A listener of the watchdog."""
+
+    def __init__(self, url: str, *, steady: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._host = urlsplit(url).hostname or url
+        self._steady = steady
+        self._request = Bounded(self._ask)
+        self._last: float | None = None
+        self._fails = False
+        logging.getLogger("httpx").addFilter(self._is_discreet)
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self | None:
+        """The switch that is set, if there is one; its variable goes. Raises ThirdPartyConfigError."""
+        url = environment.pop(settings.PREFIX + NAME, "").strip()
+        if not url:
+            return None
+        if not _is_url(url):
+            raise ThirdPartyConfigError(
+                f"{settings.PREFIX}{NAME} is no URL.",
+                hint="Set it to the whole https:// address that your monitoring gave you, or leave it out.",
+                code="setting",
+            )
+        return cls(url)
+
+    def note(self, found: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
+        """Request the URL where all is well, and report how the request before has ended, once."""
+        lines = self._outcome()
+        now = self._steady()
+        if all_good and not self._request.is_running and (self._last is None or now - self._last >= EVERY_SECONDS):
+            self._last = now
+            self._request.start()
+        return lines
+
+    def _outcome(self) -> list[str]:
+        if self._last is None or self._request.is_running or self._request.is_idle:
+            return []
+        why = self._request.result(0)
+        fails, self._fails = self._fails, bool(why)
+        if why and not fails:
+            return [FAILS.format(why)]
+        return [ANSWERS] if fails and not why else []
+
+    def _is_discreet(self, record: logging.LogRecord) -> bool:
+        """Keep the address out of any log: httpx logs that of each request."""
+        return self._host not in record.getMessage()
+
+    def _ask(self) -> str:
+        """Why it did not work, without a word of the URL; nothing where it did."""
+        import httpx  # noqa: PLC0415 - only those pay who set a URL
+
+        try:
+            # Only the head of the answer is read, and no redirect is followed.
+            with (
+                httpx.Client(timeout=REQUEST_SECONDS, follow_redirects=False) as client,
+                client.stream("GET", self._url) as answer,
+            ):
+                return "" if answer.is_success else f"status {answer.status_code}"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return type(error).__name__
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        return False

@@ -1,0 +1,147 @@
+"""`/healthz` and `/metrics` on the port of `up`, before all that Prefect serves, for monitors that know no password.
+
+Both answer while the store or Prefect hangs: nothing of them runs on Prefect's event loop but the reading of one small
+file. Where `up` answers to more than this machine, `/metrics` needs the API password, `/healthz` gives no reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+
+from deployments.one_machine import up_health
+from deployments.one_machine.up_health import NOT_WATCHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from deployments.one_machine.up_health import UpHealth
+
+METRICS_SECONDS = 8.0
+"""Prometheus waits for 10 s, where nobody has set another time."""
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
+
+
+class HealthPages:
+    """Answers the two paths, and passes everything else on.
+
+    `auth`: `user:password` that `/metrics` asks for; None where nobody but this machine is answered. `sources`: the
+    metrics of the sources, computed in a thread.
+    """
+
+    def __init__(
+        self, app: ASGIApp, file: Path, *, auth: str | None, sources: Callable[[], bytes] | None = None
+    ) -> None:
+        self._app = app
+        self._file = file
+        self._auth = auth
+        self._sources = _Shared(sources or metrics_of_sources)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._answer(scope) if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} else None
+        await (answer or self._app)(scope, receive, send)
+
+    async def _answer(self, scope: Scope) -> Response | None:
+        if scope["path"] == "/healthz":
+            return self._healthz()
+        return await self._metrics(Headers(scope=scope)) if scope["path"] == "/metrics" else None
+
+    def _healthz(self) -> Response:
+        found = up_health.read(self._file)
+        healthy = found is not None and found.is_fresh and found.healthy
+        shown: dict[str, Any] = {"healthy": healthy}
+        if self._auth is None:
+            shown |= _reasons(found)
+        code = OK if healthy else UNAVAILABLE
+        return Response(msgspec.json.encode(shown), code, {"Cache-Control": "no-store"}, "application/json")
+
+    async def _metrics(self, headers: Headers) -> Response:
+        if self._auth is not None and not _is_allowed(headers.get("authorization", ""), self._auth):
+            wanted = {"WWW-Authenticate": 'Basic realm="onepassword-source"'}
+            return PlainTextResponse("The API password is needed.", UNAUTHORIZED, wanted)
+        try:
+            sources = await asyncio.wait_for(asyncio.wrap_future(self._sources.future()), METRICS_SECONDS)
+        except Exception:  # noqa: BLE001 - a store that hangs or fails must not hide what is known of `up`
+            sources = None
+        own = await asyncio.to_thread(metrics_of_up, up_health.read(self._file), store_answers=sources is not None)
+        return Response((sources or b"") + own, OK, media_type=TEXT)
+
+
+class _Shared:
+    """One computation at a time, in a thread of its own, whose result all get who ask meanwhile."""
+
+    def __init__(self, compute: Callable[[], bytes]) -> None:
+        self._compute = compute
+        self._present: Future[bytes] | None = None
+
+    def future(self) -> Future[bytes]:
+        """To be called by the event loop alone."""
+        if self._present is None or self._present.done():
+            self._present = Future()
+            threading.Thread(target=self._run, args=(self._present,), daemon=True).start()
+        copied: Future[bytes] = Future()  # who waits for it may cancel it
+        self._present.add_done_callback(lambda done: _copy(done, copied))
+        return copied
+
+    def _run(self, future: Future[bytes]) -> None:
+        try:
+            future.set_result(self._compute())
+        except BaseException as error:  # noqa: BLE001 - raised in those who wait
+            future.set_exception(error)
+
+
+def metrics_of_sources() -> bytes:
+    """What `status --format prometheus` prints. Raises SourceError."""
+    from blocks.store import reading, reading_forwards  # noqa: PLC0415 - once the first asks, and in its thread
+    from deployments.commands import metrics, status  # noqa: PLC0415
+
+    with reading.opened_store() as engine:
+        return metrics.text_of(status.judged_sources(engine), reading_forwards.forwards(engine))
+
+
+def metrics_of_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
+    """The metrics of `up` itself, in Prometheus's text format."""
+    from deployments.commands import metrics  # noqa: PLC0415 - as above
+
+    return metrics.text_of_up(found, store_answers=store_answers)
+
+
+def auth_for(origins: list[str], auth_string: str | None) -> str | None:
+    """What `/metrics` asks for: nothing where `up` answers to names of this machine alone."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 - once
+
+    hosts = {urlsplit(origin).hostname for origin in origins}
+    return None if hosts <= {"127.0.0.1", "localhost", "::1"} else auth_string or ""
+
+
+def _reasons(found: UpHealth | None) -> dict[str, Any]:
+    if found is None or not found.is_fresh:
+        return {"troubles": [{"what": "up", "text": NOT_WATCHED}], "time": found and found.time}
+    troubles = [{"what": one.what, "text": one.text, "since": one.since} for one in found.troubles]
+    return {"troubles": troubles, "time": found.time}
+
+
+def _is_allowed(header: str, auth: str) -> bool:
+    wanted = "Basic " + base64.b64encode(auth.encode()).decode()
+    return bool(auth) and hmac.compare_digest(header.encode(), wanted.encode())
+
+
+def _copy(done: Future[bytes], copied: Future[bytes]) -> None:
+    if not copied.set_running_or_notify_cancel():
+        return
+    if (error := done.exception()) is not None:
+        copied.set_exception(error)
+    else:
+        copied.set_result(done.result())

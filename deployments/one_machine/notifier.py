@@ -1,0 +1,221 @@
+"""Notifications about `up` itself, by a way that needs neither the Prefect server nor its automations.
+
+The notification block is loaded while the server works, and kept in memory only. A message is sent by the block's own
+class, in a short-lived process (`notify.py`) that gets the block by its standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from blocks import settings
+from blocks.clock import words
+from deployments import own_secrets
+from deployments.one_machine.bounded import Bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from deployments.one_machine.up_health import Trouble, UpHealth
+
+REFRESH_SECONDS = 600.0
+RETRY_SECONDS = 60.0
+DAY_SECONDS = 86_400.0
+SEND_SECONDS = 60.0
+"""A slow machine imports Prefect for 20 s."""
+ANSWER_SECONDS = 10.0
+OUTBOX = 50
+OK, NOT_FOUND = 200, 404
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    subject: str
+    body: str
+
+
+class NotLoadedError(Exception):
+    """Why the block cannot be had; for a person."""
+
+
+class SendError(Exception):
+    """The name of what went wrong, without a word of the message or of the block."""
+
+
+class Notifier:
+    """A listener of the watchdog: one message for each trouble, one when it is over, one a day while it lasts."""
+
+    def __init__(
+        self,
+        load: Callable[[], bytes],
+        send: Callable[[bytes, Message], None],
+        *,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._steady = steady
+        self._loading = Bounded(load)
+        self._sending = Bounded(lambda: send(self._block or b"", self._outbox[0]))
+        self._block: bytes | None = None
+        self._outbox: deque[Message] = deque(maxlen=OUTBOX)
+        self._last: dict[str, tuple[Trouble, float]] = {}
+        self._load_at = self._send_at = 0.0
+        self._said: set[str] = set()
+
+    def note(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
+        """Send what is due; lines for the terminal where that is not possible, once."""
+        self._queue(found)
+        lines = [*self._loaded(), *self._sent()]
+        now = self._steady()
+        if now >= self._load_at and not any(one.what == "server" for one in found.troubles):
+            self._load_at = now + RETRY_SECONDS
+            self._loading.start()
+        if self._outbox and self._block and now >= self._send_at and not self._sending.is_running:
+            self._send_at = now + RETRY_SECONDS
+            self._sending.start()
+        return lines
+
+    def _queue(self, found: UpHealth) -> None:
+        present = {one.what: one for one in found.troubles}
+        for what, one in present.items():
+            _, at = self._last.get(what, (one, None))
+            if at is None or found.time - at >= DAY_SECONDS:
+                self._last[what] = (one, found.time)
+                self._outbox.append(_begun(one, found.time))
+        for what in self._last.keys() - present.keys():
+            one, _ = self._last.pop(what)
+            self._outbox.append(_over(one, found.time))
+
+    def _loaded(self) -> list[str]:
+        if self._loading.is_idle or self._loading.is_running:
+            return []
+        try:
+            self._block = self._loading.result(0)
+        except NotLoadedError as error:
+            return self._once("load", f"No notification can be sent: {error}")
+        self._load_at = self._steady() + REFRESH_SECONDS
+        self._said.discard("load")
+        return []
+
+    def _sent(self) -> list[str]:
+        if self._sending.is_idle or self._sending.is_running:
+            return []
+        try:
+            self._sending.result(0)
+        except SendError as error:
+            return self._once("send", f"The notification could not be sent ({error}); it is tried again.")
+        self._outbox.popleft()
+        self._said.discard("send")
+        self._send_at = 0.0
+        return []
+
+    def _once(self, what: str, line: str) -> list[str]:
+        lines = [] if what in self._said else [line]
+        self._said.add(what)
+        return lines
+
+
+def from_settings(api_url: str) -> Notifier | None:
+    """The notifier of the settings, for the server at `api_url`; None where no block is named."""
+    named = settings.read("NOTIFY")
+    return None if named is None else Notifier(block_loader(api_url, named), send_by_child)
+
+
+def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
+    """What loads the block document TYPE/NAME, its secrets included, as JSON. It raises NotLoadedError."""
+    kind, _, name = named.partition("/")
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # ours speaks http
+
+    def load() -> bytes:
+        import httpx  # noqa: PLC0415 - as Prefect
+
+        url = f"{api_url}/block_types/slug/{kind}/block_documents/name/{name}"
+        try:
+            with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=nobody, auth=(user, password)) as client:
+                answer = client.get(url, params={"include_secrets": "true"})
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotLoadedError(f"the Prefect server does not answer ({type(error).__name__}).") from None
+        if answer.status_code == NOT_FOUND:
+            raise NotLoadedError(f"there is no block {named}; make it in the Prefect UI under Blocks.")
+        if answer.status_code != OK:
+            raise NotLoadedError(f"the Prefect server answers {answer.status_code} for the block {named}.")
+        return answer.content
+
+    return load
+
+
+def send_by_child(block: bytes, message: Message) -> None:
+    """Send a message through a block (its document as JSON) in a process of its own. Raises SendError."""
+    told = {"block": msgspec.Raw(block), "subject": message.subject, "body": message.body}
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "deployments.one_machine.notify"],
+        env=child_environment(os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # an error of a library may quote the address, which is a secret
+        start_new_session=True,
+    )
+    try:
+        out, _ = child.communicate(msgspec.json.encode(told), timeout=SEND_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise SendError(f"no end within {SEND_SECONDS:.0f} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+    if child.returncode:
+        name = out.decode(errors="replace").strip()
+        raise SendError(name if name.isidentifier() else f"exit code {child.returncode}")
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the child needs: no password, no key and no address of a server, but the proxies and authorities."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("PREFECT_", settings.PREFIX, "NOTIFY_SOCKET", "WATCHDOG_"))
+    }
+    return {
+        **kept,
+        "PREFECT_HOME": str(own_secrets.prefect_home()),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _begun(trouble: Trouble, now: float) -> Message:
+    lasts = words(int(max(now - trouble.since, 0) * 1e9))
+    return Message(
+        f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what}",
+        f"{trouble.text}\n\nSince: {_utc(trouble.since)} ({lasts})\n"
+        "What to do: it is restarted where that can help. If it stays so, look at the terminal of "
+        "`onepassword-source up`, and run `onepassword-source status` there.",
+    )
+
+
+def _over(trouble: Trouble, now: float) -> Message:
+    lasted = words(int(max(now - trouble.since, 0) * 1e9))
+    return Message(
+        f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what} is over",
+        f"It is over since {_utc(now)}, and lasted {lasted}: {trouble.text}",
+    )
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))

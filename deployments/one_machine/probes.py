@@ -1,0 +1,96 @@
+"""What the watchdog of `up` looks at: the server's answer, the worker's polls, and what runs leave in the store."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks import clock, settings
+from blocks.store.engine import sqlite_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from blocks.liveness import Judgement
+
+SERVER_SECONDS = 10.0
+OK = 200
+
+
+class ProbeError(Exception):
+    """What was looked at is not as it should be; the message says how, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunsSeen:
+    """The sources whose runs are due: how many, which of them are not running, and the newest sign of any (ns)."""
+
+    due: int = 0
+    not_running: tuple[str, ...] = ()
+    newest_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Each may hang or raise whatever it wants.
+
+    `server` raises ProbeError where it does not answer. `worker` gives a value that changes with each poll, None
+    before the first. `runs` gets since when runs could begin (ns since 1970), and writes what it finds to the store.
+    """
+
+    server: Callable[[], None]
+    worker: Callable[[], int | None]
+    runs: Callable[[int], RunsSeen]
+
+
+def server_probe(api_url: str) -> Callable[[], None]:
+    """Whether the Prefect server at `api_url` (which ends with /api) says that it is healthy."""
+    import httpx  # noqa: PLC0415 - with Prefect, once its environment stands
+
+    # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def probe() -> None:
+        try:
+            # A new connection each time, as every run makes one.
+            with httpx.Client(timeout=SERVER_SECONDS, trust_env=False, verify=nobody) as client:
+                code = client.get(f"{api_url}/health").status_code
+        except httpx.HTTPError as error:
+            raise ProbeError(type(error).__name__) from None
+        if code != OK:
+            raise ProbeError(f"status {code}")
+
+    return probe
+
+
+def worker_probe(heartbeat: Path) -> Callable[[], int | None]:
+    """When the worker last touched its heartbeat file, in ns; by whatever clock, since only changes count."""
+
+    def probe() -> int | None:
+        try:
+            return heartbeat.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    return probe
+
+
+def look_at_runs(watched_ns: int) -> RunsSeen:
+    """Judge the runs of all sources, and write changes to the store. Raises SourceError."""
+    from blocks.store import liveness, reading  # noqa: PLC0415 - not before `up` needs them
+
+    path = sqlite_path(settings.database_url())
+    if path and not Path(path).exists():
+        return RunsSeen()  # nothing was applied yet
+    with reading.opened_store() as engine:
+        return summed(liveness.settle(engine, watched_ns=watched_ns))
+
+
+def summed(judged: Sequence[Judgement]) -> RunsSeen:
+    now_ns = clock.now_ns()
+    due = [one for one in judged if not one.signs.paused and not one.signs.is_final]
+    newest = [max(one.signs.seen_ns(now_ns) or 0, min(one.signs.due_ns, now_ns)) for one in due]
+    not_running = tuple(one.signs.name for one in due if not one.is_running)
+    return RunsSeen(len(due), not_running, max(newest, default=None))

@@ -1,0 +1,70 @@
+"""How `up` and what it started are, in one small file without secrets: its watchdog writes it, the guard reads it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from blocks import clock, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FRESH_SECONDS = 75.0
+"""Older than this, the file shows only that nothing watches any more. A round takes 15 s, or 35 where a probe hangs."""
+NOT_WATCHED = "Nothing watches `up` any more: it has ended, or it hangs."
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong: the server, the worker, the store or the runs; in a sentence; since when (seconds since 1970)."""
+
+    what: str
+    text: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpHealth:
+    """The last look at `up`. `time` and `started` are in seconds since 1970; restarts count since it was started."""
+
+    time: float
+    healthy: bool
+    troubles: tuple[Trouble, ...]
+    started: float
+    server_restarts: int = 0
+    worker_restarts: int = 0
+
+    @property
+    def is_fresh(self) -> bool:
+        return abs(clock.now() - self.time) <= FRESH_SECONDS
+
+
+def path() -> Path:
+    return settings.data_dir() / "up-health.json"
+
+
+def troubles_now() -> tuple[Trouble, ...]:
+    """What does not work of the `up` that runs with this data directory; nothing where none runs."""
+    found = read(path())
+    return found.troubles if found is not None and found.is_fresh else ()
+
+
+def write(file: Path, found: UpHealth) -> None:
+    """Replace the file, at once and with mode 0600. Raises OSError."""
+    part = file.with_suffix(".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as opened:  # noqa: PTH123 - needs a mode
+        opened.write(msgspec.json.encode(found))
+    part.replace(file)
+
+
+def read(file: Path) -> UpHealth | None:
+    """What was written last, or None where there is nothing, or nothing readable."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=UpHealth)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,395 @@
+"""The watchdog of `up`: notices what does not work, reports it, and has it restarted, with growing pauses.
+
+It looks in rounds, in a thread of its own, so that nothing that hangs holds up the loop of `up`, which takes the
+watchdog's events. It measures by the monotonic clock. Where that and the clock on the wall differ, the machine slept or
+its clock was set: then all that it watches gets time to go on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from blocks import clock as wall_clock
+from blocks.errors import SourceError
+from deployments.one_machine import up_health
+from deployments.one_machine.bounded import Bounded
+from deployments.one_machine.probes import ProbeError, RunsSeen
+from deployments.one_machine.up_health import Trouble, UpHealth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from deployments.one_machine.probes import Probes
+
+T = TypeVar("T")
+Process = Literal["server", "worker"]
+SERVER: Process = "server"
+WORKER: Process = "worker"
+STORE, RUNS = "store", "runs"
+
+ROUND_SECONDS, BREATH_SECONDS = 15.0, 1.0
+"""From the start of one round to that of the next, and at least between the two."""
+SERVER_LIMIT, WORKER_LIMIT, RUNS_LIMIT = 12.0, 5.0, 25.0
+"""How long a probe may take in a round. The server's own limit is 10 s; SQLite may have another writer."""
+FAILING_SECONDS = 45.0
+"""A busy server may miss one probe. With rounds of 15 to 25 s, this reports it within two minutes."""
+RESTART_SECONDS = 100.0
+POLL_SECONDS = 60.0
+"""The worker polls every 5 s."""
+POLL_RESTART_SECONDS = 90.0
+STALLED_SECONDS = 300.0 + 120.0
+"""Without a sign of any run: one tick, and what a busy machine needs to start the next run."""
+START_SECONDS = 180.0
+"""How long a process may take to start on a slow machine."""
+WAKE_SECONDS = 60.0
+"""How long everything gets to go on after the machine slept."""
+JUMP_SECONDS = 30.0
+STARVED_SECONDS = 120.0
+"""A watchdog that has not run for so long says nothing about others: the machine stood still."""
+STEADY_SECONDS = 600.0
+NAMED = 5
+
+GOES_ON = "Nothing is lost: what is due is collected when it works again."
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`wall`: seconds since 1970. `steady`: seconds that no clock change moves, and that stand still in sleep."""
+
+    wall: float
+    steady: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        return cls(wall_clock.now(), time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A line for the terminal."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Kill this process and start it again, after the pause of `Child.postpone`."""
+
+    process: Process
+    why: str
+
+
+Event = Say | Restart
+
+
+class Listener(Protocol):
+    """Who is informed after each round; it must not block."""
+
+    def note(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:
+        """What was found, and whether every probe of this round was good. Returns lines for the terminal."""
+
+
+@dataclass
+class _Pauses:
+    """Restarts that help nothing come ever more rarely."""
+
+    first: float
+    longest: float = 3600.0
+    _delay: float = 0.0
+    _next: float = 0.0
+
+    def is_due(self, steady: float) -> bool:
+        return steady >= self._next
+
+    def note_restart(self, steady: float) -> None:
+        self._delay = min(self._delay * 2, self.longest) if self._delay else self.first
+        self._next = steady + self._delay
+
+    def forgive(self) -> None:
+        self._delay = self._next = 0.0
+
+
+@dataclass
+class _Vital:
+    """One thing that is watched: since when it fails (steady), and until when it is not judged."""
+
+    what: str
+    pauses: _Pauses
+    failing_since: float | None = None
+    good_since: float | None = None
+    quiet_until: float = 0.0
+    why: str = ""
+
+    def note_good(self, now: Moment) -> None:
+        self.failing_since, self.why = None, ""
+        self.good_since = now.steady if self.good_since is None else self.good_since
+        if now.steady - self.good_since > STEADY_SECONDS:
+            self.pauses.forgive()
+
+    def note_failure(self, now: Moment, why: str) -> None:
+        self.good_since, self.why = None, why
+        if now.steady < self.quiet_until:
+            self.failing_since = None
+        elif self.failing_since is None:
+            self.failing_since = now.steady
+
+    def excuse(self, until: float) -> None:
+        self.quiet_until, self.failing_since = max(until, self.quiet_until), None
+
+    def failing_for(self, now: Moment) -> float:
+        return 0.0 if self.failing_since is None else now.steady - self.failing_since
+
+
+@dataclass
+class _State:
+    started: float
+    last: Moment
+    server: _Vital = field(default_factory=lambda: _Vital(SERVER, _Pauses(RESTART_SECONDS)))
+    worker: _Vital = field(default_factory=lambda: _Vital(WORKER, _Pauses(RESTART_SECONDS)))
+    store: _Vital = field(default_factory=lambda: _Vital(STORE, _Pauses(RESTART_SECONDS)))
+    stalls: _Pauses = field(default_factory=lambda: _Pauses(STALLED_SECONDS))
+    starts: dict[Process, int] = field(default_factory=dict)
+    poll: int | None = None
+    forget_poll: bool = True
+    watched_ns: int | None = None
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    all_good: bool = False
+    cannot_write: bool = False
+
+
+class Watchdog:
+    """Watches from `start` to `stop`. `started` and `take` are for the loop of `up`, and never block.
+
+    Nothing is watched that was not `started`. `path`: the file that tells how `up` is.
+    """
+
+    def __init__(
+        self,
+        probes: Probes,
+        path: Path,
+        *,
+        listeners: Sequence[Listener] = (),
+        clock: Callable[[], Moment] = Moment.now,
+    ) -> None:
+        self._clock = clock
+        self._path = path
+        self._listeners = tuple(listeners)
+        self._server = Bounded(probes.server)
+        self._worker = Bounded(probes.worker)
+        self._runs = Bounded(lambda: probes.runs(self._state.watched_ns or 0))
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._begun: queue.SimpleQueue[Process] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        now = clock()
+        self._state = _State(started=now.wall, last=now)
+
+    def start(self) -> None:
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """No more events come. The file goes, so that nobody takes it for a sign of a running `up`."""
+        self._stopped.set()
+        self._path.unlink(missing_ok=True)
+
+    def started(self, process: Process) -> None:
+        """A process was started, or started again: it gets time until it must work."""
+        self._begun.put(process)
+
+    def take(self) -> list[Event]:
+        """What has happened since the last call, oldest first."""
+        found: list[Event] = []
+        while True:
+            try:
+                found.append(self._events.get_nowait())
+            except queue.Empty:
+                return found
+
+    def look(self) -> UpHealth:
+        """One round: look, judge, report. For the watchdog's own thread, and for tests."""
+        now, state = self._clock(), self._state
+        self._note_starts(now)
+        self._excuse_after_sleep(now)
+        state.all_good = True
+        for probe in self._probed():
+            probe.start()
+        if SERVER in state.starts:
+            self._judge_server(now)
+        if WORKER in state.starts:
+            self._judge_worker(now)
+            self._judge_runs(now)
+        return self._report(now)
+
+    def _watch(self) -> None:
+        fault = ""
+        while not self._stopped.is_set():
+            before, fault_before = time.monotonic(), fault
+            try:
+                self.look()
+                fault = ""
+            except Exception as error:  # noqa: BLE001 - one who watches must not end where something unforeseen is so
+                fault = type(error).__name__
+            if fault and fault != fault_before:
+                self._events.put(Say(f"The watchdog itself has a fault ({fault}); please report it."))
+            self._stopped.wait(max(ROUND_SECONDS - (time.monotonic() - before), BREATH_SECONDS))
+
+    def _probed(self) -> list[Bounded[None] | Bounded[int | None] | Bounded[RunsSeen]]:
+        found: list[Bounded[None] | Bounded[int | None] | Bounded[RunsSeen]] = []
+        found += [self._server] if SERVER in self._state.starts else []
+        return [*found, self._worker, self._runs] if WORKER in self._state.starts else found
+
+    def _note_starts(self, now: Moment) -> None:
+        state = self._state
+        while not self._begun.empty():
+            process = self._begun.get()
+            state.starts[process] = state.starts.get(process, 0) + 1
+            vital = state.server if process == SERVER else state.worker
+            vital.excuse(now.steady + START_SECONDS)
+            if process == WORKER:
+                state.forget_poll = True  # the file is that of the worker before
+                state.watched_ns = int(now.wall * 1e9) if state.watched_ns is None else state.watched_ns
+
+    def _excuse_after_sleep(self, now: Moment) -> None:
+        state = self._state
+        steady, wall = now.steady - state.last.steady, now.wall - state.last.wall
+        state.last = now
+        if abs(wall - steady) < JUMP_SECONDS and steady < STARVED_SECONDS:
+            return
+        for vital in (state.server, state.worker, state.store):
+            vital.excuse(now.steady + WAKE_SECONDS)
+        if state.watched_ns is not None:
+            state.watched_ns = int(now.wall * 1e9)
+
+    def _judge_server(self, now: Moment) -> None:
+        vital = self._state.server
+        try:
+            self._server.result(SERVER_LIMIT)
+        except (TimeoutError, ProbeError) as error:
+            self._note_failure(vital, now, str(error) or f"no answer within {SERVER_LIMIT:.0f} s")
+        else:
+            vital.quiet_until = 0.0
+            self._note_good(vital, now, "The Prefect server answers again.")
+        if vital.failing_for(now) >= FAILING_SECONDS:
+            text = f"The Prefect server does not answer ({vital.why}), so no run begins. {GOES_ON}"
+            self._begin(SERVER, text, now, vital.failing_for(now))
+        self._restart(vital, now, RESTART_SECONDS, "it does not answer")
+
+    def _judge_worker(self, now: Moment) -> None:
+        """One that could not ask a server which does not answer is not to blame."""
+        state, vital = self._state, self._state.worker
+        try:
+            poll = self._worker.result(WORKER_LIMIT)
+        except (TimeoutError, OSError):
+            poll = state.poll
+        if state.forget_poll:
+            state.poll, state.forget_poll = poll, False
+        if poll is not None and poll != state.poll:
+            state.poll, vital.quiet_until = poll, 0.0
+            self._note_good(vital, now, "The worker asks for runs again.")
+            return
+        if state.server.why:
+            vital.excuse(now.steady + POLL_SECONDS)
+        self._note_failure(vital, now, "it does not ask for runs", all_good=vital.failing_for(now) < POLL_SECONDS)
+        if vital.failing_for(now) >= POLL_SECONDS:
+            text = f"The worker does not ask for runs any more, so none begins. {GOES_ON}"
+            self._begin(WORKER, text, now, vital.failing_for(now))
+        self._restart(vital, now, POLL_RESTART_SECONDS, vital.why)
+
+    def _judge_runs(self, now: Moment) -> None:
+        vital = self._state.store
+        try:
+            seen = self._runs.result(RUNS_LIMIT)
+        except TimeoutError:
+            self._note_failure(vital, now, f"no answer within {RUNS_LIMIT:.0f} s")
+        except SourceError as error:
+            self._note_failure(vital, now, error.message)
+        else:
+            self._note_good(vital, now, "The store answers again.")
+            self._judge_seen(seen, now)
+        if vital.failing_for(now) >= FAILING_SECONDS:
+            does = "No event is stored until it answers; nothing is lost while 1Password keeps it (120 days)."
+            text = f"The store cannot be used: {vital.why.rstrip('.')}. {does} Check database and disk."
+            self._begin(STORE, text, now, vital.failing_for(now))
+
+    def _judge_seen(self, seen: RunsSeen, now: Moment) -> None:
+        state = self._state
+        idle = now.wall - max(seen.newest_ns or 0, state.watched_ns or 0) / 1e9
+        stalled = seen.due > 0 and idle > STALLED_SECONDS
+        if not stalled and not seen.not_running:
+            self._end(RUNS, "Runs work again.", now)
+            return
+        self._begin(RUNS, f"{_of_runs(seen, idle if stalled else None)} {GOES_ON}", now, idle if stalled else 0.0)
+        if stalled and not {SERVER, WORKER} & state.troubles.keys() and state.stalls.is_due(now.steady):
+            state.stalls.note_restart(now.steady)
+            self._events.put(Restart(WORKER, "no run works"))
+
+    def _note_good(self, vital: _Vital, now: Moment, text: str) -> None:
+        vital.note_good(now)
+        self._end(vital.what, text, now)
+
+    def _note_failure(self, vital: _Vital, now: Moment, why: str, *, all_good: bool = False) -> None:
+        vital.note_failure(now, why)
+        self._state.all_good &= all_good
+
+    def _restart(self, vital: _Vital, now: Moment, after: float, why: str) -> None:
+        if vital.failing_for(now) >= after and vital.pauses.is_due(now.steady):
+            vital.pauses.note_restart(now.steady)
+            vital.excuse(now.steady + POLL_SECONDS)
+            self._events.put(Restart(SERVER if vital.what == SERVER else WORKER, why))
+
+    def _begin(self, what: str, text: str, now: Moment, seconds: float) -> None:
+        """`seconds`: how long it has been so; the first call alone counts."""
+        if what not in self._state.troubles:
+            self._events.put(Say(f"{_time(now)} Trouble: {text}"))
+        since = self._state.troubles[what].since if what in self._state.troubles else now.wall - seconds
+        self._state.troubles[what] = Trouble(what, text, since)
+
+    def _end(self, what: str, text: str, now: Moment) -> None:
+        if self._state.troubles.pop(what, None) is not None:
+            self._events.put(Say(f"{_time(now)} Over: {text}"))
+
+    def _report(self, now: Moment) -> UpHealth:
+        state = self._state
+        restarts = {process: max(number - 1, 0) for process, number in state.starts.items()}
+        found = UpHealth(
+            time=now.wall,
+            healthy=not state.troubles and WORKER in state.starts,
+            troubles=tuple(state.troubles.values()),
+            started=state.started,
+            server_restarts=restarts.get(SERVER, 0),
+            worker_restarts=restarts.get(WORKER, 0),
+        )
+        if not self._stopped.is_set():
+            self._write(found)
+        for listener in self._listeners:
+            for line in listener.note(found, all_good=found.healthy and state.all_good):
+                self._events.put(Say(f"{_time(now)} {line}"))
+        return found
+
+    def _write(self, found: UpHealth) -> None:
+        try:
+            up_health.write(self._path, found)
+        except OSError as error:
+            if not self._state.cannot_write:
+                self._events.put(
+                    Say(f"{self._path} cannot be written ({error.strerror}), so /healthz says not healthy.")
+                )
+            self._state.cannot_write = True
+        else:
+            self._state.cannot_write = False
+
+
+def _of_runs(seen: RunsSeen, idle: float | None) -> str:
+    if idle is not None:
+        return f"No run has worked for {wall_clock.words(int(idle * 1e9))}, and one is due every five minutes."
+    names = ", ".join(seen.not_running[:NAMED])
+    more = f" and {len(seen.not_running) - NAMED} more" if len(seen.not_running) > NAMED else ""
+    return f"No run has worked for more than two ticks of {names}{more}."
+
+
+def _time(now: Moment) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now.wall))

@@ -1,0 +1,24 @@
+"""The watchdog of `up` with all that it looks at and informs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployments.one_machine import notifier, up_health
+from deployments.one_machine.probes import Probes, look_at_runs, server_probe, worker_probe
+from deployments.one_machine.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deployments.one_machine.dead_mans_switch import DeadMansSwitch
+
+
+def watchdog(api_url: str, worker_heartbeat: Path, switch: DeadMansSwitch | None = None) -> Watchdog:
+    """A watchdog, not started, of the server at `api_url` and of the worker that touches a file at each poll.
+
+    To be made once the environment is that of our own Prefect.
+    """
+    probes = Probes(server_probe(api_url), worker_probe(worker_heartbeat), look_at_runs)
+    listeners = [one for one in (notifier.from_settings(api_url), switch) if one is not None]
+    return Watchdog(probes, up_health.path(), listeners=listeners)

@@ -1,0 +1,154 @@
+"""The watchdog with a real store, a real server that hangs, and a real worker's file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from moving_clock import MovingClock
+from raw_server import listening
+from support import SOURCE
+
+from blocks import clock
+from blocks.errors import FirstPartyGenericError
+from blocks.store import health, lifecycle, sources, streams
+from deployments import cli
+from deployments.one_machine import notifier, probes, watching
+from deployments.one_machine.probes import ProbeError, RunsSeen, look_at_runs, server_probe
+from deployments.one_machine.watchdog import Event, Moment, Restart, Say, Watchdog
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+
+@pytest.fixture
+def moving(monkeypatch: pytest.MonkeyPatch, store_url: str, tmp_path: Path) -> MovingClock:
+    own = MovingClock()
+    monkeypatch.setattr(clock, "clock", own)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path / "data"))
+    return own
+
+
+def answer_well(connection: socket.socket, _over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue")
+
+
+def answer_nothing(_connection: socket.socket, over: threading.Event) -> None:
+    over.wait(60)
+
+
+def collected(engine: Engine) -> None:
+    for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
+        claim = streams.take(engine, view, "run")
+        assert claim
+        streams.note_drained(engine, claim, clock.now_ns())
+    sources.show_state(engine, SOURCE.id, "Collected", "", "run")
+
+
+class Machine:
+    """An `up` whose clocks the test moves: the worker polls, and no run works."""
+
+    def __init__(self, url: str, heartbeat: Path, moving: MovingClock) -> None:
+        self.moving, self.heartbeat = moving, heartbeat
+        self.dog: Watchdog = watching.watchdog(f"{url}/api", heartbeat)
+        self.dog._clock = lambda: watchdog_moment(moving)
+        self.dog._state.last = watchdog_moment(moving)
+        self.polls = 0
+        self.dog.started("server")
+        self.dog.started("worker")
+
+    def go(self, seconds: float) -> list[Event]:
+        found: list[Event] = []
+        for _ in range(int(seconds / 60)):
+            self.moving.advance(60)
+            self.polls += 1
+            self.heartbeat.touch()
+            os.utime(self.heartbeat, ns=(self.polls, self.polls))
+            self.dog.look()
+            found += self.dog.take()
+        return found
+
+
+def watchdog_moment(moving: MovingClock) -> Moment:
+    return Moment(moving.now_ns() / 1e9, moving.now_ns() / 1e9)
+
+
+def test_dead_runs_are_health_events_though_no_run_works(
+    engine: Engine, moving: MovingClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources.put(engine, SOURCE)
+    collected(engine)
+    with listening(answer_well) as server:
+        machine = Machine(server.url, tmp_path / "heartbeat", moving)
+        assert machine.go(8 * 60) == []
+        said, restart = machine.go(60)
+        assert isinstance(said, Say)
+        assert "Trouble: No run has worked for 8 min, and one is due every five minutes. " in said.text
+        assert isinstance(restart, Restart)
+        machine.go(60 * 60)
+        events = health.unpublished(engine, SOURCE.id)
+        assert [(one.name, one.severity) for one in events if one.tracker == "runs"] == [
+            ("NotRunning", "Warning"),
+            ("NotRunning", "Error"),
+        ]
+        assert {one.tracker for one in events} == {"runs", "lag/sign-in", "lag/itemUsage", "lag/audit"}
+        assert cli.main(["health", "1Pass", "--json"]) == cli.DONE
+        assert "NotRunning" in {one["eventName"] for one in json.loads(capsys.readouterr().out)}
+        collected(engine)
+        (over,) = machine.go(60)
+        assert isinstance(over, Say)
+        assert "Over: Runs work again." in over.text
+        assert health.open_conditions(engine, SOURCE.id) == {}
+
+
+def test_a_server_that_hangs_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "SERVER_SECONDS", 0.2)
+    with listening(answer_nothing) as server, pytest.raises(ProbeError, match="ReadTimeout"):
+        server_probe(f"{server.url}/api")()
+
+
+def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
+    assert look_at_runs(clock.now_ns()) == RunsSeen()
+    sources.put(engine, SOURCE)
+    other = replace(SOURCE, id="2" * 32, name="other")
+    sources.put(engine, other)
+    start_ns = clock.now_ns()
+    moving.advance(600)
+    collected(engine)
+    assert look_at_runs(start_ns) == RunsSeen(2, (), clock.now_ns())
+    moving.advance(300)
+    assert look_at_runs(start_ns) == RunsSeen(2, ("other",), clock.now_ns() - 300 * 10**9)
+    known = lifecycle.find(engine, "other")
+    assert known
+    lifecycle.pause(engine, known)
+    assert look_at_runs(start_ns) == RunsSeen(1, (), clock.now_ns() - 300 * 10**9)
+
+
+def test_a_store_that_is_not_there_yet_is_no_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    assert look_at_runs(1) == RunsSeen()
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_store_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "events.db").write_bytes(b"no database" * 1000)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
+    with pytest.raises(FirstPartyGenericError):
+        look_at_runs(1)
+
+
+def test_a_notifier_listens_where_one_is_named(
+    moving: MovingClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watching.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners == ()
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_NOTIFY", "slack-webhook/security")
+    (one,) = watching.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners
+    assert isinstance(one, notifier.Notifier)
