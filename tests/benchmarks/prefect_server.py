@@ -23,27 +23,27 @@ STOP_SECONDS = 10
 @contextmanager
 def running_prefect() -> Iterator[None]:
     """Every process of this data directory finds the server, as it finds a running `up`."""
-    port = _free_port()
+    port = free_port()
     url = f"http://{prefect_access.HOST}:{port}/api"
     arguments = ["server", "start", "--host", prefect_access.HOST, "--port", str(port)]
     with prefect_access.hold_up(), (settings.data_dir() / "server.log").open("wb") as log:
         server = Child("Prefect server", arguments, {**os.environ, **prefect_access.environment_for(url)}, log)
         server.start()
         try:
-            _wait_for(server, url)
+            wait_for(server, url)
             prefect_access.announce(url)
             yield
         finally:
             server.stop(signal.SIGINT, STOP_SECONDS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((prefect_access.HOST, 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for(server: Child, url: str) -> None:
+def wait_for(server: Child, url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not prefect_access.answers(url):
         if server.exit_code() is not None or time.monotonic() > deadline:
