@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _opening = threading.Lock()
 _of_source: dict[str, Engine] = {}
 _ids: dict[str, str] = {}
+_shared: dict[str, tuple[float, OnePasswordSource]] = {}
+SHARED_SECONDS = 60.0
+"""How long the steps of a run share the block that the first of them has loaded."""
 
 
 def load_source(name: str) -> OnePasswordSource:
@@ -50,6 +54,29 @@ def load_source(name: str) -> OnePasswordSource:
         ) from None
     _ids[name] = block.source_id
     return block.validated()
+
+
+def share_source(name: str) -> OnePasswordSource:
+    """Load the block, see `load_source`, and let the steps that follow within a minute have this very one."""
+    block = load_source(name)
+    _shared[name] = (time.monotonic(), block)
+    return block
+
+
+def shared_source(name: str) -> OnePasswordSource:
+    """The block that the run has opened less than a minute ago; else as it is now, see `load_source`.
+
+    A step that has failed calls `forget_source`, so that each further attempt of any step loads the block.
+    """
+    shared_at, block = _shared.get(name, (0.0, None))
+    if block is None or time.monotonic() - shared_at > SHARED_SECONDS:
+        return load_source(name)
+    return block
+
+
+def forget_source(name: str) -> None:
+    """Have every further step load the block."""
+    _shared.pop(name, None)
 
 
 def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:
