@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from deployments import deploy, own_secrets, prefect_access, runs
+from deployments import deploy, own_secrets, prefect_access, prefect_settings, runs
 from deployments.prefect_access import LOCAL, Door
 from deployments.processes import Child
 
@@ -162,6 +162,7 @@ def _worker_environment() -> dict[str, str]:
     return {
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        **prefect_settings.RUNS,
         # As in prefect.yaml, for runs of a deployment that was not made from it.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows

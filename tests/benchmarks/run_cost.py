@@ -31,7 +31,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from blocks import settings
 from blocks.events_api.sandbox.process import running_sandbox
-from deployments import prefect_access
+from deployments import prefect_access, prefect_settings
 from deployments.processes import Child
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def main() -> int:
         for name in deployments:  # the first run is not idle, and the server keeps much in memory after its first
             _run(runs, deployments[name])
         idle = _idle(server)
+        console.print(f"Idle: the server takes {idle[0]:.1%} of a core, the database {idle[1]:.1%}.")
         costs = [_measure(server, runs, idle, name, deployments[name], chosen.runs) for name in deployments]
         if chosen.py_spy:
             _spy(server, runs, deployments[SOURCE], chosen)
@@ -189,6 +190,7 @@ def _warm_runs(profile: str | None) -> Iterator[subprocess.Popen[str]]:
     modules = ["prefect.engine", "prefect.flow_engine", "prefect.task_engine", "flows.collect", "plain_flow"]
     environment = {
         **os.environ,
+        **prefect_settings.RUNS,
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         **({"BENCHMARK_PROFILE": profile} if profile else {}),
