@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
+from prefect import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from blocks import settings
@@ -26,6 +27,7 @@ from blocks.store.engine import open_engine
 from blocks.store.sources import SourceRecord
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import BlockDocument
     from sqlalchemy import Engine
 
 _opening = threading.Lock()
@@ -43,8 +45,8 @@ def load_source(name: str) -> OnePasswordSource:
     Prefect API does not answer.
     """
     try:
-        block = cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
-    except (ValueError, ObjectNotFound):
+        block = OnePasswordSource.of_document(_document(name))
+    except ObjectNotFound:
         raise _unknown(name) from None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise FirstPartyGenericError(
@@ -54,6 +56,11 @@ def load_source(name: str) -> OnePasswordSource:
         ) from None
     _ids[name] = block.source_id
     return block.validated()
+
+
+def _document(name: str) -> BlockDocument:
+    with get_client(sync_client=True) as client:
+        return client.read_block_document_by_name(block_name(name), OnePasswordSource.get_block_type_slug())
 
 
 def share_source(name: str) -> OnePasswordSource:

@@ -88,7 +88,7 @@ def _wait_for(folder: Path) -> None:
 
 def _run(name: str, *arguments: object) -> None:
     command = [str(_program(name)), *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=_as_nobody())  # noqa: PLW1509 - as above
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=_as_nobody())
 
 
 def _program(name: str) -> Path:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from collect import console, own_directories
 from counted_server import CALLS
 from embedded_postgresql import running_postgresql
-
 from rich import box
 from rich.table import Table
 from sqlalchemy import Engine, create_engine, text
