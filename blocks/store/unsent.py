@@ -47,7 +47,7 @@ def pairs(engine: Engine, source: str) -> list[Known]:
 def _waiting(known: list[str], now_ns: int) -> Any:
     sent_id = func.coalesce(_positions.c.sent_id, 0)
     of_pair = (_positions.c.forward == _forwards.c.id) & (_positions.c.stream_id == _streams.c.id)
-    free = _positions.c.forward.is_(None) | unclaimed(_positions, now_ns)
+    free = unclaimed(_positions, now_ns)  # a position that is not made yet has no holder either
     return (
         select(_forwards.c.id)
         .distinct()

@@ -27,6 +27,7 @@ from embedded_postgresql import running_postgresql
 from rich import box
 from rich.table import Table
 from sqlalchemy import Engine, create_engine, text
+from warm_runs import MODULES, PROFILE
 
 from blocks import settings
 from blocks.events_api.sandbox.process import running_sandbox
@@ -45,6 +46,8 @@ SOURCE = "benchmark"
 START_SECONDS, STOP_SECONDS, RUN_SECONDS = 180.0, 10.0, 120.0
 IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 12.0  # Prefect writes events and task runs after the run; PostgreSQL shows its counters 10 s later
+OWN_CALLS = ("POST /api/deployments/…/create_flow_run", "GET /api/flow_runs/…")
+"""What this benchmark asks for with each run."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -70,6 +73,18 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Of several runs together, and of the time in which they came."""
+
+    seconds: float
+    run: float
+    server: float
+    database: float
+    calls: Counter[str]
+    rows: Counter[str]
+
+
+@dataclass(frozen=True)
 class Server:
     """The Prefect server that is measured."""
 
@@ -91,11 +106,6 @@ class Server:
         with self.engine.connect() as connection:
             return Counter({str(row[0]): int(row[1]) for row in connection.execute(text(query))})
 
-    def events(self) -> Counter[str]:
-        with self.engine.connect() as connection:
-            rows = connection.execute(text("SELECT event, count(*) FROM events GROUP BY event"))
-            return Counter({str(row[0]): int(row[1]) for row in rows})
-
 
 def main() -> int:
     chosen = _parser().parse_args()
@@ -104,13 +114,18 @@ def main() -> int:
         sandbox = stack.enter_context(running_sandbox(events=300, days=3))
         with console.status("Starting PostgreSQL and a Prefect server"):
             server = stack.enter_context(_running_server())
-        runs = stack.enter_context(_warm_runs(chosen.profile))
+        runs = stack.enter_context(_warm_runs(chosen))
         deployments = _deploy(sandbox)
-        for name in deployments:  # the first run is not idle, and the server keeps much in memory after its first
-            _run(runs, deployments[name])
-        idle = _idle(server)
+        for deployment in deployments.values():  # the first run is not idle, and the server warms up with it
+            _run(runs, deployment)
+        with console.status("Nothing runs"):
+            idle = _idle(server)
         console.print(f"Idle: the server takes {idle[0]:.1%} of a core, the database {idle[1]:.1%}.")
-        costs = [_measure(server, runs, idle, name, deployments[name], chosen.runs) for name in deployments]
+        costs = []
+        for name, deployment in deployments.items():
+            with console.status(f"Runs of {name}"):
+                ran = _spent(server, runs, deployment, chosen.runs)
+            costs.append(_cost(name, ran, idle, chosen.runs))
         if chosen.py_spy:
             _spy(server, runs, deployments[SOURCE], chosen)
     if chosen.json:
@@ -125,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=5, help="of each flow (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--profile", help="a file for a run's cProfile")
+    parser.add_argument("--modules", help="a file for the modules that a run imports though it is forked")
     parser.add_argument("--py-spy", help="a file for the server's profile by py-spy (raw), while runs come")
     return parser
 
@@ -185,14 +201,15 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
 
 
 @contextmanager
-def _warm_runs(profile: str | None) -> Iterator[subprocess.Popen[str]]:
+def _warm_runs(chosen: argparse.Namespace) -> Iterator[subprocess.Popen[str]]:
     modules = ["prefect.engine", "prefect.flow_engine", "prefect.task_engine", "flows.collect", "plain_flow"]
     environment = {
         **os.environ,
         **prefect_settings.RUNS,
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        **({"BENCHMARK_PROFILE": profile} if profile else {}),
+        **({PROFILE: chosen.profile} if chosen.profile else {}),
+        **({MODULES: chosen.modules} if chosen.modules else {}),
     }
     runs = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("warm_runs.py")), *modules],
@@ -244,31 +261,33 @@ def _idle(server: Server) -> tuple[float, float]:
     )
 
 
-def _measure(
-    server: Server, runs: subprocess.Popen[str], idle: tuple[float, float], name: str, deployment: UUID, count: int
-) -> Cost:
-    with console.status(f"Runs of {name}"):
-        began = time.monotonic()
-        cpu, database = server.cpu_seconds(), server.postgresql.cpu_seconds()
-        calls, rows, events = server.calls(), server.rows(), server.events()
-        used = [_run(runs, deployment) for _ in range(count)]
-        time.sleep(SETTLE_SECONDS)
-        took = time.monotonic() - began
-        spent = server.cpu_seconds() - cpu - idle[0] * took
-        spent_database = server.postgresql.cpu_seconds() - database - idle[1] * took
+def _spent(server: Server, runs: subprocess.Popen[str], deployment: UUID, count: int) -> Spent:
+    """What so many runs took, with what the server does after them."""
+    began, cpu, database = time.monotonic(), server.cpu_seconds(), server.postgresql.cpu_seconds()
+    calls, rows = server.calls(), server.rows()
+    used = sum(_run(runs, deployment) for _ in range(count))
+    time.sleep(SETTLE_SECONDS)
     made = server.calls() - calls
-    for own in ("POST /api/deployments/…/create_flow_run", "GET /api/flow_runs/…", "GET /api/csrf-token"):
+    for own in OWN_CALLS:
         made[own] = max(0, made[own] - count)
-    written = server.rows() - rows
-    _log_events(name, server.events() - events, count)
-    per_run = [{key: n / count for key, n in found.most_common() if n} for found in (made, written)]
-    return Cost(name, sum(used) / count, spent / count, spent_database / count, *per_run)
+    return Spent(
+        seconds=time.monotonic() - began,
+        run=used,
+        server=server.cpu_seconds() - cpu,
+        database=server.postgresql.cpu_seconds() - database,
+        calls=made,
+        rows=server.rows() - rows,
+    )
 
 
-def _log_events(name: str, events: Counter[str], count: int) -> None:
-    if os.environ.get("BENCHMARK_EVENTS"):
-        for event, number in events.most_common():
-            console.print(f"{name}: {number / count:.1f} {event}")
+def _cost(what: str, spent: Spent, idle: tuple[float, float], count: int) -> Cost:
+    return Cost(
+        what,
+        spent.run / count,
+        (spent.server - idle[0] * spent.seconds) / count,
+        (spent.database - idle[1] * spent.seconds) / count,
+        *({key: n / count for key, n in found.most_common() if n} for found in (spent.calls, spent.rows)),
+    )
 
 
 def _spy(server: Server, runs: subprocess.Popen[str], deployment: UUID, chosen: argparse.Namespace) -> None:

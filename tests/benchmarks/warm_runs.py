@@ -12,6 +12,9 @@ import runpy
 import sys
 
 PROFILE = "BENCHMARK_PROFILE"
+"""A file for the profile of the last run."""
+MODULES = "BENCHMARK_MODULES"
+"""A file for the modules that the last run has imported, since the process that it is forked from had not."""
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def _be(flow_run: str) -> None:
     os.environ["PREFECT__FLOW_RUN_ID"] = flow_run
     sys.argv[:] = ["prefect.engine"]
     os.dup2(2, 1)
-    code = 0
+    code, before = 0, set(sys.modules)
     try:
         _run()
     except SystemExit as ended:
@@ -39,6 +42,9 @@ def _be(flow_run: str) -> None:
     except BaseException:  # noqa: BLE001 - as the interpreter does
         sys.excepthook(*sys.exc_info())
         code = 1
+    if path := os.environ.get(MODULES):
+        with open(path, "w") as file:  # noqa: PTH123 - as short
+            file.writelines(f"{module}\n" for module in sys.modules if module not in before)
     _leave(code)
 
 

@@ -18,7 +18,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
-from deployments import own_secrets, prefect_access
+from deployments import own_secrets, prefect_access, prefect_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +136,7 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(data / "prefect" / "ui"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
+        **prefect_settings.SERVER,
     }
     assert stat.S_IMODE((data / "prefect").stat().st_mode) == 0o700
     authorities = ssl.create_default_context(cafile=made["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()
