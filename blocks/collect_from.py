@@ -83,6 +83,8 @@ def _start(text: str, now_ns: int) -> int:
 
 def _time(text: str) -> int:
     try:
-        return OffsetDateTime.parse_iso(text.upper().replace(" ", "T").replace("Z", "+00:00")).timestamp_nanos()
+        return OffsetDateTime.parse_iso(text.upper().replace(" ", "T").replace("Z", "+00:00")).timestamp(
+            unit="nanosecond"
+        )
     except ValueError:
         raise ValueError("there is no such date or time") from None

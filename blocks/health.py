@@ -153,4 +153,4 @@ class HealthEvent:
 
 
 def _milliseconds(ns: int) -> str:
-    return Instant.from_timestamp_millis(ns // 10**6).format_iso(unit="millisecond")
+    return Instant.from_timestamp(ns // 10**6, unit="millisecond").format_iso(unit="millisecond")

@@ -26,7 +26,7 @@ TEMPLATE = Path(__file__).with_name("prefect.yaml")
 BESIDE = tuple(Path(__file__).with_name(name) for name in ("reconcile.yaml", "backfill.yaml"))
 """What is deployed beside the collection of a source."""
 SOURCE = "{{ $SOURCE }}"
-POOL_TYPE = "process"
+POOL_TYPE = "onepassword-source"
 
 Change = Literal["created", "updated", "unchanged"]
 

@@ -91,6 +91,8 @@ def rotate(*, password: bool, key: bool) -> int:
         )
         blocks = _encrypt_anew(old, new) if key else 0
         _write(_Kept(new))
+        if key:  # what an earlier version left when its database was moved
+            prefect_database().with_name("prefect.db.moved").unlink(missing_ok=True)
         return blocks
 
 
@@ -115,7 +117,7 @@ def _encrypt_anew(old: Secrets, new: Secrets) -> int:
 
     _write(_Kept(old, following=new))
     try:
-        return rekey.encrypt_anew(prefect_database(), old.encryption_key, new.encryption_key)
+        return rekey.encrypt_again(old.encryption_key, new.encryption_key)
     except FirstPartyGenericError:
         _write(_Kept(old))
         raise
@@ -127,14 +129,15 @@ def _settled() -> Secrets:
     kept = _read(secrets_path())
     if kept.following is None:
         return kept.current
-    done = rekey.is_encrypted_with(prefect_database(), kept.following.encryption_key)
+    done = rekey.is_encrypted_with(kept.following.encryption_key)
     valid = kept.following if done else kept.current
     _write(_Kept(valid))
     return valid
 
 
 def _refuse_new_key_for_old_blocks() -> None:
-    if prefect_database().exists() and not secrets_path().exists():
+    made = prefect_database().exists() or any(prefect_home().glob("postgresql-*"))
+    if made and not secrets_path().exists():
         raise FirstPartyGenericError(
             f"{secrets_path()} is gone, and what Prefect stored cannot be read without it.", hint=_lost_hint()
         )

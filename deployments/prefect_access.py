@@ -9,22 +9,20 @@ Nothing here imports Prefect.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import re
 import shlex
 import socket
 import ssl
 import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import prefect_settings
+from deployments.one_machine import up_lock
 from deployments.own_secrets import (
     USER,
     Secrets,
@@ -36,9 +34,11 @@ from deployments.own_secrets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import httpx
+
+    from deployments.one_machine.up_lock import RunningUp
 
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")
@@ -104,15 +104,6 @@ def _origin(host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port()}".lower()
 
 
-@dataclass(frozen=True)
-class RunningUp:
-    """A running `up`: the URL of its API, its process id, when it started (seconds since 1970)."""
-
-    url: str
-    pid: int
-    started: float
-
-
 def _warnings_about_secrets() -> tuple[str, ...]:
     path = secrets_path()
     if not is_open_to_others(path):
@@ -129,11 +120,19 @@ def prefect_environment() -> dict[str, str]:
     """All that our own Prefect server and its clients need from the environment.
 
     Holds PREFECT_API_URL only while an `up` is running: without it Prefect starts a temporary server, which has
-    the same database, password and key.
+    the same database, password and key. FirstPartyGenericError where an `up` runs and does not answer: a second
+    server on its database would only be in its way.
     """
     running = find_running()
     if running is not None:
         return environment_for(running.url)
+    if up_lock.is_held():
+        raise FirstPartyGenericError(
+            "`up` is running, but its Prefect server does not answer. Nothing was done; collected events are safe.",
+            hint=f"Look at the terminal of `up`, and at {settings.data_dir() / 'server.log'}. "
+            "It starts its server again by itself; then try again.",
+            code="prefect",
+        )
     return _base_environment(load_secrets(), LOCAL)
 
 
@@ -214,67 +213,10 @@ def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     return {"NO_PROXY": value, "no_proxy": value}
 
 
-def up_path() -> Path:
-    return settings.data_dir() / "up.json"
-
-
-@contextlib.contextmanager
-def hold_up() -> Iterator[None]:
-    """Be the one `up` of this data directory. FirstPartyGenericError where another one is.
-
-    The system drops the lock when the process ends, however it ends: so what a killed `up` left is known for
-    stale, and the password is never sent to whoever has its port now.
-    """
-    with _lock_file() as file:
-        if not _try_lock(file):
-            raise FirstPartyGenericError(
-                f"`up` is already running with the data in {settings.data_dir()}.",
-                hint="Use it, stop it with Ctrl-C, or set ONEPASSWORD_SOURCE_DATA_DIR to another directory.",
-            )
-        try:
-            yield
-        finally:
-            up_path().unlink(missing_ok=True)
-
-
-def announce(url: str) -> None:
-    """Tell other commands where the `up` is reached that this process is."""
-    part = up_path().with_suffix(".part")
-    running = RunningUp(url, pid=os.getpid(), started=time.time())
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
-        json.dump(asdict(running), file)
-    part.replace(up_path())
-
-
 def find_running() -> RunningUp | None:
     """The `up` of this data directory, where one is running and answers to our password."""
-    if not is_up_alive():
-        return None
-    try:
-        running = RunningUp(**json.loads(up_path().read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
-    return running if answers(running.url) else None
-
-
-def _lock_file() -> IO[bytes]:
-    path = settings.data_dir() / "up.lock"
-    return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")  # noqa: PTH123 - needs a mode
-
-
-def _try_lock(file: IO[bytes], mode: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(file, mode | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def is_up_alive() -> bool:
-    """Whether the process of an `up` of this data directory lives, be its server ready or not."""
-    # A shared lock, so that two commands that look at once do not take each other for an `up`.
-    with _lock_file() as file:
-        return not _try_lock(file, fcntl.LOCK_SH)
+    running = up_lock.announced()
+    return running if running is not None and answers(running.url) else None
 
 
 def answers(url: str) -> bool:
@@ -296,6 +238,13 @@ def _client(*, own: bool) -> httpx.Client:
     # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
     nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=nobody)
+
+
+def client(seconds: float) -> httpx.Client:
+    """A client of our own server, with its password; each step of a request may take so many seconds."""
+    made = _client(own=True)
+    made.timeout, made.auth = seconds, (USER, load_secrets().api_password)
+    return made
 
 
 def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None) -> int | None:
@@ -330,7 +279,7 @@ def activate_for(at: Door) -> Access:
         raise FirstPartyGenericError(
             f"PREFECT_API_URL is set to {external}, so there is no Prefect server to start.",
             hint="Unset it; or, to use that server, apply your sources and start a worker: "
-            "prefect worker start --pool onepassword-source --type process",
+            "prefect worker start --pool onepassword-source --type onepassword-source",
         )
     hold_secrets()
     warnings = _warnings_about_secrets()
@@ -387,7 +336,10 @@ def shell_exports() -> str:
     if external_url() is not None:
         return "# PREFECT_API_URL is set already: Prefect's command line uses that server.\n"
     wanted = prefect_environment()
+    if "PREFECT_API_URL" not in wanted:
+        # Prefect's command line would start a server of its own, with another database.
+        wanted["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in wanted.items()]
     if "PREFECT_API_URL" not in wanted:
-        lines.insert(0, "unset PREFECT_API_URL")
+        lines.insert(0, "unset PREFECT_API_URL  # `onepassword-source up` does not run: start it first")
     return "\n".join(lines) + "\n"

@@ -150,7 +150,9 @@ def part_done(progress: Iterable[Progress]) -> float:
 
 def words(job: JobView) -> str:
     """The span of a job: `2026-08-01T00:00:00Z to 2026-08-15T00:00:00Z`."""
-    start, end = (Instant.from_timestamp_nanos(ns).format_iso(unit="second") for ns in (job.start_ns, job.end_ns))
+    start, end = (
+        Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second") for ns in (job.start_ns, job.end_ns)
+    )
     return f"{start} to {end}"
 
 

@@ -48,7 +48,7 @@ def _row(collected: Collected) -> dict[str, str]:
         f"{collected.new:,}",
         f"{collected.known:,}",
         f"{collected.quarantined:,}",
-        Instant.from_timestamp_nanos(newest).format_iso(unit="second") if newest is not None else "",
+        Instant.from_timestamp(newest, unit="nanosecond").format_iso(unit="second") if newest is not None else "",
         clock.span_since(newest) if newest is not None else "",
         f"{collected.pages:,}",
         f"{collected.seconds:.1f}",

@@ -81,7 +81,7 @@ def ago(ns: int | None) -> str:
 
 def since(ns: int) -> str:
     """A time to the second: `2026-08-01T12:00:00Z`."""
-    return Instant.from_timestamp_nanos(ns).format_iso(unit="second")
+    return Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second")
 
 
 def as_error(error: BaseException) -> SourceError:

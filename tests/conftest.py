@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,12 @@ import empty_prefect  # noqa: E402
 import hypothesis  # noqa: E402
 
 from deployments import prefect_access  # noqa: E402
+from deployments.one_machine import database  # noqa: E402
 
 hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machine is slow, not wrong
 hypothesis.settings.load_profile("shared")
 
 prefect_access.activate()
-empty_prefect.put_into(_HOME / "data")
 
 from moving_clock import MovingClock  # noqa: E402
 from sqlalchemy import text  # noqa: E402
@@ -79,7 +80,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     return ByUp(config, log)
 
 
+_prefect = ExitStack()
+"""Keeps the database of the Prefect server that a process of the tests uses, once one of them needs it."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("prefect") and database.URL_SETTINGS[0] not in os.environ:
+        empty_prefect.put_into(_HOME / "data")
+        _prefect.enter_context(database.running())
+        os.environ.update(database.environment())
+
+
 def pytest_sessionfinish() -> None:
+    _prefect.close()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 

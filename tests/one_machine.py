@@ -6,18 +6,18 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import stat
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import empty_prefect
 import httpx
+import prefect_database
 import psutil
 
 from blocks.events_api import tls
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 STAND_IN = Path(__file__).parent / "deployments" / "stand_in"
 SECONDS = 90
+CLOSED = {"0o600 file", "0o700 directory", "0o700 socket"}
+"""What `RunningUp.modes` says of what no other user may read."""
 EVERY = 300  # seconds from one run of the schedule to the next
 
 
@@ -82,7 +84,7 @@ def run_python(code: str, env: dict[str, str], cwd: Path) -> str:
 
 
 def _kind(path: Path) -> str:
-    return "directory" if path.is_dir() else "file"
+    return "directory" if path.is_dir() else "socket" if path.is_socket() else "file"
 
 
 @dataclass
@@ -176,17 +178,18 @@ class RunningUp:
 
     def kept_state(self, run: str) -> tuple[str, str]:
         """The type and name of a run's state in Prefect's database, for when no server runs."""
-        with closing(sqlite3.connect(self.data / "prefect" / "prefect.db")) as database:
-            question = "SELECT state_type, state_name FROM flow_run WHERE id = ?"
-            kind, name = database.execute(question, (run,)).fetchone()
-            return str(kind), str(name)
+        question = "SELECT state_type::text, state_name FROM flow_run WHERE id = %s"
+        ((kind, name),) = prefect_database.execute(self.data, question, (run,))
+        return str(kind), str(name)
 
     def modes(self) -> dict[str, str]:
         """The mode of everything in the data directory, as `0o600 file`; links are left out."""
         found = [path for path in self.data.rglob("*") if not path.is_symlink()]
-        return {
-            str(path.relative_to(self.data)): f"{stat.S_IMODE(path.stat().st_mode):#o} {_kind(path)}" for path in found
-        }
+        modes = {}
+        for path in found:
+            with suppress(FileNotFoundError):  # a database makes and removes files all the time
+                modes[str(path.relative_to(self.data))] = f"{stat.S_IMODE(path.stat().st_mode):#o} {_kind(path)}"
+        return modes
 
     def seen(self, name: str) -> list[str]:
         """The lines of one file of the stand-in flow: its process id, directory and environment; or its pages."""
@@ -196,6 +199,12 @@ class RunningUp:
     def processes(self) -> list[psutil.Process]:
         me = psutil.Process(self.pid)
         return [me, *me.children(recursive=True)]
+
+    def child(self, module: str) -> psutil.Process:
+        """The process that `up` runs of a module of deployments.one_machine."""
+        name = f"deployments.one_machine.{module}"
+        (found,) = [one for one in psutil.Process(self.pid).children() if name in one.cmdline()]
+        return found
 
     def stop(self, *signals: signal.Signals) -> list[psutil.Process]:
         """Send it signals, one after the other; which of its processes are left when it has ended."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import empty_prefect
 import pytest
-from one_machine import RunningUp, wait_for_a_quiet_minute, wait_until
+from one_machine import CLOSED, RunningUp, wait_for_a_quiet_minute, wait_until
 from security.search import DECRYPTED, Search
 
 from blocks.events_api.sandbox.process import running_sandbox
@@ -137,8 +137,8 @@ def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Mach
 
 def test_others_on_this_machine_can_read_nothing_that_all_this_left(machine: Machine) -> None:
     modes = machine.modes()
-    assert {"events.db", "secrets.json", "prefect/prefect.db", "worker.log"} <= modes.keys()
-    assert {path: mode for path, mode in modes.items() if mode not in {"0o600 file", "0o700 directory"}} == {}
+    assert {"events.db", "secrets.json", "prefect/postgresql-18/PG_VERSION", "worker.log"} <= modes.keys()
+    assert {path: mode for path, mode in modes.items() if mode not in CLOSED} == {}
 
 
 def test_a_run_is_planned_every_five_minutes(machine: Machine) -> None:

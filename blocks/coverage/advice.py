@@ -114,7 +114,7 @@ def command_for(gap: Gap, name: str, apis: Sequence[str], stopped: str = "") -> 
 
 def second(ns: int) -> str:
     """RFC 3339, to the second below."""
-    return Instant.from_timestamp_nanos(ns // SECOND_NS * SECOND_NS).format_iso(unit="second")
+    return Instant.from_timestamp(ns // SECOND_NS * SECOND_NS, unit="nanosecond").format_iso(unit="second")
 
 
 def length(gap: Gap) -> str:

@@ -138,4 +138,4 @@ def _monday(start_ns: int) -> int:
 
 
 def _date(start_ns: int) -> str:
-    return Instant.from_timestamp_nanos(start_ns).format_iso(unit="second")[:10]
+    return Instant.from_timestamp(start_ns, unit="nanosecond").format_iso(unit="second")[:10]

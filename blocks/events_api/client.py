@@ -173,4 +173,4 @@ def user_agent() -> str:
 
 
 def _rfc3339(time_ns: int) -> str:
-    return str(Instant.from_timestamp_nanos(time_ns).format_iso())
+    return str(Instant.from_timestamp(time_ns, unit="nanosecond").format_iso())

@@ -139,7 +139,7 @@ def _read_at_once(items: list[bytes], watch: Watch) -> list[Event]:
     for item in items:  # one by one: a thousand heads at once do not fit a processor's cache beside a busy database
         head = decode(item)
         uuids.append(head.uuid)
-        times.append(Instant.parse_iso(head.timestamp).timestamp_nanos())
+        times.append(Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond"))
     if _fault_of_uuids(uuids) or max(map(abs, times), default=0) > TIME_NS_MAX:
         raise ValueError("an item is to be rejected")
     return list(map(_event, zip(uuids, times, [item.decode() for item in items], strict=True)))
@@ -166,7 +166,7 @@ def _read_one_by_one(items: list[bytes], watch: Watch) -> tuple[list[Event], lis
 
 def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | Rejected:
     head = decoder.decode(item)
-    event = Event(head.uuid, Instant.parse_iso(head.timestamp).timestamp_nanos(), item.decode())
+    event = Event(head.uuid, Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond"), item.decode())
     fault = _fault_of_uuid(event.uuid) or _fault_of_time_ns(event.time_ns)
     return Rejected(fault, item) if fault else event
 
@@ -194,7 +194,7 @@ def _read_slowly(item: bytes) -> Event | Rejected:
         return Rejected(f"not valid JSON: {error}", item)
     if fault := _fault_of_item(value):
         return Rejected(fault, item)
-    return Event(value["uuid"], Instant.parse_iso(value["timestamp"]).timestamp_nanos(), item.decode())
+    return Event(value["uuid"], Instant.parse_iso(value["timestamp"]).timestamp(unit="nanosecond"), item.decode())
 
 
 def _fault_of_item(value: object) -> str:
@@ -219,7 +219,7 @@ def _fault_of_timestamp(timestamp: object) -> str:
     if not isinstance(timestamp, str):
         return "no timestamp"
     try:
-        return _fault_of_time_ns(Instant.parse_iso(timestamp).timestamp_nanos())
+        return _fault_of_time_ns(Instant.parse_iso(timestamp).timestamp(unit="nanosecond"))
     except ValueError:
         return f"timestamp is not an RFC 3339 time: {timestamp[:40]!r}"
 

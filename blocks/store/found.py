@@ -71,7 +71,9 @@ def _count(connection: Connection, stream_id: int, **more: int) -> None:
 
 
 def _missed(api: str, missed: Sequence[tuple[str, int]]) -> Condition:
-    named = ", ".join(f"{uuid} of {Instant.from_timestamp_nanos(ns).format_iso()}" for uuid, ns in missed[:NAMED])
+    named = ", ".join(
+        f"{uuid} of {Instant.from_timestamp(ns, unit='nanosecond').format_iso()}" for uuid, ns in missed[:NAMED]
+    )
     further = f" and {len(missed) - NAMED:,} more" if len(missed) > NAMED else ""
     s = "s" * (len(missed) != 1)
     return Condition(

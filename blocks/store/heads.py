@@ -90,7 +90,7 @@ def present(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Heads
         rows = connection.execute(_HEADS, {"id": source_id}).all()
     if not rows:
         return None
-    taken = Instant.from_timestamp_nanos(clock.now_ns()).format_iso()
+    taken = Instant.from_timestamp(clock.now_ns(), unit="nanosecond").format_iso()
     return Heads(rows[0].name, source_id, taken, {row.api: _head(row) for row in rows if not apis or row.api in apis})
 
 
@@ -119,5 +119,5 @@ def _head(row: Row[Any]) -> Head:
     # SQLite takes anything in any column, and a run must not fail for what `verify` finds
     digest = row.link_digest if isinstance(row.link_digest, bytes) else b"" if row.link_digest else ORIGIN
     at_ns = row.committed_ns if isinstance(row.committed_ns, int) else None
-    committed = None if at_ns is None else Instant.from_timestamp_nanos(at_ns).format_iso()
+    committed = None if at_ns is None else Instant.from_timestamp(at_ns, unit="nanosecond").format_iso()
     return Head(row.link, digest.hex(), row.events, committed)

@@ -277,4 +277,4 @@ def _known(row: Row[Any]) -> Known:
 
 
 def _iso(ns: int | None) -> str | None:
-    return None if ns is None else Instant.from_timestamp_nanos(ns).format_iso()
+    return None if ns is None else Instant.from_timestamp(ns, unit="nanosecond").format_iso()

@@ -331,4 +331,4 @@ def _record(connection: Connection, target: Target, rule: Rule, batch: Sequence[
 
 
 def _iso(ns: int) -> str:
-    return Instant.from_timestamp_nanos(ns).format_iso()
+    return Instant.from_timestamp(ns, unit="nanosecond").format_iso()

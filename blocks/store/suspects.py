@@ -38,6 +38,6 @@ def _own(body: str | bytes) -> tuple[str, int] | None:
     """The uuid and the time that a body tells, or None where it is no event."""
     try:
         event = json.loads(body)
-        return str(event["uuid"]), Instant.parse_iso(event["timestamp"]).timestamp_nanos()
+        return str(event["uuid"]), Instant.parse_iso(event["timestamp"]).timestamp(unit="nanosecond")
     except (ValueError, TypeError, KeyError, RecursionError):
         return None

@@ -19,6 +19,7 @@ from deployments import own_secrets, prefect_access
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
 from deployments.commands import prefect_server
 from deployments.commands.present import time_of
+from deployments.one_machine import database, up_lock
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -81,7 +82,7 @@ def _unseen(server: Finding, *, exists: bool = True) -> Seen:
 
 def _is_anything_kept() -> bool:
     elsewhere = any(name.endswith("_DATABASE_CONNECTION_URL") for name in os.environ if name.startswith("PREFECT_"))
-    return elsewhere or (own_secrets.prefect_home() / "prefect.db").exists()
+    return elsewhere or own_secrets.prefect_database().exists() or database.cluster().is_made
 
 
 def _reach(access: Access) -> Finding:
@@ -89,7 +90,7 @@ def _reach(access: Access) -> Finding:
         return _health(access)
     if access.kind == "own":
         return _with_warnings(access, f"that of `up` at {access.url}, which asks for the password")
-    if prefect_access.is_up_alive():
+    if up_lock.is_held():
         text = "`up` is running, but its Prefect server does not answer (yet)."
         return failed(STEP, text, f"Wait a minute; then look at {settings.data_dir() / 'server.log'}.")
     return _start(access)
@@ -245,11 +246,11 @@ def _was_just_due(client: SyncPrefectClient, deployment: DeploymentResponse) -> 
 def _runner(client: SyncPrefectClient, access: Access) -> Finding:
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
-    from deployments.deploy import work_pool  # noqa: PLC0415
+    from deployments.deploy import POOL_TYPE, work_pool  # noqa: PLC0415
 
     if access.kind == "temporary":
         return failed("runner", "Nothing runs the schedule.", "Start `onepassword-source up`, and leave it running.")
-    todo = f"Start one: prefect worker start --pool {work_pool()} --type process"
+    todo = f"Start one: prefect worker start --pool {work_pool()} --type {POOL_TYPE}"
     if access.kind == "own":
         todo = f"`up` starts it anew by itself; if it does not, look at {settings.data_dir() / 'worker.log'}."
     try:

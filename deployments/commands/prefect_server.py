@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blocks.errors import FirstPartyGenericError, SourceError
 from deployments import prefect_access
-from deployments.commands.present import warn, with_spinner
+from deployments.commands.present import note, warn, with_spinner
+from deployments.one_machine import database, up_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from deployments.prefect_access import Access
 
 UNAUTHORIZED = 401
+UP_SECONDS, POLL_SECONDS = 90.0, 0.5
+"""How long a command waits for the server of a running `up`, and how often it looks."""
 RUN_UP = "See whether `onepassword-source up` works."
 
 
@@ -27,6 +32,7 @@ RUN_UP = "See whether `onepassword-source up` works."
 def prefect() -> Iterator[Access]:
     """Prefect may be imported and asked within it. FirstPartyGenericError where its API does not answer."""
     quiet_prefect()
+    _wait_for_up()
     access = prefect_access.activate()
     for warning in access.warnings:
         warn(warning)
@@ -39,6 +45,23 @@ def prefect() -> Iterator[Access]:
     except Exception as error:
         _raise_explained(error, access)
         raise
+
+
+def _wait_for_up() -> None:
+    """Where an `up` is running, wait for its server: it starts, or is busy, or is being started again."""
+    if prefect_access.external_url() is not None:
+        return
+    deadline = time.monotonic() + UP_SECONDS
+    is_said = False
+    while up_lock.is_held() and prefect_access.find_running() is None and time.monotonic() < deadline:
+        if not is_said:
+            note(f"`up` is running, but its Prefect server does not answer yet; waiting up to {UP_SECONDS:.0f} s…")
+            is_said = True
+        time.sleep(POLL_SECONDS)
+
+
+_database = contextlib.ExitStack()
+"""What keeps the database of a temporary server: until this process ends, since a server may be started again."""
 
 
 def quiet_prefect() -> None:
@@ -72,8 +95,11 @@ def start_temporary(seconds: float | None = None) -> None:
 
     With `seconds`, one that ends at its start is not tried again, and its traceback not shown.
     """
-    from deployments.temporary_server import GuardedServer  # noqa: PLC0415 - imports Prefect
+    from deployments.one_machine.temporary_server import GuardedServer  # noqa: PLC0415 - imports Prefect
 
+    _database.enter_context(database.running())
+    if (warning := database.warning()) is not None:
+        warn(warning)
     server = GuardedServer()
     server.is_hurried = seconds is not None
     # In a thread, so that Ctrl-C is heard here meanwhile.

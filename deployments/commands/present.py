@@ -80,12 +80,16 @@ def severity_style(severity: str) -> str:
 
 def time_of(ns: int | None) -> str:
     """`2026-11-22 20:15:00Z`, or nothing."""
-    return Instant.from_timestamp_nanos(ns).format_iso(unit="second").replace("T", " ") if ns is not None else ""
+    return (
+        Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second").replace("T", " ")
+        if ns is not None
+        else ""
+    )
 
 
 def iso_of(ns: int | None) -> str | None:
     """RFC 3339 in UTC with all its digits."""
-    return Instant.from_timestamp_nanos(ns).format_iso() if ns is not None else None
+    return Instant.from_timestamp(ns, unit="nanosecond").format_iso() if ns is not None else None
 
 
 def minute_of(ns: int) -> str:

@@ -81,7 +81,7 @@ def _contents(http: httpx.Client, api: Api) -> Iterator[bytes]:
 
 def _row(stream_id: int, item: bytes) -> Row:
     head = _head.decode(item)
-    time_ns = Instant.parse_iso(head.timestamp).timestamp_nanos()
+    time_ns = Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond")
     return stream_id, head.uuid, time_ns, time.time_ns(), item.decode()
 
 

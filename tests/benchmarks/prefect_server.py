@@ -11,39 +11,47 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from deployments import prefect_access
-from deployments.processes import Child
+from deployments.one_machine import database, up_lock
+from deployments.one_machine.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_SECONDS = 120
 STOP_SECONDS = 10
+GUARD = "deployments.one_machine.guard"
 
 
 @contextmanager
-def running_prefect() -> Iterator[None]:
-    """Every process of this data directory finds the server, as it finds a running `up`."""
-    port = free_port()
+def running_prefect(module: str = GUARD) -> Iterator[Child]:
+    """Every process of this data directory finds the server, as it finds a running `up`.
+
+    `module` is what serves, with the command line of the guard.
+    """
+    port = _free_port()
     url = f"http://{prefect_access.HOST}:{port}/api"
-    arguments = ["server", "start", "--host", prefect_access.HOST, "--port", str(port)]
-    with prefect_access.hold_up(), (settings.data_dir() / "server.log").open("wb") as log:
-        server = Child("Prefect server", arguments, {**os.environ, **prefect_access.environment_for(url)}, log)
+    arguments = ["--host", prefect_access.HOST, "--port", str(port)]
+    log = settings.data_dir() / "server.log"
+    access = prefect_access.environment_for(url)  # before there is a database: its blocks would need older secrets
+    with up_lock.hold(), database.running(), log.open("wb") as output:
+        environment = {**os.environ, **access, **database.environment()}
+        server = Child("Prefect server", arguments, environment, output, module=module)
         server.start()
         try:
-            wait_for(server, url)
-            prefect_access.announce(url)
-            yield
+            _wait_for(server, url)
+            up_lock.announce(url)
+            yield server
         finally:
             server.stop(signal.SIGINT, STOP_SECONDS)
 
 
-def free_port() -> int:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((prefect_access.HOST, 0))
         return int(probe.getsockname()[1])
 
 
-def wait_for(server: Child, url: str) -> None:
+def _wait_for(server: Child, url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not prefect_access.answers(url):
         if server.exit_code() is not None or time.monotonic() > deadline:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from collect import console, own_directories
 from counted_server import CALLS
-from embedded_postgresql import running_postgresql
+from prefect_server import running_prefect
 from rich import box
 from rich.table import Table
 from sqlalchemy import Engine, create_engine, text
@@ -32,20 +32,19 @@ from warm_runs import MODULES, PROFILE
 from blocks import settings
 from blocks.events_api.sandbox.process import running_sandbox
 from deployments import prefect_access, prefect_settings
-from deployments.processes import Child
+from deployments.one_machine import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from embedded_postgresql import Postgresql
-
     from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.one_machine.processes import Child
 
 SOURCE = "benchmark"
-START_SECONDS, STOP_SECONDS, RUN_SECONDS = 180.0, 10.0, 120.0
+STOP_SECONDS = 10.0
 IDLE_SECONDS = 20.0
-SETTLE_SECONDS = 12.0  # Prefect writes events and task runs after the run; PostgreSQL shows its counters 10 s later
+SETTLE_SECONDS = 20.0  # Prefect writes events and task runs 5 s after a run; PostgreSQL shows its counters 10 s later
 OWN_CALLS = ("POST /api/deployments/…/create_flow_run", "GET /api/flow_runs/…")
 """What this benchmark asks for with each run."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -91,12 +90,19 @@ class Server:
     child: Child
     lines: Path
     """What it was asked, see `counted_server.py`."""
-    postgresql: Postgresql
     engine: Engine
+    """Prefect's database."""
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / _TICKS
+        assert self.child.pid
+        return _cpu(self.child.pid)
+
+    def database_cpu_seconds(self) -> float:
+        """Of PostgreSQL's own process, and of all that it has started, those that have ended too."""
+        server = database.cluster().pid()
+        assert server
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        return sum(_cpu(pid, ended=True) for pid in (server, *map(int, children)))
 
     def calls(self) -> Counter[str]:
         return Counter(_ID.sub("…", line) for line in self.lines.read_text().splitlines())
@@ -135,6 +141,15 @@ def main() -> int:
     return 0
 
 
+def _cpu(pid: int, *, ended: bool = False) -> float:
+    """CPU seconds of a process; `ended`: with those of its children that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11 : 15 if ended else 13])) / _TICKS
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="of each flow (%(default)s)")
@@ -147,31 +162,13 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _running_server() -> Iterator[Server]:
-    from prefect_server import free_port, wait_for
-
-    port = free_port()
-    os.environ[settings.PREFIX + "PORT"] = str(port)
-    url = f"http://{prefect_access.HOST}:{port}/api"
-    log, lines = settings.data_dir() / "server.log", settings.data_dir() / "calls"
-    arguments = ["--host", prefect_access.HOST, "--port", str(port)]
-    with running_postgresql() as postgresql, prefect_access.hold_up(), log.open("wb") as file:
-        prefect_access.activate_for(prefect_access.LOCAL)
-        environment = {
-            **os.environ,
-            "PREFECT_API_DATABASE_CONNECTION_URL": postgresql.prefect_url,
-            "PYTHONPATH": str(Path(__file__).parent),
-            CALLS: str(lines),
-        }
-        child = Child("Prefect server", arguments, environment, file, module="counted_server")
-        child.start()
-        engine = create_engine(postgresql.url)
-        try:
-            wait_for(child, url)
-            prefect_access.announce(url)
-            yield Server(child, lines, postgresql, engine)
-        finally:
-            engine.dispose()
-            child.stop(signal.SIGTERM, STOP_SECONDS)
+    lines = settings.data_dir() / "calls"
+    os.environ.update({CALLS: str(lines), "PYTHONPATH": str(Path(__file__).parent)})
+    with running_prefect("counted_server") as child:
+        prefect_access.activate()
+        engine = create_engine(database.psycopg_url().replace("postgresql:", "postgresql+psycopg:", 1))
+        yield Server(child, lines, engine)
+        engine.dispose()
 
 
 def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
@@ -253,17 +250,17 @@ def _run(runs: subprocess.Popen[str], deployment: UUID) -> float:
 def _idle(server: Server) -> tuple[float, float]:
     """CPU seconds a second, of server and database, while nothing runs."""
     time.sleep(SETTLE_SECONDS)
-    before, database = server.cpu_seconds(), server.postgresql.cpu_seconds()
+    before, database = server.cpu_seconds(), server.database_cpu_seconds()
     time.sleep(IDLE_SECONDS)
     return (
         (server.cpu_seconds() - before) / IDLE_SECONDS,
-        (server.postgresql.cpu_seconds() - database) / IDLE_SECONDS,
+        (server.database_cpu_seconds() - database) / IDLE_SECONDS,
     )
 
 
 def _spent(server: Server, runs: subprocess.Popen[str], deployment: UUID, count: int) -> Spent:
     """What so many runs took, with what the server does after them."""
-    began, cpu, database = time.monotonic(), server.cpu_seconds(), server.postgresql.cpu_seconds()
+    began, cpu, database = time.monotonic(), server.cpu_seconds(), server.database_cpu_seconds()
     calls, rows = server.calls(), server.rows()
     used = sum(_run(runs, deployment) for _ in range(count))
     time.sleep(SETTLE_SECONDS)
@@ -274,7 +271,7 @@ def _spent(server: Server, runs: subprocess.Popen[str], deployment: UUID, count:
         seconds=time.monotonic() - began,
         run=used,
         server=server.cpu_seconds() - cpu,
-        database=server.postgresql.cpu_seconds() - database,
+        database=server.database_cpu_seconds() - database,
         calls=made,
         rows=server.rows() - rows,
     )

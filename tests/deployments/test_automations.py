@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
+import prefect_database
 import psutil
 import pytest
 from one_machine import environment, free_port, run_python, wait_until
@@ -383,10 +383,9 @@ def test_old_runs_with_their_logs_and_old_events_are_removed_and_newer_ones_stay
     assert server.ask("POST", "/api/events", json=events).status_code == 204
     wait_until(lambda: all(_seen(server, name) for name in times))
     server.stop()
-    with closing(sqlite3.connect(server.data / "prefect" / "prefect.db")) as database, database:
-        for run, days in ((old, 15), (new, 13)):
-            ended = (now - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
-            assert database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (ended, run)).rowcount == 1
+    for run, days in ((old, 15), (new, 13)):
+        change = "UPDATE flow_run SET end_time = %s WHERE id = %s RETURNING id"
+        assert prefect_database.execute(server.data, change, (now - timedelta(days=days), run))
     server.start()
     wait_until(lambda: server.ask("GET", f"/api/flow_runs/{old}").status_code == 404)
     wait_until(lambda: not _seen(server, "of-49-hours"))

@@ -474,7 +474,7 @@ def test_a_worker_that_is_heard_and_one_that_is_not(deployed: Source, monkeypatc
     monkeypatch.setattr(clock, "clock", later)
     runner = seen(deployed)["runner"]
     assert (runner.result, runner.found) == ("failed", "No worker is alive; the last one was heard 10 min ago.")
-    assert runner.todo == "Start one: prefect worker start --pool onepassword-source --type process"
+    assert runner.todo == "Start one: prefect worker start --pool onepassword-source --type onepassword-source"
 
 
 def test_no_worker_has_ever_been_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.guard import guarded
+from deployments.one_machine.guard import guarded
 from deployments.prefect_access import LOCAL, Door, door
 
 if TYPE_CHECKING:

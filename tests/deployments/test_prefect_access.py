@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
 from deployments import own_secrets, prefect_access, prefect_settings
+from deployments.one_machine import up_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,8 @@ def server(*, password: str | None) -> Iterator[str]:
 
 
 def test_nothing_here_imports_prefect() -> None:
-    code = "import sys, deployments.prefect_access, deployments.up, deployments.deploy; print('prefect' in sys.modules)"
+    modules = "deployments.prefect_access, deployments.one_machine.up, deployments.deploy"
+    code = f"import sys, {modules}; print('prefect' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
@@ -158,28 +160,28 @@ def test_without_an_up_prefect_starts_a_temporary_server(monkeypatch: pytest.Mon
 
 def test_a_running_up_is_found_and_a_stale_one_is_not() -> None:
     with server(password=own_secrets.load_secrets().api_password) as url:
-        with prefect_access.hold_up():
+        with up_lock.hold():
             assert prefect_access.find_running() is None
-            prefect_access.announce(url)
+            up_lock.announce(url)
             assert prefect_access.activate() == prefect_access.Access("own", url)
-            left = prefect_access.up_path().read_bytes()
-        prefect_access.up_path().write_bytes(left)
+            left = up_lock.announcement_path().read_bytes()
+        up_lock.announcement_path().write_bytes(left)
         assert prefect_access.find_running() is None
         assert prefect_access.activate().kind == "temporary"
 
 
 @pytest.mark.parametrize("password", [None, "another"])
 def test_a_server_that_is_not_ours_is_not_taken_for_up(password: str | None) -> None:
-    with server(password=password) as url, prefect_access.hold_up():
-        prefect_access.announce(url)
+    with server(password=password) as url, up_lock.hold():
+        up_lock.announce(url)
         assert prefect_access.find_running() is None
 
 
 def test_a_second_up_is_refused() -> None:
     with (
-        prefect_access.hold_up(),
+        up_lock.hold(),
         pytest.raises(FirstPartyGenericError, match="`up` is already running"),
-        prefect_access.hold_up(),
+        up_lock.hold(),
     ):
         pass
 
@@ -211,6 +213,8 @@ def test_the_exports_survive_a_shell() -> None:
     script = prefect_access.shell_exports() + "env"
     env = {"PREFECT_API_URL": "http://gone", "PATH": os.environ["PATH"]}
     got = subprocess.check_output(["sh", "-c", script], text=True, env=env).splitlines()
+    # Without a running `up` Prefect's command line must not start a server of its own: it has another database.
+    wanted["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
     assert {f"{name}={value}" for name, value in wanted.items()} <= set(got)
     assert not [line for line in got if line.startswith("PREFECT_API_URL")]
 
@@ -218,4 +222,4 @@ def test_the_exports_survive_a_shell() -> None:
 def test_what_env_exported_is_not_taken_for_a_server_of_the_users_own() -> None:
     os.environ.update(prefect_access.environment_for("http://127.0.0.1:9/api"))
     assert prefect_access.activate().kind == "temporary"
-    assert prefect_access.shell_exports().startswith("unset PREFECT_API_URL\n")
+    assert prefect_access.shell_exports().startswith("unset PREFECT_API_URL  # `onepassword-source up` does not run")

@@ -137,7 +137,7 @@ class Victim:
 
 
 def seconds_of(at: str) -> float:
-    return Instant.parse_iso(at).timestamp_nanos() / 1e9
+    return Instant.parse_iso(at).timestamp(unit="nanosecond") / 1e9
 
 
 def told(source: Source) -> list[tuple[str, str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from deployments import processes
 from deployments.cli import main
+from deployments.one_machine import processes
 
 processes.LONGEST_DELAY = 1.0
 sys.argv = ["onepassword-source", "up"]

@@ -33,7 +33,7 @@ def read_query(raw: bytes, version: int, api: str, seed: int, now_ns: int) -> Pl
 def read_time(value: object, name: str) -> int:
     """Ns since 1970 of an RFC 3339 time with 0 to 9 fractional digits and any offset."""
     try:
-        ns = Instant.parse_iso(str(value)).timestamp_nanos()
+        ns = Instant.parse_iso(str(value)).timestamp(unit="nanosecond")
     except ValueError:
         raise BadRequestError(f"{name} must be an RFC 3339 time") from None
     return max(-FOREVER, min(ns, FOREVER))

@@ -9,7 +9,7 @@ from whenever import Instant
 
 def rfc3339(ns: int) -> str:
     """Such as `2026-03-04T05:06:07.089000000Z`, of nanoseconds since 1970."""
-    return Instant.from_timestamp_nanos(ns).format_iso(unit="nanosecond")
+    return Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="nanosecond")
 
 
 @lru_cache(maxsize=16)

@@ -23,6 +23,6 @@ def is_ip(value: str) -> bool:
 def milliseconds(time: str | None) -> int | None:
     """An RFC 3339 time in milliseconds since 1970; None where it is no time."""
     try:
-        return Instant.parse_iso(time).timestamp_nanos() // _MS if time else None
+        return Instant.parse_iso(time).timestamp(unit="nanosecond") // _MS if time else None
     except ValueError:
         return None

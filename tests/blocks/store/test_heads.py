@@ -61,7 +61,7 @@ def test_a_head_is_one_line_with_all_that_is_needed(filled: Filled, moving: Movi
         "link": 6,
         "digest": bytes(digest).hex(),
         "events": 24,
-        "committed": Instant.from_timestamp_nanos(committed_ns).format_iso(),
+        "committed": Instant.from_timestamp(committed_ns, unit="nanosecond").format_iso(),
     }
 
 

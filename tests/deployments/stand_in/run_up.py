@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-import deployments.up
 from blocks.errors import SourceError
-from deployments.deploy import SourceDeployment, deploy_source
-
-deployments.up.RUNS_SECONDS = 10  # a loaded server takes seconds to tell which runs there are
-
-
-def deploy_sources() -> None:
-    for name in sys.argv[1:]:
-        deploy_source(SourceDeployment(name, f"The source {name}", ("blue",), "stand_in.collect"))
+from deployments.one_machine.up import up
 
 
 def say(line: str) -> None:
@@ -22,6 +15,6 @@ def say(line: str) -> None:
 
 
 try:
-    deployments.up.up(deploy_sources, say)
+    up(say, prepare=[sys.executable, str(Path(__file__).with_name("prepare.py")), *sys.argv[1:]])
 except SourceError as error:
     sys.exit(str(error))

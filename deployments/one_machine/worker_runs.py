@@ -1,0 +1,65 @@
+"""Flow runs of this machine whose processes are gone: `up` ends them on the server, which would wait for them.
+
+By plain requests with a time limit: `up` does not import Prefect, and must not wait for a server that hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from deployments import prefect_access
+from deployments.deploy import work_pool
+
+if TYPE_CHECKING:
+    import httpx
+
+STOPPED = "`onepassword-source up` was stopped. The next run goes on from the last page that was stored."
+CRASHED = "The process of this run ended before the run did. The next run goes on from the last page that was stored."
+UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
+PAGE = 200
+
+
+def settle_stopped(url: str, seconds: float) -> bool:
+    """Cancel the runs that did not end in time. Only for when no process of theirs is left.
+
+    False where the server did not take it within so many seconds; the next `up` settles them then.
+    """
+    return _settle(url, {"type": "CANCELLED", "name": "Stopped", "message": STOPPED}, seconds)
+
+
+def settle_crashed(url: str, seconds: float) -> bool:
+    """End the runs whose processes died with their worker. Only for when no process of theirs is left."""
+    return _settle(url, {"type": "CRASHED", "name": "Crashed", "message": CRASHED}, seconds)
+
+
+def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
+    import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
+
+    deadline = time.monotonic() + seconds
+    try:
+        with prefect_access.client(seconds) as client:
+            for run in _under_way(client, url):
+                if time.monotonic() > deadline:
+                    return False
+                _set(client, url, run, state)
+    except (httpx.HTTPError, ValueError):
+        return False
+    return True
+
+
+def _under_way(client: httpx.Client, url: str) -> list[dict[str, Any]]:
+    wanted = {
+        "work_pools": {"name": {"any_": [work_pool()]}},
+        "flow_runs": {"state": {"type": {"any_": list(UNDER_WAY)}}},
+        "limit": PAGE,
+    }
+    answer = client.post(f"{url}/flow_runs/filter", json=wanted)
+    answer.raise_for_status()
+    return list(answer.json())
+
+
+def _set(client: httpx.Client, url: str, run: dict[str, Any], state: dict[str, str]) -> None:
+    if run["state_type"] == "CANCELLING":
+        state = {"type": "CANCELLED", "name": "Cancelled", "message": STOPPED}
+    client.post(f"{url}/flow_runs/{run['id']}/set_state", json={"state": state, "force": False}).raise_for_status()

@@ -1,0 +1,14 @@
+"""Deploys the stand-in flow for each source that the arguments name."""
+
+from __future__ import annotations
+
+import sys
+
+from prefect.client.orchestration import get_client
+
+from deployments import deploy
+
+with get_client(sync_client=True) as client:
+    deploy.ensure_work_pool(client, local=True)
+for name in sys.argv[1:]:
+    deploy.deploy_source(deploy.SourceDeployment(name, f"The source {name}", ("blue",), "stand_in.collect"))
