@@ -200,6 +200,7 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
 @contextmanager
 def _warm_runs(chosen: argparse.Namespace) -> Iterator[subprocess.Popen[str]]:
     modules = ["prefect.engine", "prefect.flow_engine", "prefect.task_engine", "flows.collect", "plain_flow"]
+    modules += ["prefect.utilities.visualization", "blocks.events_api.client", "jwt", "sqlite3"]
     environment = {
         **os.environ,
         **prefect_settings.RUNS,
