@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ApiName = Literal["sign-in", "itemUsage", "audit"]
 ApiVersion = Literal["v2", "v1"]
-Source = TypeVar("Source", bound="OnePasswordSource")
+Block = TypeVar("Block", bound="OnePasswordSource")
 _SOURCE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -112,17 +112,16 @@ class OnePasswordSource(SecretBlock):
         return value or uuid4().hex
 
     @classmethod
-    def of_document(cls, document: BlockDocument) -> Self:
-        """The block of a document that was read from the Prefect API. Raises ConfigurationError.
-
-        `load` also writes an event and compares schemas: too much for what every run does. A block of `load` can be
-        saved again, this one cannot.
-        """
-        return _identified(cls.model_validate(document.data), document)
-
-    @classmethod
     def _from_block_document(cls, block_document: BlockDocument) -> Self:
         return _identified(super()._from_block_document(block_document), block_document)
+
+    @classmethod
+    def from_document(cls, document: BlockDocument) -> Self:
+        """The block of a document that was read with its secrets. Prefect emits no event, as it does for each load.
+
+        Raises ConfigurationError where it is not valid.
+        """
+        return _identified(cls.model_validate(document.data), document)
 
     @classmethod
     def from_config(cls, config: SourceConfig, source_id: str | None = None) -> Self:
@@ -194,7 +193,7 @@ class OnePasswordSource(SecretBlock):
         return store.get_engine()
 
 
-def _identified(block: Source, document: BlockDocument) -> Source:
+def _identified(block: Block, document: BlockDocument) -> Block:
     # A block made in the UI has no source_id, and each load would give it another one.
     if not document.data.get("source_id"):
         block.source_id = document.id.hex

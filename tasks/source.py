@@ -45,7 +45,7 @@ def load_source(name: str) -> OnePasswordSource:
     Prefect API does not answer.
     """
     try:
-        block = OnePasswordSource.of_document(_document(name))
+        block = OnePasswordSource.from_document(_document(name))
     except ObjectNotFound:
         raise _unknown(name) from None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
