@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
-BENCHMARKS := collect backfill reconcile chain budget forward
+BENCHMARKS := collect backfill reconcile chain budget forward run_cost
 
 .PHONY: demo test test-prefect torture check bench format lock clean
 

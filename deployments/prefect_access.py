@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from deployments import prefect_settings
 from deployments.one_machine import up_lock
 from deployments.own_secrets import (
     USER,
@@ -166,6 +167,7 @@ def _base_environment(kept: Secrets, at: Door) -> dict[str, str]:
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(_ui_directory()),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
+        **prefect_settings.SERVER,
         **_no_proxy(os.environ),
     }
 

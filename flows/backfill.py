@@ -17,6 +17,7 @@ from tasks.backfill import Asked, open_backfill
 from tasks.coverage import show_coverage
 from tasks.pieces import run_name, start_pieces
 from tasks.read_job import READERS_MAX, read_job
+from tasks.start_forward import start_forwards
 
 
 @flow(
@@ -57,6 +58,7 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
         except SourceError as failed:
             return Failed(name=failed.name, message=str(failed))
         state = read_job(source, opened, readers, done="Backfilled")
+        start_forwards(source, opened.source_id)
         show_coverage(source, return_state=True)  # whatever becomes of that, the events are stored
         return state
 

@@ -16,9 +16,9 @@ from tasks import stopping, verdict
 from tasks.authenticate import authenticate
 from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
-from tasks.publish import tell_collected
 from tasks.report import report
 from tasks.show import end_now, remember, show
+from tasks.start_forward import start_forwards
 from tasks.waiting import some_ended
 from tasks.watch import look_over, tell_refusal, watch
 
@@ -87,15 +87,12 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     remember(opened.source_id, found.name, found.message)
     if outcomes:
         report(source, outcomes, found.message)
-    tell_collected(source, opened.source_id, _new(outcomes))
+    if not stopped:
+        start_forwards(source, opened.source_id)
     if stopped and stopping.asleep():
         let_go(opened)
         end_now(_state(found))
     return _state(found)
-
-
-def _new(outcomes: Outcomes) -> int:
-    return sum(outcome.new for outcome in outcomes.values() if not isinstance(outcome, BaseException))
 
 
 def _state(found: Verdict) -> State[Any]:

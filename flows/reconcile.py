@@ -16,6 +16,7 @@ from tasks import stopping
 from tasks.coverage import show_coverage
 from tasks.read_job import READERS_MAX, read_job
 from tasks.reconcile import open_reconcile
+from tasks.start_forward import start_forwards
 from tasks.watch import look_over
 
 NOTHING = "No API was read to its end in the last {}, or all are stopped in error: there is nothing to compare."
@@ -52,6 +53,7 @@ def reconcile(
             return Completed(name="Reconciled", message=NOTHING.format(last))
         state = read_job(source, opened, readers, done="Reconciled")
         look_over(source, opened.source_id)
+        start_forwards(source, opened.source_id)
         show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared
         return state
 

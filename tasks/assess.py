@@ -13,7 +13,7 @@ from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.liveness import RUNS, WORKS, lag_condition
 from blocks.store import coverage, health, quarantine, sources, streams
-from tasks.source import load_source, open_store, record_of
+from tasks.source import open_store, record_of, shared_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,7 +47,7 @@ class Findings:
 
 def assess(source: str) -> None:
     """Begin and end the conditions of a source that hang on the time of day. Raises SourceError."""
-    block = load_source(source)
+    block = shared_source(source)
     assess_block(block, open_store(block))
 
 

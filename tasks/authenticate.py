@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
-from prefect.runtime import task_run
+from prefect.runtime import flow_run
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
@@ -15,7 +15,7 @@ from blocks.events_api.token import read_claims
 from blocks.store import sources, streams
 from blocks.store.streams import Claim
 from tasks import rates, retries
-from tasks.source import load_source, open_store, record_of
+from tasks.source import forget_source, open_store, record_of, shared_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -32,18 +32,27 @@ class Access:
     sentence: str
 
 
-@task(name="authenticate", **retries.OPTIONS)
 def authenticate(source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
     """Introspect the token. A refused token stops all of `claims`; a missing scope stops the streams that need it.
 
     A server that cannot be asked stops nothing: reading is tried all the same.
     """
-    with retries.in_memory(str(task_run.id)):
-        return _authenticate(source, source_id, claims)
+    key = f"authenticate/{flow_run.id}"
+    return retries.directly(_step, key, key, source, source_id, claims)
+
+
+@task(name="authenticate", **retries.OPTIONS)
+def _step(key: str, source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
+    try:
+        with retries.in_memory(key):
+            return _authenticate(source, source_id, claims)
+    except SourceError:
+        forget_source(source)
+        raise
 
 
 def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
-    block = load_source(name)
+    block = shared_source(name)
     engine = open_store(block)
     try:
         gate = rates.gate(engine, record_of(block))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
@@ -12,7 +13,7 @@ from blocks.store.streams import Claim
 from tasks import rates, retries, stopping
 from tasks.drain import Collected, Round
 from tasks.publish import tell_unstored
-from tasks.source import after_rotation, load_source, open_store, record_of
+from tasks.source import after_rotation, forget_source, open_store, record_of, shared_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,19 +29,21 @@ def collect_stream(source: str, claim: Claim) -> Collected:
     stopping.woke_up(claim.stream_id)
     engine, fingerprint = None, ""
     try:
-        block = load_source(source)
+        block = shared_source(source)
         fingerprint = block.fingerprint()
         engine = open_store(block)
         record = record_of(block)
         with block.credentials.get_client(block.api_version, turn=rates.gate(engine, record)) as client:
             collected = Round(engine, client, record, claim, get_run_logger()).run()
     except SourceError as error:
+        forget_source(source)
         error = after_rotation(source, error, fingerprint)
         judged = _judged(engine, claim, error, fingerprint)
         tell_unstored(source, judged, retries.since_in_memory(_key(claim)))
         raise judged from None
     retries.forget(_key(claim))
-    get_run_logger().info(
+    get_run_logger().log(
+        logging.INFO if collected.new or collected.quarantined else logging.DEBUG,
         "%s: %d new, %d already known, %d put in quarantine; %d pages in %.1f s",
         claim.api,
         collected.new,

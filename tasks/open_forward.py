@@ -39,13 +39,17 @@ class OpenedForward:
     elsewhere: tuple[PositionView, ...] = ()
 
 
-@task(name="open forward", **retries.OPTIONS)
 def open_forward(source: str, siem: str, run: str) -> OpenedForward:
     """Load the block of `siem`, and claim the positions of the pair, which is known, for the flow run `run`.
 
     A position in error for good is left alone while the SIEM's block is the one that it failed with. A changed block
-    takes every claim away and forgets the errors.
+    takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
     """
+    return retries.directly(_step, run, source, siem, run)
+
+
+@task(name="open forward", **retries.OPTIONS)
+def _step(source: str, siem: str, run: str) -> OpenedForward:
     with retries.in_memory(run):
         return _open(source, siem, run)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect import get_run_logger, task
-from prefect.runtime import task_run
 
 from blocks import clock
 from blocks.errors import SourceError
@@ -13,7 +12,7 @@ from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
 from tasks import retries
 from tasks.publish import tell_unstored
-from tasks.source import load_source, open_store, opened_store, record_of
+from tasks.source import open_store, opened_store, record_of, share_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +26,18 @@ class Opened:
     elsewhere: tuple[StreamView, ...]
 
 
-@task(name="open source", **retries.OPTIONS)
 def open_source(source: str, run: str) -> Opened:
     """Load the block of `source`, write it into the store, and claim its streams for the flow run `run`.
 
     A stream in error for good is left alone while the configuration is the one that it failed with. A changed
-    configuration takes every claim away and forgets the errors.
+    configuration takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
     """
-    key = str(task_run.id)
+    return retries.directly(_step, _key(run), source, run)
+
+
+@task(name="open source", **retries.OPTIONS)
+def _step(source: str, run: str) -> Opened:
+    key = _key(run)
     try:
         with retries.in_memory(key):
             return _open(source, run)
@@ -43,9 +46,13 @@ def open_source(source: str, run: str) -> Opened:
         raise
 
 
+def _key(run: str) -> str:
+    return f"open/{run}"
+
+
 def _open(name: str, run: str) -> Opened:
     opened_ns = clock.now_ns()
-    block = load_source(name)
+    block = share_source(name)
     engine = open_store(block)
     record = record_of(block)
     if sources.put(engine, record):

@@ -15,8 +15,8 @@ from prefect.runtime import flow_run
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, SourceError
-from blocks.health import COLLECTED, ERROR, HEALTHY, WARNING, of_error
-from blocks.store import forwards, health
+from blocks.health import ERROR, HEALTHY, WARNING, of_error
+from blocks.store import health
 from blocks.store.streams import TOLD_AFTER_NS
 from tasks import unstored
 from tasks.source import known_id, opened_store
@@ -72,18 +72,6 @@ def tell_prefect(events: Sequence[HealthEvent]) -> bool:
     Not with Prefect's `emit_event`, which only queues them: here the server has said yes before they count as told.
     """
     return _emit([_prefect_event(event) for event in events])
-
-
-def tell_collected(source: str, source_id: str, new: int) -> None:
-    """Emit that a collection found something, where somebody waits for it: a SIEM is forwarded to at once."""
-    engine = opened_store(source_id)
-    try:
-        if not new or engine is None or not forwards.known(engine, source=source):
-            return
-    except SourceError:
-        return  # every five minutes all the same
-    resource = {"prefect.resource.id": f"onepassword-source.source.{source_id}", "prefect.resource.name": source}
-    _emit([Event(event=COLLECTED, resource=Resource(resource), payload={"new": new})])
 
 
 def _emit(events: Sequence[Event]) -> bool:

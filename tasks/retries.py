@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 WINDOW_SECONDS = 90 * 60
 SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
 ATTEMPTS = 2000  # more than the window can hold: time ends the retries, not their number
 FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError)
 
 _first_failures: dict[str, int] = {}
+_first_errors: dict[str, SourceError] = {}
 
 
 def next_wait(failing_since_ns: int, retry_after: float | None = None) -> float | None:
@@ -54,12 +58,29 @@ def window_in_memory(key: str, error: SourceError) -> float | None:
 @contextmanager
 def in_memory(key: str) -> Iterator[None]:
     """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
+    if (handed_over := _first_errors.pop(key, None)) is not None:
+        raise handed_over
     try:
         yield
     except SourceError as error:
         error.retry_in = window_in_memory(key, error)
         raise
     forget(key)
+
+
+def directly(step: Task[P, T], key: str, *arguments: P.args, **named: P.kwargs) -> T:
+    """Do a step as a function, and hand over to its task only where it fails and is to be tried again.
+
+    A task run costs more than most steps do: three events, some thirty rows. The task's first attempt is the one that
+    failed here, so its wait and its window begin there. `key` is that of the step's `in_memory`.
+    """
+    try:
+        return step.fn(*arguments, **named)
+    except SourceError as error:
+        if error.retry_in is None:
+            raise
+        _first_errors[key] = error
+    return step(*arguments, **named)
 
 
 def since_in_memory(key: str) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
+from prefect import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from blocks import settings
@@ -25,11 +27,15 @@ from blocks.store.engine import open_engine
 from blocks.store.sources import SourceRecord
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import BlockDocument
     from sqlalchemy import Engine
 
 _opening = threading.Lock()
 _of_source: dict[str, Engine] = {}
 _ids: dict[str, str] = {}
+_shared: dict[str, tuple[float, OnePasswordSource]] = {}
+SHARED_SECONDS = 60.0
+"""How long the steps of a run share the block that the first of them has loaded."""
 
 
 def load_source(name: str) -> OnePasswordSource:
@@ -39,8 +45,8 @@ def load_source(name: str) -> OnePasswordSource:
     Prefect API does not answer.
     """
     try:
-        block = cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
-    except (ValueError, ObjectNotFound):
+        block = OnePasswordSource.from_document(_document(name))
+    except ObjectNotFound:
         raise _unknown(name) from None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise FirstPartyGenericError(
@@ -50,6 +56,34 @@ def load_source(name: str) -> OnePasswordSource:
         ) from None
     _ids[name] = block.source_id
     return block.validated()
+
+
+def _document(name: str) -> BlockDocument:
+    with get_client(sync_client=True) as client:
+        return client.read_block_document_by_name(block_name(name), OnePasswordSource.get_block_type_slug())
+
+
+def share_source(name: str) -> OnePasswordSource:
+    """Load the block, see `load_source`, and let the steps that follow within a minute have this very one."""
+    block = load_source(name)
+    _shared[name] = (time.monotonic(), block)
+    return block
+
+
+def shared_source(name: str) -> OnePasswordSource:
+    """The block that the run has opened less than a minute ago; else as it is now, see `load_source`.
+
+    A step that has failed calls `forget_source`, so that each further attempt of any step loads the block.
+    """
+    shared_at, block = _shared.get(name, (0.0, None))
+    if block is None or time.monotonic() - shared_at > SHARED_SECONDS:
+        return load_source(name)
+    return block
+
+
+def forget_source(name: str) -> None:
+    """Have every further step load the block."""
+    _shared.pop(name, None)
 
 
 def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, delete, func, literal, select, tuple_, union_all, update
-from sqlalchemy.dialects import postgresql, sqlite
 from whenever import Instant
 
 from blocks import clock
 from blocks.collect_from import duration_ns
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import chain, hours, operations
-from blocks.store.engine import is_sqlite, reading, store_errors, writing
+from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import (
     Event,
     Forward,
@@ -30,6 +29,7 @@ from blocks.store.tables import (
     Source,
     Stream,
 )
+from blocks.store.upsert import dialect_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -291,7 +291,7 @@ def _lock(connection: Connection, stream_id: int) -> bool:
 
 def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None:
     """What stays of the events."""
-    insert = sqlite.insert if is_sqlite(connection.engine) else postgresql.insert
+    insert = dialect_of(connection).insert
     rows = [
         {
             "uuid": one.uuid,

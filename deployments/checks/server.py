@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from blocks import clock, settings
@@ -21,8 +22,6 @@ from deployments.commands.present import time_of
 from deployments.one_machine import database, up_lock
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import Worker
     from prefect.client.schemas.responses import DeploymentResponse
@@ -34,6 +33,7 @@ HEALTH_SECONDS, READ_SECONDS = 5.0, 12.0
 START_SECONDS = 60  # a busy machine takes 40; one that cannot start ends by itself much earlier
 HEARTBEATS = 3  # what Prefect too takes for a sign that a worker has gone
 HEARTBEAT_SECONDS = 30
+JUST_SECONDS = 60.0
 OK, REFUSED = 200, (401, 403)
 STEP = "Prefect server"
 _RUN_UP = "Start `onepassword-source up`, or ask the person who runs the server."
@@ -189,6 +189,8 @@ def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
     if access.kind == "temporary":
         return ok("schedule", f"{times}, while `up` runs")
     following = _next_run(client, found)
+    if following is None and _was_just_due(client, found):
+        return ok("schedule", f"{times}, the next run is planned within a minute")
     if following is None:
         todo = "Prefect plans runs within a minute; if none comes, see whether its scheduler runs."
         return warning("schedule", f"{times}, but no run is planned.", todo)
@@ -224,6 +226,21 @@ def _next_run(client: SyncPrefectClient, deployment: DeploymentResponse) -> date
     )
     times = [run.expected_start_time for run in planned if run.expected_start_time]
     return next((time for time in times if time.timestamp() > clock.now()), None)
+
+
+def _was_just_due(client: SyncPrefectClient, deployment: DeploymentResponse) -> bool:
+    """Whether a run was due in the last minute: only after it does the scheduler plan the next one."""
+    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+
+    since = datetime.fromtimestamp(clock.now() - JUST_SECONDS, UTC)
+    due = client.read_flow_runs(
+        flow_run_filter=filters.FlowRunFilter(
+            deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployment.id]),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime(after_=since),
+        ),
+        limit=1,
+    )
+    return bool(due)
 
 
 def _runner(client: SyncPrefectClient, access: Access) -> Finding:

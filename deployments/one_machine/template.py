@@ -113,9 +113,13 @@ class Template:
 
 
 def _import_all() -> None:
+    import sqlite3  # noqa: F401, PLC0415 - as below, and what else a run would import
+
+    import jwt  # noqa: F401, PLC0415
     import prefect.flow_engine  # noqa: PLC0415 - here, so that what starts the template need not have it
     import prefect.runner  # noqa: PLC0415
-    import prefect.task_engine  # noqa: F401, PLC0415
+    import prefect.task_engine  # noqa: PLC0415
+    import prefect.utilities.visualization  # noqa: F401, PLC0415
 
     import flows.backfill  # noqa: PLC0415
     import flows.collect  # noqa: PLC0415

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from deployments import deploy, own_secrets, prefect_access
+from deployments import deploy, own_secrets, prefect_access, prefect_settings
 from deployments.one_machine import database, up_lock, worker_runs
 from deployments.one_machine.background import Step, attend
 from deployments.one_machine.processes import Child
@@ -281,6 +281,7 @@ def _worker_environment() -> dict[str, str]:
     return {
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        **prefect_settings.RUNS,
         # A run starts when it is due; taken up earlier, its process would wait.
         "PREFECT_WORKER_PREFETCH_SECONDS": "0",
         # As in prefect.yaml, for runs of a deployment that was not made from it.

@@ -19,23 +19,28 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120
 STOP_SECONDS = 10
+GUARD = "deployments.one_machine.guard"
 
 
 @contextmanager
-def running_prefect() -> Iterator[None]:
-    """Every process of this data directory finds the server, as it finds a running `up`."""
+def running_prefect(module: str = GUARD) -> Iterator[Child]:
+    """Every process of this data directory finds the server, as it finds a running `up`.
+
+    `module` is what serves, with the command line of the guard.
+    """
     port = _free_port()
     url = f"http://{prefect_access.HOST}:{port}/api"
     arguments = ["--host", prefect_access.HOST, "--port", str(port)]
     log = settings.data_dir() / "server.log"
+    access = prefect_access.environment_for(url)  # before there is a database: its blocks would need older secrets
     with up_lock.hold(), database.running(), log.open("wb") as output:
-        environment = {**os.environ, **prefect_access.environment_for(url), **database.environment()}
-        server = Child("Prefect server", arguments, environment, output, module="deployments.one_machine.guard")
+        environment = {**os.environ, **access, **database.environment()}
+        server = Child("Prefect server", arguments, environment, output, module=module)
         server.start()
         try:
             _wait_for(server, url)
             up_lock.announce(url)
-            yield
+            yield server
         finally:
             server.stop(signal.SIGINT, STOP_SECONDS)
 

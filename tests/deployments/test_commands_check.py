@@ -466,6 +466,13 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
     from prefect.states import Scheduled
 
     assert "but no run is planned" in seen(deployed)["schedule"].found
+    with _client() as client:
+        found = server._deployment(client, deployed.name)
+        due = client.create_flow_run_from_deployment(found.id)
+    schedule = seen(deployed)["schedule"]
+    assert (schedule.result, schedule.found) == ("ok", "*/5 * * * * (UTC), the next run is planned within a minute")
+    with _client() as client:
+        client.delete_flow_run(due.id)
     at = datetime.now(UTC) + timedelta(hours=1)
     with _client() as client:
         found = server._deployment(client, deployed.name)

@@ -18,7 +18,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
-from deployments import own_secrets, prefect_access
+from deployments import own_secrets, prefect_access, prefect_settings
 from deployments.commands import prefect_server
 from deployments.one_machine import up_lock
 
@@ -139,6 +139,7 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(data / "prefect" / "ui"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
+        **prefect_settings.SERVER,
     }
     assert stat.S_IMODE((data / "prefect").stat().st_mode) == 0o700
     authorities = ssl.create_default_context(cafile=made["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from flows_support import QuickClock, Source, history
 from moving_clock import MovingClock
@@ -16,6 +18,7 @@ from blocks import clock
 from blocks.events_api.models import Api
 from blocks.names import block_name
 from blocks.store import streams
+from tasks import source as sources_of_blocks
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -50,6 +53,35 @@ def artifact(source: Source) -> Any:
         return client.read_artifacts(artifact_filter=wanted)
 
 
+def task_runs(state: State[Any]) -> list[str]:
+    """Names of the task runs of the flow run of this state, once all that it made are recorded."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    deadline = time.monotonic() + 60
+    with get_client(sync_client=True) as client:
+        while True:  # Prefect records them by itself, a few seconds later
+            found = client.read_task_runs(flow_run_filter=of_run)
+            ended = [run for run in found if run.state is not None and run.state.is_final()]
+            if len(ended) >= len(Api) and len(ended) == len(found):
+                return sorted(run.name.rpartition("-")[0] for run in found)
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+
+
+def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    loaded: list[str] = []
+    document = sources_of_blocks._document
+
+    def count(name: str) -> Any:
+        loaded.append(name)
+        return document(name)
+
+    monkeypatch.setattr(sources_of_blocks, "_document", count)
+    return loaded
+
+
 def test_a_run_shows_the_states_of_the_source_and_leaves_a_table(source: Source) -> None:
     state = source.collect()
     assert (state.name, state.type.value) == ("Collected", "COMPLETED")
@@ -63,6 +95,54 @@ def test_a_run_shows_the_states_of_the_source_and_leaves_a_table(source: Source)
     for api in Api:
         assert api in table
     assert "already known" in table
+
+
+def test_a_run_that_finds_nothing_new_makes_a_task_run_for_each_api_and_no_table(source: Source) -> None:
+    source.collect()
+    tables = len(artifact(source))
+    state = source.collect()
+    assert [name for name in history(state) if name in {*RUNNING, "Collected"}] == [*RUNNING, "Collected"]
+    assert task_runs(state) == ["collect audit", "collect itemUsage", "collect sign-in"]
+    assert len(artifact(source)) == tables
+    source.sandbox.arrive(Api.AUDIT.path, 1)
+    source.collect()
+    assert len(artifact(source)) == tables + 1
+
+
+def test_the_block_is_loaded_once_a_run(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = counted_loads(monkeypatch)
+    source.collect()
+    assert loaded == [source.name]
+    source.collect()
+    assert loaded == [source.name] * 2
+
+
+def test_each_attempt_after_a_failed_one_loads_the_block(
+    source: Source, quick: QuickClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = counted_loads(monkeypatch)
+    source.sandbox.fault("500", api="auditevents", times=3)
+    source.collect()
+    assert len(quick.waits) == 3
+    assert len(loaded) >= 1 + 3
+
+
+def test_opening_is_handed_to_a_task_once_it_is_to_be_tried_again(
+    source: Source, quick: QuickClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([httpx.ConnectError("no"), httpx.ConnectError("no")])
+    document = sources_of_blocks._document
+
+    def fail_first(name: str) -> Any:
+        if error := next(answers, None):
+            raise error
+        return document(name)
+
+    monkeypatch.setattr(sources_of_blocks, "_document", fail_first)
+    state = source.collect()
+    assert state.name == "Collected"
+    assert len(quick.waits) == 2
+    assert "open source" in task_runs(state)
 
 
 def test_a_failing_api_is_tried_again_with_the_delay_that_the_window_sets(source: Source, quick: QuickClock) -> None:

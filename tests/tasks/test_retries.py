@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moving_clock import START_NS, MovingClock
 
 from blocks import clock
-from blocks.errors import ClaimLostError, FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
+from blocks.errors import (
+    ClaimLostError,
+    FirstPartyGenericError,
+    SourceError,
+    StoreVersionError,
+    ThirdPartyConfigError,
+)
 from tasks import retries
 
 MINUTE = 60
@@ -30,6 +38,64 @@ def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: Mo
     assert 20 <= len(waits) <= 70
     assert max(waits) <= 5 * MINUTE
     assert waits[0] <= 2.0
+
+
+class Step:
+    """What `directly` wants of a Prefect task: the function, and a call that is a task run."""
+
+    def __init__(self, *errors: SourceError | None) -> None:
+        self._errors = iter(errors)
+        self.attempts = 0
+        self.task_runs = 0
+
+    def fn(self) -> str:
+        with retries.in_memory("key"):
+            self.attempts += 1
+            if error := next(self._errors, None):
+                raise error
+            return "done"
+
+    def __call__(self) -> str:
+        """As Prefect does: attempt after attempt, while one says when the next is due."""
+        self.task_runs += 1
+        while True:
+            try:
+                return self.fn()
+            except SourceError as error:
+                if error.retry_in is None:
+                    raise
+                clock.clock.advance(error.retry_in)  # type: ignore[attr-defined]
+
+
+def do(step: Step) -> str:
+    return retries.directly(cast("Any", step), "key")
+
+
+def test_a_step_that_succeeds_is_no_task_run() -> None:
+    step = Step()
+    assert (do(step), step.attempts, step.task_runs) == ("done", 1, 0)
+
+
+def test_a_step_that_fails_for_good_is_no_task_run() -> None:
+    step = Step(ThirdPartyConfigError("wrong"))
+    with pytest.raises(ThirdPartyConfigError):
+        do(step)
+    assert (step.attempts, step.task_runs) == (1, 0)
+
+
+def test_a_step_that_is_to_be_tried_again_waits_as_a_task_and_is_not_done_twice_at_once() -> None:
+    step = Step(FirstPartyGenericError("busy"))
+    assert (do(step), step.attempts, step.task_runs) == ("done", 2, 1)
+    assert clock.now_ns() > START_NS, "it has waited before the second attempt"
+    assert retries.since_in_memory("key") is None
+
+
+def test_the_90_minutes_of_a_step_begin_with_its_first_attempt() -> None:
+    step = Step(*(FirstPartyGenericError("busy") for _ in range(1000)))
+    with pytest.raises(FirstPartyGenericError):
+        do(step)
+    assert (clock.now_ns() - START_NS) / 1e9 == pytest.approx(90 * MINUTE, abs=0.001)
+    retries.forget("key")
 
 
 def test_attempts_stay_far_below_what_the_api_allows(moving: MovingClock) -> None:

@@ -1,0 +1,81 @@
+"""Start the runs that forward a source, where one of its pairs has something to send: after each run that reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+from prefect import get_client, get_run_logger
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import PrefectException
+
+from blocks.errors import SourceError
+from blocks.names import forward_name
+from blocks.store import unsent
+from tasks.source import opened_store
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+    from blocks.store.forwards import Known
+
+FLOW = "forward"
+
+
+def start_forwards(source: str, source_id: str) -> int:
+    """Create a run for each pair of `source` that has something to send and that no run is about to take up.
+
+    Returns how many. A pair without a deployment, or with a paused one, is left out. Where the store or Prefect does
+    not answer, the next run of the source tries again.
+    """
+    if (engine := opened_store(source_id)) is None:
+        return 0
+    try:
+        pairs = unsent.pairs(engine, source)
+        return _start(pairs) if pairs else 0
+    except SourceError as error:
+        get_run_logger().warning("Forwarding was not started; the next run does. %s", error)
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        why = type(error).__name__
+        get_run_logger().warning("Forwarding could not be started in Prefect (%s); the next run does.", why)
+    return 0
+
+
+def _start(pairs: list[Known]) -> int:
+    names = {forward_name(pair.source, pair.siem): pair for pair in pairs}
+    with get_client(sync_client=True) as client:
+        found = {one.id: one for one in _deployments(client, list(names)) if not one.paused}
+        waiting = _waiting(client, list(found)) if found else set()
+        fresh = [one for key, one in found.items() if key not in waiting]
+        for one in fresh:
+            pair = names[one.name]
+            client.create_flow_run_from_deployment(one.id, name=f"{FLOW} {pair.source} to {pair.siem}")
+    return len(fresh)
+
+
+def _deployments(client: SyncPrefectClient, names: list[str]) -> list[DeploymentResponse]:
+    return client.read_deployments(
+        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=[FLOW])),
+        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=names)),
+    )
+
+
+def _waiting(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID | None]:
+    """Those of which a run is due and has not begun: it will take all that there is.
+
+    One that runs is no reason to wait. It may be in the retries of another API for long; claims keep the two apart.
+    """
+    not_begun = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
+    runs = client.read_flow_runs(
+        deployment_filter=filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=deployments)),
+        flow_run_filter=filters.FlowRunFilter(
+            state=filters.FlowRunFilterState(type=not_begun),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        ),
+    )
+    return {run.deployment_id for run in runs}

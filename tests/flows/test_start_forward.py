@@ -1,0 +1,138 @@
+"""A run that reads starts the runs that forward, on a real Prefect server: one a pair, where there is something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+from flows_support import Source, ask
+from pydantic import SecretStr
+from receivers.server import receiving
+from receivers.sumo_logic import PATH, SumoLogic
+
+from blocks.events_api.models import Api
+from blocks.names import block_name, forward_name
+from blocks.siem.sumo_logic import SumoLogicSiem
+from blocks.store import forwards
+from deployments import forwarding
+from deployments.deploy import find_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.client.schemas.objects import FlowRun
+
+pytestmark = pytest.mark.prefect
+
+
+class Deployed:
+    """A source whose events go to a SIEM, with the pair's deployment."""
+
+    def __init__(self, source: Source, url: str) -> None:
+        self.source = source
+        self.siem = f"soc {uuid4().hex[:8]}"
+        block = SumoLogicSiem(url=SecretStr(url + PATH))
+        block.save(block_name(self.siem))
+        self.source_id = str(ask(source, "SELECT id FROM sources")[0][0])
+        engine = source.engine()
+        forwards.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
+        engine.dispose()
+        forwarding.deploy(self.source_id, source.name, self.siem)
+        self.deployment = self._deployment()
+
+    def _deployment(self) -> UUID:
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            found = find_named(client, "forward", forward_name(self.source.name, self.siem))
+        assert found
+        return found.id
+
+    def runs(self) -> list[FlowRun]:
+        """Those that were started, not those that the schedule has planned."""
+        from prefect.client.orchestration import get_client
+        from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+
+        of_pair = DeploymentFilter(id=DeploymentFilterId(any_=[self.deployment]))
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_runs(deployment_filter=of_pair)
+        return [run for run in found if not run.auto_scheduled]
+
+    def end(self, run: FlowRun) -> None:
+        from prefect.client.orchestration import get_client
+        from prefect.states import Completed
+
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, Completed(), force=True)
+
+    def forward(self) -> Any:
+        from flows.forward import forward
+
+        return forward(self.source.name, self.siem, return_state=True)
+
+    def arrive(self) -> None:
+        self.source.sandbox.arrive(Api.AUDIT.path, 3)
+        self.source.collect()
+
+
+@pytest.fixture
+def deployed(source: Source) -> Iterator[Deployed]:
+    source.save(fields={"_siemForward": True})
+    assert source.collect().name == "Collected"
+    with receiving(SumoLogic()) as receiver:
+        yield Deployed(source, receiver.url)
+
+
+def test_a_collection_starts_one_run_where_events_wait_and_none_where_not(deployed: Deployed) -> None:
+    deployed.source.collect()  # it finds nothing new, but what came before is not sent yet
+    (first,) = deployed.runs()
+    assert first.name == f"forward {deployed.source.name} to {deployed.siem}"
+    assert first.parameters == {"source": deployed.source.name, "siem": deployed.siem}
+    deployed.source.collect()
+    assert len(deployed.runs()) == 1, "one that has not begun takes all that there is"
+    assert deployed.forward().name == "Forwarded"
+    deployed.end(first)
+    deployed.source.collect()
+    assert len(deployed.runs()) == 1, "all is sent"
+    deployed.arrive()
+    assert len(deployed.runs()) == 2
+
+
+def test_a_run_that_retries_another_api_does_not_keep_it_waiting(deployed: Deployed) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
+
+    deployed.source.collect()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(deployed.runs()[0].id, Running(), force=True)
+    deployed.source.collect()
+    assert len(deployed.runs()) == 2
+
+
+def test_a_paused_deployment_starts_nothing(deployed: Deployed) -> None:
+    forwarding.set_paused(deployed.source.name, deployed.siem, paused=True)
+    deployed.source.collect()
+    assert deployed.runs() == []
+
+
+def test_a_backfill_and_a_reconcile_start_it_too(deployed: Deployed) -> None:
+    from flows.backfill import backfill
+    from flows.reconcile import reconcile
+
+    backfill(deployed.source.name, start="20d", end="1h")
+    (first,) = deployed.runs()
+    deployed.end(first)
+    reconcile(deployed.source.name)
+    assert len(deployed.runs()) == 2
+
+
+def test_where_prefect_refuses_collecting_goes_on(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("It does not answer.")
+
+    monkeypatch.setattr(SyncPrefectClient, "create_flow_run_from_deployment", refuse)
+    assert deployed.source.collect().name == "Collected"
+    assert deployed.runs() == []
