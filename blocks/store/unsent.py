@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, func, select
 
 from blocks import clock
-from blocks.store import forwards
+from blocks.store import claims, forwards
 from blocks.store.engine import reading, store_errors
 from blocks.store.outgoing import GRACE_NS, HOUR_NS
-from blocks.store.streams import unclaimed
 from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent, Stream
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from blocks.store.forwards import Known
 
@@ -38,16 +37,17 @@ def pairs(engine: Engine, source: str) -> list[Known]:
     if not known:
         return []
     with store_errors(), reading(engine).connect() as connection:
-        waiting = set(connection.scalars(_waiting([pair.id for pair in known], clock.now_ns())))
+        waiting = set(connection.scalars(_waiting(connection, [pair.id for pair in known], clock.now_ns())))
     found = [pair for pair in known if pair.id in waiting]
     for_siem = bool(found) and forwards.about(engine, found[0].source_id).for_siem
     return [pair for pair in found if for_siem or pair.kind == ARCHIVE]
 
 
-def _waiting(known: list[str], now_ns: int) -> Any:
+def _waiting(connection: Connection, known: list[str], now_ns: int) -> Any:
     sent_id = func.coalesce(_positions.c.sent_id, 0)
     of_pair = (_positions.c.forward == _forwards.c.id) & (_positions.c.stream_id == _streams.c.id)
-    free = unclaimed(_positions, now_ns)  # a position that is not made yet has no holder either
+    # A position that is not made yet has no holder either.
+    free = claims.free(connection, _positions, now_ns, _positions.c.forward.in_(known))
     return (
         select(_forwards.c.id)
         .distinct()
