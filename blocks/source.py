@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 from uuid import uuid4
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ApiName = Literal["sign-in", "itemUsage", "audit"]
 ApiVersion = Literal["v2", "v1"]
+Block = TypeVar("Block", bound="OnePasswordSource")
 _SOURCE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -112,11 +113,15 @@ class OnePasswordSource(SecretBlock):
 
     @classmethod
     def _from_block_document(cls, block_document: BlockDocument) -> Self:
-        block = super()._from_block_document(block_document)
-        # A block made in the UI has no source_id, and each load would give it another one.
-        if not block_document.data.get("source_id"):
-            block.source_id = block_document.id.hex
-        return block
+        return _identified(super()._from_block_document(block_document), block_document)
+
+    @classmethod
+    def from_document(cls, document: BlockDocument) -> Self:
+        """The block of a document that was read with its secrets. Prefect emits no event, as it does for each load.
+
+        Raises ConfigurationError where it is not valid.
+        """
+        return _identified(cls.model_validate(document.data), document)
 
     @classmethod
     def from_config(cls, config: SourceConfig, source_id: str | None = None) -> Self:
@@ -186,3 +191,10 @@ class OnePasswordSource(SecretBlock):
         """An engine for the store of the source, its own or that of the settings."""
         store = self.store or EventStore(url=SecretStr(settings.database_url()))
         return store.get_engine()
+
+
+def _identified(block: Block, document: BlockDocument) -> Block:
+    # A block made in the UI has no source_id, and each load would give it another one.
+    if not document.data.get("source_id"):
+        block.source_id = document.id.hex
+    return block

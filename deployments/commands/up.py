@@ -7,6 +7,9 @@ from deployments.commands.present import note
 from deployments.prefect_access import door
 from deployments.up import up
 
+FEW = 10
+"""So many sources are named one by one."""
+
 
 def run(*, host: str, public_url: str | None) -> None:
     """Run everything until Ctrl-C."""
@@ -23,6 +26,7 @@ def _deploy() -> None:
     for warning in automations.ensure().warnings:
         note(warning)
     if names:
-        note(f"Collecting every five minutes: {', '.join(names)}.")
+        few = ", ".join(names) if len(names) <= FEW else f"{len(names)} sources"
+        note(f"Collecting every five minutes: {few}.")
     else:
         note("There is no source yet. Create one, in another terminal, with: onepassword-source apply source.json")

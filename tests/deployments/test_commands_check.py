@@ -331,7 +331,7 @@ def deployed(api: SandboxProcess, url: str, request: pytest.FixtureRequest) -> I
 
     made = Source(f"checked {request.node.name}"[:50], url, api)
     made.save()
-    deployed_sources.deploy(made.name, None)
+    deployed_sources.deploy(made.name, None, made.id)
     try:
         yield made
     finally:
