@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -89,7 +90,7 @@ def opened() -> Iterator[Deployer]:
 
 
 class Deployer:
-    """Creates and updates deployments through one connection.
+    """Creates and updates deployments through one client, in several threads at once where that is wanted.
 
     What is there of hundreds is read in a few requests (`look_up`); flows and the work pool are made once.
     """
@@ -98,6 +99,7 @@ class Deployer:
         self.client = client
         self._there: dict[Key, DeploymentResponse | None] = {}
         self._flow_ids: dict[str, UUID] = {}
+        self._making = threading.Lock()
 
     def look_up(self, specs: Iterable[dict[str, Any]]) -> None:
         """Read at once what the server has of these deployments, instead of one by one when they are deployed."""
@@ -142,11 +144,12 @@ class Deployer:
         )
 
     def _flow_id(self, entrypoint: str) -> UUID:
-        if not self._flow_ids:
-            ensure_work_pool(self.client)
-        if entrypoint not in self._flow_ids:
-            self._flow_ids[entrypoint] = self.client.create_flow(_flow(entrypoint))
-        return self._flow_ids[entrypoint]
+        with self._making:
+            if not self._flow_ids:
+                ensure_work_pool(self.client)
+            if entrypoint not in self._flow_ids:
+                self._flow_ids[entrypoint] = self.client.create_flow(_flow(entrypoint))
+            return self._flow_ids[entrypoint]
 
 
 def specs_of(wanted: SourceDeployment) -> list[dict[str, Any]]:

@@ -5,8 +5,10 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from blocks.errors import ThirdPartyConfigError
@@ -17,7 +19,7 @@ from blocks.siem.siem_config import SiemConfig
 from blocks.store import forwards, sources
 from deployments import block_documents, forwarding
 from deployments.deploy import Deployer
-from deployments.sources import open_default_store
+from deployments.sources import AT_ONCE, open_default_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -116,9 +118,11 @@ class _Applying:
         block = block_of(config)
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
-        for source in config.sources:
-            pairs[source] = self._pairs.put(source, config, block, since_ns)
-            yield source
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            put = partial(self._pairs.put, config=config, block=block, since_ns=since_ns)
+            for source, made in zip(config.sources, pool.map(put, config.sources), strict=True):
+                pairs[source] = made
+                yield source
         yield _applied(self._pairs.engine, config, block, change, pairs)
 
     def _save(self, config: SiemConfig, block: SiemBlock) -> Change:

@@ -5,8 +5,10 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from blocks.errors import SourceError
@@ -16,7 +18,7 @@ from deployments import block_documents, forwarding
 from deployments.deploy import Deployer, SourceDeployment, specs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from prefect.blocks.core import Block
     from prefect.client.orchestration import SyncPrefectClient
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from blocks.store.lifecycle import Known
 
 Change = Literal["created", "updated", "revived", "unchanged"]
+AT_ONCE = 4
+"""Requests under way at a time: while the server waits for its database, it works on another."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,17 @@ class Applied:
 
 
 def apply_all(configs: Sequence[SourceConfig], *, new_account: bool = False) -> Iterator[Applied]:
-    """Create, update or revive sources one after the other; where nothing differs, nothing is written.
+    """Create, update or revive sources, and give them in their order; where nothing differs, nothing is written.
 
     A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
     that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
-    Call `register_blocks` before. What is applied before an error stays.
+    Call `register_blocks` before. After an error what is applied stays, and no further source is begun.
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client, ThreadPoolExecutor(AT_ONCE) as pool:
         applying = _Applying(client, configs)
-        for config in configs:
-            yield applying.apply(config, new_account=new_account)
+        yield from pool.map(partial(applying.apply, new_account=new_account), configs)
 
 
 class _Applying:
@@ -181,12 +184,18 @@ def deploy_known() -> list[str]:
         documents = block_documents.read_all(client, OnePasswordSource.get_block_type_slug())
         present = {_name_of(one): one for one in documents if _is_present(one, in_store.get(_id_of(one)))}
         deploying = _Deploying(client, list(present))
-        for name, document in present.items():
-            known = in_store.get(_id_of(document))
-            description = str(document.data.get("description") or "") or None
-            paused = known is not None and known.paused_ns is not None
-            deploying.deploy(name, description, _id_of(document), paused=paused)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            done = [pool.submit(_deploy_one, deploying, one, in_store) for one in present.values()]
+            for one in done:
+                one.result()
     return list(present)
+
+
+def _deploy_one(deploying: _Deploying, document: BlockDocument, in_store: Mapping[str, Known]) -> None:
+    known = in_store.get(_id_of(document))
+    description = str(document.data.get("description") or "") or None
+    paused = known is not None and known.paused_ns is not None
+    deploying.deploy(_name_of(document), description, _id_of(document), paused=paused)
 
 
 def _name_of(document: BlockDocument) -> str:
