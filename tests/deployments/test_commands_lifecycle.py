@@ -380,9 +380,7 @@ def waiting(name: str) -> list[Any]:
     return [run for run in found if not run.auto_scheduled]
 
 
-def test_a_run_that_waits_is_renamed_with_its_source_and_collects(
-    call: Call, source: str, api: SandboxProcess
-) -> None:
+def test_a_run_that_waits_is_renamed_with_its_source_and_collects(call: Call, source: str, api: SandboxProcess) -> None:
     from deployments import running
     from flows.collect import collect
 
