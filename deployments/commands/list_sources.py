@@ -9,7 +9,7 @@ from rich.text import Text
 
 from blocks.store import reading
 from deployments.commands import overview, status
-from deployments.commands.present import iso_of, plain, say, say_json
+from deployments.commands.present import iso_of, plain, say, say_json, say_table
 
 if TYPE_CHECKING:
     from blocks.store.reading import SourceStatus
@@ -20,13 +20,14 @@ NAME_CELLS = 24
 
 def run(*, as_json: bool) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
-    sources = reading.sources(reading.open_store(), with_deleted=True)
+    with reading.opened_store() as engine:
+        sources = reading.sources(engine, with_deleted=True)
     if as_json:
         say_json([_as_json(source) for source in sources])
     elif not sources:
         say("There is no source yet. Create one with: onepassword-source apply source.json")
     elif len(sources) > overview.FEW:
-        say(overview.table(COLUMNS, map(_line, sources)))
+        say_table(overview.table(COLUMNS, map(_line, sources)))
     else:
         say(_table(sources))
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 FEW = 5
 """So many are shown in detail."""
-COLUMNS = ("source", "state", "since", "worst condition", "24 h", "lag", "SIEMs")
+COLUMNS = ("source", "state", "since", "worst condition", "last 24 h", "lag", "SIEMs")
 PAIR_COLUMNS = ("SIEM", "source", "state", "sent", "waiting", "oldest", "refused")
-NUMBERS = ("24 h", "events", "sent", "waiting", "refused")
+NUMBERS = ("last 24 h", "events", "sent", "waiting", "refused")
 CUT = ("source", "SIEM", "worst condition", "name", "APIs", "base URL")
 """What a terminal that is too narrow cuts short; no other column loses anything."""
 GAP, LEAST = 2, 6
@@ -54,11 +54,10 @@ def line(
     )
 
 
-def summary(healths: Iterable[str], subject: str) -> str:
-    """How many there are of each: `500 sources: 3 in error, 497 healthy`."""
-    counts = Counter(healths)
-    parts = [f"{counts[one]:,} {one}" for one in sorted(counts, key=lambda one: (order_of(one), one))]
-    return f"{counts.total():,} {subject}: {', '.join(parts)}."
+def summary(states: Iterable[str], subject: str) -> str:
+    """How many there are of each, in the order in which they come: `500 sources: 3 in error, 497 healthy.`."""
+    counts = Counter(states)
+    return f"{counts.total():,} {subject}: {', '.join(f'{number:,} {state}' for state, number in counts.items())}."
 
 
 def pair_line(one: ForwardStatus, style: str) -> tuple[Text, ...]:
@@ -98,15 +97,15 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
 
 
 def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, int]:
-    """The cells that columns may have which can be cut: what the others leave, and no more than they need."""
+    """The width of each column that can be cut: what the others leave, the name of the source before the rest."""
     needed = {
         title: max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
     }
     left = OUT.width - GAP * len(titles) - sum(width for title, width in needed.items() if title not in CUT)
     found: dict[str, int] = {}
-    cut = sorted((title for title in titles if title in CUT), key=lambda title: needed[title])
-    for place, title in enumerate(cut):
-        found[title] = max(min(needed[title], left // (len(cut) - place)), LEAST)
+    cut = [title for title in titles if title in CUT]
+    for place, title in enumerate(cut, start=1):
+        found[title] = max(min(needed[title], left - LEAST * (len(cut) - place)), LEAST)
         left -= found[title]
     return found
 

@@ -19,6 +19,7 @@ from deployments.commands.present import (
     say,
     say_indented,
     say_json,
+    say_table,
     span_of,
 )
 
@@ -72,7 +73,7 @@ def _show_overview(found: list[ForwardStatus]) -> None:
     worst_first = sorted(
         found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
     )
-    say(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, _style(one)) for one in worst_first)))
+    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, _style(one)) for one in worst_first)))
     say("")
     say(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
     note("One in detail: onepassword-source siem status SIEM --source NAME")

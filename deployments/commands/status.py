@@ -23,6 +23,7 @@ from deployments.commands.present import (
     say,
     say_indented,
     say_json,
+    say_table,
     severity_style,
     span_of,
     time_of,
@@ -147,9 +148,9 @@ def _show_all(sources: list[SourceStatus], read: _Read) -> None:
 def _show_overview(sources: list[SourceStatus], read: _Read) -> None:
     healths = {source.id: health(source) for source in sources}
     worst_first = sorted(sources, key=lambda source: (overview.order_of(healths[source.id]), source.name))
-    say(overview.table(overview.COLUMNS, (_line(source, healths[source.id], read) for source in worst_first)))
+    say_table(overview.table(overview.COLUMNS, (_line(source, healths[source.id], read) for source in worst_first)))
     say("")
-    say(overview.summary(healths.values(), "sources"))
+    say(overview.summary((healths[source.id] for source in worst_first), "sources"))
     note("One in detail: onepassword-source status NAME")
 
 
