@@ -73,7 +73,8 @@ def _apply_sources(
         say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
         _tell_more(one, runs.get(one.name) if len(runs) <= FEW else None)
     if len(runs) > FEW:
-        note(f"{len(runs)} runs were started, one a second; errors of what has changed are cleared.")
+        cleared = " The errors of what has changed are cleared." if any(one.restarted for one in applied) else ""
+        note(f"{len(runs)} runs were started, one a second.{cleared}")
     return access.kind
 
 
