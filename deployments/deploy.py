@@ -5,6 +5,7 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from blocks.names import deployment_name
-from deployments import spread
+from deployments import prefect_access, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,6 +57,15 @@ class SourceDeployment:
     """Whether a new deployment starts paused; one that is there stays as it is."""
     source_id: str | None = None
     """Its immutable id: the runs find it by that, and its ticks follow from that; from its name where there is none."""
+
+
+def at_once() -> int:
+    """How many requests to have under way at a time: while the server waits for its database, it works on another.
+
+    SQLite has one writer: there the server would refuse the others, and the client wait for seconds before it retries.
+    """
+    own = os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL", "")
+    return 4 if own.startswith("postgresql") or prefect_access.external_url() else 1
 
 
 def work_pool() -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from blocks.errors import FirstPartyGenericError
-from deployments.deploy import PAGE, deployments_of, find_deployment, find_deployments
+from deployments.deploy import PAGE, at_once, deployments_of, find_deployment, find_deployments
 from deployments.spread import COLLECT
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ SHORT_SECONDS = 10.0
 LONG_SECONDS = 60.0
 """The same where the source is stopped, renamed or deleted."""
 POLL_SECONDS = 0.25
-AT_ONCE = 4
-"""Requests under way at a time: while the server waits for its database, it works on another."""
 STAGGER_SECONDS = 1.0
 """Between the runs of several sources that are to run now: about the time that a small machine takes for one."""
 
@@ -68,7 +66,7 @@ def create_all(sources: Sequence[str]) -> dict[str, UUID]:
         missing = next((source for source in sources if source not in found), None)
         if missing is not None:
             raise _no_deployment(missing)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(at_once()) as pool:
             runs = [
                 pool.submit(_create, client, found[source].id, source, place * STAGGER_SECONDS)
                 for place, source in enumerate(sources)

@@ -18,8 +18,8 @@ from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.siem_config import SiemConfig
 from blocks.store import forwards, sources
 from deployments import block_documents, forwarding
-from deployments.deploy import Deployer
-from deployments.sources import AT_ONCE, open_default_store
+from deployments.deploy import Deployer, at_once
+from deployments.sources import open_default_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +118,7 @@ class _Applying:
         block = block_of(config)
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(at_once()) as pool:
             put = partial(self._pairs.put, config=config, block=block, since_ns=since_ns)
             for source, made in zip(config.sources, pool.map(put, config.sources), strict=True):
                 pairs[source] = made

@@ -15,7 +15,7 @@ from blocks.errors import SourceError
 from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from deployments import block_documents, forwarding
-from deployments.deploy import Deployer, SourceDeployment, specs_of
+from deployments.deploy import Deployer, SourceDeployment, at_once, specs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from blocks.store.lifecycle import Known
 
 Change = Literal["created", "updated", "revived", "unchanged"]
-AT_ONCE = 4
-"""Requests under way at a time: while the server waits for its database, it works on another."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def apply_all(configs: Sequence[SourceConfig], *, new_account: bool = False) -> 
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    with get_client(sync_client=True) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+    with get_client(sync_client=True) as client, ThreadPoolExecutor(at_once()) as pool:
         applying = _Applying(client, configs)
         yield from pool.map(partial(applying.apply, new_account=new_account), configs)
 
@@ -184,7 +182,7 @@ def deploy_known() -> list[str]:
         documents = block_documents.read_all(client, OnePasswordSource.get_block_type_slug())
         present = {_name_of(one): one for one in documents if _is_present(one, in_store.get(_id_of(one)))}
         deploying = _Deploying(client, list(present))
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(at_once()) as pool:
             done = [pool.submit(_deploy_one, deploying, one, in_store) for one in present.values()]
             for one in done:
                 one.result()
