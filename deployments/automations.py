@@ -11,21 +11,21 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from blocks import settings
-from blocks.health import COLLECTED, ERROR, UNHEALTHY
-from blocks.names import block_name
+from blocks.health import ERROR, UNHEALTHY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger
 
 TAG = "1password"
+WAKE = "wake-"
+"""How the tag begins of an automation that an older version made for a pair of source and SIEM."""
 SHIPPED = ("source-in-error", "dead-runs", "lost-runs")
 ERRORS = ("ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError")
 HEARTBEAT = "prefect.flow-run.heartbeat"
@@ -83,65 +83,47 @@ def ensure() -> Ensured:
     with get_client(sync_client=True) as client:
         block, warnings = _named_block(client)
         try:
-            changes = {key: _ensure(client, key, partial(_shipped, key), block) for key in SHIPPED}
+            _remove_wakes(client)
+            there = _all_tagged(client)
+            changes = {key: _ensure(client, key, there, block) for key in SHIPPED}
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
             return Ensured({}, (*warnings, f"The Prefect server refused the automations ({code}); see its log."))
     return Ensured(changes, warnings)
 
 
-def ensure_wake(source_id: str, source: str, siem: str, deployment: UUID) -> Change:
-    """The automation that forwards a source to a SIEM as soon as a collection found something."""
-    import httpx  # noqa: PLC0415 - comes with Prefect
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
-    key = _wake_key(source_id, siem)
-    with get_client(sync_client=True) as client:
-        try:
-            return _ensure(client, key, lambda _: _wake(source_id, source, siem, deployment), None)
-        except httpx.HTTPStatusError:  # no automations on this server: every five minutes is what there is
-            return "kept"
+def _remove_wakes(client: SyncPrefectClient) -> None:
+    """Remove what older versions had for each pair of source and SIEM: a collection starts the forward run itself."""
+    while wakes := [one.id for one in _all_tagged(client) if any(tag.startswith(WAKE) for tag in one.tags)]:
+        for wake in wakes:
+            client.delete_automation(wake)
 
 
-def remove_wake(source_id: str, siem: str) -> None:
-    """Remove it, where there is one."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
-    with get_client(sync_client=True) as client:
-        if found := _tagged_with(client, _wake_key(source_id, siem)):
-            client.delete_automation(found.id)
-
-
-def _wake_key(source_id: str, siem: str) -> str:
-    return f"wake-{source_id[:12]}-{block_name(siem)}"
-
-
-def _ensure(
-    client: SyncPrefectClient, key: str, shipped: Callable[[UUID | None], AutomationCore], block: UUID | None
-) -> Change:
-    found = _find(client, key, shipped(None).name)
+def _ensure(client: SyncPrefectClient, key: str, there: Sequence[Automation], block: UUID | None) -> Change:
+    found = _find(client, key, there)
     if found is None:
-        client.create_automation(_tagged(key, shipped(block)))
+        client.create_automation(_tagged(key, _shipped(key, block)))
         return "created"
     if _tag(key, found) not in found.tags:
         return "kept"
     # Where this shell does not name the block, another one did.
-    wanted = _tagged(key, shipped(block or _block_of(found)))
+    wanted = _tagged(key, _shipped(key, block or _block_of(found)))
     if _tag(key, wanted) in found.tags:
         return "unchanged"
     client.update_automation(found.id, wanted)
     return "updated"
 
 
-def _find(client: SyncPrefectClient, key: str, name: str) -> Automation | None:
-    return _tagged_with(client, key) or next(iter(client.read_automations_by_name(name)), None)
+def _find(client: SyncPrefectClient, key: str, there: Sequence[Automation]) -> Automation | None:
+    tagged = (one for one in there if any(tag.startswith(f"{key}:") for tag in one.tags))
+    found = next(tagged, None)
+    return found or next(iter(client.read_automations_by_name(_shipped(key, None).name)), None)
 
 
-def _tagged_with(client: SyncPrefectClient, key: str) -> Automation | None:
+def _all_tagged(client: SyncPrefectClient) -> list[Automation]:
     from prefect.events.filters import AutomationFilter, AutomationFilterTags  # noqa: PLC0415 - see above
 
-    tagged = client.read_automations(automations=AutomationFilter(tags=AutomationFilterTags(all_=[TAG])))
-    return next((one for one in tagged if any(tag.startswith(f"{key}:") for tag in one.tags)), None)
+    return client.read_automations(automations=AutomationFilter(tags=AutomationFilterTags(all_=[TAG])))
 
 
 def _named_block(client: SyncPrefectClient) -> tuple[UUID | None, tuple[str, ...]]:
@@ -190,24 +172,6 @@ def _source_in_error(block: UUID | None) -> AutomationCore:
             },
         ),
         actions=[action],
-    )
-
-
-def _wake(source_id: str, source: str, siem: str, deployment: UUID) -> AutomationCore:
-    from prefect.events.actions import RunDeployment  # noqa: PLC0415 - see the module's docstring
-    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: PLC0415
-    from prefect.events.schemas.events import ResourceSpecification  # noqa: PLC0415
-
-    return AutomationCore(
-        name=f"1Password: forward {source} to {siem} at once",
-        description="Forwards right after a collection that found something. Switched off, it is done every five "
-        "minutes all the same.",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,
-            expect={COLLECTED},
-            match=ResourceSpecification({"prefect.resource.id": f"onepassword-source.source.{source_id}"}),
-        ),
-        actions=[RunDeployment(deployment_id=deployment)],
     )
 
 

@@ -58,12 +58,13 @@ def status(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One SIEM; all where left out.", show_default=False)
     ] = None,
+    source: Source = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how far each SIEM is: sent, waiting, the last error. Exit code 1 where one is in error."""
+    """Show how far each SIEM is: sent, waiting, the last error. Exit code 1 where one is in error."""
     from deployments.commands.siem_status import show  # noqa: PLC0415
 
-    raise typer.Exit(show(name, as_json=as_json))
+    raise typer.Exit(show(name, source, as_json=as_json))
 
 
 def show_sample(

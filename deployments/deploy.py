@@ -5,22 +5,30 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from blocks.names import deployment_name
+from deployments import prefect_access, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from uuid import UUID
 
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 TEMPLATE = Path(__file__).with_name("prefect.yaml")
 BESIDE = tuple(Path(__file__).with_name(name) for name in ("reconcile.yaml", "backfill.yaml"))
@@ -28,7 +36,12 @@ BESIDE = tuple(Path(__file__).with_name(name) for name in ("reconcile.yaml", "ba
 SOURCE = "{{ $SOURCE }}"
 POOL_TYPE = "onepassword-source"
 
+TICKS = {"collect": spread.COLLECT, "reconcile": spread.RECONCILE, "forward": spread.FORWARD}
+PAGE = 200  # what Prefect's server gives at most in one answer
+
 Change = Literal["created", "updated", "unchanged"]
+Key = tuple[str, str]
+"""The name of a flow and of a deployment of it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,17 @@ class SourceDeployment:
     """Another flow than the template's, as `module.function`."""
     paused: bool = False
     """Whether a new deployment starts paused; one that is there stays as it is."""
+    source_id: str | None = None
+    """Its immutable id: the runs find it by that, and its ticks follow from that; from its name where there is none."""
+
+
+def at_once() -> int:
+    """How many requests to have under way at a time: while the server waits for its database, it works on another.
+
+    SQLite has one writer: there the server would refuse the others, and the client wait for seconds before it retries.
+    """
+    own = os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL", "")
+    return 4 if own.startswith("postgresql") or prefect_access.external_url() else 1
 
 
 def work_pool() -> str:
@@ -56,27 +80,94 @@ def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] =
     person has paused stays paused. A new one takes what a person has set in that of `like` with the same flow.
     Prefect's own exceptions where its server cannot be reached.
     """
-    others = {str(one.entrypoint): one for one in like}
-    templates = [_filled(_template(), wanted)]
-    if wanted.entrypoint is None:
-        templates += [_filled(read_template(path), replace(wanted, description=None)) for path in BESIDE]
-    specs = [(spec, others.get(spec["entrypoint"])) for spec in templates]
-    change, *_ = [deploy_spec(spec, other, paused=wanted.paused and bool(spec["schedules"])) for spec, other in specs]
-    return change
+    with opened() as deployer:
+        return deployer.deploy_source(wanted, like)
 
 
-def deploy_spec(spec: dict[str, Any], like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
+def deploy_spec(spec: dict[str, Any], *, paused: bool = False) -> Change:
     """The same for a template's entry that is filled in already."""
+    with opened() as deployer:
+        return deployer.deploy(spec, paused=paused)
+
+
+@contextmanager
+def opened() -> Iterator[Deployer]:
+    """A deployer with a connection of its own to the Prefect server."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    flow = _flow(spec["entrypoint"])
     with get_client(sync_client=True) as client:
-        found = find_named(client, flow.name, spec["name"])
+        yield Deployer(client)
+
+
+class Deployer:
+    """Creates and updates deployments through one client, in several threads at once where that is wanted.
+
+    What is there of hundreds is read in a few requests (`look_up`); flows and the work pool are made once.
+    """
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self.client = client
+        self._there: dict[Key, DeploymentResponse | None] = {}
+        self._flow_ids: dict[str, UUID] = {}
+        self._making = threading.Lock()
+
+    def look_up(self, specs: Iterable[dict[str, Any]]) -> None:
+        """Read at once what the server has of these deployments, instead of one by one when they are deployed."""
+        keys = [_key(spec) for spec in specs]
+        flows = sorted({flow for flow, _ in keys})
+        names = sorted({name for _, name in keys})
+        self._there |= dict.fromkeys(keys)
+        size = PAGE // max(len(flows), 1)  # a page holds all that can be found
+        for start in range(0, len(names), size):
+            found = _read_named(self.client, flows, names[start : start + size])
+            self._there |= {(_flow_of(one), one.name): one for one in found}
+
+    def deploy_source(self, wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
+        """See the function of that name."""
+        others = {str(one.entrypoint): one for one in like}
+        change, *_ = [
+            self.deploy(spec, others.get(spec["entrypoint"]), paused=wanted.paused and bool(spec["schedules"]))
+            for spec in specs_of(wanted)
+        ]
+        return change
+
+    def deploy(self, spec: dict[str, Any], like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
+        """Create or update one deployment; where nothing differs, nothing is written."""
+        key = _key(spec)
+        found = self._there[key] if key in self._there else find_named(self.client, *key)
         if found is None:
-            ensure_work_pool(client)
-            _create(client, flow, spec, like, paused=paused)
+            self._create(spec, like, paused=paused)
             return "created"
-        return _update(client, found, _members(flow, spec), _schedules(spec))
+        return _update(self.client, found, _members(spec), _schedules(spec))
+
+    def _create(self, spec: dict[str, Any], like: DeploymentResponse | None, *, paused: bool) -> None:
+        schedules, members = _schedules(spec), _members(spec)
+        if like is not None:
+            members["job_variables"] = _with(members["job_variables"], like.job_variables or {})
+            schedules = _activated(schedules, like)
+        self.client.create_deployment(
+            flow_id=self._flow_id(spec["entrypoint"]),
+            name=spec["name"],
+            schedules=schedules,
+            paused=paused,
+            **members,
+        )
+
+    def _flow_id(self, entrypoint: str) -> UUID:
+        with self._making:
+            if not self._flow_ids:
+                ensure_work_pool(self.client)
+            if entrypoint not in self._flow_ids:
+                self._flow_ids[entrypoint] = self.client.create_flow(_flow(entrypoint))
+            return self._flow_ids[entrypoint]
+
+
+def specs_of(wanted: SourceDeployment) -> list[dict[str, Any]]:
+    """The deployments of a source as they should be: the one that collects it first, then those beside it."""
+    specs = [_filled(_template(), wanted)]
+    if wanted.entrypoint is None:
+        specs += [_filled(read_template(path), replace(wanted, description=None)) for path in BESIDE]
+    return specs
 
 
 def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
@@ -84,23 +175,45 @@ def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentRespons
     return find_named(client, flow_name(_template()), deployment_name(source))
 
 
+def find_deployments(client: SyncPrefectClient, sources: Sequence[str]) -> dict[str, DeploymentResponse]:
+    """The deployments of those of these sources that have one, in their order."""
+    names = {deployment_name(source): source for source in sources}
+    wanted, flow = list(names), flow_name(_template())
+    pages = (_read_named(client, [flow], wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE))
+    found = {names[one.name]: one for page in pages for one in page}
+    return {source: found[source] for source in sources if source in found}
+
+
 def find_named(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
     """The deployment of that name of any flow, or None where there is none."""
+    found = _read_named(client, [flow], [name])
+    return found[0] if found else None
+
+
+def _read_named(client: SyncPrefectClient, flows: Sequence[str], names: Sequence[str]) -> list[DeploymentResponse]:
     # By filter: a name may hold characters, such as ?, that the address of a single deployment cannot.
     from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
 
-    found = client.read_deployments(
-        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=[flow])),
-        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[name])),
+    return client.read_deployments(
+        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
+        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=list(names))),
+        limit=PAGE,
     )
-    return found[0] if found else None
+
+
+def _key(spec: dict[str, Any]) -> Key:
+    return flow_name(spec), spec["name"]
+
+
+def _flow_of(found: DeploymentResponse) -> str:
+    return re.split(r"[.:]", str(found.entrypoint))[-1]
 
 
 def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
     """The deployments of a source: the one that collects it, and those beside it."""
     flows = [flow_name(template) for template in (_template(), *map(read_template, BESIDE))]
-    found = [find_named(client, flow, deployment_name(source)) for flow in flows]
-    return [one for one in found if one is not None]
+    found = {_flow_of(one): one for one in _read_named(client, flows, [deployment_name(source)])}
+    return [found[flow] for flow in flows if flow in found]
 
 
 def remove_deployment(source: str) -> bool:
@@ -166,14 +279,24 @@ def _template() -> dict[str, Any]:
 
 
 def _filled(template: dict[str, Any], wanted: SourceDeployment) -> dict[str, Any]:
+    parameters = {k: wanted.source if v == SOURCE else v for k, v in template["parameters"].items()}
     return {
         **template,
         "name": deployment_name(wanted.source),
         "description": wanted.description or template["description"],
         "entrypoint": wanted.entrypoint or template["entrypoint"],
         "tags": list(dict.fromkeys([*template["tags"], *wanted.tags])),
-        "parameters": {k: wanted.source if v == SOURCE else v for k, v in template["parameters"].items()},
+        "parameters": {**parameters, "source_id": wanted.source_id} if wanted.source_id else parameters,
+        "schedules": ticking(template, wanted.source_id or wanted.source),
     }
+
+
+def ticking(template: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The schedules of a template, at the time of what has this key, such as a source's id."""
+    ticks = TICKS.get(flow_name(template))
+    if ticks is None:
+        return list(template["schedules"])
+    return [{**entry, "anchor_date": ticks.anchor(key)} for entry in template["schedules"]]
 
 
 @cache
@@ -183,13 +306,18 @@ def _flow(entrypoint: str) -> Flow[..., Any]:
     return load_flow_from_entrypoint(entrypoint)
 
 
-def _members(flow: Flow[..., Any], spec: dict[str, Any]) -> dict[str, Any]:
+@cache
+def _parameters_schema(entrypoint: str) -> dict[str, Any]:
+    return _flow(entrypoint).parameters.model_dump(exclude_unset=True)
+
+
+def _members(spec: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": spec["description"],
         "entrypoint": spec["entrypoint"],
         "tags": spec["tags"],
         "parameters": spec["parameters"],
-        "parameter_openapi_schema": flow.parameters.model_dump(exclude_unset=True),
+        "parameter_openapi_schema": _parameters_schema(spec["entrypoint"]),
         "enforce_parameter_schema": spec["enforce_parameter_schema"],
         "work_pool_name": spec["work_pool"]["name"],
         "job_variables": spec["work_pool"].get("job_variables", {}),
@@ -201,32 +329,24 @@ def _members(flow: Flow[..., Any], spec: dict[str, Any]) -> dict[str, Any]:
 
 def _schedules(spec: dict[str, Any]) -> list[DeploymentScheduleCreate]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate  # noqa: PLC0415 - see above
-    from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415
 
-    return [
-        DeploymentScheduleCreate(
-            schedule=CronSchedule(cron=entry["cron"], timezone=entry["timezone"]), active=entry["active"]
-        )
-        for entry in spec["schedules"]
-    ]
+    return [DeploymentScheduleCreate(schedule=_schedule(one), active=one["active"]) for one in spec["schedules"]]
 
 
-def _create(
-    client: SyncPrefectClient,
-    flow: Flow[..., Any],
-    spec: dict[str, Any],
-    like: DeploymentResponse | None,
-    *,
-    paused: bool,
-) -> None:
-    schedules, members = _schedules(spec), _members(flow, spec)
-    if like is not None:
-        members["job_variables"] = _with(members["job_variables"], like.job_variables or {})
-        is_active = any(schedule.active for schedule in like.schedules)
-        schedules = [schedule.model_copy(update={"active": is_active}) for schedule in schedules]
-    client.create_deployment(
-        flow_id=client.create_flow(flow), name=spec["name"], schedules=schedules, paused=paused, **members
+def _schedule(entry: dict[str, Any]) -> CronSchedule | IntervalSchedule:
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule  # noqa: PLC0415 - see above
+
+    if "cron" in entry:
+        return CronSchedule(cron=entry["cron"], timezone=entry["timezone"])
+    return IntervalSchedule(
+        interval=timedelta(seconds=entry["interval"]), anchor_date=entry["anchor_date"], timezone=entry["timezone"]
     )
+
+
+def _activated(schedules: list[DeploymentScheduleCreate], like: DeploymentResponse) -> list[DeploymentScheduleCreate]:
+    """These schedules, paused where a person has paused those of another deployment."""
+    is_active = any(schedule.active for schedule in like.schedules)
+    return [schedule.model_copy(update={"active": is_active}) for schedule in schedules]
 
 
 def _update(
@@ -241,7 +361,8 @@ def _update(
     members = {**members, "job_variables": _with(members["job_variables"], found.job_variables or {})}
     differing = {name: value for name, value in members.items() if now[name] != value}
     if [kept.schedule for kept in found.schedules] != [new.schedule for new in schedules]:
-        differing["schedules"] = [new.model_dump(mode="json") for new in schedules]
+        kept = _activated(schedules, found) if found.schedules else schedules
+        differing["schedules"] = [new.model_dump(mode="json") for new in kept]
     if not differing:
         return "unchanged"
     client.update_deployment(found.id, DeploymentUpdate(**differing))

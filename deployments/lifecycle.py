@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import BlockDocument
+    from prefect.client.schemas.responses import DeploymentResponse
     from sqlalchemy import Engine
 
     from blocks.source import OnePasswordSource
@@ -106,7 +107,7 @@ def run_now(source: Managed) -> UUID:
     """Have a worker collect it now. Returns the id of the run."""
     if source.block is not None:
         stopped = source.known.paused_ns is not None
-        sources.deploy(source.name, source.block.description or None, paused=stopped)
+        sources.deploy(source.name, source.block.description or None, source.known.id, paused=stopped)
     return running.create(source.name)
 
 
@@ -121,7 +122,7 @@ def start(source: Managed) -> None:
     """Let its schedule run again."""
     store.resume(source.engine, source.known)
     block = source.valid_block()
-    sources.deploy(source.name, block.description or None)
+    sources.deploy(source.name, block.description or None, source.known.id)
     running.set_paused(source.name, paused=False)
 
 
@@ -273,7 +274,7 @@ def _complete_renaming(engine: Engine, known: Known) -> None:
     if block is not None and is_free and not sources.exists(known.name):
         _save_as(block, known.name)
     if is_free:
-        _move_deployment(old, known.name)
+        _move_deployments(engine, old, known)
         remove_blocks(old)
     is_stopped = (store.find_id(engine, known.id) or known).paused_ns is not None
     running.set_paused(known.name, paused=is_stopped)
@@ -292,23 +293,30 @@ def _save_as(block: OnePasswordSource, new: str) -> None:
     renamed.save(block_name(new), overwrite=True)
 
 
-def _move_deployment(old: str, new: str) -> None:
-    """The new one starts paused, so that there are never two that run."""
+def _move_deployments(engine: Engine, old: str, known: Known) -> None:
+    """The new ones start paused, so that there are never two that run. Runs that wait are moved to them."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    block = _block(new)
+    block = _block(known.name)
+    description = block.description or None if block else None
     with get_client(sync_client=True) as client:
         like = deployments_of(client, old)
-    sources.deploy(new, block.description or None if block else None, paused=True, like=like)
-    running.cancel_waiting(old, f"The source is named {new} now.")
+        sources.deploy(known.name, description, known.id, paused=True, like=like)
+        now = {one.entrypoint: one for one in deployments_of(client, known.name)}
+        moves = [(one, now.get(one.entrypoint)) for one in like]
+        siems = [pair.siem for pair in forwards.known(engine, source=known.name)]
+        moves += [(one, forwarding.find(client, known.name, siem)) for siem in siems for one in _old(client, old, siem)]
+        for was, new in moves:
+            if new is not None:
+                running.move_waiting(client, was, new, (old, known.name))
     remove_deployment(old)
-    _remove_forwards(old, new)
+    for siem in siems:
+        forwarding.remove_deployment(old, siem)
 
 
-def _remove_forwards(old: str, new: str) -> None:
-    """Those under the former name; there are such under the new one by now, which keep the automations."""
-    for pair in forwards.known(sources.open_default_store(), source=new):
-        forwarding.remove_deployment(old, pair.siem)
+def _old(client: SyncPrefectClient, old: str, siem: str) -> list[DeploymentResponse]:
+    found = forwarding.find(client, old, siem)
+    return [found] if found else []
 
 
 def _end(source: Managed) -> None:

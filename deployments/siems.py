@@ -5,9 +5,11 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import ConfigurationError
@@ -15,12 +17,15 @@ from blocks.names import block_name
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.siem_config import SiemConfig
 from blocks.store import forwards, sources
-from deployments import forwarding
+from deployments import block_documents, forwarding
+from deployments.deploy import Deployer, at_once
 from deployments.sources import open_default_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import BlockDocument
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
@@ -43,31 +48,20 @@ class Applied:
     """Sources whose events are not meant for a SIEM."""
 
 
-def apply(config: SiemConfig, since_ns: int | None = None) -> Applied:
-    """Create or update one SIEM; where nothing differs, nothing is written.
+def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Iterator[str | Applied]:
+    """Create or update SIEMs one after the other; where nothing differs, nothing is written.
 
-    A new pair gets all that the store holds, or what was received since `since_ns` (ns since 1970).
-    Call `require` before. Raises ThirdPartyConfigError where a source is not known.
+    Gives the name of each source when its pair is done, and what was done with a SIEM when all of its are. A new pair
+    gets all that the store holds, or what was received since `since_ns` (ns since 1970).
+    Raises ThirdPartyConfigError before anything is stored where a source is not known, or the name of a SIEM is that
+    of one of another kind. What is applied before a later error stays.
     """
-    from blocks.siem.configuration import block_of  # noqa: PLC0415 - imports Prefect
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    engine = open_default_store()
-    ids = _ids(engine, config)
-    block = block_of(config)
-    change = _save(config, block)
-    pairs = {name: _pair(engine, name, ids[name], config, block, since_ns) for name in config.sources}
-    return _applied(engine, config, block, change, pairs)
-
-
-def require(configs: Sequence[SiemConfig]) -> None:
-    """All that is wrong before anything is stored: an unknown source, the name of another kind of SIEM.
-
-    Raises ThirdPartyConfigError.
-    """
-    engine = open_default_store()
-    for config in configs:
-        _ids(engine, config)
-        _require_kind(config)
+    with get_client(sync_client=True) as client:
+        applying = _Applying(client, configs)
+        for config in configs:
+            yield from applying.apply(config, since_ns)
 
 
 def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Applied:
@@ -75,14 +69,69 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
 
     Raises ThirdPartyConfigError where there is no such block, or it is not valid.
     """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
     from tasks.siem import load_siem  # noqa: PLC0415 - imports Prefect
 
-    engine = open_default_store()
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
-    ids = _ids(engine, config)
-    pairs = {source: _pair(engine, source, ids[source], config, block, since_ns) for source in config.sources}
-    return _applied(engine, config, block, "unchanged", pairs)
+    with get_client(sync_client=True) as client:
+        pairs = _Pairs(client, [config])
+        changes = {source: pairs.put(source, config, block, since_ns) for source in config.sources}
+        return _applied(pairs.engine, config, block, "unchanged", changes)
+
+
+class _Pairs:
+    """The pairs of some SIEMs, through one connection; what is there is read at the start.
+
+    Raises ThirdPartyConfigError where a source is not known.
+    """
+
+    def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
+        self.engine = open_default_store()
+        self._ids = _ids(self.engine, configs)
+        self._deployer = Deployer(client)
+        wanted = [(self._ids[source], source, config.name) for config in configs for source in config.sources]
+        self._deployer.look_up(forwarding.spec_of(*one) for one in wanted)
+
+    def put(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
+        source_id = self._ids[source]
+        before = forwards.find(self.engine, source_id, config.name)
+        pair, changed = forwards.put(
+            self.engine, source_id, config.name, config.kind, block.public(), block.fingerprint(), since_ns=since_ns
+        )
+        forwarding.deploy(self._deployer, pair)
+        return "created" if before is None else "updated" if changed else "unchanged"
+
+
+class _Applying:
+    def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
+        self._client = client
+        self._pairs = _Pairs(client, configs)
+        self._documents = _documents(client, configs)
+        for config in configs:
+            _require_kind(config, self._documents)
+
+    def apply(self, config: SiemConfig, since_ns: int | None) -> Iterator[str | Applied]:
+        from blocks.siem.configuration import block_of  # noqa: PLC0415 - imports Prefect
+
+        block = block_of(config)
+        change = self._save(config, block)
+        pairs: dict[str, Change] = {}
+        with ThreadPoolExecutor(at_once()) as pool:
+            put = partial(self._pairs.put, config=config, block=block, since_ns=since_ns)
+            for source, made in zip(config.sources, pool.map(put, config.sources), strict=True):
+                pairs[source] = made
+                yield source
+        yield _applied(self._pairs.engine, config, block, change, pairs)
+
+    def _save(self, config: SiemConfig, block: SiemBlock) -> Change:
+        found = self._documents.get((config.name, config.kind))
+        if found is not None and _fingerprint(config.kind, found) == block.fingerprint():
+            return "unchanged"
+        block.register_type_and_schema()
+        block_documents.save(self._client, block, block_name(config.name), found.id if found else None)
+        return "created" if found is None else "updated"
 
 
 def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
@@ -95,7 +144,7 @@ def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
 def remove(engine: Engine, pair: Known) -> bool:
     """Remove a pair; the block goes with its last one, and is then gone with its secrets. Whether that was so."""
     forwarding.set_paused(pair.source, pair.siem, paused=True)
-    forwarding.remove(pair.source_id, pair.source, pair.siem)
+    forwarding.remove_deployment(pair.source, pair.siem)
     forwards.remove(engine, pair)
     return not forwards.known(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
 
@@ -113,21 +162,40 @@ def _applied(engine: Engine, config: SiemConfig, block: SiemBlock, change: Chang
     )
 
 
-def _ids(engine: Engine, config: SiemConfig) -> dict[str, str]:
+def _ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
     known = sources.known(engine)
-    unknown = [name for name in config.sources if name not in known]
+    named = dict.fromkeys(name for config in configs for name in config.sources)
+    unknown = [name for name in named if name not in known]
     if unknown:
         raise ThirdPartyConfigError(
             f"There is no source named {', '.join(map(repr, unknown))}.",
             hint="Apply its configuration first; `onepassword-source list` shows those there are.",
             code="unknown-source",
         )
-    return {name: known[name] for name in config.sources}
+    return {name: known[name] for name in named}
 
 
-def _require_kind(config: SiemConfig) -> None:
+def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
+    """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
+    from tasks.siem import documents  # noqa: PLC0415 - imports Prefect
+
+    kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
+    named = {config.name: documents(config.name) for config in configs}
+    names = [name for several in named.values() for name in several]
+    read = block_documents.read_named(client, list(kinds), names, include_secrets=True)
+    there = {(one.name, kinds[one.block_type.slug]): one for one in read if one.block_type}
+    return {
+        (siem, kind): there[name, kind]
+        for siem, several in named.items()
+        for name in reversed(several)  # the first one counts
+        for kind in KINDS
+        if (name, kind) in there
+    }
+
+
+def _require_kind(config: SiemConfig, there: Mapping[tuple[str, str], BlockDocument]) -> None:
     for kind in KINDS:
-        if kind != config.kind and _find(config.name, kind) is not None:
+        if kind != config.kind and (config.name, kind) in there:
             raise ThirdPartyConfigError(
                 f"There is a SIEM named {config.name!r} already, of the kind {kind}.",
                 hint="Choose another name, or remove that one with `onepassword-source siem remove`.",
@@ -135,45 +203,12 @@ def _require_kind(config: SiemConfig) -> None:
             )
 
 
-def _save(config: SiemConfig, block: SiemBlock) -> Change:
-    found = _find(config.name, config.kind)
-    if found is not None and found.fingerprint == block.fingerprint():
-        return "unchanged"
-    block.save(found.document if found else block_name(config.name), overwrite=True)
-    return "created" if found is None else "updated"
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A block that is there, and its fingerprint; None where it is not valid."""
-
-    document: str
-    fingerprint: str | None
-
-
-def _pair(  # noqa: PLR0917 - what a pair is made of
-    engine: Engine, source: str, source_id: str, config: SiemConfig, block: SiemBlock, since_ns: int | None
-) -> Change:
-    before = forwards.find(engine, source_id, config.name)
-    pair, changed = forwards.put(
-        engine, source_id, config.name, config.kind, block.public(), block.fingerprint(), since_ns=since_ns
-    )
-    forwarding.deploy(source_id, source, config.name, paused=pair.paused_ns is not None)
-    return "created" if before is None else "updated" if changed else "unchanged"
-
-
-def _find(name: str, kind: str) -> _Found | None:
-    from tasks.siem import documents  # noqa: PLC0415 - imports Prefect
-
-    for document in documents(name):
-        try:
-            block = cast("SiemBlock", block_class(kind).load(document))
-        except ConfigurationError:
-            return _Found(document, None)
-        except ValueError:
-            continue
-        return _Found(document, block.fingerprint())
-    return None
+def _fingerprint(kind: str, document: BlockDocument) -> str | None:
+    """That of the block in a document; None where it is not valid."""
+    try:
+        return block_class(kind).model_validate(document.data).fingerprint()
+    except ConfigurationError:
+        return None
 
 
 def _remove_block(name: str, kind: str) -> bool:

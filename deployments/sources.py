@@ -5,25 +5,30 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from blocks.errors import SourceError
 from blocks.faults import ConfigurationError
 from blocks.names import block_name
-from deployments import forwarding
-from deployments.deploy import SourceDeployment, deploy_source
+from deployments import block_documents, forwarding
+from deployments.deploy import Deployer, SourceDeployment, at_once, specs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from prefect.blocks.core import Block
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import BlockDocument
     from prefect.client.schemas.responses import DeploymentResponse
     from sqlalchemy import Engine
 
     from blocks.source import OnePasswordSource
     from blocks.source_config import SourceConfig
+    from blocks.store.forwards import Known as Pair
     from blocks.store.lifecycle import Known
 
 Change = Literal["created", "updated", "revived", "unchanged"]
@@ -41,30 +46,93 @@ class Applied:
     """Its schedule was stopped by a person, and stays so."""
 
 
-def apply(config: SourceConfig, *, new_account: bool = False) -> Applied:
-    """Create, update or revive one source; where nothing differs, nothing is written.
+def apply_all(configs: Sequence[SourceConfig], *, new_account: bool = False) -> Iterator[Applied]:
+    """Create, update or revive sources, and give them in their order; where nothing differs, nothing is written.
 
     A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
     that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
+    Call `register_blocks` before. After an error what is applied stays, and no further source is begun.
     """
-    from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-    from tasks.source import open_store  # noqa: PLC0415 - see the module's docstring
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    found, change = _look_up(config)
-    block = found if found is not None and change == "unchanged" else _block(config, found)
-    engine = open_store(block)
-    known = lifecycle.find_id(engine, block.source_id)
-    if known is not None and known.deleted_ns is not None:
-        change = "revived"
-    _note(engine, block)
-    if change != "unchanged":
-        _save(block)
-    restarted = known is not None and (change in {"updated", "revived"} or new_account)
-    if restarted and known is not None:
-        _restart(engine, known, new_account=new_account)
-    stopped = known is not None and known.deleted_ns is None and known.paused_ns is not None
-    deploy(config.name, config.description, paused=stopped)
-    return Applied(config.name, change, tuple(str(api) for api in config.supported_apis), restarted, stopped)
+    with get_client(sync_client=True) as client, ThreadPoolExecutor(at_once()) as pool:
+        applying = _Applying(client, configs)
+        yield from pool.map(partial(applying.apply, new_account=new_account), configs)
+
+
+class _Applying:
+    """What is there is read at the start, all through one connection: 100 sources take seconds."""
+
+    def __init__(self, client: SyncPrefectClient, configs: Sequence[SourceConfig]) -> None:
+        from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415 - as above
+        from blocks.source import OnePasswordSource  # noqa: PLC0415
+
+        self._client = client
+        names = [block_name(config.name) for config in configs]
+        slug = OnePasswordSource.get_block_type_slug()
+        self._documents = _by_name(block_documents.read_named(client, [slug], names, include_secrets=True))
+        slug = OnePasswordCredentials.get_block_type_slug()
+        self._credentials = _by_name(block_documents.read_named(client, [slug], names))
+        self._deploying = _Deploying(client, [config.name for config in configs])
+
+    def apply(self, config: SourceConfig, *, new_account: bool) -> Applied:
+        from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
+        from tasks.source import open_store  # noqa: PLC0415 - see the module's docstring
+
+        document = self._documents.get(block_name(config.name))
+        found, change = _look_up(document, config)
+        block = found if found is not None and change == "unchanged" else _block(config, found)
+        engine = open_store(block)
+        known = lifecycle.find_id(engine, block.source_id)
+        if known is not None and known.deleted_ns is not None:
+            change = "revived"
+        _note(engine, block)
+        if change != "unchanged":
+            self._save(block, document)
+        restarted = known is not None and (change in {"updated", "revived"} or new_account)
+        if restarted and known is not None:
+            _restart(engine, known, new_account=new_account)
+        stopped = known is not None and known.deleted_ns is None and known.paused_ns is not None
+        self._deploying.deploy(config.name, config.description, block.source_id, paused=stopped)
+        return Applied(config.name, change, tuple(str(api) for api in config.supported_apis), restarted, stopped)
+
+    def _save(self, block: OnePasswordSource, document: BlockDocument | None) -> None:
+        name = block_name(block.name)
+        credentials = self._credentials.get(name)
+        there = credentials.id if credentials else None
+        nested = {"credentials": block_documents.save(self._client, block.credentials, name, there)}
+        store = block_documents.nested_id(document, "store") if document and block.store else None
+        if store is not None:
+            nested["store"] = store
+        block_documents.save(self._client, block, name, document.id if document else None, nested)
+
+
+class _Deploying:
+    """Deploys sources and their pairs with SIEMs; those that are there of `names` are read at the start."""
+
+    def __init__(self, client: SyncPrefectClient, names: Sequence[str]) -> None:
+        self._deployer = Deployer(client)
+        self._pairs = _pairs_by_source()
+        specs = [spec for name in names for spec in specs_of(SourceDeployment(name))]
+        pairs = [forwarding.spec_of_pair(pair) for name in names for pair in self._pairs.get(name, ())]
+        self._deployer.look_up(specs)
+        self._deployer.look_up(pairs)
+
+    def deploy(
+        self,
+        name: str,
+        description: str | None,
+        source_id: str,
+        like: Sequence[DeploymentResponse] = (),
+        *,
+        paused: bool,
+    ) -> None:
+        about = f"{description}\n\n" if description else ""
+        text = f"{about}Collects what is new in the 1Password account of {name}, every five minutes."
+        wanted = SourceDeployment(source=name, description=text, paused=paused, source_id=source_id)
+        self._deployer.deploy_source(wanted, like)
+        for pair in self._pairs.get(name, ()):
+            forwarding.deploy(self._deployer, pair)
 
 
 def find(name: str) -> OnePasswordSource | None:
@@ -86,15 +154,18 @@ def exists(name: str) -> bool:
 
 
 def deploy(
-    name: str, description: str | None, *, paused: bool = False, like: Sequence[DeploymentResponse] = ()
+    name: str,
+    description: str | None,
+    source_id: str,
+    *,
+    paused: bool = False,
+    like: Sequence[DeploymentResponse] = (),
 ) -> None:
     """Create or update the deployments of a source. New ones are `paused` if told so, and have what `like` has."""
-    about = f"{description}\n\n" if description else ""
-    text = f"{about}Collects what is new in the 1Password account of {name}, every five minutes."
-    deploy_source(SourceDeployment(source=name, description=text, paused=paused), like)
-    # Without a store there is nothing to forward from; `up` does not wait for it.
-    with suppress(SourceError):
-        forwarding.deploy_known(open_default_store(), name)
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        _Deploying(client, [name]).deploy(name, description, source_id, like, paused=paused)
 
 
 def deploy_known() -> list[str]:
@@ -106,19 +177,53 @@ def deploy_known() -> list[str]:
 
     from blocks.source import OnePasswordSource  # noqa: PLC0415
 
-    names: list[str] = []
     in_store = _in_store()
     with get_client(sync_client=True) as client:
-        documents = client.read_block_documents_by_type(OnePasswordSource.get_block_type_slug())
-    for document in documents:
-        name = str(document.data.get("name") or "")
-        known = in_store.get(str(document.data.get("source_id") or document.id.hex))
-        if document.name != block_name(name) or (known and (known.deleted_ns or known.name != name)):
-            continue
-        paused = known is not None and known.paused_ns is not None
-        deploy(name, str(document.data.get("description") or "") or None, paused=paused)
-        names.append(name)
-    return names
+        documents = block_documents.read_all(client, OnePasswordSource.get_block_type_slug())
+        present = {_name_of(one): one for one in documents if _is_present(one, in_store.get(_id_of(one)))}
+        deploying = _Deploying(client, list(present))
+        with ThreadPoolExecutor(at_once()) as pool:
+            done = [pool.submit(_deploy_one, deploying, one, in_store) for one in present.values()]
+            for one in done:
+                one.result()
+    return list(present)
+
+
+def _deploy_one(deploying: _Deploying, document: BlockDocument, in_store: Mapping[str, Known]) -> None:
+    known = in_store.get(_id_of(document))
+    description = str(document.data.get("description") or "") or None
+    paused = known is not None and known.paused_ns is not None
+    deploying.deploy(_name_of(document), description, _id_of(document), paused=paused)
+
+
+def _name_of(document: BlockDocument) -> str:
+    return str(document.data.get("name") or "")
+
+
+def _id_of(document: BlockDocument) -> str:
+    return str(document.data.get("source_id") or document.id.hex)
+
+
+def _is_present(document: BlockDocument, known: Known | None) -> bool:
+    name = _name_of(document)
+    if document.name != block_name(name):
+        return False
+    return known is None or (known.deleted_ns is None and known.name == name)
+
+
+def _by_name(documents: Iterable[BlockDocument]) -> dict[str, BlockDocument]:
+    return {str(one.name): one for one in documents}
+
+
+def _pairs_by_source() -> dict[str, list[Pair]]:
+    """Without a store there is nothing to forward from; `up` does not wait for it."""
+    from blocks.store import forwards  # noqa: PLC0415 - 0.5 s
+
+    found: dict[str, list[Pair]] = {}
+    with suppress(SourceError):
+        for pair in forwards.known(open_default_store()):
+            found.setdefault(pair.source, []).append(pair)
+    return found
 
 
 def register_blocks(*, siems: bool = False) -> None:
@@ -133,13 +238,15 @@ def register_blocks(*, siems: bool = False) -> None:
         block.register_type_and_schema()
 
 
-def _look_up(config: SourceConfig) -> tuple[OnePasswordSource | None, Change]:
+def _look_up(document: BlockDocument | None, config: SourceConfig) -> tuple[OnePasswordSource | None, Change]:
+    from blocks.source import OnePasswordSource  # noqa: PLC0415 - see the module's docstring
+
+    if document is None:
+        return None, "created"
     try:
-        found = find(config.name)
+        found = OnePasswordSource.from_document(document)
     except ConfigurationError:
         return None, "updated"
-    if found is None:
-        return None, "created"
     return found, "unchanged" if _same(found, config) else "updated"
 
 
@@ -156,12 +263,6 @@ def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePassword
     block = OnePasswordSource.from_config(config, found.source_id if found else _known_id(config.name))
     block.store = found.store if found else None
     return block
-
-
-def _save(block: OnePasswordSource) -> None:
-    name = block_name(block.name)
-    block.credentials.save(name, overwrite=True)
-    block.save(name, overwrite=True)
 
 
 def _known_id(name: str) -> str | None:
@@ -182,14 +283,10 @@ def _in_store() -> dict[str, Known]:
 
 
 def open_default_store() -> Engine:
-    """The store that the settings name, made or upgraded where that is needed."""
-    from blocks import settings  # noqa: PLC0415
-    from blocks.store import schema  # noqa: PLC0415
-    from blocks.store.engine import open_engine  # noqa: PLC0415
+    """The store that the settings name, made or upgraded where that is needed; one engine for the whole process."""
+    from tasks.source import default_store  # noqa: PLC0415 - imports Prefect
 
-    engine = open_engine(settings.database_url())
-    schema.upgrade(engine)
-    return engine
+    return default_store()
 
 
 def _note(engine: Engine, block: OnePasswordSource) -> None:

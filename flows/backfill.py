@@ -17,6 +17,7 @@ from tasks.backfill import Asked, open_backfill
 from tasks.coverage import show_coverage
 from tasks.pieces import run_name, start_pieces
 from tasks.read_job import READERS_MAX, read_job
+from tasks.source import present_name
 from tasks.start_forward import start_forwards
 
 
@@ -35,6 +36,7 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
     readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 4,
     pieces: Annotated[int, Field(ge=0, le=100)] = 0,
     job: Line = None,
+    source_id: Line = None,
 ) -> State[Any]:
     """Read a past span of time again and store what is missing. Live collection goes on meanwhile, and goes first.
 
@@ -48,9 +50,11 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
         readers: How many windows this run reads at once, 1 to 16.
         pieces: How many further runs share the work, on any workers of the work pool, 0 to 100.
         job: The id of a backfill that is to go on; its further runs are started with it.
+        source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
     asked = Asked(start, end, tuple(apis or ()), window, job)
     with stopping.on_signals():
+        source = present_name(source, source_id)
         try:
             opened = open_backfill(source, asked)
             if pieces:

@@ -12,12 +12,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
+from flows.form import Line, leave_out_none
 from tasks import stopping, verdict
 from tasks.authenticate import authenticate
 from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
 from tasks.show import end_now, remember, show
+from tasks.source import present_name
 from tasks.start_forward import start_forwards
 from tasks.waiting import some_ended
 from tasks.watch import look_over, tell_refusal, watch
@@ -37,14 +39,16 @@ Outcomes = dict[str, "Collected | BaseException"]
     task_runner=ThreadPoolTaskRunner(max_workers=len(Api)),  # type: ignore[arg-type]
     persist_result=False,
 )
-def collect(source: str) -> State[Any]:
+def collect(source: str, source_id: Line = None) -> State[Any]:
     """Collect what is new from 1Password: sign-in attempts, item usages and audit events, into your database.
 
     Args:
         source: the name of the source, as in its configuration.
+        source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
     with stopping.on_signals():
         show("Started")
+        source = present_name(source, source_id)
         try:
             opened = open_source(source, str(flow_run.id))
             outcomes = _read(source, opened) if opened.claims else {}
@@ -53,6 +57,9 @@ def collect(source: str) -> State[Any]:
             return _state(verdict.of_error(error))
         look_over(source, opened.source_id)
         return _finish(source, opened, outcomes)
+
+
+leave_out_none(collect)
 
 
 def _read(source: str, opened: Opened) -> Outcomes:

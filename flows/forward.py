@@ -12,11 +12,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
+from flows.form import Line, leave_out_none
 from tasks import forward_verdict, stopping
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
 from tasks.publish import publish
 from tasks.show import end_now, show
+from tasks.source import present_name
 from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
@@ -34,15 +36,17 @@ Outcomes = dict[str, "Forwarded | BaseException"]
     task_runner=ThreadPoolTaskRunner(max_workers=len(Api)),  # type: ignore[arg-type]
     persist_result=False,
 )
-def forward(source: str, siem: str) -> State[Any]:
+def forward(source: str, siem: str, source_id: Line = None) -> State[Any]:
     """Forward what is new in your database to a SIEM or an archive, each event once as far as it can be told.
 
     Args:
         source: the name of the source, as in its configuration.
         siem: the name of the SIEM, as in its configuration.
+        source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
     with stopping.on_signals():
         show("Started")
+        source = present_name(source, source_id)
         try:
             opened = open_forward(source, siem, str(flow_run.id))
         except SourceError as error:
@@ -53,6 +57,9 @@ def forward(source: str, siem: str) -> State[Any]:
         outcomes = _send(source, opened)
         publish(opened.source_id)
         return _finish(source, siem, opened, outcomes)
+
+
+leave_out_none(forward)
 
 
 def _send(source: str, opened: OpenedForward) -> Outcomes:

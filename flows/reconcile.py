@@ -11,11 +11,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import SourceError
-from flows.form import Apis, leave_out_none
+from flows.form import Apis, Line, leave_out_none
 from tasks import stopping
 from tasks.coverage import show_coverage
 from tasks.read_job import READERS_MAX, read_job
 from tasks.reconcile import open_reconcile
+from tasks.source import present_name
 from tasks.start_forward import start_forwards
 from tasks.watch import look_over
 
@@ -33,6 +34,7 @@ def reconcile(
     last: str = "48h",
     apis: Apis = None,
     readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 2,
+    source_id: Line = None,
 ) -> State[Any]:
     """Read the recent past again and compare it with your database. What was not there is stored at once, and marked.
 
@@ -43,8 +45,10 @@ def reconcile(
         last: How far back, such as 48h or 7d.
         apis: Those to compare: sign-in, itemUsage, audit. Left out: all that the source collects.
         readers: How many windows this run reads at once, 1 to 16.
+        source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
     with stopping.on_signals():
+        source = present_name(source, source_id)
         try:
             opened = open_reconcile(source, last, tuple(apis or ()))
         except SourceError as failed:

@@ -24,7 +24,7 @@ from blocks.names import block_name
 from blocks.source import OnePasswordSource
 from blocks.store import schema
 from blocks.store.engine import open_engine
-from blocks.store.sources import SourceRecord
+from blocks.store.sources import SourceRecord, name_of
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import BlockDocument
@@ -84,6 +84,24 @@ def shared_source(name: str) -> OnePasswordSource:
 def forget_source(name: str) -> None:
     """Have every further step load the block."""
     _shared.pop(name, None)
+
+
+def present_name(name: str, source_id: str | None) -> str:
+    """The name that a source has now: a run may have been queued before a rename.
+
+    It is `name` where no id is given, the store of the settings does not know it or does not answer, or the rename
+    has not come to the source's block yet.
+    """
+    if source_id is None:
+        return name
+    try:
+        found = name_of(default_store(), source_id)
+        if found in {None, name}:
+            return name
+        load_source(str(found))
+    except SourceError:
+        return name
+    return str(found)
 
 
 def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:

@@ -49,6 +49,10 @@ class Source:
     url: str
     sandbox: SandboxProcess
 
+    @property
+    def id(self) -> str:
+        return f"{abs(hash(self.name)):032x}"
+
     def save(self, **members: Any) -> None:
         from blocks.events_api.credentials import OnePasswordCredentials
         from blocks.source import OnePasswordSource
@@ -67,7 +71,7 @@ class Source:
             supported_apis=apis,
             collect_from="30d",
             store=store,
-            source_id=f"{abs(hash(self.name)):032x}",
+            source_id=self.id,
             **members,
         )
         block.save(block_name(self.name), overwrite=True)

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,12 @@ import psutil
 from blocks.events_api import tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 STAND_IN = Path(__file__).parent / "deployments" / "stand_in"
 SECONDS = 90
 CLOSED = {"0o600 file", "0o700 directory", "0o700 socket"}
 """What `RunningUp.modes` says of what no other user may read."""
-EVERY = 300  # seconds from one run of the schedule to the next
 
 
 def free_port() -> int:
@@ -44,11 +43,6 @@ def wait_until(done: Callable[[], Any], seconds: float = SECONDS) -> Any:
         assert time.monotonic() < deadline, f"still waiting after {seconds} s: {value!r}"
         time.sleep(0.05)
     return value
-
-
-def wait_for_a_quiet_minute(seconds: float = 60) -> None:
-    """Until the next run of the schedule is so far away: it would collect what a test's own run is to collect."""
-    wait_until(lambda: EVERY - time.time() % EVERY > seconds)
 
 
 def environment(directory: Path, port: int) -> dict[str, str]:
@@ -221,3 +215,20 @@ class RunningUp:
     def stop_if_running(self) -> None:
         if self.is_running():
             self.stop()
+
+
+@contextmanager
+def no_runs_meanwhile(up: RunningUp, *names: str) -> Iterator[None]:
+    """Apply these sources within it: the runs that collect them at once are removed, for a test that starts its own."""
+    pool = "/api/work_pools/onepassword-source"
+    up.ask("PATCH", pool, json={"is_paused": True})
+    yield
+    deployments = [up.deployment(name)["id"] for name in names]
+    waiting = {
+        "deployments": {"id": {"any_": deployments}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    for run in up.ask("POST", "/api/flow_runs/filter", json=waiting).json():
+        if not run["auto_scheduled"]:
+            up.ask("DELETE", f"/api/flow_runs/{run['id']}")
+    up.ask("PATCH", pool, json={"is_paused": False})

@@ -24,7 +24,7 @@ _OWN_TERMINAL = (
 
 
 def in_terminal(
-    command: Sequence[str], talk: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None
+    command: Sequence[str], talk: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None, columns: int = 80
 ) -> tuple[int, str]:
     """Run it; for each pair wait until the first is shown anew, then type the second.
 
@@ -36,7 +36,7 @@ def in_terminal(
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        env={**(os.environ if env is None else env), "COLUMNS": "80", "TERM": "xterm"},
+        env={**(os.environ if env is None else env), "COLUMNS": str(columns), "TERM": "xterm"},
         start_new_session=True,
     )
     os.close(terminal)

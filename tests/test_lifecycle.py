@@ -72,7 +72,7 @@ def deployments(machine: Machine) -> dict[str, bool]:
 
 
 def test_a_run_that_waits_in_its_retries_is_no_obstacle(machine: Machine, sandbox: SandboxProcess) -> None:
-    machine.apply("1Pass", sandbox)
+    machine.wait_for_end(machine.apply("1Pass", sandbox))
     sandbox.fault("500", api="auditevents")
     waiting = waiting_run(machine, "1Pass")
 
@@ -135,7 +135,7 @@ def killed(machine: Machine, point: int, *arguments: str) -> bool:
 @pytest.mark.torture
 def test_killed_commands_are_completed_by_the_next_call(machine: Machine, sandbox: SandboxProcess) -> None:
     if "1Pass" not in deployments(machine):
-        machine.apply("1Pass", sandbox)
+        machine.wait_for_end(machine.apply("1Pass", sandbox))
     points = range(6, 60, 3)
     for point in points:
         if not killed(machine, point, "rename", "1Pass", "acme"):

@@ -86,6 +86,10 @@ def metadata(engine: Engine, fields: Mapping[str, Any]) -> Metadata:
     """What of a source's fields is sent on: the known and enabled ones."""
     with store_errors(), reading(engine).connect() as connection:
         states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
+    return _metadata(fields, states)
+
+
+def _metadata(fields: Mapping[str, Any], states: Mapping[str, bool]) -> Metadata:
     kept = {name: value for name, value in fields.items() if states.get(name)}
     return Metadata(kept, tuple(_dropped(name, states) for name in fields if name not in kept))
 
@@ -95,11 +99,12 @@ def dropped(engine: Engine, fields: Mapping[str, Any]) -> tuple[Dropped, ...]:
     return metadata(engine, fields).dropped
 
 
-def dropped_of(engine: Engine, source_id: str) -> tuple[Dropped, ...]:
-    """The same for the fields that the store knows of a source."""
+def dropped_of_all(engine: Engine) -> dict[str, tuple[Dropped, ...]]:
+    """The same for the fields that the store knows of all sources, by their ids."""
     with store_errors(), reading(engine).connect() as connection:
-        found = connection.scalar(select(_sources.c.fields).where(_sources.c.id == source_id))
-    return dropped(engine, json.loads(found or "{}"))
+        states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
+        found = connection.execute(select(_sources.c.id, _sources.c.fields)).all()
+    return {row.id: _metadata(json.loads(row.fields or "{}"), states).dropped for row in found}
 
 
 def add(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from blocks import clock, settings
 from blocks.errors import ThirdPartyConfigError
@@ -17,11 +17,12 @@ from blocks.store import claims, schema
 from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine, Row
 
 BATCH = 2000
+MOST = 1000  # values in one statement
 HOURS = 24
 HOUR_NS = 3600 * 10**9
 ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError"})
@@ -182,7 +183,8 @@ def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = Fal
         found = connection.execute(text("SELECT * FROM sources ORDER BY name")).all()
         opened = connection.execute(_OPEN).all()
         recovered = dict(connection.execute(_RECOVERED).tuples().all())
-    known = [_source(row, streams, opened, recovered) for row in found]
+    parts = _Parts(_by_source(streams), _by_source(opened), recovered)
+    known = [_source(row, parts) for row in found]
     there = [source for source in known if source.deleted_ns is None]
     if name is None:
         return known if with_deleted else there
@@ -220,44 +222,58 @@ def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None,
         return sum(_between(connection, stream, _floor(since_ns), _ceiling(until_ns)) for stream in streams)
 
 
-def pace(engine: Engine, stream: StreamStatus, now_ns: int) -> Pace:
-    """How many events happened lately: mostly from the counts by the hour, so that it costs no more where many did."""
+def paces(engine: Engine, streams: Iterable[StreamStatus], now_ns: int) -> dict[int, Pace]:
+    """How many events of each stream happened lately, by the streams' ids.
+
+    Mostly from the counts by the hour, so that it costs no more where many did, and two statements for any number.
+    """
+    ids = [stream.id for stream in streams]
     hour, day_ns = now_ns // HOUR_NS, now_ns - HOURS * HOUR_NS
     whole = -(-day_ns // HOUR_NS)  # the first hour that lies in the day as a whole
+    times = {"day": day_ns, "whole": whole * HOUR_NS, "hour": now_ns - HOUR_NS, "now": now_ns}
+    counts: dict[int, dict[int, int]] = {one: {} for one in ids}
+    parts: dict[int, tuple[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
-        asked = {"stream": stream.id, "first": hour - HOURS, "last": hour}
-        counts = dict(connection.execute(_HOURS, asked).tuples().all())
-        begun = _between(connection, stream, day_ns, whole * HOUR_NS)
-        last_hour = _between(connection, stream, now_ns - HOUR_NS, now_ns)
-    return Pace(
-        last_hour=last_hour,
-        last_day=begun + sum(counts.get(one, 0) for one in range(whole, hour + 1)),
-        hourly=tuple(counts.get(one, 0) for one in range(hour - HOURS + 1, hour + 1)),
-    )
+        for start in range(0, len(ids), MOST):
+            some = ids[start : start + MOST]
+            for row in connection.execute(_HOURS, {"streams": some, "first": hour - HOURS, "last": hour}):
+                counts[row.stream_id][row.hour] = row.events
+            found = connection.execute(_PARTS, {"streams": some, **times})
+            parts |= {row.id: (row.begun, row.last_hour) for row in found}
+    return {
+        one: Pace(
+            last_hour=parts[one][1],
+            last_day=parts[one][0] + sum(counts[one].get(each, 0) for each in range(whole, hour + 1)),
+            hourly=tuple(counts[one].get(each, 0) for each in range(hour - HOURS + 1, hour + 1)),
+        )
+        for one in ids
+    }
 
 
-def unfinished_backfills(engine: Engine, source_id: str) -> list[UnfinishedBackfill]:
-    """The backfills of a source that are not finished, the newest first."""
+def unfinished_backfills(engine: Engine) -> dict[str, list[UnfinishedBackfill]]:
+    """The backfills that are not finished, by the ids of their sources, the newest first."""
     with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(_UNFINISHED, {"source": source_id}).all()
-        readers = connection.execute(_READERS, {"source": source_id, "now": clock.now_ns()}).all()
+        rows = connection.execute(_UNFINISHED).all()
+        readers = connection.execute(_READERS, {"now": clock.now_ns()}).all()
     running = {one.job_id for one in readers if not claims.is_dead(one.holder_process, one.seen_ns)}
-    return [
-        UnfinishedBackfill(row.id, row.start_ns, row.end_ns, float(row.done_ns / row.span_ns), row.id in running)
-        for row in rows
-    ]
+    found: dict[str, list[UnfinishedBackfill]] = {}
+    for row in rows:
+        done = float(row.done_ns / row.span_ns)
+        backfill = UnfinishedBackfill(row.id, row.start_ns, row.end_ns, done, row.id in running)
+        found.setdefault(row.source_id, []).append(backfill)
+    return found
 
 
 _UNFINISHED = text(
-    "SELECT j.id, j.start_ns, j.end_ns, sum(w.end_ns - w.start_ns) AS span_ns, "
+    "SELECT j.id, j.source_id, j.start_ns, j.end_ns, sum(w.end_ns - w.start_ns) AS span_ns, "
     "sum(CASE WHEN w.done_ns IS NULL THEN 0 ELSE w.end_ns - w.start_ns END) AS done_ns "
     "FROM jobs j JOIN windows w ON w.job_id = j.id "
-    "WHERE j.source_id = :source AND j.kind = 'backfill' AND j.finished_ns IS NULL "
-    "GROUP BY j.id, j.start_ns, j.end_ns, j.created_ns ORDER BY j.created_ns DESC"
+    "WHERE j.kind = 'backfill' AND j.finished_ns IS NULL "
+    "GROUP BY j.id, j.source_id, j.start_ns, j.end_ns, j.created_ns ORDER BY j.created_ns DESC"
 )
 _READERS = text(
     "SELECT w.job_id, w.holder_process, max(w.holder_ns) AS seen_ns FROM jobs j JOIN windows w ON w.job_id = j.id "
-    "WHERE j.source_id = :source AND j.finished_ns IS NULL AND w.done_ns IS NULL AND w.holder_until_ns > :now "
+    "WHERE j.finished_ns IS NULL AND w.done_ns IS NULL AND w.holder_until_ns > :now "
     "GROUP BY w.job_id, w.holder_process"
 )
 _OPEN = text(
@@ -270,7 +286,15 @@ _RECOVERED = text(
     "SELECT source_id, max(time_ns) FROM health_events "
     "WHERE status = 'Healthy' AND (tracker = 'error' OR tracker LIKE 'error/%') GROUP BY source_id"
 )
-_HOURS = text("SELECT hour, events FROM hours WHERE stream_id = :stream AND hour >= :first AND hour <= :last")
+_HOURS = text(
+    "SELECT stream_id, hour, events FROM hours WHERE stream_id IN :streams AND hour >= :first AND hour <= :last"
+).bindparams(bindparam("streams", expanding=True))
+_OF_STREAM = "(SELECT count(*) FROM events e WHERE e.stream_id = s.id AND e.time_ns >= {} AND e.time_ns < {})"
+_PARTS = text(
+    "SELECT s.id, "  # noqa: S608 - our own words
+    f"{_OF_STREAM.format(':day', ':whole')} AS begun, {_OF_STREAM.format(':hour', ':now')} AS last_hour "
+    "FROM streams s WHERE s.id IN :streams"
+).bindparams(bindparam("streams", expanding=True))
 _BETWEEN = text("SELECT count(*) FROM events WHERE stream_id = :stream AND time_ns >= :since AND time_ns < :until")
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _BATCH = text(
@@ -309,11 +333,24 @@ def _ceiling(until_ns: int | None) -> int:
     return _LAST if until_ns is None else until_ns
 
 
-def _source(
-    row: Row[Any], streams: Sequence[Row[Any]], opened: Sequence[Row[Any]], recovered: dict[str, int]
-) -> SourceStatus:
+class _Parts(NamedTuple):
+    """What is read of all sources, by their ids."""
+
+    streams: Mapping[str, Sequence[Row[Any]]]
+    opened: Mapping[str, Sequence[Row[Any]]]
+    recovered: Mapping[str, int]
+
+
+def _by_source(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
+    found: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        found.setdefault(row.source_id, []).append(row)
+    return found
+
+
+def _source(row: Row[Any], parts: _Parts) -> SourceStatus:
     apis = json.loads(row.apis)
-    own = [stream for stream in streams if stream.source_id == row.id and (stream.api in apis or stream.events)]
+    own = [stream for stream in parts.streams.get(row.id, ()) if stream.api in apis or stream.events]
     return SourceStatus(
         id=row.id,
         name=row.name,
@@ -326,8 +363,8 @@ def _source(
         streams=tuple(_stream(stream, row.fingerprint) for stream in own),
         paused_ns=row.paused_ns,
         deleted_ns=row.deleted_ns,
-        recovered_ns=recovered.get(row.id),
-        open=tuple(_opened(one) for one in opened if one.source_id == row.id),
+        recovered_ns=parts.recovered.get(row.id),
+        open=tuple(_opened(one) for one in parts.opened.get(row.id, ())),
         apis=tuple(apis),
     )
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import meant
@@ -14,7 +14,11 @@ from blocks.store.engine import reading, store_errors
 from blocks.store.outgoing import unlinked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy import Connection, Engine, Row, TextClause
+
+MOST = 1000  # values in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ def forwards(engine: Engine, siem: str | None = None, source: str | None = None)
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_FORWARDS).all()
         chosen = [row for row in rows if siem in {None, row.siem} and source in {None, row.source}]
-        found = [_forward(connection, row) for row in chosen]
+        positions = _positions(connection, {row.id: row.fingerprint for row in chosen})
+        found = [_forward(row, positions[row.id]) for row in chosen]
     if siem is not None and not found:
         names = ", ".join(dict.fromkeys(row.siem for row in rows)) or "none"
         raise ThirdPartyConfigError(
@@ -125,8 +130,7 @@ def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[s
     ]
 
 
-def _forward(connection: Connection, row: Row[Any]) -> ForwardStatus:
-    positions = connection.execute(_POSITIONS, {"forward": row.id, "source": row.source_id}).all()
+def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> ForwardStatus:
     return ForwardStatus(
         id=row.id,
         source=row.source,
@@ -137,12 +141,24 @@ def _forward(connection: Connection, row: Row[Any]) -> ForwardStatus:
         paused_ns=row.paused_ns,
         deleted=row.deleted_ns is not None,
         for_siem=meant.for_siem(json.loads(row.fields)),
-        positions=tuple(_position(connection, one, row.fingerprint) for one in positions),
+        positions=tuple(positions),
     )
 
 
-def _position(connection: Connection, row: Row[Any], fingerprint: str) -> PositionStatus:
-    waiting, oldest_ns = _waiting(connection, row)
+def _positions(connection: Connection, fingerprints: Mapping[str, str]) -> dict[str, list[PositionStatus]]:
+    """The positions of forwards, given with their fingerprints, in as many statements for hundreds as for one."""
+    found: dict[str, list[PositionStatus]] = {forward: [] for forward in fingerprints}
+    waiting = _all_waiting(connection, list(fingerprints))
+    for start in range(0, len(found), MOST):
+        some = {"forwards": list(fingerprints)[start : start + MOST]}
+        for row in connection.execute(_POSITIONS, some):
+            behind = waiting.get((row.forward, row.stream_id), (0, None))
+            found[row.forward].append(_position(row, behind, fingerprints[row.forward]))
+    return found
+
+
+def _position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -> PositionStatus:
+    waiting, oldest_ns = behind
     return PositionStatus(
         api=row.api,
         sent=row.sent or 0,
@@ -158,24 +174,49 @@ def _position(connection: Connection, row: Row[Any], fingerprint: str) -> Positi
     )
 
 
-def _waiting(connection: Connection, row: Row[Any]) -> tuple[int, int | None]:
-    """How many events wait, and since when the first does: by the links of the chain, which count them.
+def _all_waiting(connection: Connection, forwards: Sequence[str]) -> dict[tuple[str, int], tuple[int, int | None]]:
+    """How many events wait, and since when the first does, of each forward and stream where any do."""
+    rows = [
+        row
+        for start in range(0, len(forwards), MOST)
+        for row in connection.execute(_BEHIND, {"forwards": forwards[start : start + MOST]})
+    ]
+    counted = {(row.forward, row.stream_id): _counted(connection, row) for row in rows}
+    # What waits begins with a link in most cases: then its first event is known, and all of them are read at once.
+    firsts = [row.first_id for row in rows if row.first_id and not counted[row.forward, row.stream_id]]
+    received = _received(connection, firsts)
+    found: dict[tuple[str, int], tuple[int, int | None]] = {}
+    for row in rows:
+        before = counted[row.forward, row.stream_id]
+        if waiting := before + int(row.linked or 0):
+            oldest_ns = None if before else received.get(row.first_id)
+            found[row.forward, row.stream_id] = waiting, oldest_ns or _oldest(connection, row, before)
+    return found
 
-    Counted one by one are those of a link that is sent in part, and those stored before there was a chain.
-    """
-    behind = {"stream": row.stream_id, "sent": row.sent_id or 0}
-    links = connection.execute(_LINKS, behind).one()
-    before_chain = unlinked(connection, row.stream_id, behind["sent"], connection.scalar(_FIRST, behind))
-    end = max([connection.scalar(_PARTIAL, behind) or 0, *(end for _, end in before_chain)])
-    counted = _count(connection, behind, end) if end > behind["sent"] else 0
-    waiting = counted + int(links.events or 0)
-    start = behind["sent"] if counted or links.first_id is None else links.first_id - 1
-    oldest = connection.scalar(_by_key(connection, _OLDEST), {**behind, "start": start}) if waiting else None
-    return waiting, oldest
+
+def _counted(connection: Connection, row: Row[Any]) -> int:
+    """How many wait that no link counts: of a link that is sent in part, and of before there was a chain."""
+    before_chain: list[tuple[int, int]] = []
+    if row.first_link is None or row.first_link - 1 > row.sent_id:
+        before_chain = unlinked(connection, row.stream_id, row.sent_id, row.first_link)
+    end = max([row.partial or 0, *(end for _, end in before_chain)])
+    if end <= row.sent_id:
+        return 0
+    behind = {"stream": row.stream_id, "sent": row.sent_id, "end": end}
+    return int(connection.scalar(_by_key(connection, _COUNT), behind) or 0)
 
 
-def _count(connection: Connection, behind: dict[str, int], end: int) -> int:
-    return int(connection.scalar(_by_key(connection, _COUNT), {**behind, "end": end}) or 0)
+def _received(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for start in range(0, len(ids), MOST):
+        found |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + MOST]}).tuples().all())
+    return found
+
+
+def _oldest(connection: Connection, row: Row[Any], before: int) -> int | None:
+    start = row.sent_id if before or row.first_id is None else row.first_id - 1
+    found: int | None = connection.scalar(_by_key(connection, _OLDEST), {"stream": row.stream_id, "start": start})
+    return found
 
 
 def _by_key(connection: Connection, asked: str) -> TextClause:
@@ -188,20 +229,30 @@ _FORWARDS = text(
     "JOIN sources s ON s.id = f.source_id ORDER BY f.siem, s.name"
 )
 _POSITIONS = text(
-    "SELECT s.id AS stream_id, s.api, p.sent_id, p.sent, p.dropped, p.refused, p.progress_ns, "
-    "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint FROM streams s "
-    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = :forward "
-    "WHERE s.source_id = :source ORDER BY s.id"
-)
+    "SELECT f.id AS forward, s.id AS stream_id, s.api, p.sent, p.dropped, p.refused, p.progress_ns, "
+    "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint "
+    "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
+    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
+    "WHERE f.id IN :forwards ORDER BY s.id"
+).bindparams(bindparam("forwards", expanding=True))
+_CHAIN = "(SELECT {} FROM chain c WHERE c.stream_id = b.stream_id AND {})"
+_BEHIND = text(
+    "SELECT b.forward, b.stream_id, b.sent_id, "  # noqa: S608 - our own words
+    f"{_CHAIN.format('min(c.first_id)', 'c.last_id > b.sent_id AND c.first_id > b.sent_id')} AS first_id, "
+    f"{_CHAIN.format('sum(c.events)', 'c.last_id > b.sent_id AND c.first_id > b.sent_id')} AS linked, "
+    f"{_CHAIN.format('max(c.last_id)', 'c.last_id > b.sent_id AND c.first_id <= b.sent_id')} AS partial, "
+    f"{_CHAIN.format('c.first_id', 'c.number = 1')} AS first_link "
+    # A stream whose last event was sent has nothing that waits: so it is in most cases.
+    "FROM (SELECT f.id AS forward, s.id AS stream_id, coalesce(p.sent_id, 0) AS sent_id "
+    "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
+    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
+    "WHERE f.id IN :forwards AND s.events > 0 "
+    "AND (s.link_id IS NULL OR coalesce(p.sent_id, 0) < s.link_id)) b"
+).bindparams(bindparam("forwards", expanding=True))
+_RECEIVED = text("SELECT id, received_ns FROM events WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
 _REFUSED = text(
     "SELECT r.forward, s.api, r.uuid, r.code, r.answer, r.refused_ns FROM refused_events r "
     "JOIN streams s ON s.id = r.stream_id ORDER BY r.refused_ns, r.event_id"
 )
-_LINKS = text(
-    "SELECT min(first_id) AS first_id, sum(events) AS events FROM chain "
-    "WHERE stream_id = :stream AND last_id > :sent AND first_id > :sent"
-)
-_PARTIAL = text("SELECT last_id FROM chain WHERE stream_id = :stream AND last_id > :sent AND first_id <= :sent")
-_FIRST = text("SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1")
 _COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
 _OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :start ORDER BY id LIMIT 1"

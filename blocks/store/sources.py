@@ -109,6 +109,13 @@ def known(engine: Engine) -> dict[str, str]:
         return {row.name: row.id for row in connection.execute(select(_sources.c.name, _sources.c.id))}
 
 
+def name_of(engine: Engine, source_id: str) -> str | None:
+    """The present name of a source, or None where there is none of that id."""
+    with store_errors(), reading(engine).connect() as connection:
+        name: str | None = connection.scalar(select(_sources.c.name).where(_sources.c.id == source_id))
+    return name
+
+
 def show_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:
     """Remember the state that a run of the source shows. The last word of a run cannot bring a deleted one back."""
     with writing(engine) as connection:

@@ -198,7 +198,9 @@ def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
 
 
 def _in_words(schedule: object) -> str:
-    cron = getattr(schedule, "cron", None)
+    cron, interval = getattr(schedule, "cron", None), getattr(schedule, "interval", None)
+    if interval is not None:
+        return f"every {clock.words(int(interval.total_seconds()) * 10**9)}"
     return f"{cron} ({getattr(schedule, 'timezone', None) or 'UTC'})" if cron else "by a schedule of your own"
 
 

@@ -17,6 +17,7 @@ from blocks.store.engine import open_engine
 from deployments.commands import siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
+from deployments.commands.progress import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from blocks.source_config import SourceConfig
     from blocks.store.fields import Dropped
     from deployments.sources import Applied
+
+
+FEW = 5
+"""So many runs are named one by one."""
 
 
 def run(
@@ -56,8 +61,8 @@ def _apply_sources(
             warn(f"{config.name}: {warning}")
     new_fields = _add_fields(configs) if add_fields else ()
     with prefect() as access:
-        applied = with_spinner("Applying…", lambda: _apply(configs, new_account=new_account))
-        runs = {} if access.kind == "temporary" else {one.name: _run_now(one) for one in applied}
+        applied = _apply(configs, new_account=new_account)
+        runs = {} if access.kind == "temporary" else _run_now(applied)
     dropped = _dropped_fields(configs)
     if as_json:
         say_json([_as_json(one, runs.get(one.name), dropped[one.name]) for one in applied])
@@ -66,7 +71,10 @@ def _apply_sources(
         say(f"Fields added: {', '.join(new_fields)}.")
     for one in applied:
         say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
-        _tell_more(one, runs.get(one.name))
+        _tell_more(one, runs.get(one.name) if len(runs) <= FEW else None)
+    if len(runs) > FEW:
+        cleared = " The errors of what has changed are cleared." if any(one.restarted for one in applied) else ""
+        note(f"{len(runs)} runs were started, one a second.{cleared}")
     return access.kind
 
 
@@ -95,18 +103,18 @@ def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) ->
     return {**asdict(applied), "flow_run_id": run, "dropped_fields": [one.name for one in dropped]}
 
 
-def _run_now(applied: Applied) -> str | None:
-    """What has changed is collected at once, unless it was stopped; a new source waits for its schedule."""
+def _run_now(applied: list[Applied]) -> dict[str, str]:
+    """What is new or has changed is collected at once, unless it was stopped. Returns the ids of the runs by source."""
     from deployments import running  # noqa: PLC0415
 
-    if not applied.restarted or applied.stopped:
-        return None
-    return str(running.create(applied.name))
+    new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
+    return {name: str(run) for name, run in running.create_all(new).items()} if new else {}
 
 
 def _tell_more(applied: Applied, run: str | None) -> None:
     if run:
-        note(f"Its errors are cleared, and the run 'collect {applied.name}' was started ({run}).")
+        cleared = "Its errors are cleared, and the" if applied.restarted else "The"
+        note(f"{cleared} run 'collect {applied.name}' was started ({run}).")
     if applied.stopped:
         note(f"Its schedule is stopped; resume it with: onepassword-source start {applied.name}")
 
@@ -137,7 +145,7 @@ def _with_token(config: SourceConfig) -> SourceConfig:
 def _apply(configs: list[SourceConfig], *, new_account: bool) -> list[Applied]:
     from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
 
-    sources.register_blocks()
+    with_spinner("Applying…", sources.register_blocks)
     for warning in automations.ensure().warnings:
         warn(warning)
-    return [sources.apply(config, new_account=new_account) for config in configs]
+    return counted("Applying", sources.apply_all(configs, new_account=new_account), len(configs))

@@ -5,24 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from blocks.store import reading
-from deployments.commands import status
-from deployments.commands.present import iso_of, plain, say, say_json
+from deployments.commands import overview, status
+from deployments.commands.present import iso_of, plain, say, say_json, say_table
 
 if TYPE_CHECKING:
     from blocks.store.reading import SourceStatus
 
+COLUMNS = ("name", "state", "events", "APIs", "base URL")
 NAME_CELLS = 24
 
 
 def run(*, as_json: bool) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
-    sources = status.judged_sources(reading.open_store(), with_deleted=True)
+    with reading.opened_store() as engine:
+        sources = status.judged_sources(engine, with_deleted=True)
     if as_json:
         say_json([_as_json(source) for source in sources])
     elif not sources:
         say("There is no source yet. Create one with: onepassword-source apply source.json")
+    elif len(sources) > overview.FEW:
+        say_table(overview.table(COLUMNS, map(_line, sources)))
     else:
         say(_table(sources))
 
@@ -35,11 +40,19 @@ def _table(sources: list[SourceStatus]) -> Table:
     table.add_column("APIs", header_style="dim")
     table.add_column("base URL", header_style="dim", overflow="fold")
     for source in sources:
-        how = status.health(source)
-        apis = ", ".join(stream.api for stream in source.streams)
-        host = plain(source.base_url.removeprefix("https://"))
-        table.add_row(plain(source.name), how, f"{_events(source):,}", apis, host, style=_style(source))
+        table.add_row(*_line(source))
     return table
+
+
+def _line(source: SourceStatus) -> tuple[Text, ...]:
+    cells = (
+        plain(source.name),
+        status.health(source),
+        f"{_events(source):,}",
+        ", ".join(stream.api for stream in source.streams),
+        plain(source.base_url.removeprefix("https://")),
+    )
+    return tuple(Text(cell, _style(source)) for cell in cells)
 
 
 def _style(source: SourceStatus) -> str:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import RenderableType
+    from rich.table import Table
 
 T = TypeVar("T")
+WIDE = 1000
 
 
 class _Console(Console):
@@ -35,6 +37,12 @@ OUT = _Console(highlight=False, markup=False, emoji=False)
 def say(text: RenderableType, style: str | None = None) -> None:
     """A line of the answer: broken between words on a terminal, whole elsewhere."""
     OUT.print(text, style=style, soft_wrap=not OUT.is_terminal)
+
+
+def say_table(table: Table) -> None:
+    """A table in the width of the terminal; elsewhere in that which it needs."""
+    wide = OUT if OUT.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=WIDE)
+    wide.print(table)
 
 
 def say_line(text: Text) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 LOOK_SECONDS = 1.0
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -39,6 +41,23 @@ def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
             yield end
         finally:
             end()
+
+
+def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
+    """Gather what is done, with a bar on a terminal and silently elsewhere. `step`: what counts towards the total."""
+    if not sys.stderr.isatty():
+        return list(done)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
+    gathered: list[T] = []
+    with Progress(*columns, console=ERROR, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        for one in done:
+            gathered.append(one)
+            if step(one):
+                bar.advance(task)
+    return gathered
 
 
 def retrying(apis: Iterable[str]) -> str:

@@ -13,7 +13,8 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.siem.kinds import KINDS
 from deployments.commands.moments import moment_of
 from deployments.commands.prefect_server import prefect
-from deployments.commands.present import confirm, note, plain, say, say_json, warn, with_spinner
+from deployments.commands.present import confirm, note, plain, say, say_json, warn
+from deployments.commands.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +67,9 @@ def _apply(document: object, since: str | None, since_ns: int | None, access: Ac
     from deployments import siems  # noqa: PLC0415
 
     configs = [_with_secrets(config) for config in parse_siems(document)]
-    siems.require(configs)
-    applied = with_spinner("Applying…", lambda: [siems.apply(config, since_ns) for config in configs])
+    pairs = sum(len(config.sources) for config in configs)
+    done = counted("Applying", siems.apply_all(configs, since_ns), pairs, step=lambda one: isinstance(one, str))
+    applied = [one for one in done if not isinstance(one, str)]
     _say_all(applied, as_json=as_json)
     _tell_passed_over(applied, since)
     if not as_json and access.kind == "temporary":

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.store import reading, reading_forwards
+from deployments.commands import overview
 from deployments.commands.present import (
     confirm,
     iso_of,
@@ -18,6 +19,7 @@ from deployments.commands.present import (
     say,
     say_indented,
     say_json,
+    say_table,
     span_of,
 )
 
@@ -30,6 +32,8 @@ STYLES = {
     **dict.fromkeys(("ok", "waiting"), "bold green"),
     **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
 }
+STATES = ("retrying", "withheld", "waiting", "ok", "paused", "source deleted")
+"""In the order in which a list shows them, after the errors."""
 NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
@@ -42,19 +46,19 @@ def list_all(*, as_json: bool) -> None:
         say_json([{"siem": one.siem, "type": one.kind, "source": one.source, "state": one.state} for one in found])
         return
     for one in found:
-        say(
-            joined((one.siem, "bold"), (one.kind, ""), (one.source, ""), (one.state, STYLES.get(one.state, "bold red")))
-        )
+        say(joined((one.siem, "bold"), (one.kind, ""), (one.source, ""), (one.state, _style(one))))
     if not found:
         note(NONE_YET)
 
 
-def show(name: str | None, *, as_json: bool) -> int:
-    """Print how far each SIEM is; 1 where one is in error."""
+def show(name: str | None, source: str | None = None, *, as_json: bool) -> int:
+    """Print how far each SIEM is, in a line each where there are many; 1 where one is in error."""
     with reading.opened_store() as engine:
-        found = reading_forwards.forwards(engine, name)
+        found = reading_forwards.forwards(engine, name, source)
     if as_json:
         say_json([forward_as_json(one) for one in found])
+    elif len(found) > overview.FEW:
+        _show_overview(found)
     elif found:
         for number, one in enumerate(found):
             if number:
@@ -63,6 +67,20 @@ def show(name: str | None, *, as_json: bool) -> int:
     else:
         note(NONE_YET)
     return 1 if any(one.in_error for one in found) else 0
+
+
+def _show_overview(found: list[ForwardStatus]) -> None:
+    worst_first = sorted(
+        found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
+    )
+    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, _style(one)) for one in worst_first)))
+    say("")
+    say(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
+    note("One in detail: onepassword-source siem status SIEM --source NAME")
+
+
+def _style(one: ForwardStatus) -> str:
+    return STYLES.get(one.state, "bold red")
 
 
 def show_refused(name: str, source: str | None, *, as_json: bool) -> None:

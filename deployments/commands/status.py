@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -13,15 +14,17 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.health import NOT_RUNNING
 from blocks.store import fields, reading, reading_forwards, reading_liveness
-from deployments.commands import siem_status
+from deployments.commands import overview, siem_status
 from deployments.commands.present import (
     iso_of,
     joined,
     minute_of,
+    note,
     plain,
     say,
     say_indented,
     say_json,
+    say_table,
     severity_style,
     span_of,
     time_of,
@@ -31,7 +34,9 @@ from deployments.one_machine import up_health
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.reading import Open, SourceStatus, StreamStatus, UnfinishedBackfill
+    from blocks.store.fields import Dropped
+    from blocks.store.reading import Open, Pace, SourceStatus, StreamStatus, UnfinishedBackfill
+    from blocks.store.reading_forwards import ForwardStatus
     from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
@@ -60,9 +65,10 @@ def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> 
             names = {source.name for source in sources}
             metrics.show(sources, [one for one in reading_forwards.forwards(engine) if one.source in names])
         elif form == "json":
-            say_json([_as_json(engine, source) for source in sources])
+            read = _read(engine, sources)
+            say_json([_as_json(source, read) for source in sources])
         else:
-            _show_all(engine, sources)
+            _show_all(sources, _read(engine, sources))
     return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
 
 
@@ -116,16 +122,42 @@ def _form(named: str | None, *, as_json: bool) -> str:
     return form
 
 
-def _show_all(engine: Engine, sources: list[SourceStatus]) -> None:
+@dataclass(frozen=True)
+class _Read:
+    """What is read beside the sources, of all of them at once: by their names or ids, and by the ids of streams."""
+
+    forwards: dict[str, list[ForwardStatus]]
+    paces: dict[int, Pace]
+    backfills: dict[str, list[UnfinishedBackfill]]
+    dropped: dict[str, tuple[Dropped, ...]]
+
+
+def _read(engine: Engine, sources: list[SourceStatus]) -> _Read:
+    forwards: dict[str, list[ForwardStatus]] = {}
+    for one in reading_forwards.forwards(engine, source=sources[0].name if len(sources) == 1 else None):
+        forwards.setdefault(one.source, []).append(one)
+    streams = [stream for source in sources for stream in source.streams]
+    return _Read(
+        forwards=forwards,
+        paces=reading.paces(engine, streams, clock.now_ns()),
+        backfills=reading.unfinished_backfills(engine),
+        dropped=fields.dropped_of_all(engine),
+    )
+
+
+def _show_all(sources: list[SourceStatus], read: _Read) -> None:
     if not sources:
         say("There is no source yet. Create one with: onepassword-source apply source.json")
     for trouble in _troubles_of_up():
         say_indented(plain(f"Trouble since {minute_of(int(trouble.since * 1e9))}: {trouble.text}"), 0)
         say("")
+    if len(sources) > overview.FEW:
+        _show_overview(sources, read)
+        return
     for number, source in enumerate(sources):
         if number:
             say("")
-        _show(engine, source)
+        _show(source, read)
 
 
 def _troubles_of_up() -> list[Trouble]:
@@ -133,23 +165,38 @@ def _troubles_of_up() -> list[Trouble]:
     return [one for one in up_health.troubles_now() if one.what != "runs"]
 
 
-def _show(engine: Engine, source: SourceStatus) -> None:
+def _show_overview(sources: list[SourceStatus], read: _Read) -> None:
+    healths = {source.id: health(source) for source in sources}
+    worst_first = sorted(sources, key=lambda source: (overview.order_of(healths[source.id]), source.name))
+    say_table(overview.table(overview.COLUMNS, (_line(source, healths[source.id], read) for source in worst_first)))
+    say("")
+    say(overview.summary((healths[source.id] for source in worst_first), "sources"))
+    note("One in detail: onepassword-source status NAME")
+
+
+def _line(source: SourceStatus, how: str, read: _Read) -> tuple[Text, ...]:
+    styled = how, STYLES.get(how, "bold yellow")
+    paces = (read.paces[stream.id] for stream in source.streams)
+    return overview.line(source, styled, health_since_ns(source), paces, read.forwards.get(source.name, ()))
+
+
+def _show(source: SourceStatus, read: _Read) -> None:
     say(_head(source))
     _say_last_run(source)
     say("")
     say(table(source))
     say("")
-    say(_pace_table(engine, source))
+    say(_pace_table(source, read))
     if source.open:
         say("")
     for one in source.open:
         _say_open(one, said=source.message)
-    for field in fields.dropped_of(engine, source.id):
+    for field in read.dropped[source.id]:
         say_indented(plain(field.sentence), 2)
     _say_rest(source)
-    for backfill in reading.unfinished_backfills(engine, source.id):
+    for backfill in read.backfills.get(source.id, ()):
         say_indented(plain(_backfill_line(source, backfill)), 2)
-    for forward in reading_forwards.forwards(engine, source=source.name):
+    for forward in read.forwards.get(source.name, ()):
         say_indented(siem_status.line(forward), 2, lead="→ ")
 
 
@@ -219,10 +266,10 @@ def table(source: SourceStatus) -> Table:
     return table
 
 
-def _pace_table(engine: Engine, source: SourceStatus) -> Table:
+def _pace_table(source: SourceStatus, read: _Read) -> Table:
     table = _table(PACE_COLUMNS)
     for stream in source.streams:
-        pace = reading.pace(engine, stream, clock.now_ns())
+        pace = read.paces[stream.id]
         table.add_row(
             stream.api,
             time_of(stream.drained_ns).removesuffix("Z"),
@@ -251,7 +298,7 @@ def _words(span_ns: int | None) -> str:
     return "" if span_ns is None else clock.words(span_ns)
 
 
-def _as_json(engine: Engine, source: SourceStatus) -> dict[str, Any]:
+def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
     return {
         "name": source.name,
         "id": source.id,
@@ -273,12 +320,12 @@ def _as_json(engine: Engine, source: SourceStatus) -> dict[str, Any]:
                 "done": round(one.done, 4),
                 "running": one.running,
             }
-            for one in reading.unfinished_backfills(engine, source.id)
+            for one in read.backfills.get(source.id, ())
         ],
-        "siems": [siem_status.forward_as_json(one) for one in reading_forwards.forwards(engine, source=source.name)],
-        "dropped_fields": [field.name for field in fields.dropped_of(engine, source.id)],
+        "siems": [siem_status.forward_as_json(one) for one in read.forwards.get(source.name, ())],
+        "dropped_fields": [field.name for field in read.dropped[source.id]],
         "open": [_open_as_json(one) for one in source.open],
-        "apis": [{**stream_as_json(stream), **_pace_as_json(engine, stream)} for stream in source.streams],
+        "apis": [{**stream_as_json(stream), **_pace_as_json(read.paces[stream.id])} for stream in source.streams],
     }
 
 
@@ -293,8 +340,7 @@ def _open_as_json(one: Open) -> dict[str, Any]:
     }
 
 
-def _pace_as_json(engine: Engine, stream: StreamStatus) -> dict[str, Any]:
-    pace = reading.pace(engine, stream, clock.now_ns())
+def _pace_as_json(pace: Pace) -> dict[str, Any]:
     return {"last_hour": pace.last_hour, "last_24_hours": pace.last_day, "hourly": list(pace.hourly)}
 
 

@@ -203,6 +203,20 @@ def test_what_a_person_changed_stays_and_what_nobody_changed_is_brought_up_to_da
     assert "What to do" in _automations(server)[IN_ERROR]["actions"][0]["body"]
 
 
+def test_what_older_versions_made_for_each_siem_is_removed(server: RunningUp) -> None:
+    _ensure()
+    kept = _automations(server)[IN_ERROR]
+    for name, tags in (
+        ("old 1", ["1password", "wake-1:2"]),
+        ("old 2", ["1password", "wake-2:2"]),
+        ("own", ["wake-1:2"]),
+    ):
+        made = {part: kept[part] for part in ("trigger", "actions")} | {"name": name, "tags": tags}
+        assert server.ask("POST", "/api/automations/", json=made).status_code == 201
+    assert _ensure() == ["unchanged", "unchanged", "unchanged"]
+    assert set(_automations(server)) == {IN_ERROR, DEAD, LOST, "own"}
+
+
 def test_an_automation_without_its_tags_is_taken_for_a_persons(server: RunningUp) -> None:
     _ensure()
     error = _automations(server)[IN_ERROR]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from terminal import in_terminal
 
@@ -119,6 +120,59 @@ def test_a_list_of_sources_and_json_for_a_script(call: Call, name: str) -> None:
         {"name": NASTY, "change": "created", "apis": ["audit"], **CREATED},
     ]
     assert call("apply", "source.json").splitlines()[1] == f"{NASTY}: unchanged (audit)."
+
+
+class Requests:
+    """Counts the requests to Prefect, and refuses those with `refused` in them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.refused = b""
+        send = httpx.Client.send
+
+        def counted(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+            self.count += 1
+            if self.refused and self.refused in request.content:
+                raise httpx.HTTPStatusError("no", request=request, response=httpx.Response(400, request=request))
+            return send(client, request, **options)
+
+        monkeypatch.setattr(httpx.Client, "send", counted)
+
+
+@pytest.mark.prefect
+def test_many_sources_that_have_not_changed_cost_no_more_requests_than_one(
+    call: Call, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deployments import sources as applied
+
+    names = [f"{name} {number:02}" for number in range(12)]
+    write(*map(config, names))
+    assert call("apply", "source.json").count(": created") == len(names)
+    requests = Requests(monkeypatch)
+    assert call("apply", "source.json").count(": unchanged") == len(names)
+    of_many, requests.count = requests.count, 0
+    assert set(names) <= set(applied.deploy_known())
+    assert requests.count < len(names), "up reads them in bulk too"
+    requests.count = 0
+    write(config(names[0]))
+    call("apply", "source.json")
+    assert of_many == requests.count
+
+
+@pytest.mark.prefect
+def test_what_was_applied_before_an_error_stays(
+    call: Call, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{name} {number:02}" for number in range(12)]
+    write(*map(config, names))
+    requests = Requests(monkeypatch)
+    requests.refused = f'"name":"{block_name(names[1])}"'.encode()
+    assert "answered 400." in call("apply", "source.json", code=cli.IN_ERROR)
+    requests.refused = b""
+    said = call("apply", "source.json").splitlines()
+    assert said[0] == f"{names[0]}: unchanged (itemUsage, sign-in)."
+    assert said[1] == f"{names[1]}: created (itemUsage, sign-in)."
+    assert said[-1] == f"{names[-1]}: created (itemUsage, sign-in)."
 
 
 @pytest.mark.prefect

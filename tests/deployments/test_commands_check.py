@@ -364,7 +364,7 @@ def deployed(api: SandboxProcess, url: str, request: pytest.FixtureRequest) -> I
 
     made = Source(f"checked {request.node.name}"[:50], url, api)
     made.save()
-    deployed_sources.deploy(made.name, None)
+    deployed_sources.deploy(made.name, None, made.id)
     try:
         yield made
     finally:
@@ -478,7 +478,7 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
         found = server._deployment(client, deployed.name)
         client.create_flow_run_from_deployment(found.id, state=Scheduled(scheduled_time=at))
     schedule = seen(deployed)["schedule"]
-    assert (schedule.result, schedule.found) == ("ok", f"*/5 * * * * (UTC), next run at {at:%Y-%m-%d %H:%M:%S}Z")
+    assert (schedule.result, schedule.found) == ("ok", f"every 5 min, next run at {at:%Y-%m-%d %H:%M:%S}Z")
 
 
 @pytest.mark.prefect

@@ -367,6 +367,61 @@ def test_a_renamed_source_keeps_everything(call: Call, source: str, api: Sandbox
     assert (deployment(source).paused, call.json("list")[0]["state"]) == (True, "stopped")
 
 
+def waiting(name: str) -> list[Any]:
+    """The runs of a source's collection that wait, the planned ones aside."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+
+    state = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    of = filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=[deployment(name).id]))
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(deployment_filter=of, flow_run_filter=filters.FlowRunFilter(state=state))
+    return [run for run in found if not run.auto_scheduled]
+
+
+def test_a_run_that_waits_is_renamed_with_its_source_and_collects(call: Call, source: str, api: SandboxProcess) -> None:
+    from deployments import running
+    from flows.collect import collect
+
+    running.create(source)
+    (before,) = waiting(source)
+    new = f"{source} 2"
+    call("rename", source, new)
+    (moved,) = waiting(new)
+    assert (moved.name, moved.parameters) == (f"collect {new}", {"source": new, "source_id": only_id()})
+    assert before.parameters == {"source": source, "source_id": only_id()}
+    state = collect(**before.parameters, return_state=True)  # a process had it when its source was renamed
+    assert "30 new" in state.message
+    assert rows("SELECT sum(events) FROM streams") == [(30,)]
+
+
+def test_a_run_that_begins_during_a_rename_reads_the_block_that_is_there(
+    call: Call, source: str, api: SandboxProcess
+) -> None:
+    from blocks.store import lifecycle as store
+    from flows.collect import collect
+
+    engine = reading.open_store()
+    known = store.find(engine, source)
+    assert known
+    store.rename(engine, known, "half renamed", paused=False)  # and the block has the old name still
+    assert "30 new" in collect(source, known.id, return_state=True).message
+
+
+def test_what_is_due_gets_one_run(call: Call, source: str, api: SandboxProcess) -> None:
+    from deployments import running
+
+    for name in ("stopped", "read"):
+        apply(call, name, api)
+    call("stop", "stopped")
+    call("collect", "read")
+    engine = reading.open_store()
+    assert running.create_due(engine) == [source]
+    assert running.create_due(engine) == [], "one waits"
+    assert [len(waiting(name)) for name in (source, "stopped", "read")] == [1, 0, 0]
+
+
 @pytest.mark.torture
 def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: Call, source: str) -> None:
     from prefect.client.orchestration import get_client

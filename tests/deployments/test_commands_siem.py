@@ -129,13 +129,6 @@ def deployments(siem: str) -> list[str]:
         return [one.name for one in client.read_deployments() if one.parameters.get("siem") == siem]
 
 
-def automations(siem: str) -> list[str]:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        return [one.name for one in client.read_automations() if f"to {siem} at once" in one.name]
-
-
 def blocks(siem: str) -> list[str]:
     from prefect.client.orchestration import get_client
 
@@ -161,7 +154,6 @@ def test_a_siem_gets_every_event_once_and_status_says_so(call: Call, source: str
     assert after["state"] == "ok"
     assert call.json("siem", "run", siem)[0]["message"] == f"0 events sent to {siem}."
     assert deployments(siem) == [f"{source} to {siem}"] or deployments(siem)[0].startswith(f"{source} to {siem}-")
-    assert automations(siem) == [f"1Password: forward {source} to {siem} at once"]
 
 
 def test_the_same_file_again_changes_nothing(call: Call, source: str, splunk: Receiver) -> None:
@@ -407,12 +399,12 @@ def test_what_a_siem_refuses_can_be_left_out(call: Call, source: str, splunk: Re
     assert call.json("siem", "refused", siem) == []
 
 
-def test_remove_takes_the_secret_the_deployment_and_the_automation(call: Call, source: str, splunk: Receiver) -> None:
+def test_remove_takes_the_secret_and_the_deployment(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert blocks(siem) == ["1Password to Splunk"]
     assert "Say --yes" in call("siem", "remove", siem, code=cli.WRONG_USE)
     assert call("siem", "remove", siem, "--yes") == f"{source} to {siem}: removed, with its secrets.\n"
-    assert (blocks(siem), deployments(siem), automations(siem)) == ([], [], [])
+    assert (blocks(siem), deployments(siem)) == ([], [])
     assert "There is no SIEM named" in call("siem", "status", siem, code=cli.WRONG_USE)
     with reading.opened_store() as engine, engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM events")) == 3 * EVENTS
@@ -425,14 +417,13 @@ def test_a_renamed_source_keeps_its_siem_and_its_position(call: Call, source: st
     call("rename", source, new)
     (name,) = deployments(siem)
     assert name.startswith(f"{new} to {siem}")
-    assert automations(siem) == [f"1Password: forward {new} to {siem} at once"]
     assert call.json("siem", "run", siem)[0]["message"] == f"0 events sent to {siem}."
 
 
 def test_a_deleted_source_is_no_longer_forwarded(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("delete", source, "--yes")
-    assert (deployments(siem), automations(siem)) == ([], [])
+    assert deployments(siem) == []
 
 
 @pytest.mark.parametrize("arguments", [("siem", "status", "none"), ("siem", "pause", "none"), ("siem", "run", "none")])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from one_machine import run_python
+
+from deployments.spread import COLLECT
 
 if TYPE_CHECKING:
     from one_machine import RunningUp
@@ -31,9 +34,11 @@ def test_a_deployment_is_what_the_template_says(running_up: RunningUp) -> None:
         "work_pool_name": "onepassword-source",
         "pull_steps": [],
     }
-    assert [(s["schedule"]["cron"], s["schedule"]["timezone"], s["active"]) for s in made["schedules"]] == [
-        ("*/5 * * * *", "UTC", True)
+    assert [(s["schedule"]["interval"], s["schedule"]["timezone"], s["active"]) for s in made["schedules"]] == [
+        (300.0, "UTC", True)
     ]
+    anchor = datetime.fromisoformat(made["schedules"][0]["schedule"]["anchor_date"])
+    assert anchor == COLLECT.anchor("1Pass"), "it has no id here, so its name gives the second"
     assert made["global_concurrency_limit"]["limit"] == 4
     assert made["job_variables"] == HEARTBEAT
     assert made["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
@@ -74,7 +79,7 @@ print(remove_deployment(odd.source), remove_deployment(odd.source))
 
 @pytest.mark.prefect
 @pytest.mark.torture
-def test_prefects_own_command_deploys_the_template_and_apply_finds_nothing_to_change(running_up: RunningUp) -> None:
+def test_prefects_own_command_deploys_the_template_and_apply_gives_it_a_time_of_its_own(running_up: RunningUp) -> None:
     env = {**running_up.env, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SOURCE": "by hand"}
     script = 'eval "$(python -c "$1")" && prefect --no-prompt deploy --prefect-file "$0" --all'
     exports = "from deployments.prefect_access import shell_exports; print(shell_exports())"
@@ -88,6 +93,21 @@ def test_prefects_own_command_deploys_the_template_and_apply_finds_nothing_to_ch
 from deployments import prefect_access
 prefect_access.activate()
 from deployments.deploy import SourceDeployment, deploy_source
-print(deploy_source(SourceDeployment("by hand")))
+def ticks():
+    from prefect.client.orchestration import get_client
+    from deployments.deploy import deployments_of
+    with get_client(sync_client=True) as client:
+        found = deployments_of(client, "by hand")
+    found = [one.schedules[0] for one in found if one.schedules]
+    return [(one.schedule.anchor_date.isoformat(), one.active) for one in found]
+print(ticks())
+wanted = SourceDeployment("by hand", source_id="1" * 32)
+print(deploy_source(wanted), deploy_source(wanted))
+print(ticks())
 """
-    assert run_python(code, running_up.env, running_up.directory) == "unchanged"
+    assert run_python(code, running_up.env, running_up.directory).splitlines() == [
+        "[('2026-01-01T00:00:00+00:00', True)]",
+        "updated unchanged",
+        "[('2026-01-01T00:02:20+00:00', True), ('2026-01-01T01:17:00+00:00', True)]",
+    ]
+    assert running_up.deployment("by hand")["parameters"] == {"source": "by hand", "source_id": "1" * 32}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import empty_prefect
 import httpx
-from one_machine import RunningUp, wait_until
+from one_machine import RunningUp, no_runs_meanwhile, wait_until
 from security.processes import Watch
 from security.search import DECRYPTED, Find, Search
 
@@ -136,9 +136,10 @@ class Machine(RunningUp):
         Their schedules are paused: each run here is one that a test has started.
         """
         given = json.dumps({"sources": [_source(*source) for source in sources]})
-        said = self.call("apply", "-", given=given, codes=(0,))
-        for name, _, _ in sources:
-            self.ask("POST", f"/api/deployments/{self.deployment(name)['id']}/pause_deployment")
+        with no_runs_meanwhile(self, *(name for name, _, _ in sources)):
+            said = self.call("apply", "-", given=given, codes=(0,))
+            for name, _, _ in sources:
+                self.ask("POST", f"/api/deployments/{self.deployment(name)['id']}/pause_deployment")
         return said
 
     def run(self, name: str, **env: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import empty_prefect
 import psutil
-from one_machine import RunningUp, wait_until
+from one_machine import RunningUp, no_runs_meanwhile, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,8 @@ class Up(RunningUp):
         source = {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}
         file.write_text(json.dumps({"api.version": "v1", "source": source}))
         file.chmod(0o600)
-        self.call("apply", file.name, **({"ONEPASSWORD_SOURCE_DATABASE_URL": url} if url else {}))
+        with no_runs_meanwhile(self, name):
+            self.call("apply", file.name, **({"ONEPASSWORD_SOURCE_DATABASE_URL": url} if url else {}))
 
     @property
     def url(self) -> str:

@@ -94,10 +94,10 @@ def test_switching_tells_all_faults_at_once_and_changes_nothing(engine: Engine) 
     assert own(engine) == [Field("team", enabled=True)]
 
 
-def test_those_of_a_source_that_the_store_knows(engine: Engine, source: SourceRecord) -> None:
-    assert fields.dropped_of(engine, source.id) == (Dropped("team", "unknown"),)
+def test_those_of_all_sources_that_the_store_knows(engine: Engine, source: SourceRecord) -> None:
+    assert fields.dropped_of_all(engine) == {source.id: (Dropped("team", "unknown"),)}
     fields.add(engine, ["team"])
-    assert fields.dropped_of(engine, source.id) == fields.dropped_of(engine, "none such") == ()
+    assert fields.dropped_of_all(engine) == {source.id: ()}
 
 
 def test_two_at_once_do_not_add_names_that_differ_in_case_alone(store_url: str) -> None:

@@ -71,8 +71,9 @@ def test_the_pace_is_exact_and_its_hours_are_those_of_the_clock(
     add_events(engine, claim.stream_id, *times)
     add_events(engine, claim.stream_id + 1, hour_ns)
     count_hours(engine)
-    streams_ = {stream.id: stream for stream in reading.sources(engine)[0].streams}
-    found = reading.pace(engine, streams_[claim.stream_id], now_ns)
+    all_of_them = reading.paces(engine, reading.sources(engine)[0].streams, now_ns)
+    assert min(pace.last_day for pace in all_of_them.values()) == 0
+    found = all_of_them[claim.stream_id]
     assert found.last_hour == sum(now_ns - HOUR_NS <= at < now_ns for at in times)
     assert found.last_day == sum(day_ns <= at < now_ns for at in times)
     starts = [hour_ns - ago * HOUR_NS for ago in range(23, -1, -1)]
