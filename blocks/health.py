@@ -25,8 +25,6 @@ WARNING: Severity = "Warning"
 HEALTHY: Status = "Healthy"
 UNHEALTHY: Status = "UnHealthy"
 
-COLLECTED = "onepassword-source.collected"
-"""The event, no change of health, that wakes what waits for a collection that found something."""
 
 NOT_RUNNING = "NotRunning"
 """The name of the condition of a source whose runs do not begin, or do not work."""

@@ -5,7 +5,6 @@ Prefect is imported inside the functions: its settings come from the environment
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from blocks.names import deployment_name
 from deployments import prefect_access, spread
+from deployments.one_machine import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,8 +64,8 @@ def at_once() -> int:
 
     SQLite has one writer: there the server would refuse the others, and the client wait for seconds before it retries.
     """
-    own = os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL", "")
-    return 4 if own.startswith("postgresql") or prefect_access.external_url() else 1
+    own = database.users_url() or ""
+    return 4 if own.startswith("postgresql") or prefect_access.external_url() or database.is_embedded() else 1
 
 
 def work_pool() -> str:
@@ -241,17 +241,13 @@ def remove_named(flow: str, name: str) -> bool:
 def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
     """Make the work pool where it is missing. `local`: its runs use this very Python, as `up` wants it.
 
-    Named so, the engine starts at once. Otherwise Prefect first starts a second Python to look for the flow's
-    code, which here is installed: 1.5 s of every run.
+    Named so, the engine starts at once where a run is not forked. Otherwise Prefect first starts a second Python to
+    look for the flow's code, which here is installed: 1.5 s of every run.
     """
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate  # noqa: PLC0415 - see above
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
-    from prefect.workers.process import ProcessWorker  # noqa: PLC0415
 
-    template = ProcessWorker.get_default_base_job_template()
-    if local:
-        command = shlex.join([sys.executable, "-m", "prefect.engine"])
-        template["variables"]["properties"]["command"]["default"] = command
+    template = _job_template(shlex.join([sys.executable, "-m", "prefect.engine"]) if local else None)
     try:
         found = client.read_work_pool(work_pool())
     except ObjectNotFound:
@@ -259,6 +255,20 @@ def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
         return
     if local and found.base_job_template != template:
         client.update_work_pool(work_pool(), WorkPoolUpdate(base_job_template=template))
+
+
+def _job_template(command: str | None) -> dict[str, Any]:
+    """What a run of the pool may be given: a command, and an environment.
+
+    No more than that: Prefect's server validates a template whole with each deployment and each run that is created.
+    """
+    of_command = {"title": "Command", "type": "string", **({"default": command} if command else {})}
+    of_env = {"title": "Environment Variables", "type": "object", "additionalProperties": {"type": "string"}}
+    properties = {"command": of_command, "env": of_env}
+    return {
+        "job_configuration": {"command": "{{ command }}", "env": "{{ env }}"},
+        "variables": {"type": "object", "properties": properties},
+    }
 
 
 @cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+POLL_SECONDS = 0.05
 
 
 class Bounded(Generic[T]):
@@ -53,3 +55,17 @@ class Bounded(Generic[T]):
             self._value = self._call()
         except BaseException as error:  # noqa: BLE001 - raised by `result`
             self._error = error
+
+
+def attend(call: Callable[[], T], is_over: Callable[[], bool], seconds: float = float("inf")) -> T | None:
+    """The result of a call; None where `is_over` says so first, or so many seconds have passed.
+
+    The thread that calls this looks at `is_over` all the time, so a signal is noticed at once, whatever hangs.
+    """
+    step, deadline = Bounded(call), time.monotonic() + seconds
+    step.start()
+    while step.is_running:
+        if is_over() or time.monotonic() > deadline:
+            return None
+        time.sleep(POLL_SECONDS)
+    return step.result(0)

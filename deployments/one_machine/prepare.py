@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from blocks.errors import SourceError
 
@@ -19,7 +20,7 @@ def prepare() -> None:
     """Make what is missing, and bring up to date what an older version made. Raises SourceError, and Prefect's own."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
 
-    from deployments import automations, deploy, sources  # noqa: PLC0415
+    from deployments import automations, deploy, running, sources  # noqa: PLC0415
 
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
@@ -28,6 +29,9 @@ def prepare() -> None:
     for warning in automations.ensure().warnings:
         _say(warning)
     _say(f"Collecting every five minutes: {_some(names)}." if names else NO_SOURCE)
+    with suppress(SourceError):  # the store may come later; `up` does not wait for it, and its schedules do the same
+        if due := running.create_due(sources.open_default_store()):
+            _say(f"Collecting at once, since their last read is over: {_some(due)}.")
 
 
 def _some(names: list[str]) -> str:

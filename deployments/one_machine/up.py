@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import deploy, own_secrets, prefect_access, prefect_settings
-from deployments.one_machine import database, up_lock, worker_runs
-from deployments.one_machine.background import Step, attend
+from deployments.one_machine import database, up_lock, watching, worker_runs
+from deployments.one_machine.bounded import Bounded, attend
+from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
 from deployments.one_machine.rotating_log import RotatingLog
+from deployments.one_machine.systemd import Systemd
+from deployments.one_machine.watchdog import Restart, Say
 from deployments.prefect_access import LOCAL, Door
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 18.0, 4.0, 4.
 HURRIED_SECONDS = 1.5
 """What the server gets to note the runs that were killed where a person asked twice; the next `up` does it else."""
 POLL_SECONDS = 0.2
+DATABASE_EVERY_SECONDS = 5.0
 SERVER, WORKER = "Prefect server", "worker"
 RISK = (
     "Warning: up listens on {host} in plain HTTP. Whoever listens on the way reads the API password, and with it can "
@@ -93,12 +97,16 @@ class Machine:
         self._at = at
         self._stop = stop
         self._say = say
+        # First of all: both take what they need out of the environment, which the children get.
+        switch, self._systemd = DeadMansSwitch.from_environment(), Systemd.from_environment()
+        self._watchdog = watching.watchdog(_api_url(), beat_path(), switch)
         self._database = contextlib.ExitStack()
         self._server_log = RotatingLog(server_log())
         self._worker_log = RotatingLog(worker_log())
         self._server = self._server_child()
         self._worker = self._worker_child()
-        self._settling: Step[bool] | None = None
+        self._settling = Bounded(lambda: worker_runs.settle_crashed(_api_url(), SETTLE_SECONDS))
+        self._database_due = 0.0
 
     def start(self, prepare: Sequence[str]) -> None:
         """The database, the server, what Prefect is to know, the worker; a requested stop ends it in between."""
@@ -117,12 +125,18 @@ class Machine:
     def run(self) -> None:
         """Keep it running until a stop is requested."""
         while not self._stop.is_requested:
+            self._systemd.alive()
+            self._keep_database()
             self._keep_alive(self._server)
             self._keep_alive(self._worker)
+            for event in self._watchdog.take():
+                self._follow(event)
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """End all of it within 30 seconds, whatever hangs; at once where a person asks again."""
+        self._systemd.stopping()
+        self._watchdog.stop()
         if self._stop.is_requested:
             self._say("Stopping. Runs finish the current page; Ctrl-C again stops at once.")
         urged = lambda: self._stop.is_urged  # noqa: E731 - a name for three calls
@@ -185,6 +199,10 @@ class Machine:
 
     def _start_worker(self) -> None:
         self._worker.start()
+        self._watchdog.started("server")
+        self._watchdog.started("worker")
+        self._watchdog.start()
+        self._systemd.ready()
         up_lock.announce(_api_url())
         self._say(f"Prefect is up at {self._at.public_url or self._at.origin}")
         self._say(f"Log in with {own_secrets.load_secrets().auth_string}")
@@ -193,14 +211,34 @@ class Machine:
     def _keep_alive(self, child: Child) -> None:
         if child.is_due():
             child.start()
+            self._watchdog.started("server" if child is self._server else "worker")
         code = child.exit_code()
-        if code is None:
+        if code is not None:
+            self._start_again_later(child, f"ended (exit code {code})")
+
+    def _keep_database(self) -> None:
+        """A supervisor that was killed leaves a database that nothing starts again."""
+        if time.monotonic() < self._database_due or not database.is_embedded():
             return
+        self._database_due = time.monotonic() + DATABASE_EVERY_SECONDS
+        if database.ensure_supervisor() is not None:
+            self._say("The supervisor of the Prefect server's database ended; it is started again.")
+
+    def _follow(self, event: Say | Restart) -> None:
+        if isinstance(event, Say):
+            self._say(event.text)
+            self._systemd.status(event.text)
+            return
+        child = self._server if event.process == "server" else self._worker
+        if child.pid is not None:
+            self._start_again_later(child, f"is stopped: {event.why}")
+
+    def _start_again_later(self, child: Child, what: str) -> None:
         child.kill()
         delay = child.postpone()
-        self._say(f"The {child.name} ended (exit code {code}); it is started again in {delay:.0f} s.")
+        self._say(f"The {child.name} {what}; it is started again in {delay:.0f} s.")
         if child is self._worker:
-            self._settling = Step(lambda: worker_runs.settle_crashed(_api_url(), SETTLE_SECONDS))
+            self._settling.start()
 
     def _server_child(self) -> Child:
         arguments = ["--host", self._at.host, "--port", str(settings.port())]
