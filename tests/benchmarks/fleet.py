@@ -16,6 +16,9 @@ from statistics import median, quantiles
 
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from up_process import Up, busy, sources
 
 from blocks.events_api.sandbox.process import running_sandbox

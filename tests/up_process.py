@@ -1,4 +1,4 @@
-"""A real `up` in a directory of its own, and what its processes take: for the benchmark of a fleet and for the soak."""
+"""A real `up` in a directory of its own, and what its processes take: for the fleet, the soak and the torture."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import prefect_database
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
