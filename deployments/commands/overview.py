@@ -30,7 +30,7 @@ GAP, LEAST = 2, 6
 
 def order_of(health: str) -> int:
     """Where a source of that health stands in the list: what needs a person first."""
-    order = ("in error", "not running", "retrying", "late", "not run yet", "healthy", "stopped", "deleted")
+    order = ("in error", "not running", "retrying", "not run yet", "healthy", "stopped", "deleted")
     return order.index(health) if health in order else 0
 
 

@@ -69,9 +69,9 @@ def test_status_has_a_line_for_each_source_and_errors_come_first(
     ]
     cells = [re.split("  +", line.strip()) for line in lines]
     assert cells[1] == ["team-000", "in error", "3 h", "ThirdPartyConfigError audit", "36", "4 min", "1/2 wait"]
-    assert [cell[1] for cell in cells[2:5]] == ["in error", "late", "late"]
+    assert [cell[1] for cell in cells[2:5]] == ["in error", "not running", "not running"]
     assert cells[-3] == ["team-099", "healthy", "36", "4 min", "ok"]
-    assert lines[-1] == f"{MANY} sources: 2 in error, 2 late, 97 healthy."
+    assert lines[-1] == f"{MANY} sources: 2 in error, 2 not running, 97 healthy."
 
 
 def test_one_of_many_is_shown_in_detail_by_its_name(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ class Watched:
         wait_until(lambda: any(text in self.up.output[since:] for text in texts), TOLD_SECONDS * SLOW)
 
     def compare(self, row: Row) -> None:
-        """Assert of three sources that each has every event that came before its last run, and none but the server's."""
+        """Assert of three sources: each has all events that came before its last run, and none but the server's."""
         row.events = row.lost = row.twice = 0
         for number in range(3):
             before = self._truth()

@@ -187,7 +187,7 @@ def test_status_shows_no_run_that_is_dead(engine: Engine) -> None:
     def shown() -> tuple[str, bool, int]:
         (source,) = reading.sources(engine, SOURCE.name)
         (audit,) = [stream for stream in source.streams if stream.api == "audit"]
-        (backfill,) = reading.unfinished_backfills(engine, SOURCE.id)
+        (backfill,) = reading.unfinished_backfills(engine)[SOURCE.id]
         (progress,) = jobs.progress(engine, backfill.id)
         return audit.state, backfill.running, progress.held
 
