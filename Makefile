@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost
 
-.PHONY: demo test test-prefect torture check bench format lock clean
+.PHONY: demo test test-prefect torture check bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
@@ -28,6 +28,14 @@ check: .venv/dev  ## linters and types
 
 bench: .venv/dev  ## what is fast and what is not, on SQLite and PostgreSQL: half an hour or more, all tables
 	@for what in $(BENCHMARKS); do $(BIN)/python tests/benchmarks/$$what.py || exit; done
+
+HOURS ?= 1
+soak: .venv/dev  ## leave `up` running for an hour, or HOURS, with kills in between, and see that nothing grows or is lost
+	@$(BIN)/python tests/benchmarks/soak.py --hours $(HOURS)
+
+fleet: .venv/dev  ## how many sources one machine takes: an hour and a half
+	@$(BIN)/python tests/benchmarks/fleet.py
+	@$(BIN)/python tests/benchmarks/fleet.py --sources 60 --loops 2
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix

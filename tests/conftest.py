@@ -93,6 +93,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_sessionfinish() -> None:
     _prefect.close()
+    if database.URL_SETTINGS[0] in os.environ:
+        database.wait_until_stopped()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 

@@ -104,7 +104,7 @@ class Up:
     def taken(self) -> Taken:
         cpu: dict[str, float] = {}
         memory: dict[str, float] = {}
-        for process in self._processes():
+        for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 part = _part(process)
                 times = process.cpu_times()
@@ -117,7 +117,7 @@ class Up:
     def part(self, module: str) -> psutil.Process:
         """The process of a module of deployments.one_machine, such as `guard`."""
         name = f"deployments.one_machine.{module}"
-        return next(one for one in self._processes() if name in one.cmdline())
+        return next(one for one in self.processes() if name in one.cmdline())
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         return prefect_database.execute(self.data, statement, parameters)
@@ -135,7 +135,12 @@ class Up:
             self.process.wait()
         return time.monotonic() - before
 
-    def _processes(self) -> list[psutil.Process]:
+    def threads(self) -> int:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).num_threads()
+
+    def processes(self) -> list[psutil.Process]:
+        """`up` and all that it started."""
         assert self.process is not None
         me = psutil.Process(self.process.pid)
         return [me, *me.children(recursive=True)]
@@ -161,6 +166,7 @@ def sources(sandbox: SandboxProcess, count: int) -> dict[str, Any]:
             "base_url": sandbox.base_url,
             "api_token": sandbox.issue_token(account=f"ACCOUNT{number:019}"),
             "supported_apis": ["sign-in", "itemUsage", "audit"],
+            "collect_from": "30d",
         }
         for number in range(count)
     ]

@@ -84,6 +84,8 @@ def environment() -> dict[str, str]:
         # Prefect gives up on a query after ten seconds, and on a connection after five; a busy machine takes longer.
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
+        # Of those that idle each takes ten megabytes; up to ten more come and go under load.
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "3",
     }
 
 
@@ -171,6 +173,9 @@ def wait_until_stopped() -> None:
     """Until no supervisor is left; for when this process has given up its use."""
     while is_embedded() and not file_lock.is_free(_supervisor_lock()) and not _has_users():
         time.sleep(LOOK_SECONDS / 5)
+    for supervisor in _started:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(LOOK_SECONDS)
 
 
 def _has_users() -> bool:

@@ -45,9 +45,13 @@ class Child:
         environment: Mapping[str, str],
         output: IO[bytes] | Callable[[str], None],
         module: str = "prefect",
+        *,
+        watches_parent: bool = False,
     ) -> None:
+        """`watches_parent`: the module calls `end_with_parent` itself, at a moment of its own."""
         self.name = name
-        self._arguments = command(module, arguments)
+        own = [sys.executable, "-P", "-m", module, *arguments]
+        self._arguments = own if watches_parent else command(module, arguments)
         self._environment = dict(environment)
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
@@ -132,10 +136,15 @@ def _end_with_parent() -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
+def end_with_parent() -> None:
+    """End this process and its group when the process at the other end of standard input does."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
 def main() -> None:
     """Be the child: the module that is named first, with the other arguments, until the parent is gone."""
     os.umask(0o077)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     module = sys.argv.pop(1)
     sys.argv[0] = module
     runpy.run_module(module, run_name="__main__")

@@ -149,14 +149,16 @@ def _become_run(request: dict[str, Any]) -> None:
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 
-def main() -> None:
-    """Serve the worker at the other end of the socket whose descriptor is the argument."""
-    worker = socket.socket(fileno=int(sys.argv[1]))
-    # Objects that live for ever are not looked at again, so their pages stay shared with the runs.
+def import_all() -> None:
+    """Import what runs need, so that its pages stay shared with them: what lives for ever is not looked at again."""
     gc.disable()
     _import_all()
     gc.collect()
     gc.freeze()
+
+
+def serve(worker: socket.socket) -> None:
+    """Serve the worker at the other end until it is gone. In a forked child this call is the run."""
     try:
         Template(worker).serve()
     except RunRequestedError as requested:
@@ -165,6 +167,13 @@ def main() -> None:
         return
     worker.close()
     _become_run(request)
+
+
+def main() -> None:
+    """Serve the worker at the other end of the socket whose descriptor is the argument."""
+    worker = socket.socket(fileno=int(sys.argv[1]))
+    import_all()
+    serve(worker)
 
 
 if __name__ == "__main__":

@@ -248,7 +248,8 @@ class Machine:
     def _worker_child(self) -> Child:
         arguments = ["--pool", deploy.work_pool(), "--name", "up", "--beat", str(beat_path())]
         environment = {**os.environ, **_worker_environment()}
-        return Child(WORKER, arguments, environment, self._note, module="deployments.one_machine.worker")
+        module = "deployments.one_machine.worker"
+        return Child(WORKER, arguments, environment, self._note, module=module, watches_parent=True)
 
     def _note(self, line: str) -> None:
         self._worker_log.write(line)

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,25 +52,71 @@ class ForkedRun:
                 os.kill(self.pid, number)
 
 
+class Process(Protocol):
+    """The process of a template: a `Popen`, or one that this process has forked."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+class ForkedProcess:
+    """A child of this process that was not started with `subprocess`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        return self._look(os.WNOHANG)
+
+    def wait(self) -> int:
+        code = self._look(0)
+        assert code is not None  # noqa: S101 - it has waited
+        return code
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _look(self, how: int) -> int | None:
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self._pid, how)
+            except ChildProcessError:
+                pid, status = self._pid, 0
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+
 class Template:
     """One template process, and the runs that were forked from it."""
 
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
+    def __init__(self, connection: socket.socket, process: Process) -> None:
         self.code = code_fingerprint()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
-            env=_environment(),
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
-        self._socket = ours
+        self._process = process
+        self._socket = connection
         self._writer: asyncio.StreamWriter | None = None
         self._pids: dict[str, asyncio.Future[int]] = {}
         self._codes: dict[str, asyncio.Future[int]] = {}
         self._alive: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    def started(cls) -> Template:
+        """One in a process of its own from the start."""
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
+            env=template_environment(),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        return cls(ours, process)
 
     @property
     def is_alive(self) -> bool:
@@ -147,8 +193,8 @@ class Template:
 class WarmRuns:
     """Forks runs from a template that is made when it is needed, and again when the code has changed or it has died."""
 
-    def __init__(self) -> None:
-        self._template: Template | None = None
+    def __init__(self, first: Template | None = None) -> None:
+        self._template = first
         self._retired: list[Template] = []
 
     def warm(self) -> None:
@@ -175,7 +221,7 @@ class WarmRuns:
             template.retire()
             self._retired.append(template)
         self._retired = [old for old in self._retired if not old.has_ended]
-        self._template = Template()
+        self._template = Template.started()
         return self._template
 
 
@@ -198,7 +244,8 @@ def code_fingerprint() -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted(found))
 
 
-def _environment() -> dict[str, str]:
+def template_environment() -> dict[str, str]:
+    """What a template has of this process's environment: no secret is in it."""
     kept = {name: value for name, value in os.environ.items() if name in OF_THE_TEMPLATE}
     return {**_of_interpreter(os.environ), **kept}
 

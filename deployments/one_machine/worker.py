@@ -8,26 +8,39 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 import anyio.abc
 import httpx
 from prefect.client.schemas import filters
 from prefect.client.schemas.objects import StateType
+from prefect.context import refresh_global_settings_context
 from prefect.exceptions import PrefectException
+from prefect.logging.configuration import setup_logging
 from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
-from deployments.one_machine.warm_runs import ForkedRun, WarmRuns, can_fork
+from deployments.one_machine import processes, template
+from deployments.one_machine.warm_runs import (
+    ForkedProcess,
+    ForkedRun,
+    Template,
+    WarmRuns,
+    can_fork,
+    template_environment,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -60,11 +73,13 @@ class SourceWorker(ProcessWorker):
     _logo_url = LOGO
     _documentation_url = ""
 
-    def __init__(self, *arguments: Any, beat: Path | None = None, **options: Any) -> None:
-        """`beat` is a file that is touched after each poll that the server has answered."""
+    def __init__(
+        self, *arguments: Any, beat: Path | None = None, first: Template | None = None, **options: Any
+    ) -> None:
+        """`beat` is a file that is touched after each poll that the server has answered; `first` the first template."""
         super().__init__(*arguments, **options)
         self._beat = beat
-        self._warm = WarmRuns()
+        self._warm = WarmRuns(first)
         self._running: dict[UUID, ForkedRun] = {}
         self._starting = asyncio.Semaphore(2 * (os.cpu_count() or 1))
         self._watching: asyncio.Task[None] | None = None
@@ -247,16 +262,61 @@ def main() -> None:
     parser.add_argument("--pool", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--beat", type=Path)
+    parser.add_argument("--environment", type=int, help="the descriptor of a file with the worker's environment")
     options = parser.parse_args()
-    asyncio.run(_main(options))
+    first = _forked_template(options.environment) if sys.platform.startswith("linux") else None
+    processes.end_with_parent()
+    asyncio.run(_main(options, first))
     # Threads of Prefect's that wait for a server must not keep a stopped worker.
     if threading.active_count() > 1:
         sys.stdout.flush()
         os._exit(0)
 
 
-async def _main(options: argparse.Namespace) -> None:
-    await serve(SourceWorker(work_pool_name=options.pool, name=options.name, beat=options.beat))
+async def _main(options: argparse.Namespace, first: Template | None) -> None:
+    await serve(SourceWorker(work_pool_name=options.pool, name=options.name, beat=options.beat, first=first))
+
+
+def _forked_template(environment: int | None) -> Template:
+    """A template that shares its memory with this worker: both have imported the same.
+
+    It must not have the worker's secrets, which are in its environment. So the worker begins again without them, forks
+    the template, and reads its environment only then.
+    """
+    if environment is None:
+        _begin_again()
+    template.import_all()
+    ours, theirs = socket.socketpair()
+    if (pid := os.fork()) == 0:
+        ours.close()
+        os.close(environment or 0)
+        _be_template(theirs)
+    theirs.close()
+    _read_environment(environment or 0)
+    gc.enable()
+    return Template(ours, ForkedProcess(pid))
+
+
+def _begin_again() -> NoReturn:
+    kept = os.memfd_create("environment", 0)  # inherited
+    os.write(kept, json.dumps(dict(os.environ)).encode())
+    os.lseek(kept, 0, os.SEEK_SET)
+    command = [sys.executable, "-P", "-m", "deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept)]
+    os.execve(sys.executable, command, template_environment())  # noqa: S606 - a fixed list
+
+
+def _be_template(worker: socket.socket) -> NoReturn:
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    template.serve(worker)
+    sys.exit(0)
+
+
+def _read_environment(descriptor: int) -> None:
+    with open(descriptor, "rb") as file:
+        os.environ.update(json.load(file))
+    refresh_global_settings_context()
+    setup_logging(incremental=False)
 
 
 if __name__ == "__main__":

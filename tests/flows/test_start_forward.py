@@ -15,7 +15,7 @@ from blocks.events_api.models import Api
 from blocks.names import block_name, forward_name
 from blocks.siem.sumo_logic import SumoLogicSiem
 from blocks.store import forwards
-from deployments import forwarding
+from deployments import deploy, forwarding
 from deployments.deploy import find_named
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ class Deployed:
         self.source_id = str(ask(source, "SELECT id FROM sources")[0][0])
         engine = source.engine()
         forwards.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
+        (pair,) = forwards.known(engine, self.siem)
         engine.dispose()
-        forwarding.deploy(self.source_id, source.name, self.siem)
+        with deploy.opened() as deployer:
+            forwarding.deploy(deployer, pair)
         self.deployment = self._deployment()
 
     def _deployment(self) -> UUID:
@@ -88,7 +90,8 @@ def test_a_collection_starts_one_run_where_events_wait_and_none_where_not(deploy
     deployed.source.collect()  # it finds nothing new, but what came before is not sent yet
     (first,) = deployed.runs()
     assert first.name == f"forward {deployed.source.name} to {deployed.siem}"
-    assert first.parameters == {"source": deployed.source.name, "siem": deployed.siem}
+    by_id = {"source_id": deployed.source_id}
+    assert first.parameters == {"source": deployed.source.name, "siem": deployed.siem, **by_id}
     deployed.source.collect()
     assert len(deployed.runs()) == 1, "one that has not begun takes all that there is"
     assert deployed.forward().name == "Forwarded"

@@ -92,7 +92,7 @@ class Warm:
     @property
     def template(self) -> psutil.Process:
         assert self.runs._template
-        return psutil.Process(self.runs._template._process.pid)
+        return psutil.Process(self.runs._template._process.pid)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self.runs.close()
@@ -184,7 +184,7 @@ def test_the_fingerprint_changes_with_a_file(tmp_path: Path, monkeypatch: pytest
 def test_a_template_that_cannot_start_is_an_error_and_no_wait_for_ever(
     warm: Warm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_runs, "_environment", lambda: {"PYTHONHOME": "/nowhere"})
+    monkeypatch.setattr(warm_runs, "template_environment", lambda: {"PYTHONHOME": "/nowhere"})
     with pytest.raises(TemplateEndedError):
         warm.wait_for(warm.runs.fork("1", {}, warm.directory))
 
@@ -201,7 +201,7 @@ def test_the_runs_of_a_worker_that_is_killed_end(tmp_path: Path) -> None:
     template = subprocess.Popen(
         [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
-        env=warm_runs._environment(),
+        env=warm_runs.template_environment(),
     )
     theirs.close()
     env = {"PATH": os.environ["PATH"], "SEEN": str(tmp_path / "seen"), "DO": "wait"}
