@@ -60,6 +60,7 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
         changed = sources.note_introspection(engine, source_id, seen.scopes, account)
+        rates.note_account(engine, source_id, gate)
     except ThirdPartyConfigError as error:
         for claim in claims:
             streams.stop(engine, claim, error, block.fingerprint())

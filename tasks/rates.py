@@ -43,7 +43,7 @@ class Gate:
 
     def __init__(self, engine: Engine, key: str, windows: tuple[Window, ...], share: float) -> None:
         self._engine = engine
-        self._key = key
+        self.key = key
         self._windows = windows
         self._share = share
 
@@ -53,11 +53,11 @@ class Gate:
         try:
             yield
         finally:
-            budgets.answered(self._engine, self._key, self._windows, granted.at_ns)
+            budgets.answered(self._engine, self.key, self._windows, granted.at_ns)
 
     def _wait(self) -> Grant:
         waited = 0.0
-        while not (granted := budgets.take(self._engine, self._key, self._windows, 1, self._share)).count:
+        while not (granted := budgets.take(self._engine, self.key, self._windows, 1, self._share)).count:
             wait = granted.wait_ns / 1e9
             if waited + wait > PATIENCE:
                 raise _out_of_budget(wait)
@@ -77,6 +77,12 @@ def gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> Gate | No
     if windows is None:
         windows = () if is_loopback_url(source.base_url) else DOCUMENTED
     return Gate(engine, budgets.key_of(engine, source.id), windows, share) if windows else None
+
+
+def note_account(engine: Engine, source_id: str, gate: Gate | None) -> None:
+    """After an introspection by this gate: where the account was not known before it, its windows have that too."""
+    if gate is not None and (now := budgets.key_of(engine, source_id)) != gate.key:
+        budgets.carry_over(engine, gate.key, now)
 
 
 def note(engine: Engine, source_id: str, error: SourceError) -> None:

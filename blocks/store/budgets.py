@@ -57,6 +57,22 @@ def answered(engine: Engine, key: str, windows: tuple[Window, ...], granted_ns: 
         _keep(connection, key, budget.moved(spent, windows, granted_ns, clock.now_ns()))
 
 
+def carry_over(engine: Engine, before: str, after: str) -> None:
+    """Count what was spent under the key `before` under `after` too: the account of a source has become known.
+
+    The server has counted those requests for the account from the first on.
+    """
+    with writing(engine) as connection:
+        old, _ = _locked(connection, before)
+        spent, _ = _locked(connection, after)
+        for window, cells in old.items():
+            there = spent.setdefault(window, {})
+            for cell, count in cells.items():
+                there[cell] = there.get(cell, 0) + count
+        _keep(connection, after, spent)
+        _keep(connection, before, {})
+
+
 def pause(engine: Engine, key: str, seconds: float) -> None:
     """Nobody gets anything for so long, as after a 429; a longer pause stays as it is."""
     until_ns = clock.now_ns() + int(seconds * 10**9)

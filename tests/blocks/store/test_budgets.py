@@ -116,3 +116,18 @@ def test_processes_that_ask_at_full_speed_get_all_of_it_and_no_more(store_url: s
     # 3 s at full speed with windows of up to 62 cells.
     assert len(times) >= 0.95 * 3 * 60 * 60 / 62
     assert all(one for one in told), "nobody starved"
+
+
+def test_what_was_spent_before_the_account_was_known_counts_for_it(engine: Engine, moving: MovingClock) -> None:
+    sources.put(engine, SOURCE)
+    before = budgets.key_of(engine, SOURCE.id)
+    assert budgets.take(engine, before, WINDOWS, 4).count == 4
+    sources.note_introspection(engine, SOURCE.id, frozenset(), "ACCOUNT")
+    after = budgets.key_of(engine, SOURCE.id)
+    assert after != before
+    assert budgets.take(engine, after, WINDOWS, 3).count == 3, "another source of the account"
+    budgets.carry_over(engine, before, after)
+    assert budgets.take(engine, after, WINDOWS, 9).count == 3
+    budgets.carry_over(engine, before, after)
+    moving.advance(6.3)
+    assert budgets.take(engine, after, WINDOWS, 99).count == 10, "and no longer than others"
