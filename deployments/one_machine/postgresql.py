@@ -27,7 +27,8 @@ MAJOR = "18"
 USER = DATABASE = "postgres"
 START_SECONDS = 120.0
 """After a crash it replays its log first, which a slow disk makes long."""
-FAST_SECONDS, IMMEDIATE_SECONDS = 15.0, 5.0
+FAST_SECONDS, IMMEDIATE_SECONDS = 6.0, 1.0
+"""A stop in good order, and each harder one after it. They are a part of the 30 s in which `up` ends."""
 POLL_SECONDS = 0.05
 SOCKET = ".s.PGSQL.5432"
 SOCKET_PATH_MAX = 100  # of 107 that the system allows

@@ -34,7 +34,7 @@ PREPARE = (sys.executable, "-P", "-m", "deployments.one_machine.prepare")
 START_SECONDS = 180.0
 """How long the server may take to start; on a slow machine the first start makes the database for a minute."""
 PREPARE_SECONDS = 900.0
-WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 18.0, 4.0, 4.0, 3.0
+WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 14.0, 3.0, 3.0, 9.0
 """How long each part may take to stop, in this order; together less than 30 seconds, whatever hangs."""
 HURRIED_SECONDS = 1.5
 """What the server gets to note the runs that were killed where a person asked twice; the next `up` does it else."""

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 TYPE = "onepassword-source"
-RUNS_SECONDS = 15.0
+RUNS_SECONDS = 12.0
 """How long runs get to finish the current page before their processes are killed, which loses nothing either."""
 CANCEL_LOOK_SECONDS, CANCEL_SECONDS = 5.0, 30.0
 """How often it looks for runs that a person cancels, and how long such a run may take to end."""

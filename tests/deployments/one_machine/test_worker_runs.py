@@ -1,0 +1,71 @@
+"""What `up` does with runs whose processes are gone, and with a server that does not take it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import raw_server
+
+from deployments.one_machine import worker_runs
+from deployments.one_machine.bounded import attend
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+RUNS = [
+    {"id": "one", "state_type": "RUNNING"},
+    {"id": "two", "state_type": "PENDING"},
+    {"id": "three", "state_type": "CANCELLING"},
+]
+
+
+@pytest.fixture(autouse=True)
+def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
+
+
+def _answer(connection: socket.socket, _over: object) -> None:
+    connection.sendall(raw_server.answered(json.dumps(RUNS).encode()))
+
+
+def _states(server: raw_server.Server) -> dict[str, str]:
+    found = {}
+    for request in server.requests:
+        head, _, body = request.partition(b"\r\n\r\n")
+        if b"/set_state " in head.split(b"\r\n")[0]:
+            found[head.split(b"/")[2].decode()] = json.loads(body)["state"]["type"]
+    return found
+
+
+def test_each_run_gets_its_final_state_and_one_that_was_being_cancelled_that() -> None:
+    with raw_server.listening(_answer) as server:
+        assert worker_runs.settle_crashed(server.url, 10)
+    assert _states(server) == {"one": "CRASHED", "two": "CRASHED", "three": "CANCELLED"}
+    assert b'"onepassword-source"' in server.requests[0], "those of our own pool"
+
+
+def test_what_a_server_refuses_or_does_not_answer_is_left_to_the_next_up() -> None:
+    def refuse(connection: socket.socket, _over: object) -> None:
+        connection.sendall(raw_server.answered(b"locked", b"500 Internal Server Error"))
+
+    with raw_server.listening(refuse) as server:
+        assert not worker_runs.settle_stopped(server.url, 10)
+    assert not worker_runs.settle_stopped("http://127.0.0.1:9/api", 10)
+
+
+def test_a_step_that_hangs_is_left_where_a_person_asks_for_it() -> None:
+    asked: list[float] = []
+
+    def is_over() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) > 3
+
+    assert attend(lambda: time.sleep(600), is_over) is None
+    assert attend(lambda: 42, lambda: False) == 42
+    assert attend(lambda: time.sleep(600), lambda: False, 0.1) is None
+    with pytest.raises(ZeroDivisionError):
+        attend(lambda: 1 / 0, lambda: False)
