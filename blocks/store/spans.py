@@ -17,7 +17,10 @@ from blocks.store.tables import Span
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-KEPT_NS = DAYS_MAX * 86_400 * 10**9
+DAY_NS = 86_400 * 10**9
+KEPT_NS = DAYS_MAX * DAY_NS
+STARTING_NS = DAY_NS
+"""How long before the run that drains a new stream its first request may have been made, for all of the 120 days."""
 
 _spans = Span.__table__  # type: ignore[attr-defined]
 
@@ -29,9 +32,10 @@ def drained(connection: Connection, stream_id: int, read_from_ns: int | None, st
     """
     if read_from_ns is None:
         return
-    from_ns = max(read_from_ns, started_ns - KEPT_NS)
     asked = select(_spans.c.id, _spans.c.end_ns).where(_spans.c.stream_id == stream_id)
     last = connection.execute(asked.order_by(_spans.c.end_ns.desc()).limit(1)).first()
+    kept_ns = KEPT_NS + (STARTING_NS if last is None else 0)
+    from_ns = max(read_from_ns, started_ns - kept_ns)
     if last is None or last.end_ns < from_ns:
         if from_ns < started_ns:
             connection.execute(_spans.insert().values(stream_id=stream_id, start_ns=from_ns, end_ns=started_ns))

@@ -117,6 +117,13 @@ class TestSpans:
             (80 * DAY_NS, 201 * DAY_NS),
         ]
 
+    def test_a_first_request_for_all_of_the_120_days_leaves_none_though_its_stream_is_drained_later(
+        self, engine: Engine, view: streams.StreamView, rows: Rows
+    ) -> None:
+        self.drain(engine, view, 10 * DAY_NS, 130 * DAY_NS + 300)
+        self.drain(engine, view, None, 131 * DAY_NS)
+        assert rows("SELECT start_ns, end_ns FROM spans") == [(10 * DAY_NS, 131 * DAY_NS)]
+
     def test_a_cursor_that_begins_later_leaves_a_gap(
         self, engine: Engine, view: streams.StreamView, rows: Rows
     ) -> None:
