@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import signal
 import socket
@@ -22,6 +21,7 @@ from deployments.one_machine.bounded import Bounded, attend
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
 from deployments.one_machine.rotating_log import RotatingLog
+from deployments.one_machine.run_lines import RunLines
 from deployments.one_machine.systemd import Systemd
 from deployments.one_machine.watchdog import Restart, Say
 from deployments.prefect_access import LOCAL, Door
@@ -46,12 +46,6 @@ RISK = (
     "read your 1Password tokens. Put TLS in front, on this machine: leave out --host, and give the proxy's address "
     "to --public-url. It answers at these addresses alone: {names}"
 )
-
-# Of all that the worker and its runs log, the terminal shows a line for each run that ended, and the warnings.
-_ENDED = re.compile(
-    r"""^(?P<time>\S+) \| (?P<run>.*): Finished in state (?P<state>\w+)\((?P<quote>['"])(?P<text>.*)(?P=quote)"""
-)
-_SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
 
 
 class Stop:
@@ -105,6 +99,7 @@ class Machine:
         self._worker_log = RotatingLog(worker_log())
         self._server = self._server_child()
         self._worker = self._worker_child()
+        self._runs_shown = RunLines()
         self._settling = Bounded(lambda: worker_runs.settle_crashed(_api_url(), SETTLE_SECONDS))
         self._database_due = 0.0
 
@@ -253,10 +248,8 @@ class Machine:
 
     def _note(self, line: str) -> None:
         self._worker_log.write(line)
-        if ended := _ENDED.match(line):
-            self._say("{time} {run}: {state}. {text}".format(**ended.groupdict()))
-        elif _SHOWN.search(line):
-            self._say(line)
+        for shown in self._runs_shown.lines(line, time.monotonic()):
+            self._say(shown)
 
 
 @contextlib.contextmanager

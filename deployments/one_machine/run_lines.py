@@ -1,0 +1,41 @@
+"""Which lines of the worker's log the terminal of `up` shows: runs that brought something or failed, and warnings.
+
+Of runs that found nothing new one a minute is shown, with how many there were: hundreds of sources would else fill a
+terminal, and no line at all would look as if nothing ran.
+"""
+
+from __future__ import annotations
+
+import re
+
+IDLE_EVERY_SECONDS = 60.0
+_ENDED = re.compile(
+    r"""^(?P<time>\S+) \| (?P<run>.*): Finished in state (?P<state>\w+)\((?P<quote>['"])(?P<text>.*)(?P=quote)"""
+)
+_SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
+_IDLE = re.compile(r"(Collected: )?0 new events \([^)]*\)(, the newest [^.;]*)?\.$")
+
+
+class RunLines:
+    """Decides line by line. For one thread."""
+
+    def __init__(self) -> None:
+        self._idle_until = 0.0
+        self._left_out = 0
+
+    def lines(self, line: str, now: float) -> list[str]:
+        """What to show of a line of the log; `now` in seconds of a clock that no one sets."""
+        ended = _ENDED.match(line)
+        if ended is None:
+            return [line] if _SHOWN.search(line) else []
+        shown = "{time} {run}: {state}. {text}".format(**ended.groupdict())
+        return self._idle(shown, now) if _IDLE.match(ended["text"]) else [shown]
+
+    def _idle(self, shown: str, now: float) -> list[str]:
+        if now < self._idle_until:
+            self._left_out += 1
+            return []
+        self._idle_until = now + IDLE_EVERY_SECONDS
+        left_out, self._left_out = self._left_out, 0
+        runs = "run has" if left_out == 1 else "runs have"
+        return [f"{shown} (Since the last such line {left_out} more {runs} found nothing new.)" if left_out else shown]
