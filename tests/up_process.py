@@ -27,7 +27,7 @@ START_SECONDS, STOP_SECONDS = 300.0, 40.0
 PARTS = {
     "one_machine.guard": "server",
     "one_machine.worker": "worker",
-    "one_machine.template": "runs",
+    "one_machine.template": "runs",  # and each run, which is a fork of it
     "one_machine.database": "database",
     "bin/postgres": "database",
     "postgres:": "database",
@@ -147,8 +147,14 @@ class Up:
 
 
 def _part(process: psutil.Process) -> str:
+    part = _named(process)
+    # The first template is a fork of the worker, and looks like it.
+    parent = process.parent()
+    return "runs" if part == "worker" and parent is not None and _named(parent) == "worker" else part
+
+
+def _named(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
-    # A run is a fork of the template, and looks like it.
     return next((part for text, part in PARTS.items() if text in command), "up")
 
 

@@ -76,7 +76,7 @@ class Soak:
             pid = (self.up.data / "prefect" / "postgresql-18" / "postmaster.pid").read_text().split("\n", 1)[0]
             os.kill(int(pid), 9)
         elif what == "run":
-            template = next(one for one in self.up.part("worker").children() if "template" in " ".join(one.cmdline()))
+            template = next(one for one in self.up.part("worker").children() if one.status() != psutil.STATUS_ZOMBIE)
             self.chance.choice(template.children()).kill()
         else:
             self.up.part(what).kill()

@@ -185,7 +185,7 @@ def test_after_all_that_nothing_is_lost_and_nothing_twice(watched: Watched, row:
 
 def _template(watched: Watched) -> psutil.Process:
     children = watched.up.part("worker").children()
-    return next(one for one in children if "deployments.one_machine.template" in one.cmdline())
+    return next(one for one in children if lives(one))
 
 
 @contextmanager
