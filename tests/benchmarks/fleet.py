@@ -35,11 +35,12 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Case:
-    """`seconds` of so many sources, beside so many busy loops."""
+    """`seconds` of so many sources, beside so many busy loops, after so many seconds that do not count."""
 
     count: int
     seconds: float
     loops: int = 0
+    warm: float = WARM_SECONDS
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def measure(case: Case) -> Result:
 
 
 def _measured(up: Up, case: Case, applied: float, started: float) -> Result:
-    time.sleep(WARM_SECONDS)
+    time.sleep(case.warm)
     since, before, memory = time.time(), up.taken(), [up.taken()]
     while time.time() < since + case.seconds:
         time.sleep(10)
@@ -129,10 +130,11 @@ def main() -> None:
     parser.add_argument("--sources", type=int, nargs="+", default=[1, 30, 100, 300])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--loops", type=int, default=0, help="busy loops beside it")
+    parser.add_argument("--warm", type=float, default=WARM_SECONDS, help="seconds before what is measured")
     options = parser.parse_args()
     results = []
     for count in options.sources:
-        results.append(measure(Case(count, options.minutes * 60, options.loops)))
+        results.append(measure(Case(count, options.minutes * 60, options.loops, options.warm)))
         show(results[-1:])
         sys.stdout.flush()
     if len(results) > 1:
