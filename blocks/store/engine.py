@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event, func, make_url, select
@@ -21,6 +22,10 @@ BUSY_SECONDS = 60  # how long SQLite waits for another writer, where the URL doe
 PAGE_BYTES = 8192  # for a new file: a tenth to a quarter faster than 4096 at 1 to 3 million events, and smaller
 CACHE_KIB = 65536  # SQLite's page cache: it holds the index on random ids up to about a million events
 CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often written again before one
+SILENT_SECONDS, PROBE_SECONDS, PROBES = 30, 10, 9
+"""When the other end of a connection to PostgreSQL is tested, how often again, and after how many silent tests it
+counts as gone: two minutes, which is less than a claim lasts."""
+GONE_MILLISECONDS = (SILENT_SECONDS + PROBE_SECONDS * PROBES) * 1000
 _READS = "onepassword_source_reads"
 
 
@@ -34,12 +39,14 @@ def open_engine(url: str) -> Engine:
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True,  # parameters are personal data, and errors are logged
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10},
+        connect_args={"connect_timeout": 10, **_notices_silence(parsed)},
     )
+    event.listen(engine, "connect", _have_server_notice_silence)
+    return engine
 
 
 def reading(engine: Engine) -> Engine:
@@ -113,6 +120,34 @@ def _parse(url: str) -> URL:
             code="database-url",
         )
     return parsed
+
+
+def _notices_silence(url: URL) -> dict[str, int]:
+    """Have this end give a connection up whose other end is gone without a word; what the URL says goes first."""
+    ours = {
+        "keepalives_idle": SILENT_SECONDS,
+        "keepalives_interval": PROBE_SECONDS,
+        "keepalives_count": PROBES,
+        "tcp_user_timeout": GONE_MILLISECONDS,
+    }
+    return {name: value for name, value in ours.items() if name not in url.query}
+
+
+def _have_server_notice_silence(connection: Any, _record: object) -> None:
+    """The same for the server's end: it would keep the locks of a machine that was cut off for two hours."""
+    wanted = {
+        "tcp_keepalives_idle": SILENT_SECONDS,
+        "tcp_keepalives_interval": PROBE_SECONDS,
+        "tcp_keepalives_count": PROBES,
+        "tcp_user_timeout": GONE_MILLISECONDS,
+    }
+    # By way of the settings that there are: an older server has not all of them.
+    known = "SELECT set_config(name, %(wanted)s::json ->> name, false) FROM pg_settings WHERE name = ANY(%(names)s)"
+    import psycopg  # noqa: PLC0415 - whoever has a connection has imported it
+
+    with suppress(psycopg.Error):  # a connection that has broken meanwhile says so when it is used
+        connection.execute(known, {"wanted": json.dumps(wanted), "names": [*wanted]})
+        connection.commit()
 
 
 def _open_sqlite(url: URL) -> Engine:

@@ -241,7 +241,7 @@ class Machine:
         return Child(SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guard")
 
     def _worker_child(self) -> Child:
-        arguments = ["--pool", deploy.work_pool(), "--name", "up", "--beat", str(beat_path())]
+        arguments = ["--pool", deploy.work_pool(), "--name", worker_runs.WORKER, "--beat", str(beat_path())]
         environment = {**os.environ, **_worker_environment()}
         module = "deployments.one_machine.worker"
         return Child(WORKER, arguments, environment, self._note, module=module, watches_parent=True)

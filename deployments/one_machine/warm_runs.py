@@ -104,6 +104,7 @@ class Template:
         self._codes: dict[str, asyncio.Future[int]] = {}
         self._alive: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
 
     @classmethod
     def started(cls) -> Template:
@@ -136,7 +137,8 @@ class Template:
             writer.write(json.dumps({"run": run, "env": dict(env), "cwd": str(cwd)}).encode() + b"\n")
             await writer.drain()
         except OSError:
-            self._forget(run)
+            self._pids.pop(run, None)
+            self._codes.pop(run, None)
             raise TemplateEndedError from None
         pid = await self._pids[run]
         return ForkedRun(pid, self._codes[run])
@@ -158,10 +160,12 @@ class Template:
         self._process.wait()
 
     async def _connect(self) -> asyncio.StreamWriter:
-        if self._writer is None:
-            reader, self._writer = await asyncio.open_connection(sock=self._socket)
-            self._reading = asyncio.get_running_loop().create_task(self._read(reader))
-        return self._writer
+        # Of two transports on one socket the forgotten one would close it, and so end the template and its runs.
+        async with self._connecting:
+            if self._writer is None:
+                reader, self._writer = await asyncio.open_connection(sock=self._socket)
+                self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+            return self._writer
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         with suppress(OSError):

@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,6 +43,7 @@ from deployments.one_machine.warm_runs import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
@@ -55,6 +56,8 @@ CANCEL_LOOK_SECONDS, CANCEL_SECONDS = 5.0, 30.0
 LATE_SECONDS = 60.0
 """A run that begins later than this may have been overtaken by a newer one of its schedule."""
 NEWER_MAX = 50
+OUTAGE = 500
+"""From this HTTP status on, the fault is the server's, and passes."""
 STARTING_SECONDS = 20.0
 """How long a run counts as starting. So many start at once as the machine has processors, and twice that."""
 SUPERSEDED = "A newer run of the same schedule is due already; it collects what this one would have."
@@ -78,12 +81,15 @@ class SourceWorker(ProcessWorker):
     ) -> None:
         """`beat` is a file that is touched after each poll that the server has answered; `first` the first template."""
         super().__init__(*arguments, **options)
+        # A run starts when it is due. Prefect's default takes it up ten seconds earlier, and its process would wait.
+        self._prefetch_seconds = 0.0
         self._beat = beat
         self._warm = WarmRuns(first)
         self._running: dict[UUID, ForkedRun] = {}
         self._starting = asyncio.Semaphore(2 * (os.cpu_count() or 1))
         self._watching: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._is_cut_off = False
 
     async def setup(self) -> None:
         if sys.platform.startswith("linux"):
@@ -91,6 +97,7 @@ class SourceWorker(ProcessWorker):
         await super().setup()
 
     async def teardown(self, *exc_info: Any) -> None:
+        await self.stop_runs()
         await super().teardown(*exc_info)
         for run in self._running.values():
             run.signal(signal.SIGKILL)
@@ -100,11 +107,37 @@ class SourceWorker(ProcessWorker):
         """Take up what is due, unless the worker is to stop."""
         if self._is_stopping:
             return []
-        submitted = await super().get_and_submit_flow_runs()
-        if self._beat is not None:
-            with suppress(OSError):
-                self._beat.touch(mode=0o600)
-        return submitted
+        with self._outliving_server():
+            submitted = await super().get_and_submit_flow_runs()
+            if self._beat is not None:
+                with suppress(OSError):
+                    self._beat.touch(mode=0o600)
+            return submitted
+        return []
+
+    async def sync_with_backend(self) -> None:
+        """Give a sign of life, and learn what has changed about the work pool."""
+        with self._outliving_server():
+            await super().sync_with_backend()
+
+    @contextmanager
+    def _outliving_server(self) -> Iterator[None]:
+        """Let an outage of the server pass: Prefect's loops would end the worker after a few failures in a row."""
+        try:
+            yield
+        except httpx.HTTPError as error:
+            if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < OUTAGE:
+                raise
+            self._note_outage(type(error).__name__)
+        else:
+            self._note_outage(None)
+
+    def _note_outage(self, error: str | None) -> None:
+        if error is not None and not self._is_cut_off:
+            self._logger.warning("The Prefect server does not answer (%s). The worker waits until it does.", error)
+        if error is None and self._is_cut_off:
+            self._logger.warning("The Prefect server answers again.")
+        self._is_cut_off = error is not None
 
     async def run(
         self,

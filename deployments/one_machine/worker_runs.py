@@ -1,5 +1,7 @@
 """Flow runs of this machine whose processes are gone: `up` ends them on the server, which would wait for them.
 
+Where workers of other machines take runs of the pool too, nothing tells whose a run is, and none is ended here: the
+automation "dead runs" ends those that are dead, three minutes later.
 By plain requests with a time limit: `up` does not import Prefect, and must not wait for a server that hangs.
 """
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 STOPPED = "`onepassword-source up` was stopped. The next run goes on from the last page that was stored."
 CRASHED = "The process of this run ended before the run did. The next run goes on from the last page that was stored."
+WORKER = "up"
+"""The name of the worker of `up`."""
 UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
 PAGE = 200
 
@@ -39,6 +43,8 @@ def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     try:
         with prefect_access.client(seconds) as client:
+            if _has_other_workers(client, url):
+                return True
             for run in _under_way(client, url):
                 if time.monotonic() > deadline:
                     return False
@@ -46,6 +52,13 @@ def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
     except (httpx.HTTPError, ValueError):
         return False
     return True
+
+
+def _has_other_workers(client: httpx.Client, url: str) -> bool:
+    online = {"workers": {"status": {"any_": ["ONLINE"]}}}
+    answer = client.post(f"{url}/work_pools/{work_pool()}/workers/filter", json=online)
+    answer.raise_for_status()
+    return any(worker["name"] != WORKER for worker in answer.json())
 
 
 def _under_way(client: httpx.Client, url: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -105,6 +106,16 @@ def warm(tmp_path: Path, stand_in: None) -> Iterator[Warm]:
     made = Warm(tmp_path)
     yield made
     made.close()
+
+
+def test_several_runs_at_once_are_the_first_of_a_template(warm: Warm) -> None:
+    async def fork_all() -> list[warm_runs.ForkedRun]:
+        env = {"PATH": os.environ["PATH"], "SEEN": str(warm.directory / "seen")}
+        return await asyncio.gather(*(warm.runs.fork(f"run {n}", env, warm.directory) for n in range(4)))
+
+    runs = warm.wait_for(fork_all())
+    gc.collect()  # of what nobody holds, nothing closes the socket
+    assert [warm.wait_for(run.wait()) for run in runs] == [0] * 4
 
 
 def test_a_run_has_all_imports_and_its_own_environment_and_directory(warm: Warm) -> None:
