@@ -9,10 +9,11 @@ from __future__ import annotations
 SERVER = {
     # The guard keeps web pages out; without this, each client first asks for a token that there is not.
     "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
-    # One planned run for each schedule, not an hour's worth: after a stall each source runs once, not once for each
-    # tick that was missed, and the server does not plan the same twelve runs again after every tick.
-    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "1",
-    "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "1",
+    # Two planned runs for each schedule, not an hour's worth: the server does not plan the same twelve runs again after
+    # every tick. With a single one, which is less than five minutes ahead, Prefect holds back the events of its states
+    # for long, so that the automation "dead runs" takes each run for dead after it has ended.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "2",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "2",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT0S",
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "30",
     # By default a transaction for each state of each task run. Now the UI shows them up to five seconds later.

@@ -197,7 +197,8 @@ class RunningUp:
     def child(self, module: str) -> psutil.Process:
         """The process that `up` runs of a module of deployments.one_machine."""
         name = f"deployments.one_machine.{module}"
-        (found,) = [one for one in psutil.Process(self.pid).children() if name in one.cmdline()]
+        children = filter(lives, psutil.Process(self.pid).children())
+        (found,) = [one for one in children if name in one.cmdline()]
         return found
 
     def stop(self, *signals: signal.Signals) -> list[psutil.Process]:

@@ -227,10 +227,10 @@ def test_a_run_is_planned_every_five_minutes(running_up: RunningUp) -> None:
         runs = running_up.ask("POST", "/api/flow_runs/filter", json={"flow_runs": wanted}).json()
         return [run for run in runs if run["auto_scheduled"]]
 
-    # Each schedule's next one alone: after a stall there is no pile of them.
+    # Each schedule's next two alone: after a stall there is no pile of them.
     found = wait_until(planned)
     assert {int(run["expected_start_time"][14:16]) % 5 for run in found} == {0}
-    assert max(Counter(run["deployment_id"] for run in found).values()) == 1
+    assert max(Counter(run["deployment_id"] for run in found).values()) <= 2
 
 
 @pytest.mark.prefect
