@@ -270,7 +270,7 @@ def main() -> None:
     """Supervise the database of this data directory, unless another process does so."""
     os.umask(0o077)
     descriptor = file_lock.open_lock(_supervisor_lock())
-    if not file_lock.try_lock(descriptor):
+    if not file_lock.lock_soon(descriptor):
         return
     log = RotatingLog(log_path())
     supervisor = Supervisor(cluster(), _users_lock(), log)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+POLL_SECONDS = 0.02
 
 
 def open_lock(path: Path) -> int:
@@ -23,6 +26,19 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def lock_soon(descriptor: int, seconds: float = 3.0) -> bool:
+    """Take the lock alone, or return False where another process has it for longer than it takes to look.
+
+    Who looks (`is_free`) holds it for a moment, and must not be taken for its owner.
+    """
+    deadline = time.monotonic() + seconds
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
     return True
 
 

@@ -40,7 +40,7 @@ def hold() -> Iterator[None]:
     """Be the one `up` of this data directory. FirstPartyGenericError where another one is."""
     descriptor = file_lock.open_lock(_path())
     try:
-        if not file_lock.try_lock(descriptor):
+        if not file_lock.lock_soon(descriptor):
             raise FirstPartyGenericError(
                 f"`up` is already running with the data in {settings.data_dir()}.",
                 hint="Use it, stop it with Ctrl-C, or set ONEPASSWORD_SOURCE_DATA_DIR to another directory.",

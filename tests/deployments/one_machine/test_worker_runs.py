@@ -28,8 +28,16 @@ def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
 
 
-def _answer(connection: socket.socket, _over: object) -> None:
-    connection.sendall(raw_server.answered(json.dumps(RUNS).encode()))
+def _answering(workers: list[str]) -> tuple[raw_server.Answer, list[raw_server.Server]]:
+    """An answer to each request: the workers that are online, or the runs that are under way."""
+    serving: list[raw_server.Server] = []
+
+    def answer(connection: socket.socket, _over: object) -> None:
+        of_workers = b"/workers/filter " in serving[0].requests[-1].split(b"\r\n")[0]
+        found = [{"name": name} for name in workers] if of_workers else RUNS
+        connection.sendall(raw_server.answered(json.dumps(found).encode()))
+
+    return answer, serving
 
 
 def _states(server: raw_server.Server) -> dict[str, str]:
@@ -42,10 +50,20 @@ def _states(server: raw_server.Server) -> dict[str, str]:
 
 
 def test_each_run_gets_its_final_state_and_one_that_was_being_cancelled_that() -> None:
-    with raw_server.listening(_answer) as server:
+    answer, serving = _answering(["up"])
+    with raw_server.listening(answer) as server:
+        serving.append(server)
         assert worker_runs.settle_crashed(server.url, 10)
     assert _states(server) == {"one": "CRASHED", "two": "CRASHED", "three": "CANCELLED"}
-    assert b'"onepassword-source"' in server.requests[0], "those of our own pool"
+    assert b"/work_pools/onepassword-source/workers/filter" in server.requests[0], "those of our own pool"
+
+
+def test_where_another_machine_has_a_worker_no_run_is_ended_that_may_be_its_own() -> None:
+    answer, serving = _answering(["up", "machine two"])
+    with raw_server.listening(answer) as server:
+        serving.append(server)
+        assert worker_runs.settle_crashed(server.url, 10)
+    assert _states(server) == {}
 
 
 def test_what_a_server_refuses_or_does_not_answer_is_left_to_the_next_up() -> None:
