@@ -60,6 +60,8 @@ OUTAGE = 500
 """From this HTTP status on, the fault is the server's, and passes."""
 STARTING_SECONDS = 20.0
 """How long a run counts as starting. So many start at once as the machine has processors, and twice that."""
+RUN_BYTES, RUNS_LEAST = 85 * 10**6, 8
+"""What a run that waits for its next attempt takes (PSS); and how many may run on the smallest machine."""
 SUPERSEDED = "A newer run of the same schedule is due already; it collects what this one would have."
 LOGO = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
@@ -306,8 +308,22 @@ def main() -> None:
         os._exit(0)
 
 
+def runs_at_once(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """How many runs half of this machine's memory holds, or of what its container may have.
+
+    A run that retries keeps its process for up to 90 minutes. In an outage of 1Password each source has one, and the
+    machine must live through that: further runs wait until others have ended.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no container, or "max"
+        memory = min(memory, int(cgroup.read_text()))
+    return max(memory // 2 // RUN_BYTES, RUNS_LEAST)
+
+
 async def _main(options: argparse.Namespace, first: Template | None) -> None:
-    await serve(SourceWorker(work_pool_name=options.pool, name=options.name, beat=options.beat, first=first))
+    limit = runs_at_once()
+    worker = SourceWorker(work_pool_name=options.pool, name=options.name, limit=limit, beat=options.beat, first=first)
+    await serve(worker)
 
 
 def _forked_template(environment: int | None) -> Template:

@@ -14,7 +14,7 @@ from prefect.workers.process import ProcessWorker
 
 from deployments import prefect_access
 from deployments.one_machine import worker_runs
-from deployments.one_machine.worker import SourceWorker
+from deployments.one_machine.worker import RUN_BYTES, RUNS_LEAST, SourceWorker, runs_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,3 +119,15 @@ def test_runs_that_may_be_of_other_machines_are_not_ended(
     monkeypatch.setattr(prefect_access, "client", lambda _: httpx.Client(transport=transport))
     assert worker_runs.settle_crashed(URL, 5)
     assert found == ended
+
+
+def test_no_more_runs_are_started_than_half_of_the_memory_holds(tmp_path: Path) -> None:
+    cgroup = tmp_path / "memory.max"
+    of_machine = runs_at_once(cgroup)
+    assert of_machine >= RUNS_LEAST
+    cgroup.write_text("max\n")
+    assert runs_at_once(cgroup) == of_machine
+    cgroup.write_text(f"{20 * RUN_BYTES}\n")
+    assert runs_at_once(cgroup) == 10
+    cgroup.write_text("1000000\n")
+    assert runs_at_once(cgroup) == RUNS_LEAST
