@@ -232,6 +232,13 @@ class Supervisor:
             self.stopping.wait(LOOK_SECONDS)
         # The lock is kept until the process ends: whoever waits for it starts the next supervisor.
         self._cluster.stop()
+        self._end_without_data()
+
+    def _end_without_data(self) -> None:
+        """Where someone has removed the data directory, PostgreSQL cannot be found by its file any more."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
     def _keep_running(self) -> None:
         # One that an earlier supervisor left behind is as good as our own.

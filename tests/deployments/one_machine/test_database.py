@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -151,6 +152,16 @@ def test_a_user_that_is_killed_leaves_nothing_running(user: subprocess.Popen[str
     user.kill()
     user.wait()
     wait_until(lambda: not lives(supervisor) and database.cluster().pid() is None, 60)
+
+
+def test_data_that_is_removed_under_it_leaves_no_server_behind(user: subprocess.Popen[str], data: Path) -> None:
+    pid = database.cluster().pid()
+    assert pid
+    server = psutil.Process(pid)
+    shutil.rmtree(data)
+    user.kill()
+    user.wait()
+    wait_until(lambda: not lives(server), 60)
 
 
 def test_data_of_another_major_version_is_refused_and_not_touched() -> None:
