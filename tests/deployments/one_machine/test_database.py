@@ -161,7 +161,7 @@ def test_data_that_is_removed_under_it_leaves_no_server_behind(user: subprocess.
     shutil.rmtree(data)
     user.kill()
     user.wait()
-    wait_until(lambda: not lives(server), 60)
+    wait_until(lambda: not lives(server), 40)  # by itself PostgreSQL looks after its files once a minute
 
 
 def test_data_of_another_major_version_is_refused_and_not_touched() -> None:
