@@ -120,7 +120,7 @@ def use() -> Iterator[subprocess.Popen[bytes] | None]:
     if not is_embedded():
         yield None
         return
-    with file_lock.held_shared(_users_lock()):
+    with file_lock.held(_users_lock(), shared=True):
         yield ensure_supervisor()
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import database, file_lock
+from deployments.one_machine.rotating_log import last_line
 from deployments.own_secrets import prefect_database, prefect_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     import psycopg
@@ -38,7 +39,7 @@ def move() -> None:
 
     FirstPartyGenericError, with nothing changed, where Prefect's own upgrade of either database fails.
     """
-    with _alone():
+    with file_lock.held(prefect_home() / "database-move.lock"):
         old = prefect_database()
         if not old.exists() or _is_used():
             return
@@ -48,18 +49,6 @@ def move() -> None:
         old.replace(old.with_name("prefect.db.moved"))
         for rest in ("-wal", "-shm"):
             old.with_name(old.name + rest).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    import fcntl  # noqa: PLC0415 - only where there is something to move
-
-    descriptor = file_lock.open_lock(prefect_home() / "database-move.lock")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _is_used() -> bool:
@@ -84,7 +73,7 @@ def _upgrade(url: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing")
+        said = last_line(done.stderr) or "it said nothing"
         raise FirstPartyGenericError(
             f"Prefect could not bring its database to the newest form: {said} Nothing was moved.",
             hint=f"Keep {prefect_database()}: your sources' tokens are in it. Please report this.",

@@ -52,11 +52,11 @@ def is_free(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def held_shared(path: Path) -> Iterator[None]:
-    """Hold the lock together with others. Waits while a process holds it alone."""
+def held(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock, alone or together with others. Waits while another process keeps that from being so."""
     descriptor = open_lock(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from blocks.errors import FirstPartyGenericError
+from deployments.one_machine.rotating_log import last_line
 
 MAJOR = "18"
 USER = DATABASE = "postgres"
@@ -90,7 +91,7 @@ class Cluster:
         )
         if done.returncode:
             raise FirstPartyGenericError(
-                f"The database of the Prefect server could not be made: {_last_line(done.stderr)}",
+                f"The database of the Prefect server could not be made: {last_line(done.stderr) or 'it said nothing'}",
                 hint=f"Check that there is room in {self.data.parent}, and that you may write there.",
                 code="prefect-database",
             )
@@ -277,7 +278,3 @@ def _wait_for(done: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")

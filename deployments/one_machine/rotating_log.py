@@ -9,6 +9,11 @@ from typing import IO
 BYTES = 5_000_000
 
 
+def last_line(text: str) -> str:
+    """The last line that says something, or an empty one."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 class RotatingLog:
     """Appends lines to a file of mode 0600, and keeps the file before it as `NAME.1`. Threads may share it.
 
@@ -33,10 +38,9 @@ class RotatingLog:
     def last_line(self) -> str:
         """The last line that says something."""
         try:
-            lines = self.path.read_text(errors="replace").splitlines()
+            return last_line(self.path.read_text(errors="replace"))
         except OSError:
             return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:
         with self._lock:

@@ -314,8 +314,6 @@ def _worker_environment() -> dict[str, str]:
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
         **prefect_settings.RUNS,
-        # A run starts when it is due; taken up earlier, its process would wait.
-        "PREFECT_WORKER_PREFETCH_SECONDS": "0",
         # As in prefect.yaml, for runs of a deployment that was not made from it.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows

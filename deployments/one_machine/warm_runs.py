@@ -45,6 +45,13 @@ class ForkedRun:
         """Its exit code; minus the signal's number where one ended it."""
         return await asyncio.shield(self._code)
 
+    async def end(self, seconds: float) -> None:
+        """Have it end in good order, and kill it where it has not after so many seconds."""
+        self.signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.wait(), seconds)
+        self.signal(signal.SIGKILL)
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, while it runs."""
         if not self.has_ended:

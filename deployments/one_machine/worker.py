@@ -101,8 +101,6 @@ class SourceWorker(ProcessWorker):
     async def teardown(self, *exc_info: Any) -> None:
         await self.stop_runs()
         await super().teardown(*exc_info)
-        for run in self._running.values():
-            run.signal(signal.SIGKILL)
         self._warm.close()
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
@@ -237,10 +235,7 @@ class SourceWorker(ProcessWorker):
         return []
 
     async def _cancel(self, number: UUID, run: ForkedRun) -> None:
-        run.signal(signal.SIGTERM)
-        with anyio.move_on_after(CANCEL_SECONDS):
-            await run.wait()
-        run.signal(signal.SIGKILL)
+        await run.end(CANCEL_SECONDS)
         with suppress(httpx.HTTPError, PrefectException):
             # Refused where the run has set its final state itself, as it does when it can.
             await self.client.set_flow_run_state(number, Cancelled(message="Cancelled by a person."))
@@ -253,12 +248,8 @@ class SourceWorker(ProcessWorker):
     ) -> None:
         """End a run that is cancelled while it starts."""
         run = next((run for run in self._running.values() if str(run.pid) == infrastructure_pid), None)
-        if run is None:
-            return
-        run.signal(signal.SIGTERM)
-        with anyio.move_on_after(grace_seconds):
-            await run.wait()
-        run.signal(signal.SIGKILL)
+        if run is not None:
+            await run.end(grace_seconds)
 
 
 def _has_own_command(configuration: ProcessJobConfiguration) -> bool:

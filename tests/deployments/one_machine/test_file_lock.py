@@ -47,7 +47,7 @@ def test_looking_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
 
 def test_several_share_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with file_lock.held_shared(path), file_lock.held_shared(path):
+    with file_lock.held(path, shared=True), file_lock.held(path, shared=True):
         mine = file_lock.open_lock(path)
         assert not file_lock.try_lock(mine)
     assert file_lock.try_lock(mine)
