@@ -134,7 +134,7 @@ def _runs(signs: Signs, now_ns: int, watched_ns: int | None) -> Condition | None
     if seen_ns is not None and now_ns - seen_ns <= SILENT_NS:
         return _over(RUNS, WORKS)
     if signs.has_run and seen_ns is None and watched_ns is None:
-        return None  # the clock was set back, so nobody knows when it ran
+        return None  # the clock was set back, so it is not known when it ran
     since_ns = _since(signs, seen_ns, now_ns)
     waiting_ns = now_ns - max(since_ns or 0, watched_ns or 0)
     # Where nothing has ever run, and nothing shows that something should: a person may want to start `up` later.

@@ -67,7 +67,7 @@ def own() -> ProcessIdentity:
     """The identity of this process. It is read each time, so that a forked child never bears its parent's."""
     host = socket.gethostname()
     try:
-        # A /proc of another pid namespace tells of other processes under these numbers.
+        # A /proc of another pid namespace shows other processes under these numbers.
         if str((_PROC / "self").readlink()) != str(os.getpid()):
             return ProcessIdentity(host)
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -75,7 +75,7 @@ def free(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[b
 def unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
     """Whether no run has a row, or its claim has expired."""
     is_free = table.c.holder.is_(None) | (table.c.holder_until_ns < now_ns)
-    # The clock was set back since: by the time on the claim, nobody knows when it expires.
+    # The clock was set back since: the time on the claim does not show when it expires.
     return is_free | (table.c.holder_ns > now_ns + LEASE_NS)
 
 

@@ -143,7 +143,7 @@ def _have_server_notice_silence(connection: Any, _record: object) -> None:
     }
     # By way of the settings that there are: an older server has not all of them.
     known = "SELECT set_config(name, %(wanted)s::json ->> name, false) FROM pg_settings WHERE name = ANY(%(names)s)"
-    import psycopg  # noqa: PLC0415 - whoever has a connection has imported it
+    import psycopg  # noqa: PLC0415 - a connection exists, so it is imported
 
     with suppress(psycopg.Error):  # a connection that has broken meanwhile says so when it is used
         connection.execute(known, {"wanted": json.dumps(wanted), "names": [*wanted]})

@@ -1,4 +1,4 @@
-"""A call with a hard limit in time, whatever hangs in it: it runs in a thread of its own, which nobody waits for."""
+"""A call with a hard limit in time, whatever hangs in it: it runs in a thread of its own, and no one waits for that."""
 
 from __future__ import annotations
 

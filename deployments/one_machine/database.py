@@ -2,7 +2,7 @@
 
 Prefect on SQLite stands still on a busy machine (one error "database is locked" breeds the next), so PostgreSQL is the
 default wherever it runs. Each process that needs the database holds a shared lock; a supervisor (`python -m
-deployments.one_machine.database`), started by the first of them, runs PostgreSQL until nobody holds that lock.
+deployments.one_machine.database`), started by the first of them, runs PostgreSQL until no process holds that lock.
 A killed process needs no care: the system drops its lock.
 Nothing here imports Prefect.
 """
@@ -181,7 +181,7 @@ def wait_until_stopped() -> None:
 def _has_users() -> bool:
     descriptor = file_lock.open_lock(_users_lock())
     try:
-        # The supervisor takes it when it stops; whoever else has it shared is a user.
+        # The supervisor takes it when it stops; every other process that has it shared is a user.
         return file_lock.try_lock(descriptor, shared=True) and not file_lock.try_lock(descriptor)
     finally:
         os.close(descriptor)
@@ -209,7 +209,7 @@ def _supervisor_lock() -> Path:
 
 
 class Supervisor:
-    """Runs PostgreSQL while anyone uses it, starts it again when it ended, and stops it when nobody is left."""
+    """Runs PostgreSQL while anyone uses it, starts it again when it ended, and stops it when no user is left."""
 
     def __init__(self, cluster: Cluster, users: Path, log: RotatingLog) -> None:
         self._cluster = cluster
@@ -230,7 +230,7 @@ class Supervisor:
                 break
             self._keep_running()
             self.stopping.wait(LOOK_SECONDS)
-        # The lock is kept until the process ends: whoever waits for it starts the next supervisor.
+        # The lock is kept until the process ends: a process that waits for it starts the next supervisor.
         self._cluster.stop()
         self._end_without_data()
 

@@ -1,6 +1,6 @@
 """A dead-man's switch: a URL is requested while all is well, so that someone elsewhere notices when it stops.
 
-The URL is a secret (whoever has it can feign that all is well): it is never shown or logged, and no child gets it.
+The URL is a secret (with it, anyone can feign that all is well): it is never shown or logged, and no child gets it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from deployments.one_machine.up_health import UpHealth
 
 METRICS_SECONDS = 8.0
-"""Prometheus waits for 10 s, where nobody has set another time."""
+"""Prometheus waits for 10 s by default."""
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
 

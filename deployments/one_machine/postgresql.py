@@ -265,7 +265,7 @@ def _private(directory: Path) -> Path:
 
 
 def _is_postgres(pid: int) -> bool:
-    """A process id that was given to another program since is no server; where that cannot be told, it is one."""
+    """A process id that was given to another program since is no server; where that is not known, it is one."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(" ", 3)[1:3] not in ([], ["(postgres)", "Z"]) and (
             "postgres" in Path(f"/proc/{pid}/comm").read_text()

@@ -15,7 +15,7 @@ ADDRESS, WATCHDOG_USEC, WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHD
 
 
 class Systemd:
-    """Tells systemd how this process is. Without systemd, every method does nothing; none blocks or raises."""
+    """Reports to systemd how this process is. Without systemd, every method does nothing; none blocks or raises."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None = None) -> None:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
@@ -55,7 +55,7 @@ class Systemd:
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        # A socket that is gone, or full, must not hold up or end what it is told of.
+        # A socket that is gone, or full, must not hold up or end this process.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             sender.sendto(text.encode(), self._address)

@@ -95,7 +95,7 @@ class Template:
                 self._send({"run": run, "code": os.waitstatus_to_exitcode(status)})
 
     def _send(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # the worker is gone, which the next read tells
+        with contextlib.suppress(OSError):  # the worker is gone, which the next read shows
             self._worker.sendall(json.dumps(message).encode() + b"\n")
 
     def _end_runs(self) -> None:

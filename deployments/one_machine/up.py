@@ -37,7 +37,7 @@ PREPARE_SECONDS = 900.0
 WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 14.0, 3.0, 3.0, 9.0
 """How long each part may take to stop, in this order; together less than 30 seconds, whatever hangs."""
 HURRIED_SECONDS = 1.5
-"""What the server gets to note the runs that were killed where a person asked twice; the next `up` does it else."""
+"""What the server gets to note the runs that were killed on a second stop; else the next `up` does so."""
 POLL_SECONDS = 0.2
 DATABASE_EVERY_SECONDS = 5.0
 SERVER, WORKER = "Prefect server", "worker"

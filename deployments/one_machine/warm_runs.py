@@ -132,7 +132,7 @@ class Template:
 
     @property
     def has_ended(self) -> bool:
-        """Asked again and again, so that no zombie stays."""
+        """To be read regularly, so that no zombie stays."""
         return self._process.poll() is not None
 
     async def fork(self, run: str, env: Mapping[str, str], cwd: Path) -> ForkedRun:

@@ -192,7 +192,7 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """No more events come. The file goes, so that nobody takes it for a sign of a running `up`."""
+        """No more events come. The file goes, so that it is not taken for a sign of a running `up`."""
         self._stopped.set()
         self._path.unlink(missing_ok=True)
 

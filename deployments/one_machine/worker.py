@@ -214,7 +214,7 @@ class SourceWorker(ProcessWorker):
             self._watching = asyncio.get_running_loop().create_task(self._end_cancelled())
 
     async def _end_cancelled(self) -> None:
-        """One question for all runs, as long as there are any; short ones are over before it is asked."""
+        """One request for all runs, as long as there are any; short runs are over before it is made."""
         ending: set[UUID] = set()
         while self._running:
             await anyio.sleep(CANCEL_LOOK_SECONDS)
