@@ -323,11 +323,18 @@ def test_a_proxy_that_drips_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SSL_CERT_FILE", "/nowhere/authority.pem"), ("SSL_CERT_FILE", __file__), ("HTTPS_PROXY", "gopher://user:pass@x")],
+    [
+        ("SSL_CERT_FILE", "/nowhere/authority.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("SSL_CERT_DIR", "/nowhere"),
+        ("HTTPS_PROXY", "gopher://user:hidden@x"),
+        ("ALL_PROXY", "http://["),
+    ],
 )
 def test_an_environment_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setenv(name, value)
-    with pytest.raises(ThirdPartyConfigError, match=f"Check .*{name}") as raised:
+    with pytest.raises(ThirdPartyConfigError, match=f"^{name} .*Set {name}") as raised:
         EventsClient("https://events.1password.com", TOKEN)
     assert raised.value.code == "environment"
-    assert "pass" not in str(raised.value)
+    assert "hidden" not in str(raised.value)
