@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
@@ -257,6 +258,27 @@ def test_a_certificate_of_a_trusted_authority_is_taken(tmp_path: Path, host: str
     with listening(always(page_answer()), tls, host) as server, EventsClient(server.url, TOKEN) as client:
         assert client.first_page(Api.AUDIT, START_NS).events
     assert f"Bearer {TOKEN}".encode() in server.requests[0]
+
+
+def test_a_connection_is_closed_with_a_close_notify(tmp_path: Path) -> None:
+    ends: list[bytes | ssl.SSLError] = []
+
+    def answer(connection: socket.socket, _over: threading.Event) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        connection.sendall(page_answer())
+        connection.suppress_ragged_eofs = False
+        try:
+            ends.append(connection.recv(1))
+        except ssl.SSLError as error:
+            ends.append(error)
+        connection.close()
+
+    with (
+        listening(answer, server_context(tmp_path, certificate(HERE)), "localhost") as server,
+        EventsClient(server.url, TOKEN) as client,
+    ):
+        assert client.first_page(Api.AUDIT, START_NS).events
+    assert ends == [b""]
 
 
 @pytest.mark.parametrize(
