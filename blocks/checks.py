@@ -271,9 +271,10 @@ def apis_of(names: Iterable[object]) -> tuple[Api, ...]:
 
 
 def hosted_members(source: Mapping[str, Any], config: SourceConfig) -> dict[str, Any]:
-    """What a source of a file without faults holds that only the hosted source knows, and how it spells the APIs where not as we do.
+    """What a source of a file without faults holds that only the hosted source knows, so that `export` gives it back.
 
-    Members: those of `_HOSTED_KEYS`, `schemaRef` where it has more than a type, `supported_apis` as spelled.
+    Members: those of `_HOSTED_KEYS`, `schemaRef` where it has more than a type, and `supported_apis` where their
+    spelling is not our own.
     """
     found = {key: source[key] for key in _HOSTED_KEYS if key in source}
     if len(source["schemaRef"]) > 1:

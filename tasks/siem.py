@@ -72,6 +72,7 @@ def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, send
         fields=fields.metadata(engine, about.fields).kept,
         account=about.account,
         classifier=block.classifier if about.for_siem else None,
+        namespace=block.namespace_of(api),
     )
     rules = read(block.rules, block.hash_key.get_secret_value())
     return Preparer(sender, rules, block.shape, stamp, _processing_rules(about))
