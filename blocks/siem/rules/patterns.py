@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TEXT_MAX = 10_000
 """Characters of a text that a condition looks at."""
-PATTERN_MAX = 1000
+PATTERN_MAX = 5000
 """Characters of a pattern."""
 SIZE_MAX = 5000
 """Instructions of a compiled pattern: measured, each costs up to 3 ns for each byte of the text."""
