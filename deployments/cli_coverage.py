@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import DATA, Apis, Json, Name
+from deployments.cli_options import DATA, Apis, Json, Name, absolute
 
 EXAMPLE = "Example: onepassword-source coverage 1Pass --html coverage.html"
 
@@ -32,7 +32,11 @@ def coverage(  # noqa: PLR0917 - typer calls it by name
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", metavar="FILE", help="Write a page with charts, which needs no network.", show_default=False
+            "--html",
+            metavar="FILE",
+            help="Write a page with charts, which needs no network.",
+            show_default=False,
+            callback=absolute,
         ),
     ] = None,
     as_json: Json = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployments.cli_options import SOURCES, Json, Name
+from deployments.cli_options import SOURCES, Json, Name, absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,13 @@ def export(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write into FILE, which only you can read, instead."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write into FILE, which only you can read, instead.",
+            callback=absolute,
+        ),
     ] = None,
 ) -> None:
     """Write the JSON configuration of a source, in the form that `apply` reads."""

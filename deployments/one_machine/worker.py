@@ -32,6 +32,7 @@ from prefect.logging.configuration import setup_logging
 from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from blocks import python_process
 from deployments.one_machine import processes, template
 from deployments.one_machine.warm_runs import (
     ForkedProcess,
@@ -341,7 +342,7 @@ def _begin_again() -> NoReturn:
     kept = os.memfd_create("environment", 0)  # inherited
     os.write(kept, json.dumps(dict(os.environ)).encode())
     os.lseek(kept, 0, os.SEEK_SET)
-    command = [sys.executable, "-P", "-m", "deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept)]
+    command = python_process.command("deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept))
     os.execve(sys.executable, command, template_environment())  # noqa: S606 - a fixed list
 
 
