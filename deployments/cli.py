@@ -16,7 +16,7 @@ import typer
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
 from deployments import cli_backfill, cli_check, cli_coverage, cli_data, cli_health, cli_secrets, cli_siem, cli_sources
-from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Apis, Json, Name, absolute
+from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Apis, Json, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,12 +49,7 @@ def _common(
 def apply(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE",
-            help="The JSON configuration; - reads standard input.",
-            show_default=False,
-            callback=absolute,
-        ),
+        typer.Argument(metavar="FILE", help="The JSON configuration; - reads standard input.", show_default=False),
     ],
     new_account: Annotated[
         bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
@@ -126,13 +121,7 @@ def events(  # noqa: PLR0917 - typer calls it by name
     ] = "table",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write into FILE, which only you can read, instead.",
-            callback=absolute,
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Write into FILE, which only you can read, instead."),
     ] = None,
 ) -> None:
     """Show or export the stored events of a source, oldest first."""

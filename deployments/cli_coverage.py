@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_options import DATA, Apis, Json, Name, absolute
+from deployments.cli_options import DATA, Apis, Json, Name
 
 EXAMPLE = "Example: onepassword-source coverage 1Pass --html coverage.html"
 
@@ -32,11 +32,7 @@ def coverage(  # noqa: PLR0917 - typer calls it by name
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html",
-            metavar="FILE",
-            help="Write a page with charts, which needs no network.",
-            show_default=False,
-            callback=absolute,
+            "--html", metavar="FILE", help="Write a page with charts, which needs no network.", show_default=False
         ),
     ] = None,
     as_json: Json = False,

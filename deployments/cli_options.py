@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-def absolute(path: Path | None) -> Path | None:
-    """A file that a person names stays that file: a command leaves its directory before it imports Prefect."""
-    return path if path is None or str(path) == "-" else path.absolute()
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the source.", show_default=False)]

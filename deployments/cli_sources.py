@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployments.cli_options import SOURCES, Json, Name, absolute
+from deployments.cli_options import SOURCES, Json, Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,13 +75,7 @@ def export(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write into FILE, which only you can read, instead.",
-            callback=absolute,
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Write into FILE, which only you can read, instead."),
     ] = None,
 ) -> None:
     """Write the JSON configuration of a source, in the form that `apply` reads."""

@@ -16,8 +16,8 @@ OUR_OWN = ("blocks", "tasks", "flows", "deployments")
 PACKAGES = (*OUR_OWN, "sqlmodel", "prefect")
 WRONG = "http://127.0.0.1:9/api"
 SETTINGS = {
-    ".env": f"PREFECT_API_URL={WRONG}\nPREFECT_API_AUTH_STRING=stranger:theirs\nPREFECT_PROFILES_PATH=profiles.toml\n",
-    "prefect.toml": f'[api]\nurl = "{WRONG}"\nauth_string = "stranger:theirs"\n[logging]\nconfig_path = "logging.yml"\n',
+    ".env": f"PREFECT_API_URL={WRONG}\nPREFECT_API_AUTH_STRING=their:own\nPREFECT_PROFILES_PATH=profiles.toml\n",
+    "prefect.toml": f'[api]\nurl = "{WRONG}"\nauth_string = "their:own"\n[logging]\nconfig_path = "logging.yml"\n',
     "pyproject.toml": f'[tool.prefect.api]\nurl = "{WRONG}"\n[tool.prefect.logging]\nconfig_path = "logging.yml"\n',
     "profiles.toml": f'active = "theirs"\n[profiles.theirs]\nPREFECT_API_URL = "{WRONG}"\n',
     "prefect.yaml": "deployments: [{name: theirs, entrypoint: 'flows.py:collect'}]\n",
@@ -25,16 +25,18 @@ SETTINGS = {
     ".netrc": "default login stranger password theirs\n",
 }
 LOGGING = "version: 1\nformatters: {{theirs: {{'()': os.mkdir, path: '{mark}'}}}}\n"
-TRAP = "with open({mark!r}, 'a') as file:\n    file.write(__name__ + '\\n')\nraise ImportError('imported from a strangers directory')\n"
+TRAP = """
+with open({mark!r}, "a") as file:
+    file.write(__name__ + "\\n")
+raise ImportError("imported from a directory of somebody else's")
+"""
 AUDIT = """
 import os, sys
 THEIRS, LOG, ALLOWED = {theirs!r}, {log!r}, {allowed!r}
 def note(event, arguments):
-    if event not in ("open", "os.listdir", "os.scandir", "compile") or not arguments:
+    if event not in ("open", "os.listdir", "os.scandir"):
         return
-    path = arguments[0] if event != "compile" else arguments[1]
-    if path is None:
-        path = "."
+    path = "." if arguments[0] is None else arguments[0]
     if not isinstance(path, (str, bytes)):
         return
     try:

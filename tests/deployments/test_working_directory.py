@@ -5,16 +5,11 @@ from __future__ import annotations
 import ast
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-import typer
 
 from blocks import settings
-from deployments import cli, prefect_access, working_directory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from deployments import prefect_access, working_directory
 
 ROOT = Path(__file__).parents[2]
 STARTS_PYTHON = {
@@ -69,28 +64,6 @@ def test_whoever_activates_prefect_has_left(
     monkeypatch.setattr(prefect_access, "_refuse_late_change", lambda _: None)
     prefect_access.activate() if at is None else prefect_access.activate_for(at)
     assert Path.cwd() == somewhere / "data" / "empty"
-
-
-def test_each_file_of_a_command_line_is_named_in_full(somewhere: Path) -> None:
-    found = [
-        (command, parameter)
-        for command in _commands(typer.main.get_command(cli.app))
-        for parameter in command.params
-        if parameter.metavar == "FILE"
-    ]
-    assert len(found) >= 4
-    for command, parameter in found:
-        for given, wanted in (("a.json", somewhere / "a.json"), ("-", Path("-")), ("/a.json", Path("/a.json"))):
-            with command.make_context(command.name, ["1Pass"]) as context:
-                assert parameter.process_value(context, given) == wanted, (command.name, parameter.name)
-
-
-def _commands(group: Any) -> Iterator[Any]:
-    for command in getattr(group, "commands", {}).values():
-        if hasattr(command, "commands"):
-            yield from _commands(command)
-        else:
-            yield command
 
 
 def test_python_is_started_in_one_way_alone() -> None:

@@ -44,9 +44,9 @@ REQUIRED = {"name": NAME, "file": "source.json", "old": NAME, "new": "other", "n
 """What is given for each argument that a command must have."""
 OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("backfill",): (NAME, "--start", "2d"),
-    ("coverage",): (NAME, "--html", "out.html"),
-    ("events",): (NAME, "--output", "out.txt"),
-    ("export",): (NAME, "--output", "out.json"),
+    ("coverage",): (NAME, "--html", "out-coverage"),
+    ("events",): (NAME, "--output", "out-events"),
+    ("export",): (NAME, "--output", "out-export"),
     ("prune",): ("--older-than", "400d", "--yes"),
     ("delete",): ("other", "--yes"),
     ("siem", "replay"): (SIEM, "--from", "7d"),
@@ -155,7 +155,10 @@ def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path
         return
     name = SIEM if path[0] == "siem" else NAME
     required = [{**REQUIRED, "name": name}[parameter.name] for parameter in command.params if parameter.required]
-    program.call(*path, *OTHERS.get(path, required), given=token if path == ("token",) else "")
+    arguments = OTHERS.get(path, required)
+    program.call(*path, *arguments, given=token if path == ("token",) else "")
+    for written in (one for one in arguments if one.startswith("out-")):
+        assert (program.theirs.path / written).stat().st_size > 0, written  # there, though the command has left it
 
 
 def _call_alone(program: Program) -> None:
@@ -174,15 +177,13 @@ def _call_alone(program: Program) -> None:
 @contextmanager
 def _running_up(program: Program, directory: Path) -> Iterator[None]:
     out = directory / "up.out"
-    with out.open("w") as file:
-        process = program.start("up", out=file)
-    try:
-        wait_until(lambda: "Log in with" in out.read_text() or process.poll() is not None, SECONDS)
-        assert process.poll() is None, out.read_text()
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(SECONDS)
+    with out.open("w") as file, program.start("up", out=file) as process:
+        try:
+            wait_until(lambda: "Log in with" in out.read_text() or process.poll() is not None, SECONDS)
+            assert process.poll() is None, out.read_text()
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
     program.require_untouched("up")
 
 
