@@ -72,6 +72,7 @@ def create_app() -> ASGIApp:
     from prefect.server.api import server  # noqa: PLC0415 - reads its settings from the environment
 
     _shorten_waits_of_sqlite()
+    _leave_out_second_ui()
     app = server.create_app(final=True)
     _close_ui_to_others()
     origins = os.environ[ORIGINS].split(",")
@@ -94,6 +95,16 @@ def _shorten_waits_of_sqlite() -> None:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
             cursor.close()
+
+
+def _leave_out_second_ui() -> None:
+    """As if it were not installed, which Prefect passes over; else it logs an error that it cannot be unpacked.
+
+    `prefect_access` keeps it out, and says why. It does so too where a later Prefect looks elsewhere.
+    """
+    import prefect  # noqa: PLC0415 - as above
+
+    prefect.__ui_v2_static_path__ = Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]) / "kept-out"
 
 
 def _close_ui_to_others() -> None:
