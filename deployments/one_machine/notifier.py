@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from blocks import settings
+from blocks import python_process, settings
 from blocks.clock import words
 from blocks.errors import SourceError
 from deployments import own_secrets
@@ -162,7 +161,7 @@ def send_by_child(block: bytes, message: Message) -> None:
     """Send a message through a block (its document as JSON) in a process of its own. Raises SendError."""
     told = {"block": msgspec.Raw(block), "subject": message.subject, "body": message.body}
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "deployments.one_machine.notify"],
+        python_process.command("deployments.one_machine.notify"),
         env=child_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
