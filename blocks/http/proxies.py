@@ -19,8 +19,8 @@ from blocks.errors import ThirdPartyConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
-AS_SET = "ONEPASSWORD_SOURCE_AS_SET_"
-"""Before the name of a variable: what it was before it was made readable."""
+AS_SET = "_AS_SET"
+"""Behind the name of a variable: what it was before it was made readable. Processes that are started have it too."""
 NO_PROXY = ("no_proxy", "NO_PROXY")
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _EVERYTHING = "*"
@@ -122,12 +122,12 @@ def _is_excepted(scheme: str, host: str, port: int, environment: Mapping[str, st
 
 
 def _as_set(name: str, environment: Mapping[str, str]) -> str:
-    return environment.get(AS_SET + name) or environment.get(name) or ""
+    return environment.get(name + AS_SET) or environment.get(name) or ""
 
 
 def _replace(environment: MutableMapping[str, str], name: str, text: str) -> None:
     if text != environment[name]:
-        environment.setdefault(AS_SET + name, environment[name])
+        environment.setdefault(name + AS_SET, environment[name])
         environment[name] = text
 
 
