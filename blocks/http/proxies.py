@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 AS_SET = "_AS_SET"
 """Behind the name of a variable: what it was before it was made readable. Processes that are started have it too."""
+CERTIFICATES = "SSL_CERT_FILE"
 NO_PROXY = ("no_proxy", "NO_PROXY")
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _EVERYTHING = "*"
@@ -73,12 +75,18 @@ def make_readable(environment: MutableMapping[str, str]) -> list[str]:
         if (text := environment.get(name)) and not _is_proxy(text):
             found.append(_said_of_proxy(name))
             _replace(environment, name, "")
+    if (file := environment.get(CERTIFICATES)) and not _holds_certificates(file):
+        # Prefect reads it when it is imported, and ends there.
+        found.append(
+            f"{CERTIFICATES} names {file!r}, where no certificate can be read. No HTTPS server can be trusted."
+        )
+        _replace(environment, CERTIFICATES, "")
     return list(dict.fromkeys(found))
 
 
 def unreadable(environment: Mapping[str, str] = os.environ) -> list[str]:
     """What `make_readable` says, or has said, of an environment."""
-    as_set = {name: text for name in (*NO_PROXY, *PROXIES) if (text := _as_set(name, environment))}
+    as_set = {name: text for name in (*NO_PROXY, *PROXIES, CERTIFICATES) if (text := _as_set(name, environment))}
     return make_readable(as_set)
 
 
@@ -134,6 +142,14 @@ def _replace(environment: MutableMapping[str, str], name: str, text: str) -> Non
 def _entries(text: str) -> list[str]:
     """Commas stand between them, or blanks, as curl has it."""
     return [entry for entry in re.split(r"[,\s]+", text) if entry]
+
+
+def _holds_certificates(file: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _unlike_httpx(text: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.http.proxies import AS_SET, CERTIFICATES
 
 
 def trusted() -> ssl.SSLContext:
@@ -17,16 +18,23 @@ def trusted() -> ssl.SSLContext:
 
     Raises ThirdPartyConfigError where there are none.
     """
-    return _read(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return _read(_file_as_set(), os.environ.get("SSL_CERT_DIR"))
+
+
+def _file_as_set() -> str | None:
+    """Where a command has taken it out of the environment, since Prefect cannot be imported with it, too."""
+    return os.environ.get(CERTIFICATES + AS_SET) or os.environ.get(CERTIFICATES)
 
 
 def new_context() -> ssl.SSLContext:
     """The same, for one alone. Raises ThirdPartyConfigError."""
-    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    file, directory = _file_as_set(), os.environ.get("SSL_CERT_DIR")
+    if file and file != os.environ.get(CERTIFICATES):
+        raise _no_authority_in(CERTIFICATES, file)
     try:
         context = httpx.create_ssl_context()
     except OSError:
-        raise _no_authority_in("SSL_CERT_FILE", file or "") from None
+        raise _no_authority_in(CERTIFICATES, file or "") from None
     if not file and directory and not _has_files(directory):
         # OpenSSL takes a directory that is not there, and then trusts no server at all.
         raise _no_authority_in("SSL_CERT_DIR", directory)
