@@ -81,6 +81,7 @@ def make_readable(environment: MutableMapping[str, str]) -> list[str]:
             f"{CERTIFICATES} names {file!r}, where no certificate can be read. No HTTPS server can be trusted."
         )
         _replace(environment, CERTIFICATES, "")
+        del environment[CERTIFICATES]
     return list(dict.fromkeys(found))
 
 

@@ -133,7 +133,7 @@ def test_certificates_that_are_not_there_are_taken_out_and_stop_https(monkeypatc
     monkeypatch.delenv("SSL_CERT_FILE_AS_SET")
     (sentence,) = proxies.make_readable(os.environ)
     assert "SSL_CERT_FILE names '/nowhere/authority.pem'" in sentence
-    assert os.environ["SSL_CERT_FILE"] == ""
+    assert "SSL_CERT_FILE" not in os.environ
     httpx.Client().close()
-    with pytest.raises(ThirdPartyConfigError, match="SSL_CERT_FILE names '/nowhere/authority.pem'"):
+    with pytest.raises(ThirdPartyConfigError, match="SSL_CERT_FILE names"):
         tls.trusted()
