@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import msgspec
 
 from blocks import settings
 from blocks.clock import words
-from deployments import own_secrets
+from deployments import own_secrets, prefect_access
 from deployments.one_machine.bounded import Bounded
 
 if TYPE_CHECKING:
@@ -136,14 +135,13 @@ def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
     """What loads the block document TYPE/NAME, its secrets included, as JSON. It raises NotLoadedError."""
     kind, _, name = named.partition("/")
     user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # ours speaks http
 
     def load() -> bytes:
         import httpx  # noqa: PLC0415 - as Prefect
 
         url = f"{api_url}/block_types/slug/{kind}/block_documents/name/{name}"
         try:
-            with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=nobody, auth=(user, password)) as client:
+            with prefect_access.own_client(ANSWER_SECONDS, (user, password)) as client:
                 answer = client.get(url, params={"include_secrets": "true"})
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotLoadedError(f"the Prefect server does not answer ({type(error).__name__}).") from None

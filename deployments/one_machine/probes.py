@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import clock, settings
 from blocks.store.engine import sqlite_path
+from deployments import prefect_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,13 +49,10 @@ def server_probe(api_url: str) -> Callable[[], None]:
     """Whether the Prefect server at `api_url` (which ends with /api) says that it is healthy."""
     import httpx  # noqa: PLC0415 - with Prefect, once its environment stands
 
-    # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
     def probe() -> None:
         try:
             # A new connection each time, as every run makes one.
-            with httpx.Client(timeout=SERVER_SECONDS, trust_env=False, verify=nobody) as client:
+            with prefect_access.own_client(SERVER_SECONDS) as client:
                 code = client.get(f"{api_url}/health").status_code
         except httpx.HTTPError as error:
             raise ProbeError(type(error).__name__) from None

@@ -21,9 +21,8 @@ import psutil
 import pytest
 from one_machine import wait_until
 from sqlalchemy import text
-from support import require_proof
 from torture.machines import AUTH, PASSWORD, Cable, Databases, Machine, Server
-from torture.outcome import opened, stored
+from torture.outcome import opened
 from up_process import sources
 
 from blocks.events_api.models import Api
@@ -325,24 +324,8 @@ def _what_became_of(tick: Tick) -> str:
 
 
 def _nothing_is_lost_or_twice(site: Site, row: Row) -> None:
-    row.events = row.lost = row.twice = 0
-    for number in range(COUNT):
-        name = f"source-{number:03}"
-        before = _truth(site.sandbox)
-        site.one.call("collect", name)
-        kept, after = stored(site.url, name), _truth(site.sandbox)
-        for api in Api:
-            row.lost += (before[api] - Counter(kept.of(api))).total()
-            assert Counter(kept.of(api)) <= after[api]
-        row.events += kept.total()
-        row.twice += kept.twice()
-    assert (row.lost, row.twice) == (0, 0)
-    with opened(site.url) as engine:
-        require_proof(engine)
-
-
-def _truth(sandbox: SandboxProcess) -> dict[Api, Counter[str]]:
-    return {api: Counter(body.decode() for body in sandbox.events(api.path, "v2")) for api in Api}
+    names = [f"source-{number:03}" for number in range(COUNT)]
+    row.compare_while_events_arrive(site.url, site.sandbox, names, lambda name: site.one.call("collect", name))
 
 
 def test_workers_that_are_stopped(site: Site, row: Row) -> None:
