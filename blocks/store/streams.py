@@ -19,7 +19,7 @@ from blocks.store.tables import Source, Stream, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine, Row, Table
 
     from blocks.store.claims import Holder
 
@@ -159,7 +159,7 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
         write(
             connection,
             claim,
-            failing_since_ns=_since(since_ns or now_ns),
+            failing_since_ns=first_failure(_streams, since_ns or now_ns, now_ns),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -178,7 +178,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> 
         write(
             connection,
             claim,
-            failing_since_ns=_since(now_ns),
+            failing_since_ns=first_failure(_streams, now_ns, now_ns),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -356,8 +356,13 @@ def _pace(brought: Brought) -> dict[str, Any]:
     return values
 
 
-def _since(now_ns: int) -> Any:
-    return func.coalesce(_streams.c.failing_since_ns, now_ns)
+def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
+    """Since when a row has been failing: as it says; else, or where the clock was set back since, `since_ns`.
+
+    One that lies ahead would let it be tried for ever, without a pause.
+    """
+    known = table.c.failing_since_ns
+    return case((known <= now_ns + claims.LEASE_NS, known), else_=since_ns)
 
 
 def _view(row: Row[Any]) -> StreamView:

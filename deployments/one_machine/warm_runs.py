@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("blocks", "tasks", "flows", "deployments")
-OF_A_PRELOADED_CLOCK = ("FAKETIME", "DONT_FAKE_", "NO_FAKE_")
-"""What libfaketime reads, where `LD_PRELOAD` names it: the clock of a run is that of its worker."""
-OF_THE_INTERPRETER = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "LC_", "LANG", *OF_A_PRELOADED_CLOCK)
+OF_THE_INTERPRETER = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
 """What a process reads only as it starts: a run that wants another value of these is not forked."""
 OF_THE_TEMPLATE = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "VIRTUAL_ENV", "PREFECT_HOME")
 """What the template has beside those. No secret is among them."""

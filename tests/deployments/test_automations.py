@@ -155,13 +155,9 @@ def test_a_run_that_was_planned_shortly_before_it_began_is_not_taken_for_dead_on
 
 
 def _planned(up: RunningUp, count: int) -> list[str]:
-    """Runs that the server's scheduler has planned, of which there are no events."""
-    path = f"/api/deployments/{up.deployment('1Pass')['id']}"
-    up.ask("PATCH", path, json={"paused": True})  # no worker is to take them up
-    span = {"start_time": FAR["scheduled_time"], "end_time": "2100-01-02T00:00:00Z", "max_runs": count}
-    up.ask("POST", f"{path}/schedule", json=span)
-    wanted = {"flow_runs": {"expected_start_time": {"after_": span["start_time"]}}}
-    found = [run["id"] for run in up.ask("POST", "/api/flow_runs/filter", json=wanted).json() if run["auto_scheduled"]]
+    """Runs that the server's scheduler has planned, of which there are no events; no worker takes them up."""
+    up.plan("1Pass", FAR["scheduled_time"], count)
+    found = [run["id"] for run in up.planned("1Pass", FAR["scheduled_time"]) if run["auto_scheduled"]]
     assert len(found) == count
     return found
 
