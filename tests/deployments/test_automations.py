@@ -177,8 +177,8 @@ def _triggered(up: RunningUp) -> set[str]:
     """The runs for which an automation has fired."""
     wanted = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}}
     events = up.ask("POST", "/api/events/filter", json=wanted).json()["events"]
-    labels = [event["payload"]["triggering_labels"]["prefect.resource.id"] for event in events]
-    return {label.removeprefix("prefect.flow-run.") for label in labels}
+    labels = [event["payload"]["triggering_labels"].get("prefect.resource.id", "") for event in events]
+    return {label.removeprefix("prefect.flow-run.") for label in labels if label}
 
 
 def _logs(up: RunningUp, run: str) -> list[dict[str, Any]]:
