@@ -1,7 +1,9 @@
-"""Runs that a schedule has planned too far ahead, since the clock was set back: they keep Prefect from planning others.
+"""Runs of a schedule that lie ahead since the clock was set back: they keep Prefect from planning others.
 
-Prefect plans two runs for each schedule, and none while there are two. After the clock was set back by two hours, both
-lie two hours ahead. Once they are removed, the scheduler plans the next ticks within half a minute.
+Prefect plans two runs for each schedule, and none while there are two: after the clock was set back by two hours, both
+lie two hours ahead. And it plans no tick twice: those of the last two hours have had their runs, and are to come again.
+Once both are removed, the scheduler plans the next ticks within half a minute. Of the runs that have ended only the
+record goes; what they have collected is in the store.
 By plain requests with a time limit, as in `worker_runs`.
 """
 
@@ -22,15 +24,16 @@ if TYPE_CHECKING:
 TICKS = {"collect": COLLECT, "forward": FORWARD, "reconcile": RECONCILE}
 PLANNED = 2
 """How many runs Prefect plans for a schedule: see `prefect_settings`."""
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 SLACK_SECONDS = 60.0
 PAGE, AT_ONCE = 200, 50
 POLL_SECONDS = 1.0
 
 
 def remove_misplaced(url: str, seconds: float) -> bool:
-    """Remove the runs that are planned further ahead than a schedule plans them. Waits for a server that is starting.
+    """Remove the runs that are planned further ahead than a schedule plans them, and those ahead that have ended.
 
-    False where the server did not do so within so many seconds.
+    It waits for a server that is starting. False where the server did not do so within so many seconds.
     """
     import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
 
@@ -48,10 +51,12 @@ def remove_misplaced(url: str, seconds: float) -> bool:
 
 
 def _remove(client: httpx.Client, url: str) -> None:
+    now = datetime.fromtimestamp(clock.now(), UTC)
     for flow, ticks in TICKS.items():
-        after = datetime.fromtimestamp(clock.now(), UTC) + timedelta(seconds=PLANNED * ticks.every + SLACK_SECONDS)
-        while (found := _planned(client, url, flow, after)) and _delete(client, url, found):
-            pass
+        planned_until = now + timedelta(seconds=PLANNED * ticks.every + SLACK_SECONDS)
+        for states, after in ((("SCHEDULED",), planned_until), (ENDED, now)):
+            while (found := _ahead(client, url, flow, states, after)) and _delete(client, url, found):
+                pass
 
 
 def _delete(client: httpx.Client, url: str, runs: list[str]) -> int:
@@ -64,12 +69,12 @@ def _delete(client: httpx.Client, url: str, runs: list[str]) -> int:
     return deleted
 
 
-def _planned(client: httpx.Client, url: str, flow: str, after: datetime) -> list[str]:
+def _ahead(client: httpx.Client, url: str, flow: str, states: tuple[str, ...], after: datetime) -> list[str]:
     wanted: dict[str, Any] = {
         "flows": {"name": {"any_": [flow]}},
         "work_pools": {"name": {"any_": [work_pool()]}},
         "flow_runs": {
-            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "state": {"type": {"any_": list(states)}},
             "expected_start_time": {"after_": after.isoformat()},
         },
         "limit": PAGE,

@@ -38,6 +38,22 @@ def test_runs_that_are_planned_too_far_ahead_are_removed_and_others_planned(
     assert running_up.planned("1Pass", soon) == []
 
 
+@pytest.mark.prefect
+def test_a_tick_that_has_had_its_run_before_the_clock_was_set_back_is_planned_again(
+    running_up: RunningUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(running_up.data))
+    running_up.plan("1Pass", FAR, 2)
+    first, second = (run["id"] for run in running_up.planned("1Pass", FAR))
+    running_up.ask("POST", f"/api/flow_runs/{first}/set_state", json={"state": {"type": "COMPLETED"}, "force": True})
+    running_up.plan("1Pass", FAR, 2)
+    assert [run["id"] for run in running_up.planned("1Pass", FAR)] == [second], "Prefect plans no tick twice"
+    assert planned_runs.remove_misplaced(f"http://127.0.0.1:{running_up.port}/api", 30)
+    running_up.plan("1Pass", FAR, 2)
+    assert len(running_up.planned("1Pass", FAR)) == 2
+    assert planned_runs.remove_misplaced(f"http://127.0.0.1:{running_up.port}/api", 30)
+
+
 def test_a_server_that_does_not_answer_is_waited_for_and_no_longer_than_that() -> None:
     before = time.monotonic()
     assert not planned_runs.remove_misplaced(f"http://127.0.0.1:{free_port()}/api", 1.5)
