@@ -40,6 +40,15 @@ def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: Mo
     assert waits[0] <= 2.0
 
 
+def test_a_first_failure_in_memory_that_lies_ahead_since_the_clock_was_set_back_is_now(moving: MovingClock) -> None:
+    error = FirstPartyGenericError("x")
+    retries.window_in_memory("set back", error)
+    moving.advance(-7200)
+    retries.window_in_memory("set back", error)
+    assert retries.since_in_memory("set back") == moving.now_ns()
+    retries.forget("set back")
+
+
 class Step:
     """What `directly` wants of a Prefect task: the function, and a call that is a task run."""
 
