@@ -36,6 +36,7 @@ pytestmark = pytest.mark.prefect
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 240
+EVENTS = 300
 NAME, SIEM = "1Pass", "archive"
 WRONG_USE = 2
 ALLOWED = ("source.json", "out", ".demo")
@@ -135,11 +136,11 @@ def _installed_wheel(directory: Path) -> Path:
 def test_nothing_of_a_strangers_directory_is_used_by_any_command(program: Program, tmp_path: Path) -> None:
     commands = dict(_commands())
     assert set(OTHERS) | set(LAST) | set(ALONE) <= set(commands)
-    with running_sandbox(events=300, days=2) as sandbox:
+    with running_sandbox(events=EVENTS, days=2) as sandbox:
         _write_source(program, sandbox.base_url, sandbox.token)
         with _running_up(program, tmp_path):
             program.call("apply", "source.json")
-            wait_until(lambda: time.sleep(1) or _events(program) == 900, SECONDS)  # by a run of the worker
+            wait_until(lambda: time.sleep(1) or _events(program) == EVENTS, SECONDS)  # by a run of the worker
             for path in sorted(commands, key=lambda path: LAST.index(path) if path in LAST else -1):
                 if path not in ALONE:
                     _call(program, path, commands[path], tmp_path, sandbox.token)
