@@ -39,7 +39,7 @@ SECONDS = 240
 EVENTS = 300
 NAME, SIEM = "1Pass", "archive"
 WRONG_USE = 2
-ALLOWED = ("source.json", "out", ".demo")
+ALLOWED = ("source.json", "out-", ".out-", ".demo")
 """What commands may open there: files that they are given, and the demo's own directory."""
 REQUIRED = {"name": NAME, "file": "source.json", "old": NAME, "new": "other", "names": "team"}
 """What is given for each argument that a command must have."""
