@@ -74,6 +74,7 @@ def create_app() -> ASGIApp:
 
     _shorten_waits_of_sqlite()
     own_origin.keep_server_here()
+    _leave_out_second_ui()
     app = server.create_app(final=True)
     ui_copy.complete(Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
     origins = os.environ[ORIGINS].split(",")
@@ -96,6 +97,16 @@ def _shorten_waits_of_sqlite() -> None:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
             cursor.close()
+
+
+def _leave_out_second_ui() -> None:
+    """As if it were not installed, which Prefect passes over; else it logs an error that it cannot be unpacked.
+
+    `prefect_access` keeps it out, and says why. It does so too where a later Prefect looks elsewhere.
+    """
+    import prefect  # noqa: PLC0415 - as above
+
+    prefect.__ui_v2_static_path__ = Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]) / "kept-out"
 
 
 def main() -> None:

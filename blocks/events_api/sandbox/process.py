@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 
 from blocks import python_process
-from blocks.events_api import tls
+from blocks.http import tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
