@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import browser
 import httpx
 import pytest
+from one_machine import run_python
 
 from deployments.one_machine import own_origin
 
@@ -28,6 +29,16 @@ LOAD = 90_000
 """Milliseconds that a page may take to show something on a busy machine."""
 SETTLE = 1500
 """Milliseconds that a page may still ask for something in, once nothing is under way."""
+MAKE_BLOCK = """
+from deployments import prefect_access
+prefect_access.activate()
+from prefect.client.orchestration import get_client
+from deployments import block_documents, sources
+from blocks.siem.webhook import Webhook
+sources.register_blocks(siems=True)
+with get_client(sync_client=True) as client:
+    print(block_documents.save(client, Webhook(url="https://siem.example"), "soc", None))
+"""
 
 
 @pytest.fixture
@@ -65,10 +76,13 @@ def _own_pages(up: RunningUp) -> list[str]:
 
 def test_no_page_leaves_the_server_and_none_breaks(running_up: RunningUp, origin: str, page: Page) -> None:
     """Foreign requests, refused answers, errors of the console and violations of the policy, page by page."""
+    run_python(MAKE_BLOCK, running_up.env, running_up.directory)
     _log_in(page, origin, running_up)
     page.goto(f"{origin}/dashboard")
     seen = browser.observe(page, origin)
-    for path in (*PAGES, *_own_pages(running_up)):
+    own = _own_pages(running_up)
+    assert len(own) >= 7
+    for path in (*PAGES, *own):
         page.goto(origin + path)
         page.wait_for_function("document.getElementById('app').innerText.trim()", timeout=LOAD)
         page.wait_for_timeout(SETTLE)
