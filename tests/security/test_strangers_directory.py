@@ -144,8 +144,7 @@ def test_nothing_of_a_strangers_directory_is_used_by_any_command(program: Progra
             for path in sorted(commands, key=lambda path: LAST.index(path) if path in LAST else -1):
                 if path not in ALONE:
                     _call(program, path, commands[path], tmp_path, sandbox.token)
-            wait_until(lambda: list((tmp_path / "archive").rglob("*")) or time.sleep(1), SECONDS)
-    _call_alone(program)
+            wait_until(lambda: "forward 1Pass to archive" in (tmp_path / "up.out").read_text(), SECONDS)
 
 
 def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path, token: str) -> None:
@@ -162,10 +161,12 @@ def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path
         assert (program.theirs.path / written).stat().st_size > 0, written  # there, though the command has left it
 
 
-def _call_alone(program: Program) -> None:
-    """Without `up`: Prefect's server is started for each command."""
+def test_nothing_of_it_is_used_without_up_either(program: Program) -> None:
+    """Prefect's server is started for each command."""
+    with running_sandbox(events=EVENTS, days=2) as api:
+        _write_source(program, api.base_url, api.token)
+        program.call("apply", "source.json")
     program.call("secrets", "rotate")
-    program.call("apply", "source.json")
     program.call("demo")
     sandbox = program.start("sandbox")
     assert sandbox.stdout is not None
