@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from playwright.sync_api import Page
     from websockets.sync.client import ClientConnection
 
+BAD_REQUEST = 400
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 # Whatever a page can do to a server without asking: fetch, load as a part of itself, open a WebSocket.
@@ -80,6 +83,50 @@ def dump(url: str, profile: Path, *options: str, milliseconds: int = 10_000) -> 
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@contextmanager
+def opened(**options: Any) -> Iterator[Page]:
+    """An empty page of a headless browser, to be driven; `options` are those of Playwright's contexts."""
+    from playwright.sync_api import sync_playwright
+
+    path = find()
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        try:
+            yield chromium.new_context(**options).new_page()
+        finally:
+            chromium.close()
+
+
+@dataclass
+class Observed:
+    """What a page did that it should not, as far as it was seen."""
+
+    foreign: list[str] = field(default_factory=list)
+    """Addresses of another origin that it asked for."""
+    failed: list[str] = field(default_factory=list)
+    """Answers of 400 and more."""
+    errors: list[str] = field(default_factory=list)
+    """Errors of its scripts and of its console, violations of its policy among them."""
+
+    @property
+    def found(self) -> list[str]:
+        return [*self.foreign, *self.failed, *self.errors]
+
+
+def observe(page: Page, origin: str) -> Observed:
+    """Note from now on what the page does."""
+    seen = Observed()
+    own = (origin, "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own) else seen.foreign.append(request.url))
+    page.on(
+        "response",
+        lambda got: seen.failed.append(f"{got.status} {got.url}") if got.status >= BAD_REQUEST else None,
+    )
+    page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    return seen
 
 
 class Pages:

@@ -65,6 +65,7 @@ _ONE_UP = (
     "test_notifier.py",
     "test_pages_of_up.py",
     "test_planned_runs.py",
+    "test_ui_in_browser.py",
     "test_up.py",
 )
 _ROOM = 2 * 1024**3  # bytes; each process of the tests has a PostgreSQL of some 200 MB

@@ -363,7 +363,7 @@ def _source(row: Row[Any], parts: _Parts) -> SourceStatus:
         streams=tuple(_stream(stream, row.fingerprint) for stream in own),
         paused_ns=row.paused_ns,
         deleted_ns=row.deleted_ns,
-        recovered_ns=parts.recovered.get(row.id),
+        recovered_ns=max(filter(None, [parts.recovered.get(row.id), *(one.recovered_ns for one in own)]), default=None),
         open=tuple(_opened(one) for one in parts.opened.get(row.id, ())),
         apis=tuple(apis),
     )

@@ -270,7 +270,7 @@ def note_drained(
     `by_cursor`: the server took a cursor on the way. Only then is a cursor that was refused before forgotten: else a
     server that refuses each of them would be asked from a time for ever.
     """
-    values: dict[str, Any] = {**FREE, **HEALTHY, **_pace(brought or Brought())}
+    values: dict[str, Any] = {**FREE, **_recovered(clock.now_ns()), **_pace(brought or Brought())}
     if by_cursor:
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
@@ -284,14 +284,14 @@ def note_drained(
 def recover(engine: Engine, claim: Claim) -> None:
     """A page was committed after an error: what was open for it is over, also before the stream's end is reached."""
     with writing(engine) as connection:
-        write(connection, claim, **HEALTHY)
+        write(connection, claim, **_recovered(clock.now_ns()))
         _recover(connection, claim, "error")
 
 
 def progress() -> dict[str, Any]:
     """The values that a committed page sets on its stream: it ends the 90-minute window."""
     now_ns = clock.now_ns()
-    return {"progress_ns": now_ns, **lease(now_ns), **HEALTHY}
+    return {"progress_ns": now_ns, **lease(now_ns), **_recovered(now_ns)}
 
 
 def write(connection: Connection, claim: Claim, **values: Any) -> Row[Any]:
@@ -369,6 +369,12 @@ def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
         (untried_ns > UNTRIED_NS, known + untried_ns),
         else_=func.coalesce(known, since_ns),
     )
+
+
+def _recovered(now_ns: int) -> dict[str, Any]:
+    """Healthy, and since when: an error that is over within a tick is no change of health, but it is not forgotten."""
+    was_failing = _streams.c.failing_since_ns.is_not(None)
+    return {**HEALTHY, "recovered_ns": case((was_failing, now_ns), else_=_streams.c.recovered_ns)}
 
 
 def _view(row: Row[Any]) -> StreamView:

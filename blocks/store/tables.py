@@ -101,6 +101,7 @@ class Stream(SQLModel, table=True):
     changed: int = Field(default=0, sa_column=_count(), description="bodies that the server has changed since")
 
     failing_since_ns: int | None = Field(default=None, sa_column=_ns())
+    recovered_ns: int | None = Field(default=None, sa_column=_ns())
     error_type: str | None = None
     error_code: str | None = None
     error_message: str | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import clock, settings
+from blocks.command_line import PROGRAM
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import reading
 from deployments.commands import apply, collect, events
@@ -97,7 +98,7 @@ def _show_what_next(program: str) -> None:
 
 
 def _say_command(arguments: str) -> None:
-    say(f"\n$ onepassword-source {arguments}", style="bold")
+    say(f"\n$ {PROGRAM} {arguments}", style="bold")
 
 
 def _program() -> str:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def run(name: str, *, with_token: bool, output: Path | None) -> None:
     """Write the configuration, with the token masked unless it is asked for."""
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     # In full, since `prefect` leaves the working directory.
     path = output.absolute() if output is not None and str(output) != "-" else None
     with prefect():
+        from deployments import lifecycle  # noqa: PLC0415 - imports Prefect
+
         text = to_json(lifecycle.locate(name).valid_block().config(), mask=not with_token)
     if path is None:
         if with_token and sys.stdout.isatty():

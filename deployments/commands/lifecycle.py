@@ -21,9 +21,9 @@ CUT_SHORT = "A run was not done within a minute: its claims were taken away, so 
 
 def restart(name: str, *, as_json: bool) -> int:
     """Clear the errors and run now: by a worker where there is a server, in this process otherwise."""
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     with prefect() as access:
+        from deployments import lifecycle  # noqa: PLC0415 - imports Prefect
+
         source = lifecycle.locate(name)
         with_spinner(ENDING, lambda: lifecycle.restart(source))
         if access.kind == "temporary":
@@ -39,9 +39,9 @@ def restart(name: str, *, as_json: bool) -> int:
 
 def stop(name: str, *, as_json: bool) -> None:
     """Stop the schedule of one source."""
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     with prefect():
+        from deployments import lifecycle  # noqa: PLC0415 - imports Prefect
+
         source = lifecycle.locate(name)
         ended = with_spinner(ENDING, lambda: lifecycle.stop(source))
     if as_json:
@@ -54,9 +54,9 @@ def stop(name: str, *, as_json: bool) -> None:
 
 def start(name: str, *, as_json: bool) -> None:
     """Let the schedule of one source run again."""
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     with prefect() as access:
+        from deployments import lifecycle  # noqa: PLC0415 - imports Prefect
+
         lifecycle.start(lifecycle.locate(name))
     if as_json:
         say_json({"source": name, "stopped": False})
@@ -68,9 +68,9 @@ def start(name: str, *, as_json: bool) -> None:
 
 def rename(old: str, new: str, *, as_json: bool) -> None:
     """Give a source another name."""
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     with prefect():
+        from deployments import lifecycle  # noqa: PLC0415 - imports Prefect
+
         with_spinner(ENDING, lambda: lifecycle.rename(old, new))
     if as_json:
         say_json({"source": new, "former_name": old})

@@ -23,9 +23,9 @@ LINE_MAX = 100_000  # of standard input: far more than any token, which is refus
 
 def run(name: str, *, token: str | None, unchecked: bool, as_json: bool) -> None:
     """Ask for a token where none was given, check it, and put it in the place of the old one."""
-    from deployments import lifecycle, new_token  # noqa: PLC0415 - 0.5 s
-
     with prefect() as access:
+        from deployments import lifecycle, new_token  # noqa: PLC0415 - imports Prefect
+
         source = lifecycle.locate(name)
         source.valid_block()  # before anyone types a token in vain
         given = (token or _ask(name)).strip()

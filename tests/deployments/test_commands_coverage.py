@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import browser
@@ -35,6 +36,9 @@ MIDNIGHT = 1_789_948_800 * 10**9  # 2026-09-21, a Monday
 NOW = MIDNIGHT + 14 * HOUR_NS
 NASTY = replace(SOURCE, id="2" * 32, name="</script><script>document.title='owned'</script>", fingerprint="second")
 BEFORE = "--start 2026-05-24T14:00:00Z --end 2026-08-22T00:00:00Z"
+LATER = ", stored later"
+ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+"""For what the database makes no difference to."""
 GAP = "--start 2026-09-01T00:00:00Z --end 2026-09-02T12:00:00Z"
 
 
@@ -245,33 +249,136 @@ def test_the_page_is_for_its_owner_and_no_name_can_drive_it(page: Path) -> None:
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     document = page.read_text()
     assert NASTY.name not in document
-    assert (
-        "<h1>Coverage of &lt;/script&gt;&lt;script&gt;document.title=&#x27;owned&#x27;&lt;/script&gt;</h1>" in document
-    )
+    assert "<h1>Coverage of &lt;/script&gt;&lt;script&gt;document.title=&#39;owned&#39;&lt;/script&gt;</h1>" in document
     assert document.count("<script") == 3
     assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)=", document)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', document)
     assert policy
-    assert "default-src 'none'; script-src 'sha256-" in policy[1]
-    assert "unsafe-eval" not in policy[1]
-    assert not re.search(r"script-src[^;]*unsafe", policy[1])
+    rules = unescape(policy[1])
+    assert "default-src 'none'; script-src 'sha256-" in rules
+    assert "unsafe-eval" not in rules
+    assert not re.search(r"script-src[^;]*unsafe", rules)
     (data,) = re.findall(r'id="figures">(.*?)</script>', document, re.DOTALL)
     assert not set(data) & set("<>&")  # nothing in it can end its element
     figures = json.loads(data)
     assert set(figures) == {"collected", "calendar-0", "calendar-1", "calendar-2", "events", "lag"}
 
 
-def test_the_page_draws_its_charts_without_a_network(page: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def filled(store: Engine) -> None:
+    """Three APIs that had the same events at the same times: half of them came live, half with a backfill."""
+    add = "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (:s, :u, :t, :r, '{}')"
+    with store.begin() as connection:
+        for stream_id in (4, 5, 6):
+            for day in range(1, 10):
+                at = MIDNIGHT - day * DAY_NS
+                lag_ns = 40 * 10**9 if day < 6 else day * DAY_NS
+                row = {"s": stream_id, "u": f"{stream_id}-{day}", "t": at, "r": at + lag_ns, "h": at // HOUR_NS}
+                connection.execute(text(add), row)
+                connection.execute(text("INSERT INTO hours VALUES (:s, :h, 12)"), row)
+
+
+def test_the_page_draws_its_charts_without_a_network(filled: None, page: Path) -> None:
     """All traffic of the browser goes to a proxy that is not there."""
-    shown = browser.dump(page.as_uri(), tmp_path / "profile", "--proxy-server=127.0.0.1:9")
-    assert "<title>Coverage of &lt;/script&gt;" in shown  # and not "owned"
-    drawn = {name: re.search(rf'<div id="{name}" class="js-plotly-plot">', shown) for name in ("collected", "lag")}
-    assert all(drawn.values())
-    assert shown.count('class="js-plotly-plot"') == 6
-    assert shown.count('class="main-svg"') >= 6
-    assert shown.count('class="points"') >= 4
-    assert 'data-title="Reset axes"' in shown
-    assert 'data-title="Share' not in shown  # plotly's own button, which sends the data to its makers
+    with browser.opened(offline=True) as shown:
+        seen = browser.observe(shown, page.as_uri())
+        shown.goto(page.as_uri())
+        assert shown.title().startswith("Coverage of </script>")  # and not "owned"
+        shown.wait_for_selector("#lag .scatterlayer .trace")
+        assert shown.locator(".js-plotly-plot").count() == 6
+        assert shown.locator(".modebar-btn").count() == 0  # one of them would send the data to plotly's makers
+        assert seen.found == []
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("unit", [(), ("--hours",)])
+def test_the_page_is_whole_and_open_to_everyone(
+    filled: None, tmp_path: Path, width: int, scheme: str, unit: tuple[str, ...]
+) -> None:
+    """As wide as the window, and without a finding of axe-core, the table of numbers included."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    path = tmp_path / "coverage.html"
+    assert cli.main(["coverage", NASTY.name, *unit, "--html", str(path)]) == cli.DONE
+    # axe-core is put into the page, which its policy would not let happen.
+    with browser.opened(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True) as shown:
+        shown.goto(path.as_uri())
+        shown.wait_for_selector("#lag .main-svg")
+        shown.get_by_text("Show the table").press("Enter")
+        assert shown.locator("details table").is_visible()
+        assert shown.evaluate("document.documentElement.scrollWidth") == width
+        outside = "[...document.querySelectorAll('main *')].filter((one) => !one.closest('.wide, svg')"
+        cut = f"{outside} && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML)"
+        assert shown.evaluate(cut) == []
+        found = Axe().run(shown).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_many_events_differ_from_the_page_more_than_few_do(filled: None, page: Path, scheme: str) -> None:
+    with browser.opened(color_scheme=scheme) as shown:
+        shown.goto(page.as_uri())
+        shown.wait_for_selector("#lag .main-svg")
+        back, few, many = (_luminance(shown, name) for name in ("--back", "--few", "--many"))
+        assert _contrast(back, many) > 3 * _contrast(back, few) / 2
+        assert _contrast(back, many) > 4.5
+
+
+def _luminance(shown: Any, name: str) -> float:
+    """The relative luminance of WCAG."""
+    colour = shown.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('{name}').trim()")
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
+
+
+def _figures(page: Path) -> dict[str, Any]:
+    (data,) = re.findall(r'id="figures">(.*?)</script>', page.read_text(), re.DOTALL)
+    return dict(json.loads(data))
+
+
+@ON_SQLITE
+def test_what_was_backfilled_stands_apart_from_the_lag_of_the_api(filled: None, page: Path) -> None:
+    traces = {trace["name"]: trace for trace in _figures(page)["lag"]["data"]}
+    assert set(traces) == {
+        f"{api}{more}" for api in ("sign-in", "itemUsage", "audit") for more in ("", ", stored later")
+    }
+    for name, trace in traces.items():
+        is_late = name.endswith(LATER)
+        assert trace["mode"] == ("markers" if is_late else "lines+markers")
+        assert len(trace["y"]) == (4 if is_late else 5)
+        assert all((lag >= 86_400) == is_late for lag in trace["y"])
+
+
+@ON_SQLITE
+def test_lines_that_coincide_are_told_apart(filled: None, page: Path) -> None:
+    lines = [trace for trace in _figures(page)["lag"]["data"] if trace["mode"] == "lines+markers"]
+    assert lines[0]["y"] == lines[1]["y"] == lines[2]["y"]
+    widths = [line["line"]["width"] for line in lines]
+    assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) == len({line["marker"]["symbol"] for line in lines}) == 3
+    bars = _figures(page)["events"]["data"]
+    assert len({bar["marker"]["pattern"]["shape"] for bar in bars}) == 3
+
+
+@ON_SQLITE
+def test_all_dates_are_year_month_and_day(filled: None, page: Path) -> None:
+    document = page.read_text()
+    text = re.sub(r"<script.*?</script>", "", document, flags=re.DOTALL)
+    assert not re.findall(r"\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b", text)
+    with browser.opened() as shown:
+        shown.goto(page.as_uri())
+        shown.wait_for_selector("#lag .main-svg")
+        ticks = shown.locator(".xtick text").all_text_contents()
+    assert len(ticks) > 10
+    assert all(re.fullmatch(r"(\d\d:\d\d)?(\d{4}-\d\d-\d\d)?", tick) for tick in ticks), ticks
 
 
 def test_the_page_can_go_into_a_pipe(store: Engine, store_url: str) -> None:

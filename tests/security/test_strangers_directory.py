@@ -36,9 +36,10 @@ pytestmark = pytest.mark.prefect
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 240
+EVENTS = 300
 NAME, SIEM = "1Pass", "archive"
 WRONG_USE = 2
-ALLOWED = ("source.json", "out", ".demo")
+ALLOWED = ("source.json", "out-", ".out-", ".demo")
 """What commands may open there: files that they are given, and the demo's own directory."""
 REQUIRED = {"name": NAME, "file": "source.json", "old": NAME, "new": "other", "names": "team"}
 """What is given for each argument that a command must have."""
@@ -135,16 +136,15 @@ def _installed_wheel(directory: Path) -> Path:
 def test_nothing_of_a_strangers_directory_is_used_by_any_command(program: Program, tmp_path: Path) -> None:
     commands = dict(_commands())
     assert set(OTHERS) | set(LAST) | set(ALONE) <= set(commands)
-    with running_sandbox(events=300, days=2) as sandbox:
+    with running_sandbox(events=EVENTS, days=2) as sandbox:
         _write_source(program, sandbox.base_url, sandbox.token)
         with _running_up(program, tmp_path):
             program.call("apply", "source.json")
-            wait_until(lambda: time.sleep(1) or _events(program) == 900, SECONDS)  # by a run of the worker
+            wait_until(lambda: time.sleep(1) or _events(program) == EVENTS, SECONDS)  # by a run of the worker
             for path in sorted(commands, key=lambda path: LAST.index(path) if path in LAST else -1):
                 if path not in ALONE:
                     _call(program, path, commands[path], tmp_path, sandbox.token)
-            wait_until(lambda: list((tmp_path / "archive").rglob("*")) or time.sleep(1), SECONDS)
-    _call_alone(program)
+            wait_until(lambda: "forward 1Pass to archive" in (tmp_path / "up.out").read_text(), SECONDS)
 
 
 def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path, token: str) -> None:
@@ -161,10 +161,12 @@ def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path
         assert (program.theirs.path / written).stat().st_size > 0, written  # there, though the command has left it
 
 
-def _call_alone(program: Program) -> None:
-    """Without `up`: Prefect's server is started for each command."""
+def test_nothing_of_it_is_used_without_up_either(program: Program) -> None:
+    """Prefect's server is started for each command."""
+    with running_sandbox(events=EVENTS, days=2) as api:
+        _write_source(program, api.base_url, api.token)
+        program.call("apply", "source.json")
     program.call("secrets", "rotate")
-    program.call("apply", "source.json")
     program.call("demo")
     sandbox = program.start("sandbox")
     assert sandbox.stdout is not None

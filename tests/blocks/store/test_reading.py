@@ -11,7 +11,7 @@ from sqlalchemy import text
 from support import SOURCE
 
 from blocks import clock
-from blocks.errors import ThirdPartyConfigError
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health, reading, sources, streams
@@ -121,6 +121,20 @@ def test_the_last_recovery_from_an_error_is_known(engine: Engine, claim: Claim, 
         moving.advance(1)
         health.settle(engine, SOURCE.id, [], [over(tracker)])
     assert reading.sources(engine)[0].recovered_ns == START_NS + 2 * 10**9
+
+
+def test_an_error_that_is_soon_over_is_not_forgotten(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    """It is no health event, but since then alone is the source healthy."""
+    streams.recover(engine, claim)
+    assert reading.sources(engine)[0].recovered_ns is None  # nothing was in the way
+    streams.note_failure(engine, claim, ThirdPartyGenericError("Slow."))
+    moving.advance(60)
+    streams.recover(engine, claim)
+    over_ns = START_NS + 60 * 10**9
+    assert reading.sources(engine)[0].recovered_ns == over_ns
+    moving.advance(60)
+    streams.note_drained(engine, claim, clock.now_ns())
+    assert reading.sources(engine)[0].recovered_ns == over_ns
 
 
 def test_both_lags_are_known(engine: Engine, claim: Claim, moving: MovingClock) -> None:

@@ -1,0 +1,277 @@
+"""The charts of the page. A colour is the name of a variable of page.css, since it differs by the theme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blocks import clock
+from blocks.coverage.advice import second
+from blocks.coverage.gaps import DAY_NS, Kind
+from deployments.commands.present import minute_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from blocks.coverage.cells import Cell
+    from blocks.coverage.report import ApiReport, Report
+
+DELAYED_NS = DAY_NS
+"""Item usages arrive up to a day late. What was stored later than that came with a first run or a backfill."""
+DAY_MILLISECONDS = 86_400_000
+DATE, MINUTE = "%Y-%m-%d", "%Y-%m-%d %H:%M"
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+LINES: dict[str, dict[str, Any]] = {
+    # Of lines that coincide each can be seen: the later ones are thinner, and none has the marks of another.
+    "sign-in": {"colour": "--sign-in", "width": 6, "size": 11, "dash": "solid", "symbol": "circle", "pattern": ""},
+    "itemUsage": {"colour": "--item-usage", "width": 3, "size": 8, "dash": "solid", "symbol": "square", "pattern": "/"},
+    "audit": {"colour": "--audit", "width": 1.5, "size": 6, "dash": "dot", "symbol": "triangle-up", "pattern": "."},
+}
+SCALE = ((0, "--few"), (0.5, "--some"), (1, "--many"))
+Figure = dict[str, Any]
+"""`data` and `layout`, as plotly.js takes them."""
+
+
+def figures_of(made: Report) -> dict[str, Figure]:
+    """Each chart by the id of its element: plotly's data and layout."""
+    calendars = {f"calendar-{number}": _calendar(made, api) for number, api in enumerate(made.apis)}
+    return {"collected": _timeline(made), **calendars, "events": _bars(made), "lag": _lags(made)}
+
+
+def when_of(cell: Cell, *, by_hour: bool) -> str:
+    """`2026-09-21`, or `2026-09-21 14:00`."""
+    when = second(cell.start_ns)[: 13 if by_hour else 10].replace("T", " ")
+    return f"{when}:00" if by_hour else when
+
+
+def missing_of(cell: Cell) -> list[str]:
+    """What of a cell is missing, in words."""
+    missing = [f"{clock.words(cell.gap_ns)} not collected"] if cell.gap_ns else []
+    missing += [f"{clock.words(cell.lost_ns)} lost for good"] if cell.lost_ns else []
+    return missing + (["before the start"] if cell.before_ns >= cell.whole_ns else [])
+
+
+def _layout(height: int, left: int = 80, **members: Any) -> dict[str, Any]:
+    """`left`: the room for the names at the left, in pixels."""
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "--text"},
+        "margin": {"l": left, "r": 20, "t": 34, "b": 40},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        "hoverlabel": {"align": "left"},
+        "template": "none",
+        "height": height,
+        **members,
+    }
+
+
+def _dates(**members: Any) -> dict[str, Any]:
+    """A time axis: year, month and day in the order of all other dates of the page."""
+    formats = [
+        {"dtickrange": [None, 86_400_000 - 1], "value": "%H:%M\n%Y-%m-%d"},
+        {"dtickrange": [86_400_000, None], "value": DATE},
+    ]
+    return {"type": "date", "tickformatstops": formats, "hoverformat": MINUTE, "tickangle": 0, "nticks": 8, **members}
+
+
+def _calendar(made: Report, api: ApiReport) -> Figure:
+    """Weeks and weekdays, or days and hours; marks where something is missing."""
+    past = [cell for cell in api.cells if cell.start_ns < made.now_ns and _is_shown(cell)]
+    at = [_hour_place(cell) if made.by_hour else _day_place(cell) for cell in past]
+    events = {
+        "type": "heatmap",
+        "x": [x for x, _ in at],
+        "y": [y for _, y in at],
+        "z": [cell.events if cell.events or _is_quiet(cell) else None for cell in past],
+        "customdata": [_about(cell, by_hour=made.by_hour) for cell in past],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "hoverongaps": True,
+        "colorscale": SCALE,
+        "zmin": 0,
+        "xgap": 2,
+        "ygap": 2,
+        "colorbar": {"title": {"text": "events", "side": "right"}, "orientation": "h", "thickness": 8, "len": 0.5}
+        | {"x": 0, "xanchor": "left", "y": 0, "yanchor": "top", "ypad": 34, "nticks": 3, "tickangle": 0},
+    }
+    names = [f"{hour:02}" for hour in range(24)] if made.by_hour else list(WEEKDAYS)
+    days = {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": names,
+        "tickvals": names[:: 3 if made.by_hour else 1],
+    }
+    layout = _layout(
+        500 if made.by_hour else 320,
+        left=40,
+        xaxis=_dates(showgrid=False),
+        yaxis={**days, "autorange": "reversed", "showgrid": False},
+    )
+    layout["margin"]["b"] = 90  # the scale of the colours
+    return {"data": [events, *(_marks(mark, past, at) for mark in MARKS)], "layout": layout}
+
+
+def _marks(mark: Mark, past: list[Cell], at: list[tuple[str, str]]) -> dict[str, Any]:
+    name, colour, symbol, is_meant = mark
+    marked = [place for place, cell in zip(at, past, strict=True) if is_meant(cell)]
+    return {
+        "type": "scatter",
+        "x": [x for x, _ in marked],
+        "y": [y for _, y in marked],
+        "mode": "markers",
+        "marker": {"symbol": symbol, "color": colour, "size": 9, "line": {"color": "--mark", "width": 1}},
+        "name": name,
+        "hoverinfo": "skip",
+    }
+
+
+Mark = tuple[str, str, str, "Callable[[Cell], object]"]
+MARKS: tuple[Mark, ...] = (
+    ("not collected", "--unread", "x", lambda cell: cell.gap_ns),
+    ("lost for good", "--lost", "cross", lambda cell: cell.lost_ns),
+    ("before the start", "--before", "line-ew-open", lambda cell: cell.before_ns >= cell.whole_ns),
+)
+
+
+def _is_shown(cell: Cell) -> bool:
+    return bool(cell.events or cell.collected_ns or cell.gap_ns or cell.lost_ns or cell.before_ns)
+
+
+def _is_quiet(cell: Cell) -> bool:
+    return not (cell.gap_ns or cell.lost_ns or cell.before_ns)
+
+
+def _day_place(cell: Cell) -> tuple[str, str]:
+    weekday = (cell.start_ns // DAY_NS + 3) % 7  # 1970 began on a Thursday
+    return second(cell.start_ns - weekday * DAY_NS)[:10], WEEKDAYS[weekday]
+
+
+def _hour_place(cell: Cell) -> tuple[str, str]:
+    text = second(cell.start_ns)
+    return text[:10], text[11:13]
+
+
+def _about(cell: Cell, *, by_hour: bool) -> str:
+    lines = [f"<b>{when_of(cell, by_hour=by_hour)}</b>", f"{cell.events:,} events", *missing_of(cell)]
+    lines += [f"reconciled {minute_of(cell.reconciled_ns)}"] if cell.reconciled_ns else []
+    return "<br>".join(lines)
+
+
+def _timeline(made: Report) -> Figure:
+    """A bar of time for each API, and a thin one below it for what was reconciled."""
+    parts: dict[str, list[tuple[str, int, int, str]]] = {name: [] for name in PARTS}
+    for api in made.apis:
+        found = api.coverage
+        parts["collected"] += [(api.api, start, end, "") for start, end in found.covered]
+        for gap in found.gaps:
+            parts[PART_OF[gap.kind]].append((api.api, gap.start_ns, gap.end_ns, ""))
+        parts["reconciled"] += [(api.api, *one[:2], f"<br>reconciled {minute_of(one[2])}") for one in found.reconciled]
+    layout = _layout(
+        120 + 60 * max(len(made.apis), 1),
+        barmode="overlay",
+        xaxis=_dates(range=[_moment(made.since_ns), _moment(made.now_ns)]),
+        yaxis={"autorange": "reversed", "type": "category"},
+    )
+    return {"data": [_part(name, spans, made.since_ns) for name, spans in parts.items()], "layout": layout}
+
+
+def _part(name: str, spans: list[tuple[str, int, int, str]], since_ns: int) -> dict[str, Any]:
+    colour, pattern, width, offset = PARTS[name]
+    shown = [(api, max(start, since_ns), end, more) for api, start, end, more in spans if end > since_ns]
+    return {
+        "type": "bar",
+        "y": [api for api, *_ in shown],
+        "base": [_moment(start) for _, start, _, _ in shown],
+        "x": [(end - start) / 1e6 for _, start, end, _ in shown],  # milliseconds
+        "orientation": "h",
+        "width": width,
+        "offset": offset,
+        "marker": {"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 6}},
+        "name": name,
+        "customdata": [f"{name}: {minute_of(start)} to {minute_of(end)}{more}" for _, start, end, more in shown],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+PARTS = {
+    "collected": ("--collected", "", 0.45, -0.35),
+    "not collected": ("--unread", "/", 0.45, -0.35),
+    "lost for good": ("--lost", "x", 0.45, -0.35),
+    "before the start": ("--before", ".", 0.45, -0.35),
+    "reconciled": ("--reconciled", "", 0.12, 0.16),
+}
+"""Colour, pattern, and where the bar stands beside the name of its API."""
+PART_OF = {
+    Kind.GAP: "not collected",
+    Kind.OPEN: "not collected",
+    Kind.LOST: "lost for good",
+    Kind.BEFORE: "before the start",
+}
+
+
+def _bars(made: Report) -> Figure:
+    layout = _layout(320, left=60, barmode="stack", xaxis=_dates(), yaxis={"rangemode": "tozero"})
+    return {"data": [_bar(api, made) for api in made.apis], "layout": layout}
+
+
+def _bar(api: ApiReport, made: Report) -> dict[str, Any]:
+    past, line = [cell for cell in api.cells if cell.start_ns < made.now_ns], LINES[api.api]
+    return {
+        "type": "bar",
+        "x": [_moment(cell.start_ns) for cell in past],
+        "y": [cell.events for cell in past],
+        "name": api.api,
+        "marker": {"color": line["colour"], "pattern": {"shape": line["pattern"], "size": 6}},
+        "customdata": [_about(cell, by_hour=made.by_hour) for cell in past],
+        "hovertemplate": f"{api.api}<br>%{{customdata}}<extra></extra>",
+    }
+
+
+def _lags(made: Report) -> Figure:
+    ticks = {"1 s": 1, "10 s": 10, "1 min": 60, "10 min": 600, "1 h": 3600, "10 h": 36_000, "4 d": 345_600}
+    layout = _layout(
+        340,
+        left=60,
+        xaxis=_dates(range=[_moment(made.since_ns), _moment(made.now_ns)]),
+        yaxis={"type": "log", "tickvals": list(ticks.values()), "ticktext": list(ticks)},
+    )
+    live = [_lag_line(api, made) for api in made.apis]
+    delayed = [_delayed_marks(api, made) for api in made.apis]
+    return {"data": [*live, *(one for one in delayed if one["x"])], "layout": layout}
+
+
+def _lag_line(api: ApiReport, made: Report) -> dict[str, Any]:
+    line = LINES[api.api]
+    seen = [cell for cell in api.cells if cell.lag_ns is not None and cell.lag_ns < DELAYED_NS]
+    return {
+        **_lag_points(api, seen, made),
+        "name": api.api,
+        "mode": "lines+markers",
+        "marker": {"color": line["colour"], "size": line["size"], "symbol": line["symbol"]},
+        "line": {"color": line["colour"], "width": line["width"], "dash": line["dash"]},
+    }
+
+
+def _delayed_marks(api: ApiReport, made: Report) -> dict[str, Any]:
+    line = LINES[api.api]
+    seen = [cell for cell in api.cells if cell.lag_ns is not None and cell.lag_ns >= DELAYED_NS]
+    return {
+        **_lag_points(api, seen, made),
+        "name": f"{api.api}, stored later",
+        "mode": "markers",
+        "marker": {"color": line["colour"], "size": line["size"] + 2, "symbol": "diamond-open"},
+    }
+
+
+def _lag_points(api: ApiReport, seen: list[Cell], made: Report) -> dict[str, Any]:
+    about = [f"{when_of(cell, by_hour=made.by_hour)}<br>{clock.words(cell.lag_ns or 0)}" for cell in seen]
+    return {
+        "type": "scatter",
+        "x": [_moment(cell.start_ns) for cell in seen],
+        "y": [max((cell.lag_ns or 0) / 1e9, 1) for cell in seen],
+        "customdata": about,
+        "hovertemplate": f"{api.api} %{{customdata}}<extra></extra>",
+    }
+
+
+def _moment(ns: int) -> str:
+    return second(ns).removesuffix("Z")

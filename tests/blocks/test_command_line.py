@@ -1,0 +1,83 @@
+"""A command in a sentence can be pasted into a shell, whatever the name is; and no sentence makes one by itself."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from pathlib import Path
+
+import pytest
+
+from blocks.command_line import command_line
+from blocks.errors import ThirdPartyConfigError, together
+from blocks.health import Condition, HealthEvent
+from blocks.siem.configuration import parse_siems
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("1Pass", "1Pass EU", "it's", "$(reboot)", "a;b", 'say "hi"', "*", "~", "ünïcode", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shell_reads_the_name_as_it_is(name: str) -> None:
+    made = command_line("siem replay", name, options=("--from", name))
+    assert shlex.split(made) == ["onepassword-source", "siem", "replay", name, "--from", name]
+
+
+def test_a_name_that_begins_with_a_dash_is_no_option() -> None:
+    assert command_line("delete", "-x", options=("--purge",)) == "onepassword-source delete --purge -- -x"
+
+
+def test_no_sentence_puts_a_name_into_a_command_by_itself() -> None:
+    """An f-string in which a value follows the program's name would not be quoted."""
+    found = []
+    for package in ("blocks", "tasks", "flows", "deployments"):
+        for path in (ROOT / package).rglob("*.py"):
+            found += [f"{path.name}:{node.lineno}" for node in ast.walk(ast.parse(path.read_text())) if _splices(node)]
+    assert found == []
+
+
+def _splices(node: ast.AST) -> bool:
+    if not isinstance(node, ast.JoinedStr):
+        return False
+    is_command = False
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            text = str(part.value)
+            is_command = "onepassword-source " in text and not text.rpartition("onepassword-source ")[2].strip(
+                "abcdefghijklmnopqrstuvwxyz -"
+            )
+        elif is_command:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("soc refuses events; it says: no index", "soc refuses events; it says: no index. They are kept."),
+        ("It says: no index.", "It says: no index. They are kept."),
+        ("It says: why?", "It says: why? They are kept."),
+        ("", "They are kept."),
+    ],
+)
+def test_a_hint_begins_after_a_sentence(message: str, said: str) -> None:
+    assert together(message, "They are kept.") == said
+    assert str(ThirdPartyConfigError(message, hint="They are kept.")) == said
+    condition = Condition("refused", "EventsRefused", "Warning", message, hint="They are kept.")
+    assert HealthEvent.of(condition, "1", "1Pass").sentence == said
+
+
+def test_a_message_without_a_hint_stays_as_it_is() -> None:
+    assert together("It says: no index", None) == "It says: no index"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("splnuk", '"splunk"'), ("xyz", "one of sumo-logic, "), (7, "one of sumo-logic, "), (None, "one of sumo-logic, ")],
+)
+def test_a_wrong_type_of_siem_says_what_is_expected(kind: object, expected: str) -> None:
+    document = {"siem": {"name": "soc", "type": kind, "sources": ["1Pass"], "config": {}}}
+    with pytest.raises(ThirdPartyConfigError) as error:
+        parse_siems(document)
+    assert f"; expected {expected}" in str(error.value)
+    assert "Did you mean" not in str(error.value)

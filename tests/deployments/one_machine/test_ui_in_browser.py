@@ -1,0 +1,117 @@
+"""Prefect's UI, as `up` serves it, in a real browser: it stays on this server, and none of its pages breaks."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import browser
+import httpx
+import pytest
+from one_machine import run_python
+
+from deployments.one_machine import own_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from one_machine import RunningUp
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.prefect
+
+PAGES = (
+    "/dashboard", "/runs", "/flows", "/deployments", "/work-pools", "/work-pools/create", "/blocks", "/blocks/catalog",
+    "/blocks/catalog/1password-source", "/blocks/catalog/1password-siem-splunk/create", "/variables", "/automations",
+    "/automations/create", "/events", "/artifacts", "/concurrency-limits", "/settings", "/there-is-no-such-page",
+)  # fmt: skip
+LOAD = 90_000
+"""Milliseconds that a page may take to show something on a busy machine."""
+SETTLE = 1500
+"""Milliseconds that a page may still ask for something in, once nothing is under way."""
+MAKE_BLOCK = """
+from deployments import prefect_access
+prefect_access.activate()
+from prefect.client.orchestration import get_client
+from deployments import block_documents, sources
+from blocks.siem.webhook import Webhook
+sources.register_blocks(siems=True)
+with get_client(sync_client=True) as client:
+    print(block_documents.save(client, Webhook(url="https://siem.example"), "soc", None))
+"""
+
+
+@pytest.fixture
+def origin(running_up: RunningUp) -> str:
+    return f"http://127.0.0.1:{running_up.port}"
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with browser.opened() as made:
+        yield made
+
+
+def _log_in(page: Page, origin: str, up: RunningUp) -> None:
+    page.goto(f"{origin}/login")
+    key = base64.b64encode(":".join(up.auth).encode()).decode()
+    page.evaluate("key => localStorage.setItem('prefect-password', key)", key)
+
+
+def _own_pages(up: RunningUp) -> list[str]:
+    """The pages of what is there: a deployment, its flow, a run, the blocks of a source, the work pool."""
+    deployment = up.deployment("1Pass")
+    (run, *_) = up.ask("POST", "/api/flow_runs/filter", json={"limit": 1}).json()
+    blocks = up.ask("POST", "/api/block_documents/filter", json={}).json()
+    pages = [f"/blocks/block/{block['id']}{more}" for block in blocks for more in ("", "/edit")]
+    return [
+        *pages,
+        f"/deployments/deployment/{deployment['id']}",
+        f"/deployments/deployment/{deployment['id']}/run",
+        f"/flows/flow/{deployment['flow_id']}",
+        f"/runs/flow-run/{run['id']}",
+        f"/work-pools/work-pool/{deployment['work_pool_name']}",
+    ]
+
+
+def test_no_page_leaves_the_server_and_none_breaks(running_up: RunningUp, origin: str, page: Page) -> None:
+    """Foreign requests, refused answers, errors of the console and violations of the policy, page by page."""
+    run_python(MAKE_BLOCK, running_up.env, running_up.directory)
+    _log_in(page, origin, running_up)
+    page.goto(f"{origin}/dashboard")
+    seen = browser.observe(page, origin)
+    own = _own_pages(running_up)
+    assert len(own) >= 7
+    for path in (*PAGES, *own):
+        page.goto(origin + path)
+        page.wait_for_function("document.getElementById('app').innerText.trim()", timeout=LOAD)
+        page.wait_for_timeout(SETTLE)
+        assert seen.found == [], path
+
+
+def test_who_has_no_password_yet_is_led_to_the_login_without_an_error(
+    running_up: RunningUp, origin: str, page: Page
+) -> None:
+    page.goto(f"{origin}/flows?page=1")
+    page.wait_for_selector("input[type=password]")
+    page.wait_for_timeout(SETTLE)
+    assert page.url == f"{origin}/login?redirect=%2Fflows%3Fpage%3D1"
+    assert page.get_by_text("Authentication failed").count() == 0
+    page.locator("input[type=password]").fill("admin:wrong")
+    page.keyboard.press("Enter")
+    page.get_by_text("Authentication failed").first.wait_for()
+    page.locator("input[type=password]").fill(":".join(running_up.auth))
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{origin}/flows**")
+
+
+def test_each_answer_bears_the_headers(running_up: RunningUp, origin: str) -> None:
+    for path, headers in (("/", {}), ("/api/health", {}), ("/healthz", {}), ("/", {"Host": "evil.example"})):
+        answer = httpx.get(origin + path, headers=headers)
+        assert {name: answer.headers.get(name) for name in own_origin.HEADERS} == own_origin.HEADERS
+
+
+def test_the_server_asks_no_other_one_for_its_list_of_workers(running_up: RunningUp) -> None:
+    workers = running_up.ask("GET", "/api/collections/views/aggregate-worker-metadata").json()
+    assert "process" in workers["prefect"]
+    assert running_up.ask("GET", "/api/collections/views/demo-flows").status_code == 404
