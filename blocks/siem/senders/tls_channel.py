@@ -58,6 +58,8 @@ class TlsChannel:
         with contextlib.suppress(ssl.SSLWantReadError):
             self._tls.unwrap()  # nothing stands unread, so it only writes
         self._flush()
+        # Our end of TCP too: a receiver that waits for that alone would never end, and we would wait for it.
+        self._socket.shutdown(socket.SHUT_WR)
         said = self._said_close_notify()
         self._read_end()
         if self._is_unread():
