@@ -126,6 +126,9 @@ def cut(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[
 
 
 def _sized(group: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
+    if len(group) <= events and sum([len(record.data) for record in group]) <= size:
+        yield group
+        return
     start, total = 0, 0
     for at, record in enumerate(group):
         if at > start and (total + len(record.data) > size or at - start >= events):
