@@ -74,7 +74,7 @@ class Receiver:
             connection.settimeout(STALL_SECONDS)
             try:
                 channel.send(frames)
-                confirmed = channel.finish()
+                confirmed = channel.finish(patient=self.confirming)
             except OSError as error:
                 raise self._broken(channel.alert() or error) from None
             if self.confirming and not confirmed:

@@ -309,8 +309,9 @@ def test_a_receiver_that_confirms_again_gets_the_messages_again(tmp_path: Path) 
         assert len({one for one in got if one}) == 1
 
 
-def test_our_end_is_a_close_notify_and_then_that_of_tcp(tmp_path: Path) -> None:
+def test_our_end_is_a_close_notify_and_then_that_of_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver that ends only with TCP holds nobody up, and one that looks for it finds our close_notify."""
+    monkeypatch.setattr(rfc5425, "STALL_SECONDS", 1.0)
     found: list[str] = []
 
     def behave(connection: ssl.SSLSocket, _over: threading.Event) -> None:
@@ -325,7 +326,8 @@ def test_our_end_is_a_close_notify_and_then_that_of_tcp(tmp_path: Path) -> None:
 
     with answering(tmp_path, behave) as receiver:
         _send_one(receiver, confirm=False)
-    assert found == ["close_notify", "end of TCP"]
+        assert _code_of(receiver, confirm=True) == "unconfirmed"
+    assert found == ["close_notify", "end of TCP"] * 2
 
 
 def test_a_receiver_that_reads_all_and_answers_nonsense_does_not_confirm(tmp_path: Path) -> None:
