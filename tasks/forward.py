@@ -39,9 +39,9 @@ ROUNDS = 6
 _MAY_BE_COPIES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
 """Codes of errors after which the target may have the events all the same."""
 AGAIN = 1000  # events that were refused and are sent again at once
-IN_FLIGHT = 8_000_000
+IN_FLIGHT = 4_000_000
 """Bytes of one stream that are on their way at once, before compression, where a request is not larger than that."""
-BODIES = 2_000_000  # characters of bodies in a portion at most, or one body
+BODIES = 1_000_000  # characters of bodies in a portion at most, or one body
 GROWTH_MARGIN = 0.02
 """By how much a portion is smaller than what would come to a full request: else it would be a full one and a rest."""
 
