@@ -344,6 +344,6 @@ def test_an_object_ends_where_it_is_large_enough() -> None:
 
 def test_of_an_hour_that_a_rule_drops_nothing_is_written() -> None:
     sender = Archived()
-    rules = read([{"drop": {"action": ["fill"]}}])
+    rules = read([{"drop": {"action": ["fill"]}}], "")
     assert deliver_hour(sender.hour, preparer(sender, rules)) == Delivered(kept=10)
     assert sender.objects == [[]]
