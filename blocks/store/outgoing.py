@@ -181,7 +181,7 @@ def _is_whole(events: Events, first_id: int, hour: int, size: int) -> bool:
     bounds = {"stream": events.stream_id, "first": first_id, "size": size}
     with store_errors(), reading(events.engine).connect() as connection:
         number, oldest_ns, newest_ns = connection.execute(_RECEIVED, bounds).one()
-    return number >= size or oldest_ns // HOUR_NS != hour or newest_ns // HOUR_NS != hour
+    return bool(number >= size or oldest_ns // HOUR_NS != hour or newest_ns // HOUR_NS != hour)
 
 
 def newest(engine: Engine, stream_id: int, number: int) -> list[Outgoing]:

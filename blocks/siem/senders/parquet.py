@@ -69,7 +69,9 @@ def packed(stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes:
     kept = _Kept(chain([first], some))
     file = io.BytesIO()
     is_raw = _decode(first[0].data).shape == "raw"
-    batches = RecordBatchReader.from_batches(_schema(is_raw=is_raw), map(partial(_rows, stamp, is_raw=is_raw), kept))  # type: ignore[arg-type]  # any iterable does, and is read while it is written
+    batches = RecordBatchReader.from_batches(
+        _schema(is_raw=is_raw), map(partial(_rows, stamp, is_raw=is_raw), kept)
+    )  # read while it is written
     try:
         write_parquet(batches, file, compression=COMPRESSION, max_row_group_size=GROUP)
     except Exception:
