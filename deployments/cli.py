@@ -15,6 +15,7 @@ import typer
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.http import proxies
 from deployments import cli_backfill, cli_check, cli_coverage, cli_data, cli_health, cli_secrets, cli_siem, cli_sources
 from deployments.cli_options import DATA, MACHINE, SOURCES, TRY, Apis, Json, Name
 
@@ -173,6 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # all that is kept is for the owner alone
     global _token  # noqa: PLW0603 - taken out of the environment before anything else starts
     _token = os.environ.pop(settings.PREFIX + "API_TOKEN", None) or None
+    for sentence in proxies.make_readable(os.environ):
+        _complain(f"Warning: {sentence}")
     rest, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)
     try:
         with _ended_by_sigterm():

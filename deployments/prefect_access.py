@@ -221,7 +221,7 @@ def find_running() -> RunningUp | None:
 
 def answers(url: str) -> bool:
     """Whether the server at `url` is healthy, asks for a password, and takes ours."""
-    with _client(own=True) as client:
+    with own_client(ANSWER_SECONDS) as client:
         kept = load_secrets()
         return (
             _status(client, f"{url}/health") == OK
@@ -230,21 +230,18 @@ def answers(url: str) -> bool:
         )
 
 
-def _client(*, own: bool) -> httpx.Client:
+def own_client(seconds: float, auth: tuple[str, str] | None = None) -> httpx.Client:
+    """A client of our own server; each step of a request may take so many seconds. `auth`: user and password."""
     import httpx  # noqa: PLC0415 - 0.2 s that only those pay who ask a server
 
-    if not own:
-        return httpx.Client(timeout=ANSWER_SECONDS)
-    # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=nobody)
+    # Ours speaks http, so no authority is trusted: all of certifi's take 70 ms to read. No proxy gets the password.
+    no_authority = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.Client(timeout=seconds, trust_env=False, verify=no_authority, auth=auth)
 
 
 def client(seconds: float) -> httpx.Client:
-    """A client of our own server, with its password; each step of a request may take so many seconds."""
-    made = _client(own=True)
-    made.timeout, made.auth = seconds, (USER, load_secrets().api_password)
-    return made
+    """The same with the password of this data directory."""
+    return own_client(seconds, (USER, load_secrets().api_password))
 
 
 def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None) -> int | None:
@@ -322,7 +319,9 @@ def _refuse_late_change(wanted: Mapping[str, str]) -> None:
 
 
 def _warnings_about(url: str) -> tuple[str, ...]:
-    with _client(own=False) as client:
+    import httpx  # noqa: PLC0415 - as above
+
+    with httpx.Client(timeout=ANSWER_SECONDS) as client:
         if _status(client, f"{url}/admin/version") != OK:
             return ()
     return (

@@ -9,9 +9,10 @@ from __future__ import annotations
 SERVER = {
     # The guard keeps web pages out; without this, each client first asks for a token that there is not.
     "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+    # It must not take a run for dead that was planned shortly before it began.
+    "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "deployments.one_machine.event_order",
     # Two planned runs for each schedule, not an hour's worth: the server does not plan the same twelve runs again after
-    # every tick. With a single one, which is less than five minutes ahead, Prefect holds back the events of its states
-    # for long, so that the automation "dead runs" takes each run for dead after it has ended.
+    # every tick.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "2",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "2",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT0S",

@@ -16,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, StoreVersionError, ThirdPartyConfigError
+from blocks.store.claims import LEASE_NS
 from tasks import stopping
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ def window_in_memory(key: str, error: SourceError) -> float | None:
     """The wait for a failure that the store does not remember, for one because it is the store that fails."""
     if isinstance(error, FINAL):
         return None
-    return next_wait(_first_failures.setdefault(key, clock.now_ns()), getattr(error, "retry_after", None))
+    now_ns = clock.now_ns()
+    since_ns = _first_failures.get(key, now_ns)
+    # One that lies ahead was noted before the clock was set back.
+    _first_failures[key] = since_ns if since_ns <= now_ns + LEASE_NS else now_ns
+    return next_wait(_first_failures[key], getattr(error, "retry_after", None))
 
 
 @contextmanager

@@ -59,7 +59,14 @@ if TYPE_CHECKING:
 
 
 # Files whose tests share one `up`, so that one process of pytest-xdist runs them all.
-_ONE_UP = ("test_automations.py", "test_deploy.py", "test_notifier.py", "test_pages_of_up.py", "test_up.py")
+_ONE_UP = (
+    "test_automations.py",
+    "test_deploy.py",
+    "test_notifier.py",
+    "test_pages_of_up.py",
+    "test_planned_runs.py",
+    "test_up.py",
+)
 _ROOM = 2 * 1024**3  # bytes; each process of the tests has a PostgreSQL of some 200 MB
 # The longest first: what begins last should be over soon.
 _LONG = ("test_end_to_end.py", *_ONE_UP, "test_commands_lifecycle.py", "test_health.py", "test_collect.py")

@@ -151,6 +151,20 @@ class RunningUp:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def plan(self, name: str, start: str, count: int) -> None:
+        """Have the server plan so many runs by the schedule of the deployment, from that time on."""
+        wanted = {"start_time": start, "end_time": "2199-01-01T00:00:00Z", "min_runs": count, "max_runs": count}
+        answer = self.ask("POST", f"/api/deployments/{self.deployment(name)['id']}/schedule", json=wanted)
+        assert answer.status_code == 200, answer.text
+
+    def planned(self, name: str, after: str) -> list[dict[str, Any]]:
+        """The runs of the deployment that have not begun and are planned for after that time."""
+        wanted = {
+            "deployments": {"id": {"any_": [self.deployment(name)["id"]]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": {"after_": after}},
+        }
+        return list(self.ask("POST", "/api/flow_runs/filter", json=wanted).json())
+
     def run(self, name: str, **parameters: Any) -> str:
         """Start a run of the deployment; its id."""
         path = f"/api/deployments/{self.deployment(name)['id']}/create_flow_run"

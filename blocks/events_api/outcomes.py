@@ -127,9 +127,12 @@ def _message(content: bytes) -> str:
         return ""
     if not isinstance(value, dict):
         return ""
-    error = value.get("Error")
-    found = error.get("Message") if isinstance(error, dict) else value.get("message")
-    return found if isinstance(found, str) else ""
+    error, of_siem = value.get("Error"), value.get("error")
+    deeper = [error.get("Message")] if isinstance(error, dict) else []
+    if isinstance(of_siem, dict):
+        deeper += [of_siem.get("message"), of_siem.get("reason")]
+    found = (*deeper, value.get("message"), of_siem, *(value.get(name) for name in ("text", "detail", "title")))
+    return next((text for text in found if isinstance(text, str) and text), "")
 
 
 def _text(content: bytes) -> str:

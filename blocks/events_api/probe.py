@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-import urllib.request
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -15,7 +14,7 @@ import httpx
 
 from blocks import clock
 from blocks.errors import ThirdPartyGenericError
-from blocks.http import transport_errors
+from blocks.http import proxies, transport_errors
 from blocks.http.client import HttpClient
 from blocks.http.loopback import is_loopback
 
@@ -47,15 +46,13 @@ class Answer:
 
 def proxy_of(base_url: str) -> str | None:
     """`host:port` of the proxy that the environment names for this URL, without its password; None for none."""
-    url = httpx.URL(base_url)
-    if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+    if is_loopback(httpx.URL(base_url).host):
         return None
-    named = urllib.request.getproxies()
-    text = named.get(url.scheme) or named.get("all")
-    if not text:
+    text = proxies.proxy_of(base_url)
+    if text is None:
         return None
     try:
-        proxy = httpx.URL(text if "://" in text else f"http://{text}")
+        proxy = httpx.URL(text)
     except httpx.InvalidURL:
         raise transport_errors.of_environment() from None
     return f"{proxy.host}:{proxy.port}" if proxy.port else proxy.host

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx
 
-from blocks.http import tls, transport_errors
+from blocks.http import proxies, tls, transport_errors
 from blocks.http.bounded_body import BodyTooLargeError, read_beginning, read_body
 from blocks.http.deadline import ExchangeLimits, enforce
 from blocks.http.loopback import is_loopback
@@ -164,23 +164,20 @@ class HttpClient:
 def _open(base_url: str, headers: Mapping[str, str], timeout: httpx.Timeout, *, through_proxy: bool) -> httpx.Client:
     url = httpx.URL(base_url)
     # A proxy of the environment is for the world outside: it must not see what is meant for this machine.
-    mounts = {_pattern(url.host): None} if is_loopback(url.host) or not through_proxy else None
+    proxy = proxies.proxy_of(str(url)) if through_proxy and not is_loopback(url.host) else None
     try:
         return httpx.Client(
             base_url=url,
             headers={"User-Agent": user_agent(), "Accept-Encoding": "gzip", **headers},
             timeout=timeout,
             verify=tls.trusted() if url.scheme == "https" else tls.no_authority(),
-            mounts=mounts,
+            proxy=proxy,
+            trust_env=False,  # httpx cannot read all that may stand there
             follow_redirects=False,
             event_hooks={"response": [_forget_location]},
         )
-    except (OSError, ValueError, ImportError):
+    except (OSError, ValueError, ImportError, httpx.InvalidURL):
         raise transport_errors.of_environment() from None
-
-
-def _pattern(host: str) -> str:
-    return f"all://[{host}]" if ":" in host else f"all://{host}"
 
 
 def _within(timeout: httpx.Timeout, deadline: float) -> httpx.Timeout:

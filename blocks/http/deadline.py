@@ -5,7 +5,9 @@ httpx bounds each wait for bytes, but neither the number of waits nor the number
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable
 
     import httpx
@@ -114,6 +115,11 @@ class _Stream(httpcore.NetworkStream):
             self._inner.write(buffer[at : at + _WRITE_BYTES], self._limits.bound(timeout))
 
     def close(self) -> None:
+        connection = self._inner.get_extra_info("socket")
+        if isinstance(connection, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):
+                connection.settimeout(0)
+                connection.unwrap()  # says close_notify, and waits for none: the other side may be gone
         self._inner.close()
 
     def start_tls(

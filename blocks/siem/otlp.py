@@ -60,6 +60,12 @@ class Otlp(SiemBlock):
         examples=["1password"],
     )
 
+    compress: bool = Field(
+        default=True,
+        title="Compress",
+        description="Whether requests are compressed with gzip. Some receivers take none that are.",
+    )
+
     def faults(self) -> Iterator[Fault]:
         from blocks.siem.senders import otlp  # noqa: PLC0415 - protobuf is needed only here
 
@@ -78,4 +84,4 @@ class Otlp(SiemBlock):
 
         self.validated()
         headers = otlp.headers_of(self.headers.get_secret_value())
-        return otlp.OtlpSender(self.url, headers, self.service_name)
+        return otlp.OtlpSender(self.url, headers, self.service_name, compress=self.compress)

@@ -100,6 +100,8 @@ class Answer:
 
 
 ACCEPTED = Answer()
+NOT_TRIED = "No event was tried: whether one is taken shows with the first."
+"""What a check says where the SIEM can neither take one back nor try it."""
 
 
 class Sender(Protocol):

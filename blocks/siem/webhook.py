@@ -63,10 +63,13 @@ class Webhook(SiemBlock):
         title="Headers",
         description="More headers, as Name: value, one on each line; such as Authorization: Bearer TOKEN.",
     )
-    body_format: Literal["ndjson", "json-array"] = Field(
-        default="ndjson",
+    body_format: Literal["json-array", "ndjson"] = Field(
+        default="json-array",
         title="Format",
-        description="One JSON object on each line (application/x-ndjson), or one JSON array (application/json).",
+        description=(
+            "One JSON array (application/json), as the libraries of Standard Webhooks and most receivers read it, or"
+            " one JSON object on each line (ndjson, application/x-ndjson)."
+        ),
     )
     batch_events: int = Field(
         default=500,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from blocks.events_api.budget import Window
 
+LONGEST_PAUSE_NS = 3600 * 10**9
+"""The longest Retry-After. What lasts longer was ordered before the clock was set back, and nobody knows when it ends.
+"""
+
 _budgets = RateBudget.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _decoder = msgspec.json.Decoder(Spent)
@@ -37,7 +41,7 @@ def take(engine: Engine, key: str, windows: tuple[Window, ...], wanted: int, sha
     with writing(engine) as connection:
         spent, paused_until_ns = _locked(connection, key)
         now_ns = clock.now_ns()
-        if paused_until_ns > now_ns:
+        if now_ns < paused_until_ns <= now_ns + LONGEST_PAUSE_NS:
             return Grant(0, paused_until_ns - now_ns, now_ns)
         granted, spent = budget.grant(spent, windows, now_ns, wanted, share)
         if granted.count:
@@ -75,10 +79,11 @@ def carry_over(engine: Engine, before: str, after: str) -> None:
 
 def pause(engine: Engine, key: str, seconds: float) -> None:
     """Nobody gets anything for so long, as after a 429; a longer pause stays as it is."""
-    until_ns = clock.now_ns() + int(seconds * 10**9)
+    now_ns = clock.now_ns()
+    until_ns = now_ns + int(seconds * 10**9)
     with writing(engine) as connection:
         _, paused_until_ns = _locked(connection, key)
-        if until_ns > paused_until_ns:
+        if not until_ns <= paused_until_ns <= now_ns + LONGEST_PAUSE_NS:
             connection.execute(update(_budgets).where(_budgets.c.key == key).values(paused_until_ns=until_ns))
 
 

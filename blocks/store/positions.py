@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
@@ -21,7 +21,7 @@ from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health, refused
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import HEALTHY, TOLD_AFTER_NS
+from blocks.store.streams import HEALTHY, TOLD_AFTER_NS, first_failure
 from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -348,7 +348,7 @@ def _source_of(connection: Connection, forward: str) -> str:
 
 def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:
     return {
-        "failing_since_ns": func.coalesce(_positions.c.failing_since_ns, since_ns),
+        "failing_since_ns": first_failure(_positions, since_ns, now_ns),
         "error_type": error.name,
         "error_code": error.code,
         "error_message": str(error),

@@ -14,6 +14,7 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health, positions
+from blocks.store.claims import LEASE_NS
 from blocks.store.engine import in_line, reading, store_errors, writing
 from blocks.store.tables import Operation, Source, Stream
 from blocks.store.upsert import insert_new
@@ -182,10 +183,13 @@ def request_stop(engine: Engine, source_id: str) -> int:
 
 
 def stop_requested(engine: Engine, source_id: str, opened_ns: int) -> bool:
-    """Whether a run that was opened then has been asked to end."""
+    """Whether a run that was opened then has been asked to end.
+
+    A request of the future was made before the clock was set back, and to runs that were opened before it.
+    """
     with store_errors(), reading(engine).connect() as connection:
         stop_ns = connection.execute(select(_sources.c.stop_ns).where(_sources.c.id == source_id)).scalar()
-    return stop_ns is not None and stop_ns >= opened_ns
+    return stop_ns is not None and opened_ns <= stop_ns <= clock.now_ns() + LEASE_NS
 
 
 def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[Any] | None, *, revive: bool) -> None:

@@ -19,11 +19,12 @@ from blocks.store.tables import Source, Stream, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine, Row, Table
 
     from blocks.store.claims import Holder
 
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
+UNTRIED_NS = 4200 * 10**9  # an hour is the longest wait between two attempts that a server may order
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
@@ -159,7 +160,7 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
         write(
             connection,
             claim,
-            failing_since_ns=_since(since_ns or now_ns),
+            failing_since_ns=first_failure(_streams, since_ns or now_ns, now_ns),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -178,7 +179,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> 
         write(
             connection,
             claim,
-            failing_since_ns=_since(now_ns),
+            failing_since_ns=first_failure(_streams, now_ns, now_ns),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -356,8 +357,18 @@ def _pace(brought: Brought) -> dict[str, Any]:
     return values
 
 
-def _since(now_ns: int) -> Any:
-    return func.coalesce(_streams.c.failing_since_ns, now_ns)
+def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
+    """Since when a row has been failing: as it says; else, or where the clock was set back since, `since_ns`.
+
+    One that lies ahead would let it be tried for ever, without a pause. And a time in which nothing was tried does not
+    count: else the first attempt after a machine has slept, or its clock was set forward, would be the last one.
+    """
+    known, untried_ns = table.c.failing_since_ns, now_ns - table.c.error_ns
+    return case(
+        (known > now_ns + claims.LEASE_NS, since_ns),
+        (untried_ns > UNTRIED_NS, known + untried_ns),
+        else_=func.coalesce(known, since_ns),
+    )
 
 
 def _view(row: Row[Any]) -> StreamView:

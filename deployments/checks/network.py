@@ -14,6 +14,7 @@ from blocks.events_api import probe
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
+from blocks.http import proxies
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def look(base_url: str) -> Way:
         tls = failed("TLS", f"{base_url} did not answer within {REACH_SECONDS:.0f} s.", "Check the firewall.")
         return Way(base_url, dns, tls, not_checked("clock", "the server was not reached"))
     return Way(base_url, dns, _tls(answer.certificate), _clock(answer.ahead))
+
+
+def environment() -> list[Finding]:
+    """A warning for what the variables of proxies hold and nothing can read; nothing where there is none."""
+    todo = "Correct the variable, or take the entry out of it."
+    return [warning("environment", sentence, todo) for sentence in proxies.unreadable()]
 
 
 def unknown_way(why: str) -> Way:

@@ -53,6 +53,7 @@ def check(name: str) -> list[Finding]:
     way = _found_way(early, base_url)
     introspection, scopes = _account(seen.block, way, stored.account())
     return [
+        *network.environment(),
         seen.configuration,
         way.dns,
         way.tls,

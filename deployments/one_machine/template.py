@@ -66,7 +66,10 @@ class Template:
                 return
 
     def _receive(self) -> bool:
-        data = self._worker.recv(BYTES)
+        try:
+            data = self._worker.recv(BYTES)
+        except ConnectionError:  # a worker that was killed had not read all that it was sent
+            return False
         self._received += data
         while b"\n" in self._received:
             line, _, self._received = self._received.partition(b"\n")

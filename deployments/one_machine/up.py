@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import deploy, own_secrets, prefect_access, prefect_settings
-from deployments.one_machine import database, up_lock, watching, worker_runs
+from deployments.one_machine import database, planned_runs, up_lock, watching, worker_runs
 from deployments.one_machine.bounded import Bounded, attend
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
 from deployments.one_machine.rotating_log import RotatingLog
 from deployments.one_machine.run_lines import RunLines
 from deployments.one_machine.systemd import Systemd
-from deployments.one_machine.watchdog import Restart, Say
+from deployments.one_machine.watchdog import ClockSetBack, Restart, Say
 from deployments.prefect_access import LOCAL, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from deployments.one_machine.watchdog import Event
 
 PREPARE = tuple(python_process.command("deployments.one_machine.prepare"))
 START_SECONDS = 180.0
@@ -100,6 +102,7 @@ class Machine:
         self._worker = self._worker_child()
         self._runs_shown = RunLines()
         self._settling = Bounded(lambda: worker_runs.settle_crashed(_api_url(), SETTLE_SECONDS))
+        self._planning = Bounded(lambda: planned_runs.remove_misplaced(_api_url(), START_SECONDS))
         self._database_due = 0.0
 
     def start(self, prepare: Sequence[str]) -> None:
@@ -109,6 +112,7 @@ class Machine:
             self._start_database,
             self._start_server,
             self._settle_crashed,
+            self._remove_misplaced,
             lambda: self._prepare(prepare),
             self._start_worker,
         ]
@@ -168,6 +172,11 @@ class Machine:
     def _settle_crashed(self) -> None:
         attend(lambda: worker_runs.settle_crashed(_api_url(), PREPARE_SECONDS), lambda: self._stop.is_requested)
 
+    def _remove_misplaced(self) -> None:
+        """The clock may have been set back since the last `up`."""
+        remove = lambda: planned_runs.remove_misplaced(_api_url(), SETTLE_SECONDS)  # noqa: E731 - a name for a call
+        attend(remove, lambda: self._stop.is_requested, PREPARE_SECONDS)
+
     def _prepare(self, command: Sequence[str]) -> None:
         """FirstPartyGenericError where it fails: without deployments there is nothing to run."""
         child = subprocess.Popen(
@@ -218,11 +227,22 @@ class Machine:
         if database.ensure_supervisor() is not None:
             self._say("The supervisor of the Prefect server's database ended; it is started again.")
 
-    def _follow(self, event: Say | Restart) -> None:
+    def _follow(self, event: Event) -> None:
         if isinstance(event, Say):
             self._say(event.text)
             self._systemd.status(event.text)
-            return
+        elif isinstance(event, ClockSetBack):
+            self._plan_again()
+        else:
+            self._restart(event)
+
+    def _plan_again(self) -> None:
+        """The server's timers, and the runs that it has planned, are by the clock: all of them lie far ahead now."""
+        if self._server.pid is not None:
+            self._start_again_later(self._server, "is stopped: its clock was set back")
+        self._planning.start()
+
+    def _restart(self, event: Restart) -> None:
         child = self._server if event.process == "server" else self._worker
         if child.pid is not None:
             self._start_again_later(child, f"is stopped: {event.why}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from blocks import clock as wall_clock
@@ -84,7 +84,14 @@ class Restart:
     why: str
 
 
-Event = Say | Restart
+@dataclass(frozen=True, slots=True)
+class ClockSetBack:
+    """The clock on the wall was set back. The Prefect server does not stand that, and is to be started again."""
+
+    seconds: float
+
+
+Event = Say | Restart | ClockSetBack
 
 
 class Listener(Protocol):
@@ -160,6 +167,12 @@ class _State:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     all_good: bool = False
     cannot_write: bool = False
+
+    def move_back(self, seconds: float) -> None:
+        """Have what has happened lie as long ago as before, now that the clock was set back."""
+        self.started -= seconds
+        moved = (replace(trouble, since=trouble.since - seconds) for trouble in self.troubles.values())
+        self.troubles = {trouble.what: trouble for trouble in moved}
 
 
 class Watchdog:
@@ -259,10 +272,21 @@ class Watchdog:
         state.last = now
         if abs(wall - steady) < JUMP_SECONDS and steady < STARVED_SECONDS:
             return
+        self._note_jump(wall - steady, now)
         for vital in (state.server, state.worker, state.store):
             vital.excuse(now.steady + WAKE_SECONDS)
         if state.watched_ns is not None:
             state.watched_ns = int(now.wall * 1e9)
+
+    def _note_jump(self, seconds: float, now: Moment) -> None:
+        span = wall_clock.words(int(abs(seconds) * 1e9))
+        if seconds >= JUMP_SECONDS:
+            self._events.put(Say(f"{_time(now)} The clock went {span} ahead: the machine slept, or it was set."))
+        elif seconds <= -JUMP_SECONDS:
+            self._events.put(Say(f"{_time(now)} The clock was set back by {span}."))
+            if SERVER in self._state.starts:
+                self._events.put(ClockSetBack(-seconds))
+            self._state.move_back(-seconds)
 
     def _judge_server(self, now: Moment) -> None:
         vital = self._state.server

@@ -6,12 +6,10 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,6 +19,7 @@ import prefect_database
 import psutil
 import pytest
 from one_machine import environment, free_port, run_python, wait_until
+from webhook_receiver import webhook_receiver
 
 from blocks.health import HealthEvent
 from deployments import automations
@@ -53,29 +52,6 @@ def server(running_up: RunningUp, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
     }
     with temporary_settings(ours):
         yield running_up
-
-
-@contextmanager
-def _receiver() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    received: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", received
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _ensure() -> list[str]:
@@ -114,8 +90,8 @@ def test_a_source_in_error_is_told_once_for_each_event_with_what_to_do(
     assert _ensure() == ["created", "created", "created"]
     assert _ensure() == ["unchanged", "unchanged", "unchanged"]
     assert [action["type"] for action in _automations(server)[IN_ERROR]["actions"]] == ["do-nothing"]
-    with _receiver() as (url, received):
-        _make_block(url)
+    with webhook_receiver() as (url, received):
+        _make_block(f"{url}/")
         monkeypatch.setenv("ONEPASSWORD_SOURCE_NOTIFY", "custom-webhook/receiver")
         assert _ensure() == ["updated", "unchanged", "unchanged"]
         monkeypatch.delenv("ONEPASSWORD_SOURCE_NOTIFY")
@@ -137,7 +113,7 @@ def test_a_source_in_error_is_told_once_for_each_event_with_what_to_do(
         )
         wait_until(lambda: len(received) >= 2)
         wait_until(lambda: _seen(server, "onepassword-source.health.Recovered"))
-    assert {one["subject"]: one["body"].splitlines()[:-1] for one in received} == {
+    assert {one.body["subject"]: one.body["body"].splitlines()[:-1] for one in received} == {
         "1Password source 1Pass: ThirdPartyConfigError": [
             'The "x" lacks a scope.',
             "",
@@ -156,7 +132,52 @@ def test_a_source_in_error_is_told_once_for_each_event_with_what_to_do(
         ],
     }
     assert len(received) == 2
-    assert all(one["body"].splitlines()[-1].startswith("Event: http://127.0.0.1:") for one in received)
+    assert all(one.body["body"].splitlines()[-1].startswith("Event: http://127.0.0.1:") for one in received)
+
+
+def test_a_run_that_was_planned_shortly_before_it_began_is_not_taken_for_dead_once_it_has_ended(
+    server: RunningUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automations, "SILENT_SECONDS", 10.0)  # the least that Prefect takes
+    _ensure()
+    ended, dead = _planned(server, 2)
+    for run in (ended, dead):
+        for state in ("PENDING", "RUNNING"):
+            _set(server, run, state)
+        _beat(server, run)
+    _set(server, ended, "COMPLETED")
+    _beat(server, dead)
+    wait_until(lambda: server.state(dead)["type"] == "CRASHED")
+    wait_until(lambda: dead in _triggered(server))
+    assert _triggered(server) == {dead}
+    assert server.state(ended)["type"] == "COMPLETED"
+
+
+def _planned(up: RunningUp, count: int) -> list[str]:
+    """Runs that the server's scheduler has planned, of which there are no events; no worker takes them up."""
+    up.plan("1Pass", FAR["scheduled_time"], count)
+    found = [run["id"] for run in up.planned("1Pass", FAR["scheduled_time"]) if run["auto_scheduled"]]
+    assert len(found) == count
+    return found
+
+
+def _set(up: RunningUp, run: str, state: str) -> None:
+    up.ask("POST", f"/api/flow_runs/{run}/set_state", json={"state": {"type": state}, "force": True})
+
+
+def _beat(up: RunningUp, run: str) -> None:
+    event = _event(automations.HEARTBEAT, datetime.now(UTC))
+    tag = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{automations.TAG}"}
+    event |= {"resource": {"prefect.resource.id": f"prefect.flow-run.{run}"}, "related": [tag]}
+    assert up.ask("POST", "/api/events", json=[event]).status_code == 204
+
+
+def _triggered(up: RunningUp) -> set[str]:
+    """The runs for which an automation has fired."""
+    wanted = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}}
+    events = up.ask("POST", "/api/events/filter", json=wanted).json()["events"]
+    labels = [event["payload"]["triggering_labels"].get("prefect.resource.id", "") for event in events]
+    return {label.removeprefix("prefect.flow-run.") for label in labels if label}
 
 
 def _logs(up: RunningUp, run: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -71,6 +72,24 @@ def test_a_way_that_is_open(tmp_path: Path) -> None:
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "ok", "ok")
     assert "localhost is " in way.dns.found
     assert way.tls.found == "TLSv1.3, certificate by Test Authority, 60 days left"
+
+
+def test_what_cannot_be_read_in_the_environment_is_named_before_all_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert network.environment() == []
+    monkeypatch.setenv("NO_PROXY", "localhost,fd00:1234::/64")
+    monkeypatch.setenv("HTTP_PROXY", "http://user:hidden@[")
+    for name in ("NO_PROXY", "HTTP_PROXY"):  # to be taken out again, as the command puts them in
+        monkeypatch.setenv(f"{name}_AS_SET", "")
+        monkeypatch.delenv(f"{name}_AS_SET")
+    assert cli.main(["--help"]) == cli.DONE
+    said = capsys.readouterr().err
+    assert "Warning: NO_PROXY has an entry that Prefect's HTTP client cannot read: fd00:1234::/64." in said
+    assert "Warning: HTTP_PROXY is no address of a proxy" in said
+    assert "hidden" not in said
+    assert (os.environ["NO_PROXY"], os.environ["HTTP_PROXY"]) == ("localhost", "")
+    assert [(one.step, one.result) for one in network.environment()] == [("environment", "warning")] * 2
 
 
 def test_a_name_that_does_not_resolve_leaves_the_rest_unchecked() -> None:

@@ -33,7 +33,8 @@ PARSING = (
 class Elasticsearch:
     """`busy`: so many of the next bulks have every second item rejected with 429. `denies`: items get that error.
 
-    `privileged`: whether the key may write. `opensearch`: it has none of Elastic's own endpoints.
+    `privileged`: whether the key may write. `opensearch`: it has none of Elastic's own endpoints. `deletes`: it may
+    delete, and the indices are no data streams.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class Elasticsearch:
         self.denies: tuple[int, str, str] | None = None
         self.privileged = True
         self.opensearch = False
+        self.deletes = False
         self._remembered: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
@@ -54,6 +56,8 @@ class Elasticsearch:
         *index, verb = parts.path.strip("/").split("/")
         if verb == "_has_privileges":
             return self._privileges()
+        if request.method == "DELETE":
+            return self._delete(index[0], verb)
         if verb != "_bulk":
             return _told(200, {"version": {"number": "9.2.0"}})
         if request.headers.get("content-type") != "application/x-ndjson":
@@ -64,6 +68,12 @@ class Elasticsearch:
     def roll_over(self) -> None:
         """From now on there is a new backing index, in which no id is known."""
         self.documents = {(f"{index}-old", id_): document for (index, id_), document in self.documents.items()}
+
+    def _delete(self, index: str, id_: str) -> Taken:
+        if not self.deletes:
+            return _failed(400, "illegal_argument_exception", "only write ops with an op_type of create are allowed")
+        found = self.documents.pop((index, id_), None) is not None
+        return _told(200 if found else 404, {"_index": index, "result": "deleted" if found else "not_found"})
 
     def _privileges(self) -> Taken:
         if self.opensearch:

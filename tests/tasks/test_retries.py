@@ -59,6 +59,15 @@ def test_rounds_are_counted_since_the_last_progress() -> None:
     assert retries.round_of("pair", 7) == 1
 
 
+def test_a_first_failure_in_memory_that_lies_ahead_since_the_clock_was_set_back_is_now(moving: MovingClock) -> None:
+    error = FirstPartyGenericError("x")
+    retries.window_in_memory("set back", error)
+    moving.advance(-7200)
+    retries.window_in_memory("set back", error)
+    assert retries.since_in_memory("set back") == moving.now_ns()
+    retries.forget("set back")
+
+
 class Step:
     """What `directly` wants of a Prefect task: the function, and a call that is a task run."""
 

@@ -210,6 +210,7 @@ class Server:
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": self.database,
             "PREFECT_SERVER_API_AUTH_STRING": AUTH,
             "PREFECT_SERVER_ENCRYPTION_KEY": KEY,
+            "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "deployments.one_machine.event_order",
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "1209600",

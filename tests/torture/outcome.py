@@ -18,7 +18,7 @@ from blocks.store import health, reading
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy import Engine
 
@@ -59,11 +59,11 @@ class Row:
     def compare(self, url: str, sandbox: SandboxProcess, name: str) -> None:
         """Assert that the store holds what the server has: uuid for uuid, body for body, nothing twice."""
         kept = stored(url, name)
-        truth = {api: Counter(body.decode() for body in sandbox.events(api.path, "v2")) for api in Api}
+        there = truth(sandbox)
         count = kept.total()
         self.events = (self.events or 0) + count
-        lost = sum((Counter(truth[api]) - Counter(kept.of(api))).total() for api in Api)
-        more = sum((Counter(kept.of(api)) - Counter(truth[api])).total() for api in Api)
+        lost = sum((there[api] - Counter(kept.of(api))).total() for api in Api)
+        more = sum((Counter(kept.of(api)) - there[api]).total() for api in Api)
         self.lost = (self.lost or 0) + lost
         self.twice = (self.twice or 0) + kept.twice()
         assert (lost, more, kept.twice()) == (0, 0, 0), f"lost {lost}, not the server's {more}, twice {kept.twice()}"
@@ -72,11 +72,37 @@ class Row:
             with opened(url) as engine:
                 require_proof(engine)
 
+    def compare_while_events_arrive(
+        self, url: str, sandbox: SandboxProcess, names: Iterable[str], collect: Callable[[str], object]
+    ) -> None:
+        """Collect each source once more and assert that it has what the server had before, and nothing else or twice.
+
+        Events keep arriving: what comes while a source is collected may be stored or not.
+        """
+        self.events = self.lost = self.twice = 0
+        for name in names:
+            before = truth(sandbox)
+            collect(name)
+            kept, after = stored(url, name), truth(sandbox)
+            for api in Api:
+                self.lost += (before[api] - Counter(kept.of(api))).total()
+                assert Counter(kept.of(api)) <= after[api], f"{api} of {name} has what the server never had"
+            self.events += kept.total()
+            self.twice += kept.twice()
+        assert (self.lost, self.twice) == (0, 0)
+        with opened(url) as engine:
+            require_proof(engine)
+
     def count_requests(self, sandbox: SandboxProcess, allowed: int) -> None:
         """Assert that the server was asked for pages no more often than `allowed`."""
         self.requests = (self.requests or 0) + asked(sandbox)
         self.allowed = (self.allowed or 0) + allowed
         assert asked(sandbox) <= allowed, sandbox.requests()["endpoints"]
+
+
+def truth(sandbox: SandboxProcess) -> dict[Api, Counter[str]]:
+    """The bodies of all events that the server has."""
+    return {api: Counter(body.decode() for body in sandbox.events(api.path, "v2")) for api in Api}
 
 
 @dataclass(frozen=True)

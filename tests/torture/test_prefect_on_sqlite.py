@@ -14,7 +14,6 @@ import httpx
 import pytest
 from one_machine import environment, free_port, wait_until
 
-from blocks.http import tls
 from deployments import own_secrets, prefect_access
 from deployments.one_machine.processes import Child
 
@@ -55,15 +54,10 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             server.stop(signal.SIGTERM, 10)
 
 
-def _client(seconds: float) -> httpx.Client:
-    auth = ("admin", own_secrets.load_secrets().api_password)
-    return httpx.Client(timeout=seconds, auth=auth, trust_env=False, verify=tls.trusted())
-
-
 def _write(url: str, seconds: float = 10.0) -> bool:
     """Create a flow, which is one write."""
     try:
-        with _client(seconds) as client:
+        with prefect_access.client(seconds) as client:
             return client.post(f"{url}/flows/", json={"name": f"flow-{time.time_ns()}"}).status_code == 201
     except httpx.HTTPError:
         return False

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,8 @@ import psutil
 import pytest
 from one_machine import lives, wait_until
 from prefect_database import connected
-from torture.outcome import stored
 from up_process import Up, sources
 
-from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store.engine import open_engine
 
@@ -73,22 +70,9 @@ class Watched:
         wait_until(lambda: any(text in self.up.output[since:] for text in texts), TOLD_SECONDS * SLOW)
 
     def compare(self, row: Row) -> None:
-        """Assert of three sources: each has all events that came before its last run, and none but the server's."""
-        row.events = row.lost = row.twice = 0
-        for number in range(3):
-            before = self._truth()
-            self.up.call("collect", f"source-{number:03}")
-            kept = stored(self.url, f"source-{number:03}")
-            after = self._truth()
-            for api in Api:
-                row.lost += (before[api] - Counter(kept.of(api))).total()
-                assert Counter(kept.of(api)) <= after[api]
-            row.events += kept.total()
-            row.twice += kept.twice()
-        assert (row.lost, row.twice) == (0, 0)
-
-    def _truth(self) -> dict[Api, Counter[str]]:
-        return {api: Counter(body.decode() for body in self.sandbox.events(api.path, "v2")) for api in Api}
+        """Of three sources: see `Row.compare_while_events_arrive`."""
+        names = [f"source-{number:03}" for number in range(3)]
+        row.compare_while_events_arrive(self.url, self.sandbox, names, lambda name: self.up.call("collect", name))
 
 
 @pytest.fixture(scope="module")

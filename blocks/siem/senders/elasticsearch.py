@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
+from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
 from blocks.events_api.models import Api
 from blocks.http.transport_errors import is_passing
 from blocks.siem.senders.http import Poster, is_html
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
+from blocks.siem.sending import ACCEPTED, NOT_TRIED, Answer, Limits, Record, Refused
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.json_text import encoded
 from blocks.siem.shapes.moment import received, rfc3339
@@ -45,29 +46,51 @@ ANSWER_MAX = 8 * 1024 * 1024  # bytes; an answer has an item for each event, and
 LIMITS = Limits(events=2000, bytes=5_000_000)  # both advise some megabytes; small hosted nodes take 10 MB at most
 ID_MAX = 512  # bytes; a longer `_id` makes the whole request a bad one
 NDJSON = {"Content-Type": "application/x-ndjson"}
-BULK = "_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
+JSON = {"Content-Type": "application/json"}
+_WANTED = ("status", "failure_store", "error.type", "error.reason", "error.caused_by.reason")
+BULK = f"_bulk?filter_path=errors,{','.join(f'items.*.{member}' for member in _WANTED)}"
+PROBE_ID = "onepassword-source-probe"
+"""The `_id` of the document of a check; it is deleted again."""
 
-_CONFLICT = 409
+_BAD_REQUEST, _CONFLICT = 400, 409
 _PRIVILEGE = "create_doc"
 _OF_TARGET = frozenset({"index_closed_exception", "invalid_index_name_exception", "validation_exception"})
 """Said with 400 of any event at all; validation: no more shards may be opened."""
 _OF_TARGET_WORDS = (
     "pipeline with id [",
+    "Limit of total fields [",
+    "Limit of mapping depth [",
+    "FORBIDDEN/4/",  # index closed
+    "FORBIDDEN/5/",  # index read-only, by a person; for want of disk it is 12, and passes
+    "FORBIDDEN/6/",  # cluster read-only
+    "FORBIDDEN/8/",  # index write
+    "FORBIDDEN/13/",  # cluster read-only, deletes allowed
     "no write index is defined for alias [",
     "of type [constant_keyword]",  # several datasets into one data stream
 )
+_ALIKE_MIN = 3
+"""Where none of so many documents is taken, and for one reason, it is the index's mapping and no event's fault."""
+_OF_DOCUMENT = re.compile(r"\[\d+:\d+\]|id '[^']*'| ?Preview of field's value: .*", re.DOTALL)
+"""What differs in a reason from document to document."""
+_FAILURE_STORE = b'"failure_store"'
 _TYPE = re.compile(r"[a-z0-9_]{1,80}")
 _PREVIEW = re.compile(r" ?Preview of field's value: .*", re.DOTALL)
+
+
+class _Deeper(msgspec.Struct):
+    reason: str | None = None
 
 
 class _Cause(msgspec.Struct):
     type: str = ""
     reason: str | None = None
+    caused_by: _Deeper | None = None
 
 
 class _Item(msgspec.Struct):
     status: int
     error: _Cause | None = None
+    failure_store: str = ""
 
 
 class _Bulk(msgspec.Struct):
@@ -90,10 +113,27 @@ class _Privileges(msgspec.Struct):
     has_all_requested: bool
 
 
+class _Deleted(msgspec.Struct):
+    result: str
+
+
+class _Simulated(msgspec.Struct):
+    """`error` stands beside what a pipeline made of the document, or in its place."""
+
+    error: _Cause | None = None
+    doc: _Simulated | None = None
+
+
+class _Simulation(msgspec.Struct):
+    docs: list[_Simulated]
+
+
 _read_bulk = msgspec.json.Decoder(_Bulk).decode
 _read_short = msgspec.json.Decoder(_Short).decode
 _read_failure = msgspec.json.Decoder(_Failure).decode
 _read_privileges = msgspec.json.Decoder(_Privileges).decode
+_read_deleted = msgspec.json.Decoder(_Deleted).decode
+_read_simulation = msgspec.json.Decoder(_Simulation).decode
 
 
 class ElasticsearchSender:
@@ -106,6 +146,8 @@ class ElasticsearchSender:
 
     def __init__(self, url: str, index: str, authorization: str = "", secrets: tuple[str, ...] = ()) -> None:
         self._indices = indices(index)
+        # In the action and not in the path: VictoriaLogs and Fluent Bit know no other path than _bulk.
+        self._actions = {api: b'{"create":{"_index":%b,"_id":' % encoded(name) for api, name in self._indices.items()}
         headers = {"Authorization": authorization} if authorization else {}
         hidden = (*secrets, authorization.partition(" ")[2])
         self._poster = _ClusterPoster(NAME, url, headers, secrets=hidden, answer_max=ANSWER_MAX)
@@ -115,19 +157,33 @@ class ElasticsearchSender:
 
     def encode(self, shaped: Shaped) -> Record:
         """The action and the document, a line each."""
-        data = b'{"create":{"_id":%b}}\n%b\n' % (encoded(document_id(shaped.event.uuid)), document(shaped))
+        action = self._actions[shaped.stamp.api]
+        data = b"%b%b}}\n%b\n" % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
         return Record(shaped.event, data)
 
     def send(self, batch: Batch) -> Answer:
-        path = f"{self._indices[batch.stamp.api]}/{BULK}"
-        response = self._poster.post(path, b"".join([record.data for record in batch.records]), NDJSON)
+        return self._bulk(b"".join([record.data for record in batch.records]), len(batch.records))
+
+    def _bulk(self, content: bytes, documents: int) -> Answer:
+        response = self._poster.post(BULK, content, NDJSON)
         short = _read(_read_short, response)
-        if len(short.items) != len(batch.records):
+        if len(short.items) != documents:
             raise _no_bulk()
-        return _answer(_read(_read_bulk, response)) if short.errors else ACCEPTED
+        # What lies in the failure store of a data stream counts as a success for the cluster, but is not in the stream.
+        if short.errors or _FAILURE_STORE in response.content:
+            return _answer(_read(_read_bulk, response))
+        return ACCEPTED
 
     def check(self) -> str:
+        """Ask for the privilege, and try a document: by the cluster's dry run, or written and deleted again."""
         names = sorted(set(self._indices.values()))
+        found = self._checked_privilege(names)
+        tried = [self._tried(name) for name in names]
+        if all(tried):
+            return f"{found} {tried[0]}"
+        return f"{found} {NOT_TRIED}"
+
+    def _checked_privilege(self, names: list[str]) -> str:
         try:
             may_write = self._may_write(names)
         except ThirdPartyConfigError as error:
@@ -136,7 +192,7 @@ class ElasticsearchSender:
             # OpenSearch, or a cluster without Elastic's security, cannot be asked.
             if is_html(self._poster.ask("GET", "")):
                 raise _no_bulk() from None
-            return "The cluster answers. What may be written there shows with the first event."
+            return "The cluster answers."
         if may_write:
             return f"The cluster takes events into {', '.join(names)}."
         raise ThirdPartyConfigError(
@@ -148,10 +204,45 @@ class ElasticsearchSender:
     def close(self) -> None:
         self._poster.close()
 
+    def _tried(self, index: str) -> str:
+        """What a document that is no event came to; empty where the cluster can neither take one back nor try it.
+
+        Raises ThirdPartyConfigError where the document is refused.
+        """
+        if self._can_delete(index):
+            action = encoded({"create": {"_index": index, "_id": PROBE_ID}})
+            try:
+                answer = self._bulk(b"%b\n%b\n" % (action, _probe()), 1)
+            finally:
+                deleted = self._can_delete(index)
+            for refused in answer.refused:
+                _stop(_Cause(refused.code, refused.answer))
+            left = "was deleted again" if deleted else f"could not be deleted: look for _id {PROBE_ID}"
+            return f"It took a document without an event, which {left}."
+        return self._simulated(index)
+
+    def _can_delete(self, index: str) -> bool:
+        """Delete the document of a check. Whether that may be done: not in a data stream, and not by most keys."""
+        response = self._poster.reply("DELETE", f"{index}/_doc/{PROBE_ID}")
+        try:
+            return _read_deleted(response.content).result in {"deleted", "not_found"}
+        except ValueError:
+            return False
+
+    def _simulated(self, index: str) -> str:
+        wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (encoded(index), encoded(PROBE_ID), _probe())
+        response = self._poster.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
+        try:
+            found = _read_simulation(response.content).docs[0]
+        except (ValueError, IndexError):
+            return ""
+        if error := found.error or (found.doc.error if found.doc else None):
+            _stop(error)
+        return "Its dry run takes a document without an event."
+
     def _may_write(self, names: list[str]) -> bool:
         wish = encoded({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
-        json = {"Content-Type": "application/json"}
-        response = self._poster.ask("POST", "_security/user/_has_privileges", wish, json)
+        response = self._poster.ask("POST", "_security/user/_has_privileges", wish, JSON)
         try:
             return _read_privileges(response.content).has_all_requested
         except ValueError:
@@ -212,6 +303,12 @@ def document(shaped: Shaped) -> bytes:
     )
 
 
+def _probe() -> bytes:
+    """A document as `document` makes them, with no event in it."""
+    time = rfc3339(clock.now_ns()).encode()
+    return b'{"@timestamp":"%b","event":{"id":%b}}' % (time, encoded(PROBE_ID))
+
+
 @lru_cache(maxsize=1024)
 def _end(group: metadata.Group) -> bytes:
     """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
@@ -236,16 +333,34 @@ def _read(reader: Callable[[bytes], Told], response: HttpResponse) -> Told:
 
 def _answer(bulk: _Bulk) -> Answer:
     refused, again = [], []
-    for index, item in enumerate(_only(bulk)):
-        if item.error is None or _is_there(item):
+    items = _only(bulk)
+    _require_some_taken(items)
+    for index, item in enumerate(items):
+        if item.failure_store == "used":
+            refused.append(Refused(index, "failure-store", _IN_FAILURE_STORE))
+        elif item.error is None or _is_there(item):
             continue
-        if _passes(item, item.error):
-            again.append(index)
         elif _is_of_target(item, item.error):
             _stop(item.error)
+        elif _passes(item, item.error):
+            again.append(index)
         else:
             refused.append(Refused(index, item.error.type or str(item.status), _reason(item.error)))
     return Answer(tuple(refused), tuple(again))
+
+
+_IN_FAILURE_STORE = "The data stream could not take it. It lies in its failure store (INDEX::failures), with why."
+
+
+def _require_some_taken(items: list[_Item]) -> None:
+    """Raises ThirdPartyConfigError where no document is taken, and all for one reason: a mapping that fits none."""
+    errors = [item.error for item in items if item.status == _BAD_REQUEST and item.error is not None]
+    if len(errors) == len(items) >= _ALIKE_MIN and len({_likeness(error) for error in errors}) == 1:
+        _stop(errors[0])
+
+
+def _likeness(error: _Cause) -> tuple[str, str]:
+    return error.type, _OF_DOCUMENT.sub("", error.reason or "")
 
 
 def _only(bulk: _Bulk) -> list[_Item]:
@@ -260,16 +375,17 @@ def _is_there(item: _Item) -> bool:
 
 
 def _passes(item: _Item, error: _Cause) -> bool:
-    # A cluster that is short of disk blocks writing, with 403 or 429, until there is room.
+    # A cluster that is short of disk blocks writing, with 403 or 429, until there is room. Other blocks came before.
     blocked = error.type == "cluster_block_exception"
     return blocked or is_passing(item.status) or item.status == _CONFLICT
 
 
 def _is_of_target(item: _Item, error: _Cause) -> bool:
     """Whether no event at all would be taken there, so that none of them is at fault."""
-    reason = error.reason or ""
+    reason = f"{error.reason} {error.caused_by.reason if error.caused_by else ''}"
+    blocked = error.type == "cluster_block_exception"
     known = error.type in _OF_TARGET or any(words in reason for words in _OF_TARGET_WORDS)
-    return known or item.status in outcomes.REFUSED
+    return known or (item.status in outcomes.REFUSED and not blocked)
 
 
 def _stop(error: _Cause) -> NoReturn:

@@ -8,13 +8,12 @@ import ssl
 import tempfile
 from typing import TYPE_CHECKING
 
-import httpx
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from blocks.faults import Fault
-from blocks.http import transport_errors
+from blocks.http import tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +30,8 @@ def context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.
     Only `authorities` are trusted where there are any, else those that HTTP trusts (SSL_CERT_FILE, SSL_CERT_DIR,
     certifi). Raises ThirdPartyConfigError.
     """
-    try:
-        # Not the context that HTTP shares: HTTP puts its own protocols into that one.
-        made = ssl.create_default_context(cadata=authorities) if authorities.strip() else httpx.create_ssl_context()
-    except OSError:
-        raise transport_errors.of_environment() from None
+    # Not the context that HTTP shares: HTTP puts its own protocols into that one.
+    made = ssl.create_default_context(cadata=authorities) if authorities.strip() else tls.new_context()
     if certificate.strip():
         with _file(f"{certificate.strip()}\n{key.strip()}\n") as path:
             made.load_cert_chain(path, password=lambda: b"")  # without it OpenSSL asks the terminal

@@ -48,7 +48,7 @@ from blocks.http.client import user_agent
 from blocks.siem.event import Shaped
 from blocks.siem.senders.http import Poster
 from blocks.siem.senders.remembered import Remembered
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
+from blocks.siem.sending import ACCEPTED, NOT_TRIED, Answer, Limits, Record, Refused
 from blocks.siem.shapes import metadata
 
 if TYPE_CHECKING:
@@ -92,9 +92,11 @@ class OtlpSender:
 
     limits = LIMITS
 
-    def __init__(self, url: str, headers: Mapping[str, str], service_name: str = "1password") -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], service_name: str = "1password", *, compress: bool = True
+    ) -> None:
         base = url.rstrip("/").removesuffix(f"/{PATH}")
-        self._poster = _OtlpPoster(NAME, base, headers, secrets=_secrets_of(headers))
+        self._poster = _OtlpPoster(NAME, base, headers, secrets=_secrets_of(headers), compress=compress)
         name, _, version = user_agent().partition("/")
         self._scope = InstrumentationScope(name=name, version=version)
         self._service_name = service_name
@@ -126,7 +128,7 @@ class OtlpSender:
     def check(self) -> str:
         """By a request without records, which the specification has accepted."""
         _answer(self._poster.post(PATH, b"", PROTOBUF, of_events=False), 0)
-        return f"{NAME} takes logs."
+        return f"{NAME} takes logs. {NOT_TRIED}"
 
     def close(self) -> None:
         self._poster.close()

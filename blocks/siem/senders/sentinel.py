@@ -26,7 +26,7 @@ import msgspec
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.siem.senders.http import Poster, no_yes
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
+from blocks.siem.sending import ACCEPTED, NOT_TRIED, Answer, Limits, Record
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.json_text import encoded
 from blocks.siem.shapes.moment import received, rfc3339
@@ -110,7 +110,7 @@ class SentinelSender:
             # What an empty array is answered with is not documented; whatever answers with a text is not Azure.
             if response.content:
                 raise no_yes(NAME)
-        return f"Entra gives a token, and the data collection rule takes rows for {self._stream}."
+        return f"Entra gives a token, and the data collection rule takes rows for {self._stream}. {NOT_TRIED}"
 
     def close(self) -> None:
         self._poster.close()

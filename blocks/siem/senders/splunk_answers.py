@@ -41,6 +41,7 @@ class _Said(msgspec.Struct, frozen=True, rename={"number": "invalid-event-number
     number: int | None = None
     ack: int | None = None
     acks: dict[str, bool] | None = None
+    text: str | None = None
 
 
 _NOTHING = _Said()
@@ -60,6 +61,12 @@ def code_of(response: HttpResponse) -> int | None:
 def ack_of(response: HttpResponse) -> int | None:
     """The number to ask for with the acknowledgement, where the token has that switched on."""
     return _said(response).ack
+
+
+def words(content: bytes) -> bytes:
+    """What HEC says, with the number of it; nothing where it is not HEC that speaks."""
+    said = _read_or_nothing(content)
+    return b"" if said.code is None else f"{said.text or 'no text'}, code {said.code}".encode()
 
 
 def is_acknowledged(response: HttpResponse, ack: int) -> bool:
@@ -95,7 +102,11 @@ def unacknowledged(seconds: float) -> ThirdPartyGenericError:
 
 
 def _said(response: HttpResponse) -> _Said:
+    return _read_or_nothing(response.content)
+
+
+def _read_or_nothing(content: bytes) -> _Said:
     try:
-        return _read(response.content)
+        return _read(content)
     except (ValueError, RecursionError):
         return _NOTHING

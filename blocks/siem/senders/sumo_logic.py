@@ -14,7 +14,7 @@ import httpx
 
 from blocks.siem.senders.http import Poster, is_html, no_yes
 from blocks.siem.senders.remembered import Remembered
-from blocks.siem.sending import ACCEPTED, Limits, Record
+from blocks.siem.sending import ACCEPTED, NOT_TRIED, Limits, Record
 from blocks.siem.shapes import metadata
 from blocks.siem.shapes.moment import received
 
@@ -68,7 +68,7 @@ class SumoLogicSender:
     def check(self) -> str:
         """An empty request: Sumo Logic looks at its address, and there is nothing to take."""
         _require_yes(self._poster.ask("POST", self._path, b""))
-        return "Sumo Logic knows the address of the HTTP source."
+        return f"Sumo Logic knows the address of the HTTP source. {NOT_TRIED}"
 
     def close(self) -> None:
         self._poster.close()

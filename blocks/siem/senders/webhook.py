@@ -1,4 +1,6 @@
-"""Sends to any webhook: a request has a batch of events, one JSON object on each line or all in one JSON array.
+"""Sends to any webhook: a request has a batch of events, all in one JSON array or one JSON object on each line.
+
+The array is the default: `verify` of the libraries of Standard Webhooks and of Svix for JavaScript parses the body.
 
 Requests are signed as the Standard Webhooks specification 1.0.0 has it: `webhook-id`, `webhook-timestamp` and
 `webhook-signature`, where a signature is `v1,` and the base64 of an HMAC-SHA-256 over `id.timestamp.body`. The body
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 
 from blocks import clock
 from blocks.siem.senders.http import Poster
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
+from blocks.siem.sending import ACCEPTED, NOT_TRIED, Answer, Limits, Record
 from blocks.siem.shapes.envelope import enveloped
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from blocks.siem.event import Shaped
     from blocks.siem.sending import Batch
 
-Format = Literal["ndjson", "json-array"]
+Format = Literal["json-array", "ndjson"]
 
 NAME = "The webhook"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
@@ -93,7 +95,7 @@ class WebhookSender:
     def check(self) -> str:
         """A batch without an event, signed like any other."""
         self._post("check", b"")
-        return "The webhook takes a batch that has no events."
+        return f"The webhook takes a batch that has no events. {NOT_TRIED}"
 
     def close(self) -> None:
         self._poster.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
@@ -259,6 +260,27 @@ def test_a_certificate_of_a_trusted_authority_is_taken(tmp_path: Path, host: str
     assert f"Bearer {TOKEN}".encode() in server.requests[0]
 
 
+def test_a_connection_is_closed_with_a_close_notify(tmp_path: Path) -> None:
+    ends: list[bytes | ssl.SSLError] = []
+
+    def answer(connection: socket.socket, _over: threading.Event) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        connection.sendall(page_answer())
+        connection.suppress_ragged_eofs = False
+        try:
+            ends.append(connection.recv(1))
+        except ssl.SSLError as error:
+            ends.append(error)
+        connection.close()
+
+    with (
+        listening(answer, server_context(tmp_path, certificate(HERE)), "localhost") as server,
+        EventsClient(server.url, TOKEN) as client,
+    ):
+        assert client.first_page(Api.AUDIT, START_NS).events
+    assert ends == [b""]
+
+
 @pytest.mark.parametrize(
     ("shown", "text"),
     [
@@ -323,11 +345,18 @@ def test_a_proxy_that_drips_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SSL_CERT_FILE", "/nowhere/authority.pem"), ("SSL_CERT_FILE", __file__), ("HTTPS_PROXY", "gopher://user:pass@x")],
+    [
+        ("SSL_CERT_FILE", "/nowhere/authority.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("SSL_CERT_DIR", "/nowhere"),
+        ("HTTPS_PROXY", "gopher://user:hidden@x"),
+        ("ALL_PROXY", "http://["),
+    ],
 )
 def test_an_environment_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setenv(name, value)
-    with pytest.raises(ThirdPartyConfigError, match=f"Check .*{name}") as raised:
+    with pytest.raises(ThirdPartyConfigError, match=f"^{name} .*Set {name}") as raised:
         EventsClient("https://events.1password.com", TOKEN)
     assert raised.value.code == "environment"
-    assert "pass" not in str(raised.value)
+    assert "hidden" not in str(raised.value)

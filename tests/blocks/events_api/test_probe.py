@@ -114,5 +114,5 @@ def test_the_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch
     assert probe.proxy_of("https://events.1password.com") is None
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:port")
-    with pytest.raises(ThirdPartyConfigError, match="proxy that the environment names cannot be used"):
+    with pytest.raises(ThirdPartyConfigError, match="HTTPS_PROXY is no address of a proxy"):
         probe.proxy_of("https://events.1password.com")

@@ -124,7 +124,8 @@ def test_a_bulk_is_packed_ndjson_with_the_key_and_asks_for_a_short_answer(
 ) -> None:
     send(sender)
     (request,) = receiver.requests
-    assert request.path.startswith(f"/{SIGN_INS}/_bulk?filter_path=errors,items.*.status")
+    assert request.path.startswith("/_bulk?filter_path=errors,items.*.status,items.*.failure_store")
+    assert json.loads(request.body.partition(b"\n")[0])["create"]["_index"] == SIGN_INS
     assert request.headers["authorization"] == f"ApiKey {KEY}"
     assert (request.headers["content-type"], request.headers["content-encoding"]) == ("application/x-ndjson", "gzip")
 
@@ -190,6 +191,7 @@ def test_items_that_a_busy_cluster_puts_off_are_sent_again(
         (429, "circuit_breaking_exception"),
         (429, "cluster_block_exception"),
         (403, "cluster_block_exception"),
+        (403, "cluster_block_exception: index [logs] blocked by: [FORBIDDEN/12/index read-only / allow delete (api)];"),
         (503, "unavailable_shards_exception"),
         (429, "es_rejected_execution_exception"),
         (500, "exception"),
@@ -199,7 +201,8 @@ def test_items_that_a_busy_cluster_puts_off_are_sent_again(
 def test_what_passes_is_no_fault_of_an_event(
     cluster: Cluster, sender: ElasticsearchSender, status: int, kind: str
 ) -> None:
-    cluster.denies = (status, kind, "for now")
+    kind, _, reason = kind.partition(": ")
+    cluster.denies = (status, kind, reason or "for now")
     assert send(sender, 2) == Answer(again=(0, 1))
 
 
@@ -212,6 +215,15 @@ def test_what_passes_is_no_fault_of_an_event(
         (400, "index_closed_exception", "closed"),
         (400, "invalid_index_name_exception", "Invalid index name [Logs], must be lowercase"),
         (400, "illegal_argument_exception", "pipeline with id [none] does not exist"),
+        (
+            400,
+            "illegal_argument_exception",
+            "Limit of total fields [1000] has been exceeded while adding new fields [1]",
+        ),
+        (403, "cluster_block_exception", "index [logs] blocked by: [FORBIDDEN/8/index write (api)];"),
+        (403, "cluster_block_exception", "index [logs] blocked by: [FORBIDDEN/5/index read-only (api)];"),
+        (403, "cluster_block_exception", "index [logs] blocked by: [FORBIDDEN/4/index closed];"),
+        (400, "mapper_parsing_exception", "failed to parse field [event] of type [keyword] in document with id '{id}'"),
         (400, "illegal_argument_exception", "no write index is defined for alias [events]."),
         (
             400,
@@ -227,6 +239,76 @@ def test_an_index_that_takes_no_event_at_all_puts_none_of_them_into_quarantine(
     with pytest.raises(ThirdPartyConfigError, match=kind) as raised:
         send(sender)
     assert raised.value.code == kind
+
+
+def test_a_document_in_the_failure_store_is_not_in_the_data_stream(
+    receiver: Receiver, sender: ElasticsearchSender
+) -> None:
+    one, other = ({"create": {"status": 201}}, {"create": {"status": 201, "failure_store": "used"}})
+    receiver.behave("answer", body=json.dumps({"errors": False, "items": [one, other]}))
+    (refused,) = send(sender, 2).refused
+    assert (refused.index, refused.code) == (1, "failure-store")
+    assert "failure store" in refused.answer
+    receiver.behave("answer", body=json.dumps({"errors": False, "items": [one, one]}))
+    assert send(sender, 2) == Answer()
+
+
+def test_what_a_limit_has_below_its_error_stops_too(receiver: Receiver, sender: ElasticsearchSender) -> None:
+    deeper = {"type": "illegal_argument_exception", "reason": "Limit of total fields [1000] has been exceeded"}
+    error = {"type": "document_parsing_exception", "reason": "failed to parse", "caused_by": deeper}
+    items = [{"create": {"status": 201}}, {"create": {"status": 400, "error": error}}]
+    receiver.behave("answer", body=json.dumps({"errors": True, "items": items}))
+    with pytest.raises(ThirdPartyConfigError, match="document_parsing_exception"):
+        send(sender, 2)
+
+
+def test_documents_that_all_fail_for_one_reason_stop_and_others_are_refused(
+    receiver: Receiver, sender: ElasticsearchSender
+) -> None:
+    def failed(reason: str) -> dict[str, Any]:
+        return {"create": {"status": 400, "error": {"type": "document_parsing_exception", "reason": reason}}}
+
+    alike = [failed(f"[1:{at}] failed to parse field [a] in document with id '{at}'") for at in range(3)]
+    receiver.behave("answer", body=json.dumps({"errors": True, "items": alike}))
+    with pytest.raises(ThirdPartyConfigError):
+        send(sender, 3)
+    for items, refused in [
+        ([*alike, {"create": {"status": 201}}], 3),
+        (alike[:2], 2),
+        ([*alike[:2], failed("failed to parse field [b]")], 3),
+    ]:
+        receiver.behave("answer", body=json.dumps({"errors": True, "items": items}))
+        assert len(send(sender, len(items)).refused) == refused
+
+
+def test_a_check_writes_a_document_and_deletes_it_again_where_it_may(
+    receiver: Receiver, cluster: Cluster, sender: ElasticsearchSender
+) -> None:
+    cluster.deletes = True
+    assert sender.check().endswith("It took a document without an event, which was deleted again.")
+    assert cluster.documents == {}
+    assert [one.path.partition("?")[0] for one in receiver.requests[1:4]] == [
+        "/logs-1password.audit_events-default/_doc/onepassword-source-probe",
+        "/_bulk",
+        "/logs-1password.audit_events-default/_doc/onepassword-source-probe",
+    ]
+    cluster.denies = (400, "illegal_argument_exception", "pipeline with id [none] does not exist")
+    with pytest.raises(ThirdPartyConfigError, match="pipeline with id"):
+        sender.check()
+    assert cluster.documents == {}
+
+
+def test_a_check_tries_a_document_by_the_clusters_dry_run(receiver: Receiver, sender: ElasticsearchSender) -> None:
+    good = {"docs": [{"doc": {"_id": "x", "_index": "y", "_source": {}}}]}
+    receiver.behave("answer", None, body=json.dumps(good), path="/_simulate")
+    assert sender.check().endswith("Its dry run takes a document without an event.")
+    receiver.clear()
+    for bad in ({"doc": {"error": {"type": "mapper", "reason": "no"}}}, {"error": {"type": "mapper", "reason": "no"}}):
+        receiver.behave("answer", body=json.dumps({"docs": [bad]}), path="/_simulate")
+        with pytest.raises(ThirdPartyConfigError, match="mapper: no"):
+            sender.check()
+    assert sender.check().endswith("No event was tried: whether one is taken shows with the first.")
+    assert not [one for one in receiver.requests if "/_bulk" in one.path]
 
 
 @pytest.mark.parametrize(

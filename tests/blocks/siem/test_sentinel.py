@@ -170,7 +170,7 @@ class TestIngestion:
 
     def test_an_empty_array_may_be_a_bad_request(self, receiver: Receiver, sender: SentinelSender) -> None:
         receiver.behave("answer", None, status=400, path=INGEST)
-        assert sender.check().endswith(f"{STREAM}.")
+        assert f" {STREAM}. No event was tried" in sender.check()
 
     @pytest.mark.parametrize("status", [200, 201, 202])
     def test_204_is_the_one_yes(self, receiver: Receiver, sender: SentinelSender, status: int) -> None:
@@ -178,7 +178,7 @@ class TestIngestion:
         with pytest.raises(ThirdPartyGenericError) as raised:
             send(sender)
         assert raised.value.code == "invalid-body"
-        assert sender.check().endswith(f"{STREAM}.")
+        assert f" {STREAM}. No event was tried" in sender.check()
 
     def test_a_page_is_no_yes_to_an_empty_array(self, receiver: Receiver, sender: SentinelSender) -> None:
         receiver.behave("answer", None, body="<html>Sign in</html>", path=INGEST)

@@ -17,7 +17,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.faults import ConfigurationError
 from blocks.siem.senders.splunk import ACK_SECONDS, SplunkSender
-from blocks.siem.sending import Refused
+from blocks.siem.sending import Refused, RequestRefusedError
 from blocks.siem.splunk import SplunkSiem, base_of
 
 if TYPE_CHECKING:
@@ -246,6 +246,13 @@ def test_the_one_bad_event_is_refused_and_all_others_arrive(hec: Hec, sender: Sp
     counts = hec.receiver.arrived()
     assert set(counts) == {one.uuid for one in sent} - hec.vendor.bad
     assert max(counts.values()) <= 2
+
+
+def test_what_is_found_by_halves_is_refused_in_splunks_own_words(hec: Hec, sender: SplunkSender) -> None:
+    """Splunk does not always name the event: then it is looked for, and its answer is kept."""
+    hec.receiver.behave("answer", status=400, body='{"text":"Invalid data format","code":6}')
+    with pytest.raises(RequestRefusedError, match=r"400: Invalid data format, code 6"):
+        sender.send(support.batch(sender, [support.event()]))
 
 
 def test_half_of_a_batch_may_be_bad(hec: Hec, sender: SplunkSender) -> None:

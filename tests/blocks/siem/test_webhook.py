@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -88,12 +91,12 @@ def told_in(document: Any) -> dict[str, Any]:
 
 class TestNdjson(Conformance):
     def block_at(self, url: str) -> Webhook:
-        return siem(url)
+        return siem(url, body_format="ndjson")
 
 
 class TestJsonArray(Conformance):
     def block_at(self, url: str) -> Webhook:
-        return siem(url, body_format="json-array", compress=True)
+        return siem(url, compress=True)
 
 
 @pytest.fixture
@@ -132,6 +135,26 @@ class TestSignature:
         expected = Standard(SECRET).sign("id", datetime.fromtimestamp(1674087231, UTC), body)
         keys = webhook.keys_of(SECRET)
         assert webhook.signature(keys, "id", "1674087231", body.encode()) == expected
+
+    @pytest.mark.parametrize("events", [0, 3])
+    def test_the_default_body_is_signed_as_published_and_one_json_array(
+        self, receiver: Receiver, opened: Callable[..., WebhookSender], events: int
+    ) -> None:
+        """As verify of the npm packages standardwebhooks and svix goes about it: the HMAC, and then JSON.parse."""
+        sender = opened()
+        if events:
+            send(sender, events)
+        else:
+            sender.check()
+        (request,) = receiver.requests
+        head = [request.headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature")]
+        key = base64.b64decode(SECRET.removeprefix("whsec_"))
+        signed = f"{head[0]}.{head[1]}.".encode() + request.body
+        expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        assert head[2] == f"v1,{expected}"
+        assert request.headers["content-type"] == "application/json"
+        parsed = json.loads(request.body)
+        assert [type(one) for one in parsed] == [dict] * events
 
     def test_a_wrong_secret_is_refused(self, receiver: Receiver, opened: Callable[..., WebhookSender]) -> None:
         sender = opened(signing_secret=SecretStr(OTHER_SECRET))

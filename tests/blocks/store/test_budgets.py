@@ -83,6 +83,16 @@ def test_a_pause_holds_everybody_and_a_shorter_one_does_not_shorten_it(engine: E
     assert take(engine) == Grant(1)
 
 
+def test_a_pause_that_was_ordered_before_the_clock_was_set_back_holds_nobody(
+    engine: Engine, moving: MovingClock
+) -> None:
+    budgets.pause(engine, "account/A", 60)
+    moving.advance(-7200)
+    assert take(engine).count == 1
+    budgets.pause(engine, "account/A", 5)
+    assert take(engine).wait_ns == 5 * NS
+
+
 def test_a_request_that_took_long_counts_from_its_answer(engine: Engine, moving: MovingClock) -> None:
     granted = take(engine, 10)
     moving.advance(5)

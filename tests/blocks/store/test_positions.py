@@ -204,6 +204,13 @@ def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pai
 MISSING = ThirdPartyConfigError("There is no block.", hint="Give it again.", code="no-block")
 
 
+def test_a_first_failure_that_lies_ahead_since_the_clock_was_set_back_is_now(pair: Pair, moving: MovingClock) -> None:
+    claim = pair.claim()
+    note_failure(pair.engine, claim, BUSY)
+    moving.advance(-7200)
+    assert note_failure(pair.engine, claim, BUSY) == moving.now_ns()
+
+
 def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, moving: MovingClock) -> None:
     pair.filled.change("DELETE FROM forward_positions WHERE stream_id = {audit}")
     stop(pair.engine, pair.claim(Api.SIGN_IN), SHUT, "first")

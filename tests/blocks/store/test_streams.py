@@ -91,6 +91,27 @@ def test_the_first_failure_stays_the_first(engine: Engine, claim: Claim, moving:
     assert (view.failing_since_ns, view.error_message) == (first, "two")
 
 
+def test_a_first_failure_that_lies_ahead_since_the_clock_was_set_back_is_now(
+    engine: Engine, claim: Claim, moving: MovingClock
+) -> None:
+    error = ThirdPartyGenericError("x")
+    streams.note_failure(engine, claim, error)
+    moving.advance(-7200)
+    assert streams.note_failure(engine, claim, error) == moving.now_ns()
+    first_ns = moving.now_ns()
+    moving.advance(60)
+    assert streams.note_failure(engine, claim, error) == first_ns
+
+
+def test_a_time_in_which_nothing_was_tried_does_not_count(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+    """The machine slept, or its clock was set forward."""
+    error = ThirdPartyGenericError("x")
+    streams.note_failure(engine, claim, error)
+    for seconds, counts in ((600, 600), (8 * 3600, 600), (3600, 4200)):
+        moving.advance(seconds)
+        assert (moving.now_ns() - streams.note_failure(engine, claim, error)) / SECOND == counts
+
+
 def test_a_failure_that_the_store_did_not_see_counts_from_when_it_was(
     engine: Engine, claim: Claim, moving: MovingClock
 ) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psutil
 import pytest
 from one_machine import free_port, wait_until
+from webhook_receiver import Received, webhook_receiver
 
 from deployments.one_machine import notifier
 from deployments.one_machine.notifier import (
@@ -27,37 +25,12 @@ from deployments.one_machine.notifier import (
 from deployments.one_machine.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from one_machine import RunningUp
 
 SECRET = "the-secret-of-the-webhook"
 SERVER = Trouble("server", "The Prefect server does not answer.", 1_790_000_000)
 RUNS = Trouble("runs", "No run has worked for 7 min.", 1_790_000_000)
 DAY = 86_400
-
-
-@contextmanager
-def receiver(status: int = 200) -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
-    received: list[tuple[str, dict[str, str]]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", received
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def document(url: str) -> bytes:
@@ -78,13 +51,13 @@ MESSAGE = Message("trouble with the server", "It does not answer.")
 
 def test_a_message_reaches_a_webhook_while_no_prefect_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
-    with receiver() as (url, received):
+    with webhook_receiver() as (url, received):
         send_by_child(document(url), MESSAGE)
-    assert received == [(f"/{SECRET}", {"subject": MESSAGE.subject, "body": MESSAGE.body})]
+    assert received == [Received(f"/{SECRET}", {"subject": MESSAGE.subject, "body": MESSAGE.body})]
 
 
 def test_a_message_that_is_refused_is_an_error_without_the_address() -> None:
-    with receiver(500) as (url, _), pytest.raises(SendError) as raised:
+    with webhook_receiver(500) as (url, _), pytest.raises(SendError) as raised:
         send_by_child(document(url), MESSAGE)
     assert str(raised.value) == "HTTPStatusError"
 
@@ -221,7 +194,7 @@ def test_a_block_of_a_real_server_is_loaded_with_its_secrets_and_used_once_that_
 
     api = f"http://127.0.0.1:{running_up.port}/api"
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", ":".join(running_up.auth))
-    with receiver() as (url, received):
+    with webhook_receiver() as (url, received):
         text: dict[str, Any] = {"subject": "{{subject}}", "body": "{{body}}"}
         with temporary_settings({PREFECT_API_URL: api, PREFECT_API_AUTH_STRING: os.environ["PREFECT_API_AUTH_STRING"]}):
             CustomWebhookNotificationBlock(
@@ -234,4 +207,4 @@ def test_a_block_of_a_real_server_is_loaded_with_its_secrets_and_used_once_that_
         with pytest.raises(NotLoadedError, match="connect"):
             block_loader(api, "custom-webhook/watchdog")()
         send_by_child(block, MESSAGE)
-        assert received == [(f"/{SECRET}", {"subject": MESSAGE.subject, "body": MESSAGE.body})]
+        assert received == [Received(f"/{SECRET}", {"subject": MESSAGE.subject, "body": MESSAGE.body})]

@@ -207,7 +207,8 @@ def test_a_run_that_wants_another_interpreter_is_not_forked(name: str) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_the_runs_of_a_worker_that_is_killed_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_read", [True, False], ids=["that has read all", "that had more to read"])
+def test_the_runs_of_a_worker_that_is_killed_end(tmp_path: Path, has_read: bool) -> None:
     ours, theirs = socket.socketpair()
     template = subprocess.Popen(
         [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
@@ -222,6 +223,10 @@ def test_the_runs_of_a_worker_that_is_killed_end(tmp_path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # as the whole group gets them; the template waits for its runs
         template.send_signal(number)
     assert template.poll() is None
+    if not has_read:  # closing then resets the connection, and does not end it
+        second = {**env, "SEEN": str(tmp_path / "second")}
+        ours.sendall(json.dumps({"run": "2", "env": second, "cwd": str(tmp_path)}).encode() + b"\n")
+        wait_until((tmp_path / "second").exists)
     ours.close()
     assert template.wait(60) == 0
     wait_until(lambda: not lives(run))

@@ -16,7 +16,7 @@ from raw_server import listening
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import up_health, watchdog
 from deployments.one_machine.probes import ProbeError, Probes, RunsSeen, server_probe, worker_probe
-from deployments.one_machine.watchdog import Event, Moment, Restart, Say, Watchdog
+from deployments.one_machine.watchdog import ClockSetBack, Event, Moment, Restart, Say, Watchdog
 
 if TYPE_CHECKING:
     import socket
@@ -203,7 +203,8 @@ def test_a_machine_that_slept_raises_no_alarm(world: World) -> None:
     world.sleep(8 * 3600)
     world.polls = False
     world.server_fails = "ReadTimeout"
-    assert world.go(60) == []
+    (event,) = world.go(60)
+    assert says([event]) == ["The clock went 8 h ahead: the machine slept, or it was set."]
     assert world.watched[-1] >= (START + 8 * 3600) * 10**9
     world.polls, world.server_fails, world.runs_work = True, "", True
     assert world.go(600) == []
@@ -218,11 +219,33 @@ def test_a_watchdog_that_could_not_run_itself_blames_nobody(world: World) -> Non
     assert world.go(60) == []
 
 
-def test_a_clock_that_is_set_is_no_alarm(world: World) -> None:
-    for seconds in (-7200, 7200):
-        world.wall += seconds
-        assert world.go(600) == []
-        assert world.watched[-1] // 10**9 > world.wall - 700
+def test_a_clock_that_is_set_forward_is_reported_and_no_alarm(world: World) -> None:
+    world.wall += 7200
+    assert says(world.go(600)) == ["The clock went 2 h ahead: the machine slept, or it was set."]
+    assert world.restarts() == []
+    assert world.watched[-1] // 10**9 > world.wall - 700
+
+
+def test_a_clock_that_is_set_back_is_reported_and_the_server_is_to_plan_again(world: World) -> None:
+    for seconds, words in ((7200, "2 h"), (600, "10 min"), (20, "")):
+        world.wall -= seconds
+        events = world.go(600)
+        assert says(events) == ([f"The clock was set back by {words}."] if words else [])
+        assert [round(event.seconds) for event in events if isinstance(event, ClockSetBack)] == [seconds][: bool(words)]
+        assert not words or world.watched[-1] // 10**9 > world.wall - 700
+    assert world.restarts() == []
+    assert world.told.started == START - 7800
+
+
+def test_a_trouble_lasts_as_long_as_it_did_once_the_clock_was_set_back(world: World) -> None:
+    world.server_fails = "ReadTimeout"
+    world.go(120)
+    (before,) = world.told.troubles
+    lasted = world.wall - before.since
+    world.wall -= 7200
+    world.go(ROUND)
+    (after,) = world.told.troubles
+    assert world.wall - after.since == lasted + ROUND
 
 
 def test_runs_that_do_not_work_are_reported_and_the_worker_is_restarted(world: World) -> None:
@@ -358,7 +381,7 @@ def test_the_probe_of_the_server_asks_for_its_health() -> None:
     with listening(_answers(b"200 OK")) as server:  # type: ignore[arg-type]
         server_probe(f"{server.url}/api")()
         assert server.requests[0].startswith(b"GET /api/health HTTP/1.1\r\n")
-    with pytest.raises(ProbeError, match="ConnectError"):
+    with pytest.raises(ProbeError, match="connect"):
         server_probe(f"{server.url}/api")()
     with listening(_answers(b"503 No")) as server, pytest.raises(ProbeError, match="status 503"):  # type: ignore[arg-type]
         server_probe(f"{server.url}/api")()

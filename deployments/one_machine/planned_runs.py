@@ -1,0 +1,84 @@
+"""Runs of a schedule that lie ahead since the clock was set back: they keep Prefect from planning others.
+
+Prefect plans two runs for each schedule, and none while there are two: after the clock was set back by two hours, both
+lie two hours ahead. And it plans no tick twice: those of the last two hours have had their runs, and are to come again.
+Once both are removed, the scheduler plans the next ticks within half a minute. Of the runs that have ended only the
+record goes; what they have collected is in the store.
+By plain requests with a time limit, as in `worker_runs`.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from blocks import clock
+from deployments import prefect_access
+from deployments.deploy import work_pool
+from deployments.spread import COLLECT, FORWARD, RECONCILE
+
+if TYPE_CHECKING:
+    import httpx
+
+TICKS = {"collect": COLLECT, "forward": FORWARD, "reconcile": RECONCILE}
+PLANNED = 2
+"""How many runs Prefect plans for a schedule: see `prefect_settings`."""
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+SLACK_SECONDS = 60.0
+PAGE, AT_ONCE = 200, 50
+POLL_SECONDS = 1.0
+
+
+def remove_misplaced(url: str, seconds: float) -> bool:
+    """Remove the runs that are planned further ahead than a schedule plans them, and those ahead that have ended.
+
+    It waits for a server that is starting. False where the server did not do so within so many seconds.
+    """
+    import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with prefect_access.client(seconds) as client:
+                _remove(client, url)
+        except (httpx.HTTPError, ValueError):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+
+
+def _remove(client: httpx.Client, url: str) -> None:
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    for flow, ticks in TICKS.items():
+        planned_until = now + timedelta(seconds=PLANNED * ticks.every + SLACK_SECONDS)
+        for states, after in ((("SCHEDULED",), planned_until), (ENDED, now)):
+            while (found := _ahead(client, url, flow, states, after)) and _delete(client, url, found):
+                pass
+
+
+def _delete(client: httpx.Client, url: str, runs: list[str]) -> int:
+    deleted = 0
+    for start in range(0, len(runs), AT_ONCE):
+        wanted = {"flow_runs": {"id": {"any_": runs[start : start + AT_ONCE]}}}
+        answer = client.post(f"{url}/flow_runs/bulk_delete", json=wanted)
+        answer.raise_for_status()
+        deleted += len(answer.json()["deleted"])
+    return deleted
+
+
+def _ahead(client: httpx.Client, url: str, flow: str, states: tuple[str, ...], after: datetime) -> list[str]:
+    wanted: dict[str, Any] = {
+        "flows": {"name": {"any_": [flow]}},
+        "work_pools": {"name": {"any_": [work_pool()]}},
+        "flow_runs": {
+            "state": {"type": {"any_": list(states)}},
+            "expected_start_time": {"after_": after.isoformat()},
+        },
+        "limit": PAGE,
+    }
+    answer = client.post(f"{url}/flow_runs/filter", json=wanted)
+    answer.raise_for_status()
+    return [run["id"] for run in answer.json() if run["auto_scheduled"]]
