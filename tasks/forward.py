@@ -13,11 +13,12 @@ from prefect import get_run_logger, task
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.siem.deliver import Delivered, Turned, deliver
+from blocks.siem.deliver import Delivered, Turned, deliver, deliver_hour
 from blocks.siem.pump import Pump
-from blocks.siem.sending import RequestRefusedError
+from blocks.siem.sending import NoConfirmationError, RequestRefusedError
 from blocks.store import forwards, outgoing, positions, refused
-from blocks.store.outgoing import Events, Portion
+from blocks.store.engine import use_small_cache
+from blocks.store.outgoing import Events, Hour, Portion
 from blocks.store.positions import ForwardClaim, Step
 from blocks.store.refused import Again, RefusedItem
 from tasks import retries, stopping
@@ -32,6 +33,17 @@ if TYPE_CHECKING:
     from blocks.siem.event import Outgoing
     from blocks.siem.prepare import Preparer
     from blocks.store.positions import Ahead, PositionView
+
+ROUNDS = 6
+"""After so many tries in a row that a target does not confirm, it is the configuration: about six minutes."""
+_MAY_BE_COPIES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
+"""Codes of errors after which the target may have the events all the same."""
+AGAIN = 1000  # events that were refused and are sent again at once
+IN_FLIGHT = 4_000_000
+"""Bytes of one stream that are on their way at once, before compression, where a request is not larger than that."""
+BODIES = 1_000_000  # characters of bodies in a portion at most, or one body
+GROWTH_MARGIN = 0.02
+"""By how much a portion is smaller than what would come to a full request: else it would be a full one and a rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +75,12 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
             preparer = preparer_of(engine, source_id, claim.api, block, sender)
             done = Forwarding(engine, claim, preparer, meant).run()
     except SourceError as error:
-        raise _judged(engine, claim, error, fingerprint) from None
+        raise judged(engine, claim, error, fingerprint) from None
     except Exception as fault:  # noqa: BLE001 - one that nobody foresaw is told and tried again as others are
         # Without its text, which may quote an event.
         where = "".join(traceback.format_tb(fault.__traceback__))
         get_run_logger().error("A fault in this program, %s, at:\n%s", type(fault).__name__, where)
-        raise _judged(engine, claim, as_error(fault), fingerprint) from None
+        raise judged(engine, claim, as_error(fault), fingerprint) from None
     retries.forget(_key(claim))
     get_run_logger().info(
         "%s: %d sent to %s, %d kept back by its rules, %d refused by it; %.1f s",
@@ -121,10 +133,12 @@ class Forwarding:
         self._plan: list[int] = []
         self._ahead: Ahead = {}
         self._sent = self._kept = self._refused = 0
+        self._growth = 1.0  # octets that are sent for a character of a body
 
     def run(self) -> Forwarded:
         """Raises what the sender or the store raises; what the SIEM has said yes to before stays so."""
         started = time.monotonic()
+        use_small_cache(self._engine)
         self._send_on()
         self._send_again()
         # A run that was stopped leaves its plan and its error to the next one.
@@ -133,7 +147,7 @@ class Forwarding:
         return Forwarded(self._claim.api, self._sent, self._kept, self._refused, time.monotonic() - started)
 
     def _send_again(self) -> None:
-        events = self._preparer.sender.limits.events
+        events = min(self._preparer.sender.limits.events, AGAIN)
         pump = Pump(self._deliver_again, self._note_again, 1, self._renew)
         pump.run(refused.again(self._engine, self._claim, events), until=self._is_over)
 
@@ -150,84 +164,99 @@ class Forwarding:
     def _is_over(self) -> bool:
         return stopping.requested.is_set() or not self._meant()
 
-    def _portions(self, view: PositionView) -> Iterator[Portion]:
+    def _portions(self, view: PositionView) -> Iterator[Portion | Hour]:
         events = Events(self._engine, self._claim.stream_id, view.sent_id)
         limits = self._preparer.sender.limits
         if limits.hourly:
             return outgoing.hours(events, limits.events)
-        return outgoing.portions(events, limits.events, view.plan)
+        return outgoing.portions(events, limits.events, view.plan, self._octets)
 
-    def _deliver(self, portion: Portion) -> Delivered | None:
+    def _octets(self) -> int:
+        """Characters of bodies that come to full requests, as far as the portions before show."""
+        limits = self._preparer.sender.limits
+        requests = max(IN_FLIGHT // (limits.parallel * limits.bytes), 1)
+        return min(int(requests * limits.bytes / self._growth), BODIES)
+
+    def _deliver(self, portion: Portion | Hour) -> Step | None:
         """What became of it; None where an earlier run has sent it."""
+        if isinstance(portion, Hour):
+            done = deliver_hour(portion, self._preparer)
+            return _step(portion.first_id, portion.last_id, done)
+        events = portion.take()
         if portion.last_id in self._ahead:
             return None
-        return deliver(self._name, portion.events, self._preparer, self._pause)
+        done = deliver(self._name, events, self._preparer, self._pause)
+        self._note_growth(events, done)
+        return _step(portion.first_id, portion.last_id, done)
+
+    def _note_growth(self, events: Sequence[Outgoing], done: Delivered) -> None:
+        bodies = sum([len(event.body) for event in events])
+        self._growth = max(done.octets / max(bodies, 1) * (1 + GROWTH_MARGIN), 1.0)
 
     def _pause(self, seconds: float) -> None:
         if self._pump.broken.wait(clock.engine_delay(seconds)):
             raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
 
-    def _deliver_again(self, portion: Again) -> Delivered:
+    def _deliver_again(self, portion: Again) -> Step:
         # By a name of its own: a SIEM that remembers names has refused these events by another one.
         name = f"{self._name}-again-{portion.mark_ns}"
         try:
-            return deliver(name, portion.events, self._preparer, lambda wait: time.sleep(clock.engine_delay(wait)))
+            done = deliver(name, portion.events, self._preparer, lambda wait: time.sleep(clock.engine_delay(wait)))
         except RequestRefusedError as error:  # it has taken others before these: it is not the configuration
-            return Delivered(turned=[Turned(event, error.code, str(error)) for event in portion.events])
+            done = Delivered(turned=[Turned(event, error.code, str(error)) for event in portion.events])
+        return _step(portion.events[0].id, portion.events[-1].id, done)
 
-    def _announce(self, done: tuple[Portion, Delivered | None] | None, under_way: Sequence[Portion]) -> None:
+    def _announce(self, done: tuple[Portion | Hour, Step | None] | None, under_way: Sequence[Portion | Hour]) -> None:
         step = None if done is None else self._step_over(*done)
-        begun = [portion.last_id for portion in under_way]
+        begun = [portion.last_id for portion in under_way if isinstance(portion, Portion)]
         reached = max([*begun, 0 if step is None else step.last_id])
         # What was planned stays so until it is done, whether or not it is on its way again by now.
         plan = [*begun, *(end for end in self._planned if end > reached)]
         positions.advance(self._engine, self._claim, step, plan, self._ahead)
         self._plan = plan  # not before: what is left ahead must fit the position that stands in the store
 
-    def _step_over(self, portion: Portion, delivered: Delivered | None) -> Step:
-        if delivered is not None:
-            return self._step(portion.events, delivered)
-        sent, dropped = self._ahead[portion.last_id]
-        self._sent += sent
-        self._kept += dropped
-        return Step(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
+    def _step_over(self, portion: Portion | Hour, step: Step | None) -> Step:
+        if step is None:
+            sent, dropped = self._ahead[portion.last_id]
+            step = Step(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
+        return self._counted(step)
 
-    def _leave(self, done: Sequence[tuple[Portion, Delivered | None]]) -> None:
+    def _leave(self, done: Sequence[tuple[Portion | Hour, Step | None]]) -> None:
         """Remember what the SIEM took behind a portion that failed. Where that cannot be, it is sent twice."""
         if self._preparer.sender.limits.hourly:  # an object that is written again is the same object
             return
-        fresh = [_counts(portion.events, found) for portion, found in done if found is not None]
+        fresh = [step for _, step in done if step is not None]
         self._ahead |= {step.last_id: (step.sent, step.dropped) for step in fresh}
         with suppress(SourceError):
             positions.leave_ahead(self._engine, self._claim, fresh, self._plan, self._ahead)
 
-    def _note_again(self, done: tuple[Again, Delivered] | None, _under_way: Sequence[Again]) -> None:
+    def _note_again(self, done: tuple[Again, Step] | None, _under_way: Sequence[Again]) -> None:
         if done is None:
             self._renew()
         else:
-            positions.note_resent(self._engine, self._claim, done[0], self._step(done[0].events, done[1]))
+            positions.note_resent(self._engine, self._claim, done[0], self._counted(done[1]))
 
-    def _step(self, events: Sequence[Outgoing], delivered: Delivered) -> Step:
-        self._sent += delivered.sent
-        self._kept += delivered.kept
-        self._refused += len(delivered.turned)
-        return _counts(events, delivered)
+    def _counted(self, step: Step) -> Step:
+        self._sent += step.sent
+        self._kept += step.dropped
+        self._refused += len(step.refused)
+        return step
 
     def _renew(self) -> None:
         positions.renew(self._engine, self._claim)
 
 
-def _counts(events: Sequence[Outgoing], delivered: Delivered) -> Step:
+def _step(first_id: int, last_id: int, delivered: Delivered) -> Step:
     turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.turned)
-    return Step(events[0].id, events[-1].id, delivered.sent, delivered.kept, tuple(turned))
+    return Step(first_id, last_id, delivered.sent, delivered.kept, tuple(turned))
 
 
-def _judged(engine: Engine | None, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
+def judged(engine: Engine | None, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
     """The error with `retry_in` set, after the store has been told; the store may fail at that too."""
     try:
         if engine is None:
             raise error
-        error.retry_in = _remember(engine, claim, error, fingerprint)
+        error = _remember(engine, claim, error, fingerprint)
     except ClaimLostError as lost:
         return lost
     except SourceError as unwritten:
@@ -238,18 +267,25 @@ def _judged(engine: Engine | None, claim: ForwardClaim, error: SourceError, fing
     return error
 
 
-def _remember(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> float | None:
+def _remember(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
+    """The error to be raised: this one, with `retry_in`, or what it has come to be after many tries."""
     if isinstance(error, retries.FINAL):
         if not isinstance(error, ClaimLostError):
             positions.stop(engine, claim, error, fingerprint)
-        return None
+        return error
     since_ns = positions.note_failure(engine, claim, error, since_ns=retries.since_in_memory(_key(claim)))
-    wait = retries.next_wait(since_ns, getattr(error, "retry_after", None))
+    if isinstance(error, NoConfirmationError) and retries.round_of(_key(claim), since_ns) >= ROUNDS:
+        final = error.as_configuration(ROUNDS)
+        positions.stop(engine, claim, final, fingerprint)
+        return final
+    copies = error.code in _MAY_BE_COPIES
+    wait = retries.next_wait(since_ns, getattr(error, "retry_after", None), copies=copies)
     if wait is None:
         positions.stop(engine, claim, error, fingerprint)
-        return None
-    positions.renew(engine, claim, for_seconds=wait)
-    return wait
+    else:
+        positions.renew(engine, claim, for_seconds=wait)
+    error.retry_in = wait
+    return error
 
 
 def _key(claim: ForwardClaim) -> str:

@@ -30,24 +30,30 @@ T = TypeVar("T")
 
 WINDOW_SECONDS = 90 * 60
 SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
+SHORTEST_OF_COPIES, LONGEST_OF_COPIES = 15.0, 900.0  # where each attempt may be another copy of the same events
 ATTEMPTS = 2000  # more than the window can hold: time ends the retries, not their number
 FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError)
 
 _first_failures: dict[str, int] = {}
+_rounds: dict[str, tuple[int, int]] = {}
 _first_errors: dict[str, SourceError] = {}
 
 
-def next_wait(failing_since_ns: int, retry_after: float | None = None) -> float | None:
+def next_wait(failing_since_ns: int, retry_after: float | None = None, *, copies: bool = False) -> float | None:
     """Seconds until the next attempt, or None when 90 minutes have passed since the first failure.
 
     Half of the time that it has been failing, with jitter: so the waits grow by themselves, also across processes,
-    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it.
+    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it. `copies`: each
+    attempt may be another copy of the same events, so each wait is as long as all before it: some 13 in 90 minutes.
     """
     failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
     left = WINDOW_SECONDS - failing
     if left <= 0:
         return None
-    wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    if copies:
+        wait = min(max(failing, SHORTEST_OF_COPIES), LONGEST_OF_COPIES) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter, no secret
+    else:
+        wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311
     return max(min(wait, left), retry_after or 0.0)
 
 
@@ -92,6 +98,14 @@ def directly(step: Task[P, T], key: str, *arguments: P.args, **named: P.kwargs) 
     return step(*arguments, **named)
 
 
+def round_of(key: str, failing_since_ns: int) -> int:
+    """Which failure of the same kind in a row this is: 1 for the first since the last progress, in this process."""
+    since_ns, number = _rounds.get(key, (failing_since_ns, 0))
+    number = number + 1 if since_ns == failing_since_ns else 1
+    _rounds[key] = failing_since_ns, number
+    return number
+
+
 def _is_in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
@@ -102,6 +116,7 @@ def since_in_memory(key: str) -> int | None:
 
 def forget(key: str) -> None:
     _first_failures.pop(key, None)
+    _rounds.pop(key, None)
 
 
 def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -6,7 +6,7 @@ import time
 from array import array
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from blocks.errors import ThirdPartyGenericError
 from blocks.siem.prepare import Kept
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from blocks.siem.event import Outgoing
     from blocks.siem.prepare import Preparer
-    from blocks.siem.sending import Answer, Record
+    from blocks.siem.sending import Answer, ObjectSender, Record
 
 TRIES = 6
 """How often the same request is made for records that the SIEM puts off, within one attempt."""
@@ -45,6 +45,22 @@ class Delivered:
     sent: int = 0
     kept: int = 0
     turned: list[Turned] = field(default_factory=list)
+    octets: int = field(default=0, compare=False)
+    """Of its records, before compression."""
+
+
+class Hour(Protocol):
+    """Events that were received in one hour, see `blocks.store.outgoing`."""
+
+    count: int
+
+    def events(self) -> Iterator[Sequence[Outgoing]]:
+        """A few at a time, read while they are used."""
+        ...
+
+    def halve(self) -> None:
+        """Begin again, with half as many as were taken, or one."""
+        ...
 
 
 def deliver(
@@ -57,12 +73,47 @@ def deliver(
     with turn:
         made = [preparer.prepare(event) for event in events]
     records = [one for one in made if not isinstance(one, Kept)]
-    under_way = _Delivery(name, preparer, sleep, Delivered(kept=len(made) - len(records)))
+    octets = sum([len(record.data) for record in records])
+    under_way = _Delivery(name, preparer, sleep, Delivered(kept=len(made) - len(records), octets=octets))
     limits = preparer.sender.limits
     for chosen in cut(records, limits.events, limits.bytes):
         under_way.send(chosen)
     under_way.judge()
     return under_way.done
+
+
+def deliver_hour(hour: Hour, preparer: Preparer) -> Delivered:
+    """Write events of one hour as one object: as many as there are, or as fit into it, or as the archive takes.
+
+    Raises what the sender and the store raise; then the object is to be written again.
+    """
+    sender = cast("ObjectSender", preparer.sender)
+    while True:
+        done = Delivered()
+        try:
+            sender.send_object(preparer.stamp, _records(hour, preparer, done))
+        except TooLargeError as error:
+            is_one = hour.count == 1
+            hour.halve()
+            if is_one:
+                (alone,) = next(hour.events())
+                return Delivered(turned=[Turned(alone, error.code, str(error)[:ANSWER_MAX])])
+        else:
+            return done
+
+
+def _records(hour: Hour, preparer: Preparer, done: Delivered) -> Iterator[Sequence[Record]]:
+    for events in hour.events():
+        with turn:
+            made = [preparer.prepare(event) for event in events]
+        records = [one for one in made if not isinstance(one, Kept)]
+        done.sent += len(records)
+        done.kept += len(made) - len(records)
+        done.octets += sum([len(record.data) for record in records])
+        if records:
+            yield records
+        if done.octets >= preparer.sender.limits.bytes:
+            return
 
 
 def cut(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
@@ -75,6 +126,9 @@ def cut(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[
 
 
 def _sized(group: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
+    if len(group) <= events and sum([len(record.data) for record in group]) <= size:
+        yield group
+        return
     start, total = 0, 0
     for at, record in enumerate(group):
         if at > start and (total + len(record.data) > size or at - start >= events):

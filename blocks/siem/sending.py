@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from blocks.siem.event import Outgoing, Shaped, Stamp
 
@@ -26,6 +26,17 @@ class RequestRefusedError(ThirdPartyConfigError):
 
     The event is found by halving. Where none at all is taken, it is the configuration.
     """
+
+
+class NoConfirmationError(ThirdPartyGenericError):
+    """The target may have taken the batch, and did not confirm it as its protocol demands.
+
+    Each further try may be another copy of the same events. Where it never confirms, it is the configuration.
+    """
+
+    def as_configuration(self, tries: int) -> ThirdPartyConfigError:
+        """What remains to be said after so many tries."""
+        return ThirdPartyConfigError(f"{self.message} So it was {tries} times.", hint=self.hint, code=self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +129,14 @@ class Sender(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class ObjectSender(Sender, Protocol):
+    """A sender of objects, `limits.hourly`: each takes its records while they are made, so it is never held whole."""
+
+    def send_object(self, stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+        """Write one object of all records, or none where there are none. Raises as `send`, and what `records` raises.
+
+        Where the same event begins it again, it is the same object.
+        """
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event, func, make_url, select
@@ -14,13 +14,15 @@ from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.turn import turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import URL, Connection, TextClause
 
 BUSY_SECONDS = 60  # how long SQLite waits for another writer, where the URL does not say (…/events.db?timeout=5)
 PAGE_BYTES = 8192  # for a new file: a tenth to a quarter faster than 4096 at 1 to 3 million events, and smaller
 CACHE_KIB = 65536  # SQLite's page cache: it holds the index on random ids up to about a million events
+SMALL_CACHE_KIB = 8192
+ROWS_MAX = 200  # rows that are fetched at once, whatever their expected length: these may be longer
 CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often written again before one
 SILENT_SECONDS, PROBE_SECONDS, PROBES = 30, 10, 9
 """When the other end of a connection to PostgreSQL is tested, how often again, and after how many silent tests it
@@ -84,18 +86,48 @@ def in_line(connection: Connection, name: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-def plain_rows(connection: Connection, asked: TextClause, parameters: Mapping[str, Any]) -> Sequence[Any]:
-    """All rows as the driver has them, for very many of them: SQLAlchemy's rows take as long as all the rest.
+def first_rows(
+    connection: Connection, query: TextClause, parameters: Mapping[str, Any], octets: int, mean: int
+) -> tuple[list[Any], bool]:
+    """The first rows as the driver has them, until their last columns have `octets` characters; whether these are all.
 
-    Raises SQLAlchemyError. It waits for its turn at the processor, so nothing else is to be held but the connection.
+    SQLAlchemy's rows take as long as all the rest. What is read at once follows from `mean`, the expected length of a
+    last column: PostgreSQL keeps the other rows behind a cursor of its own, SQLite has not looked for them yet. Raises
+    SQLAlchemyError.
     """
-    found = connection.execute(asked, parameters)
     driver: Any = connection.dialect.loaded_dbapi
-    with turn:
-        try:
-            return found.cursor.fetchall()
-        except driver.Error as error:
-            raise DBAPIError(None, None, error) from None
+    try:
+        if is_sqlite(connection.engine):
+            found = connection.execute(query, parameters)
+            # Nobody waits for a server within it.
+            with closing(found), turn:
+                return _first(found.cursor, octets, mean)
+        plain: Any = connection.connection.driver_connection
+        with plain.cursor("first_rows") as cursor:
+            cursor.execute(str(query.compile(dialect=connection.dialect)), parameters)
+            return _first(cursor, octets, mean)
+    except driver.Error as error:
+        raise DBAPIError(None, None, error) from None
+
+
+def _first(cursor: Any, octets: int, mean: int) -> tuple[list[Any], bool]:
+    rows: list[Any] = []
+    while octets > 0:
+        number = min(max(octets // max(mean, 1), 1), ROWS_MAX)
+        more = cursor.fetchmany(number)
+        rows += more
+        octets -= sum([len(row[-1]) for row in more])
+        if len(more) < number:
+            return rows, True
+    return rows, False
+
+
+def use_small_cache(engine: Engine) -> None:
+    """Let SQLite keep few pages, for a process that reads each of them once, in order: it gains nothing by more."""
+    if is_sqlite(engine):
+        event.listen(engine, "connect", _shrink_cache)
+        with store_errors(), reading(engine).connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA cache_size=-{SMALL_CACHE_KIB}")
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -193,6 +225,10 @@ def _set_pragmas(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _shrink_cache(connection: Any, _record: object) -> None:
+    connection.execute(f"PRAGMA cache_size=-{SMALL_CACHE_KIB}")
 
 
 def _begin(connection: Connection) -> None:

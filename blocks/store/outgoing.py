@@ -15,10 +15,10 @@ from sqlalchemy import text
 
 from blocks import clock
 from blocks.siem.event import Outgoing
-from blocks.store.engine import plain_rows, reading, store_errors
+from blocks.store.engine import first_rows, reading, store_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -27,23 +27,29 @@ GRACE_NS = 120 * 10**9
 """How long after the end of an hour an event of it may still be committed: longer than a page takes."""
 LINKS = 500  # links that are looked up at once
 MOST = 2000  # events that are read at once
+READ_BYTES = 1_000_000
+"""Characters of bodies that are read at once, or one body: a stream keeps no more of them in memory than twice that."""
+BODY = 4000  # expected characters of a body, before any was read
+CHUNK = 500  # events of an hour that are encoded at once
 SPAN = 4000  # ids that are looked at for them: no more, however PostgreSQL plans it
 NEAR = 1000  # ids between two links that cost less to pass over than another question
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Portion:
     """Events of one stream, in the order of their ids, of which the position moves behind all or none."""
 
     events: Sequence[Outgoing]
+    first_id: int = 0
+    last_id: int = 0
 
-    @property
-    def first_id(self) -> int:
-        return self.events[0].id
+    def __post_init__(self) -> None:
+        self.first_id, self.last_id = self.events[0].id, self.events[-1].id
 
-    @property
-    def last_id(self) -> int:
-        return self.events[-1].id
+    def take(self) -> Sequence[Outgoing]:
+        """The events, which are not kept here: what waits for those before it needs its ends only."""
+        events, self.events = self.events, ()
+        return events
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Events:
     after_id: int
     _ranges: deque[tuple[int, int]] = field(default_factory=deque)
     _ready: deque[Outgoing] = field(default_factory=deque)
+    _mean: int = BODY
 
     def peek(self) -> Outgoing | None:
         """The next event, which stays; None where there is none."""
@@ -67,6 +74,12 @@ class Events:
         """The event that `peek` has shown."""
         return self._ready.popleft()
 
+    def rewind(self, after_id: int) -> None:
+        """Read again what is behind this id."""
+        self.after_id = after_id
+        self._ranges.clear()
+        self._ready.clear()
+
     def _read(self) -> bool:
         if not self._ranges:
             self._ranges.extend(_ranges(self.engine, self.stream_id, self.after_id))
@@ -74,34 +87,101 @@ class Events:
             return False
         low, high = self._ranges.popleft()
         end = min(high, low + SPAN)
-        found = _between(self.engine, self.stream_id, low, end)
-        self.after_id = found[-1].id if len(found) == MOST else end
+        found, is_all = self._between(low, end)
+        self.after_id = end if is_all and len(found) < MOST else found[-1].id
         if self.after_id < high:
             self._ranges.appendleft((self.after_id, high))
         self._ready.extend(found)
         return True
 
+    def _between(self, low: int, high: int) -> tuple[list[Outgoing], bool]:
+        bounds = {"stream": self.stream_id, "low": low, "high": high, "most": MOST}
+        with store_errors(), reading(self.engine).connect() as connection:
+            rows, is_all = first_rows(connection, _BETWEEN, bounds, READ_BYTES, self._mean)
+        found = list(starmap(Outgoing, rows))
+        if found:
+            self._mean = sum([len(one.body) for one in found]) // len(found)
+        return found, is_all
 
-def portions(events: Events, size: int, plan: Iterable[int] = ()) -> Iterator[Portion]:
-    """Cut what is behind a position into portions of at most `size` events; those that were planned end as planned."""
+
+def portions(
+    events: Events, size: int, plan: Iterable[int] = (), octets: Callable[[], int] = lambda: READ_BYTES
+) -> Iterator[Portion]:
+    """Cut what is behind a position into portions; those that were planned end as planned.
+
+    A portion has at most `size` events, and no more of them once its bodies have `octets` characters, which is asked
+    before each one.
+    """
     ends = deque(plan)
     while events.peek() is not None:
-        portion = list(_until(events, ends.popleft())) if ends else list(_some(events, size))
+        portion = list(_until(events, ends.popleft())) if ends else list(_some(events, size, octets()))
         if portion:  # what was planned may have been pruned since
             yield Portion(portion)
 
 
-def hours(events: Events, size: int) -> Iterator[Portion]:
-    """The same by the hour in which the events were received; one that is not over yet is left for later."""
+@dataclass
+class Hour:
+    """Events of one stream that were received in the same hour, at most `size`: read while they are used."""
+
+    source: Events
+    size: int
+    first_id: int
+    hour: int
+    last_id: int = 0
+    count: int = 0
+
+    def events(self) -> Iterator[Sequence[Outgoing]]:
+        """A few at a time. Those that are not asked for are left for the next hour of this name."""
+        while self.count < self.size:
+            chunk = list(_some(self._rest(), min(CHUNK, self.size - self.count), READ_BYTES))
+            if not chunk:
+                return
+            self.count += len(chunk)
+            self.last_id = chunk[-1].id
+            yield chunk
+
+    def halve(self) -> None:
+        """Begin again, with half as many as were taken."""
+        self.size = max(self.count // 2, 1)
+        self.count = 0
+        self.source.rewind(self.first_id - 1)
+
+    def _rest(self) -> _Within:
+        return _Within(self.source, self.hour)
+
+
+@dataclass
+class _Within:
+    events: Events
+    hour: int
+
+    def peek(self) -> Outgoing | None:
+        event = self.events.peek()
+        return event if event is not None and event.received_ns // HOUR_NS == self.hour else None
+
+    def take(self) -> Outgoing:
+        return self.events.take()
+
+
+def hours(events: Events, size: int) -> Iterator[Hour]:
+    """The same by the hour in which the events were received; one that is not over yet is left for later.
+
+    Each is to be used before the next one is asked for.
+    """
     while (first := events.peek()) is not None:
         hour = first.received_ns // HOUR_NS
-        portion: list[Outgoing] = []
-        while (event := events.peek()) is not None and event.received_ns // HOUR_NS == hour and len(portion) < size:
-            portion.append(events.take())
         is_over = clock.now_ns() >= (hour + 1) * HOUR_NS + GRACE_NS
-        if event is None and len(portion) < size and not is_over:
+        if not is_over and not _is_whole(events, first.id, hour, size):
             return
-        yield Portion(portion)
+        yield Hour(events, size, first.id, hour)
+
+
+def _is_whole(events: Events, first_id: int, hour: int, size: int) -> bool:
+    """Whether so many events of an hour are there, or one of another hour. Their bodies are not read for that."""
+    bounds = {"stream": events.stream_id, "first": first_id, "size": size}
+    with store_errors(), reading(events.engine).connect() as connection:
+        number, oldest_ns, newest_ns = connection.execute(_RECEIVED, bounds).one()
+    return bool(number >= size or oldest_ns // HOUR_NS != hour or newest_ns // HOUR_NS != hour)
 
 
 def newest(engine: Engine, stream_id: int, number: int) -> list[Outgoing]:
@@ -120,11 +200,11 @@ def _until(events: Events, end: int) -> Iterator[Outgoing]:
         yield events.take()
 
 
-def _some(events: Events, size: int) -> Iterator[Outgoing]:
-    for _ in range(size):
-        if events.peek() is None:
-            return
-        yield events.take()
+def _some(events: Events | _Within, size: int, octets: int) -> Iterator[Outgoing]:
+    while size > 0 and octets > 0 and events.peek() is not None:
+        event = events.take()
+        size, octets = size - 1, octets - len(event.body)
+        yield event
 
 
 def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, int]]:
@@ -184,12 +264,12 @@ def last_of(connection: Connection, stream_id: int) -> int | None:
     return connection.execute(asked, {"stream": stream_id}).scalar()
 
 
-def _between(engine: Engine, stream_id: int, low: int, high: int) -> list[Outgoing]:
-    # By the key: with an index on stream_id either database would go through the whole stream, and sort it.
-    asked = (
-        "SELECT id, uuid, time_ns, received_ns, body FROM events "
-        "WHERE (stream_id + 0) = :stream AND id > :low AND id <= :high ORDER BY id LIMIT :most"
-    )
-    bounds = {"stream": stream_id, "low": low, "high": high, "most": MOST}
-    with store_errors(), reading(engine).connect() as connection:
-        return list(starmap(Outgoing, plain_rows(connection, text(asked), bounds)))
+# By the key: with an index on stream_id either database would go through the whole stream, and sort it.
+_BETWEEN = text(
+    "SELECT id, uuid, time_ns, received_ns, body FROM events "
+    "WHERE (stream_id + 0) = :stream AND id > :low AND id <= :high ORDER BY id LIMIT :most"
+)
+_RECEIVED = text(
+    "SELECT count(*), min(received_ns), max(received_ns) FROM (SELECT received_ns FROM events "
+    "WHERE (stream_id + 0) = :stream AND id >= :first ORDER BY id LIMIT :size) AS behind"
+)

@@ -24,10 +24,10 @@ from blocks.errors import (
 )
 from blocks.events_api.models import Api
 from blocks.siem.rules.rules import read
-from blocks.siem.sending import ACCEPTED, Answer, Limits, Refused, RequestRefusedError
+from blocks.siem.sending import ACCEPTED, Answer, Limits, NoConfirmationError, Refused, RequestRefusedError
 from blocks.store import forwards, positions, refused
 from tasks import stopping
-from tasks.forward import Forwarding, Meant
+from tasks.forward import ROUNDS, Forwarding, Meant, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -514,3 +514,32 @@ def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
     with pytest.raises(ThirdPartyConfigError):
         pair.run(Told(failing(1, of=pair, error=ThirdPartyConfigError("401"))))
     assert pair.view().sent_id == pair.ids()[9]
+
+
+# A target that never confirms
+
+
+def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair: Pair) -> None:
+    claim, waits = pair.claim(), []
+    for _ in range(ROUNDS - 1):
+        error = judged(
+            pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print"
+        )
+        assert isinstance(error, ThirdPartyGenericError)
+        waits.append(error.retry_in)
+    assert all(wait is not None and wait >= 10 for wait in waits)
+    final = judged(pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print")
+    assert isinstance(final, ThirdPartyConfigError)
+    assert str(final) == f"No close_notify. So it was {ROUNDS} times. Do this."
+    assert final.retry_in is None
+    assert pair.view().stopped_fingerprint == "print"
+
+
+def test_each_progress_begins_the_count_again(pair: Pair) -> None:
+    claim = pair.claim()
+    for number in range(3 * ROUNDS):
+        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="unconfirmed"), "print")
+        assert isinstance(error, ThirdPartyGenericError)
+        if number % (ROUNDS - 1) == ROUNDS - 2:
+            end = pair.ids()[number]
+            positions.advance(pair.engine, claim, positions.Step(end, end, 1, 0), [])

@@ -40,6 +40,25 @@ def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: Mo
     assert waits[0] <= 2.0
 
 
+def test_where_each_attempt_may_be_a_copy_there_are_few_and_the_waits_grow(moving: MovingClock) -> None:
+    waits = []
+    while (wait := retries.next_wait(START_NS, copies=True)) is not None:
+        waits.append(wait)
+        moving.advance(wait)
+    assert sum(waits) == pytest.approx(90 * MINUTE, abs=0.001)
+    assert sum(sum(waits[: n + 1]) < 10 * MINUTE for n in range(len(waits))) <= 7
+    assert len(waits) <= 15
+    assert max(waits) <= 15 * MINUTE
+
+
+def test_rounds_are_counted_since_the_last_progress() -> None:
+    assert [retries.round_of("pair", 5) for _ in range(3)] == [1, 2, 3]
+    assert retries.round_of("pair", 7) == 1
+    assert retries.round_of("other", 7) == 1
+    retries.forget("pair")
+    assert retries.round_of("pair", 7) == 1
+
+
 def test_a_first_failure_in_memory_that_lies_ahead_since_the_clock_was_set_back_is_now(moving: MovingClock) -> None:
     error = FirstPartyGenericError("x")
     retries.window_in_memory("set back", error)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from blocks.siem.senders.objects import name_of
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record
 
 if TYPE_CHECKING:
-    from blocks.siem.event import Shaped
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from blocks.siem.event import Shaped, Stamp
     from blocks.siem.senders.objects import Objects
     from blocks.siem.sending import Batch
 
 EVENTS = 50_000
-BYTES = 32_000_000  # what one object takes of memory, about four times
+BYTES = 32_000_000  # before compression: an object is never in memory whole but for what is packed of it
 LIMITS = Limits(events=EVENTS, bytes=BYTES, parallel=1, hourly=True)
 
 
@@ -25,11 +28,11 @@ class Format(Protocol):
 
     def encoded(self, shaped: Shaped) -> bytes: ...
 
-    def packed(self, batch: Batch) -> bytes: ...
+    def packed(self, stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes: ...
 
 
 class ArchiveSender:
-    """Writes each batch as one object, named by the event at which it begins. A batch has one hour of one stream.
+    """Writes events of one hour of one stream as one object, named by the event at which it begins.
 
     One at a time: after a kill the same event begins the next batch, so an object that was written and not noted is
     replaced, even where the batch is cut elsewhere than before. With two at a time the second could be left over.
@@ -48,9 +51,14 @@ class ArchiveSender:
         return Record(shaped.event, self._form.encoded(shaped))
 
     def send(self, batch: Batch) -> Answer:
-        form = self._form
-        self._objects.put(name_of(batch, form.SUFFIX), form.packed(batch), form.CONTENT_TYPE)
+        self.send_object(batch.stamp, iter([batch.records]))
         return ACCEPTED
+
+    def send_object(self, stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+        form = self._form
+        if first := next(records, None):
+            name = name_of(first[0].event, stamp, form.SUFFIX)
+            self._objects.put(name, form.packed(stamp, chain([first], records)), form.CONTENT_TYPE)
 
     def check(self) -> str:
         return self._objects.check()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.senders.packing import gzipped
+from blocks.siem.senders.packing import gzipped_parts
 from blocks.siem.shapes.envelope import enveloped
 
 if TYPE_CHECKING:
-    from blocks.siem.event import Shaped
-    from blocks.siem.sending import Batch
+    from collections.abc import Iterable, Sequence
+
+    from blocks.siem.event import Shaped, Stamp
+    from blocks.siem.sending import Record
 
 SUFFIX = "ndjson.gz"
 CONTENT_TYPE = "application/gzip"
@@ -20,6 +22,6 @@ def encoded(shaped: Shaped) -> bytes:
     return enveloped(shaped) + b"\n"
 
 
-def packed(batch: Batch) -> bytes:
-    """The lines of a batch, the same bytes whenever it is made."""
-    return gzipped(b"".join([record.data for record in batch.records]))
+def packed(stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes:  # noqa: ARG001 - each line has it
+    """The lines of an object, the same bytes whenever it is made."""
+    return gzipped_parts(b"".join([record.data for record in some]) for some in records)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from blocks.siem.sending import Batch
+    from blocks.siem.event import Outgoing, Stamp
 
 SCHEMES = ("file", "s3", "gs", "az")
 FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
@@ -71,15 +71,16 @@ def _directory(host: str, path: str) -> Location:
     return Location("file", "", path.rstrip("/"))
 
 
-def name_of(batch: Batch, suffix: str) -> str:
-    """The object of a batch: the source, the API, and the hour (UTC) in which its events were received, as Hive has it.
+def name_of(first: Outgoing, stamp: Stamp, suffix: str) -> str:
+    """The object that begins with this event: the source, the API, and the hour (UTC) in which it was received.
 
-    It ends with the id at which the batch begins, in 20 digits. So a batch that is sent again, because its sender was
-    killed before it could note that, replaces its own object.
+    The parts of its path are named as Hive has it.
+
+    It ends with the event's id, in 20 digits. So an object that is written again, because its sender was killed before
+    it could note that, replaces itself.
     """
-    first = batch.records[0].event
     hour = datetime.fromtimestamp(first.received_ns // _SECOND, UTC)
-    place = f"source={segment(batch.stamp.source)}/api={batch.stamp.api.value}"
+    place = f"source={segment(stamp.source)}/api={stamp.api.value}"
     return f"{place}/date={hour:%Y-%m-%d}/hour={hour:%H}/{first.id:020d}.{suffix}"
 
 

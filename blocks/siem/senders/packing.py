@@ -5,7 +5,12 @@ By ISA-L: measured on raw, ECS and OCSF it takes a sixth to a quarter of zlib's 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from isal import isal_zlib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEVEL = 1
 _GZIP = 16 + isal_zlib.MAX_WBITS
@@ -15,3 +20,10 @@ def gzipped(content: bytes) -> bytes:
     """The content as gzip, the same bytes whenever it is made: there is no time in it."""
     packer = isal_zlib.compressobj(LEVEL, wbits=_GZIP)
     return packer.compress(content) + packer.flush()
+
+
+def gzipped_parts(parts: Iterable[bytes]) -> bytes:
+    """The same of content that is never there as a whole."""
+    packer = isal_zlib.compressobj(LEVEL, wbits=_GZIP)
+    packed = [packer.compress(part) for part in parts]
+    return b"".join([*packed, packer.flush()])

@@ -17,6 +17,7 @@ import httpx
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.http import transport_errors
 from blocks.siem.senders.tls_channel import TlsChannel
+from blocks.siem.sending import NoConfirmationError
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError
@@ -32,6 +33,9 @@ _HINTS = {
     "reset": "What was not confirmed is sent again. The receiver's log says why; it may want a client certificate.",
 }
 _HINT = "Check the host and the port of the receiver, and the firewall."
+
+_without_confirmation: set[tuple[str, int]] = set()
+"""Hosts and ports that did not confirm the last time, of this process: they get an empty session before any message."""
 
 
 def framed(message: bytes) -> bytes:
@@ -57,19 +61,27 @@ class Receiver:
         """Send frames and wait until the receiver has read them all. Returns the version of TLS.
 
         Raises ThirdPartyConfigError where the receiver refuses our certificate, else ThirdPartyGenericError: then
-        some of the messages may have come all the same.
+        some of the messages may have come all the same. NoConfirmationError where it ended without close_notify.
         """
+        if frames and (self.host, self.port) in _without_confirmation:
+            self._exchange(b"")  # raises where it does not confirm yet: then no message is sent another time
+        return self._exchange(frames)
+
+    def _exchange(self, frames: bytes) -> str:
         with self._connected() as connection:
             channel = TlsChannel(connection, self.context, self.host)
             version = self._shaken(channel)
             connection.settimeout(STALL_SECONDS)
             try:
                 channel.send(frames)
-                confirmed = channel.finish()
+                confirmed = channel.finish(patient=self.confirming)
             except OSError as error:
                 raise self._broken(channel.alert() or error) from None
             if self.confirming and not confirmed:
+                _without_confirmation.add((self.host, self.port))
                 raise self._unconfirmed()
+            if frames:
+                _without_confirmation.discard((self.host, self.port))
             return version
 
     def _connected(self) -> socket.socket:
@@ -108,12 +120,13 @@ class Receiver:
             code="client-certificate",
         )
 
-    def _unconfirmed(self) -> ThirdPartyGenericError:
-        return ThirdPartyGenericError(
+    def _unconfirmed(self) -> NoConfirmationError:
+        return NoConfirmationError(
             f"{self.host} ended the connection without a close_notify of TLS: it may have read only a part.",
             hint=(
-                "The batch is sent again. If it is always so, the receiver leaves out what RFC 5425 demands (rsyslog's"
-                " gtls driver does): let it use another driver, such as ossl, or set confirm to false."
+                "The batch is sent again once an empty session is confirmed. If it is always so, the receiver leaves"
+                " out what RFC 5425 demands (rsyslog's gtls driver does): let it use another driver, such as ossl, or"
+                " set confirm to false."
             ),
             code="unconfirmed",
         )

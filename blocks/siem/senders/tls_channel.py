@@ -49,16 +49,17 @@ class TlsChannel:
                 self._flush()
         self._flush()
 
-    def finish(self) -> bool:
+    def finish(self, *, patient: bool = True) -> bool:
         """End the connection, and wait for the other side to end it. Whether it said close_notify, as TLS has it.
 
-        Raises ConnectionResetError where it has not read all that was sent.
+        `patient`: our end of TCP follows only where it does not end by our close_notify, since some proxies cut off
+        its answer at that. Raises ConnectionResetError where it has not read all that was sent.
         """
         self._require_open()
         with contextlib.suppress(ssl.SSLWantReadError):
             self._tls.unwrap()  # nothing stands unread, so it only writes
         self._flush()
-        said = self._said_close_notify()
+        said = self._answer(patient=patient)
         self._read_end()
         if self._is_unread():
             raise ConnectionResetError
@@ -81,6 +82,16 @@ class TlsChannel:
             while self._tls.read(_READ):
                 pass
             raise ConnectionResetError  # it said close_notify before we did: it does not read on
+
+    def _answer(self, *, patient: bool) -> bool:
+        if patient:
+            try:
+                return self._said_close_notify()
+            except TimeoutError:
+                self._socket.settimeout(LINGER_SECONDS)
+        # A receiver that waits for the end of TCP alone would never end, and we would wait for it.
+        self._socket.shutdown(socket.SHUT_WR)
+        return self._said_close_notify()
 
     def _said_close_notify(self) -> bool:
         try:

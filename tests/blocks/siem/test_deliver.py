@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.siem.deliver import ANSWER_MAX, PAUSE_MAX, PAUSE_SECONDS, TRIES, Delivered, cut, deliver
+from blocks.siem.deliver import ANSWER_MAX, PAUSE_MAX, PAUSE_SECONDS, TRIES, Delivered, cut, deliver, deliver_hour
 from blocks.siem.rules.rules import read
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused, RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from blocks.siem.event import Shaped
+    from blocks.siem.event import Outgoing, Shaped, Stamp
     from blocks.siem.sending import Batch
 
 
@@ -272,3 +273,77 @@ def test_a_siem_that_can_use_nothing_is_asked_a_few_times_and_it_is_the_configur
 def test_one_event_alone_that_it_cannot_use_is_a_matter_for_a_person() -> None:
     with pytest.raises(RequestRefusedError):
         delivered(Told(unusable(1)), 1)  # type: ignore[arg-type]
+
+
+# An hour for an archive
+
+
+@dataclass
+class Hour:
+    """Ten events, two at a time."""
+
+    size: int = 10
+    count: int = 0
+    read: int = 0
+
+    def events(self) -> Iterator[Sequence[Outgoing]]:
+        while self.count < self.size:
+            chunk = outgoing(*range(self.count + 1, min(self.count + 2, self.size) + 1), body='{"action":"fill"}')
+            self.count += len(chunk)
+            self.read += len(chunk)
+            yield chunk
+
+    def halve(self) -> None:
+        self.size, self.count = max(self.count // 2, 1), 0
+
+
+@dataclass
+class Archived(Told):
+    """Takes objects of so many events; what was read of the hour when each of its records was there."""
+
+    most: int = 100
+    objects: list[list[int]] = field(default_factory=list)
+    hour: Hour = field(default_factory=Hour)
+    ahead: list[int] = field(default_factory=list)
+
+    def send_object(self, _stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+        made = []
+        for some in records:
+            made += [record.event.id for record in some]
+            self.ahead.append(self.hour.read - len(made))
+        if len(made) > self.most:
+            raise TooLargeError("It is too large (413).", code="413")
+        self.objects.append(made)
+
+
+def test_an_hour_is_read_while_it_is_written() -> None:
+    sender = Archived()
+    assert deliver_hour(sender.hour, preparer(sender)) == Delivered(sent=10)
+    assert sender.objects == [list(range(1, 11))]
+    assert sender.ahead == [0] * 5
+
+
+def test_an_object_that_is_too_large_is_written_with_half_of_its_events() -> None:
+    sender = Archived(most=3)
+    assert deliver_hour(sender.hour, preparer(sender)) == Delivered(sent=2)
+    assert sender.objects == [[1, 2]]
+    assert sender.hour.count == 2
+
+
+def test_an_event_that_is_too_large_alone_is_refused_and_the_next_ones_remain() -> None:
+    sender = Archived(most=0)
+    assert refused(deliver_hour(sender.hour, preparer(sender))) == [(1, "It is too large (413).")]
+    assert sender.hour.count == 1
+
+
+def test_an_object_ends_where_it_is_large_enough() -> None:
+    sender = Archived(limits=Limits(events=100, bytes=60, hourly=True))
+    assert deliver_hour(sender.hour, preparer(sender)) == Delivered(sent=4)
+    assert sender.hour.count == 4
+
+
+def test_of_an_hour_that_a_rule_drops_nothing_is_written() -> None:
+    sender = Archived()
+    rules = read([{"drop": {"action": ["fill"]}}], "")
+    assert deliver_hour(sender.hour, preparer(sender, rules)) == Delivered(kept=10)
+    assert sender.objects == [[]]

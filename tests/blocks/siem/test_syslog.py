@@ -282,6 +282,54 @@ def test_a_receiver_that_reads_all_and_dies_does_not_confirm(tmp_path: Path) -> 
         _send_one(receiver, confirm=False)
 
 
+def test_a_receiver_that_never_confirms_gets_the_messages_once(tmp_path: Path) -> None:
+    """Until it confirms a session without messages, none is sent to it another time."""
+    got: list[bytes] = []
+    with answering(tmp_path, lambda connection, _: got.append(_read_all(connection))) as receiver:
+        for _ in range(5):
+            assert _code_of(receiver, confirm=True) == "unconfirmed"
+        assert [bool(one) for one in got] == [True, False, False, False, False]
+        got.clear()
+        _send_one(receiver, confirm=False)
+
+
+def test_a_receiver_that_confirms_again_gets_the_messages_again(tmp_path: Path) -> None:
+    got: list[bytes] = []
+
+    def behave(connection: ssl.SSLSocket, _over: threading.Event) -> None:
+        got.append(_read_all(connection))
+        if len(got) > 1:
+            connection.unwrap()
+
+    with answering(tmp_path, behave) as receiver:
+        assert _code_of(receiver) == "unconfirmed"
+        _send_one(receiver)
+        _send_one(receiver)
+        assert [bool(one) for one in got] == [True, False, True, True]
+        assert len({one for one in got if one}) == 1
+
+
+def test_our_end_is_a_close_notify_and_then_that_of_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that ends only with TCP holds nobody up, and one that looks for it finds our close_notify."""
+    monkeypatch.setattr(rfc5425, "STALL_SECONDS", 1.0)
+    found: list[str] = []
+
+    def behave(connection: ssl.SSLSocket, _over: threading.Event) -> None:
+        connection.suppress_ragged_eofs = False  # an end without close_notify raises then
+        _read_all(connection)
+        found.append("close_notify")
+        with socket.socket(fileno=connection.detach()) as bare:
+            bare.settimeout(10)
+            while bare.recv(65536):
+                pass
+            found.append("end of TCP")
+
+    with answering(tmp_path, behave) as receiver:
+        _send_one(receiver, confirm=False)
+        assert _code_of(receiver, confirm=True) == "unconfirmed"
+    assert found == ["close_notify", "end of TCP"] * 2
+
+
 def test_a_receiver_that_reads_all_and_answers_nonsense_does_not_confirm(tmp_path: Path) -> None:
     with answering(tmp_path, _read_and_babble) as receiver:
         assert _code_of(receiver) == "tls"
@@ -457,6 +505,10 @@ def _goodbye_unread(connection: ssl.SSLSocket, _over: threading.Event) -> None:
     connection.recv(1)
     connection.settimeout(0)
     connection.unwrap()  # its close_notify goes out, and the rest stays unread
+
+
+def _read_all(connection: ssl.SSLSocket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def _read_and_die(connection: ssl.SSLSocket, _over: threading.Event) -> None:

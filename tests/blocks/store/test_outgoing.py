@@ -18,6 +18,7 @@ from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api, Page
 from blocks.events_api.models import Event as ReadEvent
 from blocks.siem.event import Outgoing
+from blocks.store import engine as engine_module
 from blocks.store import outgoing, pages, schema, sources
 from blocks.store.engine import is_sqlite, open_engine
 from blocks.store.outgoing import GRACE_NS, HOUR_NS, Events, Portion, first_since, hours, portions
@@ -56,6 +57,10 @@ def ids(found: Sequence[Portion]) -> list[list[int]]:
     return [[one.id for one in portion.events] for portion in found]
 
 
+def hourly_ids(events: Events, size: int) -> list[list[int]]:
+    return [[one.id for chunk in hour.events() for one in chunk] for hour in hours(events, size)]
+
+
 @pytest.mark.parametrize(("near", "most", "links"), [(0, 1, 1), (3, 2, 2), (1000, 2000, 500), (0, 2000, 2)])
 def test_from_any_position_all_that_is_behind_it_comes_once_and_in_order(
     filled: Filled, monkeypatch: pytest.MonkeyPatch, near: int, most: int, links: int
@@ -70,6 +75,42 @@ def test_from_any_position_all_that_is_behind_it_comes_once_and_in_order(
             assert [structs.astuple(one) for one in all_of(behind(filled, after, api))] == [
                 row for row in rows if row[0] > after
             ]
+
+
+@pytest.mark.parametrize("octets", [1, 100, 250])
+def test_however_little_is_read_at_once_all_of_it_comes_in_order(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, octets: int
+) -> None:
+    monkeypatch.setattr(outgoing, "READ_BYTES", octets)
+    monkeypatch.setattr(outgoing, "BODY", 90)
+    assert [structs.astuple(one) for one in all_of(behind(filled))] == stored(filled)
+
+
+def test_what_is_read_at_once_is_bounded_by_the_length_of_the_bodies(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "ROWS_MAX", 2)
+    filled.change(f"UPDATE events SET body = :large WHERE stream_id = {filled.id_of(Api.AUDIT)}", large="x" * 300_000)
+    events, most = behind(filled), 0
+    while events.peek() is not None:
+        most = max(most, sum(len(one.body) for one in events._ready))
+        events.take()
+    assert 300_000 < most <= outgoing.READ_BYTES + 2 * 300_000
+
+
+def test_a_portion_ends_where_its_bodies_are_long_enough(filled: Filled) -> None:
+    rows = stored(filled)
+    size = len(rows[0][4])
+    assert ids(list(portions(behind(filled), 100, octets=lambda: 2 * size))) == chunks([row[0] for row in rows], 2)
+    assert ids(list(portions(behind(filled), 100, octets=lambda: 1))) == chunks([row[0] for row in rows], 1)
+    assert ids(list(portions(behind(filled), 100, [rows[4][0]], octets=lambda: 1)))[0] == [row[0] for row in rows[:5]]
+
+
+def test_what_was_taken_of_a_portion_is_not_kept_there(filled: Filled) -> None:
+    (portion,) = portions(behind(filled), 100)
+    assert [one.id for one in portion.take()] == [row[0] for row in stored(filled)]
+    assert portion.events == ()
+    assert (portion.first_id, portion.last_id) == (stored(filled)[0][0], stored(filled)[-1][0])
 
 
 def test_a_stream_without_events_has_none(engine: Engine, source: sources.SourceRecord) -> None:
@@ -241,16 +282,16 @@ def hourly(engine: Engine, source: sources.SourceRecord, moving: MovingClock) ->
 
 def test_an_hour_that_is_over_is_one_portion_and_an_open_one_is_left(hourly: Filled) -> None:
     all_ids = [row[0] for row in stored(hourly)]
-    assert ids(list(hours(behind(hourly), 100))) == [all_ids[:4]]
+    assert hourly_ids(behind(hourly), 100) == [all_ids[:4]]
 
 
 def test_an_hour_is_over_some_time_after_its_end(hourly: Filled, moving: MovingClock) -> None:
     end_ns = HOUR_0 + 2 * HOUR_NS + GRACE_NS
     all_ids = [row[0] for row in stored(hourly)]
     moving.advance((end_ns - 1 - moving.now_ns()) / 1e9 - 1e-3)
-    assert ids(list(hours(behind(hourly), 100))) == [all_ids[:4]]
+    assert hourly_ids(behind(hourly), 100) == [all_ids[:4]]
     moving.advance(0.01)
-    assert ids(list(hours(behind(hourly), 100))) == [all_ids[:4], all_ids[4:]]
+    assert hourly_ids(behind(hourly), 100) == [all_ids[:4], all_ids[4:]]
 
 
 def test_an_hour_that_is_too_large_is_cut_and_cut_so_again_whatever_comes_later(
@@ -258,11 +299,28 @@ def test_an_hour_that_is_too_large_is_cut_and_cut_so_again_whatever_comes_later(
 ) -> None:
     """The names of an archive's objects are those of their first events: cut elsewhere, two objects would overlap."""
     all_ids = [row[0] for row in stored(hourly)]
-    assert ids(list(hours(behind(hourly), 3))) == [all_ids[:3], all_ids[3:4], all_ids[4:7]]
+    assert hourly_ids(behind(hourly), 3) == [all_ids[:3], all_ids[3:4], all_ids[4:7]]
     _commit_at(hourly, moving, moving.now_ns() + 60 * 10**9, 5)
     moving.advance(7200)
     more = [row[0] for row in stored(hourly)]
-    assert ids(list(hours(behind(hourly), 3))) == [more[:3], more[3:4], more[4:7], more[7:10], more[10:13]]
+    assert hourly_ids(behind(hourly), 3) == [more[:3], more[3:4], more[4:7], more[7:10], more[10:13]]
+
+
+def test_an_hour_begins_again_with_half_of_what_was_taken(hourly: Filled) -> None:
+    all_ids = [row[0] for row in stored(hourly)]
+    (hour, *_) = hours(behind(hourly), 100)
+    assert [one.id for chunk in hour.events() for one in chunk] == all_ids[:4]
+    for number in (2, 1, 1):
+        hour.halve()
+        assert [one.id for chunk in hour.events() for one in chunk] == all_ids[:number]
+        assert (hour.first_id, hour.last_id, hour.count) == (all_ids[0], all_ids[number - 1], number)
+
+
+def test_what_is_not_taken_of_an_hour_is_the_next_one(hourly: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "CHUNK", 3)
+    all_ids = [row[0] for row in stored(hourly)]
+    taken = [[one.id for one in next(hour.events())] for hour in hours(behind(hourly), 100)]
+    assert taken == [all_ids[:3], all_ids[3:4]]
 
 
 def test_an_event_that_is_committed_late_makes_a_portion_of_its_own(hourly: Filled, moving: MovingClock) -> None:
@@ -271,7 +329,7 @@ def test_an_event_that_is_committed_late_makes_a_portion_of_its_own(hourly: Fill
     _commit_at(hourly, moving, HOUR_0 + 59 * 60 * 10**9)
     late = [row[0] for row in stored(hourly)][-2:]
     moving.advance(3 * 3600)
-    assert ids(list(hours(behind(hourly), 100))) == [all_ids[:4], all_ids[4:], late]
+    assert hourly_ids(behind(hourly), 100) == [all_ids[:4], all_ids[4:], late]
 
 
 def test_where_the_clock_was_set_back_nothing_is_held_up_and_all_of_it_comes(
@@ -281,9 +339,9 @@ def test_where_the_clock_was_set_back_nothing_is_held_up_and_all_of_it_comes(
     _commit_at(filled, moving, HOUR_0 + 500 * HOUR_NS)
     _commit_at(filled, moving, HOUR_0)
     all_ids = [row[0] for row in stored(filled)]
-    assert ids(list(hours(behind(filled), 100))) == [all_ids[:2]]
+    assert hourly_ids(behind(filled), 100) == [all_ids[:2]]
     moving.advance(2 * 3600)
-    assert ids(list(hours(behind(filled), 100))) == [all_ids[:2], all_ids[2:]]
+    assert hourly_ids(behind(filled), 100) == [all_ids[:2], all_ids[2:]]
 
 
 # The first event since a time
