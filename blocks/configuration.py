@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def _open_to_others(path: Path, mode: int, data: bytes) -> str | None:
         return None
     return (
         f"{path} holds a token and is open to others (mode {stat.S_IMODE(mode):04o})."
-        f" Run chmod 600 {path}, or take the token out of it and give it in {TOKEN_SETTING}."
+        f" Run chmod 600 {shlex.quote(str(path))}, or take the token out of it and give it in {TOKEN_SETTING}."
     )
 
 

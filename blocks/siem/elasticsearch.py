@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import httpx
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.events_api.hosts import is_loopback
 from blocks.faults import Fault, show
+from blocks.http.loopback import is_loopback
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
 from blocks.siem.base import Shape, SiemBlock

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import select, update
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health, positions
@@ -196,7 +197,8 @@ def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[An
     if is_gone:
         raise ThirdPartyConfigError(
             f"Source {source.name!r} was deleted{', and is being purged' if before and revive else ''}.",
-            hint=f"Finish it with `onepassword-source delete {source.name} --purge`; then `apply` can make it anew."
+            hint=f"Finish it with `{command_line('delete', source.name, options=('--purge',))}`; "
+            "then `apply` can create it again."
             if before and revive
             else "`onepassword-source apply FILE` makes it anew.",
             code="deleted",
