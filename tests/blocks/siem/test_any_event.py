@@ -94,7 +94,7 @@ ODD = (
 @pytest.mark.parametrize("api", list(Api))
 @pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
 def test_an_odd_event_has_a_record_everywhere(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
-    look(api, shape, body, senders)
+    check_records(api, shape, body, senders)
 
 
 @pytest.mark.parametrize("shape", support.SHAPES)
@@ -104,10 +104,10 @@ def test_an_odd_event_has_a_record_everywhere(api: Api, shape: str, body: str, s
 )
 @given(data=st.data())
 def test_any_event_has_a_record_everywhere(api: Api, shape: str, data: st.DataObject, senders: dict[str, Any]) -> None:
-    look(api, shape, data.draw(bodies(api)), senders)
+    check_records(api, shape, data.draw(bodies(api)), senders)
 
 
-def look(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
+def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
     """Each target's record of the event holds its uuid, once; a line of it is one line, and JSON is JSON."""
     event = Outgoing(1, UUID, support.START_NS, support.RECEIVED_NS, body)
     stamp = support.stamp(api)
