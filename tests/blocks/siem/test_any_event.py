@@ -112,12 +112,15 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
     event = Outgoing(1, UUID, support.START_NS, support.RECEIVED_NS, body)
     stamp = support.stamp(api)
     for siem, source in RULES:
-        records = {
-            kind: Preparer(sender, siem, shape, stamp, source).prepare(event).data for kind, sender in senders.items()
-        }
         left = source.apply(body)
         left = siem.apply(api, body, left.body)
-        assert left.dropped is None
+        if left.dropped:  # an array in an array where a rule looks for a member: nothing could be hidden there
+            assert siem is HIDING
+            continue
+        records = {
+            kind: Preparer(sender, siem, shape, stamp, source).prepare(event).data  # type: ignore[union-attr]
+            for kind, sender in senders.items()
+        }
         made = shaping.shape(shape, event, stamp, left.body)
         assert made.account is None or made.account.isprintable()
         records["syslog"] = Messages(Style("host", "onepassword@32473")).message(made)
