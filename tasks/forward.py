@@ -83,7 +83,7 @@ def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) 
         raise judged(engine, claim, as_error(fault), fingerprint) from None
     retries.forget(_key(claim))
     get_run_logger().info(
-        "%s: %d sent to %s, %d kept back by its rules, %d refused by it; %.1f s",
+        "%s: %d sent to %s, %d filtered by rules, %d refused by it; %.1f s",
         *(done.api, done.sent, claim.siem, done.kept, done.refused, done.seconds),
     )
     return done

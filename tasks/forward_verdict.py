@@ -42,7 +42,7 @@ def _forwarded(siem: str, done: list[Forwarded]) -> str:
     if each := ", ".join(f"{one.api} {one.sent:,}" for one in done if one.sent):
         text += f" ({each})"
     if kept := sum(one.kept for one in done):
-        text += f"; {kept:,} kept back by its rules"
+        text += f"; {kept:,} filtered by rules"
     if refused := sum(one.refused for one in done):
         text += f"; {refused:,} refused by it"
     return f"{text}."

@@ -313,6 +313,31 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: Call, source:
     assert "dropped: " in call("siem", "test", siem, "--offline")
 
 
+def test_processing_rules_of_the_source_are_shown_and_counted(
+    call: Call, name: str, source: str, api: SandboxProcess, splunk: Receiver
+) -> None:
+    document_of_source = json.loads(Path("source.json").read_text())
+    document_of_source["source"]["filters"] = [
+        {"name": "no items", "filterType": "Exclude", "regexp": '.*"item_uuid".*'},
+        {"name": "mask mail", "filterType": "Mask", "regexp": '"email":"([^"]+)@', "mask": "###"},
+    ]
+    write("source.json", document_of_source)
+    assert call("apply", "source.json").startswith(f"{name}: updated")
+    siem = apply(call, splunk, source)
+    found = call.json("siem", "test", siem, "--sample", "2", "--offline")["events"]
+    why = {one["dropped"] for one in found if one["api"] == "itemUsage"}
+    assert why == {'The source\'s processing rule "no items" excludes it.'}
+    mails = [one["record"] for one in found if "@" in one.get("record", "")]
+    assert mails
+    assert all("###@" in record for record in mails)
+    call("siem", "run", siem)
+    counted = {one["api"]: (one["sent"], one["kept_back"]) for one in status(call, siem)["apis"]}
+    assert counted["itemUsage"][0] == 0
+    assert counted["itemUsage"][1] > 0
+    assert counted["audit"][1] == 0
+    assert json.loads(call("export", source))["source"]["filters"] == document_of_source["source"]["filters"]
+
+
 def test_test_says_what_the_siem_says(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     splunk.behave("status", None, status=403)

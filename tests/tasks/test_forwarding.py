@@ -8,12 +8,14 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from forward_support import Pair, Told, chunks, preparer, take_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import SOURCE
 
 from blocks.errors import (
     ClaimLostError,
@@ -23,11 +25,14 @@ from blocks.errors import (
     ThirdPartyGenericError,
 )
 from blocks.events_api.models import Api
+from blocks.faults import ConfigurationError
 from blocks.siem.rules.rules import read
 from blocks.siem.sending import ACCEPTED, Answer, Limits, NoConfirmationError, Refused, RequestRefusedError
-from blocks.store import forwards, positions, refused
+from blocks.siem.webhook import Webhook
+from blocks.store import forwards, positions, reading_forwards, refused, sources
 from tasks import stopping
 from tasks.forward import ROUNDS, Forwarding, Meant, judged
+from tasks.siem import preparer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -381,6 +386,39 @@ def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.Monkey
     assert (meant(), archive()) == (False, False)
     forwards.set_paused(pair.engine, pair.known, paused=False)
     assert archive() is False, "this run has ended"
+
+
+FILTERS = [{"name": "all", "filterType": "Exclude", "regexp": ".*"}]
+
+
+def put_rules(pair: Pair, filters: list[dict[str, str]]) -> None:
+    sources.put(pair.engine, replace(SOURCE, fields={"_siemForward": True}, processing_rules={"filters": filters}))
+
+
+def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(pair: Pair) -> None:
+    put_rules(pair, FILTERS)
+    made = preparer_of(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := Told())
+    done = Forwarding(pair.engine, pair.claim(), made).run()
+    assert (done.sent, done.kept, sender.asked) == (0, len(pair.ids()), [])
+    (status,) = reading_forwards.forwards(pair.engine)
+    assert {one.api: one.dropped for one in status.positions}[Api.AUDIT] == len(pair.ids())
+
+
+def test_a_run_by_the_rules_of_before_loses_its_claim(pair: Pair) -> None:
+    put_rules(pair, [])
+    claim = pair.claim()
+    put_rules(pair, [])
+    positions.renew(pair.engine, claim)
+    put_rules(pair, FILTERS)
+    with pytest.raises(ClaimLostError):
+        pair.run(sender := Told(), claim=claim)
+    assert not sender.asked
+
+
+def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
+    put_rules(pair, [{"name": "all", "filterType": "Exclude", "regexp": "("}])
+    with pytest.raises(ConfigurationError, match="regexp"):
+        preparer_of(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), Told())
 
 
 def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:

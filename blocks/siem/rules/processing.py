@@ -206,8 +206,8 @@ def _faults_of_type(kind: object, path: str) -> Iterator[Fault]:
     if not isinstance(kind, str):
         yield Fault(path, _problem_of_kind(kind), f"one of {', '.join(TYPES)}")
         return
-    meant = nearest(kind, TYPES)
-    yield Fault(path, f"{show(kind)} is not known here", show(meant) if meant else f"one of {', '.join(TYPES)}")
+    likely = nearest(kind, TYPES)
+    yield Fault(path, f"{show(kind)} is not known here", show(likely) if likely else f"one of {', '.join(TYPES)}")
 
 
 def _faults_of_mask(mask: object, path: str) -> Iterator[Fault]:

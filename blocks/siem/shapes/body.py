@@ -145,7 +145,7 @@ def _fitting(members: dict[str, Any], kind: type[Kind]) -> Kind:
         value = members.get(field.name)
         try:
             found[field.name] = msgspec.convert(value, field.type)
-        except msgspec.ValidationError:
+        except ValueError:  # msgspec's own, and that a name within an object is half a character
             if isinstance(value, dict) and (part := _part(field.type)):
                 found[field.name] = _fitting(value, part)
     return kind(**found)
