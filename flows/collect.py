@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
@@ -15,20 +14,19 @@ from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
 from tasks import stopping, verdict
 from tasks.authenticate import authenticate
-from tasks.collect import collect_stream
+from tasks.collect import abandon, collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
-from tasks.show import end_now, remember, show
+from tasks.show import end_now, final_state, remember, show
 from tasks.source import present_name
 from tasks.start_forward import start_forwards
 from tasks.waiting import some_ended
-from tasks.watch import look_over, tell_refusal, watch
+from tasks.watch import look_over, report_refusal, watch
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from tasks.drain import Collected
-    from tasks.verdict import Verdict
 
 Outcomes = dict[str, "Collected | BaseException"]
 
@@ -53,8 +51,8 @@ def collect(source: str, source_id: Line = None) -> State[Any]:
             opened = open_source(source, str(flow_run.id))
             outcomes = _read(source, opened) if opened.claims else {}
         except SourceError as error:
-            tell_refusal(source, error)
-            return _state(verdict.of_error(error))
+            report_refusal(source, error)
+            return final_state(verdict.of_error(error))
         look_over(source, opened.source_id)
         return _finish(source, opened, outcomes)
 
@@ -67,6 +65,7 @@ def _read(source: str, opened: Opened) -> Outcomes:
     try:
         access = authenticate(source, opened.source_id, opened.claims)
     except SourceError as error:
+        abandon(source, opened.claims, error)
         return {claim.api: error for claim in opened.claims}
     show("Authenticated", access.sentence, source_id=opened.source_id)
     show("Collecting", source_id=opened.source_id)
@@ -98,10 +97,5 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
         start_forwards(source, opened.source_id)
     if stopped and stopping.asleep():
         let_go(opened)
-        end_now(_state(found))
-    return _state(found)
-
-
-def _state(found: Verdict) -> State[Any]:
-    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
-    return make(name=found.name, message=found.message)
+        end_now(final_state(found))
+    return final_state(found)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
-from tasks import forward_verdict, stopping
+from tasks import stopping, verdict
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
 from tasks.publish import publish
-from tasks.show import end_now, show
+from tasks.show import end_now, final_state, show
 from tasks.source import present_name
 from tasks.waiting import some_ended
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from tasks.forward import Forwarded
-    from tasks.verdict import Verdict
 
 Outcomes = dict[str, "Forwarded | BaseException"]
 
@@ -50,7 +49,7 @@ def forward(source: str, siem: str, source_id: Line = None) -> State[Any]:
         try:
             opened = open_forward(source, siem, str(flow_run.id))
         except SourceError as error:
-            return Failed(name=error.name, message=str(error))
+            return final_state(verdict.of_error(error))
         if opened.left:
             return Completed(name="Skipped", message=opened.left)
         show("Forwarding")
@@ -79,13 +78,8 @@ def _send(source: str, opened: OpenedForward) -> Outcomes:
 
 def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -> State[Any]:
     stopped = stopping.requested.is_set()
-    found = forward_verdict.of_run(siem, outcomes, opened, stopping=stopped)
+    found = verdict.of_forward(siem, outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
     if stopped and stopping.asleep():
         let_go(source, opened)
-        end_now(_state(found))
-    return _state(found)
-
-
-def _state(found: Verdict) -> State[Any]:
-    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
-    return make(name=found.name, message=found.message)
+        end_now(final_state(found))
+    return final_state(found)

@@ -6,16 +6,17 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import SourceError
 from flows.form import Apis, Line, leave_out_none
-from tasks import stopping
+from tasks import stopping, verdict
 from tasks.coverage import show_coverage
 from tasks.read_job import READERS_MAX, read_job
 from tasks.reconcile import open_reconcile
+from tasks.show import final_state
 from tasks.source import present_name
 from tasks.start_forward import start_forwards
 from tasks.watch import look_over
@@ -52,7 +53,7 @@ def reconcile(
         try:
             opened = open_reconcile(source, last, tuple(apis or ()))
         except SourceError as failed:
-            return Failed(name=failed.name, message=str(failed))
+            return final_state(verdict.of_error(failed))
         if opened is None:
             return Completed(name="Reconciled", message=NOTHING.format(last))
         state = read_job(source, opened, readers, done="Reconciled")

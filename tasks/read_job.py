@@ -6,14 +6,15 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store.jobs import BACKFILL
-from tasks import retries, stopping, verdict
+from tasks import attempts, stopping, verdict
 from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
+from tasks.publish import publish
 from tasks.read_window import read_window
-from tasks.show import end_now
+from tasks.show import end_now, final_state
 from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _read(source: str, opened: OpenedJob, shown: Shown, readers: int) -> SourceE
             stopping.requested.set()
         ending = error is not None or stopping.requested.is_set()
         try:
-            with retries.in_memory(f"job/{opened.job.id}"):
+            with attempts.in_memory(f"job/{opened.job.id}"):
                 if not ending:
                     _hand_out(source, opened, running, readers)
                 shown.look(now=not running)
@@ -89,12 +90,13 @@ def _state(source: str, shown: Shown, error: SourceError | None, done: str) -> S
     message = " ".join([f"{words(opened.job)}. {sentence(opened.job, shown.progress)}", *opened.notes])
     state: State[Any]
     if error is not None:
-        state = Failed(name=error.name, message=f"{error} {message} {_left(source, shown)}")
+        state = final_state(verdict.verdict_of(error.name, [str(error), message, _left(source, shown)]))
     elif not shown.finished:
         state = Cancelled(name="Stopped", message=f"{message} {_left(source, shown)}")
     else:
         state = Completed(name=done, message=message)
     report_job(source, opened.job, shown.progress, message)
+    publish(opened.source_id)
     if stopping.asleep():
         end_now(state)
     return state

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 from prefect import get_client, get_run_logger
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import SourceError
 from blocks.store import sources
 from tasks import stopping
 from tasks.source import opened_store
+
+if TYPE_CHECKING:
+    from tasks.verdict import Verdict
 
 
 def show(name: str, message: str = "", *, source_id: str | None = None) -> None:
@@ -37,6 +41,12 @@ def remember(source_id: str, name: str, message: str) -> None:
         sources.show_state(engine, source_id, name, message, str(flow_run.id))
     except SourceError as error:
         get_run_logger().warning("The state %s could not be kept in the store. %s", name, error)
+
+
+def final_state(found: Verdict) -> State[None]:
+    """The final state of a run that came to this."""
+    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
+    return make(name=found.name, message=found.message)
 
 
 def end_now(state: State[None]) -> NoReturn:

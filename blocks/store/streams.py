@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
     from blocks.store.claims import Holder
+    from blocks.store.windows import WindowClaim
 
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
@@ -171,8 +172,11 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> None:
-    """Quit the stream: nothing is asked for it again while the source has this fingerprint."""
+def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None) -> None:
+    """Quit the stream: no request is made for it while the source has this fingerprint.
+
+    None: the next run tries again. Either way the stream is free, and a health event says that it is not collected.
+    """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
         write(
@@ -213,7 +217,7 @@ def revoke_within(connection: Connection, source_id: str, **values: Any) -> None
     )
 
 
-def source_of(engine: Engine, claim: Claim) -> str:
+def source_of(engine: Engine, claim: Claim | WindowClaim) -> str:
     """The id of the source that a stream belongs to."""
     asked = select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)
     with store_errors(), reading(engine).connect() as connection:

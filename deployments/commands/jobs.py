@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.jobs import RECONCILE
-from deployments.commands.collect import IN_ERROR, STOPPED, code_of, leave, require_source
-from deployments.commands.present import ERROR, iso_of, plain, say, say_json
+from deployments.commands.collect import IN_ERROR, STOPPED, code_of, headline, leave, require_source
+from deployments.commands.present import ERROR, iso_of, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,8 +67,7 @@ def _tell(name: str, shown: Shown, state: str, message: str, code: int, *, as_js
         answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
         say_json({**answer, **shown.as_json()})
     else:
-        style = "bold red" if code == IN_ERROR else "bold green"
-        say(Text.assemble((f"{state}:", style), f" {plain(message)}"))
+        say(headline(state, message, code))
 
 
 @dataclass

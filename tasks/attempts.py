@@ -1,0 +1,223 @@
+"""Attempts at a step: one is made and judged, what came of it is recorded, and it is retried for up to 90 minutes.
+
+Prefect calls `again` after each failed attempt and reads `task.retry_delay_seconds` right after it, so `again` may
+set the delay. The task itself decides (it knows since when its stream has been failing) and leaves its decision in
+the error's `retry_in`.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+from prefect import get_run_logger
+from prefect.cache_policies import NO_CACHE
+
+from blocks import clock
+from blocks.errors import (
+    ClaimLostError,
+    FirstPartyGenericError,
+    SourceError,
+    StoreVersionError,
+    ThirdPartyConfigError,
+    UnexpectedError,
+)
+from tasks import stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from prefect import Task
+    from prefect.client.schemas.objects import State, TaskRun
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WINDOW_SECONDS = 90 * 60
+SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
+ATTEMPTS = 2000  # more than the window can hold: time ends the retries, not their number
+FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError, UnexpectedError)
+
+_first_failures: dict[Hashable, int] = {}
+_first_errors: dict[Hashable, SourceError] = {}
+
+
+class Record(Protocol):
+    """Where the store keeps what became of the attempts at a claim. Raises what the store raises."""
+
+    def fail(self, error: SourceError, since_ns: int | None) -> int:
+        """Record a failed attempt. `since_ns`, and what it returns: since when attempts have been failing, in ns."""
+
+    def wait(self, error: SourceError, seconds: float) -> None:
+        """Keep the claim until the next attempt is over."""
+
+    def stop(self, error: SourceError) -> None:
+        """Record that no further attempt is made in this run, report it as a health event, and release the claim."""
+
+
+class Attempt:
+    """One attempt at a claim. `record` is set as soon as it is known where the claim is kept."""
+
+    def __init__(self, key: Hashable, record: Record | None) -> None:
+        self.key = key
+        self.record = record
+        self.opened = False
+        """Whether the attempt got as far as its own store: until then a store that fails cannot be recorded there."""
+
+    def open(self, record: Record) -> None:
+        self.record = record
+        self.opened = True
+
+    def judge(self, error: SourceError) -> SourceError:
+        """The error to raise, with `retry_in` set, after it was recorded; the store may fail at that too."""
+        try:
+            with foreseen():
+                self._record(error)
+        except ClaimLostError as lost:
+            return lost
+        except SourceError as unwritten:
+            unwritten.retry_in = window_in_memory(self.key, unwritten)
+            error = unwritten
+            if isinstance(error, UnexpectedError):
+                self._release(error)
+        if error.retry_in is not None:
+            stopping.fell_asleep(self.key)
+        return error
+
+    def _record(self, error: SourceError) -> None:
+        """Set `retry_in` of the error, and write it to where the claim is kept."""
+        if isinstance(error, ClaimLostError):
+            return
+        if isinstance(error, FINAL):
+            error.retry_in = None
+        elif self.record is None or (isinstance(error, FirstPartyGenericError) and not self.opened):
+            error.retry_in = window_in_memory(self.key, error)
+        else:
+            since_ns = self.record.fail(error, since_in_memory(self.key))
+            error.retry_in = next_wait(since_ns, getattr(error, "retry_after", None))
+            if error.retry_in is not None:
+                self.record.wait(error, error.retry_in)
+        if error.retry_in is None and self.record is not None:
+            self.record.stop(error)
+
+    def _release(self, error: SourceError) -> None:
+        with suppress(SourceError), foreseen():
+            if self.record is not None:
+                self.record.stop(error)
+
+
+@contextmanager
+def attempt(
+    key: Hashable, record: Record | None = None, *, seen: Callable[[SourceError], SourceError] | None = None
+) -> Iterator[Attempt]:
+    """One attempt of a task at a claim: what is raised within it leaves here judged and recorded.
+
+    `record` is where the claim was taken; `open` replaces it by what the attempt itself has opened. `seen` may replace
+    an error before it is judged. An exception that nothing foresees is an UnexpectedError: reported at once, the claim
+    released, and the next run tries again.
+    """
+    stopping.woke_up(key)
+    made = Attempt(key, record)
+    try:
+        with foreseen():
+            yield made
+    except SourceError as error:
+        raise made.judge(error if seen is None else seen(error)) from None
+    forget(key)
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Turn an exception that is none of ours into an UnexpectedError. The run's log shows where it was raised."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - the one place where what nobody foresaw becomes an error of ours
+        where = "".join(traceback.format_tb(fault.__traceback__))  # without its text, which may quote an event
+        get_run_logger().error("A fault in this program, %s, at:\n%s", type(fault).__name__, where)
+        raise UnexpectedError.of(fault) from None
+
+
+def next_wait(failing_since_ns: int, retry_after: float | None = None) -> float | None:
+    """Seconds until the next attempt, or None when 90 minutes have passed since the first failure.
+
+    Half of the time that it has been failing, with jitter: so the waits grow by themselves, also across processes,
+    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it.
+    """
+    failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
+    left = WINDOW_SECONDS - failing
+    if left <= 0:
+        return None
+    wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    return max(min(wait, left), retry_after or 0.0)
+
+
+def window_in_memory(key: Hashable, error: SourceError) -> float | None:
+    """The wait for a failure that the store does not remember, for one because it is the store that fails."""
+    if isinstance(error, FINAL):
+        return None
+    return next_wait(first_failure(key), getattr(error, "retry_after", None))
+
+
+def first_failure(key: Hashable) -> int:
+    """Since when attempts at something have been failing, in ns; now, where this is the first that fails."""
+    return _first_failures.setdefault(key, clock.now_ns())
+
+
+@contextmanager
+def in_memory(key: Hashable) -> Iterator[None]:
+    """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
+    if (handed_over := _first_errors.pop(key, None)) is not None:
+        raise handed_over
+    try:
+        with foreseen():
+            yield
+    except SourceError as error:
+        error.retry_in = window_in_memory(key, error)
+        raise
+    forget(key)
+
+
+def directly(step: Task[P, T], key: Hashable, *arguments: P.args, **named: P.kwargs) -> T:
+    """Do a step as a function, and hand over to its task only where it fails and is to be tried again.
+
+    A task run costs more than most steps do: three events, some thirty rows. The task's first attempt is the one that
+    failed here, so its wait and its window begin there. `key` is that of the step's `in_memory`.
+    """
+    try:
+        return step.fn(*arguments, **named)
+    except SourceError as error:
+        if error.retry_in is None:
+            raise
+        _first_errors[key] = error
+    return step(*arguments, **named)
+
+
+def since_in_memory(key: Hashable) -> int | None:
+    return _first_failures.get(key)
+
+
+def forget(key: Hashable) -> None:
+    _first_failures.pop(key, None)
+
+
+def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Prefect's question after a failed attempt. `task` must be a copy of its own for each call."""
+    wait = getattr(state.data, "retry_in", None)
+    if wait is None:
+        return False
+    task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
+    return True
+
+
+OPTIONS: dict[str, Any] = {
+    "retries": ATTEMPTS,
+    "retry_delay_seconds": 1,  # `again` sets it, attempt by attempt; it must not be 0 before that
+    "retry_condition_fn": again,
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+"""Of a task that is retried in this way."""
