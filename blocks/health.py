@@ -36,6 +36,7 @@ NAMES = (
     "Recovered",
     "CursorRejected",
     "EventsQuarantined",
+    "EventsInFuture",
     "UnknownMember",
     "UnknownValue",
     "TokenExpires",

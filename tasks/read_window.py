@@ -100,7 +100,8 @@ class WindowRound:
 
         Its times rose, page by page, and none of this one is in the window any more.
         """
-        times = [event.time_ns for event in page.events]
+        now_ns = clock.now_ns()
+        times = [event.time_ns for event in page.events if event.time_ns <= now_ns]  # a wrong clock shows no order
         if not times:
             return False
         first, before = min(times), self.latest_ns

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, select, update
 
 from blocks import clock
+from blocks.collect_from import DAYS_MAX
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
-from blocks.store import claims, found, health, spans
+from blocks.store import claims, event_times, found, health, spans
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Source, Stream, Window
@@ -94,7 +95,9 @@ class StreamView:
         """
         if self.drained_ns is None:
             return None
-        return min(self.newest_ns or self.drained_ns, self.drained_ns) - OVERLAP_NS
+        newest_ns = self.drained_ns if self.newest_ns is None else self.newest_ns
+        oldest_ns = self.drained_ns - DAYS_MAX * 86_400 * 10**9  # an event of 1970 is no place to read from
+        return max(min(newest_ns, self.drained_ns) - OVERLAP_NS, oldest_ns)
 
 
 def of_source(engine: Engine, source_id: str, apis: Sequence[Api]) -> list[StreamView]:
@@ -252,6 +255,13 @@ def drop_cursor(engine: Engine, claim: Claim, refused: SourceError | None = None
         if refused is not None:
             source_id, _ = _failing(connection, claim)
             health.begin(connection, source_id, _cursor_rejected(claim, refused))
+
+
+def correct_newest(engine: Engine, claim: Claim) -> None:
+    """Set the time of the newest event again, which lies in the future, from the events that do not."""
+    with writing(engine) as connection:
+        newest_ns = event_times.newest_until(claim.stream_id, clock.now_ns()).scalar_subquery()
+        write(connection, claim, newest_ns=newest_ns)
 
 
 def note_start(engine: Engine, claim: Claim, start_ns: int) -> None:

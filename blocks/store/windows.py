@@ -15,7 +15,7 @@ from blocks import clock
 from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api
 from blocks.health import WARNING, Condition, tracker_of
-from blocks.store import claims, found, health, pages, revisions
+from blocks.store import claims, found, health, pages
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.jobs import RECONCILE
@@ -119,7 +119,8 @@ def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
     A claim that was lost meanwhile is nothing to report.
     """
     with writing(engine) as connection:
-        released = update(_windows).where(_held(claim)).values(**FREE, error=str(error)).returning(_windows.c.id)
+        still = (_windows.c.id == claim.id) & (_windows.c.fence == claim.fence)  # free already, where it was done
+        released = update(_windows).where(still).values(**FREE, error=str(error)).returning(_windows.c.id)
         if connection.execute(released).first() is not None:
             source_id = connection.scalar(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id))
             health.begin(connection, str(source_id), _not_read(claim, error))
@@ -147,17 +148,14 @@ def commit_prepared(
 ) -> Committed:
     """The same for a page that is prepared already, as it is by the thread that has read it."""
     page, api_version = prepared.page, prepared.api_version
-    is_compared = claim.kind == RECONCILE and page.events
-    differing = revisions.differing(engine, claim.stream_id, page.events, api_version) if is_compared else []
     with writing(engine) as connection:
-        stream = _write_stream(connection, claim.stream_id, page)
+        stream = _write_stream(connection, claim.stream_id)
         _move_cursor(connection, claim, page, after, api_version)
         committed, new = pages.put(connection, stream, prepared)
         if new and claim.kind == RECONCILE:
             found.mark(connection, stream, new)
-        changed = revisions.keep(connection, stream, differing, api_version) if differing else 0
         values: dict[str, Any] = {
-            "changed": _windows.c.changed + changed,
+            "changed": _windows.c.changed + committed.changed,
             "new": _windows.c.new + committed.new,
             "known": _windows.c.known + committed.known,
             "quarantined": _windows.c.quarantined + committed.quarantined,
@@ -172,11 +170,9 @@ def commit_prepared(
     return committed
 
 
-def _write_stream(connection: Connection, stream_id: int, page: Page) -> Row[Any]:
+def _write_stream(connection: Connection, stream_id: int) -> Row[Any]:
     """The stream's row is the first that its writers write, so that ids rise in commit order within a stream."""
-    newest_ns = max((event.time_ns for event in page.events), default=None)
-    newest = _streams.c.newest_ns if newest_ns is None else pages.later(connection, newest_ns)
-    written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=newest)
+    written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=_streams.c.newest_ns)
     if (row := connection.execute(written.returning(_streams)).first()) is None:  # its source was purged
         raise _lost()
     return row
