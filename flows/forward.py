@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
@@ -17,8 +16,9 @@ from tasks import stopping, verdict
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
 from tasks.publish import publish
-from tasks.show import end_now, final_state, show
+from tasks.show import conclude, end_asleep, end_now, show
 from tasks.source import present_name
+from tasks.verdict import SKIPPED, Verdict
 from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ def forward(source: str, siem: str, source_id: Line = None) -> State[Any]:
         siem: the name of the SIEM, as in its configuration.
         source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
-    with stopping.on_signals():
+    with stopping.on_signals(end_asleep):
         show("Started")
         source = present_name(source, source_id)
         try:
             opened = open_forward(source, siem, str(flow_run.id))
         except SourceError as error:
-            return final_state(verdict.of_error(error))
+            return conclude(verdict.of_error(error))
         if opened.left:
-            return Completed(name="Skipped", message=opened.left)
+            return conclude(Verdict(SKIPPED, opened.left))
         show("Forwarding")
         outcomes = _send(source, opened)
         publish(opened.source_id)
@@ -80,6 +80,5 @@ def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -
     stopped = stopping.requested.is_set()
     found = verdict.of_forward(siem, outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
     if stopped and stopping.asleep():
-        let_go(source, opened)
-        end_now(final_state(found))
-    return final_state(found)
+        end_now(found, lambda: let_go(source, opened))
+    return conclude(found)

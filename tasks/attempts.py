@@ -8,6 +8,7 @@ the error's `retry_in`.
 from __future__ import annotations
 
 import random
+import threading
 import traceback
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
@@ -170,6 +171,8 @@ def first_failure(key: Hashable) -> int:
 @contextmanager
 def in_memory(key: Hashable) -> Iterator[None]:
     """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
+    if _is_in_main_thread():
+        stopping.end_waiting()
     if (handed_over := _first_errors.pop(key, None)) is not None:
         raise handed_over
     try:
@@ -196,6 +199,10 @@ def directly(step: Task[P, T], key: Hashable, *arguments: P.args, **named: P.kwa
     return step(*arguments, **named)
 
 
+def _is_in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def since_in_memory(key: Hashable) -> int | None:
     return _first_failures.get(key)
 
@@ -207,7 +214,7 @@ def forget(key: Hashable) -> None:
 def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Prefect's question after a failed attempt. `task` must be a copy of its own for each call."""
     wait = getattr(state.data, "retry_in", None)
-    if wait is None:
+    if wait is None or (_is_in_main_thread() and not stopping.begin_to_wait(str(state.data))):
         return False
     task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
     return True

@@ -24,7 +24,7 @@ T = TypeVar("T")
 # Where several streams are in error, the run bears the name of the one that a person has to act on first.
 GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
 
-SKIPPED = "Skipped"
+SKIPPED, RETRYING, STOPPED = "Skipped", "Retrying", "Stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def of_run(
 ) -> Verdict:
     """The verdict over a run's own streams (by API), those in error from before, and those that other runs read."""
     waited = stopping and not outcomes
-    words = "Stopped while every API waited for its next attempt." if waited else _collected(_done(outcomes))
+    words = "Every API waited for its next attempt." if waited else _collected(_done(outcomes))
     run = _Run("Collected", "reading", RESTART, words, waited or bool(_done(outcomes)), stopped, elsewhere)
     return _verdict(run, outcomes, stopping=stopping)
 
@@ -101,18 +101,12 @@ def _verdict(run: _Run, outcomes: Mapping[str, object], *, stopping: bool) -> Ve
     parts += by_sentence({view.api: in_other_run(view, run.doing) for view in run.elsewhere} | lost)
     name = run.name if run.any_done or not (run.elsewhere or lost) else name_of_others(run.elsewhere)
     name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
-    return verdict_of("Stopped" if stopping else name, parts)
+    return Verdict(STOPPED if stopping else name, " ".join(parts))
 
 
 def name_of_others(elsewhere: Sequence[StreamView | PositionView]) -> str:
     """The name for a run that has nothing of its own, since other runs have all that there is."""
-    return "Retrying" if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
-
-
-def verdict_of(name: str, sentences: Sequence[str]) -> Verdict:
-    """A verdict. Skipped and the type of an error stand in the message too: many places show the message alone."""
-    message = " ".join(sentences)
-    return Verdict(name, f"{name}: {message}" if name in {SKIPPED, *GRAVEST_FIRST} else message)
+    return RETRYING if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
 
 
 def in_other_run(view: StreamView | PositionView, doing: str) -> str:
@@ -148,7 +142,7 @@ RESUME = "Nothing is sent until its configuration changes or someone resumes it.
 
 def of_error(error: SourceError) -> Verdict:
     """The verdict on a run that an error ended before it did anything."""
-    return verdict_of(error.name, [str(error)])
+    return Verdict(error.name, str(error))
 
 
 def ago(ns: int | None) -> str:

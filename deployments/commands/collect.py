@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from deployments.prefect_access import Access
 
 DONE, IN_ERROR, SKIPPED, STOPPED = 0, 1, 3, 130
+END_SECONDS = 1.0
+"""How long a person who has pressed Ctrl-C waits for what hangs."""
 _GRAVEST_FIRST = (STOPPED, IN_ERROR, SKIPPED, DONE)
 _NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
 
@@ -40,15 +42,15 @@ def run_within(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
     with moving_sign(lambda: _line(name)) as end_progress:
 
-        def end_at_once(state: str, message: str) -> int:
+        def end_at_once(outcome: str, message: str) -> int:
             end_progress()
-            _show(name, state, message, STOPPED, as_json=as_json)
+            say_stopped({"source": name}, outcome, message, as_json=as_json)
             leave(access)
             return STOPPED
 
         state = _collect(name, end_at_once)
-    code = code_of(state)
-    _show(name, state.name or "", state.message or "", code, as_json=as_json)
+    code, (outcome, message) = code_of(state), outcome_of(state)
+    _show(name, outcome, message, code, as_json=as_json)
     return code
 
 
@@ -62,7 +64,15 @@ def code_of(state: State[Any]) -> int:
         return STOPPED
     if state.is_failed() or state.is_crashed():
         return IN_ERROR
-    return SKIPPED if state.name in _NOT_DONE else DONE
+    return SKIPPED if outcome_of(state)[0] in _NOT_DONE else DONE
+
+
+def outcome_of(state: State[Any]) -> tuple[str, str]:
+    """What a run came to, in one word and in sentences."""
+    from tasks import final_state  # noqa: PLC0415 - imports Prefect
+
+    found = final_state.outcome_of(state)
+    return found.name, found.message
 
 
 def gravest(codes: Iterable[int]) -> int:
@@ -70,10 +80,18 @@ def gravest(codes: Iterable[int]) -> int:
     return min(codes, key=_GRAVEST_FIRST.index, default=DONE)
 
 
-def headline(state: str, message: str, code: int) -> Text:
-    """The state of a run and its message, which may begin with the state's name."""
+def headline(outcome: str, message: str, code: int) -> Text:
+    """The outcome of a run and its message."""
     style = {IN_ERROR: "bold red", SKIPPED: "bold yellow"}.get(code, "bold green")
-    return Text.assemble((f"{state}:", style), f" {plain(message.removeprefix(f'{state}: '))}")
+    return Text.assemble((f"{outcome}:", style), f" {plain(message)}")
+
+
+def say_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool) -> None:
+    """What a run came to that a person has stopped while it waited: one line, and nothing that a store must answer."""
+    if as_json:
+        say_json({**of, "state": outcome, "message": message, "in_error": False})
+    else:
+        say(headline(outcome, message, STOPPED))
 
 
 def leave(access: Access) -> None:
@@ -101,19 +119,19 @@ def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
     from tasks import stopping  # noqa: PLC0415
 
     require_source(name)
-    stopping.at_end = end_at_once
+    stopping.at_end, stopping.end_seconds = end_at_once, END_SECONDS
     state: State[Any] = collect(name, return_state=True)
     return state
 
 
-def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> None:
+def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     source = _kept(name)
     if as_json:
-        answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
+        answer = {"source": name, "state": outcome, "message": message, "in_error": code == IN_ERROR}
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
         say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
-    say(headline(state, message, code))
+    say(headline(outcome, message, code))
     if source:
         say(status.table(source))
 

@@ -12,7 +12,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.jobs import RECONCILE
-from deployments.commands.collect import IN_ERROR, STOPPED, code_of, headline, leave, require_source
+from deployments.commands.collect import (
+    END_SECONDS,
+    IN_ERROR,
+    STOPPED,
+    code_of,
+    headline,
+    leave,
+    outcome_of,
+    require_source,
+)
 from deployments.commands.present import ERROR, iso_of, say, say_json
 
 if TYPE_CHECKING:
@@ -43,31 +52,31 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
         require_source(name)
         with _bar(shown):
 
-            def end_at_once(state: str, message: str) -> int:
+            def end_at_once(outcome: str, message: str) -> int:
                 shown.end()
-                _tell(name, shown, state, message, STOPPED, as_json=as_json)
+                _tell(name, shown, outcome, message, STOPPED, as_json=as_json)
                 leave(access)
                 return STOPPED
 
             state = _run(flow, shown, end_at_once)
-    code = code_of(state)
-    _tell(name, shown, state.name or "", state.message or "", code, as_json=as_json)
+    code, (outcome, message) = code_of(state), outcome_of(state)
+    _tell(name, shown, outcome, message, code, as_json=as_json)
     return code
 
 
 def _run(flow: Callable[[], State[Any]], shown: Shown, end_at_once: Callable[[str, str], int]) -> State[Any]:
     from tasks import job, stopping  # noqa: PLC0415 - imports Prefect
 
-    stopping.at_end, job.shown_at = end_at_once, shown.look
+    stopping.at_end, stopping.end_seconds, job.shown_at = end_at_once, END_SECONDS, shown.look
     return flow()
 
 
-def _tell(name: str, shown: Shown, state: str, message: str, code: int, *, as_json: bool) -> None:
+def _tell(name: str, shown: Shown, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     if as_json:
-        answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
+        answer = {"source": name, "state": outcome, "message": message, "in_error": code == IN_ERROR}
         say_json({**answer, **shown.as_json()})
     else:
-        say(headline(state, message, code))
+        say(headline(outcome, message, code))
 
 
 @dataclass

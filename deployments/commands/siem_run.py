@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from blocks.errors import SourceError
-from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, gravest, headline, leave
+from deployments.commands.collect import (
+    DONE,
+    END_SECONDS,
+    IN_ERROR,
+    STOPPED,
+    code_of,
+    gravest,
+    headline,
+    leave,
+    outcome_of,
+)
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
@@ -37,7 +47,7 @@ def run(name: str, source: str | None, *, as_json: bool) -> int:
         say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
     else:
         for of, state in done:
-            _say(of, state.name or "", state.message or "", _code_of(state))
+            _say(of, *outcome_of(state), _code_of(state))
     return gravest(_code_of(state) for _, state in done)
 
 
@@ -45,20 +55,20 @@ def _code_of(state: State[Any]) -> int:
     from tasks.open_forward import NOT_FOR_SIEM, PAUSED  # noqa: PLC0415 - imports Prefect
 
     # What a person has switched off is as it should be.
-    return DONE if state.message in {NOT_FOR_SIEM, PAUSED} else code_of(state)
+    return DONE if outcome_of(state)[1] in {NOT_FOR_SIEM, PAUSED} else code_of(state)
 
 
 def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
     from flows.forward import forward  # noqa: PLC0415 - imports Prefect
     from tasks import stopping  # noqa: PLC0415
 
-    def end_at_once(state: str, message: str) -> int:
+    def end_at_once(outcome: str, message: str) -> int:
         end_sign()
-        _say(source, state, message, STOPPED)
+        _say(source, outcome, message, STOPPED)
         leave(access)
         return STOPPED
 
-    stopping.at_end = end_at_once
+    stopping.at_end, stopping.end_seconds = end_at_once, END_SECONDS
     state: State[Any] = forward(source, siem, return_state=True)
     return state
 
@@ -77,9 +87,10 @@ def _line(name: str, source: str | None) -> str | None:
     return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting{again}"
 
 
-def _say(source: str, state: str, message: str, code: int) -> None:
-    say(Text.assemble((f"{plain(source)}  ", "bold"), headline(state, message, code)))
+def _say(source: str, outcome: str, message: str, code: int) -> None:
+    say(Text.assemble((f"{plain(source)}  ", "bold"), headline(outcome, message, code)))
 
 
 def _as_json(state: State[Any]) -> dict[str, Any]:
-    return {"state": state.name, "message": state.message, "in_error": code_of(state) == IN_ERROR}
+    outcome, message = outcome_of(state)
+    return {"state": outcome, "message": message, "in_error": code_of(state) == IN_ERROR}
