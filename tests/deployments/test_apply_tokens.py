@@ -48,7 +48,8 @@ def apply(api: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> Callable[.
             }
             for name, token in tokens.items()
         ]
-        document = {"sources": [{"schemaRef": {"type": "1Password"}, "config": config} for config in made]}
+        wrapped = [{"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": one} for one in made]
+        document = {"sources": wrapped}
         Path("source.json").write_text(json.dumps(document))
         Path("source.json").chmod(0o600)
         code = cli.main(["apply", "source.json", *flags])
