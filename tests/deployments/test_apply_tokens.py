@@ -80,7 +80,7 @@ def test_a_revoked_token_is_not_stored(apply: Any, api: SandboxProcess, name: st
     assert token_of(name) is None
 
 
-@pytest.mark.parametrize("garbage", ["x" * 40, "one.two.three"])
+@pytest.mark.parametrize("garbage", ["x" * 40, "one.two.three"], ids=["no-jwt", "three-parts"])
 def test_garbage_is_not_stored(apply: Any, name: str, garbage: str) -> None:
     code, out, _ = apply({name: garbage})
     assert (code, "refused. The token was not taken" in out) == (cli.IN_ERROR, True)
