@@ -10,6 +10,8 @@ LAG_DEFAULT = "1h"
 OFF = "off"
 SILENCE_FORMS = "a duration such as 24h or 7d, off, or one for each API: sign-in=24h, itemUsage=7d, audit=off"
 LAG_FORMS = "a duration such as 30m or 2h, or off"
+AHEAD_NS = 300 * 10**9
+"""How far after its receipt an event may be dated without a warning: the clocks of two machines differ."""
 USUAL = 1.5  # times the longest time between events of the last weeks
 
 

@@ -7,13 +7,16 @@
     ├── ThirdPartyGenericError     retry: 1Password, or the way to it, is in trouble
     │   └── UnconfirmedError       ask introspection what a 401, 403 or 404 means
     ├── FirstPartyGenericError     retry: the database or the Prefect API is in trouble
-    │   └── StoreVersionError      do not retry: the store was made by a newer version
+    │   ├── StoreVersionError      do not retry: the store was made by a newer version
+    │   └── UnexpectedError        end this run: a fault in this program; the next run tries again
     └── ClaimLostError             stop: another run reads this stream now
 
 Every error can be pickled (Prefect pickles what a failed task raised) and holds no token, header or body.
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 
 def together(message: str, hint: str | None) -> str:
@@ -95,6 +98,21 @@ class FirstPartyGenericError(SourceError):
 
 class StoreVersionError(FirstPartyGenericError):
     """The store was made by a newer version of this program."""
+
+
+class UnexpectedError(FirstPartyGenericError):
+    """An exception that nothing foresees: reported at once, since only a newer version of this program may mend it."""
+
+    whole_source = False
+
+    @classmethod
+    def of(cls, fault: BaseException) -> Self:
+        """Without the exception's own text, which may quote an event."""
+        return cls(
+            f"An unexpected fault in this program: {type(fault).__name__}.",
+            hint="What was committed stays, and the next run tries again. The run's log shows where; please report it.",
+            code="unexpected",
+        )
 
 
 class ClaimLostError(SourceError):

@@ -37,6 +37,7 @@ NAMES = (
     "Recovered",
     "CursorRejected",
     "EventsQuarantined",
+    "EventsInFuture",
     "UnknownMember",
     "UnknownValue",
     "TokenExpires",

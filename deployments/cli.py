@@ -47,13 +47,19 @@ def _common(
 
 
 @app.command(epilog=f"Example: {PROGRAM} apply source.json", rich_help_panel=SOURCES)
-def apply(
+def apply(  # noqa: PLR0917 - a flag each
     file: Annotated[
         Path,
         typer.Argument(metavar="FILE", help="The JSON configuration; - reads standard input.", show_default=False),
     ],
     new_account: Annotated[
         bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
+    ] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Take a token even where 1Password cannot be reached to check it.")
+    ] = False,
+    replace_token: Annotated[
+        bool, typer.Option("--replace-token", help="Take a token that was issued before the one in use.")
     ] = False,
     add_fields: Annotated[
         bool, typer.Option("--add-fields", help="Add the fields of the sources that are not known yet.")
@@ -62,8 +68,10 @@ def apply(
 ) -> None:
     """Create or update sources from their JSON configuration; what has changed is collected at once."""
     from deployments.commands.apply import run  # noqa: PLC0415
+    from deployments.sources import TokenRules  # noqa: PLC0415
 
-    run(file, token=_token, new_account=new_account, add_fields=add_fields, as_json=as_json)
+    rules = TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)
+    raise typer.Exit(run(file, rules, token=_token, add_fields=add_fields, as_json=as_json))
 
 
 @app.command(epilog=f"Example: {PROGRAM} up", rich_help_panel=MACHINE)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from blocks.errors import SourceError
+from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from deployments import block_documents, forwarding
@@ -19,6 +18,7 @@ from deployments.deploy import Deployer, SourceDeployment, at_once, specs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from prefect.blocks.core import Block
     from prefect.client.orchestration import SyncPrefectClient
@@ -31,12 +31,17 @@ if TYPE_CHECKING:
     from blocks.store.forwards import Known as Pair
     from blocks.store.lifecycle import Known
 
-Change = Literal["created", "updated", "revived", "unchanged"]
+Change = Literal["created", "updated", "revived", "unchanged", "refused"]
+CHECKS_AT_ONCE = 16
+"""Introspections under way at a time: each waits for the network."""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What `apply` did with one source. `restarted`: its errors were cleared, and it is to run now."""
+    """What `apply` did with one source. `restarted`: its errors were cleared, and it is to run now.
+
+    Of one that was refused nothing is changed, and `problem` says why.
+    """
 
     name: str
     change: Change
@@ -44,9 +49,24 @@ class Applied:
     restarted: bool = False
     stopped: bool = False
     """Its schedule was stopped by a person, and stays so."""
+    problem: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-def apply_all(configs: Sequence[SourceConfig], *, new_account: bool = False) -> Iterator[Applied]:
+@dataclass(frozen=True)
+class TokenRules:
+    """Which tokens `apply` takes beside those that introspection accepts for the account and the APIs of the source.
+
+    `new_account`: one of another account. `unchecked`: one that could not be checked, since the API was not reached.
+    `replace_token`: one that was issued before the present one.
+    """
+
+    new_account: bool = False
+    unchecked: bool = False
+    replace_token: bool = False
+
+
+def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = TokenRules()) -> Iterator[Applied]:
     """Create, update or revive sources, and give them in their order; where nothing differs, nothing is written.
 
     A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
@@ -55,19 +75,25 @@ def apply_all(configs: Sequence[SourceConfig], *, new_account: bool = False) -> 
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    with get_client(sync_client=True) as client, ThreadPoolExecutor(at_once()) as pool:
-        applying = _Applying(client, configs)
-        yield from pool.map(partial(applying.apply, new_account=new_account), configs)
+    with (
+        get_client(sync_client=True) as client,
+        ThreadPoolExecutor(CHECKS_AT_ONCE) as checkers,
+        ThreadPoolExecutor(at_once()) as pool,
+    ):
+        applying = _Applying(client, configs, rules)
+        checks = [checkers.submit(applying.check, config) for config in configs]
+        yield from pool.map(applying.apply, configs, checks)
 
 
 class _Applying:
     """What is there is read at the start, all through one connection: 100 sources take seconds."""
 
-    def __init__(self, client: SyncPrefectClient, configs: Sequence[SourceConfig]) -> None:
+    def __init__(self, client: SyncPrefectClient, configs: Sequence[SourceConfig], rules: TokenRules) -> None:
         from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415 - as above
         from blocks.source import OnePasswordSource  # noqa: PLC0415
 
         self._client = client
+        self._rules = rules
         names = [block_name(config.name) for config in configs]
         slug = OnePasswordSource.get_block_type_slug()
         self._documents = _by_name(block_documents.read_named(client, [slug], names, include_secrets=True))
@@ -75,7 +101,31 @@ class _Applying:
         self._credentials = _by_name(block_documents.read_named(client, [slug], names))
         self._deploying = _Deploying(client, [config.name for config in configs])
 
-    def apply(self, config: SourceConfig, *, new_account: bool) -> Applied:
+    def check(self, config: SourceConfig) -> tuple[str, ...]:
+        """Introspect a token that is new, or is to be used in a new way. Returns warnings.
+
+        Raises ThirdPartyConfigError where it is refused, ThirdPartyGenericError where it could not be checked.
+        """
+        from deployments import new_token  # noqa: PLC0415 - imports Prefect
+
+        found, change = _look_up(self._documents.get(block_name(config.name)), config)
+        if change == "unchanged" or (found is not None and _same_access(found, config)):
+            return ()
+        if found is not None and not self._rules.replace_token:
+            new_token.require_newer(config, found)
+        known = None if self._rules.new_account else _known(config, found)
+        account = known.account_uuid if known else None
+        return new_token.examine(config, account, unchecked=self._rules.unchecked).warnings
+
+    def apply(self, config: SourceConfig, check: Future[tuple[str, ...]]) -> Applied:
+        apis = tuple(str(api) for api in config.supported_apis)
+        try:
+            warnings = check.result()
+        except (ThirdPartyConfigError, ThirdPartyGenericError) as error:
+            return Applied(config.name, "refused", apis, problem=str(error))
+        return replace(self._applied(config), warnings=warnings)
+
+    def _applied(self, config: SourceConfig) -> Applied:
         from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
         from tasks.source import open_store  # noqa: PLC0415 - see the module's docstring
 
@@ -89,6 +139,7 @@ class _Applying:
         _note(engine, block)
         if change != "unchanged":
             self._save(block, document)
+        new_account = self._rules.new_account
         restarted = known is not None and (change in {"updated", "revived"} or new_account)
         if restarted and known is not None:
             _restart(engine, known, new_account=new_account)
@@ -255,6 +306,26 @@ def _same(found: OnePasswordSource, config: SourceConfig) -> bool:
         return found.config() == config
     except SourceError:
         return False
+
+
+def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
+    """Whether the token and what it is used for stay as they are."""
+    try:
+        before = found.config()
+    except SourceError:
+        return False
+    members = ("api_token", "base_url", "api_version", "supported_apis")
+    return all(getattr(before, member) == getattr(config, member) for member in members)
+
+
+def _known(config: SourceConfig, found: OnePasswordSource | None) -> Known | None:
+    """The source as its store knows it."""
+    from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
+    from tasks.source import open_store  # noqa: PLC0415 - imports Prefect
+
+    if found is not None:
+        return lifecycle.find_id(open_store(found), found.source_id)
+    return lifecycle.find(open_default_store(), config.name)
 
 
 def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePasswordSource:

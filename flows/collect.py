@@ -14,14 +14,14 @@ from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
 from tasks import stopping, verdict
 from tasks.authenticate import authenticate
-from tasks.collect import collect_stream
+from tasks.collect import abandon, collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
 from tasks.show import conclude, end_asleep, end_now, remember, show
 from tasks.source import present_name
 from tasks.start_forward import start_forwards
 from tasks.waiting import some_ended
-from tasks.watch import look_over, tell_refusal, watch
+from tasks.watch import look_over, report_refusal, watch
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
@@ -51,7 +51,7 @@ def collect(source: str, source_id: Line = None) -> State[Any]:
             opened = open_source(source, str(flow_run.id))
             outcomes = _read(source, opened) if opened.claims else {}
         except SourceError as error:
-            tell_refusal(source, error)
+            report_refusal(source, error)
             return conclude(verdict.of_error(error))
         look_over(source, opened.source_id)
         return _finish(source, opened, outcomes)
@@ -65,6 +65,7 @@ def _read(source: str, opened: Opened) -> Outcomes:
     try:
         access = authenticate(source, opened.source_id, opened.claims)
     except SourceError as error:
+        abandon(source, opened.claims, error)
         return {claim.api: error for claim in opened.claims}
     show("Authenticated", access.sentence, source_id=opened.source_id)
     show("Collecting", source_id=opened.source_id)

@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
-from tasks import forward_verdict, stopping, verdict
+from tasks import stopping, verdict
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
 from tasks.publish import publish
@@ -78,7 +78,7 @@ def _send(source: str, opened: OpenedForward) -> Outcomes:
 
 def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -> State[Any]:
     stopped = stopping.requested.is_set()
-    found = forward_verdict.of_run(siem, outcomes, opened, stopping=stopped)
+    found = verdict.of_forward(siem, outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
     if stopped and stopping.asleep():
         end_now(found, lambda: let_go(source, opened))
     return conclude(found)

@@ -12,7 +12,7 @@ from blocks.coverage.gaps import SOON_NS, Kind
 from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.liveness import RUNS, WORKS, lag_condition
-from blocks.store import coverage, health, quarantine, sources, streams
+from blocks.store import coverage, event_times, health, quarantine, sources, streams
 from tasks.source import open_store, record_of, shared_source
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
         _silence(findings, block, view, created_ns)
         _lag(findings, block, view)
         _quarantine(findings, engine, view)
+        _future(findings, engine, view)
     if not any(view.failing_since_ns or view.stopped_fingerprint for view in views):
         findings.over.append(Condition("error", "Recovered", WARNING, "The source is collected again."))
     findings.over.append(Condition(RUNS, "Recovered", WARNING, WORKS))
@@ -87,7 +88,8 @@ def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, cre
     bound = bounds.silence_ns(block.silence_after, view.api, view.quiet_ns)
     if view.drained_ns is None:
         return
-    silent = bound is not None and view.drained_ns - (view.newest_ns or created_ns) > bound
+    newest_ns = created_ns if view.newest_ns is None else view.newest_ns
+    silent = bound is not None and view.drained_ns - newest_ns > bound
     condition = Condition(
         tracker_of("silence", view.api),
         "Silence",
@@ -164,3 +166,12 @@ def _quarantine(findings: Findings, engine: Engine, view: StreamView) -> None:
     if last_ns is None or clock.now_ns() - last_ns > DAY_NS:
         sentence = f"No item of {view.api} was put in quarantine for a day."
         findings.over.append(Condition(tracker, "Recovered", WARNING, sentence, view.api))
+
+
+def _future(findings: Findings, engine: Engine, view: StreamView) -> None:
+    """Begun by the page that brings such an event; over once none has come for a day."""
+    number, last_ns = event_times.ahead(engine, view.id)
+    if last_ns is None or clock.now_ns() - last_ns > DAY_NS:
+        kept = f" {number:,} such events are stored." if number else ""
+        sentence = f"No event of {view.api} dated in the future has come for a day.{kept}"
+        findings.over.append(Condition(tracker_of("future", view.api), "Recovered", WARNING, sentence, view.api))

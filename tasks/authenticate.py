@@ -14,7 +14,7 @@ from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
 from blocks.store import sources, streams
 from blocks.store.streams import Claim
-from tasks import rates, retries
+from tasks import attempts, rates
 from tasks.source import forget_source, open_store, record_of, shared_source
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def authenticate(source: str, source_id: str, claims: tuple[Claim, ...]) -> Acce
     A server that cannot be asked stops nothing: reading is tried all the same.
     """
     key = f"authenticate/{flow_run.id}"
-    return retries.directly(_step, key, key, source, source_id, claims)
+    return attempts.directly(_step, key, key, source, source_id, claims)
 
 
-@task(name="authenticate", **retries.OPTIONS)
+@task(name="authenticate", **attempts.OPTIONS)
 def _step(key: str, source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
     try:
-        with retries.in_memory(key):
+        with attempts.in_memory(key):
             return _authenticate(source, source_id, claims)
     except SourceError:
         forget_source(source)
@@ -65,6 +65,10 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
         for claim in claims:
             streams.stop(engine, claim, error, block.fingerprint())
         raise
+    except rates.StoppedWaitingError:
+        for claim in claims:
+            streams.release(engine, claim)
+        return Access((), {}, "The run was stopped before the token was checked.")
     except ThirdPartyGenericError as error:
         get_run_logger().warning("The token could not be introspected; reading goes on without. %s", error)
         return Access(claims, {}, f"Not told by the server: {error.message}")

@@ -13,7 +13,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.span import parse_span, parse_width
 from blocks.store import jobs
 from blocks.store.jobs import BACKFILL, JobView, Wanted
-from tasks import retries
+from tasks import attempts
 from tasks.job import OpenedJob, open_noted
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class Asked:
     job: str | None = None
 
 
-@task(name="open backfill", **retries.OPTIONS)
+@task(name="open backfill", **attempts.OPTIONS)
 def open_backfill(source: str, asked: Asked) -> OpenedJob:
     """Load the block of `source` and make the job that is asked for, or find the one that is to go on.
 
     Raises ThirdPartyConfigError where what is asked for makes no sense.
     """
-    with retries.in_memory(str(task_run.id)):
+    with attempts.in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
         engine, record = open_noted(source)
         if asked.job is not None or asked.start is None:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from blocks import clock
-from blocks.collect_from import start_of
+from blocks.collect_from import DAYS_MAX, start_of
 from blocks.errors import CursorRejectedError, ThirdPartyConfigError
 from blocks.health import tracker_of
 from blocks.store import health, pages, sources, streams
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from blocks.store.pages import Committed
     from blocks.store.sources import SourceRecord
     from blocks.store.streams import Claim, StreamView
+
+KEPT_NS = DAYS_MAX * 86_400 * 10**9
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -52,24 +54,34 @@ class Collected:
 
 @dataclass(slots=True)
 class Pace:
-    """How old the events of the last page were when they came, and how long the time before them was."""
+    """How old the events of the last page were when they came, and how long the time before them was.
 
+    `newest_ns`: the newest event before this round. Times in the future count as the present; what is older than
+    1Password keeps its events is dated wrongly, and counts for nothing.
+    """
+
+    newest_ns: int | None = None
     lag_ns: int | None = None
-    oldest_ns: int | None = None
+    next_ns: int | None = None
+    """The oldest event that is newer than `newest_ns`."""
 
     def see(self, page: Page, committed: Committed) -> None:
         if not committed.new:
             return
-        times = [event.time_ns for event in page.events]
-        self.oldest_ns = min(self.oldest_ns or times[0], *times)
-        if not page.has_more:
-            self.lag_ns = max(clock.now_ns() - int(median(times)), 0)
+        now_ns = clock.now_ns()
+        times = [min(event.time_ns, now_ns) for event in page.events if event.time_ns > now_ns - KEPT_NS]
+        newer = [time_ns for time_ns in times if time_ns > (self.newest_ns or 0)]
+        if newer:
+            self.next_ns = min(self.next_ns or newer[0], *newer)
+        if times and not page.has_more:
+            self.lag_ns = max(now_ns - int(median(times)), 0)
 
     def since(self, view: StreamView) -> Brought:
         """What it tells of a stream that was read to its end before; of a first reading it tells nothing."""
-        if view.drained_ns is None or view.newest_ns is None or self.oldest_ns is None:
+        if view.drained_ns is None or self.newest_ns is None:
             return Brought()
-        return Brought(self.lag_ns, max(self.oldest_ns - view.newest_ns, 0))
+        quiet_ns = None if self.next_ns is None else self.next_ns - self.newest_ns
+        return Brought(self.lag_ns, quiet_ns)
 
 
 class Round:
@@ -90,8 +102,8 @@ class Round:
     def run(self) -> Collected:
         started, started_ns = time.monotonic(), clock.now_ns()
         streams.renew(self.engine, self.claim)
-        view = streams.one(self.engine, self.claim.stream_id)
-        self.collected.newest_ns = view.newest_ns
+        view = self._view()
+        self.collected.newest_ns = self.pace.newest_ns = view.newest_ns
         self.in_error = tracker_of("error", view.api) in health.open_conditions(self.engine, self.source.id)
         try:
             self._drain(self._cursor_of(view), view)
@@ -103,6 +115,13 @@ class Round:
         self.collected.seconds = time.monotonic() - started
         self._end(started_ns, view)
         return self.collected
+
+    def _view(self) -> StreamView:
+        view = streams.one(self.engine, self.claim.stream_id)
+        if view.newest_ns is None or view.newest_ns <= clock.now_ns():
+            return view
+        streams.correct_newest(self.engine, self.claim)
+        return streams.one(self.engine, self.claim.stream_id)
 
     def _drain_anew(self, rejected: CursorRejectedError) -> None:
         streams.drop_cursor(self.engine, self.claim, rejected)
@@ -142,7 +161,7 @@ class Round:
             if self.in_error:
                 streams.recover(self.engine, self.claim)
                 self.in_error = False
-            newest_ns = max((event.time_ns for event in page.events), default=None)
+            newest_ns = max((min(event.time_ns, clock.now_ns()) for event in page.events), default=None)
             if newest_ns is not None:
                 self.collected.newest_ns = max(newest_ns, self.collected.newest_ns or newest_ns)
             if committed.quarantined:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 
 from blocks import clock
-from blocks.errors import ClaimLostError, SourceError, ThirdPartyGenericError
+from blocks.errors import SourceError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api
 from blocks.siem.deliver import Delivered, Turned, deliver, deliver_hour
 from blocks.siem.pump import Pump
@@ -21,9 +20,9 @@ from blocks.store.engine import use_small_cache
 from blocks.store.outgoing import Events, Hour, Portion
 from blocks.store.positions import ForwardClaim, Step
 from blocks.store.refused import Again, RefusedItem
-from tasks import retries, stopping
+from tasks import attempts, stopping
 from tasks.siem import load_siem, preparer_of, store_of
-from tasks.verdict import as_error
+from tasks.source import opened_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +37,15 @@ ROUNDS = 6
 """After so many tries in a row that a target does not confirm, it is the configuration: about six minutes."""
 _MAY_BE_COPIES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
 """Codes of errors after which the target may have the events all the same."""
+
+
+def _escalate(error: SourceError, number: Callable[[], int]) -> SourceError | None:
+    if isinstance(error, NoConfirmationError) and number() >= ROUNDS:
+        return error.as_configuration(ROUNDS)
+    return None
+
+
+REPEATS = attempts.Repeats(_MAY_BE_COPIES, _escalate)
 AGAIN = 1000  # events that were refused and are sent again at once
 IN_FLIGHT = 4_000_000
 """Bytes of one stream that are on their way at once, before compression, where a request is not larger than that."""
@@ -57,31 +65,24 @@ class Forwarded:
     seconds: float
 
 
-@task(name="forward", **retries.OPTIONS)
+@task(name="forward", **attempts.OPTIONS)
 def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) -> Forwarded:
     """Send all that is behind the position of `claim`; the position moves when the SIEM has said yes.
 
     Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
     An error leaves here judged: remembered in the store, with `retry_in` set where the step is to be tried again.
     """
-    stopping.woke_up(_key(claim))
-    engine, fingerprint = None, ""
-    try:
+    taken_in = opened_store(source_id)
+    record = None if taken_in is None else PositionRecord(taken_in, claim, None)
+    with attempts.attempt(_key(claim), record, repeats=REPEATS) as attempt:
         engine = store_of(source)
+        attempt.open(PositionRecord(engine, claim, None))
         block = load_siem(claim.siem, kind)
-        fingerprint = block.fingerprint()
+        attempt.open(PositionRecord(engine, claim, block.fingerprint()))
         meant = Meant(engine, source_id, claim.forward, is_archive=block.is_archive)
         with closing(block.get_sender()) as sender:
             preparer = preparer_of(engine, source_id, claim.api, block, sender)
             done = Forwarding(engine, claim, preparer, meant).run()
-    except SourceError as error:
-        raise judged(engine, claim, error, fingerprint) from None
-    except Exception as fault:  # noqa: BLE001 - one that nobody foresaw is told and tried again as others are
-        # Without its text, which may quote an event.
-        where = "".join(traceback.format_tb(fault.__traceback__))
-        get_run_logger().error("A fault in this program, %s, at:\n%s", type(fault).__name__, where)
-        raise judged(engine, claim, as_error(fault), fingerprint) from None
-    retries.forget(_key(claim))
     get_run_logger().info(
         "%s: %d sent to %s, %d filtered by rules, %d refused by it; %.1f s",
         *(done.api, done.sent, claim.siem, done.kept, done.refused, done.seconds),
@@ -251,41 +252,23 @@ def _step(first_id: int, last_id: int, delivered: Delivered) -> Step:
     return Step(first_id, last_id, delivered.sent, delivered.kept, tuple(turned))
 
 
-def judged(engine: Engine | None, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
-    """The error with `retry_in` set, after the store has been told; the store may fail at that too."""
-    try:
-        if engine is None:
-            raise error
-        error = _remember(engine, claim, error, fingerprint)
-    except ClaimLostError as lost:
-        return lost
-    except SourceError as unwritten:
-        unwritten.retry_in = retries.window_in_memory(_key(claim), unwritten)
-        error = unwritten
-    if error.retry_in is not None:
-        stopping.fell_asleep(_key(claim))
-    return error
+@dataclass(frozen=True, slots=True)
+class PositionRecord:
+    """Where the attempts to forward a stream are recorded: in its position."""
 
+    engine: Engine
+    claim: ForwardClaim
+    fingerprint: str | None
 
-def _remember(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
-    """The error to be raised: this one, with `retry_in`, or what it has come to be after many tries."""
-    if isinstance(error, retries.FINAL):
-        if not isinstance(error, ClaimLostError):
-            positions.stop(engine, claim, error, fingerprint)
-        return error
-    since_ns = positions.note_failure(engine, claim, error, since_ns=retries.since_in_memory(_key(claim)))
-    if isinstance(error, NoConfirmationError) and retries.round_of(_key(claim), since_ns) >= ROUNDS:
-        final = error.as_configuration(ROUNDS)
-        positions.stop(engine, claim, final, fingerprint)
-        return final
-    copies = error.code in _MAY_BE_COPIES
-    wait = retries.next_wait(since_ns, getattr(error, "retry_after", None), copies=copies)
-    if wait is None:
-        positions.stop(engine, claim, error, fingerprint)
-    else:
-        positions.renew(engine, claim, for_seconds=wait)
-    error.retry_in = wait
-    return error
+    def fail(self, error: SourceError, since_ns: int | None) -> int:
+        return positions.note_failure(self.engine, self.claim, error, since_ns=since_ns)
+
+    def wait(self, error: SourceError, seconds: float) -> None:  # noqa: ARG002 - as the protocol has it
+        positions.renew(self.engine, self.claim, for_seconds=seconds)
+
+    def stop(self, error: SourceError) -> None:
+        again = isinstance(error, UnexpectedError)
+        positions.stop(self.engine, self.claim, error, None if again else self.fingerprint)
 
 
 def _key(claim: ForwardClaim) -> str:

@@ -10,7 +10,7 @@ from prefect import get_run_logger, task
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import forwards, positions, sources
 from blocks.store.positions import ForwardClaim, PositionView
-from tasks import retries
+from tasks import attempts
 from tasks.publish import publish
 from tasks.siem import load_siem, store_of
 from tasks.source import note_store
@@ -45,12 +45,12 @@ def open_forward(source: str, siem: str, run: str) -> OpenedForward:
     A position in error for good is left alone while the SIEM's block is the one that it failed with. A changed block
     takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
     """
-    return retries.directly(_step, run, source, siem, run)
+    return attempts.directly(_step, run, source, siem, run)
 
 
-@task(name="open forward", **retries.OPTIONS)
+@task(name="open forward", **attempts.OPTIONS)
 def _step(source: str, siem: str, run: str) -> OpenedForward:
-    with retries.in_memory(run):
+    with attempts.in_memory(run):
         return _open(source, siem, run)
 
 

@@ -10,8 +10,8 @@ from blocks import clock
 from blocks.errors import SourceError
 from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
-from tasks import retries
-from tasks.publish import tell_unstored
+from tasks import attempts
+from tasks.publish import report_unstored
 from tasks.source import open_store, opened_store, record_of, share_source
 
 
@@ -32,17 +32,17 @@ def open_source(source: str, run: str) -> Opened:
     A stream in error for good is left alone while the configuration is the one that it failed with. A changed
     configuration takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
     """
-    return retries.directly(_step, _key(run), source, run)
+    return attempts.directly(_step, _key(run), source, run)
 
 
-@task(name="open source", **retries.OPTIONS)
+@task(name="open source", **attempts.OPTIONS)
 def _step(source: str, run: str) -> Opened:
     key = _key(run)
     try:
-        with retries.in_memory(key):
+        with attempts.in_memory(key):
             return _open(source, run)
     except SourceError as error:
-        tell_unstored(source, error, retries.since_in_memory(key))
+        report_unstored(source, error, attempts.since_in_memory(key))
         raise
 
 

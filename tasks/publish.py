@@ -51,7 +51,7 @@ def publish(source_id: str) -> None:
         get_run_logger().warning("Health events could not be read from the store; they follow later. %s", error)
 
 
-def tell_unstored(source: str, error: SourceError, since_ns: int | None) -> None:
+def report_unstored(source: str, error: SourceError, since_ns: int | None) -> None:
     """Pass on that the store cannot be reached, where it has been so for a tick, or nothing is tried any more.
 
     The event is kept in a file until the store is back.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from blocks.command_line import command_line
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store.jobs import BACKFILL
-from tasks import retries, stopping, verdict
+from tasks import attempts, stopping, verdict
 from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
+from tasks.publish import publish
 from tasks.read_window import read_window
 from tasks.show import conclude, end_now
 from tasks.verdict import STOPPED, Verdict
@@ -44,7 +45,7 @@ def _read(source: str, opened: OpenedJob, shown: Shown, readers: int) -> SourceE
             stopping.requested.set()
         ending = error is not None or stopping.requested.is_set()
         try:
-            with retries.in_memory(f"job/{opened.job.id}"):
+            with attempts.in_memory(f"job/{opened.job.id}"):
                 if not ending:
                     _hand_out(source, opened, running, readers)
                 shown.look(now=not running)
@@ -93,6 +94,7 @@ def _state(source: str, shown: Shown, error: SourceError | None, done: str) -> S
     else:
         found = Verdict(done, message)
     report_job(source, opened.job, shown.progress, message)
+    publish(opened.source_id)
     if stopping.asleep():
         end_now(found)
     return conclude(found)

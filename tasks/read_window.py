@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
+from prefect import task
 
 from blocks import clock, settings
 from blocks.collect_from import DAYS_MAX
-from blocks.errors import ClaimLostError, CursorRejectedError, SourceError, ThirdPartyGenericError
-from blocks.store import windows
+from blocks.errors import CursorRejectedError, SourceError, ThirdPartyGenericError
+from blocks.store import streams, windows
 from blocks.store.windows import WindowClaim
-from tasks import rates, retries, stopping
+from tasks import attempts, rates
 from tasks.paging import STOPPED, Paging
-from tasks.source import after_rotation, load_source, open_store, record_of
+from tasks.source import after_rotation, known_id, load_source, open_store, opened_store, record_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -100,7 +100,8 @@ class WindowRound:
 
         Its times rose, page by page, and none of this one is in the window any more.
         """
-        times = [event.time_ns for event in page.events]
+        now_ns = clock.now_ns()
+        times = [event.time_ns for event in page.events if event.time_ns <= now_ns]  # a wrong clock shows no order
         if not times:
             return False
         first, before = min(times), self.latest_ns
@@ -109,46 +110,51 @@ class WindowRound:
         return self.rising and before is not None and first >= self.claim.end_ns + OVERLAP_NS
 
 
-@task(name="read window", **retries.OPTIONS)
+@task(name="read window", **attempts.OPTIONS)
 def read_window(source: str, claim: WindowClaim) -> WindowRead:
     """Read the window of `claim` to its end; each page and its cursor are one commit.
 
     Submit a copy of this task for each window (`with_options`), since its delay between attempts is its own. An error
     that leaves here has `retry_in` set where the step is to be tried again; otherwise the window is free again.
     """
-    key, engine, fingerprint = f"window/{claim.id}/{claim.fence}", None, ""
-    stopping.woke_up(claim)
-    try:
-        with retries.in_memory(key):
-            try:
-                block = load_source(source)
-                fingerprint = block.fingerprint()
-                engine = open_store(block)
-                record = record_of(block)
-                gate = rates.gate(engine, record, settings.backfill_share())
-                with block.credentials.get_client(block.api_version, turn=gate) as client:
-                    return WindowRound(engine, client, record, claim).run()
-            except SourceError as error:
-                raise after_rotation(source, error, fingerprint) from None
-    except SourceError as error:
-        if engine is not None:
-            _keep(engine, claim, block.source_id, error)
-        raise
+    fingerprint = ""
+
+    def rotated(error: SourceError) -> SourceError:
+        return after_rotation(source, error, fingerprint)
+
+    taken_in = opened_store(known_id(source) or "")
+    taken = None if taken_in is None else WindowRecord(taken_in, claim)
+    with attempts.attempt(key_of(claim), taken, seen=rotated) as attempt:
+        block = load_source(source)
+        fingerprint = block.fingerprint()
+        engine = open_store(block)
+        attempt.open(WindowRecord(engine, claim))
+        record = record_of(block)
+        gate = rates.gate(engine, record, settings.backfill_share())
+        with block.credentials.get_client(block.api_version, turn=gate) as client:
+            return WindowRound(engine, client, record, claim).run()
 
 
-def _keep(engine: Engine, claim: WindowClaim, source_id: str, error: SourceError) -> None:
-    """Keep the window for the next attempt, or give it back. The store may fail at that: then the claim lapses."""
-    if isinstance(error, ClaimLostError):
-        return
-    try:
-        if error.retry_in is None or stopping.requested.is_set():
-            windows.release(engine, claim, str(error))
-        else:
-            windows.renew(engine, claim, for_seconds=error.retry_in, error=str(error))
-            rates.note(engine, source_id, error)
-            stopping.fell_asleep(claim)
-    except SourceError as unwritten:
-        get_run_logger().warning("That could not be kept in the store. %s", unwritten)
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """Where the attempts at a window are recorded: in its row. Since when it has been failing, memory knows."""
+
+    engine: Engine
+    claim: WindowClaim
+
+    def fail(self, error: SourceError, since_ns: int | None) -> int:  # noqa: ARG002 - as the protocol has it
+        return attempts.first_failure(key_of(self.claim))
+
+    def wait(self, error: SourceError, seconds: float) -> None:
+        windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
+        rates.note(self.engine, streams.source_of(self.engine, self.claim), error)
+
+    def stop(self, error: SourceError) -> None:
+        windows.stop(self.engine, self.claim, error)
+
+
+def key_of(claim: WindowClaim) -> str:
+    return f"window/{claim.id}/{claim.fence}"
 
 
 def _stuck(reason: str) -> ThirdPartyGenericError:

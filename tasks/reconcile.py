@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.span import parse_last
 from blocks.store import jobs, streams
 from blocks.store.jobs import RECONCILE, Wanted
-from tasks import retries
+from tasks import attempts
 from tasks.job import OpenedJob, open_noted
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDTH_NS = 6 * 3600 * 10**9
 
 
-@task(name="open reconcile", **retries.OPTIONS)
+@task(name="open reconcile", **attempts.OPTIONS)
 def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob | None:
     """Load the block of `source` and make the job that compares the past `last` (48h, 7d) with the store.
 
@@ -28,7 +28,7 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
     time to bring. One that is stopped in error is left out. None where there is nothing to compare.
     Raises ThirdPartyConfigError where what is asked for makes no sense.
     """
-    with retries.in_memory(str(task_run.id)):
+    with attempts.in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
         engine, record = open_noted(source)
         span = parse_last(last, opened_ns)

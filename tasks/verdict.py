@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from whenever import Instant
 
 from blocks import clock
-from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
+from blocks.errors import ClaimLostError, SourceError, UnexpectedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from blocks.store.positions import PositionView
     from blocks.store.streams import StreamView
     from tasks.drain import Collected
+    from tasks.forward import Forwarded
+
+T = TypeVar("T")
 
 # Where several streams are in error, the run bears the name of the one that a person has to act on first.
 GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
@@ -41,26 +44,62 @@ class Verdict:
 
 
 def of_run(
-    outcomes: Mapping[str, Collected | SourceError | BaseException],
+    outcomes: Mapping[str, Collected | BaseException],
     *,
     stopped: Sequence[StreamView] = (),
     elsewhere: Sequence[StreamView] = (),
     stopping: bool = False,
 ) -> Verdict:
-    """The verdict over a run's own streams (by API), those in error from before, and those that others read."""
-    done = [outcome for outcome in outcomes.values() if not isinstance(outcome, BaseException)]
+    """The verdict over a run's own streams (by API), those in error from before, and those that other runs read."""
+    waited = stopping and not outcomes
+    words = "Every API waited for its next attempt." if waited else _collected(_done(outcomes))
+    run = _Run("Collected", "reading", RESTART, words, waited or bool(_done(outcomes)), stopped, elsewhere)
+    return _verdict(run, outcomes, stopping=stopping)
+
+
+def of_forward(
+    siem: str,
+    outcomes: Mapping[str, Forwarded | BaseException],
+    *,
+    stopped: Sequence[PositionView] = (),
+    elsewhere: Sequence[PositionView] = (),
+    stopping: bool = False,
+) -> Verdict:
+    """The same over a run that forwards to `siem`; where all is well its name is Forwarded."""
+    done = _done(outcomes)
+    run = _Run("Forwarded", "forwarding", RESUME, _forwarded(siem, done), bool(done), stopped, elsewhere)
+    return _verdict(run, outcomes, stopping=stopping)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What differs between runs: what they do, and what they say of it. `any_done`: an API was done to its end."""
+
+    name: str
+    doing: str
+    hint: str
+    words: str
+    any_done: bool
+    stopped: Sequence[StreamView | PositionView]
+    elsewhere: Sequence[StreamView | PositionView]
+
+
+def _done(outcomes: Mapping[str, T | BaseException]) -> list[T]:
+    return [outcome for outcome in outcomes.values() if not isinstance(outcome, BaseException)]
+
+
+def _verdict(run: _Run, outcomes: Mapping[str, object], *, stopping: bool) -> Verdict:
     errors = {api: as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
     lost = {api: str(error) for api, error in errors.items() if isinstance(error, ClaimLostError)}
     failed = {api: str(error) for api, error in errors.items() if api not in lost}
-    failed |= {view.api: f"{view.error_message} {RESTART}" for view in stopped}
-    kinds = {error.name for api, error in errors.items() if api in failed} | {view.error_type for view in stopped}
+    failed |= {view.api: f"{view.error_message} {run.hint}" for view in run.stopped}
+    kinds = {error.name for api, error in errors.items() if api in failed}
+    kinds |= {view.error_type or "" for view in run.stopped}
     parts = by_sentence(failed)
-    if stopping and not outcomes:
-        parts.append("Every API waited for its next attempt.")
-    elif done or not (failed or elsewhere or lost):
-        parts.append(_collected(done))
-    parts += by_sentence({view.api: in_other_run(view, "reading") for view in elsewhere} | lost)
-    name = "Collected" if done or not (elsewhere or lost) else name_of_others(elsewhere)
+    if run.any_done or not (failed or run.elsewhere or lost):
+        parts.append(run.words)
+    parts += by_sentence({view.api: in_other_run(view, run.doing) for view in run.elsewhere} | lost)
+    name = run.name if run.any_done or not (run.elsewhere or lost) else name_of_others(run.elsewhere)
     name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
     return Verdict(STOPPED if stopping else name, " ".join(parts))
 
@@ -97,10 +136,12 @@ def by_sentence(said: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {sentence}" for sentence, names in apis.items()]
 
 
-RESTART = "Nothing is asked for it until the configuration changes or someone restarts the source."
+RESTART = "No more requests are made for it until the configuration changes or the source is restarted."
+RESUME = "Nothing is sent until its configuration changes or someone resumes it."
 
 
 def of_error(error: SourceError) -> Verdict:
+    """The verdict on a run that an error ended before it did anything."""
     return Verdict(error.name, str(error))
 
 
@@ -118,13 +159,7 @@ def since(ns: int) -> str:
 
 def as_error(error: BaseException) -> SourceError:
     """What a reader ended with, as an error of ours: a fault in this program is one too."""
-    if isinstance(error, SourceError):
-        return error
-    return FirstPartyGenericError(
-        f"An unexpected fault in this program: {type(error).__name__}.",
-        hint="What was committed stays. The run's log has the details; please report it.",
-        code="unexpected",
-    )
+    return error if isinstance(error, SourceError) else UnexpectedError.of(error)
 
 
 def _collected(done: list[Collected]) -> str:
@@ -138,3 +173,15 @@ def _collected(done: list[Collected]) -> str:
     if aside:
         text += f"; {aside:,} put in quarantine"
     return " ".join([f"{text}.", *by_sentence({one.api: f"{one.note}." for one in done if one.note})])
+
+
+def _forwarded(siem: str, done: list[Forwarded]) -> str:
+    sent = sum(one.sent for one in done)
+    text = f"{sent:,} event{'' if sent == 1 else 's'} sent to {siem}"
+    if each := ", ".join(f"{one.api} {one.sent:,}" for one in done if one.sent):
+        text += f" ({each})"
+    if kept := sum(one.kept for one in done):
+        text += f"; {kept:,} filtered by rules"
+    if refused := sum(one.refused for one in done):
+        text += f"; {refused:,} refused by it"
+    return f"{text}."

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
 
-from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.errors import SourceError, ThirdPartyConfigError, UnexpectedError
 from blocks.health import ERROR, of_error
 from blocks.store import heads, health, sources
 from blocks.store.engine import writing
-from tasks import stopping
+from tasks import attempts, stopping
 from tasks.assess import assess
 from tasks.publish import publish
 from tasks.show import remember
@@ -31,12 +31,12 @@ def watch(opened: Opened) -> None:
     publish(opened.source_id)
 
 
-def tell_refusal(source: str, error: SourceError) -> None:
-    """Note that a run could not even begin, since the source's configuration is wrong: a change of its health.
+def report_refusal(source: str, error: SourceError) -> None:
+    """Note that a run could not even begin, for a wrong configuration or a fault in this program: a change of health.
 
     Such a block need not tell its own store or id: they are those under which the source was last seen.
     """
-    if not isinstance(error, ThirdPartyConfigError):
+    if not isinstance(error, (ThirdPartyConfigError, UnexpectedError)):
         return
     try:
         engine = default_store()
@@ -54,7 +54,8 @@ def tell_refusal(source: str, error: SourceError) -> None:
 def look_over(source: str, source_id: str) -> None:
     """Assess the source at the end of a run, and pass on what was found; and log up to where its chains have grown."""
     try:
-        assess(source)
+        with attempts.foreseen():
+            assess(source)
     except SourceError as error:
         get_run_logger().warning("The health of the source could not be assessed. %s", error)
     publish(source_id)

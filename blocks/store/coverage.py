@@ -92,7 +92,8 @@ def lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, 
     newest `LAG_HOURS_MAX` are looked at, and not that of the events. What a first run or a backfill has brought was
     stored long after it had happened, and its lag says so.
     """
-    asked = {"first": -(-since_ns // HOUR_NS), "hour": HOUR_NS, "most": LAG_HOURS_MAX}
+    now = clock.now_ns() // HOUR_NS
+    asked = {"first": -(-since_ns // HOUR_NS), "now": now, "hour": HOUR_NS, "most": LAG_HOURS_MAX}
     found: dict[int, dict[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
         for stream_id in stream_ids:
@@ -120,7 +121,7 @@ _OLDEST = text("SELECT min(hour) FROM hours WHERE stream_id = :stream AND events
 _LAGS = text(
     "SELECT h.hour, (SELECT e.received_ns - e.time_ns FROM events e WHERE e.stream_id = :stream "
     "AND e.time_ns >= h.hour * :hour AND e.time_ns < (h.hour + 1) * :hour ORDER BY e.time_ns DESC LIMIT 1) "
-    "FROM (SELECT hour FROM hours WHERE stream_id = :stream AND hour >= :first AND events > 0 "
+    "FROM (SELECT hour FROM hours WHERE stream_id = :stream AND hour >= :first AND hour <= :now AND events > 0 "
     "ORDER BY hour DESC LIMIT :most) h"
 )
 

@@ -35,6 +35,13 @@ class Stored:
         """Those of some items, one for each event, that belong to events that were stored."""
         return items if len(items) == len(self.positions) else [items[position] for position in self.positions]
 
+    def rest(self, items: Sequence[T]) -> Sequence[T]:
+        """The others: those that belong to events that were there already."""
+        if len(items) == len(self.positions):
+            return ()
+        stored = set(self.positions)
+        return [item for position, item in enumerate(items) if position not in stored]
+
 
 def insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> Stored:
     """Insert those that are not there, under the stream's row lock, so that their ids rise in commit order."""

@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, text, update
+from sqlalchemy import text, update
 
 from blocks import clock
 from blocks.health import WARNING, Condition
-from blocks.store import chain, found, health, hours, streams
+from blocks.store import chain, event_times, found, health, hours, revisions, streams
 from blocks.store.engine import writing
 from blocks.store.inserting import insert_events
 from blocks.store.legible import legible
@@ -30,11 +30,15 @@ _streams = Stream.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one page brought: events stored now, events that were there already, items put aside."""
+    """What one page brought: events stored now, events that were there already, items put aside.
+
+    `changed`: of those that were there, how many had a body that is new.
+    """
 
     new: int
     known: int
     quarantined: int
+    changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,15 @@ def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[C
     new: Sequence[Event] = ()
     if stored.count:
         new = stored.of(events)
-        hours.add(connection, stream.id, [event.time_ns for event in new])
+        times = [event.time_ns for event in new]
+        hours.add(connection, stream.id, times)
         links = chain.add(connection, stream, prepared.api_version, received_ns, stored, new, stored.of(digests))
-        values |= {"events": _streams.c.events + stored.count, **links}
+        newest_ns = event_times.later(connection, max(times), received_ns)
+        values |= {"events": _streams.c.events + stored.count, "newest_ns": newest_ns, **links}
+        if (in_future := event_times.condition(prepared.api, times, received_ns)) is not None:
+            health.begin(connection, stream.source_id, in_future)
+    others = stored.rest(events)
+    changed = revisions.keep(connection, stream, others, prepared.api_version) if others else 0
     quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.rejected)
     if quarantined:
         values["quarantined"] = _streams.c.quarantined + quarantined
@@ -102,7 +112,7 @@ def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[C
     _add_copies(connection, stream.id, prepared.copies)
     if quarantined or page.unknown:
         _tell(connection, stream, prepared.api, page, quarantined)
-    return Committed(stored.count, len(page.events) - stored.count, quarantined), new
+    return Committed(stored.count, len(page.events) - stored.count, quarantined, changed), new
 
 
 def _unpruned(connection: Connection, stream_id: int, prepared: Prepared) -> tuple[Sequence[Event], Sequence[bytes]]:
@@ -120,21 +130,11 @@ def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | 
     Returns the stream's row.
     """
     now_ns = clock.now_ns()
-    newest_ns = max((event.time_ns for event in page.events), default=None)
     values: dict[str, Any] = {"cursor": page.cursor, "cursor_version": api_version, **streams.progress()}
     if page.cursor != after:
         values["cursor_ns"] = now_ns
-    if newest_ns is not None:
-        values["newest_ns"] = later(connection, newest_ns)
     moved = streams.held(claim).where(_streams.c.cursor.is_not_distinct_from(after)).values(values)
     return streams.require(connection.execute(moved.returning(_streams)).first(), claim)
-
-
-def later(connection: Connection, newest_ns: int) -> Any:
-    """The later one of a stream's newest event and this time."""
-    # max() of two values is called greatest() on PostgreSQL
-    larger = func.max if connection.dialect.name == "sqlite" else func.greatest
-    return larger(func.coalesce(_streams.c.newest_ns, newest_ns), newest_ns)
 
 
 def _tell(connection: Connection, stream: Row[Any], api: Api, page: Page, quarantined: int) -> None:

@@ -208,8 +208,11 @@ def note_failure(engine: Engine, claim: ForwardClaim, error: SourceError, *, sin
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> None:
-    """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it."""
+def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str | None) -> None:
+    """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it.
+
+    None: the next run tries again.
+    """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
         row = _write(connection, claim, **_error(error, now_ns, now_ns), stopped_fingerprint=fingerprint, **FREE)

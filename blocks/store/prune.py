@@ -43,7 +43,7 @@ BATCH = 1000
 _DAY_NS = 86_400 * 10**9
 _BODIES = 100  # in memory at once: a body may be a megabyte
 _PAUSE_SECONDS = 0.15  # more than SQLite's longest sleep between two tries of another writer (0.1 s)
-_NEVER_NS = -(2**63)
+_NEVER_NS, _EVER_NS = -(2**63), 2**63 - 1
 
 _events = Event.__table__  # type: ignore[attr-defined]
 _forwards = Forward.__table__  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ class Rule:
         """Whether an event may go. `sent_id` is up to where the slowest forward has sent, None without forwards."""
         if sent_id is not None and event_id > sent_id:
             return False
-        return time_ns < self.before_ns and received_ns < self.received_before_ns
+        return min(time_ns, received_ns) < self.before_ns and received_ns < self.received_before_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def plan(engine: Engine, target: Target, rule: Rule) -> Plan:
             func.count().filter(recent & ~unsent).label("recent"),
             func.min(time_ns).label("first_ns"),
             func.max(time_ns).label("last_ns"),
-        ).where(_events.c.stream_id == target.stream_id, _events.c.time_ns < rule.before_ns)
+        ).where(_events.c.stream_id == target.stream_id, _is_old(rule))
         row = connection.execute(asked).one()
     return Plan(target, events or 0, row.going, row.unsent, row.recent, row.first_ns, row.last_ns)
 
@@ -159,9 +159,16 @@ def prune(engine: Engine, target: Target, rule: Rule, wait: Callable[[float], ob
     Between batches it waits, at least as long as the one before kept other writers waiting.
     FirstPartyGenericError where the database does not answer; what was removed by then is recorded.
     """
-    position: tuple[int, int] | None = (_NEVER_NS, -1)
+    for start_ns, until_ns in _spans(rule):
+        yield from _prune_span(engine, target, rule, (start_ns, until_ns), wait)
+
+
+def _prune_span(
+    engine: Engine, target: Target, rule: Rule, span: tuple[int, int], wait: Callable[[float], object]
+) -> Iterator[int]:
+    position: tuple[int, int] | None = (span[0], -1)
     while position:
-        found, position = _next(engine, target.stream_id, rule, position)
+        found, position = _next(engine, target.stream_id, rule, span[1], position)
         if not found:
             continue
         with_digests = _digests(engine, found)
@@ -178,7 +185,8 @@ def pruned_of(connection: Connection, stream_id: int, events: Sequence[ReadEvent
     It costs a page of today's events nothing: what was pruned is older than what 1Password keeps.
     """
     bound_ns = clock.now_ns() - (DAYS_MIN - 1) * _DAY_NS
-    old = [event.uuid for event in events if event.time_ns < bound_ns]
+    now_ns = clock.now_ns()
+    old = [event.uuid for event in events if event.time_ns < bound_ns or event.time_ns > now_ns]
     if not old:
         return set()
     asked = select(_pruned.c.uuid).where(_pruned.c.stream_id == stream_id, _pruned.c.uuid.in_(old))
@@ -232,8 +240,25 @@ def _is_refused(stream_id: int) -> ColumnElement[bool]:
     return rows.exists()
 
 
+def _spans(rule: Rule) -> tuple[tuple[int, int], ...]:
+    """Where what may go is found by its time: what is old; and what is dated in the future, if it is old by receipt.
+
+    What was dated in the future and is not any more goes once its time is old.
+    """
+    return (_NEVER_NS, rule.before_ns), (clock.now_ns(), _EVER_NS)
+
+
+def _within(span: tuple[int, int]) -> Any:
+    return (_events.c.time_ns > span[0]) & (_events.c.time_ns < span[1])
+
+
+def _is_old(rule: Rule) -> Any:
+    old, in_future = map(_within, _spans(rule))
+    return old | (in_future & (_events.c.received_ns < rule.before_ns))
+
+
 def _next(
-    engine: Engine, stream_id: int, rule: Rule, after: tuple[int, int]
+    engine: Engine, stream_id: int, rule: Rule, until_ns: int, after: tuple[int, int]
 ) -> tuple[list[int], tuple[int, int] | None]:
     """Which of the next old events may go, and where to look on. It looks at so few that it is over at once."""
     asked = (
@@ -241,7 +266,7 @@ def _next(
         .where(
             _events.c.stream_id == stream_id,
             tuple_(_events.c.time_ns, _events.c.id) > tuple_(literal(after[0]), literal(after[1])),
-            _events.c.time_ns < rule.before_ns,
+            _events.c.time_ns < until_ns,
         )
         .order_by(_events.c.time_ns, _events.c.id)
         .limit(BATCH)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import bindparam, text
 
 from blocks import clock, settings
+from blocks.bounds import AHEAD_NS
 from blocks.errors import ThirdPartyConfigError, together
 from blocks.store import claims, schema
 from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
@@ -53,6 +54,8 @@ class StreamStatus:
     late: int = 0
     missed: int = 0
     changed: int = 0
+    in_future: int = 0
+    """Events whose time is in the future."""
 
     @property
     def state(self) -> str:
@@ -179,7 +182,7 @@ def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = Fal
     Raises ThirdPartyConfigError where there is none such.
     """
     with store_errors(), reading(engine).connect() as connection:
-        streams = connection.execute(text("SELECT * FROM streams ORDER BY id")).all()
+        streams = connection.execute(_STREAMS, {"ahead": clock.now_ns() + AHEAD_NS}).all()
         found = connection.execute(text("SELECT * FROM sources ORDER BY name")).all()
         opened = connection.execute(_OPEN).all()
         recovered = dict(connection.execute(_RECOVERED).tuples().all())
@@ -275,6 +278,10 @@ _READERS = text(
     "SELECT w.job_id, w.holder_process, max(w.holder_ns) AS seen_ns FROM jobs j JOIN windows w ON w.job_id = j.id "
     "WHERE j.finished_ns IS NULL AND w.done_ns IS NULL AND w.holder_until_ns > :now "
     "GROUP BY w.job_id, w.holder_process"
+)
+_STREAMS = text(
+    "SELECT s.*, (SELECT count(*) FROM events e WHERE e.stream_id = s.id AND e.time_ns > :ahead) AS in_future "
+    "FROM streams s ORDER BY s.id"
 )
 _OPEN = text(
     "SELECT c.source_id, c.tracker, c.name, c.severity, c.description, c.since_ns, "
@@ -379,7 +386,7 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         api=row.api,
         events=row.events,
         quarantined=row.quarantined,
-        newest_ns=row.newest_ns,
+        newest_ns=None if row.newest_ns is None else min(row.newest_ns, clock.now_ns()),
         cursor_ns=row.cursor_ns,
         progress_ns=row.progress_ns,
         drained_ns=row.drained_ns,
@@ -393,4 +400,5 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         late=row.late,
         missed=row.missed,
         changed=row.changed,
+        in_future=row.in_future,
     )

@@ -10,7 +10,6 @@ from sqlalchemy import select, update
 from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import chain, health
-from blocks.store.engine import reading, store_errors
 from blocks.store.tables import Event as StoredEvent
 from blocks.store.tables import Link, Revision, Stream
 from blocks.store.upsert import insert_new
@@ -18,7 +17,7 @@ from blocks.store.upsert import insert_new
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Row
 
     from blocks.events_api.models import Event
 
@@ -30,35 +29,32 @@ _revisions = Revision.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
 
-def differing(engine: Engine, stream_id: int, events: Sequence[Event], api_version: str) -> list[Event]:
-    """Those events whose stored body says something else, and was stored under the same version of the API.
+def keep(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:
+    """Keep the bodies among these events' that are not what is stored, each once, and report them. Returns how many.
 
-    The same members in another order say the same. Of what was stored before the store knew versions, nobody can tell.
-    """
-    asked = select(_events.c.id, _events.c.uuid, _events.c.body).where(_events.c.stream_id == stream_id)
-    by_uuid = {event.uuid: event for event in events}
-    with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(asked.where(_events.c.uuid.in_(list(by_uuid)))).all()
-        others = [row for row in rows if by_uuid[row.uuid].body != row.body]
-        return [
-            by_uuid[row.uuid]
-            for row in others
-            if _says_else(row.body, by_uuid[row.uuid].body)
-            and _version_of(connection, stream_id, row.id) == api_version
-        ]
-
-
-def keep(connection: Connection, stream: Row[Any], events: Sequence[Event], api_version: str) -> int:
-    """Keep bodies that differ, each once, and tell of them. Returns how many are new.
-
+    `known`: events that were there when they came, by their uuids. The same members in another order are no change.
+    Nor is what another version of the API sends; of what was stored before the store knew versions, none can be shown.
     In a transaction that has written the stream's row; `stream` is that row.
     """
-    new = [event for event in events if _keep(connection, stream.id, event, api_version)]
+    differing = _differing(connection, stream.id, known, api_version)
+    new = [event for event in differing if _keep(connection, stream.id, event, api_version)]
     if new:
         counted = update(_streams).where(_streams.c.id == stream.id).values(changed=_streams.c.changed + len(new))
         connection.execute(counted)
         health.tell(connection, stream.source_id, _changed(stream.api, new))
     return len(new)
+
+
+def _differing(connection: Connection, stream_id: int, known: Sequence[Event], api_version: str) -> list[Event]:
+    asked = select(_events.c.id, _events.c.uuid, _events.c.body).where(_events.c.stream_id == stream_id)
+    uuids = list({event.uuid for event in known})
+    stored = {row.uuid: row for row in connection.execute(asked.where(_events.c.uuid.in_(uuids)))}
+    pairs = [(event, row) for event in known if (row := stored.get(event.uuid)) and row.body != event.body]
+    return [
+        event
+        for event, row in pairs
+        if _says_else(row.body, event.body) and _version_of(connection, stream_id, row.id) == api_version
+    ]
 
 
 def _says_else(one: str, other: str) -> bool:

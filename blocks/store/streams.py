@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, select, update
 
 from blocks import clock
+from blocks.collect_from import DAYS_MAX
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
-from blocks.store import claims, found, health, spans
+from blocks.store import claims, event_times, found, health, spans
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Source, Stream, Window
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row, Table
 
     from blocks.store.claims import Holder
+    from blocks.store.windows import WindowClaim
 
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
 UNTRIED_NS = 4200 * 10**9  # an hour is the longest wait between two attempts that a server may order
@@ -94,7 +96,9 @@ class StreamView:
         """
         if self.drained_ns is None:
             return None
-        return min(self.newest_ns or self.drained_ns, self.drained_ns) - OVERLAP_NS
+        newest_ns = self.drained_ns if self.newest_ns is None else self.newest_ns
+        oldest_ns = self.drained_ns - DAYS_MAX * 86_400 * 10**9  # an event of 1970 is no place to read from
+        return max(min(newest_ns, self.drained_ns) - OVERLAP_NS, oldest_ns)
 
 
 def of_source(engine: Engine, source_id: str, apis: Sequence[Api]) -> list[StreamView]:
@@ -172,8 +176,11 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str) -> None:
-    """Quit the stream: nothing is asked for it again while the source has this fingerprint."""
+def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None) -> None:
+    """Quit the stream: no request is made for it while the source has this fingerprint.
+
+    None: the next run tries again. Either way the stream is free, and a health event says that it is not collected.
+    """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
         write(
@@ -214,7 +221,7 @@ def revoke_within(connection: Connection, source_id: str, **values: Any) -> None
     )
 
 
-def source_of(engine: Engine, claim: Claim) -> str:
+def source_of(engine: Engine, claim: Claim | WindowClaim) -> str:
     """The id of the source that a stream belongs to."""
     asked = select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)
     with store_errors(), reading(engine).connect() as connection:
@@ -249,6 +256,13 @@ def drop_cursor(engine: Engine, claim: Claim, refused: SourceError | None = None
         if refused is not None:
             source_id, _ = _failing(connection, claim)
             health.begin(connection, source_id, _cursor_rejected(claim, refused))
+
+
+def correct_newest(engine: Engine, claim: Claim) -> None:
+    """Set the time of the newest event again, which lies in the future, from the events that do not."""
+    with writing(engine) as connection:
+        newest_ns = event_times.newest_until(claim.stream_id, clock.now_ns()).scalar_subquery()
+        write(connection, claim, newest_ns=newest_ns)
 
 
 def note_start(engine: Engine, claim: Claim, start_ns: int) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy import func, select, update
 from blocks import clock
 from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api
-from blocks.store import claims, found, pages, revisions
+from blocks.health import WARNING, Condition, tracker_of
+from blocks.store import claims, found, health, pages
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.jobs import RECONCILE
@@ -24,6 +25,7 @@ from blocks.store.tables import Job, Source, Stream, Window
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
+    from blocks.errors import SourceError
     from blocks.events_api.models import Page
     from blocks.store.pages import Committed, Prepared
 
@@ -111,6 +113,19 @@ def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> Non
         connection.execute(update(_windows).where(_held(claim)).values(**FREE, error=error))
 
 
+def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
+    """Release a window whose reading was given up, and report it: live collection, which goes on, shows nothing of it.
+
+    A claim that was lost meanwhile is nothing to report.
+    """
+    with writing(engine) as connection:
+        still = (_windows.c.id == claim.id) & (_windows.c.fence == claim.fence)  # free already, where it was done
+        released = update(_windows).where(still).values(**FREE, error=str(error)).returning(_windows.c.id)
+        if connection.execute(released).first() is not None:
+            source_id = connection.scalar(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id))
+            health.begin(connection, str(source_id), _not_read(claim, error))
+
+
 def begin_anew(engine: Engine, claim: WindowClaim) -> None:
     """Forget the cursor of a window, which the server refuses."""
     with writing(engine) as connection:
@@ -133,17 +148,14 @@ def commit_prepared(
 ) -> Committed:
     """The same for a page that is prepared already, as it is by the thread that has read it."""
     page, api_version = prepared.page, prepared.api_version
-    is_compared = claim.kind == RECONCILE and page.events
-    differing = revisions.differing(engine, claim.stream_id, page.events, api_version) if is_compared else []
     with writing(engine) as connection:
-        stream = _write_stream(connection, claim.stream_id, page)
+        stream = _write_stream(connection, claim.stream_id)
         _move_cursor(connection, claim, page, after, api_version)
         committed, new = pages.put(connection, stream, prepared)
         if new and claim.kind == RECONCILE:
             found.mark(connection, stream, new)
-        changed = revisions.keep(connection, stream, differing, api_version) if differing else 0
         values: dict[str, Any] = {
-            "changed": _windows.c.changed + changed,
+            "changed": _windows.c.changed + committed.changed,
             "new": _windows.c.new + committed.new,
             "known": _windows.c.known + committed.known,
             "quarantined": _windows.c.quarantined + committed.quarantined,
@@ -153,14 +165,14 @@ def commit_prepared(
         connection.execute(update(_windows).where(_windows.c.id == claim.id).values(values))
         if last:
             _finish(connection, claim.job_id)
+            over = f"The {claim.kind} of {claim.api} reads again."
+            health.end(connection, stream.source_id, tracker_of(claim.kind, claim.api), over, claim.api)
     return committed
 
 
-def _write_stream(connection: Connection, stream_id: int, page: Page) -> Row[Any]:
+def _write_stream(connection: Connection, stream_id: int) -> Row[Any]:
     """The stream's row is the first that its writers write, so that ids rise in commit order within a stream."""
-    newest_ns = max((event.time_ns for event in page.events), default=None)
-    newest = _streams.c.newest_ns if newest_ns is None else pages.later(connection, newest_ns)
-    written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=newest)
+    written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=_streams.c.newest_ns)
     if (row := connection.execute(written.returning(_streams)).first()) is None:  # its source was purged
         raise _lost()
     return row
@@ -199,6 +211,20 @@ def _write(connection: Connection, claim: WindowClaim, **values: Any) -> None:
 
 def _held(claim: WindowClaim) -> Any:
     return (_windows.c.id == claim.id) & (_windows.c.holder == claim.holder) & (_windows.c.fence == claim.fence)
+
+
+def _not_read(claim: WindowClaim, error: SourceError) -> Condition:
+    return Condition(
+        tracker_of(claim.kind, claim.api),
+        error.name,
+        WARNING,
+        f"A {claim.kind} of {claim.api} has failed: {error.message}",
+        claim.api,
+        value=error.name,
+        error_type=error.name,
+        error_code=error.code or None,
+        hint=error.hint or None,
+    )
 
 
 def _lost() -> ClaimLostError:

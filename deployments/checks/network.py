@@ -107,12 +107,13 @@ def _clock(ahead: float | None) -> Finding:
     return failed("clock", text, "Set it by NTP (`timedatectl set-ntp true`): times and lags are wrong otherwise.")
 
 
-def introspect(base_url: str, token: str) -> Introspection:
-    """Ask with the token. Raises SourceError and TimeoutError."""
+def introspect(base_url: str, token: str, api_version: str = "v2") -> Introspection:
+    """Introspect the token. Raises SourceError and TimeoutError."""
 
     def ask() -> Introspection:
         timeout = httpx.Timeout(INTROSPECTION_SECONDS)
-        with EventsClient(base_url, token, timeout=timeout, deadline=INTROSPECTION_SECONDS) as client:
+        seconds = INTROSPECTION_SECONDS
+        with EventsClient(base_url, token, api_version=api_version, timeout=timeout, deadline=seconds) as client:
             return client.introspect()
 
     # It may ask v2 and then v1, each within the deadline.
@@ -156,9 +157,11 @@ def expiry(token: str) -> Finding:
     """When the token expires, as its claims say; nobody has verified them."""
     claims = read_claims(token)
     if claims is None:
-        todo = "Was it cut off when it was copied? Apply the source with the whole token."
-        return warning("token expiry", "The token is no JWT of three parts, as 1Password's are.", todo)
+        return warning("token expiry", "The token is no JWT of three parts, as 1Password's are.", _WHOLE)
     if claims.expires_at is None:
+        # What 1Password issues says for whom and when; three parts that say nothing are no token of its.
+        if claims.host is None and not claims.scopes and claims.issued_at is None:
+            return warning("token expiry", "The token has no host, scopes or time in it, as 1Password's have.", _WHOLE)
         return ok("token expiry", "the token never expires")
     days = (claims.expires_at - clock.now()) / DAY
     if days <= 0:
@@ -170,6 +173,7 @@ def expiry(token: str) -> Finding:
     return ok("token expiry", f"{int(days)} days left")
 
 
+_WHOLE = "Was it cut off when it was copied? Replace it with the whole token: `onepassword-source token`."
 _TODO = {
     "connect-timeout": "Check the firewall, and HTTPS_PROXY if the way out is through a proxy.",
     "timeout": _TRY_AGAIN,

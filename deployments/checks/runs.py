@@ -20,7 +20,7 @@ def runs(url: str, name: str) -> Finding:
     """Whether a run of the source has worked lately. The store is not changed."""
     if troubles := [one for one in up_health.troubles_now() if one.what != RUNS]:
         return failed(STEP, " ".join(one.text for one in troubles), _TERMINAL)
-    if not _is_there(url):
+    if not is_there(url):
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
@@ -33,7 +33,8 @@ def runs(url: str, name: str) -> Finding:
     return next(found, not_checked(STEP, "the store knows no such source"))
 
 
-def _is_there(url: str) -> bool:
+def is_there(url: str) -> bool:
+    """Whether there is a store at the URL, as far as that can be known without making one."""
     path = sqlite_path(url)
     return path is None or (Path(path).exists() and Path(path).stat().st_size > 0)  # an empty file would be filled
 

@@ -19,6 +19,7 @@ from deployments.commands import siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 from deployments.commands.progress import counted
+from deployments.sources import Applied, TokenRules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,34 +28,46 @@ if TYPE_CHECKING:
 
     from blocks.source_config import SourceConfig
     from blocks.store.fields import Dropped
-    from deployments.sources import Applied
 
-
+DONE, IN_ERROR = 0, 1
 FEW = 5
 """So many runs are named one by one."""
 
 
-def run(
-    file: Path, *, token: str | None, new_account: bool = False, add_fields: bool = False, as_json: bool = False
-) -> None:
-    """Apply a file of sources or of SIEMs, and tell what to do next. Nothing is stored from a file with a fault."""
+def run(file: Path, rules: TokenRules, *, token: str | None, add_fields: bool = False, as_json: bool = False) -> int:
+    """Apply a file of sources or of SIEMs, and report what to do next. Nothing is stored from a file with a problem.
+
+    1 where the token of a source was refused; the others are applied.
+    """
     data = _read(file)
     if is_of_siems(document := strict_json.decode(data)):
         siem.apply(document, as_json=as_json)
-    elif _apply_sources(data, token, new_account=new_account, add_fields=add_fields, as_json=as_json) == "temporary":
-        note("Start collecting every five minutes with: onepassword-source up")
-    else:
-        note("Each is collected every five minutes, where a worker runs.")
+        return DONE
+    kind, applied = _apply_sources(data, token, rules, add_fields=add_fields, as_json=as_json)
+    refused = sum(one.change == "refused" for one in applied)
+    if refused and not as_json and len(applied) > 1:
+        say(f"{refused:,} of {len(applied):,} sources were refused; the others are applied.")
+    if refused < len(applied):
+        if kind == "temporary":
+            note("Start collecting every five minutes with: onepassword-source up")
+        else:
+            note("Each is collected every five minutes, where a worker runs.")
+    return IN_ERROR if refused else DONE
 
 
 def apply(file: Path, *, token: str | None) -> str:
     """Apply a file of sources, and print what changed. Returns the kind of the Prefect server."""
-    return _apply_sources(_read(file), token)
+    return _apply_sources(_read(file), token)[0]
 
 
 def _apply_sources(
-    data: bytes, token: str | None, *, new_account: bool = False, add_fields: bool = False, as_json: bool = False
-) -> str:
+    data: bytes,
+    token: str | None,
+    rules: TokenRules | None = None,
+    *,
+    add_fields: bool = False,
+    as_json: bool = False,
+) -> tuple[str, list[Applied]]:
     parsed = parse_sources(data, allowed_hosts=settings.allowed_hosts(), token=token)
     configs = [_with_token(config) for config in parsed]
     for config in configs:
@@ -62,21 +75,33 @@ def _apply_sources(
             warn(f"{config.name}: {warning}")
     new_fields = _add_fields(configs) if add_fields else ()
     with prefect() as access:
-        applied = _apply(configs, new_account=new_account)
+        applied = _apply(configs, rules or TokenRules())
         runs = {} if access.kind == "temporary" else _run_now(applied)
     dropped = _dropped_fields(configs)
+    _warn_of_tokens(configs, applied)
     if as_json:
         say_json([_as_json(one, runs.get(one.name), dropped[one.name]) for one in applied])
-        return access.kind
+        return access.kind, applied
     if new_fields:
         say(f"Fields added: {', '.join(new_fields)}.")
     for one in applied:
+        if one.change == "refused":
+            say(f"{plain(one.name)}: refused. {plain(one.problem)}", style="red")
+            continue
         say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
         _tell_more(one, runs.get(one.name) if len(runs) <= FEW else None)
     if len(runs) > FEW:
         cleared = " The errors of what has changed are cleared." if any(one.restarted for one in applied) else ""
         note(f"{len(runs)} runs were started, one a second.{cleared}")
-    return access.kind
+    return access.kind, applied
+
+
+def _warn_of_tokens(configs: list[SourceConfig], applied: list[Applied]) -> None:
+    """What introspection has shown, beside what the configuration itself has."""
+    for config, one in zip(configs, applied, strict=True):
+        for warning in one.warnings:
+            if warning not in config.warnings:
+                warn(f"{one.name}: {warning}")
 
 
 def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
@@ -101,7 +126,9 @@ def _store() -> Engine:
 
 
 def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) -> dict[str, Any]:
-    return {**asdict(applied), "flow_run_id": run, "dropped_fields": [one.name for one in dropped]}
+    members = asdict(applied)
+    del members["warnings"]
+    return {**members, "flow_run_id": run, "dropped_fields": [one.name for one in dropped]}
 
 
 def _run_now(applied: list[Applied]) -> dict[str, str]:
@@ -143,10 +170,10 @@ def _with_token(config: SourceConfig) -> SourceConfig:
     return with_token(config, token.strip(), allowed_hosts=settings.allowed_hosts())
 
 
-def _apply(configs: list[SourceConfig], *, new_account: bool) -> list[Applied]:
+def _apply(configs: list[SourceConfig], rules: TokenRules) -> list[Applied]:
     from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
 
     with_spinner("Applying…", sources.register_blocks)
     for warning in automations.ensure().warnings:
         warn(warning)
-    return counted("Applying", sources.apply_all(configs, new_account=new_account), len(configs))
+    return counted("Applying", sources.apply_all(configs, rules), len(configs))

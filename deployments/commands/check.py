@@ -13,7 +13,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.faults import ConfigurationError
 from blocks.store import probe
-from deployments.checks import network, runs, server, storage
+from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
 from deployments.commands.present import OUT, plain, say, say_json, with_spinner
 
@@ -29,9 +29,13 @@ STYLES = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "not ch
 STEP_WIDTH = len("Prefect server")
 
 
-def run(name: str, *, as_json: bool) -> int:
-    """Print a line for each step; 1 where one failed. ThirdPartyConfigError where there is no such source."""
-    findings = with_spinner("Checking; a temporary Prefect server starts where none runs…", lambda: check(name))
+def run(name: str, *, deep: bool = False, as_json: bool) -> int:
+    """Print a line for each step; 1 where one failed. ThirdPartyConfigError where there is no such source.
+
+    `deep`: also request one event of each API, and send a probe to each SIEM.
+    """
+    said = "Checking; a temporary Prefect server starts where none runs…"
+    findings = with_spinner(said, lambda: check(name, deep=deep))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
         say_json({"source": name, "ok": not has_failed, "checks": [asdict(finding) for finding in findings]})
@@ -40,7 +44,7 @@ def run(name: str, *, as_json: bool) -> int:
     return IN_ERROR if has_failed else DONE
 
 
-def check(name: str) -> list[Finding]:
+def check(name: str, *, deep: bool = False) -> list[Finding]:
     """All findings, in the order in which a run meets what they are about; bounded in time, whatever is broken."""
     # The store and the network are looked at while the Prefect server is asked, or started, which takes longest.
     stored = _Stored(settings.database_url(), name)
@@ -67,6 +71,8 @@ def check(name: str) -> list[Finding]:
         seen.schedule,
         seen.runner,
         stored.runs(),
+        stored.collection(),
+        *(_deep(seen.block, way, stored) if deep else ()),
     ]
 
 
@@ -79,6 +85,7 @@ class _Stored:
         self._store = Background(lambda: storage.store(url))
         self._disk = Background(lambda: storage.disk(url))
         self._runs = Background(lambda: runs.runs(url, name))
+        self._collection = Background(lambda: collection.collection(url, name))
 
     def source(self) -> Known | None:
         try:
@@ -124,6 +131,12 @@ class _Stored:
         except TimeoutError:
             return not_checked(runs.STEP, "the store did not answer")
 
+    def collection(self) -> Finding:
+        try:
+            return self._collection.result(storage.STORE_SECONDS)
+        except TimeoutError:
+            return not_checked(collection.STEP, "the store did not answer")
+
 
 def _own_store(block: OnePasswordSource | None, stored: _Stored) -> _Stored:
     """That of the block, where it names another one than the settings."""
@@ -162,6 +175,15 @@ def _account(block: OnePasswordSource | None, way: Way, pinned: str | None) -> t
     elif way.is_open:
         return network.account(way.base_url, token, block.supported_apis, pinned)
     return not_checked("introspection", why), not_checked("scopes", why)
+
+
+def _deep(block: OnePasswordSource | None, way: Way, stored: _Stored) -> list[Finding]:
+    token = _token(block)
+    if block is None or token is None or not way.is_open:
+        found = [not_checked("request", "there is no valid token, or the server was not reached")]
+    else:
+        found = collection.requests(way.base_url, token, block.supported_apis, block.api_version)
+    return [*found, *(collection.siems(stored.url, block.name) if block else ())]
 
 
 def _expiry(block: OnePasswordSource | None) -> Finding:

@@ -149,6 +149,7 @@ _OF_APIS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, V
     (CounterMetricFamily, "late", "Events found by reconcile that the cursor brought later.", lambda one: one.late),
     (CounterMetricFamily, "missed", "Events found by reconcile that were missed.", lambda one: one.missed),
     (CounterMetricFamily, "changed", "Bodies that 1Password has changed since.", lambda one: one.changed),
+    (GaugeMetricFamily, "in_future", "Events whose time is in the future.", lambda one: one.in_future),
     (
         GaugeMetricFamily,
         "collector_lag_seconds",

@@ -237,6 +237,9 @@ def _say_rest(source: SourceStatus) -> None:
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
             say_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
+        if stream.in_future:
+            events = "event is" if stream.in_future == 1 else "events are"
+            say_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
@@ -355,6 +358,7 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "late": stream.late,
         "missed": stream.missed,
         "changed": stream.changed,
+        "in_future": stream.in_future,
         "newest_event": iso_of(stream.newest_ns),
         "event_lag_seconds": _seconds(stream.lag_ns),
         "collector_lag_seconds": _seconds(stream.collector_lag_ns),

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 TOKEN = "a-token.that-nobody.may-see"
+UNREACHABLE = "http://127.0.0.1:9"
+"""Nothing listens there, so `apply` cannot check a token, and is run with --unchecked."""
 CREATED = {"restarted": False, "stopped": False, "flow_run_id": None, "dropped_fields": []}
 NASTY = "[red]x[/red] /%&<> 日本"
 
 
 def config(name: str, **members: Any) -> dict[str, Any]:
     members = {
-        "base_url": "events.1password.com",
+        "base_url": UNREACHABLE,
         "api_token": TOKEN,
         "supported_apis": ["itemUsage", "sign-in"],
         **members,
@@ -63,7 +65,8 @@ class Call:
         self.shown = ""
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
-        assert cli.main(arguments) == code
+        unchecked = ["--unchecked"] if arguments[0] == "apply" else []
+        assert cli.main([*arguments, *unchecked]) == code
         out, err = self._capsys.readouterr()
         self.shown += out + err
         return out if code == cli.DONE else err
@@ -103,7 +106,7 @@ def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -
     write(config(name))
     assert call("apply", "source.json") == f"{name}: created (itemUsage, sign-in).\n"
     first = streams(name)
-    assert call("status", name).startswith(f"{name}  not run yet  https://events.1password.com\n  Pending\n")
+    assert call("status", name).startswith(f"{name}  not run yet  {UNREACHABLE}\n  Pending\n")
     assert call("apply", "source.json") == f"{name}: unchanged (itemUsage, sign-in).\n"
     write(config(name, description="other", supported_apis=["sign-in", "itemUsage", "audit"]))
     assert call("apply", "source.json") == f"{name}: updated (sign-in, itemUsage, audit).\n"
@@ -114,7 +117,7 @@ def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -
 
 @pytest.mark.prefect
 def test_a_list_of_sources_and_json_for_a_script(call: Call, name: str) -> None:
-    write(config(name), config(NASTY, supported_apis=["audit"], base_url="events.1password.eu", api_token="other"))
+    write(config(name), config(NASTY, supported_apis=["audit"], base_url="http://127.0.0.1:19", api_token="other"))
     assert json.loads(call("apply", "source.json", "--json")) == [
         {"name": name, "change": "created", "apis": ["itemUsage", "sign-in"], **CREATED},
         {"name": NASTY, "change": "created", "apis": ["audit"], **CREATED},
@@ -198,7 +201,7 @@ def test_a_block_that_was_made_invalid_in_the_ui_is_mended(call: Call, name: str
 @pytest.mark.prefect
 def test_debug_does_not_show_the_token(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     write(config(name))
-    assert cli.main(["--debug", "apply", "source.json"]) == cli.DONE
+    assert cli.main(["--debug", "apply", "source.json", "--unchecked"]) == cli.DONE
     out, err = capfd.readouterr()
     assert ": created" in out
     assert TOKEN not in out + err
@@ -221,7 +224,7 @@ def test_standard_input_and_the_warnings(
 ) -> None:
     data = json.dumps({"sources": [config(name), config(f"{name} 2")]}).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert cli.main(["apply", "-"]) == cli.DONE
+    assert cli.main(["apply", "-", "--unchecked"]) == cli.DONE
     out, err = capsys.readouterr()
     assert out.count(": created") == 2
     assert f'Warning: {name} 2: It has the token of "{name}", so both collect the events of the same' in err

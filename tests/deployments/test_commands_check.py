@@ -21,12 +21,15 @@ from support import SOURCE
 from tls_server import answering
 
 from blocks import clock
+from blocks.errors import ThirdPartyGenericError
+from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
+from blocks.health import WARNING, Condition
 from blocks.names import deployment_name
-from blocks.store import schema, sources
+from blocks.store import health, schema, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
-from deployments.checks import network, server, storage
+from deployments.checks import collection, network, server, storage
 from deployments.checks.finding import Background, Finding, within
 from deployments.checks.runs import runs
 from deployments.commands import check as command
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 DAY = 86_400
 STEPS = [
     *("configuration", "DNS", "TLS", "clock", "introspection", "scopes", "token expiry"),
-    *("store", "disk", "Prefect server", "schedule", "runner", "runs"),
+    *("store", "disk", "Prefect server", "schedule", "runner", "runs", "collection"),
 ]
 EXTERNAL = Access("external", "http://127.0.0.1:4200/api")
 
@@ -373,6 +376,39 @@ def test_work_that_takes_too_long_is_left_behind() -> None:
         Background(lambda: 1 // 0).result(5)
 
 
+def test_an_api_in_error_is_no_collection_that_works(url: str) -> None:
+    engine = open_engine(url)
+    sources.put(engine, SOURCE)
+    assert collection.collection(url, SOURCE.name) == Finding("collection", "ok", "nothing was read yet")
+    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert claim
+    streams.note_drained(engine, claim, clock.now_ns())
+    found = collection.collection(url, SOURCE.name)
+    assert (found.result, found.found.split(",")[0]) == ("ok", "no error is open")
+    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert claim
+    streams.note_failure(engine, claim, ThirdPartyGenericError("The Events API answered 500.", code="500"))
+    found = collection.collection(url, SOURCE.name)
+    assert (found.result, found.found) == ("failed", "audit: The Events API answered 500.")
+    streams.recover(engine, claim)
+    health.settle(engine, SOURCE.id, [Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")], [])
+    engine.dispose()
+    assert collection.collection(url, SOURCE.name).result == "warning"
+
+
+def test_a_deep_check_requests_each_api(api: SandboxProcess) -> None:
+    api.fault("500", api="auditevents")
+    try:
+        found = collection.requests(api.base_url, api.token, list(Api), "v2")
+    finally:
+        api.clear_faults()
+    assert {one.step: one.result for one in found} == {
+        "request sign-in": "ok",
+        "request itemUsage": "ok",
+        "request audit": "failed",
+    }
+
+
 # With a real Prefect server
 
 
@@ -411,8 +447,8 @@ def test_all_is_well_but_that_nothing_runs_it(deployed: Source, capsys: pytest.C
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert [line[13:27].strip() for line in lines] == STEPS
-    assert [line.split()[0] for line in lines] == ["ok"] * 11 + ["failed", "not"]
-    assert lines[-2].endswith("Nothing runs the schedule. Start `onepassword-source up`, and leave it running.")
+    assert [line.split()[0] for line in lines] == ["ok"] * 11 + ["failed", "not", "not"]
+    assert lines[-3].endswith("Nothing runs the schedule. Start `onepassword-source up`, and leave it running.")
     assert deployed.sandbox.token not in out + err
 
 
@@ -461,6 +497,7 @@ def test_a_store_that_is_not_there_hides_nothing_else(deployed: Source, url: str
     assert found.pop("store") == "failed"
     assert found.pop("runner") == "failed"
     assert found.pop("runs") == "not checked"
+    assert found.pop("collection") == "not checked"
     assert set(found.values()) == {"ok"}
 
 

@@ -270,3 +270,25 @@ def test_two_gaps_that_will_be_dropped_are_told_one_after_the_other(kept: Engine
 def test_time_before_the_start_is_never_told_of(kept: Engine, moving: MovingClock) -> None:
     collected(kept, (100, 0))
     assert [on_the_day(kept, moving, day) for day in range(0, 130, 5)] == [[]] * 26
+
+
+def test_an_event_of_the_future_hides_no_silence(kept: Engine, moving: MovingClock) -> None:
+    source = block(silence_after="1h")
+    assert told(kept, source) == []
+    held = streams.take(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
+    assert held
+    view = streams.one(kept, held.stream_id)
+    page = Page("future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], rejected=[])
+    pages.commit_page(kept, held, page, after=view.cursor, api_version="v2")
+    streams.release(kept, held)
+    moving.advance(3601)
+    drain_all(kept)
+    assert sorted(told(kept, source)) == [
+        ("EventsInFuture", "future/sign-in"),
+        *(("Silence", f"silence/{api}") for api in sorted(Api)),
+    ]
+    drain_all(kept)
+    assert told(kept, source) == [], "each once"
+    moving.advance(DAY)
+    drain_all(kept)
+    assert told(kept, source) == [("Recovered", "future/sign-in")]

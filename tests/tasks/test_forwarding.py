@@ -30,8 +30,8 @@ from blocks.siem.rules.rules import read
 from blocks.siem.sending import ACCEPTED, Answer, Limits, NoConfirmationError, Refused, RequestRefusedError
 from blocks.siem.webhook import Webhook
 from blocks.store import forwards, positions, reading_forwards, refused, sources
-from tasks import stopping
-from tasks.forward import ROUNDS, Forwarding, Meant, judged
+from tasks import attempts, stopping
+from tasks.forward import REPEATS, ROUNDS, Forwarding, Meant, PositionRecord
 from tasks.siem import preparer_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.sending import Batch
+    from blocks.store.positions import ForwardClaim
 
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 
@@ -555,6 +556,16 @@ def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
 
 
 # A target that never confirms
+
+
+def judged(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
+    """The error with which an attempt leaves that ends in `error`."""
+    try:
+        with attempts.attempt((claim.forward, claim.stream_id), repeats=REPEATS) as attempt:
+            attempt.open(PositionRecord(engine, claim, fingerprint))
+            raise error
+    except SourceError as left:
+        return left
 
 
 def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair: Pair) -> None:

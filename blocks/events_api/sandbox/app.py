@@ -165,7 +165,7 @@ class Gate:
 def _json_object(raw: bytes) -> dict[str, Any] | None:
     try:
         query = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return query if isinstance(query, dict) else None
 

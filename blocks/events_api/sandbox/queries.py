@@ -42,7 +42,7 @@ def read_time(value: object, name: str) -> int:
 def _read_object(raw: bytes) -> dict[str, Any]:
     try:
         query = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRequestError("the body is not JSON") from None
     if not isinstance(query, dict):
         raise BadRequestError("the body is not a JSON object")
@@ -53,7 +53,8 @@ def _first(query: dict[str, Any], version: int, api: str, now_ns: int) -> Place:
     end = query.get("end_time")
     end_ns = FOREVER if end is None else read_time(end, "end_time")
     start = query.get("start_time")
-    start_ns = min(end_ns, now_ns) - HOUR_NS if start is None else read_time(start, "start_time")
+    an_hour_before = max(min(end_ns, now_ns) - HOUR_NS, -FOREVER)
+    start_ns = an_hour_before if start is None else read_time(start, "start_time")
     if start_ns > end_ns:
         raise BadRequestError("start_time is after end_time")
     return Place(version, api, 0, _limit(query.get("limit")), start_ns, end_ns)
@@ -62,9 +63,10 @@ def _first(query: dict[str, Any], version: int, api: str, now_ns: int) -> Place:
 def _limit(value: object) -> int:
     if value is None:
         return DEFAULT_LIMIT
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_LIMIT:
-        raise BadRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}")
-    return value
+    # The API's description has it as a number: 1.0 is the same number as 1.
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in range(1, LARGEST_LIMIT + 1):
+        return int(value)
+    raise BadRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}")
 
 
 def _continued(cursor: object, version: int, api: str, seed: int) -> Place:

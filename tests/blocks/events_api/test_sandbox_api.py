@@ -9,6 +9,7 @@ import jwt
 import pytest
 
 from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+from blocks.events_api.sandbox.queries import BadRequestError, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,3 +247,22 @@ def test_gzip_is_on_but_not_in_bulk(flags: dict[str, bool]) -> None:
             headers={"Authorization": f"Bearer {sandbox.token}", "Accept-Encoding": "identity"},
         )
         assert "content-encoding" not in plain.headers
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": 1.0},
+        {"end_time": "1677-09-21T00:12:44Z"},
+        {"end_time": "1600-01-01T00:00:00Z"},
+        {"start_time": "0001-01-01T00:00:00Z", "end_time": "9999-12-31T23:59:59Z"},
+    ],
+)
+def test_what_is_legal_but_seldom_is_answered(sandbox: SandboxProcess, query: object) -> None:
+    assert sandbox.ask("auditevents", query).status_code == 200
+
+
+@pytest.mark.parametrize("raw", [b"[" * 200_000, b'{"limit": NaN}', b'{"limit": 1e400}', b'{"limit": 1.5}', b"\xff"])
+def test_what_no_request_can_be_is_refused(raw: bytes) -> None:
+    with pytest.raises(BadRequestError):
+        read_query(raw, 2, "auditevents", 1, 10**18)

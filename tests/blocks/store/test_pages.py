@@ -46,7 +46,7 @@ def test_any_number_of_events_is_stored_and_counted(engine: Engine, claim: Claim
 def test_what_is_there_already_is_known_and_stays(engine: Engine, claim: Claim, rows: Rows) -> None:
     commit(engine, claim, page(range(10)))
     changed = Page("c2", has_more=False, events=[event(5, '{"n": "changed"}'), event(50)], rejected=[])
-    assert commit(engine, claim, changed, after="c1") == pages.Committed(new=1, known=1, quarantined=0)
+    assert commit(engine, claim, changed, after="c1") == pages.Committed(new=1, known=1, quarantined=0, changed=1)
     assert rows("SELECT body FROM events WHERE uuid LIKE '%0005'") == [('{"n": 5}',)]
     assert rows(CURSOR)[0][:2] == ("c2", 11)
 

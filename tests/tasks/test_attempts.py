@@ -17,7 +17,7 @@ from blocks.errors import (
     StoreVersionError,
     ThirdPartyConfigError,
 )
-from tasks import retries
+from tasks import attempts
 
 MINUTE = 60
 
@@ -31,7 +31,7 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
 
 def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: MovingClock) -> None:
     waits = []
-    while (wait := retries.next_wait(START_NS)) is not None:
+    while (wait := attempts.next_wait(START_NS)) is not None:
         waits.append(wait)
         moving.advance(wait)
     assert sum(waits) == pytest.approx(90 * MINUTE, abs=0.001)
@@ -42,7 +42,7 @@ def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: Mo
 
 def test_where_each_attempt_may_be_a_copy_there_are_few_and_the_waits_grow(moving: MovingClock) -> None:
     waits = []
-    while (wait := retries.next_wait(START_NS, copies=True)) is not None:
+    while (wait := attempts.next_wait(START_NS, copies=True)) is not None:
         waits.append(wait)
         moving.advance(wait)
     assert sum(waits) == pytest.approx(90 * MINUTE, abs=0.001)
@@ -52,20 +52,20 @@ def test_where_each_attempt_may_be_a_copy_there_are_few_and_the_waits_grow(movin
 
 
 def test_rounds_are_counted_since_the_last_progress() -> None:
-    assert [retries.round_of("pair", 5) for _ in range(3)] == [1, 2, 3]
-    assert retries.round_of("pair", 7) == 1
-    assert retries.round_of("other", 7) == 1
-    retries.forget("pair")
-    assert retries.round_of("pair", 7) == 1
+    assert [attempts.round_of("pair", 5) for _ in range(3)] == [1, 2, 3]
+    assert attempts.round_of("pair", 7) == 1
+    assert attempts.round_of("other", 7) == 1
+    attempts.forget("pair")
+    assert attempts.round_of("pair", 7) == 1
 
 
 def test_a_first_failure_in_memory_that_lies_ahead_since_the_clock_was_set_back_is_now(moving: MovingClock) -> None:
     error = FirstPartyGenericError("x")
-    retries.window_in_memory("set back", error)
+    attempts.window_in_memory("set back", error)
     moving.advance(-7200)
-    retries.window_in_memory("set back", error)
-    assert retries.since_in_memory("set back") == moving.now_ns()
-    retries.forget("set back")
+    attempts.window_in_memory("set back", error)
+    assert attempts.since_in_memory("set back") == moving.now_ns()
+    attempts.forget("set back")
 
 
 class Step:
@@ -77,7 +77,7 @@ class Step:
         self.task_runs = 0
 
     def fn(self) -> str:
-        with retries.in_memory("key"):
+        with attempts.in_memory("key"):
             self.attempts += 1
             if error := next(self._errors, None):
                 raise error
@@ -96,7 +96,7 @@ class Step:
 
 
 def do(step: Step) -> str:
-    return retries.directly(cast("Any", step), "key")
+    return attempts.directly(cast("Any", step), "key")
 
 
 def test_a_step_that_succeeds_is_no_task_run() -> None:
@@ -115,7 +115,7 @@ def test_a_step_that_is_to_be_tried_again_waits_as_a_task_and_is_not_done_twice_
     step = Step(FirstPartyGenericError("busy"))
     assert (do(step), step.attempts, step.task_runs) == ("done", 2, 1)
     assert clock.now_ns() > START_NS, "it has waited before the second attempt"
-    assert retries.since_in_memory("key") is None
+    assert attempts.since_in_memory("key") is None
 
 
 def test_the_90_minutes_of_a_step_begin_with_its_first_attempt() -> None:
@@ -123,47 +123,47 @@ def test_the_90_minutes_of_a_step_begin_with_its_first_attempt() -> None:
     with pytest.raises(FirstPartyGenericError):
         do(step)
     assert (clock.now_ns() - START_NS) / 1e9 == pytest.approx(90 * MINUTE, abs=0.001)
-    retries.forget("key")
+    attempts.forget("key")
 
 
 def test_attempts_stay_far_below_what_the_api_allows(moving: MovingClock) -> None:
     first_minute = 0
     while moving.now_ns() < START_NS + 60 * 10**9:
         first_minute += 1
-        moving.advance(retries.next_wait(START_NS) or 0)
+        moving.advance(attempts.next_wait(START_NS) or 0)
     assert first_minute <= 25  # of 600, for each of three APIs
 
 
 def test_another_process_goes_on_in_the_same_window(moving: MovingClock) -> None:
     moving.advance(89 * MINUTE)
-    assert (retries.next_wait(START_NS) or 0) <= 60
+    assert (attempts.next_wait(START_NS) or 0) <= 60
     moving.advance(MINUTE)
-    assert retries.next_wait(START_NS) is None
+    assert attempts.next_wait(START_NS) is None
 
 
 @given(after=st.floats(0, 3600), failing=st.floats(0, 90 * MINUTE - 1))
 def test_a_server_that_asks_for_time_gets_it(after: float, failing: float) -> None:
-    wait = retries.next_wait(clock.now_ns() - int(failing * 1e9), after)
+    wait = attempts.next_wait(clock.now_ns() - int(failing * 1e9), after)
     assert wait is not None
     assert wait >= after
 
 
 def test_a_clock_that_went_back_does_not_make_the_wait_negative(moving: MovingClock) -> None:
     moving.advance(-3600)
-    assert 0 < (retries.next_wait(START_NS) or 0) <= 2
+    assert 0 < (attempts.next_wait(START_NS) or 0) <= 2
 
 
 @pytest.mark.parametrize("kind", [ThirdPartyConfigError, ClaimLostError, StoreVersionError])
 def test_what_waiting_does_not_mend_is_not_tried_again(kind: type[FirstPartyGenericError]) -> None:
-    assert retries.window_in_memory("key", kind("x")) is None
+    assert attempts.window_in_memory("key", kind("x")) is None
 
 
 def test_the_window_of_a_store_that_fails_is_kept_in_memory(moving: MovingClock) -> None:
     error = FirstPartyGenericError("gone")
-    assert retries.window_in_memory("a", error) is not None
+    assert attempts.window_in_memory("a", error) is not None
     moving.advance(90 * MINUTE)
-    assert retries.window_in_memory("a", error) is None
-    assert retries.window_in_memory("b", error) is not None
-    assert retries.since_in_memory("a") == START_NS
-    retries.forget("a")
-    assert retries.since_in_memory("a") is None
+    assert attempts.window_in_memory("a", error) is None
+    assert attempts.window_in_memory("b", error) is not None
+    assert attempts.since_in_memory("a") == START_NS
+    attempts.forget("a")
+    assert attempts.since_in_memory("a") is None

@@ -1,0 +1,68 @@
+"""Event times, which a device with a wrong clock may have made: none of them may stand for the present.
+
+What is judged by an event's time (newest event, silence, lag) is judged by the time of receipt where that is earlier.
+The time itself is kept as it came, and forwarded so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+from whenever import Instant
+
+from blocks import clock
+from blocks.bounds import AHEAD_NS
+from blocks.health import WARNING, Condition, tracker_of
+from blocks.store.engine import reading, store_errors
+from blocks.store.tables import Event, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Engine
+
+_events = Event.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+
+
+def later(connection: Connection, newest_ns: int, received_ns: int) -> Any:
+    """The later one of a stream's newest event and this time, neither after `received_ns`. An SQL expression."""
+    # max() and min() of two values are called greatest() and least() on PostgreSQL
+    sqlite = connection.dialect.name == "sqlite"
+    larger, smaller = (func.max, func.min) if sqlite else (func.greatest, func.least)
+    newest_ns = min(newest_ns, received_ns)
+    return larger(smaller(func.coalesce(_streams.c.newest_ns, newest_ns), received_ns), newest_ns)
+
+
+def newest_until(stream_id: int, now_ns: int) -> Any:
+    """The newest time of a stream's events that is not after `now_ns`. An SQL expression."""
+    return select(func.max(_events.c.time_ns)).where(_events.c.stream_id == stream_id, _events.c.time_ns <= now_ns)
+
+
+def ahead(engine: Engine, stream_id: int) -> tuple[int, int | None]:
+    """How many events of a stream are dated in the future, and when the last of them was received (ns since 1970)."""
+    of_future = (_events.c.stream_id == stream_id) & (_events.c.time_ns > clock.now_ns() + AHEAD_NS)
+    asked = select(func.count(), func.max(_events.c.received_ns)).where(of_future)
+    with store_errors(), reading(engine).connect() as connection:
+        number, last_ns = connection.execute(asked).one()
+    return number, last_ns
+
+
+def condition(api: str, times_ns: Sequence[int], received_ns: int) -> Condition | None:
+    """What to report of events that were received with these times; None where none of them is in the future."""
+    late = [time_ns for time_ns in times_ns if time_ns > received_ns + AHEAD_NS]
+    if not late:
+        return None
+    what = "One event" if len(late) == 1 else f"{len(late):,} events"
+    until = Instant.from_timestamp(max(late), unit="nanosecond").format_iso(unit="second")
+    return Condition(
+        tracker_of("future", api),
+        "EventsInFuture",
+        WARNING,
+        f"{what} of {api} had a time in the future when received, up to {until}.",
+        api,
+        error_code="future",
+        hint="Stored and forwarded as received. Lag and silence count from the time of receipt. A device has a wrong "
+        "clock, or this machine has: `onepassword-source check` compares its clock.",
+    )
