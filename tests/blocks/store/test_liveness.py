@@ -309,6 +309,12 @@ def test_the_plain_way_judges_as_sqlalchemy_does_where_nothing_is_to_be_written(
     assert not found[0].is_running
 
 
+def test_the_plain_way_leaves_a_store_of_another_version_to_others(ran: Engine, store_url: str) -> None:
+    with ran.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert plain_liveness.judged_unchanged(store_url) is None
+
+
 def test_the_plain_way_leaves_to_others_what_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
     assert plain_liveness.judged_unchanged(f"sqlite:///{tmp_path / 'broken.db'}") is None
