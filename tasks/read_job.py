@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from blocks.command_line import command_line
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store.jobs import BACKFILL
 from tasks import retries, stopping, verdict
@@ -105,5 +105,5 @@ def _left(source: str, shown: Shown) -> str:
         return f"{left}."
     return (
         f"{left}: a run without a start goes on with them, and so does "
-        f"`onepassword-source backfill {shlex.quote(source)} --resume`."
+        f"`{command_line('backfill', source, options=('--resume',))}`."
     )

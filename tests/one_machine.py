@@ -20,7 +20,7 @@ import httpx
 import prefect_database
 import psutil
 
-from blocks.events_api import tls
+from blocks.http import tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from blocks import settings, strict_json
+from blocks.command_line import command_line
 from blocks.configuration import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.document import is_of_siems
@@ -116,7 +117,7 @@ def _tell_more(applied: Applied, run: str | None) -> None:
         cleared = "Its errors are cleared, and the" if applied.restarted else "The"
         note(f"{cleared} run 'collect {applied.name}' was started ({run}).")
     if applied.stopped:
-        note(f"Its schedule is stopped; resume it with: onepassword-source start {applied.name}")
+        note(f"Its schedule is stopped; resume it with: {command_line('start', applied.name)}")
 
 
 def _read(file: Path) -> bytes:

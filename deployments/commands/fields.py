@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blocks import settings
+from blocks.command_line import command_line
 from blocks.store import fields, reading, schema
 from blocks.store.engine import open_engine
 from deployments.commands.present import joined, note, say, say_json
@@ -37,7 +38,7 @@ def add(names: Sequence[str]) -> None:
         if name in new:
             say(f"{name}: added.")
         elif name in disabled:
-            say(f"{name}: was there, disabled. Enable it with: onepassword-source fields enable {name}")
+            say(f"{name}: was there, disabled. Enable it with: {command_line('fields enable', name)}")
         else:
             say(f"{name}: was there.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blocks.command_line import command_line
 from deployments.commands import collect
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, with_spinner
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from deployments.prefect_access import Access
 
 ENDING = "The run in progress finishes its page…"
-STOPPED = "Its schedule is stopped; resume it with: onepassword-source start {}"
+STOPPED = "Its schedule is stopped; resume it with: {}"
 NO_WORKER = "Nothing collects it by schedule at present; start that with: onepassword-source up"
 CUT_SHORT = "A run was not done within a minute: its claims were taken away, so it writes nothing more."
 
@@ -46,7 +47,7 @@ def stop(name: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"source": name, "stopped": True, "runs_ended": ended})
     else:
-        say(f"{plain(name)}: stopped. No run starts by schedule until: onepassword-source start {plain(name)}")
+        say(plain(f"{name}: stopped. No run starts by schedule until: {command_line('start', name)}"))
     if not ended:
         note(CUT_SHORT)
 
@@ -81,6 +82,6 @@ def rename(old: str, new: str, *, as_json: bool) -> None:
 def tell_more(access: Access, source: Managed) -> None:
     """What a person should know after a run was created for a source."""
     if source.known.paused_ns is not None:
-        note(STOPPED.format(source.name))
+        note(STOPPED.format(command_line("start", source.name)))
     if access.kind == "external":
-        note(f"A worker takes it. Look at it with: onepassword-source status {source.name}")
+        note(f"A worker takes it. Look at it with: {command_line('status', source.name)}")

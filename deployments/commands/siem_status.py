@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from blocks.command_line import command_line
 from blocks.store import reading, reading_forwards
 from deployments.commands import overview
 from deployments.commands.present import (
@@ -94,7 +95,7 @@ def show_refused(name: str, source: str | None, *, as_json: bool) -> None:
         say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
         say_indented(plain(one["answer"]), 2)
     if found:
-        note(f"Once the cause is mended: onepassword-source siem replay {plain(name)} --refused")
+        note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
     else:
         note("It has refused nothing.")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.lifecycle import tell_more
 from deployments.commands.prefect_server import prefect
@@ -37,7 +38,7 @@ def run(name: str, *, token: str | None, unchecked: bool, as_json: bool) -> None
     if started:
         tell_more(access, source)
     else:
-        note(f"Collect with it now: onepassword-source collect {name}")
+        note(f"Collect with it now: {command_line('collect', name)}")
 
 
 def _ask(name: str) -> str:

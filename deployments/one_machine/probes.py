@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blocks import clock, settings
+from blocks.errors import SourceError
 from blocks.store import plain_liveness
 
 if TYPE_CHECKING:
@@ -47,18 +47,17 @@ class Probes:
 
 def server_probe(api_url: str) -> Callable[[], None]:
     """Whether the Prefect server at `api_url` (which ends with /api) says that it is healthy."""
-    import httpx  # noqa: PLC0415 - with Prefect, once its environment stands
-
-    # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx, with Prefect, once its environment stands
 
     def probe() -> None:
         try:
             # A new connection each time, as every run makes one.
-            with httpx.Client(timeout=SERVER_SECONDS, trust_env=False, verify=nobody) as client:
-                code = client.get(f"{api_url}/health").status_code
-        except httpx.HTTPError as error:
-            raise ProbeError(type(error).__name__) from None
+            with HttpClient(
+                api_url, {}, service="The Prefect server", deadline=SERVER_SECONDS, through_proxy=False
+            ) as client:
+                code = client.request("GET", f"{api_url}/health").status_code
+        except SourceError as error:
+            raise ProbeError(error.code) from None
         if code != OK:
             raise ProbeError(f"status {code}")
 

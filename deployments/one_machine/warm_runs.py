@@ -14,6 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from blocks import python_process
+from deployments import working_directory
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -118,8 +121,9 @@ class Template:
         """One in a process of its own from the start."""
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
+            python_process.command("deployments.one_machine.template", str(theirs.fileno())),
             env=template_environment(),
+            cwd=working_directory.empty(),  # a worker that Prefect's own command has started is anywhere
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )

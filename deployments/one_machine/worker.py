@@ -32,7 +32,9 @@ from prefect.logging.configuration import setup_logging
 from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from blocks import python_process
 from deployments.one_machine import processes, template
+from deployments.one_machine.own_origin import LOGO
 from deployments.one_machine.related_objects import related_objects
 from deployments.one_machine.warm_runs import (
     ForkedProcess,
@@ -66,10 +68,6 @@ RUN_BYTES, RUNS_LEAST = 85 * 10**6, 8
 ENTRYPOINT = "PREFECT__FLOW_ENTRYPOINT"
 """By which Prefect's runner tells its engine what to import."""
 SUPERSEDED = "Skipped: A newer run of the same schedule is due already; it collects what this one would have."
-LOGO = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
-    "fill='none' stroke='%230a5' stroke-width='2'/%3E%3Cpath d='M8 4v8' stroke='%230a5' stroke-width='2'/%3E%3C/svg%3E"
-)
 
 
 class SourceJobConfiguration(ProcessJobConfiguration):
@@ -357,7 +355,7 @@ def _begin_again() -> NoReturn:
     kept = os.memfd_create("environment", 0)  # inherited
     os.write(kept, json.dumps(dict(os.environ)).encode())
     os.lseek(kept, 0, os.SEEK_SET)
-    command = [sys.executable, "-P", "-m", "deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept)]
+    command = python_process.command("deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept))
     os.execve(sys.executable, command, template_environment())  # noqa: S606 - a fixed list
 
 
