@@ -170,13 +170,15 @@ def _waits(name: str) -> bool:
     """Whether a task of a run of this source waits for its next attempt."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
 
     named = filters.FlowRunFilterName(any_=[f"collect {name}"])
+    running = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.RUNNING]))
     waiting = filters.TaskRunFilterStateName(any_=["AwaitingRetry"])
     with get_client(sync_client=True) as client:
         return bool(
             client.read_task_runs(
-                flow_run_filter=filters.FlowRunFilter(name=named),
+                flow_run_filter=filters.FlowRunFilter(name=named, state=running),
                 task_run_filter=filters.TaskRunFilter(state=filters.TaskRunFilterState(name=waiting)),
             )
         )
