@@ -89,7 +89,12 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     stopped = stopping.requested.is_set()
     found = verdict.of_run(outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
     if stopped and stopping.asleep():
-        end_now(found, lambda: remember(opened.source_id, found.name, found.message), lambda: let_go(opened))
+        end_now(
+            found,
+            lambda: remember(opened.source_id, found.name, found.message),
+            lambda: let_go(opened),
+            lambda: report(source, outcomes, found.message),
+        )
     if stopped:
         show("Stopping", found.message, source_id=opened.source_id)
     remember(opened.source_id, found.name, found.message)

@@ -79,7 +79,8 @@ def end_asleep(why: str) -> NoReturn:
 
 
 def _end(found: Verdict) -> None:
-    show("Stopping", found.message)
+    if found.name == STOPPED:
+        show("Stopping", found.message)
     _set(conclude(found))
     logging.shutdown()
 

@@ -80,7 +80,7 @@ def on_signals(end_asleep: Callable[[str], None]) -> Iterator[None]:
         requested.set()
         signal.signal(number, before[signal.Signals(number)])
         if _waits_for:  # in a thread, since this one may hold a lock
-            threading.Thread(target=context.run, args=(end_asleep, _waits_for), daemon=True).start()
+            threading.Thread(target=context.copy().run, args=(end_asleep, _waits_for), daemon=True).start()
 
     for number in before:
         signal.signal(number, request)

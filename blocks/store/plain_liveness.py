@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from blocks import clock
 from blocks.liveness import judge
+from blocks.store.schema_version import HEAD
 from blocks.store.signs import ALL, OPEN, differs, signs_of, values_of
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     Tables = tuple[list[Any], list[Any]]
 
-SQLITE_SECONDS, POSTGRESQL_SECONDS = 10.0, 5
-"""How long a lock, or a connection, may take; all of it has to be done before the watchdog's limit for a round."""
+VERSION = "SELECT version_num FROM alembic_version"
+SQLITE_SECONDS, POSTGRESQL_SECONDS, GONE_MILLISECONDS = 10.0, 5, 10_000
+"""How long a lock, a connection, or one that is gone without a word may take: less than the watchdog's limit."""
 
 
 def judged_unchanged(url: str, *, watched_ns: int | None = None) -> list[Judgement] | None:
@@ -48,6 +50,8 @@ def _read_sqlite(url: str) -> Tables | None:
         address = f"{Path(path).absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, SQLITE_SECONDS, isolation_level=None, uri=True)) as connection:
             connection.execute("BEGIN")
+            if connection.execute(VERSION).fetchone() != (HEAD,):
+                return None
             return _named(connection.execute(ALL)), _named(connection.execute(OPEN))
     except sqlite3.Error:
         return None
@@ -57,7 +61,9 @@ def _read_postgresql(url: str) -> Tables | None:
     import psycopg  # noqa: PLC0415 - 12 MB that only such a store takes
 
     try:
-        with psycopg.connect(url, connect_timeout=POSTGRESQL_SECONDS) as connection:
+        with psycopg.connect(url, connect_timeout=POSTGRESQL_SECONDS, tcp_user_timeout=GONE_MILLISECONDS) as connection:
+            if connection.execute(VERSION.encode()).fetchone() != (HEAD,):
+                return None
             return _named(connection.execute(ALL.encode())), _named(connection.execute(OPEN.encode()))
     except psycopg.Error:
         return None

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 
 from blocks.errors import StoreVersionError
+from blocks.store import schema_version
 from blocks.store.engine import is_sqlite, reading, store_errors
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0010"  # the newest file in migrations/versions; read here so that Alembic (0.6 s) loads only to migrate
+HEAD = schema_version.HEAD
 _LOCK = 0x31506173735352  # PostgreSQL's advisory lock for migrations
 
 

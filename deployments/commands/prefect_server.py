@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,8 +30,8 @@ DRAINING = ("APILogWorker", "EventsWorker")
 
 They do not take the level of Prefect's settings: each logs to a logger of its class's name, beside Prefect's own.
 """
-UP_SECONDS, POLL_SECONDS = 90.0, 0.5
-"""How long a command waits for the server of a running `up`, and how often it looks."""
+UP_SECONDS, POLL_SECONDS, STOP_SECONDS = 90.0, 0.5, 1.0
+"""How long a command waits for the server of a running `up`, how often it looks, and how long its own may take."""
 RUN_UP = "See whether `onepassword-source up` works."
 
 
@@ -82,7 +83,13 @@ def stop_temporary() -> None:
     """End the temporary server, where there is one: for a process that ends at once."""
     from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports Prefect
 
-    SubprocessASGIServer().stop()
+    server = SubprocessASGIServer()
+    if (process := server.server_process) is not None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        process.kill()  # a person waits; what its clients were told stands in its database
+    server.stop()
 
 
 @contextmanager

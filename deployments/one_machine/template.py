@@ -148,7 +148,7 @@ def _become_run(request: dict[str, Any]) -> None:
 
     refresh_global_settings_context()
     setup_logging(incremental=False)
-    remember_related(request["related"])
+    remember_related(request.get("related", ()))
     gc.enable()
     sys.argv = ["prefect.engine"]
     sys.modules.pop("prefect.engine", None)  # runpy warns of a module that was imported before

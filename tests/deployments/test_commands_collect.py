@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from flows_support import Source
+from one_machine import wait_until
 from sqlalchemy import text
 from terminal import CTRL_C, in_terminal
 
@@ -141,6 +144,46 @@ def test_a_block_made_invalid_in_the_ui_is_told_of(source: Source, capsys: pytes
     assert collect(source, capsys, code=cli.IN_ERROR).startswith("ThirdPartyConfigError: ")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("waits_for", ["1Password", "the store"])
+def test_a_signal_ends_a_command_that_waits_for_its_next_attempt(
+    source: Source, waits_for: str, number: signal.Signals
+) -> None:
+    if waits_for == "1Password":
+        source.sandbox.fault("429", retry_after="3600")
+    else:
+        source.url = "postgresql://nobody@127.0.0.1:1/none"
+        source.save()
+    command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: _waits(source.name) or process.poll() is not None, 300)
+        process.send_signal(number)
+        shown, complaint = process.communicate(timeout=120)
+    assert process.returncode == cli.INTERRUPTED, complaint
+    assert shown.startswith("Stopped: ")
+    assert "Crash detected" not in complaint
+    assert "Traceback" not in complaint
+    assert run_states()[0] == ("Cancelled", "Stopped")
+
+
+def _waits(name: str) -> bool:
+    """Whether a task of a run of this source waits for its next attempt."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+
+    named = filters.FlowRunFilterName(any_=[f"collect {name}"])
+    running = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.RUNNING]))
+    waiting = filters.TaskRunFilterStateName(any_=["AwaitingRetry"])
+    with get_client(sync_client=True) as client:
+        return bool(
+            client.read_task_runs(
+                flow_run_filter=filters.FlowRunFilter(name=named, state=running),
+                task_run_filter=filters.TaskRunFilter(state=filters.TaskRunFilterState(name=waiting)),
+            )
+        )
+
+
 @pytest.mark.torture
 def test_ctrl_c_commits_the_page_and_leaves_nothing_behind(source: Source) -> None:
     """One API answers slowly, one not at all: a reader to wait for, and one that sleeps until its next attempt."""
@@ -172,4 +215,4 @@ def _is_ours(process: psutil.Process) -> bool:
     except psutil.Error:
         return False
     ours = environment.get("PREFECT_HOME") == os.environ["PREFECT_HOME"]
-    return ours and "prefect.server.api.server:create_app" in line
+    return ours and "deployments.one_machine.guard" in line

@@ -15,10 +15,11 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api, Page
 from blocks.health import ERROR, WARNING
 from blocks.liveness import RUNS
-from blocks.store import health, lifecycle, liveness, pages, reading, reading_liveness, sources, streams
+from blocks.store import health, lifecycle, liveness, pages, plain_liveness, reading, reading_liveness, sources, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -293,3 +294,31 @@ def test_a_claim_of_a_stream_that_is_not_collected_any_more_counts_for_nothing(
     moving.advance(13 * MINUTE)
     (judgement,) = reading_liveness.judged(engine)
     assert [stream.api for stream in judgement.signs.streams] == ["sign-in"]
+
+
+def test_the_plain_way_judges_as_sqlalchemy_does_where_nothing_is_to_be_written(
+    ran: Engine, moving: MovingClock, store_url: str
+) -> None:
+    assert plain_liveness.judged_unchanged(store_url) == reading_liveness.judged(ran)
+    moving.advance(3600)
+    assert plain_liveness.judged_unchanged(store_url) is None, "a condition is to be begun"
+    liveness.settle(ran)
+    found = plain_liveness.judged_unchanged(store_url)
+    assert found == reading_liveness.judged(ran)
+    assert found
+    assert not found[0].is_running
+
+
+def test_the_plain_way_leaves_a_store_of_another_version_to_others(ran: Engine, store_url: str) -> None:
+    with ran.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert plain_liveness.judged_unchanged(store_url) is None
+
+
+def test_the_plain_way_leaves_to_others_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+    assert plain_liveness.judged_unchanged(f"sqlite:///{tmp_path / 'broken.db'}") is None
+    assert plain_liveness.judged_unchanged("postgresql://nobody@127.0.0.1:1/none") is None
+    assert plain_liveness.judged_unchanged("postgresql+psycopg://nobody@127.0.0.1:1/none") is None
+    assert plain_liveness.judged_unchanged(f"sqlite:///{tmp_path / 'none.db'}") == []
+    assert not (tmp_path / "none.db").exists()

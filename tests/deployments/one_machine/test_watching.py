@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from moving_clock import MovingClock
+from one_machine import environment, run_python
 from raw_server import listening
 from support import SOURCE
 
@@ -152,3 +153,19 @@ def test_a_notifier_listens_where_one_is_named(
     monkeypatch.setenv("ONEPASSWORD_SOURCE_NOTIFY", "slack-webhook/security")
     (one,) = watching.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners
     assert isinstance(one, notifier.Notifier)
+
+
+SMALL = """
+import sys, time
+import deployments.cli, deployments.one_machine.up
+from deployments.one_machine.probes import look_at_runs
+assert look_at_runs(time.time_ns()).due == 1
+print(sorted({"sqlalchemy", "pydantic", "prefect"} & set(sys.modules)))
+"""
+
+
+def test_up_judges_runs_without_what_is_large(engine: Engine, store_url: str, tmp_path: Path) -> None:
+    """SQLAlchemy and what the store's tables need is 30 of the 57 MB that `up` would take."""
+    sources.put(engine, SOURCE)
+    env = {**environment(tmp_path, 1), "ONEPASSWORD_SOURCE_DATABASE_URL": store_url, "PYTHONPATH": ""}
+    assert run_python(SMALL, env, tmp_path) == "[]"
