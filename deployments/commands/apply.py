@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +15,15 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.siem.document import is_of_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.commands import siem
+from deployments.command_line import given_token
+from deployments.commands import deferred
+from deployments.commands.options import Json
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 from deployments.commands.progress import counted
+from deployments.commands.siem_documents import apply_siems
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Engine
 
     from blocks.source_config import SourceConfig
@@ -33,13 +35,23 @@ FEW = 5
 """So many runs are named one by one."""
 
 
-def run(
-    file: Path, *, token: str | None, new_account: bool = False, add_fields: bool = False, as_json: bool = False
+def command(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The JSON configuration; - reads standard input.", show_default=False),
+    ],
+    new_account: Annotated[
+        bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
+    ] = False,
+    add_fields: Annotated[
+        bool, typer.Option("--add-fields", help="Add the fields of the sources that are not known yet.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Apply a file of sources or of SIEMs, and tell what to do next. Nothing is stored from a file with a fault."""
-    data = _read(file)
+    data, token = _read(file), given_token()
     if is_of_siems(document := strict_json.decode(data)):
-        siem.apply(document, as_json=as_json)
+        apply_siems(document, as_json=as_json)
     elif _apply_sources(data, token, new_account=new_account, add_fields=add_fields, as_json=as_json) == "temporary":
         note("Start collecting every five minutes with: onepassword-source up")
     else:
@@ -105,10 +117,8 @@ def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) ->
 
 def _run_now(applied: list[Applied]) -> dict[str, str]:
     """What is new or has changed is collected at once, unless it was stopped. Returns the ids of the runs by source."""
-    from deployments import running  # noqa: PLC0415
-
     new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
-    return {name: str(run) for name, run in running.create_all(new).items()} if new else {}
+    return {name: str(run) for name, run in deferred.running.create_all(new).items()} if new else {}
 
 
 def _tell_more(applied: Applied, run: str | None) -> None:
@@ -143,9 +153,7 @@ def _with_token(config: SourceConfig) -> SourceConfig:
 
 
 def _apply(configs: list[SourceConfig], *, new_account: bool) -> list[Applied]:
-    from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
-
-    with_spinner("Applying…", sources.register_blocks)
-    for warning in automations.ensure().warnings:
+    with_spinner("Applying…", deferred.sources.register_blocks)
+    for warning in deferred.automations.ensure().warnings:
         warn(warning)
-    return counted("Applying", sources.apply_all(configs, new_account=new_account), len(configs))
+    return counted("Applying", deferred.sources.apply_all(configs, new_account=new_account), len(configs))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Table
 
 from blocks import clock, settings
@@ -16,9 +17,11 @@ from blocks.span import parse_span, parse_width
 from blocks.store import jobs, reading
 from blocks.store import plan as planning
 from blocks.store.jobs import BACKFILL, Wanted
-from deployments.commands.collect import DONE
+from deployments.commands import deferred
 from deployments.commands.jobs import run_job
+from deployments.commands.options import Apis, Json, Name
 from deployments.commands.present import iso_of, note, say, say_json, time_of
+from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +34,8 @@ PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command was asked for."""
+class Options:
+    """What the command line says."""
 
     name: str
     start: str | None
@@ -46,29 +49,48 @@ class Wish:
     as_json: bool
 
 
-def run(wish: Wish) -> int:
+def command(
+    name: Name,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="A date, a time, or a duration before now: 30d.", show_default=False),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The same; now where left out.", show_default=False)
+    ] = None,
+    api: Apis = None,
+    window: Annotated[str, typer.Option(metavar="TIME", help="How long a part is; dense ones are cut.")] = "1d",
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would be read, and how long it takes.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest that is not finished.")] = False,
+    readers: Annotated[int, typer.Option(min=1, max=16, help="Windows that are read at once.")] = 4,
+    distributed: Annotated[
+        int, typer.Option(metavar="RUNS", min=0, max=100, help="Further runs on the work pool that share the work.")
+    ] = 0,
+    as_json: Json = False,
+) -> int:
     """Backfill once, or show the plan. 0 where it went well, 1 where it failed, 130 where it was stopped.
 
-    ThirdPartyConfigError for wishes that make no sense.
+    ThirdPartyConfigError for options that make no sense together.
     """
-    _check(wish)
-    if wish.plan:
-        _show_plan(wish)
+    options = Options(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
+    _check(options)
+    if options.plan:
+        _show_plan(options)
         return DONE
-    return run_job(wish.name, lambda: _backfill(wish), as_json=wish.as_json, needs_workers=wish.pieces > 0)
+    return run_job(options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.pieces > 0)
 
 
-def _check(wish: Wish) -> None:
+def _check(options: Options) -> None:
     faults: list[str] = []
-    if wish.resume and (wish.start or wish.end or wish.apis or wish.plan):
+    if options.resume and (options.start or options.end or options.apis or options.plan):
         faults.append("--resume goes on with a span that is known: leave out --start, --end, --api and --plan")
-    elif wish.start is None and not wish.resume:
+    elif options.start is None and not options.resume:
         faults.append("--start is missing")
-    if unknown := [api for api in wish.apis if api not in set(Api)]:
+    if unknown := [api for api in options.apis if api not in set(Api)]:
         faults.append(f"--api takes {', '.join(Api)}, not {', '.join(unknown)}")
     for check in (_span, _width):
         try:
-            check(wish)
+            check(options)
         except ThirdPartyConfigError as error:
             faults.append(error.message.rstrip("."))
     if faults:
@@ -77,28 +99,28 @@ def _check(wish: Wish) -> None:
         )
 
 
-def _span(wish: Wish) -> Any:
-    return parse_span(wish.start, wish.end, clock.now_ns()) if wish.start is not None else None
+def _span(options: Options) -> Any:
+    return parse_span(options.start, options.end, clock.now_ns()) if options.start is not None else None
 
 
-def _width(wish: Wish) -> int:
-    return parse_width(wish.window)
+def _width(options: Options) -> int:
+    return parse_width(options.window)
 
 
 # The plan
 
 
-def _show_plan(wish: Wish) -> None:
-    span = _span(wish)
+def _show_plan(options: Options) -> None:
+    span = _span(options)
     with reading.opened_store() as engine:
-        source = reading.sources(engine, wish.name)[0]
-        apis = jobs.chosen(wish.apis, map(Api, source.apis))
+        source = reading.sources(engine, options.name)[0]
+        apis = jobs.chosen(options.apis, map(Api, source.apis))
         wanted = Wanted(BACKFILL, source.id, apis, span.start_ns, span.end_ns)
-        found = planning.plan(engine, wanted, _width(wish), PAGE_SIZE)
+        found = planning.plan(engine, wanted, _width(options), PAGE_SIZE)
     requests = sum(one.requests for one in found)
     limits, share = settings.rate_limits(), settings.backfill_share()
     seconds = planning.seconds(requests, DOCUMENTED if limits is None else limits, share)
-    if wish.as_json:
+    if options.as_json:
         _say_json(found, requests, seconds, span.notes)
         return
     say(_plan_table(found))
@@ -144,17 +166,15 @@ def _duration(seconds: float) -> str:
     return f"{clock.words(int(seconds * 10**9))} at least"
 
 
-def _backfill(wish: Wish) -> State[Any]:
-    from flows.backfill import backfill  # noqa: PLC0415 - imports Prefect
-
-    state: State[Any] = backfill(
-        wish.name,
-        wish.start,
-        wish.end,
-        list(wish.apis) or None,
-        wish.window,
-        wish.readers,
-        wish.pieces,
+def _backfill(options: Options) -> State[Any]:
+    state: State[Any] = deferred.backfill.backfill(
+        options.name,
+        options.start,
+        options.end,
+        list(options.apis) or None,
+        options.window,
+        options.readers,
+        options.pieces,
         return_state=True,
     )
     return state

@@ -15,21 +15,22 @@ from blocks.faults import ConfigurationError
 from blocks.store import probe
 from deployments.checks import network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
+from deployments.commands.options import Json, Name
 from deployments.commands.present import OUT, plain, say, say_json, with_spinner
+from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource
     from blocks.store.probe import Known
     from deployments.checks.network import Way
 
-DONE, IN_ERROR = 0, 1
 KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
 WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
 STYLES = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "not checked": "dim"}
 STEP_WIDTH = len("Prefect server")
 
 
-def run(name: str, *, as_json: bool) -> int:
+def command(name: Name, as_json: Json = False) -> int:
     """Print a line for each step; 1 where one failed. ThirdPartyConfigError where there is no such source."""
     findings = with_spinner("Checking; a temporary Prefect server starts where none runs…", lambda: check(name))
     has_failed = any(finding.result == "failed" for finding in findings)

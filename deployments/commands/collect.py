@@ -10,10 +10,12 @@ from rich.text import Text
 
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import reading
-from deployments.commands import status
+from deployments.commands import deferred, status
+from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect, stop_temporary
 from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
+from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,12 +24,11 @@ if TYPE_CHECKING:
 
     from deployments.prefect_access import Access
 
-DONE, IN_ERROR, SKIPPED, STOPPED = 0, 1, 3, 130
-_GRAVEST_FIRST = (STOPPED, IN_ERROR, SKIPPED, DONE)
+_GRAVEST_FIRST = (INTERRUPTED, IN_ERROR, SKIPPED, DONE)
 _NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
 
 
-def run(name: str, *, as_json: bool) -> int:
+def command(name: Name, as_json: Json = False) -> int:
     """Collect once. 0: done, 1: the source is in error, 3: other runs have every API, 130: it was stopped.
 
     ThirdPartyConfigError where there is no such source.
@@ -42,9 +43,9 @@ def run_within(access: Access, name: str, *, as_json: bool) -> int:
 
         def end_at_once(state: str, message: str) -> int:
             end_progress()
-            _show(name, state, message, STOPPED, as_json=as_json)
+            _show(name, state, message, INTERRUPTED, as_json=as_json)
             leave(access)
-            return STOPPED
+            return INTERRUPTED
 
         state = _collect(name, end_at_once)
     code = code_of(state)
@@ -59,7 +60,7 @@ def code_of(state: State[Any]) -> int:
     in error: so a script can tell it from both.
     """
     if state.is_cancelled():
-        return STOPPED
+        return INTERRUPTED
     if state.is_failed() or state.is_crashed():
         return IN_ERROR
     return SKIPPED if state.name in _NOT_DONE else DONE
@@ -86,9 +87,7 @@ def leave(access: Access) -> None:
 
 def require_source(name: str) -> None:
     """ThirdPartyConfigError where there is no such source."""
-    from deployments import sources  # noqa: PLC0415 - imports Prefect
-
-    if not sources.exists(name):
+    if not deferred.sources.exists(name):
         raise ThirdPartyConfigError(
             f"There is no source named {name!r}.",
             hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
@@ -97,12 +96,9 @@ def require_source(name: str) -> None:
 
 
 def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    from flows.collect import collect  # noqa: PLC0415 - imports Prefect
-    from tasks import stopping  # noqa: PLC0415
-
     require_source(name)
-    stopping.at_end = end_at_once
-    state: State[Any] = collect(name, return_state=True)
+    deferred.stopping.at_end = end_at_once
+    state: State[Any] = deferred.collect.collect(name, return_state=True)
     return state
 
 

@@ -17,6 +17,7 @@ from deployments.commands import apply, collect, events
 from deployments.commands.prefect_server import deaf_to_ctrl_c
 from deployments.commands.present import say, with_spinner
 from deployments.commands.sandbox import configuration
+from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ DIRECTORY = Path(".demo")
 SHOWN = 8
 
 
-def run() -> int:
+def command() -> int:
     """Collect from a sandbox, and show what came. It starts with an empty store each time."""
     _use_own_directory()
     with _sandbox() as sandbox:
@@ -36,8 +37,8 @@ def run() -> int:
         _say_command(f"apply {DIRECTORY}/source.json")
         apply.apply(_write_configuration(sandbox), token=None)
         _say_command(f"collect {NAME}")
-        code = collect.run(NAME, as_json=False)
-    if code == collect.DONE:
+        code = collect.command(NAME, as_json=False)
+    if code == DONE:
         _show_events()
         _show_what_next()
     return code

@@ -9,9 +9,10 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import typer
 from rich.cells import set_cell_size
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -19,6 +20,7 @@ from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.store import reading
 from deployments.commands.moments import moment_of
+from deployments.commands.options import Apis, Name, Output
 from deployments.commands.present import ERROR, iso_of, note, plain, time_of
 
 if TYPE_CHECKING:
@@ -32,8 +34,22 @@ CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "a
 ACTION_CELLS, WHO_CELLS = 19, 27  # with time and API, they fill 80 columns
 
 
-def run(name: str, *, apis: list[str], since: str | None, until: str | None, form: str, output: Path | None) -> None:
+def command(
+    name: Name,
+    api: Apis = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Events of that time or later: 24h, 7d, 2026-11-01, or RFC 3339."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Events before that time.")] = None,
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="table, ndjson (each body as it came, one a line) or csv."),
+    ] = "table",
+    output: Output = None,
+) -> None:
     """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
+    apis = api or []
     _check(form, apis)
     since_ns, until_ns = _window(since, until)
     engine = reading.open_store()

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
 
 from blocks.configuration import to_json
+from deployments.commands import deferred
 from deployments.commands.events import file_for
+from deployments.commands.options import Name, Output
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, warn
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-def run(name: str, *, with_token: bool, output: Path | None) -> None:
+def command(
+    name: Name,
+    with_token: Annotated[
+        bool, typer.Option("--with-token", help="Write the token too, which is masked otherwise.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """Write the configuration, with the token masked unless it is asked for."""
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     with prefect():
-        text = to_json(lifecycle.locate(name).valid_block().config(), mask=not with_token)
+        text = to_json(deferred.lifecycle.locate(name).valid_block().config(), mask=not with_token)
     if output is None or str(output) == "-":
         if with_token and sys.stdout.isatty():
             warn("The token stands below, for whoever sees this screen.")

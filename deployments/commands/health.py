@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -17,6 +17,7 @@ from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import reading, reading_health
 from deployments.commands.moments import moment_of
+from deployments.commands.options import Json, OneSource
 from deployments.commands.present import (
     iso_of,
     note,
@@ -39,7 +40,15 @@ OVERLAP = 1000
 """On PostgreSQL a number may be given out before, and be seen after, a larger one: so many are asked for again."""
 
 
-def run(name: str | None, *, since: str | None, as_json: bool, follow: bool) -> None:
+def command(
+    name: OneSource = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Since then: 24h, 30d, a date, or RFC 3339; 7d where left out."),
+    ] = None,
+    as_json: Json = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
+) -> None:
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
     since_ns = moment_of("--since", since or SINCE) or 0
     with reading.opened_store() as engine:

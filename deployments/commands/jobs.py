@@ -13,8 +13,11 @@ from rich.text import Text
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.jobs import RECONCILE
-from deployments.commands.collect import IN_ERROR, STOPPED, code_of, leave, require_source
+from deployments.commands import deferred
+from deployments.commands.collect import code_of, leave, require_source
+from deployments.commands.prefect_server import prefect
 from deployments.commands.present import ERROR, iso_of, plain, say, say_json
+from deployments.exit_codes import IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,8 +34,6 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
     ThirdPartyConfigError where there is no such source, or it `needs_workers` and there are none.
     """
-    from deployments.commands.prefect_server import prefect  # noqa: PLC0415 - only for runs
-
     shown = Shown()
     with prefect() as access:
         if access.kind == "temporary" and needs_workers:
@@ -46,9 +47,9 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
             def end_at_once(state: str, message: str) -> int:
                 shown.end()
-                _tell(name, shown, state, message, STOPPED, as_json=as_json)
+                _tell(name, shown, state, message, INTERRUPTED, as_json=as_json)
                 leave(access)
-                return STOPPED
+                return INTERRUPTED
 
             state = _run(flow, shown, end_at_once)
     code = code_of(state)
@@ -57,9 +58,7 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
 
 def _run(flow: Callable[[], State[Any]], shown: Shown, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    from tasks import job, stopping  # noqa: PLC0415 - imports Prefect
-
-    stopping.at_end, job.shown_at = end_at_once, shown.look
+    deferred.stopping.at_end, deferred.job.shown_at = end_at_once, shown.look
     return flow()
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,8 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.health import NOT_RUNNING
 from blocks.store import fields, reading, reading_forwards, reading_liveness
-from deployments.commands import overview, siem_status
+from deployments.commands import overview
+from deployments.commands.options import Json, OneSource
 from deployments.commands.present import (
     iso_of,
     joined,
@@ -29,6 +31,8 @@ from deployments.commands.present import (
     span_of,
     time_of,
 )
+from deployments.commands.siem.status import forward_as_json
+from deployments.commands.siem.status import line as siem_line
 from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
@@ -51,7 +55,14 @@ BARS = "▁▂▃▄▅▆▇█"
 NONE = "·"
 
 
-def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> int:
+def command(
+    name: OneSource = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="table, json or prometheus (metrics for a scraper)."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Print the status; 1 where a source is in error or not running, or `up` is in trouble.
 
     Raises ThirdPartyConfigError for an unknown source or format.
@@ -197,7 +208,7 @@ def _show(source: SourceStatus, read: _Read) -> None:
     for backfill in read.backfills.get(source.id, ()):
         say_indented(plain(_backfill_line(source, backfill)), 2)
     for forward in read.forwards.get(source.name, ()):
-        say_indented(siem_status.line(forward), 2, lead="→ ")
+        say_indented(siem_line(forward), 2, lead="→ ")
 
 
 def _head(source: SourceStatus) -> Text:
@@ -322,7 +333,7 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
             }
             for one in read.backfills.get(source.id, ())
         ],
-        "siems": [siem_status.forward_as_json(one) for one in read.forwards.get(source.name, ())],
+        "siems": [forward_as_json(one) for one in read.forwards.get(source.name, ())],
         "dropped_fields": [field.name for field in read.dropped[source.id]],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(read.paces[stream.id])} for stream in source.streams],

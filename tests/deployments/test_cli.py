@@ -15,6 +15,7 @@ from blocks.errors import FirstPartyGenericError
 from blocks.store import schema
 from blocks.store.engine import open_engine
 from deployments import cli
+from deployments.command_line import given_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def status_does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]]
     from deployments.commands import status
 
     def replace(work: Callable[[], Any]) -> None:
-        monkeypatch.setattr(status, "run", lambda *_, **__: work() or 0)
+        monkeypatch.setattr(status, "command", lambda: work() or 0)
 
     return replace
 
@@ -213,7 +214,7 @@ def test_the_token_is_out_of_the_environment_before_a_child_starts(
     shown = capfd.readouterr().out
     assert "ONEPASSWORD_SOURCE_DATABASE_URL" in shown
     assert TOKEN not in shown
-    assert cli._token == TOKEN
+    assert given_token() == TOKEN
 
 
 def test_ctrl_c_ends_with_one_line(status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,9 @@ from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import streams
 from deployments import cli
-from deployments.commands.collect import DONE, IN_ERROR, SKIPPED, STOPPED, code_of, gravest
+from deployments.commands.collect import code_of, gravest
+from deployments.exit_codes import DONE, IN_ERROR, SKIPPED
+from deployments.exit_codes import INTERRUPTED as STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from blocks.errors import SourceError
-from deployments.commands.collect import DONE, IN_ERROR, STOPPED, code_of, gravest, headline, leave
+from blocks.store import reading, reading_forwards
+from deployments.commands import deferred
+from deployments.commands.collect import code_of, gravest, headline, leave
+from deployments.commands.options import Json, OfSource, Siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
+from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +24,15 @@ if TYPE_CHECKING:
     from deployments.prefect_access import Access
 
 
-def run(name: str, source: str | None, *, as_json: bool) -> int:
+def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
     """Forward once. 0: done, 1: the SIEM is in error, 3: other runs have every API, 130: it was stopped."""
     with prefect() as access:
-        from blocks.store import forwards  # noqa: PLC0415
-        from deployments.sources import open_default_store  # noqa: PLC0415
-
-        pairs = forwards.require(open_default_store(), name, source)
+        pairs = deferred.forwards.require(deferred.sources.open_default_store(), name, source)
         done = []
         with moving_sign(lambda: _line(name, source)) as end_sign:
             for pair in pairs:
                 done.append((pair.source, _forward(access, pair.source, name, end_sign)))
-                if code_of(done[-1][1]) == STOPPED:
+                if code_of(done[-1][1]) == INTERRUPTED:
                     break  # Ctrl-C is meant for all of them
     if as_json:
         say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
@@ -42,30 +43,25 @@ def run(name: str, source: str | None, *, as_json: bool) -> int:
 
 
 def _code_of(state: State[Any]) -> int:
-    from tasks.open_forward import NOT_FOR_SIEM, PAUSED  # noqa: PLC0415 - imports Prefect
-
     # What a person has switched off is as it should be.
-    return DONE if state.message in {NOT_FOR_SIEM, PAUSED} else code_of(state)
+    return (
+        DONE if state.message in {deferred.open_forward.NOT_FOR_SIEM, deferred.open_forward.PAUSED} else code_of(state)
+    )
 
 
 def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
-    from flows.forward import forward  # noqa: PLC0415 - imports Prefect
-    from tasks import stopping  # noqa: PLC0415
-
     def end_at_once(state: str, message: str) -> int:
         end_sign()
-        _say(source, state, message, STOPPED)
+        _say(source, state, message, INTERRUPTED)
         leave(access)
-        return STOPPED
+        return INTERRUPTED
 
-    stopping.at_end = end_at_once
-    state: State[Any] = forward(source, siem, return_state=True)
+    deferred.stopping.at_end = end_at_once
+    state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 
 
 def _line(name: str, source: str | None) -> str | None:
-    from blocks.store import reading, reading_forwards  # noqa: PLC0415
-
     try:
         with reading.opened_store() as engine:
             pairs = [pair for pair in reading_forwards.forwards(engine, name, source) if not pair.deleted]

@@ -1,4 +1,4 @@
-"""`onepassword-source siem list`, `siem status` and `siem refused`: from the store alone, without Prefect."""
+"""`onepassword-source siem status`: from the store alone, without Prefect."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from rich.text import Text
 
 from blocks.store import reading, reading_forwards
 from deployments.commands import overview
+from deployments.commands.options import Json, OfSource, OneSiem
 from deployments.commands.present import (
-    confirm,
     iso_of,
     joined,
     minute_of,
@@ -38,20 +38,7 @@ NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
 
-def list_all(*, as_json: bool) -> None:
-    """Print the SIEMs, a line for each pair."""
-    with reading.opened_store() as engine:
-        found = reading_forwards.forwards(engine)
-    if as_json:
-        say_json([{"siem": one.siem, "type": one.kind, "source": one.source, "state": one.state} for one in found])
-        return
-    for one in found:
-        say(joined((one.siem, "bold"), (one.kind, ""), (one.source, ""), (one.state, _style(one))))
-    if not found:
-        note(NONE_YET)
-
-
-def show(name: str | None, source: str | None = None, *, as_json: bool) -> int:
+def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False) -> int:
     """Print how far each SIEM is, in a line each where there are many; 1 where one is in error."""
     with reading.opened_store() as engine:
         found = reading_forwards.forwards(engine, name, source)
@@ -73,41 +60,14 @@ def _show_overview(found: list[ForwardStatus]) -> None:
     worst_first = sorted(
         found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
     )
-    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, _style(one)) for one in worst_first)))
+    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, style_of(one)) for one in worst_first)))
     say("")
     say(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
     note("One in detail: onepassword-source siem status SIEM --source NAME")
 
 
-def _style(one: ForwardStatus) -> str:
+def style_of(one: ForwardStatus) -> str:
     return STYLES.get(one.state, "bold red")
-
-
-def show_refused(name: str, source: str | None, *, as_json: bool) -> None:
-    """Print what a SIEM has refused for good."""
-    with reading.opened_store() as engine:
-        found = reading_forwards.refused(engine, name, source)
-    if as_json:
-        say_json([{**one, "refused": iso_of(one.pop("refused_ns"))} for one in found])
-        return
-    for one in found:
-        say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
-        say_indented(plain(one["answer"]), 2)
-    if found:
-        note(f"Once the cause is mended: onepassword-source siem replay {plain(name)} --refused")
-    else:
-        note("It has refused nothing.")
-
-
-def discard_refused(name: str, source: str | None, *, yes: bool) -> None:
-    """Forget what a SIEM has refused, after a question, and say how many events that were."""
-    from blocks.store import forwards, refused  # noqa: PLC0415 - 0.5 s
-
-    if not yes:
-        confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
-    with reading.opened_store() as engine:
-        for pair in forwards.require(engine, name, source):
-            say(f"{plain(pair.source)} to {plain(pair.siem)}: {refused.discard(engine, pair):,} forgotten.")
 
 
 def _show(one: ForwardStatus) -> None:

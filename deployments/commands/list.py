@@ -9,6 +9,7 @@ from rich.text import Text
 
 from blocks.store import reading
 from deployments.commands import overview, status
+from deployments.commands.options import Json
 from deployments.commands.present import iso_of, plain, say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ COLUMNS = ("name", "state", "events", "APIs", "base URL")
 NAME_CELLS = 24
 
 
-def run(*, as_json: bool) -> None:
+def command(as_json: Json = False) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
     with reading.opened_store() as engine:
         sources = status.judged_sources(engine, with_deleted=True)

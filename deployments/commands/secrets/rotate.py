@@ -1,8 +1,11 @@
-"""`onepassword-source secrets`."""
+"""`onepassword-source secrets rotate`."""
 
 from __future__ import annotations
 
 import os
+from typing import Annotated
+
+import typer
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import own_secrets, prefect_access
@@ -11,7 +14,14 @@ from deployments.commands.present import say
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
 
-def run(*, password_only: bool, key_only: bool) -> None:
+def command(
+    password_only: Annotated[
+        bool, typer.Option("--password-only", help="Keep the encryption key: only the login changes.")
+    ] = False,
+    key_only: Annotated[
+        bool, typer.Option("--key-only", help="Keep the API password: only the encryption of the blocks changes.")
+    ] = False,
+) -> None:
     """Rotate the password, the key, or both, and say what to do next."""
     if password_only and key_only:
         raise ThirdPartyConfigError(

@@ -1,0 +1,22 @@
+"""`onepassword-source fields add`."""
+
+from __future__ import annotations
+
+from blocks.store import fields
+from deployments.commands.field_table import open_field_store
+from deployments.commands.options import FieldNames
+from deployments.commands.present import say
+
+
+def command(names: FieldNames) -> None:
+    """Add fields and say which were there."""
+    engine = open_field_store()
+    new = fields.add(engine, names)
+    disabled = {one.name for one in fields.known(engine) if not one.enabled}
+    for name in dict.fromkeys(names):
+        if name in new:
+            say(f"{name}: added.")
+        elif name in disabled:
+            say(f"{name}: was there, disabled. Enable it with: onepassword-source fields enable {name}")
+        else:
+            say(f"{name}: was there.")

@@ -1,0 +1,50 @@
+"""`onepassword-source siem refused`: from the store alone, without Prefect."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from blocks.store import reading, reading_forwards
+from deployments.commands import deferred
+from deployments.commands.options import Json, OfSource, Siem, Yes
+from deployments.commands.present import confirm, iso_of, joined, note, plain, say, say_indented, say_json
+
+
+def command(
+    name: Siem,
+    source: OfSource = None,
+    discard: Annotated[bool, typer.Option("--discard", help="Forget them: they are not sent any more.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Print what a SIEM has refused for good, or forget it."""
+    if discard:
+        _discard(name, source, yes=yes)
+    else:
+        _show(name, source, as_json=as_json)
+
+
+def _show(name: str, source: str | None, *, as_json: bool) -> None:
+    with reading.opened_store() as engine:
+        found = reading_forwards.refused(engine, name, source)
+    if as_json:
+        say_json([{**one, "refused": iso_of(one.pop("refused_ns"))} for one in found])
+        return
+    for one in found:
+        say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
+        say_indented(plain(one["answer"]), 2)
+    if found:
+        note(f"Once the cause is mended: onepassword-source siem replay {plain(name)} --refused")
+    else:
+        note("It has refused nothing.")
+
+
+def _discard(name: str, source: str | None, *, yes: bool) -> None:
+    if not yes:
+        confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
+    with reading.opened_store() as engine:
+        for pair in deferred.forwards.require(engine, name, source):
+            gone = deferred.refused.discard(engine, pair)
+            say(f"{plain(pair.source)} to {plain(pair.siem)}: {gone:,} forgotten.")
