@@ -9,32 +9,32 @@ the commands that only read the store do not pay. So commands import this module
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "automations",
-    "backfill",
-    "collect",
-    "forward",
-    "forwarding",
-    "forwards",
-    "job",
-    "lifecycle",
-    "new_token",
-    "open_forward",
-    "outgoing",
-    "positions",
-    "prepare",
-    "reconcile",
-    "refused",
-    "retention",
-    "running",
-    "siem_configuration",
-    "siem_task",
-    "siems",
-    "sources",
-    "stopping",
-]
+# ruff: noqa: PLC0414 - `as` says that these names are for others
+if TYPE_CHECKING:
+    from blocks.siem import configuration as configuration
+    from blocks.siem import prepare as prepare
+    from blocks.store import forwards as forwards
+    from blocks.store import outgoing as outgoing
+    from blocks.store import positions as positions
+    from blocks.store import refused as refused
+    from deployments import automations as automations
+    from deployments import forwarding as forwarding
+    from deployments import lifecycle as lifecycle
+    from deployments import new_token as new_token
+    from deployments import retention as retention
+    from deployments import running as running
+    from deployments import siems as siems
+    from deployments import sources as sources
+    from flows import backfill as backfill
+    from flows import collect as collect
+    from flows import forward as forward
+    from flows import reconcile as reconcile
+    from tasks import job as job
+    from tasks import open_forward as open_forward
+    from tasks import siem as siem
+    from tasks import stopping as stopping
 
 _MODULES = {
     "automations": "deployments.automations",
@@ -54,8 +54,8 @@ _MODULES = {
     "refused": "blocks.store.refused",
     "retention": "deployments.retention",
     "running": "deployments.running",
-    "siem_configuration": "blocks.siem.configuration",
-    "siem_task": "tasks.siem",
+    "configuration": "blocks.siem.configuration",
+    "siem": "tasks.siem",
     "siems": "deployments.siems",
     "sources": "deployments.sources",
     "stopping": "tasks.stopping",

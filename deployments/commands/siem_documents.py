@@ -34,7 +34,7 @@ def apply_siems(document: object, *, as_json: bool = False) -> None:
 
 def apply_within(document: object, since: str | None, since_ns: int | None, access: Access, *, as_json: bool) -> None:
     """The same where Prefect is there already. `since_ns`: from when on a new pair gets what was received."""
-    configs = [_with_secrets(config) for config in deferred.siem_configuration.parse_siems(document)]
+    configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document)]
     pairs = sum(len(config.sources) for config in configs)
     done = counted(
         "Applying", deferred.siems.apply_all(configs, since_ns), pairs, step=lambda one: isinstance(one, str)

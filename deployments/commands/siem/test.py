@@ -36,7 +36,7 @@ def command(
     with prefect():
         engine = deferred.sources.open_default_store()
         pairs = deferred.forwards.require(engine, name, source)
-        block = deferred.siem_task.load_siem(name, pairs[0].kind)
+        block = deferred.siem.load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
             shown = [one for pair in pairs for one in _samples(engine, pair, block, sender, sample)]
             answer, works = ("", True) if offline else _checked(sender)
@@ -62,7 +62,7 @@ def _checked(sender: Sender) -> tuple[str, bool]:
 def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int) -> list[dict[str, Any]]:
     found = []
     for view in deferred.positions.of_forward(engine, pair.id):
-        preparer: Preparer = deferred.siem_task.preparer_of(engine, pair.source_id, view.api, block, sender)
+        preparer: Preparer = deferred.siem.preparer_of(engine, pair.source_id, view.api, block, sender)
         withheld = preparer.stamp.classifier is None and not block.is_archive
         for event in deferred.outgoing.newest(engine, view.stream_id, number):
             made = preparer.prepare(event)
