@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from deployments.lazy_commands import LazyGroup
 
+COMPLETION = "_ONEPASSWORD_SOURCE_COMPLETE"
+"""Typer's own variable: the shell sets it where it wants to complete a command line."""
+
 _token: str | None = None
 
 
@@ -63,7 +66,9 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def _invoke(app: LazyGroup, arguments: list[str]) -> int:
     """What a command returns is its exit code; nothing is 0."""
-    # Not app(): it has its own ways with Ctrl-C, closed pipes and errors.
+    if os.environ.get(COMPLETION):
+        app.main(prog_name=PROGRAM)  # answers the shell and exits
+    # Else not main(): it has its own ways with Ctrl-C, closed pipes and errors.
     try:
         with app.make_context(PROGRAM, arguments) as context:
             returned: Any = app.invoke(context)

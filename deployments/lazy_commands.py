@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -75,7 +76,6 @@ def lazy_group(text: str, entries: Sequence[Entry]) -> LazyGroup:
         name=PROGRAM,
         help=text,
         cls=LazyGroup,
-        add_completion=False,
         rich_markup_mode="rich",
         context_settings=HELP,
         epilog=f"Start with: {PROGRAM} demo",
@@ -88,8 +88,20 @@ def lazy_group(text: str, entries: Sequence[Entry]) -> LazyGroup:
     return group
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
 def _common(
-    *, debug: bool = typer.Option(False, "--debug", help="Show Prefect's log, and tracebacks. Any command takes it.")
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show Prefect's log, and tracebacks. Any command takes it.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     """`command_line` takes --debug out of the arguments, wherever it stands; this is its help."""
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from blocks import clock, settings
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import reading
-from deployments.commands import apply, collect, events
+from deployments.commands import apply, collect
+from deployments.commands.event_formats import write_table
 from deployments.commands.prefect_server import deaf_to_ctrl_c
-from deployments.commands.present import say, with_spinner
+from deployments.commands.present import OUT, say, with_spinner
 from deployments.commands.sandbox import configuration
 from deployments.exit_codes import DONE
 
@@ -84,7 +85,7 @@ def _show_events() -> None:
     engine = reading.open_store()
     streams = reading.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
-    events.write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout)
+    write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
 
 
 def _show_what_next() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import select
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +14,7 @@ from rich.text import Text
 from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import reading, reading_health
+from deployments.commands.following import wait_for_more
 from deployments.commands.moments import moment_of
 from deployments.commands.options import Json, OneSource
 from deployments.commands.present import (
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from blocks.store.reading_health import Told
 
 SINCE = "7d"
-POLL_SECONDS = 1
 OVERLAP = 1000
 """On PostgreSQL a number may be given out before, and be seen after, a larger one: so many are asked for again."""
 
@@ -136,7 +134,7 @@ class _Follower:
         """Until Ctrl-C, or until the reader of a pipe has gone (BrokenPipeError)."""
         while True:
             sys.stdout.flush()
-            _wait()
+            wait_for_more()
             for one in self._new():
                 self.say(one)
                 self.seen.add(one.id)
@@ -164,15 +162,3 @@ class _Follower:
         if self.away:
             note("The store is back.")
         self.away = False
-
-
-def _wait() -> None:
-    """A second, or less where nobody reads standard output any more: then raises BrokenPipeError."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)  # asks for nothing but what is always told: errors and hang-ups
-    except (AttributeError, OSError):  # no poll on this system, or no real file
-        time.sleep(POLL_SECONDS)
-        return
-    if any(told & (select.POLLERR | select.POLLHUP) for _, told in poll.poll(POLL_SECONDS * 1000)):
-        raise BrokenPipeError

@@ -7,27 +7,51 @@ from typing import Annotated
 
 import typer
 
+from deployments.commands.completion import siem_names, source_names
+
+APIS = ["sign-in", "itemUsage", "audit"]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the source.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of the source.", show_default=False, autocompletion=source_names)
+]
 Apis = Annotated[
     list[str] | None,
-    typer.Option("--api", metavar="API", help="sign-in, itemUsage or audit; may be given again.", show_default=False),
+    typer.Option(
+        "--api",
+        metavar="API",
+        help="sign-in, itemUsage or audit; may be given again.",
+        show_default=False,
+        autocompletion=lambda: APIS,
+    ),
 ]
 OneSource = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="One source; all where left out.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="One source; all where left out.", show_default=False, autocompletion=source_names
+    ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write into FILE, which only you can read, instead."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")]
-Siem = Annotated[str, typer.Argument(metavar="NAME", help="The name of the SIEM.", show_default=False)]
+Siem = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of the SIEM.", show_default=False, autocompletion=siem_names)
+]
 OneSiem = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="One SIEM; all where left out.", show_default=False)
+    str | None,
+    typer.Argument(metavar="NAME", help="One SIEM; all where left out.", show_default=False, autocompletion=siem_names),
 ]
 OfSource = Annotated[
     str | None,
-    typer.Option("--source", metavar="NAME", help="Of this source alone; all where left out.", show_default=False),
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="Of this source alone; all where left out.",
+        show_default=False,
+        autocompletion=source_names,
+    ),
 ]
 From = Annotated[
     str | None,
