@@ -53,6 +53,7 @@ class ForwardStatus:
 
     id: str
     source: str
+    source_id: str
     siem: str
     kind: str
     config: dict[str, Any]
@@ -134,6 +135,7 @@ def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> ForwardStatu
     return ForwardStatus(
         id=row.id,
         source=row.source,
+        source_id=row.source_id,
         siem=row.siem,
         kind=row.kind,
         config=json.loads(row.config),

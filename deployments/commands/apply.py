@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,7 +111,15 @@ def _store() -> Engine:
 
 
 def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) -> dict[str, Any]:
-    return {**asdict(applied), "flow_run_id": run, "dropped_fields": [one.name for one in dropped]}
+    return {
+        "source": applied.name,
+        "change": applied.change,
+        "apis": list(applied.apis),
+        "restarted": applied.restarted,
+        "stopped": applied.stopped,
+        "flow_run_id": run,
+        "dropped_fields": [one.name for one in dropped],
+    }
 
 
 def _run_now(applied: list[Applied]) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.table import Table
@@ -77,6 +78,8 @@ def command(
     if options.plan:
         _show_plan(options)
         return DONE
+    if options.resume:
+        _require_unfinished(options.name)
     return run_job(options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.pieces > 0)
 
 
@@ -107,6 +110,18 @@ def _width(options: Options) -> int:
     return parse_width(options.window)
 
 
+def _require_unfinished(name: str) -> None:
+    """ThirdPartyConfigError where there is nothing to resume: then no run starts, and none fails."""
+    with reading.opened_store() as engine:
+        source = reading.sources(engine, name)[0]
+        if not reading.unfinished_backfills(engine).get(source.id):
+            raise ThirdPartyConfigError(
+                f"No backfill of {name!r} is unfinished, so there is nothing to resume.",
+                hint=f"Start one with: onepassword-source backfill {shlex.quote(name)} --start TIME",
+                code="usage",
+            )
+
+
 # The plan
 
 
@@ -128,7 +143,7 @@ def _show_plan(options: Options) -> None:
         note(text)
     say(
         f"{len(found):,} windows, {sum(one.known for one in found):,} events known, about {requests:,} requests: "
-        f"{_duration(seconds)} at {share:.0%} of the rate limits. Nothing was asked for."
+        f"{_duration(seconds)} at {share:.0%} of the rate limits. No request was made."
     )
 
 
@@ -137,13 +152,38 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     for title in ("from (UTC)", "to (UTC)"):
         table.add_column(title, header_style="dim", no_wrap=True)
     apis = [api for api in Api if any(one.api == api for one in found)]
-    for title in (*apis, "requests"):
+    for title in ("windows", *apis, "requests"):
         table.add_column(title, header_style="dim", justify="right")
-    for (start, end), group in groupby(found, key=lambda one: (one.start_ns, one.end_ns)):
-        row = list(group)
-        known = [f"{one.known:,}" for one in row]
-        table.add_row(time_of(start)[:16], time_of(end)[:16], *known, f"{sum(one.requests for one in row):,}")
+    for line in plan_lines(found):
+        known = [f"{number:,}" for number in line.known]
+        windows = f"{line.windows:,}" if line.windows > 1 else ""
+        table.add_row(time_of(line.start_ns)[:16], time_of(line.end_ns)[:16], windows, *known, f"{line.requests:,}")
     return table
+
+
+class PlanLine(NamedTuple):
+    """Windows that follow each other and are equal in all but their time. `known` and `requests` are of all of them."""
+
+    start_ns: int
+    end_ns: int
+    windows: int
+    known: tuple[int, ...]
+    requests: int
+
+
+def plan_lines(found: Sequence[PlannedWindow]) -> list[PlanLine]:
+    """A line for each window, by time; empty ones that follow each other and cost the same share one."""
+    rows = [
+        PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
+        for (start, end), group in groupby(found, key=lambda one: (one.start_ns, one.end_ns))
+        for row in [list(group)]
+    ]
+    lines = []
+    for _, group in groupby(rows, key=lambda row: (row.known, row.requests, row.end_ns - row.start_ns)):
+        equal = list(group)
+        known = tuple(number * len(equal) for number in equal[0].known)
+        lines.append(PlanLine(equal[0].start_ns, equal[-1].end_ns, len(equal), known, equal[0].requests * len(equal)))
+    return lines
 
 
 def _say_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -35,10 +34,19 @@ def command(name: Name, as_json: Json = False) -> int:
     findings = with_spinner("Checking; a temporary Prefect server starts where none runs…", lambda: check(name))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
-        say_json({"source": name, "ok": not has_failed, "checks": [asdict(finding) for finding in findings]})
+        say_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
     else:
         _show(findings)
     return IN_ERROR if has_failed else DONE
+
+
+def _as_json(finding: Finding) -> dict[str, str | None]:
+    return {
+        "step": finding.step,
+        "result": finding.result,
+        "description": finding.found,
+        "hint": finding.todo or None,
+    }
 
 
 def check(name: str) -> list[Finding]:

@@ -105,7 +105,13 @@ def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
 def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> None:
     source = _kept(name)
     if as_json:
-        answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
+        answer = {
+            "source": name,
+            "source_id": source.id if source else None,
+            "state": state,
+            "message": message,
+            "in_error": code == IN_ERROR,
+        }
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
         say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return

@@ -213,8 +213,8 @@ def _date(ns: int | None) -> str:
 def report_as_json(made: Report, source: SourceStatus) -> dict[str, Any]:
     """The report with times in RFC 3339 and lengths in seconds."""
     return {
-        "name": made.name,
-        "id": source.id,
+        "source": made.name,
+        "source_id": source.id,
         "now": iso_of(made.now_ns),
         "since": iso_of(made.since_ns),
         "unit": "hour" if made.by_hour else "day",

@@ -31,7 +31,7 @@ def command(
     with prefect():
         deleted = _delete(name, purge=purge)
     if as_json:
-        say_json({"source": name, "deleted": True, "events_kept": deleted.kept, "purged": deleted.purged})
+        say_json({"source": name, "deleted": True, "events": deleted.kept, "purged": deleted.purged})
         return
     _show(deleted)
 

@@ -164,7 +164,8 @@ def write_table(events: Iterable[StoredEvent], file: IO[str], width: int | None 
     for written, event in enumerate(events, 1):  # noqa: B007 - as above
         view = EventView.of(event)
         cells = (view.action, view.actor, view.ip_address, view.country)
-        file.write(layout.line(time_of(event.time_ns)[:TIME_CELLS], event.api, *cells))
+        when = time_of(event.time_ns)[:TIME_CELLS]
+        file.write(layout.line(when[len("2026-") :] if layout.is_narrow else when, event.api, *cells))
     return written
 
 
@@ -176,10 +177,12 @@ class _Layout:
         wide = width is None or width >= WIDE
         self._gap = "  " if wide else " "
         address = IPV6_CELLS if wide else IPV4_CELLS
-        fixed = TIME_CELLS + API_CELLS + address + COUNTRY_CELLS + 5 * len(self._gap)
+        self.is_narrow = width is not None and width < NARROW
+        time = TIME_CELLS - len("2026-") * self.is_narrow
+        fixed = time + API_CELLS + address + COUNTRY_CELLS + 5 * len(self._gap)
         left = max((width or WIDE) - fixed, LEAST)
         action = min(ACTION_CELLS, left * 2 // 5)
-        self._cells = (TIME_CELLS, API_CELLS, action, left - action, address, COUNTRY_CELLS)
+        self._cells = (time, API_CELLS, action, left - action, address, COUNTRY_CELLS)
 
     def line(self, *cells: str | None) -> str:
         shown = [self._fitted(cell, width) for cell, width in zip(cells, self._cells, strict=True)]
@@ -193,7 +196,7 @@ class _Layout:
         return set_cell_size(shown, cells) if self._cut else shown.ljust(cells)
 
 
-WIDE, LEAST = 110, 12
+WIDE, NARROW, LEAST = 110, 76, 12
 ACTION_CELLS, IPV4_CELLS, IPV6_CELLS = 19, 15, 24
 
 

@@ -107,7 +107,7 @@ class Shown:
         return {
             "job": self.job.id,
             **span,
-            "windows": self._sum("windows"),
+            "windows_total": self._sum("windows"),
             "windows_done": self._sum("done"),
             **counts,
         }

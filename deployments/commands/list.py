@@ -66,9 +66,9 @@ def _events(source: SourceStatus) -> int:
 
 def _as_json(source: SourceStatus) -> dict[str, Any]:
     return {
-        "name": source.name,
-        "id": source.id,
-        "state": status.health(source),
+        "source": source.name,
+        "source_id": source.id,
+        "health": status.health(source),
         "apis": [stream.api for stream in source.streams],
         "events": _events(source),
         "base_url": source.base_url,

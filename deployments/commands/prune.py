@@ -60,7 +60,7 @@ def command(
     options = Options(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
     _check(options)
     if options.no_schedule:
-        _unschedule(options.name)
+        _unschedule(options.name, as_json=options.as_json)
         return
     rule = prune.rule(older_than or "")
     if options.schedule is not None:
@@ -70,11 +70,11 @@ def command(
 
 
 def _check(options: Options) -> None:
-    once = options.dry_run or options.as_json or options.yes
+    once = options.dry_run or options.yes
     if options.no_schedule and (once or options.schedule or options.older_than):
         raise _misused("--no-schedule stands alone, or with the name of a source.")
     if options.schedule and once:
-        raise _misused("--schedule makes a schedule and prunes nothing now: leave out --dry-run, --yes and --json.")
+        raise _misused("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
     if options.older_than is None and not options.no_schedule:
         raise _misused("--older-than is missing: how long are events kept?")
 
@@ -105,7 +105,7 @@ def _now(options: Options, rule: Rule) -> None:
 def _tell(options: Options, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
     if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
-        say_json({"before": iso_of(rule.before_ns), "dry_run": options.dry_run, "streams": streams})
+        say_json({"before": iso_of(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
     elif not any(plan.going for plan in plans):
         say("There is nothing to remove.")
     elif options.dry_run:
@@ -153,11 +153,12 @@ def _held(plan: Plan) -> str:
 def _as_json(plan: Plan, removed: int) -> dict[str, Any]:
     return {
         "source": plan.target.source_name,
+        "source_id": plan.target.source_id,
         "api": plan.target.api,
         "events": plan.events,
         "to_go": plan.going,
-        "first": iso_of(plan.first_ns),
-        "last": iso_of(plan.last_ns),
+        "oldest_to_go": iso_of(plan.first_ns),
+        "newest_to_go": iso_of(plan.last_ns),
         "not_sent": plan.unsent,
         "received_lately": plan.recent,
         "removed": removed,
@@ -183,6 +184,9 @@ def _schedule(older_than: str, options: Options) -> None:
     source = _find(options.name)
     with prefect():
         with_spinner("Deploying…", lambda: deferred.retention.deploy(older_than, cron, source))
+    if options.as_json:
+        say_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
+        return
     whose = f"of {plain(options.name)} " if options.name else ""
     say(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
     note("See what goes with --dry-run; end it with --no-schedule.")
@@ -192,9 +196,12 @@ def _find(name: str | None) -> Target | None:
     return prune.targets(reading.open_store(), name)[0] if name else None
 
 
-def _unschedule(name: str | None) -> None:
+def _unschedule(name: str | None, *, as_json: bool) -> None:
     source = _find(name)
     with prefect():
         removed = with_spinner("Removing…", lambda: deferred.retention.remove(source.source_id if source else None))
+    if as_json:
+        say_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
+        return
     whose = f"of {plain(name)} " if name else ""
     say(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")

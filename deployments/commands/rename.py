@@ -22,7 +22,7 @@ def command(
     with prefect():
         with_spinner(ENDING, lambda: deferred.lifecycle.rename(old, new))
     if as_json:
-        say_json({"source": new, "former_name": old})
+        say_json({"source": new, "former_source": old})
     else:
         say(f"{plain(old)}: renamed to {plain(new)}. Its events and cursors stay.")
     note(f"Change the name in its file too: applied as it is, it would make a source named {old}.")

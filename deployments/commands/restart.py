@@ -18,7 +18,7 @@ def command(name: Name, as_json: Json = False) -> int:
             return collect.run_within(access, name, as_json=as_json)
         run = deferred.lifecycle.run_now(source)
     if as_json:
-        say_json({"source": name, "flow_run": f"collect {name}", "flow_run_id": str(run)})
+        say_json({"source": name, "source_id": source.known.id, "flow_run_id": str(run)})
     else:
         say(f"{plain(name)}: restarted. The run 'collect {plain(name)}' was started ({run}).")
     note_after_start(access, source)

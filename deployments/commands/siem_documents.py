@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -48,7 +48,7 @@ def apply_within(document: object, since: str | None, since_ns: int | None, acce
 
 def say_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
     if as_json:
-        say_json([asdict(one) for one in applied])
+        say_json([_as_json(one) for one in applied])
         return
     for one in applied:
         _tell(one)
@@ -78,6 +78,17 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
         for member in config.asked
     }
     return replace(config, members={**config.members, **given}, asked=())
+
+
+def _as_json(one: Applied) -> dict[str, Any]:
+    return {
+        "siem": one.name,
+        "type": one.kind,
+        "change": one.change,
+        "sources": [{"source": source, "change": change} for source, change in one.sources.items()],
+        "sources_left": list(one.left),
+        "sources_not_for_siem": list(one.not_for_siem),
+    }
 
 
 def _tell(one: Applied) -> None:

@@ -13,9 +13,10 @@ NO_WORKER = "Nothing collects it by schedule at present; start that with: onepas
 def command(name: Name, as_json: Json = False) -> None:
     """Let the schedule of one source run again."""
     with prefect() as access:
-        deferred.lifecycle.start(deferred.lifecycle.locate(name))
+        source = deferred.lifecycle.locate(name)
+        deferred.lifecycle.start(source)
     if as_json:
-        say_json({"source": name, "stopped": False})
+        say_json({"source": name, "source_id": source.known.id, "stopped": False})
     else:
         say(f"{plain(name)}: started. It is collected every five minutes.")
     if access.kind == "temporary":

@@ -311,8 +311,8 @@ def _words(span_ns: int | None) -> str:
 
 def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
     return {
-        "name": source.name,
-        "id": source.id,
+        "source": source.name,
+        "source_id": source.id,
         "base_url": source.base_url,
         "account_uuid": source.account_uuid,
         "health": health(source),
@@ -325,7 +325,7 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
         "stopped_since": iso_of(source.paused_ns),
         "backfills": [
             {
-                "id": one.id,
+                "job": one.id,
                 "start": iso_of(one.start_ns),
                 "end": iso_of(one.end_ns),
                 "done": round(one.done, 4),
@@ -342,9 +342,9 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
 
 def _open_as_json(one: Open) -> dict[str, Any]:
     return {
-        "trackerId": one.tracker,
-        "name": one.name,
-        "severityLevel": one.severity,
+        "tracker": one.tracker,
+        "condition": one.name,
+        "severity": one.severity,
         "description": one.description,
         "hint": one.hint,
         "since": iso_of(one.since_ns),

@@ -17,7 +17,7 @@ def command(name: Name, as_json: Json = False) -> None:
         source = deferred.lifecycle.locate(name)
         ended = with_spinner(ENDING, lambda: deferred.lifecycle.stop(source))
     if as_json:
-        say_json({"source": name, "stopped": True, "runs_ended": ended})
+        say_json({"source": name, "source_id": source.known.id, "stopped": True, "runs_ended": ended})
     else:
         say(f"{plain(name)}: stopped. No run starts by schedule until: onepassword-source start {plain(name)}")
     if not ended:

@@ -183,8 +183,8 @@ def _api_as_json(one: Proof) -> dict[str, Any]:
         "links": one.links,
         "events": one.events + one.pruned,
         "pruned": one.pruned,
-        "before": one.uncovered,
-        "newest": iso_of(one.committed_ns),
+        "unlinked": one.uncovered,
+        "committed": iso_of(one.committed_ns),
         "damaged": one.damaged,
         "first_damaged": None if one.first is None else _damage_as_json(one.first),
     }

@@ -116,8 +116,8 @@ def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -
 def test_a_list_of_sources_and_json_for_a_script(call: Call, name: str) -> None:
     write(config(name), config(NASTY, supported_apis=["audit"], base_url="events.1password.eu", api_token="other"))
     assert json.loads(call("apply", "source.json", "--json")) == [
-        {"name": name, "change": "created", "apis": ["itemUsage", "sign-in"], **CREATED},
-        {"name": NASTY, "change": "created", "apis": ["audit"], **CREATED},
+        {"source": name, "change": "created", "apis": ["itemUsage", "sign-in"], **CREATED},
+        {"source": NASTY, "change": "created", "apis": ["audit"], **CREATED},
     ]
     assert call("apply", "source.json").splitlines()[1] == f"{NASTY}: unchanged (audit)."
 

@@ -233,7 +233,7 @@ def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: p
         "source": source.name,
         "state": "Backfilled",
         "in_error": False,
-        "windows": 12,
+        "windows_total": 12,
         "windows_done": 12,
         "read": 9000,
         "new": 0,
@@ -278,8 +278,9 @@ def test_what_is_refused_in_a_run_is_exit_code_1_and_shows_no_token(
 def test_an_unknown_source_and_nothing_to_resume_are_told(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     _, err = backfill(capsys, "[red]nobody", "--start", "4d", code=cli.WRONG_USE)
     assert err.startswith("onepassword-source: There is no source named '[red]nobody'. Create it with")
-    out, _ = backfill(capsys, source.name, "--resume", code=cli.IN_ERROR)
-    assert "No backfill of this source is unfinished. Give the start of the span to read." in out
+    out, err = backfill(capsys, source.name, "--resume", code=cli.WRONG_USE)
+    assert out == ""
+    assert "is unfinished, so there is nothing to resume. Start one with: onepassword-source backfill" in err
     _, err = backfill(capsys, source.name, "--start", "4d", "--distributed", "2", code=cli.WRONG_USE)
     assert "--distributed needs workers, and none runs. Start `onepassword-source up`" in err
 

@@ -306,7 +306,7 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: Call, source:
     assert splunk.arrivals.events == 0
     apis = [one["api"] for one in found["events"]]
     assert apis == ["sign-in"] * 2 + ["itemUsage"] * 2 + ["audit"] * 2
-    assert all("rule 1" in one["dropped"].lower() for one in found["events"] if one["api"] == "audit")
+    assert all("rule 1" in one["filtered_by"].lower() for one in found["events"] if one["api"] == "audit")
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
@@ -369,7 +369,7 @@ def test_pause_and_resume(call: Call, source: str, splunk: Receiver) -> None:
 def test_replay_sends_again_what_was_received_since(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
-    assert call("siem", "replay", siem, "--from", "1h") == f"{source} to {siem}: 90 events are sent again.\n"
+    assert call("siem", "replay", siem, "--from", "1h", "--yes") == f"{source} to {siem}: 90 events are sent again.\n"
     call("siem", "run", siem)
     assert set(splunk.arrivals.counts().values()) == {2}
     assert "Say what is to be sent again." in call("siem", "replay", siem, code=cli.WRONG_USE)

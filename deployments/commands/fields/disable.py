@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from deployments.commands.field_table import set_enabled
-from deployments.commands.options import FieldNames
+from deployments.commands.options import FieldNames, Json
 
 
-def command(names: FieldNames) -> None:
+def command(names: FieldNames, as_json: Json = False) -> None:
     """Disable fields and say which were so already."""
-    set_enabled(names, enabled=False)
+    set_enabled(names, enabled=False, as_json=as_json)

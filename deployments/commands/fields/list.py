@@ -11,7 +11,7 @@ def command(as_json: Json = False) -> None:
     """Print the table of fields."""
     known = fields.known(reading.open_store())
     if as_json:
-        say_json([{"name": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
+        say_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
         return
     for one in known:
         state = "enabled" if one.enabled else "disabled"

@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Print what a SIEM has refused for good, or forget it."""
     if discard:
-        _discard(name, source, yes=yes)
+        _discard(name, source, yes=yes, as_json=as_json)
     else:
         _show(name, source, as_json=as_json)
 
@@ -30,7 +30,7 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
     with reading.opened_store() as engine:
         found = reading_forwards.refused(engine, name, source)
     if as_json:
-        say_json([{**one, "refused": iso_of(one.pop("refused_ns"))} for one in found])
+        say_json([{**one, "refused_at": iso_of(one.pop("refused_ns"))} for one in found])
         return
     for one in found:
         say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
@@ -41,10 +41,20 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
         note("It has refused nothing.")
 
 
-def _discard(name: str, source: str | None, *, yes: bool) -> None:
+def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
     if not yes:
         confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
     with reading.opened_store() as engine:
-        for pair in deferred.forwards.require(engine, name, source):
-            gone = deferred.refused.discard(engine, pair)
-            say(f"{plain(pair.source)} to {plain(pair.siem)}: {gone:,} forgotten.")
+        gone = {
+            pair: deferred.refused.discard(engine, pair) for pair in deferred.forwards.require(engine, name, source)
+        }
+    if as_json:
+        say_json(
+            [
+                {"source": one.source, "source_id": one.source_id, "siem": one.siem, "discarded": number}
+                for one, number in gone.items()
+            ]
+        )
+        return
+    for pair, number in gone.items():
+        say(f"{plain(pair.source)} to {plain(pair.siem)}: {number:,} forgotten.")

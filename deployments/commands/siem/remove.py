@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployments.commands import deferred
-from deployments.commands.options import OfSource, Siem, Yes
+from deployments.commands.options import Json, OfSource, Siem, Yes
 from deployments.commands.prefect_server import prefect
-from deployments.commands.present import confirm, plain, say
+from deployments.commands.present import confirm, plain, say, say_json
+
+if TYPE_CHECKING:
+    from blocks.store.forwards import Known
 
 
-def command(name: Siem, source: OfSource = None, yes: Yes = False) -> None:
+def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
     """Remove the pairs of a SIEM, after a question."""
     with prefect():
         engine = deferred.sources.open_default_store()
@@ -16,7 +21,14 @@ def command(name: Siem, source: OfSource = None, yes: Yes = False) -> None:
         if not yes:
             of = ", ".join(plain(pair.source) for pair in pairs)
             confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
-        for pair in pairs:
-            gone = deferred.siems.remove(engine, pair)
-            more = ", with its secrets" if gone else ""
-            say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
+        removed = {pair: deferred.siems.remove(engine, pair) for pair in pairs}
+    if as_json:
+        say_json([_as_json(pair, with_secrets=gone) for pair, gone in removed.items()])
+        return
+    for pair, gone in removed.items():
+        more = ", with its secrets" if gone else ""
+        say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
+
+
+def _as_json(pair: Known, *, with_secrets: bool) -> dict[str, object]:
+    return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "secrets_removed": with_secrets}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
+    from blocks.store.forwards import Known
     from deployments.prefect_access import Access
 
 
@@ -31,14 +32,14 @@ def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
         done = []
         with moving_sign(lambda: _line(name, source)) as end_sign:
             for pair in pairs:
-                done.append((pair.source, _forward(access, pair.source, name, end_sign)))
+                done.append((pair, _forward(access, pair.source, name, end_sign)))
                 if code_of(done[-1][1]) == INTERRUPTED:
                     break  # Ctrl-C is meant for all of them
     if as_json:
-        say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
+        say_json([_as_json(pair, state) for pair, state in done])
     else:
-        for of, state in done:
-            _say(of, state.name or "", state.message or "", _code_of(state))
+        for pair, state in done:
+            _say(pair.source, state.name or "", state.message or "", _code_of(state))
     return gravest(_code_of(state) for _, state in done)
 
 
@@ -77,5 +78,12 @@ def _say(source: str, state: str, message: str, code: int) -> None:
     say(Text.assemble((f"{plain(source)}  ", "bold"), headline(state, message, code)))
 
 
-def _as_json(state: State[Any]) -> dict[str, Any]:
-    return {"state": state.name, "message": state.message, "in_error": code_of(state) == IN_ERROR}
+def _as_json(pair: Known, state: State[Any]) -> dict[str, Any]:
+    return {
+        "source": pair.source,
+        "source_id": pair.source_id,
+        "siem": pair.siem,
+        "state": state.name,
+        "message": state.message,
+        "in_error": code_of(state) == IN_ERROR,
+    }

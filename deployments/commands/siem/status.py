@@ -26,8 +26,8 @@ from deployments.commands.present import (
 if TYPE_CHECKING:
     from blocks.store.reading_forwards import ForwardStatus, PositionStatus
 
-COLUMNS = ("API", "state", "sent", "kept back", "refused", "waiting", "the oldest", "last yes")
-NUMBERS = ("sent", "kept back", "refused", "waiting")
+COLUMNS = ("API", "state", "sent", "filtered", "refused", "waiting", "the oldest", "last yes")
+NUMBERS = ("sent", "filtered", "refused", "waiting")
 STYLES = {
     **dict.fromkeys(("ok", "waiting"), "bold green"),
     **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
@@ -131,6 +131,7 @@ def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
         "siem": one.siem,
         "type": one.kind,
         "source": one.source,
+        "source_id": one.source_id,
         "state": one.state,
         "in_error": one.in_error,
         "for_siem": one.for_siem,
@@ -145,7 +146,7 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "api": position.api,
         "state": _state(position),
         "sent": position.sent,
-        "kept_back": position.dropped,
+        "filtered": position.dropped,
         "refused": position.refused,
         "waiting": position.waiting,
         "oldest_waiting": iso_of(position.oldest_ns),

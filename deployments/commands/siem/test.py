@@ -73,7 +73,7 @@ def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, numb
                 "withheld": withheld,
             }
             if isinstance(made, deferred.prepare.Kept):
-                found.append({**one, "dropped": made.why})
+                found.append({**one, "filtered_by": made.why})
             else:
                 data = made.data.decode(errors="replace").strip()
                 found.append({**one, "record": data, "group": list(made.group)})
@@ -82,8 +82,8 @@ def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, numb
 
 def _say(one: dict[str, Any]) -> None:
     head = f"{plain(one['source'])}  {one['api']}  {plain(one['uuid'])}"
-    if "dropped" in one:
-        say(f"{head}  dropped: {plain(one['dropped'])}", "yellow")
+    if "filtered_by" in one:
+        say(f"{head}  dropped: {plain(one['filtered_by'])}", "yellow")
         return
     say(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
     if one["group"]:
