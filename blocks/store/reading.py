@@ -53,6 +53,15 @@ class StreamStatus:
     late: int = 0
     missed: int = 0
     changed: int = 0
+    error_ns: int | None = None
+    """When the error was seen last."""
+
+    @property
+    def retries_ns(self) -> int | None:
+        """When the run that waits tries again, at the latest; None where the API does not fail, or no run waits."""
+        if self.failing_since_ns is None or self.stopped or self.holder_until_ns is None:
+            return None
+        return self.holder_until_ns - claims.LEASE_NS
 
     @property
     def state(self) -> str:
@@ -444,4 +453,5 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         late=row.late,
         missed=row.missed,
         changed=row.changed,
+        error_ns=row.error_ns,
     )

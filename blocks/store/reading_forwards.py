@@ -113,13 +113,14 @@ def forwards(engine: Engine, siem: str | None = None, source: str | None = None)
 
 
 def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
-    """What a SIEM has refused for good, oldest first: source, api, uuid, code, answer, refused_ns."""
+    """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, refused_ns."""
     found = {one.id: one for one in forwards(engine, siem, source)}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_REFUSED).all()
     return [
         {
             "source": found[row.forward].source,
+            "source_id": found[row.forward].source_id,
             "api": row.api,
             "uuid": row.uuid,
             "code": row.code,

@@ -101,16 +101,19 @@ class Shown:
         """The job and its counts; nothing where the run did not come so far."""
         if self.job is None:
             return {}
-        span = {"start": iso_of(self.job.start_ns), "end": iso_of(self.job.end_ns)}
-        of_reconcile = ("changed",) if self.job.kind == RECONCILE else ()
-        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined", *of_reconcile)}
-        return {
+        found = {
+            "source_id": self.job.source_id,
             "job": self.job.id,
-            **span,
+            "start": iso_of(self.job.start_ns),
+            "end": iso_of(self.job.end_ns),
             "windows_total": self._sum("windows"),
             "windows_done": self._sum("done"),
-            **counts,
+            "read": self._sum("read"),
+            "new": self._sum("new"),
+            "known": self._sum("known"),
+            "quarantined": self._sum("quarantined"),
         }
+        return {**found, "changed": self._sum("changed")} if self.job.kind == RECONCILE else found
 
     def _line(self) -> str:
         read, seconds = self._sum("read"), time.monotonic() - self._begun

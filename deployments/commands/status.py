@@ -53,6 +53,8 @@ NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
 SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
 NONE = "·"
+RETRIED_NS = 90 * 60 * 10**9
+"""So long a failing API is retried since its last progress, see `tasks.retries`."""
 
 
 def command(
@@ -243,11 +245,30 @@ def _say_open(one: Open, *, said: str) -> None:
 def _say_rest(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
+        if retry := _retry_line(stream):
+            say_indented(retry, 2)
         if stream.error_message and not _is_told(stream.error_message, source):
             say_indented(f"{stream.api}: {plain(stream.error_message)}", 2)
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
             say_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
+
+
+def _retry_line(stream: StreamStatus) -> str | None:
+    """When a failing API was tried last, when it is tried next, and until when; None where it is not retried."""
+    if stream.failing_since_ns is None or stream.stopped:
+        return None
+    parts = [f"failing since {_clock(stream.failing_since_ns)}", f"last attempt {_clock(stream.error_ns)}"]
+    if stream.retries_ns is not None and stream.retries_ns > clock.now_ns():
+        parts.append(f"next attempt by {_clock(stream.retries_ns)}")
+    else:
+        parts.append("next attempt now, or with the next run")
+    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRIED_NS)}, if no attempt succeeds")
+    return f"{stream.api}: {', '.join(parts)} (UTC)."
+
+
+def _clock(ns: int | None) -> str:
+    return time_of(ns)[11:19]
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
@@ -357,6 +378,7 @@ def _pace_as_json(pace: Pace) -> dict[str, Any]:
 
 def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
     """What is known of one API, with times in RFC 3339."""
+    failing = stream.failing_since_ns is not None
     return {
         "api": stream.api,
         "state": stream.state,
@@ -373,6 +395,8 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "last_page": iso_of(stream.progress_ns),
         "last_drained": iso_of(stream.drained_ns),
         "failing_since": iso_of(stream.failing_since_ns),
+        "last_attempt": iso_of(stream.error_ns) if failing else None,
+        "next_attempt": iso_of(stream.retries_ns),
         "error_type": stream.error_type,
         "error": stream.error_message,
     }

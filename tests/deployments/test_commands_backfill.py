@@ -227,6 +227,7 @@ def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: p
     assert err == ""
     assert is_complete(source)
     again = json.loads(backfill(capsys, source.name, "--start", "200d", "--window", "30d", "--json")[0])
+    assert again.pop("source_id")
     job, message = again.pop("job"), again.pop("message")
     span = (again.pop("start"), again.pop("end"))
     assert again == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,7 +30,7 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
     with reading.opened_store() as engine:
         found = reading_forwards.refused(engine, name, source)
     if as_json:
-        say_json([{**one, "refused_at": iso_of(one.pop("refused_ns"))} for one in found])
+        say_json([_as_json(name, one) for one in found])
         return
     for one in found:
         say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
@@ -39,6 +39,19 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
         note(f"Once the cause is mended: onepassword-source siem replay {plain(name)} --refused")
     else:
         note("It has refused nothing.")
+
+
+def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "source": one["source"],
+        "source_id": one["source_id"],
+        "siem": name,
+        "api": one["api"],
+        "uuid": one["uuid"],
+        "code": one["code"],
+        "answer": one["answer"],
+        "refused_at": iso_of(one["refused_ns"]),
+    }
 
 
 def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:

@@ -150,7 +150,7 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "refused": position.refused,
         "waiting": position.waiting,
         "oldest_waiting": iso_of(position.oldest_ns),
-        "last_accepted": iso_of(position.progress_ns),
+        "last_acknowledged": iso_of(position.progress_ns),
         "failing_since": iso_of(position.failing_since_ns),
         "error_type": position.error_type,
         "error": position.error_message,

@@ -38,7 +38,7 @@ def command(
         pairs = deferred.forwards.require(engine, name, source)
         block = deferred.siem.load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
-            shown = [one for pair in pairs for one in _samples(engine, pair, block, sender, sample)]
+            shown = [one for pair in pairs for one in _samples_as_json(engine, pair, block, sender, sample)]
             answer, works = ("", True) if offline else _checked(sender)
     if as_json:
         say_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
@@ -59,7 +59,9 @@ def _checked(sender: Sender) -> tuple[str, bool]:
         return str(error), False
 
 
-def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int) -> list[dict[str, Any]]:
+def _samples_as_json(
+    engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int
+) -> list[dict[str, Any]]:
     found = []
     for view in deferred.positions.of_forward(engine, pair.id):
         preparer: Preparer = deferred.siem.preparer_of(engine, pair.source_id, view.api, block, sender)
