@@ -21,7 +21,7 @@ from blocks.store.jobs import BACKFILL, Wanted
 from deployments.commands import deferred
 from deployments.commands.jobs import run_job
 from deployments.commands.options import Apis, Json, Name
-from deployments.commands.present import iso_of, note, say, say_json, time_of
+from deployments.commands.present import iso_of, note, say, say_fitting, say_json, time_of
 from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _show_plan(options: Options) -> None:
     if options.as_json:
         _say_json(found, requests, seconds, span.notes)
         return
-    say(_plan_table(found))
+    say_fitting(_plan_table(found))
     for text in span.notes:
         note(text)
     say(

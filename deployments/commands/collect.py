@@ -13,7 +13,7 @@ from blocks.store import reading
 from deployments.commands import deferred, status
 from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect, stop_temporary
-from deployments.commands.present import plain, say, say_json
+from deployments.commands.present import plain, say, say_fitting, say_json
 from deployments.commands.progress import moving_sign, retrying
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
@@ -117,7 +117,7 @@ def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> N
         return
     say(headline(state, message, code))
     if source:
-        say(status.table(source))
+        say_fitting(status.table(source))
 
 
 def _kept(name: str) -> reading.SourceStatus | None:
@@ -127,10 +127,15 @@ def _kept(name: str) -> reading.SourceStatus | None:
         return None
 
 
+def _waiting(source: reading.SourceStatus) -> str:
+    failing = [stream for stream in source.streams if stream.state == "retrying"]
+    return retrying((stream.api for stream in failing), (stream.retries_ns for stream in failing))
+
+
 def _line(name: str) -> str | None:
     source = _kept(name)
     if source is None:
         return None
     kept = sum(stream.events for stream in source.streams)
-    waiting = retrying(stream.api for stream in source.streams if stream.state == "retrying")
+    waiting = _waiting(source)
     return f"{source.state}: {kept:,} events kept{waiting}"

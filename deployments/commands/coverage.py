@@ -21,7 +21,18 @@ from blocks.store import reading
 from deployments.commands.events import APIS, file_for
 from deployments.commands.moments import TIMES, moment_of
 from deployments.commands.options import Apis, Json, Name
-from deployments.commands.present import OUT, iso_of, joined, minute_of, note, plain, say, say_indented, say_json
+from deployments.commands.present import (
+    OUT,
+    iso_of,
+    joined,
+    minute_of,
+    note,
+    plain,
+    say,
+    say_fitting,
+    say_indented,
+    say_json,
+)
 
 if TYPE_CHECKING:
     from blocks.coverage.advice import Advised
@@ -147,7 +158,7 @@ def _show(made: Report) -> None:
         say_indented("It collects none of these APIs.", 2)
         return
     say("")
-    say(_table(made))
+    say_fitting(_table(made))
     for api in made.apis:
         say("")
         say(Text(api.api, "bold"))

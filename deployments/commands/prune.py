@@ -17,7 +17,7 @@ from blocks.store import prune, reading
 from deployments.commands import deferred
 from deployments.commands.options import Json, OneSource, Yes
 from deployments.commands.prefect_server import prefect
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_json, time_of, with_spinner
+from deployments.commands.present import ERROR, iso_of, note, plain, say, say_fitting, say_json, time_of, with_spinner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -129,7 +129,7 @@ def _confirm(going: int, options: Options) -> None:
 def _show(plans: Sequence[Plan], rule: Rule) -> None:
     for name, of_source in groupby(plans, key=lambda plan: plan.target.source_name):
         say(f"{plain(name)}: events before {time_of(rule.before_ns)}", style="bold")
-        say(_table(list(of_source)))
+        say_fitting(_table(list(of_source)))
     say("")
 
 

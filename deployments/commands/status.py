@@ -24,6 +24,7 @@ from deployments.commands.present import (
     note,
     plain,
     say,
+    say_fitting,
     say_indented,
     say_json,
     say_table,
@@ -197,9 +198,9 @@ def _show(source: SourceStatus, read: _Read) -> None:
     say(_head(source))
     _say_last_run(source)
     say("")
-    say(table(source))
+    say_fitting(table(source))
     say("")
-    say(_pace_table(source, read))
+    say_fitting(_pace_table(source, read))
     if source.open:
         say("")
     for one in source.open:

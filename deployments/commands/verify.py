@@ -16,7 +16,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import against as saved_heads
 from blocks.store import heads, proof, reading
 from deployments.commands.options import Apis, Json, Name
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_indented, say_json, time_of
+from deployments.commands.present import ERROR, iso_of, note, plain, say, say_fitting, say_indented, say_json, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,7 +114,7 @@ def _print_head(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
 
 
 def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> None:
-    say(_table(proofs))
+    say_fitting(_table(proofs))
     for one in proofs:
         if one.first is not None:
             _show_damage(one, one.first)

@@ -17,6 +17,7 @@ from deployments.commands.present import (
     note,
     plain,
     say,
+    say_fitting,
     say_indented,
     say_json,
     say_table,
@@ -80,7 +81,7 @@ def _show(one: ForwardStatus) -> None:
     say(state)
     if not one.for_siem and one.kind != "archive":
         say_indented(NOT_FOR_SIEM, 2, style="yellow")
-    say(_table(one))
+    say_fitting(_table(one))
     for sentence, apis in _errors(one).items():
         say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
 
