@@ -61,7 +61,8 @@ class StreamStatus:
         """When the run that waits tries again, at the latest; None where the API does not fail, or no run waits."""
         if self.failing_since_ns is None or self.stopped or self.holder_until_ns is None:
             return None
-        return self.holder_until_ns - claims.LEASE_NS
+        next_ns = self.holder_until_ns - claims.LEASE_NS
+        return next_ns if next_ns > clock.now_ns() else None
 
     @property
     def state(self) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import meant
 from blocks.store.engine import reading, store_errors
-from blocks.store.outgoing import unlinked
+from blocks.store.outgoing import GRACE_NS, HOUR_NS, unlinked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +73,17 @@ class ForwardStatus:
         if self.paused_ns is not None:
             return "paused"
         return "withheld" if self.withheld else self._sending
+
+    @property
+    def next_file_ns(self) -> int | None:
+        """When the hour of the first event that waits can be written, of an archive; None where nothing waits for it.
+
+        A file holds a whole hour, so an archive is sent nothing of an hour that is not over.
+        """
+        oldest = [one.oldest_ns for one in self.positions if one.oldest_ns is not None and one.failing_since_ns is None]
+        if self.kind != "archive" or self.state != "waiting" or not oldest:
+            return None
+        return (min(oldest) // HOUR_NS + 1) * HOUR_NS + GRACE_NS
 
     @property
     def withheld(self) -> bool:

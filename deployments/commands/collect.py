@@ -15,6 +15,7 @@ from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect, stop_temporary
 from deployments.commands.present import plain, say, say_fitting, say_json
 from deployments.commands.progress import moving_sign, retrying
+from deployments.commands.run_log import errors_said_once
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def command(name: Name, as_json: Json = False) -> int:
 
 def run_within(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
-    with moving_sign(lambda: _line(name)) as end_progress:
+    with errors_said_once(), moving_sign(lambda: _line(name)) as end_progress:
 
         def end_at_once(state: str, message: str) -> int:
             end_progress()

@@ -17,6 +17,7 @@ from deployments.commands import deferred
 from deployments.commands.collect import code_of, leave, require_source
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import ERROR, iso_of, plain, say, say_json
+from deployments.commands.run_log import errors_said_once
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
                 code="usage",
             )
         require_source(name)
-        with _bar(shown):
+        with errors_said_once(), _bar(shown):
 
             def end_at_once(state: str, message: str) -> int:
                 shown.end()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from blocks import clock
 from deployments.commands.present import ERROR, time_of
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], boo
 def retrying(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
     """What a line ends with where APIs wait for their next attempt; empty where none does. `until_ns`: until when."""
     names = ", ".join(apis)
-    times = [ns for ns in until_ns if ns is not None and ns > clock.now_ns()]
+    times = [ns for ns in until_ns if ns is not None]
     until = f", waits until {time_of(min(times))[11:19]} UTC" if times else ""
     return f"; retrying {names}{until} (Ctrl-C stops)" if names else ""
 

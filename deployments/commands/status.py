@@ -260,7 +260,7 @@ def _retry_line(stream: StreamStatus) -> str | None:
     if stream.failing_since_ns is None or stream.stopped:
         return None
     parts = [f"failing since {_clock(stream.failing_since_ns)}", f"last attempt {_clock(stream.error_ns)}"]
-    if stream.retries_ns is not None and stream.retries_ns > clock.now_ns():
+    if stream.retries_ns is not None:
         parts.append(f"next attempt by {_clock(stream.retries_ns)}")
     else:
         parts.append("next attempt now, or with the next run")

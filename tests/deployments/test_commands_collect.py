@@ -172,3 +172,12 @@ def _is_ours(process: psutil.Process) -> bool:
         return False
     ours = environment.get("PREFECT_HOME") == os.environ["PREFECT_HOME"]
     return ours and "prefect.server.api.server:create_app" in line
+
+
+@pytest.mark.prefect
+def test_an_error_is_shown_once_on_a_terminal(source: Source, tmp_path: Path) -> None:
+    source.sandbox.fault("revoked")
+    command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
+    code, shown = in_terminal(command, [])
+    assert code == cli.IN_ERROR
+    assert " ".join(shown.split()).count("The Events API refuses the token") == 1

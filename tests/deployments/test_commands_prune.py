@@ -105,7 +105,7 @@ def test_on_a_terminal_it_asks(url: str, answer: str, code: int, stay: int) -> N
         (["--older-than", "soon"], "'soon' is not a number of days or weeks"),
         (["--older-than", "400d", "Nobody"], "There is no source named 'Nobody' in the store."),
         (["--older-than", "400d", "--schedule", "hourly"], "--schedule takes daily, weekly, monthly, not 'hourly'."),
-        (["--older-than", "400d", "--schedule", "daily", "--yes"], "leave out --dry-run, --yes and --json"),
+        (["--older-than", "400d", "--schedule", "daily", "--yes"], "leave out --dry-run and --yes"),
         (["--older-than", "400d", "--no-schedule"], "--no-schedule stands alone"),
     ],
 )

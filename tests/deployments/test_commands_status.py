@@ -206,6 +206,8 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "last_page": None,
         "last_drained": None,
         "failing_since": "2026-09-21T14:13:20Z",
+        "last_attempt": "2026-09-21T14:13:20Z",
+        "next_attempt": None,
         "error_type": "ThirdPartyGenericError",
         "error": "It answered 500.",
         "last_hour": 0,
@@ -213,6 +215,30 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "hourly": [0] * 24,
     }
     assert START_NS == 1_790_000_000 * 10**9
+
+
+def test_a_retried_api_shows_when_it_is_tried_next(
+    store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams.note_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
+    streams.renew(store, audit, for_seconds=60)
+    shown = status(capsys, "1Pass")
+    assert "audit: failing since 14:13:20, last attempt 14:13:20, next attempt by 14:14:20, gives up 15:43:20" in shown
+    (found,) = json.loads(status(capsys, "1Pass", "--json"))
+    assert found["apis"][2]["next_attempt"] == "2026-09-21T14:14:20Z"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_cuts_no_number(store: Engine, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE streams SET events = 12345678 WHERE api = 'itemUsage'"))
+        url = store.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url.replace("+psycopg", ""))
+    _, shown = in_terminal([sys.executable, "-m", "deployments.cli", "status", "1Pass"], [], columns=columns)
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in shown.splitlines()]
+    assert any("12,345,678" in line for line in lines)
+    assert "…" not in "".join(lines)
+    assert max(map(len, lines)) <= columns
 
 
 def test_a_name_is_shown_as_it_is(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:

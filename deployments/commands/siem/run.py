@@ -14,6 +14,7 @@ from deployments.commands.options import Json, OfSource, Siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
+from deployments.commands.run_log import errors_said_once
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
     with prefect() as access:
         pairs = deferred.forwards.require(deferred.sources.open_default_store(), name, source)
         done = []
-        with moving_sign(lambda: _line(name, source)) as end_sign:
+        with errors_said_once(), moving_sign(lambda: _line(name, source)) as end_sign:
             for pair in pairs:
                 done.append((pair, _forward(access, pair.source, name, end_sign)))
                 if code_of(done[-1][1]) == INTERRUPTED:

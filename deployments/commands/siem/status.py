@@ -82,6 +82,8 @@ def _show(one: ForwardStatus) -> None:
     if not one.for_siem and one.kind != "archive":
         say_indented(NOT_FOR_SIEM, 2, style="yellow")
     say_fitting(_table(one))
+    if one.next_file_ns is not None:
+        say_indented(f"It waits for a full file until {minute_of(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
         say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
 
@@ -100,7 +102,8 @@ def line(one: ForwardStatus) -> Text:
     """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
     sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}" if waiting else "")
+    until = f" until {minute_of(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
+    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}{until}" if waiting else "")
     return joined((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
@@ -136,6 +139,7 @@ def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
         "state": one.state,
         "in_error": one.in_error,
         "for_siem": one.for_siem,
+        "next_file": iso_of(one.next_file_ns),
         "paused_since": iso_of(one.paused_ns),
         "config": one.config,
         "apis": [_position_as_json(position) for position in one.positions],
