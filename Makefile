@@ -7,19 +7,23 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost
 
-.PHONY: demo test test-prefect torture check bench soak fleet format lock clean
+.PHONY: demo test test-prefect test-real torture check bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 3 -m "not torture and (smoke or not prefect)"
+	@$(PYTEST) -n 3 -m "not torture and not real and (smoke or not prefect)"
 
 test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers
-	@$(PYTEST) -n 3 -m "prefect and not torture and not smoke"
+	@$(PYTEST) -n 3 -m "prefect and not torture and not real and not smoke"
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
 	@$(PYTEST) -n 2 -m torture
+
+test-real: .venv/dev  ## against software of others, which it installs: mock servers, other collectors, SIEMs, archives
+	@tests/real/install.sh
+	@$(PYTEST) -n 2 -m real
 
 check: .venv/dev  ## linters and types
 	@$(BIN)/ruff check

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blocks import bounds, clock, collect_from, settings
 from blocks.events_api.hosts import HostError, normalise_base_url
@@ -13,10 +13,11 @@ from blocks.events_api.models import Api
 from blocks.events_api.token import Claims, read_claims
 from blocks.faults import Fault, join, kind_of, nearest, show
 from blocks.secret import Secret, is_masked
+from blocks.siem.rules import processing
 from blocks.source_config import SourceConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NAME_MAX = 128
 TOKEN_MAX = 8192  # about what a server takes as one header
@@ -26,7 +27,7 @@ TOKEN_SETTING = f"{settings.PREFIX}API_TOKEN"
 _API_VERSIONS = ("v2", "v1")
 _SCHEMA_KEYS = ("type", "version")
 _SOURCE_KEYS = ("sourceType", "schemaRef", "config")
-_EXPORTED_KEYS = ("id", "name", "state", "alive", "filters")  # what an export holds beside them
+_HOSTED_KEYS = ("id", "name", "state", "alive", "hashAlgorithm")  # what an export of the hosted source may hold too
 _REQUIRED = ("name", "supported_apis")
 _OPTIONAL = (
     "description",
@@ -40,7 +41,15 @@ _OPTIONAL = (
     "lag_after",
 )
 _CONFIG_KEYS = (*_REQUIRED, *_OPTIONAL)
-_API_WORDS = {**{api.value: api for api in Api}, **{api.path: api for api in Api}}
+_APIS = {
+    "sign-in": Api.SIGN_IN,
+    **dict.fromkeys(("signinattempts", "signInAttempts", "sign-in-attempts"), Api.SIGN_IN),
+    "itemUsage": Api.ITEM_USAGE,
+    **dict.fromkeys(("itemusages", "itemUsages", "item-usages"), Api.ITEM_USAGE),
+    "audit": Api.AUDIT,
+    **dict.fromkeys(("auditevents", "auditEvents", "audit-events"), Api.AUDIT),
+}
+"""What `supported_apis` may call an API: its name, and the spellings of 1Password's own."""
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -54,16 +63,31 @@ class Checks:
         self._warnings: list[str] = []
 
     def source(self, source: Mapping[str, object], path: str) -> SourceConfig | None:
-        unknown_keys(source, path, _SOURCE_KEYS, self.faults, _EXPORTED_KEYS)
+        before = len(self.faults)
+        unknown_keys(source, path, _SOURCE_KEYS, self.faults, (*_HOSTED_KEYS, "filters"))
         self._constant(source, path, "sourceType", "Universal")
         schema = self._object(source, path, "schemaRef")
         if schema is not None:
             unknown_keys(schema, f"{path}.schemaRef", _SCHEMA_KEYS, self.faults)
             self._constant(schema, f"{path}.schemaRef", "type", "1Password")
-        if source.get("filters"):
-            self._warnings.append("Its processing rules (filters) are not applied: every event is kept whole.")
-        config = self._object(source, path, "config")
-        return None if config is None else self.config(config, f"{path}.config")
+        filters = self.filters(source.get("filters"), source.get("hashAlgorithm"), path)
+        members = self._object(source, path, "config")
+        config = None if members is None else self.config(members, f"{path}.config")
+        if config is None or len(self.faults) > before:
+            return None
+        return replace(config, filters=filters, hosted=hosted_members(source, config))
+
+    def filters(self, given: object, algorithm: object, path: str) -> tuple[Mapping[str, Any], ...] | None:
+        """The processing rules, which stand at `path`, and the algorithm of their hashes."""
+        found = [
+            *processing.faults(given, join(path, "filters")),
+            *processing.faults_of_algorithm(algorithm, join(path, "hashAlgorithm")),
+        ]
+        self.faults += found
+        if found or not isinstance(given, list):
+            return None
+        self._warnings += processing.warnings(given)
+        return tuple(given)
 
     def config(self, members: Mapping[str, object], path: str) -> SourceConfig | None:
         before = len(self.faults)
@@ -204,14 +228,14 @@ class Checks:
         place = join(path, index)
         if not isinstance(name, str):
             self.faults.append(Fault(place, f"it is {kind_of(name)}", f"one of {', '.join(Api)}"))
-        elif name not in tuple(Api):
-            near = nearest(name, _API_WORDS)
-            expected = show(_API_WORDS[near]) if near else f"one of {', '.join(Api)}"
+        elif name not in _APIS:
+            near = nearest(name, _APIS)
+            expected = show(_APIS[near]) if near else f"one of {', '.join(Api)}"
             self.faults.append(Fault(place, f"the API {show(name)} is not known", expected))
-        elif name in names[:index]:
+        elif _APIS[name] in apis_of(names[:index]):
             self.faults.append(Fault(place, f"the API {show(name)} is there twice", "each API once"))
         else:
-            return Api(name)
+            return _APIS[name]
         return None
 
     def _api_version(self, members: Mapping[str, object], path: str) -> str:
@@ -239,6 +263,24 @@ class Checks:
             days = collect_from.DAYS_MAX
             self._warnings.append(f"collect_from is older than {days} days; the first run reads {days} days.")
         return text
+
+
+def apis_of(names: Iterable[object]) -> tuple[Api, ...]:
+    """The APIs of a list of names, without those that name none."""
+    return tuple(_APIS[name] for name in names if isinstance(name, str) and name in _APIS)
+
+
+def hosted_members(source: Mapping[str, Any], config: SourceConfig) -> dict[str, Any]:
+    """What a source of a file without faults holds that only the hosted source knows, so that `export` gives it back.
+
+    Members: those of `_HOSTED_KEYS`, `schemaRef` where it has more than a type, and `supported_apis` where their
+    spelling is not our own.
+    """
+    found = {key: source[key] for key in _HOSTED_KEYS if key in source}
+    if len(source["schemaRef"]) > 1:
+        found["schemaRef"] = source["schemaRef"]
+    names = source["config"]["supported_apis"]
+    return found if names == list(config.supported_apis) else {**found, "supported_apis": names}
 
 
 def fault_of_token(place: str, token: str) -> Fault | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blocks import strict_json
-from blocks.checks import TOKEN_SETTING, Checks, unknown_keys
+from blocks.checks import TOKEN_SETTING, Checks, apis_of, unknown_keys
 from blocks.collect_from import start_of
 from blocks.faults import ConfigurationError, Fault, join, kind_of, show
 from blocks.names import block_name, deployment_name
@@ -57,14 +58,24 @@ def parse_sources(data: bytes, *, allowed_hosts: frozenset[str], token: str | No
 
 
 def check_members(
-    members: Mapping[str, object], *, allowed_hosts: frozenset[str], token: str | None = None, path: str = "$"
+    members: Mapping[str, object],
+    *,
+    allowed_hosts: frozenset[str],
+    token: str | None = None,
+    path: str = "$",
+    filters: Sequence[Mapping[str, Any]] | None = None,
+    hosted: Mapping[str, Any] | None = None,
 ) -> SourceConfig:
-    """The configuration of one source from the members of `config`. Raises ConfigurationError."""
-    checks = Checks([], allowed_hosts, token)
+    """The configuration of one source from the members of `config`. Raises ConfigurationError.
+
+    `filters` and `hosted` are as SourceConfig has them.
+    """
+    checks, beside = Checks([], allowed_hosts, token), dict(hosted or {})
+    rules = checks.filters(None if filters is None else list(filters), beside.get("hashAlgorithm"), path)
     config = checks.config(members, path)
-    if config is None:
+    if config is None or checks.faults:
         raise ConfigurationError(checks.faults)
-    return config
+    return replace(config, filters=rules, hosted=beside)
 
 
 def with_token(config: SourceConfig, token: str, *, allowed_hosts: frozenset[str]) -> SourceConfig:
@@ -72,7 +83,7 @@ def with_token(config: SourceConfig, token: str, *, allowed_hosts: frozenset[str
     if is_masked(token):
         raise ConfigurationError([Fault("$.api_token", "there is no token", "the token of your account")])
     members = {**_members(config, mask=False), "api_token": token}
-    checked = check_members(members, allowed_hosts=allowed_hosts)
+    checked = check_members(members, allowed_hosts=allowed_hosts, filters=config.filters, hosted=config.hosted)
     return replace(checked, warnings=tuple(dict.fromkeys((*config.warnings, *checked.warnings))))
 
 
@@ -111,7 +122,7 @@ def _open_to_others(path: Path, mode: int, data: bytes) -> str | None:
         return None
     return (
         f"{path} holds a token and is open to others (mode {stat.S_IMODE(mode):04o})."
-        f" Run chmod 600 {path}, or take the token out of it and give it in {TOKEN_SETTING}."
+        f" Run chmod 600 {shlex.quote(str(path))}, or take the token out of it and give it in {TOKEN_SETTING}."
     )
 
 
@@ -183,11 +194,14 @@ def _warn_of_shared_tokens(configs: list[SourceConfig]) -> list[SourceConfig]:
 
 
 def _source(config: SourceConfig, *, mask: bool) -> dict[str, object]:
-    return {
-        "sourceType": "Universal",
-        "schemaRef": {"type": "1Password"},
-        "config": _members(config, mask=mask),
-    }
+    """What was read beside `config` is given back as it was read, and so are the names of the APIs."""
+    hosted = dict(config.hosted)
+    names = hosted.pop("supported_apis", None)
+    members = _members(config, mask=mask)
+    if isinstance(names, list) and apis_of(names) == config.supported_apis:
+        members["supported_apis"] = names
+    source = {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, **hosted, "config": members}
+    return source if config.filters is None else {**source, "filters": list(config.filters)}
 
 
 def _members(config: SourceConfig, *, mask: bool) -> dict[str, object]:

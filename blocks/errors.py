@@ -16,6 +16,19 @@ Every error can be pickled (Prefect pickles what a failed task raised) and holds
 from __future__ import annotations
 
 
+def together(message: str, hint: str | None) -> str:
+    """What happened and what to do, as sentences.
+
+    A message may end in what somebody else said, such as a SIEM's answer, which need not end in a full stop.
+    """
+    if message and hint and not message.endswith(_ENDS):
+        message += "."
+    return f"{message} {hint or ''}".strip()
+
+
+_ENDS = (".", "!", "?", ":", ";", "…", ".'", '."', ".)", "?)")
+
+
 class SourceError(Exception):
     """What happened, in one sentence, and what to do next.
 
@@ -34,7 +47,7 @@ class SourceError(Exception):
         self.code = code
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return together(self.message, self.hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.__dict__.copy())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from whenever import Instant
 
 from blocks import clock
+from blocks.errors import together
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError
@@ -127,7 +128,7 @@ class HealthEvent:
     @property
     def sentence(self) -> str:
         """What happened and what to do."""
-        return f"{self.description} {self.hint or ''}".strip()
+        return together(self.description, self.hint)
 
     def as_json(self) -> dict[str, Any]:
         """The record in the hosted source's form; `resourceIdentity` is the source."""

@@ -6,13 +6,13 @@ more than two ticks is not running. Pure: `blocks.store.reading_liveness` reads 
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whenever import Instant
 
 from blocks import bounds, clock
+from blocks.command_line import command_line
 from blocks.health import ERROR, NOT_RUNNING, WARNING, Condition, tracker_of
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _not_running(signs: Signs, since_ns: int | None, now_ns: int, waiting_ns: in
         value=severity,
         error_code="not-running",
         hint="Start `onepassword-source up`, or look at its terminal where it runs; "
-        f"`onepassword-source check {shlex.quote(signs.name)}` shows what is wrong.",
+        f"`{command_line('check', signs.name)}` shows what is wrong.",
     )
 
 

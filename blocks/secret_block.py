@@ -28,12 +28,28 @@ class SecretBlock(Block, ABC):
     def _hide_input(cls, values: Any, handler: ValidatorFunctionWrapHandler) -> Self:
         # pydantic's own error quotes what it was given, and so the token; Prefect would log and pickle it.
         try:
-            block: Self = handler(values)
+            block: Self = handler(cls._without_nulls(values))
         except ValidationError as error:
             faults = [_fault(details) for details in error.errors()]
         else:
             return block
         raise ConfigurationError(faults)
+
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """A secret that was left empty in Prefect's UI is null there."""
+        if not isinstance(values, dict):
+            return values
+        optional = cls._optional_secrets()
+        return {key: value for key, value in values.items() if value is not None or key not in optional}
+
+    @classmethod
+    def _optional_secrets(cls) -> set[str]:
+        return {name for name, field in cls.model_fields.items() if isinstance(field.default, SecretStr)}
+
+    def unset_secrets(self) -> set[str]:
+        """The members that could hold a secret, and hold none."""
+        return {name for name in self._optional_secrets() if not getattr(self, name).get_secret_value()}
 
     @classmethod
     def model_json_schema(cls, *how: Any, **also: Any) -> dict[str, Any]:

@@ -93,6 +93,19 @@ class OnePasswordSource(SecretBlock):
         description=f"Warn where an API was not read to its end for so long: {LAG_FORMS}. Empty means {LAG_DEFAULT}.",
         examples=["1h"],
     )
+    filters: list[dict[str, Any]] | None = Field(
+        default=None,
+        title="Processing rules",
+        description=(
+            "What is kept from every SIEM and archive, as in Sumo Logic: include, exclude, mask or hash by a regular"
+            ' expression (RE2). Such as {"name": "no fills", "filterType": "Exclude", "regexp": ".*fill.*"}.'
+        ),
+    )
+    hosted: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Of the hosted source",
+        description="What else its file held. `export` gives it back; hashAlgorithm is MD5 or SHA-256.",
+    )
     store: EventStore | None = Field(
         default=None,
         description=f"Where the events are kept. Empty means the database of {settings.PREFIX}DATABASE_URL.",
@@ -141,6 +154,8 @@ class OnePasswordSource(SecretBlock):
             collect_from=config.collect_from or "",
             silence_after=config.silence_after or "",
             lag_after=config.lag_after or "",
+            filters=None if config.filters is None else [dict(rule) for rule in config.filters],
+            hosted=dict(config.hosted),
             source_id=source_id or uuid4().hex,
         )
 
@@ -159,7 +174,9 @@ class OnePasswordSource(SecretBlock):
             "silence_after": self.silence_after,
             "lag_after": self.lag_after,
         }
-        return check_members(members, allowed_hosts=settings.allowed_hosts(), path=PATH)
+        return check_members(
+            members, allowed_hosts=settings.allowed_hosts(), path=PATH, filters=self.filters, hosted=self.hosted
+        )
 
     def validated(self) -> Self:
         """The block itself. Raises ConfigurationError with all that is wrong in it."""
@@ -186,6 +203,11 @@ class OnePasswordSource(SecretBlock):
             self.collect_from,
         ]
         return hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest()
+
+    def processing_rules(self) -> dict[str, Any]:
+        """The processing rules and the algorithm of their hashes, as the store keeps them; empty without any."""
+        rules = {"filters": self.filters, "hashAlgorithm": self.hosted.get("hashAlgorithm")}
+        return {key: value for key, value in rules.items() if value} if self.filters else {}
 
     def get_engine(self) -> Engine:
         """An engine for the store of the source, its own or that of the settings."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Api
@@ -16,6 +17,8 @@ class SourceConfig:
 
     `base_url` is `https://host`; it is empty only while there is no token that could name the host.
     `api_token` is None where it has still to be asked for; `with_token` completes the record.
+    `filters` are its processing rules as the file has them (see `blocks.siem.rules.processing`), None without any.
+    `hosted` is what else a file of the hosted source holds, which `export` gives back: see `checks.hosted_members`.
     `warnings` are sentences for the person who applies it, and no part of the configuration.
     """
 
@@ -30,4 +33,6 @@ class SourceConfig:
     collect_from: str | None = None
     silence_after: str | None = None
     lag_after: str | None = None
+    filters: tuple[Mapping[str, Any], ...] | None = None
+    hosted: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=(), compare=False)

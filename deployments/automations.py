@@ -34,12 +34,8 @@ SILENT_SECONDS = 180.0
 
 One that was ended wrongly, after minutes without a server, goes on, and its next state puts it right.
 """
-ENDED = (
-    *("Completed", "Failed", "Crashed", "Cancelled"),
-    *("Backfilled", "Collected", "Forwarded", "Pruned", "Reconciled", "Retrying", "Skipped", "Stopped"),
-    *ERRORS,
-)
-"""The names of the states in which runs end. One left out costs an event a run; the server refuses to end it twice."""
+ENDED = ("Completed", "Failed", "Crashed", "Cancelled")
+"""The names of the states in which runs end: Prefect's own."""
 
 PENDING_SECONDS = 900.0
 """From the moment a worker takes a run up to its first line of code; a slow machine needs one or two minutes."""

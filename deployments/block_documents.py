@@ -95,5 +95,7 @@ def _page(client: SyncPrefectClient, slugs: Sequence[str], asked: dict[str, Any]
 def _data(block: SecretBlock, nested: Mapping[str, UUID]) -> dict[str, Any]:
     own = set(type(block).model_fields) - set(SecretBlock.model_fields)
     data = block.model_dump(mode="json", include=own - set(nested), context={"include_secrets": True})
+    # As null: of an empty text Prefect would show what it shows of a secret that is set.
+    data |= dict.fromkeys(block.unset_secrets() & set(data))
     references = {member: {"$ref": {"block_document_id": str(id_)}} for member, id_ in nested.items()}
     return {name: value for name, value in data.items() if name in own} | references

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from deployments import command_line
+from deployments import entry_point
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED, TERMINATED, WRONG_USE
 from deployments.lazy_commands import Entry, lazy_group
 
@@ -193,7 +193,7 @@ app = lazy_group(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return command_line.run_command(app, arguments)
+    return entry_point.run_command(app, arguments)
 
 
 if __name__ == "__main__":

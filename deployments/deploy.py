@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from blocks import python_process
 from blocks.names import deployment_name
 from deployments import prefect_access, spread
 from deployments.one_machine import database
@@ -247,7 +248,7 @@ def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate  # noqa: PLC0415 - see above
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
 
-    template = _job_template(shlex.join([sys.executable, "-m", "prefect.engine"]) if local else None)
+    template = _job_template(shlex.join(python_process.command("prefect.engine")) if local else None)
     try:
         found = client.read_work_pool(work_pool())
     except ObjectNotFound:
@@ -311,9 +312,10 @@ def ticking(template: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 @cache
 def _flow(entrypoint: str) -> Flow[..., Any]:
-    from prefect.flows import load_flow_from_entrypoint  # noqa: PLC0415 - see the module's docstring
-
-    return load_flow_from_entrypoint(entrypoint)
+    # Not with Prefect's load_flow_from_entrypoint, which looks in the working directory first.
+    module, _, name = entrypoint.rpartition(".")
+    flow: Flow[..., Any] = getattr(import_module(module), name)
+    return flow
 
 
 @cache

@@ -103,7 +103,7 @@ def _common(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """`command_line` takes --debug out of the arguments, wherever it stands; this is its help."""
+    """`entry_point` takes --debug out of the arguments, wherever it stands; this is its help."""
 
 
 def _loaded(entry: Entry, package: str) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from blocks import settings
+from blocks.command_line import command_line
 from blocks.configuration import with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import ConfigurationError
@@ -90,7 +91,7 @@ def locate(name: str) -> Managed:
     if known.name != name:
         raise ThirdPartyConfigError(
             f"Source {name!r} is being renamed to {known.name!r}.",
-            hint=f"Complete it with `onepassword-source rename {name} {known.name}`.",
+            hint=f"Complete it with `{command_line('rename', name, known.name)}`.",
             code="renaming",
         )
     _complete_renaming(engine, known)
@@ -246,7 +247,7 @@ def _require_free(new: str, source: Managed) -> None:
     if other is not None and other.deleted_ns is not None:
         raise ThirdPartyConfigError(
             f"The name {new!r} is that of a deleted source, whose events are kept.",
-            hint=f"Choose another name, or remove them with `onepassword-source delete {new} --purge`.",
+            hint=f"Choose another name, or remove them with `{command_line('delete', new, options=('--purge',))}`.",
             code="name-taken",
         )
     if other is not None or sources.exists(new):

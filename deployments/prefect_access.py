@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from deployments import prefect_settings
+from deployments import prefect_settings, working_directory
 from deployments.one_machine import up_lock
 from deployments.own_secrets import (
     USER,
@@ -260,8 +260,9 @@ def activate() -> Access:
     """Make this process use the right Prefect: to be called before Prefect is imported.
 
     A PREFECT_API_URL of the user's own is used as it is. RuntimeError where Prefect was imported before, with
-    other settings.
+    other settings. It leaves the working directory, whose code and settings Prefect would use.
     """
+    working_directory.leave()
     external = external_url()
     if external is not None:
         return Access("external", external, _warnings_about(external))
@@ -275,6 +276,7 @@ def activate() -> Access:
 
 def activate_for(at: Door) -> Access:
     """The same for the server that this very process starts."""
+    working_directory.leave()
     if (external := external_url()) is not None:
         raise FirstPartyGenericError(
             f"PREFECT_API_URL is set to {external}, so there is no Prefect server to start.",

@@ -6,17 +6,17 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import SourceError
 from flows.form import Apis, Line, When, leave_out_none
-from tasks import stopping
+from tasks import stopping, verdict
 from tasks.backfill import Asked, open_backfill
 from tasks.coverage import show_coverage
 from tasks.pieces import run_name, start_pieces
 from tasks.read_job import READERS_MAX, read_job
+from tasks.show import conclude, end_asleep
 from tasks.source import present_name
 from tasks.start_forward import start_forwards
 
@@ -53,14 +53,14 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
         source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
     asked = Asked(start, end, tuple(apis or ()), window, job)
-    with stopping.on_signals():
+    with stopping.on_signals(end_asleep):
         source = present_name(source, source_id)
         try:
             opened = open_backfill(source, asked)
             if pieces:
                 start_pieces(source, opened.job.id, pieces, readers)
         except SourceError as failed:
-            return Failed(name=failed.name, message=str(failed))
+            return conclude(verdict.of_error(failed))
         state = read_job(source, opened, readers, done="Backfilled")
         start_forwards(source, opened.source_id)
         show_coverage(source, return_state=True)  # whatever becomes of that, the events are stored

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
@@ -18,7 +17,7 @@ from tasks.authenticate import authenticate
 from tasks.collect import collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.report import report
-from tasks.show import end_now, remember, show
+from tasks.show import conclude, end_asleep, end_now, remember, show
 from tasks.source import present_name
 from tasks.start_forward import start_forwards
 from tasks.waiting import some_ended
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from tasks.drain import Collected
-    from tasks.verdict import Verdict
 
 Outcomes = dict[str, "Collected | BaseException"]
 
@@ -46,7 +44,7 @@ def collect(source: str, source_id: Line = None) -> State[Any]:
         source: the name of the source, as in its configuration.
         source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
-    with stopping.on_signals():
+    with stopping.on_signals(end_asleep):
         show("Started")
         source = present_name(source, source_id)
         try:
@@ -54,7 +52,7 @@ def collect(source: str, source_id: Line = None) -> State[Any]:
             outcomes = _read(source, opened) if opened.claims else {}
         except SourceError as error:
             tell_refusal(source, error)
-            return _state(verdict.of_error(error))
+            return conclude(verdict.of_error(error))
         look_over(source, opened.source_id)
         return _finish(source, opened, outcomes)
 
@@ -89,6 +87,8 @@ def _gather(opened: Opened, readers: dict[Api, PrefectFuture[Collected]]) -> Out
 def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     stopped = stopping.requested.is_set()
     found = verdict.of_run(outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
+    if stopped and stopping.asleep():
+        end_now(found, lambda: remember(opened.source_id, found.name, found.message), lambda: let_go(opened))
     if stopped:
         show("Stopping", found.message, source_id=opened.source_id)
     remember(opened.source_id, found.name, found.message)
@@ -96,12 +96,4 @@ def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
         report(source, outcomes, found.message)
     if not stopped:
         start_forwards(source, opened.source_id)
-    if stopped and stopping.asleep():
-        let_go(opened)
-        end_now(_state(found))
-    return _state(found)
-
-
-def _state(found: Verdict) -> State[Any]:
-    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
-    return make(name=found.name, message=found.message)
+    return conclude(found)

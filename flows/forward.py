@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
-from tasks import forward_verdict, stopping
+from tasks import forward_verdict, stopping, verdict
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
 from tasks.publish import publish
-from tasks.show import end_now, show
+from tasks.show import conclude, end_asleep, end_now, show
 from tasks.source import present_name
+from tasks.verdict import SKIPPED, Verdict
 from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from tasks.forward import Forwarded
-    from tasks.verdict import Verdict
 
 Outcomes = dict[str, "Forwarded | BaseException"]
 
@@ -44,15 +43,15 @@ def forward(source: str, siem: str, source_id: Line = None) -> State[Any]:
         siem: the name of the SIEM, as in its configuration.
         source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
-    with stopping.on_signals():
+    with stopping.on_signals(end_asleep):
         show("Started")
         source = present_name(source, source_id)
         try:
             opened = open_forward(source, siem, str(flow_run.id))
         except SourceError as error:
-            return Failed(name=error.name, message=str(error))
+            return conclude(verdict.of_error(error))
         if opened.left:
-            return Completed(name="Skipped", message=opened.left)
+            return conclude(Verdict(SKIPPED, opened.left))
         show("Forwarding")
         outcomes = _send(source, opened)
         publish(opened.source_id)
@@ -81,11 +80,5 @@ def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -
     stopped = stopping.requested.is_set()
     found = forward_verdict.of_run(siem, outcomes, opened, stopping=stopped)
     if stopped and stopping.asleep():
-        let_go(source, opened)
-        end_now(_state(found))
-    return _state(found)
-
-
-def _state(found: Verdict) -> State[Any]:
-    make = Failed if found.in_error else Cancelled if found.name == "Stopped" else Completed
-    return make(name=found.name, message=found.message)
+        end_now(found, lambda: let_go(source, opened))
+    return conclude(found)

@@ -6,11 +6,13 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from blocks.errors import SourceError
 from blocks.store import prune as retention
+from tasks import verdict
 from tasks.prune import find_targets, prune_stream
+from tasks.show import conclude
+from tasks.verdict import Verdict
 
 
 @flow(name="prune", flow_run_name="prune older than {older_than}", persist_result=False)
@@ -26,5 +28,5 @@ def prune(older_than: str, source: str | None = None) -> State[Any]:
         targets = find_targets(source)
         removed = sum(prune_stream(target, rule) for target in targets)
     except SourceError as error:
-        return Failed(name=error.name, message=str(error))
-    return Completed(name="Pruned", message=f"{removed:,} events older than {older_than} removed.")
+        return conclude(verdict.of_error(error))
+    return conclude(Verdict("Pruned", f"{removed:,} events older than {older_than} removed."))

@@ -6,20 +6,22 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from blocks.errors import SourceError
 from flows.form import Apis, Line, leave_out_none
-from tasks import stopping
+from tasks import stopping, verdict
 from tasks.coverage import show_coverage
 from tasks.read_job import READERS_MAX, read_job
 from tasks.reconcile import open_reconcile
+from tasks.show import conclude, end_asleep
 from tasks.source import present_name
 from tasks.start_forward import start_forwards
+from tasks.verdict import Verdict
 from tasks.watch import look_over
 
+DONE = "Reconciled"
 NOTHING = "No API was read to its end in the last {}, or all are stopped in error: there is nothing to compare."
 
 
@@ -47,15 +49,15 @@ def reconcile(
         readers: How many windows this run reads at once, 1 to 16.
         source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
-    with stopping.on_signals():
+    with stopping.on_signals(end_asleep):
         source = present_name(source, source_id)
         try:
             opened = open_reconcile(source, last, tuple(apis or ()))
         except SourceError as failed:
-            return Failed(name=failed.name, message=str(failed))
+            return conclude(verdict.of_error(failed))
         if opened is None:
-            return Completed(name="Reconciled", message=NOTHING.format(last))
-        state = read_job(source, opened, readers, done="Reconciled")
+            return conclude(Verdict(DONE, NOTHING.format(last)))
+        state = read_job(source, opened, readers, done=DONE)
         look_over(source, opened.source_id)
         start_forwards(source, opened.source_id)
         show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared

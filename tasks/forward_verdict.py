@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blocks.errors import ClaimLostError
-from tasks.verdict import GRAVEST_FIRST, as_error, by_sentence, in_other_run, name_of_others, verdict_of
+from tasks.verdict import GRAVEST_FIRST, STOPPED, Verdict, as_error, by_sentence, in_other_run, name_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tasks.forward import Forwarded
     from tasks.open_forward import OpenedForward
-    from tasks.verdict import Verdict
 
 RESUME = "Nothing is sent until its configuration changes or someone resumes it."
 
@@ -34,7 +33,7 @@ def of_run(
     parts += by_sentence({view.api: in_other_run(view, "forwarding") for view in opened.elsewhere} | lost)
     name = "Forwarded" if done or not (opened.elsewhere or lost) else name_of_others(opened.elsewhere)
     name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
-    return verdict_of("Stopped" if stopping else name, parts)
+    return Verdict(STOPPED if stopping else name, " ".join(parts))
 
 
 def _forwarded(siem: str, done: list[Forwarded]) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from prefect.states import Cancelled, Completed, Failed
-
+from blocks.command_line import command_line
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store.jobs import BACKFILL
 from tasks import retries, stopping, verdict
 from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
 from tasks.read_window import read_window
-from tasks.show import end_now
+from tasks.show import conclude, end_now
+from tasks.verdict import STOPPED, Verdict
 from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ STORE_SECONDS = 5.0  # between two looks at a store that does not answer
 def read_job(source: str, opened: OpenedJob, readers: int, *, done: str) -> State[Any]:
     """Read the windows of a job, `readers` at once, and return the state of the run that does so.
 
-    It is named `done` where all windows are read, by whichever runs; Stopped; or after the error that ended it.
+    Its outcome is `done` where all windows are read, by whichever runs; Stopped; or the error that ended it.
     """
     shown = Shown(source, opened)
     return _state(source, shown, _read(source, opened, shown, readers), done)
@@ -87,17 +86,16 @@ def _state(source: str, shown: Shown, error: SourceError | None, done: str) -> S
     with suppress(SourceError):
         shown.look(now=True)
     message = " ".join([f"{words(opened.job)}. {sentence(opened.job, shown.progress)}", *opened.notes])
-    state: State[Any]
     if error is not None:
-        state = Failed(name=error.name, message=f"{error} {message} {_left(source, shown)}")
+        found = Verdict(error.name, f"{error} {message} {_left(source, shown)}")
     elif not shown.finished:
-        state = Cancelled(name="Stopped", message=f"{message} {_left(source, shown)}")
+        found = Verdict(STOPPED, f"{message} {_left(source, shown)}")
     else:
-        state = Completed(name=done, message=message)
+        found = Verdict(done, message)
     report_job(source, opened.job, shown.progress, message)
     if stopping.asleep():
-        end_now(state)
-    return state
+        end_now(found)
+    return conclude(found)
 
 
 def _left(source: str, shown: Shown) -> str:
@@ -107,5 +105,5 @@ def _left(source: str, shown: Shown) -> str:
         return f"{left}."
     return (
         f"{left}: a run without a start goes on with them, and so does "
-        f"`onepassword-source backfill {shlex.quote(source)} --resume`."
+        f"`{command_line('backfill', source, options=('--resume',))}`."
     )

@@ -8,6 +8,7 @@ the error's `retry_in`.
 from __future__ import annotations
 
 import random
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -15,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, StoreVersionError, ThirdPartyConfigError
+from tasks import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +60,8 @@ def window_in_memory(key: str, error: SourceError) -> float | None:
 @contextmanager
 def in_memory(key: str) -> Iterator[None]:
     """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
+    if _is_in_main_thread():
+        stopping.end_waiting()
     if (handed_over := _first_errors.pop(key, None)) is not None:
         raise handed_over
     try:
@@ -83,6 +87,10 @@ def directly(step: Task[P, T], key: str, *arguments: P.args, **named: P.kwargs) 
     return step(*arguments, **named)
 
 
+def _is_in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def since_in_memory(key: str) -> int | None:
     return _first_failures.get(key)
 
@@ -94,7 +102,7 @@ def forget(key: str) -> None:
 def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Prefect's question after a failed attempt. `task` must be a copy of its own for each call."""
     wait = getattr(state.data, "retry_in", None)
-    if wait is None:
+    if wait is None or (_is_in_main_thread() and not stopping.begin_to_wait(str(state.data))):
         return False
     task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
     return True

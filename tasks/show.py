@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import NoReturn
+import time
+from contextvars import copy_context
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 from prefect import get_client, get_run_logger
@@ -15,7 +18,12 @@ from prefect.runtime import flow_run
 from blocks.errors import SourceError
 from blocks.store import sources
 from tasks import stopping
+from tasks.final_state import final_state
 from tasks.source import opened_store
+from tasks.verdict import STOPPED, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def show(name: str, message: str = "", *, source_id: str | None = None) -> None:
@@ -39,11 +47,41 @@ def remember(source_id: str, name: str, message: str) -> None:
         get_run_logger().warning("The state %s could not be kept in the store. %s", name, error)
 
 
-def end_now(state: State[None]) -> NoReturn:
-    """Show a final state and end this process: readers that wait for their next attempt cannot be woken."""
-    _set(state)
+def conclude(found: Verdict) -> State[Any]:
+    """The final state of this run, before which an error stands in the history as a state of its own.
+
+    An error after a stop was requested is no reason to call for a person: nothing was tried again.
+    """
+    if found.in_error and stopping.requested.is_set():
+        found = Verdict(STOPPED, found.message)
+    if found.in_error:
+        show("Error", f"{found.name}: {found.message}")
+    return final_state(found)
+
+
+def end_now(found: Verdict, *last_words: Callable[[], object]) -> NoReturn:
+    """Show the final state and end this process: readers that wait for their next attempt cannot be woken.
+
+    `last_words` are said side by side with that, and none of it keeps the process for long.
+    """
+    words = [Thread(target=copy_context().run, args=(one,), daemon=True) for one in (lambda: _end(found), *last_words)]
+    for word in words:
+        word.start()
+    deadline = time.monotonic() + stopping.end_seconds
+    for word in words:
+        word.join(max(deadline - time.monotonic(), 0))
+    os._exit(stopping.at_end(found.name, found.message))
+
+
+def end_asleep(why: str) -> NoReturn:
+    """End a run whose main thread waits for its next attempt: of a step without which there is nothing to read."""
+    end_now(Verdict(STOPPED, f"The run waited for its next attempt. {why}"))
+
+
+def _end(found: Verdict) -> None:
+    show("Stopping", found.message)
+    _set(conclude(found))
     logging.shutdown()
-    os._exit(stopping.at_end(state.name or "", state.message or ""))
 
 
 def _set(state: State[None]) -> None:

@@ -9,10 +9,12 @@ import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from blocks.siem.event import Stamp
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.prepare import Preparer
+from blocks.siem.rules import processing
 from blocks.siem.rules.rules import read
 from blocks.source import OnePasswordSource
 from blocks.store import fields, forwards
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Api
     from blocks.siem.base import SiemBlock
+    from blocks.siem.rules.processing import ProcessingRules
     from blocks.siem.sending import Sender
+    from blocks.store.forwards import About
 
 _OF_UI = re.compile(r"[a-z0-9-]+")  # what a block may be called there
 
@@ -68,8 +72,22 @@ def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, send
         fields=fields.metadata(engine, about.fields).kept,
         account=about.account,
         classifier=block.classifier if about.for_siem else None,
+        namespace=block.namespace_of(api),
     )
-    return Preparer(sender, read(block.rules, block.hash_key.get_secret_value()), block.shape, stamp)
+    rules = read(block.rules, block.hash_key.get_secret_value())
+    return Preparer(sender, rules, block.shape, stamp, _processing_rules(about))
+
+
+def _processing_rules(about: About) -> ProcessingRules:
+    """Raises ConfigurationError where they cannot be used, so that nothing is sent that they may keep back."""
+    filters, algorithm = about.processing_rules.get("filters", []), about.processing_rules.get("hashAlgorithm")
+    found = [
+        *processing.faults(filters, f"{about.name}.filters"),
+        *processing.faults_of_algorithm(algorithm, about.name),
+    ]
+    if found:
+        raise ConfigurationError(found)
+    return processing.read(filters, algorithm)
 
 
 def _load(name: str, kind: str) -> SiemBlock | None:

@@ -174,6 +174,7 @@ def record_of(source: OnePasswordSource) -> SourceRecord:
         collect_from=source.collect_from,
         fingerprint=source.fingerprint(),
         lag_after=source.lag_after or None,
+        processing_rules=source.processing_rules(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import signal
 import threading
 from contextlib import contextmanager
@@ -19,8 +20,13 @@ def _exit_code(_name: str, _message: str) -> int:
 
 
 at_end: Callable[[str, str], int] = _exit_code
-"""Called with the final state's name and message where the process ends at once; gives its exit code."""
+"""Called with the outcome of the run and its message where the process ends at once; gives its exit code."""
 
+end_seconds = 10.0
+"""How long the last words may take where the process ends at once: a store or a Prefect server may hang."""
+
+_waits_for = ""
+"""Why the main thread waits for the next attempt of a step; empty while it does not."""
 _asleep: set[object] = set()
 _lock = threading.Lock()
 
@@ -42,23 +48,45 @@ def asleep() -> int:
         return len(_asleep)
 
 
+def begin_to_wait(why: str) -> bool:
+    """To be called before the main thread waits, which cannot be cut short; False where a stop was requested."""
+    global _waits_for  # noqa: PLW0603 - there is one main thread
+    _waits_for = why  # first: a signal in between is noticed by one of the two
+    return not requested.is_set()
+
+
+def end_waiting() -> None:
+    """To be called when the main thread goes on."""
+    global _waits_for  # noqa: PLW0603 - as above
+    _waits_for = ""
+
+
 @contextmanager
-def on_signals() -> Iterator[None]:
-    """Within it, SIGTERM and SIGINT ask for a stop instead of breaking the run off. A second one breaks it off."""
+def on_signals(end_asleep: Callable[[str], None]) -> Iterator[None]:
+    """Within it, SIGTERM and SIGINT request a stop instead of breaking the run off. A second one breaks it off.
+
+    `end_asleep` ends the process where the main thread waits for its next attempt; it gets what it waits for.
+    """
     requested.clear()
+    end_waiting()
     if threading.current_thread() is not threading.main_thread():  # Python takes signals in the main thread alone
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def ask(number: int, _frame: object) -> None:
+    context = contextvars.copy_context()
+
+    def request(number: int, _frame: object) -> None:
         requested.set()
         signal.signal(number, before[signal.Signals(number)])
+        if _waits_for:  # in a thread, since this one may hold a lock
+            threading.Thread(target=context.run, args=(end_asleep, _waits_for), daemon=True).start()
 
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, request)
     try:
         yield
     finally:
+        end_waiting()
         for number, handler in before.items():
             signal.signal(number, handler)

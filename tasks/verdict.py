@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Where several streams are in error, the run bears the name of the one that a person has to act on first.
 GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
 
-SKIPPED = "Skipped"
+SKIPPED, RETRYING, STOPPED = "Skipped", "Retrying", "Stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +56,18 @@ def of_run(
     kinds = {error.name for api, error in errors.items() if api in failed} | {view.error_type for view in stopped}
     parts = by_sentence(failed)
     if stopping and not outcomes:
-        parts.append("Stopped while every API waited for its next attempt.")
+        parts.append("Every API waited for its next attempt.")
     elif done or not (failed or elsewhere or lost):
         parts.append(_collected(done))
     parts += by_sentence({view.api: in_other_run(view, "reading") for view in elsewhere} | lost)
     name = "Collected" if done or not (elsewhere or lost) else name_of_others(elsewhere)
     name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
-    return verdict_of("Stopped" if stopping else name, parts)
+    return Verdict(STOPPED if stopping else name, " ".join(parts))
 
 
 def name_of_others(elsewhere: Sequence[StreamView | PositionView]) -> str:
     """The name for a run that has nothing of its own, since other runs have all that there is."""
-    return "Retrying" if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
-
-
-def verdict_of(name: str, sentences: Sequence[str]) -> Verdict:
-    """A verdict. Skipped stands in the message too: many places show the message alone."""
-    message = " ".join(sentences)
-    return Verdict(name, f"{SKIPPED}: {message}" if name == SKIPPED else message)
+    return RETRYING if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
 
 
 def in_other_run(view: StreamView | PositionView, doing: str) -> str:

@@ -32,7 +32,9 @@ from deployments.one_machine import database  # noqa: E402
 hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machine is slow, not wrong
 hypothesis.settings.load_profile("shared")
 
+_directory = Path.cwd()
 prefect_access.activate()
+os.chdir(_directory)  # it has left it
 
 from moving_clock import MovingClock  # noqa: E402
 from sqlalchemy import text  # noqa: E402
@@ -226,6 +228,13 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
 def sandbox() -> Iterator[SandboxProcess]:
     with running_sandbox(events=3000, days=3) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _each_test_begins_in_the_same_directory() -> Iterator[None]:
+    """A command that a test calls in this process leaves the working directory."""
+    yield
+    os.chdir(_directory)
 
 
 @pytest.fixture(autouse=True)

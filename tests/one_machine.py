@@ -20,7 +20,7 @@ import httpx
 import prefect_database
 import psutil
 
-from blocks.events_api import tls
+from blocks.http import tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,10 +171,13 @@ class RunningUp:
         return dict(self.ask("GET", f"/api/flow_runs/{run}").json()["state"])
 
     def kept_state(self, run: str) -> tuple[str, str]:
-        """The type and name of a run's state in Prefect's database, for when no server runs."""
-        question = "SELECT state_type::text, state_name FROM flow_run WHERE id = %s"
-        ((kind, name),) = prefect_database.execute(self.data, question, (run,))
-        return str(kind), str(name)
+        """The type of a run's state and the first word of its message, from the database: for when no server runs."""
+        question = (
+            "SELECT state_type::text, flow_run_state.message FROM flow_run"
+            " JOIN flow_run_state ON flow_run_state.id = flow_run.state_id WHERE flow_run.id = %s"
+        )
+        ((kind, message),) = prefect_database.execute(self.data, question, (run,))
+        return str(kind), str(message).partition(":")[0]
 
     def modes(self) -> dict[str, str]:
         """The mode of everything in the data directory, as `0o600 file`; links are left out."""

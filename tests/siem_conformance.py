@@ -20,6 +20,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+import tracemalloc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,12 +30,14 @@ import httpx
 import pytest
 import siem_support as support
 from certificates import HERE, SERVER_KEY, certificate, server_context, write_authority
+from hostile_answers import BOMB, FOREVER, HOSTILE, PEAK_MAX
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from receivers.server import Receiver, receiving
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.faults import ConfigurationError
+from blocks.http import client as http_client
 from blocks.siem.senders.http import Poster
 from blocks.siem.sending import RequestRefusedError, TooLargeError
 from blocks.siem.shapes import metadata
@@ -241,6 +244,8 @@ class HttpConformance(SenderConformance):
     """A target over HTTP. Only `vendor`, `block_at`, `arrived_in` and `faulty` are to be filled in."""
 
     vendor: ClassVar[Callable[[], Vendor]]
+    paths: ClassVar[tuple[str, ...]] = ("",)
+    """What stands in the paths of the requests by which events are sent: each is answered by a server of its own."""
 
     def block_at(self, url: str) -> SiemBlock:
         """A block for a receiver at `http://127.0.0.1:port` (or https), with `secrets` in it."""
@@ -309,6 +314,53 @@ class HttpConformance(SenderConformance):
             self._send_one(sender)
         sender.close()
         assert raised.value.code == "timeout"
+
+    @pytest.mark.parametrize("hostility", HOSTILE)
+    def test_a_hostile_answer_is_bounded_in_bytes_and_in_time(
+        self, receiver: Receiver, block: SiemBlock, monkeypatch: pytest.MonkeyPatch, hostility: str
+    ) -> None:
+        answer, codes = HOSTILE[hostility]
+        for path in self.paths:
+            receiver.behave("raw", None, path=path, **answer)
+            with monkeypatch.context() as short:
+                if "timeout" in codes:
+                    short.setitem(Poster.__init__.__kwdefaults__ or {}, "deadline", 0.5)
+                sender = block.get_sender()
+            error, peak = self._peak(sender)
+            assert error.code in codes
+            assert peak < PEAK_MAX
+            receiver.clear()
+            sender.close()
+            sender = block.get_sender()
+            self._send_one(sender)
+            sender.close()
+
+    def _peak(self, sender: Sender) -> tuple[SourceError, int]:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ThirdPartyGenericError) as raised:
+                self._send_one(sender)
+            return raised.value, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def test_a_content_length_that_is_too_short_spoils_one_more_request_at_most(
+        self, receiver: Receiver, sender: Sender
+    ) -> None:
+        receiver.behave("raw", start=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + b"what is too much " * 100)
+        outcomes = {_raised_by(lambda: self._send_one(sender)) for _ in range(2)}
+        assert outcomes <= {None, ThirdPartyGenericError}
+        self._send_one(sender)
+
+    def test_a_status_that_says_enough_needs_no_body(
+        self, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_client, "REFUSAL_SECONDS", 0.2)
+        head = b"HTTP/1.1 503 No\r\nRetry-After: 9\r\nContent-Encoding: gzip\r\nContent-Length: 99999999\r\n\r\n"
+        receiver.behave("raw", None, start=head + BOMB[:1000], drip=b"\0", drips=FOREVER, seconds=0.01)
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            self._send_one(sender)
+        assert (raised.value.code, raised.value.retry_after) == ("503", 9.0)
 
     def test_nobody_there(self, receiver: Receiver, sender: Sender) -> None:
         receiver.stop()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import browser
 import empty_prefect
 import pytest
 from one_machine import CLOSED, RunningUp, wait_until
@@ -118,9 +121,9 @@ def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Mach
         deployment = machine.deployment("1Pass")
         assert [schedule["schedule"]["interval"] for schedule in deployment["schedules"]] == [300]
         state = machine.wait_for_end(run)
-        assert (state["type"], state["name"]) == ("COMPLETED", "Collected")
-        assert "900 new events" in state["message"]
-        shown = ["Started", "Initialized", "Authenticated", "Collecting", "Collected"]
+        assert (state["type"], state["name"]) == ("COMPLETED", "Completed")
+        assert state["message"].startswith("Collected: 900 new events")
+        shown = ["Started", "Initialized", "Authenticated", "Collecting", "Completed"]
         assert [name for name in machine.history(run) if name in shown] == shown
         keys = [one["key"] for one in machine.ask("POST", "/api/artifacts/filter", json={}).json()]
         assert f"collect-{block_name('1Pass')}" in keys
@@ -132,6 +135,28 @@ def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Mach
         status = json.loads(machine.call("status", "1Pass", "--json"))
         assert [api["events"] for api in status[0]["apis"]] == [300, 300, 300]
         assert "1Pass: unchanged" in machine.call("apply", "source.json")
+
+
+LISTS_RUNS = (
+    "/runs?state=Completed",
+    "/deployments/deployment/{id}?tab=Runs",
+    "/flows/flow/{flow_id}",
+    "/work-pools/work-pool/{work_pool_name}?tab=Runs",
+)
+
+
+@pytest.mark.parametrize("path", LISTS_RUNS)
+def test_the_pages_of_the_ui_list_a_run_that_has_ended(machine: Machine, tmp_path: Path, path: str) -> None:
+    """Their filters ask for the names of Prefect's own states."""
+    server = f"http://127.0.0.1:{machine.port}"
+    key = b64encode(":".join(machine.auth).encode()).decode()
+    run = re.compile(r"^collect 1Pass\n(?:[a-z0-9-]+\n)*Completed$", re.MULTILINE)
+    with browser.pages(tmp_path) as page:
+        page.open(server)
+        wait_until(lambda: page.evaluate("location.origin") == server)
+        page.evaluate(f"localStorage.setItem('prefect-password', '{key}')")
+        page.open(server + path.format(**machine.deployment("1Pass")))
+        wait_until(lambda: run.search(page.text()))
 
 
 def test_others_on_this_machine_can_read_nothing_that_all_this_left(machine: Machine) -> None:
@@ -185,11 +210,12 @@ def test_after_ctrl_c_the_next_up_goes_on(machine: Machine) -> None:
         assert stop_in_the_middle(machine, "another", sandbox) < TOTAL
         assert machine.kept_state(waiting) == ("CANCELLED", "Stopped"), "a run that waits for its next attempt, too"
         machine.start()
-        assert machine.wait_for_end(machine.run("another"))["name"] == "Collected"
+        assert machine.wait_for_end(machine.run("another"))["message"].startswith("Collected: ")
         assert machine.count(EVENTS_OF.format(name="another")) == (TOTAL,)
         flaky.fault("revoked")
         refused = machine.wait_for_end(machine.run("flaky"))
-        assert (refused["type"], refused["name"]) == ("FAILED", "ThirdPartyConfigError")
+        assert (refused["type"], refused["name"]) == ("FAILED", "Failed")
+        assert refused["message"].startswith("ThirdPartyConfigError: ")
         assert "refuses the token" in machine.call("status", "flaky", code=1)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whenever import Instant
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.coverage.gaps import DAY_NS, SECOND_NS, Gap, Kind
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from blocks.coverage.gaps import Coverage
 
-PROGRAM = "onepassword-source"
 TICK_NS = 300 * SECOND_NS
 
 
@@ -106,10 +105,11 @@ def command_for(gap: Gap, name: str, apis: Sequence[str], stopped: str = "") -> 
         return ""
     if gap.kind is Kind.OPEN:
         if stopped in {"deleted", "unsupported"}:
-            return f"{PROGRAM} apply FILE"
-        return _command("start" if stopped else "restart", name)
+            return command_line("apply", "FILE")
+        return command_line("start" if stopped else "restart", name)
     words = ["--start", second(gap.start_ns), "--end", second(-(-gap.end_ns // SECOND_NS) * SECOND_NS)]
-    return _command("backfill", name, *words, *(word for api in apis for word in ("--api", api)))
+    words += [word for api in apis for word in ("--api", api)]
+    return command_line("backfill", name, options=tuple(words))
 
 
 def second(ns: int) -> str:
@@ -120,13 +120,6 @@ def second(ns: int) -> str:
 def length(gap: Gap) -> str:
     """`2 d`."""
     return clock.words(gap.length_ns)
-
-
-def _command(verb: str, name: str, *words: str) -> str:
-    shown = shlex.quote(name)
-    if name.startswith("-"):
-        return " ".join([PROGRAM, verb, *words, "--", shown])
-    return " ".join([PROGRAM, verb, shown, *words])
 
 
 def _days(number: int) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import ExitStack, nullcontext
-from functools import cache
-from importlib.metadata import version
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx
 import msgspec
 from whenever import Instant
 
-from blocks.events_api import outcomes, tls
-from blocks.events_api.body import read_body
-from blocks.events_api.deadline import Deadline, keep
-from blocks.events_api.hosts import is_loopback, require_allowed
+from blocks.events_api import outcomes
+from blocks.events_api.hosts import require_allowed
 from blocks.events_api.models import Api, Introspection, Page, read_introspection, read_page
 from blocks.events_api.unknown import Known
+from blocks.http.client import DEADLINE, HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +23,6 @@ if TYPE_CHECKING:
 PAGE_SIZE = 1000  # the most that the API gives
 RESPONSE_MAX = 64 * 1024 * 1024  # bytes, unpacked; a page of a thousand ordinary events has 0.7 MB
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=20, pool=10)
-DEADLINE = 120.0  # seconds for one whole response, so that a server which drips bytes cannot hold a run
-
-# At DEBUG it logs the headers of answers, in which a server may repeat the token, and the address that it redirects to.
-logging.getLogger("httpcore.http11").setLevel(logging.INFO)
 
 
 class EventsClient:
@@ -55,17 +47,23 @@ class EventsClient:
     ) -> None:
         require_allowed(base_url)
         self.api_version = api_version
-        self._seconds = deadline
-        self._response_max = response_max
+        self._base_url = base_url
         self._turn = turn or nullcontext
         self._token = outcomes.require_sendable(token)
-        self._deadline = Deadline()
         self._known = Known()
-        self._http = _open(base_url, token, timeout)
-        keep(self._deadline, self._http)
+        self._http = HttpClient(
+            base_url,
+            {"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            service="The Events API",
+            setting="base_url",
+            timeout=timeout,
+            deadline=deadline,
+            body_max=response_max,
+            on_response=_look_at_status,
+        )
 
     def __repr__(self) -> str:
-        return f"EventsClient({str(self._http.base_url)!r}, api_version={self.api_version!r})"
+        return f"EventsClient({self._base_url!r}, api_version={self.api_version!r})"
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("An EventsClient is not pickled: it holds a token. Open another one.")
@@ -116,60 +114,13 @@ class EventsClient:
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        try:
-            with ExitStack() as answer:
-                with self._turn():
-                    self._deadline.start(self._seconds)
-                    response = answer.enter_context(self._http.stream(method, path, content=content, headers=headers))
-                return response.status_code, read_body(response, self._response_max)
-        except httpx.HTTPError as error:
-            if self._deadline.passed:
-                raise outcomes.too_slow(self._seconds) from None
-            raise outcomes.of_transport(error, self._http.base_url.host) from None
-
-
-def _open(base_url: str, token: str, timeout: httpx.Timeout) -> httpx.Client:
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip",
-        "User-Agent": user_agent(),
-    }
-    return open_http(base_url, headers, timeout, _look_at_status)
-
-
-def open_http(
-    base_url: str, headers: dict[str, str], timeout: httpx.Timeout, on_response: Callable[[httpx.Response], None]
-) -> httpx.Client:
-    """Redirects are not followed. ThirdPartyConfigError where the environment's certificates or proxy cannot be used.
-
-    `on_response` is called before a body is read.
-    """
-    host = httpx.URL(base_url).host
-    # A proxy of the environment is for the world outside: it must not see what is meant for this machine.
-    mounts = {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else None
-    try:
-        return httpx.Client(
-            base_url=base_url,
-            headers=headers,
-            timeout=timeout,
-            verify=tls.trusted(),
-            mounts=mounts,
-            follow_redirects=False,
-            event_hooks={"response": [on_response]},
-        )
-    except (OSError, ValueError, ImportError):
-        raise outcomes.of_environment() from None
+        response = self._http.request(method, path, content, headers, slot=self._turn)
+        return response.status_code, response.content
 
 
 def _look_at_status(response: httpx.Response) -> None:
-    """Called before httpx reads a body, or where a redirect leads: that may be no URL at all."""
+    """Called before a body is read."""
     outcomes.refuse_passing_faults(response.status_code, response.headers)
-
-
-@cache
-def user_agent() -> str:
-    return f"onepassword-source/{version('onepassword-source')}"
 
 
 def _rfc3339(time_ns: int) -> str:

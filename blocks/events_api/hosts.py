@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from blocks import settings
 from blocks.errors import ThirdPartyConfigError
+from blocks.http.loopback import is_loopback
 
 HOSTS = ("events.1password.com", "events.1password.ca", "events.1password.eu", "events.ent.1password.com")
 _ONE_OF = f"{', '.join(HOSTS[:-1])} or {HOSTS[-1]}"
@@ -74,19 +75,6 @@ def require_allowed(url: str, allowed_hosts: frozenset[str] | None = None) -> No
 def is_loopback_url(base_url: str) -> bool:
     """Whether a base URL is of this machine. Raises HostError for what is no URL."""
     return is_loopback(_parse(base_url).host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine: localhost, 127.0.0.0/8 or ::1 (in brackets)."""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        return address == ipaddress.IPv6Address("::1")
-    return address in ipaddress.IPv4Network("127.0.0.0/8")
 
 
 def _parse(text: str) -> _Server:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
-import ssl
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
 
-from blocks import clock
 from blocks.errors import (
     CursorRejectedError,
     SourceError,
@@ -21,18 +16,16 @@ from blocks.errors import (
     TokenError,
     UnconfirmedError,
 )
+from blocks.http.transport_errors import TOO_MANY_REQUESTS, is_passing, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from blocks.events_api.models import Api
 
-TOO_MANY_REQUESTS = 429
-PASSING = frozenset({408, 425, TOO_MANY_REQUESTS})
 REFUSED = frozenset({401, 403, 404})
 BAD_REQUEST = 400
 TEXT_MAX = 200
-RETRY_AFTER_MAX = 3600.0  # the longer of the API's two rate windows
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*")  # whole or cut short
 _LONG = re.compile(r"[^\s\"'<>(),;]{24,}")  # no word of a sentence, but perhaps a part of a token, in any encoding
 
@@ -48,7 +41,7 @@ def refuse_passing_faults(status: int, headers: Mapping[str, str]) -> None:
 
     It looks at the status alone, before any body is read.
     """
-    if status in PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if is_passing(status):
         raise _passing(status, retry_after(headers))
     if httpx.codes.MULTIPLE_CHOICES <= status < httpx.codes.BAD_REQUEST:
         raise ThirdPartyGenericError(
@@ -116,68 +109,6 @@ def require_sendable(token: str) -> str:
     )
 
 
-def of_environment() -> ThirdPartyConfigError:
-    """What the environment says of certificates and proxies cannot be used."""
-    return ThirdPartyConfigError(
-        "The certificates or the proxy that the environment names cannot be used.",
-        hint="Check SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.",
-        code="environment",
-    )
-
-
-def of_transport(error: httpx.HTTPError, host: str) -> ThirdPartyGenericError:
-    """The error behind a request that got no answer: name, connection, TLS and time-out are told apart."""
-    causes = tuple(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return _unreachable("dns", f"The name {host} could not be resolved.", "Check base_url and this machine's DNS.")
-    if verification := next((c for c in causes if isinstance(c, ssl.SSLCertVerificationError)), None):
-        return _unreachable(
-            "tls",
-            f"The certificate of {host} was refused: {verification.verify_message}. Nothing was sent.",
-            "Check base_url and the clock; where a proxy inspects TLS, set SSL_CERT_FILE to its certificate.",
-        )
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return _unreachable("tls", f"No TLS connection to {host} could be made.", "Check what stands between.")
-    if isinstance(error, httpx.ConnectTimeout):
-        return _unreachable("connect-timeout", f"{host} did not accept a connection in time.", "Check the firewall.")
-    if isinstance(error, httpx.TimeoutException):
-        return _unreachable("timeout", f"{host} did not answer in time.", "The request is made again.")
-    if isinstance(error, httpx.ProxyError):
-        return _unreachable("proxy", f"The proxy did not pass the request on to {host}.", "Check HTTPS_PROXY.")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return _unreachable("connect", f"{host} refused the connection.", "Check base_url and the firewall.")
-    if isinstance(error, httpx.ConnectError):
-        return _unreachable("connect", f"{host} could not be reached.", "Check the network and the firewall.")
-    if isinstance(error, httpx.DecodingError):
-        return _unreachable("invalid-body", f"{host} sent a body that cannot be unpacked.", "It is asked again.")
-    return _unreachable("reset", f"The connection to {host} broke off in the middle.", "The request is made again.")
-
-
-def too_slow(seconds: float) -> ThirdPartyGenericError:
-    return _unreachable("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is made again.")
-
-
-def too_large(most: int) -> ThirdPartyGenericError:
-    return _unreachable(
-        "too-large",
-        f"The Events API answered with more than {most:,} bytes; the rest was not read.",
-        "The request is made again. If it goes on, look for a proxy between here and 1Password.",
-    )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait, from either form of Retry-After; an hour at most."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), RETRY_AFTER_MAX)
-    try:
-        date = parsedate_to_datetime(value)
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - clock.now()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_MAX)
-
-
 def told(content: bytes, token: str) -> str:
     """What an error body says, in a few words behind a colon: one of the two JSON forms, or its text.
 
@@ -224,14 +155,3 @@ def _unexpected(status: int, said: str) -> ThirdPartyGenericError:
         hint="The request is made again. Check what stands between here and 1Password.",
         code=str(status),
     )
-
-
-def _unreachable(code: str, message: str, hint: str) -> ThirdPartyGenericError:
-    return ThirdPartyGenericError(message, hint=hint, code=code)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

@@ -15,10 +15,9 @@ import httpx
 
 from blocks import clock
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api import outcomes
-from blocks.events_api.client import open_http, user_agent
-from blocks.events_api.deadline import Deadline, keep
-from blocks.events_api.hosts import is_loopback
+from blocks.http import transport_errors
+from blocks.http.client import HttpClient
+from blocks.http.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +57,7 @@ def proxy_of(base_url: str) -> str | None:
     try:
         proxy = httpx.URL(text if "://" in text else f"http://{text}")
     except httpx.InvalidURL:
-        raise outcomes.of_environment() from None
+        raise transport_errors.of_environment() from None
     return f"{proxy.host}:{proxy.port}" if proxy.port else proxy.host
 
 
@@ -78,30 +77,23 @@ def reach(base_url: str, seconds: float) -> Answer:
 
     Raises ThirdPartyGenericError where the way there is blocked, ThirdPartyConfigError for an unusable environment.
     """
-    deadline = Deadline()
     with _open(base_url, seconds) as http:
-        keep(deadline, http)
-        deadline.start(seconds)
         sent, before = clock.now(), time.monotonic()
-        try:
-            with http.stream("GET", _PATH) as response:
-                middle = sent + (time.monotonic() - before) / 2
-                return Answer(_certificate(response.extensions), _ahead(response.headers, middle))
-        except httpx.HTTPError as error:
-            if deadline.passed:
-                raise outcomes.too_slow(seconds) from None
-            raise outcomes.of_transport(error, http.base_url.host) from None
+        with http.open("GET", _PATH) as response:
+            middle = sent + (time.monotonic() - before) / 2
+            return Answer(_certificate(response.extensions), _ahead(response.headers, middle))
 
 
-def _open(base_url: str, seconds: float) -> httpx.Client:
+def _open(base_url: str, seconds: float) -> HttpClient:
     timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
-    headers = {"User-Agent": user_agent(), "Accept": "application/json"}
-    return open_http(base_url, headers, timeout, _forget_location)
-
-
-def _forget_location(response: httpx.Response) -> None:
-    # httpx builds the request that would follow, and fails on an address that is none.
-    response.headers.pop("location", None)
+    return HttpClient(
+        base_url,
+        {"Accept": "application/json"},
+        service="The Events API",
+        setting="base_url",
+        timeout=timeout,
+        deadline=seconds,
+    )
 
 
 def _certificate(extensions: Mapping[str, Any]) -> Certificate | None:

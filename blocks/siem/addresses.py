@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import httpx
 
-from blocks.events_api.hosts import is_loopback
 from blocks.faults import Fault, show
+from blocks.http.loopback import is_loopback
 
 
 def fault_of_url(path: str, url: str, *, secret: bool = False) -> Fault | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from blocks.events_api.models import Api
     from blocks.siem.sending import Sender
 
 Shape = Literal["raw", "ecs", "ocsf"]
@@ -80,6 +81,10 @@ class SiemBlock(SecretBlock):
         members = schema.get("properties", {})
         schema["properties"] = dict(sorted(members.items(), key=lambda member: member[0] in SHARED))
         return schema
+
+    def namespace_of(self, api: Api) -> str:  # noqa: ARG002 - not every index has one for all
+        """The `data_stream.namespace` of an API's events in the shape ECS."""
+        return "default"
 
     @abstractmethod
     def get_sender(self) -> Sender:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import httpx
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.events_api.hosts import is_loopback
 from blocks.faults import Fault, show
+from blocks.http.loopback import is_loopback
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
 from blocks.siem.base import Shape, SiemBlock
@@ -17,10 +17,12 @@ from blocks.siem.base import Shape, SiemBlock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from blocks.events_api.models import Api
     from blocks.siem.senders.elasticsearch import ElasticsearchSender
 
 INDEX = "logs-1password.{dataset}-default"
 INDEX_MAX = 255  # bytes
+_PARTS = 3  # of a data stream's name
 _PLACEHOLDER = re.compile(r"\{(?:dataset|api)\}")
 _FORBIDDEN = re.compile(r'[\\/*?"<>|\s,#:{}]|[A-Z]|^[-_+]|^\.{1,2}$|^$')
 
@@ -103,6 +105,14 @@ class Elasticsearch(SiemBlock):
         elif self.username:
             authorization = elasticsearch.by_password(self.username, password)
         return elasticsearch.ElasticsearchSender(self.url, self.index, authorization, (key, password))
+
+    def namespace_of(self, api: Api) -> str:
+        """What an index named as a data stream, `logs-{dataset}-{namespace}`, has last: another would be refused."""
+        from blocks.siem.senders import elasticsearch  # noqa: PLC0415 - as above
+
+        parts = elasticsearch.indices(self.index)[api].split("-", 2)
+        is_data_stream = len(parts) == _PARTS and parts[0] == "logs" and parts[2]
+        return parts[2] if is_data_stream else super().namespace_of(api)
 
     def _faults_of_sign_in(self) -> Iterator[Fault]:
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()

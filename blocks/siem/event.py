@@ -45,6 +45,8 @@ class Stamp:
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
     account: str | None = None
     classifier: Classifier | None = "event-id"
+    namespace: str = "default"
+    """Of the data stream that the events go to, for the shape ECS: an index has one value of it."""
 
 
 class Shaped(msgspec.Struct, frozen=True, gc=False):

@@ -16,15 +16,18 @@ KINDS = ("sumo-logic", "splunk", "elasticsearch", "sentinel", "syslog", "otlp", 
 """What a SIEM is called in a file and on the command line; its block is in the module of that name."""
 
 
+def expected(kind: object = None) -> str:
+    """What would be right where `kind` is none of them: the one that it most likely means, or all."""
+    meant = nearest(kind, KINDS) if isinstance(kind, str) else None
+    return f'"{meant}"' if meant else f"one of {', '.join(KINDS)}"
+
+
 @cache
 def block_class(kind: str) -> type[SiemBlock]:
     """The class of its block. Raises ThirdPartyConfigError where there is no such kind."""
     if kind not in KINDS:
-        meant = nearest(kind, KINDS)
         raise ThirdPartyConfigError(
-            f"There is no kind of SIEM called {show(kind)}.",
-            hint=f"Did you mean {meant}?" if meant else f"There are: {', '.join(KINDS)}.",
-            code="kind",
+            f"There is no kind of SIEM called {show(kind)}.", hint=f"Use {expected(kind)}.", code="kind"
         )
     module = import_module(f"blocks.siem.{kind.replace('-', '_')}")
     found: type[SiemBlock] = next(one for one in vars(module).values() if getattr(one, "kind", None) == kind)

@@ -1,14 +1,19 @@
-"""From a stored event to the record that a SIEM is sent: privacy rules, then the shape, then the SIEM's own form."""
+"""From a stored event to the record that a SIEM is sent.
+
+First the source's processing rules, then the SIEM's privacy rules, then the shape, then the SIEM's own form.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blocks.siem.rules import processing
 from blocks.siem.shapes import shaping
 
 if TYPE_CHECKING:
     from blocks.siem.event import Outgoing, Stamp
+    from blocks.siem.rules.processing import ProcessingRules
     from blocks.siem.rules.rules import Rules
     from blocks.siem.sending import Record, Sender
 
@@ -29,13 +34,13 @@ class Preparer:
     rules: Rules
     shape: str
     stamp: Stamp
+    processing: ProcessingRules = processing.NONE
 
     def prepare(self, event: Outgoing) -> Record | Kept:
         """Never raises for what a stored event may hold."""
-        body = None
-        if not self.rules.empty:
-            outcome = self.rules.apply(self.stamp.api, event.body)
-            if outcome.dropped is not None:
-                return Kept(event, outcome.dropped)
-            body = outcome.body
-        return self.sender.encode(shaping.shape(self.shape, event, self.stamp, body))
+        outcome = self.processing.apply(event.body)
+        if outcome.dropped is None and not self.rules.empty:
+            outcome = self.rules.apply(self.stamp.api, event.body, outcome.body)
+        if outcome.dropped is not None:
+            return Kept(event, outcome.dropped)
+        return self.sender.encode(shaping.shape(self.shape, event, self.stamp, outcome.body))

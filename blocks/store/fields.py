@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import BigInteger, Boolean, String, column, insert, select, table, text, update
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest, show
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
@@ -58,12 +59,12 @@ class Dropped:
     @property
     def _remedy(self) -> str:
         if self.why == "disabled":
-            return f"Enable it with: onepassword-source fields enable {self.name}"
+            return f"Enable it with: {command_line('fields enable', self.name)}"
         if self.known_as:
             return f"It is known as {self.known_as}: write it so."
         if problem := _problem(self.name):
             return f"It cannot be added: {problem}."
-        return f"Add it with: onepassword-source fields add {self.name}"
+        return f"Add it with: {command_line('fields add', self.name)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select, update
@@ -44,12 +44,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What goes with the events of a source: all that the store knows of it. `fields` are as they were configured."""
+    """What goes with the events of a source: all that the store knows of it. `fields` are as they were configured.
+
+    `processing_rules` holds `filters` and `hashAlgorithm`, or nothing: see `blocks.siem.rules.processing`.
+    """
 
     name: str
     category: str | None
     fields: dict[str, Any]
     account: str | None
+    processing_rules: dict[str, Any] = field(default_factory=dict)
 
     @property
     def for_siem(self) -> bool:
@@ -62,7 +66,8 @@ def about(engine: Engine, source_id: str) -> About:
     asked = select(_sources).where(_sources.c.id == source_id)
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(asked).one()
-    return About(row.name, row.category or None, json.loads(row.fields), row.account_uuid)
+    rules = json.loads(row.processing_rules)
+    return About(row.name, row.category or None, json.loads(row.fields), row.account_uuid, rules)
 
 
 def put(  # noqa: PLR0917 - what a pair is made of

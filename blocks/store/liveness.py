@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from blocks.store import health
 from blocks.store.engine import writing
 from blocks.store.reading_liveness import judged, judged_within, open_values
+from blocks.store.signs import differs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sqlalchemy import Engine
 
     from blocks.liveness import Judgement
@@ -24,15 +23,9 @@ def settle(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
     values = open_values(engine)
     found = judged(engine, watched_ns=watched_ns)
     for one in found:
-        if _differs(one, values):
+        if differs(one, values):
             _settle(engine, one, watched_ns)
     return found
-
-
-def _differs(judgement: Judgement, values: Mapping[tuple[str, str], str]) -> bool:
-    source_id = judgement.signs.source_id
-    begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.found)
-    return begun or any((source_id, one.tracker) in values for one in judgement.over)
 
 
 def _settle(engine: Engine, before: Judgement, watched_ns: int | None) -> None:

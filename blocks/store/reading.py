@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import bindparam, text
 
 from blocks import clock, settings
-from blocks.errors import ThirdPartyConfigError
+from blocks.errors import ThirdPartyConfigError, together
 from blocks.store import claims, schema
 from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
 
@@ -95,7 +95,7 @@ class Open:
     @property
     def sentence(self) -> str:
         """What is so and what to do."""
-        return f"{self.description} {self.hint or ''}".strip()
+        return together(self.description, self.hint)
 
 
 @dataclass(frozen=True, slots=True)

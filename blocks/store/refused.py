@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select, text, update
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.health import WARNING, Condition
 from blocks.siem.event import Outgoing
 from blocks.store import health, operations
@@ -164,8 +165,8 @@ def _condition(siem: str, last: RefusedItem) -> Condition:
         severity=WARNING,
         description=f"{siem} refuses events for good; it says: {last.answer}",
         error_code=last.code or None,
-        hint=f"They are kept: `onepassword-source siem refused {siem}` lists them. "
-        f"Mend the SIEM or add a rule, then `onepassword-source siem replay {siem} --refused` sends them again.",
+        hint=f"They are kept: `{command_line('siem refused', siem)}` lists them. Mend the SIEM or add a rule, then "
+        f"`{command_line('siem replay', siem, options=('--refused',))}` sends them again.",
     )
 
 

@@ -13,7 +13,7 @@ from blocks.store.engine import is_sqlite, reading, store_errors
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0008"  # the newest file in migrations/versions; read here so that Alembic (0.6 s) loads only to migrate
+HEAD = "0009"  # the newest file in migrations/versions; read here so that Alembic (0.6 s) loads only to migrate
 _LOCK = 0x31506173735352  # PostgreSQL's advisory lock for migrations
 
 

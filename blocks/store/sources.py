@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import select, update
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
-from blocks.store import health
+from blocks.store import health, positions
 from blocks.store.engine import in_line, reading, store_errors, writing
 from blocks.store.tables import Operation, Source, Stream
 from blocks.store.upsert import insert_new
@@ -47,6 +48,8 @@ class SourceRecord:
     collect_from: str | None
     fingerprint: str
     lag_after: str | None = None
+    processing_rules: dict[str, Any] = field(default_factory=dict)
+    """`filters` and `hashAlgorithm`: see `blocks.siem.rules.processing`."""
 
 
 def new_id() -> str:
@@ -69,6 +72,7 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         "collect_from": source.collect_from,
         "fingerprint": source.fingerprint,
         "lag_after": source.lag_after,
+        "processing_rules": msgspec.json.encode(source.processing_rules).decode(),
     }
     with writing(engine) as connection:
         asked = select(_sources).where(_sources.c.id == source.id)
@@ -83,6 +87,9 @@ def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
             revived = {"deleted_ns": None, "paused_ns": None, "due_ns": now_ns, "state": "Pending", "state_message": ""}
             values |= revived if before.deleted_ns is not None else {}
             connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
+            if before.processing_rules != values["processing_rules"]:
+                # What sends by the rules of before loses its claims, so that it sends nothing more by them.
+                positions.restart_source_within(connection, source.id)
         _add_streams(connection, source.id, source.apis)
     return before is not None and before.fingerprint != source.fingerprint
 
@@ -190,7 +197,8 @@ def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[An
     if is_gone:
         raise ThirdPartyConfigError(
             f"Source {source.name!r} was deleted{', and is being purged' if before and revive else ''}.",
-            hint=f"Finish it with `onepassword-source delete {source.name} --purge`; then `apply` can make it anew."
+            hint=f"Finish it with `{command_line('delete', source.name, options=('--purge',))}`; "
+            "then `apply` can create it again."
             if before and revive
             else "`onepassword-source apply FILE` makes it anew.",
             code="deleted",

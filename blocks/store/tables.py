@@ -49,6 +49,11 @@ class Source(SQLModel, table=True):
     deleted_ns: int | None = Field(default=None, sa_column=_ns(), description="deleted then; its events stay")
     due_ns: int | None = Field(default=None, sa_column=_ns(), description="runs are due since; else since created_ns")
     lag_after: str | None = Field(default=None, description="how late an API may be; see `bounds.lag_ns`")
+    processing_rules: str = Field(
+        default="{}",
+        sa_column=Column(Text, nullable=False, server_default="{}"),
+        description="JSON map: see `blocks.siem.rules.processing`",
+    )
 
 
 class Stream(SQLModel, table=True):

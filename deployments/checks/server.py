@@ -6,12 +6,12 @@ Prefect is imported inside the functions: its settings come from the environment
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from blocks import clock, settings
+from blocks.command_line import command_line
 from blocks.errors import SourceError
 from blocks.faults import ConfigurationError
 from blocks.names import block_name, deployment_name
@@ -184,7 +184,7 @@ def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
     active = [one for one in found.schedules if one.active]
     if found.paused or not active:
         text = "The schedule is paused: nothing is collected by itself."
-        return failed("schedule", text, f"`onepassword-source start {shlex.quote(name)}` resumes it.")
+        return failed("schedule", text, f"`{command_line('start', name)}` resumes it.")
     times = ", ".join(_in_words(one.schedule) for one in active)
     if access.kind == "temporary":
         return ok("schedule", f"{times}, while `up` runs")

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blocks import settings, strict_json
+from blocks.command_line import command_line
 from blocks.configuration import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.document import is_of_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.command_line import given_token
 from deployments.commands import deferred
 from deployments.commands.options import Json
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 from deployments.commands.progress import counted
 from deployments.commands.siem_documents import apply_siems
+from deployments.entry_point import given_token
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -133,7 +134,7 @@ def _tell_more(applied: Applied, run: str | None) -> None:
         cleared = "Its errors are cleared, and the" if applied.restarted else "The"
         note(f"{cleared} run 'collect {applied.name}' was started ({run}).")
     if applied.stopped:
-        note(f"Its schedule is stopped; resume it with: onepassword-source start {applied.name}")
+        note(f"Its schedule is stopped; resume it with: {command_line('start', applied.name)}")
 
 
 def _read(file: Path) -> bytes:

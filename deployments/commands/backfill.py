@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -11,6 +10,7 @@ import typer
 from rich.table import Table
 
 from blocks import clock, settings
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.models import Api
@@ -117,7 +117,7 @@ def _require_unfinished(name: str) -> None:
         if not reading.unfinished_backfills(engine).get(source.id):
             raise ThirdPartyConfigError(
                 f"No backfill of {name!r} is unfinished, so there is nothing to resume.",
-                hint=f"Start one with: onepassword-source backfill {shlex.quote(name)} --start TIME",
+                hint=f"Start one with: {command_line('backfill', name)} --start TIME",
                 code="usage",
             )
 

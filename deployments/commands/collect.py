@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from deployments.prefect_access import Access
 
+END_SECONDS = 1.0
+"""How long a person who has pressed Ctrl-C waits for what hangs."""
 _GRAVEST_FIRST = (INTERRUPTED, IN_ERROR, SKIPPED, DONE)
 _NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
 
@@ -42,15 +44,15 @@ def run_within(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
     with errors_said_once(), moving_sign(lambda: _line(name)) as end_progress:
 
-        def end_at_once(state: str, message: str) -> int:
+        def end_at_once(outcome: str, message: str) -> int:
             end_progress()
-            _show(name, state, message, INTERRUPTED, as_json=as_json)
+            say_stopped({"source": name}, outcome, message, as_json=as_json)
             leave(access)
             return INTERRUPTED
 
         state = _collect(name, end_at_once)
-    code = code_of(state)
-    _show(name, state.name or "", state.message or "", code, as_json=as_json)
+    code, (outcome, message) = code_of(state), outcome_of(state)
+    _show(name, outcome, message, code, as_json=as_json)
     return code
 
 
@@ -64,7 +66,13 @@ def code_of(state: State[Any]) -> int:
         return INTERRUPTED
     if state.is_failed() or state.is_crashed():
         return IN_ERROR
-    return SKIPPED if state.name in _NOT_DONE else DONE
+    return SKIPPED if outcome_of(state)[0] in _NOT_DONE else DONE
+
+
+def outcome_of(state: State[Any]) -> tuple[str, str]:
+    """What a run came to, in one word and in sentences."""
+    found = deferred.final_state.outcome_of(state)
+    return found.name, found.message
 
 
 def gravest(codes: Iterable[int]) -> int:
@@ -72,10 +80,18 @@ def gravest(codes: Iterable[int]) -> int:
     return min(codes, key=_GRAVEST_FIRST.index, default=DONE)
 
 
-def headline(state: str, message: str, code: int) -> Text:
-    """The state of a run and its message, which may begin with the state's name."""
+def headline(outcome: str, message: str, code: int) -> Text:
+    """The outcome of a run and its message."""
     style = {IN_ERROR: "bold red", SKIPPED: "bold yellow"}.get(code, "bold green")
-    return Text.assemble((f"{state}:", style), f" {plain(message.removeprefix(f'{state}: '))}")
+    return Text.assemble((f"{outcome}:", style), f" {plain(message)}")
+
+
+def say_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool) -> None:
+    """What a run came to that a person has stopped while it waited: one line, and nothing that a store must answer."""
+    if as_json:
+        say_json({**of, "state": outcome, "message": message, "in_error": False})
+    else:
+        say(headline(outcome, message, INTERRUPTED))
 
 
 def leave(access: Access) -> None:
@@ -98,25 +114,25 @@ def require_source(name: str) -> None:
 
 def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
     require_source(name)
-    deferred.stopping.at_end = end_at_once
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
     state: State[Any] = deferred.collect.collect(name, return_state=True)
     return state
 
 
-def _show(name: str, state: str, message: str, code: int, *, as_json: bool) -> None:
+def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     source = _kept(name)
     if as_json:
         answer = {
             "source": name,
             "source_id": source.id if source else None,
-            "state": state,
+            "state": outcome,
             "message": message,
             "in_error": code == IN_ERROR,
         }
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
         say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
-    say(headline(state, message, code))
+    say(headline(outcome, message, code))
     if source:
         say_fitting(status.table(source))
 

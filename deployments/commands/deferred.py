@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flows import collect as collect
     from flows import forward as forward
     from flows import reconcile as reconcile
+    from tasks import final_state as final_state
     from tasks import job as job
     from tasks import open_forward as open_forward
     from tasks import siem as siem
@@ -40,6 +41,7 @@ _MODULES = {
     "automations": "deployments.automations",
     "backfill": "flows.backfill",
     "collect": "flows.collect",
+    "final_state": "tasks.final_state",
     "forward": "flows.forward",
     "forwarding": "deployments.forwarding",
     "forwards": "blocks.store.forwards",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands import deferred
 from deployments.commands.options import Json, Name, Yes
@@ -70,5 +71,5 @@ def _show(deleted: Deleted) -> None:
         return
     say(f"{name}: {'was deleted before' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept.")
     if deleted.kept:
-        note(f"See them with: onepassword-source events {deleted.name}")
-        note(f"Remove them with: onepassword-source delete {deleted.name} --purge")
+        note(f"See them with: {command_line('events', deleted.name)}")
+        note(f"Remove them with: {command_line('delete', deleted.name, options=('--purge',))}")

@@ -33,6 +33,7 @@ SHOWN = 8
 def command() -> int:
     """Collect from a sandbox, and show what came. It starts with an empty store each time."""
     _use_own_directory()
+    program = _program()  # while the working directory is still the person's
     with _sandbox() as sandbox:
         say(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.")
         _say_command(f"apply {DIRECTORY}/source.json")
@@ -41,7 +42,7 @@ def command() -> int:
         code = collect.command(NAME, as_json=False)
     if code == DONE:
         _show_events()
-        _show_what_next()
+        _show_what_next(program)
     return code
 
 
@@ -73,7 +74,7 @@ def _sandbox() -> Iterator[SandboxProcess]:
 def _write_configuration(sandbox: SandboxProcess) -> Path:
     about = "Made-up events of the sandbox"
     document = configuration(NAME, sandbox.base_url, sandbox.token, description=about)
-    path = DIRECTORY / "source.json"
+    path = DIRECTORY.absolute() / "source.json"
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
         json.dump(document, file, indent=2)
@@ -88,8 +89,7 @@ def _show_events() -> None:
     write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
 
 
-def _show_what_next() -> None:
-    program = _program()
+def _show_what_next(program: str) -> None:
     say("\nWhat next", style="bold")
     say("Look at these events as JSON, one a line, byte for byte as they came:")
     say(f"  {settings.PREFIX}DATA_DIR={DIRECTORY} \\\n    {program} events {NAME} --format ndjson")

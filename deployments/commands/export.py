@@ -23,14 +23,16 @@ def command(
     output: Output = None,
 ) -> None:
     """Write the configuration, with the token masked unless it is asked for."""
+    # In full, since `prefect` leaves the working directory.
+    path = output.absolute() if output is not None and str(output) != "-" else None
     with prefect():
         text = to_json(deferred.lifecycle.locate(name).valid_block().config(), mask=not with_token)
-    if output is None or str(output) == "-":
+    if path is None:
         if with_token and sys.stdout.isatty():
             warn("The token stands below, for whoever sees this screen.")
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return
-    with file_for(output) as file:
+    with file_for(path) as file:
         file.write(text)
     note(f"Written to {output}. {'It holds the token.' if with_token else 'The token is masked in it.'}")

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.jobs import RECONCILE
 from deployments.commands import deferred
-from deployments.commands.collect import code_of, leave, require_source
+from deployments.commands.collect import END_SECONDS, code_of, headline, leave, outcome_of, require_source
 from deployments.commands.prefect_server import prefect
-from deployments.commands.present import ERROR, iso_of, plain, say, say_json
+from deployments.commands.present import ERROR, iso_of, say, say_json
 from deployments.commands.run_log import errors_said_once
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
 
@@ -46,30 +45,30 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
         require_source(name)
         with errors_said_once(), _bar(shown):
 
-            def end_at_once(state: str, message: str) -> int:
+            def end_at_once(outcome: str, message: str) -> int:
                 shown.end()
-                _tell(name, shown, state, message, INTERRUPTED, as_json=as_json)
+                _tell(name, shown, outcome, message, INTERRUPTED, as_json=as_json)
                 leave(access)
                 return INTERRUPTED
 
             state = _run(flow, shown, end_at_once)
-    code = code_of(state)
-    _tell(name, shown, state.name or "", state.message or "", code, as_json=as_json)
+    code, (outcome, message) = code_of(state), outcome_of(state)
+    _tell(name, shown, outcome, message, code, as_json=as_json)
     return code
 
 
 def _run(flow: Callable[[], State[Any]], shown: Shown, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    deferred.stopping.at_end, deferred.job.shown_at = end_at_once, shown.look
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    deferred.job.shown_at = shown.look
     return flow()
 
 
-def _tell(name: str, shown: Shown, state: str, message: str, code: int, *, as_json: bool) -> None:
+def _tell(name: str, shown: Shown, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     if as_json:
-        answer = {"source": name, "state": state, "message": message, "in_error": code == IN_ERROR}
+        answer = {"source": name, "state": outcome, "message": message, "in_error": code == IN_ERROR}
         say_json({**answer, **shown.as_json()})
     else:
-        style = "bold red" if code == IN_ERROR else "bold green"
-        say(Text.assemble((f"{state}:", style), f" {plain(message)}"))
+        say(headline(outcome, message, code))
 
 
 @dataclass

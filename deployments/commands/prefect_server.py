@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from deployments.prefect_access import Access
 
 UNAUTHORIZED = 401
+DRAINING = ("APILogWorker", "EventsWorker")
+"""Prefect's queues that warn "Still processing items" where a command ends before they are empty.
+
+They do not take the level of Prefect's settings: each logs to a logger of its class's name, beside Prefect's own.
+"""
 UP_SECONDS, POLL_SECONDS = 90.0, 0.5
 """How long a command waits for the server of a running `up`, and how often it looks."""
 RUN_UP = "See whether `onepassword-source up` works."
@@ -66,7 +72,9 @@ _database = contextlib.ExitStack()
 
 def quiet_prefect() -> None:
     """Only Prefect's errors, unless the person asked for more. To be called before Prefect is imported."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    if os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING") != "DEBUG":
+        for name in DRAINING:
+            logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blocks.command_line import command_line
 from deployments.commands.present import note
 
 if TYPE_CHECKING:
@@ -11,12 +12,12 @@ if TYPE_CHECKING:
     from deployments.prefect_access import Access
 
 ENDING = "The run in progress finishes its page…"
-STOPPED = "Its schedule is stopped; resume it with: onepassword-source start {}"
+STOPPED = "Its schedule is stopped; resume it with: {}"
 
 
 def note_after_start(access: Access, source: Managed) -> None:
     """What a person should know after a run was created for a source."""
     if source.known.paused_ns is not None:
-        note(STOPPED.format(source.name))
+        note(STOPPED.format(command_line("start", source.name)))
     if access.kind == "external":
-        note(f"A worker takes it. Look at it with: onepassword-source status {source.name}")
+        note(f"A worker takes it. Look at it with: {command_line('status', source.name)}")

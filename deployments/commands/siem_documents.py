@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands import deferred
 from deployments.commands.prefect_server import prefect
@@ -57,9 +58,10 @@ def say_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
 def note_passed_over(applied: Sequence[Applied], since: str | None) -> None:
     for one in applied if since else ():
         for source in (name for name, change in one.sources.items() if change != "created"):
+            again = ("--source", source, "--from", since or "")
             warn(
                 f"--from is for what is new: {plain(source)} to {plain(one.name)} goes on from where it is. "
-                f"To send again: onepassword-source siem replay {one.name} --source {source} --from {since}"
+                f"To send again: {command_line('siem replay', one.name, options=again)}"
             )
 
 
@@ -100,5 +102,5 @@ def _tell(one: Applied) -> None:
     for source in one.left:
         warn(
             f"{plain(one.name)} still gets the events of {plain(source)}, which is not named here. "
-            f"End that with: onepassword-source siem remove {one.name} --source {source}"
+            f"End that with: {command_line('siem remove', one.name, options=('--source', source))}"
         )

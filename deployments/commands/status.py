@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.health import NOT_RUNNING
@@ -276,7 +276,7 @@ def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
     span = f"Backfill of {minute_of(backfill.start_ns)} to {minute_of(backfill.end_ns)}: {backfill.done:.0%} done"
     if backfill.running:
         return f"{span}, running."
-    return f"{span}. `onepassword-source backfill {shlex.quote(source.name)} --resume` goes on."
+    return f"{span}. `{command_line('backfill', source.name, options=('--resume',))}` goes on."
 
 
 def _is_told(error: str, source: SourceStatus) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blocks.command_line import command_line
 from deployments.commands import deferred
 from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect
@@ -19,6 +20,6 @@ def command(name: Name, as_json: Json = False) -> None:
     if as_json:
         say_json({"source": name, "source_id": source.known.id, "stopped": True, "runs_ended": ended})
     else:
-        say(f"{plain(name)}: stopped. No run starts by schedule until: onepassword-source start {plain(name)}")
+        say(plain(f"{name}: stopped. No run starts by schedule until: {command_line('start', name)}"))
     if not ended:
         note(CUT_SHORT)

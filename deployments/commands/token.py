@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.command_line import given_token
 from deployments.commands import deferred
 from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 from deployments.commands.run_notes import note_after_start
+from deployments.entry_point import given_token
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -48,7 +49,7 @@ def command(
     if started:
         note_after_start(access, source)
     else:
-        note(f"Collect with it now: onepassword-source collect {name}")
+        note(f"Collect with it now: {command_line('collect', name)}")
 
 
 def _ask(name: str) -> str:

@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from blocks import settings
+from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import file_lock, postgresql
 from deployments.one_machine.rotating_log import RotatingLog
@@ -129,7 +129,7 @@ def ensure_supervisor() -> subprocess.Popen[bytes] | None:
     if not file_lock.is_free(_supervisor_lock()):
         return None
     supervisor = subprocess.Popen(
-        [sys.executable, "-P", "-m", "deployments.one_machine.database"],
+        python_process.command("deployments.one_machine.database"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

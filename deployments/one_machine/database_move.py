@@ -10,11 +10,12 @@ import contextlib
 import os
 import sqlite3
 import subprocess
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from blocks import python_process
 from blocks.errors import FirstPartyGenericError
+from deployments import working_directory
 from deployments.one_machine import database, file_lock
 from deployments.one_machine.rotating_log import last_line
 from deployments.own_secrets import prefect_database, prefect_home
@@ -65,9 +66,9 @@ def _is_used() -> bool:
 
 def _upgrade(url: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
+        python_process.command("prefect", "server", "database", "upgrade", "--yes"),
         env={**os.environ, "PREFECT_HOME": str(prefect_home()), database.URL_SETTINGS[0]: url},
-        cwd=prefect_home(),
+        cwd=working_directory.empty(),
         capture_output=True,
         text=True,
         check=False,

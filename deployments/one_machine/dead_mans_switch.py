@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from blocks import settings
-from blocks.errors import ThirdPartyConfigError
+from blocks.errors import SourceError, ThirdPartyConfigError
 from deployments.one_machine.bounded import Bounded
 
 if TYPE_CHECKING:
@@ -78,16 +78,18 @@ class DeadMansSwitch:
 
     def _ask(self) -> str:
         """Why it did not work, without a word of the URL; nothing where it did."""
-        import httpx  # noqa: PLC0415 - only those pay who set a URL
+        from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx: only those pay who set a URL
 
         try:
-            # Only the head of the answer is read, and no redirect is followed.
+            # Only the head of the answer is read.
             with (
-                httpx.Client(timeout=REQUEST_SECONDS, follow_redirects=False) as client,
-                client.stream("GET", self._url) as answer,
+                HttpClient(self._url, {}, service="The heartbeat URL", deadline=REQUEST_SECONDS) as client,
+                client.open("GET", self._url) as answer,
             ):
                 return "" if answer.is_success else f"status {answer.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except SourceError as error:
+            return error.code or error.name
+        except (OSError, ValueError) as error:
             return type(error).__name__
 
 

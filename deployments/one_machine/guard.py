@@ -18,8 +18,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from deployments import own_secrets
-from deployments.one_machine import database, health_pages, up_health
+from deployments.one_machine import database, health_pages, own_origin, ui_copy, up_health
 from deployments.one_machine.health_pages import HealthPages
+from deployments.one_machine.own_origin import OwnOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +59,7 @@ def guarded(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
     """The application for requests to the hosts of these origins, from these origins or from no web page."""
     allowed = frozenset(origins)
     hosts = sorted({_host(origin) for origin in allowed})
-    return TrustedHostMiddleware(OriginGuard(app, allowed), hosts, www_redirect=False)
+    return OwnOrigin(TrustedHostMiddleware(OriginGuard(app, allowed), hosts, www_redirect=False))
 
 
 def _host(origin: str) -> str:
@@ -72,8 +73,10 @@ def create_app() -> ASGIApp:
     from prefect.server.api import server  # noqa: PLC0415 - reads its settings from the environment
 
     _shorten_waits_of_sqlite()
+    own_origin.keep_server_here()
+    _leave_out_second_ui()
     app = server.create_app(final=True)
-    _close_ui_to_others()
+    ui_copy.complete(Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
     origins = os.environ[ORIGINS].split(",")
     auth = health_pages.auth_for(origins, os.environ.get("PREFECT_SERVER_API_AUTH_STRING"))
     return guarded(HealthPages(app, up_health.path(), auth=auth), origins)
@@ -96,11 +99,14 @@ def _shorten_waits_of_sqlite() -> None:
             cursor.close()
 
 
-def _close_ui_to_others() -> None:
-    # Prefect has copied it with the modes of the package.
-    for path in Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]).rglob("*"):
-        if not path.is_symlink():
-            path.chmod(0o700 if path.is_dir() else 0o600)
+def _leave_out_second_ui() -> None:
+    """As if it were not installed, which Prefect passes over; else it logs an error that it cannot be unpacked.
+
+    `prefect_access` keeps it out, and says why. It does so too where a later Prefect looks elsewhere.
+    """
+    import prefect  # noqa: PLC0415 - as above
+
+    prefect.__ui_v2_static_path__ = Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]) / "kept-out"
 
 
 def main() -> None:

@@ -6,13 +6,12 @@ class, in a short-lived process (`notify.py`) that gets the block by its standar
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import signal
 import socket
-import ssl
 import subprocess
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from blocks import settings
+from blocks import python_process, settings
 from blocks.clock import words
+from blocks.errors import SourceError
 from deployments import own_secrets
 from deployments.one_machine.bounded import Bounded
 
@@ -135,18 +135,19 @@ def from_settings(api_url: str) -> Notifier | None:
 def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
     """What loads the block document TYPE/NAME, its secrets included, as JSON. It raises NotLoadedError."""
     kind, _, name = named.partition("/")
-    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # ours speaks http
+    login = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", ":").encode()).decode()
 
     def load() -> bytes:
-        import httpx  # noqa: PLC0415 - as Prefect
+        from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx, as Prefect
 
-        url = f"{api_url}/block_types/slug/{kind}/block_documents/name/{name}"
+        url = f"{api_url}/block_types/slug/{kind}/block_documents/name/{name}?include_secrets=true"
+        headers = {"Authorization": f"Basic {login}"}
+        service = "The Prefect server"
         try:
-            with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=nobody, auth=(user, password)) as client:
-                answer = client.get(url, params={"include_secrets": "true"})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NotLoadedError(f"the Prefect server does not answer ({type(error).__name__}).") from None
+            with HttpClient(api_url, headers, service=service, deadline=ANSWER_SECONDS, through_proxy=False) as client:
+                answer = client.request("GET", url)
+        except SourceError as error:
+            raise NotLoadedError(f"the Prefect server does not answer ({error.code}).") from None
         if answer.status_code == NOT_FOUND:
             raise NotLoadedError(f"there is no block {named}; make it in the Prefect UI under Blocks.")
         if answer.status_code != OK:
@@ -160,7 +161,7 @@ def send_by_child(block: bytes, message: Message) -> None:
     """Send a message through a block (its document as JSON) in a process of its own. Raises SendError."""
     told = {"block": msgspec.Raw(block), "subject": message.subject, "body": message.body}
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "deployments.one_machine.notify"],
+        python_process.command("deployments.one_machine.notify"),
         env=child_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import clock, settings
-from blocks.store.engine import sqlite_path
+from blocks.errors import SourceError
+from blocks.store import plain_liveness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from blocks.liveness import Judgement
 
@@ -47,18 +47,17 @@ class Probes:
 
 def server_probe(api_url: str) -> Callable[[], None]:
     """Whether the Prefect server at `api_url` (which ends with /api) says that it is healthy."""
-    import httpx  # noqa: PLC0415 - with Prefect, once its environment stands
-
-    # Ours speaks http, so that nobody need be trusted; to read all of certifi's authorities takes 70 ms.
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx, with Prefect, once its environment stands
 
     def probe() -> None:
         try:
             # A new connection each time, as every run makes one.
-            with httpx.Client(timeout=SERVER_SECONDS, trust_env=False, verify=nobody) as client:
-                code = client.get(f"{api_url}/health").status_code
-        except httpx.HTTPError as error:
-            raise ProbeError(type(error).__name__) from None
+            with HttpClient(
+                api_url, {}, service="The Prefect server", deadline=SERVER_SECONDS, through_proxy=False
+            ) as client:
+                code = client.request("GET", f"{api_url}/health").status_code
+        except SourceError as error:
+            raise ProbeError(error.code) from None
         if code != OK:
             raise ProbeError(f"status {code}")
 
@@ -79,11 +78,11 @@ def worker_probe(heartbeat: Path) -> Callable[[], int | None]:
 
 def look_at_runs(watched_ns: int) -> RunsSeen:
     """Judge the runs of all sources, and write changes to the store. Raises SourceError."""
-    from blocks.store import liveness, reading  # noqa: PLC0415 - not before `up` needs them
+    unchanged = plain_liveness.judged_unchanged(settings.database_url(), watched_ns=watched_ns)
+    if unchanged is not None:
+        return summed(unchanged)
+    from blocks.store import liveness, reading  # noqa: PLC0415 - 30 MB, where there is something to write or to explain
 
-    path = sqlite_path(settings.database_url())
-    if path and not Path(path).exists():
-        return RunsSeen()  # nothing was applied yet
     with reading.opened_store() as engine:
         return summed(liveness.settle(engine, watched_ns=watched_ns))
 

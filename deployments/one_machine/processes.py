@@ -16,6 +16,8 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING
 
+from blocks import python_process
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -28,8 +30,7 @@ FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
 
 def command(module: str, arguments: Sequence[str]) -> list[str]:
     """The command line of a module that is to end when the process at the other end of its standard input does."""
-    # -P: nothing of the directory that a person happens to be in is imported.
-    return [sys.executable, "-P", "-m", "deployments.one_machine.processes", module, *arguments]
+    return python_process.command("deployments.one_machine.processes", module, *arguments)
 
 
 class Child:
@@ -50,7 +51,7 @@ class Child:
     ) -> None:
         """`watches_parent`: the module calls `end_with_parent` itself, at a moment of its own."""
         self.name = name
-        own = [sys.executable, "-P", "-m", module, *arguments]
+        own = python_process.command(module, *arguments)
         self._arguments = own if watches_parent else command(module, arguments)
         self._environment = dict(environment)
         self._output = output

@@ -13,7 +13,8 @@ _ENDED = re.compile(
     r"""^(?P<time>\S+) \| (?P<run>.*): Finished in state (?P<state>\w+)\((?P<quote>['"])(?P<text>.*)(?P=quote)"""
 )
 _SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
-_IDLE = re.compile(r"(Collected: )?0 new events \([^)]*\)(, the newest [^.;]*)?\.$")
+_OUTCOME = re.compile(r"[A-Z]\w*: ")  # which a message of ours begins with
+_IDLE = re.compile(r"Collected: 0 new events \([^)]*\)(, the newest [^.;]*)?\.$")
 
 
 class RunLines:
@@ -28,7 +29,8 @@ class RunLines:
         ended = _ENDED.match(line)
         if ended is None:
             return [line] if _SHOWN.search(line) else []
-        shown = "{time} {run}: {state}. {text}".format(**ended.groupdict())
+        text = ended["text"] if _OUTCOME.match(ended["text"]) else f"{ended['state']}. {ended['text']}"
+        shown = f"{ended['time']} {ended['run']}: {text}"
         return self._idle(shown, now) if _IDLE.match(ended["text"]) else [shown]
 
     def _idle(self, shown: str, now: float) -> list[str]:

@@ -4,7 +4,7 @@ Imports are most of what a short run costs. The template holds no thread, socket
 a run needs comes with the request, and is set after the fork. `python -m deployments.one_machine.template FD` speaks
 JSON lines over that socket with the worker that started it:
 
-    worker: {"run": ID, "env": {…}, "cwd": PATH}  or {"retire": true}
+    worker: {"run": ID, "env": {…}, "cwd": PATH, "related": […]}  or {"retire": true}
     template: {"run": ID, "pid": PID}, and when it has ended {"run": ID, "code": EXIT CODE}
 
 A worker that is gone takes its runs with it: they get SIGTERM, then SIGKILL.
@@ -141,8 +141,11 @@ def _become_run(request: dict[str, Any]) -> None:
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415 - imported by the template
     from prefect.logging.configuration import setup_logging  # noqa: PLC0415
 
+    from deployments.one_machine.related_objects import remember_related  # noqa: PLC0415
+
     refresh_global_settings_context()
     setup_logging(incremental=False)
+    remember_related(request["related"])
     gc.enable()
     sys.argv = ["prefect.engine"]
     sys.modules.pop("prefect.engine", None)  # runpy warns of a module that was imported before

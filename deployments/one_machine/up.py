@@ -9,11 +9,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from blocks import settings
+from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import deploy, own_secrets, prefect_access, prefect_settings
 from deployments.one_machine import database, up_lock, watching, worker_runs
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-PREPARE = (sys.executable, "-P", "-m", "deployments.one_machine.prepare")
+PREPARE = tuple(python_process.command("deployments.one_machine.prepare"))
 START_SECONDS = 180.0
 """How long the server may take to start; on a slow machine the first start makes the database for a minute."""
 PREPARE_SECONDS = 900.0

@@ -14,8 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from blocks import python_process
+from deployments import working_directory
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("blocks", "tasks", "flows", "deployments")
@@ -118,8 +121,9 @@ class Template:
         """One in a process of its own from the start."""
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
+            python_process.command("deployments.one_machine.template", str(theirs.fileno())),
             env=template_environment(),
+            cwd=working_directory.empty(),  # a worker that Prefect's own command has started is anywhere
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
@@ -135,13 +139,16 @@ class Template:
         """To be read regularly, so that no zombie stays."""
         return self._process.poll() is not None
 
-    async def fork(self, run: str, env: Mapping[str, str], cwd: Path) -> ForkedRun:
-        """Start the run. TemplateEndedError where the template is gone."""
+    async def fork(
+        self, run: str, env: Mapping[str, str], cwd: Path, related: Sequence[Mapping[str, str]] = ()
+    ) -> ForkedRun:
+        """Start the run; `related`: see `related_objects`. TemplateEndedError where the template is gone."""
         writer = await self._connect()
         loop = asyncio.get_running_loop()
         self._pids[run], self._codes[run] = loop.create_future(), loop.create_future()
         try:
-            writer.write(json.dumps({"run": run, "env": dict(env), "cwd": str(cwd)}).encode() + b"\n")
+            request = {"run": run, "env": dict(env), "cwd": str(cwd), "related": list(related)}
+            writer.write(json.dumps(request).encode() + b"\n")
             await writer.drain()
         except OSError:
             self._pids.pop(run, None)
@@ -212,12 +219,14 @@ class WarmRuns:
         """Start the template now, so that the first run finds it ready."""
         self._current()
 
-    async def fork(self, run: str, env: Mapping[str, str], cwd: Path) -> ForkedRun:
+    async def fork(
+        self, run: str, env: Mapping[str, str], cwd: Path, related: Sequence[Mapping[str, str]] = ()
+    ) -> ForkedRun:
         """Start a run. TemplateEndedError where a new template has ended, too."""
         try:
-            return await self._current().fork(run, env, cwd)
+            return await self._current().fork(run, env, cwd, related)
         except TemplateEndedError:
-            return await self._current().fork(run, env, cwd)
+            return await self._current().fork(run, env, cwd, related)
 
     def close(self) -> None:
         for template in (self._template, *self._retired):

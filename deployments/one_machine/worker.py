@@ -32,7 +32,10 @@ from prefect.logging.configuration import setup_logging
 from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from blocks import python_process
 from deployments.one_machine import processes, template
+from deployments.one_machine.own_origin import LOGO
+from deployments.one_machine.related_objects import related_objects
 from deployments.one_machine.warm_runs import (
     ForkedProcess,
     ForkedRun,
@@ -62,17 +65,27 @@ STARTING_SECONDS = 20.0
 """How long a run counts as starting. So many start at once as the machine has processors, and twice that."""
 RUN_BYTES, RUNS_LEAST = 85 * 10**6, 8
 """What a run that waits for its next attempt takes (PSS); and how many may run on the smallest machine."""
-SUPERSEDED = "A newer run of the same schedule is due already; it collects what this one would have."
-LOGO = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
-    "fill='none' stroke='%230a5' stroke-width='2'/%3E%3Cpath d='M8 4v8' stroke='%230a5' stroke-width='2'/%3E%3C/svg%3E"
-)
+ENTRYPOINT = "PREFECT__FLOW_ENTRYPOINT"
+"""By which Prefect's runner tells its engine what to import."""
+SUPERSEDED = "Skipped: A newer run of the same schedule is due already; it collects what this one would have."
+
+
+class SourceJobConfiguration(ProcessJobConfiguration):
+    """The configuration of a run's process, with the entrypoint for which the run would else read its deployment."""
+
+    def prepare_for_flow_run(self, flow_run: FlowRun, deployment: Any = None, *arguments: Any, **named: Any) -> None:
+        """As the base class does. Only an installed module is imported without the deployment's own steps."""
+        super().prepare_for_flow_run(flow_run, deployment, *arguments, **named)
+        entrypoint = getattr(deployment, "entrypoint", None)
+        if entrypoint and ":" not in entrypoint and not deployment.pull_steps:
+            self.env[ENTRYPOINT] = entrypoint
 
 
 class SourceWorker(ProcessWorker):
     """Runs each flow run in a process of its own, which is forked where that is possible."""
 
     type = TYPE
+    job_configuration = SourceJobConfiguration
     _display_name = "1Password Source"
     _description = "Runs the flows of the 1Password Source in processes that start within a fraction of a second."
     _logo_url = LOGO
@@ -159,7 +172,8 @@ class SourceWorker(ProcessWorker):
         self, flow_run: FlowRun, env: dict[str, str], status: anyio.abc.TaskStatus[int]
     ) -> ProcessWorkerResult:
         async with self._starting:
-            run = await self._warm.fork(str(flow_run.id), env, _empty_directory())
+            related = related_objects(flow_run, env)
+            run = await self._warm.fork(str(flow_run.id), env, _empty_directory(), related)
             self._running[flow_run.id] = run
             status.started(run.pid)
             self._watch_cancellations()
@@ -205,7 +219,7 @@ class SourceWorker(ProcessWorker):
             # Only a run of the schedule does the same; what a person started may have other parameters.
             if not any(run.auto_scheduled for run in newer):
                 return False
-            await self.client.set_flow_run_state(flow_run.id, Cancelled(name="Skipped", message=SUPERSEDED))
+            await self.client.set_flow_run_state(flow_run.id, Cancelled(message=SUPERSEDED))
             return True
         return False
 
@@ -341,7 +355,7 @@ def _begin_again() -> NoReturn:
     kept = os.memfd_create("environment", 0)  # inherited
     os.write(kept, json.dumps(dict(os.environ)).encode())
     os.lseek(kept, 0, os.SEEK_SET)
-    command = [sys.executable, "-P", "-m", "deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept)]
+    command = python_process.command("deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept))
     os.execve(sys.executable, command, template_environment())  # noqa: S606 - a fixed list
 
 

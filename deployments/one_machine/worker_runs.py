@@ -16,7 +16,7 @@ from deployments.deploy import work_pool
 if TYPE_CHECKING:
     import httpx
 
-STOPPED = "`onepassword-source up` was stopped. The next run goes on from the last page that was stored."
+STOPPED = "Stopped: `onepassword-source up` was stopped. The next run goes on from the last page that was stored."
 CRASHED = "The process of this run ended before the run did. The next run goes on from the last page that was stored."
 WORKER = "up"
 """The name of the worker of `up`."""
@@ -29,7 +29,7 @@ def settle_stopped(url: str, seconds: float) -> bool:
 
     False where the server did not take it within so many seconds; the next `up` settles them then.
     """
-    return _settle(url, {"type": "CANCELLED", "name": "Stopped", "message": STOPPED}, seconds)
+    return _settle(url, {"type": "CANCELLED", "name": "Cancelled", "message": STOPPED}, seconds)
 
 
 def settle_crashed(url: str, seconds: float) -> bool:
@@ -73,6 +73,6 @@ def _under_way(client: httpx.Client, url: str) -> list[dict[str, Any]]:
 
 
 def _set(client: httpx.Client, url: str, run: dict[str, Any], state: dict[str, str]) -> None:
-    if run["state_type"] == "CANCELLING":
+    if run["state_type"] == "CANCELLING":  # after which the server takes no other
         state = {"type": "CANCELLED", "name": "Cancelled", "message": STOPPED}
     client.post(f"{url}/flow_runs/{run['id']}/set_state", json={"state": state, "force": False}).raise_for_status()

@@ -55,7 +55,7 @@ def _collect(watch: Stopwatch) -> int:
     done: list[Collected] = []
     drain.Round.run = _timed(drain.Round.run, watch, done)  # type: ignore[assignment, method-assign]
     state = collect(NAME, return_state=True)
-    if state.name != "Collected":
+    if not (state.message or "").startswith("Collected: "):
         sys.exit(f"The flow ended {state.name}: {state.message}")
     return sum(collected.pages for collected in done)
 

@@ -19,7 +19,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from collect import console, own_directories
 from counted_server import CALLS
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
+    from prefect.client.schemas.objects import FlowRun
+
     from blocks.events_api.sandbox.process import SandboxProcess
     from deployments.one_machine.processes import Child
 
@@ -45,8 +47,13 @@ SOURCE = "benchmark"
 STOP_SECONDS = 10.0
 IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 20.0  # Prefect writes events and task runs 5 s after a run; PostgreSQL shows its counters 10 s later
-OWN_CALLS = ("POST /api/deployments/…/create_flow_run", "GET /api/flow_runs/…")
-"""What this benchmark asks for with each run."""
+OWN_CALLS = {
+    "POST /api/deployments/…/create_flow_run": 1,
+    "GET /api/flow_runs/…": 2,
+    "GET /api/deployments/…": 1,
+    "GET /api/flows/…": 1,
+}
+"""What this benchmark, and not the run, requests with each run."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -185,13 +192,12 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
     save_blocks(Job(sandbox.base_url, sandbox.token, 0))
-    block = OnePasswordSource.load(block_name(SOURCE))
-    sources.deploy(SOURCE, None, paused=True)
+    block = cast("OnePasswordSource", OnePasswordSource.load(block_name(SOURCE)))
+    sources.deploy(SOURCE, None, block.source_id, paused=True)
     template = deploy.read_template(deploy.TEMPLATE)
     deploy.deploy_spec(
         {**template, "name": "plain", "entrypoint": "plain_flow.plain", "parameters": {}, "schedules": []}
     )
-    assert block is not None
     with get_client(sync_client=True) as client:
         found = {"plain": deploy.find_named(client, "plain", "plain"), SOURCE: deploy.find_deployment(client, SOURCE)}
     return {name: one.id for name, one in found.items() if one is not None}
@@ -226,6 +232,23 @@ def _warm_runs(chosen: argparse.Namespace) -> Iterator[subprocess.Popen[str]]:
         runs.wait(STOP_SECONDS)
 
 
+def _request(flow_run: FlowRun) -> dict[str, object]:
+    """What the worker hands to the run's process; it has the deployment and the flow before it starts one."""
+    from prefect.client.orchestration import get_client
+
+    from deployments.one_machine.related_objects import related_objects
+    from deployments.one_machine.worker import SourceJobConfiguration
+
+    assert flow_run.deployment_id
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(flow_run.id)
+        deployment, flow = client.read_deployment(flow_run.deployment_id), client.read_flow(flow_run.flow_id)
+    configuration = SourceJobConfiguration()
+    configuration.prepare_for_flow_run(flow_run, deployment, flow)
+    env = {name: value for name, value in configuration.env.items() if name.startswith("PREFECT__") and value}
+    return {"env": env, "related": related_objects(flow_run, env)}
+
+
 def _read(runs: subprocess.Popen[str]) -> str:
     assert runs.stdout is not None
     return runs.stdout.readline().strip()
@@ -238,7 +261,7 @@ def _run(runs: subprocess.Popen[str], deployment: UUID) -> float:
     with get_client(sync_client=True) as client:
         created = client.create_flow_run_from_deployment(deployment)
     assert runs.stdin is not None
-    runs.stdin.write(f"{created.id}\n")
+    runs.stdin.write(f"{json.dumps(_request(created))}\n")
     runs.stdin.flush()
     told = json.loads(_read(runs))
     with get_client(sync_client=True) as client:
@@ -266,8 +289,8 @@ def _spent(server: Server, runs: subprocess.Popen[str], deployment: UUID, count:
     used = sum(_run(runs, deployment) for _ in range(count))
     time.sleep(SETTLE_SECONDS)
     made = server.calls() - calls
-    for own in OWN_CALLS:
-        made[own] = max(0, made[own] - count)
+    for own, times in OWN_CALLS.items():
+        made[own] = max(0, made[own] - times * count)
     return Spent(
         seconds=time.monotonic() - began,
         run=used,

@@ -1,6 +1,7 @@
 """Flow runs, each in a process forked from this one, which has imported Prefect and the flows: one JSON line for each.
 
-Reads the ids of flow runs from its standard input, one a line. What a run costs is told from outside of it.
+Reads what the worker would hand to each run from its standard input, one JSON line for each.
+What a run costs is told from outside of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import runpy
 import sys
+from typing import Any
 
 PROFILE = "BENCHMARK_PROFILE"
 """A file for the profile of the last run."""
@@ -24,14 +26,17 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            _be(line.strip())
+            _be(json.loads(line))
         _, status, used = os.wait4(child, 0)
         told = {"cpu_seconds": used.ru_utime + used.ru_stime, "exit_code": os.waitstatus_to_exitcode(status)}
         print(json.dumps(told), flush=True)  # noqa: T201
 
 
-def _be(flow_run: str) -> None:
-    os.environ["PREFECT__FLOW_RUN_ID"] = flow_run
+def _be(request: dict[str, Any]) -> None:
+    from deployments.one_machine.related_objects import remember_related
+
+    os.environ.update(request["env"])
+    remember_related(request["related"])
     sys.argv[:] = ["prefect.engine"]
     os.dup2(2, 1)
     code, before = 0, set(sys.modules)

@@ -33,6 +33,7 @@ from blocks.configuration import (
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.hosts import HOSTS
 from blocks.events_api.models import Api
+from blocks.source import OnePasswordSource
 
 NOW = 1_795_000_000  # 2026-11-18T11:06:40Z
 SECOND = 10**9
@@ -129,18 +130,98 @@ def test_an_exported_file_works_unchanged() -> None:
     assert config.warnings == ()
 
 
-def test_what_the_export_holds_beside_the_configuration_is_passed_over() -> None:
+READ_BACK = (Path(__file__).parents[1] / "fixtures/sumo_read_back.json").read_bytes()
+
+
+def test_what_sumo_logic_gives_back_is_applied_and_given_back_as_it_was_read() -> None:
+    (config,) = parse(READ_BACK, token=TOKEN)
+    assert config.supported_apis == (Api.ITEM_USAGE, Api.SIGN_IN, Api.AUDIT)
+    assert config.filters is not None
+    assert [rule["name"] for rule in config.filters] == ["mask mail", "no fills"]
+    assert config.warnings == ()
+    given_back = json.loads(to_json(config))["source"]
+    before = json.loads(READ_BACK)["source"]
+    assert {name: given_back[name] for name in before if name != "config"} == {
+        name: value for name, value in before.items() if name != "config"
+    }
+    for name, value in before["config"].items():
+        assert given_back["config"][name] == value
+    filters = json.dumps(given_back["filters"], separators=(",", ":"), ensure_ascii=False)
+    assert filters.encode() in READ_BACK
+    assert parse(to_json(config).encode(), token=TOKEN) == [config]
+
+
+def test_what_sumo_logic_gives_back_stays_in_the_block() -> None:
+    (config,) = parse(READ_BACK, token=TOKEN)
+    block = OnePasswordSource.from_config(config)
+    assert block.validated().config() == config
+    assert to_json(block.config()) == to_json(config)
+    assert block.processing_rules() == {"filters": list(config.filters or ())}
+    assert with_token(config, token(jti="2"), allowed_hosts=NONE).filters == config.filters
+    block.supported_apis = ["audit"]
+    assert json.loads(to_json(block.config()))["source"]["config"]["supported_apis"] == ["audit"]
+    block.filters = [{"name": "x", "filterType": "Mask", "regexp": "("}]
+    with pytest.raises(ConfigurationError, match=r"block\.filters\[0\]\.regexp"):
+        block.validated()
+
+
+@pytest.mark.parametrize("filters", [[], None])
+def test_what_an_export_holds_beside_the_configuration_changes_nothing_else(filters: object) -> None:
     document = copy.deepcopy(EXPORT)
-    document["source"] |= {"id": 7, "name": "1Pass", "state": {"state": "Collecting"}, "alive": True, "filters": []}
+    document["source"] |= {
+        "id": 7,
+        "name": "1Pass",
+        "state": {"state": "Collecting"},
+        "alive": True,
+        "filters": filters,
+    }
     document["source"]["schemaRef"]["version"] = "1.0.0"
-    assert parse(document) == parse(EXPORT)
-
-
-def test_processing_rules_of_the_export_are_not_applied_and_it_says_so() -> None:
-    document = copy.deepcopy(EXPORT)
-    document["source"]["filters"] = [{"filterType": "Mask", "name": "ip", "regexp": ".*"}]
     (config,) = parse(document)
-    assert "every event is kept whole" in config.warnings[0]
+    assert replace(config, filters=None, hosted={}) == one()
+    given_back = json.loads(to_json(config, mask=False))
+    assert parse(given_back) == [config]
+    given_back["source"].setdefault("filters", None)
+    assert given_back["source"] | {"config": None} == document["source"] | {"config": None}
+
+
+def test_processing_rules_are_checked_with_the_rest_and_their_hashes_have_an_algorithm() -> None:
+    document = copy.deepcopy(EXPORT)
+    document["source"] |= {
+        "filters": [{"name": "a", "filterType": "Hash", "regexp": "(?=b)"}],
+        "hashAlgorithm": "SHA-1",
+    }
+    document["source"]["config"]["supported_apis"] = ["audits"]
+    assert [fault.path for fault in faults_of(document)] == [
+        "$.source.filters[0].regexp",
+        "$.source.hashAlgorithm",
+        "$.source.config.supported_apis[0]",
+    ]
+    document = copy.deepcopy(EXPORT)
+    document["source"] |= {"filters": [{"name": "a", "filterType": "Hash", "regexp": "b"}], "hashAlgorithm": "SHA-256"}
+    (config,) = parse(document)
+    assert "no capture group" in config.warnings[0]
+    assert OnePasswordSource.from_config(config).processing_rules() == {
+        "filters": document["source"]["filters"],
+        "hashAlgorithm": "SHA-256",
+    }
+
+
+@pytest.mark.parametrize(
+    ("api", "names"),
+    [
+        (Api.SIGN_IN, ["sign-in", "signinattempts", "signInAttempts", "sign-in-attempts"]),
+        (Api.ITEM_USAGE, ["itemUsage", "itemusages", "itemUsages", "item-usages"]),
+        (Api.AUDIT, ["audit", "auditevents", "auditEvents", "audit-events"]),
+    ],
+)
+def test_spellings_of_an_api(api: Api, names: list[str]) -> None:
+    for name in names:
+        config = one(supported_apis=[name])
+        assert config.supported_apis == (api,)
+        assert json.loads(to_json(config))["source"]["config"]["supported_apis"] == [name]
+    for other in names[1:]:
+        (fault,) = faults_of(config_of(supported_apis=[names[0], other]))
+        assert "there twice" in fault.problem
 
 
 def test_a_list_of_sources() -> None:
@@ -279,8 +360,8 @@ def test_the_source(members: dict[str, Any], path: str, problem: str, expected: 
         ({"supported_apis": "audit"}, "supported_apis", "a text", "a list of one or more"),
         ({"supported_apis": ["audits"]}, "supported_apis[0]", '"audits" is not known', '"audit"'),
         ({"supported_apis": ["audit", "signin"]}, "supported_apis[1]", "not known", '"sign-in"'),
-        ({"supported_apis": ["itemusages"]}, "supported_apis[0]", "not known", '"itemUsage"'),
-        ({"supported_apis": ["auditevents"]}, "supported_apis[0]", "not known", '"audit"'),
+        ({"supported_apis": ["itemsusage"]}, "supported_apis[0]", "not known", '"itemUsage"'),
+        ({"supported_apis": ["auditevent"]}, "supported_apis[0]", "not known", '"audit"'),
         ({"supported_apis": ["zzzz"]}, "supported_apis[0]", "not known", "one of sign-in, itemUsage, audit"),
         ({"supported_apis": [None]}, "supported_apis[0]", "null", "one of sign-in, itemUsage, audit"),
         ({"supported_apis": ["audit", "audit"]}, "supported_apis[1]", "there twice", "once"),

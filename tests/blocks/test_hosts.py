@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api.hosts import HOSTS, HostError, is_allowed, is_loopback, normalise_base_url, require_allowed
+from blocks.events_api.hosts import HOSTS, HostError, is_allowed, normalise_base_url, require_allowed
+from blocks.http.loopback import is_loopback
 
 NONE: frozenset[str] = frozenset()
 

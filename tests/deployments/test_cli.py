@@ -15,7 +15,7 @@ from blocks.errors import FirstPartyGenericError
 from blocks.store import schema
 from blocks.store.engine import open_engine
 from deployments import cli
-from deployments.command_line import given_token
+from deployments.entry_point import given_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -45,13 +45,15 @@ def collect(source: Source, capsys: pytest.CaptureFixture[str], *flags: str, cod
 
 
 def run_states() -> list[tuple[str, str]]:
-    """The final states of all runs, the newest first."""
+    """The names of the final states of all runs, and the outcomes in their messages, the newest first."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.sorting import FlowRunSort
 
+    from tasks.final_state import outcome_of
+
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)
-    return [(run.state_type.value, run.state_name or "") for run in runs if run.state_type]
+    return [(run.state.name or "", outcome_of(run.state).name) for run in runs if run.state]
 
 
 def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,8 +96,8 @@ def test_what_another_run_has_is_exit_code_3_with_who_has_it_and_since_when(
     assert f"Skipped: sign-in, itemUsage, audit: {who}" in collect(source, capsys, code=cli.SKIPPED).replace("\n", " ")
     found = json.loads(collect(source, capsys, "--json", code=cli.SKIPPED))
     assert (found["state"], found["in_error"]) == ("Skipped", False)
-    assert found["message"].startswith(f"Skipped: sign-in, itemUsage, audit: {who}")
-    assert run_states()[0] == ("COMPLETED", "Skipped")
+    assert found["message"].startswith(f"sign-in, itemUsage, audit: {who}")
+    assert run_states()[0] == ("Completed", "Skipped")
     assert cli.main(["status", source.name]) == cli.DONE
     assert "ago: Skipped" not in capsys.readouterr().out
     with engine.begin() as connection:
@@ -106,20 +108,21 @@ def test_what_another_run_has_is_exit_code_3_with_who_has_it_and_since_when(
 
 
 @pytest.mark.parametrize(
-    ("type_", "name", "code"),
+    ("type_", "message", "code"),
     [
-        ("COMPLETED", "Collected", DONE),
-        ("COMPLETED", "Skipped", SKIPPED),
-        ("COMPLETED", "Retrying", SKIPPED),
-        ("FAILED", "ThirdPartyConfigError", IN_ERROR),
-        ("CRASHED", "Crashed", IN_ERROR),
-        ("CANCELLED", "Stopped", STOPPED),
+        ("COMPLETED", "Collected: 3 new events.", DONE),
+        ("COMPLETED", "Skipped: audit: another run is reading it.", SKIPPED),
+        ("COMPLETED", "Retrying: audit: retrying since noon.", SKIPPED),
+        ("FAILED", "ThirdPartyConfigError: The token is refused.", IN_ERROR),
+        ("CRASHED", "The process ended.", IN_ERROR),
+        ("CANCELLED", "Stopped: 3 new events.", STOPPED),
+        ("CANCELLED", "Skipped: a newer run is due.", STOPPED),
     ],
 )
-def test_the_exit_code_of_a_state(type_: str, name: str, code: int) -> None:
+def test_the_exit_code_of_a_state(type_: str, message: str, code: int) -> None:
     from prefect.client.schemas.objects import State, StateType
 
-    state: State[None] = State(type=StateType[type_], name=name)
+    state: State[None] = State(type=StateType[type_], message=message)
     assert code_of(state) == code
 
 
@@ -153,7 +156,7 @@ def test_ctrl_c_commits_the_page_and_leaves_nothing_behind(source: Source) -> No
     assert "Stopped:" in shown
     assert "Traceback" not in shown
     assert servers() == before
-    assert run_states()[0] == ("CANCELLED", "Stopped")
+    assert run_states()[0] == ("Cancelled", "Stopped")
     kept = {stream.api: stream.events for stream in source.status().streams}
     assert kept["audit"] == 0
     assert {kept["sign-in"], kept["itemUsage"]} <= {1000, 2000, 2200}

@@ -348,7 +348,7 @@ def test_what_another_run_forwards_is_exit_code_3(call: Call, source: str, splun
     engine.dispose()
     found = call.json("siem", "run", siem, code=cli.SKIPPED)[0]
     assert (found["state"], found["in_error"]) == ("Skipped", False)
-    assert found["message"].startswith("Skipped: sign-in, itemUsage, audit: flow run run-of-another on ")
+    assert found["message"].startswith("sign-in, itemUsage, audit: flow run run-of-another on ")
     assert "is forwarding it, since 20" in found["message"]
     assert "Skipped: Skipped" not in call("siem", "run", siem, code=cli.SKIPPED)
     assert splunk.arrivals.events == 0

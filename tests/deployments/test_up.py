@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import browser
 import prefect_database
@@ -195,6 +196,7 @@ def test_a_second_up_of_the_same_data_is_refused(running_up: RunningUp) -> None:
 def test_the_ui_that_reports_to_an_analytics_service_is_left_out(running_up: RunningUp) -> None:
     offered = running_up.ask("GET", "/ui-settings", auth=None).json()
     assert (offered["available_uis"], offered["default_ui"]) == (["v1"], "v1")
+    assert "UI static directory" not in (running_up.data / "server.log").read_text()
     assert "amplitude.com" not in running_up.ask("GET", "/", auth=None).text
 
 
@@ -291,8 +293,9 @@ def test_after_a_stall_each_source_runs_once_and_not_once_for_each_missed_tick(r
     assert running_up.ask("PATCH", pool, json={"is_paused": False}).status_code == 204
     final = {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"}
     wait_until(lambda: {running_up.state(run)["type"] for run in (*runs, by_hand)} <= final)
-    ended = [(running_up.state(run)["type"], running_up.state(run)["name"]) for run in (*runs, by_hand)]
-    assert ended == [*[("CANCELLED", "Skipped")] * 2, *[("COMPLETED", "Completed")] * 2]
+    ended = [running_up.state(run) for run in (*runs, by_hand)]
+    assert [state["name"] for state in ended] == ["Cancelled", "Cancelled", "Completed", "Completed"]
+    assert all(state["message"].startswith("Skipped: ") for state in ended[:2])
     assert [number for number in range(3) if running_up.seen(f"late-{number}")] == [2]
     assert running_up.ask("POST", f"{schedule}/resume_deployment").status_code == 200
 
@@ -316,7 +319,7 @@ def test_ctrl_c_lets_a_run_finish_its_page_and_leaves_nothing_behind(running_up:
     assert running_up.seen("polite.pages")[-1].startswith("commit")
     assert running_up.kept_state(polite) == ("CANCELLED", "Stopped")
     # One that does not listen is killed; its worker, which sees that, may tell before `up` does.
-    assert running_up.kept_state(deaf) in {("CANCELLED", "Stopped"), ("CRASHED", "Crashed")}
+    assert running_up.kept_state(deaf) in {("CANCELLED", "Stopped"), ("CRASHED", ANY)}
     assert not (running_up.data / "up.json").exists()
 
 

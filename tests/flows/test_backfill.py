@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source, artifacts, ask, bodies, truth
+from flows_support import QuickClock, Source, artifacts, ask, bodies, outcome, truth
 
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
@@ -44,7 +44,7 @@ def backfill(source: Source, start: str | None = "7d", **wishes: Any) -> State[A
 
 def test_a_span_is_read_in_windows_and_only_what_is_missing_is_new(source: Source) -> None:
     state = backfill(source, "4d", end="2d", window="1d")
-    assert (state.name, state.type.value) == ("Backfilled", "COMPLETED")
+    assert (outcome(state), state.type.value) == ("Backfilled", "COMPLETED")
     part = len(bodies(source))
     assert 0 < part < 3 * PER_API
     assert f"{part:,} new, " in (state.message or "")
@@ -74,14 +74,14 @@ def test_live_collection_is_not_touched_and_the_other_way_round(source: Source) 
 def test_a_refused_token_ends_it_and_a_backfill_without_a_start_goes_on(source: Source) -> None:
     source.sandbox.fault("revoked", skip=4)
     state = backfill(source, readers=1)
-    assert (state.name, state.type.value) == ("ThirdPartyConfigError", "FAILED")
+    assert (outcome(state), state.type.value) == ("ThirdPartyConfigError", "FAILED")
     assert "refuses the token" in (state.message or "")
     done = ask(source, "SELECT count(done_ns) FROM windows")[0][0]
     assert ask(source, "SELECT count(*) FROM windows WHERE error IS NOT NULL AND holder IS NULL") == [(1,)]
     source.sandbox.clear_faults()
     asked = source.asked()
     state = backfill(source, None)
-    assert state.name == "Backfilled"
+    assert outcome(state) == "Backfilled"
     assert bodies(source) == truth(source)
     assert ask(source, "SELECT count(*) FROM jobs") == [(1,)]
     assert source.asked() - asked <= ask(source, "SELECT count(*) FROM windows")[0][0] - done + 1, "none is read twice"
@@ -93,7 +93,7 @@ def test_a_429_is_waited_for_and_everybody_waits(source: Source, quick: QuickClo
     source.sandbox.fault("429", times=1, retry_after="300")
     before_ns = quick.now_ns()
     state = backfill(source, readers=1)
-    assert state.name == "Backfilled"
+    assert outcome(state) == "Backfilled"
     assert quick.waits == [300.0]
     assert bodies(source) == truth(source)
     ((paused_until_ns,),) = ask(source, "SELECT paused_until_ns FROM budgets")
@@ -104,7 +104,7 @@ def test_a_cursor_that_is_refused_begins_its_window_anew(source: Source) -> None
     source.sandbox.fault("400", api="auditevents", on="cursor", times=1)
     source.save(supported_apis=["audit"])
     engine_state = backfill(source, "7d", window="4d")
-    assert engine_state.name == "Backfilled", engine_state.message
+    assert outcome(engine_state) == "Backfilled", engine_state.message
     assert len(bodies(source)) == PER_API
 
 
@@ -121,12 +121,12 @@ def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch
 
     monkeypatch.setattr("tasks.read_job.next_window", and_stop)
     state = backfill(source, readers=1)
-    assert (state.name, state.type.value) == ("Stopped", "CANCELLED")
+    assert (outcome(state), state.type.value) == ("Stopped", "CANCELLED")
     assert "a run without a start goes on" in (state.message or "")
     assert ask(source, "SELECT count(*) FROM windows WHERE holder IS NOT NULL") == [(0,)]
     monkeypatch.undo()
     time.sleep(0.01)
-    assert backfill(source, None).name == "Backfilled"
+    assert outcome(backfill(source, None)) == "Backfilled"
     assert bodies(source) == truth(source)
     engine.dispose()
 
@@ -146,7 +146,7 @@ def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
     monkeypatch.setattr("tasks.read_job.STORE_SECONDS", 0.1)
     monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
     state = backfill(source)
-    assert state.name == "Backfilled"
+    assert outcome(state) == "Backfilled"
     assert next(failures, None) is None, "it was looked at often enough to fail"
     assert bodies(source) == truth(source)
 
@@ -163,7 +163,7 @@ NONSENSE: tuple[tuple[str, dict[str, Any], str], ...] = (
 def test_what_makes_no_sense_is_refused_before_anything_is_asked(source: Source) -> None:
     for start, wishes, said in NONSENSE:
         state = backfill(source, start, **wishes)
-        assert state.name == "ThirdPartyConfigError"
+        assert outcome(state) == "ThirdPartyConfigError"
         assert said in (state.message or "")
     assert source.asked() == 0
 
@@ -181,7 +181,7 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     monkeypatch.setattr("tasks.job.PAGE_SIZE", 20)
     monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
     state = backfill(source, readers=1, window="1d")
-    assert state.name == "Backfilled"
+    assert outcome(state) == "Backfilled"
     spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")
     assert len(spans) > 3 * 7
     for (stream, _, end, _), (following, start, _, _) in itertools.pairwise(spans):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from flows_support import QuickClock, Source, history
+from flows_support import QuickClock, Source, history, outcome
 from moving_clock import MovingClock
 from one_machine import wait_until
 from sqlalchemy import text
@@ -84,9 +84,9 @@ def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_run_shows_the_states_of_the_source_and_leaves_a_table(source: Source) -> None:
     state = source.collect()
-    assert (state.name, state.type.value) == ("Collected", "COMPLETED")
+    assert (outcome(state), state.type.value) == ("Collected", "COMPLETED")
     assert "300 new events (sign-in 100, itemUsage 100, audit 100), the newest" in (state.message or "")
-    assert [name for name in history(state) if name in {*RUNNING, "Collected"}] == [*RUNNING, "Collected"]
+    assert [name for name in history(state) if name in {*RUNNING, "Completed"}] == [*RUNNING, "Completed"]
     assert stored(source) == truth(source)
     status = source.status()
     assert (status.state, status.in_error) == ("Collected", False)
@@ -101,7 +101,7 @@ def test_a_run_that_finds_nothing_new_makes_a_task_run_for_each_api_and_no_table
     source.collect()
     tables = len(artifact(source))
     state = source.collect()
-    assert [name for name in history(state) if name in {*RUNNING, "Collected"}] == [*RUNNING, "Collected"]
+    assert [name for name in history(state) if name in {*RUNNING, "Completed"}] == [*RUNNING, "Completed"]
     assert task_runs(state) == ["collect audit", "collect itemUsage", "collect sign-in"]
     assert len(artifact(source)) == tables
     source.sandbox.arrive(Api.AUDIT.path, 1)
@@ -140,7 +140,7 @@ def test_opening_is_handed_to_a_task_once_it_is_to_be_tried_again(
 
     monkeypatch.setattr(sources_of_blocks, "_document", fail_first)
     state = source.collect()
-    assert state.name == "Collected"
+    assert outcome(state) == "Collected"
     assert len(quick.waits) == 2
     assert "open source" in task_runs(state)
 
@@ -149,7 +149,7 @@ def test_a_failing_api_is_tried_again_with_the_delay_that_the_window_sets(source
     """Pins what Prefect does not document: it reads `retry_delay_seconds` after it asked `retry_condition_fn`."""
     source.sandbox.fault("500", api="auditevents", times=4)
     state = source.collect()
-    assert state.name == "Collected"
+    assert outcome(state) == "Collected"
     assert len(quick.waits) == 4
     assert all(0.9 <= wait <= 4 for wait in quick.waits)
     assert stored(source) == truth(source)
@@ -158,7 +158,7 @@ def test_a_failing_api_is_tried_again_with_the_delay_that_the_window_sets(source
 
 def test_retry_after_is_honoured(source: Source, quick: QuickClock) -> None:
     source.sandbox.fault("429", api="itemusages", times=1, retry_after="120")
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     assert quick.waits == [120.0]
 
 
@@ -166,28 +166,29 @@ def test_a_refused_token_stops_the_source_until_its_configuration_changes(source
     source.collect()
     source.sandbox.fault("revoked")
     state = source.collect()
-    assert (state.name, state.type.value) == ("ThirdPartyConfigError", "FAILED")
+    assert (outcome(state), state.type.value) == ("ThirdPartyConfigError", "FAILED")
+    assert history(state)[-2:] == ["Error", "Failed"]
     assert "refuses the token (401" in (state.message or "")
     assert "base_url" in (state.message or "")
     source.sandbox.clear_requests()
     again = source.collect()
-    assert again.name == "ThirdPartyConfigError"
+    assert outcome(again) == "ThirdPartyConfigError"
     assert source.sandbox.requests()["total"] == 0
     source.sandbox.clear_faults()
     source.save(token=source.sandbox.issue_token())
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     assert stored(source) == truth(source)
 
 
 def test_a_lost_scope_stops_one_api_and_not_the_others(source: Source) -> None:
     source.sandbox.fault("lost_scope", api="auditevents")
     state = source.collect()
-    assert state.name == "ThirdPartyConfigError"
+    assert outcome(state) == "ThirdPartyConfigError"
     assert "The token has no scope for audit" in (state.message or "")
     assert "200 new events" in (state.message or "")
     assert set(stored(source)) == {"sign-in", "itemUsage"}
     source.sandbox.clear_requests()
-    assert source.collect().name == "ThirdPartyConfigError"
+    assert outcome(source.collect()) == "ThirdPartyConfigError"
     assert source.asked("auditevents") == 0
     assert source.asked("signinattempts") == 1
 
@@ -196,28 +197,28 @@ def test_a_source_that_does_not_exist_says_what_to_do() -> None:
     from flows.collect import collect
 
     state: State[Any] = collect("nobody", return_state=True)
-    assert state.name == "ThirdPartyConfigError"
+    assert outcome(state) == "ThirdPartyConfigError"
     assert "There is no source named 'nobody'. Create it with `onepassword-source apply FILE`" in (state.message or "")
 
 
 def test_a_wrong_form_says_every_fault_and_asks_nothing(source: Source) -> None:
     source.save(base_url="https://example.com", api_version="v1", supported_apis=["audit"])
     state = source.collect()
-    assert state.name == "ThirdPartyConfigError"
+    assert outcome(state) == "ThirdPartyConfigError"
     assert "base_url" in (state.message or "")
     assert source.sandbox.requests()["total"] == 0
 
 
 def test_introspection_that_fails_stops_nothing(source: Source) -> None:
     source.sandbox.fault("503", api="introspect")
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     assert stored(source) == truth(source)
 
 
 def test_two_runs_at_once_are_harmless(source: Source) -> None:
     with ThreadPoolExecutor(2) as pool:
         states = list(pool.map(lambda _: source.collect(), range(2)))
-    assert {state.name for state in states} == {"Collected"}
+    assert {outcome(state) for state in states} == {"Collected"}
     assert stored(source) == truth(source)
 
 
@@ -226,7 +227,7 @@ def test_a_store_that_does_not_answer_is_a_first_party_error(source: Source, qui
     source.url = "postgresql://nobody:hidden-password@127.0.0.1:1/events"
     source.save()
     state = source.collect()
-    assert state.name == "FirstPartyGenericError"
+    assert outcome(state) == "FirstPartyGenericError"
     assert "The store did not answer" in (state.message or "")
     assert "hidden-password" not in (state.message or "")
     assert sum(quick.waits) == pytest.approx(5400, abs=1)
@@ -256,11 +257,11 @@ def test_audit_fails_for_90_minutes_and_the_others_are_collected_every_five(
     assert not first.is_alive()
 
     while_failing, after = ticks[:17], ticks[18:]
-    assert {state.name for state in while_failing} == {"Collected"}
+    assert {outcome(state) for state in while_failing} == {"Collected"}
     assert all("audit: retrying since" in (state.message or "") for state in while_failing)
     assert all("2 new events" in (state.message or "") for state in ticks)
-    assert states[0].name == "ThirdPartyGenericError"
-    assert {state.name for state in after} == {"ThirdPartyGenericError"}
+    assert outcome(states[0]) == "ThirdPartyGenericError"
+    assert {outcome(state) for state in after} == {"ThirdPartyGenericError"}
     stream = source.status().streams[2]
     assert (stream.state, stream.failing_since_ns) == ("ThirdPartyGenericError", failing_since)
     asked = source.asked("auditevents")
@@ -272,7 +273,7 @@ def test_audit_fails_for_90_minutes_and_the_others_are_collected_every_five(
     streams.restart(engine, source.status().id)
     engine.dispose()
     source.sandbox.clear_faults()
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     assert stored(source) == truth(source)
 
 
@@ -310,7 +311,7 @@ def test_a_rotated_token_heals_a_task_that_waits(source: Source, monkeypatch: py
     source.save(token=new)
     moving.advance(60)
     run.join(60)
-    assert states[0].name == "Collected"
+    assert outcome(states[0]) == "Collected"
     assert stored(source) == truth(source)
 
 
@@ -325,7 +326,7 @@ def test_a_changed_configuration_takes_the_claim_of_a_waiting_run(
     run.start()
     moving.wait_for_sleepers(1)
     source.save(token=source.sandbox.issue_token())
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     asked = source.asked("auditevents")
     moving.advance(600)
     run.join(60)

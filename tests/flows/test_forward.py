@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source, ask, history
+from flows_support import QuickClock, Source, ask, history, outcome
 from moving_clock import MovingClock
 from pydantic import SecretStr
 from receivers.server import Receiver, receiving
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.prefect
 
-SENT = ["Started", "Forwarding", "Forwarded"]
+SENT = ["Started", "Forwarding", "Completed"]
 EVERY = {"team": "blue", "region": "eu", "_siemForward": True}
 
 
@@ -83,7 +83,7 @@ class Sending:
 @pytest.fixture
 def sending(source: Source) -> Iterator[Sending]:
     source.save(fields=EVERY)
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     with receiving(SumoLogic()) as receiver:
         made = Sending(source, receiver, f"soc {source.name}"[:50])
         made.save()
@@ -97,7 +97,7 @@ def test_every_event_is_sent_once_and_a_run_without_anything_new_sends_nothing(s
     assert set(sending.receiver.arrived().values()) == {1}
     assert f"{len(sending.stored()):,} events sent to {sending.siem}" in str(state.message)
     asked = sending.receiver.asked
-    assert sending.forward().message == f"0 events sent to {sending.siem}."
+    assert sending.forward().message == f"Forwarded: 0 events sent to {sending.siem}."
     assert sending.receiver.asked == asked
 
 
@@ -123,30 +123,30 @@ def test_events_that_are_not_meant_for_a_siem_go_to_archives_alone(sending: Send
     sending.source.save(fields={**EVERY, "_siemForward": False})
     sending.source.collect()
     state = sending.forward()
-    assert (state.name, state.is_completed()) == ("Skipped", True)
+    assert (outcome(state), state.is_completed()) == ("Skipped", True)
     assert "_siemForward" in str(state.message)
     assert sending.receiver.asked == 0
     (tmp_path / "archive").mkdir()
     sending.siem = f"a{sending.siem}"[:50]
     sending.save(Archive(url=f"file://{tmp_path / 'archive'}"))
-    assert sending.forward().name == "Forwarded"
+    assert outcome(sending.forward()) == "Forwarded"
 
 
 def test_a_pause_sends_nothing(sending: Sending) -> None:
     with sending.engine() as engine:
         forwards.set_paused(engine, sending.pair, paused=True)
-    assert sending.forward().name == "Skipped"
+    assert outcome(sending.forward()) == "Skipped"
     assert sending.receiver.asked == 0
     with sending.engine() as engine:
         forwards.set_paused(engine, sending.pair, paused=False)
-    assert sending.forward().name == "Forwarded"
+    assert outcome(sending.forward()) == "Forwarded"
 
 
 def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Sending) -> None:
     with sending.engine() as engine:
         forwards.remove(engine, sending.pair)
     state = sending.forward()
-    assert (state.name, state.is_failed()) == ("ThirdPartyConfigError", True)
+    assert (outcome(state), state.is_failed()) == ("ThirdPartyConfigError", True)
     assert sending.receiver.asked == 0
     assert ask(sending.source, "SELECT count(*) FROM forwards") == [(0,)]
 
@@ -154,7 +154,7 @@ def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Send
 def test_a_fault_that_passes_is_waited_for_and_the_rest_goes_on(sending: Sending, quick: QuickClock) -> None:
     sending.receiver.behave("answer", 4, status=503)
     sending.receiver.behave("answer", 1, status=429, headers={"Retry-After": "77"})
-    assert sending.forward().name == "Forwarded"
+    assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert max(quick.waits) >= 77
 
@@ -164,7 +164,7 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
     sending.receiver.behave("answer", None, status=503)
     started = quick.now_ns()
     state = sending.forward()
-    assert (state.name, state.is_failed()) == ("ThirdPartyGenericError", True)
+    assert (outcome(state), state.is_failed()) == ("ThirdPartyGenericError", True)
     assert 90 * 60 <= (quick.now_ns() - started) / 1e9 < 3 * 100 * 60
     tracker = f"forward/{sending.siem}"
     assert [row[:2] for row in _told(sending, tracker)] == [
@@ -177,7 +177,7 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
     sending.receiver.clear()
     with sending.engine() as engine:
         forwards.set_paused(engine, sending.pair, paused=False)
-    assert sending.forward().name == "Forwarded"
+    assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert [row[0] for row in _told(sending, tracker)][2:] == ["Recovered"]
 
@@ -189,13 +189,13 @@ def _told(sending: Sending, tracker: str) -> list[tuple[Any, ...]]:
 def test_a_refused_key_stops_it_until_its_configuration_changes(sending: Sending, quick: QuickClock) -> None:
     sending.save(SumoLogicSiem(url=SecretStr(f"{sending.receiver.url}/receiver/v1/http/another")))
     state = sending.forward()
-    assert (state.name, state.is_failed()) == ("ThirdPartyConfigError", True)
+    assert (outcome(state), state.is_failed()) == ("ThirdPartyConfigError", True)
     assert quick.waits == []
     asked = sending.receiver.asked
-    assert sending.forward().name == "ThirdPartyConfigError"
+    assert outcome(sending.forward()) == "ThirdPartyConfigError"
     assert sending.receiver.asked == asked
     SumoLogicSiem(url=SecretStr(sending.receiver.url + PATH)).save(block_name(sending.siem), overwrite=True)
-    assert sending.forward().name == "Forwarded", "whoever has changed the block in the UI need not resume it"
+    assert outcome(sending.forward()) == "Forwarded", "whoever has changed the block in the UI need not resume it"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert [row[0] for row in _told(sending, f"forward/{sending.siem}")] == ["ThirdPartyConfigError", "Recovered"]
 
@@ -207,7 +207,7 @@ def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) 
     sending.receiver.clear()
     with sending.engine() as engine:
         assert refused.replay(engine, sending.pair) == len(sending.stored())
-    assert sending.forward().name == "Forwarded"
+    assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert [row[0] for row in _told(sending, f"refused/{sending.siem}")] == ["EventsRefused", "Recovered"]
 
@@ -226,11 +226,11 @@ def test_a_run_beside_one_that_waits_says_so_and_sends_nothing(
     moved.wait_for_sleepers(len(Api))
     asked = sending.receiver.asked
     second = sending.forward()
-    assert (second.name, second.is_completed()) == ("Retrying", True)
+    assert (outcome(second), second.is_completed()) == ("Retrying", True)
     assert sending.receiver.asked == asked
     while first.is_alive():
         moved.advance(300)
         first.join(0.05)
-    assert states[0].name == "Forwarded"
+    assert outcome(states[0]) == "Forwarded"
     assert set(sending.receiver.arrived().values()) == {1}
     assert set(sending.receiver.arrived()) == sending.stored()

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flows_support import outcome
 from sqlalchemy import text
 from support import SOURCE
 
@@ -59,16 +60,16 @@ def left(path: Path) -> dict[str, tuple[int, int]]:
 
 def test_it_removes_what_is_old_and_says_how_much(path: Path) -> None:
     state = run("400d", "1Pass")
-    assert (state.name, state.type.value) == ("Pruned", "COMPLETED")
-    assert state.message == "3 events older than 400d removed."
+    assert (outcome(state), state.type.value) == ("Pruned", "COMPLETED")
+    assert state.message == "Pruned: 3 events older than 400d removed."
     assert left(path) == {"sign-in": (0, 2), "itemUsage": (0, 0), "audit": (1, 1)}
-    assert run("400d", SOURCE.id).message == "0 events older than 400d removed."
+    assert run("400d", SOURCE.id).message == "Pruned: 0 events older than 400d removed."
 
 
 @pytest.mark.parametrize(("older_than", "source"), [("90d", None), ("400d", "Nobody")])
 def test_a_wrong_parameter_is_a_configuration_error(path: Path, older_than: str, source: str | None) -> None:
     state = run(older_than, source)
-    assert (state.name, state.type.value) == ("ThirdPartyConfigError", "FAILED")
+    assert (outcome(state), state.type.value) == ("ThirdPartyConfigError", "FAILED")
     assert left(path)["audit"] == (2, 0)
 
 
@@ -86,6 +87,6 @@ def test_a_store_that_does_not_answer_is_asked_again(
         return whole(*arguments)
 
     monkeypatch.setattr(retention, "_remove", remove)
-    assert run("400d").message == "3 events older than 400d removed."
+    assert run("400d").message == "Pruned: 3 events older than 400d removed."
     assert quick.waits == [60]
     assert left(path)["audit"] == (1, 1)

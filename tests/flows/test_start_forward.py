@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
-from flows_support import Source, ask
+from flows_support import Source, ask, outcome
 from pydantic import SecretStr
 from receivers.server import receiving
 from receivers.sumo_logic import PATH, SumoLogic
@@ -81,7 +81,7 @@ class Deployed:
 @pytest.fixture
 def deployed(source: Source) -> Iterator[Deployed]:
     source.save(fields={"_siemForward": True})
-    assert source.collect().name == "Collected"
+    assert outcome(source.collect()) == "Collected"
     with receiving(SumoLogic()) as receiver:
         yield Deployed(source, receiver.url)
 
@@ -94,7 +94,7 @@ def test_a_collection_starts_one_run_where_events_wait_and_none_where_not(deploy
     assert first.parameters == {"source": deployed.source.name, "siem": deployed.siem, **by_id}
     deployed.source.collect()
     assert len(deployed.runs()) == 1, "one that has not begun takes all that there is"
-    assert deployed.forward().name == "Forwarded"
+    assert outcome(deployed.forward()) == "Forwarded"
     deployed.end(first)
     deployed.source.collect()
     assert len(deployed.runs()) == 1, "all is sent"
@@ -137,5 +137,5 @@ def test_where_prefect_refuses_collecting_goes_on(deployed: Deployed, monkeypatc
         raise RuntimeError("It does not answer.")
 
     monkeypatch.setattr(SyncPrefectClient, "create_flow_run_from_deployment", refuse)
-    assert deployed.source.collect().name == "Collected"
+    assert outcome(deployed.source.collect()) == "Collected"
     assert deployed.runs() == []

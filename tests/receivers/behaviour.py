@@ -8,7 +8,9 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["answer", "too-large", "half", "slow", "stall", "reset", "drop"]
+Kind = Literal["answer", "too-large", "half", "slow", "stall", "reset", "drop", "raw"]
+
+Bytes = bytes  # `bytes` is a member of Behaviour
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,16 +18,21 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
     `too-large`: 413 to a body of more than `bytes`, unpacked. `half`: every second record is refused for good.
     `slow`: taken, and answered after `seconds`. `stall`: read, and never answered. `reset`: not taken, the connection
-    is reset. `drop`: taken, and the connection is reset instead of an answer. `path`: only requests whose path has it.
+    is reset. `drop`: taken, and the connection is reset instead of an answer. `raw`: not taken, and answered
+    with `start`, whatever it is, then with `drip`, `drips` times, each after `seconds`.
+    `path`: only requests whose path has it.
     """
 
     kind: Kind
     status: int = 200
     headers: Mapping[str, str] = {}
     body: str = ""
+    start: Bytes = b""
     echo: bool = False
     bytes: int = 0
     seconds: float = 0.0
+    drip: Bytes = b""
+    drips: int = 0
     path: str = ""
 
     def concerns(self, path: str, size: int) -> bool:

@@ -150,6 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(Taken(status=413, body=b"too large"))
         elif kind == "reset":
             self._reset()
+        elif told and kind == "raw":
+            self._answer_raw(told)
         elif kind == "stall":
             self._wait_for_the_client_to_go()
         else:
@@ -190,6 +192,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.close()
         self.close_connection = True
         self.connection.close()
+
+    def _answer_raw(self, told: Behaviour) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.write(told.start)
+            self.wfile.flush()
+            for _ in range(told.drips):
+                if self.server.receiver.closing.wait(told.seconds):
+                    return
+                self.wfile.write(told.drip)
+                self.wfile.flush()
 
     def _wait_for_the_client_to_go(self) -> None:
         self.close_connection = True

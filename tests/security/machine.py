@@ -152,10 +152,10 @@ class Machine(RunningUp):
         return str(answer.json()["id"])
 
     def wait_for_end(self, run: str) -> str:
-        """The name of the run's last state."""
+        """The outcome of the run: the first word of its last state's message."""
         ends = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
         wait_until(lambda: time.sleep(0.3) or self.state(run)["type"] in ends, SECONDS)
-        return str(self.state(run)["name"])
+        return str(self.state(run)["message"]).partition(":")[0]
 
     def wait_for_retry(self, run: str) -> None:
         wanted = {

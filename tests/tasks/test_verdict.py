@@ -95,7 +95,7 @@ def test_where_another_run_has_every_api_it_says_which_and_since_when() -> None:
     found = verdict.of_run({}, elsewhere=[view(Api.SIGN_IN), view(Api.AUDIT)])
     assert found == verdict.Verdict(
         "Skipped",
-        "Skipped: sign-in, audit: flow run another on host-b (process 4711) is reading it, since 2026-09-21T14:11:20Z.",
+        "sign-in, audit: flow run another on host-b (process 4711) is reading it, since 2026-09-21T14:11:20Z.",
     )
     assert not found.in_error
 
@@ -110,7 +110,7 @@ def test_where_another_run_has_every_api_it_says_which_and_since_when() -> None:
 )
 def test_what_is_not_known_of_another_run_is_left_out(holder: Holder | None, words: str) -> None:
     found = verdict.of_run({}, elsewhere=[view(Api.AUDIT, holder=holder)])
-    assert found.message == f"Skipped: audit: {words}"
+    assert found.message == f"audit: {words}"
 
 
 def test_where_another_run_has_one_api_the_others_are_collected() -> None:
@@ -126,7 +126,7 @@ def test_an_error_of_an_api_goes_before_those_that_others_have() -> None:
 
 def test_a_lost_claim_is_said_and_is_no_error() -> None:
     found = verdict.of_run({"audit": ClaimLostError("Another run reads audit now.")})
-    assert found == verdict.Verdict("Skipped", "Skipped: audit: Another run reads audit now.")
+    assert found == verdict.Verdict("Skipped", "audit: Another run reads audit now.")
 
 
 def test_a_fault_of_our_own_says_so_without_its_text() -> None:
@@ -152,4 +152,4 @@ def test_ages(seconds: int, words: str) -> None:
 
 def test_a_stop_while_all_wait_says_so() -> None:
     found = verdict.of_run({}, stopping=True)
-    assert found == verdict.Verdict("Stopped", "Stopped while every API waited for its next attempt.")
+    assert found == verdict.Verdict("Stopped", "Every API waited for its next attempt.")

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from one_machine import free_port, wait_until
 
-from blocks.events_api import tls
+from blocks.http import tls
 from deployments.one_machine import postgresql
 
 if TYPE_CHECKING:

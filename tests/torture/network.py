@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from certificates import server_context
-from flows_support import Source, history
+from flows_support import Source, history, outcome
 from moving_clock import MovingClock
 from sqlalchemy import text
 from torture.outcome import Row, opened, stored
@@ -99,7 +99,7 @@ class Victim:
     def collect(self, name: str = "Collected", *, asks: bool = True) -> State[Any]:
         """One run, which is to end in the state of this name; `asks` where there is something to read in it."""
         state = self.source.collect()
-        assert state.name == name, state.message
+        assert outcome(state) == name, state.message
         kept = [one for one in history(state) if one in {*RUNNING, name}]
         assert kept == [*(RUNNING if asks else RUNNING[:1]), name]
         self.allowed += len(Api)

@@ -19,19 +19,21 @@ from blocks.store.block import EventStore  # noqa: E402
 from flows.backfill import backfill  # noqa: E402
 from flows.collect import collect  # noqa: E402
 from tasks import stopping  # noqa: E402
+from tasks.final_state import outcome_of  # noqa: E402
 
 
 def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:
-    """Make it a source where it is told of one, and otherwise backfill or collect it. The state's name and message."""
+    """Make it a source where it is told of one, and otherwise backfill or collect it. The outcome and its message."""
     if source:
         return _save(name, **source)
     stopping.at_end = _end
     state = backfill(name, start, end, return_state=True) if start else collect(name, return_state=True)
-    return [state.name or "", state.message or ""]
+    found = outcome_of(state)
+    return [found.name, found.message]
 
 
-def _end(state: str, message: str) -> int:
-    forks.tell([state, message])
+def _end(outcome: str, message: str) -> int:
+    forks.tell([outcome, message])
     return 0
 
 

@@ -107,7 +107,7 @@ def _last_run(up: Up, name: str) -> None:
         run = up.run(name)
         wait_until(lambda: up.state(run)["type"] in ENDS)
         ended = up.state(run)
-        return ended["name"] == "Collected" and "another run" not in ended["message"]
+        return ended["message"].startswith("Collected: ") and "another run" not in ended["message"]
 
     wait_until(collected, DEAD_SECONDS)
 

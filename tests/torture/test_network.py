@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
+from flows_support import outcome
 from one_machine import wait_until
 from torture.network import (
     ATTEMPTS,
@@ -451,7 +452,7 @@ def test_a_revoked_token(start: Callable[..., Victim]) -> None:
     victim.sandbox.revoke(victim.sandbox.token)
     victim.sandbox.clear_requests()
     state = victim.source.collect()
-    assert state.name == CONFIG
+    assert outcome(state) == CONFIG
     assert asked(victim.sandbox) == 0, "introspection was refused: no page is asked for"
     nothing_while_stopped(victim)
     victim.save(token=victim.sandbox.issue_token())
@@ -477,7 +478,7 @@ def test_a_token_that_expires(start: Callable[..., Victim]) -> None:
     victim.collect()
     victim.clock.advance(3700)
     victim.arrive()
-    assert victim.source.collect().name == CONFIG
+    assert outcome(victim.source.collect()) == CONFIG
     assert victim.told("error") == [REFUSED]
     assert asked(victim.sandbox) == 3
     victim.save(token=victim.sandbox.issue_token())
@@ -494,7 +495,7 @@ def test_a_token_of_another_account(start: Callable[..., Victim]) -> None:
     victim.arrive()
     victim.save(token=victim.sandbox.issue_token(account="ANOTHERACCOUNT"))
     before = asked(victim.sandbox)
-    assert victim.source.collect().name == CONFIG
+    assert outcome(victim.source.collect()) == CONFIG
     assert asked(victim.sandbox) == before
     nothing_while_stopped(victim)
     victim.save()
@@ -537,7 +538,7 @@ def test_a_token_that_is_rotated_between_two_pages(start: Callable[..., Victim])
     victim.save(token=new)
     victim.sandbox.revoke(victim.sandbox.token)
     run.join(60)
-    assert [state.name for state in states] == ["Collected"]
+    assert [outcome(state) for state in states] == ["Collected"]
     assert victim.told() == [], "a fault that is over within a tick"
     victim.allowed += 3 * len(Api)  # two that are refused: the page in hand and the one behind it; and the last pages
     victim.end()

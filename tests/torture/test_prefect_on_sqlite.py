@@ -14,7 +14,7 @@ import httpx
 import pytest
 from one_machine import environment, free_port, wait_until
 
-from blocks.events_api import tls
+from blocks.http import tls
 from deployments import own_secrets, prefect_access
 from deployments.one_machine.processes import Child
 

@@ -79,13 +79,12 @@ class Tick:
 
     @property
     def has_collected(self) -> bool:
-        return self.kind == "COMPLETED" and self.state == "Collected"
+        return self.kind == "COMPLETED" and self.message.startswith("Collected: ")
 
     @property
     def is_left_out(self) -> bool:
         """Whether it was not to begin: a newer one was due, or four runs of its source were under way."""
-        superseded = self.state == "Skipped" and self.kind == "CANCELLED"
-        return superseded or (self.kind == "CANCELLED" and "concurrency limit" in self.message)
+        return self.kind == "CANCELLED" and ("Skipped: " in self.message or "concurrency limit" in self.message)
 
 
 @dataclass
@@ -351,7 +350,8 @@ def test_workers_that_are_stopped(site: Site, row: Row) -> None:
     _catch_in_the_middle(site, site.one)
     under_way = site.rows("SELECT DISTINCT holder FROM streams WHERE holder IS NOT NULL")
     row.seconds = max(site.one.stop(), site.two.stop())
-    states = {site.server.ask("GET", f"/flow_runs/{run.holder}")["state_name"] for run in under_way}
+    ended = [site.server.ask("GET", f"/flow_runs/{run.holder}")["state"]["message"] for run in under_way]
+    states = {message.partition(":")[0] for message in ended}
     assert states
     assert states <= {"Stopped", "Collected"}, "the runs have ended in good order"
     assert site.claims_of(site.one) + site.claims_of(site.two) == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.torture]
 
 EVENTS = 60_000
-RUN = ["Started", "Initialized", "Authenticated", "Collecting", "Collected"]
+RUN = ["Started", "Initialized", "Authenticated", "Collecting", "Completed"]
 
 
 @dataclass

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
-from blocks.events_api import tls
+from blocks import python_process
+from blocks.http import tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,14 +125,7 @@ def running_sandbox(*flags: str, **options: object) -> Iterator[SandboxProcess]:
     `faults` takes a list of faults, `rate_windows` one of (requests, seconds); `flags` are added as they are.
     Raises RuntimeError with what it wrote where it does not start.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "blocks.events_api.sandbox",
-        "--stop-with-stdin",
-        *_flags(options),
-        *flags,
-    ]
+    command = python_process.command("blocks.events_api.sandbox", "--stop-with-stdin", *_flags(options), *flags)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             with _connect(process) as sandbox:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.faults import Fault, join, kind_of, nearest, show
 from blocks.siem.rules import cut, members, patterns
+from blocks.siem.rules.patterns import TEXT_MAX, Pattern, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +29,14 @@ class Condition:
 
     apis: frozenset[Api] | None
     values: tuple[tuple[members.Path, frozenset[str]], ...]
-    patterns: tuple[tuple[members.Path, re.Pattern[str]], ...]
+    patterns: tuple[tuple[members.Path, Pattern], ...]
 
     def holds(self, api: Api, data: bytes) -> bool:
         """Whether it is so of an event. Of several values at a path one is enough. Raises ValueError."""
         if self.apis is not None and api not in self.apis:
             return False
         return all(_texts(data, path) & wanted for path, wanted in self.values) and all(
-            any(pattern.fullmatch(text[: patterns.TEXT_MAX]) for text in _texts(data, path))
+            any(pattern.matches_whole(utf8(text[:TEXT_MAX])) for text in _texts(data, path))
             for path, pattern in self.patterns
         )
 
@@ -53,7 +53,7 @@ def read(condition: Mapping[str, object]) -> Condition:
             for key in VALUES
             if key in condition
         ),
-        tuple((members.resolved(name)[0], re.compile(pattern)) for name, pattern in matches.items()),
+        tuple((members.resolved(name)[0], Pattern(pattern)) for name, pattern in matches.items()),
     )
 
 
@@ -72,6 +72,13 @@ def faults(condition: object, path: str) -> Iterator[Fault]:
         else:
             meant = nearest(key, KEYS)
             yield Fault(place, "this key is not known", show(meant) if meant else f"one of {', '.join(KEYS)}")
+
+
+def patterns_of(condition: object) -> Iterator[str]:
+    """The patterns of a condition, whatever else may be wrong in it."""
+    matches = condition.get("matches") if isinstance(condition, dict) else None
+    if isinstance(matches, dict):
+        yield from (pattern for pattern in matches.values() if isinstance(pattern, str))
 
 
 def faults_of_list(value: object, path: str, example: str) -> Iterator[Fault]:

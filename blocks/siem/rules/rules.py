@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blocks.faults import Fault, join, kind_of, nearest, show
-from blocks.siem.rules import conditions, members
+from blocks.siem.rules import conditions, members, patterns
 from blocks.siem.rules.redaction import Redaction, hashed, mask, remove
 
 if TYPE_CHECKING:
@@ -81,17 +81,21 @@ class Rules:
     def empty(self) -> bool:
         return not self.choices and not self.changes
 
-    def apply(self, api: Api, body: str) -> Outcome:
-        """What becomes of an event. It never raises: a body that cannot be taken apart is dropped."""
+    def apply(self, api: Api, body: str, processed: bytes | None = None) -> Outcome:
+        """What becomes of an event. It never raises: a body that cannot be taken apart is dropped.
+
+        `processed` is what the source's processing rules made of the body: it is what is changed here, while
+        conditions look at `body`.
+        """
         if self.empty:
-            return UNCHANGED
+            return UNCHANGED if processed is None else Outcome(processed)
         try:
             data = body.strip().encode()
             if not data.startswith(b"{"):
                 return UNREADABLE
             if dropped := self._dropped(api, data):
                 return Outcome(dropped=dropped)
-            return self._changed(api, data)
+            return self._changed(api, data, processed)
         except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
             return UNREADABLE
 
@@ -104,11 +108,13 @@ class Rules:
             return f"No rule keeps it, and the last of them, rule {last.number}, is a keep: {last.text}"
         return None
 
-    def _changed(self, api: Api, data: bytes) -> Outcome:
+    def _changed(self, api: Api, data: bytes, processed: bytes | None) -> Outcome:
+        unchanged = UNCHANGED if processed is None else Outcome(processed)
         if not self.changes:
-            return UNCHANGED
-        changed = self._redaction(tuple([rule.holds(api, data) for rule in self.changes])).of(data)
-        return UNCHANGED if changed is None or changed is data else Outcome(changed)
+            return unchanged
+        before = data if processed is None else processed
+        changed = self._redaction(tuple([rule.holds(api, data) for rule in self.changes])).of(before)
+        return unchanged if changed is None or changed is before else Outcome(changed)
 
     def _redaction(self, holding: tuple[bool, ...]) -> Redaction:
         found = self._redactions.get(holding)
@@ -154,6 +160,14 @@ def faults(rules: object, path: str, *, has_key: bool) -> Iterator[Fault]:
         return
     for index, rule in enumerate(rules):
         yield from _faults_of_rule(rule, join(path, index), has_key=has_key)
+    yield from patterns.faults_of_all(_patterns_of(rules), path)
+
+
+def _patterns_of(rules: list[object]) -> Iterator[str]:
+    for rule in rules:
+        if isinstance(rule, dict):
+            for key in (*CHOICES, "when"):
+                yield from conditions.patterns_of(rule.get(key))
 
 
 def _faults_of_rule(rule: object, path: str, *, has_key: bool) -> Iterator[Fault]:

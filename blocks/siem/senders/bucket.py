@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.events_api.client import user_agent
+from blocks.http.client import user_agent
 from blocks.siem.sending import TooLargeError
 
 if TYPE_CHECKING:

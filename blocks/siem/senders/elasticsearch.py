@@ -23,6 +23,7 @@ import msgspec
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
 from blocks.events_api.models import Api
+from blocks.http.transport_errors import is_passing
 from blocks.siem.senders.http import Poster, is_html
 from blocks.siem.sending import ACCEPTED, Answer, Limits, Record, Refused
 from blocks.siem.shapes import metadata
@@ -32,8 +33,7 @@ from blocks.siem.shapes.moment import received, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import httpx
-
+    from blocks.http.client import HttpResponse
     from blocks.siem.event import Shaped
     from blocks.siem.sending import Batch
 
@@ -41,6 +41,7 @@ NAME = "Elasticsearch/OpenSearch"
 Told = TypeVar("Told")
 DATASETS = {Api.SIGN_IN: "signin_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
 """As Elastic's own integration calls them."""
+ANSWER_MAX = 8 * 1024 * 1024  # bytes; an answer has an item for each event, and a sentence for each that is refused
 LIMITS = Limits(events=2000, bytes=5_000_000)  # both advise some megabytes; small hosted nodes take 10 MB at most
 ID_MAX = 512  # bytes; a longer `_id` makes the whole request a bad one
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -107,7 +108,7 @@ class ElasticsearchSender:
         self._indices = indices(index)
         headers = {"Authorization": authorization} if authorization else {}
         hidden = (*secrets, authorization.partition(" ")[2])
-        self._poster = _ClusterPoster(NAME, url, headers, secrets=hidden)
+        self._poster = _ClusterPoster(NAME, url, headers, secrets=hidden, answer_max=ANSWER_MAX)
 
     def __repr__(self) -> str:
         return f"ElasticsearchSender({sorted(self._indices.values())!r})"
@@ -226,7 +227,7 @@ def _label(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(reader: Callable[[bytes], Told], response: httpx.Response) -> Told:
+def _read(reader: Callable[[bytes], Told], response: HttpResponse) -> Told:
     try:
         return reader(response.content)
     except ValueError:
@@ -261,7 +262,7 @@ def _is_there(item: _Item) -> bool:
 def _passes(item: _Item, error: _Cause) -> bool:
     # A cluster that is short of disk blocks writing, with 403 or 429, until there is room.
     blocked = error.type == "cluster_block_exception"
-    return blocked or item.status in outcomes.PASSING or item.status >= 500 or item.status == _CONFLICT  # noqa: PLR2004
+    return blocked or is_passing(item.status) or item.status == _CONFLICT
 
 
 def _is_of_target(item: _Item, error: _Cause) -> bool:

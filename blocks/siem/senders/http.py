@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import outcomes
-from blocks.events_api.client import open_http, user_agent
+from blocks.http import transport_errors
+from blocks.http.client import BODY_MAX, DEADLINE, TIMEOUT, HttpClient, HttpResponse
 from blocks.siem.senders.packing import gzipped
 from blocks.siem.sending import RequestRefusedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
-ANSWER_MAX = 16 * 1024 * 1024  # bytes; a bulk answer has one item for each event
 _UNUSABLE = frozenset({400, 422})
-
-# At INFO it logs the address of each request, and that of some SIEMs is a secret.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Poster:
     """Posts to one SIEM. `secrets` are never shown: not in an error, not by repr. Redirects are not followed.
 
-    `siem` is the name that a person reads in errors, such as "Splunk". Threads may share it. Close it after use.
+    `siem` is the name that a person reads in errors, such as "Splunk"; `answer_max` is how many bytes an answer may
+    have, unpacked; `deadline` is in seconds, for each exchange. Threads may share it. Close it after use.
     """
 
     def __init__(
@@ -38,12 +34,16 @@ class Poster:
         *,
         secrets: tuple[str, ...] = (),
         compress: bool = True,
+        answer_max: int = BODY_MAX,
         timeout: httpx.Timeout = TIMEOUT,
+        deadline: float = DEADLINE,
     ) -> None:
         self.siem = siem
         self._secrets = tuple(secret for secret in secrets if secret)
         self._compress = compress
-        self._http = open_http(base_url, {"User-Agent": user_agent(), **headers}, timeout, lambda _: None)
+        self._http = HttpClient(
+            base_url, headers, service=siem, timeout=timeout, deadline=deadline, body_max=answer_max
+        )
 
     def __repr__(self) -> str:
         return f"Poster({self.siem!r})"
@@ -56,7 +56,7 @@ class Poster:
 
     def post(
         self, path: str, content: bytes, headers: Mapping[str, str] | None = None, *, of_events: bool = True
-    ) -> httpx.Response:
+    ) -> HttpResponse:
         """The answer, where it is one of success (2xx). Raises as `Sender.send`.
 
         `path` is joined to the base URL, or is a whole URL; empty, the base URL is asked, with a slash at its end.
@@ -72,7 +72,7 @@ class Poster:
 
     def ask(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> httpx.Response:
+    ) -> HttpResponse:
         """The same for any method, without compression and for what holds no events.
 
         Raises ThirdPartyConfigError and ThirdPartyGenericError alone: no event is to be looked for in it.
@@ -84,15 +84,11 @@ class Poster:
 
     def reply(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> httpx.Response:
+    ) -> HttpResponse:
         """The answer, whatever its status. Raises ThirdPartyGenericError where there is none."""
-        url = httpx.URL(path) if "://" in path else (self._http.base_url.join(path) if path else self._http.base_url)
-        try:
-            return self._http.request(method, url, content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
+        return self._http.request(method, path, content, headers)
 
-    def refusal_of_events(self, response: httpx.Response) -> SourceError:
+    def refusal_of_events(self, response: HttpResponse) -> SourceError:
         """The error behind an answer to events that is none of success: they may be too many, or one may spoil all."""
         error, status = self.refusal(response), response.status_code
         if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
@@ -102,15 +98,15 @@ class Poster:
             return RequestRefusedError(error.message, hint=error.hint, code=error.code)
         return error
 
-    def refusal(self, response: httpx.Response) -> SourceError:
+    def refusal(self, response: HttpResponse) -> SourceError:
         """The error behind any other answer that is none of success."""
         status, said = response.status_code, self.told(response.content)
-        if status in outcomes.PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if transport_errors.is_passing(status):
             return ThirdPartyGenericError(
                 f"{self.siem} answered {status}{said}.",
                 hint="What was not taken is sent again.",
                 code=str(status),
-                retry_after=outcomes.retry_after(response.headers),
+                retry_after=transport_errors.retry_after(response.headers),
             )
         if status in outcomes.REFUSED:
             return ThirdPartyConfigError(
@@ -136,13 +132,8 @@ class Poster:
             content = content.replace(secret.encode(), b"***")
         return outcomes.told(content, self._secrets[0] if self._secrets else "\0")
 
-    def _unreachable(self, error: httpx.HTTPError) -> ThirdPartyGenericError:
-        found = outcomes.of_transport(error, self._http.base_url.host)
-        hint = found.hint.replace("base_url", "its address")
-        return ThirdPartyGenericError(found.message, hint=hint, code=found.code)
 
-
-def is_html(response: httpx.Response) -> bool:
+def is_html(response: HttpResponse) -> bool:
     """Whether it is a page for a person, such as a proxy's or that of a sign-in: nothing was taken."""
     declared: str = response.headers.get("content-type", "")
     return declared.lower().startswith("text/html") or response.content.lstrip().startswith(b"<")

@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from blocks.events_api import outcomes
 from blocks.faults import Fault
+from blocks.http import transport_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.
         # Not the context that HTTP shares: HTTP puts its own protocols into that one.
         made = ssl.create_default_context(cadata=authorities) if authorities.strip() else httpx.create_ssl_context()
     except OSError:
-        raise outcomes.of_environment() from None
+        raise transport_errors.of_environment() from None
     if certificate.strip():
         with _file(f"{certificate.strip()}\n{key.strip()}\n") as path:
             made.load_cert_chain(path, password=lambda: b"")  # without it OpenSSL asks the terminal

@@ -42,8 +42,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api.client import user_agent
 from blocks.events_api.models import Api
+from blocks.http.client import user_agent
 from blocks.siem.event import Shaped
 from blocks.siem.senders.http import Poster
 from blocks.siem.senders.remembered import Remembered
@@ -53,8 +53,7 @@ from blocks.siem.shapes import metadata
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
-
+    from blocks.http.client import HttpResponse
     from blocks.siem.event import FieldValue
     from blocks.siem.sending import Batch
 
@@ -214,7 +213,7 @@ def _value(value: FieldValue) -> AnyValue:
     return AnyValue(string_value=str(value))
 
 
-def _answer(response: httpx.Response, records: int) -> Answer:
+def _answer(response: HttpResponse, records: int) -> Answer:
     partial = _partial(response)
     rejected = min(partial.rejected_log_records, records)
     if rejected <= 0:
@@ -225,7 +224,7 @@ def _answer(response: httpx.Response, records: int) -> Answer:
     return Answer(refused=tuple(Refused(index, "partial-success", text) for index in range(records)))
 
 
-def _partial(response: httpx.Response) -> ExportLogsPartialSuccess:
+def _partial(response: HttpResponse) -> ExportLogsPartialSuccess:
     try:
         return _read(response.headers.get("content-type", "").lower(), response.content)
     except (DecodeError, ValueError, TypeError, AttributeError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.events_api import outcomes
+from blocks.http import transport_errors
 from blocks.siem.senders.tls_channel import TlsChannel
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Receiver:
 
     def _mapped(self, wrapped: httpx.HTTPError, error: OSError) -> ThirdPartyGenericError:
         wrapped.__cause__ = error
-        found = outcomes.of_transport(wrapped, self.host)
+        found = transport_errors.of_transport(wrapped, self.host)
         return ThirdPartyGenericError(found.message, hint=_HINTS.get(found.code, _HINT), code=found.code)
 
     def _refused(self, error: ssl.SSLError) -> ThirdPartyConfigError:

@@ -32,6 +32,7 @@ from blocks.siem.shapes.json_text import encoded
 from blocks.siem.shapes.moment import received, rfc3339
 
 if TYPE_CHECKING:
+    from blocks.http.client import HttpResponse
     from blocks.siem.event import Shaped
     from blocks.siem.sending import Batch
 
@@ -115,7 +116,7 @@ class SentinelSender:
         self._poster.close()
         self._tokens.close()
 
-    def _post(self, content: bytes, *, of_events: bool = True) -> httpx.Response:
+    def _post(self, content: bytes, *, of_events: bool = True) -> HttpResponse:
         token = self._tokens.get()
         try:
             return self._poster.post(self._path, content, _opened(token), of_events=of_events)
@@ -176,7 +177,7 @@ class Tokens:
 class _EntraPoster(Poster):
     """Reads why Entra gives no token: a short word and an AADSTS number, never the sentence, which holds names."""
 
-    def refusal(self, response: httpx.Response) -> SourceError:
+    def refusal(self, response: HttpResponse) -> SourceError:
         if response.status_code != _BAD_REQUEST:
             return super().refusal(response)
         return ThirdPartyConfigError(
@@ -198,7 +199,7 @@ class _EntraPoster(Poster):
 class _RulePoster(Poster):
     """Says what a 403 means here."""
 
-    def refusal(self, response: httpx.Response) -> SourceError:
+    def refusal(self, response: HttpResponse) -> SourceError:
         if response.status_code != httpx.codes.FORBIDDEN:
             return super().refusal(response)
         return ThirdPartyConfigError(

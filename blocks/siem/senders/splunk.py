@@ -10,8 +10,6 @@ import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import httpx
-
 from blocks.events_api.models import Api
 from blocks.siem.senders import splunk_answers as answers
 from blocks.siem.senders.http import Poster, no_yes
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from blocks.errors import SourceError
+    from blocks.http.client import HttpResponse
     from blocks.siem.event import Shaped
     from blocks.siem.sending import Batch
 
@@ -150,7 +149,7 @@ class SplunkSender:
             return answers.is_acknowledged(response, ack)
         raise self._refusal(response)  # Splunk has the events: none of them is to blame
 
-    def _refusal(self, response: httpx.Response, *, of_events: bool = False) -> SourceError:
+    def _refusal(self, response: HttpResponse, *, of_events: bool = False) -> SourceError:
         if response.is_success:
             return no_yes("Splunk")
         if error := answers.of_configuration(response):

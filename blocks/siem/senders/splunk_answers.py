@@ -10,9 +10,8 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.siem.sending import Refused
 
 if TYPE_CHECKING:
-    import httpx
-
     from blocks.errors import SourceError
+    from blocks.http.client import HttpResponse
 
 TAKEN = frozenset({0, 24, 25})
 """Success, and success with a queue, or the acknowledgements, near their limit."""
@@ -48,26 +47,26 @@ _NOTHING = _Said()
 _read = msgspec.json.Decoder(_Said).decode
 
 
-def is_yes(response: httpx.Response) -> bool:
+def is_yes(response: HttpResponse) -> bool:
     """Whether Splunk itself says that it took a request; a proxy or a sign-in may say 200 too."""
     said = _said(response)
     return response.is_success and (said.code in TAKEN or said.ack is not None)
 
 
-def code_of(response: httpx.Response) -> int | None:
+def code_of(response: HttpResponse) -> int | None:
     return _said(response).code
 
 
-def ack_of(response: httpx.Response) -> int | None:
+def ack_of(response: HttpResponse) -> int | None:
     """The number to ask for with the acknowledgement, where the token has that switched on."""
     return _said(response).ack
 
 
-def is_acknowledged(response: httpx.Response, ack: int) -> bool:
+def is_acknowledged(response: HttpResponse, ack: int) -> bool:
     return (_said(response).acks or {}).get(str(ack), False)
 
 
-def refused(response: httpx.Response, events: int) -> Refused | None:
+def refused(response: HttpResponse, events: int) -> Refused | None:
     """The one event that is bad, if that is what the answer says."""
     said = _said(response)
     if response.status_code != BAD_REQUEST or said.code not in BAD_EVENT or said.number is None:
@@ -77,7 +76,7 @@ def refused(response: httpx.Response, events: int) -> Refused | None:
     return Refused(said.number, str(said.code), BAD_EVENT[said.code])
 
 
-def of_configuration(response: httpx.Response) -> SourceError | None:
+def of_configuration(response: HttpResponse) -> SourceError | None:
     """A 400 that concerns all events: a person must act."""
     code = code_of(response)
     if response.status_code != BAD_REQUEST or code not in CONFIGURATION:
@@ -95,7 +94,7 @@ def unacknowledged(seconds: float) -> ThirdPartyGenericError:
     )
 
 
-def _said(response: httpx.Response) -> _Said:
+def _said(response: HttpResponse) -> _Said:
     try:
         return _read(response.content)
     except (ValueError, RecursionError):

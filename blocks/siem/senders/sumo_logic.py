@@ -19,6 +19,7 @@ from blocks.siem.shapes import metadata
 from blocks.siem.shapes.moment import received
 
 if TYPE_CHECKING:
+    from blocks.http.client import HttpResponse
     from blocks.siem.event import FieldValue, Shaped, Stamp
     from blocks.siem.sending import Answer, Batch
 
@@ -78,7 +79,7 @@ class SumoLogicSender:
         return {name: in_header(value) for name, value in told.items() if value}
 
 
-def _require_yes(response: httpx.Response) -> None:
+def _require_yes(response: HttpResponse) -> None:
     """Sumo Logic's yes is 200 alone, and no page. Raises ThirdPartyGenericError."""
     if response.status_code != httpx.codes.OK or is_html(response):
         raise no_yes("Sumo Logic")

@@ -123,7 +123,7 @@ class Audit(Part):
 
 Kind = TypeVar("Kind", bound=Part)
 Body = SignIn | ItemUsage | Audit
-NO_PERSON, NO_CLIENT, NO_SESSION = Person(), Client(), Session()
+NO_PERSON, NO_CLIENT, NO_SESSION, NO_LOCATION = Person(), Client(), Session(), Location()
 """For an event that has none. They are not to be changed."""
 
 _TYPES: dict[Api, type[Body]] = {Api.SIGN_IN: SignIn, Api.ITEM_USAGE: ItemUsage, Api.AUDIT: Audit}

@@ -1,26 +1,35 @@
 """The shape ECS: the Elastic Common Schema, as Elastic's own 1Password integration fills it.
 
-Field by field as its ingest pipelines do (`elastic/integrations`, `packages/1password`, ECS 8.11), with what follows
-from there being no pipeline in between:
-- `source.geo` is 1Password's own `location`; Elastic drops that and asks its GeoIP database.
-- `organization.id`, `event.id` and `event.original` are always there; a category that is not documented has the
-  outcome `unknown` where its name does not end in `_failed`.
-- A member that Elasticsearch's type of a field would refuse, and so the whole event, stands in `event.original` only.
+Field by field as its ingest pipelines do (`elastic/integrations`, `packages/1password`, ECS 8.11). What differs stands
+in `docs/siem/shapes.md` with the reason, and in a test beside the whole table. A member that Elasticsearch's type of a
+field would refuse, and so the whole event, stands in `event.original` only.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from blocks.events_api.models import Api
-from blocks.siem.shapes import metadata, outcome
-from blocks.siem.shapes.body import NO_CLIENT, NO_PERSON, NO_SESSION, Audit, Client, Details, ItemUsage, Person, SignIn
+from blocks.siem.shapes import metadata, outcome, undocumented
+from blocks.siem.shapes.body import (
+    NO_CLIENT,
+    NO_LOCATION,
+    NO_PERSON,
+    NO_SESSION,
+    Audit,
+    Client,
+    Details,
+    ItemUsage,
+    Person,
+    SignIn,
+)
 from blocks.siem.shapes.json_text import encoded
 from blocks.siem.shapes.moment import received, rfc3339
-from blocks.siem.shapes.parts import is_ip, milliseconds
+from blocks.siem.shapes.parts import country_code, is_ip, milliseconds
 
 if TYPE_CHECKING:
     from blocks.siem.shapes.body import Location, Session
@@ -40,7 +49,9 @@ CATEGORIES = {
 """`event.category` and `event.type`."""
 RELATED_AUX = frozenset({"gm", "uva", "device"})
 """Objects of an audit event whose aux is a user: a member, who has access, an owner."""
-_ISO = 2  # letters of a country code
+INTEGER = 2**31 - 1
+"""The largest number of Elasticsearch's type `integer`, as Elastic has `onepassword.used_version`."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 Text = str | None
 
@@ -100,6 +111,7 @@ class _Related(_Fields):
 class _OfSignIn(_Fields):
     uuid: str
     session_uuid: Text = None
+    account_uuid: Text = None
     type: Text = None
     country: Text = None
     details: Details | None = None
@@ -110,6 +122,7 @@ class _OfSignIn(_Fields):
 
 class _OfItemUsage(_Fields):
     uuid: str
+    account_uuid: Text = None
     used_version: int | None = None
     vault_uuid: Text = None
     item_uuid: Text = None
@@ -126,7 +139,7 @@ class _Session(_Fields):
 
 class _OfAudit(_Fields):
     uuid: str
-    actor_uuid: Text = None
+    account_uuid: Text = None
     actor_details: Person | None = None
     actor_type: Text = None
     actor_account_uuid: Text = None
@@ -143,7 +156,7 @@ class _OfAudit(_Fields):
 class _Document(_Fields):
     timestamp: str = msgspec.field(name="@timestamp")
     event: _Event
-    onepassword: _OfSignIn | _OfItemUsage | _OfAudit
+    onepassword: _OfSignIn | _OfItemUsage | _OfAudit | dict[str, Any]
     organization: dict[str, str] | None = None
     user: _User | None = None
     host: _Host | None = None
@@ -156,6 +169,7 @@ def sign_in(draft: Draft, body: SignIn) -> bytes:
     own = _OfSignIn(
         draft.event.uuid,
         session_uuid=body.session_uuid,
+        account_uuid=body.account_uuid,
         type=body.type,
         country=body.country,
         details=body.details if body.details and body.details.value else None,
@@ -165,28 +179,29 @@ def sign_in(draft: Draft, body: SignIn) -> bytes:
     )
     made = _document(draft, body, own)
     made.event.outcome = outcome.of(body.category)
-    return _written(draft, _of_client(made, person, client, body.location))
+    return _written(draft, _of_client(made, person, client, _geo(body.location, body.country)))
 
 
 def item_usage(draft: Draft, body: ItemUsage) -> bytes:
     person, client = body.user or NO_PERSON, body.client or NO_CLIENT
     own = _OfItemUsage(
         draft.event.uuid,
-        used_version=body.used_version,
+        account_uuid=body.account_uuid,
+        used_version=_integer(body.used_version),
         vault_uuid=body.vault_uuid,
         item_uuid=body.item_uuid,
         user_type=person.user_type,
         user_account_uuid=person.user_account_uuid,
         client=_client(client),
     )
-    return _written(draft, _of_client(_document(draft, body, own), person, client, body.location))
+    return _written(draft, _of_client(_document(draft, body, own), person, client, _geo(body.location)))
 
 
 def audit(draft: Draft, body: Audit) -> bytes:
     actor, session = body.actor_details or NO_PERSON, body.session or NO_SESSION
     made = _document(draft, body, _own_of_audit(draft, body))
     made.user = _user(actor, body.actor_uuid)
-    made.source = _source(session.ip, body.location)
+    made.source = _source(session.ip, _geo(body.location))
     made.related = _related([actor.name, body.actor_uuid, _concerned(body)], session.ip)
     return _written(draft, made)
 
@@ -194,8 +209,8 @@ def audit(draft: Draft, body: Audit) -> bytes:
 def _own_of_audit(draft: Draft, body: Audit) -> _OfAudit:
     return _OfAudit(
         draft.event.uuid,
-        actor_uuid=body.actor_uuid,
-        actor_details=_not_empty(body.actor_details),
+        account_uuid=body.account_uuid,
+        actor_details=_beside_user(body.actor_details),
         actor_type=body.actor_type,
         actor_account_uuid=body.actor_account_uuid,
         object_type=body.object_type,
@@ -220,9 +235,25 @@ def _session(session: Session | None) -> _Session | None:
     if session is None:
         return None
     # Elasticsearch has it as a date, and refuses an event with another text there.
-    login_time = None if milliseconds(session.login_time) is None else session.login_time
+    login_time = session.login_time if _is_date(session.login_time) else None
     found = _Session(session.uuid, session.device_uuid, login_time)
     return None if found == _Session() else found
+
+
+def _is_date(text: str | None) -> bool:
+    return text is not None and _DATE.fullmatch(text) is not None and milliseconds(text) is not None
+
+
+def _beside_user(actor: Person | None) -> Person | None:
+    """Without what stands in `user`."""
+    if actor is None:
+        return None
+    left = Person(actor.uuid, user_type=actor.user_type, user_account_uuid=actor.user_account_uuid)
+    return _not_empty(left)
+
+
+def _integer(number: int | None) -> int | None:
+    return None if number is None or abs(number) > INTEGER else number
 
 
 def _not_empty(person: Person | None) -> Person | None:
@@ -244,12 +275,14 @@ def _document(draft: Draft, body: SignIn | ItemUsage | Audit, own: _OfSignIn | _
         action=body.word or None,
     )
     account = None if draft.account is None else {"id": draft.account}
-    return _Document(timestamp=rfc3339(event.time_ns), event=told, onepassword=own, organization=account)
+    left = undocumented.members(api, draft.original)
+    all_own = undocumented.merged(msgspec.to_builtins(own), left) if left else own
+    return _Document(timestamp=rfc3339(event.time_ns), event=told, onepassword=all_own, organization=account)
 
 
-def _of_client(made: _Document, person: Person, client: Client, location: Location | None) -> _Document:
+def _of_client(made: _Document, person: Person, client: Client, geo: _Geo | None) -> _Document:
     made.user = _user(person, person.uuid)
-    made.source = _source(client.ip_address, location)
+    made.source = _source(client.ip_address, geo)
     made.related = _related([person.uuid, person.email, person.name], client.ip_address)
     if client.os_name or client.os_version:
         made.host = _Host(_Named(client.os_name or None, client.os_version or None))
@@ -269,21 +302,22 @@ def _client(client: Client) -> Client | None:
     return None if found == NO_CLIENT else found
 
 
-def _source(ip: str | None, location: Location | None) -> _Source | None:
-    geo = _geo(location) if location else None
+def _source(ip: str | None, geo: _Geo | None) -> _Source | None:
     if not ip:
         return _Source(geo=geo) if geo else None
     # What a rule has masked or hashed is no address to Elasticsearch.
     return _Source(ip, None, geo) if is_ip(ip) else _Source(None, ip, geo)
 
 
-def _geo(location: Location) -> _Geo | None:
-    found = _Geo(region_name=location.region or None, city_name=location.city or None)
-    if country := location.country:
-        if len(country) == _ISO and country.isascii() and country.isupper():
-            found.country_iso_code = country
-        else:
-            found.country_name = country
+def _geo(location: Location | None, country: str | None = None) -> _Geo | None:
+    """`country` is that of a sign-in attempt, which is a code where that of its location is a name."""
+    location = location or NO_LOCATION
+    found = _Geo(
+        country_iso_code=country_code(location.country) or country_code(country),
+        country_name=None if country_code(location.country) else location.country or None,
+        region_name=location.region or None,
+        city_name=location.city or None,
+    )
     if location.latitude is not None and location.longitude is not None:
         found.location = {"lat": location.latitude, "lon": location.longitude}
     return None if found == _Geo() else found
@@ -311,7 +345,7 @@ def _end(group: metadata.Group) -> bytes:
     dataset = DATASETS[group.stamp.api]
     made: dict[str, Any] = {
         "ecs": {"version": ECS_VERSION},
-        "data_stream": {"type": "logs", "dataset": dataset},
+        "data_stream": {"type": "logs", "dataset": dataset, "namespace": group.stamp.namespace},
         "onepassword_source": {
             "api": group.stamp.api.value,
             **{name.removeprefix("_"): value for name, value in group.ours.items()},

@@ -1,4 +1,4 @@
-"""What SIEMs take for an IP address, and for a time."""
+"""What SIEMs take for an IP address, a country and a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 from whenever import Instant
 
 _MS = 1_000_000
+_ISO = 2  # letters of a country code
 
 
 @lru_cache(maxsize=4096)
@@ -18,6 +19,13 @@ def is_ip(value: str) -> bool:
     except ValueError:
         return False
     return "%" not in value
+
+
+def country_code(country: str | None) -> str | None:
+    """The country where it is a code of ISO 3166-1 alpha-2 by its form; 1Password has names in its place too."""
+    if country is None or len(country) != _ISO:
+        return None
+    return country if country.isascii() and country.isalpha() and country.isupper() else None
 
 
 def milliseconds(time: str | None) -> int | None:

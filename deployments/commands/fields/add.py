@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blocks.command_line import command_line
 from blocks.store import fields
 from deployments.commands.field_table import open_field_store
 from deployments.commands.options import FieldNames, Json
@@ -25,6 +26,6 @@ def command(names: FieldNames, as_json: Json = False) -> None:
         if name in new:
             say(f"{name}: added.")
         elif name in disabled:
-            say(f"{name}: was there, disabled. Enable it with: onepassword-source fields enable {name}")
+            say(f"{name}: was there, disabled. Enable it with: {command_line('fields enable', name)}")
         else:
             say(f"{name}: was there.")

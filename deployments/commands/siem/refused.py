@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from blocks.command_line import command_line
 from blocks.store import reading, reading_forwards
 from deployments.commands import deferred
 from deployments.commands.options import Json, OfSource, Siem, Yes
@@ -36,7 +37,7 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
         say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
         say_indented(plain(one["answer"]), 2)
     if found:
-        note(f"Once the cause is mended: onepassword-source siem replay {plain(name)} --refused")
+        note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
     else:
         note("It has refused nothing.")
 

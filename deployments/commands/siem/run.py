@@ -9,7 +9,7 @@ from rich.text import Text
 from blocks.errors import SourceError
 from blocks.store import reading, reading_forwards
 from deployments.commands import deferred
-from deployments.commands.collect import code_of, gravest, headline, leave
+from deployments.commands.collect import END_SECONDS, code_of, gravest, headline, leave, outcome_of
 from deployments.commands.options import Json, OfSource, Siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
@@ -40,25 +40,24 @@ def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
         say_json([_as_json(pair, state) for pair, state in done])
     else:
         for pair, state in done:
-            _say(pair.source, state.name or "", state.message or "", _code_of(state))
+            _say(pair.source, *outcome_of(state), _code_of(state))
     return gravest(_code_of(state) for _, state in done)
 
 
 def _code_of(state: State[Any]) -> int:
     # What a person has switched off is as it should be.
-    return (
-        DONE if state.message in {deferred.open_forward.NOT_FOR_SIEM, deferred.open_forward.PAUSED} else code_of(state)
-    )
+    switched_off = {deferred.open_forward.NOT_FOR_SIEM, deferred.open_forward.PAUSED}
+    return DONE if outcome_of(state)[1] in switched_off else code_of(state)
 
 
 def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
-    def end_at_once(state: str, message: str) -> int:
+    def end_at_once(outcome: str, message: str) -> int:
         end_sign()
-        _say(source, state, message, INTERRUPTED)
+        _say(source, outcome, message, INTERRUPTED)
         leave(access)
         return INTERRUPTED
 
-    deferred.stopping.at_end = end_at_once
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
     state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 
@@ -75,16 +74,17 @@ def _line(name: str, source: str | None) -> str | None:
     return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting{again}"
 
 
-def _say(source: str, state: str, message: str, code: int) -> None:
-    say(Text.assemble((f"{plain(source)}  ", "bold"), headline(state, message, code)))
+def _say(source: str, outcome: str, message: str, code: int) -> None:
+    say(Text.assemble((f"{plain(source)}  ", "bold"), headline(outcome, message, code)))
 
 
 def _as_json(pair: Known, state: State[Any]) -> dict[str, Any]:
+    outcome, message = outcome_of(state)
     return {
         "source": pair.source,
         "source_id": pair.source_id,
         "siem": pair.siem,
-        "state": state.name,
-        "message": state.message,
+        "state": outcome,
+        "message": message,
         "in_error": code_of(state) == IN_ERROR,
     }

@@ -385,7 +385,7 @@ def test_a_token_that_is_none_gets_no_client(token: str) -> None:
 
 def test_a_client_shows_no_token_and_is_not_pickled(client: EventsClient, sandbox: SandboxProcess) -> None:
     assert repr(client) == f"EventsClient('{sandbox.base_url}', api_version='v2')"
-    assert sandbox.token not in f"{client} {client!r} {client._http.headers!r}"
+    assert sandbox.token not in f"{client} {client!r} {client._http!r}"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="holds a token"):
             pickle.dumps([client], protocol)

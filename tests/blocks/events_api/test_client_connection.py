@@ -13,12 +13,14 @@ import pytest
 from certificates import ELSEWHERE, HERE, OTHER_KEY, SERVER_KEY, certificate, server_context
 from client_support import START_NS, TOKEN, failed, opened
 from cryptography import x509
+from hostile_answers import HOSTILE, hostile
 from raw_server import PAGE, always, answered, dripping, listening, page_answer, then_closed
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.client import EventsClient
-from blocks.events_api.deadline import Deadline
 from blocks.events_api.models import Api
+from blocks.http.client import DEADLINE
+from blocks.http.deadline import ExchangeLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,17 +167,23 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(drip: str) -> None:
 
 def test_a_server_that_floods_is_given_up_at_the_deadline() -> None:
     answer = dripping(PACKED_HEAD, b"x" * 65536, pause=0)
-    with listening(answer) as server, EventsClient(server.url, TOKEN, deadline=0.15) as client:
+    with listening(answer) as server, EventsClient(server.url, TOKEN, deadline=0.15, response_max=2**40) as client:
         assert "took longer than 0.15 seconds" in str(failed(client))
 
 
+def test_a_server_that_floods_with_what_unpacks_to_nothing_is_given_up_at_the_bound() -> None:
+    answer = dripping(PACKED_HEAD, b"x" * 65536, pause=0)
+    with listening(answer) as server, EventsClient(server.url, TOKEN, response_max=10_000) as client:
+        assert failed(client).code == "too-large"
+
+
 def test_each_thread_has_a_deadline_of_its_own() -> None:
-    deadline = Deadline()
-    deadline.start(0)
-    other = threading.Thread(target=deadline.start, args=(100,))
+    limits = ExchangeLimits()
+    limits.start(0, 10)
+    other = threading.Thread(target=limits.start, args=(100, 10))
     other.start()
     other.join()
-    assert deadline.passed
+    assert limits.is_over
 
 
 def test_the_deadline_is_of_one_request(sandbox: SandboxProcess) -> None:
@@ -192,6 +200,19 @@ def test_the_status_is_looked_at_before_the_body() -> None:
         error = failed(client)
         assert time.monotonic() - started < 5
     assert (error.code, getattr(error, "retry_after", None)) == ("503", 4.0)
+
+
+@pytest.mark.parametrize("hostility", HOSTILE)
+def test_a_hostile_answer_is_bounded_in_bytes_and_in_time(hostility: str) -> None:
+    codes = HOSTILE[hostility][1]
+    deadline = 0.5 if "timeout" in codes else DEADLINE
+    with (
+        listening(hostile(hostility)) as server,
+        EventsClient(server.url, TOKEN, response_max=1_000_000, deadline=deadline) as client,
+    ):
+        code, peak = _peak(lambda: failed(client).code)
+    assert code in codes
+    assert peak < 5_000_000
 
 
 # No connection
@@ -223,8 +244,8 @@ def test_a_server_that_hangs_up() -> None:
 
 
 def test_a_server_that_speaks_something_else() -> None:
-    with listening(then_closed(b"SSH-2.0-x\r\n")) as server, EventsClient(server.url, TOKEN) as client:
-        assert failed(client).code == "reset"
+    with listening(then_closed(b"SSH-2.0-x\r\n\r\n")) as server, EventsClient(server.url, TOKEN) as client:
+        assert failed(client).code == "invalid-answer"
 
 
 # TLS

@@ -10,7 +10,9 @@ from shapes_support import ALL, RECEIVED, TIME, UUID, event, made, shaped, stamp
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS, SIGN_IN_TYPES
+from blocks.siem.elasticsearch import Elasticsearch
 from blocks.siem.shapes import ecs, outcome, shaping
+from blocks.siem.shapes.undocumented import MEMBERS_MAX
 
 SIGN_IN = {
     "uuid": UUID,
@@ -106,6 +108,7 @@ def test_a_sign_in_attempt() -> None:
         "onepassword": {
             "uuid": UUID,
             "session_uuid": "SESSION",
+            "account_uuid": "ACCOUNT",
             "type": "country_blocked",
             "country": "NZ",
             "details": {"value": "NZ"},
@@ -150,8 +153,10 @@ def test_an_audit_event() -> None:
     assert found["source"] == {"ip": "192.0.2.9", "geo": {"country_name": "New Zealand"}}
     assert found["related"] == {"user": ["Ana Test", "ACTOR", "MEMBER"], "ip": ["192.0.2.9"]}
     assert found["onepassword"] == {
-        **{name: AUDIT[name] for name in AUDIT if name.startswith(("object", "aux", "actor"))},
+        **{name: AUDIT[name] for name in AUDIT if name.startswith(("object", "aux", "actor_type", "actor_account"))},
         "uuid": UUID,
+        "account_uuid": "ACCOUNT",
+        "actor_details": {"uuid": "ACTOR"},
         "session": {"uuid": "SESSION", "login_time": "2026-03-04T05:00:00.5Z", "device_uuid": "device"},
     }
 
@@ -169,7 +174,7 @@ def test_whom_an_audit_event_is_about(kind: object, related: str | None) -> None
 def test_metadata() -> None:
     found = shaped("ecs", Api.AUDIT, AUDIT, fields={"team": "blue", "tier": 3, "prod": True})
     assert found["ecs"] == {"version": "8.11.0"}
-    assert found["data_stream"] == {"type": "logs", "dataset": "1password.audit_events"}
+    assert found["data_stream"] == {"type": "logs", "dataset": "1password.audit_events", "namespace": "default"}
     assert found["tags"] == ["forwarded", "1password-audit_events"]
     assert found["labels"] == {"team": "blue", "tier": "3", "prod": "true"}
     assert found["onepassword_source"] == {
@@ -232,6 +237,17 @@ def test_a_masked_address_is_no_ip() -> None:
         ("type", {"a": 1}),
         ("details", "text"),
         ("details", {"value": 7}),
+        ("new.name", 1),
+        ("", 1),
+        (" new", 1),
+        ("new", None),
+        ("new", 2**63),
+        ("new", -1e300),
+        ("new", [1, "a"]),
+        ("new", [[1], [2]]),
+        ("new", [{"a": 1}, 2]),
+        ("new", {"a": {"b": {"c": {"d": 1}}}}),
+        ("client", {"new": {}}),
         ("location", {"latitude": 91, "longitude": 0}),
         ("location", {"latitude": True, "longitude": False}),
         ("location", {"latitude": 1.5}),
@@ -250,6 +266,83 @@ def test_what_elasticsearch_would_refuse_is_in_the_original_only(name: str, valu
 )
 def test_numbers_and_times_are_numbers_and_times(name: str, value: object) -> None:
     assert shaped("ecs", Api.AUDIT, {name: value})["onepassword"] == {"uuid": UUID}
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-04 05:00:00Z", "20260304T050000Z", "2026-03-04T05:00Z", "2026-02-30T05:00:00Z"]
+)
+def test_a_time_in_another_form_than_elasticsearchs_is_in_the_original_only(text: str) -> None:
+    assert shaped("ecs", Api.AUDIT, {"session": {"login_time": text}})["onepassword"] == {"uuid": UUID}
+
+
+@pytest.mark.parametrize("used", [2**31, 2**33, -(2**40), 2**70])
+def test_a_version_beyond_elastics_integer_is_in_the_original_only(used: int) -> None:
+    found = shaped("ecs", Api.ITEM_USAGE, {"used_version": used})
+    assert found["onepassword"] == {"uuid": UUID}
+    assert json.loads(found["event"]["original"]) == {"used_version": used}
+    assert shaped("ecs", Api.ITEM_USAGE, {"used_version": 2**31 - 1})["onepassword"]["used_version"] == 2**31 - 1
+
+
+def test_what_is_not_documented_is_under_onepassword_as_in_the_body() -> None:
+    new = {"risk": {"score": 7, "of": [{"name": "x"}, {"name": "y"}]}, "is_new": False, "words": ["a", "b"], "n": 1.5}
+    members = {**SIGN_IN, **new, "client": {**SIGN_IN["client"], "device": "d1"}}  # type: ignore[dict-item]
+    members["target_user"] = {**SIGN_IN["target_user"], "department": "IT"}  # type: ignore[dict-item]
+    own = shaped("ecs", Api.SIGN_IN, members)["onepassword"]
+    assert {name: own[name] for name in new} == new
+    assert own["client"] == {
+        **{name: members["client"][name] for name in ("app_name", "app_version", "platform_name", "platform_version")},
+        "device": "d1",
+    }
+    assert own["target_user"] == {"department": "IT"}
+    assert own["session_uuid"] == "SESSION"
+
+
+def test_an_event_with_very_many_new_members_takes_none_of_the_indexs_fields() -> None:
+    new = {f"new_{number}": number for number in range(MEMBERS_MAX)}
+    assert shaped("ecs", Api.AUDIT, new)["onepassword"] == {"uuid": UUID, **new}
+    assert shaped("ecs", Api.AUDIT, {**new, "one_more": 1})["onepassword"] == {"uuid": UUID}
+
+
+def test_what_the_rules_hid_is_not_under_onepassword() -> None:
+    one = event('{"new": "secret", "action": "join"}')
+    found = shaping.shape("ecs", one, stamp(Api.AUDIT), b'{"new": "***", "action": "join"}').document
+    assert json.loads(found)["onepassword"]["new"] == "***"
+    assert b"secret" not in found
+
+
+@pytest.mark.parametrize(
+    ("index", "namespace"),
+    [
+        ("logs-1password.{dataset}-default", "default"),
+        ("logs-1password.{dataset}-forwarded", "forwarded"),
+        ("logs-1password-{api}", "auditevents"),
+        ("1password-{dataset}", "default"),
+        ("logs-1password.{dataset}", "default"),
+    ],
+)
+def test_the_namespace_is_that_of_the_data_stream(index: str, namespace: str) -> None:
+    block = Elasticsearch(url="https://127.0.0.1:9200", index=index)
+    assert block.namespace_of(Api.AUDIT) == namespace
+    found = shaped("ecs", Api.AUDIT, AUDIT, namespace=namespace)
+    assert found["data_stream"]["namespace"] == namespace
+
+
+@pytest.mark.parametrize(
+    ("country", "located", "geo"),
+    [
+        ("NZ", None, {"country_iso_code": "NZ"}),
+        ("NZ", "New Zealand", {"country_iso_code": "NZ", "country_name": "New Zealand"}),
+        ("NZ", "AU", {"country_iso_code": "AU"}),
+        ("France", "France", {"country_name": "France"}),
+        ("fr", None, None),
+        ("F1", None, None),
+    ],
+)
+def test_countries(country: str, located: str | None, geo: dict[str, str] | None) -> None:
+    place = {"location": {"country": located}} if located else {}
+    found = shaped("ecs", Api.SIGN_IN, {"country": country, **place})
+    assert found.get("source") == (geo and {"geo": geo})
+    assert found["onepassword"]["country"] == country
 
 
 # Where each documented member goes; a member that is documented later is missed here, and this test fails.
@@ -284,7 +377,7 @@ GOES_TO: dict[Api, dict[str, str]] = {
         "timestamp": "@timestamp",
         "account_uuid": "organization.id",
         "actor_uuid": "user.id",
-        "actor_details": "onepassword.actor_details",
+        "actor_details": "user.email",
         "actor_type": "onepassword.actor_type",
         "actor_account_uuid": "onepassword.actor_account_uuid",
         "action": "event.action",
@@ -337,4 +430,4 @@ def test_every_documented_value_is_the_action_or_in_its_place(api: Api) -> None:
 def test_an_event_that_is_not_documented_at_all() -> None:
     found = json.loads(shaping.shape("ecs", event('{"verb": "x"}'), stamp(Api.AUDIT, account=None)).document)
     assert found["event"]["original"] == '{"verb": "x"}'
-    assert found["onepassword"] == {"uuid": UUID}
+    assert found["onepassword"] == {"uuid": UUID, "verb": "x"}

@@ -50,6 +50,7 @@ class TestSentinel(HttpConformance):
     module = "blocks.siem.senders.sentinel"
     secrets = (SECRET, JWT)
     vendor = vendor.Sentinel
+    paths = ("/oauth2/", "/dataCollectionRules/")
 
     def block_at(self, url: str) -> Sentinel:
         return siem(url)

@@ -84,8 +84,7 @@ def test_a_failure_is_said_once_and_when_it_is_over_and_never_the_address(
     beats.beat()
     (line,) = [line for _ in range(3) for line in beats.beat()]
     assert line == (
-        "The heartbeat URL does not answer well (ConnectError). "
-        "Whoever watches it may raise an alarm; collecting goes on."
+        "The heartbeat URL does not answer well (connect). Whoever watches it may raise an alarm; collecting goes on."
     )
     assert "8a6f2c1e" not in caplog.text
 

@@ -20,7 +20,7 @@ def collect(source: str, pages: int = 0, deaf: bool = False) -> State[Any]:
     _write(source, str(os.getpid()), str(Path.cwd()), *sorted(os.environ))
     for page in range(pages):
         if asked and not deaf:
-            return Cancelled(name="Stopped")
+            return Cancelled(message="Stopped: after a page.")
         _write(f"{source}.pages", f"begin {page}")
         time.sleep(0.5)
         _write(f"{source}.pages", f"commit {page}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from blocks.siem.shapes.ocsf.activity import OTHER, UNKNOWN
-from blocks.siem.shapes.parts import is_ip, milliseconds
+from blocks.siem.shapes.parts import country_code, is_ip, milliseconds
 
 if TYPE_CHECKING:
     from blocks.siem.shapes import body
@@ -129,11 +129,11 @@ def is_email(value: str) -> bool:
     return _EMAIL.fullmatch(value) is not None
 
 
-def endpoint(ip: str | None, place: body.Location | None) -> Endpoint | None:
-    """Where it came from. An address that a rule has masked or hashed is a `name`."""
+def endpoint(ip: str | None, place: body.Location | None, country: str | None = None) -> Endpoint | None:
+    """Where it came from. An address that a rule has masked or hashed is a `name`; `country`: see `location`."""
     if not ip:
         return None
-    where = location(place) if place else None
+    where = location(place, country) if place else None
     return Endpoint(ip, None, where) if _is_address(ip) else Endpoint(None, ip, where)
 
 
@@ -141,11 +141,12 @@ def _is_address(value: str) -> bool:
     return len(value) <= _IP_MAX and is_ip(value)
 
 
-def location(place: body.Location) -> Location | None:
-    """The country is as 1Password wrote it: a code or a name."""
+def location(place: body.Location, country: str | None = None) -> Location | None:
+    """The country is a code where 1Password has one, here or in `country` (that of a sign-in attempt); else a name."""
     if not (place.city or place.region or place.country):
         return None
-    found = Location(place.city or None, place.region or None, place.country or None)
+    code = country_code(place.country) or country_code(country)
+    found = Location(place.city or None, place.region or None, code or place.country or None)
     if place.latitude is not None and place.longitude is not None:
         found.lat, found.long = place.latitude, place.longitude
     return found

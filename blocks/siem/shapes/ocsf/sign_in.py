@@ -24,7 +24,7 @@ _SERVICE = objects.Ref(name="1Password")
 
 def document(draft: Draft, body: SignIn) -> bytes:
     person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
-    source = objects.endpoint(client.ip_address, body.location)
+    source = objects.endpoint(client.ip_address, body.location, body.country)
     parts = Parts(
         user=objects.user(person, None, person.user_account_uuid, person.user_type) or objects.NOBODY,
         actor=objects.Actor(app_name=client.app_name) if client.app_name else None,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from typing import TYPE_CHECKING
+import ssl
+from functools import cache, lru_cache
 
 import httpx
-
-if TYPE_CHECKING:
-    import ssl
 
 
 def trusted() -> ssl.SSLContext:
     """Those of SSL_CERT_FILE or SSL_CERT_DIR, else certifi's, as httpx has it. Raises OSError where there are none."""
     return _read(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def no_authority() -> ssl.SSLContext:
+    """For plain HTTP, where no certificate is ever checked: every certificate is refused."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @lru_cache(maxsize=4)

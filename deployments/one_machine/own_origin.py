@@ -1,0 +1,130 @@
+"""Keeps the browser that shows Prefect's UI on this server: it loads nothing from elsewhere, and is in no other page.
+
+Prefect's types of blocks and workers name pictures on other servers. A browser gets them without: the UI draws a
+picture of its own then. Prefect's server itself would fetch a list of workers from GitHub; it has a copy of it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers, MutableHeaders
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' 'unsafe-eval'",  # the graph of a run (PixiJS) is not drawn without
+    "style-src": "'self' 'unsafe-inline'",  # Vue and CodeMirror write styles into the page
+    "img-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "connect-src": "'self'",
+    "worker-src": "'self' blob: data:",  # the graph of a run is laid out in a worker that is made of a text
+    "manifest-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+WITH_LOGOS = ("/api/block_types", "/api/block_documents", "/api/block_schemas", "/api/collections/views")
+OURS = "1password"
+"""What the slugs of our own types of blocks begin with."""
+LOGO = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
+    "fill='none' stroke='%230a5' stroke-width='2'/%3E%3Cpath d='M8 4v8' stroke='%230a5' stroke-width='2'/%3E%3C/svg%3E"
+)
+
+
+class OwnOrigin:
+    """Adds the headers to each answer, and takes foreign pictures out of what a browser asks for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        if _is_of_browser(scope) and scope["path"].startswith(WITH_LOGOS):
+            answer = _WithoutForeignLogos(send)
+            scope = _uncompressed(scope)
+        await self._app(scope, receive, answer.send)
+
+
+class _Answer:
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(raw=message["headers"]).update(HEADERS)
+        await self._send(message)
+
+
+class _WithoutForeignLogos(_Answer):
+    """Holds the answer back until it is whole."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(send)
+        self._start: Message = {}
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        body = without_foreign_logos(self._body)
+        MutableHeaders(raw=self._start["headers"])["Content-Length"] = str(len(body))
+        await super().send(self._start)
+        await super().send({"type": "http.response.body", "body": body})
+
+
+def without_foreign_logos(body: bytes) -> bytes:
+    """The same JSON, in which no `logo_url` leads elsewhere; what is no JSON stays as it is."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return body
+    _replace_logos(document)
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _replace_logos(value: Any) -> None:
+    if isinstance(value, list):
+        for one in value:
+            _replace_logos(one)
+    elif isinstance(value, dict):
+        if "logo_url" in value and not str(value["logo_url"]).startswith("data:"):
+            value["logo_url"] = LOGO if str(value.get("slug", "")).startswith(OURS) else None
+        for one in value.values():
+            _replace_logos(one)
+
+
+def _is_of_browser(scope: Scope) -> bool:
+    return "sec-fetch-mode" in Headers(scope=scope)
+
+
+def _uncompressed(scope: Scope) -> Scope:
+    return {**scope, "headers": [one for one in scope["headers"] if one[0] != b"accept-encoding"]}
+
+
+def keep_server_here() -> None:
+    """Have Prefect's server answer with its own copies of what it would fetch from GitHub."""
+    from prefect.server.api import collections  # noqa: PLC0415 - reads its settings from the environment
+
+    copies = (Path(collections.__file__).parent / "collections_data" / "views").glob("*.json")
+    collections.GLOBAL_COLLECTIONS_VIEW_CACHE = {path.stem: json.loads(path.read_bytes()) for path in copies}  # type: ignore[assignment]
+    collections.KNOWN_VIEWS.clear()

@@ -1,0 +1,228 @@
+"""Every command in a directory of somebody else's: nothing of it is imported, and no setting of it is read.
+
+The commands come from the command line's own registry, so that a new one is tried too. Both forms of the program are
+tried: the editable one of this checkout, and a wheel in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import strangers_directory
+import typer
+from one_machine import free_port, wait_until
+
+from blocks.events_api.sandbox.process import running_sandbox
+from deployments import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from strangers_directory import StrangersDirectory
+
+pytestmark = pytest.mark.prefect
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 240
+NAME, SIEM = "1Pass", "archive"
+WRONG_USE = 2
+ALLOWED = ("source.json", "out", ".demo")
+"""What commands may open there: files that they are given, and the demo's own directory."""
+REQUIRED = {"name": NAME, "file": "source.json", "old": NAME, "new": "other", "names": "team"}
+"""What is given for each argument that a command must have."""
+OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("backfill",): (NAME, "--start", "2d"),
+    ("coverage",): (NAME, "--html", "out-coverage"),
+    ("events",): (NAME, "--output", "out-events"),
+    ("export",): (NAME, "--output", "out-export"),
+    ("prune",): ("--older-than", "400d", "--yes"),
+    ("delete",): ("other", "--yes"),
+    ("siem", "replay"): (SIEM, "--from", "7d"),
+    ("siem", "remove"): (SIEM, "--yes"),
+}
+"""Commands that want more than their arguments."""
+LAST = (("siem", "remove"), ("rename",), ("delete",))
+ALONE = (("up",), ("sandbox",), ("demo",), ("secrets", "rotate"))
+"""They run until they are stopped, or not beside an `up`."""
+
+
+@dataclass
+class Program:
+    """The program in one of its forms, called in the directory of somebody else."""
+
+    command: Path
+    theirs: StrangersDirectory
+    environment: dict[str, str]
+
+    def start(self, *arguments: str, out: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(self.command), *arguments],
+            cwd=self.theirs.path,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *arguments: str, given: str = "") -> str:
+        """Its output; it may end with 1, such as a check that has found something, but must have been used rightly."""
+        process = self.start(*arguments)
+        said, _ = process.communicate(given, timeout=SECONDS)
+        assert process.returncode not in {WRONG_USE, None}, (arguments, said)
+        assert process.returncode >= 0, (arguments, said)
+        assert "unexpected fault" not in said, (arguments, said)
+        assert "Traceback" not in said, (arguments, said)
+        self.require_untouched(arguments)
+        return said
+
+    def require_untouched(self, what: object) -> None:
+        assert (self.theirs.imported, self.theirs.opened) == ([], []), what
+
+
+@pytest.fixture(params=["editable", "wheel"])
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
+    command = Path(sys.executable).with_name("onepassword-source")
+    if request.param == "wheel":
+        command = _installed_wheel(tmp_path)
+    theirs = strangers_directory.make(tmp_path / "theirs", tmp_path / "site", *ALLOWED)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "ONEPASSWORD_SOURCE_"))}
+    environment = {
+        **kept,
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(theirs.site),
+        "ONEPASSWORD_SOURCE_DATA_DIR": str(tmp_path / "data"),
+        "ONEPASSWORD_SOURCE_PORT": str(free_port()),
+    }
+    return Program(command, theirs, environment)
+
+
+def _installed_wheel(directory: Path) -> Path:
+    """The command of a wheel of this checkout, in an environment of its own that finds the rest in this one."""
+    python = [sys.executable, "-m"]
+    subprocess.run(
+        [*python, "hatchling", "build", "--target", "wheel", "--directory", str(directory)],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    (wheel,) = directory.glob("*.whl")
+    own = directory / "environment"
+    subprocess.run([*python, "venv", "--without-pip", str(own)], check=True)
+    pip = [*python, "pip", "--python", str(own / "bin" / "python"), "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run([*pip, str(wheel)], check=True)
+    (packages,) = own.glob("lib/python*/site-packages")
+    # A directory that a .pth names has none of its own .pth files read: the editable install is not found there.
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    found = subprocess.check_output(
+        [str(own / "bin" / "python"), "-P", "-c", "import deployments; print(deployments.__file__)"], text=True
+    )
+    assert Path(found.strip()).is_relative_to(own)
+    return own / "bin" / "onepassword-source"
+
+
+def test_nothing_of_a_strangers_directory_is_used_by_any_command(program: Program, tmp_path: Path) -> None:
+    commands = dict(_commands())
+    assert set(OTHERS) | set(LAST) | set(ALONE) <= set(commands)
+    with running_sandbox(events=300, days=2) as sandbox:
+        _write_source(program, sandbox.base_url, sandbox.token)
+        with _running_up(program, tmp_path):
+            program.call("apply", "source.json")
+            wait_until(lambda: time.sleep(1) or _events(program) == 900, SECONDS)  # by a run of the worker
+            for path in sorted(commands, key=lambda path: LAST.index(path) if path in LAST else -1):
+                if path not in ALONE:
+                    _call(program, path, commands[path], tmp_path, sandbox.token)
+            wait_until(lambda: list((tmp_path / "archive").rglob("*")) or time.sleep(1), SECONDS)
+    _call_alone(program)
+
+
+def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path, token: str) -> None:
+    if path == ("siem", "add"):
+        (directory / "archive").mkdir()
+        url = (directory / "archive").as_uri()
+        program.call(*path, SIEM, "--source", NAME, "--type", "archive", "--set", f"url={url}")
+        return
+    name = SIEM if path[0] == "siem" else NAME
+    required = [{**REQUIRED, "name": name}[parameter.name] for parameter in command.params if parameter.required]
+    arguments = OTHERS.get(path, required)
+    program.call(*path, *arguments, given=token if path == ("token",) else "")
+    for written in (one for one in arguments if one.startswith("out-")):
+        assert (program.theirs.path / written).stat().st_size > 0, written  # there, though the command has left it
+
+
+def _call_alone(program: Program) -> None:
+    """Without `up`: Prefect's server is started for each command."""
+    program.call("secrets", "rotate")
+    program.call("apply", "source.json")
+    program.call("demo")
+    sandbox = program.start("sandbox")
+    assert sandbox.stdout is not None
+    assert "127.0.0.1" in sandbox.stdout.readline()
+    sandbox.send_signal(signal.SIGTERM)
+    sandbox.communicate(timeout=SECONDS)
+    program.require_untouched("sandbox")
+
+
+@contextmanager
+def _running_up(program: Program, directory: Path) -> Iterator[None]:
+    out = directory / "up.out"
+    with out.open("w") as file, program.start("up", out=file) as process:
+        try:
+            wait_until(lambda: "Log in with" in out.read_text() or process.poll() is not None, SECONDS)
+            assert process.poll() is None, out.read_text()
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+    program.require_untouched("up")
+
+
+def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in (group or typer.main.get_command(cli.app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def _write_source(program: Program, base_url: str, token: str) -> None:
+    config = {
+        "name": NAME,
+        "base_url": base_url,
+        "api_token": token,
+        "supported_apis": ["sign-in", "itemUsage", "audit"],
+        "collect_from": "7d",
+    }
+    document = {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}}
+    (program.theirs.path / "source.json").write_text(json.dumps(document))
+
+
+def _events(program: Program) -> int:
+    status = json.loads(program.call("status", NAME, "--json"))
+    return sum(api["events"] for one in status for api in one["apis"])
+
+
+def test_the_traps_work(tmp_path: Path) -> None:
+    """What the other tests rely on: Prefect's own ways are noticed in such a directory."""
+    theirs = strangers_directory.make(tmp_path / "theirs", tmp_path / "site")
+    code = "from prefect.flows import load_flow_from_entrypoint; load_flow_from_entrypoint('flows.collect.collect')"
+    environment = {**os.environ, "PYTHONPATH": str(theirs.site), "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=theirs.path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert str(theirs.site / "imported") in " ".join(theirs.imported) or theirs.imported
+    assert any(".env" in line for line in theirs.opened)
+    assert any("prefect.toml" in line for line in theirs.opened)
+    assert shutil.rmtree(theirs.path) is None
