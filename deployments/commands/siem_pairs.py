@@ -16,15 +16,15 @@ def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) ->
     """Pause or resume the pairs of a SIEM, and say which were so already."""
     with prefect():
         engine = deferred.sources.open_default_store()
-        changed = {}
+        changed = []
         for pair in deferred.forwards.require(engine, name, source):
-            changed[pair] = deferred.siems.set_paused(engine, pair, paused=paused)
+            changed.append((pair, deferred.siems.set_paused(engine, pair, paused=paused)))
             if not paused:
                 deferred.forwarding.run_now(pair.source, pair.siem)
     if as_json:
-        say_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed.items()])
+        say_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed])
         return
-    for pair, each in changed.items():
+    for pair, each in changed:
         was = "" if each else "was "
         say(f"{plain(pair.source)} to {plain(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
 

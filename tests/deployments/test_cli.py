@@ -7,19 +7,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from support import SOURCE
 
 from blocks.errors import FirstPartyGenericError
-from blocks.store import schema
+from blocks.store import schema, sources
 from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.entry_point import given_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 COMMANDS = ("apply", "up", "collect", "status", "health", "events", "sandbox", "env", "demo")
 COLUMNS = 80
@@ -259,3 +262,64 @@ def test_commands_that_only_read_import_neither_prefect_nor_sqlmodel(migrated_sq
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n"
     assert done.stderr.splitlines()[-1] == "[0, 2] set()"
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == cli.DONE
+    assert capsys.readouterr().out == f"onepassword-source {version('onepassword-source')}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_completes_commands_options_and_names(shell: str, migrated_sqlite: Path) -> None:
+    engine = open_engine(f"sqlite:///{migrated_sqlite}")
+    sources.put(engine, replace(SOURCE, name="acme"))
+    engine.dispose()
+    for line, wanted in (("siem st", "status"), ("events --fol", "--follow"), ("collect ", "acme")):
+        assert wanted in completed(shell, f"onepassword-source {line}", migrated_sqlite)
+
+
+def completed(shell: str, line: str, store: Path) -> str:
+    """What the program answers the shell that wants to complete the line."""
+    env = {
+        **os.environ,
+        "ONEPASSWORD_SOURCE_DATABASE_URL": f"sqlite:///{store}",
+        "_ONEPASSWORD_SOURCE_COMPLETE": f"complete_{shell}",
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    return subprocess.check_output([sys.executable, "-m", "deployments.cli"], env=env, text=True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_a_script(shell: str) -> None:
+    env = {**os.environ, "_ONEPASSWORD_SOURCE_COMPLETE": f"source_{shell}"}
+    script = subprocess.check_output([sys.executable, "-m", "deployments.cli"], env=env, text=True)
+    assert "onepassword-source" in script
+    assert f"complete_{shell}" in script
+
+
+def test_each_command_has_its_file_and_each_file_its_command() -> None:
+    def paths(entries: Any, above: str = "") -> set[str]:
+        return {
+            path
+            for entry in entries
+            for path in (paths(entry.entries, f"{entry.name}/") if entry.entries else {f"{above}{entry.name}.py"})
+        }
+
+    root = Path(cli.__file__).parent / "commands"
+    having = {str(path.relative_to(root)) for path in root.rglob("*.py") if "\ndef command(" in path.read_text()}
+    assert paths(cli.COMMANDS) == having
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["collect", "--help"], ["siem", "run"], ["backfill", "X"]], ids=" ".join
+)
+def test_help_and_wrong_use_import_no_prefect(arguments: list[str]) -> None:
+    code = (
+        "import sys; from deployments.cli import main\n"
+        f"main({arguments!r}); sys.exit(str({{'prefect', 'sqlmodel', 'httpx'}} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "set()"

@@ -451,3 +451,22 @@ def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
     splunk.clear()
     call("siem", "run", "soc [/x]")
     assert splunk.arrived().total() == 3 * EVENTS
+
+
+def test_what_was_sent_is_not_sent_again_unasked(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    call("siem", "run", siem)
+    said = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)
+    assert f"90 events were sent to {siem} already, and would be sent again. Nothing was done." in said
+    assert "--yes" in said
+    call("siem", "run", siem)
+    assert set(splunk.arrivals.counts().values()) == {1}
+    (again,) = call.json("siem", "replay", siem, "--from", "1h", "--yes")
+    assert (again["source"], again["siem"], again["sent_again"]) == (source, siem, 90)
+
+
+def test_the_list_has_a_header(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    titles, *lines = call("siem", "list").splitlines()
+    assert titles.split() == ["SIEM", "type", "source", "state"]
+    assert any(siem in line and "splunk" in line for line in lines)

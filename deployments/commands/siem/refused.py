@@ -59,16 +59,15 @@ def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None
     if not yes:
         confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
     with reading.opened_store() as engine:
-        gone = {
-            pair: deferred.refused.discard(engine, pair) for pair in deferred.forwards.require(engine, name, source)
-        }
+        pairs = deferred.forwards.require(engine, name, source)
+        gone = [(pair, deferred.refused.discard(engine, pair)) for pair in pairs]
     if as_json:
         say_json(
             [
                 {"source": one.source, "source_id": one.source_id, "siem": one.siem, "discarded": number}
-                for one, number in gone.items()
+                for one, number in gone
             ]
         )
         return
-    for pair, number in gone.items():
+    for pair, number in gone:
         say(f"{plain(pair.source)} to {plain(pair.siem)}: {number:,} forgotten.")

@@ -21,11 +21,11 @@ def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json
         if not yes:
             of = ", ".join(plain(pair.source) for pair in pairs)
             confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
-        removed = {pair: deferred.siems.remove(engine, pair) for pair in pairs}
+        removed = [(pair, deferred.siems.remove(engine, pair)) for pair in pairs]
     if as_json:
-        say_json([_as_json(pair, with_secrets=gone) for pair, gone in removed.items()])
+        say_json([_as_json(pair, with_secrets=gone) for pair, gone in removed])
         return
-    for pair, gone in removed.items():
+    for pair, gone in removed:
         more = ", with its secrets" if gone else ""
         say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
 
