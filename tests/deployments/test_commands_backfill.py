@@ -133,15 +133,37 @@ def test_a_plan_for_a_person_fits_80_columns(
     out, err = backfill(capsys, "1Pass", *wish)
     assert err == ""
     assert out.splitlines() == [
-        "from (UTC)        to (UTC)          sign-in  itemUsage  audit  requests",
-        "2026-09-18 00:00  2026-09-19 00:00        0          0      0         5",
-        "2026-09-19 00:00  2026-09-20 00:00        0          0  2,500         5",
-        "2026-09-20 00:00  2026-09-21 00:00        0          0      0         5",
+        "from (UTC)        to (UTC)          windows  sign-in  itemUsage  audit  requests",
+        "2026-09-18 00:00  2026-09-19 00:00                 0          0      0         5",
+        "2026-09-19 00:00  2026-09-20 00:00                 0          0  2,500         5",
+        "2026-09-20 00:00  2026-09-21 00:00                 0          0      0         5",
         (
             "9 windows, 2,500 events known, about 15 requests: as fast as the server answers"
-            " at 80% of the rate limits. Nothing was asked for."
+            " at 80% of the rate limits. No request was made."
         ),
     ]
+
+
+def test_a_plan_has_one_line_for_windows_that_are_alike(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store, START_NS - 10 * DAY, 1)
+    out, _ = backfill(capsys, "1Pass", "--start", "100d", "--plan")
+    lines = [line.split() for line in out.splitlines()[1:-1]]
+    assert [(line[4], line[-1]) for line in (lines[0], lines[-1])] == [("90", "270"), ("9", "27")]
+    assert len(lines) == 3
+    assert "300 windows, 1 events known, about 300 requests" in out
+
+
+def test_nothing_to_resume_is_wrong_use_and_starts_nothing(
+    store: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = backfill(capsys, "1Pass", "--resume", code=cli.WRONG_USE)
+    assert err == (
+        "onepassword-source: No backfill of '1Pass' is unfinished, so there is nothing to resume. "
+        "Start one with: onepassword-source backfill 1Pass --start TIME\n"
+    )
+    assert not (tmp_path / "prefect").exists()
 
 
 def test_a_plan_for_a_script(store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]) -> None:
