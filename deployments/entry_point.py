@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from deployments.lazy_commands import LazyGroup
 
-COMPLETION = "_ONEPASSWORD_SOURCE_COMPLETE"
+COMPLETION = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
 """Typer's own variable: the shell sets it where it wants to complete a command line."""
 
 _token: str | None = None

@@ -15,9 +15,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.models import Api
 from blocks.span import parse_span, parse_width
-from blocks.store import jobs, reading
-from blocks.store import plan as planning
-from blocks.store.jobs import BACKFILL, Wanted
+from blocks.store import reading
 from deployments.commands import deferred
 from deployments.commands.jobs import run_job
 from deployments.commands.options import Apis, Json, Name
@@ -129,12 +127,12 @@ def _show_plan(options: Options) -> None:
     span = _span(options)
     with reading.opened_store() as engine:
         source = reading.sources(engine, options.name)[0]
-        apis = jobs.chosen(options.apis, map(Api, source.apis))
-        wanted = Wanted(BACKFILL, source.id, apis, span.start_ns, span.end_ns)
-        found = planning.plan(engine, wanted, _width(options), PAGE_SIZE)
+        apis = deferred.jobs.chosen(options.apis, map(Api, source.apis))
+        wanted = deferred.jobs.Wanted(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
+        found = deferred.plan.plan(engine, wanted, _width(options), PAGE_SIZE)
     requests = sum(one.requests for one in found)
     limits, share = settings.rate_limits(), settings.backfill_share()
-    seconds = planning.seconds(requests, DOCUMENTED if limits is None else limits, share)
+    seconds = deferred.plan.seconds(requests, DOCUMENTED if limits is None else limits, share)
     if options.as_json:
         _say_json(found, requests, seconds, span.notes)
         return

@@ -1,4 +1,4 @@
-"""The modules that import Prefect, each imported at its first use.
+"""The modules that import Prefect or SQLModel, each imported at its first use.
 
 Prefect reads its settings from the environment when it is imported, so that must not happen before
 `prefect_server.prefect()` has prepared it. It also takes more than a second, which `--help`, completion, wrong use and
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from blocks.siem import configuration as configuration
     from blocks.siem import prepare as prepare
     from blocks.store import forwards as forwards
+    from blocks.store import jobs as jobs
     from blocks.store import outgoing as outgoing
+    from blocks.store import plan as plan
     from blocks.store import positions as positions
     from blocks.store import refused as refused
     from deployments import automations as automations
@@ -46,10 +48,12 @@ _MODULES = {
     "forwarding": "deployments.forwarding",
     "forwards": "blocks.store.forwards",
     "job": "tasks.job",
+    "jobs": "blocks.store.jobs",
     "lifecycle": "deployments.lifecycle",
     "new_token": "deployments.new_token",
     "open_forward": "tasks.open_forward",
     "outgoing": "blocks.store.outgoing",
+    "plan": "blocks.store.plan",
     "positions": "blocks.store.positions",
     "prepare": "blocks.siem.prepare",
     "reconcile": "flows.reconcile",

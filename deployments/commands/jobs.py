@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store.jobs import RECONCILE
 from deployments.commands import deferred
 from deployments.commands.collect import END_SECONDS, code_of, headline, leave, outcome_of, require_source
 from deployments.commands.prefect_server import prefect
@@ -113,7 +112,7 @@ class Shown:
             "known": self._sum("known"),
             "quarantined": self._sum("quarantined"),
         }
-        return {**found, "changed": self._sum("changed")} if self.job.kind == RECONCILE else found
+        return {**found, "changed": self._sum("changed")} if self.job.kind == deferred.jobs.RECONCILE else found
 
     def _line(self) -> str:
         read, seconds = self._sum("read"), time.monotonic() - self._begun

@@ -28,7 +28,7 @@ def errors_said_once() -> Iterator[None]:
     if not sys.stderr.isatty() or os.environ.get("PREFECT_LOGGING_LEVEL") != QUIET:
         yield
         return
-    _ = deferred.stopping  # imports Prefect, which sets up its logging
+    _ = deferred.collect  # imports Prefect, which sets up its logging
     handlers = logging.getLogger().handlers.copy()
     for handler in handlers:
         handler.addFilter(_is_no_error_of_health)

@@ -82,8 +82,11 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
             "No such option: --jsn (Possible options: --json). See: onepassword-source status --help",
         ),
         (["events"], "Missing argument 'NAME'. See: onepassword-source events --help"),
-        (["events", "X", "--format", "xml"], "--format takes table, ndjson, csv, not 'xml'."),
-        (["events", "X", "--format", "CVS"], "--format takes table, ndjson, csv, not 'CVS'. Did you mean csv?"),
+        (["events", "X", "--format", "xml"], "--format takes table, json, ndjson, csv, parquet, not 'xml'."),
+        (
+            ["events", "X", "--format", "CVS"],
+            "--format takes table, json, ndjson, csv, parquet, not 'CVS'. Did you mean csv?",
+        ),
         (["events", "X", "--api", "audti"], "--api takes sign-in, itemUsage, audit, not 'audti'. Did you mean audit?"),
         (["events", "X", "--since", "soon"], "--since: 'soon' is not a time: it is neither a duration nor a time. Use"),
         (
