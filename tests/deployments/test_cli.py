@@ -273,12 +273,14 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_completes_commands_options_and_names(shell: str, migrated_sqlite: Path) -> None:
-    engine = open_engine(f"sqlite:///{migrated_sqlite}")
+def test_each_shell_completes_commands_options_and_names(shell: str, tmp_path: Path) -> None:
+    store = tmp_path / "events.db"
+    engine = open_engine(f"sqlite:///{store}")
+    schema.upgrade(engine)
     sources.put(engine, replace(SOURCE, name="acme"))
     engine.dispose()
     for line, wanted in (("siem st", "status"), ("events --fol", "--follow"), ("collect ", "acme")):
-        assert wanted in completed(shell, f"onepassword-source {line}", migrated_sqlite)
+        assert wanted in completed(shell, f"onepassword-source {line}", store)
 
 
 def completed(shell: str, line: str, store: Path) -> str:
