@@ -98,7 +98,7 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
     return made
 
 
-def _without_empty(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> tuple[list[str], list[list[Text]]]:
+def _without_empty(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> tuple[list[str], list[Sequence[Text]]]:
     """Where the terminal is too narrow for all columns, those that are empty in every row give up their room."""
     needed = sum(
         GAP + max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
