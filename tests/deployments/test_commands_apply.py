@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +20,6 @@ from deployments import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 TOKEN = "a-token.that-nobody.may-see"
@@ -63,7 +63,11 @@ class Call:
         self.shown = ""
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
-        assert cli.main(arguments) == code
+        directory = Path.cwd()
+        try:
+            assert cli.main(arguments) == code
+        finally:
+            os.chdir(directory)  # the command has left it, and the next one names files in it
         out, err = self._capsys.readouterr()
         self.shown += out + err
         return out if code == cli.DONE else err
