@@ -79,7 +79,7 @@ def test_a_run_that_waits_in_its_retries_is_no_obstacle(machine: Machine, sandbo
     assert machine.call("stop", "1Pass").startswith("1Pass: stopped.")
     assert was_stopped(machine, waiting)
     assert machine.count("SELECT count(*) FROM streams WHERE holder IS NOT NULL") == (0,)
-    assert json.loads(machine.call("list", "--json"))[0]["state"] == "stopped"
+    assert json.loads(machine.call("list", "--json"))[0]["health"] == "stopped"
     by_hand = waiting_run(machine, "1Pass")
     machine.call("start", "1Pass")
     assert not deployments(machine)["1Pass"]

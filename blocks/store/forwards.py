@@ -178,6 +178,19 @@ def replay(engine: Engine, pair: Known, since_ns: int) -> int:
     return again
 
 
+def count_sent_since(engine: Engine, pair: Known, since_ns: int) -> int:
+    """How many events `replay` would let the pair send again: those received then or later that were acknowledged."""
+    asked = select(_positions.c.stream_id, _positions.c.sent_id, _positions.c.plan)
+    with store_errors(), reading(engine).connect() as connection:
+        sent = 0
+        for row in connection.execute(asked.where(_positions.c.forward == pair.id)).all():
+            behind, reached = _before(connection, row.stream_id, since_ns), positions.reached(row)
+            if behind is not None and behind < reached:
+                of = (_events.c.stream_id == row.stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
+                sent += connection.scalar(select(func.count()).where(of)) or 0
+        return sent
+
+
 def remove(engine: Engine, pair: Known) -> None:
     """Remove a pair: its positions, and what its SIEM refused. The events stay."""
     with writing(engine) as connection:

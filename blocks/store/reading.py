@@ -56,6 +56,16 @@ class StreamStatus:
     changed: int = 0
     in_future: int = 0
     """Events whose time is in the future."""
+    error_ns: int | None = None
+    """When the error was seen last."""
+
+    @property
+    def retries_ns(self) -> int | None:
+        """When the run that waits tries again, at the latest; None where the API does not fail, or no run waits."""
+        if self.failing_since_ns is None or self.stopped or self.holder_until_ns is None:
+            return None
+        next_ns = self.holder_until_ns - claims.LEASE_NS
+        return next_ns if next_ns > clock.now_ns() else None
 
     @property
     def state(self) -> str:
@@ -217,6 +227,31 @@ def events(
     return heapq.merge(*parts, key=lambda event: event.time_ns)
 
 
+def newest_events(
+    engine: Engine,
+    streams: Sequence[StreamStatus],
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> Iterator[StoredEvent]:
+    """The same, the newest first: who wants the last few does not read the rest."""
+    parts = [_backwards(engine, stream, since_ns, until_ns) for stream in streams]
+    return heapq.merge(*parts, key=lambda event: event.time_ns, reverse=True)
+
+
+def last_ids(engine: Engine, streams: Sequence[StreamStatus]) -> dict[int, int]:
+    """The id of the last event of each stream, by the streams' ids; 0 where there is none. Ids rise as events come."""
+    with store_errors(), reading(engine).connect() as connection:
+        return {one.id: connection.execute(_LAST_ID, {"stream": one.id}).scalar_one() for one in streams}
+
+
+def events_after(engine: Engine, stream: StreamStatus, id_: int) -> list[StoredEvent]:
+    """Events of a stream that were stored after the one of that id, in that order; a few thousand at most."""
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_AFTER, {"stream": stream.id, "id": id_, "batch": BATCH}).all()
+    return [StoredEvent(row.time_ns, row.id, stream.api, row.uuid, row.received_ns, row.body) for row in rows]
+
+
 def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None, until_ns: int | None) -> int:
     """How many events `events` will give."""
     if since_ns is None and until_ns is None:
@@ -310,6 +345,17 @@ _BATCH = text(
     "ORDER BY time_ns, id LIMIT :batch"
 )
 
+_BATCH_BACKWARDS = text(
+    "SELECT time_ns, id, uuid, received_ns, body FROM events "
+    "WHERE stream_id = :stream AND (time_ns, id) < (:time, :id) AND time_ns >= :since "
+    "ORDER BY time_ns DESC, id DESC LIMIT :batch"
+)
+_LAST_ID = text("SELECT coalesce(max(id), 0) FROM events WHERE stream_id = :stream")
+_AFTER = text(
+    "SELECT time_ns, id, uuid, received_ns, body FROM events WHERE stream_id = :stream AND id > :id "
+    "ORDER BY id LIMIT :batch"
+)
+
 
 def _of_stream(
     engine: Engine, stream: StreamStatus, since_ns: int | None, until_ns: int | None
@@ -320,6 +366,21 @@ def _of_stream(
         with store_errors(), reading(engine).connect() as connection:
             asked = {"stream": stream.id, "time": position[0], "id": position[1], "until": _ceiling(until_ns)}
             batch = connection.execute(_BATCH, {**asked, "batch": BATCH}).all()
+        for time_ns, id_, uuid, received_ns, body in batch:
+            yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
+        if len(batch) < BATCH:
+            return
+        position = (batch[-1].time_ns, batch[-1].id)
+
+
+def _backwards(
+    engine: Engine, stream: StreamStatus, since_ns: int | None, until_ns: int | None
+) -> Iterator[StoredEvent]:
+    position = (_ceiling(until_ns), 0)
+    while True:
+        with store_errors(), reading(engine).connect() as connection:
+            asked = {"stream": stream.id, "time": position[0], "id": position[1], "since": _floor(since_ns)}
+            batch = connection.execute(_BATCH_BACKWARDS, {**asked, "batch": BATCH}).all()
         for time_ns, id_, uuid, received_ns, body in batch:
             yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
         if len(batch) < BATCH:
@@ -401,4 +462,5 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         missed=row.missed,
         changed=row.changed,
         in_future=row.in_future,
+        error_ns=row.error_ns,
     )

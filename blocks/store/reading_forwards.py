@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import meant
 from blocks.store.engine import reading, store_errors
-from blocks.store.outgoing import unlinked
+from blocks.store.outgoing import GRACE_NS, HOUR_NS, unlinked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +53,7 @@ class ForwardStatus:
 
     id: str
     source: str
+    source_id: str
     siem: str
     kind: str
     config: dict[str, Any]
@@ -72,6 +73,17 @@ class ForwardStatus:
         if self.paused_ns is not None:
             return "paused"
         return "withheld" if self.withheld else self._sending
+
+    @property
+    def next_file_ns(self) -> int | None:
+        """When the hour of the first event that waits can be written, of an archive; None where nothing waits for it.
+
+        A file holds a whole hour, so an archive is sent nothing of an hour that is not over.
+        """
+        oldest = [one.oldest_ns for one in self.positions if one.oldest_ns is not None and one.failing_since_ns is None]
+        if self.kind != "archive" or self.state != "waiting" or not oldest:
+            return None
+        return (min(oldest) // HOUR_NS + 1) * HOUR_NS + GRACE_NS
 
     @property
     def withheld(self) -> bool:
@@ -112,13 +124,14 @@ def forwards(engine: Engine, siem: str | None = None, source: str | None = None)
 
 
 def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
-    """What a SIEM has refused for good, oldest first: source, api, uuid, code, answer, refused_ns."""
+    """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, refused_ns."""
     found = {one.id: one for one in forwards(engine, siem, source)}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_REFUSED).all()
     return [
         {
             "source": found[row.forward].source,
+            "source_id": found[row.forward].source_id,
             "api": row.api,
             "uuid": row.uuid,
             "code": row.code,
@@ -134,6 +147,7 @@ def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> ForwardStatu
     return ForwardStatus(
         id=row.id,
         source=row.source,
+        source_id=row.source_id,
         siem=row.siem,
         kind=row.kind,
         config=json.loads(row.config),

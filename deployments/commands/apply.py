@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,35 +15,55 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.siem.document import is_of_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.commands import siem
+from deployments.commands import deferred
+from deployments.commands.options import Json
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
 from deployments.commands.progress import counted
-from deployments.sources import Applied, TokenRules
+from deployments.commands.siem_documents import apply_siems
+from deployments.entry_point import given_token
+from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Engine
 
     from blocks.source_config import SourceConfig
     from blocks.store.fields import Dropped
+    from deployments.sources import Applied, TokenRules
 
-DONE, IN_ERROR = 0, 1
 FEW = 5
 """So many runs are named one by one."""
 
 
-def run(file: Path, rules: TokenRules, *, token: str | None, add_fields: bool = False, as_json: bool = False) -> int:
+def command(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The JSON configuration; - reads standard input.", show_default=False),
+    ],
+    new_account: Annotated[
+        bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
+    ] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Take a token even where 1Password cannot be reached to check it.")
+    ] = False,
+    replace_token: Annotated[
+        bool, typer.Option("--replace-token", help="Take a token that was issued before the one in use.")
+    ] = False,
+    add_fields: Annotated[
+        bool, typer.Option("--add-fields", help="Add the fields of the sources that are not known yet.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Apply a file of sources or of SIEMs, and report what to do next. Nothing is stored from a file with a problem.
 
     1 where the token of a source was refused; the others are applied.
     """
-    data = _read(file)
+    data, token = _read(file), given_token()
     if is_of_siems(document := strict_json.decode(data)):
-        siem.apply(document, as_json=as_json)
+        apply_siems(document, as_json=as_json)
         return DONE
-    kind, applied = _apply_sources(data, token, rules, add_fields=add_fields, as_json=as_json)
+    wanted = deferred.sources.TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)
+    kind, applied = _apply_sources(data, token, wanted, add_fields=add_fields, as_json=as_json)
     refused = sum(one.change == "refused" for one in applied)
     if refused and not as_json and len(applied) > 1:
         say(f"{refused:,} of {len(applied):,} sources were refused; the others are applied.")
@@ -75,7 +95,7 @@ def _apply_sources(
             warn(f"{config.name}: {warning}")
     new_fields = _add_fields(configs) if add_fields else ()
     with prefect() as access:
-        applied = _apply(configs, rules or TokenRules())
+        applied = _apply(configs, rules or deferred.sources.TokenRules())
         runs = {} if access.kind == "temporary" else _run_now(applied)
     dropped = _dropped_fields(configs)
     _warn_of_tokens(configs, applied)
@@ -126,17 +146,22 @@ def _store() -> Engine:
 
 
 def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) -> dict[str, Any]:
-    members = asdict(applied)
-    del members["warnings"]
-    return {**members, "flow_run_id": run, "dropped_fields": [one.name for one in dropped]}
+    return {
+        "source": applied.name,
+        "change": applied.change,
+        "problem": applied.problem,
+        "apis": list(applied.apis),
+        "restarted": applied.restarted,
+        "stopped": applied.stopped,
+        "flow_run_id": run,
+        "dropped_fields": [one.name for one in dropped],
+    }
 
 
 def _run_now(applied: list[Applied]) -> dict[str, str]:
     """What is new or has changed is collected at once, unless it was stopped. Returns the ids of the runs by source."""
-    from deployments import running  # noqa: PLC0415
-
     new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
-    return {name: str(run) for name, run in running.create_all(new).items()} if new else {}
+    return {name: str(run) for name, run in deferred.running.create_all(new).items()} if new else {}
 
 
 def _tell_more(applied: Applied, run: str | None) -> None:
@@ -171,9 +196,7 @@ def _with_token(config: SourceConfig) -> SourceConfig:
 
 
 def _apply(configs: list[SourceConfig], rules: TokenRules) -> list[Applied]:
-    from deployments import automations, sources  # noqa: PLC0415 - imports Prefect
-
-    with_spinner("Applying…", sources.register_blocks)
-    for warning in automations.ensure().warnings:
+    with_spinner("Applying…", deferred.sources.register_blocks)
+    for warning in deferred.automations.ensure().warnings:
         warn(warning)
-    return counted("Applying", sources.apply_all(configs, rules), len(configs))
+    return counted("Applying", deferred.sources.apply_all(configs, rules), len(configs))

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import typer
 from rich.table import Table
 
 from blocks import clock, settings
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.models import Api
 from blocks.span import parse_span, parse_width
-from blocks.store import jobs, reading
-from blocks.store import plan as planning
-from blocks.store.jobs import BACKFILL, Wanted
-from deployments.commands.collect import DONE
+from blocks.store import reading
+from deployments.commands import deferred
 from deployments.commands.jobs import run_job
-from deployments.commands.present import iso_of, note, say, say_json, time_of
+from deployments.commands.options import Apis, Json, Name
+from deployments.commands.present import iso_of, note, say, say_fitting, say_json, time_of
+from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +33,8 @@ PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command was asked for."""
+class Options:
+    """What the command line says."""
 
     name: str
     start: str | None
@@ -46,29 +48,50 @@ class Wish:
     as_json: bool
 
 
-def run(wish: Wish) -> int:
+def command(
+    name: Name,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="A date, a time, or a duration before now: 30d.", show_default=False),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The same; now where left out.", show_default=False)
+    ] = None,
+    api: Apis = None,
+    window: Annotated[str, typer.Option(metavar="TIME", help="How long a part is; dense ones are cut.")] = "1d",
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would be read, and how long it takes.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest that is not finished.")] = False,
+    readers: Annotated[int, typer.Option(min=1, max=16, help="Windows that are read at once.")] = 4,
+    distributed: Annotated[
+        int, typer.Option(metavar="RUNS", min=0, max=100, help="Further runs on the work pool that share the work.")
+    ] = 0,
+    as_json: Json = False,
+) -> int:
     """Backfill once, or show the plan. 0 where it went well, 1 where it failed, 130 where it was stopped.
 
-    ThirdPartyConfigError for wishes that make no sense.
+    ThirdPartyConfigError for options that make no sense together.
     """
-    _check(wish)
-    if wish.plan:
-        _show_plan(wish)
+    options = Options(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
+    _check(options)
+    if options.plan:
+        _show_plan(options)
         return DONE
-    return run_job(wish.name, lambda: _backfill(wish), as_json=wish.as_json, needs_workers=wish.pieces > 0)
+    if options.resume:
+        _require_unfinished(options.name)
+    return run_job(options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.pieces > 0)
 
 
-def _check(wish: Wish) -> None:
+def _check(options: Options) -> None:
     faults: list[str] = []
-    if wish.resume and (wish.start or wish.end or wish.apis or wish.plan):
+    if options.resume and (options.start or options.end or options.apis or options.plan):
         faults.append("--resume goes on with a span that is known: leave out --start, --end, --api and --plan")
-    elif wish.start is None and not wish.resume:
+    elif options.start is None and not options.resume:
         faults.append("--start is missing")
-    if unknown := [api for api in wish.apis if api not in set(Api)]:
+    if unknown := [api for api in options.apis if api not in set(Api)]:
         faults.append(f"--api takes {', '.join(Api)}, not {', '.join(unknown)}")
     for check in (_span, _width):
         try:
-            check(wish)
+            check(options)
         except ThirdPartyConfigError as error:
             faults.append(error.message.rstrip("."))
     if faults:
@@ -77,36 +100,48 @@ def _check(wish: Wish) -> None:
         )
 
 
-def _span(wish: Wish) -> Any:
-    return parse_span(wish.start, wish.end, clock.now_ns()) if wish.start is not None else None
+def _span(options: Options) -> Any:
+    return parse_span(options.start, options.end, clock.now_ns()) if options.start is not None else None
 
 
-def _width(wish: Wish) -> int:
-    return parse_width(wish.window)
+def _width(options: Options) -> int:
+    return parse_width(options.window)
+
+
+def _require_unfinished(name: str) -> None:
+    """ThirdPartyConfigError where there is nothing to resume: then no run starts, and none fails."""
+    with reading.opened_store() as engine:
+        source = reading.sources(engine, name)[0]
+        if not reading.unfinished_backfills(engine).get(source.id):
+            raise ThirdPartyConfigError(
+                f"No backfill of {name!r} is unfinished, so there is nothing to resume.",
+                hint=f"Start one with: {command_line('backfill', name)} --start TIME",
+                code="usage",
+            )
 
 
 # The plan
 
 
-def _show_plan(wish: Wish) -> None:
-    span = _span(wish)
+def _show_plan(options: Options) -> None:
+    span = _span(options)
     with reading.opened_store() as engine:
-        source = reading.sources(engine, wish.name)[0]
-        apis = jobs.chosen(wish.apis, map(Api, source.apis))
-        wanted = Wanted(BACKFILL, source.id, apis, span.start_ns, span.end_ns)
-        found = planning.plan(engine, wanted, _width(wish), PAGE_SIZE)
+        source = reading.sources(engine, options.name)[0]
+        apis = deferred.jobs.chosen(options.apis, map(Api, source.apis))
+        wanted = deferred.jobs.Wanted(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
+        found = deferred.plan.plan(engine, wanted, _width(options), PAGE_SIZE)
     requests = sum(one.requests for one in found)
     limits, share = settings.rate_limits(), settings.backfill_share()
-    seconds = planning.seconds(requests, DOCUMENTED if limits is None else limits, share)
-    if wish.as_json:
+    seconds = deferred.plan.seconds(requests, DOCUMENTED if limits is None else limits, share)
+    if options.as_json:
         _say_json(found, requests, seconds, span.notes)
         return
-    say(_plan_table(found))
+    say_fitting(_plan_table(found))
     for text in span.notes:
         note(text)
     say(
         f"{len(found):,} windows, {sum(one.known for one in found):,} events known, about {requests:,} requests: "
-        f"{_duration(seconds)} at {share:.0%} of the rate limits. Nothing was asked for."
+        f"{_duration(seconds)} at {share:.0%} of the rate limits. No request was made."
     )
 
 
@@ -115,13 +150,38 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     for title in ("from (UTC)", "to (UTC)"):
         table.add_column(title, header_style="dim", no_wrap=True)
     apis = [api for api in Api if any(one.api == api for one in found)]
-    for title in (*apis, "requests"):
+    for title in ("windows", *apis, "requests"):
         table.add_column(title, header_style="dim", justify="right")
-    for (start, end), group in groupby(found, key=lambda one: (one.start_ns, one.end_ns)):
-        row = list(group)
-        known = [f"{one.known:,}" for one in row]
-        table.add_row(time_of(start)[:16], time_of(end)[:16], *known, f"{sum(one.requests for one in row):,}")
+    for line in plan_lines(found):
+        known = [f"{number:,}" for number in line.known]
+        windows = f"{line.windows:,}" if line.windows > 1 else ""
+        table.add_row(time_of(line.start_ns)[:16], time_of(line.end_ns)[:16], windows, *known, f"{line.requests:,}")
     return table
+
+
+class PlanLine(NamedTuple):
+    """Windows that follow each other and are equal in all but their time. `known` and `requests` are of all of them."""
+
+    start_ns: int
+    end_ns: int
+    windows: int
+    known: tuple[int, ...]
+    requests: int
+
+
+def plan_lines(found: Sequence[PlannedWindow]) -> list[PlanLine]:
+    """A line for each window, by time; empty ones that follow each other and cost the same share one."""
+    rows = [
+        PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
+        for (start, end), group in groupby(found, key=lambda one: (one.start_ns, one.end_ns))
+        for row in [list(group)]
+    ]
+    lines = []
+    for _, group in groupby(rows, key=lambda row: (row.known, row.requests, row.end_ns - row.start_ns)):
+        equal = list(group)
+        known = tuple(number * len(equal) for number in equal[0].known)
+        lines.append(PlanLine(equal[0].start_ns, equal[-1].end_ns, len(equal), known, equal[0].requests * len(equal)))
+    return lines
 
 
 def _say_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:
@@ -144,17 +204,15 @@ def _duration(seconds: float) -> str:
     return f"{clock.words(int(seconds * 10**9))} at least"
 
 
-def _backfill(wish: Wish) -> State[Any]:
-    from flows.backfill import backfill  # noqa: PLC0415 - imports Prefect
-
-    state: State[Any] = backfill(
-        wish.name,
-        wish.start,
-        wish.end,
-        list(wish.apis) or None,
-        wish.window,
-        wish.readers,
-        wish.pieces,
+def _backfill(options: Options) -> State[Any]:
+    state: State[Any] = deferred.backfill.backfill(
+        options.name,
+        options.start,
+        options.end,
+        list(options.apis) or None,
+        options.window,
+        options.readers,
+        options.pieces,
         return_state=True,
     )
     return state

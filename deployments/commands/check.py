@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -15,21 +15,28 @@ from blocks.faults import ConfigurationError
 from blocks.store import probe
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
+from deployments.commands.options import Json, Name
 from deployments.commands.present import OUT, plain, say, say_json, with_spinner
+from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource
     from blocks.store.probe import Known
     from deployments.checks.network import Way
 
-DONE, IN_ERROR = 0, 1
 KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
 WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
 STYLES = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "not checked": "dim"}
 STEP_WIDTH = len("Prefect server")
 
 
-def run(name: str, *, deep: bool = False, as_json: bool) -> int:
+def command(
+    name: Name,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Request one event of each API too, and send a probe to each SIEM.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Print a line for each step; 1 where one failed. ThirdPartyConfigError where there is no such source.
 
     `deep`: also request one event of each API, and send a probe to each SIEM.
@@ -38,10 +45,19 @@ def run(name: str, *, deep: bool = False, as_json: bool) -> int:
     findings = with_spinner(said, lambda: check(name, deep=deep))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
-        say_json({"source": name, "ok": not has_failed, "checks": [asdict(finding) for finding in findings]})
+        say_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
     else:
         _show(findings)
     return IN_ERROR if has_failed else DONE
+
+
+def _as_json(finding: Finding) -> dict[str, str | None]:
+    return {
+        "step": finding.step,
+        "result": finding.result,
+        "description": finding.found,
+        "hint": finding.todo or None,
+    }
 
 
 def check(name: str, *, deep: bool = False) -> list[Finding]:

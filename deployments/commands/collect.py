@@ -10,10 +10,13 @@ from rich.text import Text
 
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import reading
-from deployments.commands import status
+from deployments.commands import deferred, status
+from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect, stop_temporary
-from deployments.commands.present import plain, say, say_json
+from deployments.commands.present import plain, say, say_fitting, say_json
 from deployments.commands.progress import moving_sign, retrying
+from deployments.commands.run_log import errors_said_once
+from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,14 +25,13 @@ if TYPE_CHECKING:
 
     from deployments.prefect_access import Access
 
-DONE, IN_ERROR, SKIPPED, STOPPED = 0, 1, 3, 130
 END_SECONDS = 1.0
 """How long a person who has pressed Ctrl-C waits for what hangs."""
-_GRAVEST_FIRST = (STOPPED, IN_ERROR, SKIPPED, DONE)
+_GRAVEST_FIRST = (INTERRUPTED, IN_ERROR, SKIPPED, DONE)
 _NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
 
 
-def run(name: str, *, as_json: bool) -> int:
+def command(name: Name, as_json: Json = False) -> int:
     """Collect once. 0: done, 1: the source is in error, 3: other runs have every API, 130: it was stopped.
 
     ThirdPartyConfigError where there is no such source.
@@ -40,13 +42,13 @@ def run(name: str, *, as_json: bool) -> int:
 
 def run_within(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
-    with moving_sign(lambda: _line(name)) as end_progress:
+    with errors_said_once(), moving_sign(lambda: _line(name)) as end_progress:
 
         def end_at_once(outcome: str, message: str) -> int:
             end_progress()
             say_stopped({"source": name}, outcome, message, as_json=as_json)
             leave(access)
-            return STOPPED
+            return INTERRUPTED
 
         state = _collect(name, end_at_once)
     code, (outcome, message) = code_of(state), outcome_of(state)
@@ -61,7 +63,7 @@ def code_of(state: State[Any]) -> int:
     in error: so a script can tell it from both.
     """
     if state.is_cancelled():
-        return STOPPED
+        return INTERRUPTED
     if state.is_failed() or state.is_crashed():
         return IN_ERROR
     return SKIPPED if outcome_of(state)[0] in _NOT_DONE else DONE
@@ -69,9 +71,7 @@ def code_of(state: State[Any]) -> int:
 
 def outcome_of(state: State[Any]) -> tuple[str, str]:
     """What a run came to, in one word and in sentences."""
-    from tasks import final_state  # noqa: PLC0415 - imports Prefect
-
-    found = final_state.outcome_of(state)
+    found = deferred.final_state.outcome_of(state)
     return found.name, found.message
 
 
@@ -91,7 +91,7 @@ def say_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool
     if as_json:
         say_json({**of, "state": outcome, "message": message, "in_error": False})
     else:
-        say(headline(outcome, message, STOPPED))
+        say(headline(outcome, message, INTERRUPTED))
 
 
 def leave(access: Access) -> None:
@@ -104,9 +104,7 @@ def leave(access: Access) -> None:
 
 def require_source(name: str) -> None:
     """ThirdPartyConfigError where there is no such source."""
-    from deployments import sources  # noqa: PLC0415 - imports Prefect
-
-    if not sources.exists(name):
+    if not deferred.sources.exists(name):
         raise ThirdPartyConfigError(
             f"There is no source named {name!r}.",
             hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
@@ -115,25 +113,28 @@ def require_source(name: str) -> None:
 
 
 def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    from flows.collect import collect  # noqa: PLC0415 - imports Prefect
-    from tasks import stopping  # noqa: PLC0415
-
     require_source(name)
-    stopping.at_end, stopping.end_seconds = end_at_once, END_SECONDS
-    state: State[Any] = collect(name, return_state=True)
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    state: State[Any] = deferred.collect.collect(name, return_state=True)
     return state
 
 
 def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     source = _kept(name)
     if as_json:
-        answer = {"source": name, "state": outcome, "message": message, "in_error": code == IN_ERROR}
+        answer = {
+            "source": name,
+            "source_id": source.id if source else None,
+            "state": outcome,
+            "message": message,
+            "in_error": code == IN_ERROR,
+        }
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
         say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
     say(headline(outcome, message, code))
     if source:
-        say(status.table(source))
+        say_fitting(status.table(source))
 
 
 def _kept(name: str) -> reading.SourceStatus | None:
@@ -143,10 +144,15 @@ def _kept(name: str) -> reading.SourceStatus | None:
         return None
 
 
+def _waiting(source: reading.SourceStatus) -> str:
+    failing = [stream for stream in source.streams if stream.state == "retrying"]
+    return retrying((stream.api for stream in failing), (stream.retries_ns for stream in failing))
+
+
 def _line(name: str) -> str | None:
     source = _kept(name)
     if source is None:
         return None
     kept = sum(stream.events for stream in source.streams)
-    waiting = retrying(stream.api for stream in source.streams if stream.state == "retrying")
+    waiting = _waiting(source)
     return f"{source.state}: {kept:,} events kept{waiting}"

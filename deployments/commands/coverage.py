@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -18,11 +20,21 @@ from blocks.store import coverage as stored
 from blocks.store import reading
 from deployments.commands.events import APIS, file_for
 from deployments.commands.moments import TIMES, moment_of
-from deployments.commands.present import OUT, iso_of, joined, minute_of, note, plain, say, say_indented, say_json
+from deployments.commands.options import Apis, Json, Name
+from deployments.commands.present import (
+    OUT,
+    iso_of,
+    joined,
+    minute_of,
+    note,
+    plain,
+    say,
+    say_fitting,
+    say_indented,
+    say_json,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from blocks.coverage.advice import Advised
     from blocks.coverage.cells import Cell
     from blocks.coverage.gaps import Gap
@@ -52,8 +64,8 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command was asked for."""
+class Options:
+    """What the command line says."""
 
     name: str
     apis: tuple[str, ...]
@@ -63,42 +75,62 @@ class Wish:
     as_json: bool
 
 
-def run(wish: Wish) -> None:
-    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the wish."""
-    since_ns = _checked(wish)
+def command(
+    name: Name,
+    api: Apis = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="From then on: 30d, a date, or RFC 3339; 120d where left out, and 7d with --hours.",
+            show_default=False,
+        ),
+    ] = None,
+    hours: Annotated[bool, typer.Option("--hours", help="By the hour instead of by the day.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a page with charts, which needs no network.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the options."""
+    options = Options(name, tuple(api or ()), since, hours, html, as_json)
+    since_ns = _checked(options)
     with reading.opened_store() as engine:
-        source = reading.sources(engine, wish.name)[0]
+        source = reading.sources(engine, options.name)[0]
         made = stored.report_of(
             engine,
             source.id,
             source.name,
             since_ns,
-            apis=wish.apis,
-            by_hour=wish.hours,
-            with_lags=wish.html is not None or wish.as_json,
+            apis=options.apis,
+            by_hour=options.hours,
+            with_lags=options.html is not None or options.as_json,
         )
-    if wish.html is not None:
-        _write_page(made, wish.html)
-    if wish.as_json:
-        say_json(as_json(made, source))
-    elif wish.html is None:
+    if options.html is not None:
+        _write_page(made, options.html)
+    if options.as_json:
+        say_json(report_as_json(made, source))
+    elif options.html is None:
         _show(made)
 
 
-def _checked(wish: Wish) -> int:
+def _checked(options: Options) -> int:
     """From when on, in ns since 1970."""
     faults: list[str] = []
     now_ns = clock.now_ns()
-    since_ns = now_ns - (HOURS_SHOWN_NS if wish.hours else KEPT_NS)
-    if unknown := [api for api in wish.apis if api not in APIS]:
+    since_ns = now_ns - (HOURS_SHOWN_NS if options.hours else KEPT_NS)
+    if unknown := [api for api in options.apis if api not in APIS]:
         faults.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
     try:
-        since_ns = moment_of("--since", wish.since) or since_ns
+        since_ns = moment_of("--since", options.since) or since_ns
     except ThirdPartyConfigError as error:
         faults.append(error.message.rstrip("."))
     if since_ns >= now_ns:
         faults.append("--since lies ahead")
-    if wish.hours and since_ns < now_ns - KEPT_NS:
+    if options.hours and since_ns < now_ns - KEPT_NS:
         faults.append("--hours shows 120 days at most")
     if faults:
         hint = f"Use {TIMES}." if any("--since" in fault for fault in faults) else ""
@@ -126,7 +158,7 @@ def _show(made: Report) -> None:
         say_indented("It collects none of these APIs.", 2)
         return
     say("")
-    say(_table(made))
+    say_fitting(_table(made))
     for api in made.apis:
         say("")
         say(Text(api.api, "bold"))
@@ -189,11 +221,11 @@ def _date(ns: int | None) -> str:
     return second(ns)[:10] if ns is not None else ""
 
 
-def as_json(made: Report, source: SourceStatus) -> dict[str, Any]:
+def report_as_json(made: Report, source: SourceStatus) -> dict[str, Any]:
     """The report with times in RFC 3339 and lengths in seconds."""
     return {
-        "name": made.name,
-        "id": source.id,
+        "source": made.name,
+        "source_id": source.id,
         "now": iso_of(made.now_ns),
         "since": iso_of(made.since_ns),
         "unit": "hour" if made.by_hour else "day",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
+from deployments.commands import deferred
+from deployments.commands.options import Json, Name, Yes
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import ERROR, note, plain, say, say_json
 
@@ -16,14 +18,21 @@ if TYPE_CHECKING:
     from deployments.lifecycle import Deleted
 
 
-def run(name: str, *, purge: bool, yes: bool, as_json: bool) -> None:
+def command(
+    name: Name,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove its events too, for good. Asks for the name to be typed.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
     """Delete the source. `purge` asks first for its name to be typed, unless `yes`."""
     if purge and not yes:
         _confirm(name)
     with prefect():
         deleted = _delete(name, purge=purge)
     if as_json:
-        say_json({"source": name, "deleted": True, "events_kept": deleted.kept, "purged": deleted.purged})
+        say_json({"source": name, "deleted": True, "events": deleted.kept, "purged": deleted.purged})
         return
     _show(deleted)
 
@@ -39,10 +48,8 @@ def _confirm(name: str) -> None:
 
 
 def _delete(name: str, *, purge: bool) -> Deleted:
-    from deployments import lifecycle  # noqa: PLC0415 - 0.5 s
-
     if not sys.stderr.isatty():
-        return lifecycle.delete(name, purge=purge)
+        return deferred.lifecycle.delete(name, purge=purge)
     rows = 0
     with ERROR.status("The run in progress finishes its page…") as sign:
 
@@ -51,7 +58,7 @@ def _delete(name: str, *, purge: bool) -> Deleted:
             rows += gone
             sign.update(f"Removing what is kept: {rows:,} rows so far…")
 
-        return lifecycle.delete(name, purge=purge, removed=count)
+        return deferred.lifecycle.delete(name, purge=purge, removed=count)
 
 
 def _show(deleted: Deleted) -> None:

@@ -14,10 +14,12 @@ from blocks import clock, settings
 from blocks.command_line import PROGRAM
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import reading
-from deployments.commands import apply, collect, events
+from deployments.commands import apply, collect
+from deployments.commands.event_formats import write_table
 from deployments.commands.prefect_server import deaf_to_ctrl_c
-from deployments.commands.present import say, with_spinner
+from deployments.commands.present import OUT, say, with_spinner
 from deployments.commands.sandbox import configuration
+from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +31,7 @@ DIRECTORY = Path(".demo")
 SHOWN = 8
 
 
-def run() -> int:
+def command() -> int:
     """Collect from a sandbox, and show what came. It starts with an empty store each time."""
     _use_own_directory()
     program = _program()  # while the working directory is still the person's
@@ -38,8 +40,8 @@ def run() -> int:
         _say_command(f"apply {DIRECTORY}/source.json")
         apply.apply(_write_configuration(sandbox), token=None)
         _say_command(f"collect {NAME}")
-        code = collect.run(NAME, as_json=False)
-    if code == collect.DONE:
+        code = collect.command(NAME, as_json=False)
+    if code == DONE:
         _show_events()
         _show_what_next(program)
     return code
@@ -85,7 +87,7 @@ def _show_events() -> None:
     engine = reading.open_store()
     streams = reading.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
-    events.write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout)
+    write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
 
 
 def _show_what_next(program: str) -> None:

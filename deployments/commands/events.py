@@ -2,61 +2,184 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
-import msgspec
-from rich.cells import set_cell_size
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.store import reading
+from deployments.commands.event_filters import Filters
+from deployments.commands.event_formats import (
+    FORMATS,
+    SUFFIXES,
+    write_csv,
+    write_json,
+    write_ndjson,
+    write_parquet,
+    write_table,
+)
+from deployments.commands.following import wait_for_more
 from deployments.commands.moments import moment_of
-from deployments.commands.present import ERROR, iso_of, note, plain, time_of
+from deployments.commands.options import Apis, Json, Name, Output
+from deployments.commands.present import ERROR, OUT, note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from blocks.store.reading import SourceStatus, StoredEvent
+    from sqlalchemy import Engine
 
-FORMATS = ("table", "ndjson", "csv")
+    from blocks.store.reading import SourceStatus, StoredEvent, StreamStatus
+
 APIS = ("sign-in", "itemUsage", "audit")
-CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
-ACTION_CELLS, WHO_CELLS = 19, 27  # with time and API, they fill 80 columns
+LAST_OF_FOLLOW = 10
+"""So many events stand before those to come, where nothing else is said."""
 
 
-def run(name: str, *, apis: list[str], since: str | None, until: str | None, form: str, output: Path | None) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What the command line says, checked."""
+
+    apis: tuple[str, ...]
+    since_ns: int | None
+    until_ns: int | None
+    form: str
+    last: int | None
+    filters: Filters
+
+
+def command(
+    name: Name,
+    api: Apis = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Events of that time or later: 24h, 7d, 2026-11-01, or RFC 3339."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Events before that time.")] = None,
+    last: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the newest N.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="WHO", help="An email address, a name or a UUID; * stands for anything.")
+    ] = None,
+    ip: Annotated[str | None, typer.Option(metavar="IP", help="An address, or a network: 10.0.0.0/8.")] = None,
+    action: Annotated[str | None, typer.Option(metavar="ACTION", help="As the table shows it, or the type.")] = None,
+    country: Annotated[str | None, typer.Option(metavar="CC", help="Two letters, such as DE.")] = None,
+    item: Annotated[str | None, typer.Option(metavar="UUID", help="Events about that item.")] = None,
+    vault: Annotated[
+        str | None, typer.Option(metavar="UUID", help="Events about that vault, or an item in it.")
+    ] = None,
+    match: Annotated[str | None, typer.Option(metavar="TEXT", help="Events that hold that text anywhere.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="table, ndjson (each body as it came, one a line), csv, json or parquet; else as FILE ends.",
+        ),
+    ] = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
     """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
-    _check(form, apis)
-    since_ns, until_ns = _window(since, until)
+    filters = Filters(user, ip, action, country, item, vault, match)
+    form = _form("json" if as_json and form is None else form, output, follow=follow)
+    if follow and last is None and since is None:
+        last = LAST_OF_FOLLOW
+    options = Options(_apis(api or []), *_window(since, until), form, last, filters)
+    filters.check()
     engine = reading.open_store()
     source = reading.sources(engine, name)[0]
-    streams = [stream for stream in source.streams if not apis or stream.api in apis]
-    found = reading.events(engine, streams, since_ns=since_ns, until_ns=until_ns)
+    streams = [stream for stream in source.streams if not options.apis or stream.api in options.apis]
     if output is None or str(output) == "-":
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        if not _write(form, source, found, sys.stdout) and form == "table":
-            note("There are no such events.")
-        return
-    total = reading.count(engine, streams, since_ns, until_ns) if sys.stderr.isatty() else 0
-    with file_for(output) as file, _progress(total) as counted:
-        written = _write(form, source, counted(found), file)
+        _print(engine, source, streams, options, follow=follow)
+    else:
+        _write_file(engine, source, streams, options, output)
+
+
+def _print(
+    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, *, follow: bool
+) -> None:
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    seen = reading.last_ids(engine, streams) if follow else {}
+    written = _write(options.form, source, _found(engine, streams, options), sys.stdout, lines=follow)
+    if follow:
+        with suppress(KeyboardInterrupt):  # the way to end it, and no fault
+            _follow(source, streams, options, seen)
+    elif not written and options.form == "table":
+        note("There are no such events.")
+
+
+def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Options, seen: dict[int, int]) -> None:
+    """Write what comes, in the order in which it is stored, until Ctrl-C or the reader of a pipe has gone."""
+    while True:
+        sys.stdout.flush()
+        wait_for_more()
+        with reading.opened_store() as engine:
+            new = [event for stream in streams for event in reading.events_after(engine, stream, seen[stream.id])]
+            ids = {stream.api: stream.id for stream in streams}
+        for event in new:
+            seen[ids[event.api]] = max(seen[ids[event.api]], event.id)
+        found = options.filters.chosen(sorted(new, key=lambda event: event.time_ns))
+        _write(options.form, source, found, sys.stdout, lines=True, titles=False)
+
+
+def _write_file(
+    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, output: Path
+) -> None:
+    total = reading.count(engine, streams, options.since_ns, options.until_ns) if sys.stderr.isatty() else 0
+    with _progress(0 if options.last else total) as counted:
+        found = _found(engine, streams, options, counted)
+        if options.form == "parquet":
+            with file_for(output, binary=True) as file:
+                written = write_parquet(source, found, file)
+        else:
+            with file_for(output) as file:
+                written = _write(options.form, source, found, file)
     note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
 
 
-def _check(form: str, apis: list[str]) -> None:
+def _found(
+    engine: Engine,
+    streams: Sequence[StreamStatus],
+    options: Options,
+    counted: Callable[[Iterable[StoredEvent]], Iterable[StoredEvent]] = lambda events: events,
+) -> Iterable[StoredEvent]:
+    """What is asked for, oldest first."""
+    between = {"since_ns": options.since_ns, "until_ns": options.until_ns}
+    if options.last is None:
+        return options.filters.chosen(counted(reading.events(engine, streams, **between)))
+    newest = options.filters.chosen(reading.newest_events(engine, streams, **between))
+    return reversed(list(islice(newest, options.last)))
+
+
+def _form(named: str | None, output: Path | None, *, follow: bool) -> str:
+    """What --format says, or else how the name of the file ends."""
+    is_file = output is not None and str(output) != "-"
+    form = named or (SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table")
     if form not in FORMATS:
         raise _wrong("--format", form, FORMATS)
-    for api in apis:
+    if form == "parquet" and not is_file:
+        raise ThirdPartyConfigError("Parquet needs a file.", hint="Add --output FILE.parquet.", code="usage")
+    if follow and is_file:
+        raise ThirdPartyConfigError(
+            "--follow writes to standard output.", hint="Leave --output out, and redirect it.", code="usage"
+        )
+    return form
+
+
+def _apis(given: list[str]) -> tuple[str, ...]:
+    for api in given:
         if api not in APIS:
             raise _wrong("--api", api, APIS)
+    return tuple(given)
 
 
 def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
@@ -74,119 +197,34 @@ def _window(since: str | None, until: str | None) -> tuple[int | None, int | Non
     return since_ns, until_ns
 
 
-def _write(form: str, source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> int:
+def _write(
+    form: str,
+    source: SourceStatus,
+    events: Iterable[StoredEvent],
+    file: IO[str],
+    *,
+    lines: bool = False,
+    titles: bool = True,
+) -> int:
     """How many were written."""
     if form == "ndjson":
-        return _write_ndjson(events, file)
+        return write_ndjson(events, file)
+    if form == "json":
+        return write_json(source, events, file, lines=lines)
     if form == "csv":
-        return _write_csv(source, events, file)
-    return write_table(events, file)
-
-
-def _write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> int:
-    written = 0
-    for written, event in enumerate(events, 1):  # noqa: B007 - the last number is how many there were
-        body = event.body
-        if "\n" in body or "\r" in body:  # JSON has them between tokens alone, and a line is a record here
-            body = body.replace("\r", " ").replace("\n", " ")
-        file.write(body + "\n")
-    return written
-
-
-def _write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]) -> int:
-    writer = csv.writer(file)
-    writer.writerow(CSV_COLUMNS)
-    written, name = 0, _cell(source.name)
-    for written, event in enumerate(events, 1):  # noqa: B007 - as above
-        seen = _Seen.of(event)
-        cells = (
-            event.uuid,
-            iso_of(event.time_ns),
-            iso_of(event.received_ns),
-            seen.action,
-            seen.type,
-            seen.actor,
-            seen.ip_address,
-            seen.country,
-        )
-        writer.writerow([name, event.api, *map(_cell, cells), event.body])
-    return written
-
-
-def _cell(value: str | None) -> str:
-    """A spreadsheet would run what begins like a formula, and some of these texts come from outside."""
-    text = value or ""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
-
-
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
-
-
-def write_table(events: Iterable[StoredEvent], file: IO[str]) -> int:
-    """Lines of at most 80 columns for a person. How many events there were."""
-    file.write(f"{'TIME (UTC)':19}  {'API':9}  {'ACTION':{ACTION_CELLS}}  WHO\n")
-    written = 0
-    for written, event in enumerate(events, 1):  # noqa: B007 - as above
-        seen = _Seen.of(event)
-        action, who = _fitted(seen.action, ACTION_CELLS), _fitted(seen.actor, WHO_CELLS).rstrip()
-        file.write(f"{time_of(event.time_ns)[:19]}  {event.api:9}  {action}  {who}\n")
-    return written
-
-
-def _fitted(text: str | None, cells: int) -> str:
-    shown = plain(text or "")
-    return shown[:cells].ljust(cells) if shown.isascii() else set_cell_size(shown, cells)
-
-
-class _Seen(msgspec.Struct):
-    """The few things of an event that a table shows."""
-
-    action: str | None
-    type: str | None
-    actor: str | None
-    ip_address: str | None
-    country: str | None
-
-    @classmethod
-    def of(cls, event: StoredEvent) -> _Seen:
-        body = _body(event.body)
-        person = _part(body, {"sign-in": "target_user", "itemUsage": "user"}.get(event.api, "actor_details"))
-        place = _part(body, "session").get("ip") if event.api == "audit" else _part(body, "client").get("ip_address")
-        return cls(
-            action=_text(body.get("category" if event.api == "sign-in" else "action")),
-            type=_text(body.get("object_type" if event.api == "audit" else "type")),
-            actor=_text(person.get("email") or person.get("name") or person.get("uuid") or body.get("actor_uuid")),
-            ip_address=_text(place),
-            country=_text(_part(body, "location").get("country") or body.get("country")),
-        )
-
-
-def _body(body: str) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(body)
-    except ValueError:  # a lone surrogate, which msgspec does not take
-        value = json.loads(body)
-    return value if isinstance(value, dict) else {}
-
-
-def _part(body: dict[str, Any], member: str) -> dict[str, Any]:
-    part = body.get(member)
-    return part if isinstance(part, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value).encode(errors="replace").decode()
+        return write_csv(source, events, file, titles=titles)
+    return write_table(events, file, OUT.width if file.isatty() else None, titles=titles)
 
 
 @contextmanager
-def file_for(path: Path, flag: str = "--output") -> Iterator[IO[str]]:
+def file_for(path: Path, flag: str = "--output", *, binary: bool = False) -> Iterator[IO[Any]]:
     """Where an answer goes: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            with path.open("w", encoding="utf-8", newline="") as file:
+            with open(path, **_mode(binary)) as file:  # noqa: PTH123 - as below
                 yield file
         else:
-            with _new_file(path.resolve()) as file:
+            with _new_file(path.resolve(), binary=binary) as file:
                 yield file
     except OSError as error:
         raise FirstPartyGenericError(
@@ -195,20 +233,24 @@ def file_for(path: Path, flag: str = "--output") -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[IO[str]]:
+def _new_file(path: Path, *, binary: bool) -> Iterator[IO[Any]]:
     """It appears whole or not at all, and only its owner can read it."""
     if path.is_dir():
         raise IsADirectoryError(21, "it is a directory")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")  # of mode 0600
     part = Path(name)
     try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a handle
+        with open(handle, **_mode(binary)) as file:  # noqa: PTH123 - a handle
             yield file
             file.flush()
             os.fsync(handle)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _mode(binary: bool) -> dict[str, Any]:
+    return {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": ""}
 
 
 @contextmanager

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
 
 from blocks.configuration import to_json
+from deployments.commands import deferred
 from deployments.commands.events import file_for
+from deployments.commands.options import Name, Output
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, warn
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-def run(name: str, *, with_token: bool, output: Path | None) -> None:
+def command(
+    name: Name,
+    with_token: Annotated[
+        bool, typer.Option("--with-token", help="Write the token too, which is masked otherwise.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """Write the configuration, with the token masked unless it is asked for."""
     # In full, since `prefect` leaves the working directory.
     path = output.absolute() if output is not None and str(output) != "-" else None
     with prefect():
-        from deployments import lifecycle  # noqa: PLC0415 - imports Prefect
-
-        text = to_json(lifecycle.locate(name).valid_block().config(), mask=not with_token)
+        text = to_json(deferred.lifecycle.locate(name).valid_block().config(), mask=not with_token)
     if path is None:
         if with_token and sys.stdout.isatty():
             warn("The token stands below, for whoever sees this screen.")

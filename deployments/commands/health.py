@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import select
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -16,7 +14,9 @@ from rich.text import Text
 from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import reading, reading_health
+from deployments.commands.following import wait_for_more
 from deployments.commands.moments import moment_of
+from deployments.commands.options import Json, OneSource
 from deployments.commands.present import (
     iso_of,
     note,
@@ -34,12 +34,19 @@ if TYPE_CHECKING:
     from blocks.store.reading_health import Told
 
 SINCE = "7d"
-POLL_SECONDS = 1
 OVERLAP = 1000
 """On PostgreSQL a number may be given out before, and be seen after, a larger one: so many are asked for again."""
 
 
-def run(name: str | None, *, since: str | None, as_json: bool, follow: bool) -> None:
+def command(
+    name: OneSource = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Since then: 24h, 30d, a date, or RFC 3339; 7d where left out."),
+    ] = None,
+    as_json: Json = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
+) -> None:
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
     since_ns = moment_of("--since", since or SINCE) or 0
     with reading.opened_store() as engine:
@@ -127,7 +134,7 @@ class _Follower:
         """Until Ctrl-C, or until the reader of a pipe has gone (BrokenPipeError)."""
         while True:
             sys.stdout.flush()
-            _wait()
+            wait_for_more()
             for one in self._new():
                 self.say(one)
                 self.seen.add(one.id)
@@ -155,15 +162,3 @@ class _Follower:
         if self.away:
             note("The store is back.")
         self.away = False
-
-
-def _wait() -> None:
-    """A second, or less where nobody reads standard output any more: then raises BrokenPipeError."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)  # asks for nothing but what is always told: errors and hang-ups
-    except (AttributeError, OSError):  # no poll on this system, or no real file
-        time.sleep(POLL_SECONDS)
-        return
-    if any(told & (select.POLLERR | select.POLLHUP) for _, told in poll.poll(POLL_SECONDS * 1000)):
-        raise BrokenPipeError

@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store.jobs import RECONCILE
-from deployments.commands.collect import (
-    END_SECONDS,
-    IN_ERROR,
-    STOPPED,
-    code_of,
-    headline,
-    leave,
-    outcome_of,
-    require_source,
-)
+from deployments.commands import deferred
+from deployments.commands.collect import END_SECONDS, code_of, headline, leave, outcome_of, require_source
+from deployments.commands.prefect_server import prefect
 from deployments.commands.present import ERROR, iso_of, say, say_json
+from deployments.commands.run_log import errors_said_once
+from deployments.exit_codes import IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,8 +33,6 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
     ThirdPartyConfigError where there is no such source, or it `needs_workers` and there are none.
     """
-    from deployments.commands.prefect_server import prefect  # noqa: PLC0415 - only for runs
-
     shown = Shown()
     with prefect() as access:
         if access.kind == "temporary" and needs_workers:
@@ -50,13 +42,13 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
                 code="usage",
             )
         require_source(name)
-        with _bar(shown):
+        with errors_said_once(), _bar(shown):
 
             def end_at_once(outcome: str, message: str) -> int:
                 shown.end()
-                _tell(name, shown, outcome, message, STOPPED, as_json=as_json)
+                _tell(name, shown, outcome, message, INTERRUPTED, as_json=as_json)
                 leave(access)
-                return STOPPED
+                return INTERRUPTED
 
             state = _run(flow, shown, end_at_once)
     code, (outcome, message) = code_of(state), outcome_of(state)
@@ -65,9 +57,8 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
 
 def _run(flow: Callable[[], State[Any]], shown: Shown, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    from tasks import job, stopping  # noqa: PLC0415 - imports Prefect
-
-    stopping.at_end, stopping.end_seconds, job.shown_at = end_at_once, END_SECONDS, shown.look
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    deferred.job.shown_at = shown.look
     return flow()
 
 
@@ -109,16 +100,19 @@ class Shown:
         """The job and its counts; nothing where the run did not come so far."""
         if self.job is None:
             return {}
-        span = {"start": iso_of(self.job.start_ns), "end": iso_of(self.job.end_ns)}
-        of_reconcile = ("changed",) if self.job.kind == RECONCILE else ()
-        counts = {name: self._sum(name) for name in ("read", "new", "known", "quarantined", *of_reconcile)}
-        return {
+        found = {
+            "source_id": self.job.source_id,
             "job": self.job.id,
-            **span,
-            "windows": self._sum("windows"),
+            "start": iso_of(self.job.start_ns),
+            "end": iso_of(self.job.end_ns),
+            "windows_total": self._sum("windows"),
             "windows_done": self._sum("done"),
-            **counts,
+            "read": self._sum("read"),
+            "new": self._sum("new"),
+            "known": self._sum("known"),
+            "quarantined": self._sum("quarantined"),
         }
+        return {**found, "changed": self._sum("changed")} if self.job.kind == deferred.jobs.RECONCILE else found
 
     def _line(self) -> str:
         read, seconds = self._sum("read"), time.monotonic() - self._begun

@@ -79,6 +79,8 @@ def pair_line(one: ForwardStatus, style: str) -> tuple[Text, ...]:
 def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
     """One line of the terminal for each, whatever its width; elsewhere nothing is cut."""
     rows = list(lines)
+    if OUT.is_terminal:
+        titles, rows = _without_empty(titles, rows)
     widths = _widths(titles, rows) if OUT.is_terminal else {}
     made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for title in titles:
@@ -94,6 +96,15 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
     for cells in rows:
         made.add_row(*cells)
     return made
+
+
+def _without_empty(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> tuple[list[str], list[Sequence[Text]]]:
+    """Where the terminal is too narrow for all columns, those that are empty in every row give up their room."""
+    needed = sum(
+        GAP + max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
+    )
+    kept = [place for place in range(len(titles)) if needed <= OUT.width or any(row[place] for row in rows)]
+    return [titles[place] for place in kept], [[row[place] for place in kept] for row in rows]
 
 
 def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, int]:

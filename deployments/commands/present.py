@@ -7,7 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.text import Text
 from whenever import Instant
 
@@ -43,6 +45,23 @@ def say_table(table: Table) -> None:
     """A table in the width of the terminal; elsewhere in that which it needs."""
     wide = OUT if OUT.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=WIDE)
     wide.print(table)
+
+
+def say_fitting(table: Table) -> None:
+    """A table; where a terminal is too narrow for it, a block of lines for each row, so that no number is cut."""
+    natural = Measurement.get(OUT, OUT.options.update(max_width=WIDE), table).maximum
+    if not OUT.is_terminal or natural <= OUT.width:
+        say(table)
+        return
+    columns = [(str(column.header), list(column.cells)) for column in table.columns]
+    width = max(cell_len(title) for title, _ in columns[1:])
+    for row in range(table.row_count):
+        lead = columns[0][1][row]
+        say(lead if isinstance(lead, Text) else Text(str(lead), "bold"))
+        for title, cells in columns[1:]:
+            cell = cells[row]
+            if shown := cell if isinstance(cell, Text) else Text(str(cell)):
+                say_indented(shown, 2, lead=f"{title:{width}}  ")
 
 
 def say_line(text: Text) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from deployments.commands.present import ERROR
+from deployments.commands.present import ERROR, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -60,10 +60,12 @@ def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], boo
     return gathered
 
 
-def retrying(apis: Iterable[str]) -> str:
-    """What a line ends with where APIs wait for their next attempt; empty where none does."""
+def retrying(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
+    """What a line ends with where APIs wait for their next attempt; empty where none does. `until_ns`: until when."""
     names = ", ".join(apis)
-    return f"; retrying {names} (Ctrl-C stops)" if names else ""
+    times = [ns for ns in until_ns if ns is not None]
+    until = f", waits until {time_of(min(times))[11:19]} UTC" if times else ""
+    return f"; retrying {names}{until} (Ctrl-C stops)" if names else ""
 
 
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:

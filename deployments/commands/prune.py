@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -14,7 +14,10 @@ from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import prune, reading
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_json, time_of, with_spinner
+from deployments.commands import deferred
+from deployments.commands.options import Json, OneSource, Yes
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import ERROR, iso_of, note, plain, say, say_fitting, say_json, time_of, with_spinner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +29,8 @@ NUMBERS = ("events", "to go")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command was asked for."""
+class Options:
+    """What the command line says."""
 
     older_than: str | None
     name: str | None
@@ -38,27 +41,41 @@ class Wish:
     as_json: bool = False
 
 
-def run(wish: Wish) -> None:
-    """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for wishes that do not fit together."""
-    _check(wish)
-    if wish.no_schedule:
-        _unschedule(wish.name)
+def command(
+    name: OneSource = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long events are kept: 400d, 60w; at least 121d.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    yes: Yes = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="From now on daily, weekly or monthly; nothing now.", show_default=False),
+    ] = None,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="End the schedule.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for options that do not fit together."""
+    options = Options(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
+    _check(options)
+    if options.no_schedule:
+        _unschedule(options.name, as_json=options.as_json)
         return
-    older_than = wish.older_than or ""
-    rule = prune.rule(older_than)
-    if wish.schedule is not None:
-        _schedule(older_than, wish)
+    rule = prune.rule(older_than or "")
+    if options.schedule is not None:
+        _schedule(older_than or "", options)
         return
-    _now(wish, rule)
+    _now(options, rule)
 
 
-def _check(wish: Wish) -> None:
-    once = wish.dry_run or wish.as_json or wish.yes
-    if wish.no_schedule and (once or wish.schedule or wish.older_than):
+def _check(options: Options) -> None:
+    once = options.dry_run or options.yes
+    if options.no_schedule and (once or options.schedule or options.older_than):
         raise _misused("--no-schedule stands alone, or with the name of a source.")
-    if wish.schedule and once:
-        raise _misused("--schedule makes a schedule and prunes nothing now: leave out --dry-run, --yes and --json.")
-    if wish.older_than is None and not wish.no_schedule:
+    if options.schedule and once:
+        raise _misused("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
+    if options.older_than is None and not options.no_schedule:
         raise _misused("--older-than is missing: how long are events kept?")
 
 
@@ -66,39 +83,39 @@ def _misused(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source prune --help", code="usage")
 
 
-def _now(wish: Wish, rule: Rule) -> None:
+def _now(options: Options, rule: Rule) -> None:
     engine = reading.open_store()
-    targets = prune.targets(engine, wish.name)
+    targets = prune.targets(engine, options.name)
     plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
-    if not wish.as_json:
+    if not options.as_json:
         _show(plans, rule)
     going = sum(plan.going for plan in plans)
-    if going and not wish.dry_run:
-        _confirm(going, wish)
+    if going and not options.dry_run:
+        _confirm(going, options)
     removed = dict.fromkeys(targets, 0)
-    if not wish.dry_run:
+    if not options.dry_run:
         with _progress(going) as advance:
             for target in targets:
                 for batch in prune.prune(engine, target, rule):
                     removed[target] += batch
                     advance(batch)
-    _tell(wish, rule, plans, list(removed.values()))
+    _tell(options, rule, plans, list(removed.values()))
 
 
-def _tell(wish: Wish, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
-    if wish.as_json:
+def _tell(options: Options, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
+    if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
-        say_json({"before": iso_of(rule.before_ns), "dry_run": wish.dry_run, "streams": streams})
+        say_json({"before": iso_of(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
     elif not any(plan.going for plan in plans):
         say("There is nothing to remove.")
-    elif wish.dry_run:
+    elif options.dry_run:
         note("Nothing was removed (--dry-run).")
     else:
         say(f"{_events(sum(removed))} removed; the uuid and the SHA-256 digest of each are kept.")
 
 
-def _confirm(going: int, wish: Wish) -> None:
-    if wish.yes:
+def _confirm(going: int, options: Options) -> None:
+    if options.yes:
         return
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
@@ -112,7 +129,7 @@ def _confirm(going: int, wish: Wish) -> None:
 def _show(plans: Sequence[Plan], rule: Rule) -> None:
     for name, of_source in groupby(plans, key=lambda plan: plan.target.source_name):
         say(f"{plain(name)}: events before {time_of(rule.before_ns)}", style="bold")
-        say(_table(list(of_source)))
+        say_fitting(_table(list(of_source)))
     say("")
 
 
@@ -136,11 +153,12 @@ def _held(plan: Plan) -> str:
 def _as_json(plan: Plan, removed: int) -> dict[str, Any]:
     return {
         "source": plan.target.source_name,
+        "source_id": plan.target.source_id,
         "api": plan.target.api,
         "events": plan.events,
         "to_go": plan.going,
-        "first": iso_of(plan.first_ns),
-        "last": iso_of(plan.last_ns),
+        "oldest_to_go": iso_of(plan.first_ns),
+        "newest_to_go": iso_of(plan.last_ns),
         "not_sent": plan.unsent,
         "received_lately": plan.recent,
         "removed": removed,
@@ -161,16 +179,16 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda number: bar.advance(removing, number)
 
 
-def _schedule(older_than: str, wish: Wish) -> None:
-    from deployments import retention  # noqa: PLC0415 - imports Prefect
-    from deployments.commands.prefect_server import prefect  # noqa: PLC0415
-
-    cron = retention.cron(wish.schedule or "")
-    source = _find(wish.name)
+def _schedule(older_than: str, options: Options) -> None:
+    cron = deferred.retention.cron(options.schedule or "")
+    source = _find(options.name)
     with prefect():
-        with_spinner("Deploying…", lambda: retention.deploy(older_than, cron, source))
-    whose = f"of {plain(wish.name)} " if wish.name else ""
-    say(f"Events {whose}older than {older_than} are removed {wish.schedule}, where a worker runs.")
+        with_spinner("Deploying…", lambda: deferred.retention.deploy(older_than, cron, source))
+    if options.as_json:
+        say_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
+        return
+    whose = f"of {plain(options.name)} " if options.name else ""
+    say(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
     note("See what goes with --dry-run; end it with --no-schedule.")
 
 
@@ -178,12 +196,12 @@ def _find(name: str | None) -> Target | None:
     return prune.targets(reading.open_store(), name)[0] if name else None
 
 
-def _unschedule(name: str | None) -> None:
-    from deployments import retention  # noqa: PLC0415 - imports Prefect
-    from deployments.commands.prefect_server import prefect  # noqa: PLC0415
-
+def _unschedule(name: str | None, *, as_json: bool) -> None:
     source = _find(name)
     with prefect():
-        removed = with_spinner("Removing…", lambda: retention.remove(source.source_id if source else None))
+        removed = with_spinner("Removing…", lambda: deferred.retention.remove(source.source_id if source else None))
+    if as_json:
+        say_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
+        return
     whose = f"of {plain(name)} " if name else ""
     say(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.span import parse_last
+from deployments.commands import deferred
 from deployments.commands.jobs import run_job
+from deployments.commands.options import Apis, Json, Name
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 
-def run(name: str, last: str, apis: list[str], *, as_json: bool) -> int:
+def command(
+    name: Name,
+    last: Annotated[str, typer.Option(metavar="TIME", help="How far back: 48h, 7d.")] = "48h",
+    api: Apis = None,
+    as_json: Json = False,
+) -> int:
     """Reconcile once. 0 where it went well, 1 where it failed, 130 where it was stopped.
 
     ThirdPartyConfigError for what makes no sense, all of it at once.
     """
+    apis = api or []
     faults = [f"--api takes {', '.join(Api)}, not {api}" for api in apis if api not in set(Api)]
     try:
         parse_last(last, clock.now_ns())
@@ -32,7 +42,5 @@ def run(name: str, last: str, apis: list[str], *, as_json: bool) -> int:
 
 
 def _reconcile(name: str, last: str, apis: list[str]) -> State[Any]:
-    from flows.reconcile import reconcile  # noqa: PLC0415 - imports Prefect
-
-    state: State[Any] = reconcile(name, last, apis or None, return_state=True)
+    state: State[Any] = deferred.reconcile.reconcile(name, last, apis or None, return_state=True)
     return state

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import typer
+
 from blocks.events_api.sandbox import __main__ as program
 from deployments.commands.present import say, say_json
 
 
-def run(arguments: list[str]) -> int:
+def command(context: typer.Context) -> int:
     """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere, and with --json, it prints one JSON line."""
     ready = _tell if sys.stdout.isatty() else None
     try:
-        return program.main(arguments, prog="onepassword-source sandbox", ready=ready)
+        return program.main(context.args, prog="onepassword-source sandbox", ready=ready)
     except SystemExit as ended:  # what argparse does after --help and wrong flags
         return int(ended.code or 0)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,8 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.faults import nearest
 from blocks.health import NOT_RUNNING
 from blocks.store import fields, reading, reading_forwards, reading_liveness
-from deployments.commands import overview, siem_status
+from deployments.commands import overview
+from deployments.commands.options import Json, OneSource
 from deployments.commands.present import (
     iso_of,
     joined,
@@ -22,6 +24,7 @@ from deployments.commands.present import (
     note,
     plain,
     say,
+    say_fitting,
     say_indented,
     say_json,
     say_table,
@@ -29,6 +32,8 @@ from deployments.commands.present import (
     span_of,
     time_of,
 )
+from deployments.commands.siem.status import forward_as_json
+from deployments.commands.siem.status import line as siem_line
 from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
@@ -49,9 +54,18 @@ NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
 SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
 NONE = "·"
+RETRIED_NS = 90 * 60 * 10**9
+"""So long a failing API is retried since its last progress, see `tasks.retries`."""
 
 
-def run(name: str | None, *, form: str | None = None, as_json: bool = False) -> int:
+def command(
+    name: OneSource = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="table, json or prometheus (metrics for a scraper)."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Print the status; 1 where a source is in error or not running, or `up` is in trouble.
 
     Raises ThirdPartyConfigError for an unknown source or format.
@@ -184,9 +198,9 @@ def _show(source: SourceStatus, read: _Read) -> None:
     say(_head(source))
     _say_last_run(source)
     say("")
-    say(table(source))
+    say_fitting(table(source))
     say("")
-    say(_pace_table(source, read))
+    say_fitting(_pace_table(source, read))
     if source.open:
         say("")
     for one in source.open:
@@ -197,7 +211,7 @@ def _show(source: SourceStatus, read: _Read) -> None:
     for backfill in read.backfills.get(source.id, ()):
         say_indented(plain(_backfill_line(source, backfill)), 2)
     for forward in read.forwards.get(source.name, ()):
-        say_indented(siem_status.line(forward), 2, lead="→ ")
+        say_indented(siem_line(forward), 2, lead="→ ")
 
 
 def _head(source: SourceStatus) -> Text:
@@ -232,6 +246,8 @@ def _say_open(one: Open, *, said: str) -> None:
 def _say_rest(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
+        if retry := _retry_line(stream):
+            say_indented(retry, 2)
         if stream.error_message and not _is_told(stream.error_message, source):
             say_indented(f"{stream.api}: {plain(stream.error_message)}", 2)
         if stream.quarantined:
@@ -240,6 +256,23 @@ def _say_rest(source: SourceStatus) -> None:
         if stream.in_future:
             events = "event is" if stream.in_future == 1 else "events are"
             say_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
+
+
+def _retry_line(stream: StreamStatus) -> str | None:
+    """When a failing API was tried last, when it is tried next, and until when; None where it is not retried."""
+    if stream.failing_since_ns is None or stream.stopped:
+        return None
+    parts = [f"failing since {_clock(stream.failing_since_ns)}", f"last attempt {_clock(stream.error_ns)}"]
+    if stream.retries_ns is not None:
+        parts.append(f"next attempt by {_clock(stream.retries_ns)}")
+    else:
+        parts.append("next attempt now, or with the next run")
+    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRIED_NS)}, if no attempt succeeds")
+    return f"{stream.api}: {', '.join(parts)} (UTC)."
+
+
+def _clock(ns: int | None) -> str:
+    return time_of(ns)[11:19]
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
@@ -303,8 +336,8 @@ def _words(span_ns: int | None) -> str:
 
 def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
     return {
-        "name": source.name,
-        "id": source.id,
+        "source": source.name,
+        "source_id": source.id,
         "base_url": source.base_url,
         "account_uuid": source.account_uuid,
         "health": health(source),
@@ -317,7 +350,7 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
         "stopped_since": iso_of(source.paused_ns),
         "backfills": [
             {
-                "id": one.id,
+                "job": one.id,
                 "start": iso_of(one.start_ns),
                 "end": iso_of(one.end_ns),
                 "done": round(one.done, 4),
@@ -325,7 +358,7 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
             }
             for one in read.backfills.get(source.id, ())
         ],
-        "siems": [siem_status.forward_as_json(one) for one in read.forwards.get(source.name, ())],
+        "siems": [forward_as_json(one) for one in read.forwards.get(source.name, ())],
         "dropped_fields": [field.name for field in read.dropped[source.id]],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(read.paces[stream.id])} for stream in source.streams],
@@ -334,9 +367,9 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
 
 def _open_as_json(one: Open) -> dict[str, Any]:
     return {
-        "trackerId": one.tracker,
-        "name": one.name,
-        "severityLevel": one.severity,
+        "tracker": one.tracker,
+        "condition": one.name,
+        "severity": one.severity,
         "description": one.description,
         "hint": one.hint,
         "since": iso_of(one.since_ns),
@@ -349,6 +382,7 @@ def _pace_as_json(pace: Pace) -> dict[str, Any]:
 
 def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
     """What is known of one API, with times in RFC 3339."""
+    failing = stream.failing_since_ns is not None
     return {
         "api": stream.api,
         "state": stream.state,
@@ -366,6 +400,8 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "last_page": iso_of(stream.progress_ns),
         "last_drained": iso_of(stream.drained_ns),
         "failing_since": iso_of(stream.failing_since_ns),
+        "last_attempt": iso_of(stream.error_ns) if failing else None,
+        "next_attempt": iso_of(stream.retries_ns),
         "error_type": stream.error_type,
         "error": stream.error_message,
     }

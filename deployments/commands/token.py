@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.lifecycle import tell_more
+from deployments.commands import deferred
+from deployments.commands.options import Json, Name
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
+from deployments.commands.run_notes import note_after_start
+from deployments.entry_point import given_token
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -21,22 +24,30 @@ if TYPE_CHECKING:
 LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
 
 
-def run(name: str, *, token: str | None, unchecked: bool, as_json: bool) -> None:
+def command(
+    name: Name,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Replace it even where 1Password cannot check it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Ask for a token where none was given, check it, and put it in the place of the old one."""
     with prefect() as access:
-        from deployments import lifecycle, new_token  # noqa: PLC0415 - imports Prefect
-
-        source = lifecycle.locate(name)
+        source = deferred.lifecycle.locate(name)
         source.valid_block()  # before anyone types a token in vain
-        given = (token or _ask(name)).strip()
-        checked = with_spinner("Checking the token…", lambda: new_token.check(source, given, unchecked=unchecked))
+        given = (given_token() or _ask(name)).strip()
+        checked = with_spinner(
+            "Checking the token…", lambda: deferred.new_token.check(source, given, unchecked=unchecked)
+        )
         for warning in checked.warnings:
             warn(f"{name}: {warning}")
-        with_spinner("Replacing it…", lambda: new_token.replace(source, given, checked=checked.scopes is not None))
-        started = None if access.kind == "temporary" else lifecycle.run_now(source)
+        with_spinner(
+            "Replacing it…", lambda: deferred.new_token.replace(source, given, checked=checked.scopes is not None)
+        )
+        started = None if access.kind == "temporary" else deferred.lifecycle.run_now(source)
     _show(name, checked, started, as_json=as_json)
     if started:
-        tell_more(access, source)
+        note_after_start(access, source)
     else:
         note(f"Collect with it now: {command_line('collect', name)}")
 

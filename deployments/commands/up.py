@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from deployments.commands.prefect_server import quiet_prefect
 from deployments.commands.present import note
 from deployments.one_machine.up import up
 from deployments.prefect_access import door
 
 
-def run(*, host: str, public_url: str | None) -> None:
+def command(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the Prefect server listens; wider needs TLS in front.")
+    ] = "127.0.0.1",
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Its address for others, behind a TLS proxy: https://prefect.example.com"),
+    ] = None,
+) -> None:
     """Run everything until Ctrl-C."""
     at = door(host, public_url)
     quiet_prefect()

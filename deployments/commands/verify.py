@@ -6,15 +6,17 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import against, heads, proof, reading
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_indented, say_json, time_of
+from blocks.store import against as saved_heads
+from blocks.store import heads, proof, reading
+from deployments.commands.options import Apis, Json, Name
+from deployments.commands.present import ERROR, iso_of, note, plain, say, say_fitting, say_indented, say_json, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,8 +34,8 @@ KEEP = "Whoever can write the whole database can make new chains: keep heads els
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command was asked for."""
+class Options:
+    """What the command line says."""
 
     name: str
     apis: tuple[str, ...] = ()
@@ -42,37 +44,49 @@ class Wish:
     as_json: bool = False
 
 
-def run(wish: Wish) -> int:
+def command(
+    name: Name,
+    api: Apis = None,
+    head: Annotated[
+        bool, typer.Option("--head", help="Only print the present head, one line to keep elsewhere.")
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="HEAD", help="A head, or a file of heads (- reads standard input).", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Print the heads, or walk the chains and print what was found: 1 where something is not as it was committed.
 
     Raises ThirdPartyConfigError for a source, an API or a head that does not exist.
     """
-    kept = _kept(wish)
+    options = Options(name, tuple(api or ()), head, against, as_json)
+    kept = _kept(options)
     with reading.opened_store() as engine:
-        source = heads.find(engine, wish.name)
-        _check_apis(wish.apis, source)
-        if wish.head:
-            _print_head(engine, source, wish.apis)
+        source = heads.find(engine, options.name)
+        _check_apis(options.apis, source)
+        if options.head:
+            _print_head(engine, source, options.apis)
             return SOUND
-        with _progress(lambda: proof.count(engine, source.id, wish.apis)) as advance:
-            proofs = proof.prove(engine, source.id, wish.apis, against.wanted(kept), advance)
-    checked = against.check(kept, source.id, proofs, wish.apis)
+        with _progress(lambda: proof.count(engine, source.id, options.apis)) as advance:
+            proofs = proof.prove(engine, source.id, options.apis, saved_heads.wanted(kept), advance)
+    checked = saved_heads.check(kept, source.id, proofs, options.apis)
     if kept and not checked:
-        raise _misused(f"--against: there is no head of {', '.join(wish.apis)} in it.")
+        raise _misused(f"--against: there is no head of {', '.join(options.apis)} in it.")
     sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
-    if wish.as_json:
+    if options.as_json:
         say_json(_as_json(source, proofs, checked, sound=sound))
     else:
         _show(source, proofs, checked, sound=sound)
     return SOUND if sound else NOT_SOUND
 
 
-def _kept(wish: Wish) -> list[Heads]:
+def _kept(options: Options) -> list[Heads]:
     """The heads of --against: of a text, of a file, or of standard input."""
-    given = wish.against
+    given = options.against
     if given is None:
         return []
-    if wish.head:
+    if options.head:
         raise _misused("--head prints the present head and verifies nothing: leave out --against.")
     if given.lstrip().startswith("{"):
         return heads.parse(given)
@@ -100,7 +114,7 @@ def _print_head(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
 
 
 def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> None:
-    say(_table(proofs))
+    say_fitting(_table(proofs))
     for one in proofs:
         if one.first is not None:
             _show_damage(one, one.first)
@@ -169,8 +183,8 @@ def _api_as_json(one: Proof) -> dict[str, Any]:
         "links": one.links,
         "events": one.events + one.pruned,
         "pruned": one.pruned,
-        "before": one.uncovered,
-        "newest": iso_of(one.committed_ns),
+        "unlinked": one.uncovered,
+        "committed": iso_of(one.committed_ns),
         "damaged": one.damaged,
         "first_damaged": None if one.first is None else _damage_as_json(one.first),
     }

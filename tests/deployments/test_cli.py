@@ -7,18 +7,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from support import SOURCE
 
 from blocks.errors import FirstPartyGenericError
-from blocks.store import schema
+from blocks.store import schema, sources
 from blocks.store.engine import open_engine
 from deployments import cli
+from deployments.entry_point import given_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 COMMANDS = ("apply", "up", "collect", "status", "health", "events", "sandbox", "env", "demo")
 COLUMNS = 80
@@ -37,7 +41,7 @@ def status_does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]]
     from deployments.commands import status
 
     def replace(work: Callable[[], Any]) -> None:
-        monkeypatch.setattr(status, "run", lambda *_, **__: work() or 0)
+        monkeypatch.setattr(status, "command", lambda: work() or 0)
 
     return replace
 
@@ -78,8 +82,11 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
             "No such option: --jsn (Possible options: --json). See: onepassword-source status --help",
         ),
         (["events"], "Missing argument 'NAME'. See: onepassword-source events --help"),
-        (["events", "X", "--format", "xml"], "--format takes table, ndjson, csv, not 'xml'."),
-        (["events", "X", "--format", "CVS"], "--format takes table, ndjson, csv, not 'CVS'. Did you mean csv?"),
+        (["events", "X", "--format", "xml"], "--format takes table, json, ndjson, csv, parquet, not 'xml'."),
+        (
+            ["events", "X", "--format", "CVS"],
+            "--format takes table, json, ndjson, csv, parquet, not 'CVS'. Did you mean csv?",
+        ),
         (["events", "X", "--api", "audti"], "--api takes sign-in, itemUsage, audit, not 'audti'. Did you mean audit?"),
         (["events", "X", "--since", "soon"], "--since: 'soon' is not a time: it is neither a duration nor a time. Use"),
         (
@@ -213,7 +220,7 @@ def test_the_token_is_out_of_the_environment_before_a_child_starts(
     shown = capfd.readouterr().out
     assert "ONEPASSWORD_SOURCE_DATABASE_URL" in shown
     assert TOKEN not in shown
-    assert cli._token == TOKEN
+    assert given_token() == TOKEN
 
 
 def test_ctrl_c_ends_with_one_line(status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,3 +265,66 @@ def test_commands_that_only_read_import_neither_prefect_nor_sqlmodel(migrated_sq
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n"
     assert done.stderr.splitlines()[-1] == "[0, 2] set()"
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == cli.DONE
+    assert capsys.readouterr().out == f"onepassword-source {version('onepassword-source')}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_completes_commands_options_and_names(shell: str, tmp_path: Path) -> None:
+    store = tmp_path / "events.db"
+    engine = open_engine(f"sqlite:///{store}")
+    schema.upgrade(engine)
+    sources.put(engine, replace(SOURCE, name="acme"))
+    engine.dispose()
+    for line, wanted in (("siem st", "status"), ("events --fol", "--follow"), ("collect ", "acme")):
+        assert wanted in completed(shell, f"onepassword-source {line}", store)
+
+
+def completed(shell: str, line: str, store: Path) -> str:
+    """What the program answers the shell that wants to complete the line."""
+    env = {
+        **os.environ,
+        "ONEPASSWORD_SOURCE_DATABASE_URL": f"sqlite:///{store}",
+        "_ONEPASSWORD_SOURCE_COMPLETE": f"complete_{shell}",
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    return subprocess.check_output([sys.executable, "-m", "deployments.cli"], env=env, text=True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_a_script(shell: str) -> None:
+    env = {**os.environ, "_ONEPASSWORD_SOURCE_COMPLETE": f"source_{shell}"}
+    script = subprocess.check_output([sys.executable, "-m", "deployments.cli"], env=env, text=True)
+    assert "onepassword-source" in script
+    assert f"complete_{shell}" in script
+
+
+def test_each_command_has_its_file_and_each_file_its_command() -> None:
+    def paths(entries: Any, above: str = "") -> set[str]:
+        return {
+            path
+            for entry in entries
+            for path in (paths(entry.entries, f"{entry.name}/") if entry.entries else {f"{above}{entry.name}.py"})
+        }
+
+    root = Path(cli.__file__).parent / "commands"
+    having = {str(path.relative_to(root)) for path in root.rglob("*.py") if "\ndef command(" in path.read_text()}
+    assert paths(cli.COMMANDS) == having
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["collect", "--help"], ["siem", "run"], ["backfill", "X"]], ids=" ".join
+)
+def test_help_and_wrong_use_import_no_prefect(arguments: list[str]) -> None:
+    code = (
+        "import sys; from deployments.cli import main\n"
+        f"main({arguments!r}); sys.exit(str({{'prefect', 'sqlmodel', 'httpx'}} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "set()"

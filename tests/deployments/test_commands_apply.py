@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +20,6 @@ from deployments import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 TOKEN = "a-token.that-nobody.may-see"
@@ -66,7 +66,11 @@ class Call:
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
         unchecked = ["--unchecked"] if arguments[0] == "apply" else []
-        assert cli.main([*arguments, *unchecked]) == code
+        directory = Path.cwd()
+        try:
+            assert cli.main([*arguments, *unchecked]) == code
+        finally:
+            os.chdir(directory)  # the command has left it, and the next one names files in it
         out, err = self._capsys.readouterr()
         self.shown += out + err
         return out if code == cli.DONE else err
@@ -119,8 +123,8 @@ def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -
 def test_a_list_of_sources_and_json_for_a_script(call: Call, name: str) -> None:
     write(config(name), config(NASTY, supported_apis=["audit"], base_url="http://127.0.0.1:19", api_token="other"))
     assert json.loads(call("apply", "source.json", "--json")) == [
-        {"name": name, "change": "created", "apis": ["itemUsage", "sign-in"], **CREATED},
-        {"name": NASTY, "change": "created", "apis": ["audit"], **CREATED},
+        {"source": name, "change": "created", "apis": ["itemUsage", "sign-in"], **CREATED},
+        {"source": NASTY, "change": "created", "apis": ["audit"], **CREATED},
     ]
     assert call("apply", "source.json").splitlines()[1] == f"{NASTY}: unchanged (audit)."
 

@@ -133,15 +133,37 @@ def test_a_plan_for_a_person_fits_80_columns(
     out, err = backfill(capsys, "1Pass", *wish)
     assert err == ""
     assert out.splitlines() == [
-        "from (UTC)        to (UTC)          sign-in  itemUsage  audit  requests",
-        "2026-09-18 00:00  2026-09-19 00:00        0          0      0         5",
-        "2026-09-19 00:00  2026-09-20 00:00        0          0  2,500         5",
-        "2026-09-20 00:00  2026-09-21 00:00        0          0      0         5",
+        "from (UTC)        to (UTC)          windows  sign-in  itemUsage  audit  requests",
+        "2026-09-18 00:00  2026-09-19 00:00                 0          0      0         5",
+        "2026-09-19 00:00  2026-09-20 00:00                 0          0  2,500         5",
+        "2026-09-20 00:00  2026-09-21 00:00                 0          0      0         5",
         (
             "9 windows, 2,500 events known, about 15 requests: as fast as the server answers"
-            " at 80% of the rate limits. Nothing was asked for."
+            " at 80% of the rate limits. No request was made."
         ),
     ]
+
+
+def test_a_plan_has_one_line_for_windows_that_are_alike(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store, START_NS - 10 * DAY, 1)
+    out, _ = backfill(capsys, "1Pass", "--start", "100d", "--plan")
+    lines = [line.split() for line in out.splitlines()[1:-1]]
+    assert [(line[4], line[-1]) for line in (lines[0], lines[-1])] == [("90", "270"), ("9", "27")]
+    assert len(lines) == 3
+    assert "300 windows, 1 events known, about 300 requests" in out
+
+
+def test_nothing_to_resume_is_wrong_use_and_starts_nothing(
+    store: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = backfill(capsys, "1Pass", "--resume", code=cli.WRONG_USE)
+    assert err == (
+        "onepassword-source: No backfill of '1Pass' is unfinished, so there is nothing to resume. "
+        "Start one with: onepassword-source backfill 1Pass --start TIME\n"
+    )
+    assert not (tmp_path / "prefect").exists()
 
 
 def test_a_plan_for_a_script(store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +208,7 @@ def test_a_start_of_long_ago_is_cut_and_it_says_so(
 ) -> None:
     out, err = backfill(capsys, "1Pass", "--start", "2020-01-01", "--window", "20d", "--plan")
     assert err == "1Password keeps 120 days, so it begins there.\n"
-    assert out.splitlines()[1].startswith("2026-05-24 14:13  2026-06-13 14:13 ")
+    assert out.splitlines()[1].startswith("2026-05-24 14:13  2026-09-21 14:13        6 ")
     plan = json.loads(backfill(capsys, "1Pass", "--start", "200d", "--end", "2027-01-01", "--plan", "--json")[0])
     assert plan["notes"] == [
         "1Password keeps 120 days, so it begins there.",
@@ -227,13 +249,14 @@ def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: p
     assert err == ""
     assert is_complete(source)
     again = json.loads(backfill(capsys, source.name, "--start", "200d", "--window", "30d", "--json")[0])
+    assert again.pop("source_id")
     job, message = again.pop("job"), again.pop("message")
     span = (again.pop("start"), again.pop("end"))
     assert again == {
         "source": source.name,
         "state": "Backfilled",
         "in_error": False,
-        "windows": 12,
+        "windows_total": 12,
         "windows_done": 12,
         "read": 9000,
         "new": 0,
@@ -278,8 +301,9 @@ def test_what_is_refused_in_a_run_is_exit_code_1_and_shows_no_token(
 def test_an_unknown_source_and_nothing_to_resume_are_told(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     _, err = backfill(capsys, "[red]nobody", "--start", "4d", code=cli.WRONG_USE)
     assert err.startswith("onepassword-source: There is no source named '[red]nobody'. Create it with")
-    out, _ = backfill(capsys, source.name, "--resume", code=cli.IN_ERROR)
-    assert "No backfill of this source is unfinished. Give the start of the span to read." in out
+    out, err = backfill(capsys, source.name, "--resume", code=cli.WRONG_USE)
+    assert out == ""
+    assert "There is no store yet at" in err  # so nothing was begun
     _, err = backfill(capsys, source.name, "--start", "4d", "--distributed", "2", code=cli.WRONG_USE)
     assert "--distributed needs workers, and none runs. Start `onepassword-source up`" in err
 

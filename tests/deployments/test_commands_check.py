@@ -344,7 +344,7 @@ def test_a_prefect_server_that_does_not_answer_hides_nothing_else(
     found = {one["step"]: one for one in told["checks"]}
     assert (told["source"], told["ok"], list(found)) == (SOURCE.name, False, STEPS)
     assert found["Prefect server"]["result"] == "failed"
-    assert "does not answer" in found["Prefect server"]["found"]
+    assert "does not answer" in found["Prefect server"]["description"]
     assert {found[step]["result"] for step in ("DNS", "TLS", "clock", "store", "disk")} == {"ok"}
     others = ("configuration", "introspection", "scopes", "token expiry", "schedule", "runner")
     assert {found[step]["result"] for step in others} == {"not checked"}

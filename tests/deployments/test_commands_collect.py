@@ -22,7 +22,9 @@ from blocks.events_api.models import Api
 from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import streams
 from deployments import cli
-from deployments.commands.collect import DONE, IN_ERROR, SKIPPED, STOPPED, code_of, gravest
+from deployments.commands.collect import code_of, gravest
+from deployments.exit_codes import DONE, IN_ERROR, SKIPPED
+from deployments.exit_codes import INTERRUPTED as STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,7 +194,7 @@ def test_ctrl_c_commits_the_page_and_leaves_nothing_behind(source: Source) -> No
     env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
     before = servers()
-    code, shown = in_terminal(command, [("retrying audit (Ctrl-C stops)", CTRL_C)], env)
+    code, shown = in_terminal(command, [("retrying audit, waits until", CTRL_C)], env)
     assert code == cli.INTERRUPTED
     assert "Stopped:" in shown
     assert "Traceback" not in shown
@@ -216,3 +218,12 @@ def _is_ours(process: psutil.Process) -> bool:
         return False
     ours = environment.get("PREFECT_HOME") == os.environ["PREFECT_HOME"]
     return ours and "deployments.one_machine.guard" in line
+
+
+@pytest.mark.prefect
+def test_an_error_is_shown_once_on_a_terminal(source: Source, tmp_path: Path) -> None:
+    source.sandbox.fault("revoked")
+    command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
+    code, shown = in_terminal(command, [])
+    assert code == cli.IN_ERROR
+    assert " ".join(shown.split()).count("The Events API refuses the token") == 1

@@ -144,8 +144,8 @@ def test_what_a_script_reads(store: Engine, capsys: pytest.CaptureFixture[str]) 
     found = json.loads(said(capsys, "1Pass", "--json"))
     apis = {one.pop("api"): one for one in found.pop("apis")}
     assert found == {
-        "name": "1Pass",
-        "id": SOURCE.id,
+        "source": "1Pass",
+        "source_id": SOURCE.id,
         "now": "2026-09-21T14:00:00Z",
         "since": "2026-05-24T00:00:00Z",
         "unit": "day",

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.cells import cell_len
 from support import SOURCE
+from terminal import in_terminal
 
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
@@ -115,7 +117,9 @@ def test_nothing_found_is_said_beside_the_answer(
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
     assert cli.main(["events", NAME, "--until", "2026-01-01"]) == cli.DONE
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["TIME (UTC)           API        ACTION               WHO"]
+    assert out.splitlines() == [
+        "TIME (UTC)           API        ACTION              WHO                           IP ADDRESS                CC"
+    ]
     assert err == "There are no such events.\n"
 
 
@@ -139,13 +143,24 @@ def test_csv_disarms_what_a_spreadsheet_would_run(events: Any) -> None:
     assert (armed["uuid"], armed["action"]) == ("'=1+1", "'=cmd|calc")
 
 
-def test_the_table_fits_80_columns_and_drives_no_terminal(events: Any) -> None:
-    lines = events().splitlines()
-    assert len(lines) == 3302
-    assert max(cell_len(line) for line in lines) <= 80
-    assert all(line.isprintable() for line in lines)
-    assert lines[0].split() == ["TIME", "(UTC)", "API", "ACTION", "WHO"]
-    assert next(line for line in lines if "=cmd" in line).endswith("\ufffd[31m日本日本日本日本日本日")
+@pytest.mark.parametrize("columns", [60, 80, 140])
+def test_the_table_fits_a_terminal_and_drives_it_not(filled: str, columns: int, monkeypatch: Any) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
+    for form in ("table", "ndjson", "csv", "json"):
+        command = [sys.executable, "-m", "deployments.cli", "events", NAME, "--api", "audit", "--format", form]
+        code, shown = in_terminal(command, [], columns=columns)
+        assert code == 0
+        lines = [line.rstrip("\r") for line in shown.split("\n")]
+        assert all(line.isprintable() for line in lines)
+        if form == "table":
+            assert len(lines) >= 1102
+            assert max(cell_len(line) for line in lines) <= columns
+            assert lines[0].split() == ["TIME", "(UTC)", "API", "ACTION", "WHO", "IP", "ADDRESS", "CC"]
+
+
+def test_a_pipe_gets_the_table_uncut(events: Any) -> None:
+    line = next(line for line in events().splitlines() if "=cmd" in line)
+    assert line.endswith("\ufffd[31m日本日本日本日本日本日本日本日本")
 
 
 def test_the_file_is_for_its_owner_and_replaces_the_old_one_whole(events: Any, tmp_path: Path) -> None:
@@ -262,3 +277,168 @@ def test_ten_times_the_events_need_no_more_memory(migrated_sqlite: Path, tmp_pat
     large = peak(migrated_sqlite, tmp_path / "large.db", 300_000)
     # SQLite's own page cache grows to its 64 MiB and no further; the events held at once would be more than 150.
     assert large - small < 80 * MEGABYTE
+
+
+def bodies(shown: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in shown.splitlines()]
+
+
+@pytest.fixture
+def truth(server: SandboxProcess) -> list[tuple[str, dict[str, Any]]]:
+    return [(api.value, json.loads(body)) for api in Api for body in server.events(api.path)]
+
+
+def person(api: str, body: dict[str, Any]) -> dict[str, Any]:
+    return body.get({"sign-in": "target_user", "itemUsage": "user"}.get(api, "actor_details")) or {}
+
+
+def place(api: str, body: dict[str, Any]) -> str | None:
+    found: str | None = body["session"]["ip"] if "session" in body else body.get("client", {}).get("ip_address")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("flag", "of"),
+    [
+        ("--user", lambda api, body: person(api, body).get("email")),
+        ("--user", lambda api, body: person(api, body).get("uuid")),
+        ("--ip", place),
+        ("--action", lambda _, body: body.get("action") or body.get("category")),
+        ("--country", lambda _, body: body.get("country") or body.get("location", {}).get("country")),
+        ("--item", lambda _, body: body.get("item_uuid")),
+        ("--vault", lambda _, body: body.get("vault_uuid")),
+    ],
+)
+def test_each_filter_chooses_what_has_it(flag: str, of: Any, truth: Any, events: Any) -> None:
+    wanted = next(value for api, body in truth if (value := of(api, body)))
+    shown = bodies(events(flag, wanted.upper(), "--format", "ndjson"))
+    expected = [body["uuid"] for api, body in truth if of(api, body) == wanted]
+    assert 0 < len(expected) < len(truth)
+    assert set(expected) <= {body["uuid"] for body in shown}
+    assert all(wanted in json.dumps(body) for body in shown)
+
+
+def test_a_star_stands_for_anything_and_a_bracket_for_itself(truth: Any, events: Any) -> None:
+    everybody = bodies(events("--user", "*@example.org", "--format", "ndjson"))
+    assert len(everybody) == sum((person(*one).get("email") or "").endswith("@example.org") for one in truth)
+    assert events("--user", "[a-z]*@example.org", "--format", "ndjson") == ""
+
+
+def test_a_network_holds_its_addresses(truth: Any, events: Any) -> None:
+    address = next(found for one in truth if (found := place(*one)) and "." in found)
+    network = address.rsplit(".", 2)[0] + ".0.0/16"
+    shown = bodies(events("--ip", network, "--format", "ndjson"))
+    expected = [1 for one in truth if (place(*one) or "").startswith(address.rsplit(".", 2)[0] + ".")]
+    assert len(shown) == len(expected)
+
+
+def test_match_finds_text_however_it_is_written(events: Any) -> None:
+    assert len(events("--match", "日本日本", "--format", "ndjson").splitlines()) == 1
+    assert len(events("--match", "CMD|calc", "--format", "ndjson").splitlines()) == 1
+    assert events("--match", "not there at all", "--format", "ndjson") == ""
+
+
+def test_filters_hold_together(truth: Any, events: Any) -> None:
+    email = next(found for one in truth if (found := person(*one).get("email")))
+    shown = bodies(events("--user", email, "--action", "reveal", "--format", "ndjson"))
+    expected = [1 for one in truth if person(*one).get("email") == email and one[1].get("action") == "reveal"]
+    assert len(shown) == len(expected)
+
+
+@pytest.mark.parametrize("number", [1, 7, 2500, 100_000])
+def test_last_is_the_end_of_all(number: int, events: Any) -> None:
+    whole = events("--format", "ndjson").splitlines()
+    lines = events("--last", str(number), "--format", "ndjson").splitlines()
+    assert [when(line) for line in lines] == [when(line) for line in whole[-number:]]
+    assert set(lines) <= set(whole)
+    assert len(set(lines)) == len(lines)
+
+
+@pytest.mark.parametrize("end", ["csv", "CSV", "ndjson", "jsonl", "json"])
+def test_the_name_of_the_file_decides_the_format(end: str, events: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{end}"
+    events("--output", str(path), "--api", "audit")
+    form = {"jsonl": "ndjson"}.get(end.lower(), end.lower())
+    assert path.read_bytes().decode() == events("--format", form, "--api", "audit")
+
+
+def test_parquet_holds_what_csv_holds(events: Any, tmp_path: Path) -> None:
+    import duckdb
+
+    path = tmp_path / "x.parquet"
+    events("--output", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    rows = duckdb.sql(f"SELECT uuid, epoch_ns(time) AS ns, body FROM '{path}'").fetchall()
+    table = {
+        row["uuid"].removeprefix("'"): row["body"] for row in csv.DictReader(events("--format", "csv").splitlines())
+    }
+    assert {uuid: body for uuid, _, body in rows} == table
+    assert [ns for _, ns, _ in rows] == sorted(ns for _, ns, _ in rows)
+
+
+def test_parquet_needs_its_extra(events: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "arro3.core", None)
+    assert cli.main(["events", NAME, "-o", str(tmp_path / "x.parquet")]) == cli.WRONG_USE
+    assert "pip install 'onepassword-source[parquet]'" in capsys.readouterr().err
+
+
+def test_json_has_each_event_with_its_source(events: Any, server: SandboxProcess) -> None:
+    found = json.loads(events("--json", "--api", "audit"))
+    assert [one["body"] for one in found] == bodies(events("--format", "ndjson", "--api", "audit"))
+    assert {one["source"] for one in found} == {NAME}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--ip", "here"), "--ip takes an address or a network, not 'here'. Such as"),
+        (("--format", "parquet"), "Parquet needs a file. Add --output FILE.parquet."),
+        (("--follow", "-o", "x.csv"), "--follow writes to standard output. Leave --output out"),
+    ],
+)
+def test_what_does_not_go_is_named(
+    flags: tuple[str, ...], said: str, filled: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
+    assert cli.main(["events", NAME, *flags]) == cli.WRONG_USE
+    assert said in capsys.readouterr().err
+
+
+def test_follow_shows_what_comes(
+    filled: str, tmp_path: Path, server: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(filled.removeprefix("sqlite:///")) as database:
+        database.execute("VACUUM INTO ?", (str(copy),))
+    database.close()
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{copy}")
+    command = [
+        sys.executable,
+        "-m",
+        "deployments.cli",
+        "events",
+        NAME,
+        "--follow",
+        "--format",
+        "ndjson",
+        "--user",
+        "x@y",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with sqlite3.connect(copy, timeout=30) as database:
+            for number in range(3):
+                body = json.dumps({"uuid": f"new-{number}", "actor_details": {"email": "X@Y"}})
+                for each in (body, json.dumps({"uuid": f"other-{number}"})):
+                    database.execute(
+                        "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) SELECT id, ?, ?, 0, ? "
+                        "FROM streams WHERE api = 'audit'",
+                        (json.loads(each)["uuid"], number, each),
+                    )
+                database.commit()
+        database.close()
+        shown = [json.loads(process.stdout.readline())["uuid"] for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (0, "")
+    assert shown == ["new-0", "new-1", "new-2"]

@@ -36,8 +36,8 @@ def test_fields_may_come_before_the_first_source(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "team: enabled.\nregion: was enabled.\n"
     assert cli.main(["fields", "list", "--json"]) == cli.DONE
     listed = json.loads(capsys.readouterr().out)
-    assert [one["name"] for one in listed] == [*BUILT_IN, "region", "team"]
-    assert listed[-1] == {"name": "team", "enabled": True, "built_in": False}
+    assert [one["field"] for one in listed] == [*BUILT_IN, "region", "team"]
+    assert listed[-1] == {"field": "team", "enabled": True, "built_in": False}
 
 
 def test_wrong_names_are_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,11 @@ class Call:
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
         self._capsys.readouterr()
-        found = cli.main(arguments)
+        directory = Path.cwd()
+        try:
+            found = cli.main(arguments)
+        finally:
+            os.chdir(directory)  # the command has left it, and the next one names files in it
         out, self.err = self._capsys.readouterr()
         assert found == code, self.err
         return out if code == cli.DONE else self.err
@@ -321,9 +325,9 @@ def test_a_list_of_all_sources_in_80_columns(call: Call, source: str, api: Sandb
     call("delete", "b")
     shown = call("list")
     assert max(map(len, shown.splitlines())) <= 80
-    listed = {one["name"]: one for one in call.json("list")}
-    assert (listed[source]["state"], listed[source]["events"]) == ("not run yet", 30)
-    assert (listed["b"]["state"], listed["b"]["deleted_at"] is not None) == ("deleted", True)
+    listed = {one["source"]: one for one in call.json("list")}
+    assert (listed[source]["health"], listed[source]["events"]) == ("not run yet", 30)
+    assert (listed["b"]["health"], listed["b"]["deleted_at"] is not None) == ("deleted", True)
 
 
 # stop and start
@@ -331,7 +335,7 @@ def test_a_list_of_all_sources_in_80_columns(call: Call, source: str, api: Sandb
 
 def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, source: str, api: SandboxProcess) -> None:
     assert call("stop", source).startswith(f"{source}: stopped.")
-    assert (schedules(source), call.json("list")[0]["state"]) == ({"collect": True, "reconcile": True}, "stopped")
+    assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": True, "reconcile": True}, "stopped")
     assert call.json("apply", "source.json")[0]["stopped"]
     apply(call, source, api, description="other")
     from deployments import deploy
@@ -344,7 +348,7 @@ def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, sourc
     assert schedules(source) == {"collect": True, "reconcile": True}, "also where its deployments were lost"
     assert "Collected: 30 new events" in call("collect", source)
     assert call("start", source).startswith(f"{source}: started.")
-    assert (schedules(source), call.json("list")[0]["state"]) == ({"collect": False, "reconcile": False}, "healthy")
+    assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": False, "reconcile": False}, "healthy")
     assert actions() == ["stop", "apply", "start"]
 
 
@@ -364,7 +368,7 @@ def test_a_renamed_source_keeps_everything(call: Call, source: str, api: Sandbox
     assert call("events", new, "--format", "ndjson").count("\n") == 30
     call("stop", new)
     call("rename", new, source)
-    assert (deployment(source).paused, call.json("list")[0]["state"]) == (True, "stopped")
+    assert (deployment(source).paused, call.json("list")[0]["health"]) == (True, "stopped")
 
 
 def waiting(name: str) -> list[Any]:
@@ -434,7 +438,7 @@ def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: Call, sour
     call("rename", source, f"{source} 2")
     moved = deployment(f"{source} 2")
     assert (moved.paused, moved.job_variables["env"]["NO_PROXY"]) == (True, "x")
-    assert call.json("list")[0]["state"] == "stopped"
+    assert call.json("list")[0]["health"] == "stopped"
 
 
 def test_a_name_that_is_taken_or_none_is_refused(call: Call, source: str, api: SandboxProcess) -> None:
@@ -445,7 +449,7 @@ def test_a_name_that_is_taken_or_none_is_refused(call: Call, source: str, api: S
     assert "The name 'taken' is that of a deleted source" in shown
     assert "`onepassword-source delete taken --purge`" in shown
     assert "the name is empty" in call("rename", source, "", code=cli.WRONG_USE)
-    assert call.json("list")[0]["name"] == source
+    assert call.json("list")[0]["source"] == source
 
 
 def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(

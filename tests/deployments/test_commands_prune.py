@@ -76,8 +76,8 @@ def test_dry_run_shows_what_would_go_and_why_the_rest_stays(url: str, capsys: py
 def test_yes_removes_and_json_tells(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "1Pass", "--older-than", "400d", "--yes", "--json"]) == cli.DONE
     told = json.loads(capsys.readouterr().out)
-    assert [one["removed"] for one in told["streams"]] == [4, 5, 5]
-    assert [one["to_go"] for one in told["streams"]] == [4, 5, 5]
+    assert [one["removed"] for one in told["apis"]] == [4, 5, 5]
+    assert [one["to_go"] for one in told["apis"]] == [4, 5, 5]
     assert told["dry_run"] is False
     assert left(url) == ALL - GOING
     assert cli.main(["prune", "--older-than", "400d", "--yes"]) == cli.DONE
@@ -105,7 +105,7 @@ def test_on_a_terminal_it_asks(url: str, answer: str, code: int, stay: int) -> N
         (["--older-than", "soon"], "'soon' is not a number of days or weeks"),
         (["--older-than", "400d", "Nobody"], "There is no source named 'Nobody' in the store."),
         (["--older-than", "400d", "--schedule", "hourly"], "--schedule takes daily, weekly, monthly, not 'hourly'."),
-        (["--older-than", "400d", "--schedule", "daily", "--yes"], "leave out --dry-run, --yes and --json"),
+        (["--older-than", "400d", "--schedule", "daily", "--yes"], "leave out --dry-run and --yes"),
         (["--older-than", "400d", "--no-schedule"], "--no-schedule stands alone"),
     ],
 )

@@ -306,7 +306,7 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: Call, source:
     assert splunk.arrivals.events == 0
     apis = [one["api"] for one in found["events"]]
     assert apis == ["sign-in"] * 2 + ["itemUsage"] * 2 + ["audit"] * 2
-    assert all("rule 1" in one["dropped"].lower() for one in found["events"] if one["api"] == "audit")
+    assert all("rule 1" in one["filtered_by"].lower() for one in found["events"] if one["api"] == "audit")
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
@@ -394,7 +394,7 @@ def test_pause_and_resume(call: Call, source: str, splunk: Receiver) -> None:
 def test_replay_sends_again_what_was_received_since(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
-    assert call("siem", "replay", siem, "--from", "1h") == f"{source} to {siem}: 90 events are sent again.\n"
+    assert call("siem", "replay", siem, "--from", "1h", "--yes") == f"{source} to {siem}: 90 events are sent again.\n"
     call("siem", "run", siem)
     assert set(splunk.arrivals.counts().values()) == {2}
     assert "Say what is to be sent again." in call("siem", "replay", siem, code=cli.WRONG_USE)
@@ -476,3 +476,22 @@ def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
     splunk.clear()
     call("siem", "run", "soc [/x]")
     assert splunk.arrived().total() == 3 * EVENTS
+
+
+def test_what_was_sent_is_not_sent_again_unasked(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    call("siem", "run", siem)
+    said = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)
+    assert f"90 events were sent to {siem} already, and would be sent again. Nothing was done." in said
+    assert "--yes" in said
+    call("siem", "run", siem)
+    assert set(splunk.arrivals.counts().values()) == {1}
+    (again,) = call.json("siem", "replay", siem, "--from", "1h", "--yes")
+    assert (again["source"], again["siem"], again["sent_again"]) == (source, siem, 90)
+
+
+def test_the_list_has_a_header(call: Call, source: str, splunk: Receiver) -> None:
+    siem = apply(call, splunk, source)
+    titles, *lines = call("siem", "list").splitlines()
+    assert titles.split() == ["SIEM", "type", "source", "state"]
+    assert any(siem in line and "splunk" in line for line in lines)

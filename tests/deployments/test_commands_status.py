@@ -119,7 +119,7 @@ def test_after_a_run_it_is_healthy_until_two_ticks_are_missed(
     assert "  warning  all        NotRunning  since 2026-09-21 14:13Z (12 min)\n" in shown
     assert "    → Start `onepassword-source up`, or look at its terminal where it runs;" in shown
     (found,) = json.loads(status(capsys, "--json", code=cli.IN_ERROR))
-    assert (found["health"], found["open"][0]["name"]) == ("not running", "NotRunning")
+    assert (found["health"], found["open"][0]["condition"]) == ("not running", "NotRunning")
     drain_all(store)
     assert health(capsys) == "healthy"
 
@@ -173,8 +173,8 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
     (found,) = json.loads(status(capsys, "1Pass", "--json"))
     apis = {one.pop("api"): one for one in found.pop("apis")}
     assert found == {
-        "name": "1Pass",
-        "id": SOURCE.id,
+        "source": "1Pass",
+        "source_id": SOURCE.id,
         "base_url": SOURCE.base_url,
         "account_uuid": None,
         "health": "retrying",
@@ -206,6 +206,8 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "last_page": None,
         "last_drained": None,
         "failing_since": "2026-09-21T14:13:20Z",
+        "last_attempt": "2026-09-21T14:13:20Z",
+        "next_attempt": None,
         "error_type": "ThirdPartyGenericError",
         "error": "It answered 500.",
         "last_hour": 0,
@@ -213,6 +215,30 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "hourly": [0] * 24,
     }
     assert START_NS == 1_790_000_000 * 10**9
+
+
+def test_a_retried_api_shows_when_it_is_tried_next(
+    store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams.note_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
+    streams.renew(store, audit, for_seconds=60)
+    shown = status(capsys, "1Pass")
+    assert "audit: failing since 14:13:20, last attempt 14:13:20, next attempt by 14:14:20, gives up 15:43:20" in shown
+    (found,) = json.loads(status(capsys, "1Pass", "--json"))
+    assert found["apis"][2]["next_attempt"] == "2026-09-21T14:14:20Z"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_cuts_no_number(store: Engine, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE streams SET events = 12345678 WHERE api = 'itemUsage'"))
+        url = store.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url.replace("+psycopg", ""))
+    _, shown = in_terminal([sys.executable, "-m", "deployments.cli", "status", "1Pass"], [], columns=columns)
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in shown.splitlines()]
+    assert any("12,345,678" in line for line in lines)
+    assert "…" not in "".join(lines)
+    assert max(map(len, lines)) <= columns
 
 
 def test_a_name_is_shown_as_it_is(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +253,7 @@ def test_all_sources_are_listed_and_an_unknown_one_names_them(
     store: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources.put(store, NASTY)
-    assert [one["name"] for one in json.loads(status(capsys, "--json"))] == ["1Pass", NASTY.name]
+    assert [one["source"] for one in json.loads(status(capsys, "--json"))] == ["1Pass", NASTY.name]
     assert cli.main(["status", "2Pass"]) == cli.WRONG_USE
     assert f"There is no source named '2Pass' in the store; there are: 1Pass, {NASTY.name}." in capsys.readouterr().err
 
@@ -293,9 +319,9 @@ def test_what_is_open_says_since_when_and_what_to_do(
         "    → Make\ufffd[2J a new one.\n"
     ) in shown
     assert json.loads(status(capsys, "--json"))[0]["open"][1] == {
-        "trackerId": "token",
-        "name": "TokenExpires",
-        "severityLevel": "Warning",
+        "tracker": "token",
+        "condition": "TokenExpires",
+        "severity": "Warning",
         "description": "The token expires soon.",
         "hint": "Make\x1b[2J a new one.",
         "since": "2026-09-21T14:13:20Z",
@@ -417,7 +443,7 @@ def test_a_backfill_shows_until_it_is_finished(
         if claim.start_ns == start_ns:
             told = json.loads(status(capsys, "--json"))[0]["backfills"]
             span = {"start": "2026-09-17T00:00:00Z", "end": "2026-09-21T00:00:00Z"}
-            assert told == [{"id": job.id, **span, "done": 0.25, "running": False}]
+            assert told == [{"job": job.id, **span, "done": 0.25, "running": False}]
             assert line.format(f"25% done{goes_on}") in status(capsys).splitlines()
     jobs.begin(store, replace(wanted, kind=RECONCILE), DAY_NS)
     assert "Backfill" not in status(capsys), "a reconcile is none"

@@ -85,7 +85,7 @@ def test_pieces_of_a_backfill_on_two_workers(up: Up, row: Row) -> None:
         assert len(reads) == RUNS
         assert all(reads.values()), reads
         assert answer["state"] == "Backfilled"
-        assert answer["windows"] == answer["windows_done"] == sum(reads.values()), "each is read by one of them"
+        assert answer["windows_total"] == answer["windows_done"] == sum(reads.values()), "each is read by one of them"
         assert answer["new"] + answer["known"] == answer["read"]
         row.compare(up.url, sandbox, name)
         row.notes.append(f"windows read: {', '.join(f'{count} by {run}' for run, count in sorted(reads.items()))}")

@@ -7,75 +7,62 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from blocks.errors import SourceError
-from deployments.commands.collect import (
-    DONE,
-    END_SECONDS,
-    IN_ERROR,
-    STOPPED,
-    code_of,
-    gravest,
-    headline,
-    leave,
-    outcome_of,
-)
+from blocks.store import reading, reading_forwards
+from deployments.commands import deferred
+from deployments.commands.collect import END_SECONDS, code_of, gravest, headline, leave, outcome_of
+from deployments.commands.options import Json, OfSource, Siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import plain, say, say_json
 from deployments.commands.progress import moving_sign, retrying
+from deployments.commands.run_log import errors_said_once
+from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prefect.client.schemas.objects import State
 
+    from blocks.store.forwards import Known
     from deployments.prefect_access import Access
 
 
-def run(name: str, source: str | None, *, as_json: bool) -> int:
+def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
     """Forward once. 0: done, 1: the SIEM is in error, 3: other runs have every API, 130: it was stopped."""
     with prefect() as access:
-        from blocks.store import forwards  # noqa: PLC0415
-        from deployments.sources import open_default_store  # noqa: PLC0415
-
-        pairs = forwards.require(open_default_store(), name, source)
+        pairs = deferred.forwards.require(deferred.sources.open_default_store(), name, source)
         done = []
-        with moving_sign(lambda: _line(name, source)) as end_sign:
+        with errors_said_once(), moving_sign(lambda: _line(name, source)) as end_sign:
             for pair in pairs:
-                done.append((pair.source, _forward(access, pair.source, name, end_sign)))
-                if code_of(done[-1][1]) == STOPPED:
+                done.append((pair, _forward(access, pair.source, name, end_sign)))
+                if code_of(done[-1][1]) == INTERRUPTED:
                     break  # Ctrl-C is meant for all of them
     if as_json:
-        say_json([{"source": source, "siem": name, **_as_json(state)} for source, state in done])
+        say_json([_as_json(pair, state) for pair, state in done])
     else:
-        for of, state in done:
-            _say(of, *outcome_of(state), _code_of(state))
+        for pair, state in done:
+            _say(pair.source, *outcome_of(state), _code_of(state))
     return gravest(_code_of(state) for _, state in done)
 
 
 def _code_of(state: State[Any]) -> int:
-    from tasks.open_forward import NOT_FOR_SIEM, PAUSED  # noqa: PLC0415 - imports Prefect
-
     # What a person has switched off is as it should be.
-    return DONE if outcome_of(state)[1] in {NOT_FOR_SIEM, PAUSED} else code_of(state)
+    switched_off = {deferred.open_forward.NOT_FOR_SIEM, deferred.open_forward.PAUSED}
+    return DONE if outcome_of(state)[1] in switched_off else code_of(state)
 
 
 def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
-    from flows.forward import forward  # noqa: PLC0415 - imports Prefect
-    from tasks import stopping  # noqa: PLC0415
-
     def end_at_once(outcome: str, message: str) -> int:
         end_sign()
-        _say(source, outcome, message, STOPPED)
+        _say(source, outcome, message, INTERRUPTED)
         leave(access)
-        return STOPPED
+        return INTERRUPTED
 
-    stopping.at_end, stopping.end_seconds = end_at_once, END_SECONDS
-    state: State[Any] = forward(source, siem, return_state=True)
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 
 
 def _line(name: str, source: str | None) -> str | None:
-    from blocks.store import reading, reading_forwards  # noqa: PLC0415
-
     try:
         with reading.opened_store() as engine:
             pairs = [pair for pair in reading_forwards.forwards(engine, name, source) if not pair.deleted]
@@ -91,6 +78,13 @@ def _say(source: str, outcome: str, message: str, code: int) -> None:
     say(Text.assemble((f"{plain(source)}  ", "bold"), headline(outcome, message, code)))
 
 
-def _as_json(state: State[Any]) -> dict[str, Any]:
+def _as_json(pair: Known, state: State[Any]) -> dict[str, Any]:
     outcome, message = outcome_of(state)
-    return {"state": outcome, "message": message, "in_error": code_of(state) == IN_ERROR}
+    return {
+        "source": pair.source,
+        "source_id": pair.source_id,
+        "siem": pair.siem,
+        "state": outcome,
+        "message": message,
+        "in_error": code_of(state) == IN_ERROR,
+    }

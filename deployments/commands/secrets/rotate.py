@@ -1,17 +1,29 @@
-"""`onepassword-source secrets`."""
+"""`onepassword-source secrets rotate`."""
 
 from __future__ import annotations
 
 import os
+from typing import Annotated
+
+import typer
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import own_secrets, prefect_access
-from deployments.commands.present import say
+from deployments.commands.options import Json
+from deployments.commands.present import say, say_json
 
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
 
-def run(*, password_only: bool, key_only: bool) -> None:
+def command(
+    password_only: Annotated[
+        bool, typer.Option("--password-only", help="Keep the encryption key: only the login changes.")
+    ] = False,
+    key_only: Annotated[
+        bool, typer.Option("--key-only", help="Keep the API password: only the encryption of the blocks changes.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Rotate the password, the key, or both, and say what to do next."""
     if password_only and key_only:
         raise ThirdPartyConfigError(
@@ -19,6 +31,9 @@ def run(*, password_only: bool, key_only: bool) -> None:
         )
     _refuse_another_prefect()
     blocks = own_secrets.rotate(password=not key_only, key=not password_only)
+    if as_json:
+        say_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
+        return
     if not key_only:
         say("There is a new API password: log in to the Prefect UI with what `up` prints.")
     if not password_only:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from blocks.errors import SourceError
+from deployments.commands import deferred
+from deployments.commands.options import Json, OfSource, Siem
 from deployments.commands.prefect_server import prefect
 from deployments.commands.present import note, plain, say, say_indented, say_json
+from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -16,22 +22,23 @@ if TYPE_CHECKING:
     from blocks.siem.sending import Sender
     from blocks.store.forwards import Known
 
-DONE, IN_ERROR = 0, 1
 SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
 
 
-def run(name: str, source: str | None, sample: int, *, offline: bool, as_json: bool) -> int:
+def command(
+    name: Siem,
+    source: OfSource = None,
+    sample: Annotated[int, typer.Option(min=1, max=100, help="How many of the newest events of each API.")] = 5,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the SIEM whether it would take them.")] = False,
+    as_json: Json = False,
+) -> int:
     """Show the newest events as they would be sent, and ask the SIEM. 1 where it would not take them."""
     with prefect():
-        from blocks.store import forwards  # noqa: PLC0415
-        from deployments.sources import open_default_store  # noqa: PLC0415
-        from tasks.siem import load_siem  # noqa: PLC0415 - imports Prefect
-
-        engine = open_default_store()
-        pairs = forwards.require(engine, name, source)
-        block = load_siem(name, pairs[0].kind)
+        engine = deferred.sources.open_default_store()
+        pairs = deferred.forwards.require(engine, name, source)
+        block = deferred.siem.load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
-            shown = [one for pair in pairs for one in _samples(engine, pair, block, sender, sample)]
+            shown = [one for pair in pairs for one in _samples_as_json(engine, pair, block, sender, sample)]
             answer, works = ("", True) if offline else _checked(sender)
     if as_json:
         say_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
@@ -46,24 +53,20 @@ def run(name: str, source: str | None, sample: int, *, offline: bool, as_json: b
 
 
 def _checked(sender: Sender) -> tuple[str, bool]:
-    from blocks.errors import SourceError  # noqa: PLC0415
-
     try:
         return sender.check(), True
     except SourceError as error:
         return str(error), False
 
 
-def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int) -> list[dict[str, Any]]:
-    from blocks.siem.prepare import Kept  # noqa: PLC0415
-    from blocks.store import outgoing, positions  # noqa: PLC0415
-    from tasks.siem import preparer_of  # noqa: PLC0415
-
+def _samples_as_json(
+    engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int
+) -> list[dict[str, Any]]:
     found = []
-    for view in positions.of_forward(engine, pair.id):
-        preparer: Preparer = preparer_of(engine, pair.source_id, view.api, block, sender)
+    for view in deferred.positions.of_forward(engine, pair.id):
+        preparer: Preparer = deferred.siem.preparer_of(engine, pair.source_id, view.api, block, sender)
         withheld = preparer.stamp.classifier is None and not block.is_archive
-        for event in outgoing.newest(engine, view.stream_id, number):
+        for event in deferred.outgoing.newest(engine, view.stream_id, number):
             made = preparer.prepare(event)
             one: dict[str, Any] = {
                 "source": pair.source,
@@ -71,8 +74,8 @@ def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, numb
                 "uuid": event.uuid,
                 "withheld": withheld,
             }
-            if isinstance(made, Kept):
-                found.append({**one, "dropped": made.why})
+            if isinstance(made, deferred.prepare.Kept):
+                found.append({**one, "filtered_by": made.why})
             else:
                 data = made.data.decode(errors="replace").strip()
                 found.append({**one, "record": data, "group": list(made.group)})
@@ -81,8 +84,8 @@ def _samples(engine: Engine, pair: Known, block: SiemBlock, sender: Sender, numb
 
 def _say(one: dict[str, Any]) -> None:
     head = f"{plain(one['source'])}  {one['api']}  {plain(one['uuid'])}"
-    if "dropped" in one:
-        say(f"{head}  dropped: {plain(one['dropped'])}", "yellow")
+    if "filtered_by" in one:
+        say(f"{head}  dropped: {plain(one['filtered_by'])}", "yellow")
         return
     say(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
     if one["group"]:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from blocks.store import reading
 from deployments.commands import overview, status
+from deployments.commands.options import Json
 from deployments.commands.present import iso_of, plain, say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ COLUMNS = ("name", "state", "events", "APIs", "base URL")
 NAME_CELLS = 24
 
 
-def run(*, as_json: bool) -> None:
+def command(as_json: Json = False) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
     with reading.opened_store() as engine:
         sources = status.judged_sources(engine, with_deleted=True)
@@ -65,9 +66,9 @@ def _events(source: SourceStatus) -> int:
 
 def _as_json(source: SourceStatus) -> dict[str, Any]:
     return {
-        "name": source.name,
-        "id": source.id,
-        "state": status.health(source),
+        "source": source.name,
+        "source_id": source.id,
+        "health": status.health(source),
         "apis": [stream.api for stream in source.streams],
         "events": _events(source),
         "base_url": source.base_url,

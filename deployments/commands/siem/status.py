@@ -1,4 +1,4 @@
-"""`onepassword-source siem list`, `siem status` and `siem refused`: from the store alone, without Prefect."""
+"""`onepassword-source siem status`: from the store alone, without Prefect."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from blocks.command_line import command_line
 from blocks.store import reading, reading_forwards
 from deployments.commands import overview
+from deployments.commands.options import Json, OfSource, OneSiem
 from deployments.commands.present import (
-    confirm,
     iso_of,
     joined,
     minute_of,
     note,
     plain,
     say,
+    say_fitting,
     say_indented,
     say_json,
     say_table,
@@ -27,8 +27,8 @@ from deployments.commands.present import (
 if TYPE_CHECKING:
     from blocks.store.reading_forwards import ForwardStatus, PositionStatus
 
-COLUMNS = ("API", "state", "sent", "kept back", "refused", "waiting", "the oldest", "last yes")
-NUMBERS = ("sent", "kept back", "refused", "waiting")
+COLUMNS = ("API", "state", "sent", "filtered", "refused", "waiting", "the oldest", "last yes")
+NUMBERS = ("sent", "filtered", "refused", "waiting")
 STYLES = {
     **dict.fromkeys(("ok", "waiting"), "bold green"),
     **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
@@ -39,20 +39,7 @@ NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
 
-def list_all(*, as_json: bool) -> None:
-    """Print the SIEMs, a line for each pair."""
-    with reading.opened_store() as engine:
-        found = reading_forwards.forwards(engine)
-    if as_json:
-        say_json([{"siem": one.siem, "type": one.kind, "source": one.source, "state": one.state} for one in found])
-        return
-    for one in found:
-        say(joined((one.siem, "bold"), (one.kind, ""), (one.source, ""), (one.state, _style(one))))
-    if not found:
-        note(NONE_YET)
-
-
-def show(name: str | None, source: str | None = None, *, as_json: bool) -> int:
+def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False) -> int:
     """Print how far each SIEM is, in a line each where there are many; 1 where one is in error."""
     with reading.opened_store() as engine:
         found = reading_forwards.forwards(engine, name, source)
@@ -74,41 +61,14 @@ def _show_overview(found: list[ForwardStatus]) -> None:
     worst_first = sorted(
         found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
     )
-    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, _style(one)) for one in worst_first)))
+    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, style_of(one)) for one in worst_first)))
     say("")
     say(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
     note("One in detail: onepassword-source siem status SIEM --source NAME")
 
 
-def _style(one: ForwardStatus) -> str:
+def style_of(one: ForwardStatus) -> str:
     return STYLES.get(one.state, "bold red")
-
-
-def show_refused(name: str, source: str | None, *, as_json: bool) -> None:
-    """Print what a SIEM has refused for good."""
-    with reading.opened_store() as engine:
-        found = reading_forwards.refused(engine, name, source)
-    if as_json:
-        say_json([{**one, "refused": iso_of(one.pop("refused_ns"))} for one in found])
-        return
-    for one in found:
-        say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
-        say_indented(plain(one["answer"]), 2)
-    if found:
-        note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
-    else:
-        note("It has refused nothing.")
-
-
-def discard_refused(name: str, source: str | None, *, yes: bool) -> None:
-    """Forget what a SIEM has refused, after a question, and say how many events that were."""
-    from blocks.store import forwards, refused  # noqa: PLC0415 - 0.5 s
-
-    if not yes:
-        confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
-    with reading.opened_store() as engine:
-        for pair in forwards.require(engine, name, source):
-            say(f"{plain(pair.source)} to {plain(pair.siem)}: {refused.discard(engine, pair):,} forgotten.")
 
 
 def _show(one: ForwardStatus) -> None:
@@ -121,7 +81,9 @@ def _show(one: ForwardStatus) -> None:
     say(state)
     if not one.for_siem and one.kind != "archive":
         say_indented(NOT_FOR_SIEM, 2, style="yellow")
-    say(_table(one))
+    say_fitting(_table(one))
+    if one.next_file_ns is not None:
+        say_indented(f"It waits for a full file until {minute_of(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
         say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
 
@@ -140,7 +102,8 @@ def line(one: ForwardStatus) -> Text:
     """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
     sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}" if waiting else "")
+    until = f" until {minute_of(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
+    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}{until}" if waiting else "")
     return joined((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
@@ -172,9 +135,11 @@ def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
         "siem": one.siem,
         "type": one.kind,
         "source": one.source,
+        "source_id": one.source_id,
         "state": one.state,
         "in_error": one.in_error,
         "for_siem": one.for_siem,
+        "next_file": iso_of(one.next_file_ns),
         "paused_since": iso_of(one.paused_ns),
         "config": one.config,
         "apis": [_position_as_json(position) for position in one.positions],
@@ -186,11 +151,11 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "api": position.api,
         "state": _state(position),
         "sent": position.sent,
-        "kept_back": position.dropped,
+        "filtered": position.dropped,
         "refused": position.refused,
         "waiting": position.waiting,
         "oldest_waiting": iso_of(position.oldest_ns),
-        "last_accepted": iso_of(position.progress_ns),
+        "last_acknowledged": iso_of(position.progress_ns),
         "failing_since": iso_of(position.failing_since_ns),
         "error_type": position.error_type,
         "error": position.error_message,

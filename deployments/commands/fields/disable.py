@@ -1,0 +1,11 @@
+"""`onepassword-source fields disable`."""
+
+from __future__ import annotations
+
+from deployments.commands.field_table import set_enabled
+from deployments.commands.options import FieldNames, Json
+
+
+def command(names: FieldNames, as_json: Json = False) -> None:
+    """Disable fields and say which were so already."""
+    set_enabled(names, enabled=False, as_json=as_json)

@@ -1,0 +1,21 @@
+"""`onepassword-source fields list`."""
+
+from __future__ import annotations
+
+from blocks.store import fields, reading
+from deployments.commands.options import Json
+from deployments.commands.present import joined, note, say, say_json
+
+
+def command(as_json: Json = False) -> None:
+    """Print the table of fields."""
+    known = fields.known(reading.open_store())
+    if as_json:
+        say_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
+        return
+    for one in known:
+        state = "enabled" if one.enabled else "disabled"
+        kind = "built in" if one.built_in else ""
+        say(joined((state.ljust(8), "green" if one.enabled else "yellow"), (one.name, "bold"), (kind, "dim")))
+    if all(one.built_in for one in known):
+        note("There is no field of your own yet. Add one with: onepassword-source fields add NAME")

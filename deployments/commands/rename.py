@@ -1,0 +1,28 @@
+"""`onepassword-source rename`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deployments.commands import deferred
+from deployments.commands.options import Json
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, say_json, with_spinner
+from deployments.commands.run_notes import ENDING
+
+
+def command(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The name of the source.", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Give a source another name."""
+    with prefect():
+        with_spinner(ENDING, lambda: deferred.lifecycle.rename(old, new))
+    if as_json:
+        say_json({"source": new, "former_source": old})
+    else:
+        say(f"{plain(old)}: renamed to {plain(new)}. Its events and cursors stay.")
+    note(f"Change the name in its file too: applied as it is, it would make a source named {old}.")

@@ -1,0 +1,25 @@
+"""`onepassword-source restart`."""
+
+from __future__ import annotations
+
+from deployments.commands import collect, deferred
+from deployments.commands.options import Json, Name
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import plain, say, say_json, with_spinner
+from deployments.commands.run_notes import ENDING, note_after_start
+
+
+def command(name: Name, as_json: Json = False) -> int:
+    """Clear the errors and run now: by a worker where there is a server, in this process otherwise."""
+    with prefect() as access:
+        source = deferred.lifecycle.locate(name)
+        with_spinner(ENDING, lambda: deferred.lifecycle.restart(source))
+        if access.kind == "temporary":
+            return collect.run_within(access, name, as_json=as_json)
+        run = deferred.lifecycle.run_now(source)
+    if as_json:
+        say_json({"source": name, "source_id": source.known.id, "flow_run_id": str(run)})
+    else:
+        say(f"{plain(name)}: restarted. The run 'collect {plain(name)}' was started ({run}).")
+    note_after_start(access, source)
+    return 0

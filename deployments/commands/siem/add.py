@@ -1,0 +1,82 @@
+"""`onepassword-source siem add`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from blocks.errors import ThirdPartyConfigError
+from blocks.siem.kinds import KINDS
+from deployments.commands import deferred
+from deployments.commands.moments import moment_of
+from deployments.commands.options import From, Json, Siem
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import plain
+from deployments.commands.siem_documents import apply_within, note_passed_over, say_applied
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def command(
+    name: Siem,
+    source: Annotated[list[str], typer.Option("--source", metavar="NAME", help="Whose events; may be given again.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="splunk, syslog, archive, …; left out where its block was made in the UI.",
+            show_default=False,
+        ),
+    ] = None,
+    members: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A member of its config; may be given again."),
+    ] = None,
+    since: From = None,
+    as_json: Json = False,
+) -> None:
+    """Add one SIEM from options; without a kind, one whose block was made in the UI."""
+    since_ns = moment_of("--from", since)
+    if kind is None and members:
+        raise ThirdPartyConfigError("--set wants --type too.", hint="Give the type of the SIEM.", code="usage")
+    with prefect() as access:
+        if kind is not None:
+            found = {"name": name, "type": kind, "sources": source, "config": _config(kind, members or [])}
+            apply_within({"siem": found}, since, since_ns, access, as_json=as_json)
+            return
+        adopted = deferred.siems.adopt(name, source, since_ns)
+    say_applied([adopted], as_json=as_json)
+    note_passed_over([adopted], since)
+
+
+def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
+    """The members of --set. A secret does not stand on a command line, where `ps` and the shell's history show it."""
+    members = dict(_member(text) for text in given)
+    secrets = deferred.configuration.members_of(kind) if kind in KINDS else {}
+    for name, value in members.items():
+        if not secrets.get(name) or isinstance(value, dict):
+            continue
+        if value not in {"", None}:
+            raise ThirdPartyConfigError(
+                f"{name} is a secret: it is not taken from the command line.",
+                hint=f'Say --set {name}= to be asked for it, or --set \'{name}={{"env": "NAME"}}\' for a variable.',
+                code="usage",
+            )
+        members[name] = None
+    return members
+
+
+def _member(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise ThirdPartyConfigError(
+            f"--set takes KEY=VALUE, not {plain(text)!r}.", hint="Such as url=https://…", code="usage"
+        )
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

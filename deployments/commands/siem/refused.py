@@ -1,0 +1,73 @@
+"""`onepassword-source siem refused`: from the store alone, without Prefect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from blocks.command_line import command_line
+from blocks.store import reading, reading_forwards
+from deployments.commands import deferred
+from deployments.commands.options import Json, OfSource, Siem, Yes
+from deployments.commands.present import confirm, iso_of, joined, note, plain, say, say_indented, say_json
+
+
+def command(
+    name: Siem,
+    source: OfSource = None,
+    discard: Annotated[bool, typer.Option("--discard", help="Forget them: they are not sent any more.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Print what a SIEM has refused for good, or forget it."""
+    if discard:
+        _discard(name, source, yes=yes, as_json=as_json)
+    else:
+        _show(name, source, as_json=as_json)
+
+
+def _show(name: str, source: str | None, *, as_json: bool) -> None:
+    with reading.opened_store() as engine:
+        found = reading_forwards.refused(engine, name, source)
+    if as_json:
+        say_json([_as_json(name, one) for one in found])
+        return
+    for one in found:
+        say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
+        say_indented(plain(one["answer"]), 2)
+    if found:
+        note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
+    else:
+        note("It has refused nothing.")
+
+
+def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "source": one["source"],
+        "source_id": one["source_id"],
+        "siem": name,
+        "api": one["api"],
+        "uuid": one["uuid"],
+        "code": one["code"],
+        "answer": one["answer"],
+        "refused_at": iso_of(one["refused_ns"]),
+    }
+
+
+def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
+    if not yes:
+        confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
+    with reading.opened_store() as engine:
+        pairs = deferred.forwards.require(engine, name, source)
+        gone = [(pair, deferred.refused.discard(engine, pair)) for pair in pairs]
+    if as_json:
+        say_json(
+            [
+                {"source": one.source, "source_id": one.source_id, "siem": one.siem, "discarded": number}
+                for one, number in gone
+            ]
+        )
+        return
+    for pair, number in gone:
+        say(f"{plain(pair.source)} to {plain(pair.siem)}: {number:,} forgotten.")

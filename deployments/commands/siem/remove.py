@@ -1,0 +1,34 @@
+"""`onepassword-source siem remove`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployments.commands import deferred
+from deployments.commands.options import Json, OfSource, Siem, Yes
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import confirm, plain, say, say_json
+
+if TYPE_CHECKING:
+    from blocks.store.forwards import Known
+
+
+def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
+    """Remove the pairs of a SIEM, after a question."""
+    with prefect():
+        engine = deferred.sources.open_default_store()
+        pairs = deferred.forwards.require(engine, name, source, with_deleted=True)
+        if not yes:
+            of = ", ".join(plain(pair.source) for pair in pairs)
+            confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
+        removed = [(pair, deferred.siems.remove(engine, pair)) for pair in pairs]
+    if as_json:
+        say_json([_as_json(pair, with_secrets=gone) for pair, gone in removed])
+        return
+    for pair, gone in removed:
+        more = ", with its secrets" if gone else ""
+        say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
+
+
+def _as_json(pair: Known, *, with_secrets: bool) -> dict[str, object]:
+    return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "secrets_removed": with_secrets}

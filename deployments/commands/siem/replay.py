@@ -1,0 +1,74 @@
+"""`onepassword-source siem replay`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands import deferred
+from deployments.commands.moments import moment_of
+from deployments.commands.options import From, Json, OfSource, Siem, Yes
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import confirm, plain, say, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from blocks.store.forwards import Known
+
+
+def command(
+    name: Siem,
+    source: OfSource = None,
+    since: From = None,
+    refused: Annotated[bool, typer.Option("--refused", help="What the SIEM has refused.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Let a SIEM get again what was received since a time, or what it refused."""
+    if (since is None) is not refused:
+        raise ThirdPartyConfigError(
+            "Say what is to be sent again.",
+            hint="Give --from TIME, or --refused for what the SIEM has refused.",
+            code="usage",
+        )
+    since_ns = moment_of("--from", since)
+    with prefect():
+        engine = deferred.sources.open_default_store()
+        pairs = deferred.forwards.require(engine, name, source)
+        if since_ns is not None and not yes:
+            _confirm(engine, name, pairs, since_ns)
+        numbers = [_replay(engine, pair, since_ns) for pair in pairs]
+    if as_json:
+        say_json([_as_json(pair, number) for pair, number in zip(pairs, numbers, strict=True)])
+        return
+    for pair, number in zip(pairs, numbers, strict=True):
+        events = "1 event is" if number == 1 else f"{number:,} events are"
+        say(f"{plain(pair.source)} to {plain(pair.siem)}: {events} sent again.")
+
+
+def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -> None:
+    """What was refused never arrived; what was sent would be there twice."""
+    number = sum(deferred.forwards.count_sent_since(engine, pair, since_ns) for pair in pairs)
+    if number:
+        events = "1 event was" if number == 1 else f"{number:,} events were"
+        sentence = f"{events} sent to {plain(name)} already, and would be sent again"
+        confirm(f"{sentence}; it may keep both. Go on?", f"{sentence}. Nothing was done.")
+
+
+def _replay(engine: Engine, pair: Known, since_ns: int | None) -> int:
+    if since_ns is None:
+        number = deferred.refused.replay(engine, pair)
+    else:
+        number = deferred.forwards.replay(engine, pair, since_ns)
+    if number:
+        deferred.forwarding.run_now(pair.source, pair.siem)
+    return number
+
+
+def _as_json(pair: Known, number: int) -> dict[str, object]:
+    return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "sent_again": number}

@@ -1,0 +1,11 @@
+"""`onepassword-source siem resume`."""
+
+from __future__ import annotations
+
+from deployments.commands.options import Json, OfSource, Siem
+from deployments.commands.siem_pairs import set_paused
+
+
+def command(name: Siem, source: OfSource = None, as_json: Json = False) -> None:
+    """Resume the pairs of a SIEM, and forward what has waited."""
+    set_paused(name, source, paused=False, as_json=as_json)

@@ -1,0 +1,23 @@
+"""`onepassword-source start`."""
+
+from __future__ import annotations
+
+from deployments.commands import deferred
+from deployments.commands.options import Json, Name
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, say_json
+
+NO_WORKER = "Nothing collects it by schedule at present; start that with: onepassword-source up"
+
+
+def command(name: Name, as_json: Json = False) -> None:
+    """Let the schedule of one source run again."""
+    with prefect() as access:
+        source = deferred.lifecycle.locate(name)
+        deferred.lifecycle.start(source)
+    if as_json:
+        say_json({"source": name, "source_id": source.known.id, "stopped": False})
+    else:
+        say(f"{plain(name)}: started. It is collected every five minutes.")
+    if access.kind == "temporary":
+        note(NO_WORKER)

@@ -1,0 +1,25 @@
+"""`onepassword-source stop`."""
+
+from __future__ import annotations
+
+from blocks.command_line import command_line
+from deployments.commands import deferred
+from deployments.commands.options import Json, Name
+from deployments.commands.prefect_server import prefect
+from deployments.commands.present import note, plain, say, say_json, with_spinner
+from deployments.commands.run_notes import ENDING
+
+CUT_SHORT = "A run was not done within a minute: its claims were taken away, so it writes nothing more."
+
+
+def command(name: Name, as_json: Json = False) -> None:
+    """Stop the schedule of one source."""
+    with prefect():
+        source = deferred.lifecycle.locate(name)
+        ended = with_spinner(ENDING, lambda: deferred.lifecycle.stop(source))
+    if as_json:
+        say_json({"source": name, "source_id": source.known.id, "stopped": True, "runs_ended": ended})
+    else:
+        say(plain(f"{name}: stopped. No run starts by schedule until: {command_line('start', name)}"))
+    if not ended:
+        note(CUT_SHORT)

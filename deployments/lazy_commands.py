@@ -1,0 +1,127 @@
+"""A group of commands that imports the file of a command when that command is called, and not before.
+
+This is Click's own pattern for lazy commands; help and completion of the group need nothing but the registry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "onepassword-source"
+PACKAGE = "deployments.commands"
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+ARGUMENTS_AS_THEY_ARE = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command, or a group of them where it has `entries`. Its file is `commands/[GROUP/]NAME.py`."""
+
+    name: str
+    help: str
+    example: str = ""
+    panel: str | None = None
+    entries: tuple[Entry, ...] = ()
+    passes_arguments: bool = False
+
+
+class LazyGroup(TyperGroup):
+    """`commands` holds what help and completion show; a command's own file is imported when it is resolved."""
+
+    def __init__(self, *, entries: Sequence[Entry] = (), package: str = PACKAGE, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.fill(entries, package)
+
+    def fill(self, entries: Sequence[Entry], package: str) -> None:
+        """Take the commands from the registry."""
+        self._entries, self._package = {entry.name: entry for entry in entries}, package
+        self.commands = {entry.name: self._shown(entry) for entry in entries}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the arguments begin with, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and self.load(command.name or ""), rest
+
+    def load(self, name: str) -> Any:
+        """The whole command, with its parameters."""
+        command = self.commands[name]
+        return command if isinstance(command, LazyGroup) else _loaded(self._entries[name], self._package)
+
+    def _shown(self, entry: Entry) -> Any:
+        if not entry.entries:
+            return TyperCommand(entry.name, help=entry.help, rich_help_panel=entry.panel, rich_markup_mode="rich")
+        return LazyGroup(
+            name=entry.name,
+            help=entry.help,
+            rich_help_panel=entry.panel,
+            rich_markup_mode="rich",
+            no_args_is_help=False,
+            entries=entry.entries,
+            package=f"{self._package}.{entry.name}",
+        )
+
+
+def lazy_group(text: str, entries: Sequence[Entry]) -> LazyGroup:
+    """The whole program, with its own options."""
+    app = typer.Typer(
+        name=PROGRAM,
+        help=text,
+        cls=LazyGroup,
+        rich_markup_mode="rich",
+        context_settings=HELP,
+        epilog=f"Start with: {PROGRAM} demo",
+    )
+    app.callback()(_common)
+    group = typer.main.get_command(app)
+    if not isinstance(group, LazyGroup):
+        raise TypeError
+    group.fill(entries, PACKAGE)
+    return group
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+def _common(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show Prefect's log, and tracebacks. Any command takes it.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """`entry_point` takes --debug out of the arguments, wherever it stands; this is its help."""
+
+
+def _loaded(entry: Entry, package: str) -> Any:
+    module = import_module(f"{package}.{entry.name}")
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    app.command(
+        entry.name,
+        help=entry.help,
+        epilog=_epilog(entry),
+        rich_help_panel=entry.panel,
+        add_help_option=not entry.passes_arguments,
+        context_settings=ARGUMENTS_AS_THEY_ARE if entry.passes_arguments else None,
+    )(module.command)
+    return typer.main.get_command(app)
+
+
+def _epilog(entry: Entry) -> str | None:
+    if not entry.example:
+        return None
+    has_program = "{program}" in entry.example
+    return f"Example: {entry.example.format(program=PROGRAM) if has_program else f'{PROGRAM} {entry.example}'}"
