@@ -144,10 +144,10 @@ def loaded(data: bytes) -> Any:
 
 
 def in_parquet(made: Any) -> None:
-    from blocks.siem.sending import Batch, Record
+    from blocks.siem.sending import Record
 
     record = Record(made.event, parquet.encoded(made))
-    assert parquet.packed(Batch("a", made.stamp, [record]))[:4] == b"PAR1"
+    assert parquet.packed(made.stamp, [[record]])[:4] == b"PAR1"
 
 
 def fits_elasticsearch(document: dict[str, Any]) -> None:
