@@ -196,6 +196,7 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "events": 0,
         "pruned": 0,
         "quarantined": 0,
+        "in_future": 0,
         "late": 0,
         "missed": 0,
         "changed": 0,
