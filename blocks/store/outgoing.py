@@ -166,14 +166,17 @@ class _Within:
 def hours(events: Events, size: int) -> Iterator[Hour]:
     """The same by the hour in which the events were received; one that is not over yet is left for later.
 
-    Each is to be used before the next one is asked for.
+    Use each before you take the next one. One that is not used is the last: the next would be the same, without end.
     """
     while (first := events.peek()) is not None:
         hour = first.received_ns // HOUR_NS
         is_over = clock.now_ns() >= (hour + 1) * HOUR_NS + GRACE_NS
         if not is_over and not _is_whole(events, first.id, hour, size):
             return
-        yield Hour(events, size, first.id, hour)
+        made = Hour(events, size, first.id, hour)
+        yield made
+        if not made.count:
+            return
 
 
 def _is_whole(events: Events, first_id: int, hour: int, size: int) -> bool:
