@@ -15,6 +15,7 @@ from blocks.faults import ConfigurationError
 from blocks.names import block_name
 from deployments import block_documents, forwarding
 from deployments.deploy import Deployer, SourceDeployment, at_once, specs_of
+from deployments.token_rules import USUAL, TokenRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,20 +54,7 @@ class Applied:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class TokenRules:
-    """Which tokens `apply` takes beside those that introspection accepts for the account and the APIs of the source.
-
-    `new_account`: one of another account. `unchecked`: one that could not be checked, since the API was not reached.
-    `replace_token`: one that was issued before the present one.
-    """
-
-    new_account: bool = False
-    unchecked: bool = False
-    replace_token: bool = False
-
-
-def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = TokenRules()) -> Iterator[Applied]:
+def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = USUAL) -> Iterator[Applied]:
     """Create, update or revive sources, and give them in their order; where nothing differs, nothing is written.
 
     A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block

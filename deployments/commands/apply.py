@@ -23,13 +23,14 @@ from deployments.commands.progress import counted
 from deployments.commands.siem_documents import apply_siems
 from deployments.entry_point import given_token
 from deployments.exit_codes import DONE, IN_ERROR
+from deployments.token_rules import TokenRules
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.source_config import SourceConfig
     from blocks.store.fields import Dropped
-    from deployments.sources import Applied, TokenRules
+    from deployments.sources import Applied
 
 FEW = 5
 """So many runs are named one by one."""
@@ -62,7 +63,7 @@ def command(
     if is_of_siems(document := strict_json.decode(data)):
         apply_siems(document, as_json=as_json)
         return DONE
-    wanted = deferred.sources.TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)
+    wanted = TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)
     kind, applied = _apply_sources(data, token, wanted, add_fields=add_fields, as_json=as_json)
     refused = sum(one.change == "refused" for one in applied)
     if refused and not as_json and len(applied) > 1:
@@ -95,7 +96,7 @@ def _apply_sources(
             warn(f"{config.name}: {warning}")
     new_fields = _add_fields(configs) if add_fields else ()
     with prefect() as access:
-        applied = _apply(configs, rules or deferred.sources.TokenRules())
+        applied = _apply(configs, rules or TokenRules())
         runs = {} if access.kind == "temporary" else _run_now(applied)
     dropped = _dropped_fields(configs)
     _warn_of_tokens(configs, applied)
