@@ -345,6 +345,7 @@ def test_a_receiver_that_says_goodbye_and_keeps_the_line_confirms(
 
 def test_a_receiver_that_reads_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rfc5425, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(tls_channel, "LINGER_SECONDS", 0.2)
     with answering(tmp_path, _stall) as receiver:
         assert _code_of(receiver) == "timeout"
         with pytest.raises(ThirdPartyGenericError) as raised:
@@ -534,7 +535,7 @@ def _goodbye_and_stay(connection: ssl.SSLSocket, over: threading.Event) -> None:
 
 
 def _stall(_connection: ssl.SSLSocket, over: threading.Event) -> None:
-    over.wait(0.5)
+    over.wait(5)  # long after the sender has given up
 
 
 def _no_tls(connection: socket.socket, _over: threading.Event) -> None:
