@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from blocks.errors import FirstPartyGenericError
-from tasks import retries, stopping
+from tasks import attempts, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,9 @@ def test_a_signal_while_a_step_works_keeps_it_from_waiting(ended: list[str]) -> 
 def test_a_step_that_goes_on_does_not_wait_any_more(ended: list[str]) -> None:
     with stopping.on_signals(ended.append):
         assert stopping.begin_to_wait("once")
-        with contextlib.suppress(FirstPartyGenericError), retries.in_memory("a key of this test"):
+        with contextlib.suppress(FirstPartyGenericError), attempts.in_memory("a key of this test"):
             os.kill(os.getpid(), signal.SIGINT)
             raise FirstPartyGenericError("away")
-    retries.forget("a key of this test")
+    attempts.forget("a key of this test")
     assert ended == []
     assert stopping.requested.is_set()
