@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-m", "deployments.cli"]
 TOKEN = "a-token.that-nobody.may-see"
 UNREACHABLE = "http://127.0.0.1:9"
 """Nothing listens there, so `apply` cannot check a token, and is run with --unchecked."""
-CREATED = {"restarted": False, "stopped": False, "flow_run_id": None, "dropped_fields": []}
+CREATED = {"problem": "", "restarted": False, "stopped": False, "flow_run_id": None, "dropped_fields": []}
 NASTY = "[red]x[/red] /%&<> 日本"
 
 

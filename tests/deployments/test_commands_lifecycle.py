@@ -87,7 +87,7 @@ def source(name: str, call: Call, api: SandboxProcess) -> str:
     return name
 
 
-def apply(call: Call, name: str, api: SandboxProcess, *flags: str, **members: Any) -> str:
+def apply(call: Call, name: str, api: SandboxProcess, *flags: str, code: int = cli.DONE, **members: Any) -> str:
     config = {
         "name": name,
         "base_url": api.base_url,
@@ -101,7 +101,7 @@ def apply(call: Call, name: str, api: SandboxProcess, *flags: str, **members: An
         json.dumps({"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}})
     )
     file.chmod(0o600)
-    return call("apply", "source.json", *flags)
+    return call("apply", "source.json", *flags, code=code)
 
 
 def blocks(name: str) -> list[str]:
@@ -214,14 +214,12 @@ def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
 def test_another_account_is_refused_until_it_is_asked_for(call: Call, source: str, api: SandboxProcess) -> None:
     sources.note_introspection(reading.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
-    apply(call, source, api, api_token=other)
-    assert "is of account OTHERACCOUNT" in call("collect", source, code=cli.IN_ERROR) + str(
-        rows("SELECT state_message FROM sources")
-    )
-    assert apply(call, source, api, "--new-account", api_token=other).startswith(f"{source}: unchanged")
+    apply(call, source, api, code=cli.IN_ERROR, api_token=other)
+    assert token_of(source) == api.token
+    assert apply(call, source, api, "--new-account", api_token=other).startswith(f"{source}: updated")
     assert "Collected: 30 new events" in call("collect", source)
     assert rows("SELECT account_uuid FROM sources") == [("OTHERACCOUNT",)]
-    assert actions() == ["apply", "apply"]
+    assert actions() == ["apply"]
 
 
 @pytest.mark.parametrize("command", ["restart", "token", "delete", "export", "stop", "start", "rename"])
@@ -260,7 +258,7 @@ def test_all_that_is_wrong_with_a_token_is_said_at_once(
     sources.note_introspection(reading.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
     lines = call("token", source, code=cli.WRONG_USE).splitlines()
-    assert lines[0] == f"onepassword-source: The token was not taken; source '{source}' keeps the one it has:"
+    assert lines[0] == f"onepassword-source: The token was not taken; source '{source}' keeps what it has:"
     assert "  It is of account OTHERACCOUNT, but the events are those of account " in lines[1]
     assert "  It lacks the scopes itemusages, auditevents; it has signinattempts." in lines[2]
     assert token_of(source) == api.token

@@ -88,7 +88,7 @@ def test_demo_starts_anew_in_its_own_directory(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [".demo"]  # noqa: PTH208
     assert "Collected: 3,000 new events (sign-in 1,000, itemUsage 1,000, audit 1,000)" in done.stdout
     shown, _, next_steps = done.stdout.partition("What next\n")
-    assert len(shown.partition("WHO\n")[2].splitlines()) == 9  # eight events and an empty line
+    assert len(shown.partition(" CC\n")[2].splitlines()) == 9  # eight events and an empty line
     assert not [line for line in next_steps.splitlines() if len(line) > 80]
     env["ONEPASSWORD_SOURCE_DATA_DIR"] = ".demo"
     del env["ONEPASSWORD_SOURCE_DATABASE_URL"]

@@ -60,7 +60,11 @@ class Call:
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
         self._capsys.readouterr()
-        found = cli.main(arguments)
+        directory = Path.cwd()
+        try:
+            found = cli.main(arguments)
+        finally:
+            os.chdir(directory)  # the command has left it, and the next one names files in it
         out, self.err = self._capsys.readouterr()
         assert found == code, self.err
         return out if code != cli.WRONG_USE else self.err

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import strangers_directory
-import typer
 from one_machine import free_port, wait_until
 
 from blocks.events_api.sandbox.process import running_sandbox
@@ -190,7 +189,7 @@ def _running_up(program: Program, directory: Path) -> Iterator[None]:
 
 
 def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in (group or typer.main.get_command(cli.app)).commands.items():
+    for name, command in (group or cli.app).commands.items():
         if hasattr(command, "commands"):
             yield from _commands(command, (*path, name))
         else:
