@@ -329,13 +329,13 @@ def test_processing_rules_of_the_source_are_shown_and_counted(
     assert call("apply", "source.json").startswith(f"{name}: updated")
     siem = apply(call, splunk, source)
     found = call.json("siem", "test", siem, "--sample", "2", "--offline")["events"]
-    why = {one["dropped"] for one in found if one["api"] == "itemUsage"}
+    why = {one["filtered_by"] for one in found if one["api"] == "itemUsage"}
     assert why == {'The source\'s processing rule "no items" excludes it.'}
     mails = [one["record"] for one in found if "@" in one.get("record", "")]
     assert mails
     assert all("###@" in record for record in mails)
     call("siem", "run", siem)
-    counted = {one["api"]: (one["sent"], one["kept_back"]) for one in status(call, siem)["apis"]}
+    counted = {one["api"]: (one["sent"], one["filtered"]) for one in status(call, siem)["apis"]}
     assert counted["itemUsage"][0] == 0
     assert counted["itemUsage"][1] > 0
     assert counted["audit"][1] == 0

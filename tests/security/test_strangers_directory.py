@@ -189,7 +189,9 @@ def _running_up(program: Program, directory: Path) -> Iterator[None]:
 
 
 def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in (group or cli.app).commands.items():
+    group = group or cli.app
+    for name in group.commands:
+        command = group.load(name)
         if hasattr(command, "commands"):
             yield from _commands(command, (*path, name))
         else:
