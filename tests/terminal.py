@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -51,8 +52,9 @@ def in_terminal(
 
 def _talk(screen: int, talk: list[tuple[str, str]]) -> str:
     shown, seen, deadline = "", 0, time.monotonic() + _SECONDS
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # a character may lie in two chunks
     while chunk := _read(screen, deadline):
-        shown += chunk
+        shown += decoder.decode(chunk)
         if talk and (at := shown.find(talk[0][0], seen)) >= 0:
             seen = at + len(talk[0][0])
             os.write(screen, talk.pop(0)[1].encode())
@@ -60,9 +62,9 @@ def _talk(screen: int, talk: list[tuple[str, str]]) -> str:
     return shown
 
 
-def _read(screen: int, deadline: float) -> str:
+def _read(screen: int, deadline: float) -> bytes:
     ready, _, _ = select.select([screen], [], [], max(deadline - time.monotonic(), 0))
     try:
-        return os.read(screen, 65536).decode(errors="replace") if ready else ""
+        return os.read(screen, 65536) if ready else b""
     except OSError:  # Linux's way to say that the last one who held the terminal has gone
-        return ""
+        return b""
