@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import strangers_directory
 from one_machine import free_port, wait_until
+from receivers import sumo_logic
+from receivers.process import running_receiver
 
 from blocks.events_api.sandbox.process import running_sandbox
 from deployments import cli
@@ -29,6 +31,7 @@ from deployments import cli
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from receivers.process import ReceiverProcess
     from strangers_directory import StrangersDirectory
 
 pytestmark = pytest.mark.prefect
@@ -36,7 +39,7 @@ pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).parents[2]
 SECONDS = 240
 EVENTS = 300
-NAME, SIEM = "1Pass", "archive"
+NAME, SIEM = "1Pass", "soc"
 WRONG_USE = 2
 ALLOWED = ("source.json", "out-", ".out-", ".demo")
 """What commands may open there: files that they are given, and the demo's own directory."""
@@ -49,7 +52,7 @@ OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("export",): (NAME, "--output", "out-export"),
     ("prune",): ("--older-than", "400d", "--yes"),
     ("delete",): ("other", "--yes"),
-    ("siem", "replay"): (SIEM, "--from", "7d"),
+    ("siem", "replay"): (SIEM, "--from", "7d", "--yes"),
     ("siem", "remove"): (SIEM, "--yes"),
 }
 """Commands that want more than their arguments."""
@@ -137,20 +140,19 @@ def test_nothing_of_a_strangers_directory_is_used_by_any_command(program: Progra
     assert set(OTHERS) | set(LAST) | set(ALONE) <= set(commands)
     with running_sandbox(events=EVENTS, days=2) as sandbox:
         _write_source(program, sandbox.base_url, sandbox.token)
-        with _running_up(program, tmp_path):
+        with running_receiver("sumo_logic", tmp_path / "arrived") as receiver, _running_up(program, tmp_path):
             program.call("apply", "source.json")
             wait_until(lambda: time.sleep(1) or _events(program) == EVENTS, SECONDS)  # by a run of the worker
             for path in sorted(commands, key=lambda path: LAST.index(path) if path in LAST else -1):
                 if path not in ALONE:
-                    _call(program, path, commands[path], tmp_path, sandbox.token)
-            wait_until(lambda: "forward 1Pass to archive" in (tmp_path / "up.out").read_text(), SECONDS)
+                    _call(program, path, commands[path], receiver, sandbox.token)
 
 
-def _call(program: Program, path: tuple[str, ...], command: Any, directory: Path, token: str) -> None:
+def _call(program: Program, path: tuple[str, ...], command: Any, receiver: ReceiverProcess, token: str) -> None:
     if path == ("siem", "add"):
-        (directory / "archive").mkdir()
-        url = (directory / "archive").as_uri()
-        program.call(*path, SIEM, "--source", NAME, "--type", "archive", "--set", f"url={url}")
+        program.environment["SIEM_URL"] = receiver.url + sumo_logic.PATH
+        program.call(*path, SIEM, "--source", NAME, "--type", "sumo-logic", "--set", 'url={"env": "SIEM_URL"}')
+        wait_until(lambda: receiver.arrived().total() >= EVENTS, SECONDS)  # by a run of the worker
         return
     name = SIEM if path[0] == "siem" else NAME
     required = [{**REQUIRED, "name": name}[parameter.name] for parameter in command.params if parameter.required]
@@ -205,6 +207,7 @@ def _write_source(program: Program, base_url: str, token: str) -> None:
         "api_token": token,
         "supported_apis": ["sign-in", "itemUsage", "audit"],
         "collect_from": "7d",
+        "fields": {"_siemForward": True},
     }
     document = {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}}
     (program.theirs.path / "source.json").write_text(json.dumps(document))
