@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from blocks.collect_from import DAYS_MAX, duration_ns, moment
+from blocks.durations import DAYS_MAX, duration_ns, moment
 from blocks.errors import ThirdPartyConfigError
 
 _DAY_NS = 86_400 * 10**9

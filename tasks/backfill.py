@@ -11,8 +11,8 @@ from prefect.runtime import task_run
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.span import parse_span, parse_width
-from blocks.store import jobs
-from blocks.store.jobs import BACKFILL, JobView, Wanted
+from blocks.store.backfill import jobs
+from blocks.store.backfill.jobs import BACKFILL, JobView, Wanted
 from tasks import attempts
 from tasks.job import OpenedJob, open_noted
 

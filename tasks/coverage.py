@@ -9,9 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from blocks import clock
 from blocks.coverage.gaps import KEPT_NS
 from blocks.coverage.report import markdown
-from blocks.names import block_name
-from blocks.store import coverage
-from tasks.source import load_source, open_store, record_of
+from blocks.prefect_names import block_name
+from blocks.store import coverage_record
+from tasks.support.source import load_source, open_store, record_of
 
 
 @task(name="coverage", cache_policy=NO_CACHE, persist_result=False)
@@ -22,7 +22,7 @@ def show_coverage(source: str) -> None:
     """
     block = load_source(source)
     record = record_of(block)
-    made = coverage.report_of(open_store(block), record.id, source, clock.now_ns() - KEPT_NS)
+    made = coverage_record.report_of(open_store(block), record.id, source, clock.now_ns() - KEPT_NS)
     create_markdown_artifact(
         key=f"coverage-{block_name(source)}", markdown=markdown(made), description="What was collected, and the gaps."
     )

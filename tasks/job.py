@@ -17,11 +17,12 @@ from whenever import Instant
 
 from blocks.errors import SourceError
 from blocks.events_api.client import PAGE_SIZE
-from blocks.names import block_name
-from blocks.store import jobs, sources, windows
-from blocks.store.jobs import RECONCILE, JobView
-from blocks.store.windows import WindowClaim
-from tasks.source import load_source, open_store, opened_store, record_of
+from blocks.prefect_names import block_name
+from blocks.store import sources
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import RECONCILE, JobView
+from blocks.store.backfill.windows import WindowClaim
+from tasks.support.source import load_source, open_store, opened_store, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.jobs import Progress
+    from blocks.store.backfill.jobs import Progress
     from blocks.store.sources import SourceRecord
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")

@@ -9,8 +9,9 @@ from prefect.runtime import task_run
 
 from blocks import clock
 from blocks.span import parse_last
-from blocks.store import jobs, streams
-from blocks.store.jobs import RECONCILE, Wanted
+from blocks.store import streams
+from blocks.store.backfill import jobs
+from blocks.store.backfill.jobs import RECONCILE, Wanted
 from tasks import attempts
 from tasks.job import OpenedJob, open_noted
 

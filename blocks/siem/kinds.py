@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.faults import nearest, show
+from blocks.problems import nearest, show
 
 if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ast
 import shlex
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, together
 from blocks.health import Condition, HealthEvent
 from blocks.siem.configuration import parse_siems
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("1Pass", "1Pass EU", "it's", "$(reboot)", "a;b", 'say "hi"', "*", "~", "ünïcode", "")
 
 

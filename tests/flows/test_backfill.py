@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source, artifacts, ask, bodies, outcome, truth
+from support.flow_runs import QuickClock, Source, artifacts, ask, bodies, outcome, truth
 
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import jobs, sources
+from blocks.store import sources
+from blocks.store.backfill import jobs
 from blocks.store.engine import open_engine
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from blocks.names import block_name
+from blocks.prefect_names import block_name
 
 if TYPE_CHECKING:
-    from flows_support import Source
+    from support.flow_runs import Source
 
 pytestmark = pytest.mark.prefect
 

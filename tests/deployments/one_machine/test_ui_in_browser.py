@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-import browser
 import httpx
 import pytest
-from one_machine import run_python
+from support import browser
+from support.one_machine import run_python
 
 from deployments.one_machine import own_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from one_machine import RunningUp
     from playwright.sync_api import Page
+    from support.one_machine import RunningUp
 
 pytestmark = pytest.mark.prefect
 
