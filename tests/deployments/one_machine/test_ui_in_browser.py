@@ -34,7 +34,7 @@ from deployments import prefect_access
 prefect_access.activate()
 from prefect.client.orchestration import get_client
 from deployments import block_documents, sources
-from blocks.siem.webhook import Webhook
+from blocks.siem.webhook.block import Webhook
 sources.register_blocks(siems=True)
 with get_client(sync_client=True) as client:
     print(block_documents.save(client, Webhook(url="https://siem.example"), "soc", None))
