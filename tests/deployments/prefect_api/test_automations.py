@@ -302,9 +302,7 @@ class Fleet:
     def __post_init__(self) -> None:
         env = environment(self.directory, self.port)
         url = f"http://127.0.0.1:{self.port}/api"
-        code = (
-            f"import json; from deployments import prefect_access as p; print(json.dumps(p.environment_for({url!r})))"
-        )
+        code = f"import json; from deployments.prefect_api import server_access as p; print(json.dumps(p.environment_for({url!r})))"
         self.env = {**env, **json.loads(run_python(code, env, self.directory)), "PREFECT_WORKER_QUERY_SECONDS": "5"}
         auth = self.env["PREFECT_API_AUTH_STRING"]
         self.client = httpx.Client(base_url=url, auth=tuple(auth.split(":", 1)), timeout=60, trust_env=False)
@@ -375,8 +373,8 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 def test_a_run_that_died_with_its_worker_crashes_and_a_healthy_one_outlives_a_killed_server(fleet: Fleet) -> None:
     server = fleet.start_server()
     code = """
-from deployments import automations
-from deployments.deploy import SourceDeployment, deploy_source
+from deployments.prefect_api import automations
+from deployments.prefect_api.deploy import SourceDeployment, deploy_source
 automations.ensure()
 for name in ("dead", "well"):
     deploy_source(SourceDeployment(name, None, (), "stand_in.collect"))
