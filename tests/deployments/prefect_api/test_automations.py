@@ -302,7 +302,10 @@ class Fleet:
     def __post_init__(self) -> None:
         env = environment(self.directory, self.port)
         url = f"http://127.0.0.1:{self.port}/api"
-        code = f"import json; from deployments.prefect_api import server_access as p; print(json.dumps(p.environment_for({url!r})))"
+        code = (
+            "import json; from deployments.prefect_api.server_access import environment_for; "
+            f"print(json.dumps(environment_for({url!r})))"
+        )
         self.env = {**env, **json.loads(run_python(code, env, self.directory)), "PREFECT_WORKER_QUERY_SECONDS": "5"}
         auth = self.env["PREFECT_API_AUTH_STRING"]
         self.client = httpx.Client(base_url=url, auth=tuple(auth.split(":", 1)), timeout=60, trust_env=False)
