@@ -10,7 +10,7 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from blocks.config import json_file
+from blocks import json_file
 from blocks.config.source_config import SourceConfig
 from blocks.config.source_schema import TOKEN_SETTING, Checks, apis_of, unknown_keys
 from blocks.durations import start_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from blocks.config import json_file
+from blocks import json_file
 from blocks.config.source_schema import unknown_keys
 from blocks.problems import ConfigurationError, Fault, join, kind_of, show
 from blocks.secret_block import PATH

@@ -16,9 +16,9 @@ from blocks.siem.delivery.protocol import Batch, Refused, RequestRefusedError, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from blocks.siem.delivery.event import Outgoing
     from blocks.siem.delivery.prepare import Preparer
     from blocks.siem.delivery.protocol import Answer, ObjectSender, Record
+    from blocks.siem.formats.event import Outgoing
 
 TRIES = 6
 """How often the same request is made for records that the SIEM puts off, within one attempt."""

@@ -12,7 +12,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from blocks.siem.delivery.event import Outgoing, Shaped, Stamp
+    from blocks.siem.formats.event import Outgoing, Shaped, Stamp
 
 
 class TooLargeError(SourceError):

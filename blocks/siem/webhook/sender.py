@@ -28,8 +28,8 @@ from blocks.siem.formats.envelope import enveloped
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from blocks.siem.delivery.event import Shaped
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import Shaped
 
 Format = Literal["json-array", "ndjson"]
 

@@ -28,8 +28,8 @@ from blocks.siem.privacy.rules import read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from blocks.siem.delivery.event import Outgoing, Shaped, Stamp
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import Outgoing, Shaped, Stamp
 
 
 def ids_of(batches: Sequence[Sequence[Record]]) -> list[list[int]]:

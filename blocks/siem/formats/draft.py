@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import Outgoing, Stamp
+    from blocks.siem.formats.event import Outgoing, Stamp
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):

@@ -9,9 +9,8 @@ from msgspec import structs
 from support.formats import RECEIVED, TIME, UUID, event, stamp
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery import metadata
-from blocks.siem.delivery.event import Shaped, Stamp
-from blocks.siem.formats import registry
+from blocks.siem.formats import metadata, registry
+from blocks.siem.formats.event import Shaped, Stamp
 
 
 def shaped(of: Stamp, body: dict[str, object] | None = None) -> Shaped:
