@@ -16,7 +16,7 @@ from blocks.health import WARNING, Condition
 from blocks.siem.delivery.event import OutgoingEvent
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent
+from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 PAGE = 100
 
-_events = Event.__table__  # type: ignore[attr-defined]
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
+_events = EventRow.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
