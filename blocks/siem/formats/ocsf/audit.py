@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blocks.siem.formats.body import Audit, Session
-    from blocks.siem.formats.draft import Draft
+    from blocks.siem.formats.draft import EncoderInput
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
 """What `aux_info` says of a group's member."""
@@ -23,7 +23,7 @@ ENTITY_TYPES = {"account": (4, "Organization"), "device": (1, "Device"), "user":
 """OCSF's own types of entities, by object type; all others are Other, by 1Password's own word."""
 
 
-def document(draft: Draft, body: Audit) -> bytes:
+def document(draft: EncoderInput, body: Audit) -> bytes:
     session = body.session or NO_SESSION
     activity = activity_of(body.object_type, body.action)
     parts = _WHAT[activity.ocsf_class](body)
