@@ -19,7 +19,14 @@ from blocks.store import source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import iso_of, note, say, say_fitting, say_json, time_of
+from deployments.commands.support.output import (
+    format_rfc3339,
+    format_time,
+    print_fitting,
+    print_json,
+    print_line,
+    print_note,
+)
 from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -136,10 +143,10 @@ def _show_plan(options: Options) -> None:
     if options.as_json:
         _say_json(found, requests, seconds, span.notes)
         return
-    say_fitting(_plan_table(found))
+    print_fitting(_plan_table(found))
     for text in span.notes:
-        note(text)
-    say(
+        print_note(text)
+    print_line(
         f"{len(found):,} windows, {sum(one.known for one in found):,} events known, about {requests:,} requests: "
         f"{_duration(seconds)} at {share:.0%} of the rate limits. No request was made."
     )
@@ -155,7 +162,9 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     for line in plan_lines(found):
         known = [f"{number:,}" for number in line.known]
         windows = f"{line.windows:,}" if line.windows > 1 else ""
-        table.add_row(time_of(line.start_ns)[:16], time_of(line.end_ns)[:16], windows, *known, f"{line.requests:,}")
+        table.add_row(
+            format_time(line.start_ns)[:16], format_time(line.end_ns)[:16], windows, *known, f"{line.requests:,}"
+        )
     return table
 
 
@@ -188,14 +197,14 @@ def _say_json(found: Sequence[PlannedWindow], requests: int, seconds: float, not
     rows = [
         {
             "api": one.api,
-            "start": iso_of(one.start_ns),
-            "end": iso_of(one.end_ns),
+            "start": format_rfc3339(one.start_ns),
+            "end": format_rfc3339(one.end_ns),
             "known": one.known,
             "requests": one.requests,
         }
         for one in found
     ]
-    say_json({"windows": rows, "requests": requests, "seconds": round(seconds, 1), "notes": list(notes)})
+    print_json({"windows": rows, "requests": requests, "seconds": round(seconds, 1), "notes": list(notes)})
 
 
 def _duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from blocks.store import diagnosis
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import OUT, plain, say, say_json, with_spinner
+from deployments.commands.support.output import OUT, print_json, print_line, printable, with_spinner
 from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command(
     findings = with_spinner(said, lambda: check(name, deep=deep))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
-        say_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
+        print_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
     else:
         _show(findings)
     return IN_ERROR if has_failed else DONE
@@ -232,11 +232,11 @@ def _no_such_source(name: str) -> ThirdPartyConfigError:
 
 def _show(findings: list[Finding]) -> None:
     if OUT.is_terminal:
-        say(_table(findings))
+        print_line(_table(findings))
         return
     for finding in findings:
         text = " ".join(part for part in (finding.found, finding.todo) if part)
-        say(f"{finding.result:11}  {finding.step:{STEP_WIDTH}}  {plain(text)}")
+        print_line(f"{finding.result:11}  {finding.step:{STEP_WIDTH}}  {printable(text)}")
 
 
 def _table(findings: list[Finding]) -> Table:
@@ -246,8 +246,8 @@ def _table(findings: list[Finding]) -> Table:
     table.add_column(overflow="fold")
     for finding in findings:
         style = STYLES[finding.result]
-        text = Text(plain(finding.found), "dim" if finding.result == "not checked" else "")
+        text = Text(printable(finding.found), "dim" if finding.result == "not checked" else "")
         if finding.todo:
-            text.append(f"\n→ {plain(finding.todo)}")
+            text.append(f"\n→ {printable(finding.todo)}")
         table.add_row(Text(finding.result, style), Text(finding.step), text)
     return table

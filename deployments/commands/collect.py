@@ -13,10 +13,10 @@ from blocks.store import source_status
 from deployments.commands import status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import plain, say, say_fitting, say_json
-from deployments.commands.support.prefect_server import prefect, stop_temporary
-from deployments.commands.support.progress import moving_sign, retrying
-from deployments.commands.support.run_log import errors_said_once
+from deployments.commands.support.output import print_fitting, print_json, print_line, printable
+from deployments.commands.support.prefect_server import prefect_session, stop_temporary
+from deployments.commands.support.progress import retry_note, status_line
+from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def command(name: Name, as_json: Json = False) -> int:
 
     ThirdPartyConfigError where there is no such source.
     """
-    with prefect() as access:
+    with prefect_session() as access:
         return run_within(access, name, as_json=as_json)
 
 
 def run_within(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
-    with errors_said_once(), moving_sign(lambda: _line(name)) as end_progress:
+    with health_errors_hidden(), status_line(lambda: _line(name)) as end_progress:
 
         def end_at_once(outcome: str, message: str) -> int:
             end_progress()
@@ -84,15 +84,15 @@ def gravest(codes: Iterable[int]) -> int:
 def headline(outcome: str, message: str, code: int) -> Text:
     """The outcome of a run and its message."""
     style = {IN_ERROR: "bold red", SKIPPED: "bold yellow"}.get(code, "bold green")
-    return Text.assemble((f"{outcome}:", style), f" {plain(message)}")
+    return Text.assemble((f"{outcome}:", style), f" {printable(message)}")
 
 
 def say_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool) -> None:
     """What a run came to that a person has stopped while it waited: one line, and nothing that a store must answer."""
     if as_json:
-        say_json({**of, "state": outcome, "message": message, "in_error": False})
+        print_json({**of, "state": outcome, "message": message, "in_error": False})
     else:
-        say(headline(outcome, message, INTERRUPTED))
+        print_line(headline(outcome, message, INTERRUPTED))
 
 
 def leave(access: Access) -> None:
@@ -131,11 +131,11 @@ def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) ->
             "in_error": code == IN_ERROR,
         }
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
-        say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
+        print_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
-    say(headline(outcome, message, code))
+    print_line(headline(outcome, message, code))
     if source:
-        say_fitting(status.table(source))
+        print_fitting(status.table(source))
 
 
 def _kept(name: str) -> source_status.SourceStatus | None:
@@ -147,7 +147,7 @@ def _kept(name: str) -> source_status.SourceStatus | None:
 
 def _waiting(source: source_status.SourceStatus) -> str:
     failing = [stream for stream in source.streams if stream.state == "retrying"]
-    return retrying((stream.api for stream in failing), (stream.retries_ns for stream in failing))
+    return retry_note((stream.api for stream in failing), (stream.retries_ns for stream in failing))
 
 
 def _line(name: str) -> str | None:

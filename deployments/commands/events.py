@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.problems import nearest
 from blocks.store import source_status
-from deployments.commands.support.event_filters import Filters
+from deployments.commands.support.event_filters import EventFilters
 from deployments.commands.support.event_formats import (
     FORMATS,
     SUFFIXES,
@@ -28,9 +28,9 @@ from deployments.commands.support.event_formats import (
     write_table,
 )
 from deployments.commands.support.following import wait_for_more
-from deployments.commands.support.moments import moment_of
+from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import Apis, Json, Name, Output
-from deployments.commands.support.output import ERROR, OUT, note
+from deployments.commands.support.output import ERROR, OUT, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +53,7 @@ class Options:
     until_ns: int | None
     form: str
     last: int | None
-    filters: Filters
+    filters: EventFilters
 
 
 def command(
@@ -89,7 +89,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
-    filters = Filters(user, ip, action, country, item, vault, match)
+    filters = EventFilters(user, ip, action, country, item, vault, match)
     form = _form("json" if as_json and form is None else form, output, follow=follow)
     if follow and last is None and since is None:
         last = LAST_OF_FOLLOW
@@ -114,7 +114,7 @@ def _print(
         with suppress(KeyboardInterrupt):  # the way to end it, and no fault
             _follow(source, streams, options, seen)
     elif not written and options.form == "table":
-        note("There are no such events.")
+        print_note("There are no such events.")
 
 
 def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Options, seen: dict[int, int]) -> None:
@@ -127,7 +127,7 @@ def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Opti
             ids = {stream.api: stream.id for stream in streams}
         for event in new:
             seen[ids[event.api]] = max(seen[ids[event.api]], event.id)
-        found = options.filters.chosen(sorted(new, key=lambda event: event.time_ns))
+        found = options.filters.apply(sorted(new, key=lambda event: event.time_ns))
         _write(options.form, source, found, sys.stdout, lines=True, titles=False)
 
 
@@ -143,7 +143,7 @@ def _write_file(
         else:
             with file_for(output) as file:
                 written = _write(options.form, source, found, file)
-    note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
+    print_note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
 
 
 def _found(
@@ -155,8 +155,8 @@ def _found(
     """What is asked for, oldest first."""
     between = {"since_ns": options.since_ns, "until_ns": options.until_ns}
     if options.last is None:
-        return options.filters.chosen(counted(source_status.events(engine, streams, **between)))
-    newest = options.filters.chosen(source_status.newest_events(engine, streams, **between))
+        return options.filters.apply(counted(source_status.events(engine, streams, **between)))
+    newest = options.filters.apply(source_status.newest_events(engine, streams, **between))
     return reversed(list(islice(newest, options.last)))
 
 
@@ -189,7 +189,7 @@ def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigErr
 
 
 def _window(since: str | None, until: str | None) -> tuple[int | None, int | None]:
-    since_ns, until_ns = moment_of("--since", since), moment_of("--until", until)
+    since_ns, until_ns = parse_time_option("--since", since), parse_time_option("--until", until)
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise ThirdPartyConfigError(
             f"--since {since} is not before --until {until}.", hint="Exchange the two.", code="usage"

@@ -15,17 +15,17 @@ from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import health_log, source_status
 from deployments.commands.support.following import wait_for_more
-from deployments.commands.support.moments import moment_of
+from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.output import (
-    iso_of,
-    note,
-    plain,
-    say_indented,
-    say_json,
-    say_line,
+    format_rfc3339,
+    format_time,
+    print_cropped,
+    print_indented,
+    print_json,
+    print_note,
+    printable,
     severity_style,
-    time_of,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def command(
     follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
 ) -> None:
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
-    since_ns = moment_of("--since", since or SINCE) or 0
+    since_ns = parse_time_option("--since", since or SINCE) or 0
     with source_status.opened_store() as engine:
         ids = health_log.ids_of(engine, name)
         found = health_log.told(engine, ids, since_ns=since_ns)
@@ -56,7 +56,7 @@ def command(
     if not as_json:
         _note_older(older, found=bool(found))
     if as_json and not follow:
-        say_json([one.event.as_json() for one in found])
+        print_json([one.event.as_json() for one in found])
         return
     say = _say_json_line if as_json else _Table(names=name is None).say
     if not follow:
@@ -74,11 +74,11 @@ def _say_all(found: list[Told], say: Callable[[Told], None]) -> None:
 
 def _note_older(older: health_log.Older, *, found: bool) -> None:
     if older.first_ns is not None:
-        since = (iso_of(older.first_ns) or "")[:10]
+        since = (format_rfc3339(older.first_ns) or "")[:10]
         events = "event" if older.number == 1 else "events"
-        note(f"{older.number:,} older {events} left out; --since {since} shows all.")
+        print_note(f"{older.number:,} older {events} left out; --since {since} shows all.")
     elif not found:
-        note("There is no health event yet: nothing has changed for the worse.")
+        print_note("There is no health event yet: nothing has changed for the worse.")
 
 
 def _say_json_line(one: Told) -> None:
@@ -95,25 +95,25 @@ class _Table:
     def say(self, one: Told) -> None:
         if not self.begun:
             self.begun = True
-            say_line(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
+            print_cropped(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
         style = _style(one)
-        say_line(_line(one, style, names=self.names))
-        say_indented(plain(one.event.description), 4, style="" if one.open else "dim")
+        print_cropped(_line(one, style, names=self.names))
+        print_indented(printable(one.event.description), 4, style="" if one.open else "dim")
         if one.open:
             lead = "still open → " if one.event.hint else "still open"
-            say_indented(plain(one.event.hint or ""), 4, lead=Text(lead, style))
+            print_indented(printable(one.event.hint or ""), 4, lead=Text(lead, style))
 
 
 def _line(one: Told, style: str, *, names: bool) -> Text:
     event = one.event
     level = "ok" if event.status == HEALTHY else event.severity.lower()
     line = Text.assemble(
-        f"{time_of(event.time_ns)[:19]}  ",
+        f"{format_time(event.time_ns)[:19]}  ",
         (f"{level:9}", style),
-        (f"{plain(event.name):24}", "bold"),
-        plain(event.api or "all"),
+        (f"{printable(event.name):24}", "bold"),
+        printable(event.api or "all"),
     )
-    return line.append(f"{' ' * (11 - len(event.api or 'all'))}{plain(event.source_name)}") if names else line
+    return line.append(f"{' ' * (11 - len(event.api or 'all'))}{printable(event.source_name)}") if names else line
 
 
 def _style(one: Told) -> str:
@@ -155,10 +155,10 @@ class _Follower:
 
     def _note_away(self, error: SourceError) -> None:
         if not self.away:
-            note(f"{error.message} Waiting for it.")
+            print_note(f"{error.message} Waiting for it.")
         self.away = True
 
     def _note_back(self) -> None:
         if self.away:
-            note("The store is back.")
+            print_note("The store is back.")
         self.away = False

@@ -18,16 +18,16 @@ from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OneSource, Yes
 from deployments.commands.support.output import (
     ERROR,
-    iso_of,
-    note,
-    plain,
-    say,
-    say_fitting,
-    say_json,
-    time_of,
+    format_rfc3339,
+    format_time,
+    print_fitting,
+    print_json,
+    print_line,
+    print_note,
+    printable,
     with_spinner,
 )
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,13 +115,13 @@ def _now(options: Options, rule: Rule) -> None:
 def _tell(options: Options, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
     if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
-        say_json({"before": iso_of(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
+        print_json({"before": format_rfc3339(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
     elif not any(plan.going for plan in plans):
-        say("There is nothing to remove.")
+        print_line("There is nothing to remove.")
     elif options.dry_run:
-        note("Nothing was removed (--dry-run).")
+        print_note("Nothing was removed (--dry-run).")
     else:
-        say(f"{_events(sum(removed))} removed; the uuid and the SHA-256 digest of each are kept.")
+        print_line(f"{_events(sum(removed))} removed; the uuid and the SHA-256 digest of each are kept.")
 
 
 def _confirm(going: int, options: Options) -> None:
@@ -138,9 +138,9 @@ def _confirm(going: int, options: Options) -> None:
 
 def _show(plans: Sequence[Plan], rule: Rule) -> None:
     for name, of_source in groupby(plans, key=lambda plan: plan.target.source_name):
-        say(f"{plain(name)}: events before {time_of(rule.before_ns)}", style="bold")
-        say_fitting(_table(list(of_source)))
-    say("")
+        print_line(f"{printable(name)}: events before {format_time(rule.before_ns)}", style="bold")
+        print_fitting(_table(list(of_source)))
+    print_line("")
 
 
 def _table(plans: Sequence[Plan]) -> Table:
@@ -149,7 +149,7 @@ def _table(plans: Sequence[Plan]) -> Table:
         justify = "right" if title in NUMBERS else "left"
         table.add_column(title, justify=justify, header_style="dim", no_wrap=title != COLUMNS[-1])  # type: ignore[arg-type]
     for plan in plans:
-        times = [time_of(ns)[:10] for ns in (plan.first_ns, plan.last_ns)]
+        times = [format_time(ns)[:10] for ns in (plan.first_ns, plan.last_ns)]
         table.add_row(plan.target.api, f"{plan.events:,}", f"{plan.going:,}", *times, _held(plan))
     return table
 
@@ -167,8 +167,8 @@ def _as_json(plan: Plan, removed: int) -> dict[str, Any]:
         "api": plan.target.api,
         "events": plan.events,
         "to_go": plan.going,
-        "oldest_to_go": iso_of(plan.first_ns),
-        "newest_to_go": iso_of(plan.last_ns),
+        "oldest_to_go": format_rfc3339(plan.first_ns),
+        "newest_to_go": format_rfc3339(plan.last_ns),
         "not_sent": plan.unsent,
         "received_lately": plan.recent,
         "removed": removed,
@@ -192,14 +192,14 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def _schedule(older_than: str, options: Options) -> None:
     cron = deferred.prune_deployment.cron(options.schedule or "")
     source = _find(options.name)
-    with prefect():
+    with prefect_session():
         with_spinner("Deploying…", lambda: deferred.prune_deployment.deploy(older_than, cron, source))
     if options.as_json:
-        say_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
+        print_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
         return
-    whose = f"of {plain(options.name)} " if options.name else ""
-    say(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
-    note("See what goes with --dry-run; end it with --no-schedule.")
+    whose = f"of {printable(options.name)} " if options.name else ""
+    print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
+    print_note("See what goes with --dry-run; end it with --no-schedule.")
 
 
 def _find(name: str | None) -> Target | None:
@@ -208,12 +208,12 @@ def _find(name: str | None) -> Target | None:
 
 def _unschedule(name: str | None, *, as_json: bool) -> None:
     source = _find(name)
-    with prefect():
+    with prefect_session():
         removed = with_spinner(
             "Removing…", lambda: deferred.prune_deployment.remove(source.source_id if source else None)
         )
     if as_json:
-        say_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
+        print_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
         return
-    whose = f"of {plain(name)} " if name else ""
-    say(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")
+    whose = f"of {printable(name)} " if name else ""
+    print_line(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")

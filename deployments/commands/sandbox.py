@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from deployments.commands.support.output import say, say_json
+from deployments.commands.support.output import print_json, print_line
 from deployments.sandbox import __main__ as program
 
 
@@ -34,8 +34,8 @@ def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[
 
 
 def _tell(base_url: str, token: str) -> None:
-    say(f"The sandbox listens on {base_url}. Its token is in this configuration:\n")
-    say_json(configuration("sandbox", base_url, token))
-    say("\nSave it as sandbox.json (mode 0600), then: onepassword-source apply sandbox.json")
-    say(f"Faults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.")
+    print_line(f"The sandbox listens on {base_url}. Its token is in this configuration:\n")
+    print_json(configuration("sandbox", base_url, token))
+    print_line("\nSave it as sandbox.json (mode 0600), then: onepassword-source apply sandbox.json")
+    print_line(f"Faults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.")
     sys.stdout.flush()

@@ -20,7 +20,7 @@ from blocks import clock
 from blocks.coverage.advice import length, second
 from blocks.coverage.gaps import SOON_NS, Kind
 from deployments.commands.coverage_page.figures import figures_of, missing_of, when_of
-from deployments.commands.support.output import minute_of
+from deployments.commands.support.output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def page(made: Report) -> str:
         name=made.name,
         unit=_unit(made),
         since=second(made.since_ns)[:10],
-        now=minute_of(made.now_ns),
+        now=format_minute(made.now_ns),
         summary=_summary(made),
         gaps=[_gap(one) for one in made.gaps],
         charts=_charts(made),
@@ -124,7 +124,7 @@ def _gap(one: Advised) -> dict[str, str]:
         "severity": "bad" if is_soon else "" if is_before else "warn",
         "kind": "before the start" if is_before else gap.kind.value,
         "apis": ", ".join(one.apis),
-        "span": f"{minute_of(gap.start_ns)} to {minute_of(gap.end_ns)} ({length(gap)})",
+        "span": f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)} ({length(gap)})",
         "sentence": one.sentence,
         "command": one.command,
     }
@@ -147,4 +147,4 @@ def _numbers(made: Report) -> Iterator[dict[str, str]]:
 
 
 def _minute(ns: int | None) -> str:
-    return minute_of(ns) if ns is not None else ""
+    return format_minute(ns) if ns is not None else ""

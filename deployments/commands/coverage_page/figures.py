@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from blocks import clock
 from blocks.coverage.advice import second
 from blocks.coverage.gaps import DAY_NS, Kind
-from deployments.commands.support.output import minute_of
+from deployments.commands.support.output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ def _hour_place(cell: Cell) -> tuple[str, str]:
 
 def _about(cell: Cell, *, by_hour: bool) -> str:
     lines = [f"<b>{when_of(cell, by_hour=by_hour)}</b>", f"{cell.events:,} events", *missing_of(cell)]
-    lines += [f"reconciled {minute_of(cell.reconciled_ns)}"] if cell.reconciled_ns else []
+    lines += [f"reconciled {format_minute(cell.reconciled_ns)}"] if cell.reconciled_ns else []
     return "<br>".join(lines)
 
 
@@ -164,7 +164,9 @@ def _timeline(made: Report) -> Figure:
         parts["collected"] += [(api.api, start, end, "") for start, end in found.covered]
         for gap in found.gaps:
             parts[PART_OF[gap.kind]].append((api.api, gap.start_ns, gap.end_ns, ""))
-        parts["reconciled"] += [(api.api, *one[:2], f"<br>reconciled {minute_of(one[2])}") for one in found.reconciled]
+        parts["reconciled"] += [
+            (api.api, *one[:2], f"<br>reconciled {format_minute(one[2])}") for one in found.reconciled
+        ]
     layout = _layout(
         120 + 60 * max(len(made.apis), 1),
         barmode="overlay",
@@ -187,7 +189,9 @@ def _part(name: str, spans: list[tuple[str, int, int, str]], since_ns: int) -> d
         "offset": offset,
         "marker": {"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 6}},
         "name": name,
-        "customdata": [f"{name}: {minute_of(start)} to {minute_of(end)}{more}" for _, start, end, more in shown],
+        "customdata": [
+            f"{name}: {format_minute(start)} to {format_minute(end)}{more}" for _, start, end, more in shown
+        ],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
 
