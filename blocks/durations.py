@@ -1,8 +1,9 @@
-"""How far back the first run of a source reads: a duration (`24h`), a date or a time."""
+"""Times, durations and spans as a person writes them: `24h`, `2026-11-01`, `2026-11-01T00:00:00Z`."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from whenever import OffsetDateTime
 
@@ -13,6 +14,8 @@ DAYS_MAX = 120
 FORMS = (
     f"a duration such as 90m, 24h, 7d or 2w (at most {DAYS_MAX} days), a date, or a time such as 2026-11-01T00:00:00Z"
 )
+SPAN_FORMS = "a date (UTC), a time such as 2026-11-01T00:00:00Z, or a duration before now such as 30d"
+SHORTEST_NS = 60 * 10**9
 _SECOND = 10**9
 _DAY = 86_400 * _SECOND
 _UNITS = {"m": 60 * _SECOND, "h": 3600 * _SECOND, "d": _DAY, "w": 7 * _DAY}
@@ -70,6 +73,47 @@ def duration_ns(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start_ns` to before `end_ns`, since 1970. `notes` say what was made of what was asked for."""
+
+    start_ns: int
+    end_ns: int
+    notes: tuple[str, ...] = ()
+
+
+def parse_span(start: str, end: str | None, now_ns: int) -> Span:
+    """The span from `start` to before `end`, which is now where left out. A date is its first moment in UTC.
+
+    What is older than 120 days is cut off, since 1Password no longer has it, and what lies ahead too. Raises
+    ThirdPartyConfigError with all faults at once where a time is none, or nothing is left.
+    """
+    faults: list[str] = []
+    start_ns = _moment("start", start, now_ns, faults)
+    end_ns = now_ns if end is None else _moment("end", end, now_ns, faults)
+    if not faults and start_ns > now_ns:
+        faults.append("start lies ahead")
+    elif not faults and start_ns >= end_ns:
+        faults.append("start is not before end")
+    elif not faults and end_ns <= now_ns - DAYS_MAX * _DAY:
+        faults.append(f"end is more than {DAYS_MAX} days ago, and 1Password keeps no older events")
+    if faults:
+        raise ThirdPartyConfigError(
+            f"The span is wrong: {'; '.join(faults)}.", hint=f"Give {SPAN_FORMS}; start before end.", code="span"
+        )
+    return _cut(start_ns, end_ns, now_ns)
+
+
+def parse_last(text: str, now_ns: int) -> Span:
+    """The span of a duration before now, such as 48h, cut as `parse_span` cuts it. Raises ThirdPartyConfigError."""
+    return _cut(now_ns - _duration_ns("last", text, "48h or 7d", "span"), now_ns, now_ns)
+
+
+def parse_width(text: str) -> int:
+    """The length of a window, in nanoseconds. Raises ThirdPartyConfigError."""
+    return _duration_ns("window", text, "6h or 1d", "window")
+
+
 def _start(text: str, now_ns: int) -> int:
     if _DURATION.fullmatch(text):
         return now_ns - duration_ns(text)
@@ -88,3 +132,33 @@ def _time(text: str) -> int:
         )
     except ValueError:
         raise ValueError("there is no such date or time") from None
+
+
+def _duration_ns(what: str, text: str, such_as: str, code: str) -> int:
+    try:
+        length_ns = duration_ns(text)
+    except ValueError:
+        length_ns = 0
+    if length_ns < SHORTEST_NS:
+        raise ThirdPartyConfigError(
+            f"The {what} {text!r} is no duration of a minute or more.", hint=f"Give one such as {such_as}.", code=code
+        )
+    return length_ns
+
+
+def _moment(name: str, text: str, now_ns: int, faults: list[str]) -> int:
+    try:
+        return moment(text.strip(), now_ns)
+    except ThirdPartyConfigError as error:
+        faults.append(f"{name}: {error.message.rstrip('.')}")
+        return 0
+
+
+def _cut(start_ns: int, end_ns: int, now_ns: int) -> Span:
+    notes: list[str] = []
+    oldest_ns = now_ns - DAYS_MAX * _DAY
+    if start_ns < oldest_ns:
+        notes.append(f"1Password keeps {DAYS_MAX} days, so it begins there.")
+    if end_ns > now_ns:
+        notes.append("The end lies ahead, so it ends now.")
+    return Span(max(start_ns, oldest_ns), min(end_ns, now_ns), tuple(notes))

@@ -12,9 +12,9 @@ from pydantic import Field
 from blocks.errors import SourceError
 from flows.form import Apis, Line, When, leave_out_none
 from tasks import verdict
-from tasks.backfill import Asked, open_backfill
-from tasks.coverage import show_coverage
+from tasks.open_backfill import Asked, open_backfill
 from tasks.read_job import READERS_MAX, read_job
+from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
 from tasks.support.parallel_runs import run_name, start_pieces

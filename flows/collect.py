@@ -18,11 +18,11 @@ from tasks.collect import abandon, collect_stream
 from tasks.open_source import Opened, let_go, open_source
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
-from tasks.support.report import report
+from tasks.support.futures import some_ended
 from tasks.support.run_monitor import look_over, report_refusal, watch
+from tasks.support.run_report import report
 from tasks.support.run_state import conclude, end_asleep, end_now, remember, show
 from tasks.support.source import present_name
-from tasks.support.waiting import some_ended
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture

@@ -12,9 +12,9 @@ from pydantic import Field
 from blocks.errors import SourceError
 from flows.form import Apis, Line, leave_out_none
 from tasks import verdict
-from tasks.coverage import show_coverage
+from tasks.open_reconcile import open_reconcile
 from tasks.read_job import READERS_MAX, read_job
-from tasks.reconcile import open_reconcile
+from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
 from tasks.support.run_monitor import look_over

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from blocks import clock, settings
 from blocks.command_line import command_line
+from blocks.durations import parse_span, parse_width
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.events_api.rate_limit import DOCUMENTED
-from blocks.span import parse_span, parse_width
 from blocks.store import source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job

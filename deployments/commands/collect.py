@@ -72,7 +72,7 @@ def code_of(state: State[Any]) -> int:
 
 def outcome_of(state: State[Any]) -> tuple[str, str]:
     """What a run came to, in one word and in sentences."""
-    found = deferred.final_state.outcome_of(state)
+    found = deferred.run_state.outcome_of(state)
     return found.name, found.message
 
 

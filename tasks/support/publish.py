@@ -18,7 +18,7 @@ from blocks.errors import FirstPartyGenericError, SourceError
 from blocks.health import ERROR, HEALTHY, WARNING, of_error
 from blocks.store import health
 from blocks.store.streams import TOLD_AFTER_NS
-from tasks.support import unstored
+from tasks.support import health_spool
 from tasks.support.source import known_id, opened_store
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def publish(source_id: str) -> None:
     if (engine := opened_store(source_id)) is None:
         return
     try:
-        unstored.bring_back(engine, source_id)
+        health_spool.bring_back(engine, source_id)
         events = health.unpublished(engine, source_id)
         if events and tell_prefect(events):
             health.mark_published(engine, events)
@@ -61,7 +61,7 @@ def report_unstored(source: str, error: SourceError, since_ns: int | None) -> No
         return
     given_up = error.retry_in is None
     if given_up or clock.now_ns() - since_ns >= TOLD_AFTER_NS:
-        event = unstored.keep(source_id, source, of_error(error, ERROR if given_up else WARNING))
+        event = health_spool.keep(source_id, source, of_error(error, ERROR if given_up else WARNING))
         if event and tell_prefect([event]):
             _log([event])
 

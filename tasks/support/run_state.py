@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from contextvars import copy_context
 from threading import Thread
@@ -14,16 +15,18 @@ from prefect import get_client, get_run_logger
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
 
 from blocks.errors import SourceError
 from blocks.store import sources
 from tasks.support import stopping
-from tasks.support.final_state import final_state
 from tasks.support.source import opened_store
 from tasks.verdict import STOPPED, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_OUTCOME = re.compile(r"([A-Z]\w*): (.*)", re.DOTALL)
 
 
 def show(name: str, message: str = "", *, source_id: str | None = None) -> None:
@@ -57,6 +60,20 @@ def conclude(found: Verdict) -> State[Any]:
     if found.in_error:
         show("Error", f"{found.name}: {found.message}")
     return final_state(found)
+
+
+def final_state(found: Verdict) -> State[Any]:
+    """Failed, Cancelled or Completed, with the message "OUTCOME: SENTENCE"."""
+    make = Failed if found.in_error else Cancelled if found.name == STOPPED else Completed
+    return make(message=f"{found.name}: {found.message}")
+
+
+def outcome_of(state: State[Any]) -> Verdict:
+    """Read back what `final_state` made. Of a state that Prefect itself has set: its name, and its message."""
+    message = state.message or ""
+    if parts := _OUTCOME.fullmatch(message):
+        return Verdict(parts[1], parts[2])
+    return Verdict(state.name or "", message)
 
 
 def end_now(found: Verdict, *last_words: Callable[[], object]) -> NoReturn:

@@ -25,7 +25,7 @@ class Archive(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.archive import Archive
+        from blocks.siem.archive.block import Archive
 
         archive = Archive.load("BLOCK_NAME")
         print(archive.get_sender().check())

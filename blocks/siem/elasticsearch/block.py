@@ -32,7 +32,7 @@ class Elasticsearch(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.elasticsearch import Elasticsearch
+        from blocks.siem.elasticsearch.block import Elasticsearch
 
         sender = Elasticsearch.load("BLOCK_NAME").get_sender()
         print(sender.check())

@@ -22,7 +22,7 @@ class Otlp(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.otlp import Otlp
+        from blocks.siem.otlp.block import Otlp
 
         sender = Otlp.load("BLOCK_NAME").get_sender()
         print(sender.check())

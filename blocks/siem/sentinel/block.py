@@ -32,7 +32,7 @@ class Sentinel(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.sentinel import Sentinel
+        from blocks.siem.sentinel.block import Sentinel
 
         sender = Sentinel.load("BLOCK_NAME").get_sender()
         print(sender.check())

@@ -28,7 +28,7 @@ class SplunkSiem(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.splunk import SplunkSiem
+        from blocks.siem.splunk.block import SplunkSiem
 
         siem = SplunkSiem.load("BLOCK_NAME")
         print(siem.get_sender().check())

@@ -27,7 +27,7 @@ class SumoLogicSiem(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.sumo_logic import SumoLogicSiem
+        from blocks.siem.sumo_logic.block import SumoLogicSiem
 
         siem = SumoLogicSiem.load("BLOCK_NAME")
         print(siem.get_sender().check())

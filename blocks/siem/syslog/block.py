@@ -32,7 +32,7 @@ class Syslog(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.syslog import Syslog
+        from blocks.siem.syslog.block import Syslog
 
         siem = Syslog.load("BLOCK_NAME")
         print(siem.get_sender().check())

@@ -27,7 +27,7 @@ class Webhook(SiemBlock):
 
     Example:
         ```python
-        from blocks.siem.webhook import Webhook
+        from blocks.siem.webhook.block import Webhook
 
         sender = Webhook.load("BLOCK_NAME").get_sender()
         print(sender.check())

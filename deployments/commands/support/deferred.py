@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from flows import collect as collect
     from flows import forward as forward
     from flows import reconcile as reconcile
-    from tasks import job as job
     from tasks import open_forward as open_forward
-    from tasks.support import final_state as final_state
+    from tasks.support import job as job
+    from tasks.support import run_state as run_state
     from tasks.support import siem as siem
     from tasks.support import stopping as stopping
 
@@ -43,11 +43,11 @@ _MODULES = {
     "automations": "deployments.prefect_api.automations",
     "backfill": "flows.backfill",
     "collect": "flows.collect",
-    "final_state": "tasks.support.final_state",
+    "run_state": "tasks.support.run_state",
     "forward": "flows.forward",
     "forward_deployments": "deployments.forward_deployments",
     "forward_pairs": "blocks.store.forwarding.forward_pairs",
-    "job": "tasks.job",
+    "job": "tasks.support.job",
     "jobs": "blocks.store.backfill.jobs",
     "lifecycle": "deployments.lifecycle",
     "new_token": "deployments.new_token",

@@ -8,12 +8,12 @@ from prefect import task
 from prefect.runtime import task_run
 
 from blocks import clock
-from blocks.span import parse_last
+from blocks.durations import parse_last
 from blocks.store import streams
 from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import RECONCILE, Wanted
 from tasks import attempts
-from tasks.job import OpenedJob, open_noted
+from tasks.support.job import OpenedJob, open_noted
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Api

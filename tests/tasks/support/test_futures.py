@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from prefect.futures import PrefectConcurrentFuture
 
-from tasks.support.waiting import some_ended
+from tasks.support.futures import some_ended
 
 if TYPE_CHECKING:
     import pytest

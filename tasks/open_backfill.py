@@ -9,12 +9,12 @@ from prefect import task
 from prefect.runtime import task_run
 
 from blocks import clock
+from blocks.durations import parse_span, parse_width
 from blocks.errors import ThirdPartyConfigError
-from blocks.span import parse_span, parse_width
 from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import BACKFILL, JobView, Wanted
 from tasks import attempts
-from tasks.job import OpenedJob, open_noted
+from tasks.support.job import OpenedJob, open_noted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
