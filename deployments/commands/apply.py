@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from blocks.store.fields import Dropped
     from deployments.sources import Applied
 
-FEW = 5
+NAMED_RUNS_MAX = 5
 """So many runs are named one by one."""
 
 
@@ -118,8 +118,8 @@ def _apply_sources(
             print_line(f"{printable(one.name)}: refused. {printable(one.problem)}", style="red")
             continue
         print_line(f"{printable(one.name)}: {one.change} ({', '.join(one.apis)}).")
-        _tell_more(one, runs.get(one.name) if len(runs) <= FEW else None)
-    if len(runs) > FEW:
+        _print_follow_up(one, runs.get(one.name) if len(runs) <= NAMED_RUNS_MAX else None)
+    if len(runs) > NAMED_RUNS_MAX:
         cleared = " The errors of what has changed are cleared." if any(one.restarted for one in applied) else ""
         print_note(f"{len(runs)} runs were started, one a second.{cleared}")
     return access.kind, applied
@@ -173,7 +173,7 @@ def _run_now(applied: list[Applied]) -> dict[str, str]:
     return {name: str(run) for name, run in deferred.source_runs.create_all(new).items()} if new else {}
 
 
-def _tell_more(applied: Applied, run: str | None) -> None:
+def _print_follow_up(applied: Applied, run: str | None) -> None:
     if run:
         cleared = "Its errors are cleared, and the" if applied.restarted else "The"
         print_note(f"{cleared} run 'collect {applied.name}' was started ({run}).")

@@ -40,7 +40,7 @@ PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
-class Options:
+class BackfillOptions:
     """What the command line says."""
 
     name: str
@@ -51,7 +51,7 @@ class Options:
     plan: bool
     resume: bool
     readers: int
-    pieces: int
+    parallel_runs: int
     as_json: bool
 
 
@@ -78,17 +78,19 @@ def command(
 
     ThirdPartyConfigError for options that make no sense together.
     """
-    options = Options(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
+    options = BackfillOptions(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
     _check(options)
     if options.plan:
         _show_plan(options)
         return DONE
     if options.resume:
         _require_unfinished(options.name)
-    return run_job(options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.pieces > 0)
+    return run_job(
+        options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.parallel_runs > 0
+    )
 
 
-def _check(options: Options) -> None:
+def _check(options: BackfillOptions) -> None:
     faults: list[str] = []
     if options.resume and (options.start or options.end or options.apis or options.plan):
         faults.append("--resume goes on with a span that is known: leave out --start, --end, --api and --plan")
@@ -107,11 +109,11 @@ def _check(options: Options) -> None:
         )
 
 
-def _span(options: Options) -> Any:
+def _span(options: BackfillOptions) -> Any:
     return parse_span(options.start, options.end, clock.now_ns()) if options.start is not None else None
 
 
-def _width(options: Options) -> int:
+def _width(options: BackfillOptions) -> int:
     return parse_width(options.window)
 
 
@@ -130,7 +132,7 @@ def _require_unfinished(name: str) -> None:
 # The plan
 
 
-def _show_plan(options: Options) -> None:
+def _show_plan(options: BackfillOptions) -> None:
     span = _span(options)
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, options.name)[0]
@@ -141,7 +143,7 @@ def _show_plan(options: Options) -> None:
     limits, share = settings.rate_limits(), settings.backfill_share()
     seconds = deferred.plan.seconds(requests, DOCUMENTED if limits is None else limits, share)
     if options.as_json:
-        _say_json(found, requests, seconds, span.notes)
+        _print_plan_json(found, requests, seconds, span.notes)
         return
     print_fitting(_plan_table(found))
     for text in span.notes:
@@ -159,7 +161,7 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     apis = [api for api in Api if any(one.api == api for one in found)]
     for title in ("windows", *apis, "requests"):
         table.add_column(title, header_style="dim", justify="right")
-    for line in plan_lines(found):
+    for line in group_windows(found):
         known = [f"{number:,}" for number in line.known]
         windows = f"{line.windows:,}" if line.windows > 1 else ""
         table.add_row(
@@ -178,7 +180,7 @@ class PlanLine(NamedTuple):
     requests: int
 
 
-def plan_lines(found: Sequence[PlannedWindow]) -> list[PlanLine]:
+def group_windows(found: Sequence[PlannedWindow]) -> list[PlanLine]:
     """A line for each window, by time; empty ones that follow each other and cost the same share one."""
     rows = [
         PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
@@ -193,7 +195,7 @@ def plan_lines(found: Sequence[PlannedWindow]) -> list[PlanLine]:
     return lines
 
 
-def _say_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:
+def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:
     rows = [
         {
             "api": one.api,
@@ -213,7 +215,7 @@ def _duration(seconds: float) -> str:
     return f"{clock.words(int(seconds * 10**9))} at least"
 
 
-def _backfill(options: Options) -> State[Any]:
+def _backfill(options: BackfillOptions) -> State[Any]:
     state: State[Any] = deferred.backfill.backfill(
         options.name,
         options.start,
@@ -221,7 +223,7 @@ def _backfill(options: Options) -> State[Any]:
         list(options.apis) or None,
         options.window,
         options.readers,
-        options.pieces,
+        options.parallel_runs,
         return_state=True,
     )
     return state

@@ -64,7 +64,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Options:
+class CoverageOptions:
     """What the command line says."""
 
     name: str
@@ -96,8 +96,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the options."""
-    options = Options(name, tuple(api or ()), since, hours, html, as_json)
-    since_ns = _checked(options)
+    options = CoverageOptions(name, tuple(api or ()), since, hours, html, as_json)
+    since_ns = _since_ns(options)
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, options.name)[0]
         made = stored.report_of(
@@ -117,7 +117,7 @@ def command(
         _show(made)
 
 
-def _checked(options: Options) -> int:
+def _since_ns(options: CoverageOptions) -> int:
     """From when on, in ns since 1970."""
     faults: list[str] = []
     now_ns = clock.now_ns()
@@ -139,9 +139,9 @@ def _checked(options: Options) -> int:
 
 
 def _write_page(made: Report, path: Path) -> None:
-    from deployments.commands.coverage_page import page  # noqa: PLC0415 - plotly, which only a page takes
+    from deployments.commands.coverage_page import render_page  # noqa: PLC0415 - plotly, which only a page takes
 
-    text = page(made)
+    text = render_page(made)
     if str(path) == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
@@ -165,9 +165,9 @@ def _show(made: Report) -> None:
         print_line("")
         print_line(Text(api.api, "bold"))
         for line in made.heat_map(api):
-            _say_cells(line)
+            _print_cells(line)
     print_line("")
-    _say_cells(heatmap.legend())
+    _print_cells(heatmap.legend())
     _show_gaps(made)
 
 
@@ -211,7 +211,7 @@ def _is_soon(one: Advised) -> bool:
     return one.gap.left_ns(one.now_ns) < SOON_NS
 
 
-def _say_cells(line: Line) -> None:
+def _print_cells(line: Line) -> None:
     text = Text()
     for part, style in line:
         text.append(part, STYLES.get(style, ""))

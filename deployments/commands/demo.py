@@ -14,7 +14,7 @@ from blocks import clock, settings
 from blocks.command_line import PROGRAM
 from blocks.store import source_status
 from deployments.commands import apply, collect
-from deployments.commands.sandbox import configuration
+from deployments.commands.sandbox import source_configuration
 from deployments.commands.support.event_formats import write_table
 from deployments.commands.support.output import OUT, print_line, with_spinner
 from deployments.commands.support.prefect_server import ignoring_ctrl_c
@@ -37,9 +37,9 @@ def command() -> int:
     program = _program()  # while the working directory is still the person's
     with _sandbox() as sandbox:
         print_line(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.")
-        _say_command(f"apply {DIRECTORY}/source.json")
+        _print_command(f"apply {DIRECTORY}/source.json")
         apply.apply(_write_configuration(sandbox), token=None)
-        _say_command(f"collect {NAME}")
+        _print_command(f"collect {NAME}")
         code = collect.command(NAME, as_json=False)
     if code == DONE:
         _show_events()
@@ -74,7 +74,7 @@ def _sandbox() -> Iterator[SandboxProcess]:
 
 def _write_configuration(sandbox: SandboxProcess) -> Path:
     about = "Made-up events of the sandbox"
-    document = configuration(NAME, sandbox.base_url, sandbox.token, description=about)
+    document = source_configuration(NAME, sandbox.base_url, sandbox.token, description=about)
     path = DIRECTORY.absolute() / "source.json"
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
@@ -83,7 +83,7 @@ def _write_configuration(sandbox: SandboxProcess) -> Path:
 
 
 def _show_events() -> None:
-    _say_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
+    _print_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
     engine = source_status.open_store()
     streams = source_status.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
@@ -99,7 +99,7 @@ def _show_what_next(program: str) -> None:
     print_line(f"  {program} up")
 
 
-def _say_command(arguments: str) -> None:
+def _print_command(arguments: str) -> None:
     print_line(f"\n$ {PROGRAM} {arguments}", style="bold")
 
 

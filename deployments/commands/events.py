@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus, StoredEvent, StreamStatus
 
 APIS = ("sign-in", "itemUsage", "audit")
-LAST_OF_FOLLOW = 10
+FOLLOW_LAST = 10
 """So many events stand before those to come, where nothing else is said."""
 
 
 @dataclass(frozen=True)
-class Options:
+class EventsOptions:
     """What the command line says, checked."""
 
     apis: tuple[str, ...]
     since_ns: int | None
     until_ns: int | None
-    form: str
+    output_format: str
     last: int | None
     filters: EventFilters
 
@@ -90,10 +90,10 @@ def command(
 ) -> None:
     """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
     filters = EventFilters(user, ip, action, country, item, vault, match)
-    form = _form("json" if as_json and form is None else form, output, follow=follow)
+    form = _output_format("json" if as_json and form is None else form, output, follow=follow)
     if follow and last is None and since is None:
-        last = LAST_OF_FOLLOW
-    options = Options(_apis(api or []), *_window(since, until), form, last, filters)
+        last = FOLLOW_LAST
+    options = EventsOptions(_apis(api or []), *_window(since, until), form, last, filters)
     filters.check()
     engine = source_status.open_store()
     source = source_status.sources(engine, name)[0]
@@ -105,19 +105,21 @@ def command(
 
 
 def _print(
-    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, *, follow: bool
+    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, *, follow: bool
 ) -> None:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     seen = source_status.last_ids(engine, streams) if follow else {}
-    written = _write(options.form, source, _found(engine, streams, options), sys.stdout, lines=follow)
+    written = _write(options.output_format, source, _select(engine, streams, options), sys.stdout, lines=follow)
     if follow:
         with suppress(KeyboardInterrupt):  # the way to end it, and no fault
             _follow(source, streams, options, seen)
-    elif not written and options.form == "table":
+    elif not written and options.output_format == "table":
         print_note("There are no such events.")
 
 
-def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Options, seen: dict[int, int]) -> None:
+def _follow(
+    source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, seen: dict[int, int]
+) -> None:
     """Write what comes, in the order in which it is stored, until Ctrl-C or the reader of a pipe has gone."""
     while True:
         sys.stdout.flush()
@@ -128,28 +130,28 @@ def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Opti
         for event in new:
             seen[ids[event.api]] = max(seen[ids[event.api]], event.id)
         found = options.filters.apply(sorted(new, key=lambda event: event.time_ns))
-        _write(options.form, source, found, sys.stdout, lines=True, titles=False)
+        _write(options.output_format, source, found, sys.stdout, lines=True, titles=False)
 
 
 def _write_file(
-    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, output: Path
+    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, output: Path
 ) -> None:
     total = source_status.count(engine, streams, options.since_ns, options.until_ns) if sys.stderr.isatty() else 0
     with _progress(0 if options.last else total) as counted:
-        found = _found(engine, streams, options, counted)
-        if options.form == "parquet":
+        found = _select(engine, streams, options, counted)
+        if options.output_format == "parquet":
             with file_for(output, binary=True) as file:
                 written = write_parquet(source, found, file)
         else:
             with file_for(output) as file:
-                written = _write(options.form, source, found, file)
+                written = _write(options.output_format, source, found, file)
     print_note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
 
 
-def _found(
+def _select(
     engine: Engine,
     streams: Sequence[StreamStatus],
-    options: Options,
+    options: EventsOptions,
     counted: Callable[[Iterable[StoredEvent]], Iterable[StoredEvent]] = lambda events: events,
 ) -> Iterable[StoredEvent]:
     """What is asked for, oldest first."""
@@ -160,12 +162,12 @@ def _found(
     return reversed(list(islice(newest, options.last)))
 
 
-def _form(named: str | None, output: Path | None, *, follow: bool) -> str:
+def _output_format(named: str | None, output: Path | None, *, follow: bool) -> str:
     """What --format says, or else how the name of the file ends."""
     is_file = output is not None and str(output) != "-"
     form = named or (SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table")
     if form not in FORMATS:
-        raise _wrong("--format", form, FORMATS)
+        raise _invalid_value("--format", form, FORMATS)
     if form == "parquet" and not is_file:
         raise ThirdPartyConfigError("Parquet needs a file.", hint="Add --output FILE.parquet.", code="usage")
     if follow and is_file:
@@ -178,11 +180,11 @@ def _form(named: str | None, output: Path | None, *, follow: bool) -> str:
 def _apis(given: list[str]) -> tuple[str, ...]:
     for api in given:
         if api not in APIS:
-            raise _wrong("--api", api, APIS)
+            raise _invalid_value("--api", api, APIS)
     return tuple(given)
 
 
-def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
+def _invalid_value(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
     close = nearest(value, known)
     meant = f"Did you mean {close}?" if close else ""
     return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.", hint=meant, code="usage")

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from blocks.store.health_log import Told
 
-SINCE = "7d"
-OVERLAP = 1000
+DEFAULT_SINCE = "7d"
+REREAD_IDS = 1000
 """On PostgreSQL a number may be given out before, and be seen after, a larger one: so many are asked for again."""
 
 
@@ -48,7 +48,7 @@ def command(
     follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
 ) -> None:
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
-    since_ns = parse_time_option("--since", since or SINCE) or 0
+    since_ns = parse_time_option("--since", since or DEFAULT_SINCE) or 0
     with source_status.opened_store() as engine:
         ids = health_log.ids_of(engine, name)
         found = health_log.told(engine, ids, since_ns=since_ns)
@@ -58,16 +58,16 @@ def command(
     if as_json and not follow:
         print_json([one.event.as_json() for one in found])
         return
-    say = _say_json_line if as_json else _Table(names=name is None).say
+    say = _print_json_line if as_json else _HealthTable(names=name is None).print
     if not follow:
-        _say_all(found, say)
+        _print_all(found, say)
         return
     with suppress(KeyboardInterrupt):  # the way to end it, and no fault
-        _say_all(found, say)
-        _Follower(ids, since_ns, say, {one.id for one in found}).run()
+        _print_all(found, say)
+        _Follower(ids, since_ns, say, {one.id for one in found}).follow()
 
 
-def _say_all(found: list[Told], say: Callable[[Told], None]) -> None:
+def _print_all(found: list[Told], say: Callable[[Told], None]) -> None:
     for one in found:
         say(one)
 
@@ -81,20 +81,20 @@ def _note_older(older: health_log.Older, *, found: bool) -> None:
         print_note("There is no health event yet: nothing has changed for the worse.")
 
 
-def _say_json_line(one: Told) -> None:
+def _print_json_line(one: Told) -> None:
     typer.echo(json.dumps(one.event.as_json()))
 
 
 @dataclass(slots=True)
-class _Table:
+class _HealthTable:
     """A few lines for each event, below titles."""
 
     names: bool
-    begun: bool = False
+    has_header: bool = False
 
-    def say(self, one: Told) -> None:
-        if not self.begun:
-            self.begun = True
+    def print(self, one: Told) -> None:
+        if not self.has_header:
+            self.has_header = True
             print_cropped(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
         style = _style(one)
         print_cropped(_line(one, style, names=self.names))
@@ -126,17 +126,17 @@ class _Follower:
 
     ids: list[str] | None
     since_ns: int
-    say: Callable[[Told], None]
+    print_event: Callable[[Told], None]
     seen: set[int]
-    away: bool = False
+    is_store_down: bool = False
 
-    def run(self) -> None:
+    def follow(self) -> None:
         """Until Ctrl-C, or until the reader of a pipe has gone (BrokenPipeError)."""
         while True:
             sys.stdout.flush()
             wait_for_more()
             for one in self._new():
-                self.say(one)
+                self.print_event(one)
                 self.seen.add(one.id)
 
     def _new(self) -> list[Told]:
@@ -144,7 +144,7 @@ class _Follower:
         try:
             # opened anew each time: a file may have been replaced, a server be another one
             with source_status.opened_store() as engine:
-                found = health_log.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - OVERLAP)
+                found = health_log.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - REREAD_IDS)
         except StoreVersionError:
             raise
         except SourceError as error:
@@ -154,11 +154,11 @@ class _Follower:
         return [one for one in found if one.id not in self.seen]
 
     def _note_away(self, error: SourceError) -> None:
-        if not self.away:
+        if not self.is_store_down:
             print_note(f"{error.message} Waiting for it.")
-        self.away = True
+        self.is_store_down = True
 
     def _note_back(self) -> None:
-        if self.away:
+        if self.is_store_down:
             print_note("The store is back.")
-        self.away = False
+        self.is_store_down = False

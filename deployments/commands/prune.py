@@ -39,7 +39,7 @@ NUMBERS = ("events", "to go")
 
 
 @dataclass(frozen=True)
-class Options:
+class PruneOptions:
     """What the command line says."""
 
     older_than: str | None
@@ -67,7 +67,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for options that do not fit together."""
-    options = Options(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
+    options = PruneOptions(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
     _check(options)
     if options.no_schedule:
         _unschedule(options.name, as_json=options.as_json)
@@ -76,24 +76,24 @@ def command(
     if options.schedule is not None:
         _schedule(older_than or "", options)
         return
-    _now(options, rule)
+    _prune_now(options, rule)
 
 
-def _check(options: Options) -> None:
+def _check(options: PruneOptions) -> None:
     once = options.dry_run or options.yes
     if options.no_schedule and (once or options.schedule or options.older_than):
-        raise _misused("--no-schedule stands alone, or with the name of a source.")
+        raise _usage_error("--no-schedule stands alone, or with the name of a source.")
     if options.schedule and once:
-        raise _misused("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
+        raise _usage_error("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
     if options.older_than is None and not options.no_schedule:
-        raise _misused("--older-than is missing: how long are events kept?")
+        raise _usage_error("--older-than is missing: how long are events kept?")
 
 
-def _misused(message: str) -> ThirdPartyConfigError:
+def _usage_error(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source prune --help", code="usage")
 
 
-def _now(options: Options, rule: Rule) -> None:
+def _prune_now(options: PruneOptions, rule: Rule) -> None:
     engine = source_status.open_store()
     targets = prune.targets(engine, options.name)
     plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
@@ -109,10 +109,10 @@ def _now(options: Options, rule: Rule) -> None:
                 for batch in prune.prune(engine, target, rule):
                     removed[target] += batch
                     advance(batch)
-    _tell(options, rule, plans, list(removed.values()))
+    _print_result(options, rule, plans, list(removed.values()))
 
 
-def _tell(options: Options, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
+def _print_result(options: PruneOptions, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
     if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
         print_json({"before": format_rfc3339(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
@@ -124,7 +124,7 @@ def _tell(options: Options, rule: Rule, plans: Sequence[Plan], removed: Sequence
         print_line(f"{_events(sum(removed))} removed; the uuid and the SHA-256 digest of each are kept.")
 
 
-def _confirm(going: int, options: Options) -> None:
+def _confirm(going: int, options: PruneOptions) -> None:
     if options.yes:
         return
     if not sys.stdin.isatty():
@@ -150,11 +150,11 @@ def _table(plans: Sequence[Plan]) -> Table:
         table.add_column(title, justify=justify, header_style="dim", no_wrap=title != COLUMNS[-1])  # type: ignore[arg-type]
     for plan in plans:
         times = [format_time(ns)[:10] for ns in (plan.first_ns, plan.last_ns)]
-        table.add_row(plan.target.api, f"{plan.events:,}", f"{plan.going:,}", *times, _held(plan))
+        table.add_row(plan.target.api, f"{plan.events:,}", f"{plan.going:,}", *times, _retained(plan))
     return table
 
 
-def _held(plan: Plan) -> str:
+def _retained(plan: Plan) -> str:
     unsent = f"{plan.unsent:,} not sent yet" if plan.unsent else ""
     recent = f"{plan.recent:,} received lately" if plan.recent else ""
     return ", ".join(text for text in (unsent, recent) if text)
@@ -189,7 +189,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda number: bar.advance(removing, number)
 
 
-def _schedule(older_than: str, options: Options) -> None:
+def _schedule(older_than: str, options: PruneOptions) -> None:
     cron = deferred.prune_deployment.cron(options.schedule or "")
     source = _find(options.name)
     with prefect_session():

@@ -16,7 +16,7 @@ def command(name: Name, as_json: Json = False) -> int:
         source = deferred.lifecycle.locate(name)
         with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.restart(source))
         if access.kind == "temporary":
-            return collect.run_within(access, name, as_json=as_json)
+            return collect.collect_source(access, name, as_json=as_json)
         run = deferred.lifecycle.run_now(source)
     if as_json:
         print_json({"source": name, "source_id": source.known.id, "flow_run_id": str(run)})

@@ -16,8 +16,8 @@ from blocks.health import NOT_RUNNING
 from blocks.problems import nearest
 from blocks.store import fields, run_signs, source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.siem.status import forward_as_json
-from deployments.commands.siem.status import line as siem_line
+from deployments.commands.siem.status import pair_as_json
+from deployments.commands.siem.status import summary_line as siem_line
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.output import (
@@ -54,8 +54,8 @@ PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the h
 NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
 SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
-NONE = "·"
-RETRIED_NS = 90 * 60 * 10**9
+EMPTY_BAR = "·"
+RETRY_WINDOW_NS = 90 * 60 * 10**9
 """So long a failing API is retried since its last progress, see `tasks.retries`."""
 
 
@@ -71,19 +71,19 @@ def command(
 
     Raises ThirdPartyConfigError for an unknown source or format.
     """
-    form = _form(form, as_json=as_json)
+    form = _output_format(form, as_json=as_json)
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
             from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
-            metrics.show(sources, [one for one in forward_status.forwards(engine) if one.source in names])
+            metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])
         elif form == "json":
-            read = _read(engine, sources)
+            read = _load_details(engine, sources)
             print_json([_as_json(source, read) for source in sources])
         else:
-            _show_all(sources, _read(engine, sources))
+            _show_all(sources, _load_details(engine, sources))
     return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
 
 
@@ -124,7 +124,7 @@ def health_since_ns(source: SourceStatus) -> int | None:
     return known.get(how)
 
 
-def _form(named: str | None, *, as_json: bool) -> str:
+def _output_format(named: str | None, *, as_json: bool) -> str:
     form = named or ("json" if as_json else "table")
     if form not in FORMATS:
         close = nearest(form, FORMATS)
@@ -138,7 +138,7 @@ def _form(named: str | None, *, as_json: bool) -> str:
 
 
 @dataclass(frozen=True)
-class _Read:
+class _Details:
     """What is read beside the sources, of all of them at once: by their names or ids, and by the ids of streams."""
 
     forwards: dict[str, list[ForwardStatus]]
@@ -147,12 +147,12 @@ class _Read:
     dropped: dict[str, tuple[Dropped, ...]]
 
 
-def _read(engine: Engine, sources: list[SourceStatus]) -> _Read:
+def _load_details(engine: Engine, sources: list[SourceStatus]) -> _Details:
     forwards: dict[str, list[ForwardStatus]] = {}
     for one in forward_status.forwards(engine, source=sources[0].name if len(sources) == 1 else None):
         forwards.setdefault(one.source, []).append(one)
     streams = [stream for source in sources for stream in source.streams]
-    return _Read(
+    return _Details(
         forwards=forwards,
         paces=source_status.paces(engine, streams, clock.now_ns()),
         backfills=source_status.unfinished_backfills(engine),
@@ -160,7 +160,7 @@ def _read(engine: Engine, sources: list[SourceStatus]) -> _Read:
     )
 
 
-def _show_all(sources: list[SourceStatus], read: _Read) -> None:
+def _show_all(sources: list[SourceStatus], read: _Details) -> None:
     if not sources:
         print_line("There is no source yet. Create one with: onepassword-source apply source.json")
     for trouble in _troubles_of_up():
@@ -180,7 +180,7 @@ def _troubles_of_up() -> list[Trouble]:
     return [one for one in up_health.troubles_now() if one.what != "runs"]
 
 
-def _show_overview(sources: list[SourceStatus], read: _Read) -> None:
+def _show_overview(sources: list[SourceStatus], read: _Details) -> None:
     healths = {source.id: health(source) for source in sources}
     worst_first = sorted(sources, key=lambda source: (overview.urgency(healths[source.id]), source.name))
     print_table(
@@ -191,26 +191,26 @@ def _show_overview(sources: list[SourceStatus], read: _Read) -> None:
     print_note("One in detail: onepassword-source status NAME")
 
 
-def _line(source: SourceStatus, how: str, read: _Read) -> tuple[Text, ...]:
+def _line(source: SourceStatus, how: str, read: _Details) -> tuple[Text, ...]:
     styled = how, STYLES.get(how, "bold yellow")
     paces = (read.paces[stream.id] for stream in source.streams)
     return overview.source_row(source, styled, health_since_ns(source), paces, read.forwards.get(source.name, ()))
 
 
-def _show(source: SourceStatus, read: _Read) -> None:
+def _show(source: SourceStatus, read: _Details) -> None:
     print_line(_head(source))
-    _say_last_run(source)
+    _print_last_run(source)
     print_line("")
-    print_fitting(table(source))
+    print_fitting(stream_table(source))
     print_line("")
     print_fitting(_pace_table(source, read))
     if source.open:
         print_line("")
     for one in source.open:
-        _say_open(one, said=source.message)
+        _print_condition(one, said=source.message)
     for field in read.dropped[source.id]:
         print_indented(printable(field.sentence), 2)
-    _say_rest(source)
+    _print_stream_notes(source)
     for backfill in read.backfills.get(source.id, ()):
         print_indented(printable(_backfill_line(source, backfill)), 2)
     for forward in read.forwards.get(source.name, ()):
@@ -227,7 +227,7 @@ def _head(source: SourceStatus) -> Text:
     )
 
 
-def _say_last_run(source: SourceStatus) -> None:
+def _print_last_run(source: SourceStatus) -> None:
     when = f"{source.state} {format_age(source.state_ns)} ago" if source.state_ns is not None else source.state
     message = source.message.removeprefix(f"{source.state}: ")
     print_indented(f"{when}: {printable(message)}" if message else when, 2)
@@ -235,7 +235,7 @@ def _say_last_run(source: SourceStatus) -> None:
         print_indented(NOT_STARTED, 2)
 
 
-def _say_open(one: Open, *, said: str) -> None:
+def _print_condition(one: Open, *, said: str) -> None:
     api = one.tracker.partition("/")[2] or "all"
     level = Text(f"{one.severity.lower():9}", severity_style(one.severity))
     since = f"  since {format_minute(one.since_ns)} ({format_age(one.since_ns)})"
@@ -246,12 +246,12 @@ def _say_open(one: Open, *, said: str) -> None:
         print_indented(printable(one.hint), 4, lead="→ ")
 
 
-def _say_rest(source: SourceStatus) -> None:
+def _print_stream_notes(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
         if retry := _retry_line(stream):
             print_indented(retry, 2)
-        if stream.error_message and not _is_told(stream.error_message, source):
+        if stream.error_message and not _is_shown(stream.error_message, source):
             print_indented(f"{stream.api}: {printable(stream.error_message)}", 2)
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
@@ -270,7 +270,7 @@ def _retry_line(stream: StreamStatus) -> str | None:
         parts.append(f"next attempt by {_clock(stream.retries_ns)}")
     else:
         parts.append("next attempt now, or with the next run")
-    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRIED_NS)}, if no attempt succeeds")
+    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRY_WINDOW_NS)}, if no attempt succeeds")
     return f"{stream.api}: {', '.join(parts)} (UTC)."
 
 
@@ -287,11 +287,11 @@ def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
     return f"{span}. `{command_line('backfill', source.name, options=('--resume',))}` goes on."
 
 
-def _is_told(error: str, source: SourceStatus) -> bool:
+def _is_shown(error: str, source: SourceStatus) -> bool:
     return error in source.message or any(one.description in error for one in source.open)
 
 
-def table(source: SourceStatus) -> Table:
+def stream_table(source: SourceStatus) -> Table:
     """A row for each API, in at most 80 columns."""
     table = _table(COLUMNS)
     for stream in source.streams:
@@ -307,7 +307,7 @@ def table(source: SourceStatus) -> Table:
     return table
 
 
-def _pace_table(source: SourceStatus, read: _Read) -> Table:
+def _pace_table(source: SourceStatus, read: _Details) -> Table:
     table = _table(PACE_COLUMNS)
     for stream in source.streams:
         pace = read.paces[stream.id]
@@ -316,7 +316,7 @@ def _pace_table(source: SourceStatus, read: _Read) -> Table:
             format_time(stream.drained_ns).removesuffix("Z"),
             f"{pace.last_hour:,}",
             f"{pace.last_day:,}",
-            chart(pace.hourly),
+            sparkline(pace.hourly),
         )
     return table
 
@@ -329,17 +329,17 @@ def _table(titles: tuple[str, ...]) -> Table:
     return table
 
 
-def chart(counts: tuple[int, ...]) -> str:
+def sparkline(counts: tuple[int, ...]) -> str:
     """One character for each count, as high as it is beside the largest; a dot for none."""
     largest = max(counts, default=0)
-    return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else NONE for count in counts)
+    return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else EMPTY_BAR for count in counts)
 
 
 def _words(span_ns: int | None) -> str:
     return "" if span_ns is None else clock.words(span_ns)
 
 
-def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
+def _as_json(source: SourceStatus, read: _Details) -> dict[str, Any]:
     return {
         "source": source.name,
         "source_id": source.id,
@@ -363,7 +363,7 @@ def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
             }
             for one in read.backfills.get(source.id, ())
         ],
-        "siems": [forward_as_json(one) for one in read.forwards.get(source.name, ())],
+        "siems": [pair_as_json(one) for one in read.forwards.get(source.name, ())],
         "dropped_fields": [field.name for field in read.dropped[source.id]],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(read.paces[stream.id])} for stream in source.streams],

@@ -42,7 +42,7 @@ def command(
     with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
         source.valid_block()  # before anyone types a token in vain
-        given = (token_from_environment() or _ask(name)).strip()
+        given = (token_from_environment() or _read_token(name)).strip()
         checked = with_spinner(
             "Checking the token…", lambda: deferred.new_token.check(source, given, unchecked=unchecked)
         )
@@ -59,7 +59,7 @@ def command(
         print_note(f"Collect with it now: {command_line('collect', name)}")
 
 
-def _ask(name: str) -> str:
+def _read_token(name: str) -> str:
     if sys.stdin.isatty():
         return str(typer.prompt(f"New API token of {printable(name)}", hide_input=True, err=True))
     token = sys.stdin.readline(LINE_MAX)

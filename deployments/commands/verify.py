@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
-SHOWN = 10  # heads that the store does not lead to; --json has all of them
-KEEP = "Whoever can write the whole database can make new chains: keep heads elsewhere (--head, --against)."
+CHECKPOINTS_SHOWN = 10  # heads that the store does not lead to; --json has all of them
+SAVE_CHECKPOINTS = "Whoever can write the whole database can make new chains: keep heads elsewhere (--head, --against)."
 
 
 @dataclass(frozen=True)
-class Options:
+class VerifyOptions:
     """What the command line says."""
 
     name: str
@@ -71,19 +71,19 @@ def command(
 
     Raises ThirdPartyConfigError for a source, an API or a head that does not exist.
     """
-    options = Options(name, tuple(api or ()), head, against, as_json)
-    kept = _kept(options)
+    options = VerifyOptions(name, tuple(api or ()), head, against, as_json)
+    kept = _saved_checkpoints(options)
     with source_status.opened_store() as engine:
         source = checkpoints.find(engine, options.name)
         _check_apis(options.apis, source)
         if options.head:
-            _print_head(engine, source, options.apis)
+            _print_checkpoint(engine, source, options.apis)
             return SOUND
         with _progress(lambda: verification.count(engine, source.id, options.apis)) as advance:
             proofs = verification.prove(engine, source.id, options.apis, saved_heads.wanted(kept), advance)
     checked = saved_heads.check(kept, source.id, proofs, options.apis)
     if kept and not checked:
-        raise _misused(f"--against: there is no head of {', '.join(options.apis)} in it.")
+        raise _usage_error(f"--against: there is no head of {', '.join(options.apis)} in it.")
     sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
     if options.as_json:
         print_json(_as_json(source, proofs, checked, sound=sound))
@@ -92,34 +92,36 @@ def command(
     return SOUND if sound else NOT_SOUND
 
 
-def _kept(options: Options) -> list[Heads]:
+def _saved_checkpoints(options: VerifyOptions) -> list[Heads]:
     """The heads of --against: of a text, of a file, or of standard input."""
     given = options.against
     if given is None:
         return []
     if options.head:
-        raise _misused("--head prints the present head and verifies nothing: leave out --against.")
+        raise _usage_error("--head prints the present head and verifies nothing: leave out --against.")
     if given.lstrip().startswith("{"):
         return checkpoints.parse(given)
     try:
         return checkpoints.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
     except OSError as error:
-        raise _misused(f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}.") from None
+        raise _usage_error(
+            f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}."
+        ) from None
     except UnicodeDecodeError:
-        raise _misused(f"--against: {given[:100]} holds no text.") from None
+        raise _usage_error(f"--against: {given[:100]} holds no text.") from None
 
 
-def _misused(message: str) -> ThirdPartyConfigError:
+def _usage_error(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source verify --help", code="usage")
 
 
 def _check_apis(apis: Sequence[str], source: Origin) -> None:
     for api in apis:
         if api not in source.apis:
-            raise _misused(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
+            raise _usage_error(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
 
 
-def _print_head(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
+def _print_checkpoint(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
     if (present := checkpoints.present(engine, source.id, apis)) is not None:
         typer.echo(present.line())
 
@@ -139,7 +141,7 @@ def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *
     if before := sum(one.uncovered for one in proofs):
         print_note(f"{before:,} events were stored before the chains began (`before`): no link covers them.")
     if not checked:
-        print_note(KEEP)
+        print_note(SAVE_CHECKPOINTS)
 
 
 def _table(proofs: Sequence[Proof]) -> Table:
@@ -169,13 +171,13 @@ def _show_damage(one: Proof, first: Damage) -> None:
 
 def _show_checked(checked: Sequence[Checked]) -> None:
     wrong = [one for one in checked if not one.leads]
-    for one in wrong[:SHOWN]:
+    for one in wrong[:CHECKPOINTS_SHOWN]:
         print_line(
             f"{printable(one.api)}: head of {printable(one.time)[:19]}, link {one.link:,} ({one.verdict}).", style="red"
         )
         print_indented(printable(one.sentence), 4)
-    if len(wrong) > SHOWN:
-        print_line(f"… and {len(wrong) - SHOWN:,} more.")
+    if len(wrong) > CHECKPOINTS_SHOWN:
+        print_line(f"… and {len(wrong) - CHECKPOINTS_SHOWN:,} more.")
     if checked:
         print_line(f"The store leads to {len(checked) - len(wrong):,} of {len(checked):,} heads.")
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.siem.status import NONE_YET, style_of
+from deployments.commands.siem.status import NONE_YET, state_style
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json
 from deployments.commands.support.output import print_json, print_note, print_table, printable
@@ -47,5 +47,5 @@ def _line(one: ForwardStatus) -> tuple[Text, ...]:
         Text(printable(one.siem), "bold"),
         Text(one.kind),
         Text(printable(one.source)),
-        Text(one.state, style_of(one)),
+        Text(one.state, state_style(one)),
     )

@@ -45,7 +45,7 @@ def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False
     with source_status.opened_store() as engine:
         found = forward_status.forwards(engine, name, source)
     if as_json:
-        print_json([forward_as_json(one) for one in found])
+        print_json([pair_as_json(one) for one in found])
     elif len(found) > overview.DETAILED_MAX:
         _show_overview(found)
     elif found:
@@ -63,14 +63,14 @@ def _show_overview(found: list[ForwardStatus]) -> None:
         found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
     )
     print_table(
-        overview.build_table(overview.PAIR_COLUMNS, (overview.pair_row(one, style_of(one)) for one in worst_first))
+        overview.build_table(overview.PAIR_COLUMNS, (overview.pair_row(one, state_style(one)) for one in worst_first))
     )
     print_line("")
     print_line(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
     print_note("One in detail: onepassword-source siem status SIEM --source NAME")
 
 
-def style_of(one: ForwardStatus) -> str:
+def state_style(one: ForwardStatus) -> str:
     return STYLES.get(one.state, "bold red")
 
 
@@ -101,7 +101,7 @@ def _errors(one: ForwardStatus) -> dict[str, list[str]]:
     return found
 
 
-def line(one: ForwardStatus) -> Text:
+def summary_line(one: ForwardStatus) -> Text:
     """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
     sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
@@ -132,7 +132,7 @@ def _state(position: PositionStatus) -> str:
     return "retrying" if position.failing_since_ns is not None else "ok"
 
 
-def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
+def pair_as_json(one: ForwardStatus) -> dict[str, Any]:
     """A pair as `--json` has it, with times in RFC 3339."""
     return {
         "siem": one.siem,

@@ -39,12 +39,12 @@ def command(
         block = deferred.siem.load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
             shown = [one for pair in pairs for one in _samples_as_json(engine, pair, block, sender, sample)]
-            answer, works = ("", True) if offline else _checked(sender)
+            answer, works = ("", True) if offline else _check(sender)
     if as_json:
         print_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
         return DONE if works else IN_ERROR
     for one in shown:
-        _say(one)
+        _print_sample(one)
     if not shown:
         print_note("There is no event yet to show.")
     if answer:
@@ -52,7 +52,7 @@ def command(
     return DONE if works else IN_ERROR
 
 
-def _checked(sender: Sender) -> tuple[str, bool]:
+def _check(sender: Sender) -> tuple[str, bool]:
     try:
         return sender.check(), True
     except SourceError as error:
@@ -82,7 +82,7 @@ def _samples_as_json(
     return found
 
 
-def _say(one: dict[str, Any]) -> None:
+def _print_sample(one: dict[str, Any]) -> None:
     head = f"{printable(one['source'])}  {one['api']}  {printable(one['uuid'])}"
     if "filtered_by" in one:
         print_line(f"{head}  dropped: {printable(one['filtered_by'])}", "yellow")

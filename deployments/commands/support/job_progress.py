@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.collect import END_SECONDS, code_of, headline, leave, outcome_of, require_source
+from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, require_source, shut_down
 from deployments.commands.support import deferred
 from deployments.commands.support.output import ERROR, format_rfc3339, print_json, print_line
 from deployments.commands.support.prefect_server import prefect_session
@@ -47,17 +47,17 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
             def end_at_once(outcome: str, message: str) -> int:
                 shown.stop()
                 _print_result(name, shown, outcome, message, INTERRUPTED, as_json=as_json)
-                leave(access)
+                shut_down(access)
                 return INTERRUPTED
 
             state = _run(flow, shown, end_at_once)
-    code, (outcome, message) = code_of(state), outcome_of(state)
+    code, (outcome, message) = exit_code_of(state), outcome_of(state)
     _print_result(name, shown, outcome, message, code, as_json=as_json)
     return code
 
 
 def _run(flow: Callable[[], State[Any]], shown: JobDisplay, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
     deferred.job.shown_at = shown.update
     return flow()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[
     return gathered
 
 
-def retry_note(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
+def retry_suffix(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
     """What a line ends with where APIs wait for their next attempt; empty where none does. `until_ns`: until when."""
     names = ", ".join(apis)
     times = [ns for ns in until_ns if ns is not None]
@@ -69,6 +69,6 @@ def retry_note(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
 
 
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:
-    while not done.wait(LOOK_SECONDS):
+    while not done.wait(REFRESH_SECONDS):
         if said := line():
             sign.update(Text(said))  # a str would be markup
