@@ -15,7 +15,7 @@ from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Source, Stream, Window
+from blocks.store.tables import SourceRow, StreamRow, WindowRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,9 @@ UNTRIED_NS = 4200 * 10**9  # an hour is the longest wait between two attempts th
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
-_windows = Window.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_windows = WindowRow.__table__  # type: ignore[attr-defined]
 
 HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,

@@ -23,7 +23,7 @@ from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
 from blocks.store.streams import HEALTHY, TOLD_AFTER_NS, first_failure
-from blocks.store.tables import Forward, ForwardPosition, Source, Stream
+from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from blocks.store.claims import Holder
     from blocks.store.forwarding.rejected_events import Again, RefusedItem
 
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 Ahead = dict[int, tuple[int, int]]
 """By the last id of a portion: how many events were sent, and kept back by rules."""

@@ -290,7 +290,7 @@ class TestClasses:
         found = 0
         for event in support.events(api, 60):
             outcome = checked.apply(api, event.body)
-            made = registry.shape(shape, event, support.stamp(api), outcome.body).document
+            made = registry.shape(shape, event, support.stream(api), outcome.body).document
             held = list(_held(json.loads(event.body)))
             found += len(held)
             assert not [value for value in held if value in json.dumps(json.loads(made), ensure_ascii=False)]
@@ -307,7 +307,7 @@ class TestClasses:
 def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(shape: str, change: str, account: str) -> None:
     one = support.event(Api.AUDIT, action="join", account_uuid=support.ACCOUNT)
     body = applied([{change: ["account_uuid"]}], one.body, Api.AUDIT).body
-    made = registry.shape(shape, one, support.stamp(Api.AUDIT), body)
+    made = registry.shape(shape, one, support.stream(Api.AUDIT), body)
     assert made.account == account
     assert support.ACCOUNT.encode() not in made.document
 
