@@ -64,7 +64,7 @@ def end(connection: Connection, source_id: str, tracker: str, description: str, 
 def tell(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
     """Write an event, whatever is open: for what happens once and is not so from then on."""
     name = connection.execute(select(_sources.c.name).where(_sources.c.id == source_id)).scalar()
-    event = HealthEvent.of(condition, source_id, name or "", status=status)
+    event = HealthEvent.from_condition(condition, source_id, name or "", status=status)
     connection.execute(insert(_events).values(_members(event)))
 
 

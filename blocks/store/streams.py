@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.durations import DAYS_MAX
 from blocks.errors import ClaimLostError, SourceError
 from blocks.events_api.models import Api
-from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
+from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
@@ -172,7 +172,7 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
         )
         source_id, failing_since_ns = _failing(connection, claim)
         if now_ns - failing_since_ns >= TOLD_AFTER_NS:
-            health.begin(connection, source_id, of_error(error, WARNING, claim.api), since_ns=failing_since_ns)
+            health.begin(connection, source_id, error_condition(error, WARNING, claim.api), since_ns=failing_since_ns)
     return failing_since_ns
 
 
@@ -195,7 +195,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
             **FREE,
         )
         source_id, failing_since_ns = _failing(connection, claim)
-        health.begin(connection, source_id, of_error(error, ERROR, claim.api), since_ns=failing_since_ns)
+        health.begin(connection, source_id, error_condition(error, ERROR, claim.api), since_ns=failing_since_ns)
 
 
 def restart(engine: Engine, source_id: str) -> None:

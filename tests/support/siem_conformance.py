@@ -225,7 +225,7 @@ class SenderConformance:
         block, paths = self.faulty()
         with pytest.raises(ConfigurationError) as raised:
             block.validated()
-        assert {fault.path for fault in raised.value.faults} == paths
+        assert {fault.path for fault in raised.value.problems} == paths
         assert len(paths) > 1
         assert_secret(self.secrets, *_shown(raised.value))
 

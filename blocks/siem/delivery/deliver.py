@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol, cast
 
-from blocks.cpu_lock import turn
+from blocks.cpu_lock import cpu_lock
 from blocks.errors import ThirdPartyGenericError
 from blocks.siem.delivery.prepare import FilteredEvent
 from blocks.siem.delivery.protocol import Batch, RejectedRecord, RequestRejectedError, TooLargeError
@@ -70,7 +70,7 @@ def deliver(
 
     `name` says whose it is: with the ids of a request's events it makes the request's own name.
     """
-    with turn:
+    with cpu_lock:
         made = [preparer.prepare(event) for event in events]
     records = [one for one in made if not isinstance(one, FilteredEvent)]
     octets = sum([len(record.data) for record in records])
@@ -104,7 +104,7 @@ def deliver_hour(hour: Hour, preparer: Preparer) -> DeliveryResult:
 
 def _records(hour: Hour, preparer: Preparer, done: DeliveryResult) -> Iterator[Sequence[Record]]:
     for events in hour.events():
-        with turn:
+        with cpu_lock:
             made = [preparer.prepare(event) for event in events]
         records = [one for one in made if not isinstance(one, FilteredEvent)]
         done.sent += len(records)

@@ -447,7 +447,7 @@ def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> N
 def test_what_is_wrong_is_told_by_its_path(members: dict[str, Any], paths: set[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Elasticsearch(**{"url": "https://es.example.org", **members}).validated()
-    assert {fault.path for fault in raised.value.faults} == paths
+    assert {fault.path for fault in raised.value.problems} == paths
 
 
 def test_an_unknown_placeholder_is_named_as_one() -> None:

@@ -300,7 +300,7 @@ def test_headers_are_written_as_opentelemetry_has_them() -> None:
 def test_headers_that_cannot_be_sent_are_a_fault_and_are_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Otlp(url="https://otlp.example.org", headers=SecretStr(text)).validated()
-    (fault,) = raised.value.faults
+    (fault,) = raised.value.problems
     assert fault.path == "block.headers"
     assert "name=value" in str(fault)
 

@@ -41,7 +41,7 @@ def changed(*given_rules: dict[str, Any], body: str = BODY, algorithm: str | Non
 
 
 def faults(*given_rules: object) -> dict[str, str]:
-    return {one.path: f"{one.problem}; {one.expected}" for one in processing.faults(list(given_rules), "$")}
+    return {one.path: f"{one.description}; {one.expected}" for one in processing.faults(list(given_rules), "$")}
 
 
 def test_no_rules_cost_nothing() -> None:

@@ -45,7 +45,7 @@ def changed(rule: dict[str, Any], body: str) -> str:
 
 def faults(*given_rules: object, has_key: bool = True) -> dict[str, str]:
     found = rules.faults(list(given_rules), "$.rules", has_key=has_key)
-    return {fault.path: f"{fault.problem}; {fault.expected}" for fault in found}
+    return {fault.path: f"{fault.description}; {fault.expected}" for fault in found}
 
 
 def digest(text: str) -> str:
@@ -407,7 +407,7 @@ class TestPatterns:
     )
     def test_bad(self, pattern: str, said: str) -> None:
         (found,) = patterns.faults(pattern, "$")
-        assert said in found.problem
+        assert said in found.description
         assert len(str(found)) < 300 or len(pattern) > 300
 
     # Those on which Python's re takes a minute and more: with it this test does not end.

@@ -371,4 +371,4 @@ def test_a_path_before_the_collector_stays(hec: Hec) -> None:
 def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         SplunkSiem(url="https://s.example", token=SecretStr(token)).validated()
-    assert [fault.path for fault in raised.value.faults] == ["block.token"]
+    assert [fault.path for fault in raised.value.problems] == ["block.token"]

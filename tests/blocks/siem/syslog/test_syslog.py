@@ -452,7 +452,7 @@ def _paths_of(**members: object) -> set[str]:
     try:
         Syslog.model_validate({"host": "localhost", **members}).validated()
     except ConfigurationError as error:
-        return {fault.path for fault in error.faults}
+        return {fault.path for fault in error.problems}
     return set()
 
 
