@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from deployments.commands.support.output import ERROR, time_of
+from deployments.commands.support.output import ERROR, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rich.status import Status
 
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 @contextmanager
-def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
+def status_line(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
     """Show what `line` says, asked in a thread now and then; None leaves what was there. Gives what ends the sign."""
     if not sys.stderr.isatty():
         yield lambda: None
@@ -43,7 +43,7 @@ def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
             end()
 
 
-def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
+def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
     """Gather what is done, with a bar on a terminal and silently elsewhere. `step`: what counts towards the total."""
     if not sys.stderr.isatty():
         return list(done)
@@ -60,15 +60,15 @@ def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], boo
     return gathered
 
 
-def retrying(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
+def retry_suffix(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
     """What a line ends with where APIs wait for their next attempt; empty where none does. `until_ns`: until when."""
     names = ", ".join(apis)
     times = [ns for ns in until_ns if ns is not None]
-    until = f", waits until {time_of(min(times))[11:19]} UTC" if times else ""
+    until = f", waits until {format_time(min(times))[11:19]} UTC" if times else ""
     return f"; retrying {names}{until} (Ctrl-C stops)" if names else ""
 
 
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:
-    while not done.wait(LOOK_SECONDS):
+    while not done.wait(REFRESH_SECONDS):
         if said := line():
             sign.update(Text(said))  # a str would be markup
