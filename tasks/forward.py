@@ -151,7 +151,7 @@ class Forwarding:
     def _send_again(self) -> None:
         events = min(self._preparer.sender.limits.events, AGAIN)
         pump = OrderedPool(self._deliver_again, self._note_again, 1, self._renew)
-        pump.run(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
+        pump.process(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
 
     def _send_on(self) -> None:
         view = positions.one(self._engine, self._claim)
@@ -161,7 +161,7 @@ class Forwarding:
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
         self._pump = OrderedPool(self._deliver, self._announce, limits.parallel, self._renew, self._leave)
         careful = view.failing_since_ns is not None
-        self._pump.run(self._portions(view), until=self._is_over, careful=careful)
+        self._pump.process(self._portions(view), until=self._is_over, first_alone=careful)
 
     def _is_over(self) -> bool:
         return stopping.requested.is_set() or not self._meant()
@@ -196,7 +196,7 @@ class Forwarding:
         self._growth = max(done.octets / max(bodies, 1) * (1 + GROWTH_MARGIN), 1.0)
 
     def _pause(self, seconds: float) -> None:
-        if self._pump.broken.wait(clock.engine_delay(seconds)):
+        if self._pump.failed.wait(clock.engine_delay(seconds)):
             raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
 
     def _deliver_again(self, portion: Again) -> Step:

@@ -34,7 +34,7 @@ from blocks.siem.delivery.protocol import (
     RejectedRecord,
     RequestRejectedError,
 )
-from blocks.siem.privacy.rules import read
+from blocks.siem.privacy.rules import parse
 from blocks.siem.webhook.block import Webhook
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events
@@ -343,7 +343,7 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
 
 def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
-    done = pair.run(sender, rules=read([{"drop": {"api": ["sign-in"]}}], ""))
+    done = pair.run(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.refused) == (31, 4)
     assert pair.view().sent_id == pair.ids()[-1]
     assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
@@ -477,7 +477,7 @@ def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pai
     pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     kept = rejected_events.page(pair.engine, pair.known.id)
-    rules = read([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
+    rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = Told(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
     done = pair.run(second, rules=rules)
     assert (done.sent, done.kept, done.refused) == (2, 1, 1)

@@ -69,7 +69,7 @@ _OF_TARGET_WORDS = (
     "of type [constant_keyword]",  # several datasets into one data stream
 )
 _ALIKE_MIN = 3
-"""Where none of so many documents is taken, and for one reason, it is the index's mapping and no event's fault."""
+"""Where none of so many documents is taken, and for one reason, it is the index's mapping and no event's problem."""
 _OF_DOCUMENT = re.compile(r"\[\d+:\d+\]|id '[^']*'| ?Preview of field's value: .*", re.DOTALL)
 """What differs in a reason from document to document."""
 _FAILURE_STORE = b'"failure_store"'
@@ -299,7 +299,7 @@ def document(shaped: FormattedEvent) -> bytes:
         received(event.received_ns).encode(),
         encoded(original.decode()),
         b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
-        _end(metadata.group_of(shaped.stream, shaped.event_id)),
+        _end(metadata.metadata_group(shaped.stream, shaped.event_id)),
     )
 
 
@@ -310,9 +310,9 @@ def _probe() -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _end(group: metadata.Group) -> bytes:
+def _end(group: metadata.MetadataGroup) -> bytes:
     """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
-    ours = {name.removeprefix("_"): value for name, value in group.ours.items()}
+    ours = {name.removeprefix("_"): value for name, value in group.standard.items()}
     made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:
         made["labels"] = {name: _label(value) for name, value in group.fields.items()}
@@ -381,7 +381,7 @@ def _passes(item: _Item, error: _Cause) -> bool:
 
 
 def _is_of_target(item: _Item, error: _Cause) -> bool:
-    """Whether no event at all would be taken there, so that none of them is at fault."""
+    """Whether no event at all would be taken there, so that none of them is at problem."""
     reason = f"{error.reason} {error.caused_by.reason if error.caused_by else ''}"
     blocked = error.type == "cluster_block_exception"
     known = error.type in _OF_TARGET or any(words in reason for words in _OF_TARGET_WORDS)

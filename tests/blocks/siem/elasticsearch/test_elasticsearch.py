@@ -446,18 +446,18 @@ def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> N
 )
 def test_what_is_wrong_is_told_by_its_path(members: dict[str, Any], paths: set[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Elasticsearch(**{"url": "https://es.example.org", **members}).validated()
-    assert {fault.path for fault in raised.value.problems} == paths
+        Elasticsearch(**{"url": "https://es.example.org", **members}).ensure_valid()
+    assert {problem.path for problem in raised.value.problems} == paths
 
 
 def test_an_unknown_placeholder_is_named_as_one() -> None:
     with pytest.raises(ConfigurationError, match=r"unknown placeholder; expected \{dataset\} or \{api\}"):
-        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").validated()
+        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").ensure_valid()
 
 
 @pytest.mark.parametrize("index", ["events", "1password-{api}", ".hidden-{dataset}", INDEX])
 def test_an_index_is_named_for_each_api_or_for_all(index: str) -> None:
-    assert Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index=index).validated()
+    assert Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index=index).ensure_valid()
     assert len(set(indices(index).values())) == (3 if "{" in index else 1)
 
 
