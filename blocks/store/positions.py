@@ -21,7 +21,8 @@ from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health, refused
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import HEALTHY, TOLD_AFTER_NS, first_failure
+from blocks.store.streams import HEALTHY as HEALTHY_STREAM
+from blocks.store.streams import TOLD_AFTER_NS, first_failure
 from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -38,6 +39,8 @@ _positions = ForwardPosition.__table__  # type: ignore[attr-defined]
 _sources = Source.__table__  # type: ignore[attr-defined]
 _streams = Stream.__table__  # type: ignore[attr-defined]
 
+HEALTHY: dict[str, Any] = {**HEALTHY_STREAM, "unconfirmed": 0}
+"""What is written where nothing is in the way (any more)."""
 Ahead = dict[int, tuple[int, int]]
 """By the last id of a portion: how many events were sent, and kept back by rules."""
 
@@ -194,28 +197,51 @@ def finish(engine: Engine, claim: ForwardClaim) -> None:
         _recover(connection, claim)
 
 
-def note_failure(engine: Engine, claim: ForwardClaim, error: SourceError, *, since_ns: int | None = None) -> int:
+def note_failure(
+    engine: Engine,
+    claim: ForwardClaim,
+    error: SourceError,
+    *,
+    since_ns: int | None = None,
+    unconfirmed: bool = False,
+) -> int:
     """Remember an error. Returns since when it has been failing, in ns. Raises ClaimLostError.
 
-    `since_ns` is the first failure that the store could not be told of, where there was one.
+    `since_ns` is the first failure that the store could not be told of, where there was one. `unconfirmed`: the SIEM
+    may have taken what was sent, and did not confirm it.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        row = _write(connection, claim, **_error(error, since_ns or now_ns, now_ns))
+        values = _error(error, since_ns or now_ns, now_ns)
+        if unconfirmed:
+            values["unconfirmed"] = _positions.c.unconfirmed + 1
+        row = _write(connection, claim, **values)
         failing_since_ns = int(row.failing_since_ns)
         if now_ns - failing_since_ns >= TOLD_AFTER_NS and not _has_stopped(connection, claim):
             _begin(connection, claim, _condition(claim.siem, error, WARNING), failing_since_ns)
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str | None) -> None:
+def count_unconfirmed(engine: Engine, claim: ForwardClaim) -> int:
+    """How many attempts since the last progress the SIEM has not confirmed, whichever runs made them."""
+    asked = select(_positions.c.unconfirmed).where(*_key(claim.forward, claim.stream_id))
+    with store_errors(), reading(engine).connect() as connection:
+        return int(connection.execute(asked).scalar_one())
+
+
+def stop(
+    engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str | None, *, noted: bool = False
+) -> None:
     """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it.
 
-    None: the next run tries again.
+    None: the next run tries again. `noted`: `note_failure` has counted the attempt already.
     """
     now_ns = clock.now_ns()
+    values = _error(error, now_ns, now_ns)
+    if noted:
+        del values["failed_attempts"]
     with writing(engine) as connection:
-        row = _write(connection, claim, **_error(error, now_ns, now_ns), stopped_fingerprint=fingerprint, **FREE)
+        row = _write(connection, claim, **values, stopped_fingerprint=fingerprint, **FREE)
         _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
 
 
@@ -352,6 +378,7 @@ def _source_of(connection: Connection, forward: str) -> str:
 def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:
     return {
         "failing_since_ns": first_failure(_positions, since_ns, now_ns),
+        "failed_attempts": _positions.c.failed_attempts + 1,
         "error_type": error.name,
         "error_code": error.code,
         "error_message": str(error),

@@ -36,6 +36,7 @@ _windows = Window.__table__  # type: ignore[attr-defined]
 
 HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
+    "failed_attempts": 0,
     "error_type": None,
     "error_code": None,
     "error_message": None,
@@ -165,6 +166,7 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
             connection,
             claim,
             failing_since_ns=first_failure(_streams, since_ns or now_ns, now_ns),
+            failed_attempts=_streams.c.failed_attempts + 1,
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -176,10 +178,11 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None) -> None:
+def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None, *, noted: bool = False) -> None:
     """Quit the stream: no request is made for it while the source has this fingerprint.
 
     None: the next run tries again. Either way the stream is free, and a health event says that it is not collected.
+    `noted`: `note_failure` has counted the attempt already.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
@@ -187,6 +190,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
             connection,
             claim,
             failing_since_ns=first_failure(_streams, now_ns, now_ns),
+            failed_attempts=_streams.c.failed_attempts + int(not noted),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),

@@ -144,15 +144,9 @@ def _kept(name: str) -> reading.SourceStatus | None:
         return None
 
 
-def _waiting(source: reading.SourceStatus) -> str:
-    failing = [stream for stream in source.streams if stream.state == "retrying"]
-    return retrying((stream.api for stream in failing), (stream.retries_ns for stream in failing))
-
-
 def _line(name: str) -> str | None:
     source = _kept(name)
     if source is None:
         return None
     kept = sum(stream.events for stream in source.streams)
-    waiting = _waiting(source)
-    return f"{source.state}: {kept:,} events kept{waiting}"
+    return f"{source.state}: {kept:,} events kept{retrying(source.streams)}"

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from deployments.commands.present import ERROR, time_of
+from deployments.commands.present import ERROR
+from deployments.commands.retries import clock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rich.status import Status
+
+    from blocks.store.reading import StreamStatus
+    from blocks.store.reading_forwards import PositionStatus
 
 LOOK_SECONDS = 1.0
 
@@ -60,11 +64,12 @@ def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], boo
     return gathered
 
 
-def retrying(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
-    """What a line ends with where APIs wait for their next attempt; empty where none does. `until_ns`: until when."""
-    names = ", ".join(apis)
-    times = [ns for ns in until_ns if ns is not None]
-    until = f", waits until {time_of(min(times))[11:19]} UTC" if times else ""
+def retrying(streams: Iterable[StreamStatus | PositionStatus]) -> str:
+    """What a line ends with where APIs wait for their next attempt, and for which one; empty where none does."""
+    waiting = [one for one in streams if one.is_retried]
+    names = ", ".join(sorted({f"{one.api} (attempt {one.failed_attempts + 1:,})" for one in waiting}))
+    times = [one.retries_ns for one in waiting if one.retries_ns is not None]
+    until = f", waits until {clock_of(min(times))} UTC" if times else ""
     return f"; retrying {names}{until} (Ctrl-C stops)" if names else ""
 
 

@@ -32,6 +32,7 @@ from deployments.commands.present import (
     span_of,
     time_of,
 )
+from deployments.commands.retries import retry_line
 from deployments.commands.siem.status import forward_as_json
 from deployments.commands.siem.status import line as siem_line
 from deployments.one_machine import up_health
@@ -54,8 +55,6 @@ NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
 SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
 NONE = "·"
-RETRIED_NS = 90 * 60 * 10**9
-"""So long a failing API is retried since its last progress, see `tasks.retries`."""
 
 
 def command(
@@ -246,7 +245,7 @@ def _say_open(one: Open, *, said: str) -> None:
 def _say_rest(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
-        if retry := _retry_line(stream):
+        if retry := retry_line(stream):
             say_indented(retry, 2)
         if stream.error_message and not _is_told(stream.error_message, source):
             say_indented(f"{stream.api}: {plain(stream.error_message)}", 2)
@@ -256,23 +255,6 @@ def _say_rest(source: SourceStatus) -> None:
         if stream.in_future:
             events = "event is" if stream.in_future == 1 else "events are"
             say_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
-
-
-def _retry_line(stream: StreamStatus) -> str | None:
-    """When a failing API was tried last, when it is tried next, and until when; None where it is not retried."""
-    if stream.failing_since_ns is None or stream.stopped:
-        return None
-    parts = [f"failing since {_clock(stream.failing_since_ns)}", f"last attempt {_clock(stream.error_ns)}"]
-    if stream.retries_ns is not None:
-        parts.append(f"next attempt by {_clock(stream.retries_ns)}")
-    else:
-        parts.append("next attempt now, or with the next run")
-    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRIED_NS)}, if no attempt succeeds")
-    return f"{stream.api}: {', '.join(parts)} (UTC)."
-
-
-def _clock(ns: int | None) -> str:
-    return time_of(ns)[11:19]
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
@@ -400,6 +382,7 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "last_page": iso_of(stream.progress_ns),
         "last_drained": iso_of(stream.drained_ns),
         "failing_since": iso_of(stream.failing_since_ns),
+        "failed_attempts": stream.failed_attempts,
         "last_attempt": iso_of(stream.error_ns) if failing else None,
         "next_attempt": iso_of(stream.retries_ns),
         "error_type": stream.error_type,

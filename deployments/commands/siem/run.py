@@ -70,8 +70,7 @@ def _line(name: str, source: str | None) -> str | None:
         return None
     found = [one for pair in pairs for one in pair.positions]
     sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)
-    again = retrying(sorted({one.api for one in found if one.failing_since_ns is not None and not one.in_error}))
-    return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting{again}"
+    return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting{retrying(found)}"
 
 
 def _say(source: str, outcome: str, message: str, code: int) -> None:

@@ -23,6 +23,7 @@ from deployments.commands.present import (
     say_table,
     span_of,
 )
+from deployments.commands.retries import next_attempt, retry_line
 
 if TYPE_CHECKING:
     from blocks.store.reading_forwards import ForwardStatus, PositionStatus
@@ -86,6 +87,9 @@ def _show(one: ForwardStatus) -> None:
         say_indented(f"It waits for a full file until {minute_of(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
         say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
+    for position in one.positions:
+        if one.state == "retrying" and (retry := retry_line(position)):
+            say_indented(retry, 2)
 
 
 def _errors(one: ForwardStatus) -> dict[str, list[str]]:
@@ -104,6 +108,9 @@ def line(one: ForwardStatus) -> Text:
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
     until = f" until {minute_of(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
     text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}{until}" if waiting else "")
+    if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
+        first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
+        text += f"; {first.api}: attempt {next_attempt(first)}"
     return joined((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
@@ -157,6 +164,9 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "oldest_waiting": iso_of(position.oldest_ns),
         "last_acknowledged": iso_of(position.progress_ns),
         "failing_since": iso_of(position.failing_since_ns),
+        "failed_attempts": position.failed_attempts,
+        "last_attempt": iso_of(position.error_ns) if position.failing_since_ns is not None else None,
+        "next_attempt": iso_of(position.retries_ns),
         "error_type": position.error_type,
         "error": position.error_message,
     }

@@ -10,7 +10,7 @@ from support import SOURCE
 
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.store import forwards, health, positions
+from blocks.store import forwards, health, positions, reading_forwards
 from blocks.store.claims import LEASE_NS
 from blocks.store.positions import Step, advance, finish, note_failure, release, renew, stop, take
 from blocks.store.refused import RefusedItem
@@ -197,6 +197,29 @@ def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pai
     advance(pair.engine, claim, step(9), [])
     assert pair.view().failing_since_ns is None
     assert note_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that the store was not told of"
+
+
+def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, moving: MovingClock) -> None:
+    def found() -> tuple[int, int | None, int | None]:
+        (one,) = [one for one in reading_forwards.forwards(pair.engine)[0].positions if one.api == Api.AUDIT]
+        return one.failed_attempts, one.error_ns, one.retries_ns
+
+    first = pair.claim()
+    note_failure(pair.engine, first, BUSY)
+    moving.advance(60)
+    second = pair.claim(holder=first.holder)
+    note_failure(pair.engine, second, BUSY, unconfirmed=True)
+    renew(pair.engine, second, for_seconds=90)
+    assert found() == (2, moving.now_ns(), moving.now_ns() + 90 * 10**9)
+    assert positions.count_unconfirmed(pair.engine, second) == 1
+    moving.advance(90)
+    assert found()[2] is None, "it is due"
+    stop(pair.engine, second, BUSY, "first", noted=True)
+    assert found()[::2] == (2, None)
+    third = pair.claim()
+    advance(pair.engine, third, step(9), [])
+    assert found() == (0, None, None)
+    assert positions.count_unconfirmed(pair.engine, third) == 0
 
 
 # Errors before anything is sent

@@ -9,9 +9,9 @@ from moving_clock import MovingClock
 from support import SOURCE
 
 from blocks import clock
-from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api, Page
-from blocks.store import claims, pages, streams
+from blocks.store import claims, pages, reading, streams
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -127,6 +127,30 @@ def test_a_stopped_stream_remembers_the_configuration_it_failed_with(engine: Eng
     streams.restart(engine, SOURCE.id)
     view = audit(engine)
     assert (view.stopped_fingerprint, view.error_type, view.failing_since_ns) == (None, None, None)
+
+
+def attempts(engine: Engine) -> int:
+    (audit,) = [one for one in reading.sources(engine)[0].streams if one.api == Api.AUDIT]
+    return audit.failed_attempts
+
+
+def test_attempts_are_counted_across_runs_until_one_succeeds(engine: Engine, claim: Claim) -> None:
+    error = ThirdPartyGenericError("x")
+    streams.note_failure(engine, claim, error)
+    streams.release(engine, claim)
+    second = streams.take(engine, audit(engine), "run-2")
+    assert second
+    streams.note_failure(engine, second, error)
+    streams.stop(engine, second, error, SOURCE.fingerprint, noted=True)
+    assert attempts(engine) == 2, "the one that ended the window was counted before"
+    third = streams.take(engine, audit(engine), "run-3")
+    assert third
+    streams.stop(engine, third, UnexpectedError("x"), None)
+    assert attempts(engine) == 3, "one that is tried again with the next run was noted nowhere else"
+    fourth = streams.take(engine, audit(engine), "run-4")
+    assert fourth
+    streams.note_drained(engine, fourth, 0)
+    assert attempts(engine) == 0
 
 
 def test_restart_takes_the_claim_away(engine: Engine, claim: Claim) -> None:
