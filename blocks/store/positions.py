@@ -9,20 +9,21 @@ which of them the SIEM has said yes: they are not sent again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
 from blocks import clock
-from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
+from blocks.command_line import command_line
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, together
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health, refused
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
+from blocks.store.streams import GIVEN_UP, TOLD_AFTER_NS, first_failure
 from blocks.store.streams import HEALTHY as HEALTHY_STREAM
-from blocks.store.streams import TOLD_AFTER_NS, first_failure
 from blocks.store.tables import Forward, ForwardPosition, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -242,7 +243,16 @@ def stop(
         del values["failed_attempts"]
     with writing(engine) as connection:
         row = _write(connection, claim, **values, stopped_fingerprint=fingerprint, **FREE)
-        _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
+        condition = _condition(claim.siem, error, ERROR)
+        if fingerprint is not None and (noted or isinstance(error, ThirdPartyConfigError)):
+            condition = replace(condition, hint=_hint(claim.siem, error))
+        _begin(connection, claim, condition, row.failing_since_ns)
+
+
+def _hint(siem: str, error: SourceError) -> str:
+    """What to do about an error that stops a pair. One that was tried again and again is not tried again by itself."""
+    again = f"`{command_line('siem test', siem)}` tries it; `{command_line('siem resume', siem)}` sends again."
+    return together(error.hint, again) if isinstance(error, ThirdPartyConfigError) else f"{GIVEN_UP} {again}"
 
 
 def note_refusal(engine: Engine, forward: str, error: SourceError) -> None:

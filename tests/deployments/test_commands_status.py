@@ -264,7 +264,9 @@ def test_a_retried_siem_shows_which_attempt_is_next_and_when(
     assert "; sign-in: attempt 2 now, or with the next run" in status(capsys)
     positions.stop(store, claim, ThirdPartyConfigError("The SIEM refuses the token."), "first")
     assert cli.main(["siem", "status"]) == cli.IN_ERROR
-    assert "attempt" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "attempt" not in shown
+    assert "→ `onepassword-source siem test soc` tries it; `onepassword-source siem resume soc` sends again." in shown
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])

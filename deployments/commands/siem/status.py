@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from blocks.command_line import command_line
 from blocks.store import reading, reading_forwards
 from deployments.commands import overview
 from deployments.commands.options import Json, OfSource, OneSiem
@@ -87,6 +88,9 @@ def _show(one: ForwardStatus) -> None:
         say_indented(f"It waits for a full file until {minute_of(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
         say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
+    if one.in_error:
+        test, resume = command_line("siem test", one.siem), command_line("siem resume", one.siem)
+        say_indented(plain(f"`{test}` tries it; `{resume}` sends again."), 2, lead="→ ")
     for position in one.positions:
         if one.state == "retrying" and (retry := retry_line(position)):
             say_indented(retry, 2)

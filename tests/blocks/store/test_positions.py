@@ -8,7 +8,7 @@ import pytest
 from forward_support import SIEM, Pair
 from support import SOURCE
 
-from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api
 from blocks.store import forwards, health, positions, reading_forwards
 from blocks.store.claims import LEASE_NS
@@ -220,6 +220,22 @@ def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, mo
     advance(pair.engine, third, step(9), [])
     assert found() == (0, None, None)
     assert positions.count_unconfirmed(pair.engine, third) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "fingerprint", "noted", "said"),
+    [
+        (SHUT, "first", False, "Store it anew. `onepassword-source siem test soc` tries it; "),
+        (BUSY, "first", True, "It was tried for 90 minutes. `onepassword-source siem test soc` tries it; "),
+        (UnexpectedError("x", hint="The next run tries again."), None, False, "The next run tries again."),
+    ],
+)
+def test_what_stops_a_pair_is_reported_with_the_commands_that_help(
+    pair: Pair, error: SourceError, fingerprint: str | None, noted: bool, said: str
+) -> None:
+    stop(pair.engine, pair.claim(), error, fingerprint, noted=noted)
+    (event,) = health.unpublished(pair.engine, SOURCE.id)
+    assert event.hint == (said if fingerprint is None else f"{said}`onepassword-source siem resume soc` sends again.")
 
 
 # Errors before anything is sent

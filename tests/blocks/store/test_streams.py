@@ -11,7 +11,7 @@ from support import SOURCE
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api, Page
-from blocks.store import claims, pages, reading, streams
+from blocks.store import claims, health, pages, reading, streams
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -151,6 +151,17 @@ def test_attempts_are_counted_across_runs_until_one_succeeds(engine: Engine, cla
     assert fourth
     streams.note_drained(engine, fourth, 0)
     assert attempts(engine) == 0
+
+
+def test_what_is_given_up_is_reported_with_the_commands_that_help(engine: Engine, claim: Claim) -> None:
+    """Its own hint says that the request is made again."""
+    error = ThirdPartyGenericError("It answered 500.", hint="The request is made again.")
+    streams.stop(engine, claim, error, "first", noted=True)
+    (event,) = health.unpublished(engine, SOURCE.id)
+    assert event.hint == (
+        "It was tried for 90 minutes. `onepassword-source check 1Pass` looks for the cause; "
+        "`onepassword-source restart 1Pass` tries again."
+    )
 
 
 def test_restart_takes_the_claim_away(engine: Engine, claim: Claim) -> None:
