@@ -67,5 +67,5 @@ clean:
 .venv/dev: .venv/runtime requirements-dev.lock
 	@echo "Installing what the tests need…"
 	@$(PIP) --no-deps --require-hashes -r requirements-dev.lock
-	-@tests/install_debian.sh
+	-@tests/support/install_debian.sh
 	@touch $@

@@ -1,7 +1,7 @@
 """Whether the runs of a source work, judged from what they leave in the store. No run has to work for that.
 
 Every run writes its source's state, and renews its claims while it reads. A source of which neither has changed for
-more than two ticks is not running. Pure: `blocks.store.reading_liveness` reads the signs.
+more than two ticks is not running. Pure: `blocks.store.run_signs` reads the signs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from whenever import Instant
 
-from blocks import bounds, clock
+from blocks import clock
 from blocks.command_line import command_line
+from blocks.config import alert_thresholds
 from blocks.health import ERROR, NOT_RUNNING, WARNING, Condition, tracker_of
 
 if TYPE_CHECKING:
@@ -181,9 +182,9 @@ def _lag(signs: Signs, stream: StreamSigns, now_ns: int, watched_ns: int | None)
 
 def _lag_bound(text: str | None) -> int | None:
     try:
-        return bounds.lag_ns(text)
+        return alert_thresholds.lag_ns(text)
     except ValueError:  # written into the block past all checks; the next run says so
-        return bounds.lag_ns(None)
+        return alert_thresholds.lag_ns(None)
 
 
 def _second(ns: int) -> str:

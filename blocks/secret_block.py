@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from prefect.blocks.core import Block
 from pydantic import SecretStr, ValidationError, ValidatorFunctionWrapHandler, model_validator
 
-from blocks.faults import ConfigurationError, Fault, join
+from blocks.problems import ConfigurationError, Fault, join
 from blocks.secret import MASK
 
 if TYPE_CHECKING:

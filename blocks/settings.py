@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api.budget import Window, parse
+from blocks.events_api.rate_limit import Window, parse
 
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535

@@ -11,11 +11,11 @@ from uuid import uuid4
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from blocks import settings
-from blocks.bounds import LAG_DEFAULT, LAG_FORMS, SILENCE_DEFAULT, SILENCE_FORMS
-from blocks.collect_from import DEFAULT, FORMS
-from blocks.configuration import SourceConfig, check_members
+from blocks.config.alert_thresholds import LAG_DEFAULT, LAG_FORMS, SILENCE_DEFAULT, SILENCE_FORMS
+from blocks.config.source_file import SourceConfig, check_members
+from blocks.durations import DEFAULT, FORMS
 from blocks.events_api.credentials import NO_TOKEN, OnePasswordCredentials
-from blocks.faults import ConfigurationError, Fault
+from blocks.problems import ConfigurationError, Fault
 from blocks.secret_block import PATH, SecretBlock
 from blocks.store.block import EventStore
 

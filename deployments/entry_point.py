@@ -94,7 +94,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _complain(message: str) -> None:
-    from deployments.commands.present import plain  # noqa: PLC0415 - 0.1 s that only an error takes
+    from deployments.commands.support.output import plain  # noqa: PLC0415 - 0.1 s that only an error takes
 
     lines = [plain(line) for line in message.splitlines()]
     typer.echo(f"{PROGRAM}: " + "\n".join(lines), err=True)

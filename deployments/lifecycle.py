@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import settings
 from blocks.command_line import command_line
-from blocks.configuration import with_token
+from blocks.config.source_file import with_token
 from blocks.errors import ThirdPartyConfigError
-from blocks.faults import ConfigurationError
-from blocks.names import block_name
-from blocks.store import forwards
+from blocks.prefect_names import block_name
+from blocks.problems import ConfigurationError
 from blocks.store import lifecycle as store
-from deployments import forwarding, running, sources
-from deployments.deploy import deployments_of, remove_deployment
+from blocks.store.forwarding import forward_pairs
+from deployments import forward_deployments, sources
+from deployments.prefect_api import source_runs
+from deployments.prefect_api.deploy import deployments_of, remove_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from sqlalchemy import Engine
 
+    from blocks.config.source_config import SourceConfig
     from blocks.source import OnePasswordSource
-    from blocks.source_config import SourceConfig
     from blocks.store.lifecycle import Known
 
 SOURCE, CREDENTIALS = "1password-source", "1password-credentials"
@@ -100,7 +101,7 @@ def locate(name: str) -> Managed:
 
 def restart(source: Managed) -> None:
     """End the runs that are under way, and forget all errors. The next run reads every API."""
-    running.end(source.engine, source.known.id, running.SHORT_SECONDS)
+    source_runs.end(source.engine, source.known.id, source_runs.SHORT_SECONDS)
     store.restart(source.engine, source.known)
 
 
@@ -109,14 +110,14 @@ def run_now(source: Managed) -> UUID:
     if source.block is not None:
         stopped = source.known.paused_ns is not None
         sources.deploy(source.name, source.block.description or None, source.known.id, paused=stopped)
-    return running.create(source.name)
+    return source_runs.create(source.name)
 
 
 def stop(source: Managed) -> bool:
     """Stop its schedule, and end its runs after the page in hand. False where one was not done in time."""
     store.pause(source.engine, source.known)
-    running.set_paused(source.name, paused=True)
-    return running.end(source.engine, source.known.id)
+    source_runs.set_paused(source.name, paused=True)
+    return source_runs.end(source.engine, source.known.id)
 
 
 def start(source: Managed) -> None:
@@ -124,7 +125,7 @@ def start(source: Managed) -> None:
     store.resume(source.engine, source.known)
     block = source.valid_block()
     sources.deploy(source.name, block.description or None, source.known.id)
-    running.set_paused(source.name, paused=False)
+    source_runs.set_paused(source.name, paused=False)
 
 
 def rename(old: str, new: str) -> None:
@@ -136,7 +137,7 @@ def rename(old: str, new: str) -> None:
     if begun is None:
         source = locate(old)
         _require_free(new, source)
-        store.rename(source.engine, source.known, new, paused=running.is_paused(old))
+        store.rename(source.engine, source.known, new, paused=source_runs.is_paused(old))
         begun = replace(source, known=replace(source.known, name=new))
     _complete_renaming(begun.engine, begun.known)
 
@@ -200,7 +201,7 @@ def _look(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
 
     A block that still has the former name of a source leads to that source.
     """
-    from tasks.source import open_store  # noqa: PLC0415 - imports Prefect
+    from tasks.support.source import open_store  # noqa: PLC0415 - imports Prefect
 
     block = _block(name)
     engine = sources.open_default_store() if block is None else open_store(block)
@@ -217,7 +218,7 @@ def _block(name: str) -> OnePasswordSource | None:
 
 def _noted(engine: Engine, block: OnePasswordSource) -> Known | None:
     from blocks.store.sources import put  # noqa: PLC0415 - 0.5 s
-    from tasks.source import record_of  # noqa: PLC0415 - imports Prefect
+    from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
 
     put(engine, record_of(block.validated()))
     return store.find_id(engine, block.source_id)
@@ -270,15 +271,15 @@ def _complete_renaming(engine: Engine, known: Known) -> None:
     block = _block(old)
     is_free = block is None or block.source_id == known.id  # else another source has the former name by now
     if is_free:
-        running.set_paused(old, paused=True)
-    running.end(engine, known.id)
+        source_runs.set_paused(old, paused=True)
+    source_runs.end(engine, known.id)
     if block is not None and is_free and not sources.exists(known.name):
         _save_as(block, known.name)
     if is_free:
         _move_deployments(engine, old, known)
         remove_blocks(old)
     is_stopped = (store.find_id(engine, known.id) or known).paused_ns is not None
-    running.set_paused(known.name, paused=is_stopped)
+    source_runs.set_paused(known.name, paused=is_stopped)
     store.finish_renaming(engine, known)
 
 
@@ -305,29 +306,33 @@ def _move_deployments(engine: Engine, old: str, known: Known) -> None:
         sources.deploy(known.name, description, known.id, paused=True, like=like)
         now = {one.entrypoint: one for one in deployments_of(client, known.name)}
         moves = [(one, now.get(one.entrypoint)) for one in like]
-        siems = [pair.siem for pair in forwards.known(engine, source=known.name)]
-        moves += [(one, forwarding.find(client, known.name, siem)) for siem in siems for one in _old(client, old, siem)]
+        siems = [pair.siem for pair in forward_pairs.known(engine, source=known.name)]
+        moves += [
+            (one, forward_deployments.find(client, known.name, siem))
+            for siem in siems
+            for one in _old(client, old, siem)
+        ]
         for was, new in moves:
             if new is not None:
-                running.move_waiting(client, was, new, (old, known.name))
+                source_runs.move_waiting(client, was, new, (old, known.name))
     remove_deployment(old)
     for siem in siems:
-        forwarding.remove_deployment(old, siem)
+        forward_deployments.remove_deployment(old, siem)
 
 
 def _old(client: SyncPrefectClient, old: str, siem: str) -> list[DeploymentResponse]:
-    found = forwarding.find(client, old, siem)
+    found = forward_deployments.find(client, old, siem)
     return [found] if found else []
 
 
 def _end(source: Managed) -> None:
     """Everything of a deletion up to the mark in the store, from which on no run can write."""
     store.begin_deletion(source.engine, source.known)
-    running.set_paused(source.name, paused=True)
-    running.end(source.engine, source.known.id)
-    running.cancel_waiting(source.name, DELETED)
+    source_runs.set_paused(source.name, paused=True)
+    source_runs.end(source.engine, source.known.id)
+    source_runs.cancel_waiting(source.name, DELETED)
     remove_deployment(source.name)
-    forwarding.remove_all(forwards.known(source.engine, source=source.name), source.name)
+    forward_deployments.remove_all(forward_pairs.known(source.engine, source=source.name), source.name)
     store.finish_deletion(source.engine, source.known)
 
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from blocks import clock, settings
-from blocks.configuration import with_token
+from blocks.config.source_file import with_token
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.token import read_claims
-from blocks.names import block_name
+from blocks.prefect_names import block_name
 from deployments.checks import network
 
 if TYPE_CHECKING:
+    from blocks.config.source_config import SourceConfig
     from blocks.events_api.models import Introspection
     from blocks.events_api.token import Claims
     from blocks.source import OnePasswordSource
-    from blocks.source_config import SourceConfig
     from deployments.lifecycle import Managed
 
 
@@ -82,8 +82,8 @@ def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
 def replace(source: Managed, token: str, *, checked: bool = True) -> None:
     """Put the token into the encrypted block, end the runs with the old one, and forget the errors."""
     from blocks.store import lifecycle, sources  # noqa: PLC0415 - 0.5 s
-    from deployments import running  # noqa: PLC0415
-    from tasks.source import record_of  # noqa: PLC0415 - imports Prefect
+    from deployments.prefect_api import source_runs  # noqa: PLC0415
+    from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
 
     block = source.valid_block()
     block.credentials.api_token = SecretStr(token)
@@ -91,7 +91,7 @@ def replace(source: Managed, token: str, *, checked: bool = True) -> None:
     block.credentials.save(name or block_name(source.name), overwrite=True)
     if name is None:
         block.save(block_name(source.name), overwrite=True)
-    running.end(source.engine, source.known.id, running.SHORT_SECONDS)
+    source_runs.end(source.engine, source.known.id, source_runs.SHORT_SECONDS)
     sources.put(source.engine, record_of(block))
     lifecycle.restart(source.engine, source.known, "token", checked=checked)
 

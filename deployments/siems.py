@@ -12,13 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.faults import ConfigurationError
-from blocks.names import block_name
+from blocks.prefect_names import block_name
+from blocks.problems import ConfigurationError
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.siem_config import SiemConfig
-from blocks.store import forwards, sources
-from deployments import block_documents, forwarding
-from deployments.deploy import Deployer, at_once
+from blocks.store import sources
+from blocks.store.forwarding import forward_pairs
+from deployments import forward_deployments
+from deployments.prefect_api import block_documents
+from deployments.prefect_api.deploy import Deployer, at_once
 from deployments.sources import open_default_store
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.store.forwards import Known
+    from blocks.store.forwarding.forward_pairs import Known
 
 Change = Literal["created", "updated", "unchanged"]
 
@@ -71,7 +73,7 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
-    from tasks.siem import load_siem  # noqa: PLC0415 - imports Prefect
+    from tasks.support.siem import load_siem  # noqa: PLC0415 - imports Prefect
 
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
@@ -92,15 +94,15 @@ class _Pairs:
         self._ids = _ids(self.engine, configs)
         self._deployer = Deployer(client)
         wanted = [(self._ids[source], source, config.name) for config in configs for source in config.sources]
-        self._deployer.look_up(forwarding.spec_of(*one) for one in wanted)
+        self._deployer.look_up(forward_deployments.spec_of(*one) for one in wanted)
 
     def put(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
         source_id = self._ids[source]
-        before = forwards.find(self.engine, source_id, config.name)
-        pair, changed = forwards.put(
+        before = forward_pairs.find(self.engine, source_id, config.name)
+        pair, changed = forward_pairs.put(
             self.engine, source_id, config.name, config.kind, block.public(), block.fingerprint(), since_ns=since_ns
         )
-        forwarding.deploy(self._deployer, pair)
+        forward_deployments.deploy(self._deployer, pair)
         return "created" if before is None else "updated" if changed else "unchanged"
 
 
@@ -136,22 +138,22 @@ class _Applying:
 
 def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
     """Pause or resume a pair, in the store first. Whether that was a change."""
-    changed = forwards.set_paused(engine, pair, paused=paused)
-    forwarding.set_paused(pair.source, pair.siem, paused=paused)
+    changed = forward_pairs.set_paused(engine, pair, paused=paused)
+    forward_deployments.set_paused(pair.source, pair.siem, paused=paused)
     return changed
 
 
 def remove(engine: Engine, pair: Known) -> bool:
     """Remove a pair; the block goes with its last one, and is then gone with its secrets. Whether that was so."""
-    forwarding.set_paused(pair.source, pair.siem, paused=True)
-    forwarding.remove_deployment(pair.source, pair.siem)
-    forwards.remove(engine, pair)
-    return not forwards.known(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
+    forward_deployments.set_paused(pair.source, pair.siem, paused=True)
+    forward_deployments.remove_deployment(pair.source, pair.siem)
+    forward_pairs.remove(engine, pair)
+    return not forward_pairs.known(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
 
 
 def _applied(engine: Engine, config: SiemConfig, block: SiemBlock, change: Change, pairs: dict[str, Change]) -> Applied:
-    known = forwards.known(engine, config.name)
-    closed = [pair.source for pair in known if not forwards.about(engine, pair.source_id).for_siem]
+    known = forward_pairs.known(engine, config.name)
+    closed = [pair.source for pair in known if not forward_pairs.about(engine, pair.source_id).for_siem]
     return Applied(
         name=config.name,
         kind=config.kind,
@@ -177,7 +179,7 @@ def _ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
 
 def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
     """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
-    from tasks.siem import documents  # noqa: PLC0415 - imports Prefect
+    from tasks.support.siem import documents  # noqa: PLC0415 - imports Prefect
 
     kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
     named = {config.name: documents(config.name) for config in configs}
@@ -216,7 +218,7 @@ def _remove_block(name: str, kind: str) -> bool:
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
 
-    from tasks.siem import documents  # noqa: PLC0415
+    from tasks.support.siem import documents  # noqa: PLC0415
 
     removed = False
     with get_client(sync_client=True) as client:

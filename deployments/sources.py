@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.faults import ConfigurationError
-from blocks.names import block_name
-from deployments import block_documents, forwarding
-from deployments.deploy import Deployer, SourceDeployment, at_once, specs_of
+from blocks.prefect_names import block_name
+from blocks.problems import ConfigurationError
+from deployments import forward_deployments
+from deployments.prefect_api import block_documents
+from deployments.prefect_api.deploy import Deployer, SourceDeployment, at_once, specs_of
 from deployments.token_rules import USUAL, TokenRules
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from sqlalchemy import Engine
 
+    from blocks.config.source_config import SourceConfig
     from blocks.source import OnePasswordSource
-    from blocks.source_config import SourceConfig
-    from blocks.store.forwards import Known as Pair
+    from blocks.store.forwarding.forward_pairs import Known as Pair
     from blocks.store.lifecycle import Known
 
 Change = Literal["created", "updated", "revived", "unchanged", "refused"]
@@ -115,7 +116,7 @@ class _Applying:
 
     def _applied(self, config: SourceConfig) -> Applied:
         from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-        from tasks.source import open_store  # noqa: PLC0415 - see the module's docstring
+        from tasks.support.source import open_store  # noqa: PLC0415 - see the module's docstring
 
         document = self._documents.get(block_name(config.name))
         found, change = _look_up(document, config)
@@ -153,7 +154,7 @@ class _Deploying:
         self._deployer = Deployer(client)
         self._pairs = _pairs_by_source()
         specs = [spec for name in names for spec in specs_of(SourceDeployment(name))]
-        pairs = [forwarding.spec_of_pair(pair) for name in names for pair in self._pairs.get(name, ())]
+        pairs = [forward_deployments.spec_of_pair(pair) for name in names for pair in self._pairs.get(name, ())]
         self._deployer.look_up(specs)
         self._deployer.look_up(pairs)
 
@@ -171,7 +172,7 @@ class _Deploying:
         wanted = SourceDeployment(source=name, description=text, paused=paused, source_id=source_id)
         self._deployer.deploy_source(wanted, like)
         for pair in self._pairs.get(name, ()):
-            forwarding.deploy(self._deployer, pair)
+            forward_deployments.deploy(self._deployer, pair)
 
 
 def find(name: str) -> OnePasswordSource | None:
@@ -256,11 +257,11 @@ def _by_name(documents: Iterable[BlockDocument]) -> dict[str, BlockDocument]:
 
 def _pairs_by_source() -> dict[str, list[Pair]]:
     """Without a store there is nothing to forward from; `up` does not wait for it."""
-    from blocks.store import forwards  # noqa: PLC0415 - 0.5 s
+    from blocks.store.forwarding import forward_pairs  # noqa: PLC0415 - 0.5 s
 
     found: dict[str, list[Pair]] = {}
     with suppress(SourceError):
-        for pair in forwards.known(open_default_store()):
+        for pair in forward_pairs.known(open_default_store()):
             found.setdefault(pair.source, []).append(pair)
     return found
 
@@ -309,7 +310,7 @@ def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
 def _known(config: SourceConfig, found: OnePasswordSource | None) -> Known | None:
     """The source as its store knows it."""
     from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-    from tasks.source import open_store  # noqa: PLC0415 - imports Prefect
+    from tasks.support.source import open_store  # noqa: PLC0415 - imports Prefect
 
     if found is not None:
         return lifecycle.find_id(open_store(found), found.source_id)
@@ -343,7 +344,7 @@ def _in_store() -> dict[str, Known]:
 
 def open_default_store() -> Engine:
     """The store that the settings name, made or upgraded where that is needed; one engine for the whole process."""
-    from tasks.source import default_store  # noqa: PLC0415 - imports Prefect
+    from tasks.support.source import default_store  # noqa: PLC0415 - imports Prefect
 
     return default_store()
 
@@ -351,7 +352,7 @@ def open_default_store() -> Engine:
 def _note(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
     from blocks.store import sources, streams  # noqa: PLC0415
-    from tasks.source import record_of  # noqa: PLC0415
+    from tasks.support.source import record_of  # noqa: PLC0415
 
     record = record_of(block)
     if sources.put(engine, record, revive=True):
@@ -360,9 +361,9 @@ def _note(engine: Engine, block: OnePasswordSource) -> None:
 
 def _restart(engine: Engine, known: Known, *, new_account: bool) -> None:
     from blocks.store import lifecycle, sources  # noqa: PLC0415
-    from deployments import running  # noqa: PLC0415
+    from deployments.prefect_api import source_runs  # noqa: PLC0415
 
-    running.end(engine, known.id, running.SHORT_SECONDS)
+    source_runs.end(engine, known.id, source_runs.SHORT_SECONDS)
     if new_account:
         sources.unpin_account(engine, known.id)
     lifecycle.restart(engine, known, "apply", new_account=new_account)

@@ -12,21 +12,22 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
-from tasks import stopping, verdict
+from tasks import verdict
 from tasks.authenticate import authenticate
 from tasks.collect import abandon, collect_stream
 from tasks.open_source import Opened, let_go, open_source
-from tasks.report import report
-from tasks.show import conclude, end_asleep, end_now, remember, show
-from tasks.source import present_name
 from tasks.start_forward import start_forwards
-from tasks.waiting import some_ended
-from tasks.watch import look_over, report_refusal, watch
+from tasks.support import stopping
+from tasks.support.futures import some_ended
+from tasks.support.run_monitor import look_over, report_refusal, watch
+from tasks.support.run_report import report
+from tasks.support.run_state import conclude, end_asleep, end_now, remember, show
+from tasks.support.source import present_name
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
-    from tasks.drain import Collected
+    from tasks.support.drain import Collected
 
 Outcomes = dict[str, "Collected | BaseException"]
 

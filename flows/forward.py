@@ -12,14 +12,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
 from flows.form import Line, leave_out_none
-from tasks import stopping, verdict
+from tasks import verdict
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
-from tasks.publish import publish
-from tasks.show import conclude, end_asleep, end_now, show
-from tasks.source import present_name
+from tasks.support import stopping
+from tasks.support.futures import some_ended
+from tasks.support.publish import publish
+from tasks.support.run_state import conclude, end_asleep, end_now, show
+from tasks.support.source import present_name
 from tasks.verdict import SKIPPED, Verdict
-from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture

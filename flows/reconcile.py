@@ -11,15 +11,16 @@ from pydantic import Field
 
 from blocks.errors import SourceError
 from flows.form import Apis, Line, leave_out_none
-from tasks import stopping, verdict
-from tasks.coverage import show_coverage
+from tasks import verdict
+from tasks.open_reconcile import open_reconcile
 from tasks.read_job import READERS_MAX, read_job
-from tasks.reconcile import open_reconcile
-from tasks.show import conclude, end_asleep
-from tasks.source import present_name
+from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
+from tasks.support import stopping
+from tasks.support.run_monitor import look_over
+from tasks.support.run_state import conclude, end_asleep
+from tasks.support.source import present_name
 from tasks.verdict import Verdict
-from tasks.watch import look_over
 
 DONE = "Reconciled"
 NOTHING = "No API was read to its end in the last {}, or all are stopped in error: there is nothing to compare."

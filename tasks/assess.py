@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from blocks import bounds, clock
+from blocks import clock
+from blocks.config import alert_thresholds
 from blocks.coverage import gaps
 from blocks.coverage.advice import command_for, second
 from blocks.coverage.gaps import SOON_NS, Kind
 from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.liveness import RUNS, WORKS, lag_condition
-from blocks.store import coverage, event_times, health, quarantine, sources, streams
-from tasks.source import open_store, record_of, shared_source
+from blocks.store import coverage_record, event_times, health, quarantine, sources, streams
+from tasks.support.source import open_store, record_of, shared_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -58,7 +59,9 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
     views = streams.of_source(engine, record.id, record.apis)
     created_ns = sources.created_ns(engine, record.id)
     _token(findings, block)
-    covered = {record.api: gaps.coverage(record, clock.now_ns()) for record in coverage.records(engine, record.id)}
+    covered = {
+        record.api: gaps.coverage(record, clock.now_ns()) for record in coverage_record.records(engine, record.id)
+    }
     for view in views:
         if view.api in covered:
             _gap(findings, block, covered[view.api])
@@ -85,7 +88,7 @@ def _token(findings: Findings, block: OnePasswordSource) -> None:
 
 def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, created_ns: int) -> None:
     """An API that is not read to its end is not silent: that is another condition."""
-    bound = bounds.silence_ns(block.silence_after, view.api, view.quiet_ns)
+    bound = alert_thresholds.silence_ns(block.silence_after, view.api, view.quiet_ns)
     if view.drained_ns is None:
         return
     newest_ns = created_ns if view.newest_ns is None else view.newest_ns
@@ -104,7 +107,7 @@ def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, cre
 
 def _lag(findings: Findings, block: OnePasswordSource, view: StreamView) -> None:
     """An API in error is not late: it is in error."""
-    bound = bounds.lag_ns(block.lag_after)
+    bound = alert_thresholds.lag_ns(block.lag_after)
     failing = view.failing_since_ns is not None or view.stopped_fingerprint is not None
     late = bound is not None and view.drained_ns is not None and clock.now_ns() - view.drained_ns > bound
     if not failing:

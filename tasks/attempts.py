@@ -27,7 +27,7 @@ from blocks.errors import (
     UnexpectedError,
 )
 from blocks.store.claims import LEASE_NS
-from tasks import stopping
+from tasks.support import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

@@ -9,13 +9,14 @@ from prefect import get_run_logger, task
 from prefect.runtime import flow_run
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.events_api import outcomes
+from blocks.events_api import api_errors
 from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
 from blocks.store import sources, streams
 from blocks.store.streams import Claim
-from tasks import attempts, rates
-from tasks.source import forget_source, open_store, record_of, shared_source
+from tasks import attempts
+from tasks.support import rate_gate
+from tasks.support.source import forget_source, open_store, record_of, shared_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -55,17 +56,17 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     block = shared_source(name)
     engine = open_store(block)
     try:
-        gate = rates.gate(engine, record_of(block))
+        gate = rate_gate.gate(engine, record_of(block))
         with block.credentials.get_client(block.api_version, turn=gate) as client:
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
         changed = sources.note_introspection(engine, source_id, seen.scopes, account)
-        rates.note_account(engine, source_id, gate)
+        rate_gate.note_account(engine, source_id, gate)
     except ThirdPartyConfigError as error:
         for claim in claims:
             streams.stop(engine, claim, error, block.fingerprint())
         raise
-    except rates.StoppedWaitingError:
+    except rate_gate.StoppedWaitingError:
         for claim in claims:
             streams.release(engine, claim)
         return Access((), {}, "The run was stopped before the token was checked.")
@@ -77,7 +78,7 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     refused: dict[str, SourceError] = {}
     for claim in claims:
         if claim not in allowed:
-            refused[claim.api] = outcomes.of_missing_scope(claim.api, seen.scopes)
+            refused[claim.api] = api_errors.of_missing_scope(claim.api, seen.scopes)
             streams.stop(engine, claim, refused[claim.api], block.fingerprint())
     return Access(allowed, refused, _sentence(sorted(seen.scopes), account))
 

@@ -12,10 +12,11 @@ from prefect import get_run_logger, task
 from blocks.errors import SourceError, UnexpectedError
 from blocks.store import streams
 from blocks.store.streams import Claim
-from tasks import attempts, rates
-from tasks.drain import Collected, Round
-from tasks.publish import report_unstored
-from tasks.source import (
+from tasks import attempts
+from tasks.support import rate_gate
+from tasks.support.drain import Collected, Round
+from tasks.support.publish import report_unstored
+from tasks.support.source import (
     after_rotation,
     forget_source,
     known_id,
@@ -52,7 +53,7 @@ def collect_stream(source: str, claim: Claim) -> Collected:
             engine = open_store(block)
             attempt.open(StreamRecord(engine, claim, fingerprint))
             record = record_of(block)
-            with block.credentials.get_client(block.api_version, turn=rates.gate(engine, record)) as client:
+            with block.credentials.get_client(block.api_version, turn=rate_gate.gate(engine, record)) as client:
                 collected = Round(engine, client, record, claim, get_run_logger()).run()
     except SourceError as judged:
         report_unstored(source, judged, attempts.since_in_memory(key))
@@ -95,7 +96,7 @@ class StreamRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         streams.renew(self.engine, self.claim, for_seconds=seconds)
-        rates.note(self.engine, streams.source_of(self.engine, self.claim), error)
+        rate_gate.note(self.engine, streams.source_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
         again = isinstance(error, UnexpectedError)

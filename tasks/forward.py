@@ -12,26 +12,27 @@ from prefect import get_run_logger, task
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api
-from blocks.siem.deliver import Delivered, Turned, deliver, deliver_hour
-from blocks.siem.pump import Pump
-from blocks.siem.sending import NoConfirmationError, RequestRefusedError
-from blocks.store import forwards, outgoing, positions, refused
+from blocks.siem.delivery.deliver import Delivered, Turned, deliver, deliver_hour
+from blocks.siem.delivery.ordered_pool import Pump
+from blocks.siem.delivery.protocol import NoConfirmationError, RequestRefusedError
 from blocks.store.engine import use_small_cache
-from blocks.store.outgoing import Events, Hour, Portion
-from blocks.store.positions import ForwardClaim, Step
-from blocks.store.refused import Again, RefusedItem
-from tasks import attempts, stopping
-from tasks.siem import load_siem, preparer_of, store_of
-from tasks.source import opened_store
+from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
+from blocks.store.forwarding.positions import ForwardClaim, Step
+from blocks.store.forwarding.rejected_events import Again, RefusedItem
+from blocks.store.forwarding.unsent_events import Events, Hour, Portion
+from tasks import attempts
+from tasks.support import stopping
+from tasks.support.siem import load_siem, preparer_of, store_of
+from tasks.support.source import opened_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
 
-    from blocks.siem.event import Outgoing
-    from blocks.siem.prepare import Preparer
-    from blocks.store.positions import Ahead, PositionView
+    from blocks.siem.delivery.event import Outgoing
+    from blocks.siem.delivery.prepare import Preparer
+    from blocks.store.forwarding.positions import Ahead, PositionView
 
 ROUNDS = 6
 """After so many tries since the last progress that a target does not confirm, it is the configuration: six minutes."""
@@ -112,9 +113,9 @@ class Meant:
         return self._so
 
     def _is_so(self) -> bool:
-        if forwards.is_paused(self._engine, self._forward):
+        if forward_pairs.is_paused(self._engine, self._forward):
             return False
-        return self._is_archive or forwards.about(self._engine, self._source_id).for_siem
+        return self._is_archive or forward_pairs.about(self._engine, self._source_id).for_siem
 
 
 class Forwarding:
@@ -151,7 +152,7 @@ class Forwarding:
     def _send_again(self) -> None:
         events = min(self._preparer.sender.limits.events, AGAIN)
         pump = Pump(self._deliver_again, self._note_again, 1, self._renew)
-        pump.run(refused.again(self._engine, self._claim, events), until=self._is_over)
+        pump.run(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
 
     def _send_on(self) -> None:
         view = positions.one(self._engine, self._claim)
@@ -170,8 +171,8 @@ class Forwarding:
         events = Events(self._engine, self._claim.stream_id, view.sent_id)
         limits = self._preparer.sender.limits
         if limits.hourly:
-            return outgoing.hours(events, limits.events)
-        return outgoing.portions(events, limits.events, view.plan, self._octets)
+            return unsent_events.hours(events, limits.events)
+        return unsent_events.portions(events, limits.events, view.plan, self._octets)
 
     def _octets(self) -> int:
         """Characters of bodies that come to full requests, as far as the portions before show."""

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 
 from blocks.errors import SourceError, ThirdPartyConfigError
-from blocks.store import forwards, positions, sources
-from blocks.store.positions import ForwardClaim, PositionView
+from blocks.store import sources
+from blocks.store.forwarding import forward_pairs, positions
+from blocks.store.forwarding.positions import ForwardClaim, PositionView
 from tasks import attempts
-from tasks.publish import publish
-from tasks.siem import load_siem, store_of
-from tasks.source import note_store
+from tasks.support.publish import publish
+from tasks.support.siem import load_siem, store_of
+from tasks.support.source import note_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.forwards import Known
+    from blocks.store.forwarding.forward_pairs import Known
 
 NOT_FOR_SIEM = "Nothing was sent: the source's field _siemForward is not true, so its events are not meant for a SIEM."
 PAUSED = "Nothing was sent: forwarding to this SIEM is paused."
@@ -75,7 +76,7 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
             code="unknown-source",
         )
     note_store(source_id, engine)
-    before = forwards.find(engine, source_id, siem)
+    before = forward_pairs.find(engine, source_id, siem)
     if before is None:  # a run that is late must not bring back a pair that was removed, and send it all
         raise ThirdPartyConfigError(
             f"The events of {source!r} are not forwarded to {siem!r}.",
@@ -89,10 +90,10 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
         publish(source_id)
         raise
     fingerprint = block.fingerprint()
-    pair, _ = forwards.put(engine, source_id, siem, block.kind, block.public(), fingerprint, only_known=True)
+    pair, _ = forward_pairs.put(engine, source_id, siem, block.kind, block.public(), fingerprint, only_known=True)
     if pair.paused_ns is not None:
         return OpenedForward(source_id, block.kind, PAUSED)
-    if not block.is_archive and not forwards.about(engine, source_id).for_siem:
+    if not block.is_archive and not forward_pairs.about(engine, source_id).for_siem:
         return OpenedForward(source_id, block.kind, NOT_FOR_SIEM)
     return _claim(engine, pair, fingerprint, run)
 

@@ -11,8 +11,8 @@ from blocks.errors import SourceError
 from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
 from tasks import attempts
-from tasks.publish import report_unstored
-from tasks.source import open_store, opened_store, record_of, share_source
+from tasks.support.publish import report_unstored
+from tasks.support.source import open_store, opened_store, record_of, share_source
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.command_line import command_line
 from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
-from blocks.store.jobs import BACKFILL
-from tasks import attempts, stopping, verdict
-from tasks.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
-from tasks.publish import publish
+from blocks.store.backfill.jobs import BACKFILL
+from tasks import attempts, verdict
 from tasks.read_window import read_window
-from tasks.show import conclude, end_now
+from tasks.support import stopping
+from tasks.support.futures import some_ended
+from tasks.support.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
+from tasks.support.publish import publish
+from tasks.support.run_state import conclude, end_now
 from tasks.verdict import STOPPED, Verdict
-from tasks.waiting import some_ended
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
     from prefect.futures import PrefectFuture
 
-    from blocks.store.windows import WindowClaim
+    from blocks.store.backfill.windows import WindowClaim
     from tasks.read_window import WindowRead
 
 READERS_MAX = 16

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from prefect import task
 
 from blocks import clock, settings
-from blocks.collect_from import DAYS_MAX
+from blocks.durations import DAYS_MAX
 from blocks.errors import CursorRejectedError, SourceError, ThirdPartyGenericError
-from blocks.store import streams, windows
-from blocks.store.windows import WindowClaim
-from tasks import attempts, rates
-from tasks.paging import STOPPED, Paging
-from tasks.source import after_rotation, known_id, load_source, open_store, opened_store, record_of
+from blocks.store import streams
+from blocks.store.backfill import windows
+from blocks.store.backfill.windows import WindowClaim
+from tasks import attempts
+from tasks.support import rate_gate
+from tasks.support.paging import STOPPED, Paging
+from tasks.support.source import after_rotation, known_id, load_source, open_store, opened_store, record_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -130,7 +132,7 @@ def read_window(source: str, claim: WindowClaim) -> WindowRead:
         engine = open_store(block)
         attempt.open(WindowRecord(engine, claim))
         record = record_of(block)
-        gate = rates.gate(engine, record, settings.backfill_share())
+        gate = rate_gate.gate(engine, record, settings.backfill_share())
         with block.credentials.get_client(block.api_version, turn=gate) as client:
             return WindowRound(engine, client, record, claim).run()
 
@@ -147,7 +149,7 @@ class WindowRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
-        rates.note(self.engine, streams.source_of(self.engine, self.claim), error)
+        rate_gate.note(self.engine, streams.source_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
         windows.stop(self.engine, self.claim, error)

@@ -12,9 +12,9 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectException
 
 from blocks.errors import SourceError
-from blocks.names import forward_name
-from blocks.store import unsent
-from tasks.source import opened_store
+from blocks.prefect_names import forward_name
+from blocks.store.forwarding import backlog
+from tasks.support.source import opened_store
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-    from blocks.store.forwards import Known
+    from blocks.store.forwarding.forward_pairs import Known
 
 FLOW = "forward"
 
@@ -36,7 +36,7 @@ def start_forwards(source: str, source_id: str) -> int:
     if (engine := opened_store(source_id)) is None:
         return 0
     try:
-        pairs = unsent.pairs(engine, source)
+        pairs = backlog.pairs(engine, source)
         return _start(pairs) if pairs else 0
     except SourceError as error:
         get_run_logger().warning("Forwarding was not started; the next run does. %s", error)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from blocks.store.claims import Holder
-    from blocks.store.positions import PositionView
+    from blocks.store.forwarding.positions import PositionView
     from blocks.store.streams import StreamView
-    from tasks.drain import Collected
     from tasks.forward import Forwarded
+    from tasks.support.drain import Collected
 
 T = TypeVar("T")
 

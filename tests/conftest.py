@@ -23,39 +23,39 @@ for _name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPA
 os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(_HOME / "data")
 os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
 
-import empty_prefect  # noqa: E402
 import hypothesis  # noqa: E402
+from support import empty_prefect  # noqa: E402
 
-from deployments import prefect_access  # noqa: E402
 from deployments.one_machine import database  # noqa: E402
+from deployments.prefect_api import server_access  # noqa: E402
 
 hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machine is slow, not wrong
 hypothesis.settings.load_profile("shared")
 
 _directory = Path.cwd()
-prefect_access.activate()
+server_access.activate()
 os.chdir(_directory)  # it has left it
 
-from moving_clock import MovingClock  # noqa: E402
 from sqlalchemy import text  # noqa: E402
-from support import SOURCE  # noqa: E402
+from support.moving_clock import MovingClock  # noqa: E402
+from support.values import SOURCE  # noqa: E402
 from torture.table import pytest_terminal_summary  # noqa: E402, F401 - a hook
 
 from blocks import clock  # noqa: E402
 from blocks.events_api.models import Api  # noqa: E402
-from blocks.events_api.sandbox.process import running_sandbox  # noqa: E402
 from blocks.store import schema, sources, streams  # noqa: E402
 from blocks.store.engine import open_engine  # noqa: E402
-from tasks import stopping  # noqa: E402
+from deployments.sandbox.process import running_sandbox  # noqa: E402
+from tasks.support import stopping  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
-    from blocks.events_api.sandbox.process import SandboxProcess
     from blocks.store.sources import SourceRecord
     from blocks.store.streams import Claim
+    from deployments.sandbox.process import SandboxProcess
 
 
 # Files whose tests share one `up`, so that one process of pytest-xdist runs them all.

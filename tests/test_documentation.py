@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import ROOT
 
-from blocks.events_api.sandbox.__main__ import parser
-from blocks.events_api.sandbox.faults import KINDS
+from blocks.config.source_config import SourceConfig
 from blocks.settings import PREFIX, SETTINGS
 from blocks.siem.base import SiemBlock
 from blocks.siem.configuration import members_of, parse_siems
 from blocks.siem.kinds import KINDS as KINDS_OF_SIEM
 from blocks.siem.kinds import block_class
-from blocks.source_config import SourceConfig
 from deployments.cli import app
+from deployments.sandbox.__main__ import parser
+from deployments.sandbox.faults import KINDS
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = {name: app.load(name) for name in app.commands}
 FLAGS = [

@@ -13,19 +13,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import browser
-import empty_prefect
 import pytest
-from one_machine import CLOSED, RunningUp, wait_until
 from security.search import DECRYPTED, Search
+from support import browser, empty_prefect
+from support.one_machine import CLOSED, RunningUp, wait_until
 
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.names import block_name
+from blocks.prefect_names import block_name
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = [pytest.mark.prefect, pytest.mark.smoke]
 

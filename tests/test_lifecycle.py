@@ -6,24 +6,24 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
-from terminal import in_terminal
+from support.one_machine import wait_until
+from support.paths import SUPPORT
+from support.terminal import in_terminal
 from test_end_to_end import COMMAND, Machine
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = [pytest.mark.prefect, pytest.mark.torture]
 
-KILL_AT = Path(__file__).with_name("kill_at.py")
+KILL_AT = SUPPORT / "kill_at.py"
 KILLED = -9
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from blocks.collect_from import DAYS_MAX
 from blocks.coverage.intervals import Interval, Painted, Spans, highest, minus, union
+from blocks.durations import DAYS_MAX
 
 SECOND_NS = 10**9
 HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 KEPT_NS = DAYS_MAX * DAY_NS
 KNOWN_NS = 125 * DAY_NS
-"""What was read in windows is forgotten after that (`blocks.store.windows`), so nobody can tell gaps of before."""
+"""Windows are forgotten after that (`blocks.store.backfill.windows`), so older gaps cannot be known."""
 COLLECTING_NS = 30 * 60 * SECOND_NS
 """An API that was read this lately is being collected: six ticks of the schedule, so a run that reads for long, or
 one that waits for its next attempt, is no gap yet. `status` calls a source late after three."""

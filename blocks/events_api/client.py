@@ -9,10 +9,10 @@ import httpx
 import msgspec
 from whenever import Instant
 
-from blocks.events_api import outcomes
+from blocks.events_api import api_errors
 from blocks.events_api.hosts import require_allowed
 from blocks.events_api.models import Api, Introspection, Page, read_introspection, read_page
-from blocks.events_api.unknown import Known
+from blocks.events_api.schema_drift import Known
 from blocks.http.client import DEADLINE, HttpClient
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class EventsClient:
         self.api_version = api_version
         self._base_url = base_url
         self._turn = turn or nullcontext
-        self._token = outcomes.require_sendable(token)
+        self._token = api_errors.require_sendable(token)
         self._known = Known()
         self._http = HttpClient(
             base_url,
@@ -88,7 +88,7 @@ class EventsClient:
         if status == httpx.codes.NOT_FOUND:
             status, content = self._send("GET", "/api/auth/introspect")
         if status != httpx.codes.OK:
-            raise outcomes.of_introspection(status, outcomes.told(content, self._token))
+            raise api_errors.of_introspection(status, api_errors.told(content, self._token))
         return read_introspection(content)
 
     def first_page(self, api: Api, start_ns: int, *, end_ns: int | None = None, limit: int = PAGE_SIZE) -> Page:
@@ -108,8 +108,8 @@ class EventsClient:
     def _page(self, api: Api, asked: dict[str, object]) -> Page:
         status, content = self._send("POST", f"/api/{self.api_version}/{api.path}", msgspec.json.encode(asked))
         if status != httpx.codes.OK:
-            said = outcomes.told(content, self._token)
-            raise outcomes.of_page(status, said, api, with_cursor="cursor" in asked)
+            said = api_errors.told(content, self._token)
+            raise api_errors.of_page(status, said, api, with_cursor="cursor" in asked)
         return read_page(content, api, self._known)
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
@@ -120,7 +120,7 @@ class EventsClient:
 
 def _look_at_status(response: httpx.Response) -> None:
     """Called before a body is read."""
-    outcomes.refuse_passing_faults(response.status_code, response.headers)
+    api_errors.refuse_passing_faults(response.status_code, response.headers)
 
 
 def _rfc3339(time_ns: int) -> str:

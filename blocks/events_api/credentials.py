@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks import checks, settings
+from blocks import settings
+from blocks.config import source_schema
 from blocks.events_api.hosts import HostError, normalise_base_url
-from blocks.faults import ConfigurationError, Fault
+from blocks.problems import ConfigurationError, Fault
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
 
@@ -92,5 +93,5 @@ class OnePasswordCredentials(SecretBlock):
 def _faults_of_token(token: str) -> list[Fault]:
     if is_masked(token):
         return [NO_TOKEN]
-    fault = checks.fault_of_token(NO_TOKEN.path, token)
+    fault = source_schema.fault_of_token(NO_TOKEN.path, token)
     return [fault] if fault else []

@@ -13,7 +13,7 @@ import msgspec
 from whenever import Instant
 
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api.unknown import LOOSE, Known, Unknown, Watch
+from blocks.events_api.schema_drift import LOOSE, Known, Unknown, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

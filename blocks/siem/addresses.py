@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import httpx
 
-from blocks.faults import Fault, show
 from blocks.http.loopback import is_loopback
+from blocks.problems import Fault, show
 
 
 def fault_of_url(path: str, url: str, *, secret: bool = False) -> Fault | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr
 
-from blocks.faults import ConfigurationError, Fault
+from blocks.problems import ConfigurationError, Fault
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from blocks.events_api.models import Api
-    from blocks.siem.sending import Sender
+    from blocks.siem.delivery.protocol import Sender
 
 Shape = Literal["raw", "ecs", "ocsf"]
 ClassifierName = Literal["event-id", "parser"]
@@ -125,7 +125,7 @@ class SiemBlock(SecretBlock):
         return {name: getattr(self, name) for name in self.own_fields()}
 
     def _faults_of_rules(self) -> Iterator[Fault]:
-        from blocks.siem.rules import rules  # noqa: PLC0415 - pydantic models of its own
+        from blocks.siem.privacy import rules  # noqa: PLC0415 - pydantic models of its own
 
         key = self.hash_key.get_secret_value()
         yield from rules.faults(self.rules, f"{PATH}.rules", has_key=bool(key))

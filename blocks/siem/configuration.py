@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from blocks import strict_json
-from blocks.checks import unknown_keys
-from blocks.faults import ConfigurationError, Fault, join, kind_of, show
+from blocks.config import json_file
+from blocks.config.source_schema import unknown_keys
+from blocks.problems import ConfigurationError, Fault, join, kind_of, show
 from blocks.secret_block import PATH
 from blocks.siem.kinds import KINDS, block_class, expected
 from blocks.siem.siem_config import SiemConfig
@@ -102,7 +102,7 @@ class _Reader:
 
 def parse_siems(document: object) -> list[SiemConfig]:
     """The SIEMs of a file that `strict_json.decode` has read. Raises ConfigurationError with all its faults."""
-    reader = _Reader(list(strict_json.repeated_keys(document)))
+    reader = _Reader(list(json_file.repeated_keys(document)))
     found = [reader.siem(value, path) for path, value in _listed(document, reader.faults)]
     names = [one.name for one in found if one is not None]
     reader.faults += [

@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.faults import nearest, show
+from blocks.problems import nearest, show
 
 if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
 
 KINDS = ("sumo-logic", "splunk", "elasticsearch", "sentinel", "syslog", "otlp", "webhook", "archive")
-"""What a SIEM is called in a file and on the command line; its block is in the module of that name."""
+"""What a SIEM is called in a file and on the command line; its block is in the folder of that name."""
 
 
 def expected(kind: object = None) -> str:
@@ -29,6 +29,6 @@ def block_class(kind: str) -> type[SiemBlock]:
         raise ThirdPartyConfigError(
             f"There is no kind of SIEM called {show(kind)}.", hint=f"Use {expected(kind)}.", code="kind"
         )
-    module = import_module(f"blocks.siem.{kind.replace('-', '_')}")
+    module = import_module(f"blocks.siem.{kind.replace('-', '_')}.block")
     found: type[SiemBlock] = next(one for one in vars(module).values() if getattr(one, "kind", None) == kind)
     return found

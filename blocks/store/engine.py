@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from blocks.cpu_lock import turn
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from blocks.turn import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from whenever import Instant
 
 from blocks import clock
-from blocks.bounds import AHEAD_NS
+from blocks.config.alert_thresholds import AHEAD_NS
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store.engine import reading, store_errors
 from blocks.store.tables import Event, Stream

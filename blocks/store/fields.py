@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, String, column, insert, select, tabl
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.faults import nearest, show
+from blocks.problems import nearest, show
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 
 if TYPE_CHECKING:

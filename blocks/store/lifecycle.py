@@ -17,8 +17,9 @@ from whenever import Instant
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import health, operations, positions, streams
+from blocks.store import audit_log, health, streams
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
+from blocks.store.forwarding import positions
 from blocks.store.sources import PURGE, PURGING
 from blocks.store.tables import Event, Operation, PrunedEvent, Quarantined, Source, Stream
 
@@ -72,7 +73,7 @@ def restart(engine: Engine, source: Known, action: str = "restart", **details: A
         connection.execute(
             update(_sources).where(_sources.c.id == source.id, _sources.c.deleted_ns.is_(None)).values(pending)
         )
-        operations.record(connection, action, source.id, source.name, **details)
+        audit_log.record(connection, action, source.id, source.name, **details)
 
 
 def revoke(engine: Engine, source_id: str) -> None:
@@ -85,7 +86,7 @@ def pause(engine: Engine, source: Known) -> None:
     """Remember that the schedule of the source was stopped by a person; one that is stopped stays so."""
     with writing(engine) as connection:
         if _set_paused(connection, source.id):
-            operations.record(connection, "stop", source.id, source.name)
+            audit_log.record(connection, "stop", source.id, source.name)
 
 
 def resume(engine: Engine, source: Known) -> None:
@@ -93,7 +94,7 @@ def resume(engine: Engine, source: Known) -> None:
     ended = update(_sources).where(_sources.c.id == source.id, _sources.c.paused_ns.is_not(None))
     with writing(engine) as connection:
         if connection.execute(ended.values(paused_ns=None, due_ns=clock.now_ns())).rowcount:
-            operations.record(connection, "start", source.id, source.name)
+            audit_log.record(connection, "start", source.id, source.name)
 
 
 def rename(engine: Engine, source: Known, new: str, *, paused: bool) -> None:
@@ -102,13 +103,13 @@ def rename(engine: Engine, source: Known, new: str, *, paused: bool) -> None:
         connection.execute(update(_sources).where(_sources.c.id == source.id).values(name=new))
         if paused:
             _set_paused(connection, source.id)
-        operations.record(connection, RENAME, source.id, source.name, new_name=new)
+        audit_log.record(connection, RENAME, source.id, source.name, new_name=new)
 
 
 def finish_renaming(engine: Engine, source: Known) -> None:
     """Remember that all that bears the source's name has the new one."""
     with writing(engine) as connection:
-        operations.record(connection, RENAMED, source.id, source.name)
+        audit_log.record(connection, RENAMED, source.id, source.name)
 
 
 def former_name(engine: Engine, source_id: str) -> str | None:
@@ -138,7 +139,7 @@ def finish_deletion(engine: Engine, source: Known) -> None:
         streams.restart_within(connection, source.id)
         positions.restart_source_within(connection, source.id)
         health.forget(connection, source.id)
-        operations.record(connection, "delete", source.id, source.name)
+        audit_log.record(connection, "delete", source.id, source.name)
 
 
 def events_of(engine: Engine, source_id: str) -> int:
@@ -164,7 +165,7 @@ def purge(engine: Engine, source: Known, removed: Callable[[int], None] = lambda
     with writing(engine) as connection:
         connection.execute(delete(_streams).where(_streams.c.source_id == source.id))
         connection.execute(delete(_sources).where(_sources.c.id == source.id))
-        operations.record(connection, PURGED, source.id, source.name, **details)
+        audit_log.record(connection, PURGED, source.id, source.name, **details)
     if is_sqlite(engine):
         _empty_wal(engine)
     return details
@@ -188,7 +189,7 @@ def _begin_purge(engine: Engine, source: Known) -> dict[str, Any]:
         positions.restart_source_within(connection, source.id)
         rows = connection.execute(select(_streams).where(_streams.c.source_id == source.id).order_by(_streams.c.id))
         details = {"apis": {row.api: _counts(connection, row.id) for row in rows.all()}}
-        operations.record(connection, PURGE, source.id, source.name, **details)
+        audit_log.record(connection, PURGE, source.id, source.name, **details)
     return details
 
 

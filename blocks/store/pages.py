@@ -10,9 +10,11 @@ from sqlalchemy import text, update
 
 from blocks import clock
 from blocks.health import WARNING, Condition
-from blocks.store import chain, event_times, found, health, hours, revisions, streams
+from blocks.store import event_times, health, hourly_counts, late_or_missed, streams
+from blocks.store.backfill import changed_bodies
 from blocks.store.engine import writing
-from blocks.store.inserting import insert_events
+from blocks.store.insert import insert_events
+from blocks.store.integrity import chain
 from blocks.store.legible import legible
 from blocks.store.prune import pruned_of
 from blocks.store.streams import Claim
@@ -79,7 +81,7 @@ def commit_prepared(engine: Engine, claim: Claim, prepared: Prepared, *, after: 
         stream = _move_cursor(connection, claim, page, after, prepared.api_version)
         committed, _ = put(connection, stream, prepared)
         if stream.undecided and committed.known:
-            found.brought(connection, stream, page.events)
+            late_or_missed.brought(connection, stream, page.events)
     return committed
 
 
@@ -96,14 +98,14 @@ def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[C
     if stored.count:
         new = stored.of(events)
         times = [event.time_ns for event in new]
-        hours.add(connection, stream.id, times)
+        hourly_counts.add(connection, stream.id, times)
         links = chain.add(connection, stream, prepared.api_version, received_ns, stored, new, stored.of(digests))
         newest_ns = event_times.later(connection, max(times), received_ns)
         values |= {"events": _streams.c.events + stored.count, "newest_ns": newest_ns, **links}
         if (in_future := event_times.condition(prepared.api, times, received_ns)) is not None:
             health.begin(connection, stream.source_id, in_future)
     others = stored.rest(events)
-    changed = revisions.keep(connection, stream, others, prepared.api_version) if others else 0
+    changed = changed_bodies.keep(connection, stream, others, prepared.api_version) if others else 0
     quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.rejected)
     if quarantined:
         values["quarantined"] = _streams.c.quarantined + quarantined

@@ -14,10 +14,11 @@ from sqlalchemy import case, delete, func, literal, select, tuple_, union_all, u
 from whenever import Instant
 
 from blocks import clock
-from blocks.collect_from import duration_ns
+from blocks.durations import duration_ns
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import chain, hours, operations
+from blocks.store import audit_log, hourly_counts
 from blocks.store.engine import reading, store_errors, writing
+from blocks.store.integrity import chain
 from blocks.store.tables import (
     Event,
     Forward,
@@ -332,14 +333,14 @@ def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None
     uuids = [one.uuid for one in batch]
     for table in (_legible, _revisions):  # bodies too
         connection.execute(delete(table).where(table.c.stream_id == target.stream_id, table.c.uuid.in_(uuids)))
-    hours.take_away(connection, target.stream_id, [one.time_ns for one in batch])
+    hourly_counts.take_away(connection, target.stream_id, [one.time_ns for one in batch])
     counts = {"events": _streams.c.events - len(batch), "pruned": _streams.c.pruned + len(batch)}
     connection.execute(update(_streams).where(_streams.c.id == target.stream_id).values(counts))
 
 
 def _record(connection: Connection, target: Target, rule: Rule, batch: Sequence[_Old]) -> None:
     times, ids = [one.time_ns for one in batch], [one.id for one in batch]
-    operations.record(
+    audit_log.record(
         connection,
         "prune",
         target.source_id,

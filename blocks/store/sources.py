@@ -13,9 +13,10 @@ from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
-from blocks.store import health, positions
+from blocks.store import health
 from blocks.store.claims import LEASE_NS
 from blocks.store.engine import in_line, reading, store_errors, writing
+from blocks.store.forwarding import positions
 from blocks.store.tables import Operation, Source, Stream
 from blocks.store.upsert import insert_new
 
@@ -50,7 +51,7 @@ class SourceRecord:
     fingerprint: str
     lag_after: str | None = None
     processing_rules: dict[str, Any] = field(default_factory=dict)
-    """`filters` and `hashAlgorithm`: see `blocks.siem.rules.processing`."""
+    """`filters` and `hashAlgorithm`: see `blocks.siem.privacy.processing`."""
 
 
 def new_id() -> str:

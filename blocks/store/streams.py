@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, select, update
 
 from blocks import clock
-from blocks.collect_from import DAYS_MAX
 from blocks.command_line import command_line
+from blocks.durations import DAYS_MAX
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
-from blocks.store import claims, event_times, found, health, spans
+from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import Source, Stream, Window
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row, Table
 
+    from blocks.store.backfill.windows import WindowClaim
     from blocks.store.claims import Holder
-    from blocks.store.windows import WindowClaim
 
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
 GIVEN_UP = "It was tried for 90 minutes."
@@ -305,9 +305,9 @@ def note_drained(
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
         stream = write(connection, claim, drained_ns=started_ns, **values)
-        spans.drained(connection, claim.stream_id, stream.read_from_ns, started_ns)
+        collected_spans.drained(connection, claim.stream_id, stream.read_from_ns, started_ns)
         if stream.undecided:
-            found.drained(connection, stream)
+            late_or_missed.drained(connection, stream)
         _recover(connection, claim, *(("error", "cursor") if by_cursor else ("error",)))
 
 

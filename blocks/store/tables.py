@@ -52,7 +52,7 @@ class Source(SQLModel, table=True):
     processing_rules: str = Field(
         default="{}",
         sa_column=Column(Text, nullable=False, server_default="{}"),
-        description="JSON map: see `blocks.siem.rules.processing`",
+        description="JSON map: see `blocks.siem.privacy.processing`",
     )
 
 
@@ -379,7 +379,7 @@ class RefusedEvent(SQLModel, table=True):
 
 
 class RateBudget(SQLModel, table=True):
-    """The requests that were granted of an account's rate windows (see `blocks.events_api.budget`)."""
+    """The requests that were granted of an account's rate windows (see `blocks.events_api.rate_limit`)."""
 
     __tablename__ = "budgets"
 

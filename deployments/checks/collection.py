@@ -12,7 +12,7 @@ from blocks.errors import SourceError
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.health import ERROR
-from blocks.store import reading
+from blocks.store import source_status
 from blocks.store.engine import open_engine
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
 from deployments.checks.runs import is_there
@@ -20,7 +20,7 @@ from deployments.checks.runs import is_there
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blocks.store.reading import SourceStatus
+    from blocks.store.source_status import SourceStatus
 
 STEP = "collection"
 REQUEST_SECONDS = 15.0
@@ -34,7 +34,7 @@ def collection(url: str, name: str) -> Finding:
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
-        known = [one for one in reading.sources(engine) if one.name == name]
+        known = [one for one in source_status.sources(engine) if one.name == name]
     except SourceError:
         return not_checked(STEP, "the store could not be read")
     finally:
@@ -88,13 +88,13 @@ def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
 
 def siems(url: str, name: str) -> list[Finding]:
     """Send one probe to each SIEM that the source's events are forwarded to."""
-    from blocks.store import forwards  # noqa: PLC0415 - 0.5 s
+    from blocks.store.forwarding import forward_pairs  # noqa: PLC0415 - 0.5 s
 
     if not is_there(url):
         return []
     engine = open_engine(url)
     try:
-        pairs = [pair for pair in forwards.known(engine) if pair.source == name]
+        pairs = [pair for pair in forward_pairs.known(engine) if pair.source == name]
     except SourceError as error:
         return [failed("probe", error.message, error.hint)]
     finally:
@@ -103,7 +103,7 @@ def siems(url: str, name: str) -> list[Finding]:
 
 
 def _probe(siem: str, kind: str) -> Finding:
-    from tasks.siem import load_siem  # noqa: PLC0415 - imports Prefect
+    from tasks.support.siem import load_siem  # noqa: PLC0415 - imports Prefect
 
     def ask() -> str:
         with closing(load_siem(siem, kind).get_sender()) as sender:

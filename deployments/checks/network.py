@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks import clock
-from blocks.checks import EXPIRY_DAYS
+from blocks.config.source_schema import EXPIRY_DAYS
 from blocks.errors import SourceError
-from blocks.events_api import probe
+from blocks.events_api import connectivity
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
@@ -54,7 +54,7 @@ def look(base_url: str) -> Way:
         why = "the name does not resolve"
         return Way(base_url, dns, not_checked("TLS", why), not_checked("clock", why))
     try:
-        answer = within(REACH_SECONDS + 1, lambda: probe.reach(base_url, REACH_SECONDS))
+        answer = within(REACH_SECONDS + 1, lambda: connectivity.reach(base_url, REACH_SECONDS))
     except SourceError as error:
         return Way(base_url, dns, _of_error("TLS", error), not_checked("clock", "the server was not reached"))
     except TimeoutError:
@@ -75,9 +75,9 @@ def unknown_way(why: str) -> Way:
 
 def _dns(base_url: str) -> Finding:
     try:
-        proxy = probe.proxy_of(base_url)
+        proxy = connectivity.proxy_of(base_url)
         host = httpx.URL(f"//{proxy}").host if proxy else httpx.URL(base_url).host
-        addresses = within(DNS_SECONDS, lambda: probe.resolve(host))
+        addresses = within(DNS_SECONDS, lambda: connectivity.resolve(host))
     except SourceError as error:
         return _of_error("DNS", error)
     except TimeoutError:
@@ -88,7 +88,7 @@ def _dns(base_url: str) -> Finding:
     return ok("DNS", f"{text}, the proxy that resolves {httpx.URL(base_url).host}" if proxy else text)
 
 
-def _tls(shown: probe.Certificate | None) -> Finding:
+def _tls(shown: connectivity.Certificate | None) -> Finding:
     if shown is None:
         return ok("TLS", "plain http, which never leaves this machine")
     days = (shown.expires_at - clock.now()) / DAY

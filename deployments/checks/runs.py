@@ -7,7 +7,7 @@ from pathlib import Path
 from blocks import clock
 from blocks.errors import SourceError
 from blocks.liveness import RUNS, Judgement
-from blocks.store import reading_liveness
+from blocks.store import run_signs
 from blocks.store.engine import open_engine, sqlite_path
 from deployments.checks.finding import Finding, failed, not_checked, ok
 from deployments.one_machine import up_health
@@ -24,7 +24,7 @@ def runs(url: str, name: str) -> Finding:
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
-        judged = reading_liveness.judged(engine)
+        judged = run_signs.judged(engine)
     except SourceError:
         return not_checked(STEP, "the store could not be read")
     finally:

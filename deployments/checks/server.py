@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from blocks import clock, settings
 from blocks.command_line import command_line
 from blocks.errors import SourceError
-from blocks.faults import ConfigurationError
-from blocks.names import block_name, deployment_name
-from deployments import own_secrets, prefect_access
+from blocks.prefect_names import block_name, deployment_name
+from blocks.problems import ConfigurationError
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
-from deployments.commands import prefect_server
-from deployments.commands.present import time_of
+from deployments.commands.support import prefect_server
+from deployments.commands.support.output import time_of
 from deployments.one_machine import database, up_lock
+from deployments.prefect_api import server_access, server_secrets
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
     from blocks.source import OnePasswordSource
-    from deployments.prefect_access import Access
+    from deployments.prefect_api.server_access import Access
 
 HEALTH_SECONDS, READ_SECONDS = 5.0, 12.0
 START_SECONDS = 60  # a busy machine takes 40; one that cannot start ends by itself much earlier
@@ -59,9 +59,9 @@ def look(name: str) -> Seen:
     """Ask the Prefect server; a temporary one is started where none runs. Bounded in time."""
     try:
         prefect_server.quiet_prefect()
-        if prefect_access.external_url() is None and not _is_anything_kept():
+        if server_access.external_url() is None and not _is_anything_kept():
             return _unseen(failed(STEP, "Prefect keeps nothing on this machine yet.", _APPLY), exists=False)
-        access = prefect_access.activate()
+        access = server_access.activate()
         server = _reach(access)
     except SourceError as error:
         return _unseen(failed(STEP, error.message, error.hint))
@@ -82,7 +82,7 @@ def _unseen(server: Finding, *, exists: bool = True) -> Seen:
 
 def _is_anything_kept() -> bool:
     elsewhere = any(name.endswith("_DATABASE_CONNECTION_URL") for name in os.environ if name.startswith("PREFECT_"))
-    return elsewhere or own_secrets.prefect_database().exists() or database.cluster().is_made
+    return elsewhere or server_secrets.prefect_database().exists() or database.cluster().is_made
 
 
 def _reach(access: Access) -> Finding:
@@ -248,7 +248,7 @@ def _was_just_due(client: SyncPrefectClient, deployment: DeploymentResponse) -> 
 def _runner(client: SyncPrefectClient, access: Access) -> Finding:
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
-    from deployments.deploy import POOL_TYPE, work_pool  # noqa: PLC0415
+    from deployments.prefect_api.deploy import POOL_TYPE, work_pool  # noqa: PLC0415
 
     if access.kind == "temporary":
         return failed("runner", "Nothing runs the schedule.", "Start `onepassword-source up`, and leave it running.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import SourceError
-from blocks.store import probe, schema
+from blocks.store import diagnosis, schema
 from blocks.store.engine import sqlite_path
 from deployments.checks.finding import Finding, failed, ok, warning
 
@@ -25,7 +25,7 @@ _RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite
 def store(url: str) -> Finding:
     """Whether the store opens, has the right schema, can be written and shows no damage. It is not changed."""
     try:
-        return _store(probe.facts(url))
+        return _store(diagnosis.facts(url))
     except SourceError as error:
         hint = error.hint
         if error.code == "store" and sqlite_path(url) is None:
@@ -33,7 +33,7 @@ def store(url: str) -> Finding:
         return failed("store", error.message, hint)
 
 
-def _store(facts: probe.Facts) -> Finding:
+def _store(facts: diagnosis.Facts) -> Finding:
     if facts.damage:
         return failed("store", f"{facts.where} is damaged: {facts.damage}.", _RESTORE)
     if facts.version is None:
@@ -46,7 +46,7 @@ def _store(facts: probe.Facts) -> Finding:
         return failed("store", f"{facts.where} cannot be written: {facts.refusal}.", todo)
     if facts.busy:
         todo = "Another process is writing for longer than a page takes: end it if it hangs."
-        return warning("store", f"{facts.where} was locked for {probe.LOCK_SECONDS:.0f} s.", todo)
+        return warning("store", f"{facts.where} was locked for {diagnosis.LOCK_SECONDS:.0f} s.", todo)
     if facts.version < schema.HEAD:
         text = f"{facts.where} has schema {facts.version}, older than {schema.HEAD}."
         return warning("store", text, "The next run upgrades it by itself: see that a backup is there.")

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from blocks import settings, strict_json
+from blocks import settings
 from blocks.command_line import command_line
-from blocks.configuration import parse_sources, read_file, with_token
+from blocks.config import json_file
+from blocks.config.source_file import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.document import is_of_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.commands import deferred
-from deployments.commands.options import Json
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
-from deployments.commands.progress import counted
-from deployments.commands.siem_documents import apply_siems
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json
+from deployments.commands.support.output import note, plain, say, say_json, warn, with_spinner
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.progress import counted
+from deployments.commands.support.siem_documents import apply_siems
 from deployments.entry_point import given_token
 from deployments.exit_codes import DONE, IN_ERROR
 from deployments.token_rules import TokenRules
@@ -28,7 +29,7 @@ from deployments.token_rules import TokenRules
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.source_config import SourceConfig
+    from blocks.config.source_config import SourceConfig
     from blocks.store.fields import Dropped
     from deployments.sources import Applied
 
@@ -60,7 +61,7 @@ def command(
     1 where the token of a source was refused; the others are applied.
     """
     data, token = _read(file), given_token()
-    if is_of_siems(document := strict_json.decode(data)):
+    if is_of_siems(document := json_file.decode(data)):
         apply_siems(document, as_json=as_json)
         return DONE
     wanted = TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)
@@ -162,7 +163,7 @@ def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) ->
 def _run_now(applied: list[Applied]) -> dict[str, str]:
     """What is new or has changed is collected at once, unless it was stopped. Returns the ids of the runs by source."""
     new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
-    return {name: str(run) for name, run in deferred.running.create_all(new).items()} if new else {}
+    return {name: str(run) for name, run in deferred.source_runs.create_all(new).items()} if new else {}
 
 
 def _tell_more(applied: Applied, run: str | None) -> None:

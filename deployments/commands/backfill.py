@@ -11,15 +11,15 @@ from rich.table import Table
 
 from blocks import clock, settings
 from blocks.command_line import command_line
+from blocks.durations import parse_span, parse_width
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api.budget import DOCUMENTED
 from blocks.events_api.models import Api
-from blocks.span import parse_span, parse_width
-from blocks.store import reading
-from deployments.commands import deferred
-from deployments.commands.jobs import run_job
-from deployments.commands.options import Apis, Json, Name
-from deployments.commands.present import iso_of, note, say, say_fitting, say_json, time_of
+from blocks.events_api.rate_limit import DOCUMENTED
+from blocks.store import source_status
+from deployments.commands.support import deferred
+from deployments.commands.support.job_progress import run_job
+from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.output import iso_of, note, say, say_fitting, say_json, time_of
 from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from blocks.store.plan import PlannedWindow
+    from blocks.store.backfill.plan import PlannedWindow
 
 PAGE_SIZE = 1000
 
@@ -110,9 +110,9 @@ def _width(options: Options) -> int:
 
 def _require_unfinished(name: str) -> None:
     """ThirdPartyConfigError where there is nothing to resume: then no run starts, and none fails."""
-    with reading.opened_store() as engine:
-        source = reading.sources(engine, name)[0]
-        if not reading.unfinished_backfills(engine).get(source.id):
+    with source_status.opened_store() as engine:
+        source = source_status.sources(engine, name)[0]
+        if not source_status.unfinished_backfills(engine).get(source.id):
             raise ThirdPartyConfigError(
                 f"No backfill of {name!r} is unfinished, so there is nothing to resume.",
                 hint=f"Start one with: {command_line('backfill', name)} --start TIME",
@@ -125,8 +125,8 @@ def _require_unfinished(name: str) -> None:
 
 def _show_plan(options: Options) -> None:
     span = _span(options)
-    with reading.opened_store() as engine:
-        source = reading.sources(engine, options.name)[0]
+    with source_status.opened_store() as engine:
+        source = source_status.sources(engine, options.name)[0]
         apis = deferred.jobs.chosen(options.apis, map(Api, source.apis))
         wanted = deferred.jobs.Wanted(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
         found = deferred.plan.plan(engine, wanted, _width(options), PAGE_SIZE)

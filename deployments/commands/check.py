@@ -11,17 +11,17 @@ from rich.text import Text
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
-from blocks.faults import ConfigurationError
-from blocks.store import probe
+from blocks.problems import ConfigurationError
+from blocks.store import diagnosis
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
-from deployments.commands.options import Json, Name
-from deployments.commands.present import OUT, plain, say, say_json, with_spinner
+from deployments.commands.support.options import Json, Name
+from deployments.commands.support.output import OUT, plain, say, say_json, with_spinner
 from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource
-    from blocks.store.probe import Known
+    from blocks.store.diagnosis import Known
     from deployments.checks.network import Way
 
 KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
@@ -97,7 +97,7 @@ class _Stored:
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self._name = url, name
-        self._known = Background(lambda: probe.known(url))
+        self._known = Background(lambda: diagnosis.known(url))
         self._store = Background(lambda: storage.store(url))
         self._disk = Background(lambda: storage.disk(url))
         self._runs = Background(lambda: runs.runs(url, name))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from blocks.errors import SourceError, ThirdPartyConfigError
-from blocks.store import reading
-from deployments.commands import deferred, status
-from deployments.commands.options import Json, Name
-from deployments.commands.prefect_server import prefect, stop_temporary
-from deployments.commands.present import plain, say, say_fitting, say_json
-from deployments.commands.progress import moving_sign, retrying
-from deployments.commands.run_log import errors_said_once
+from blocks.store import source_status
+from deployments.commands import status
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, Name
+from deployments.commands.support.output import plain, say, say_fitting, say_json
+from deployments.commands.support.prefect_server import prefect, stop_temporary
+from deployments.commands.support.progress import moving_sign, retrying
+from deployments.commands.support.run_log import errors_said_once
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from deployments.prefect_access import Access
+    from deployments.prefect_api.server_access import Access
 
 END_SECONDS = 1.0
 """How long a person who has pressed Ctrl-C waits for what hangs."""
@@ -71,7 +72,7 @@ def code_of(state: State[Any]) -> int:
 
 def outcome_of(state: State[Any]) -> tuple[str, str]:
     """What a run came to, in one word and in sentences."""
-    found = deferred.final_state.outcome_of(state)
+    found = deferred.run_state.outcome_of(state)
     return found.name, found.message
 
 
@@ -137,9 +138,9 @@ def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) ->
         say_fitting(status.table(source))
 
 
-def _kept(name: str) -> reading.SourceStatus | None:
+def _kept(name: str) -> source_status.SourceStatus | None:
     try:
-        return reading.sources(reading.open_store(), name)[0]
+        return source_status.sources(source_status.open_store(), name)[0]
     except SourceError:  # its store is elsewhere, or gone: the run's message has said so
         return None
 

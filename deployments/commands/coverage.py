@@ -16,12 +16,12 @@ from blocks.coverage import heatmap
 from blocks.coverage.advice import command_for, length, second
 from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import coverage as stored
-from blocks.store import reading
+from blocks.store import coverage_record as stored
+from blocks.store import source_status
 from deployments.commands.events import APIS, file_for
-from deployments.commands.moments import TIMES, moment_of
-from deployments.commands.options import Apis, Json, Name
-from deployments.commands.present import (
+from deployments.commands.support.moments import TIMES, moment_of
+from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.output import (
     OUT,
     iso_of,
     joined,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from blocks.coverage.gaps import Gap
     from blocks.coverage.heatmap import Line
     from blocks.coverage.report import ApiReport, Report
-    from blocks.store.reading import SourceStatus
+    from blocks.store.source_status import SourceStatus
 
 HOURS_SHOWN_NS = 7 * DAY_NS
 STYLES = {
@@ -98,8 +98,8 @@ def command(
     """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the options."""
     options = Options(name, tuple(api or ()), since, hours, html, as_json)
     since_ns = _checked(options)
-    with reading.opened_store() as engine:
-        source = reading.sources(engine, options.name)[0]
+    with source_status.opened_store() as engine:
+        source = source_status.sources(engine, options.name)[0]
         made = stored.report_of(
             engine,
             source.id,

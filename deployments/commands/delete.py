@@ -9,10 +9,10 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands import deferred
-from deployments.commands.options import Json, Name, Yes
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import ERROR, note, plain, say, say_json
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, Name, Yes
+from deployments.commands.support.output import ERROR, note, plain, say, say_json
+from deployments.commands.support.prefect_server import prefect
 
 if TYPE_CHECKING:
     from deployments.lifecycle import Deleted

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from blocks import clock, settings
 from blocks.command_line import PROGRAM
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import reading
+from blocks.store import source_status
 from deployments.commands import apply, collect
-from deployments.commands.event_formats import write_table
-from deployments.commands.prefect_server import deaf_to_ctrl_c
-from deployments.commands.present import OUT, say, with_spinner
 from deployments.commands.sandbox import configuration
+from deployments.commands.support.event_formats import write_table
+from deployments.commands.support.output import OUT, say, with_spinner
+from deployments.commands.support.prefect_server import deaf_to_ctrl_c
 from deployments.exit_codes import DONE
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 NAME = "demo"
 DIRECTORY = Path(".demo")
@@ -84,10 +84,10 @@ def _write_configuration(sandbox: SandboxProcess) -> Path:
 
 def _show_events() -> None:
     _say_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
-    engine = reading.open_store()
-    streams = reading.sources(engine, NAME)[0].streams
+    engine = source_status.open_store()
+    streams = source_status.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
-    write_table(islice(reading.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
+    write_table(islice(source_status.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
 
 
 def _show_what_next(program: str) -> None:

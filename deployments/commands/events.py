@@ -15,10 +15,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from blocks.faults import nearest
-from blocks.store import reading
-from deployments.commands.event_filters import Filters
-from deployments.commands.event_formats import (
+from blocks.problems import nearest
+from blocks.store import source_status
+from deployments.commands.support.event_filters import Filters
+from deployments.commands.support.event_formats import (
     FORMATS,
     SUFFIXES,
     write_csv,
@@ -27,17 +27,17 @@ from deployments.commands.event_formats import (
     write_parquet,
     write_table,
 )
-from deployments.commands.following import wait_for_more
-from deployments.commands.moments import moment_of
-from deployments.commands.options import Apis, Json, Name, Output
-from deployments.commands.present import ERROR, OUT, note
+from deployments.commands.support.following import wait_for_more
+from deployments.commands.support.moments import moment_of
+from deployments.commands.support.options import Apis, Json, Name, Output
+from deployments.commands.support.output import ERROR, OUT, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Engine
 
-    from blocks.store.reading import SourceStatus, StoredEvent, StreamStatus
+    from blocks.store.source_status import SourceStatus, StoredEvent, StreamStatus
 
 APIS = ("sign-in", "itemUsage", "audit")
 LAST_OF_FOLLOW = 10
@@ -95,8 +95,8 @@ def command(
         last = LAST_OF_FOLLOW
     options = Options(_apis(api or []), *_window(since, until), form, last, filters)
     filters.check()
-    engine = reading.open_store()
-    source = reading.sources(engine, name)[0]
+    engine = source_status.open_store()
+    source = source_status.sources(engine, name)[0]
     streams = [stream for stream in source.streams if not options.apis or stream.api in options.apis]
     if output is None or str(output) == "-":
         _print(engine, source, streams, options, follow=follow)
@@ -108,7 +108,7 @@ def _print(
     engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, *, follow: bool
 ) -> None:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    seen = reading.last_ids(engine, streams) if follow else {}
+    seen = source_status.last_ids(engine, streams) if follow else {}
     written = _write(options.form, source, _found(engine, streams, options), sys.stdout, lines=follow)
     if follow:
         with suppress(KeyboardInterrupt):  # the way to end it, and no fault
@@ -122,8 +122,8 @@ def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Opti
     while True:
         sys.stdout.flush()
         wait_for_more()
-        with reading.opened_store() as engine:
-            new = [event for stream in streams for event in reading.events_after(engine, stream, seen[stream.id])]
+        with source_status.opened_store() as engine:
+            new = [event for stream in streams for event in source_status.events_after(engine, stream, seen[stream.id])]
             ids = {stream.api: stream.id for stream in streams}
         for event in new:
             seen[ids[event.api]] = max(seen[ids[event.api]], event.id)
@@ -134,7 +134,7 @@ def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Opti
 def _write_file(
     engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, output: Path
 ) -> None:
-    total = reading.count(engine, streams, options.since_ns, options.until_ns) if sys.stderr.isatty() else 0
+    total = source_status.count(engine, streams, options.since_ns, options.until_ns) if sys.stderr.isatty() else 0
     with _progress(0 if options.last else total) as counted:
         found = _found(engine, streams, options, counted)
         if options.form == "parquet":
@@ -155,8 +155,8 @@ def _found(
     """What is asked for, oldest first."""
     between = {"since_ns": options.since_ns, "until_ns": options.until_ns}
     if options.last is None:
-        return options.filters.chosen(counted(reading.events(engine, streams, **between)))
-    newest = options.filters.chosen(reading.newest_events(engine, streams, **between))
+        return options.filters.chosen(counted(source_status.events(engine, streams, **between)))
+    newest = options.filters.chosen(source_status.newest_events(engine, streams, **between))
     return reversed(list(islice(newest, options.last)))
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from blocks.configuration import to_json
-from deployments.commands import deferred
+from blocks.config.source_file import to_json
 from deployments.commands.events import file_for
-from deployments.commands.options import Name, Output
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, warn
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Name, Output
+from deployments.commands.support.output import note, warn
+from deployments.commands.support.prefect_server import prefect
 
 
 def command(

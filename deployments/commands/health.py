@@ -13,11 +13,11 @@ from rich.text import Text
 
 from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
-from blocks.store import reading, reading_health
-from deployments.commands.following import wait_for_more
-from deployments.commands.moments import moment_of
-from deployments.commands.options import Json, OneSource
-from deployments.commands.present import (
+from blocks.store import health_log, source_status
+from deployments.commands.support.following import wait_for_more
+from deployments.commands.support.moments import moment_of
+from deployments.commands.support.options import Json, OneSource
+from deployments.commands.support.output import (
     iso_of,
     note,
     plain,
@@ -31,7 +31,7 @@ from deployments.commands.present import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocks.store.reading_health import Told
+    from blocks.store.health_log import Told
 
 SINCE = "7d"
 OVERLAP = 1000
@@ -49,10 +49,10 @@ def command(
 ) -> None:
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
     since_ns = moment_of("--since", since or SINCE) or 0
-    with reading.opened_store() as engine:
-        ids = reading_health.ids_of(engine, name)
-        found = reading_health.told(engine, ids, since_ns=since_ns)
-        older = reading_health.older(engine, ids, since_ns)
+    with source_status.opened_store() as engine:
+        ids = health_log.ids_of(engine, name)
+        found = health_log.told(engine, ids, since_ns=since_ns)
+        older = health_log.older(engine, ids, since_ns)
     if not as_json:
         _note_older(older, found=bool(found))
     if as_json and not follow:
@@ -72,7 +72,7 @@ def _say_all(found: list[Told], say: Callable[[Told], None]) -> None:
         say(one)
 
 
-def _note_older(older: reading_health.Older, *, found: bool) -> None:
+def _note_older(older: health_log.Older, *, found: bool) -> None:
     if older.first_ns is not None:
         since = (iso_of(older.first_ns) or "")[:10]
         events = "event" if older.number == 1 else "events"
@@ -143,8 +143,8 @@ class _Follower:
         newest = max(self.seen, default=0)
         try:
             # opened anew each time: a file may have been replaced, a server be another one
-            with reading.opened_store() as engine:
-                found = reading_health.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - OVERLAP)
+            with source_status.opened_store() as engine:
+                found = health_log.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - OVERLAP)
         except StoreVersionError:
             raise
         except SourceError as error:

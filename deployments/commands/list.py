@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from blocks.store import reading
-from deployments.commands import overview, status
-from deployments.commands.options import Json
-from deployments.commands.present import iso_of, plain, say, say_json, say_table
+from blocks.store import source_status
+from deployments.commands import status
+from deployments.commands.support import overview
+from deployments.commands.support.options import Json
+from deployments.commands.support.output import iso_of, plain, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from blocks.store.reading import SourceStatus
+    from blocks.store.source_status import SourceStatus
 
 COLUMNS = ("name", "state", "events", "APIs", "base URL")
 NAME_CELLS = 24
@@ -21,7 +22,7 @@ NAME_CELLS = 24
 
 def command(as_json: Json = False) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
-    with reading.opened_store() as engine:
+    with source_status.opened_store() as engine:
         sources = status.judged_sources(engine, with_deleted=True)
     if as_json:
         say_json([_as_json(source) for source in sources])

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from blocks.store.reading import SourceStatus, StreamStatus
-    from blocks.store.reading_forwards import ForwardStatus, PositionStatus
+    from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
+    from blocks.store.source_status import SourceStatus, StreamStatus
     from deployments.one_machine.up_health import UpHealth
 
     Value = Callable[[StreamStatus], float | None]

@@ -13,11 +13,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import prune, reading
-from deployments.commands import deferred
-from deployments.commands.options import Json, OneSource, Yes
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_fitting, say_json, time_of, with_spinner
+from blocks.store import prune, source_status
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, OneSource, Yes
+from deployments.commands.support.output import (
+    ERROR,
+    iso_of,
+    note,
+    plain,
+    say,
+    say_fitting,
+    say_json,
+    time_of,
+    with_spinner,
+)
+from deployments.commands.support.prefect_server import prefect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +94,7 @@ def _misused(message: str) -> ThirdPartyConfigError:
 
 
 def _now(options: Options, rule: Rule) -> None:
-    engine = reading.open_store()
+    engine = source_status.open_store()
     targets = prune.targets(engine, options.name)
     plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
     if not options.as_json:
@@ -180,10 +190,10 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _schedule(older_than: str, options: Options) -> None:
-    cron = deferred.retention.cron(options.schedule or "")
+    cron = deferred.prune_deployment.cron(options.schedule or "")
     source = _find(options.name)
     with prefect():
-        with_spinner("Deploying…", lambda: deferred.retention.deploy(older_than, cron, source))
+        with_spinner("Deploying…", lambda: deferred.prune_deployment.deploy(older_than, cron, source))
     if options.as_json:
         say_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
         return
@@ -193,13 +203,15 @@ def _schedule(older_than: str, options: Options) -> None:
 
 
 def _find(name: str | None) -> Target | None:
-    return prune.targets(reading.open_store(), name)[0] if name else None
+    return prune.targets(source_status.open_store(), name)[0] if name else None
 
 
 def _unschedule(name: str | None, *, as_json: bool) -> None:
     source = _find(name)
     with prefect():
-        removed = with_spinner("Removing…", lambda: deferred.retention.remove(source.source_id if source else None))
+        removed = with_spinner(
+            "Removing…", lambda: deferred.prune_deployment.remove(source.source_id if source else None)
+        )
     if as_json:
         say_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
         return

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blocks import clock
+from blocks.durations import parse_last
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.span import parse_last
-from deployments.commands import deferred
-from deployments.commands.jobs import run_job
-from deployments.commands.options import Apis, Json, Name
+from deployments.commands.support import deferred
+from deployments.commands.support.job_progress import run_job
+from deployments.commands.support.options import Apis, Json, Name
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from deployments.commands import deferred
-from deployments.commands.options import Json
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_json, with_spinner
-from deployments.commands.run_notes import ENDING
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json
+from deployments.commands.support.output import note, plain, say, say_json, with_spinner
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.run_notes import ENDING
 
 
 def command(

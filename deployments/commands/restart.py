@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from deployments.commands import collect, deferred
-from deployments.commands.options import Json, Name
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import plain, say, say_json, with_spinner
-from deployments.commands.run_notes import ENDING, note_after_start
+from deployments.commands import collect
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, Name
+from deployments.commands.support.output import plain, say, say_json, with_spinner
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.run_notes import ENDING, note_after_start
 
 
 def command(name: Name, as_json: Json = False) -> int:

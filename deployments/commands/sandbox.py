@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from blocks.events_api.sandbox import __main__ as program
-from deployments.commands.present import say, say_json
+from deployments.commands.support.output import say, say_json
+from deployments.sandbox import __main__ as program
 
 
 def command(context: typer.Context) -> int:

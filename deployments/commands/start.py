@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deployments.commands import deferred
-from deployments.commands.options import Json, Name
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_json
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, Name
+from deployments.commands.support.output import note, plain, say, say_json
+from deployments.commands.support.prefect_server import prefect
 
 NO_WORKER = "Nothing collects it by schedule at present; start that with: onepassword-source up"
 

@@ -12,12 +12,15 @@ from rich.text import Text
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.faults import nearest
 from blocks.health import NOT_RUNNING
-from blocks.store import fields, reading, reading_forwards, reading_liveness
-from deployments.commands import overview
-from deployments.commands.options import Json, OneSource
-from deployments.commands.present import (
+from blocks.problems import nearest
+from blocks.store import fields, run_signs, source_status
+from blocks.store.forwarding import forward_status
+from deployments.commands.siem.status import forward_as_json
+from deployments.commands.siem.status import line as siem_line
+from deployments.commands.support import overview
+from deployments.commands.support.options import Json, OneSource
+from deployments.commands.support.output import (
     iso_of,
     joined,
     minute_of,
@@ -32,17 +35,15 @@ from deployments.commands.present import (
     span_of,
     time_of,
 )
-from deployments.commands.retries import retry_line
-from deployments.commands.siem.status import forward_as_json
-from deployments.commands.siem.status import line as siem_line
+from deployments.commands.support.retries import retry_line
 from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.fields import Dropped
-    from blocks.store.reading import Open, Pace, SourceStatus, StreamStatus, UnfinishedBackfill
-    from blocks.store.reading_forwards import ForwardStatus
+    from blocks.store.forwarding.forward_status import ForwardStatus
+    from blocks.store.source_status import Open, Pace, SourceStatus, StreamStatus, UnfinishedBackfill
     from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
@@ -70,13 +71,13 @@ def command(
     Raises ThirdPartyConfigError for an unknown source or format.
     """
     form = _form(form, as_json=as_json)
-    with reading.opened_store() as engine:
+    with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
             from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
-            metrics.show(sources, [one for one in reading_forwards.forwards(engine) if one.source in names])
+            metrics.show(sources, [one for one in forward_status.forwards(engine) if one.source in names])
         elif form == "json":
             read = _read(engine, sources)
             say_json([_as_json(source, read) for source in sources])
@@ -87,7 +88,7 @@ def command(
 
 def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
     """As `reading.sources`, with what is judged of their runs at this moment."""
-    return reading_liveness.as_judged(engine, reading.sources(engine, name, with_deleted=with_deleted))
+    return run_signs.as_judged(engine, source_status.sources(engine, name, with_deleted=with_deleted))
 
 
 def health(source: SourceStatus) -> str:
@@ -147,13 +148,13 @@ class _Read:
 
 def _read(engine: Engine, sources: list[SourceStatus]) -> _Read:
     forwards: dict[str, list[ForwardStatus]] = {}
-    for one in reading_forwards.forwards(engine, source=sources[0].name if len(sources) == 1 else None):
+    for one in forward_status.forwards(engine, source=sources[0].name if len(sources) == 1 else None):
         forwards.setdefault(one.source, []).append(one)
     streams = [stream for source in sources for stream in source.streams]
     return _Read(
         forwards=forwards,
-        paces=reading.paces(engine, streams, clock.now_ns()),
-        backfills=reading.unfinished_backfills(engine),
+        paces=source_status.paces(engine, streams, clock.now_ns()),
+        backfills=source_status.unfinished_backfills(engine),
         dropped=fields.dropped_of_all(engine),
     )
 

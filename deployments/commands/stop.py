@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from blocks.command_line import command_line
-from deployments.commands import deferred
-from deployments.commands.options import Json, Name
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_json, with_spinner
-from deployments.commands.run_notes import ENDING
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, Name
+from deployments.commands.support.output import note, plain, say, say_json, with_spinner
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.run_notes import ENDING
 
 CUT_SHORT = "A run was not done within a minute: its claims were taken away, so it writes nothing more."
 

@@ -9,11 +9,11 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands import deferred
-from deployments.commands.options import Json, Name
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_json, warn, with_spinner
-from deployments.commands.run_notes import note_after_start
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, Name
+from deployments.commands.support.output import note, plain, say, say_json, warn, with_spinner
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.run_notes import note_after_start
 from deployments.entry_point import given_token
 
 if TYPE_CHECKING:

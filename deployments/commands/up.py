@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from deployments.commands.prefect_server import quiet_prefect
-from deployments.commands.present import note
+from deployments.commands.support.output import note
+from deployments.commands.support.prefect_server import quiet_prefect
 from deployments.one_machine.up import up
-from deployments.prefect_access import door
+from deployments.prefect_api.server_access import door
 
 
 def command(

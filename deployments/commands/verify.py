@@ -13,19 +13,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import against as saved_heads
-from blocks.store import heads, proof, reading
-from deployments.commands.options import Apis, Json, Name
-from deployments.commands.present import ERROR, iso_of, note, plain, say, say_fitting, say_indented, say_json, time_of
+from blocks.store import source_status
+from blocks.store.integrity import checkpoints, verification
+from blocks.store.integrity import saved_checkpoints as saved_heads
+from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.output import (
+    ERROR,
+    iso_of,
+    note,
+    plain,
+    say,
+    say_fitting,
+    say_indented,
+    say_json,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
 
-    from blocks.store.against import Checked
-    from blocks.store.heads import Heads, Origin
-    from blocks.store.proof import Damage, Proof
+    from blocks.store.integrity.checkpoints import Heads, Origin
+    from blocks.store.integrity.saved_checkpoints import Checked
+    from blocks.store.integrity.verification import Damage, Proof
 
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
@@ -62,14 +73,14 @@ def command(
     """
     options = Options(name, tuple(api or ()), head, against, as_json)
     kept = _kept(options)
-    with reading.opened_store() as engine:
-        source = heads.find(engine, options.name)
+    with source_status.opened_store() as engine:
+        source = checkpoints.find(engine, options.name)
         _check_apis(options.apis, source)
         if options.head:
             _print_head(engine, source, options.apis)
             return SOUND
-        with _progress(lambda: proof.count(engine, source.id, options.apis)) as advance:
-            proofs = proof.prove(engine, source.id, options.apis, saved_heads.wanted(kept), advance)
+        with _progress(lambda: verification.count(engine, source.id, options.apis)) as advance:
+            proofs = verification.prove(engine, source.id, options.apis, saved_heads.wanted(kept), advance)
     checked = saved_heads.check(kept, source.id, proofs, options.apis)
     if kept and not checked:
         raise _misused(f"--against: there is no head of {', '.join(options.apis)} in it.")
@@ -89,9 +100,9 @@ def _kept(options: Options) -> list[Heads]:
     if options.head:
         raise _misused("--head prints the present head and verifies nothing: leave out --against.")
     if given.lstrip().startswith("{"):
-        return heads.parse(given)
+        return checkpoints.parse(given)
     try:
-        return heads.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
+        return checkpoints.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
     except OSError as error:
         raise _misused(f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}.") from None
     except UnicodeDecodeError:
@@ -109,7 +120,7 @@ def _check_apis(apis: Sequence[str], source: Origin) -> None:
 
 
 def _print_head(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
-    if (present := heads.present(engine, source.id, apis)) is not None:
+    if (present := checkpoints.present(engine, source.id, apis)) is not None:
         typer.echo(present.line())
 
 

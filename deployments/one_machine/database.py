@@ -23,7 +23,7 @@ from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import file_lock, postgresql
 from deployments.one_machine.rotating_log import RotatingLog
-from deployments.own_secrets import prefect_database, prefect_home
+from deployments.prefect_api.server_secrets import prefect_database, prefect_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from blocks.errors import FirstPartyGenericError
 from deployments import working_directory
 from deployments.one_machine import database, file_lock
 from deployments.one_machine.rotating_log import last_line
-from deployments.own_secrets import prefect_database, prefect_home
+from deployments.prefect_api.server_secrets import prefect_database, prefect_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable

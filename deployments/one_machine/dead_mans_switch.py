@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
-from deployments.one_machine.bounded import Bounded
+from deployments.one_machine.time_limit import Bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
-from deployments import own_secrets
 from deployments.one_machine import database, health_pages, own_origin, ui_copy, up_health
 from deployments.one_machine.health_pages import HealthPages
 from deployments.one_machine.own_origin import OwnOrigin
+from deployments.prefect_api import server_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ def _host(origin: str) -> str:
 
 def create_app() -> ASGIApp:
     """Prefect's server as the environment configures it, with its services, behind the guard."""
-    own_secrets.hold_secrets()
+    server_secrets.hold_secrets()
     from prefect.server.api import server  # noqa: PLC0415 - reads its settings from the environment
 
     _shorten_waits_of_sqlite()

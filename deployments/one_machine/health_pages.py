@@ -104,11 +104,12 @@ class _Shared:
 
 def metrics_of_sources() -> bytes:
     """What `status --format prometheus` prints. Raises SourceError."""
-    from blocks.store import reading, reading_forwards  # noqa: PLC0415 - once the first asks, and in its thread
+    from blocks.store import source_status  # noqa: PLC0415 - once the first asks, and in its thread
+    from blocks.store.forwarding import forward_status  # noqa: PLC0415 - once the first asks, and in its thread
     from deployments.commands import metrics, status  # noqa: PLC0415
 
-    with reading.opened_store() as engine:
-        return metrics.text_of(status.judged_sources(engine), reading_forwards.forwards(engine))
+    with source_status.opened_store() as engine:
+        return metrics.text_of(status.judged_sources(engine), forward_status.forwards(engine))
 
 
 def metrics_of_up(found: UpHealth | None, *, store_answers: bool) -> bytes:

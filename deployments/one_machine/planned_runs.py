@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from blocks import clock
-from deployments import prefect_access
-from deployments.deploy import work_pool
-from deployments.spread import COLLECT, FORWARD, RECONCILE
+from deployments.prefect_api import server_access
+from deployments.prefect_api.deploy import work_pool
+from deployments.tick_offsets import COLLECT, FORWARD, RECONCILE
 
 if TYPE_CHECKING:
     import httpx
@@ -40,7 +40,7 @@ def remove_misplaced(url: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with prefect_access.client(seconds) as client:
+            with server_access.client(seconds) as client:
                 _remove(client, url)
         except (httpx.HTTPError, ValueError):
             if time.monotonic() > deadline:

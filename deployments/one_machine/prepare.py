@@ -20,7 +20,8 @@ def prepare() -> None:
     """Make what is missing, and bring up to date what an older version made. Raises SourceError, and Prefect's own."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
 
-    from deployments import automations, deploy, running, sources  # noqa: PLC0415
+    from deployments import sources  # noqa: PLC0415
+    from deployments.prefect_api import automations, deploy, source_runs  # noqa: PLC0415
 
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
@@ -30,7 +31,7 @@ def prepare() -> None:
         _say(warning)
     _say(f"Collecting every five minutes: {_some(names)}." if names else NO_SOURCE)
     with suppress(SourceError):  # the store may come later; `up` does not wait for it, and its schedules do the same
-        if due := running.create_due(sources.open_default_store()):
+        if due := source_runs.create_due(sources.open_default_store()):
             _say(f"Collecting at once, since their last read is over: {_some(due)}.")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from blocks import clock, settings
 from blocks.errors import SourceError
-from blocks.store import plain_liveness
+from blocks.store import run_signs_by_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,13 +78,13 @@ def worker_probe(heartbeat: Path) -> Callable[[], int | None]:
 
 def look_at_runs(watched_ns: int) -> RunsSeen:
     """Judge the runs of all sources, and write changes to the store. Raises SourceError."""
-    unchanged = plain_liveness.judged_unchanged(settings.database_url(), watched_ns=watched_ns)
+    unchanged = run_signs_by_driver.judged_unchanged(settings.database_url(), watched_ns=watched_ns)
     if unchanged is not None:
         return summed(unchanged)
-    from blocks.store import liveness, reading  # noqa: PLC0415 - 30 MB, where there is something to write or to explain
+    from blocks.store import run_health, source_status  # noqa: PLC0415 - 30 MB, where there is something to write or to explain
 
-    with reading.opened_store() as engine:
-        return summed(liveness.settle(engine, watched_ns=watched_ns))
+    with source_status.opened_store() as engine:
+        return summed(run_health.settle(engine, watched_ns=watched_ns))
 
 
 def summed(judged: Sequence[Judgement]) -> RunsSeen:

@@ -10,7 +10,7 @@ from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
 from deployments.one_machine import database, processes
-from deployments.prefect_access import HOST
+from deployments.prefect_api.server_access import HOST
 
 
 class GuardedServer(SubprocessASGIServer):

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from deployments import deploy, own_secrets, prefect_access, prefect_settings
-from deployments.one_machine import database, planned_runs, up_lock, watching, worker_runs
-from deployments.one_machine.bounded import Bounded, attend
+from deployments.one_machine import database, planned_runs, up_lock, watchdog_setup, worker_runs
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
 from deployments.one_machine.rotating_log import RotatingLog
 from deployments.one_machine.run_lines import RunLines
 from deployments.one_machine.systemd import Systemd
+from deployments.one_machine.time_limit import Bounded, attend
 from deployments.one_machine.watchdog import ClockSetBack, Restart, Say
-from deployments.prefect_access import LOCAL, Door
+from deployments.prefect_api import deploy, server_access, server_secrets, server_settings
+from deployments.prefect_api.server_access import LOCAL, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,7 +94,7 @@ class Machine:
         self._say = say
         # First of all: both take what they need out of the environment, which the children get.
         switch, self._systemd = DeadMansSwitch.from_environment(), Systemd.from_environment()
-        self._watchdog = watching.watchdog(_api_url(), beat_path(), switch)
+        self._watchdog = watchdog_setup.watchdog(_api_url(), beat_path(), switch)
         self._database = contextlib.ExitStack()
         self._server_log = RotatingLog(server_log())
         self._worker_log = RotatingLog(worker_log())
@@ -167,7 +167,7 @@ class Machine:
             time.sleep(POLL_SECONDS)
 
     def _answers(self) -> bool:
-        return bool(attend(lambda: prefect_access.answers(_api_url()), lambda: self._stop.is_requested))
+        return bool(attend(lambda: server_access.answers(_api_url()), lambda: self._stop.is_requested))
 
     def _settle_crashed(self) -> None:
         attend(lambda: worker_runs.settle_crashed(_api_url(), PREPARE_SECONDS), lambda: self._stop.is_requested)
@@ -208,7 +208,7 @@ class Machine:
         self._systemd.ready()
         up_lock.announce(_api_url())
         self._say(f"Prefect is up at {self._at.public_url or self._at.origin}")
-        self._say(f"Log in with {own_secrets.load_secrets().auth_string}")
+        self._say(f"Log in with {server_secrets.load_secrets().auth_string}")
         self._say("Stop with Ctrl-C.")
 
     def _keep_alive(self, child: Child) -> None:
@@ -303,7 +303,7 @@ def _require_free_port(at: Door) -> None:
 
 def _use_own_prefect(at: Door, say: Callable[[str], None]) -> None:
     os.environ.pop(settings.PREFIX + "API_TOKEN", None)
-    for warning in prefect_access.activate_for(at).warnings:
+    for warning in server_access.activate_for(at).warnings:
         say(warning)
     if not at.is_local:
         say(RISK.format(host=at.host, names=", ".join(at.origins)))
@@ -325,14 +325,14 @@ def worker_log() -> Path:
 
 def beat_path() -> Path:
     """The file that the worker touches after each poll that the server has answered."""
-    return own_secrets.prefect_home() / "worker-beat"
+    return server_secrets.prefect_home() / "worker-beat"
 
 
 def _worker_environment() -> dict[str, str]:
     return {
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
-        **prefect_settings.RUNS,
+        **server_settings.RUNS,
         # As in prefect.yaml, for runs of a deployment that was not made from it.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows
@@ -345,7 +345,7 @@ def _worker_environment() -> dict[str, str]:
 
 def _empty_temporary_directory() -> Path:
     # A killed run leaves its working directory behind; here the next `up` sweeps it away.
-    path = own_secrets.prefect_home() / "tmp"
+    path = server_secrets.prefect_home() / "tmp"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)
     return path

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from blocks import clock as wall_clock
 from blocks.errors import SourceError
 from deployments.one_machine import up_health
-from deployments.one_machine.bounded import Bounded
 from deployments.one_machine.probes import ProbeError, RunsSeen
+from deployments.one_machine.time_limit import Bounded
 from deployments.one_machine.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:

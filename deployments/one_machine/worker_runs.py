@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from deployments import prefect_access
-from deployments.deploy import work_pool
+from deployments.prefect_api import server_access
+from deployments.prefect_api.deploy import work_pool
 
 if TYPE_CHECKING:
     import httpx
@@ -42,7 +42,7 @@ def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
 
     deadline = time.monotonic() + seconds
     try:
-        with prefect_access.client(seconds) as client:
+        with server_access.client(seconds) as client:
             if _has_other_workers(client, url):
                 return True
             for run in _under_way(client, url):

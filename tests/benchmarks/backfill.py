@@ -29,15 +29,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from blocks.events_api.budget import Window
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import jobs
+from blocks.events_api.rate_limit import Window
+from blocks.store.backfill import jobs
+from blocks.store.backfill.jobs import BACKFILL, Wanted
 from blocks.store.engine import open_engine
-from blocks.store.jobs import BACKFILL, Wanted
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 DEFAULT, DEFAULT_LIMITED = 500_000, 300_000
 DAYS = 7.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flow_run import NAME, save_blocks
 from measure import Stopwatch, peak_mb, read_job, tell
 
-from deployments import prefect_access
+from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ def _backfill() -> State[Any]:
 def run(flow: Callable[[], State[Any]], done: str) -> None:
     """Run a flow that reads windows, and tell what it took. Exits with its message where it does not end as `done`."""
     job, watch = read_job(), Stopwatch()
-    prefect_access.activate()
+    server_access.activate()
     save_blocks(job)
-    from blocks.store import windows
+    from blocks.store.backfill import windows
     from tasks import read_window
 
     counted = _Counted(job.events // 10)

@@ -32,7 +32,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from blocks.events_api.budget import Window
+from blocks.events_api.rate_limit import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

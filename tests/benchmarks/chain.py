@@ -29,13 +29,14 @@ from rich.table import Table
 
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api, read_page
-from blocks.events_api.sandbox.arrivals import Pace
-from blocks.events_api.sandbox.bulk import BLOCK, Bulk
-from blocks.events_api.sandbox.cursors import Place
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import inserting, pages, proof, streams
+from blocks.store import insert, pages, streams
 from blocks.store.engine import is_sqlite, open_engine
-from blocks.store.inserting import Stored
+from blocks.store.insert import Stored
+from blocks.store.integrity import verification
+from deployments.sandbox.arrivals import Pace
+from deployments.sandbox.bulk import BLOCK, Bulk
+from deployments.sandbox.cursors import Place
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from blocks.events_api.models import Event, Page
-    from blocks.events_api.sandbox.process import SandboxProcess
     from blocks.store.pages import Prepared
     from blocks.store.streams import Claim
+    from deployments.sandbox.process import SandboxProcess
 
 WITH, NO_CHAIN, NEITHER = WAYS = ("as it is", "no chain", "no chain, no hours")
 WRITE, COLLECT = "write path", "collection"
@@ -112,7 +113,7 @@ def _measure(databases: Databases, kind: str, count: int) -> Result:
         with running_sandbox(bulk=True, events=len(Api) * count * BLOCK, seed=2) as sandbox:
             store.collect(sandbox, count)
         started = time.perf_counter()
-        found = proof.prove(engine, SOURCE.id, (next(iter(Api)),))[0]
+        found = verification.prove(engine, SOURCE.id, (next(iter(Api)),))[0]
         seconds = time.perf_counter() - started
         engine.dispose()
         if found.damaged or found.events != sum(took[WITH].pages for took in store.took.values()) * BLOCK:
@@ -213,7 +214,7 @@ def _insert_events(connection: Connection, stream_id: int, received_ns: int, eve
         values: list[Any] = [stream_id, received_ns]
         for event in events:
             values += event
-        stored = connection.exec_driver_sql(inserting._rows(len(events)), tuple(values))
+        stored = connection.exec_driver_sql(insert._rows(len(events)), tuple(values))
     else:
         uuids, times, bodies = map(list, zip(*events, strict=True))
         page = {"stream": stream_id, "received": received_ns, "uuids": uuids, "times": times, "bodies": bodies}

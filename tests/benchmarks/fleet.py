@@ -19,9 +19,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from up_process import Up, busy, sources
+from support.up_process import Up, busy, sources
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 WARM_SECONDS = 330.0
 """The first round collects what there is, and all sources begin at once; what is measured is the rounds after it."""

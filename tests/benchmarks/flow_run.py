@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 
 from measure import Job, Stopwatch, read_job, tell
 
-from blocks.configuration import parse_sources
-from deployments import prefect_access
+from blocks.config.source_file import parse_sources
+from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tasks.drain import Collected, Round
+    from tasks.support.drain import Collected, Round
 
 NAME = "benchmark"
 
 
 def main() -> None:
     job, watch = read_job(), Stopwatch()
-    prefect_access.activate()
+    server_access.activate()
     save_blocks(job)
     pages = _collect(watch)
     tell(watch.measured(pages))
 
 
 def save_blocks(job: Job) -> None:
-    from blocks.names import block_name
+    from blocks.prefect_names import block_name
     from blocks.source import OnePasswordSource
 
     config = parse_sources(json.dumps(_configuration(job)).encode(), allowed_hosts=frozenset())[0]
@@ -50,7 +50,7 @@ def _configuration(job: Job) -> dict[str, object]:
 
 def _collect(watch: Stopwatch) -> int:
     from flows.collect import collect
-    from tasks import drain
+    from tasks.support import drain
 
     done: list[Collected] = []
     drain.Round.run = _timed(drain.Round.run, watch, done)  # type: ignore[assignment, method-assign]

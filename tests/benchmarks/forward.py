@@ -22,27 +22,27 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import httpx
-import siem_store
-import siem_targets
 from collect import console
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from siem_targets import HTTP, Forwarder
+from support import siem_store, siem_targets
+from support.siem_targets import HTTP, Forwarder
 
-from blocks.siem.deliver import cut
+from blocks.siem.delivery.deliver import cut
+from blocks.siem.delivery.prepare import Kept
+from blocks.siem.delivery.protocol import Batch
 from blocks.siem.kinds import block_class
-from blocks.siem.prepare import Kept
-from blocks.siem.sending import Batch
-from blocks.store import forwards, outgoing, positions, sources
+from blocks.store import sources
 from blocks.store.engine import open_engine
-from blocks.store.outgoing import Events
-from tasks.siem import preparer_of
+from blocks.store.forwarding import forward_pairs, positions, unsent_events
+from blocks.store.forwarding.unsent_events import Events
+from tasks.support.siem import preparer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from siem_targets import Target
+    from support.siem_targets import Target
 
 Post = tuple[str, httpx.URL, bytes, dict[str, str]]
 
@@ -125,7 +125,7 @@ def _posts(url: str, target: Target) -> Iterator[Post]:
     with contextlib.closing(block.get_sender()) as sender, _kept(kept):
         for view in positions.of_forward(engine, _pair(engine)):
             preparer: Any = preparer_of(engine, source_id, view.api, block, sender)
-            for portion in outgoing.portions(Events(engine, view.stream_id, 0), sender.limits.events):
+            for portion in unsent_events.portions(Events(engine, view.stream_id, 0), sender.limits.events):
                 made = [preparer.prepare(event) for event in portion.events]
                 records = [one for one in made if not isinstance(one, Kept)]
                 for chosen in cut(records, sender.limits.events, sender.limits.bytes):
@@ -151,7 +151,7 @@ def _kept(posts: list[Post]) -> Iterator[None]:
 
 
 def _pair(engine: Any) -> str:
-    return forwards.known(engine)[0].id
+    return forward_pairs.known(engine)[0].id
 
 
 def _show(runs: list[Run]) -> None:

@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blocks.events_api.budget import Window
-from deployments import prefect_access
+from blocks.events_api.rate_limit import Window
+from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +52,12 @@ class Kind:
 def _ours(url: str, windows: tuple[Window, ...]) -> Acquire:
     from blocks.errors import ThirdPartyGenericError
     from blocks.store.engine import open_engine
-    from tasks import rates
+    from tasks.support import rate_gate
 
-    gate = rates.Gate(open_engine(url), KEY, windows, 1.0)
+    gate = rate_gate.Gate(open_engine(url), KEY, windows, 1.0)
 
     def acquire(until: float) -> bool:
-        rates.PATIENCE = max(until - time.monotonic(), 0.0)
+        rate_gate.PATIENCE = max(until - time.monotonic(), 0.0)
         try:
             with gate():
                 pass
@@ -70,13 +70,13 @@ def _ours(url: str, windows: tuple[Window, ...]) -> Acquire:
 
 
 def _fill_ours(url: str, windows: tuple[Window, ...], count: int) -> None:
-    from blocks.store import budgets, schema
+    from blocks.store import rate_limit_windows, schema
     from blocks.store.engine import open_engine
 
     engine = open_engine(url)
     schema.upgrade(engine)
     if count:
-        budgets.take(engine, KEY, windows, count)
+        rate_limit_windows.take(engine, KEY, windows, count)
 
 
 def _pyrate(url: str, windows: tuple[Window, ...]) -> Any:
@@ -207,7 +207,7 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     if job["beside"]:
         sys.path.append(job["beside"])  # behind the project's own
-    prefect_access.activate()
+    server_access.activate()
     kind, windows = KINDS[job["kind"]], tuple(Window(**one) for one in job["windows"])
     if "known" in job:
         kind.fill(job["url"], windows, job["known"])

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blocks import settings
-from deployments import prefect_access
 from deployments.one_machine import database, up_lock
 from deployments.one_machine.processes import Child
+from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +29,10 @@ def running_prefect(module: str = GUARD) -> Iterator[Child]:
     `module` is what serves, with the command line of the guard.
     """
     port = _free_port()
-    url = f"http://{prefect_access.HOST}:{port}/api"
-    arguments = ["--host", prefect_access.HOST, "--port", str(port)]
+    url = f"http://{server_access.HOST}:{port}/api"
+    arguments = ["--host", server_access.HOST, "--port", str(port)]
     log = settings.data_dir() / "server.log"
-    access = prefect_access.environment_for(url)  # before there is a database: its blocks would need older secrets
+    access = server_access.environment_for(url)  # before there is a database: its blocks would need older secrets
     with up_lock.hold(), database.running(), log.open("wb") as output:
         environment = {**os.environ, **access, **database.environment()}
         server = Child("Prefect server", arguments, environment, output, module=module)
@@ -47,13 +47,13 @@ def running_prefect(module: str = GUARD) -> Iterator[Child]:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((prefect_access.HOST, 0))
+        probe.bind((server_access.HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def _wait_for(server: Child, url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not prefect_access.answers(url):
+    while not server_access.answers(url):
         if server.exit_code() is not None or time.monotonic() > deadline:
             raise RuntimeError((settings.data_dir() / "server.log").read_text(errors="replace")[-2000:])
         time.sleep(0.2)

@@ -30,9 +30,9 @@ from sqlalchemy import Engine, create_engine, text
 from warm_runs import MODULES, PROFILE
 
 from blocks import settings
-from blocks.events_api.sandbox.process import running_sandbox
-from deployments import prefect_access, prefect_settings
 from deployments.one_machine import database
+from deployments.prefect_api import server_access, server_settings
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import FlowRun
 
-    from blocks.events_api.sandbox.process import SandboxProcess
     from deployments.one_machine.processes import Child
+    from deployments.sandbox.process import SandboxProcess
 
 SOURCE = "benchmark"
 STOP_SECONDS = 10.0
@@ -172,7 +172,7 @@ def _running_server() -> Iterator[Server]:
     lines = settings.data_dir() / "calls"
     os.environ.update({CALLS: str(lines), "PYTHONPATH": str(Path(__file__).parent)})
     with running_prefect("counted_server") as child:
-        prefect_access.activate()
+        server_access.activate()
         engine = create_engine(database.psycopg_url().replace("postgresql:", "postgresql+psycopg:", 1))
         yield Server(child, lines, engine)
         engine.dispose()
@@ -184,9 +184,10 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
     from measure import Job
     from prefect.client.orchestration import get_client
 
-    from blocks.names import block_name
+    from blocks.prefect_names import block_name
     from blocks.source import OnePasswordSource
-    from deployments import deploy, sources
+    from deployments import sources
+    from deployments.prefect_api import deploy
 
     assert NAME == SOURCE
     with get_client(sync_client=True) as client:
@@ -209,7 +210,7 @@ def _warm_runs(chosen: argparse.Namespace) -> Iterator[subprocess.Popen[str]]:
     modules += ["prefect.utilities.visualization", "blocks.events_api.client", "jwt", "sqlite3"]
     environment = {
         **os.environ,
-        **prefect_settings.RUNS,
+        **server_settings.RUNS,
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         **({PROFILE: chosen.profile} if chosen.profile else {}),

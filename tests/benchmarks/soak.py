@@ -25,12 +25,12 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import siem_targets
+from support import siem_targets
+from support.up_process import Up, busy, sources
 from torture.outcome import stored
-from up_process import Up, busy, sources
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 EVERY_SECONDS = 30.0
 KILL_EVERY_SECONDS = 420.0

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import BlockDocument
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import SecretStr
 
-from blocks.configuration import ConfigurationError, Secret, SourceConfig, check_members
+from blocks.config.source_file import ConfigurationError, Secret, SourceConfig, check_members
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.events_api.models import Api
@@ -312,6 +312,6 @@ def test_an_empty_store_is_that_of_the_settings(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_configuration_needs_no_prefect() -> None:
-    code = "import sys, blocks.configuration; print('prefect' in sys.modules, 'sqlalchemy' in sys.modules)"
+    code = "import sys, blocks.config.source_file; print('prefect' in sys.modules, 'sqlalchemy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]

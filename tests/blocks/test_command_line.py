@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.paths import ROOT
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, together
@@ -17,8 +17,8 @@ from blocks.siem.configuration import parse_siems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("1Pass", "1Pass EU", "it's", "$(reboot)", "a;b", 'say "hi"', "*", "~", "ünïcode", "")
 
 

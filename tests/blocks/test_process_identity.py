@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
 
 from blocks import process_identity
 from blocks.process_identity import ProcessIdentity

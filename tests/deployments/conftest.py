@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import RunningUp
+from support.one_machine import RunningUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.errors import FirstPartyGenericError
 from blocks.store import schema, sources

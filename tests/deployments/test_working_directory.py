@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from blocks import settings
-from deployments import prefect_access, working_directory
+from deployments import working_directory
+from deployments.prefect_api import server_access
 
-ROOT = Path(__file__).parents[2]
 STARTS_PYTHON = {
     "blocks/python_process.py",
     "deployments/one_machine/postgresql.py",  # -IS: isolated, and nothing is imported
@@ -56,13 +57,13 @@ def test_a_database_that_is_named_in_full_stays_so(somewhere: Path, monkeypatch:
     assert os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"] == url
 
 
-@pytest.mark.parametrize("at", [None, prefect_access.LOCAL])
+@pytest.mark.parametrize("at", [None, server_access.LOCAL])
 def test_whoever_activates_prefect_has_left(
-    somewhere: Path, monkeypatch: pytest.MonkeyPatch, at: prefect_access.Door | None
+    somewhere: Path, monkeypatch: pytest.MonkeyPatch, at: server_access.Door | None
 ) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": ""})
-    monkeypatch.setattr(prefect_access, "_refuse_late_change", lambda _: None)
-    prefect_access.activate() if at is None else prefect_access.activate_for(at)
+    monkeypatch.setattr(server_access, "_refuse_late_change", lambda _: None)
+    server_access.activate() if at is None else server_access.activate_for(at)
     assert Path.cwd() == somewhere / "data" / "empty"
 
 

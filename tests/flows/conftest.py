@@ -1,5 +1,5 @@
 """The fixtures of `flows_support`."""
 
-from flows_support import quick, source
+from support.flow_runs import quick, source
 
 __all__ = ["quick", "source"]

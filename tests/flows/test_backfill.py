@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source, artifacts, ask, bodies, outcome, truth
+from support.flow_runs import QuickClock, Source, artifacts, ask, bodies, outcome, truth
 
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.store import jobs, sources
+from blocks.store import sources
+from blocks.store.backfill import jobs
 from blocks.store.engine import open_engine
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +145,7 @@ def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
 
     monkeypatch.setattr(jobs, "progress", progress)
     monkeypatch.setattr("tasks.read_job.STORE_SECONDS", 0.1)
-    monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
+    monkeypatch.setattr("tasks.support.job.SHOWN_EVERY", 0.0)
     state = backfill(source)
     assert outcome(state) == "Backfilled"
     assert next(failures, None) is None, "it was looked at often enough to fail"
@@ -178,8 +179,8 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "PAGES_WANTED", 1)
-    monkeypatch.setattr("tasks.job.PAGE_SIZE", 20)
-    monkeypatch.setattr("tasks.job.SHOWN_EVERY", 0.0)
+    monkeypatch.setattr("tasks.support.job.PAGE_SIZE", 20)
+    monkeypatch.setattr("tasks.support.job.SHOWN_EVERY", 0.0)
     state = backfill(source, readers=1, window="1d")
     assert outcome(state) == "Backfilled"
     spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")

@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import Source, outcome
-from one_machine import wait_until
+from support.flow_runs import Source, outcome
+from support.one_machine import wait_until
 
 from blocks import clock
 from blocks.events_api.client import EventsClient
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
-from blocks.store import budgets
+from blocks.store import rate_limit_windows
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from blocks.events_api.budget import Grant
+    from blocks.events_api.rate_limit import Grant
 
 pytestmark = pytest.mark.prefect
 
@@ -114,7 +114,7 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
     """Pages of ten events, so that there is more to ask for than an hour allows."""
     monkeypatch.setitem(EventsClient.first_page.__kwdefaults__, "limit", 10)
     waited: list[float] = []
-    real = budgets.take
+    real = rate_limit_windows.take
 
     def take(*asked: Any) -> Grant:
         granted = real(*asked)
@@ -122,7 +122,7 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
             waited.append(asked[4])
         return granted
 
-    monkeypatch.setattr(budgets, "take", take)
+    monkeypatch.setattr(rate_limit_windows, "take", take)
     with running_sandbox(events=3000, days=5) as sandbox:
         source = Source("1Pass an hour", f"sqlite:///{tmp_path / 'events.db'}", sandbox)
         source.save()

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from flows_support import QuickClock, Source, history, outcome
-from moving_clock import MovingClock
-from one_machine import wait_until
 from sqlalchemy import text
+from support.flow_runs import QuickClock, Source, history, outcome
+from support.moving_clock import MovingClock
+from support.one_machine import wait_until
 
 from blocks import clock
 from blocks.events_api.models import Api
-from blocks.names import block_name
+from blocks.prefect_names import block_name
 from blocks.store import streams
-from tasks import source as sources_of_blocks
+from tasks.support import source as sources_of_blocks
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

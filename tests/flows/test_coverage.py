@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from blocks.names import block_name
+from blocks.prefect_names import block_name
 
 if TYPE_CHECKING:
-    from flows_support import Source
+    from support.flow_runs import Source
 
 pytestmark = pytest.mark.prefect
 
@@ -19,7 +19,7 @@ def test_a_source_leaves_its_coverage_as_an_artifact(source: Source) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    from tasks.coverage import show_coverage
+    from tasks.show_coverage import show_coverage
 
     source.collect()
     flow(lambda: show_coverage(source.name), name="test-coverage")()

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source, ask, history, outcome
-from moving_clock import MovingClock
 from pydantic import SecretStr
 from receivers.server import Receiver, receiving
 from receivers.sumo_logic import PATH, SumoLogic
+from support.flow_runs import QuickClock, Source, ask, history, outcome
+from support.moving_clock import MovingClock
 
 from blocks import clock
 from blocks.events_api.models import Api
-from blocks.names import block_name
-from blocks.siem.archive import Archive
-from blocks.siem.sumo_logic import SumoLogicSiem
-from blocks.store import fields, forwards, refused
+from blocks.prefect_names import block_name
+from blocks.siem.archive.block import Archive
+from blocks.siem.sumo_logic.block import SumoLogicSiem
+from blocks.store import fields
+from blocks.store.forwarding import forward_pairs, rejected_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ class Sending:
         block = block or SumoLogicSiem(url=SecretStr(self.receiver.url + PATH), **members)
         block.save(block_name(self.siem), overwrite=True)
         with self.engine() as engine:
-            forwards.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
+            forward_pairs.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
 
     def forward(self) -> State[Any]:
         from flows.forward import forward
@@ -67,9 +68,9 @@ class Sending:
         return str(ask(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> forwards.Known:
+    def pair(self) -> forward_pairs.Known:
         with self.engine() as engine:
-            found = forwards.find(engine, self.source_id, self.siem)
+            found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found
         return found
 
@@ -134,17 +135,17 @@ def test_events_that_are_not_meant_for_a_siem_go_to_archives_alone(sending: Send
 
 def test_a_pause_sends_nothing(sending: Sending) -> None:
     with sending.engine() as engine:
-        forwards.set_paused(engine, sending.pair, paused=True)
+        forward_pairs.set_paused(engine, sending.pair, paused=True)
     assert outcome(sending.forward()) == "Skipped"
     assert sending.receiver.asked == 0
     with sending.engine() as engine:
-        forwards.set_paused(engine, sending.pair, paused=False)
+        forward_pairs.set_paused(engine, sending.pair, paused=False)
     assert outcome(sending.forward()) == "Forwarded"
 
 
 def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Sending) -> None:
     with sending.engine() as engine:
-        forwards.remove(engine, sending.pair)
+        forward_pairs.remove(engine, sending.pair)
     state = sending.forward()
     assert (outcome(state), state.is_failed()) == ("ThirdPartyConfigError", True)
     assert sending.receiver.asked == 0
@@ -176,7 +177,7 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
     assert sending.receiver.asked == asked, "nothing is asked of it until then"
     sending.receiver.clear()
     with sending.engine() as engine:
-        forwards.set_paused(engine, sending.pair, paused=False)
+        forward_pairs.set_paused(engine, sending.pair, paused=False)
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert [row[0] for row in _told(sending, tracker)][2:] == ["Recovered"]
@@ -206,7 +207,7 @@ def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) 
     assert sending.receiver.arrived() == {}
     sending.receiver.clear()
     with sending.engine() as engine:
-        assert refused.replay(engine, sending.pair) == len(sending.stored())
+        assert rejected_events.replay(engine, sending.pair) == len(sending.stored())
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert [row[0] for row in _told(sending, f"refused/{sending.siem}")] == ["EventsRefused", "Recovered"]

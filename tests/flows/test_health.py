@@ -6,9 +6,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import QuickClock, Source, history, outcome
-from one_machine import wait_until
 from sqlalchemy import text
+from support.flow_runs import QuickClock, Source, history, outcome
+from support.one_machine import wait_until
 
 from blocks import settings
 from blocks.store import sources

@@ -6,19 +6,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import outcome
 from sqlalchemy import text
-from support import SOURCE
+from support.flow_runs import outcome
+from support.values import SOURCE
 
 from blocks.store import prune as retention
-from blocks.store import reading, schema, sources
+from blocks.store import schema, source_status, sources
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows_support import QuickClock
     from prefect.client.schemas.objects import State
+    from support.flow_runs import QuickClock
 
 pytestmark = pytest.mark.prefect
 
@@ -51,7 +51,7 @@ def run(older_than: str, source: str | None = None) -> State[Any]:
 
 
 def left(path: Path) -> dict[str, tuple[int, int]]:
-    engine = reading.open_store(f"sqlite:///{path}")
+    engine = source_status.open_store(f"sqlite:///{path}")
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT api, events, pruned FROM streams")).all()
     engine.dispose()

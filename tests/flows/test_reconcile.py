@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows_support import Source, artifacts, ask, bodies, outcome, truth
-from support import require_proof
+from support.flow_runs import Source, artifacts, ask, bodies, outcome, truth
+from support.values import require_proof
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import streams
 from blocks.store.engine import open_engine
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

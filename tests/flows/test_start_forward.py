@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
-from flows_support import Source, ask, outcome
 from pydantic import SecretStr
 from receivers.server import receiving
 from receivers.sumo_logic import PATH, SumoLogic
+from support.flow_runs import Source, ask, outcome
 
 from blocks.events_api.models import Api
-from blocks.names import block_name, forward_name
-from blocks.siem.sumo_logic import SumoLogicSiem
-from blocks.store import forwards
-from deployments import deploy, forwarding
-from deployments.deploy import find_named
+from blocks.prefect_names import block_name, forward_name
+from blocks.siem.sumo_logic.block import SumoLogicSiem
+from blocks.store.forwarding import forward_pairs
+from deployments import forward_deployments
+from deployments.prefect_api import deploy
+from deployments.prefect_api.deploy import find_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +37,11 @@ class Deployed:
         block.save(block_name(self.siem))
         self.source_id = str(ask(source, "SELECT id FROM sources")[0][0])
         engine = source.engine()
-        forwards.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
-        (pair,) = forwards.known(engine, self.siem)
+        forward_pairs.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
+        (pair,) = forward_pairs.known(engine, self.siem)
         engine.dispose()
         with deploy.opened() as deployer:
-            forwarding.deploy(deployer, pair)
+            forward_deployments.deploy(deployer, pair)
         self.deployment = self._deployment()
 
     def _deployment(self) -> UUID:
@@ -114,7 +115,7 @@ def test_a_run_that_retries_another_api_does_not_keep_it_waiting(deployed: Deplo
 
 
 def test_a_paused_deployment_starts_nothing(deployed: Deployed) -> None:
-    forwarding.set_paused(deployed.source.name, deployed.siem, paused=True)
+    forward_deployments.set_paused(deployed.source.name, deployed.siem, paused=True)
     deployed.source.collect()
     assert deployed.runs() == []
 

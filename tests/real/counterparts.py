@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
+from support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-REAL = Path(__file__).parents[2] / ".venv" / "real"
+REAL = ROOT / ".venv" / "real"
 NODE = REAL / "node" / "node_modules"
 STOP_SECONDS = 20.0
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from client_support import START_NS, TOKEN
 from real import counterparts, published_api
+from support.clients import START_NS, TOKEN
 
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

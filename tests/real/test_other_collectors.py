@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from client_support import drained, opened
 from real import counterparts, tls_detour
+from support.clients import drained, opened
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from real.tls_detour import Detour
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = pytest.mark.real
 EVENTS = 4500  # more than a page of each API

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import obstore
 import pytest
-import siem_store
 from obstore.store import AzureStore, S3Store
-from one_machine import wait_until
 from real import counterparts
 from receivers.process import running_receiver
 from sqlalchemy import text
+from support import siem_store
+from support.one_machine import wait_until
+from support.paths import SUPPORT
 
 from blocks.store.engine import open_engine
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 EVENTS = 6000
-TESTS = Path(__file__).parents[1]
 BUCKET = "archive"
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -54,7 +54,7 @@ def events(store: str, tmp_path: Path) -> tuple[str, Counter[str]]:
 def forward(url: str, kind: str, members: dict[str, Any]) -> None:
     job = json.dumps({"url": url, "kind": kind, "members": members})
     done = subprocess.run(
-        [sys.executable, TESTS / "forwarder.py"], input=job, capture_output=True, text=True, check=False
+        [sys.executable, SUPPORT / "forwarder.py"], input=job, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sent"] >= EVENTS

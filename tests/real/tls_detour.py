@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import certificates
 from cryptography import x509
+from support import certificates
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -41,24 +43,30 @@ def to(port: int, directory: Path) -> Iterator[Detour]:
     """A detour to the server that listens on `port` of this machine, without TLS."""
     shown = certificates.certificate([x509.DNSName(HOST)])
     context = certificates.server_context(directory, shown)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    opened: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
+    thread = threading.Thread(target=asyncio.run, args=(_serve(port, context, opened),), daemon=True)
     thread.start()
-
-    async def open_servers() -> tuple[asyncio.Server, asyncio.Server]:
-        tls = await asyncio.start_server(lambda r, w: _join(r, w, port), "127.0.0.1", 0, ssl=context)
-        inside = tls.sockets[0].getsockname()[1]
-        return tls, await asyncio.start_server(lambda r, w: _connect(r, w, inside), "127.0.0.1", 0)
-
-    servers = asyncio.run_coroutine_threadsafe(open_servers(), loop).result()
+    loop, stop, outside = opened.result()
     try:
-        outside = servers[1].sockets[0].getsockname()[1]
         yield Detour(f"http://127.0.0.1:{outside}", certificates.write_authority(directory / "authority.pem"))
     finally:
-        for server in servers:
-            loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(stop.set)
         thread.join()
+
+
+async def _serve(
+    port: int, context: ssl.SSLContext, opened: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]
+) -> None:
+    """Serves until the event in `opened` is set. What is still connected then is cut off, and closed."""
+    stop = asyncio.Event()
+    async with contextlib.AsyncExitStack() as servers:
+        tls = await asyncio.start_server(lambda r, w: _join(r, w, port), "127.0.0.1", 0, ssl=context)
+        await servers.enter_async_context(tls)
+        inside = tls.sockets[0].getsockname()[1]
+        plain = await asyncio.start_server(lambda r, w: _connect(r, w, inside), "127.0.0.1", 0)
+        await servers.enter_async_context(plain)
+        opened.set_result((asyncio.get_running_loop(), stop, plain.sockets[0].getsockname()[1]))
+        await stop.wait()
 
 
 async def _connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
@@ -77,8 +85,10 @@ async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while content := await reader.read(CHUNK):
-            writer.write(content)
-            await writer.drain()
-    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            while content := await reader.read(CHUNK):
+                writer.write(content)
+                await writer.drain()
+    finally:
+        writer.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from receivers import arrivals
 from receivers.server import CONTROL
+from support.paths import TESTS
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from receivers.behaviour import Kind
 
-TESTS = Path(__file__).parents[1]
 STOP_SECONDS = 10.0
 
 

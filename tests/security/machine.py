@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import empty_prefect
 import httpx
-from one_machine import RunningUp, no_runs_meanwhile, wait_until
 from security.processes import Watch
 from security.search import DECRYPTED, Find, Search
+from support import empty_prefect
+from support.one_machine import RunningUp, no_runs_meanwhile, wait_until
 
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.names import block_name
+from blocks.prefect_names import block_name
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 COMMAND = Path(sys.executable).with_name("onepassword-source")
 SITE = Path(__file__).parent / "site"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psutil
-from one_machine import wait_until
+from support.one_machine import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

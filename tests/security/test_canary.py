@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from certificates import HERE, SERVER_KEY, certificate
 from security.machine import BROKEN, NOWHERE, OF_UP, PREFECT_DATABASE, Case, Machine
 from security.search import DECRYPTED, SHORTEST, Search
-from tls_server import answering
+from support.certificates import HERE, SERVER_KEY, certificate
+from support.paths import TESTS
+from support.tls_server import answering
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = pytest.mark.prefect
 
-TESTS = Path(__file__).parent.parent
 CONFIG = "ThirdPartyConfigError"
 APIS = ("signinattempts", "itemusages", "auditevents")
 

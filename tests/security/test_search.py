@@ -23,7 +23,7 @@ from cryptography.fernet import Fernet
 from security.processes import Watch
 from security.search import GRAM, SHORTEST, Find, Search, forms
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

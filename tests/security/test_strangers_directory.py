@@ -20,23 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import strangers_directory
-from one_machine import free_port, wait_until
 from receivers import sumo_logic
 from receivers.process import running_receiver
+from support import strangers_directory
+from support.one_machine import free_port, wait_until
+from support.paths import ROOT
 
-from blocks.events_api.sandbox.process import running_sandbox
 from deployments import cli
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from receivers.process import ReceiverProcess
-    from strangers_directory import StrangersDirectory
+    from support.strangers_directory import StrangersDirectory
 
 pytestmark = pytest.mark.prefect
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 240
 EVENTS = 300
 NAME, SIEM = "1Pass", "soc"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from moving_clock import START_NS, MovingClock
 from pydantic import SecretStr
 from sqlalchemy import text
-from support import SOURCE
+from support.moving_clock import START_NS, MovingClock
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, TokenError
@@ -17,7 +17,7 @@ from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.events_api.models import Api, Event, Page, Rejected
 from blocks.health import WARNING
 from blocks.source import OnePasswordSource
-from blocks.store import health, liveness, pages, sources, streams
+from blocks.store import health, pages, run_health, sources, streams
 from tasks.assess import assess_block
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engi
 
 def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving: MovingClock) -> None:
     moving.advance(2 * 3600)
-    liveness.settle(kept)
+    run_health.settle(kept)
     drain_all(kept, *Api)
     assert ("Recovered", "runs") in told(kept, block())
     assert health.open_conditions(kept, SOURCE.id) == {}

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moving_clock import START_NS, MovingClock
+from support.moving_clock import START_NS, MovingClock
 
 from blocks import clock
 from blocks.errors import (

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forward_support import Pair, Told, chunks, preparer, take_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import SOURCE
+from support.forwarding import Pair, Told, chunks, preparer, take_all
+from support.values import SOURCE
 
 from blocks.errors import (
     ClaimLostError,
@@ -25,22 +25,24 @@ from blocks.errors import (
     ThirdPartyGenericError,
 )
 from blocks.events_api.models import Api
-from blocks.faults import ConfigurationError
-from blocks.siem.rules.rules import read
-from blocks.siem.sending import ACCEPTED, Answer, Limits, NoConfirmationError, Refused, RequestRefusedError
-from blocks.siem.webhook import Webhook
-from blocks.store import forwards, positions, reading_forwards, refused, sources
-from tasks import attempts, stopping
+from blocks.problems import ConfigurationError
+from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, NoConfirmationError, Refused, RequestRefusedError
+from blocks.siem.privacy.rules import read
+from blocks.siem.webhook.block import Webhook
+from blocks.store import sources
+from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events
+from tasks import attempts
 from tasks.forward import REPEATS, ROUNDS, Forwarding, Meant, PositionRecord
-from tasks.siem import preparer_of
+from tasks.support import stopping
+from tasks.support.siem import preparer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
-    from blocks.siem.sending import Batch
-    from blocks.store.positions import ForwardClaim
+    from blocks.siem.delivery.protocol import Batch
+    from blocks.store.forwarding.positions import ForwardClaim
 
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 
@@ -151,7 +153,7 @@ def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair:
     done = pair.run(third := Told(limits=limits))
     assert third.ids == [portions[2]]
     assert (done.sent, pair.view().sent_id, pair.view().ahead) == (14, pair.ids()[-1], {})
-    assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [turned]
+    assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [turned]
     assert pair.filled.ask("SELECT sum(sent), sum(refused) FROM forward_positions") == [(34, 1)]
 
 
@@ -187,7 +189,7 @@ def left_ahead(pair: Pair) -> None:
 
 def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None:
     left_ahead(pair)
-    assert forwards.replay(pair.engine, pair.known, 0) == 35
+    assert forward_pairs.replay(pair.engine, pair.known, 0) == 35
     pair.run(sender := Told())
     assert sorted(sender.taken) == pair.ids()
 
@@ -195,7 +197,7 @@ def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None
 def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(pair: Pair) -> None:
     left_ahead(pair)
     before = pair.view()
-    forwards.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second")
+    forward_pairs.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second")
     assert (pair.view().plan, pair.view().ahead) == (before.plan, {})
     pair.run(sender := Told())
     assert sender.ids == chunks(pair.ids(), 10)
@@ -203,8 +205,8 @@ def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(
 
 def test_the_same_target_is_not_forgotten(pair: Pair) -> None:
     left_ahead(pair)
-    forwards.set_paused(pair.engine, pair.known, paused=True)
-    forwards.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
     pair.run(sender := Told())
     assert sender.ids == chunks(pair.ids(), 10)[:1]
 
@@ -272,7 +274,7 @@ def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
     claim = pair.claim()
 
     def answer(_: Batch) -> Answer:
-        forwards.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
+        forward_pairs.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
         return ACCEPTED
 
     sender = Told(answer)
@@ -333,32 +335,32 @@ def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     done = pair.run(sender, rules=read([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.refused) == (31, 4)
     assert pair.view().sent_id == pair.ids()[-1]
-    assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
+    assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
 
 
 def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
     first = Told(lambda _: Answer(refused=(Refused(0, "400", "no"), Refused(4, "400", "no"))))
     pair.run(first)
     pair.filled.commit(Api.AUDIT, 3)
-    assert refused.replay(pair.engine, pair.known) == 8
+    assert rejected_events.replay(pair.engine, pair.known) == 8
     second = Told(limits=Limits(events=3))
     done = pair.run(second)
     turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
     assert second.ids == [pair.ids()[-3:], *chunks(turned, 3)]
     assert not set(first.names) & set(second.names)
-    assert (done.sent, refused.page(pair.engine, pair.known.id)) == (11, [])
+    assert (done.sent, rejected_events.page(pair.engine, pair.known.id)) == (11, [])
     assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
 
 
 def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
     pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),)), Limits(events=1000)))
-    refused.replay(pair.engine, pair.known)
+    rejected_events.replay(pair.engine, pair.known)
 
     def unusable(_batch: Batch) -> Answer:
         raise RequestRefusedError("It cannot use it (400).", code="400")
 
     done = pair.run(Told(unusable))
-    (left,) = refused.page(pair.engine, pair.known.id)
+    (left,) = rejected_events.page(pair.engine, pair.known.id)
     assert (done.sent, left.answer, left.replay_ns) == (0, "It cannot use it (400).", None)
     assert pair.view().failing_since_ns is None
 
@@ -383,9 +385,9 @@ def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.Monkey
     begun, seconds = time.monotonic(), itertools.count(2, 2)
     monkeypatch.setattr(time, "monotonic", lambda: begun + next(seconds))
     assert (meant(), archive()) == (False, True)
-    forwards.set_paused(pair.engine, pair.known, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
     assert (meant(), archive()) == (False, False)
-    forwards.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
     assert archive() is False, "this run has ended"
 
 
@@ -401,7 +403,7 @@ def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(p
     made = preparer_of(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := Told())
     done = Forwarding(pair.engine, pair.claim(), made).run()
     assert (done.sent, done.kept, sender.asked) == (0, len(pair.ids()), [])
-    (status,) = reading_forwards.forwards(pair.engine)
+    (status,) = forward_status.forwards(pair.engine)
     assert {one.api: one.dropped for one in status.positions}[Api.AUDIT] == len(pair.ids())
 
 
@@ -424,19 +426,19 @@ def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
 
 def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
     def answer(_: Batch) -> Answer:
-        forwards.set_paused(pair.engine, pair.known, paused=True)
+        forward_pairs.set_paused(pair.engine, pair.known, paused=True)
         return ACCEPTED
 
     limits = Limits(events=5, parallel=3)
     first, second = Told(once_all_begun(answer, 3), limits), Told(limits=limits)
 
     def meant() -> bool:
-        return not forwards.is_paused(pair.engine, pair.known.id)
+        return not forward_pairs.is_paused(pair.engine, pair.known.id)
 
     Forwarding(pair.engine, pair.claim(), preparer(first), meant).run()
     assert len(first.ids) == 3
     assert positions.take(pair.engine, pair.view(), "run-1") is None
-    forwards.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
     pair.run(second, claim=pair.claim(holder="run-1"))
     assert sorted([*first.taken, *second.taken]) == pair.ids()
 
@@ -447,28 +449,28 @@ def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
         sender = Told(lambda _: Answer(refused=(Refused(0, "400", "no"),)), Limits(events=100))
         pair.run(sender)
         names += sender.names
-        refused.replay(pair.engine, pair.known)
+        rejected_events.replay(pair.engine, pair.known)
     assert len(set(names)) == 3
 
 
 def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
     pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
-    refused.replay(pair.engine, pair.known)
-    middle = refused.page(pair.engine, pair.known.id)[1].event_id
+    rejected_events.replay(pair.engine, pair.known)
+    middle = rejected_events.page(pair.engine, pair.known.id)[1].event_id
     pair.filled.change(f"UPDATE refused_events SET replay_ns = NULL WHERE event_id = {middle}")
     assert pair.run(Told()).sent == 3
-    assert [one.event_id for one in refused.page(pair.engine, pair.known.id)] == [middle]
+    assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [middle]
 
 
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
     pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
-    refused.replay(pair.engine, pair.known)
-    kept = refused.page(pair.engine, pair.known.id)
+    rejected_events.replay(pair.engine, pair.known)
+    kept = rejected_events.page(pair.engine, pair.known.id)
     rules = read([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = Told(lambda _: Answer(refused=(Refused(1, "422", "still no"),)))
     done = pair.run(second, rules=rules)
     assert (done.sent, done.kept, done.refused) == (2, 1, 1)
-    left = refused.page(pair.engine, pair.known.id)
+    left = rejected_events.page(pair.engine, pair.known.id)
     assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in left] == [
         (kept[2].event_id, "422", "still no", None)
     ]
@@ -478,14 +480,14 @@ def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pai
 
 def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until_it_is_taken(pair: Pair) -> None:
     pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
-    refused.replay(pair.engine, pair.known)
+    rejected_events.replay(pair.engine, pair.known)
     broken, whole = Told(failing(0, of=pair), Limits(events=2)), Told(limits=Limits(events=2))
     with pytest.raises(ThirdPartyGenericError):
         pair.run(broken)
-    assert len(refused.page(pair.engine, pair.known.id)) == 4
+    assert len(rejected_events.page(pair.engine, pair.known.id)) == 4
     pair.run(whole)
     assert broken.names == whole.names[:1]
-    assert refused.page(pair.engine, pair.known.id) == []
+    assert rejected_events.page(pair.engine, pair.known.id) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("yyyyyyne"), max_size=8), max_size=6), st.integers(1, 4), st.data())
@@ -526,7 +528,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
     last = Told()
     pair.run(last)
     arrived |= set(last.taken)
-    kept = {one.event_id for one in refused.page(pair.engine, pair.known.id, size=10_000)}
+    kept = {one.event_id for one in rejected_events.page(pair.engine, pair.known.id, size=10_000)}
     assert {id_ for id_ in kept if id_ > start} <= turned
     assert {id_ for id_ in pair.ids() if id_ > start} == {id_ for id_ in arrived | kept if id_ > start}
     assert pair.view().sent_id == pair.ids()[-1]

@@ -15,32 +15,34 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forward_support import SIEM, Told
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 from sqlalchemy import text
-from support import SOURCE
+from support.forwarding import SIEM, Told
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, SourceError, UnexpectedError
 from blocks.events_api.client import EventsClient
 from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
-from blocks.siem.webhook import Webhook
+from blocks.siem.webhook.block import Webhook
 from blocks.source import OnePasswordSource
-from blocks.store import forwards, jobs, positions, sources, streams, windows
+from blocks.store import sources, streams
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import RECONCILE, Wanted
 from blocks.store.block import EventStore
-from blocks.store.jobs import RECONCILE, Wanted
+from blocks.store.forwarding import forward_pairs, positions
+from deployments.sandbox.process import running_sandbox
 from tasks import attempts, collect, forward, read_window
-from tasks import source as opened
+from tasks.support import source as opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 DAY = 86_400 * 10**9
 CLOSING = {"client.close", "client.__exit__"}
@@ -246,7 +248,7 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     assert claim
     collect.collect_stream.fn(SOURCE.name, claim)
     faults.called.clear()
-    known, _ = forwards.put(engine, SOURCE.id, SIEM, "webhook", {}, "first")
+    known, _ = forward_pairs.put(engine, SOURCE.id, SIEM, "webhook", {}, "first")
 
     def take(run: str) -> Any:
         view = {one.api: one for one in positions.of_forward(engine, known.id)}[Api.AUDIT]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from moving_clock import START_NS, MovingClock
+from support.moving_clock import START_NS, MovingClock
 
 from blocks import clock
 from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError
@@ -11,7 +11,7 @@ from blocks.events_api.models import Api
 from blocks.store.claims import Holder
 from blocks.store.streams import StreamView
 from tasks import verdict
-from tasks.drain import Collected
+from tasks.support.drain import Collected
 
 MINUTE = 60 * 10**9
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from claim_kinds import KINDS
+from support.claim_kinds import KINDS
 
 from blocks.store.engine import open_engine
 

@@ -7,7 +7,7 @@ import os
 import signal
 
 from sqlalchemy import event
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, streams

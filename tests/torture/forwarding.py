@@ -14,19 +14,19 @@ from pydantic import SecretStr
 from receivers.sumo_logic import PATH
 
 from blocks.errors import SourceError
-from blocks.siem.event import Stamp
-from blocks.siem.prepare import Preparer
-from blocks.siem.rules.rules import NONE
-from blocks.siem.sending import Limits
-from blocks.siem.sumo_logic import SumoLogicSiem
-from blocks.store import forwards, positions
+from blocks.siem.delivery.event import Stamp
+from blocks.siem.delivery.prepare import Preparer
+from blocks.siem.delivery.protocol import Limits
+from blocks.siem.privacy.rules import NONE
+from blocks.siem.sumo_logic.block import SumoLogicSiem
 from blocks.store.engine import open_engine
+from blocks.store.forwarding import forward_pairs, positions
 from tasks.forward import Forwarding
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.positions import PositionView
+    from blocks.store.forwarding.positions import PositionView
 
 SIEM = "soc"
 LIMITS = Limits(events=40, bytes=1_000_000, parallel=4)
@@ -35,7 +35,7 @@ LIMITS = Limits(events=40, bytes=1_000_000, parallel=4)
 def do(url: str, receiver: str) -> dict[str, str]:
     """What became of each API."""
     engine = open_engine(url)
-    (pair,) = forwards.known(engine, SIEM)
+    (pair,) = forward_pairs.known(engine, SIEM)
     views = positions.of_forward(engine, pair.id)
     with ThreadPoolExecutor(len(views)) as pool:
         found = pool.map(lambda view: _forward(engine, view, receiver), views)

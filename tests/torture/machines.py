@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg
 import pytest
-from one_machine import free_port, wait_until
+from support.one_machine import free_port, wait_until
 
 from blocks.http import tls
 from deployments.one_machine import postgresql

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from certificates import server_context
-from flows_support import Source, history, outcome
-from moving_clock import MovingClock
 from sqlalchemy import text
+from support.certificates import server_context
+from support.flow_runs import Source, history, outcome
+from support.moving_clock import MovingClock
 from torture.outcome import Row, opened, stored
 from whenever import Instant
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from prefect.client.schemas.objects import State
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 RUNNING = ["Started", "Initialized", "Authenticated", "Collecting"]
 WINDOW = 90 * 60.0

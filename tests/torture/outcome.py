@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
-from support import require_proof
+from support.values import require_proof
 
 from blocks.errors import SourceError
 from blocks.events_api.models import Api
-from blocks.store import health, reading
+from blocks.store import health, source_status
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 
 PAGE = 1000
@@ -194,6 +194,6 @@ def states_of(url: str, name: str) -> list[str]:
         return []
 
 
-def state_of(url: str, name: str) -> reading.SourceStatus:
+def state_of(url: str, name: str) -> source_status.SourceStatus:
     with opened(url) as engine:
-        return reading.sources(engine, name)[0]
+        return source_status.sources(engine, name)[0]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from one_machine import lives, wait_until
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from support.one_machine import lives, wait_until
 from torture.outcome import opened
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import empty_prefect
 import psutil
-from one_machine import RunningUp, no_runs_meanwhile, wait_until
+from support import empty_prefect
+from support.one_machine import RunningUp, no_runs_meanwhile, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torture.file_clock import FileClock
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 
 HERE = Path(__file__).parent

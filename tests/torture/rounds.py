@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.errors import SourceError
 from blocks.events_api.client import EventsClient
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
-from tasks.drain import Round
+from tasks.support.drain import Round
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -6,20 +6,20 @@ from typing import Any
 
 from torture import forks
 
-from deployments import prefect_access
+from deployments.prefect_api import server_access
 
-prefect_access.activate()
+server_access.activate()
 
 from pydantic import SecretStr  # noqa: E402
 
 from blocks.events_api.credentials import OnePasswordCredentials  # noqa: E402
-from blocks.names import block_name  # noqa: E402
+from blocks.prefect_names import block_name  # noqa: E402
 from blocks.source import OnePasswordSource  # noqa: E402
 from blocks.store.block import EventStore  # noqa: E402
 from flows.backfill import backfill  # noqa: E402
 from flows.collect import collect  # noqa: E402
-from tasks import stopping  # noqa: E402
-from tasks.final_state import outcome_of  # noqa: E402
+from tasks.support import stopping  # noqa: E402
+from tasks.support.run_state import outcome_of  # noqa: E402
 
 
 def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:

@@ -20,7 +20,7 @@ from blocks.events_api.models import Api
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 
 @contextmanager

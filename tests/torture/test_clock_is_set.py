@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import siem_targets
-from one_machine import wait_until
 from sqlalchemy import text
+from support import siem_targets
+from support.one_machine import wait_until
+from support.up_process import Up, sources
 from torture.machine_clock import MachineClock
 from torture.outcome import health_of, opened, stored
-from up_process import Up, sources
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torture.outcome import Row
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = [pytest.mark.torture, pytest.mark.prefect]
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
 from sqlalchemy import text
+from support.one_machine import wait_until
 from torture.outcome import Row, allowed_requests, opened, states_of
 from torture.strike import feeding, until
 from torture.test_kills_backfill import allowed_of_windows, every_window_is_done
 from whenever import Instant
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
 from blocks.store import schema
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from one_machine import wait_until
 from sqlalchemy import text
+from support.one_machine import wait_until
 from torture.outcome import Row, opened
 from torture.processes import COMMAND, Up
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-import siem_store
-import siem_targets
-from siem_targets import HTTP, Forwarder, HttpTarget
 from sqlalchemy import text
+from support import siem_store, siem_targets
+from support.siem_targets import HTTP, Forwarder, HttpTarget
 from torture import outcome
 
 from blocks.events_api.models import Api
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from siem_targets import Target
+    from support.siem_targets import Target
 
 EVENTS = int(os.environ.get("FORWARD_EVENTS", "1000000"))
 KILLS = 6

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
 from sqlalchemy import text
-from support import SOURCE
+from support.one_machine import wait_until
+from support.values import SOURCE
 from torture.file_clock import FileClock
 from torture.outcome import Row, allowed_requests, asked, opened
 from torture.postgresql import Postgres
@@ -19,8 +19,8 @@ from torture.strike import feeding, until
 from torture.window_rounds import READERS
 from whenever import Instant
 
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
 from blocks.store import sources
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from unittest.mock import ANY
 
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
 from torture.outcome import Row, allowed_requests, is_well
 from torture.postgresql import Postgres
 from torture.processes import TICK, Runs
 from torture.strike import feeding, until
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     import random

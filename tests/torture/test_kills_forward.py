@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from chain_support import Filled
-from one_machine import wait_until
 from receivers.process import ReceiverProcess, running_receiver
 from sqlalchemy import text
-from support import SOURCE
+from support.chains import Filled
+from support.one_machine import wait_until
+from support.values import SOURCE
 from torture.forwarding import LIMITS, SIEM
 from torture.outcome import Row, opened
 from torture.processes import Fork, Forks
 from torture.strike import until
 
 from blocks.events_api.models import Api
-from blocks.store import forwards, sources
+from blocks.store import sources
+from blocks.store.forwarding import forward_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ class Forwarded:
 def forwarded(store_url: str, forks: Forks, row: Row, tmp_path: Path) -> Iterator[Forwarded]:
     with opened(store_url) as engine:
         sources.put(engine, SOURCE)
-        forwards.put(engine, SOURCE.id, SIEM, "sumo-logic", {}, "first")
+        forward_pairs.put(engine, SOURCE.id, SIEM, "sumo-logic", {}, "first")
     with running_receiver("sumo_logic", tmp_path / "arrived") as receiver:
         receiver.behave("slow", None, seconds=0.01)
         yield Forwarded(store_url, forks, receiver, row)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
 from torture.file_clock import FileClock
 from torture.outcome import Row, allowed_requests, is_well
 from torture.processes import HERE, TICK, Up
 from torture.strike import feeding, until
 from whenever import Instant
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

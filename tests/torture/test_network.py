@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
-from flows_support import outcome
-from one_machine import wait_until
+from support.certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
+from support.flow_runs import outcome
+from support.one_machine import wait_until
 from torture.network import (
     ATTEMPTS,
     WINDOW,
@@ -35,7 +35,7 @@ from torture.outcome import Row, asked
 from blocks import clock
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

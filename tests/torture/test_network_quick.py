@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from certificates import ELSEWHERE, HERE, certificate, write_authority
-from flows_support import QuickClock, Source, outcome
+from support.certificates import ELSEWHERE, HERE, certificate, write_authority
+from support.flow_runs import QuickClock, Source, outcome
 from torture.network import front, kept_of, new_source, told
 from torture.outcome import Row, asked
 
 from blocks import clock
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

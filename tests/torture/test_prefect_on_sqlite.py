@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from one_machine import environment, free_port, wait_until
+from support.one_machine import environment, free_port, wait_until
 
-from deployments import own_secrets, prefect_access
 from deployments.one_machine.processes import Child
+from deployments.prefect_api import server_access, server_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +36,11 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     port = free_port()
     for name, value in environment(directory, port).items():
         monkeypatch.setenv(name, value)
-    database = own_secrets.prefect_home() / "prefect.db"
+    database = server_secrets.prefect_home() / "prefect.db"
     url = f"http://127.0.0.1:{port}/api"
     env = {
         **os.environ,
-        **prefect_access.environment_for(url),
+        **server_access.environment_for(url),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
     }
     with (directory / "server.log").open("wb") as log:
@@ -48,7 +48,7 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server = Child("server", arguments, env, log, module="deployments.one_machine.guard")
         server.start()
         try:
-            wait_until(lambda: prefect_access.answers(url), 180)
+            wait_until(lambda: server_access.answers(url), 180)
             yield url
         finally:
             server.stop(signal.SIGTERM, 10)
@@ -57,7 +57,7 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def _write(url: str, seconds: float = 10.0) -> bool:
     """Create a flow, which is one write."""
     try:
-        with prefect_access.client(seconds) as client:
+        with server_access.client(seconds) as client:
             return client.post(f"{url}/flows/", json={"name": f"flow-{time.time_ns()}"}).status_code == 201
     except httpx.HTTPError:
         return False
@@ -72,7 +72,7 @@ def test_a_lock_that_is_held_for_longer_than_a_minute(
         for writer in writers:
             writer.start()
         try:
-            _hold(own_secrets.prefect_home() / "prefect.db")
+            _hold(server_secrets.prefect_home() / "prefect.db")
             released = time.monotonic()
             wait_until(lambda: all(_write(url) for _ in range(5)), WHOLE_SECONDS * 3)
             row.times, row.seconds = 1, time.monotonic() - released

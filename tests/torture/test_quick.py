@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
 from sqlalchemy import text
-from support import SOURCE
+from support.one_machine import wait_until
+from support.values import SOURCE
 from torture.outcome import Row, allowed_requests, asked, opened
 from torture.processes import Fork, Forks
 from torture.strike import limit_files, locked, read_only, until
 
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
 from blocks.store import sources
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from unittest.mock import ANY
 
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
 from torture.outcome import Row, allowed_requests, asked, health_of, is_well, opened, state_of, states_of
 from torture.postgresql import Postgres
 from torture.processes import TICK, Runs
 from torture.strike import feeding
 
-from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store import streams
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from one_machine import wait_until
 from sqlalchemy import text
+from support.one_machine import wait_until
+from support.up_process import sources
 from torture.machines import AUTH, PASSWORD, Cable, Databases, Machine, Server
 from torture.outcome import opened
-from up_process import sources
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store.claims import LEASE_NS
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from torture.outcome import Row
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 FAR = """
 import sys

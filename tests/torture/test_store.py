@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from unittest.mock import ANY
 
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
 from torture.outcome import Row, allowed_requests, asked, health_of, is_well, state_of
 from torture.postgresql import Postgres
 from torture.processes import Fork, Runs
 from torture.strike import limit_files, locked, mounted, read_only
 
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from torture.outcome import PAGE, Row, asked, opened
 from torture.processes import Runs
 
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

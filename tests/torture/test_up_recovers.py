@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from one_machine import lives, wait_until
-from prefect_database import connected
-from up_process import Up, sources
+from support.one_machine import lives, wait_until
+from support.prefect_database import connected
+from support.up_process import Up, sources
 
-from blocks.events_api.sandbox.process import running_sandbox
 from blocks.store.engine import open_engine
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torture.outcome import Row
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = [pytest.mark.torture, pytest.mark.prefect]
 

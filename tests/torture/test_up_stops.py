@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from one_machine import lives, wait_until
-from up_process import Up, sources
+from support.one_machine import lives, wait_until
+from support.up_process import Up, sources
 
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torture.outcome import Row
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 pytestmark = [pytest.mark.torture, pytest.mark.prefect]
 

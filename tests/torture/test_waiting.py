@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from unittest.mock import ANY
 
 import pytest
-from one_machine import wait_until
+from support.one_machine import wait_until
 from torture.outcome import Row, allowed_requests, asked, health_of, is_well, states_of
 from torture.processes import TICK, Fork, Runs
 
-from blocks.events_api.sandbox.process import SandboxProcess, running_sandbox
+from deployments.sandbox.process import SandboxProcess, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

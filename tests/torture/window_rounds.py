@@ -6,13 +6,14 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.errors import ClaimLostError
 from blocks.events_api.client import EventsClient
-from blocks.store import jobs, sources, windows
+from blocks.store import sources
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import BACKFILL, Wanted
 from blocks.store.engine import open_engine
-from blocks.store.jobs import BACKFILL, Wanted
 from tasks.read_window import WindowRound
 
 HOUR = 3600 * 10**9

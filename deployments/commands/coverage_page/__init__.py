@@ -20,7 +20,7 @@ from blocks import clock
 from blocks.coverage.advice import length, second
 from blocks.coverage.gaps import SOON_NS, Kind
 from deployments.commands.coverage_page.figures import figures_of, missing_of, when_of
-from deployments.commands.present import minute_of
+from deployments.commands.support.output import minute_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from blocks.command_line import command_line
 from blocks.store import fields
-from deployments.commands.field_table import open_field_store
-from deployments.commands.options import FieldNames, Json
-from deployments.commands.present import say, say_json
+from deployments.commands.support.field_table import open_field_store
+from deployments.commands.support.options import FieldNames, Json
+from deployments.commands.support.output import say, say_json
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:

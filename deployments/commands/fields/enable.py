@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployments.commands.field_table import set_enabled
-from deployments.commands.options import FieldNames, Json
+from deployments.commands.support.field_table import set_enabled
+from deployments.commands.support.options import FieldNames, Json
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:

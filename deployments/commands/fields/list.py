@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from blocks.store import fields, reading
-from deployments.commands.options import Json
-from deployments.commands.present import joined, note, say, say_json
+from blocks.store import fields, source_status
+from deployments.commands.support.options import Json
+from deployments.commands.support.output import joined, note, say, say_json
 
 
 def command(as_json: Json = False) -> None:
     """Print the table of fields."""
-    known = fields.known(reading.open_store())
+    known = fields.known(source_status.open_store())
     if as_json:
         say_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
         return

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from deployments import own_secrets, prefect_access
-from deployments.commands.options import Json
-from deployments.commands.present import say, say_json
+from deployments.commands.support.options import Json
+from deployments.commands.support.output import say, say_json
+from deployments.prefect_api import server_access, server_secrets
 
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
@@ -30,7 +30,7 @@ def command(
             "--password-only and --key-only exclude each other.", hint="Leave both out for both."
         )
     _refuse_another_prefect()
-    blocks = own_secrets.rotate(password=not key_only, key=not password_only)
+    blocks = server_secrets.rotate(password=not key_only, key=not password_only)
     if as_json:
         say_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
         return
@@ -43,7 +43,7 @@ def command(
 
 
 def _refuse_another_prefect() -> None:
-    if (url := prefect_access.external_url()) is not None:
+    if (url := server_access.external_url()) is not None:
         raise FirstPartyGenericError(
             f"PREFECT_API_URL is set to {url}: the secrets of that server are not kept here.",
             hint="Rotate them where it runs; or unset PREFECT_API_URL to rotate those of this machine's own Prefect.",

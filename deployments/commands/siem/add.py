@@ -9,12 +9,12 @@ import typer
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.kinds import KINDS
-from deployments.commands import deferred
-from deployments.commands.moments import moment_of
-from deployments.commands.options import From, Json, Siem
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import plain
-from deployments.commands.siem_documents import apply_within, note_passed_over, say_applied
+from deployments.commands.support import deferred
+from deployments.commands.support.moments import moment_of
+from deployments.commands.support.options import From, Json, Siem
+from deployments.commands.support.output import plain
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.siem_documents import apply_within, note_passed_over, say_applied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

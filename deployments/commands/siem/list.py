@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from blocks.store import reading, reading_forwards
-from deployments.commands import overview
-from deployments.commands.options import Json
-from deployments.commands.present import note, plain, say_json, say_table
+from blocks.store import source_status
+from blocks.store.forwarding import forward_status
 from deployments.commands.siem.status import NONE_YET, style_of
+from deployments.commands.support import overview
+from deployments.commands.support.options import Json
+from deployments.commands.support.output import note, plain, say_json, say_table
 
 if TYPE_CHECKING:
-    from blocks.store.reading_forwards import ForwardStatus
+    from blocks.store.forwarding.forward_status import ForwardStatus
 
 COLUMNS = ("SIEM", "type", "source", "state")
 
 
 def command(as_json: Json = False) -> None:
     """Print the SIEMs, a line for each pair."""
-    with reading.opened_store() as engine:
-        found = reading_forwards.forwards(engine)
+    with source_status.opened_store() as engine:
+        found = forward_status.forwards(engine)
     if as_json:
         say_json([_as_json(one) for one in found])
         return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployments.commands.options import Json, OfSource, Siem
-from deployments.commands.siem_pairs import set_paused
+from deployments.commands.support.options import Json, OfSource, Siem
+from deployments.commands.support.siem_pairs import set_paused
 
 
 def command(name: Siem, source: OfSource = None, as_json: Json = False) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from blocks.command_line import command_line
-from blocks.store import reading, reading_forwards
-from deployments.commands import deferred
-from deployments.commands.options import Json, OfSource, Siem, Yes
-from deployments.commands.present import confirm, iso_of, joined, note, plain, say, say_indented, say_json
+from blocks.store import source_status
+from blocks.store.forwarding import forward_status
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, OfSource, Siem, Yes
+from deployments.commands.support.output import confirm, iso_of, joined, note, plain, say, say_indented, say_json
 
 
 def command(
@@ -28,8 +29,8 @@ def command(
 
 
 def _show(name: str, source: str | None, *, as_json: bool) -> None:
-    with reading.opened_store() as engine:
-        found = reading_forwards.refused(engine, name, source)
+    with source_status.opened_store() as engine:
+        found = forward_status.refused(engine, name, source)
     if as_json:
         say_json([_as_json(name, one) for one in found])
         return
@@ -58,9 +59,9 @@ def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
 def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
     if not yes:
         confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
-    with reading.opened_store() as engine:
-        pairs = deferred.forwards.require(engine, name, source)
-        gone = [(pair, deferred.refused.discard(engine, pair)) for pair in pairs]
+    with source_status.opened_store() as engine:
+        pairs = deferred.forward_pairs.require(engine, name, source)
+        gone = [(pair, deferred.rejected_events.discard(engine, pair)) for pair in pairs]
     if as_json:
         say_json(
             [

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployments.commands import deferred
-from deployments.commands.options import Json, OfSource, Siem, Yes
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import confirm, plain, say, say_json
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, OfSource, Siem, Yes
+from deployments.commands.support.output import confirm, plain, say, say_json
+from deployments.commands.support.prefect_server import prefect
 
 if TYPE_CHECKING:
-    from blocks.store.forwards import Known
+    from blocks.store.forwarding.forward_pairs import Known
 
 
 def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
     """Remove the pairs of a SIEM, after a question."""
     with prefect():
         engine = deferred.sources.open_default_store()
-        pairs = deferred.forwards.require(engine, name, source, with_deleted=True)
+        pairs = deferred.forward_pairs.require(engine, name, source, with_deleted=True)
         if not yes:
             of = ", ".join(plain(pair.source) for pair in pairs)
             confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")

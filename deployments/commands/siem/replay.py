@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands import deferred
-from deployments.commands.moments import moment_of
-from deployments.commands.options import From, Json, OfSource, Siem, Yes
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import confirm, plain, say, say_json
+from deployments.commands.support import deferred
+from deployments.commands.support.moments import moment_of
+from deployments.commands.support.options import From, Json, OfSource, Siem, Yes
+from deployments.commands.support.output import confirm, plain, say, say_json
+from deployments.commands.support.prefect_server import prefect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwards import Known
+    from blocks.store.forwarding.forward_pairs import Known
 
 
 def command(
@@ -39,7 +39,7 @@ def command(
     since_ns = moment_of("--from", since)
     with prefect():
         engine = deferred.sources.open_default_store()
-        pairs = deferred.forwards.require(engine, name, source)
+        pairs = deferred.forward_pairs.require(engine, name, source)
         if since_ns is not None and not yes:
             _confirm(engine, name, pairs, since_ns)
         numbers = [_replay(engine, pair, since_ns) for pair in pairs]
@@ -53,7 +53,7 @@ def command(
 
 def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -> None:
     """What was refused never arrived; what was sent would be there twice."""
-    number = sum(deferred.forwards.count_sent_since(engine, pair, since_ns) for pair in pairs)
+    number = sum(deferred.forward_pairs.count_sent_since(engine, pair, since_ns) for pair in pairs)
     if number:
         events = "1 event was" if number == 1 else f"{number:,} events were"
         sentence = f"{events} sent to {plain(name)} already, and would be sent again"
@@ -62,11 +62,11 @@ def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -
 
 def _replay(engine: Engine, pair: Known, since_ns: int | None) -> int:
     if since_ns is None:
-        number = deferred.refused.replay(engine, pair)
+        number = deferred.rejected_events.replay(engine, pair)
     else:
-        number = deferred.forwards.replay(engine, pair, since_ns)
+        number = deferred.forward_pairs.replay(engine, pair, since_ns)
     if number:
-        deferred.forwarding.run_now(pair.source, pair.siem)
+        deferred.forward_deployments.run_now(pair.source, pair.siem)
     return number
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from blocks.errors import SourceError
-from blocks.store import reading, reading_forwards
-from deployments.commands import deferred
+from blocks.store import source_status
+from blocks.store.forwarding import forward_status
 from deployments.commands.collect import END_SECONDS, code_of, gravest, headline, leave, outcome_of
-from deployments.commands.options import Json, OfSource, Siem
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import plain, say, say_json
-from deployments.commands.progress import moving_sign, retrying
-from deployments.commands.run_log import errors_said_once
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, OfSource, Siem
+from deployments.commands.support.output import plain, say, say_json
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.progress import moving_sign, retrying
+from deployments.commands.support.run_log import errors_said_once
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from blocks.store.forwards import Known
-    from deployments.prefect_access import Access
+    from blocks.store.forwarding.forward_pairs import Known
+    from deployments.prefect_api.server_access import Access
 
 
 def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
     """Forward once. 0: done, 1: the SIEM is in error, 3: other runs have every API, 130: it was stopped."""
     with prefect() as access:
-        pairs = deferred.forwards.require(deferred.sources.open_default_store(), name, source)
+        pairs = deferred.forward_pairs.require(deferred.sources.open_default_store(), name, source)
         done = []
         with errors_said_once(), moving_sign(lambda: _line(name, source)) as end_sign:
             for pair in pairs:
@@ -64,8 +65,8 @@ def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None
 
 def _line(name: str, source: str | None) -> str | None:
     try:
-        with reading.opened_store() as engine:
-            pairs = [pair for pair in reading_forwards.forwards(engine, name, source) if not pair.deleted]
+        with source_status.opened_store() as engine:
+            pairs = [pair for pair in forward_status.forwards(engine, name, source) if not pair.deleted]
     except SourceError:  # its store is elsewhere, or does not answer: the run's message will say so
         return None
     found = [one for pair in pairs for one in pair.positions]

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.command_line import command_line
-from blocks.store import reading, reading_forwards
-from deployments.commands import overview
-from deployments.commands.options import Json, OfSource, OneSiem
-from deployments.commands.present import (
+from blocks.store import source_status
+from blocks.store.forwarding import forward_status
+from deployments.commands.support import overview
+from deployments.commands.support.options import Json, OfSource, OneSiem
+from deployments.commands.support.output import (
     iso_of,
     joined,
     minute_of,
@@ -24,10 +25,10 @@ from deployments.commands.present import (
     say_table,
     span_of,
 )
-from deployments.commands.retries import next_attempt, retry_line
+from deployments.commands.support.retries import next_attempt, retry_line
 
 if TYPE_CHECKING:
-    from blocks.store.reading_forwards import ForwardStatus, PositionStatus
+    from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
 
 COLUMNS = ("API", "state", "sent", "filtered", "refused", "waiting", "the oldest", "last yes")
 NUMBERS = ("sent", "filtered", "refused", "waiting")
@@ -43,8 +44,8 @@ NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not tru
 
 def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False) -> int:
     """Print how far each SIEM is, in a line each where there are many; 1 where one is in error."""
-    with reading.opened_store() as engine:
-        found = reading_forwards.forwards(engine, name, source)
+    with source_status.opened_store() as engine:
+        found = forward_status.forwards(engine, name, source)
     if as_json:
         say_json([forward_as_json(one) for one in found])
     elif len(found) > overview.FEW:

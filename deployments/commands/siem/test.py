@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blocks.errors import SourceError
-from deployments.commands import deferred
-from deployments.commands.options import Json, OfSource, Siem
-from deployments.commands.prefect_server import prefect
-from deployments.commands.present import note, plain, say, say_indented, say_json
+from deployments.commands.support import deferred
+from deployments.commands.support.options import Json, OfSource, Siem
+from deployments.commands.support.output import note, plain, say, say_indented, say_json
+from deployments.commands.support.prefect_server import prefect
 from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.siem.prepare import Preparer
-    from blocks.siem.sending import Sender
-    from blocks.store.forwards import Known
+    from blocks.siem.delivery.prepare import Preparer
+    from blocks.siem.delivery.protocol import Sender
+    from blocks.store.forwarding.forward_pairs import Known
 
 SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
 
@@ -35,7 +35,7 @@ def command(
     """Show the newest events as they would be sent, and ask the SIEM. 1 where it would not take them."""
     with prefect():
         engine = deferred.sources.open_default_store()
-        pairs = deferred.forwards.require(engine, name, source)
+        pairs = deferred.forward_pairs.require(engine, name, source)
         block = deferred.siem.load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
             shown = [one for pair in pairs for one in _samples_as_json(engine, pair, block, sender, sample)]
@@ -66,7 +66,7 @@ def _samples_as_json(
     for view in deferred.positions.of_forward(engine, pair.id):
         preparer: Preparer = deferred.siem.preparer_of(engine, pair.source_id, view.api, block, sender)
         withheld = preparer.stamp.classifier is None and not block.is_archive
-        for event in deferred.outgoing.newest(engine, view.stream_id, number):
+        for event in deferred.unsent_events.newest(engine, view.stream_id, number):
             made = preparer.prepare(event)
             one: dict[str, Any] = {
                 "source": pair.source,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, KNOWN_NS, Coverage, Gap, Kind, Record, Window, coverage
-from blocks.store import jobs
+from blocks.store.backfill import jobs
 
 NOW = 1_000 * DAY_NS
 MINUTE = 60 * 10**9

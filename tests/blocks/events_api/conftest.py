@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import certificates
 import pytest
-from client_support import EVENTS, opened
+from support import certificates
+from support.clients import EVENTS, opened
 
 from blocks.events_api.client import EventsClient
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 
 @pytest.fixture

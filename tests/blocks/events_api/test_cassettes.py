@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import vcr  # type: ignore[import-untyped]
 import yaml
+from support.paths import TESTS
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 from blocks.errors import CursorRejectedError, SourceError, ThirdPartyGenericError, TokenError
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vcr.request import Request  # type: ignore[import-untyped]
 
-CASSETTES = Path(__file__).parents[2] / "cassettes"
+CASSETTES = TESTS / "cassettes"
 SERVER = "https://events.1password.com"
 TOKEN = "a-token-that-is-in-no-cassette"
 START_NS = 1772000000 * 10**9

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from client_support import EVENTS, QUICK, START_NS, TOKEN, bodies, drained, failed, opened
-from raw_server import always, listening, page_answer
+from support.clients import EVENTS, QUICK, START_NS, TOKEN, bodies, drained, failed, opened
+from support.raw_server import always, listening, page_answer
 
 from blocks.errors import (
     CursorRejectedError,
@@ -26,11 +26,11 @@ from blocks.errors import (
 )
 from blocks.events_api.client import DEADLINE, PAGE_SIZE, TIMEOUT, EventsClient
 from blocks.events_api.models import Api, Page
-from blocks.events_api.sandbox.faults import KINDS
-from blocks.events_api.sandbox.process import running_sandbox
+from deployments.sandbox.faults import KINDS
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 
 pytestmark = pytest.mark.usefixtures("one_authority")

@@ -11,11 +11,11 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from certificates import ELSEWHERE, HERE, OTHER_KEY, SERVER_KEY, certificate, server_context
-from client_support import START_NS, TOKEN, failed, opened
 from cryptography import x509
-from hostile_answers import HOSTILE, hostile
-from raw_server import PAGE, always, answered, dripping, listening, page_answer, then_closed
+from support.certificates import ELSEWHERE, HERE, OTHER_KEY, SERVER_KEY, certificate, server_context
+from support.clients import START_NS, TOKEN, failed, opened
+from support.hostile_answers import HOSTILE, hostile
+from support.raw_server import PAGE, always, answered, dripping, listening, page_answer, then_closed
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.client import EventsClient
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from blocks.events_api.sandbox.process import SandboxProcess
+    from deployments.sandbox.process import SandboxProcess
 
 
 pytestmark = pytest.mark.usefixtures("one_authority")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moving_clock import START_NS, MovingClock
+from support.moving_clock import START_NS, MovingClock
 
 from blocks import clock
 from blocks.errors import ThirdPartyGenericError

@@ -7,27 +7,27 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import siem_support as support
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from siem_targets import _HTTP_MEMBERS as MEMBERS
+from support import siems as support
+from support.siem_targets import _HTTP_MEMBERS as MEMBERS
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
-from blocks.siem.event import Outgoing
+from blocks.siem.archive import ndjson, parquet
+from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.prepare import Preparer
+from blocks.siem.formats import registry
+from blocks.siem.formats.ecs import INTEGER
 from blocks.siem.kinds import block_class
-from blocks.siem.prepare import Preparer
-from blocks.siem.rules import processing, rules
-from blocks.siem.senders import ndjson, parquet
-from blocks.siem.senders.rfc5424 import Messages, Style
-from blocks.siem.shapes import shaping
-from blocks.siem.shapes.ecs import INTEGER
+from blocks.siem.privacy import processing, rules
+from blocks.siem.syslog.rfc5424 import Messages, Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.siem.rules.processing import ProcessingRules
-    from blocks.siem.rules.rules import Rules
+    from blocks.siem.privacy.processing import ProcessingRules
+    from blocks.siem.privacy.rules import Rules
 
 UUID = "A" * 26
 HIDING = rules.read([{"mask": ["@emails", "location"]}, {"hash": ["client"]}, {"remove": ["@names"]}], "k" * 16)
@@ -121,7 +121,7 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
             kind: Preparer(sender, siem, shape, stamp, source).prepare(event).data  # type: ignore[union-attr]
             for kind, sender in senders.items()
         }
-        made = shaping.shape(shape, event, stamp, left.body)
+        made = registry.shape(shape, event, stamp, left.body)
         assert made.account is None or made.account.isprintable()
         records["syslog"] = Messages(Style("host", "onepassword@32473")).message(made)
         records["ndjson"] = ndjson.encoded(made)
@@ -144,7 +144,7 @@ def loaded(data: bytes) -> Any:
 
 
 def in_parquet(made: Any) -> None:
-    from blocks.siem.sending import Record
+    from blocks.siem.delivery.protocol import Record
 
     record = Record(made.event, parquet.encoded(made))
     assert parquet.packed(made.stamp, [[record]])[:4] == b"PAR1"

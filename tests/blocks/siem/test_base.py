@@ -11,14 +11,14 @@ from pydantic import SecretStr
 
 from blocks.siem import base
 from blocks.siem.addresses import fault_of_url
-from blocks.siem.archive import Archive
+from blocks.siem.archive.block import Archive
 from blocks.siem.base import HASH_KEY_MIN
-from blocks.siem.elasticsearch import Elasticsearch
-from blocks.siem.otlp import Otlp
-from blocks.siem.sentinel import Sentinel
-from blocks.siem.splunk import SplunkSiem
-from blocks.siem.sumo_logic import SumoLogicSiem
-from blocks.siem.webhook import Webhook
+from blocks.siem.elasticsearch.block import Elasticsearch
+from blocks.siem.otlp.block import Otlp
+from blocks.siem.sentinel.block import Sentinel
+from blocks.siem.splunk.block import SplunkSiem
+from blocks.siem.sumo_logic.block import SumoLogicSiem
+from blocks.siem.webhook.block import Webhook
 
 if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock

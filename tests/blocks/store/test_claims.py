@@ -7,17 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from at_once import at_once
-from claim_kinds import DAY, KINDS, WANTED, Kind, prepare
-from moving_clock import MovingClock
-from one_machine import wait_until
 from sqlalchemy import text
-from support import SOURCE
+from support.at_once import at_once
+from support.claim_kinds import DAY, KINDS, WANTED, Kind, prepare
+from support.moving_clock import MovingClock
+from support.one_machine import wait_until
+from support.values import SOURCE
 from torture.processes import Fork, Forks
 
 from blocks import clock, process_identity
 from blocks.errors import ClaimLostError
-from blocks.store import claims, jobs, reading, streams
+from blocks.store import claims, source_status, streams
+from blocks.store.backfill import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,9 +186,9 @@ def test_status_shows_no_run_that_is_dead(engine: Engine) -> None:
         assert one.take(engine, "run-1")
 
     def shown() -> tuple[str, bool, int]:
-        (source,) = reading.sources(engine, SOURCE.name)
+        (source,) = source_status.sources(engine, SOURCE.name)
         (audit,) = [stream for stream in source.streams if stream.api == "audit"]
-        (backfill,) = reading.unfinished_backfills(engine)[SOURCE.id]
+        (backfill,) = source_status.unfinished_backfills(engine)[SOURCE.id]
         (progress,) = jobs.progress(engine, backfill.id)
         return audit.state, backfill.running, progress.held
 

@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from at_once import WAIT, Halt, at_once, meeting
 from sqlalchemy import text
-from support import SOURCE
+from support.at_once import WAIT, Halt, at_once, meeting
+from support.values import SOURCE
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import claims, jobs, lifecycle, pages, prune, sources, streams, windows
-from blocks.store.jobs import BACKFILL, Wanted
+from blocks.store import claims, lifecycle, pages, prune, sources, streams
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import BACKFILL, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

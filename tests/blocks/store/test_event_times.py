@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moving_clock import START_NS, MovingClock
-from support import SOURCE
+from support.moving_clock import START_NS, MovingClock
+from support.paths import FIXTURES
+from support.values import SOURCE
 from whenever import Instant
 
 from blocks import clock
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import coverage, event_times, jobs, pages, prune, reading, sources, streams, windows
-from blocks.store.jobs import BACKFILL, Wanted
+from blocks.store import coverage_record, event_times, pages, prune, source_status, sources, streams
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import BACKFILL, Wanted
 from blocks.store.prune import Target
-from tasks.drain import Pace
+from tasks.support.drain import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Rows = Callable[[str], list[tuple[object, ...]]]
 
 DAY, DAY_NS = 86_400, 86_400 * 10**9
-BODY = (Path(__file__).parents[2] / "fixtures" / "future.json").read_text().strip()
+BODY = (FIXTURES / "future.json").read_text().strip()
 IN_2031 = Instant.parse_iso(json.loads(BODY)["timestamp"]).timestamp(unit="nanosecond")
 FUTURE = Event("FUTURE", IN_2031, BODY)
 LONG_AGO = Event("1970", 0, '{"uuid": "1970"}')
@@ -78,7 +79,7 @@ def test_they_are_counted_and_reported_once(engine: Engine, moving: MovingClock,
     sentence = "3 events of audit had a time in the future when received, up to 2031-01-01T00:00:00Z."
     assert told == [("EventsInFuture", "Warning", "audit", sentence)]
     assert event_times.ahead(engine, claim.stream_id) == (4, START_NS)
-    (status,) = reading.sources(engine, SOURCE.name)
+    (status,) = source_status.sources(engine, SOURCE.name)
     assert {one.api: one.in_future for one in status.streams} == {"audit": 4, "sign-in": 0, "itemUsage": 0}
 
 
@@ -88,7 +89,7 @@ def test_a_store_that_took_one_for_the_newest_is_put_right(
     commit(engine, claim, event(START_NS - 7), FUTURE, LONG_AGO)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE streams SET newest_ns = {IN_2031}")
-    (status,) = reading.sources(engine, SOURCE.name)
+    (status,) = source_status.sources(engine, SOURCE.name)
     assert {one.newest_ns for one in status.streams} == {START_NS}
     streams.correct_newest(engine, claim)
     assert newest(engine, claim) == START_NS - 7
@@ -149,8 +150,8 @@ def test_the_report_of_coverage_begins_and_ends_with_what_is_collected(
 ) -> None:
     sources.put(engine, SOURCE)
     commit(engine, claim, FUTURE, LONG_AGO, event(START_NS))
-    seen = coverage.lags(engine, [claim.stream_id], START_NS - DAY_NS)
+    seen = coverage_record.lags(engine, [claim.stream_id], START_NS - DAY_NS)
     assert max(seen[claim.stream_id]) <= START_NS // (3600 * 10**9)
-    view = reading.sources(engine, SOURCE.name)[0].streams
-    pace = reading.paces(engine, view, START_NS)[claim.stream_id]
+    view = source_status.sources(engine, SOURCE.name)[0].streams
+    pace = source_status.paces(engine, view, START_NS)[claim.stream_id]
     assert (pace.last_day, sum(pace.hourly)) == (1, 1)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy
-from moving_clock import MovingClock
-from support import SOURCE
+from support.moving_clock import MovingClock
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError

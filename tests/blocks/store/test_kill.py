@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
 from sqlalchemy import text
-from support import SOURCE, require_proof
+from support.one_machine import wait_until
+from support.values import SOURCE, require_proof
 from torture.processes import Forks
 
 from blocks.events_api.models import Api

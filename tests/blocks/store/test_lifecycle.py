@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forward_support import Pair
 from sqlalchemy import event, text
-from support import SOURCE
+from support.forwarding import Pair
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page, Rejected
 from blocks.health import ERROR, Condition
-from blocks.store import claims, health, lifecycle, pages, positions, reading, sources, streams
+from blocks.store import claims, health, lifecycle, pages, source_status, sources, streams
 from blocks.store.engine import is_sqlite, writing
+from blocks.store.forwarding import positions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -67,7 +68,7 @@ def test_a_restart_forgets_the_errors_and_takes_the_claims(engine: Engine, claim
     lifecycle.restart(engine, known(engine))
     assert not streams.are_claimed(engine, SOURCE.id)
     assert rows("SELECT count(*) FROM streams WHERE error_type IS NOT NULL") == [(0,)]
-    assert not reading.sources(engine, "1Pass")[0].in_error
+    assert not source_status.sources(engine, "1Pass")[0].in_error
     with pytest.raises(ClaimLostError):
         streams.renew(engine, held)
     assert records(rows) == [("restart", "1Pass", {})]
@@ -120,8 +121,8 @@ def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine
         streams.renew(engine, held)
     with pytest.raises(ThirdPartyConfigError, match=r"was deleted\. `onepassword-source apply FILE` makes it anew"):
         sources.put(engine, SOURCE)
-    assert (lifecycle.events_of(engine, SOURCE.id), reading.sources(engine)) == (4, [])
-    assert [source.name for source in reading.sources(engine, with_deleted=True)] == ["1Pass"]
+    assert (lifecycle.events_of(engine, SOURCE.id), source_status.sources(engine)) == (4, [])
+    assert [source.name for source in source_status.sources(engine, with_deleted=True)] == ["1Pass"]
     lifecycle.finish_deletion(engine, deleted)
     assert [action for action, _, _ in records(rows)] == ["delete"], "once, however often it is called"
 
@@ -152,7 +153,7 @@ def test_a_deleted_source_comes_back_with_its_cursors(engine: Engine) -> None:
     delete(engine)
     sources.put(engine, SOURCE, revive=True)
     assert known(engine).deleted_ns is None
-    (status,) = reading.sources(engine)
+    (status,) = source_status.sources(engine)
     assert (status.state, sum(stream.events for stream in status.streams)) == ("Pending", 4)
     assert streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0].cursor == "c1"
 

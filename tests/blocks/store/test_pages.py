@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError
 from blocks.events_api.models import Api, Event, Page, Rejected

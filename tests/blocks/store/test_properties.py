@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import event as database_event
 from sqlalchemy import text
-from support import SOURCE, require_proof
+from support.values import SOURCE, require_proof
 
 from blocks.errors import ClaimLostError
 from blocks.events_api.models import Api, Event, Page

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError

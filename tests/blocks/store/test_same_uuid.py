@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import require_proof
+from support.paths import FIXTURES
+from support.values import require_proof
 
 from blocks.events_api.models import Event, Page
 from blocks.store import pages, streams
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
-BODIES = (Path(__file__).parents[2] / "fixtures" / "same_uuid.ndjson").read_text().splitlines()
+BODIES = (FIXTURES / "same_uuid.ndjson").read_text().splitlines()
 UUID = json.loads(BODIES[0])["uuid"]
 ONE, OTHER = (Event(UUID, 1_700_000_000 * 10**9, body) for body in BODIES)
 ANOTHER = Event("ANOTHER", ONE.time_ns + 1, '{"n": 1}')
@@ -81,5 +81,5 @@ def test_the_same_said_again_is_no_revision(engine: Engine, claim: Claim, rows: 
 
 def test_a_page_of_new_events_reads_no_body(engine: Engine, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is new costs nothing more."""
-    monkeypatch.setattr("blocks.store.revisions.keep", None)
+    monkeypatch.setattr("blocks.store.backfill.changed_bodies.keep", None)
     assert commit(engine, claim, ONE, ANOTHER).new == 2

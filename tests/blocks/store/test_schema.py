@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from blocks.errors import FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
-from blocks.store import reading, schema
+from blocks.store import schema, source_status
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_an_older_store_upgrades_by_itself_and_keeps_its_events(empty_url: str) 
             connection.execute(text(statement), {"body": '{"uuid": "UUID", "action": "join"}'})
     engine.dispose()
 
-    upgraded = reading.open_store(empty_url)
+    upgraded = source_status.open_store(empty_url)
     assert schema.version(upgraded) == schema.HEAD
     with upgraded.connect() as connection:
         assert connection.execute(text("SELECT uuid, action FROM audit_events")).all() == [("UUID", "join")]
@@ -140,5 +140,5 @@ def test_a_database_that_is_not_there_is_a_first_party_error_without_its_passwor
 def test_reading_where_no_store_is_makes_none(tmp_path: Path) -> None:
     path = tmp_path / "none.db"
     with pytest.raises(ThirdPartyConfigError, match=r"There is no store yet at .*apply FILE"):
-        reading.open_store(f"sqlite:///{path}")
+        source_status.open_store(f"sqlite:///{path}")
     assert not path.exists()

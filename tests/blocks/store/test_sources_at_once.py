@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import sources, streams

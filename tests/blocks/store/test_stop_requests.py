@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from blocks.store import sources
 
 if TYPE_CHECKING:
-    from moving_clock import MovingClock
     from sqlalchemy import Engine
+    from support.moving_clock import MovingClock
 
     from blocks.store.sources import SourceRecord
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from moving_clock import MovingClock
-from support import SOURCE
+from support.moving_clock import MovingClock
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api, Page
-from blocks.store import claims, health, pages, reading, streams
+from blocks.store import claims, health, pages, source_status, streams
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -130,7 +130,7 @@ def test_a_stopped_stream_remembers_the_configuration_it_failed_with(engine: Eng
 
 
 def attempts(engine: Engine) -> int:
-    (audit,) = [one for one in reading.sources(engine)[0].streams if one.api == Api.AUDIT]
+    (audit,) = [one for one in source_status.sources(engine)[0].streams if one.api == Api.AUDIT]
     return audit.failed_attempts
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.events_api.models import Api, read_page
 from blocks.store import pages, streams
@@ -14,8 +14,8 @@ from blocks.store import pages, streams
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.events_api.sandbox.process import SandboxProcess
     from blocks.store.sources import SourceRecord
+    from deployments.sandbox.process import SandboxProcess
 
 PERSON = {"uuid", "name", "email"}
 CLIENT = {"app_name", "app_version", "platform_name", "platform_version", "os_name", "os_version", "ip_address"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 import psycopg
 import pytest
-from one_machine import lives, wait_until
+from support.one_machine import lives, wait_until
 
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import database, file_lock, postgresql

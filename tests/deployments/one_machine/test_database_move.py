@@ -12,13 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import prefect_database
 import pytest
-from one_machine import environment, free_port, run_python, wait_until
+from support import prefect_database
+from support.one_machine import environment, free_port, run_python, wait_until
+from support.paths import FIXTURES
 
 from deployments.one_machine import database_move
 
-OLD = Path(__file__).parents[2] / "fixtures" / "before_postgresql"
+OLD = FIXTURES / "before_postgresql"
 MOVE = "from deployments.one_machine import database\nwith database.running(): pass\ndatabase.wait_until_stopped()"
 KILLED = f"""
 import os, signal

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
-from raw_server import listening
+from support.one_machine import wait_until
+from support.raw_server import listening
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import PlainTextResponse
-from support import SOURCE
+from support.values import SOURCE
 
 from blocks.store import sources
 from deployments.one_machine import health_pages, up_health

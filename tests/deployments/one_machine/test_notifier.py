@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import psutil
 import pytest
-from one_machine import free_port, wait_until
-from webhook_receiver import Received, webhook_receiver
+from support.one_machine import free_port, wait_until
+from support.webhook_receiver import Received, webhook_receiver
 
 from deployments.one_machine import notifier
 from deployments.one_machine.notifier import (
@@ -25,7 +25,7 @@ from deployments.one_machine.notifier import (
 from deployments.one_machine.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
-    from one_machine import RunningUp
+    from support.one_machine import RunningUp
 
 SECRET = "the-secret-of-the-webhook"
 SERVER = Trouble("server", "The Prefect server does not answer.", 1_790_000_000)

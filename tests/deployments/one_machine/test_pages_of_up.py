@@ -11,7 +11,7 @@ import pytest
 from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
-    from one_machine import RunningUp
+    from support.one_machine import RunningUp
 
 
 @pytest.mark.prefect

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import free_port, wait_until
+from support.one_machine import free_port, wait_until
 
 from deployments.one_machine import planned_runs
 
 if TYPE_CHECKING:
-    from one_machine import RunningUp
+    from support.one_machine import RunningUp
 
 FAR = "2150-01-01T00:00:00Z"
 MORE = planned_runs.AT_ONCE + 10

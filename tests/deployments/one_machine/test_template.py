@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from one_machine import lives, wait_until
+from support.one_machine import lives, wait_until
 
 from deployments.one_machine import warm_runs
 from deployments.one_machine.warm_runs import TemplateEndedError, WarmRuns, can_fork

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-import browser
 import httpx
 import pytest
-from one_machine import run_python
+from support import browser
+from support.one_machine import run_python
 
 from deployments.one_machine import own_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from one_machine import RunningUp
     from playwright.sync_api import Page
+    from support.one_machine import RunningUp
 
 pytestmark = pytest.mark.prefect
 
@@ -34,7 +34,7 @@ from deployments import prefect_access
 prefect_access.activate()
 from prefect.client.orchestration import get_client
 from deployments import block_documents, sources
-from blocks.siem.webhook import Webhook
+from blocks.siem.webhook.block import Webhook
 sources.register_blocks(siems=True)
 with get_client(sync_client=True) as client:
     print(block_documents.save(client, Webhook(url="https://siem.example"), "soc", None))

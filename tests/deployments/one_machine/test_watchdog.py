@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from one_machine import wait_until
-from raw_server import listening
+from support.one_machine import wait_until
+from support.raw_server import listening
 
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import up_health, watchdog

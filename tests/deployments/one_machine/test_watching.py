@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from moving_clock import MovingClock
-from one_machine import environment, run_python
-from raw_server import listening
-from support import SOURCE
+from support.moving_clock import MovingClock
+from support.one_machine import environment, run_python
+from support.raw_server import listening
+from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError
 from blocks.store import health, lifecycle, sources, streams
 from deployments import cli
-from deployments.one_machine import notifier, probes, watching
+from deployments.one_machine import notifier, probes, watchdog_setup
 from deployments.one_machine.probes import ProbeError, RunsSeen, look_at_runs, server_probe
 from deployments.one_machine.watchdog import Event, Moment, Restart, Say, Watchdog
 
@@ -59,7 +59,7 @@ class Machine:
 
     def __init__(self, url: str, heartbeat: Path, moving: MovingClock) -> None:
         self.moving, self.heartbeat = moving, heartbeat
-        self.dog: Watchdog = watching.watchdog(f"{url}/api", heartbeat)
+        self.dog: Watchdog = watchdog_setup.watchdog(f"{url}/api", heartbeat)
         self.dog._clock = lambda: watchdog_moment(moving)
         self.dog._state.last = watchdog_moment(moving)
         self.polls = 0
@@ -149,9 +149,9 @@ def test_a_store_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_notifier_listens_where_one_is_named(
     moving: MovingClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert watching.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners == ()
+    assert watchdog_setup.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners == ()
     monkeypatch.setenv("ONEPASSWORD_SOURCE_NOTIFY", "slack-webhook/security")
-    (one,) = watching.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners
+    (one,) = watchdog_setup.watchdog("http://127.0.0.1:1/api", tmp_path / "beat")._listeners
     assert isinstance(one, notifier.Notifier)
 
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from prefect.workers.process import ProcessWorker
 
-from deployments import prefect_access
 from deployments.one_machine import worker_runs
 from deployments.one_machine.worker import RUN_BYTES, RUNS_LEAST, SourceWorker, runs_at_once
+from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_runs_that_may_be_of_other_machines_are_not_ended(
         return httpx.Response(201, json={})
 
     transport = httpx.MockTransport(answer)
-    monkeypatch.setattr(prefect_access, "client", lambda _: httpx.Client(transport=transport))
+    monkeypatch.setattr(server_access, "client", lambda _: httpx.Client(transport=transport))
     assert worker_runs.settle_crashed(URL, 5)
     assert found == ended
 

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import raw_server
+from support import raw_server
 
 from deployments.one_machine import worker_runs
-from deployments.one_machine.bounded import attend
+from deployments.one_machine.time_limit import attend
 
 if TYPE_CHECKING:
     import socket

@@ -6,7 +6,7 @@ import sys
 
 from prefect.client.orchestration import get_client
 
-from deployments import deploy
+from deployments.prefect_api import deploy
 
 with get_client(sync_client=True) as client:
     deploy.ensure_work_pool(client, local=True)

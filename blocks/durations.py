@@ -1,0 +1,164 @@
+"""Times, durations and spans as a person writes them: `24h`, `2026-11-01`, `2026-11-01T00:00:00Z`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from whenever import OffsetDateTime
+
+from blocks.errors import ThirdPartyConfigError
+
+DEFAULT = "24h"
+DAYS_MAX = 120
+FORMS = (
+    f"a duration such as 90m, 24h, 7d or 2w (at most {DAYS_MAX} days), a date, or a time such as 2026-11-01T00:00:00Z"
+)
+SPAN_FORMS = "a date (UTC), a time such as 2026-11-01T00:00:00Z, or a duration before now such as 30d"
+SHORTEST_NS = 60 * 10**9
+_SECOND = 10**9
+_DAY = 86_400 * _SECOND
+_UNITS = {"m": 60 * _SECOND, "h": 3600 * _SECOND, "d": _DAY, "w": 7 * _DAY}
+_DURATION = re.compile(r"([0-9]{1,9})([mhdw])")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+
+
+def start_of(collect_from: str | None, now_ns: int) -> int:
+    """Where the first run starts, in nanoseconds since 1970, and never more than 120 days before `now_ns`.
+
+    Raises ThirdPartyConfigError where the text is neither a duration nor a time. A time after `now_ns` is given
+    back as it is: `problem_of` has refused what lay in the future when it was configured.
+    """
+    try:
+        start = _start(collect_from or DEFAULT, now_ns)
+    except ValueError as error:
+        raise ThirdPartyConfigError(f"collect_from is wrong: {error}.", hint=f"Use {FORMS}.") from None
+    return max(start, now_ns - DAYS_MAX * _DAY)
+
+
+def moment(text: str, now_ns: int) -> int:
+    """A duration before `now_ns`, a date or a time, in ns since 1970. Raises ThirdPartyConfigError."""
+    try:
+        return _start(text, now_ns)
+    except ValueError as error:
+        raise ThirdPartyConfigError(f"{text!r} is not a time: {error}.", hint=f"Use {FORMS}.") from None
+
+
+def problem_of(text: str, now_ns: int) -> str:
+    """What is wrong with the text, or nothing."""
+    try:
+        start = _start(text, now_ns)
+    except ValueError as error:
+        return str(error)
+    if start > now_ns:
+        return "it lies in the future"
+    if _DURATION.fullmatch(text) and start < now_ns - DAYS_MAX * _DAY:
+        return f"it is more than {DAYS_MAX} days"
+    return ""
+
+
+def is_too_old(text: str, now_ns: int) -> bool:
+    """Whether it is a time that `start_of` moves up, since it has aged past the 120 days."""
+    return _start(text, now_ns) < now_ns - DAYS_MAX * _DAY
+
+
+def duration_ns(text: str) -> int:
+    """The nanoseconds of `90m`, `24h`, `7d` or `2w`. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError("it is no duration such as 90m, 24h, 7d or 2w")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start_ns` to before `end_ns`, since 1970. `notes` say what was made of what was asked for."""
+
+    start_ns: int
+    end_ns: int
+    notes: tuple[str, ...] = ()
+
+
+def parse_span(start: str, end: str | None, now_ns: int) -> Span:
+    """The span from `start` to before `end`, which is now where left out. A date is its first moment in UTC.
+
+    What is older than 120 days is cut off, since 1Password no longer has it, and what lies ahead too. Raises
+    ThirdPartyConfigError with all faults at once where a time is none, or nothing is left.
+    """
+    faults: list[str] = []
+    start_ns = _moment("start", start, now_ns, faults)
+    end_ns = now_ns if end is None else _moment("end", end, now_ns, faults)
+    if not faults and start_ns > now_ns:
+        faults.append("start lies ahead")
+    elif not faults and start_ns >= end_ns:
+        faults.append("start is not before end")
+    elif not faults and end_ns <= now_ns - DAYS_MAX * _DAY:
+        faults.append(f"end is more than {DAYS_MAX} days ago, and 1Password keeps no older events")
+    if faults:
+        raise ThirdPartyConfigError(
+            f"The span is wrong: {'; '.join(faults)}.", hint=f"Give {SPAN_FORMS}; start before end.", code="span"
+        )
+    return _cut(start_ns, end_ns, now_ns)
+
+
+def parse_last(text: str, now_ns: int) -> Span:
+    """The span of a duration before now, such as 48h, cut as `parse_span` cuts it. Raises ThirdPartyConfigError."""
+    return _cut(now_ns - _duration_ns("last", text, "48h or 7d", "span"), now_ns, now_ns)
+
+
+def parse_width(text: str) -> int:
+    """The length of a window, in nanoseconds. Raises ThirdPartyConfigError."""
+    return _duration_ns("window", text, "6h or 1d", "window")
+
+
+def _start(text: str, now_ns: int) -> int:
+    if _DURATION.fullmatch(text):
+        return now_ns - duration_ns(text)
+    match = _TIME.fullmatch(text)
+    if not match:
+        raise ValueError("it is neither a duration nor a time")
+    if match[1] and not match[3]:
+        raise ValueError("the time has no zone; put a Z behind it for UTC")
+    return _time(text if match[1] else f"{text}T00:00:00Z")
+
+
+def _time(text: str) -> int:
+    try:
+        return OffsetDateTime.parse_iso(text.upper().replace(" ", "T").replace("Z", "+00:00")).timestamp(
+            unit="nanosecond"
+        )
+    except ValueError:
+        raise ValueError("there is no such date or time") from None
+
+
+def _duration_ns(what: str, text: str, such_as: str, code: str) -> int:
+    try:
+        length_ns = duration_ns(text)
+    except ValueError:
+        length_ns = 0
+    if length_ns < SHORTEST_NS:
+        raise ThirdPartyConfigError(
+            f"The {what} {text!r} is no duration of a minute or more.", hint=f"Give one such as {such_as}.", code=code
+        )
+    return length_ns
+
+
+def _moment(name: str, text: str, now_ns: int, faults: list[str]) -> int:
+    try:
+        return moment(text.strip(), now_ns)
+    except ThirdPartyConfigError as error:
+        faults.append(f"{name}: {error.message.rstrip('.')}")
+        return 0
+
+
+def _cut(start_ns: int, end_ns: int, now_ns: int) -> Span:
+    notes: list[str] = []
+    oldest_ns = now_ns - DAYS_MAX * _DAY
+    if start_ns < oldest_ns:
+        notes.append(f"1Password keeps {DAYS_MAX} days, so it begins there.")
+    if end_ns > now_ns:
+        notes.append("The end lies ahead, so it ends now.")
+    return Span(max(start_ns, oldest_ns), min(end_ns, now_ns), tuple(notes))

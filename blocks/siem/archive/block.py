@@ -1,0 +1,145 @@
+"""The block of an archive: files in a directory, or objects in a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks.problems import Fault
+from blocks.secret_block import PATH
+from blocks.siem.addresses import fault_of_url
+from blocks.siem.archive.objects import FORMS, LocationError, location
+from blocks.siem.base import SiemBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.siem.archive.objects import Location, Objects
+    from blocks.siem.archive.sender import ArchiveSender, Format
+
+
+class Archive(SiemBlock):
+    """Keeps each hour of events as an object: NDJSON packed with gzip, or Parquet.
+
+    Example:
+        ```python
+        from blocks.siem.archive.block import Archive
+
+        archive = Archive.load("BLOCK_NAME")
+        print(archive.get_sender().check())
+        ```
+
+    """
+
+    _block_type_name: ClassVar[str | None] = "1Password to Archive"
+    _block_type_slug: ClassVar[str | None] = "1password-siem-archive"
+    _description: ClassVar[str | None] = (
+        "Keeps 1Password events as hourly NDJSON or Parquet in a directory, or in a bucket of S3, Google or Azure."
+    )
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://developmentseed.org/obstore/latest/authentication/")
+
+    kind: ClassVar[str] = "archive"
+    is_archive: ClassVar[bool] = True
+    guarantee: ClassVar[str] = "once in effect: an object that is written again is replaced as a whole"
+
+    url: str = Field(
+        title="URL",
+        description=f"Where the objects are kept: {FORMS}. The directory or the bucket must be there.",
+        examples=["s3://security-archive/1password", "file:///var/lib/onepassword-archive"],
+    )
+    format: Literal["ndjson.gz", "parquet"] = Field(
+        default="ndjson.gz",
+        title="Format",
+        description="ndjson.gz: one JSON object on each line. parquet: a table, which needs the extra parquet.",
+        examples=["ndjson.gz"],
+    )
+    endpoint: str = Field(
+        default="",
+        title="Endpoint",
+        description="The address of a store that speaks like S3, Google's or Azure's. Empty: that of the cloud.",
+        examples=["https://minio.example.org:9000"],
+    )
+    region: str = Field(
+        default="",
+        title="Region",
+        description="That of an S3 bucket. Empty: that of the environment (AWS_REGION), or us-east-1.",
+        examples=["eu-central-1"],
+    )
+    account: str = Field(
+        default="",
+        title="Storage account",
+        description="The name of the storage account, for Azure only.",
+        examples=["securityarchive"],
+    )
+    access_key_id: SecretStr = Field(
+        default=SecretStr(""),
+        title="Access key ID",
+        description="For S3 only. Empty: the credentials of the environment, or the role of the machine.",
+        examples=["AKIA…"],
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        title="Secret key",
+        description=(
+            "S3: the secret access key. Google: the JSON of a service account's key. Azure: the key of the storage"
+            " account, or better a shared access signature (SAS). Empty: the environment, or the machine's identity."
+        ),
+        examples=["…"],
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        if self.endpoint and (fault := fault_of_url(f"{PATH}.endpoint", self.endpoint)):
+            yield fault
+        try:
+            where = location(self.url)
+        except LocationError as error:
+            yield Fault(f"{PATH}.url", str(error), FORMS)
+            return
+        yield from self._faults_of_keys(where)
+        yield from self._faults_of_others(where)
+
+    def get_sender(self) -> ArchiveSender:
+        """Raises ThirdPartyConfigError where what writes Parquet is not installed, too."""
+        from blocks.siem.archive.sender import ArchiveSender  # noqa: PLC0415 - needed only here
+
+        self.validated()
+        return ArchiveSender(self._objects(), self._form())
+
+    def _form(self) -> Format:
+        if self.format == "parquet":
+            from blocks.siem.archive import parquet  # noqa: PLC0415 - needs an extra
+
+            return parquet
+        from blocks.siem.archive import ndjson  # noqa: PLC0415 - needed only here
+
+        return ndjson
+
+    def _objects(self) -> Objects:
+        where = location(self.url)
+        if where.scheme == "file":
+            from blocks.siem.archive.directory import Directory  # noqa: PLC0415 - needed only here
+
+            return Directory(Path(where.path))
+        from blocks.siem.archive.bucket import Access, Bucket  # noqa: PLC0415 - obstore is needed only here
+
+        key_id, key = self.access_key_id.get_secret_value(), self.secret_key.get_secret_value()
+        return Bucket(where, Access(self.endpoint, self.region, self.account, key_id, key))
+
+    def _faults_of_keys(self, where: Location) -> Iterator[Fault]:
+        key_id, key = bool(self.access_key_id.get_secret_value()), bool(self.secret_key.get_secret_value())
+        if where.scheme == "s3" and key_id != key:
+            missing = "secret_key" if key_id else "access_key_id"
+            yield Fault(f"{PATH}.{missing}", "it is missing beside the other", "both, or neither")
+        if where.scheme != "s3" and key_id:
+            yield Fault(f"{PATH}.access_key_id", f"{where.scheme}:// has none", "nothing, or s3://…")
+        if where.scheme == "file" and key:
+            yield Fault(f"{PATH}.secret_key", "a directory has none", "nothing")
+        if where.scheme == "az" and key and not self.account:
+            yield Fault(f"{PATH}.account", "it is missing", "the name of the storage account")
+
+    def _faults_of_others(self, where: Location) -> Iterator[Fault]:
+        for name, of in (("endpoint", {"s3", "gs", "az"}), ("region", {"s3"}), ("account", {"az"})):
+            if getattr(self, name) and where.scheme not in of:
+                yield Fault(f"{PATH}.{name}", f"{where.scheme}:// has none", "nothing")

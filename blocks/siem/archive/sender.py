@@ -1,0 +1,67 @@
+"""Sends events to an archive: an object for each hour, as files in a directory or in a bucket."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
+
+from blocks.siem.archive.objects import name_of
+from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from blocks.siem.archive.objects import Objects
+    from blocks.siem.delivery.event import Shaped, Stamp
+    from blocks.siem.delivery.protocol import Batch
+
+EVENTS = 50_000
+BYTES = 32_000_000  # before compression: an object is never in memory whole but for what is packed of it
+LIMITS = Limits(events=EVENTS, bytes=BYTES, parallel=1, hourly=True)
+
+
+class Format(Protocol):
+    """How events stand in an object: the modules `ndjson` and `parquet`."""
+
+    SUFFIX: str
+    CONTENT_TYPE: str
+
+    def encoded(self, shaped: Shaped) -> bytes: ...
+
+    def packed(self, stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes: ...
+
+
+class ArchiveSender:
+    """Writes events of one hour of one stream as one object, named by the event at which it begins.
+
+    One at a time: after a kill the same event begins the next batch, so an object that was written and not noted is
+    replaced, even where the batch is cut elsewhere than before. With two at a time the second could be left over.
+    """
+
+    limits = LIMITS
+
+    def __init__(self, objects: Objects, form: Format) -> None:
+        self._objects = objects
+        self._form = form
+
+    def __repr__(self) -> str:
+        return f"ArchiveSender({self._objects!r})"
+
+    def encode(self, shaped: Shaped) -> Record:
+        return Record(shaped.event, self._form.encoded(shaped))
+
+    def send(self, batch: Batch) -> Answer:
+        self.send_object(batch.stamp, iter([batch.records]))
+        return ACCEPTED
+
+    def send_object(self, stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+        form = self._form
+        if first := next(records, None):
+            name = name_of(first[0].event, stamp, form.SUFFIX)
+            self._objects.put(name, form.packed(stamp, chain([first], records)), form.CONTENT_TYPE)
+
+    def check(self) -> str:
+        return self._objects.check()
+
+    def close(self) -> None:
+        """Nothing is open between two objects."""

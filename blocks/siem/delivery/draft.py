@@ -1,0 +1,20 @@
+"""What a shape is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from blocks.siem.delivery.event import Outgoing, Stamp
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """An event, and as text what the rules left of its body."""
+
+    event: Outgoing
+    stamp: Stamp
+    original: str
+    event_id: str
+    account: str | None

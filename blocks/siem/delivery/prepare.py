@@ -1,0 +1,46 @@
+"""From a stored event to the record that a SIEM is sent.
+
+First the source's processing rules, then the SIEM's privacy rules, then the shape, then the SIEM's own form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blocks.siem.formats import registry
+from blocks.siem.privacy import processing
+
+if TYPE_CHECKING:
+    from blocks.siem.delivery.event import Outgoing, Stamp
+    from blocks.siem.delivery.protocol import Record, Sender
+    from blocks.siem.privacy.processing import ProcessingRules
+    from blocks.siem.privacy.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An event that a rule keeps from the SIEM, and why."""
+
+    event: Outgoing
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Makes records for one SIEM of the events of one stream. Threads share it."""
+
+    sender: Sender
+    rules: Rules
+    shape: str
+    stamp: Stamp
+    processing: ProcessingRules = processing.NONE
+
+    def prepare(self, event: Outgoing) -> Record | Kept:
+        """Never raises for what a stored event may hold."""
+        outcome = self.processing.apply(event.body)
+        if outcome.dropped is None and not self.rules.empty:
+            outcome = self.rules.apply(self.stamp.api, event.body, outcome.body)
+        if outcome.dropped is not None:
+            return Kept(event, outcome.dropped)
+        return self.sender.encode(registry.shape(self.shape, event, self.stamp, outcome.body))

@@ -1,0 +1,146 @@
+"""The block of Elasticsearch and OpenSearch: where events go, and with which key."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+import httpx
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks.http.loopback import is_loopback
+from blocks.problems import Fault, show
+from blocks.secret_block import PATH
+from blocks.siem.addresses import fault_of_url
+from blocks.siem.base import Shape, SiemBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.events_api.models import Api
+    from blocks.siem.elasticsearch.sender import ElasticsearchSender
+
+INDEX = "logs-1password.{dataset}-default"
+INDEX_MAX = 255  # bytes
+_PARTS = 3  # of a data stream's name
+_PLACEHOLDER = re.compile(r"\{(?:dataset|api)\}")
+_FORBIDDEN = re.compile(r'[\\/*?"<>|\s,#:{}]|[A-Z]|^[-_+]|^\.{1,2}$|^$')
+
+
+class Elasticsearch(SiemBlock):
+    """Elasticsearch or OpenSearch, by the bulk API.
+
+    Example:
+        ```python
+        from blocks.siem.elasticsearch.block import Elasticsearch
+
+        sender = Elasticsearch.load("BLOCK_NAME").get_sender()
+        print(sender.check())
+        ```
+
+    """
+
+    _block_type_name: ClassVar[str | None] = "1Password to Elasticsearch"
+    _block_type_slug: ClassVar[str | None] = "1password-siem-elasticsearch"
+    _description: ClassVar[str | None] = (
+        "Forwards 1Password events to Elasticsearch or OpenSearch, into the data streams of Elastic's integration."
+    )
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl(
+        "https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk"
+    )
+
+    kind: ClassVar[str] = "elasticsearch"
+    guarantee: ClassVar[str] = "exactly once within one backing index (uuid as _id); again after a rollover"
+
+    url: str = Field(
+        title="Address",
+        description="The cluster's HTTPS address, with its port where it has one.",
+        examples=["https://my-deployment.es.eu-central-1.aws.cloud.es.io:443", "https://opensearch.example.org:9200"],
+    )
+    index: str = Field(
+        default=INDEX,
+        title="Index or data stream",
+        description=(
+            "Where events are written. {dataset} becomes signin_attempts, item_usages or audit_events, as in Elastic's"
+            " integration; {api} becomes signinattempts, itemusages or auditevents."
+        ),
+        examples=[INDEX, "1password-{dataset}"],
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        title="API key",
+        description="Elasticsearch: an API key in its encoded form, or as id:key. It needs create_doc on the index.",
+    )
+    username: str = Field(
+        default="",
+        title="User",
+        description="OpenSearch, or Elasticsearch without an API key: the user to sign in as.",
+        examples=["onepassword_writer"],
+    )
+    password: SecretStr = Field(default=SecretStr(""), title="Password", description="The password of that user.")
+    shape: Shape = Field(
+        default="ecs",
+        description=(
+            "The form of each event: ECS (Elastic); raw, with the event in event.original, for the ingest pipeline of"
+            " Elastic's integration; or OCSF."
+        ),
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        if fault := fault_of_url(f"{PATH}.url", self.url):
+            yield fault
+        if fault := _fault_of_index(self.index):
+            yield fault
+        yield from self._faults_of_sign_in()
+
+    def get_sender(self) -> ElasticsearchSender:
+        """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
+        from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - httpx is needed only here
+
+        self.validated()
+        key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
+        authorization = ""
+        if key:
+            authorization = elasticsearch_sender.by_key(key)
+        elif self.username:
+            authorization = elasticsearch_sender.by_password(self.username, password)
+        return elasticsearch_sender.ElasticsearchSender(self.url, self.index, authorization, (key, password))
+
+    def namespace_of(self, api: Api) -> str:
+        """What an index named as a data stream, `logs-{dataset}-{namespace}`, has last: another would be refused."""
+        from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - as above
+
+        parts = elasticsearch_sender.indices(self.index)[api].split("-", 2)
+        is_data_stream = len(parts) == _PARTS and parts[0] == "logs" and parts[2]
+        return parts[2] if is_data_stream else super().namespace_of(api)
+
+    def _faults_of_sign_in(self) -> Iterator[Fault]:
+        key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
+        if key and (self.username or password):
+            yield Fault(f"{PATH}.api_key", "there are a key and a user", "one of them")
+        elif not key and bool(self.username) != bool(password):
+            missing = "password" if self.username else "username"
+            yield Fault(f"{PATH}.{missing}", "it is missing", "a user and a password, or an API key alone")
+        elif not key and not self.username and not _is_this_machine(self.url):
+            yield Fault(f"{PATH}.api_key", "there is no key and no user", "an API key, or a user and a password")
+        if ":" in self.username:
+            yield Fault(f"{PATH}.username", "it holds a colon", "a user name as HTTP can send it")
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            yield Fault(f"{PATH}.api_key", "it holds characters that no key has", "the key, whole and alone")
+
+
+def _fault_of_index(index: str) -> Fault | None:
+    example = _PLACEHOLDER.sub("x", index)
+    if "{" in example or "}" in example:
+        return Fault(f"{PATH}.index", f"{show(index)} has an unknown placeholder", "{dataset} or {api}")
+    if _FORBIDDEN.search(example) or len(index.encode()) > INDEX_MAX:
+        return Fault(f"{PATH}.index", f"{show(index)} is no name of an index", f"lower case, such as {INDEX}")
+    return None
+
+
+def _is_this_machine(url: str) -> bool:
+    """A cluster for trying things out, which may have no security."""
+    try:
+        return is_loopback(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False

@@ -1,0 +1,445 @@
+"""Sends to Elasticsearch and to OpenSearch by their bulk API, which both have alike.
+
+Each event is a `create` with its uuid as `_id`: data streams take nothing else, and an event that is there already is
+answered with 409, which counts as sent. `_id` is unique within one backing index only. After a data stream has rolled
+over, an event that is sent again is stored again; see docs/siem/elasticsearch.md for what can be done.
+
+Over httpx, not by the vendors' clients: elasticsearch-py refuses to talk to OpenSearch (UnsupportedProductError), so
+two clients, with transports, retries and error types of their own, would stand for one request.
+
+Sources: Elastic's and OpenSearch's references of the bulk API, Elastic's "Has privileges" and "Rejected requests".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import msgspec
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api import api_errors
+from blocks.events_api.models import Api
+from blocks.http.transport_errors import is_passing
+from blocks.siem.delivery import metadata
+from blocks.siem.delivery.http import Poster, is_html
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record, Refused
+from blocks.siem.formats.json_text import encoded
+from blocks.siem.formats.timestamp import received, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from blocks.http.client import HttpResponse
+    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.protocol import Batch
+
+NAME = "Elasticsearch/OpenSearch"
+Told = TypeVar("Told")
+DATASETS = {Api.SIGN_IN: "signin_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
+"""As Elastic's own integration calls them."""
+ANSWER_MAX = 8 * 1024 * 1024  # bytes; an answer has an item for each event, and a sentence for each that is refused
+LIMITS = Limits(events=2000, bytes=5_000_000)  # both advise some megabytes; small hosted nodes take 10 MB at most
+ID_MAX = 512  # bytes; a longer `_id` makes the whole request a bad one
+NDJSON = {"Content-Type": "application/x-ndjson"}
+JSON = {"Content-Type": "application/json"}
+_WANTED = ("status", "failure_store", "error.type", "error.reason", "error.caused_by.reason")
+BULK = f"_bulk?filter_path=errors,{','.join(f'items.*.{member}' for member in _WANTED)}"
+PROBE_ID = "onepassword-source-probe"
+"""The `_id` of the document of a check; it is deleted again."""
+
+_BAD_REQUEST, _CONFLICT = 400, 409
+_PRIVILEGE = "create_doc"
+_OF_TARGET = frozenset({"index_closed_exception", "invalid_index_name_exception", "validation_exception"})
+"""Said with 400 of any event at all; validation: no more shards may be opened."""
+_OF_TARGET_WORDS = (
+    "pipeline with id [",
+    "Limit of total fields [",
+    "Limit of mapping depth [",
+    "FORBIDDEN/4/",  # index closed
+    "FORBIDDEN/5/",  # index read-only, by a person; for want of disk it is 12, and passes
+    "FORBIDDEN/6/",  # cluster read-only
+    "FORBIDDEN/8/",  # index write
+    "FORBIDDEN/13/",  # cluster read-only, deletes allowed
+    "no write index is defined for alias [",
+    "of type [constant_keyword]",  # several datasets into one data stream
+)
+_ALIKE_MIN = 3
+"""Where none of so many documents is taken, and for one reason, it is the index's mapping and no event's fault."""
+_OF_DOCUMENT = re.compile(r"\[\d+:\d+\]|id '[^']*'| ?Preview of field's value: .*", re.DOTALL)
+"""What differs in a reason from document to document."""
+_NO_EXPLICIT_INDEX = "explicit index in bulk is not allowed"
+"""Said of an index in an action where `rest.action.multi.allow_explicit_index` is false."""
+_OF_PATH = frozenset({"403", "404", "405"})
+"""What a proxy that judges by the path may answer to `_bulk` without an index."""
+_UNNAMED = b'{"create":{'
+_FAILURE_STORE = b'"failure_store"'
+_TYPE = re.compile(r"[a-z0-9_]{1,80}")
+_PREVIEW = re.compile(r" ?Preview of field's value: .*", re.DOTALL)
+
+
+class _Deeper(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Cause(msgspec.Struct):
+    type: str = ""
+    reason: str | None = None
+    caused_by: _Deeper | None = None
+
+
+class _Item(msgspec.Struct):
+    status: int
+    error: _Cause | None = None
+    failure_store: str = ""
+
+
+class _Bulk(msgspec.Struct):
+    errors: bool
+    items: list[dict[str, _Item]]
+
+
+class _Short(msgspec.Struct):
+    """As much of it as is looked at where there are no errors."""
+
+    errors: bool
+    items: list[dict[str, msgspec.Raw]]
+
+
+class _Failure(msgspec.Struct):
+    error: _Cause
+
+
+class _Privileges(msgspec.Struct):
+    has_all_requested: bool
+
+
+class _Deleted(msgspec.Struct):
+    result: str
+
+
+class _Simulated(msgspec.Struct):
+    """`error` stands beside what a pipeline made of the document, or in its place."""
+
+    error: _Cause | None = None
+    doc: _Simulated | None = None
+
+
+class _Simulation(msgspec.Struct):
+    docs: list[_Simulated]
+
+
+_read_bulk = msgspec.json.Decoder(_Bulk).decode
+_read_short = msgspec.json.Decoder(_Short).decode
+_read_failure = msgspec.json.Decoder(_Failure).decode
+_read_privileges = msgspec.json.Decoder(_Privileges).decode
+_read_deleted = msgspec.json.Decoder(_Deleted).decode
+_read_simulation = msgspec.json.Decoder(_Simulation).decode
+
+
+class ElasticsearchSender:
+    """One cluster. `index` is the name of an index, an alias or a data stream; see `indices`.
+
+    `authorization` is the header as `by_key` or `by_password` makes it, or empty. `secrets` are what it was made of.
+    """
+
+    limits = LIMITS
+
+    def __init__(self, url: str, index: str, authorization: str = "", secrets: tuple[str, ...] = ()) -> None:
+        self._indices = indices(index)
+        # In the action and not in the path: VictoriaLogs and Fluent Bit know no other path than _bulk.
+        self._actions = {api: _action(name) for api, name in self._indices.items()}
+        self._by_path = False
+        headers = {"Authorization": authorization} if authorization else {}
+        hidden = (*secrets, authorization.partition(" ")[2])
+        self._poster = _ClusterPoster(NAME, url, headers, secrets=hidden, answer_max=ANSWER_MAX)
+
+    def __repr__(self) -> str:
+        return f"ElasticsearchSender({sorted(self._indices.values())!r})"
+
+    def encode(self, shaped: Shaped) -> Record:
+        """The action and the document, a line each."""
+        action = self._actions[shaped.stamp.api]
+        data = b'%b"_id":%b}}\n%b\n' % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
+        return Record(shaped.event, data)
+
+    def send(self, batch: Batch) -> Answer:
+        return self._bulk(self._indices[batch.stamp.api], [record.data for record in batch.records])
+
+    def _bulk(self, index: str, documents: Sequence[bytes]) -> Answer:
+        response = self._posted_by_path(index, documents) if self._by_path else self._posted(index, documents)
+        short = _read(_read_short, response)
+        if len(short.items) != len(documents):
+            raise _no_bulk()
+        # What lies in the failure store of a data stream counts as a success for the cluster, but is not in the stream.
+        if short.errors or _FAILURE_STORE in response.content:
+            return _answer(_read(_read_bulk, response))
+        return ACCEPTED
+
+    def _posted(self, index: str, documents: Sequence[bytes]) -> HttpResponse:
+        """By the path `_bulk`. What takes no index in an action, or lets no such path through, gets it in the path."""
+        try:
+            return self._poster.post(BULK, b"".join(documents), NDJSON)
+        except ThirdPartyConfigError as refused:
+            of_action = _NO_EXPLICIT_INDEX in refused.message
+            if not of_action and refused.code not in _OF_PATH:
+                raise
+            try:
+                response = self._posted_by_path(index, documents)
+            except ThirdPartyConfigError as error:
+                raise (error if of_action or error.code not in _OF_PATH else refused) from None
+            self._by_path = True
+            return response
+
+    def _posted_by_path(self, index: str, documents: Sequence[bytes]) -> HttpResponse:
+        named = len(_action(index))
+        content = b"".join([_UNNAMED + document[named:] for document in documents])
+        return self._poster.post(f"{index}/{BULK}", content, NDJSON)
+
+    def check(self) -> str:
+        """Ask for the privilege, and try a document: by the cluster's dry run, or written and deleted again."""
+        names = sorted(set(self._indices.values()))
+        found = self._checked_privilege(names)
+        tried = [self._tried(name) for name in names]
+        if all(tried):
+            return f"{found} {tried[0]}"
+        return f"{found} {NOT_TRIED}"
+
+    def _checked_privilege(self, names: list[str]) -> str:
+        try:
+            may_write = self._may_write(names)
+        except ThirdPartyConfigError as error:
+            if error.code not in {"400", "404", "405"}:
+                raise
+            # OpenSearch, or a cluster without Elastic's security, cannot be asked.
+            if is_html(self._poster.ask("GET", "")):
+                raise _no_bulk() from None
+            return "The cluster answers."
+        if may_write:
+            return f"The cluster takes events into {', '.join(names)}."
+        raise ThirdPartyConfigError(
+            f"The key or user lacks the privilege {_PRIVILEGE} for {', '.join(names)}.",
+            hint="Grant it, and auto_configure where the data streams are not there yet.",
+            code="403",
+        )
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _tried(self, index: str) -> str:
+        """What a document that is no event came to; empty where the cluster can neither take one back nor try it.
+
+        Raises ThirdPartyConfigError where the document is refused.
+        """
+        if self._can_delete(index):
+            document = b'%b"_id":%b}}\n%b\n' % (_action(index), encoded(PROBE_ID), _probe())
+            try:
+                answer = self._bulk(index, [document])
+            finally:
+                deleted = self._can_delete(index)
+            for refused in answer.refused:
+                _stop(_Cause(refused.code, refused.answer))
+            left = "was deleted again" if deleted else f"could not be deleted: look for _id {PROBE_ID}"
+            return f"It took a document without an event, which {left}."
+        return self._simulated(index)
+
+    def _can_delete(self, index: str) -> bool:
+        """Delete the document of a check. Whether that may be done: not in a data stream, and not by most keys."""
+        response = self._poster.reply("DELETE", f"{index}/_doc/{PROBE_ID}")
+        try:
+            return _read_deleted(response.content).result in {"deleted", "not_found"}
+        except ValueError:
+            return False
+
+    def _simulated(self, index: str) -> str:
+        wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (encoded(index), encoded(PROBE_ID), _probe())
+        response = self._poster.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
+        try:
+            found = _read_simulation(response.content).docs[0]
+        except (ValueError, IndexError):
+            return ""
+        if error := found.error or (found.doc.error if found.doc else None):
+            _stop(error)
+        return "Its dry run takes a document without an event."
+
+    def _may_write(self, names: list[str]) -> bool:
+        wish = encoded({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
+        response = self._poster.ask("POST", "_security/user/_has_privileges", wish, JSON)
+        try:
+            return _read_privileges(response.content).has_all_requested
+        except ValueError:
+            raise _no_bulk() from None
+
+
+class _ClusterPoster(Poster):
+    """Reads what a cluster says of a request that it refuses as a whole."""
+
+    def told(self, content: bytes) -> str:
+        try:
+            cause = _read_failure(content).error
+        except ValueError:
+            return super().told(content)
+        kind = f": {cause.type}" if _TYPE.fullmatch(cause.type) else ""
+        return kind + super().told((cause.reason or "").encode())
+
+
+def indices(template: str) -> dict[Api, str]:
+    """The index of each API: `{dataset}` is one of `DATASETS`, `{api}` the API's path, such as `itemusages`."""
+    return {api: template.replace("{dataset}", DATASETS[api]).replace("{api}", api.path) for api in Api}
+
+
+def _action(index: str) -> bytes:
+    """The start of an action line, up to the `_id`."""
+    return b'{"create":{"_index":%b,' % encoded(index)
+
+
+def by_key(api_key: str) -> str:
+    """The header for an API key: as the cluster gives it under `encoded`, or as `id:key`."""
+    key = _base64(api_key) if ":" in api_key else api_key
+    return f"ApiKey {api_errors.require_sendable(key)}"
+
+
+def by_password(user: str, password: str) -> str:
+    return f"Basic {_base64(f'{user}:{password}')}"
+
+
+def document_id(uuid: str) -> str:
+    """The uuid, or 64 hexadecimal characters in place of one that is too long for `_id`."""
+    raw = uuid.encode(errors="surrogatepass")
+    return uuid if len(raw) <= ID_MAX else hashlib.blake2b(raw, digest_size=32).hexdigest()
+
+
+def document(shaped: Shaped) -> bytes:
+    """What is stored: ECS as it is; raw as ECS with nothing but the body in `event.original` and what goes beside it.
+
+    Whatever is no ECS gets the `@timestamp` that data streams want.
+    """
+    if shaped.shape == "ecs":
+        return shaped.document
+    event, original = shaped.event, shaped.document
+    time = rfc3339(event.time_ns).encode()
+    if shaped.shape != "raw":
+        return b'{"@timestamp":"%b",%b' % (time, original[1:])
+    return b'{"@timestamp":"%b","event":{"id":%b,"created":"%b","original":%b}%b%b' % (
+        time,
+        encoded(event.uuid),
+        received(event.received_ns).encode(),
+        encoded(original.decode()),
+        b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
+        _end(metadata.group_of(shaped.stamp, shaped.event_id)),
+    )
+
+
+def _probe() -> bytes:
+    """A document as `document` makes them, with no event in it."""
+    time = rfc3339(clock.now_ns()).encode()
+    return b'{"@timestamp":"%b","event":{"id":%b}}' % (time, encoded(PROBE_ID))
+
+
+@lru_cache(maxsize=1024)
+def _end(group: metadata.Group) -> bytes:
+    """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
+    ours = {name.removeprefix("_"): value for name, value in group.ours.items()}
+    made: dict[str, object] = {"onepassword_source": {"api": group.stamp.api.value, **ours}}
+    if group.fields:
+        made["labels"] = {name: _label(value) for name, value in group.fields.items()}
+    return b"," + encoded(made)[1:]
+
+
+def _label(value: object) -> str:
+    """ECS has labels as texts, whatever they were."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read(reader: Callable[[bytes], Told], response: HttpResponse) -> Told:
+    try:
+        return reader(response.content)
+    except ValueError:
+        raise _no_bulk() from None
+
+
+def _answer(bulk: _Bulk) -> Answer:
+    refused, again = [], []
+    items = _only(bulk)
+    _require_some_taken(items)
+    for index, item in enumerate(items):
+        if item.failure_store == "used":
+            refused.append(Refused(index, "failure-store", _IN_FAILURE_STORE))
+        elif item.error is None or _is_there(item):
+            continue
+        elif _is_of_target(item, item.error):
+            _stop(item.error)
+        elif _passes(item, item.error):
+            again.append(index)
+        else:
+            refused.append(Refused(index, item.error.type or str(item.status), _reason(item.error)))
+    return Answer(tuple(refused), tuple(again))
+
+
+_IN_FAILURE_STORE = "The data stream could not take it. It lies in its failure store (INDEX::failures), with why."
+
+
+def _require_some_taken(items: list[_Item]) -> None:
+    """Raises ThirdPartyConfigError where no document is taken, and all for one reason: a mapping that fits none."""
+    errors = [item.error for item in items if item.status == _BAD_REQUEST and item.error is not None]
+    if len(errors) == len(items) >= _ALIKE_MIN and len({_likeness(error) for error in errors}) == 1:
+        _stop(errors[0])
+
+
+def _likeness(error: _Cause) -> tuple[str, str]:
+    return error.type, _OF_DOCUMENT.sub("", error.reason or "")
+
+
+def _only(bulk: _Bulk) -> list[_Item]:
+    try:
+        return [item for (item,) in map(dict.values, bulk.items)]
+    except ValueError:
+        raise _no_bulk() from None
+
+
+def _is_there(item: _Item) -> bool:
+    return item.status == _CONFLICT and item.error is not None and item.error.type.startswith("version_conflict")
+
+
+def _passes(item: _Item, error: _Cause) -> bool:
+    # A cluster that is short of disk blocks writing, with 403 or 429, until there is room. Other blocks came before.
+    blocked = error.type == "cluster_block_exception"
+    return blocked or is_passing(item.status) or item.status == _CONFLICT
+
+
+def _is_of_target(item: _Item, error: _Cause) -> bool:
+    """Whether no event at all would be taken there, so that none of them is at fault."""
+    reason = f"{error.reason} {error.caused_by.reason if error.caused_by else ''}"
+    blocked = error.type == "cluster_block_exception"
+    known = error.type in _OF_TARGET or any(words in reason for words in _OF_TARGET_WORDS)
+    return known or (item.status in api_errors.REFUSED and not blocked)
+
+
+def _stop(error: _Cause) -> NoReturn:
+    raise ThirdPartyConfigError(
+        f"{NAME} does not let events into this index: {error.type}: {_reason(error)}",
+        hint="Check the index or data stream, its template and pipeline, and the privileges of the key or user.",
+        code=error.type,
+    )
+
+
+def _reason(error: _Cause) -> str:
+    """What is wrong with the document, without the value that is quoted from it."""
+    text = _PREVIEW.sub("", error.reason or "")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[: api_errors.TEXT_MAX]
+
+
+def _no_bulk() -> ThirdPartyGenericError:
+    return ThirdPartyGenericError(
+        f"What answered is not {NAME}: it is no answer to a bulk request.",
+        hint="Check its address, and what stands between. Nothing counts as sent.",
+        code="invalid-body",
+    )
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,156 @@
+"""The documented members of a body, v1 and v2 together, each of its documented type or absent.
+
+A member of another type is left out here, as is one that is not documented; the original keeps both.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from blocks.events_api.models import Api
+from blocks.siem.formats import json_text
+
+LONG = 2**63 - 1
+Text = str | None
+Whole = Annotated[int, msgspec.Meta(ge=-LONG, le=LONG)] | None
+Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)] | None
+Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)] | None
+
+
+class Part(msgspec.Struct, gc=False, omit_defaults=True):
+    """A part of a body. Encoded, it has the members that were there."""
+
+
+class Person(Part):
+    uuid: Text = None
+    name: Text = None
+    email: Text = None
+    user_type: Text = None
+    user_account_uuid: Text = None
+
+
+class Client(Part):
+    app_name: Text = None
+    app_version: Text = None
+    platform_name: Text = None
+    platform_version: Text = None
+    os_name: Text = None
+    os_version: Text = None
+    ip_address: Text = None
+
+
+class Location(Part):
+    """`latitude` and `longitude` are degrees."""
+
+    country: Text = None
+    region: Text = None
+    city: Text = None
+    latitude: Latitude = None
+    longitude: Longitude = None
+
+
+class Details(Part):
+    value: Text = None
+
+
+class Session(Part):
+    uuid: Text = None
+    login_time: Text = None
+    device_uuid: Text = None
+    ip: Text = None
+
+
+class SignIn(Part):
+    """A sign-in attempt."""
+
+    session_uuid: Text = None
+    category: Text = None
+    type: Text = None
+    country: Text = None
+    account_uuid: Text = None
+    details: Details | None = None
+    target_user: Person | None = None
+    client: Client | None = None
+    location: Location | None = None
+
+    @property
+    def word(self) -> str | None:
+        return self.category
+
+
+class ItemUsage(Part):
+    """An item usage."""
+
+    used_version: Whole = None
+    vault_uuid: Text = None
+    item_uuid: Text = None
+    action: Text = None
+    account_uuid: Text = None
+    user: Person | None = None
+    client: Client | None = None
+    location: Location | None = None
+
+    @property
+    def word(self) -> str | None:
+        return self.action
+
+
+class Audit(Part):
+    """An audit event."""
+
+    actor_uuid: Text = None
+    actor_type: Text = None
+    actor_account_uuid: Text = None
+    account_uuid: Text = None
+    action: Text = None
+    object_type: Text = None
+    object_uuid: Text = None
+    aux_id: Whole = None
+    aux_uuid: Text = None
+    aux_info: Text = None
+    actor_details: Person | None = None
+    object_details: Person | None = None
+    aux_details: Person | None = None
+    session: Session | None = None
+    location: Location | None = None
+
+    @property
+    def word(self) -> str | None:
+        return self.action
+
+
+Kind = TypeVar("Kind", bound=Part)
+Body = SignIn | ItemUsage | Audit
+NO_PERSON, NO_CLIENT, NO_SESSION, NO_LOCATION = Person(), Client(), Session(), Location()
+"""For an event that has none. They are not to be changed."""
+
+_TYPES: dict[Api, type[Body]] = {Api.SIGN_IN: SignIn, Api.ITEM_USAGE: ItemUsage, Api.AUDIT: Audit}
+_DECODE = {api: msgspec.json.Decoder(kind).decode for api, kind in _TYPES.items()}
+
+
+def read(api: Api, body: str) -> Body:
+    """What is documented of a body. Raises nothing, whatever the body holds."""
+    try:
+        return _DECODE[api](body)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return _fitting(json_text.members(body), _TYPES[api])
+
+
+def _fitting(members: dict[str, Any], kind: type[Kind]) -> Kind:
+    """Made of the members that fit; of an object that does not, those of its own that do."""
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        value = members.get(field.name)
+        try:
+            found[field.name] = msgspec.convert(value, field.type)
+        except ValueError:  # msgspec's own, and that a name within an object is half a character
+            if isinstance(value, dict) and (part := _part(field.type)):
+                found[field.name] = _fitting(value, part)
+    return kind(**found)
+
+
+def _part(annotation: Any) -> type[Part] | None:
+    inside = getattr(annotation, "__args__", ())
+    return next((one for one in inside if isinstance(one, type) and issubclass(one, Part)), None)

@@ -1,0 +1,32 @@
+"""An event and its metadata as one JSON object on one line, for targets that take nothing beside it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from blocks.siem.delivery import metadata
+from blocks.siem.formats.json_text import encoded
+
+if TYPE_CHECKING:
+    from blocks.siem.delivery.event import Shaped
+
+FACTS = frozenset({"uuid", "api", "time", "received", "account", "event"})
+"""Members that no field may stand in for."""
+
+
+def enveloped(shaped: Shaped) -> bytes:
+    """Of the shape raw: its metadata, its facts, and the body under `event`, byte for byte.
+
+    The other shapes hold all that themselves, so their document is the whole of it. No line break is in it.
+    """
+    if shaped.shape != "raw":
+        return shaped.document
+    start = _start(metadata.group_of(shaped.stamp, shaped.event_id))
+    return start + encoded(metadata.facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
+
+
+@lru_cache(maxsize=1024)
+def _start(group: metadata.Group) -> bytes:
+    beside = {name: value for name, value in group.fields.items() if name not in FACTS}
+    return encoded({**group.ours, **beside})[:-1] + b","

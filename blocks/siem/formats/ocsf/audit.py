@@ -1,0 +1,99 @@
+"""An audit event, in the class that its object belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blocks.siem.formats.body import NO_PERSON, NO_SESSION
+from blocks.siem.formats.ocsf import objects
+from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, OcsfClass
+from blocks.siem.formats.ocsf.audit_table import activity_of
+from blocks.siem.formats.ocsf.event import Parts, event
+from blocks.siem.formats.ocsf.unmapped import unmapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.formats.body import Audit, Session
+
+MEMBERSHIPS = {"R": "member", "A": "manager"}
+"""What `aux_info` says of a group's member."""
+ENTITY_TYPES = {"account": (4, "Organization"), "device": (1, "Device"), "user": (2, "User"), "group": (3, "Group")}
+"""OCSF's own types of entities, by object type; all others are Other, by 1Password's own word."""
+
+
+def document(draft: Draft, body: Audit) -> bytes:
+    session = body.session or NO_SESSION
+    activity = activity_of(body.object_type, body.action)
+    parts = _WHAT[activity.ocsf_class](body)
+    parts.actor = _actor(body, session)
+    parts.src_endpoint = objects.endpoint(session.ip, body.location)
+    if session.device_uuid:
+        parts.device = objects.Device(UNKNOWN, objects.NAMELESS, session.device_uuid)
+    parts.unmapped = unmapped(
+        action=body.action,
+        object_type=body.object_type,
+        object_uuid=body.object_uuid,
+        object_details=body.object_details,
+        aux_id=body.aux_id,
+        aux_uuid=body.aux_uuid,
+        aux_details=body.aux_details,
+        aux_info=body.aux_info,
+        location=None if parts.src_endpoint else body.location,
+    )
+    return event(draft, activity, body.action, parts)
+
+
+def _actor(body: Audit, session: Session) -> objects.Actor | None:
+    details = body.actor_details or NO_PERSON
+    person = objects.user(details, body.actor_uuid, body.actor_account_uuid, body.actor_type)
+    signed_in = objects.session(session)
+    return objects.Actor(person, None, signed_in) if person or signed_in else None
+
+
+def _account(body: Audit) -> Parts:
+    person = objects.user(body.object_details or NO_PERSON, body.object_uuid, None, None)
+    return Parts(user=person or objects.NOBODY)
+
+
+def _access(body: Audit) -> Parts:
+    return Parts(user=_aux_user(body) or objects.NOBODY, privileges=_privileges(body), resource=_vault(body))
+
+
+def _group(body: Audit) -> Parts:
+    """Of a group's access to a vault, of a membership, and of a group itself."""
+    if body.object_type == "gva":
+        return Parts(group=objects.named(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
+    group = objects.named(body.object_uuid)
+    if body.object_type == "gm":
+        told = body.aux_info
+        return Parts(group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(told, told)] if told else None)
+    return Parts(group=group)
+
+
+def _entity(body: Audit) -> Parts:
+    kind, uid = body.object_type, body.object_uuid or None
+    type_id, caption = ENTITY_TYPES.get(kind, (OTHER, kind)) if kind else (UNKNOWN, "Unknown")
+    return Parts(entity=objects.Entity(type_id, caption, uid, None if uid else objects.NAMELESS))
+
+
+def _aux_user(body: Audit) -> objects.User | None:
+    return objects.user(body.aux_details or NO_PERSON, body.aux_uuid, None, None)
+
+
+def _privileges(body: Audit) -> list[str]:
+    """1Password's own text, which OCSF has no names for."""
+    return [body.aux_info or "vault access"]
+
+
+def _vault(body: Audit) -> objects.Ref | None:
+    return objects.Ref(body.object_uuid, None, "Vault") if body.object_uuid else None
+
+
+_WHAT: dict[OcsfClass, Callable[[Audit], Parts]] = {
+    OcsfClass.ACCOUNT_CHANGE: _account,
+    OcsfClass.USER_ACCESS: _access,
+    OcsfClass.GROUP_MANAGEMENT: _group,
+    OcsfClass.ENTITY_MANAGEMENT: _entity,
+}

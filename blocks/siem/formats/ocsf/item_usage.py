@@ -1,0 +1,54 @@
+"""An item usage: Entity Management of the item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blocks.siem.formats.body import NO_CLIENT, NO_PERSON
+from blocks.siem.formats.ocsf import objects
+from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
+from blocks.siem.formats.ocsf.event import Parts, event
+from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
+
+if TYPE_CHECKING:
+    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.formats.body import ItemUsage
+
+TABLE = (
+    (1, "Create", "server-create"),
+    (2, "Read", "enter-item-edit-mode export fill reveal secure-copy select-sso-provider server-fetch"),
+    (3, "Update", "server-update"),
+    (OTHER, "Other", "other share"),
+)
+"""The number and the caption of each activity, and the actions that are it. Edit mode alone changes nothing yet."""
+
+_ENTITY = OcsfClass.ENTITY_MANAGEMENT
+ACTIVITIES = {action: Activity(_ENTITY, uid, name) for uid, name, actions in TABLE for action in actions.split()}
+_ABSENT = Activity(_ENTITY, UNKNOWN, "Unknown")
+_OTHER = Activity(_ENTITY, OTHER, "Other")
+
+
+def document(draft: Draft, body: ItemUsage) -> bytes:
+    person, client, action = body.user or NO_PERSON, body.client or NO_CLIENT, body.action
+    source = objects.endpoint(client.ip_address, body.location)
+    who = objects.user(person, None, person.user_account_uuid, person.user_type)
+    parts = Parts(
+        entity=_item(body),
+        actor=objects.Actor(who, client.app_name or None) if who or client.app_name else None,
+        src_endpoint=source,
+        device=objects.device(client),
+        unmapped=unmapped(client=of_client(client), location=None if source else body.location),
+    )
+    return event(draft, ACTIVITIES.get(action, _OTHER) if action else _ABSENT, action, parts)
+
+
+def _item(body: ItemUsage) -> objects.Entity:
+    uid, version = body.item_uuid or None, body.used_version
+    return objects.Entity(
+        OTHER,
+        "Item",
+        uid,
+        None if uid else objects.NAMELESS,
+        None if version is None else str(version),
+        {"vault_uuid": body.vault_uuid} if body.vault_uuid else None,
+    )

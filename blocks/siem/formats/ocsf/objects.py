@@ -1,0 +1,179 @@
+"""OCSF's objects, of the parts of a body. Each of them is None where the body has nothing for it."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from blocks.siem.formats.field_values import country_code, is_ip, milliseconds
+from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN
+
+if TYPE_CHECKING:
+    from blocks.siem.formats import body
+
+_USER = 1
+_EMAIL = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+")  # OCSF's email_t
+_IP_MAX = 40  # characters of OCSF's ip_t
+# 1Password's names of operating systems by how they begin, and OCSF's numbers.
+_SYSTEMS = {
+    "windows": (100, "Windows"),
+    "linux": (200, "Linux"),
+    "android": (201, "Android"),
+    "mac": (300, "macOS"),
+    "ios": (301, "iOS"),
+    "ipados": (302, "iPadOS"),
+}
+
+Text = str | None
+
+
+class Object(msgspec.Struct, gc=False, omit_defaults=True):
+    """An object of OCSF; members that are None are not written."""
+
+
+class Ref(Object):
+    """Anything that has an id and a type: an account, a group, a service, a resource."""
+
+    uid: Text = None
+    name: Text = None
+    type: Text = None
+
+
+class User(Object):
+    uid: Text = None
+    name: Text = None
+    full_name: Text = None
+    email_addr: Text = None
+    account: Ref | None = None
+    type_id: int | None = None
+    type: Text = None
+
+
+class Location(Object):
+    city: Text = None
+    region: Text = None
+    country: Text = None
+    lat: float | None = None
+    long: float | None = None
+
+
+class Endpoint(Object):
+    ip: Text = None
+    name: Text = None
+    location: Location | None = None
+
+
+class System(Object):
+    name: str
+    type_id: int
+    type: str
+    version: Text = None
+
+
+class Device(Object):
+    """Of a type that 1Password does not tell."""
+
+    type_id: int
+    type: str
+    uid: Text = None
+    name: Text = None
+    ip: Text = None
+    os: System | None = None
+
+
+class Session(Object):
+    """`created_time` is in milliseconds since 1970."""
+
+    uid: Text = None
+    created_time: int | None = None
+
+
+class Actor(Object):
+    user: User | None = None
+    app_name: Text = None
+    session: Session | None = None
+
+
+class Entity(Object):
+    type_id: int
+    type: str
+    uid: Text = None
+    name: Text = None
+    version: Text = None
+    data: dict[str, Any] | None = None
+
+
+NAMELESS = "Unknown"
+"""The name where a class needs a user, a group or an entity, and the event tells none."""
+NOBODY = User(name=NAMELESS)
+
+
+def user(person: body.Person, uid: str | None, account: str | None, kind: str | None) -> User | None:
+    """A person. `name` is the e-mail address that they sign in with, also where a rule has masked it."""
+    uid, email = uid or person.uuid or None, person.email or None
+    if not (uid or email or account):
+        return None
+    found = User(uid, email, person.name or None, email if email and is_email(email) else None)
+    if account:
+        found.account = Ref(account)
+    if kind:
+        found.type_id, found.type = (_USER, "User") if kind == "user" else (OTHER, kind)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def is_email(value: str) -> bool:
+    return _EMAIL.fullmatch(value) is not None
+
+
+def endpoint(ip: str | None, place: body.Location | None, country: str | None = None) -> Endpoint | None:
+    """Where it came from. An address that a rule has masked or hashed is a `name`; `country`: see `location`."""
+    if not ip:
+        return None
+    where = location(place, country) if place else None
+    return Endpoint(ip, None, where) if _is_address(ip) else Endpoint(None, ip, where)
+
+
+def _is_address(value: str) -> bool:
+    return len(value) <= _IP_MAX and is_ip(value)
+
+
+def location(place: body.Location, country: str | None = None) -> Location | None:
+    """The country is a code where 1Password has one, here or in `country` (that of a sign-in attempt); else a name."""
+    if not (place.city or place.region or place.country):
+        return None
+    code = country_code(place.country) or country_code(country)
+    found = Location(place.city or None, place.region or None, code or place.country or None)
+    if place.latitude is not None and place.longitude is not None:
+        found.lat, found.long = place.latitude, place.longitude
+    return found
+
+
+def device(client: body.Client) -> Device | None:
+    """What the client runs on."""
+    ip, name = client.ip_address, client.platform_name
+    address = ip if ip and _is_address(ip) else None
+    if not (name or address):
+        return None
+    system = _system(client.os_name, client.os_version or None) if client.os_name else None
+    return Device(UNKNOWN, NAMELESS, None, name or None, address, system)
+
+
+@lru_cache(maxsize=1024)
+def _system(name: str, version: str | None) -> System:
+    lower = name.lower()
+    type_id, caption = next((found for start, found in _SYSTEMS.items() if lower.startswith(start)), (OTHER, name))
+    return System(name, type_id, caption, version)
+
+
+def session(found: body.Session) -> Session | None:
+    uid, created = found.uuid or None, milliseconds(found.login_time)
+    return None if uid is None and created is None else Session(uid, created)
+
+
+def named(uid: str | None, kind: str | None = None) -> Ref:
+    """A group or a resource with this id."""
+    return Ref(uid, None, kind) if uid else Ref(None, NAMELESS, kind)

@@ -1,0 +1,112 @@
+"""The members of a body that are not documented, so far as any index can take them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from blocks.events_api.vocabulary import EVENTS
+from blocks.siem.formats import json_text
+from blocks.siem.formats.body import LONG
+
+if TYPE_CHECKING:
+    from blocks.events_api.models import Api
+    from blocks.events_api.vocabulary import Members
+
+MEMBERS_MAX = 100
+"""Members of one event; of one with more, none is taken: they would use up the fields of an index."""
+DEPTH_MAX = 4
+"""Objects within objects."""
+NAME_MAX = 100  # characters
+
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_OBJECT = b"{"
+
+
+def members(api: Api, body: str) -> dict[str, Any]:
+    """What is not documented, in objects as in the body: `{"client": {"new": 1}}`. Raises nothing.
+
+    Left out is what an index could refuse together with the whole event: null, numbers beyond 64 bits, arrays of
+    arrays or of values of several kinds, names that are empty or have a dot, and what is nested too deeply.
+    """
+    known = EVENTS[api.path]
+    if _is_documented(body, known):
+        return {}
+    found = _left(json_text.members(body), known)
+    return found if sum(1 for _ in _names(found)) <= MEMBERS_MAX else {}
+
+
+def merged(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, and within objects that both have likewise."""
+    for name, value in other.items():
+        there = one.get(name)
+        one[name] = merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return one
+
+
+def _is_documented(body: str | msgspec.Raw, known: Members) -> bool:
+    """Whether all members are known; False also for what is cut in another way. It reads no value."""
+    try:
+        found = _raw(body)
+    except (ValueError, RecursionError):
+        return False
+    if not found.keys() <= known.keys():
+        return False
+    objects = [(value, shape) for name, value in found.items() if isinstance(shape := known[name], Mapping)]
+    return all(_is_documented(value, shape) for value, shape in objects if bytes(value)[:1] == _OBJECT)
+
+
+def _left(found: Mapping[str, Any], known: Members) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in found.items():
+        if name not in known:
+            left = _storable(value, 1) if _is_usable(name) else None
+        elif isinstance(shape := known[name], Mapping) and isinstance(value, dict):
+            left = _left(value, shape) or None
+        else:
+            left = None
+        if left is not None:
+            made[name] = left
+    return made
+
+
+def _is_usable(name: str) -> bool:
+    return 0 < len(name) <= NAME_MAX and name.isprintable() and "." not in name and name.strip() == name
+
+
+def _storable(value: object, depth: int) -> object:
+    """The value, or None where it is to be left out."""
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        return value if math.isfinite(value) and abs(value) <= LONG else None
+    if isinstance(value, list):
+        return _list(value, depth)
+    if isinstance(value, dict) and depth < DEPTH_MAX:
+        usable = {name: _storable(one, depth + 1) for name, one in value.items() if _is_usable(name)}
+        return {name: left for name, left in usable.items() if left is not None} or None
+    return None
+
+
+def _list(values: list[Any], depth: int) -> list[Any] | None:
+    kinds = {_kind(value) for value in values if value is not None}
+    if len(kinds) != 1 or list in kinds:
+        return None
+    return [left for value in values if (left := _storable(value, depth)) is not None] or None
+
+
+def _kind(value: object) -> type:
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
+def _names(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield name
+            yield from _names(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _names(one)

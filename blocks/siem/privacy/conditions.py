@@ -1,0 +1,141 @@
+"""Which events a rule is for: those of an API, with an action or a category, or with a member that matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from blocks.events_api.models import Api
+from blocks.events_api.vocabulary import EVENTS
+from blocks.problems import Fault, join, kind_of, nearest, show
+from blocks.siem.privacy import json_members, members, patterns
+from blocks.siem.privacy.patterns import TEXT_MAX, Pattern, utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VALUES = ("action", "category", "type", "object_type")
+"""The members that a condition names by their documented values."""
+KEYS = ("api", *VALUES, "matches")
+FORM = 'an object such as {"action": ["fill"]} or {"matches": {"client.app_name": ".*SCIM.*"}}'
+_APIS = {**{api.value: api for api in Api}, **{api.path: api for api in Api}}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must all be so of an event. `values`: one of the texts at the path; `patterns`: the whole text matches."""
+
+    apis: frozenset[Api] | None
+    values: tuple[tuple[members.Path, frozenset[str]], ...]
+    patterns: tuple[tuple[members.Path, Pattern], ...]
+
+    def holds(self, api: Api, data: bytes) -> bool:
+        """Whether it is so of an event. Of several values at a path one is enough. Raises ValueError."""
+        if self.apis is not None and api not in self.apis:
+            return False
+        return all(_texts(data, path) & wanted for path, wanted in self.values) and all(
+            any(pattern.matches_whole(utf8(text[:TEXT_MAX])) for text in _texts(data, path))
+            for path, pattern in self.patterns
+        )
+
+
+def read(condition: Mapping[str, object]) -> Condition:
+    """A condition of which `faults` has nothing to say."""
+    apis = condition.get("api")
+    matches = condition.get("matches", {})
+    assert isinstance(matches, dict)  # noqa: S101 - `faults` has looked
+    return Condition(
+        frozenset(_APIS[text] for text in _listed(apis)) if apis is not None else None,
+        tuple(
+            ((key,), frozenset(text.removeprefix(members.NEW) for text in _listed(condition[key])))
+            for key in VALUES
+            if key in condition
+        ),
+        tuple((members.resolved(name)[0], Pattern(pattern)) for name, pattern in matches.items()),
+    )
+
+
+def faults(condition: object, path: str) -> Iterator[Fault]:
+    """All that is wrong in a condition; `path` is where it stands."""
+    if not isinstance(condition, dict) or not condition:
+        problem = "it is empty, so it would be for every event" if condition == {} else f"it is {kind_of(condition)}"
+        yield Fault(path, problem, FORM)
+        return
+    for key, value in condition.items():
+        place = join(path, key)
+        if key == "matches":
+            yield from _faults_of_matches(value, place)
+        elif key in KEYS:
+            yield from _faults_of_values(key, value, place)
+        else:
+            meant = nearest(key, KEYS)
+            yield Fault(place, "this key is not known", show(meant) if meant else f"one of {', '.join(KEYS)}")
+
+
+def patterns_of(condition: object) -> Iterator[str]:
+    """The patterns of a condition, whatever else may be wrong in it."""
+    matches = condition.get("matches") if isinstance(condition, dict) else None
+    if isinstance(matches, dict):
+        yield from (pattern for pattern in matches.values() if isinstance(pattern, str))
+
+
+def faults_of_list(value: object, path: str, example: str) -> Iterator[Fault]:
+    """What is wrong in what should be a text or a list of texts."""
+    if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(one, str) for one in value)):
+        return
+    yield Fault(path, "the list is empty" if value == [] else _problem_of_kind(value), f'a list such as ["{example}"]')
+
+
+def _faults_of_values(key: str, value: object, path: str) -> Iterator[Fault]:
+    words = list(_APIS) if key == "api" else _documented(key)
+    near = [api.value for api in Api] if key == "api" else words
+    found = list(faults_of_list(value, path, words[0]))
+    yield from found
+    for place, text in () if found else placed(value, path):
+        if text in words or (key != "api" and text.startswith(members.NEW)):
+            continue
+        new = "" if key == "api" else f", or {show(members.NEW + text)} where it is a new one"
+        yield Fault(place, f"{show(text)} is no documented {key}", show(nearest(text, near) or near[0]) + new)
+
+
+def _faults_of_matches(value: object, path: str) -> Iterator[Fault]:
+    if not isinstance(value, dict) or not value:
+        problem = "it is empty" if value == {} else f"it is {kind_of(value)}"
+        yield Fault(path, problem, 'a member and a pattern, such as {"client.app_name": ".*SCIM.*"}')
+        return
+    for name, pattern in value.items():
+        place = join(path, name)
+        yield from members.faults_of_name(name, place, classes=False)
+        if isinstance(pattern, str):
+            yield from patterns.faults(pattern, place)
+        else:
+            yield Fault(place, f"it is {kind_of(pattern)}", "a regular expression, as a text")
+
+
+def placed(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """The texts of a checked list, each with its JSON path; a text alone stands for a list of one."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        yield from ((join(path, index), text) for index, text in enumerate(value))
+
+
+def _listed(value: object) -> list[str]:
+    return [text for _, text in placed(value, "")]
+
+
+def _problem_of_kind(value: object) -> str:
+    return "it holds something that is no text" if isinstance(value, list) else f"it is {kind_of(value)}"
+
+
+@cache
+def _documented(member: str) -> list[str]:
+    shapes = [shape for event in EVENTS.values() if isinstance(shape := event.get(member), frozenset)]
+    return sorted(frozenset().union(*shapes))
+
+
+def _texts(data: bytes, path: members.Path) -> set[str]:
+    found = json_members.values(data, path)
+    return {json_members.text_of(value) for value in found if value[:1] not in (b"{", b"") and value != b"null"}

@@ -1,0 +1,252 @@
+"""Processing rules of a source, as Sumo Logic's hosted sources have them: include, exclude, mask and hash.
+
+They change what is sent to a SIEM or an archive, never what is stored. A rule looks at an event as one line of compact
+JSON, with a pattern of RE2:
+
+- Include and Exclude must match the whole line. An event is sent if one of the includes matches it (or there is none)
+  and none of the excludes does.
+- Mask and Hash then replace what the capture groups of their pattern match, at every place where it matches, in the
+  order of the list. A pattern without a group changes nothing.
+
+What is left is always JSON: see `spans.replaced`. The rules are those of
+https://help.sumologic.com/docs/send-data/collection/processing-rules (August 2026).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from blocks.problems import Fault, join, kind_of, nearest, show
+from blocks.siem.privacy import json_members, json_text_spans, patterns
+from blocks.siem.privacy.patterns import Pattern
+from blocks.siem.privacy.rules import UNCHANGED, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+INCLUDE, EXCLUDE, MASK, HASH = "Include", "Exclude", "Mask", "Hash"
+TYPES = (INCLUDE, EXCLUDE, MASK, HASH)
+ALGORITHMS = ("MD5", "SHA-256")
+RULES_MAX = patterns.COUNT_MAX
+NAME_MAX = 32
+MASK_DEFAULT = "#"
+LONGER_MAX = 5
+"""A mask is cut to so many times the bytes that it stands for."""
+WORK_MAX = 1_000_000_000
+"""Steps (instructions of a pattern times bytes of the text) that the rules may take for one event: up to 3 s."""
+FORM = '{"name": "no fills", "filterType": "Exclude", "regexp": ".*\\"action\\":\\"fill\\".*"}'
+_KEYS = ("name", "filterType", "regexp", "mask")
+
+Replacement = Callable[[bytes], bytes]
+
+
+class _TooMuchWorkError(Exception):
+    """The rules would take too long for one event."""
+
+
+class _Work:
+    """What the rules may still do for one event."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = WORK_MAX
+
+    def spend(self, pattern: Pattern, size: int) -> None:
+        """A match over so many bytes. Raises _TooMuchWorkError."""
+        self._left -= pattern.size * size
+        if self._left < 0:
+            raise _TooMuchWorkError
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A rule that includes or excludes events."""
+
+    name: str
+    pattern: Pattern
+
+    def matches(self, line: bytes, work: _Work) -> bool:
+        work.spend(self.pattern, len(line))
+        return self.pattern.matches_whole(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """A rule that masks or hashes."""
+
+    pattern: Pattern
+    replacement: Replacement
+
+    def applied(self, line: bytes, work: _Work) -> bytes:
+        """The line with what the groups match replaced; the very same object where they match nothing."""
+        found = json_text_spans.joined(self._groups(line, work)) if self.pattern.groups else []
+        return json_text_spans.replaced(line, found, self.replacement) if found else line
+
+    def _groups(self, line: bytes, work: _Work) -> Iterator[json_text_spans.Span]:
+        start = 0
+        while start <= len(line):
+            work.spend(self.pattern, len(line) - start)
+            found = self.pattern.spans(line, start)
+            if found is None:
+                return
+            yield from found[1:]
+            start = found[0][1] if found[0][0] < found[0][1] else found[0][1] + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingRules:
+    """The processing rules of one source, checked. Threads may share them."""
+
+    includes: tuple[Choice, ...] = ()
+    excludes: tuple[Choice, ...] = ()
+    changes: tuple[Replacing, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.includes or self.excludes or self.changes)
+
+    def apply(self, body: str) -> Outcome:
+        """What becomes of an event; `Outcome.body` is the changed line. It never raises.
+
+        An event so large that the rules would take too long is not sent: nothing could be kept from the SIEM.
+        """
+        if self.empty:
+            return UNCHANGED
+        line, work = json_members.compact(body.encode(errors="replace")), _Work()
+        try:
+            if dropped := self._dropped(line, work):
+                return Outcome(dropped=dropped)
+            changed = line
+            for rule in self.changes:
+                changed = rule.applied(changed, work)
+        except _TooMuchWorkError:
+            return Outcome(dropped=f"The source's processing rules would take too long for its {len(line):,} bytes.")
+        return UNCHANGED if changed is line else Outcome(changed)
+
+    def _dropped(self, line: bytes, work: _Work) -> str | None:
+        if self.includes and not any(rule.matches(line, work) for rule in self.includes):
+            return "None of the source's processing rules of type Include matches it."
+        for rule in self.excludes:
+            if rule.matches(line, work):
+                return f"The source's processing rule {show(rule.name)} excludes it."
+        return None
+
+
+NONE = ProcessingRules()
+
+
+def read(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) -> ProcessingRules:
+    """The rules of a list of which `faults` has nothing to say; `algorithm` is that of the source's hashes."""
+    choices: dict[str, list[Choice]] = {INCLUDE: [], EXCLUDE: []}
+    changes = []
+    for rule in filters:
+        kind, pattern = _type_of(rule["filterType"]), Pattern(rule["regexp"])
+        if kind in choices:
+            choices[kind].append(Choice(rule["name"], pattern))
+        else:
+            changes.append(Replacing(pattern, _mask(rule) if kind == MASK else _hash(algorithm)))
+    return ProcessingRules(tuple(choices[INCLUDE]), tuple(choices[EXCLUDE]), tuple(changes))
+
+
+def faults(filters: object, path: str) -> Iterator[Fault]:
+    """All that is wrong in a list of rules; `path` is where it stands. null is no list, and so is what is absent."""
+    if filters is None:
+        return
+    if not isinstance(filters, list):
+        yield Fault(path, f"it is {kind_of(filters)}", f"a list of rules such as {FORM}")
+        return
+    for index, rule in enumerate(filters):
+        yield from _faults_of_rule(rule, join(path, index))
+    given = [rule["regexp"] for rule in filters if isinstance(rule, dict) and isinstance(rule.get("regexp"), str)]
+    yield from patterns.faults_of_all(given, path)
+
+
+def faults_of_algorithm(algorithm: object, path: str) -> Iterator[Fault]:
+    if algorithm is not None and _algorithm(algorithm) is None:
+        problem = f"it is {show(algorithm) if isinstance(algorithm, str) else kind_of(algorithm)}"
+        yield Fault(path, problem, " or ".join(map(show, ALGORITHMS)))
+
+
+def warnings(filters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What a person should know of rules that are right in their form."""
+    for rule in filters:
+        name = show(rule["name"])
+        if _type_of(rule["filterType"]) in {MASK, HASH} and not Pattern(rule["regexp"]).groups:
+            yield f"The processing rule {name} changes nothing: its pattern has no capture group, such as (…)."
+        if unknown := [key for key in rule if key not in _KEYS]:
+            yield f"The processing rule {name} has {', '.join(map(show, unknown))}, which has no effect here."
+
+
+def _faults_of_rule(rule: object, path: str) -> Iterator[Fault]:
+    if not isinstance(rule, dict):
+        yield Fault(path, f"it is {kind_of(rule)}", f"a rule such as {FORM}")
+        return
+    name, kind, pattern, mask = (rule.get(key) for key in _KEYS)
+    if not isinstance(name, str) or not name or len(name) > NAME_MAX:
+        problem = f"it has {len(name)} characters" if isinstance(name, str) else _problem_of_kind(name)
+        yield Fault(join(path, "name"), problem, f"a name of 1 to {NAME_MAX} characters")
+    if _type_of(kind) is None:
+        yield from _faults_of_type(kind, join(path, "filterType"))
+    if not isinstance(pattern, str) or not pattern:
+        problem = "it is empty" if pattern == "" else _problem_of_kind(pattern)
+        yield Fault(join(path, "regexp"), problem, "a regular expression, as a text")
+    else:
+        yield from patterns.faults(pattern, join(path, "regexp"))
+    if mask is not None:
+        yield from _faults_of_mask(mask, join(path, "mask"))
+
+
+def _faults_of_type(kind: object, path: str) -> Iterator[Fault]:
+    if not isinstance(kind, str):
+        yield Fault(path, _problem_of_kind(kind), f"one of {', '.join(TYPES)}")
+        return
+    likely = nearest(kind, TYPES)
+    yield Fault(path, f"{show(kind)} is not known here", show(likely) if likely else f"one of {', '.join(TYPES)}")
+
+
+def _faults_of_mask(mask: object, path: str) -> Iterator[Fault]:
+    if not isinstance(mask, str):
+        yield Fault(path, f"it is {kind_of(mask)}", "a text")
+    elif ":" in mask or patterns.utf8(mask) != mask.encode(errors="replace"):
+        yield Fault(path, "it holds a colon or half a character", "a text without them")
+
+
+def _problem_of_kind(value: object) -> str:
+    return "it is missing" if value is None else f"it is {kind_of(value)}"
+
+
+def _type_of(kind: object) -> str | None:
+    """The type, however its letters are written."""
+    return next((one for one in TYPES if isinstance(kind, str) and kind.lower() == one.lower()), None)
+
+
+def _algorithm(name: object) -> str | None:
+    bare = name.upper().replace("-", "") if isinstance(name, str) else None
+    return next((one for one in ALGORITHMS if bare == one.replace("-", "")), None)
+
+
+def _mask(rule: Mapping[str, Any]) -> Replacement:
+    return partial(_masked, (rule.get("mask") or MASK_DEFAULT).encode())
+
+
+def _masked(mask: bytes, text: bytes) -> bytes:
+    shown = mask[: LONGER_MAX * len(text)].decode(errors="ignore")
+    return json.dumps(shown, ensure_ascii=False)[1:-1].encode()
+
+
+def _hash(algorithm: str | None) -> Replacement:
+    return _sha256 if _algorithm(algorithm) == "SHA-256" else _md5
+
+
+def _md5(text: bytes) -> bytes:
+    return hashlib.md5(text, usedforsecurity=False).hexdigest().encode()
+
+
+def _sha256(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()

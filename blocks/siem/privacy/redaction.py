@@ -1,0 +1,112 @@
+"""Masking, hashing and removing members of an event, and nothing else of it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from blocks.siem.privacy import json_members
+
+if TYPE_CHECKING:
+    from blocks.siem.privacy.json_members import Member
+
+Change = Callable[[bytes], bytes | None]
+"""What becomes of a value that is no object and no array, as JSON; None removes its member.
+
+A value that stays is the very same object.
+"""
+
+HASHES_KEPT = 4096  # the same people come again and again
+
+
+class Redaction:
+    """Which members are changed, as a tree of their names. The first change of a member is the one that counts.
+
+    A change of an object is one of all that it holds, apart from what was decided of before.
+    """
+
+    __slots__ = ("_change", "_inner")
+
+    def __init__(self) -> None:
+        self._change: Change | None = None
+        self._inner: dict[str, Redaction] = {}
+
+    def decide(self, path: tuple[str, ...], change: Change) -> None:
+        """Have the member at `path` changed, unless it was decided of before."""
+        if self._change is not None:
+            return
+        if not path:
+            self._change = change
+            return
+        self._inner.setdefault(path[0], Redaction()).decide(path[1:], change)
+
+    def of(self, data: bytes, outer: Change | None = None) -> bytes | None:
+        """The changed JSON: the same object where nothing changes, None where it is removed. Raises ValueError."""
+        change = self._change or outer
+        if change is remove and not self._inner:
+            return None
+        if not self._inner or data[:1] not in {b"{", b"["}:
+            return json_members.of_leaves(data, change) if change else data
+        return self._of_object(data, change) if data[:1] == b"{" else self._of_array(data, change)
+
+    def _of_object(self, data: bytes, change: Change | None) -> bytes:
+        found = json_members.quickly(data)
+        if found is not None:
+            return json_members.joined_quickly(found) if self._change_members(found, change) else data
+        before = json_members.slowly(data)
+        after = [one for member in before if (one := self._changed_member(member, change))]
+        return data if after == before else json_members.joined(after)
+
+    def _change_members(self, found: dict[str, msgspec.Raw], change: Change | None) -> bool:
+        changed = False
+        for key in [*found] if change else [key for key in self._inner if key in found]:
+            value = bytes(found[key])
+            new = self._inner.get(key, _OTHER).of(value, change)
+            if new is None:
+                del found[key]
+            elif new is not value:
+                found[key] = msgspec.Raw(new)
+            changed = changed or new is not value
+        return changed
+
+    def _changed_member(self, member: Member, change: Change | None) -> Member | None:
+        value = self._inner.get(member.key, _OTHER).of(member.value, change)
+        return None if value is None else member._replace(value=value)
+
+    def _of_array(self, data: bytes, change: Change | None) -> bytes:
+        before = json_members.elements(data)
+        after = [one for element in before if (one := self.of(element, change)) is not None]
+        return data if after == before else b"[%b]" % b",".join(after)
+
+
+_OTHER = Redaction()
+
+
+def mask(leaf: bytes) -> bytes:
+    """A text becomes three asterisks; a number, true and false become null: another one would pass for real."""
+    if leaf == b"null":
+        return leaf
+    return b'"***"' if leaf[:1] == b'"' else b"null"
+
+
+def hashed(key: bytes) -> Change:
+    """The change of a value to its HMAC-SHA-256 with `key`, in hexadecimal digits. A null stays what it is.
+
+    It is that of the text itself, in UTF-8, or of the JSON of a number, true or false.
+    """
+    return lru_cache(maxsize=HASHES_KEPT)(partial(_hash, key))
+
+
+def remove(_: bytes) -> None:
+    return
+
+
+def _hash(key: bytes, leaf: bytes) -> bytes:
+    if leaf == b"null":
+        return leaf
+    text = json_members.text_of(leaf).encode(errors="surrogatepass")
+    return b'"%b"' % hmac.digest(key, text, "sha256").hex().encode()

@@ -1,0 +1,207 @@
+"""Privacy rules of one SIEM: which events it gets, and what of them is kept from it.
+
+The rules stand in a list, and the first that matches decides:
+
+- of an event, the first `keep` or `drop` whose condition holds. Where none holds, the event is kept, unless the last
+  of these rules is a `keep`: then what none of them names is dropped.
+- of a member, the first `mask`, `hash` or `remove` that names it, or an object that it is in, and whose `when` holds.
+
+Conditions look at the event as 1Password sent it, whatever other rules make of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from blocks.problems import Fault, join, kind_of, nearest, show
+from blocks.siem.privacy import conditions, members, patterns
+from blocks.siem.privacy.redaction import Redaction, hashed, mask, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.events_api.models import Api
+    from blocks.siem.privacy.conditions import Condition
+    from blocks.siem.privacy.redaction import Change
+
+CHOICES = ("keep", "drop")
+CHANGES = ("mask", "hash", "remove")
+_KEYS = (*CHOICES, *CHANGES)
+_FORM = '{"drop": {"action": ["fill"]}} or {"mask": ["@emails"]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the rules make of an event. `body` is None where it is sent as it is stored, byte for byte.
+
+    `dropped` is a sentence that says which rule drops it.
+    """
+
+    body: bytes | None = None
+    dropped: str | None = None
+
+
+UNCHANGED = Outcome()
+UNREADABLE = Outcome(dropped="Its body cannot be taken apart, so the rules could not keep anything from the SIEM.")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A rule that keeps or drops events."""
+
+    number: int
+    text: str
+    keeps: bool
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Redacting:
+    """A rule that changes members of events."""
+
+    when: Condition | None
+    paths: tuple[members.Path, ...]
+    change: Change
+
+    def holds(self, api: Api, data: bytes) -> bool:
+        return self.when is None or self.when.holds(api, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one SIEM, checked. Threads may share them."""
+
+    choices: tuple[Choice, ...] = ()
+    changes: tuple[Redacting, ...] = ()
+    _redactions: dict[tuple[bool, ...], Redaction] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def empty(self) -> bool:
+        return not self.choices and not self.changes
+
+    def apply(self, api: Api, body: str, processed: bytes | None = None) -> Outcome:
+        """What becomes of an event. It never raises: a body that cannot be taken apart is dropped.
+
+        `processed` is what the source's processing rules made of the body: it is what is changed here, while
+        conditions look at `body`.
+        """
+        if self.empty:
+            return UNCHANGED if processed is None else Outcome(processed)
+        try:
+            data = body.strip().encode()
+            if not data.startswith(b"{"):
+                return UNREADABLE
+            if dropped := self._dropped(api, data):
+                return Outcome(dropped=dropped)
+            return self._changed(api, data, processed)
+        except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+            return UNREADABLE
+
+    def _dropped(self, api: Api, data: bytes) -> str | None:
+        for choice in self.choices:
+            if choice.condition.holds(api, data):
+                return None if choice.keeps else f"Rule {choice.number} drops it: {choice.text}"
+        if self.choices and self.choices[-1].keeps:
+            last = self.choices[-1]
+            return f"No rule keeps it, and the last of them, rule {last.number}, is a keep: {last.text}"
+        return None
+
+    def _changed(self, api: Api, data: bytes, processed: bytes | None) -> Outcome:
+        unchanged = UNCHANGED if processed is None else Outcome(processed)
+        if not self.changes:
+            return unchanged
+        before = data if processed is None else processed
+        changed = self._redaction(tuple([rule.holds(api, data) for rule in self.changes])).of(before)
+        return unchanged if changed is None or changed is before else Outcome(changed)
+
+    def _redaction(self, holding: tuple[bool, ...]) -> Redaction:
+        found = self._redactions.get(holding)
+        if found is None:
+            found = Redaction()
+            for rule, holds in zip(self.changes, holding, strict=True):
+                for path in rule.paths if holds else ():
+                    found.decide(path, rule.change)
+            self._redactions[holding] = found
+        return found
+
+
+NONE = Rules()
+
+
+def read(rules: object, hash_key: str) -> Rules:
+    """The rules of a list of which `faults` has nothing to say."""
+    if not isinstance(rules, list) or not rules:
+        return NONE
+    makers: dict[str, Change] = {"mask": mask, "hash": hashed(hash_key.encode()), "remove": remove}
+    choices, changes = [], []
+    for number, rule in enumerate(rules, 1):
+        kind = next(key for key in _KEYS if key in rule)
+        if kind in CHOICES:
+            text = json.dumps(rule, ensure_ascii=False)
+            choices.append(Choice(number, text, kind == "keep", conditions.read(rule[kind])))
+        else:
+            when = conditions.read(rule["when"]) if "when" in rule else None
+            paths = tuple(path for _, name in conditions.placed(rule[kind], "") for path in members.resolved(name))
+            changes.append(Redacting(when, paths, makers[kind]))
+    return Rules(tuple(choices), tuple(changes))
+
+
+def hashes(rules: object) -> bool:
+    """Whether any rule of a list hashes, whatever else may be wrong in it."""
+    return isinstance(rules, list) and any(isinstance(rule, dict) and "hash" in rule for rule in rules)
+
+
+def faults(rules: object, path: str, *, has_key: bool) -> Iterator[Fault]:
+    """All that is wrong in a list of rules; `path` is where it stands, `has_key` whether there is a key for hashes."""
+    if not isinstance(rules, list):
+        yield Fault(path, f"it is {kind_of(rules)}", f"a list of rules such as {_FORM}")
+        return
+    for index, rule in enumerate(rules):
+        yield from _faults_of_rule(rule, join(path, index), has_key=has_key)
+    yield from patterns.faults_of_all(_patterns_of(rules), path)
+
+
+def _patterns_of(rules: list[object]) -> Iterator[str]:
+    for rule in rules:
+        if isinstance(rule, dict):
+            for key in (*CHOICES, "when"):
+                yield from conditions.patterns_of(rule.get(key))
+
+
+def _faults_of_rule(rule: object, path: str, *, has_key: bool) -> Iterator[Fault]:
+    kinds = [key for key in _KEYS if key in rule] if isinstance(rule, dict) else []
+    if not isinstance(rule, dict) or not rule:
+        yield Fault(path, "it is empty" if rule == {} else f"it is {kind_of(rule)}", f"a rule such as {_FORM}")
+        return
+    yield from _faults_of_keys(rule, kinds, path)
+    for kind in kinds:
+        if kind in CHOICES:
+            yield from conditions.faults(rule[kind], join(path, kind))
+        else:
+            yield from _faults_of_members(rule[kind], join(path, kind), removed=kind == "remove")
+    if "hash" in kinds and not has_key:
+        yield Fault(join(path, "hash"), "there is no key for hashes", "hash_key, a secret that you keep")
+    if "when" in rule:
+        yield from conditions.faults(rule["when"], join(path, "when"))
+
+
+def _faults_of_keys(rule: dict[str, object], kinds: list[str], path: str) -> Iterator[Fault]:
+    unknown = [key for key in rule if key not in (*_KEYS, "when")]
+    for key in unknown:
+        meant = nearest(key, (*_KEYS, "when"))
+        yield Fault(join(path, key), "this key is not known", show(meant) if meant else f"one of {', '.join(_KEYS)}")
+    if len(kinds) > 1:
+        yield Fault(path, f"{' and '.join(kinds)} stand in one rule", "a rule of its own for each")
+    elif not kinds and not unknown:
+        yield Fault(path, "it says nothing to do", f"one of {', '.join(_KEYS)}")
+    if "when" in rule and set(kinds) & set(CHOICES):
+        yield Fault(join(path, "when"), "keep and drop hold their condition themselves", "no when")
+
+
+def _faults_of_members(value: object, path: str, *, removed: bool) -> Iterator[Fault]:
+    found = list(conditions.faults_of_list(value, path, "@emails"))
+    yield from found
+    for place, name in () if found else conditions.placed(value, path):
+        yield from members.faults_of_changed(name, place, removed=removed)

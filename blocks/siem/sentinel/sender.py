@@ -1,0 +1,243 @@
+"""Sends to Microsoft Sentinel by Azure Monitor's Logs Ingestion API, version 2023-01-01.
+
+Each event becomes a row with the columns of `COLUMNS`, in one stream of a data collection rule (DCR). There is no
+idempotency key and no answer for single rows: a request is taken whole (204) or not at all, and what is sent again is
+stored again. A query by `Uuid` takes such rows for one; see docs/siem/sentinel.md.
+
+Over httpx, not by azure-monitor-ingestion with azure-identity: those bring azure-core, msal, requests and isodate,
+retries that know nothing of ours, and want each event parsed so that they can encode it anew. That would lose the
+digits of numbers and cost more than all the rest; what remains is one POST and one token.
+
+Sources: Microsoft's "Logs Ingestion API in Azure Monitor", "Azure Monitor service limits" (1 MB a request, compressed
+or not; fields of more than 64 KB are cut), "OAuth 2.0 client credentials flow", and the troubleshooting guide of
+azure-monitor-ingestion (403 until a role has spread, which may take 30 minutes).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote, urlencode
+
+import httpx
+import msgspec
+
+from blocks import clock
+from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.siem.delivery import metadata
+from blocks.siem.delivery.http import Poster, no_yes
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record
+from blocks.siem.formats.json_text import encoded
+from blocks.siem.formats.timestamp import received, rfc3339
+
+if TYPE_CHECKING:
+    from blocks.http.client import HttpResponse
+    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.protocol import Batch
+
+NAME = "Microsoft Sentinel"
+API_VERSION = "2023-01-01"
+COLUMNS = {
+    "TimeGenerated": "datetime",
+    "EventTime": "string",
+    "ReceivedTime": "string",
+    "Uuid": "string",
+    "Api": "string",
+    "Account": "string",
+    "Metadata": "dynamic",
+    "Event": "dynamic",
+}
+"""The columns of a row and their types, in the stream and in the table alike."""
+LIMITS = Limits(events=5000, bytes=990_000)  # with commas between, less than 1 MB however that is counted
+EARLY_SECONDS = 300.0  # before a token ends, another one is asked for
+JSON = {"Content-Type": "application/json"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+_TICKS = len("2026-03-04T05:06:07.1234567")  # a datetime of Azure counts in 100 nanoseconds
+_BAD_REQUEST = 400
+
+
+class _Token(msgspec.Struct):
+    access_token: str
+    expires_in: float
+
+
+class _Refusal(msgspec.Struct):
+    error: str = ""
+    error_description: str = ""
+
+
+_read_token = msgspec.json.Decoder(_Token).decode
+_read_refusal = msgspec.json.Decoder(_Refusal).decode
+
+
+class SentinelSender:
+    """One stream of one data collection rule. `endpoint` is that of the rule or of a data collection endpoint."""
+
+    limits = LIMITS
+
+    def __init__(self, endpoint: str, rule_id: str, stream: str, tokens: Tokens) -> None:
+        self._path = f"/dataCollectionRules/{quote(rule_id)}/streams/{quote(stream)}?api-version={API_VERSION}"
+        self._stream = stream
+        self._tokens = tokens
+        self._poster = _RulePoster(NAME, endpoint, {}, secrets=tokens.secrets)
+
+    def __repr__(self) -> str:
+        return f"SentinelSender({self._stream!r})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("A SentinelSender is not pickled: it holds a secret. Open another one.")
+
+    def encode(self, shaped: Shaped) -> Record:
+        """The row of an event."""
+        return Record(shaped.event, row(shaped))
+
+    def send(self, batch: Batch) -> Answer:
+        response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
+        if response.status_code != httpx.codes.NO_CONTENT:  # the one yes that Microsoft documents
+            raise no_yes(NAME)
+        return ACCEPTED
+
+    def check(self) -> str:
+        """An empty array shows whether the rule is there and may be written to; some versions call it a bad one."""
+        self._tokens.renew(self._tokens.get())
+        try:
+            response = self._post(b"[]", of_events=False)
+        except ThirdPartyConfigError as error:
+            if error.code != str(_BAD_REQUEST):
+                raise
+        else:
+            # What an empty array is answered with is not documented; whatever answers with a text is not Azure.
+            if response.content:
+                raise no_yes(NAME)
+        return f"Entra gives a token, and the data collection rule takes rows for {self._stream}. {NOT_TRIED}"
+
+    def close(self) -> None:
+        self._poster.close()
+        self._tokens.close()
+
+    def _post(self, content: bytes, *, of_events: bool = True) -> HttpResponse:
+        token = self._tokens.get()
+        try:
+            return self._poster.post(self._path, content, _opened(token), of_events=of_events)
+        except ThirdPartyConfigError as error:
+            if error.code != "401":
+                raise
+            renewed = _opened(self._tokens.renew(token))
+            return self._poster.post(self._path, content, renewed, of_events=of_events)
+
+
+class Tokens:
+    """Access tokens by Entra's client credentials flow, each used until shortly before it ends. Threads share it."""
+
+    def __init__(self, authority: str, tenant: str, client: str, secret: str, scope: str) -> None:
+        self.secrets = (secret, quote(secret, safe=""))
+        self._path = f"/{quote(tenant)}/oauth2/v2.0/token"
+        self._form = urlencode(
+            {"grant_type": "client_credentials", "client_id": client, "client_secret": secret, "scope": scope}
+        ).encode()
+        self._poster = _EntraPoster("Microsoft Entra ID", authority, {}, secrets=self.secrets, compress=False)
+        self._lock = Lock()
+        self._token, self._until = "", 0.0
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("Tokens are not pickled: they hold a secret.")
+
+    def get(self) -> str:
+        """A token that is good for a while. Raises as `Sender.send`."""
+        with self._lock:
+            if not self._token or clock.now() >= self._until:
+                self._ask()
+            return self._token
+
+    def renew(self, refused: str) -> str:
+        """Another token than the one that was refused, unless another thread has asked for one meanwhile."""
+        with self._lock:
+            if self._token == refused:
+                self._ask()
+            return self._token
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _ask(self) -> None:
+        self._token = ""
+        asked = clock.now()
+        response = self._poster.ask("POST", self._path, self._form, _FORM)
+        try:
+            told = _read_token(response.content)
+        except ValueError:
+            raise _no_token() from None
+        if not (told.access_token.isascii() and told.access_token.isprintable() and told.access_token):
+            raise _no_token()
+        self._token = told.access_token
+        self._until = asked + max(told.expires_in - EARLY_SECONDS, told.expires_in / 2)
+
+
+class _EntraPoster(Poster):
+    """Reads why Entra gives no token: a short word and an AADSTS number, never the sentence, which holds names."""
+
+    def refusal(self, response: HttpResponse) -> SourceError:
+        if response.status_code != _BAD_REQUEST:
+            return super().refusal(response)
+        return ThirdPartyConfigError(
+            f"{self.siem} gives no token (400{self.told(response.content)}).",
+            hint="Check tenant_id, client_id, client_secret, authority and scope.",
+            code="400",
+        )
+
+    def told(self, content: bytes) -> str:
+        try:
+            refusal = _read_refusal(content)
+        except ValueError:
+            return super().told(content)
+        number = refusal.error_description.partition(":")[0]
+        known = [word for word in (refusal.error, number) if word.replace("_", "").isalnum() and len(word) < 40]  # noqa: PLR2004
+        return super().told(" ".join(known).encode())
+
+
+class _RulePoster(Poster):
+    """Says what a 403 means here."""
+
+    def refusal(self, response: HttpResponse) -> SourceError:
+        if response.status_code != httpx.codes.FORBIDDEN:
+            return super().refusal(response)
+        return ThirdPartyConfigError(
+            f"{NAME} does not let the application write by this data collection rule (403).",
+            hint="Give it the role Monitoring Metrics Publisher on the rule, and wait up to 30 minutes until it holds.",
+            code="403",
+        )
+
+
+def row(shaped: Shaped) -> bytes:
+    """An event as one row: JSON on one line."""
+    event = shaped.event
+    time = rfc3339(event.time_ns)
+    account = b"" if shaped.account is None else b'"Account":%b,' % encoded(shaped.account)
+    return b'{"TimeGenerated":"%bZ","EventTime":"%b","ReceivedTime":"%b","Uuid":%b,%b%b%b}' % (
+        time[:_TICKS].encode(),
+        time.encode(),
+        received(event.received_ns).encode(),
+        encoded(event.uuid),
+        account,
+        _of_group(metadata.group_of(shaped.stamp, shaped.event_id)),
+        shaped.document,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _of_group(group: metadata.Group) -> bytes:
+    beside = encoded({**group.ours, **group.fields})
+    return b'"Api":%b,"Metadata":%b,"Event":' % (encoded(group.stamp.api.value), beside)
+
+
+def _opened(token: str) -> dict[str, str]:
+    return {**JSON, "Authorization": f"Bearer {token}"}
+
+
+def _no_token() -> ThirdPartyGenericError:
+    return ThirdPartyGenericError(
+        "Microsoft Entra ID answered with something else than a token.",
+        hint="Check authority, and what stands between. Nothing counts as sent.",
+        code="invalid-body",
+    )

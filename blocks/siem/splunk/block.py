@@ -1,0 +1,127 @@
+"""The block of a Splunk HTTP Event Collector."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks.events_api.models import Api
+from blocks.problems import Fault, show
+from blocks.secret import is_masked
+from blocks.secret_block import PATH
+from blocks.siem.addresses import fault_of_url
+from blocks.siem.base import SiemBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.siem.splunk.sender import SplunkSender
+
+_INDEX = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
+_ENDPOINT = re.compile(r"/services/collector(/.*)?$")
+
+
+class SplunkSiem(SiemBlock):
+    """The HTTP Event Collector of Splunk Enterprise or Splunk Cloud.
+
+    Example:
+        ```python
+        from blocks.siem.splunk.block import SplunkSiem
+
+        siem = SplunkSiem.load("BLOCK_NAME")
+        print(siem.get_sender().check())
+        ```
+
+    """
+
+    _block_type_name: ClassVar[str | None] = "1Password to Splunk"
+    _block_type_slug: ClassVar[str | None] = "1password-siem-splunk"
+    _description: ClassVar[str | None] = "Forwards 1Password events to the HTTP Event Collector of Splunk."
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl(
+        "https://help.splunk.com/en/splunk-enterprise/get-data-in/collect-http-event-data"
+    )
+
+    kind: ClassVar[str] = "splunk"
+    guarantee: ClassVar[str] = (
+        "at least once, to the index where the token asks for acknowledgement; deduplicate by uuid"
+    )
+
+    url: str = Field(
+        title="URL of the collector",
+        description="Scheme, host and port of the HTTP Event Collector, without the path.",
+        examples=["https://splunk.example.com:8088", "https://http-inputs-example.splunkcloud.com"],
+    )
+    token: SecretStr = Field(
+        title="Token",
+        description="A token of the HTTP Event Collector. With indexer acknowledgement, each batch waits for it.",
+        examples=["00000000-0000-0000-0000-000000000000"],
+    )
+    index: str = Field(
+        default="",
+        title="Index",
+        description="Where all events go. Left empty, they go to the token's default index.",
+        examples=["onepassword"],
+    )
+    indexes: dict[str, str] = Field(
+        default_factory=dict,
+        title="Index of an API",
+        description='An index of its own for sign-in, itemUsage or audit, such as {"audit": "onepassword_audit"}.',
+        examples=[{"audit": "onepassword_audit"}],
+    )
+    host: str = Field(
+        default="",
+        title="Host",
+        description="The host of each event. Left empty, it is what Splunk has for the token.",
+        examples=["collector-1"],
+    )
+    source: str = Field(
+        default="",
+        title="Source",
+        description="The source of each event. Left empty, it is the name of the 1Password source.",
+        examples=["1password"],
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        if fault := fault_of_url(f"{PATH}.url", self.url):
+            yield fault
+        yield from _faults_of_token(self.token.get_secret_value())
+        if self.index and not _INDEX.fullmatch(self.index):
+            yield _fault_of_index(f"{PATH}.index", self.index)
+        for api, index in self.indexes.items():
+            if api not in set(Api):
+                yield Fault(f"{PATH}.indexes", f"{show(api)} is no API", "sign-in, itemUsage or audit")
+            elif not _INDEX.fullmatch(index):
+                yield _fault_of_index(f"{PATH}.indexes.{api}", index)
+
+    def get_sender(self) -> SplunkSender:
+        from blocks.siem.splunk.sender import SplunkSender  # noqa: PLC0415 - httpx is needed only here
+
+        self.validated()
+        return SplunkSender(
+            base_of(self.url),
+            self.token.get_secret_value(),
+            index=self.index,
+            indexes=self.indexes,
+            host=self.host,
+            source=self.source,
+        )
+
+
+def base_of(url: str) -> str:
+    """The collector's address, where the path of one of its endpoints was given along with it."""
+    return _ENDPOINT.sub("", url.strip().rstrip("/"))
+
+
+def _faults_of_token(token: str) -> Iterator[Fault]:
+    if token and is_masked(token):
+        return  # told with the other secrets
+    if not (token.isascii() and token.isprintable() and token and " " not in token):
+        expected = "the token alone, such as 00000000-0000-0000-0000-000000000000, without the word Splunk"
+        yield Fault(f"{PATH}.token", "it is empty, or holds what no token has", expected)
+
+
+def _fault_of_index(path: str, index: str) -> Fault:
+    expected = "80 lower-case letters, digits, _ or - at most, beginning with a letter or a digit"
+    return Fault(path, f"{show(index)} is no name of an index", expected)

@@ -1,0 +1,106 @@
+"""The block of a Sumo Logic HTTP source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks.problems import Fault
+from blocks.secret import is_masked
+from blocks.secret_block import PATH
+from blocks.siem.addresses import fault_of_url
+from blocks.siem.base import ClassifierName, SiemBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.siem.sumo_logic.sender import SumoLogicSender
+
+HEADER_MAX = 1024  # what Sumo Logic takes of a name, a host or a category
+_SLASHES_BEFORE_HOST = 2
+_EXPECTED = "https://<endpoint>/receiver/v1/http/<code>, as Sumo Logic shows it for an HTTP source"
+
+
+class SumoLogicSiem(SiemBlock):
+    """An HTTP Logs Source of Sumo Logic.
+
+    Example:
+        ```python
+        from blocks.siem.sumo_logic.block import SumoLogicSiem
+
+        siem = SumoLogicSiem.load("BLOCK_NAME")
+        print(siem.get_sender().check())
+        ```
+
+    """
+
+    _block_type_name: ClassVar[str | None] = "1Password to Sumo Logic"
+    _block_type_slug: ClassVar[str | None] = "1password-siem-sumo-logic"
+    _description: ClassVar[str | None] = "Forwards 1Password events to an HTTP Logs Source of Sumo Logic."
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl(
+        "https://www.sumologic.com/help/docs/send-data/hosted-collectors/http-source/logs-metrics/"
+    )
+
+    kind: ClassVar[str] = "sumo-logic"
+    guarantee: ClassVar[str] = "at least once; duplicates are found by uuid"
+
+    url: SecretStr = Field(
+        title="URL of the HTTP source",
+        description="The whole address that Sumo Logic shows for the source. Whoever has it may send, so it is secret.",
+        examples=["https://endpoint1.collection.sumologic.com/receiver/v1/http/CODE"],
+    )
+    classifier: ClassifierName = Field(
+        default="parser",
+        title="Told by",
+        description=(
+            "How Cloud SIEM is told what an event is: parser sends _siemParser, as Sumo Logic's hosted source does;"
+            " event-id sends _siemEventID (such as signin-success), in smaller requests."
+        ),
+    )
+    source_name: str = Field(
+        default="",
+        title="_sourceName",
+        description="Sent as X-Sumo-Name. Left empty, it is the name of the 1Password source.",
+        examples=["1password"],
+    )
+    source_host: str = Field(
+        default="",
+        title="_sourceHost",
+        description="Sent as X-Sumo-Host. Left empty, it is what Sumo Logic has for the HTTP source.",
+        examples=["collector-1"],
+    )
+    source_category: str = Field(
+        default="",
+        title="_sourceCategory",
+        description="Sent as X-Sumo-Category. Left empty, it is the category of the 1Password source.",
+        examples=["sec/1password"],
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        if fault := _fault_of_url(self.url.get_secret_value()):
+            yield fault
+        for name in ("source_name", "source_host", "source_category"):
+            text: str = getattr(self, name)
+            if len(text) > HEADER_MAX or not (text.isascii() and (text.isprintable() or not text)):
+                expected = f"at most {HEADER_MAX} printable ASCII characters"
+                yield Fault(f"{PATH}.{name}", "it cannot stand in a header", expected)
+
+    def get_sender(self) -> SumoLogicSender:
+        from blocks.siem.sumo_logic.sender import SumoLogicSender  # noqa: PLC0415 - httpx is needed only here
+
+        self.validated()
+        url = self.url.get_secret_value().strip()
+        return SumoLogicSender(url, name=self.source_name, host=self.source_host, category=self.source_category)
+
+
+def _fault_of_url(url: str) -> Fault | None:
+    if url and is_masked(url):
+        return None  # told with the other secrets
+    path = f"{PATH}.url"
+    # Nothing of it is quoted: any part of it may be the secret.
+    if fault_of_url(path, url.strip(), secret=True) is not None:
+        return Fault(path, "it is no address of an HTTP source", _EXPECTED)
+    if url.strip().rstrip("/").count("/") == _SLASHES_BEFORE_HOST:
+        return Fault(path, "there is no code in it", _EXPECTED)
+    return None

@@ -1,0 +1,110 @@
+"""To an HTTP Logs Source of Sumo Logic: one event on each line, its metadata in the request's headers.
+
+From https://www.sumologic.com/help/docs/send-data/hosted-collectors/http-source/logs-metrics/upload-logs/: events in
+UTF-8, one on a line; 100 KB to 1 MB in a request before compression; X-Sumo-Name, -Host, -Category and -Fields hold for
+the whole request; whoever has the URL may send, so the URL is the secret.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+
+from blocks.siem.delivery import metadata
+from blocks.siem.delivery.header_cache import Remembered
+from blocks.siem.delivery.http import Poster, is_html, no_yes
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Limits, Record
+from blocks.siem.formats.timestamp import received
+
+if TYPE_CHECKING:
+    from blocks.http.client import HttpResponse
+    from blocks.siem.delivery.event import FieldValue, Shaped, Stamp
+    from blocks.siem.delivery.protocol import Answer, Batch
+
+BATCH_BYTES = 1_000_000  # what Sumo Logic recommends at most, before compression
+BATCH_EVENTS = 5000
+PARALLEL = 4
+IN_HEADERS = frozenset({"_source", "_sourceCategory"})
+"""Sumo Logic has names of its own for them: they are sent as X-Sumo-Name and X-Sumo-Category."""
+
+_NO_TEXT = re.compile(r"[^\x20-\x7e]")
+_NO_VALUE = re.compile(r"[^\x20-\x7e]|,")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class SumoLogicSender:
+    """Posts to one HTTP source. `url` is its whole address, with the code at its end.
+
+    Empty, `name` and `category` are the source's, and `host` is not sent. There is no idempotency: a request that is
+    sent again, since its answer was lost or was 408, may arrive twice.
+    """
+
+    limits = Limits(events=BATCH_EVENTS, bytes=BATCH_BYTES, parallel=PARALLEL)
+
+    def __init__(self, url: str, *, name: str = "", host: str = "", category: str = "") -> None:
+        parsed = httpx.URL(url)
+        self._path = parsed.raw_path.decode()
+        self._name, self._host, self._category = name, host, category
+        origin = str(parsed.copy_with(raw_path=b"/"))
+        self._poster = Poster("Sumo Logic", origin, {"Content-Type": "text/plain"}, secrets=secrets_of(url))
+        self._fields = Remembered(_fields)
+
+    def __repr__(self) -> str:
+        return "SumoLogicSender()"
+
+    def encode(self, shaped: Shaped) -> Record:
+        """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
+        fields = f"{self._fields.of(shaped)},onepassword_received={received(shaped.event.received_ns)}"
+        return Record(shaped.event, shaped.document + b"\n", (fields,))
+
+    def send(self, batch: Batch) -> Answer:
+        content = b"".join([record.data for record in batch.records])
+        headers = {**self._of_stamp(batch.stamp), "X-Sumo-Fields": batch.group[0]}
+        _require_yes(self._poster.post(self._path, content, headers))
+        return ACCEPTED
+
+    def check(self) -> str:
+        """An empty request: Sumo Logic looks at its address, and there is nothing to take."""
+        _require_yes(self._poster.ask("POST", self._path, b""))
+        return f"Sumo Logic knows the address of the HTTP source. {NOT_TRIED}"
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _of_stamp(self, stamp: Stamp) -> dict[str, str]:
+        told = {"X-Sumo-Name": self._name or stamp.source, "X-Sumo-Host": self._host}
+        told["X-Sumo-Category"] = self._category or stamp.category or ""
+        return {name: in_header(value) for name, value in told.items() if value}
+
+
+def _require_yes(response: HttpResponse) -> None:
+    """Sumo Logic's yes is 200 alone, and no page. Raises ThirdPartyGenericError."""
+    if response.status_code != httpx.codes.OK or is_html(response):
+        raise no_yes("Sumo Logic")
+
+
+def in_header(value: str) -> str:
+    """A text as a header can hold it: whatever is not printable ASCII is `_`."""
+    return _NO_TEXT.sub("_", value).strip()
+
+
+def in_fields(name: str, value: FieldValue) -> str:
+    """`name=value` for X-Sumo-Fields, in which nothing can be escaped: a comma is `_`, too."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{_NO_NAME.sub('_', name)}={_NO_VALUE.sub('_', text).strip()}"
+
+
+def secrets_of(url: str) -> tuple[str, ...]:
+    """The address, and the code in it: either would do to send events."""
+    code = httpx.URL(url).path.rstrip("/").rpartition("/")[2]
+    return (url, code)
+
+
+def _fields(shaped: Shaped) -> str:
+    told = {name: value for name, value in metadata.of(shaped).items() if name not in IN_HEADERS}
+    told["onepassword_api"] = shaped.stamp.api.value
+    if shaped.account is not None:
+        told["onepassword_account"] = shaped.account
+    return ",".join(in_fields(name, value) for name, value in told.items())

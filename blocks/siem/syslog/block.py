@@ -1,0 +1,168 @@
+"""The block for a syslog receiver: any that takes RFC 5424 over TLS, such as rsyslog, syslog-ng, or a SIEM's own."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks.problems import Fault, show
+from blocks.secret_block import PATH
+from blocks.siem.base import SiemBlock
+from blocks.siem.syslog.rfc5424 import HOSTNAME_MAX, NAME_MAX, Facility, Messages, Style, param_name, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.siem.syslog.sender import SyslogSender
+
+PORT = 6514  # RFC 5425 section 4.1
+PORT_MAX = 65535
+SD_ID = "1password@32473"
+"""The name of our structured data. 32473 is the number for examples (RFC 5612): this project has none of its own."""
+MESSAGE_MAX = 8192  # octets that a receiver should take (RFC 5425 section 4.3.1); rsyslog takes no more by default
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_SD_ID = re.compile(r"[^@]+@[0-9]+(\.[0-9]+)*")
+
+
+class Syslog(SiemBlock):
+    """A receiver of syslog over TLS.
+
+    Example:
+        ```python
+        from blocks.siem.syslog.block import Syslog
+
+        siem = Syslog.load("BLOCK_NAME")
+        print(siem.get_sender().check())
+        ```
+
+    """
+
+    kind: ClassVar[str] = "syslog"
+    guarantee: ClassVar[str] = "at least once, up to what the receiver has read (syslog has no acknowledgement)"
+    _block_type_name: ClassVar[str | None] = "1Password to Syslog"
+    _block_type_slug: ClassVar[str | None] = "1password-siem-syslog"
+    _description: ClassVar[str | None] = "Forwards 1Password's events as syslog (RFC 5424) over TLS (RFC 5425)."
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://www.rfc-editor.org/rfc/rfc5425")
+
+    host: str = Field(
+        title="Host",
+        description="The receiver's name or address, as it stands in the receiver's certificate.",
+        examples=["syslog.example.com"],
+    )
+    port: int = Field(
+        default=PORT,
+        title="Port",
+        description="Where the receiver listens for TLS.",
+        examples=[PORT],
+    )
+    facility: Facility = Field(
+        default="audit",
+        title="Facility",
+        description="By which many receivers sort: audit (13, log audit), or what yours is set up for.",
+        examples=["audit", "local4"],
+    )
+    hostname: str = Field(
+        default="",
+        title="Host name in messages",
+        description="The HOSTNAME of each message. Empty: the name of the machine that sends.",
+        examples=["1password-source"],
+    )
+    sd_id: str = Field(
+        default=SD_ID,
+        title="SD-ID",
+        description=(
+            "What the structured data is called: a name, @, and a private enterprise number. Where your organisation"
+            " has a number of its own, put it in the place of 32473, which is the one for examples."
+        ),
+        examples=[SD_ID],
+    )
+    bom: bool = Field(
+        default=False,
+        title="Byte order mark",
+        description=(
+            "Whether each JSON document is preceded by the mark of UTF-8 that RFC 5424 asks for. Most readers of JSON"
+            " fail on it."
+        ),
+        examples=[False],
+    )
+    max_message: int = Field(
+        default=MESSAGE_MAX,
+        title="Longest message",
+        description=(
+            "In octets. Longer messages are refused and kept in quarantine, since a receiver cuts them short without a"
+            " word. Not more than the receiver's own limit. 0: there is none."
+        ),
+        examples=[MESSAGE_MAX, 65536],
+    )
+    confirm: bool = Field(
+        default=True,
+        title="Wait for close_notify",
+        description=(
+            "Whether a batch counts as sent only when the receiver has answered the end of TLS, as RFC 5425 demands."
+            " Off only for receivers that never do: then the end of TCP has to do."
+        ),
+        examples=[True],
+    )
+    ca_certificate: str = Field(
+        default="",
+        title="Certificate authority",
+        description="PEM. Where it is set, only its certificates are trusted. Empty: the public authorities.",
+        examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
+    )
+    client_certificate: str = Field(
+        default="",
+        title="Client certificate",
+        description="PEM, with what lies between it and its authority. For receivers that want one.",
+        examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
+    )
+    client_key: SecretStr = Field(
+        default=SecretStr(""),
+        title="Key of the client certificate",
+        description="PEM, without a passphrase.",
+        examples=["-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----"],
+    )
+
+    def get_sender(self) -> SyslogSender:
+        """Of the receiver; each batch has a connection. Raises ConfigurationError, and ThirdPartyConfigError."""
+        from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
+        from blocks.siem.syslog.rfc5425 import Receiver  # noqa: PLC0415
+        from blocks.siem.syslog.sender import SyslogSender  # noqa: PLC0415
+
+        self.validated()
+        context = client_identity.context(
+            self.ca_certificate, self.client_certificate, self.client_key.get_secret_value()
+        )
+        hostname = printable(self.hostname or socket.gethostname(), HOSTNAME_MAX)
+        messages = Messages(Style(hostname, self.sd_id, self.facility, self.bom))
+        return SyslogSender(Receiver(self.host, self.port, context, self.confirm), messages, self.max_message)
+
+    def faults(self) -> Iterator[Fault]:
+        """Of the address, the header, the sizes and the certificates."""
+        if not _HOST.fullmatch(self.host):
+            yield Fault(f"{PATH}.host", f"{show(self.host)} is no name of a host", "a name or an address, and no more")
+        if not 0 < self.port <= PORT_MAX:
+            yield Fault(f"{PATH}.port", f"{self.port} is no port", f"1 to {PORT_MAX:,}, such as {PORT}")
+        if self.max_message < 0:
+            yield Fault(f"{PATH}.max_message", "it is negative", f"octets, such as {MESSAGE_MAX}, or 0")
+        yield from self._faults_of_header()
+        yield from self._faults_of_certificates()
+
+    def _faults_of_header(self) -> Iterator[Fault]:
+        if self.hostname and printable(self.hostname, HOSTNAME_MAX) != self.hostname:
+            expected = f"up to {HOSTNAME_MAX} printable ASCII characters without a space"
+            yield Fault(f"{PATH}.hostname", f"{show(self.hostname)} cannot stand in a message", expected)
+        if not _SD_ID.fullmatch(self.sd_id) or param_name(self.sd_id) != self.sd_id:
+            expected = f"a name, @ and a number, such as {SD_ID}: {NAME_MAX} characters at most"
+            yield Fault(f"{PATH}.sd_id", f"{show(self.sd_id)} is no SD-ID", expected)
+
+    def _faults_of_certificates(self) -> Iterator[Fault]:
+        from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
+
+        yield from client_identity.faults(
+            (f"{PATH}.ca_certificate", self.ca_certificate),
+            (f"{PATH}.client_certificate", self.client_certificate),
+            (f"{PATH}.client_key", self.client_key.get_secret_value()),
+        )

@@ -1,0 +1,139 @@
+"""Delivery of syslog messages over TLS, as RFC 5425 has it.
+
+The protocol has no acknowledgement. But a receiver must answer our close_notify with its own (RFC 5425 section 4.4),
+and it reads that only behind all messages. So a batch is one connection: it counts as delivered when the receiver has
+read it to the end. Whether it is on the receiver's disk by then is the receiver's business.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.http import transport_errors
+from blocks.siem.delivery.protocol import NoConfirmationError
+from blocks.siem.syslog.tls_channel import TlsChannel
+
+if TYPE_CHECKING:
+    from blocks.errors import SourceError
+
+CONNECT_SECONDS = 10.0
+STALL_SECONDS = 60.0  # without a byte moved; also how long a receiver may work on a batch before it closes
+
+_OF_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY")
+_HINTS = {
+    "dns": "Check the host of the receiver and this machine's DNS.",
+    "tls": "Check the host and the clock; a certificate of your own authority needs that authority in the block.",
+    "timeout": "What was not confirmed is sent again. Check how much the receiver is able to take.",
+    "reset": "What was not confirmed is sent again. The receiver's log says why; it may want a client certificate.",
+}
+_HINT = "Check the host and the port of the receiver, and the firewall."
+
+_without_confirmation: set[tuple[str, int]] = set()
+"""Hosts and ports that did not confirm the last time, of this process: they get an empty session before any message."""
+
+
+def framed(message: bytes) -> bytes:
+    """A message behind its length in octets (RFC 5425 section 4.3)."""
+    return b"%d %b" % (len(message), message)
+
+
+def length_of(frame: bytes) -> int:
+    """Octets of the message in a frame."""
+    return int(frame[: frame.index(b" ")])
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One syslog receiver. `confirming`: a connection that ends without close_notify counts as broken off."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext
+    confirming: bool = True
+
+    def deliver(self, frames: bytes) -> str:
+        """Send frames and wait until the receiver has read them all. Returns the version of TLS.
+
+        Raises ThirdPartyConfigError where the receiver refuses our certificate, else ThirdPartyGenericError: then
+        some of the messages may have come all the same. NoConfirmationError where it ended without close_notify.
+        """
+        if frames and (self.host, self.port) in _without_confirmation:
+            self._exchange(b"")  # raises where it does not confirm yet: then no message is sent another time
+        return self._exchange(frames)
+
+    def _exchange(self, frames: bytes) -> str:
+        with self._connected() as connection:
+            channel = TlsChannel(connection, self.context, self.host)
+            version = self._shaken(channel)
+            connection.settimeout(STALL_SECONDS)
+            try:
+                channel.send(frames)
+                confirmed = channel.finish(patient=self.confirming)
+            except OSError as error:
+                raise self._broken(channel.alert() or error) from None
+            if self.confirming and not confirmed:
+                _without_confirmation.add((self.host, self.port))
+                raise self._unconfirmed()
+            if frames:
+                _without_confirmation.discard((self.host, self.port))
+            return version
+
+    def _connected(self) -> socket.socket:
+        try:
+            return socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+        except OSError as error:
+            raise self._unreachable(error) from None
+
+    def _shaken(self, channel: TlsChannel) -> str:
+        try:
+            return channel.handshake()
+        except OSError as error:
+            raise self._broken(error, connected=False) from None
+
+    def _unreachable(self, error: OSError) -> ThirdPartyGenericError:
+        slow = isinstance(error, TimeoutError)
+        return self._mapped(httpx.ConnectTimeout("") if slow else httpx.ConnectError(""), error)
+
+    def _broken(self, error: OSError, *, connected: bool = True) -> SourceError:
+        if isinstance(error, ssl.SSLError) and _refuses_us(error):
+            return self._refused(error)
+        if isinstance(error, TimeoutError):
+            return self._mapped(httpx.ReadTimeout(""), error)
+        return self._mapped(httpx.ReadError("") if connected else httpx.ConnectError(""), error)
+
+    def _mapped(self, wrapped: httpx.HTTPError, error: OSError) -> ThirdPartyGenericError:
+        wrapped.__cause__ = error
+        found = transport_errors.of_transport(wrapped, self.host)
+        return ThirdPartyGenericError(found.message, hint=_HINTS.get(found.code, _HINT), code=found.code)
+
+    def _refused(self, error: ssl.SSLError) -> ThirdPartyConfigError:
+        said = (error.reason or "").lower().replace("_", " ")
+        return ThirdPartyConfigError(
+            f"{self.host} refuses the client certificate, or wants one ({said}).",
+            hint="Set client_certificate and client_key to such as the receiver accepts; nothing is lost meanwhile.",
+            code="client-certificate",
+        )
+
+    def _unconfirmed(self) -> NoConfirmationError:
+        return NoConfirmationError(
+            f"{self.host} ended the connection without a close_notify of TLS: it may have read only a part.",
+            hint=(
+                "The batch is sent again once an empty session is confirmed. If it is always so, the receiver leaves"
+                " out what RFC 5425 demands (rsyslog's gtls driver does): let it use another driver, such as ossl, or"
+                " set confirm to false."
+            ),
+            code="unconfirmed",
+        )
+
+
+def _refuses_us(error: ssl.SSLError) -> bool:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return False
+    reason = error.reason or ""
+    return "ALERT" in reason and any(word in reason for word in _OF_OUR_CERTIFICATE)

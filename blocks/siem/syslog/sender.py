@@ -1,0 +1,73 @@
+"""Syslog over TLS: one connection for each batch."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, NoReturn
+
+from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record, Refused
+from blocks.siem.syslog import rfc5425
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.syslog.rfc5424 import Messages
+    from blocks.siem.syslog.rfc5425 import Receiver
+
+LIMITS = Limits(events=2000, bytes=4_000_000, parallel=2)
+_data = operator.attrgetter("data")
+
+
+class SyslogSender:
+    """Sends to one receiver. Threads share it; each batch has a connection of its own.
+
+    Messages of more than `max_message` octets are refused here (0: none is), since receivers cut them short and say
+    nothing.
+    """
+
+    limits = LIMITS
+
+    def __init__(self, receiver: Receiver, messages: Messages, max_message: int) -> None:
+        self._receiver = receiver
+        self._messages = messages
+        self._max_message = max_message
+
+    def __repr__(self) -> str:
+        return f"SyslogSender({self._receiver.host!r}, {self._receiver.port})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("A SyslogSender is not pickled: it holds a key. Open another one.")
+
+    def encode(self, shaped: Shaped) -> Record:
+        return Record(shaped.event, rfc5425.framed(self._messages.message(shaped)))
+
+    def send(self, batch: Batch) -> Answer:
+        """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.deliver`."""
+        refused = self._too_large(batch.records)
+        left_out = {one.index for one in refused}
+        taken = [record.data for index, record in enumerate(batch.records) if index not in left_out]
+        if taken:
+            self._receiver.deliver(b"".join(taken))
+        return Answer(refused=refused) if refused else ACCEPTED
+
+    def check(self) -> str:
+        version = self._receiver.deliver(b"")
+        how = "confirms" if self._receiver.confirming else "is not asked to confirm"
+        return f"{self._receiver.host} takes syslog over {version}, and {how} that it has read a batch."
+
+    def close(self) -> None:
+        """Nothing is open between batches."""
+
+    def _too_large(self, records: Sequence[Record]) -> tuple[Refused, ...]:
+        most = self._max_message
+        if not most or max(map(len, map(_data, records))) <= most:
+            return ()
+        sizes = ((index, rfc5425.length_of(record.data)) for index, record in enumerate(records))
+        return tuple(_refused(index, size, most) for index, size in sizes if size > most)
+
+
+def _refused(index: int, size: int, most: int) -> Refused:
+    said = f"The message has {size:,} octets, and max_message is {most:,}: raise it, and the receiver's limit too."
+    return Refused(index, "too-large", said)

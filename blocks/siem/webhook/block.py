@@ -1,0 +1,140 @@
+"""The block of a webhook: where events go, how they are signed, and how many stand in a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from blocks.problems import Fault
+from blocks.secret import is_masked
+from blocks.secret_block import PATH
+from blocks.siem.addresses import fault_of_url
+from blocks.siem.base import SiemBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from blocks.siem.webhook.sender import WebhookSender
+
+EVENTS_MAX = 10_000
+BYTES_MIN, BYTES_MAX = 10_000, 50_000_000
+PARALLEL_MAX = 16
+
+
+class Webhook(SiemBlock):
+    """Any receiver of webhooks, signed by the Standard Webhooks specification.
+
+    Example:
+        ```python
+        from blocks.siem.webhook.block import Webhook
+
+        sender = Webhook.load("BLOCK_NAME").get_sender()
+        print(sender.check())
+        ```
+
+    """
+
+    _block_type_name: ClassVar[str | None] = "1Password to a webhook"
+    _block_type_slug: ClassVar[str | None] = "1password-siem-webhook"
+    _description: ClassVar[str | None] = (
+        "Forwards 1Password events to any HTTPS address, in batches of JSON that are signed (Standard Webhooks)."
+    )
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://www.standardwebhooks.com/")
+
+    kind: ClassVar[str] = "webhook"
+    guarantee: ClassVar[str] = "at least once; webhook-id is an idempotency key for each batch"
+
+    url: SecretStr = Field(
+        title="Address",
+        description="The HTTPS address that takes events. It is kept as a secret: many receivers put a key into it.",
+        examples=["https://hooks.example.org/1password"],
+    )
+    signing_secret: SecretStr = Field(
+        default=SecretStr(""),
+        title="Signing secret",
+        description=(
+            "whsec_ and the base64 of 24 to 64 random bytes, with which requests are signed. While it is changed, both"
+            " with a space between. Without one, requests are not signed."
+        ),
+    )
+    headers: SecretStr = Field(
+        default=SecretStr(""),
+        title="Headers",
+        description="More headers, as Name: value, one on each line; such as Authorization: Bearer TOKEN.",
+    )
+    body_format: Literal["json-array", "ndjson"] = Field(
+        default="json-array",
+        title="Format",
+        description=(
+            "One JSON array (application/json), as the libraries of Standard Webhooks and most receivers read it, or"
+            " one JSON object on each line (ndjson, application/x-ndjson)."
+        ),
+    )
+    batch_events: int = Field(
+        default=500,
+        title="Events a request",
+        description=f"How many events stand in one request at most: 1 to {EVENTS_MAX}.",
+        examples=[500],
+    )
+    batch_bytes: int = Field(
+        default=1_000_000,
+        title="Bytes a request",
+        description="How large one request may be, before compression. A larger event stands in one of its own.",
+        examples=[1_000_000],
+    )
+    parallel: int = Field(
+        default=4,
+        title="Requests at once",
+        description=f"How many requests may be on their way: 1 to {PARALLEL_MAX}. With 1, they arrive in order.",
+        examples=[4],
+    )
+    compress: bool = Field(
+        default=False,
+        title="Compress",
+        description="Whether requests are compressed with gzip. The signature is that of the body before it.",
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
+
+        url = self.url.get_secret_value()
+        if not (url and is_masked(url)) and fault_of_url(f"{PATH}.url", url, secret=True):
+            # Never what it is: the address is a secret.
+            yield Fault(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
+        secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()
+        yield from _faults_of(
+            "signing_secret", webhook_sender.keys_of, secrets, "whsec_ and the base64 of 24 to 64 bytes"
+        )
+        yield from _faults_of("headers", webhook_sender.headers_of, headers, "Name: value, one on each line")
+        for name, least, most in (
+            ("batch_events", 1, EVENTS_MAX),
+            ("batch_bytes", BYTES_MIN, BYTES_MAX),
+            ("parallel", 1, PARALLEL_MAX),
+        ):
+            if not least <= (number := getattr(self, name)) <= most:
+                yield Fault(f"{PATH}.{name}", f"it is {number}", f"a number from {least} to {most}")
+
+    def get_sender(self) -> WebhookSender:
+        """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
+        from blocks.siem.delivery.protocol import Limits  # noqa: PLC0415
+        from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
+
+        self.validated()
+        return webhook_sender.WebhookSender(
+            self.url.get_secret_value(),
+            self.body_format,
+            limits=Limits(events=self.batch_events, bytes=self.batch_bytes, parallel=self.parallel),
+            keys=webhook_sender.keys_of(self.signing_secret.get_secret_value()),
+            headers=webhook_sender.headers_of(self.headers.get_secret_value()),
+            compress=self.compress,
+        )
+
+
+def _faults_of(name: str, read: Callable[[str], object], text: str, expected: str) -> Iterator[Fault]:
+    if is_masked(text):
+        return
+    try:
+        read(text)
+    except ValueError as error:
+        yield Fault(f"{PATH}.{name}", str(error), expected)

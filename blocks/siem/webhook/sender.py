@@ -1,0 +1,164 @@
+"""Sends to any webhook: a request has a batch of events, all in one JSON array or one JSON object on each line.
+
+The array is the default: `verify` of the libraries of Standard Webhooks and of Svix for JavaScript parses the body.
+
+Requests are signed as the Standard Webhooks specification 1.0.0 has it: `webhook-id`, `webhook-timestamp` and
+`webhook-signature`, where a signature is `v1,` and the base64 of an HMAC-SHA-256 over `id.timestamp.body`. The body
+that is signed is that before compression. With several secrets there is a signature by each: so one can be changed.
+
+`webhook-id` is made of the batch's name and of its content: the same events sent again have the same id, so that a
+receiver which knows it need not take them twice; other events never have it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from blocks import clock
+from blocks.siem.delivery.http import Poster
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record
+from blocks.siem.formats.envelope import enveloped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.protocol import Batch
+
+Format = Literal["json-array", "ndjson"]
+
+NAME = "The webhook"
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+SECRET_MIN, SECRET_MAX = 24, 64  # bytes, by the specification
+CONTENT_TYPES: Mapping[Format, str] = {"ndjson": "application/x-ndjson", "json-array": "application/json"}
+OWN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    }
+)
+"""Headers that say what a request is, and are nobody's to set."""
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,150}")
+_ID_BYTES = 12
+_SECRET_LEAST = 8  # characters; to strike out less would spoil what a receiver says
+
+
+class WebhookSender:
+    """One webhook. `keys` are what `keys_of` makes of the signing secrets; without any, requests are not signed."""
+
+    def __init__(
+        self,
+        url: str,
+        body_format: Format,
+        *,
+        limits: Limits,
+        keys: Sequence[bytes] = (),
+        headers: Mapping[str, str] | None = None,
+        compress: bool = False,
+    ) -> None:
+        self.limits = limits
+        self._url = url  # whole: as a base, httpx would put a slash behind it
+        self._format = body_format
+        self._keys = tuple(keys)
+        given = dict(headers or {})
+        self._poster = Poster(NAME, url, given, secrets=_secrets_of(url, given), compress=compress)
+
+    def __repr__(self) -> str:
+        return f"WebhookSender({self._format!r})"
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("A WebhookSender is not pickled: it holds a secret. Open another one.")
+
+    def encode(self, shaped: Shaped) -> Record:
+        """The event in its envelope, and what stands between it and the next."""
+        return Record(shaped.event, enveloped(shaped) + (b"\n" if self._format == "ndjson" else b","))
+
+    def send(self, batch: Batch) -> Answer:
+        """Whatever is an answer of success (2xx) is a yes to all of it."""
+        self._post(batch.name, b"".join([record.data for record in batch.records]))
+        return ACCEPTED
+
+    def check(self) -> str:
+        """A batch without an event, signed like any other."""
+        self._post("check", b"")
+        return f"The webhook takes a batch that has no events. {NOT_TRIED}"
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _post(self, name: str, events: bytes) -> None:
+        body = events if self._format == "ndjson" else b"[%b]" % events.removesuffix(b",")
+        made = {"Content-Type": CONTENT_TYPES[self._format], "webhook-id": id_of(name, body)}
+        headers = made | self._signature(made["webhook-id"], body)
+        self._poster.post(self._url, body, headers, of_events=bool(events))
+
+    def _signature(self, webhook_id: str, body: bytes) -> dict[str, str]:
+        time = str(int(clock.now()))
+        if not self._keys:
+            return {"webhook-timestamp": time}
+        return {"webhook-timestamp": time, "webhook-signature": signature(self._keys, webhook_id, time, body)}
+
+
+def signature(keys: Sequence[bytes], webhook_id: str, time: str, body: bytes) -> str:
+    """A signature by each key, with a space between. `time` is in seconds since 1970."""
+    signed = b"%b.%b.%b" % (webhook_id.encode(), time.encode(), body)
+    return " ".join("v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys)
+
+
+def id_of(name: str, body: bytes) -> str:
+    """The id of a batch: of its name where that can stand in a header, without a dot, and of its content."""
+    digest = hashlib.blake2b(body, digest_size=_ID_BYTES).hexdigest()
+    return f"{name}-{digest}" if _ID.fullmatch(name) else digest
+
+
+def keys_of(secrets: str) -> list[bytes]:
+    """The keys of signing secrets with white space between, each `whsec_` and base64. Raises ValueError."""
+    return [_key_of(secret) for secret in secrets.split()]
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Headers as HTTP writes them, `Name: value`, one on each line. Raises ValueError where they could not be sent."""
+    pairs = [line.partition(":") for line in text.splitlines() if line.strip()]
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    for name, value in found.items():
+        if not _HEADER.fullmatch(name):
+            raise ValueError("a header has no proper name")
+        if name.lower() in OWN_HEADERS:
+            raise ValueError(f"{name} is made here")
+        if not (value and value.isascii() and value.isprintable()):
+            raise ValueError(f"{name} has no value, or one that cannot be sent")
+    return found
+
+
+def _key_of(secret: str) -> bytes:
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError(f"a secret does not begin with {SECRET_PREFIX}")
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        raise ValueError(f"what follows {SECRET_PREFIX} is not base64") from None
+    if not SECRET_MIN <= len(key) <= SECRET_MAX:
+        raise ValueError(f"a key has {len(key)} bytes")
+    return key
+
+
+def _secrets_of(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What of a request only those two may know: all of the address but its host, and the headers' values."""
+    address = urlsplit(url)
+    values = [*headers.values(), *(value.rpartition(" ")[2] for value in headers.values())]
+    parts = [address.path, address.query, address.path.rpartition("/")[2]]
+    return tuple(part for part in (*values, *parts) if len(part) >= _SECRET_LEAST)

@@ -1,0 +1,75 @@
+"""What a backfill would read, as far as the store can tell before anything is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from blocks.store.backfill.jobs import spans_of
+from blocks.store.engine import reading, store_errors
+from blocks.store.tables import Event, Stream
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.events_api.rate_limit import Window
+    from blocks.store.backfill.jobs import Wanted
+
+_events = Event.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """A window of one API. `known`: events of its time that the store has; `requests`: how many it takes, about.
+
+    Where no event is known, the mean of the API's other windows stands for what the server may have.
+    """
+
+    api: str
+    start_ns: int
+    end_ns: int
+    known: int
+    requests: int
+
+
+def plan(engine: Engine, wanted: Wanted, width_ns: int, page_size: int) -> list[PlannedWindow]:
+    """The windows of a backfill, oldest first; nothing is changed, and nothing asked of the API.
+
+    Raises ThirdPartyConfigError where there are too many.
+    """
+    spans = spans_of(wanted, width_ns)
+    known = {api: _known(engine, wanted, api, width_ns) for api in wanted.apis}
+    mean = {api: sum(counts.values()) / len(counts) if counts else 0.0 for api, counts in known.items()}
+    return [
+        PlannedWindow(
+            api, start, end, known[api].get(at, 0), max(ceil((known[api].get(at) or mean[api]) / page_size), 1)
+        )
+        for at, (start, end) in enumerate(spans)
+        for api in wanted.apis
+    ]
+
+
+def seconds(requests: int, windows: tuple[Window, ...], share: float) -> float:
+    """How long so many requests take at least, where all that the rate windows leave is used."""
+    return max((max(requests / (one.requests * share) - 1, 0) * one.seconds for one in windows), default=0.0)
+
+
+def _known(engine: Engine, wanted: Wanted, api: str, width_ns: int) -> dict[int, int]:
+    part = (_events.c.time_ns - wanted.start_ns) // width_ns
+    asked = (
+        select(part, func.count())
+        .join(_streams, _streams.c.id == _events.c.stream_id)
+        .where(
+            _streams.c.source_id == wanted.source_id,
+            _streams.c.api == api,
+            _events.c.time_ns >= wanted.start_ns,
+            _events.c.time_ns < wanted.end_ns,
+        )
+        .group_by(part)
+    )
+    with store_errors(), reading(engine).connect() as connection:
+        return {int(at): count for at, count in connection.execute(asked).all()}

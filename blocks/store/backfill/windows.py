@@ -1,0 +1,239 @@
+"""Windows of time that are read with cursors of their own, beside live collection: made, claimed, read to their end.
+
+A job is cut into windows. Each is claimed for one run at a time, by compare-and-swap, under a claim that expires and is
+fenced as a stream's is; so a job can be stopped, killed and resumed, and many processes can work on it at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+
+from blocks import clock
+from blocks.errors import ClaimLostError
+from blocks.events_api.models import Api
+from blocks.health import WARNING, Condition, tracker_of
+from blocks.store import claims, health, late_or_missed, pages
+from blocks.store.backfill.jobs import RECONCILE
+from blocks.store.claims import FREE, lease
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.streams import is_deleted
+from blocks.store.tables import Job, Source, Stream, Window
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Row
+
+    from blocks.errors import SourceError
+    from blocks.events_api.models import Page
+    from blocks.store.pages import Committed, Prepared
+
+
+_jobs = Job.__table__  # type: ignore[attr-defined]
+_sources = Source.__table__  # type: ignore[attr-defined]
+_streams = Stream.__table__  # type: ignore[attr-defined]
+_windows = Window.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClaim:
+    """The right to read a window. `holder` is the run that has it, `fence` makes older claims worthless."""
+
+    id: int
+    job_id: str
+    kind: str
+    stream_id: int
+    api: Api
+    start_ns: int
+    end_ns: int
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowView:
+    """How far the reading of a window is."""
+
+    cursor: str | None
+    cursor_version: str | None
+    restarts: int
+
+
+def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
+    """Claim the oldest window that no run reads and that is not done, since 1Password drops the oldest first.
+
+    None where there is none at present (see `progress`), or the source was deleted. A run whose process is known to be
+    dead reads nothing.
+    """
+    now_ns, of_job = clock.now_ns(), _windows.c.job_id == job_id
+    kept = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
+    kept = kept.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
+    next_one = (
+        select(_windows.c.id)
+        .where(of_job, _windows.c.done_ns.is_(None), kept.exists())
+        .order_by(_windows.c.start_ns, _windows.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    taken = update(_windows).values(claims.taken(_windows, holder, now_ns))
+    with writing(engine) as connection:
+        free = claims.free(connection, _windows, now_ns, of_job)
+        window_id = connection.scalar(next_one.where(free))
+        if window_id is None:
+            return None
+        row = connection.execute(taken.where(_windows.c.id == window_id, free).returning(_windows)).first()
+        if row is None:
+            return None
+        if is_deleted(connection, row.stream_id):  # since it was looked for
+            connection.execute(update(_windows).where(_windows.c.id == window_id).values(FREE))
+            return None
+        return _claim(connection, row)
+
+
+def view(engine: Engine, claim: WindowClaim) -> WindowView:
+    """Where the reading of a window stands. Raises ClaimLostError where another run has it now."""
+    asked = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts)
+    with store_errors(), reading(engine).connect() as connection:
+        row = connection.execute(asked.where(_held(claim))).first()
+    if row is None:
+        raise _lost()
+    return WindowView(*row)
+
+
+def renew(engine: Engine, claim: WindowClaim, *, for_seconds: float = 0, error: str | None = None) -> None:
+    """Keep the claim for a wait of `for_seconds` and the attempt after it, and note what it waits for."""
+    with writing(engine) as connection:
+        _write(connection, claim, error=error, **lease(clock.now_ns(), int(for_seconds * 10**9)))
+
+
+def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> None:
+    """Give a window back that is not read to its end; whoever takes it goes on from its cursor."""
+    with writing(engine) as connection:
+        connection.execute(update(_windows).where(_held(claim)).values(**FREE, error=error))
+
+
+def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
+    """Release a window whose reading was given up, and report it: live collection, which goes on, shows nothing of it.
+
+    A claim that was lost meanwhile is nothing to report.
+    """
+    with writing(engine) as connection:
+        still = (_windows.c.id == claim.id) & (_windows.c.fence == claim.fence)  # free already, where it was done
+        released = update(_windows).where(still).values(**FREE, error=str(error)).returning(_windows.c.id)
+        if connection.execute(released).first() is not None:
+            source_id = connection.scalar(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id))
+            health.begin(connection, str(source_id), _not_read(claim, error))
+
+
+def begin_anew(engine: Engine, claim: WindowClaim) -> None:
+    """Forget the cursor of a window, which the server refuses."""
+    with writing(engine) as connection:
+        _write(connection, claim, cursor=None, cursor_version=None, restarts=_windows.c.restarts + 1)
+
+
+def commit_page(
+    engine: Engine, claim: WindowClaim, page: Page, *, after: str | None, api_version: str, last: bool
+) -> Committed:
+    """Store a page's events and move the window's cursor, in one transaction; `last`: the window is done with it.
+
+    The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError where the claim was taken away or
+    the cursor is no longer at `after`, FirstPartyGenericError; either way nothing of the page is stored.
+    """
+    return commit_prepared(engine, claim, pages.prepare(page, claim.api, api_version), after=after, last=last)
+
+
+def commit_prepared(
+    engine: Engine, claim: WindowClaim, prepared: Prepared, *, after: str | None, last: bool
+) -> Committed:
+    """The same for a page that is prepared already, as it is by the thread that has read it."""
+    page, api_version = prepared.page, prepared.api_version
+    with writing(engine) as connection:
+        stream = _write_stream(connection, claim.stream_id)
+        _move_cursor(connection, claim, page, after, api_version)
+        committed, new = pages.put(connection, stream, prepared)
+        if new and claim.kind == RECONCILE:
+            late_or_missed.mark(connection, stream, new)
+        values: dict[str, Any] = {
+            "changed": _windows.c.changed + committed.changed,
+            "new": _windows.c.new + committed.new,
+            "known": _windows.c.known + committed.known,
+            "quarantined": _windows.c.quarantined + committed.quarantined,
+        }
+        if last:
+            values |= {"done_ns": clock.now_ns(), **FREE}
+        connection.execute(update(_windows).where(_windows.c.id == claim.id).values(values))
+        if last:
+            _finish(connection, claim.job_id)
+            over = f"The {claim.kind} of {claim.api} reads again."
+            health.end(connection, stream.source_id, tracker_of(claim.kind, claim.api), over, claim.api)
+    return committed
+
+
+def _write_stream(connection: Connection, stream_id: int) -> Row[Any]:
+    """The stream's row is the first that its writers write, so that ids rise in commit order within a stream."""
+    written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=_streams.c.newest_ns)
+    if (row := connection.execute(written.returning(_streams)).first()) is None:  # its source was purged
+        raise _lost()
+    return row
+
+
+def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: str | None, api_version: str) -> None:
+    now_ns = clock.now_ns()
+    moved = (
+        update(_windows)
+        .where(_held(claim), _windows.c.cursor.is_not_distinct_from(after), _windows.c.done_ns.is_(None))
+        .values(
+            cursor=page.cursor,
+            cursor_version=api_version,
+            begun_ns=func.coalesce(_windows.c.begun_ns, now_ns),
+            pages=_windows.c.pages + 1,
+            error=None,
+            **lease(now_ns),
+        )
+    )
+    if connection.execute(moved.returning(_windows.c.id)).first() is None:
+        raise _lost()
+
+
+def _finish(connection: Connection, job_id: str) -> None:
+    """Its last two windows may end at once: the second one waits here until the first is committed, and sees it."""
+    connection.execute(select(_jobs.c.id).where(_jobs.c.id == job_id).with_for_update(key_share=True))
+    left = select(_windows.c.id).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None)).exists()
+    connection.execute(update(_jobs).where(_jobs.c.id == job_id, ~left).values(finished_ns=clock.now_ns()))
+
+
+def _write(connection: Connection, claim: WindowClaim, **values: Any) -> None:
+    written = update(_windows).where(_held(claim)).values(values).returning(_windows.c.id)
+    if connection.execute(written).first() is None:
+        raise _lost()
+
+
+def _held(claim: WindowClaim) -> Any:
+    return (_windows.c.id == claim.id) & (_windows.c.holder == claim.holder) & (_windows.c.fence == claim.fence)
+
+
+def _not_read(claim: WindowClaim, error: SourceError) -> Condition:
+    return Condition(
+        tracker_of(claim.kind, claim.api),
+        error.name,
+        WARNING,
+        f"A {claim.kind} of {claim.api} has failed: {error.message}",
+        claim.api,
+        value=error.name,
+        error_type=error.name,
+        error_code=error.code or None,
+        hint=error.hint or None,
+    )
+
+
+def _lost() -> ClaimLostError:
+    return ClaimLostError("Another run has taken this window over; it goes on from the last page that was stored.")
+
+
+def _claim(connection: Connection, row: Row[Any]) -> WindowClaim:
+    api = connection.scalar(select(_streams.c.api).where(_streams.c.id == row.stream_id))
+    kind = connection.scalar(select(_jobs.c.kind).where(_jobs.c.id == row.job_id))
+    return WindowClaim(
+        row.id, row.job_id, str(kind), row.stream_id, Api(str(api)), row.start_ns, row.end_ns, row.holder, row.fence
+    )

@@ -1,0 +1,295 @@
+"""What the store knows of forwards, in plain SQL: commands that only read start without SQLModel or Prefect."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, text
+
+from blocks import clock
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import claims
+from blocks.store.engine import reading, store_errors
+from blocks.store.forwarding import siem_forward_field
+from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS, unlinked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection, Engine, Row, TextClause
+
+MOST = 1000  # values in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class PositionStatus:
+    """How far a forward is in one API. Times are nanoseconds since 1970.
+
+    `oldest_ns` is when the first event that waits was received, None where none waits.
+    """
+
+    api: str
+    sent: int
+    dropped: int
+    refused: int
+    waiting: int
+    oldest_ns: int | None
+    progress_ns: int | None
+    failing_since_ns: int | None
+    error_type: str | None
+    error_message: str | None
+    stopped: bool
+    error_ns: int | None = None
+    """When the error was seen last."""
+    failed_attempts: int = 0
+    """How many have failed in a row."""
+    retries_ns: int | None = None
+    """When the run that waits tries again, at the latest; None where it does not fail, or no run waits."""
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it fails, and is tried again."""
+        return self.failing_since_ns is not None and not self.in_error
+
+    @property
+    def in_error(self) -> bool:
+        """Whether a person must do something: it was stopped, or its configuration is refused before it begins."""
+        is_refused = self.failing_since_ns is not None and self.error_type == ThirdPartyConfigError.name
+        return self.stopped or is_refused
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardStatus:
+    """A source and a SIEM, and how far each API is."""
+
+    id: str
+    source: str
+    source_id: str
+    siem: str
+    kind: str
+    config: dict[str, Any]
+    created_ns: int
+    paused_ns: int | None
+    for_siem: bool
+    """Whether the source's events are meant for a SIEM."""
+    deleted: bool
+    """Whether the source was deleted."""
+    positions: tuple[PositionStatus, ...]
+
+    @property
+    def state(self) -> str:
+        """`source deleted`, `paused`, `withheld`, the type of the error it is in, `retrying`, `waiting` or `ok`."""
+        if self.deleted:
+            return "source deleted"
+        if self.paused_ns is not None:
+            return "paused"
+        return "withheld" if self.withheld else self._sending
+
+    @property
+    def next_file_ns(self) -> int | None:
+        """When the hour of the first event that waits can be written, of an archive; None where nothing waits for it.
+
+        A file holds a whole hour, so an archive is sent nothing of an hour that is not over.
+        """
+        oldest = [one.oldest_ns for one in self.positions if one.oldest_ns is not None and one.failing_since_ns is None]
+        if self.kind != "archive" or self.state != "waiting" or not oldest:
+            return None
+        return (min(oldest) // HOUR_NS + 1) * HOUR_NS + GRACE_NS
+
+    @property
+    def withheld(self) -> bool:
+        """Whether nothing is sent since the source's events are not meant for a SIEM. Archives get them."""
+        return self.kind != "archive" and not self.for_siem
+
+    @property
+    def _sending(self) -> str:
+        if errors := [one for one in self.positions if one.in_error]:
+            return errors[0].error_type or "stopped"
+        if any(one.failing_since_ns is not None for one in self.positions):
+            return "retrying"
+        return "waiting" if any(one.waiting for one in self.positions) else "ok"
+
+    @property
+    def in_error(self) -> bool:
+        return not self.deleted and any(one.in_error for one in self.positions)
+
+
+def forwards(engine: Engine, siem: str | None = None, source: str | None = None) -> list[ForwardStatus]:
+    """All forwards, or those of a SIEM or of a source of that name; those of deleted sources too.
+
+    Raises ThirdPartyConfigError where there is no such SIEM.
+    """
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_FORWARDS).all()
+        chosen = [row for row in rows if siem in {None, row.siem} and source in {None, row.source}]
+        positions = _positions(connection, {row.id: row.fingerprint for row in chosen})
+        found = [_forward(row, positions[row.id]) for row in chosen]
+    if siem is not None and not found:
+        names = ", ".join(dict.fromkeys(row.siem for row in rows)) or "none"
+        raise ThirdPartyConfigError(
+            f"There is no SIEM named {siem!r} in the store; there are: {names}.",
+            hint="Make one with `onepassword-source siem add`.",
+            code="unknown-siem",
+        )
+    return found
+
+
+def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
+    """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, refused_ns."""
+    found = {one.id: one for one in forwards(engine, siem, source)}
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_REFUSED).all()
+    return [
+        {
+            "source": found[row.forward].source,
+            "source_id": found[row.forward].source_id,
+            "api": row.api,
+            "uuid": row.uuid,
+            "code": row.code,
+            "answer": row.answer,
+            "refused_ns": row.refused_ns,
+        }
+        for row in rows
+        if row.forward in found
+    ]
+
+
+def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> ForwardStatus:
+    return ForwardStatus(
+        id=row.id,
+        source=row.source,
+        source_id=row.source_id,
+        siem=row.siem,
+        kind=row.kind,
+        config=json.loads(row.config),
+        created_ns=row.created_ns,
+        paused_ns=row.paused_ns,
+        deleted=row.deleted_ns is not None,
+        for_siem=siem_forward_field.for_siem(json.loads(row.fields)),
+        positions=tuple(positions),
+    )
+
+
+def _positions(connection: Connection, fingerprints: Mapping[str, str]) -> dict[str, list[PositionStatus]]:
+    """The positions of forwards, given with their fingerprints, in as many statements for hundreds as for one."""
+    found: dict[str, list[PositionStatus]] = {forward: [] for forward in fingerprints}
+    waiting = _all_waiting(connection, list(fingerprints))
+    for start in range(0, len(found), MOST):
+        some = {"forwards": list(fingerprints)[start : start + MOST]}
+        for row in connection.execute(_POSITIONS, some):
+            behind = waiting.get((row.forward, row.stream_id), (0, None))
+            found[row.forward].append(_position(row, behind, fingerprints[row.forward]))
+    return found
+
+
+def _position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -> PositionStatus:
+    waiting, oldest_ns = behind
+    return PositionStatus(
+        api=row.api,
+        sent=row.sent or 0,
+        dropped=row.dropped or 0,
+        refused=row.refused or 0,
+        waiting=waiting,
+        oldest_ns=oldest_ns,
+        progress_ns=row.progress_ns,
+        failing_since_ns=row.failing_since_ns,
+        error_type=row.error_type,
+        error_message=row.error_message,
+        stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
+        error_ns=row.error_ns,
+        failed_attempts=row.failed_attempts or 0,
+        retries_ns=_next_attempt_ns(row),
+    )
+
+
+def _next_attempt_ns(row: Row[Any]) -> int | None:
+    if row.failing_since_ns is None or claims.is_dead(row.holder_process, row.holder_ns):
+        return None
+    return claims.next_attempt_ns(row.holder_until_ns, clock.now_ns())
+
+
+def _all_waiting(connection: Connection, forwards: Sequence[str]) -> dict[tuple[str, int], tuple[int, int | None]]:
+    """How many events wait, and since when the first does, of each forward and stream where any do."""
+    rows = [
+        row
+        for start in range(0, len(forwards), MOST)
+        for row in connection.execute(_BEHIND, {"forwards": forwards[start : start + MOST]})
+    ]
+    counted = {(row.forward, row.stream_id): _counted(connection, row) for row in rows}
+    # What waits begins with a link in most cases: then its first event is known, and all of them are read at once.
+    firsts = [row.first_id for row in rows if row.first_id and not counted[row.forward, row.stream_id]]
+    received = _received(connection, firsts)
+    found: dict[tuple[str, int], tuple[int, int | None]] = {}
+    for row in rows:
+        before = counted[row.forward, row.stream_id]
+        if waiting := before + int(row.linked or 0):
+            oldest_ns = None if before else received.get(row.first_id)
+            found[row.forward, row.stream_id] = waiting, oldest_ns or _oldest(connection, row, before)
+    return found
+
+
+def _counted(connection: Connection, row: Row[Any]) -> int:
+    """How many wait that no link counts: of a link that is sent in part, and of before there was a chain."""
+    before_chain: list[tuple[int, int]] = []
+    if row.first_link is None or row.first_link - 1 > row.sent_id:
+        before_chain = unlinked(connection, row.stream_id, row.sent_id, row.first_link)
+    end = max([row.partial or 0, *(end for _, end in before_chain)])
+    if end <= row.sent_id:
+        return 0
+    behind = {"stream": row.stream_id, "sent": row.sent_id, "end": end}
+    return int(connection.scalar(_by_key(connection, _COUNT), behind) or 0)
+
+
+def _received(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for start in range(0, len(ids), MOST):
+        found |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + MOST]}).tuples().all())
+    return found
+
+
+def _oldest(connection: Connection, row: Row[Any], before: int) -> int | None:
+    start = row.sent_id if before or row.first_id is None else row.first_id - 1
+    found: int | None = connection.scalar(_by_key(connection, _OLDEST), {"stream": row.stream_id, "start": start})
+    return found
+
+
+def _by_key(connection: Connection, asked: str) -> TextClause:
+    # SQLite would else go through the whole stream by an index.
+    return text(asked.format(hint="NOT INDEXED" if connection.dialect.name == "sqlite" else ""))
+
+
+_FORWARDS = text(
+    "SELECT f.*, s.name AS source, s.fields, s.deleted_ns FROM forwards f "
+    "JOIN sources s ON s.id = f.source_id ORDER BY f.siem, s.name"
+)
+_POSITIONS = text(
+    "SELECT f.id AS forward, s.id AS stream_id, s.api, p.sent, p.dropped, p.refused, p.progress_ns, "
+    "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint, p.error_ns, p.failed_attempts, "
+    "p.holder_process, p.holder_ns, p.holder_until_ns "
+    "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
+    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
+    "WHERE f.id IN :forwards ORDER BY s.id"
+).bindparams(bindparam("forwards", expanding=True))
+_CHAIN = "(SELECT {} FROM chain c WHERE c.stream_id = b.stream_id AND {})"
+_BEHIND = text(
+    "SELECT b.forward, b.stream_id, b.sent_id, "  # noqa: S608 - our own words
+    f"{_CHAIN.format('min(c.first_id)', 'c.last_id > b.sent_id AND c.first_id > b.sent_id')} AS first_id, "
+    f"{_CHAIN.format('sum(c.events)', 'c.last_id > b.sent_id AND c.first_id > b.sent_id')} AS linked, "
+    f"{_CHAIN.format('max(c.last_id)', 'c.last_id > b.sent_id AND c.first_id <= b.sent_id')} AS partial, "
+    f"{_CHAIN.format('c.first_id', 'c.number = 1')} AS first_link "
+    # A stream whose last event was sent has nothing that waits: so it is in most cases.
+    "FROM (SELECT f.id AS forward, s.id AS stream_id, coalesce(p.sent_id, 0) AS sent_id "
+    "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
+    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
+    "WHERE f.id IN :forwards AND s.events > 0 "
+    "AND (s.link_id IS NULL OR coalesce(p.sent_id, 0) < s.link_id)) b"
+).bindparams(bindparam("forwards", expanding=True))
+_RECEIVED = text("SELECT id, received_ns FROM events WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
+_REFUSED = text(
+    "SELECT r.forward, s.api, r.uuid, r.code, r.answer, r.refused_ns FROM refused_events r "
+    "JOIN streams s ON s.id = r.stream_id ORDER BY r.refused_ns, r.event_id"
+)
+_COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
+_OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :start ORDER BY id LIMIT 1"

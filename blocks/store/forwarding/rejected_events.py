@@ -1,0 +1,196 @@
+"""What SIEMs refused for good: kept with their words until it is sent again and accepted, or dropped by a person.
+
+A forward's positions have moved behind these events. Those that are marked are sent again by the next run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, insert, select, text, update
+
+from blocks import clock
+from blocks.command_line import command_line
+from blocks.health import WARNING, Condition
+from blocks.siem.delivery.event import Outgoing
+from blocks.store import audit_log, health
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.positions import ForwardClaim
+
+PAGE = 100
+
+_events = Event.__table__  # type: ignore[attr-defined]
+_forwards = Forward.__table__  # type: ignore[attr-defined]
+_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
+_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedItem:
+    """An event that a SIEM refused for good, and what it said."""
+
+    event_id: int
+    uuid: str
+    code: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedView:
+    """A refused event as it is shown. `body` is None where the event was pruned since. Times are ns since 1970."""
+
+    stream_id: int
+    event_id: int
+    api: str
+    uuid: str
+    code: str
+    answer: str
+    refused_ns: int
+    replay_ns: int | None
+    body: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Events of one stream to be sent once more; `mark_ns` is when a person asked for it."""
+
+    mark_ns: int
+    events: Sequence[Outgoing]
+
+
+def page(engine: Engine, forward: str, after: RefusedView | None = None, size: int = PAGE) -> list[RefusedView]:
+    """What the SIEM of a forward has refused, by stream and id; the next page begins behind the last one of this."""
+    behind = {"stream": after.stream_id, "event": after.event_id} if after else {"stream": -1, "event": -1}
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_PAGE, {"forward": forward, "size": size, **behind})
+        return [RefusedView(**row._mapping) for row in rows]  # noqa: SLF001 - a public member
+
+
+def again(engine: Engine, claim: ForwardClaim, size: int) -> Iterator[Again]:
+    """What is marked in the claim's stream, at most `size` events of one mark at a time; each comes once."""
+    mark_ns, event_id = -1, -1
+    of = {"forward": claim.forward, "stream": claim.stream_id, "size": size}
+    while True:
+        with store_errors(), reading(engine).connect() as connection:
+            rows = connection.execute(_MARKED, {**of, "mark": mark_ns, "event": event_id}).all()
+        if not rows:
+            return
+        mark_ns = rows[0].replay_ns
+        events = [Outgoing(*row[1:]) for row in rows if row.replay_ns == mark_ns]
+        event_id = events[-1].id
+        yield Again(mark_ns, events)
+
+
+def replay(engine: Engine, pair: Known) -> int:
+    """Let the next run send again what its SIEM has refused and is still stored. Returns how many events."""
+    there = select(_events.c.id).where(_events.c.id == _refused.c.event_id).exists()
+    of_pair = _refused.c.forward == pair.id
+    with writing(engine) as connection:
+        marked = update(_refused).where(of_pair, _refused.c.replay_ns.is_(None), there)
+        connection.execute(marked.values(replay_ns=clock.now_ns()))
+        waiting = select(func.count()).where(of_pair, _refused.c.replay_ns.is_not(None), there)
+        number = connection.scalar(waiting) or 0
+        details = {"siem": pair.siem, "refused": number}
+        audit_log.record(connection, "siem replay", pair.source_id, pair.source, **details)
+    return number
+
+
+def discard(engine: Engine, pair: Known) -> int:
+    """Forget what a SIEM has refused: it is not sent again. Returns how many events."""
+    with writing(engine) as connection:
+        # The positions first, as runs do.
+        connection.execute(update(_positions).where(_positions.c.forward == pair.id).values(refused=0))
+        number = connection.execute(delete(_refused).where(_refused.c.forward == pair.id)).rowcount
+        health.end(connection, pair.source_id, tracker(pair.siem), f"What {pair.siem} had refused is left out.")
+        details = {"siem": pair.siem, "refused": number}
+        audit_log.record(connection, "siem discard", pair.source_id, pair.source, **details)
+    return number
+
+
+def passed(
+    connection: Connection, claim: ForwardClaim, first_id: int, last_id: int, items: Sequence[RefusedItem]
+) -> None:
+    """The events in a range were sent or dropped by rules, but for `items`. The caller holds the position's row."""
+    _replace(connection, claim, _refused.c.event_id.between(first_id, last_id), items)
+
+
+def resent(connection: Connection, claim: ForwardClaim, sent: Again, items: Sequence[RefusedItem]) -> None:
+    """The same of marked events that were sent again."""
+    ends = _refused.c.event_id.between(sent.events[0].id, sent.events[-1].id)
+    _replace(connection, claim, ends & (_refused.c.replay_ns == sent.mark_ns), items)
+
+
+def tracker(siem: str) -> str:
+    """Under which it is told that a SIEM refuses events, see `blocks.health`."""
+    return f"refused/{siem}"
+
+
+def _replace(connection: Connection, claim: ForwardClaim, which: Any, items: Sequence[RefusedItem]) -> None:
+    of_stream = (_refused.c.forward == claim.forward) & (_refused.c.stream_id == claim.stream_id)
+    gone = connection.execute(delete(_refused).where(of_stream, which)).rowcount
+    if items:
+        connection.execute(insert(_refused), [_row(claim, item) for item in items])
+    if more := len(items) - gone:
+        key = (_positions.c.forward == claim.forward) & (_positions.c.stream_id == claim.stream_id)
+        connection.execute(update(_positions).where(key).values(refused=_positions.c.refused + more))
+    if gone or items:
+        _tell(connection, claim, items)
+
+
+def _tell(connection: Connection, claim: ForwardClaim, items: Sequence[RefusedItem]) -> None:
+    source_id = str(connection.scalar(select(_forwards.c.source_id).where(_forwards.c.id == claim.forward)))
+    if items:
+        health.begin(connection, source_id, _condition(claim.siem, items[-1]))
+        return
+    health.hold(connection, source_id, tracker(claim.siem))
+    left = select(_refused.c.event_id).where(_refused.c.forward == claim.forward).limit(1)
+    if connection.execute(left).first() is None:
+        sentence = f"What {claim.siem} had refused was sent again, and nothing of it was refused."
+        health.end(connection, source_id, tracker(claim.siem), sentence)
+
+
+def _condition(siem: str, last: RefusedItem) -> Condition:
+    return Condition(
+        tracker=tracker(siem),
+        name="EventsRefused",
+        severity=WARNING,
+        description=f"{siem} refuses events for good; it says: {last.answer}",
+        error_code=last.code or None,
+        hint=f"They are kept: `{command_line('siem refused', siem)}` lists them. Mend the SIEM or add a rule, then "
+        f"`{command_line('siem replay', siem, options=('--refused',))}` sends them again.",
+    )
+
+
+def _row(claim: ForwardClaim, item: RefusedItem) -> dict[str, Any]:
+    return {
+        "forward": claim.forward,
+        "stream_id": claim.stream_id,
+        "event_id": item.event_id,
+        "uuid": item.uuid,
+        "refused_ns": clock.now_ns(),
+        "code": item.code,
+        "answer": item.answer,
+    }
+
+
+_PAGE = text(
+    "SELECT r.stream_id, r.event_id, s.api, r.uuid, r.code, r.answer, r.refused_ns, r.replay_ns, e.body "
+    "FROM refused_events r JOIN streams s ON s.id = r.stream_id LEFT JOIN events e ON e.id = r.event_id "
+    "WHERE r.forward = :forward AND (r.stream_id, r.event_id) > (:stream, :event) "
+    "ORDER BY r.stream_id, r.event_id LIMIT :size"
+)
+_MARKED = text(
+    "SELECT r.replay_ns, e.id, e.uuid, e.time_ns, e.received_ns, e.body "
+    "FROM refused_events r JOIN events e ON e.id = r.event_id "
+    "WHERE r.forward = :forward AND r.stream_id = :stream AND r.replay_ns IS NOT NULL "
+    "AND (r.replay_ns, r.event_id) > (:mark, :event) ORDER BY r.replay_ns, r.event_id LIMIT :size"
+)

@@ -1,0 +1,97 @@
+"""The hash chain of a stream: one link for each committed page that brought something new.
+
+A link's digest is made of the digest of the link before it, its own number, the API version and the time of its
+commit, and of the uuid, the time and the body's SHA-256 of each of its events in the order of their ids. So nobody can
+change, remove, add or reorder what was committed without changing every digest from there on. The digest of a body
+stays when its event is pruned, so the chain can be walked then too.
+
+Someone who can write the whole database can make a whole new chain. So keep heads of it elsewhere (see `proof`): a
+chain that was made anew does not lead to a head that was taken before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Row
+
+    from blocks.events_api.models import Event
+    from blocks.store.insert import Stored
+
+
+ORIGIN = hashlib.sha256(b"onepassword-source chain 1").digest()
+"""Stands for the link before the first."""
+
+
+def body_digest(body: str) -> bytes:
+    """The SHA-256 of a body, as it stays in `pruned_events`."""
+    return hashlib.sha256(body.encode()).digest()
+
+
+def link_digest(  # noqa: PLR0917 - what a link is made of, in its order
+    before: bytes,
+    number: int,
+    api_version: str,
+    committed_ns: int,
+    uuids: Sequence[str],
+    times_ns: Sequence[int],
+    body_digests: Iterable[bytes],
+) -> bytes:
+    """The digest of a link; `before` is that of the link before it, or ORIGIN. One item of each for each event.
+
+    SHA-256 of: `before`; number, commit time, count of events (big-endian 64-bit each); the API version and a NUL;
+    the times (likewise 64-bit); each uuid in UTF-8 and a newline; each body's SHA-256.
+    """
+    link = hashlib.sha256(before)
+    link.update(
+        struct.pack(f">qqq{len(api_version.encode())}sx", number, committed_ns, len(uuids), api_version.encode())
+    )
+    link.update(struct.pack(f">{len(times_ns)}q", *times_ns))
+    link.update("".join([f"{uuid}\n" for uuid in uuids]).encode())
+    link.update(b"".join(body_digests))
+    return link.digest()
+
+
+def add(  # noqa: PLR0917 - what a link is made of
+    connection: Connection,
+    stream: Row[Any],
+    api_version: str,
+    committed_ns: int,
+    stored: Stored,
+    events: Sequence[Event],
+    digests: Sequence[bytes],
+) -> dict[str, Any]:
+    """Add the link of a page: of what was stored now, in the order of the ids. Returns what the stream's row is told.
+
+    In a transaction that has written the stream's row already; `stream` is that row.
+    """
+    number = stream.link + 1
+    uuids, times_ns = [event.uuid for event in events], [event.time_ns for event in events]
+    before = stream.link_digest or ORIGIN
+    digest = link_digest(before, number, api_version, committed_ns, uuids, times_ns, digests)
+    row = {
+        "stream_id": stream.id,
+        "number": number,
+        "first_id": stored.first_id,
+        "last_id": stored.last_id,
+        "events": stored.count,
+        "api_version": api_version,
+        "committed_ns": committed_ns,
+        "digest": digest,
+    }
+    connection.execute(_INSERT, row)
+    return {"link": number, "link_digest": digest, "link_id": stored.last_id}
+
+
+# Not by the table: who only walks a chain starts without SQLModel.
+_INSERT = text(
+    "INSERT INTO chain (stream_id, number, first_id, last_id, events, api_version, committed_ns, digest) "
+    "VALUES (:stream_id, :number, :first_id, :last_id, :events, :api_version, :committed_ns, :digest)"
+)

@@ -1,0 +1,214 @@
+"""The links of a chain and the events that stand in their places, read a few thousand at a time in the order of ids."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from heapq import merge
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from blocks.store.integrity import chain
+from blocks.store.integrity.suspects import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection, TextClause
+
+BATCH = 2000
+LARGEST = 100_000
+"""So many events of a link are held at once: a hundred times what a page has, whatever a changed link says."""
+LAST = 2**63 - 1
+
+
+class Link(NamedTuple):
+    """A link as it is stored. Times are nanoseconds since 1970."""
+
+    number: int
+    first_id: int
+    last_id: int
+    events: int
+    api_version: str
+    committed_ns: int
+    digest: bytes
+
+    @property
+    def readable(self) -> bool:
+        """SQLite keeps any type in any column; and a NUL within the version could stand for its end."""
+        numbers = (self.number, self.first_id, self.last_id, self.events, self.committed_ns)
+        return (
+            all(type(number) is int for number in numbers)
+            and type(self.digest) is bytes
+            and (type(self.api_version) is str and "\0" not in self.api_version)
+        )
+
+
+class Item(NamedTuple):
+    """An event, or what stayed of it. `digest` is the SHA-256 of its body."""
+
+    id: int
+    uuid: str
+    time_ns: int
+    received_ns: int
+    digest: bytes
+    pruned: bool
+
+
+# SQLite would not give a text that is no UTF-8. With an index on stream_id either database would sort a whole stream,
+# PostgreSQL as long as it has not analyzed the table.
+_DIALECTS = {
+    "sqlite": {
+        "stream_id": "+stream_id",
+        "uuid": "CAST(uuid AS BLOB)",
+        "body": "CAST(body AS BLOB)",
+        "api_version": "CAST(api_version AS BLOB)",
+    },
+    "postgresql": {"stream_id": "(stream_id + 0)", "uuid": "uuid", "body": "body", "api_version": "api_version"},
+}
+_LINKS = (
+    "SELECT number, first_id, last_id, events, {api_version}, committed_ns, digest FROM chain "
+    "WHERE stream_id = :stream AND number > :after ORDER BY number LIMIT :batch"
+)
+_EVENTS = (
+    "SELECT id, {uuid}, time_ns, received_ns, {body} FROM events "
+    "WHERE {stream_id} = :stream AND id > :after AND id <= :until ORDER BY id LIMIT :batch"
+)
+_PRUNED = (
+    "SELECT event_id, {uuid}, time_ns, received_ns, digest FROM pruned_events "
+    "WHERE stream_id = :stream AND event_id > :after AND event_id <= :until ORDER BY event_id LIMIT :batch"
+)
+
+
+@dataclass(slots=True)
+class Taken:
+    """Events that stand in the place of a link, or of none; `items` are the first of them, up to LARGEST."""
+
+    items: list[Item] = field(default_factory=list)
+    count: int = 0
+    pruned: int = 0
+    first_id: int | None = None
+    last_id: int | None = None
+
+    def add(self, item: Item) -> None:
+        self.count += 1
+        self.pruned += item.pruned
+        self.last_id = item.id
+        if self.first_id is None:
+            self.first_id = item.id
+        if self.count <= LARGEST:
+            self.items.append(item)
+
+    def received(self, committed_ns: int) -> int:
+        """How many were received then."""
+        return sum([item.received_ns == committed_ns for item in self.items])
+
+    @property
+    def words(self) -> str:
+        """A clause without its end: `2 events that no link covers stand`."""
+        return f"{events_of(self.count)} that no link covers {'stands' if self.count == 1 else 'stand'}"
+
+
+class Events:
+    """The events of a stream and what stayed of those that were pruned, in the order of their ids."""
+
+    def __init__(self, connection: Connection, stream_id: int, after_id: int, advance: Callable[[int], object]) -> None:
+        self._items = _items(connection, stream_id, after_id, advance)
+        self._next = next(self._items, None)
+
+    def until(self, last_id: int) -> Taken:
+        """Those up to an id that were not taken before."""
+        taken = Taken()
+        while self._next is not None and self._next.id <= last_id:
+            taken.add(self._next)
+            self._next = next(self._items, None)
+        return taken
+
+    def of(self, link: Link, following: Link | None) -> Taken:
+        """Those in the range of a link; as many as it says, where it reaches into the range of the next."""
+        taken = Taken()
+        bound = following.first_id if following is not None and following.readable else LAST
+        while self._next is not None and self._next.id <= link.last_id:
+            if self._next.id >= bound and taken.count >= link.events:
+                break
+            taken.add(self._next)
+            self._next = next(self._items, None)
+        return taken
+
+
+def links(connection: Connection, stream_id: int) -> Iterator[Link]:
+    asked, after = _query(connection, _LINKS), -LAST
+    while rows := connection.execute(asked, {"stream": stream_id, "after": after, "batch": BATCH}).all():
+        for number, first_id, last_id, events, version, committed_ns, digest in rows:
+            yield Link(number, first_id, last_id, events, _text(version), committed_ns, digest)
+        after = rows[-1][0]
+
+
+def _items(connection: Connection, stream_id: int, after_id: int, advance: Callable[[int], object]) -> Iterator[Item]:
+    events, pruned = _query(connection, _EVENTS), _query(connection, _PRUNED)
+    until = after_id
+    while until < LAST:
+        asked = {"stream": stream_id, "after": until, "until": LAST, "batch": BATCH}
+        gone = _pruned(connection.execute(pruned, asked).all())
+        until = gone[-1].id if len(gone) == BATCH else LAST
+        there = _stored(connection.execute(events, {**asked, "until": until}).all())
+        until = there[-1].id if len(there) == BATCH else until
+        both = list(merge(there, [item for item in gone if item.id <= until], key=itemgetter(0))) if gone else there
+        advance(len(both))
+        yield from both
+
+
+def bodies(connection: Connection, stream_id: int, link: Link) -> list[Row]:
+    """The events of a link that have a body still."""
+    asked = {"stream": stream_id, "after": max(link.first_id, -LAST) - 1, "until": link.last_id, "batch": BATCH}
+    rows = connection.execute(_query(connection, _EVENTS), asked)
+    return [Row(_text(uuid), time_ns, body) for _, uuid, time_ns, _, body in rows]
+
+
+def events_of(number: int) -> str:
+    """In words: `1,000 events`."""
+    return f"{number:,} event{'' if number == 1 else 's'}"
+
+
+_item = partial(tuple.__new__, Item)  # three times as fast as Item(), and there are many
+
+
+def _stored(rows: Iterable[Sequence[Any]]) -> list[Item]:
+    return [
+        _item((id_, _text(uuid), time_ns, received_ns, sha256(_encoded(body)).digest(), False))
+        for id_, uuid, time_ns, received_ns, body in rows
+    ]
+
+
+def _pruned(rows: Iterable[Sequence[Any]]) -> list[Item]:
+    return [
+        _item((id_, _text(uuid), time_ns, received_ns, digest, True))
+        for id_, uuid, time_ns, received_ns, digest in rows
+    ]
+
+
+def _encoded(body: str | bytes) -> bytes:
+    return body if isinstance(body, bytes) else body.encode()
+
+
+def _text(value: Any) -> Any:
+    # What is no UTF-8 becomes a text that has no UTF-8 either, and so no digest: see `digest_of`.
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+
+
+def _query(connection: Connection, query: str) -> TextClause:
+    return text(query.format(**_DIALECTS[connection.dialect.name]))
+
+
+def digest_of(before: bytes, link: Link, items: Sequence[Item]) -> bytes | None:
+    """The digest that a link of these events would have; None where one of them holds what no event holds."""
+    uuids, times_ns = [item.uuid for item in items], [item.time_ns for item in items]
+    digests = [item.digest for item in items]
+    try:
+        return chain.link_digest(before, link.number, link.api_version, link.committed_ns, uuids, times_ns, digests)
+    except (UnicodeEncodeError, struct.error, TypeError):
+        return None

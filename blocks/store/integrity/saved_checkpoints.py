@@ -1,0 +1,80 @@
+"""Whether a store leads to heads that were kept elsewhere: what a chain that was made anew does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blocks.store.integrity.links import events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from blocks.store.integrity.checkpoints import Head, Heads
+    from blocks.store.integrity.verification import Proof
+
+LEADS = "leads"
+OTHER_SOURCE, UNKNOWN_API, SHORTER, REWRITTEN, DAMAGED, COUNT = (
+    "other source",
+    "unknown API",
+    "shorter",
+    "rewritten",
+    "damaged",
+    "other count",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A head of one API, when it was taken (RFC 3339), LEADS or what is wrong, and a sentence that says it."""
+
+    time: str
+    api: str
+    link: int
+    verdict: str
+    sentence: str
+
+    @property
+    def leads(self) -> bool:
+        return self.verdict == LEADS
+
+
+def wanted(heads: Iterable[Heads]) -> dict[str, set[int]]:
+    """The links, by API, of which the walk is to tell the digests (see `proof.prove`)."""
+    links: dict[str, set[int]] = {}
+    for one in heads:
+        for api, head in one.heads.items():
+            links.setdefault(api, set()).add(head.link)
+    return links
+
+
+def check(heads: Iterable[Heads], source_id: str, proofs: Sequence[Proof], apis: Sequence[str] = ()) -> list[Checked]:
+    """Compare what was found of a source with each head, or with those of some APIs."""
+    found = {proof.api: proof for proof in proofs}
+    return [
+        Checked(one.time, api, head.link, *_compared(one, head, source_id, found.get(api)))
+        for one in heads
+        for api, head in one.heads.items()
+        if not apis or api in apis
+    ]
+
+
+def _compared(heads: Heads, head: Head, source_id: str, proof: Proof | None) -> tuple[str, str]:
+    if heads.source_id != source_id:
+        return OTHER_SOURCE, f"It is a head of another source, with the id {heads.source_id}."
+    if proof is None:
+        return UNKNOWN_API, "The store has no chain of this API."
+    reached = proof.reached.get(head.link)
+    if reached is None:
+        return SHORTER, f"The store does not have this link; the newest there is {proof.newest:,}. Links were removed."
+    if reached.digest.hex() != head.digest.lower():
+        return REWRITTEN, "The store has another digest of this link: it, or what came before it, was made anew."
+    if reached.damaged:
+        return DAMAGED, "The store has the digest of this link, but what led to it is damaged."
+    if reached.events != head.events:
+        there, then = events_of(reached.events), events_of(head.events)
+        return (
+            COUNT,
+            f"There are {there} up to this link, and there were {then}: the rest stood before the chain began.",
+        )
+    return LEADS, "The store leads to it."

@@ -1,0 +1,43 @@
+"""Write what is judged of the sources' runs from outside of them, as changes of health; for one who watches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blocks.store import health
+from blocks.store.engine import writing
+from blocks.store.run_sign_queries import differs
+from blocks.store.run_signs import judged, judged_within, open_values
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.liveness import Judgement
+
+
+def settle(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
+    """Judge all sources, and begin and end their conditions; where nothing changes, nothing is written.
+
+    Several may do so at once. `watched_ns`: see `blocks.liveness.judge`. Raises FirstPartyGenericError.
+    """
+    values = open_values(engine)
+    found = judged(engine, watched_ns=watched_ns)
+    for one in found:
+        if differs(one, values):
+            _settle(engine, one, watched_ns)
+    return found
+
+
+def _settle(engine: Engine, before: Judgement, watched_ns: int | None) -> None:
+    source_id = before.signs.source_id
+    with writing(engine) as connection:
+        for condition in (*before.found, *before.over):
+            health.hold(connection, source_id, condition.tracker)
+        # A run may have ended since: it is judged again behind the lock.
+        judgement = judged_within(connection, source_id, watched_ns=watched_ns)
+        if judgement is None:
+            return
+        for condition in judgement.found:
+            health.begin(connection, source_id, condition)
+        for condition in judgement.over:
+            health.end(connection, source_id, condition.tracker, condition.description, condition.api)

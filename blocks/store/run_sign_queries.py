@@ -1,0 +1,79 @@
+"""The signs of life that runs leave in the store: how they are read, and what the rows say. No database is opened here.
+
+`blocks.store.run_signs` reads them by SQLAlchemy, `blocks.store.run_signs_by_driver` by the database's own driver.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from blocks.liveness import LAG, RUNS, Signs, StreamSigns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from blocks.liveness import Judgement
+
+LEASE_NS = 240 * 10**9
+"""`claims.LEASE_NS`, which is not imported: it would load SQLAlchemy."""
+
+_SIGNS = (
+    "SELECT s.id, s.name, s.created_ns, s.due_ns, s.state, s.state_ns, s.lag_after, s.paused_ns, s.apis, s.fingerprint,"
+    " t.api, t.holder_ns, t.holder_until_ns, t.holder, t.progress_ns, t.drained_ns, t.error_ns, t.failing_since_ns,"
+    " t.stopped_fingerprint FROM sources s LEFT JOIN streams t ON t.source_id = s.id WHERE s.deleted_ns IS NULL"
+)
+ALL = f"{_SIGNS} ORDER BY s.name, s.id, t.id"
+ONE = f"{_SIGNS} AND s.id = :source ORDER BY t.id"
+OPEN = f"SELECT source_id, tracker, value FROM conditions WHERE tracker = '{RUNS}' OR tracker LIKE '{LAG}/%'"  # noqa: S608
+"""The open conditions that are judged by these signs."""
+
+
+def signs_of(rows: Sequence[Any]) -> list[Signs]:
+    """The sources of these rows, in their order. A row has an attribute for each column."""
+    return [_source(list(group)) for _, group in groupby(rows, key=lambda row: row.id)]
+
+
+def values_of(rows: Iterable[Any]) -> dict[tuple[str, str], str]:
+    """The values of open conditions by source id and tracker."""
+    return {(row.source_id, row.tracker): row.value for row in rows}
+
+
+def differs(judgement: Judgement, values: Mapping[tuple[str, str], str]) -> bool:
+    """Whether a source's open conditions are not those that are judged now."""
+    source_id = judgement.signs.source_id
+    begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.found)
+    return begun or any((source_id, one.tracker) in values for one in judgement.over)
+
+
+def _source(rows: Sequence[Any]) -> Signs:
+    first = rows[0]
+    return Signs(
+        source_id=first.id,
+        name=first.name,
+        due_ns=first.due_ns or first.created_ns,
+        state=first.state,
+        state_ns=first.state_ns,
+        lag_after=first.lag_after,
+        paused=first.paused_ns is not None,
+        streams=tuple(_streams(rows, json.loads(first.apis))),
+    )
+
+
+def _streams(rows: Iterable[Any], apis: Sequence[str]) -> list[StreamSigns]:
+    return [_stream(row) for row in rows if row.api in apis]
+
+
+def _stream(row: Any) -> StreamSigns:
+    stopped = row.stopped_fingerprint is not None and row.stopped_fingerprint == row.fingerprint
+    return StreamSigns(
+        api=row.api,
+        renewed_ns=row.holder_ns,
+        waits_until_ns=None if row.holder is None else row.holder_until_ns - LEASE_NS,
+        progress_ns=row.progress_ns,
+        drained_ns=row.drained_ns,
+        error_ns=row.error_ns,
+        in_error=stopped or row.failing_since_ns is not None,
+        stopped=stopped,
+    )

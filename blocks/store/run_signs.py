@@ -1,0 +1,67 @@
+"""The signs of life of all sources at once, in plain SQL: for those who judge whether runs work, and only read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from blocks import clock
+from blocks.health import WARNING
+from blocks.liveness import Judgement, Signs, judge
+from blocks.store.engine import reading, store_errors
+from blocks.store.run_sign_queries import ALL, ONE, OPEN, signs_of, values_of
+from blocks.store.source_status import Open
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from blocks.health import Condition
+    from blocks.store.source_status import SourceStatus
+
+_ALL, _ONE, _OPEN = text(ALL), text(ONE), text(OPEN)
+
+
+def judged(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
+    """Judge all sources but the deleted ones, by name. `watched_ns`: see `blocks.liveness.judge`."""
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(_ALL).all()
+    now_ns = clock.now_ns()
+    return [judge(signs, now_ns, watched_ns=watched_ns) for signs in signs_of(rows)]
+
+
+def judged_within(connection: Connection, source_id: str, *, watched_ns: int | None = None) -> Judgement | None:
+    """The same of one source in a transaction; None where it was deleted."""
+    found = signs_of(connection.execute(_ONE, {"source": source_id}).all())
+    return judge(found[0], clock.now_ns(), watched_ns=watched_ns) if found else None
+
+
+def open_values(engine: Engine) -> dict[tuple[str, str], str]:
+    """The values of the open conditions that are judged here, by source id and tracker."""
+    with store_errors(), reading(engine).connect() as connection:
+        return values_of(connection.execute(_OPEN))
+
+
+def as_judged(engine: Engine, sources: Sequence[SourceStatus]) -> list[SourceStatus]:
+    """The same sources with what is judged now among their open conditions, also where no `up` has written it."""
+    by_id = {one.signs.source_id: one for one in judged(engine)}
+    return [_with(source, by_id[source.id]) if source.id in by_id else source for source in sources]
+
+
+def _with(source: SourceStatus, judgement: Judgement) -> SourceStatus:
+    over = {condition.tracker for condition in judgement.over}
+    since = {one.tracker: one for one in source.open}
+    found = [_as_open(condition, judgement.signs, since.get(condition.tracker)) for condition in judgement.found]
+    replaced = over | {one.tracker for one in found}
+    opened = [one for one in source.open if one.tracker not in replaced] + found
+    return replace(source, open=tuple(sorted(opened, key=lambda one: (one.severity == WARNING, one.since_ns))))
+
+
+def _as_open(condition: Condition, signs: Signs, stored: Open | None) -> Open:
+    if stored is not None and stored.severity == condition.severity:
+        return stored
+    since_ns = signs.seen_ns(clock.now_ns()) or signs.due_ns
+    return Open(condition.tracker, condition.name, condition.severity, condition.description, condition.hint, since_ns)

@@ -1,0 +1,76 @@
+"""The modules that import Prefect or SQLModel, each imported at its first use.
+
+Prefect reads its settings from the environment when it is imported, so that must not happen before
+`prefect_server.prefect()` has prepared it. It also takes more than a second, which `--help`, completion, wrong use and
+the commands that only read the store do not pay. So commands import this module at their top, and write
+`deferred.lifecycle.restart(…)` within `prefect()`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# ruff: noqa: PLC0414 - `as` says that these names are for others
+if TYPE_CHECKING:
+    from blocks.siem import configuration as configuration
+    from blocks.siem.delivery import prepare as prepare
+    from blocks.store.backfill import jobs as jobs
+    from blocks.store.backfill import plan as plan
+    from blocks.store.forwarding import forward_pairs as forward_pairs
+    from blocks.store.forwarding import positions as positions
+    from blocks.store.forwarding import rejected_events as rejected_events
+    from blocks.store.forwarding import unsent_events as unsent_events
+    from deployments import forward_deployments as forward_deployments
+    from deployments import lifecycle as lifecycle
+    from deployments import new_token as new_token
+    from deployments import prune_deployment as prune_deployment
+    from deployments import siems as siems
+    from deployments import sources as sources
+    from deployments.prefect_api import automations as automations
+    from deployments.prefect_api import source_runs as source_runs
+    from flows import backfill as backfill
+    from flows import collect as collect
+    from flows import forward as forward
+    from flows import reconcile as reconcile
+    from tasks import open_forward as open_forward
+    from tasks.support import job as job
+    from tasks.support import run_state as run_state
+    from tasks.support import siem as siem
+    from tasks.support import stopping as stopping
+
+_MODULES = {
+    "automations": "deployments.prefect_api.automations",
+    "backfill": "flows.backfill",
+    "collect": "flows.collect",
+    "run_state": "tasks.support.run_state",
+    "forward": "flows.forward",
+    "forward_deployments": "deployments.forward_deployments",
+    "forward_pairs": "blocks.store.forwarding.forward_pairs",
+    "job": "tasks.support.job",
+    "jobs": "blocks.store.backfill.jobs",
+    "lifecycle": "deployments.lifecycle",
+    "new_token": "deployments.new_token",
+    "open_forward": "tasks.open_forward",
+    "unsent_events": "blocks.store.forwarding.unsent_events",
+    "plan": "blocks.store.backfill.plan",
+    "positions": "blocks.store.forwarding.positions",
+    "prepare": "blocks.siem.delivery.prepare",
+    "reconcile": "flows.reconcile",
+    "rejected_events": "blocks.store.forwarding.rejected_events",
+    "prune_deployment": "deployments.prune_deployment",
+    "source_runs": "deployments.prefect_api.source_runs",
+    "configuration": "blocks.siem.configuration",
+    "siem": "tasks.support.siem",
+    "siems": "deployments.siems",
+    "sources": "deployments.sources",
+    "stopping": "tasks.support.stopping",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_MODULES[name])
+    globals()[name] = module
+    return module

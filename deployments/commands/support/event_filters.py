@@ -1,0 +1,93 @@
+"""Which events `events` shows: `--user`, `--ip`, `--action`, `--country`, `--item`, `--vault` and `--match`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands.support.event_view import EventView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from ipaddress import IPv4Network, IPv6Network
+
+    from blocks.store.source_status import StoredEvent
+
+
+@dataclass(frozen=True)
+class Filters:
+    """An event passes where it has each of these, capital or small; `*` stands for any characters.
+
+    `ip` is an address or a network such as 10.0.0.0/8, `match` a text anywhere in the body.
+    """
+
+    user: str | None = None
+    ip: str | None = None
+    action: str | None = None
+    country: str | None = None
+    item: str | None = None
+    vault: str | None = None
+    match: str | None = None
+
+    def check(self) -> None:
+        """Raise ThirdPartyConfigError where --ip is neither an address nor a network."""
+        self._network()
+
+    def chosen(self, events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
+        """Those of the events that pass, in their order."""
+        patterns = [self.user, self.ip, self.action, self.country, self.item, self.vault]
+        network, text = self._network(), self.match.casefold() if self.match else ""
+        for event in events:
+            if text and not _holds(event.body, text):
+                continue
+            if any(patterns) and not self._passes(EventView.of(event), network):
+                continue
+            yield event
+
+    def _passes(self, view: EventView, network: IPv4Network | IPv6Network | None) -> bool:
+        return (
+            _matches(self.user, *view.actor_names)
+            and _matches(self.action, view.action, view.type)
+            and _matches(self.country, view.country)
+            and _matches(self.item, view.item)
+            and _matches(self.vault, view.vault)
+            and (network is None or _is_in(view.ip_address, network))
+        )
+
+    def _network(self) -> IPv4Network | IPv6Network | None:
+        if self.ip is None:
+            return None
+        try:
+            return ip_network(self.ip, strict=False)
+        except ValueError:
+            raise ThirdPartyConfigError(
+                f"--ip takes an address or a network, not {self.ip!r}.",
+                hint="Such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32.",
+                code="usage",
+            ) from None
+
+
+def _matches(pattern: str | None, *values: str | None) -> bool:
+    if pattern is None:
+        return True
+    # fnmatch gives brackets and ? a meaning of their own, which names may have.
+    literal = pattern.casefold().replace("[", "[[]").replace("?", "[?]")
+    return any(value is not None and fnmatchcase(value.casefold(), literal) for value in values)
+
+
+def _is_in(address: str | None, network: IPv4Network | IPv6Network) -> bool:
+    try:
+        return address is not None and ip_address(address) in network
+    except ValueError:
+        return False
+
+
+def _holds(body: str, text: str) -> bool:
+    if text in body.casefold():
+        return True
+    # A server may write any character as \\uXXXX, and a slash as \\/.
+    return "\\" in body and text in json.dumps(json.loads(body), ensure_ascii=False).casefold()

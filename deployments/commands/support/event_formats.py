@@ -1,0 +1,207 @@
+"""The forms in which `events` writes: a table, JSON, NDJSON, CSV, Parquet. Each takes any number and needs no memory.
+
+What a terminal gets holds nothing that could drive it; a file or a pipe gets each body byte for byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.cells import set_cell_size
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands.support.event_view import EventView
+from deployments.commands.support.output import iso_of, plain, time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from blocks.store.source_status import SourceStatus, StoredEvent
+
+FORMATS = ("table", "json", "ndjson", "csv", "parquet")
+SUFFIXES = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet"}
+CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
+TIME_CELLS, API_CELLS, COUNTRY_CELLS = 19, 9, 2
+ROWS = 10_000  # of a group in a Parquet file
+
+
+def write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> int:
+    """Each body as it came, one a line. How many were written, as of all of these."""
+    written, for_person = 0, file.isatty()
+    for written, event in enumerate(events, 1):  # noqa: B007 - the last number is how many there were
+        body = event.body
+        if "\n" in body or "\r" in body:  # JSON has them between tokens alone, and a line is a record here
+            body = body.replace("\r", " ").replace("\n", " ")
+        file.write((_escaped(body) if for_person else body) + "\n")
+    return written
+
+
+def write_json(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str], *, lines: bool = False) -> int:
+    """A JSON array with an event a line, or the lines alone. Members as in docs/json.md."""
+    written = 0
+    if not lines:
+        file.write("[")
+    for written, event in enumerate(events, 1):
+        separator = "" if lines else ",\n" if written > 1 else "\n"
+        file.write(f"{separator}{json.dumps(_as_json(source, event))}{_end(lines)}")
+    if not lines:
+        file.write("\n]\n")
+    return written
+
+
+def _end(lines: bool) -> str:
+    return "\n" if lines else ""
+
+
+def _as_json(source: SourceStatus, event: StoredEvent) -> dict[str, Any]:
+    view = EventView.of(event)
+    return {
+        "source": source.name,
+        "source_id": source.id,
+        "api": event.api,
+        "uuid": event.uuid,
+        "time": iso_of(event.time_ns),
+        "received": iso_of(event.received_ns),
+        "action": view.action,
+        "type": view.type,
+        "actor": view.actor,
+        "ip_address": view.ip_address,
+        "country": view.country,
+        "body": json.loads(event.body),
+    }
+
+
+def write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str], *, titles: bool = True) -> int:
+    """One row for each, below the names of the columns; no cell is a formula."""
+    writer, for_person = csv.writer(file), file.isatty()
+    if titles:
+        writer.writerow(CSV_COLUMNS)
+    written = 0
+    for written, event in enumerate(events, 1):  # noqa: B007 - as above
+        cells = [*map(_cell, _cells(source, event)), event.body]
+        writer.writerow([*map(plain, cells[:-1]), _escaped(event.body)] if for_person else cells)
+    return written
+
+
+def _cells(source: SourceStatus, event: StoredEvent) -> tuple[str | None, ...]:
+    view = EventView.of(event)
+    times = iso_of(event.time_ns), iso_of(event.received_ns)
+    seen = view.action, view.type, view.actor, view.ip_address, view.country
+    return (source.name, event.api, event.uuid, *times, *seen)
+
+
+def _cell(value: str | None) -> str:
+    """A spreadsheet would run what begins like a formula, and some of these texts come from outside."""
+    text = value or ""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
+
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
+
+
+def write_parquet(source: SourceStatus, events: Iterable[StoredEvent], file: IO[bytes]) -> int:
+    """A table with the columns of the CSV. ThirdPartyConfigError where what writes Parquet is not installed."""
+    core, io = _arro3()
+    schema = core.Schema([core.Field(name, kind) for name, kind in _types(core).items()])
+    written = 0
+
+    def groups() -> Iterator[Any]:
+        nonlocal written
+        rows: list[tuple[Any, ...]] = []
+        for event in events:
+            rows.append(_row(source, event))
+            written += 1
+            if len(rows) == ROWS:
+                yield _group(core, rows)
+                rows = []
+        yield _group(core, rows)
+
+    io.write_parquet(core.RecordBatchReader.from_batches(schema, groups()), file, compression="zstd(3)")
+    return written
+
+
+def _row(source: SourceStatus, event: StoredEvent) -> tuple[Any, ...]:
+    name, api, uuid, _, _, *seen = _cells(source, event)
+    return (name, api, uuid, event.time_ns, event.received_ns, *seen, event.body)
+
+
+def _types(core: Any) -> dict[str, Any]:
+    moment = core.DataType.timestamp("ns", tz="UTC")
+    return {name: moment if name in {"time", "received"} else core.DataType.string() for name in CSV_COLUMNS}
+
+
+def _group(core: Any, rows: list[tuple[Any, ...]]) -> Any:
+    columns = {}
+    for place, (name, kind) in enumerate(_types(core).items()):
+        values = [row[place] for row in rows]
+        is_moment = name in {"time", "received"}
+        columns[name] = (
+            core.Array(values, type=core.DataType.int64()).cast(kind) if is_moment else core.Array(values, type=kind)
+        )
+    return core.RecordBatch.from_pydict(columns)
+
+
+def _arro3() -> tuple[Any, Any]:
+    try:
+        return import_module("arro3.core"), import_module("arro3.io")
+    except ImportError as error:
+        raise ThirdPartyConfigError(
+            "What writes Parquet is not installed.",
+            hint="Install it with: pip install 'onepassword-source[parquet]', or choose .csv or .ndjson.",
+            code="parquet",
+        ) from error
+
+
+def write_table(events: Iterable[StoredEvent], file: IO[str], width: int | None = None, *, titles: bool = True) -> int:
+    """Lines for a person, cut to `width` cells; uncut where there is none, since a pipe has no width."""
+    layout = _Layout(width)
+    if titles:
+        file.write(layout.line("TIME (UTC)", "API", "ACTION", "WHO", "IP ADDRESS", "CC"))
+    written = 0
+    for written, event in enumerate(events, 1):  # noqa: B007 - as above
+        view = EventView.of(event)
+        cells = (view.action, view.actor, view.ip_address, view.country)
+        when = time_of(event.time_ns)[:TIME_CELLS]
+        file.write(layout.line(when[len("2026-") :] if layout.is_narrow else when, event.api, *cells))
+    return written
+
+
+class _Layout:
+    """How wide each column is."""
+
+    def __init__(self, width: int | None) -> None:
+        self._cut = width is not None
+        wide = width is None or width >= WIDE
+        self._gap = "  " if wide else " "
+        address = IPV6_CELLS if wide else IPV4_CELLS
+        self.is_narrow = width is not None and width < NARROW
+        time = TIME_CELLS - len("2026-") * self.is_narrow
+        fixed = time + API_CELLS + address + COUNTRY_CELLS + 5 * len(self._gap)
+        left = max((width or WIDE) - fixed, LEAST)
+        action = min(ACTION_CELLS, left * 2 // 5)
+        self._cells = (time, API_CELLS, action, left - action, address, COUNTRY_CELLS)
+
+    def line(self, *cells: str | None) -> str:
+        shown = [self._fitted(cell, width) for cell, width in zip(cells, self._cells, strict=True)]
+        return self._gap.join(shown).rstrip() + "\n"
+
+    def _fitted(self, text: str | None, cells: int) -> str:
+        shown = plain(text or "")
+        if shown.isascii():
+            cut = shown if len(shown) <= cells or not self._cut else shown[: cells - 1] + "…"
+            return cut.ljust(cells)
+        return set_cell_size(shown, cells) if self._cut else shown.ljust(cells)
+
+
+WIDE, NARROW, LEAST = 110, 76, 12
+ACTION_CELLS, IPV4_CELLS, IPV6_CELLS = 19, 15, 24
+
+
+def _escaped(body: str) -> str:
+    """The same JSON; each character that could drive a terminal is escaped."""
+    if body.isprintable():
+        return body
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in body)

@@ -1,0 +1,40 @@
+"""The table of fields in the store, as the commands `fields …` change it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blocks import settings
+from blocks.store import fields, schema
+from blocks.store.engine import open_engine
+from deployments.commands.support.output import say, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+
+def open_field_store() -> Engine:
+    """The store, made where there is none: fields may come before the first source."""
+    engine = open_engine(settings.database_url())
+    schema.upgrade(engine)
+    return engine
+
+
+def change_of(is_changed: bool) -> str:
+    """The word of `--json` for it."""
+    return "updated" if is_changed else "unchanged"
+
+
+def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
+    """Enable or disable fields and say which were so already."""
+    changed = fields.switch(open_field_store(), names, enabled=enabled)
+    if as_json:
+        say_json(
+            [{"field": name, "enabled": enabled, "change": change_of(name in changed)} for name in dict.fromkeys(names)]
+        )
+        return
+    state = "enabled" if enabled else "disabled"
+    for name in dict.fromkeys(names):
+        say(f"{name}: {state}." if name in changed else f"{name}: was {state}.")

@@ -1,0 +1,142 @@
+"""A line for each source, or for each pair of source and SIEM, where there are more than a screen shows in detail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from blocks import clock
+from deployments.commands.support.output import OUT, plain, severity_style, span_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from blocks.store.forwarding.forward_status import ForwardStatus
+    from blocks.store.source_status import Open, Pace, SourceStatus
+
+FEW = 5
+"""So many are shown in detail."""
+COLUMNS = ("source", "state", "since", "worst condition", "last 24 h", "lag", "SIEMs")
+PAIR_COLUMNS = ("SIEM", "source", "state", "sent", "waiting", "oldest", "refused")
+NUMBERS = ("last 24 h", "events", "sent", "waiting", "refused")
+CUT = ("source", "SIEM", "worst condition", "name", "APIs", "base URL")
+"""What a terminal that is too narrow cuts short; no other column loses anything."""
+GAP, LEAST = 2, 6
+
+
+def order_of(health: str) -> int:
+    """Where a source of that health stands in the list: what needs a person first."""
+    order = ("in error", "not running", "retrying", "not run yet", "healthy", "stopped", "deleted")
+    return order.index(health) if health in order else 0
+
+
+def line(
+    source: SourceStatus,
+    health: tuple[str, str],
+    since_ns: int | None,
+    paces: Iterable[Pace],
+    forwards: Sequence[ForwardStatus],
+) -> tuple[Text, ...]:
+    """The cells of a source's line. `health` comes with its style."""
+    lags = [stream.lag_ns for stream in source.streams if stream.lag_ns is not None]
+    return (
+        Text(plain(source.name), "bold"),
+        Text(*health),
+        Text(span_of(since_ns)),
+        _worst(source.open),
+        Text(f"{sum(pace.last_day for pace in paces):,}"),
+        Text(clock.words(max(lags)) if lags else ""),
+        _waiting(forwards),
+    )
+
+
+def summary(states: Iterable[str], subject: str) -> str:
+    """How many there are of each, in the order in which they come: `500 sources: 3 in error, 497 healthy.`."""
+    counts = Counter(states)
+    return f"{counts.total():,} {subject}: {', '.join(f'{number:,} {state}' for state, number in counts.items())}."
+
+
+def pair_line(one: ForwardStatus, style: str) -> tuple[Text, ...]:
+    """The cells of a pair's line."""
+    waiting = sum(api.waiting for api in one.positions)
+    oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
+    refused = sum(api.refused for api in one.positions)
+    return (
+        Text(plain(one.siem), "bold"),
+        Text(plain(one.source)),
+        Text(one.state, style),
+        Text(f"{sum(api.sent for api in one.positions):,}"),
+        Text(f"{waiting:,}" if waiting else ""),
+        Text(span_of(oldest)),
+        Text(f"{refused:,}" if refused else "", "yellow"),
+    )
+
+
+def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
+    """One line of the terminal for each, whatever its width; elsewhere nothing is cut."""
+    rows = list(lines)
+    if OUT.is_terminal:
+        titles, rows = _without_empty(titles, rows)
+    widths = _widths(titles, rows) if OUT.is_terminal else {}
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for title in titles:
+        justify = "right" if title in NUMBERS else "left"
+        made.add_column(
+            title,
+            justify=justify,  # type: ignore[arg-type]
+            header_style="dim",
+            no_wrap=True,
+            overflow="ellipsis" if OUT.is_terminal else "fold",
+            width=widths.get(title),
+        )
+    for cells in rows:
+        made.add_row(*cells)
+    return made
+
+
+def _without_empty(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> tuple[list[str], list[Sequence[Text]]]:
+    """Where the terminal is too narrow for all columns, those that are empty in every row give up their room."""
+    needed = sum(
+        GAP + max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
+    )
+    kept = [place for place in range(len(titles)) if needed <= OUT.width or any(row[place] for row in rows)]
+    return [titles[place] for place in kept], [[row[place] for place in kept] for row in rows]
+
+
+def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, int]:
+    """The width of each column that can be cut: what the others leave, the name of the source before the rest."""
+    needed = {
+        title: max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
+    }
+    left = OUT.width - GAP * len(titles) - sum(width for title, width in needed.items() if title not in CUT)
+    found: dict[str, int] = {}
+    cut = [title for title in titles if title in CUT]
+    for place, title in enumerate(cut, start=1):
+        found[title] = max(min(needed[title], left - LEAST * (len(cut) - place)), LEAST)
+        left -= found[title]
+    return found
+
+
+def _worst(conditions: Sequence[Open]) -> Text:
+    """The one that stands first, and how many there are besides."""
+    if not conditions:
+        return Text()
+    api = conditions[0].tracker.partition("/")[2]
+    name = " ".join(filter(None, (conditions[0].name, plain(api))))
+    more = f" +{len(conditions) - 1}" if len(conditions) > 1 else ""
+    return Text(f"{name}{more}", severity_style(conditions[0].severity))
+
+
+def _waiting(forwards: Sequence[ForwardStatus]) -> Text:
+    """How many SIEMs wait or are in error, of how many; nothing for a source without SIEMs."""
+    if not forwards:
+        return Text()
+    errors = sum(one.in_error for one in forwards)
+    waiting = sum(any(api.waiting for api in one.positions) for one in forwards)
+    if errors:
+        return Text(f"{errors}/{len(forwards)} error", "bold red")
+    return Text(f"{waiting}/{len(forwards)} wait" if waiting else "ok", "yellow" if waiting else "")

@@ -1,0 +1,150 @@
+"""Prefect for the length of a command: the one that runs, or a temporary server that ends with the command."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from blocks.errors import FirstPartyGenericError, SourceError
+from deployments.commands.support.output import note, warn, with_spinner
+from deployments.one_machine import database, up_lock
+from deployments.prefect_api import server_access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.server.api.server import SubprocessASGIServer
+
+    from deployments.prefect_api.server_access import Access
+
+UNAUTHORIZED = 401
+DRAINING = ("APILogWorker", "EventsWorker")
+"""Prefect's queues that warn "Still processing items" where a command ends before they are empty.
+
+They do not take the level of Prefect's settings: each logs to a logger of its class's name, beside Prefect's own.
+"""
+UP_SECONDS, POLL_SECONDS, STOP_SECONDS = 90.0, 0.5, 1.0
+"""How long a command waits for the server of a running `up`, how often it looks, and how long its own may take."""
+RUN_UP = "See whether `onepassword-source up` works."
+
+
+@contextmanager
+def prefect() -> Iterator[Access]:
+    """Prefect may be imported and asked within it. FirstPartyGenericError where its API does not answer."""
+    quiet_prefect()
+    _wait_for_up()
+    access = server_access.activate()
+    for warning in access.warnings:
+        warn(warning)
+    try:
+        if access.kind == "temporary":
+            with_spinner("Starting a temporary Prefect server…", start_temporary)
+        yield access
+    except SourceError:
+        raise
+    except Exception as error:
+        _raise_explained(error, access)
+        raise
+
+
+def _wait_for_up() -> None:
+    """Where an `up` is running, wait for its server: it starts, or is busy, or is being started again."""
+    if server_access.external_url() is not None:
+        return
+    deadline = time.monotonic() + UP_SECONDS
+    is_said = False
+    while up_lock.is_held() and server_access.find_running() is None and time.monotonic() < deadline:
+        if not is_said:
+            note(f"`up` is running, but its Prefect server does not answer yet; waiting up to {UP_SECONDS:.0f} s…")
+            is_said = True
+        time.sleep(POLL_SECONDS)
+
+
+_database = contextlib.ExitStack()
+"""What keeps the database of a temporary server: until this process ends, since a server may be started again."""
+
+
+def quiet_prefect() -> None:
+    """Only Prefect's errors, unless the person asked for more. To be called before Prefect is imported."""
+    if os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING") != "DEBUG":
+        for name in DRAINING:
+            logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
+
+
+def stop_temporary() -> None:
+    """End the temporary server, where there is one: for a process that ends at once."""
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports Prefect
+
+    server = SubprocessASGIServer()
+    if (process := server.server_process) is not None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        process.kill()  # a person waits; what its clients were told stands in its database
+    server.stop()
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that this thread starts within it do not notice Ctrl-C.
+
+    The terminal sends it to every process of a command, and the helpers must outlive what still needs them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_temporary(seconds: float | None = None) -> None:
+    """Start the temporary server; RuntimeError where it does not answer in time, by default that of the settings.
+
+    With `seconds`, one that ends at its start is not tried again, and its traceback not shown.
+    """
+    from deployments.one_machine.temporary_server import GuardedServer  # noqa: PLC0415 - imports Prefect
+
+    _database.enter_context(database.running())
+    if (warning := database.warning()) is not None:
+        warn(warning)
+    server = GuardedServer()
+    server.is_hurried = seconds is not None
+    # In a thread, so that Ctrl-C is heard here meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(_start_deaf, server)
+        try:
+            starting.result(seconds)
+        except TimeoutError:
+            server.stop()
+            raise RuntimeError("The ephemeral server did not start in time.") from None
+        except BaseException:
+            server.stop()
+            raise
+
+
+def _start_deaf(server: SubprocessASGIServer) -> None:
+    with deaf_to_ctrl_c():
+        server.start()
+
+
+def _raise_explained(error: Exception, access: Access) -> None:
+    import httpx  # noqa: PLC0415 - comes with Prefect
+
+    where = f"The Prefect server at {access.url}" if access.url else "The temporary Prefect server"
+    if isinstance(error, httpx.HTTPStatusError):
+        code = error.response.status_code
+        hint = "Set PREFECT_API_AUTH_STRING to its user:password." if code == UNAUTHORIZED else RUN_UP
+        raise FirstPartyGenericError(f"{where} answered {code}.", hint=hint, code="prefect") from error
+    if isinstance(error, (httpx.HTTPError, httpx.InvalidURL)):
+        hint = "Check PREFECT_API_URL, or unset it." if access.kind == "external" else RUN_UP
+        raise FirstPartyGenericError(f"{where} does not answer.", hint=hint, code="prefect") from error
+    if "ephemeral" in str(error):
+        raise FirstPartyGenericError(f"{where} did not start.", hint=RUN_UP, code="prefect") from error

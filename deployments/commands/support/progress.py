@@ -1,0 +1,79 @@
+"""On a terminal, a moving sign and one line of how far a run is, while it runs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.text import Text
+
+from deployments.commands.support.output import ERROR
+from deployments.commands.support.retries import clock_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rich.status import Status
+
+    from blocks.store.forwarding.forward_status import PositionStatus
+    from blocks.store.source_status import StreamStatus
+
+LOOK_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+@contextmanager
+def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
+    """Show what `line` says, asked in a thread now and then; None leaves what was there. Gives what ends the sign."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    done = threading.Event()
+    with ERROR.status("Starting…") as sign:
+        watcher = threading.Thread(target=_watch, args=(line, sign, done), daemon=True)
+        watcher.start()
+
+        def end() -> None:
+            done.set()
+            watcher.join()
+            sign.stop()
+
+        try:
+            yield end
+        finally:
+            end()
+
+
+def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
+    """Gather what is done, with a bar on a terminal and silently elsewhere. `step`: what counts towards the total."""
+    if not sys.stderr.isatty():
+        return list(done)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
+    gathered: list[T] = []
+    with Progress(*columns, console=ERROR, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        for one in done:
+            gathered.append(one)
+            if step(one):
+                bar.advance(task)
+    return gathered
+
+
+def retrying(streams: Iterable[StreamStatus | PositionStatus]) -> str:
+    """What a line ends with where APIs wait for their next attempt, and for which one; empty where none does."""
+    waiting = [one for one in streams if one.is_retried]
+    names = ", ".join(sorted({f"{one.api} (attempt {one.failed_attempts + 1:,})" for one in waiting}))
+    times = [one.retries_ns for one in waiting if one.retries_ns is not None]
+    until = f", waits until {clock_of(min(times))} UTC" if times else ""
+    return f"; retrying {names}{until} (Ctrl-C stops)" if names else ""
+
+
+def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:
+    while not done.wait(LOOK_SECONDS):
+        if said := line():
+            sign.update(Text(said))  # a str would be markup

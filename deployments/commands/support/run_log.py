@@ -1,0 +1,43 @@
+"""The log of a run in this process, beside what its command prints."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from deployments.commands.support import deferred
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUIET = "WARNING"
+_ERROR_OF_HEALTH = re.compile(r"Health: \S+ \(error(/[^)]*)?\)\. ")
+"""As `tasks.support.publish` logs it."""
+
+
+@contextmanager
+def errors_said_once() -> Iterator[None]:
+    """On a terminal an error of the source is not logged: the run's state has it, and the command prints that.
+
+    Prefect gets the log in any case. Warnings stand in no state, so they are shown; with --debug everything is.
+    """
+    if not sys.stderr.isatty() or os.environ.get("PREFECT_LOGGING_LEVEL") != QUIET:
+        yield
+        return
+    _ = deferred.collect  # imports Prefect, which sets up its logging
+    handlers = logging.getLogger().handlers.copy()
+    for handler in handlers:
+        handler.addFilter(_is_no_error_of_health)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_is_no_error_of_health)
+
+
+def _is_no_error_of_health(record: logging.LogRecord) -> bool:
+    return _ERROR_OF_HEALTH.match(record.getMessage()) is None

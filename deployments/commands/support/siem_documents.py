@@ -1,0 +1,106 @@
+"""A document of SIEMs, applied: what `siem add` and `apply` with a file of SIEMs share."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from blocks.command_line import command_line
+from blocks.errors import ThirdPartyConfigError
+from deployments.commands.support import deferred
+from deployments.commands.support.output import note, plain, say, say_json, warn
+from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.progress import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.siem.siem_config import SiemConfig
+    from deployments.prefect_api.server_access import Access
+    from deployments.siems import Applied
+
+NOT_FOR_SIEM = (
+    "The events of {} are not meant for a SIEM: set its field _siemForward to true. Until then nothing is sent of it."
+)
+
+
+def apply_siems(document: object, *, as_json: bool = False) -> None:
+    """Apply a document of SIEMs, and tell what changed. Nothing is stored from one with a fault."""
+    with prefect() as access:
+        apply_within(document, None, None, access, as_json=as_json)
+
+
+def apply_within(document: object, since: str | None, since_ns: int | None, access: Access, *, as_json: bool) -> None:
+    """The same where Prefect is there already. `since_ns`: from when on a new pair gets what was received."""
+    configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document)]
+    pairs = sum(len(config.sources) for config in configs)
+    done = counted(
+        "Applying", deferred.siems.apply_all(configs, since_ns), pairs, step=lambda one: isinstance(one, str)
+    )
+    applied = [one for one in done if not isinstance(one, str)]
+    say_applied(applied, as_json=as_json)
+    note_passed_over(applied, since)
+    if not as_json and access.kind == "temporary":
+        note("Events are forwarded while it runs: onepassword-source up")
+
+
+def say_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
+    if as_json:
+        say_json([_as_json(one) for one in applied])
+        return
+    for one in applied:
+        _tell(one)
+
+
+def note_passed_over(applied: Sequence[Applied], since: str | None) -> None:
+    for one in applied if since else ():
+        for source in (name for name, change in one.sources.items() if change != "created"):
+            again = ("--source", source, "--from", since or "")
+            warn(
+                f"--from is for what is new: {plain(source)} to {plain(one.name)} goes on from where it is. "
+                f"To send again: {command_line('siem replay', one.name, options=again)}"
+            )
+
+
+def _with_secrets(config: SiemConfig) -> SiemConfig:
+    """The configuration with its secrets: asked for on a terminal, without echo, where nothing gave them."""
+    if not config.asked:
+        return config
+    if not sys.stdin.isatty():
+        raise ThirdPartyConfigError(
+            f"There is no {' and no '.join(config.asked)} for {config.name!r}.",
+            hint='Put it into the file, or name the environment variable that holds it: {"env": "NAME"}.',
+            code="configuration",
+        )
+    given = {
+        member: typer.prompt(f"{member} of {plain(config.name)}", hide_input=True, err=True).strip()
+        for member in config.asked
+    }
+    return replace(config, members={**config.members, **given}, asked=())
+
+
+def _as_json(one: Applied) -> dict[str, Any]:
+    return {
+        "siem": one.name,
+        "type": one.kind,
+        "change": one.change,
+        "sources": [{"source": source, "change": change} for source, change in one.sources.items()],
+        "sources_left": list(one.left),
+        "sources_not_for_siem": list(one.not_for_siem),
+    }
+
+
+def _tell(one: Applied) -> None:
+    say(f"{plain(one.name)}: {one.change} ({one.kind}).")
+    for source, change in one.sources.items():
+        say(f"  {plain(source)} to {plain(one.name)}: {change}.")
+    for source in one.not_for_siem:
+        warn(NOT_FOR_SIEM.format(plain(source)))
+    for source in one.left:
+        warn(
+            f"{plain(one.name)} still gets the events of {plain(source)}, which is not named here. "
+            f"End that with: {command_line('siem remove', one.name, options=('--source', source))}"
+        )

@@ -1,0 +1,40 @@
+"""The pairs of a SIEM and its sources, as `siem pause` and `siem resume` switch them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployments.commands.support import deferred
+from deployments.commands.support.output import plain, say, say_json
+from deployments.commands.support.prefect_server import prefect
+
+if TYPE_CHECKING:
+    from blocks.store.forwarding.forward_pairs import Known
+
+
+def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:
+    """Pause or resume the pairs of a SIEM, and say which were so already."""
+    with prefect():
+        engine = deferred.sources.open_default_store()
+        changed = []
+        for pair in deferred.forward_pairs.require(engine, name, source):
+            changed.append((pair, deferred.siems.set_paused(engine, pair, paused=paused)))
+            if not paused:
+                deferred.forward_deployments.run_now(pair.source, pair.siem)
+    if as_json:
+        say_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed])
+        return
+    for pair, each in changed:
+        was = "" if each else "was "
+        say(f"{plain(pair.source)} to {plain(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
+
+
+def _as_json(pair: Known, *, paused: bool, changed: bool) -> dict[str, object]:
+    change = "updated" if changed else "unchanged"
+    return {
+        "source": pair.source,
+        "source_id": pair.source_id,
+        "siem": pair.siem,
+        "paused": paused,
+        "change": change,
+    }

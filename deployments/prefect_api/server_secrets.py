@@ -1,0 +1,234 @@
+"""The password and the key of this machine's own Prefect: made once, kept in one file (mode 0600), rotated safely.
+
+A rotation writes the next secrets beside the current ones, encrypts all blocks anew in one transaction, and then
+drops the old ones. Where it was killed in between, whoever reads the file next sees from the blocks which ones hold.
+Nothing here imports Prefect.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USER = "admin"
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """The password of the API, and the key (Fernet, base64) that blocks are encrypted with."""
+
+    api_password: str
+    encryption_key: str
+
+    @property
+    def auth_string(self) -> str:
+        return f"{USER}:{self.api_password}"
+
+
+@dataclass(frozen=True, repr=False)
+class _Kept:
+    current: Secrets
+    following: Secrets | None = None
+
+
+def secrets_path() -> Path:
+    return settings.data_dir() / "secrets.json"
+
+
+def prefect_home() -> Path:
+    """Prefect's own files on this machine: its database and its storage. Made with mode 0700."""
+    path = settings.data_dir() / "prefect"
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def prefect_database() -> Path:
+    return prefect_home() / "prefect.db"
+
+
+def load_secrets() -> Secrets:
+    """The secrets of this machine, made where there are none. FirstPartyGenericError where they are lost."""
+    path = secrets_path()
+    if not path.exists():
+        _refuse_new_key_for_old_blocks()
+        _create(path)
+    if is_open_to_others(path):
+        path.chmod(0o600)
+    kept = _read(path)
+    if kept.following is None:
+        return kept.current
+    with _locked(fcntl.LOCK_SH):
+        return _settled()
+
+
+def rotate(*, password: bool, key: bool) -> int:
+    """Make them anew, and encrypt all blocks of this machine's Prefect with the new key; how many there are.
+
+    FirstPartyGenericError, with nothing changed, where another process uses the secrets or the database, or a block
+    cannot be read with the current key.
+    """
+    load_secrets()
+    with _alone():
+        old = _settled()
+        made = _generate()
+        new = Secrets(
+            made.api_password if password else old.api_password, made.encryption_key if key else old.encryption_key
+        )
+        blocks = _encrypt_anew(old, new) if key else 0
+        _write(_Kept(new))
+        if key:  # what an earlier version left when its database was moved
+            prefect_database().with_name("prefect.db.moved").unlink(missing_ok=True)
+        return blocks
+
+
+def hold_secrets() -> None:
+    """Keep the secrets from being rotated until this process ends; waits while they are."""
+    path = _lock_path()
+    if path not in _held:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _held[path] = descriptor
+
+
+_held: dict[Path, int] = {}
+
+
+def is_open_to_others(path: Path) -> bool:
+    return path.exists() and bool(path.stat().st_mode & 0o077)
+
+
+def _encrypt_anew(old: Secrets, new: Secrets) -> int:
+    from deployments.prefect_api import reencrypt  # noqa: PLC0415 - 0.1 s that only a rotation takes
+
+    _write(_Kept(old, following=new))
+    try:
+        return reencrypt.encrypt_again(old.encryption_key, new.encryption_key)
+    except FirstPartyGenericError:
+        _write(_Kept(old))
+        raise
+
+
+def _settled() -> Secrets:
+    from deployments.prefect_api import reencrypt  # noqa: PLC0415 - as above
+
+    kept = _read(secrets_path())
+    if kept.following is None:
+        return kept.current
+    done = reencrypt.is_encrypted_with(kept.following.encryption_key)
+    valid = kept.following if done else kept.current
+    _write(_Kept(valid))
+    return valid
+
+
+def _refuse_new_key_for_old_blocks() -> None:
+    made = prefect_database().exists() or any(prefect_home().glob("postgresql-*"))
+    if made and not secrets_path().exists():
+        raise FirstPartyGenericError(
+            f"{secrets_path()} is gone, and what Prefect stored cannot be read without it.", hint=_lost_hint()
+        )
+
+
+def _lost_hint() -> str:
+    return (
+        f"Restore it from a backup; or remove {prefect_home()} and {secrets_path()}, "
+        "and apply your sources again (collected events are not touched)."
+    )
+
+
+def _read(path: Path) -> _Kept:
+    try:
+        kept = json.loads(path.read_bytes())
+        return _Kept(_secrets(kept), _secrets(kept["next"]) if "next" in kept else None)
+    except (ValueError, KeyError, TypeError):
+        raise FirstPartyGenericError(f"{path} is damaged.", hint=_lost_hint()) from None
+
+
+def _secrets(kept: dict[str, str]) -> Secrets:
+    return Secrets(api_password=kept["api_password"], encryption_key=kept["encryption_key"])
+
+
+def _generate() -> Secrets:
+    return Secrets(secrets.token_urlsafe(24), base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+
+
+def _create(path: Path) -> None:
+    # Written whole, then linked: of two processes one wins, and the other never reads half a file.
+    with _written(_Kept(_generate())) as part, contextlib.suppress(FileExistsError):
+        os.link(part, path)
+
+
+def _write(kept: _Kept) -> None:
+    with _written(kept) as part:
+        part.replace(secrets_path())
+    directory = os.open(settings.data_dir(), os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@contextlib.contextmanager
+def _written(kept: _Kept) -> Iterator[Path]:
+    content = asdict(kept.current) | ({"next": asdict(kept.following)} if kept.following else {})
+    descriptor, name = tempfile.mkstemp(dir=settings.data_dir(), prefix=".secrets-")
+    try:
+        with open(descriptor, "w") as file:  # noqa: PTH123 - a descriptor
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(descriptor)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _lock_path() -> Path:
+    return settings.data_dir() / "secrets.lock"
+
+
+@contextlib.contextmanager
+def _locked(mode: int) -> Iterator[None]:
+    descriptor = os.open(_lock_path(), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, mode)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise in_use() from None
+        _sweep()
+        yield
+
+
+def _sweep() -> None:
+    for left in settings.data_dir().glob(".secrets-*"):
+        left.unlink(missing_ok=True)
+
+
+def in_use() -> FirstPartyGenericError:
+    """The error where a rotation would pull the secrets away from under another process."""
+    return FirstPartyGenericError(
+        "The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.",
+        hint="Stop `up` with Ctrl-C, let other commands end, and try again. Nothing was changed.",
+    )

@@ -1,0 +1,230 @@
+"""Runs of a source: those under way are asked to end, and new ones are created.
+
+Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from blocks.errors import FirstPartyGenericError
+from deployments.prefect_api.deploy import PAGE, at_once, deployments_of, find_deployment, find_deployments
+from deployments.tick_offsets import COLLECT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.responses import DeploymentResponse
+    from sqlalchemy import Engine
+
+SHORT_SECONDS = 10.0
+"""How long a run may take to end where a new one is to go on at once; then its claims are taken away."""
+LONG_SECONDS = 60.0
+"""The same where the source is stopped, renamed or deleted."""
+POLL_SECONDS = 0.25
+STAGGER_SECONDS = 1.0
+"""Between the runs of several sources that are to run now: about the time that a small machine takes for one."""
+
+
+def end(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> bool:
+    """Ask the runs that read a source to end after the page in hand, and wait until they have.
+
+    False where they were not done in time: then their claims were taken away, so that they write nothing more.
+    """
+    from blocks.store import lifecycle, sources, streams  # noqa: PLC0415 - 0.5 s
+
+    sources.request_stop(engine, source_id)
+    deadline = time.monotonic() + seconds
+    while streams.are_claimed(engine, source_id):
+        if time.monotonic() > deadline:
+            lifecycle.revoke(engine, source_id)
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def create(source: str) -> UUID:
+    """Have the deployment of a source run now. Returns the id of the run, which is named `collect SOURCE`."""
+    return create_all([source])[source]
+
+
+def create_all(sources: Sequence[str]) -> dict[str, UUID]:
+    """The same for several: the first runs now, each further one a second later. Returns the ids of the runs.
+
+    Raises FirstPartyGenericError where one has no deployment.
+    """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        found = find_deployments(client, sources)
+        missing = next((source for source in sources if source not in found), None)
+        if missing is not None:
+            raise _no_deployment(missing)
+        with ThreadPoolExecutor(at_once()) as pool:
+            runs = [
+                pool.submit(_create, client, found[source].id, source, place * STAGGER_SECONDS)
+                for place, source in enumerate(sources)
+            ]
+            return {source: run.result() for source, run in zip(sources, runs, strict=True)}
+
+
+def create_due(engine: Engine) -> list[str]:
+    """Have every source run soon that was not read to its end within the last tick. Returns the names of these.
+
+    Left out are sources that are stopped or in error, that have a run which waits or is under way, or whose own next
+    tick comes first. So the first `up` after an `apply`, or after a pause, collects at once, one source a second.
+    """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    due = _due(engine)
+    if not due:
+        return []
+    created: list[str] = []
+    with get_client(sync_client=True) as client:
+        found = find_deployments(client, list(due))
+        busy = _busy(client, [one.id for one in found.values()])
+        for source, deployment in found.items():
+            seconds = len(created) * STAGGER_SECONDS
+            if deployment.id not in busy and COLLECT.seconds_until(due[source]) >= seconds:
+                _create(client, deployment.id, source, seconds)
+                created.append(source)
+    return created
+
+
+def _due(engine: Engine) -> dict[str, str]:
+    """The names of the sources that a run would read, and their ids, the one that waits longest first."""
+    from blocks import clock  # noqa: PLC0415
+    from blocks.store import source_status  # noqa: PLC0415
+
+    since_ns = clock.now_ns() - COLLECT.every * 10**9
+    found: list[tuple[int, str, str]] = []
+    for source in source_status.sources(engine):
+        read = [one.drained_ns or 0 for one in source.streams if one.api in source.apis and not one.stopped]
+        if source.paused_ns is None and read and min(read) < since_ns:
+            found.append((min(read), source.name, source.id))
+    return {name: source_id for _, name, source_id in sorted(found)}
+
+
+def _busy(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID]:
+    """The deployments of which a run should have begun by now and has not ended."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+
+    open_ = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING])
+    begun = filters.FlowRunFilter(
+        state=filters.FlowRunFilterState(type=open_),
+        expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    return {run.deployment_id for run in _runs(client, deployments, begun) if run.deployment_id}
+
+
+def _runs(client: SyncPrefectClient, deployments: Sequence[UUID], wanted: FlowRunFilter) -> list[FlowRun]:
+    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+
+    found: list[FlowRun] = []
+    for start in range(0, len(deployments), PAGE):
+        some = filters.DeploymentFilterId(any_=list(deployments[start : start + PAGE]))
+        of_some = filters.DeploymentFilter(id=some)
+        before = len(found)
+        while page := client.read_flow_runs(
+            deployment_filter=of_some, flow_run_filter=wanted, limit=PAGE, offset=len(found) - before
+        ):
+            found += page
+    return found
+
+
+def _create(client: SyncPrefectClient, deployment: UUID, source: str, seconds: float) -> UUID:
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
+
+    from prefect.states import Scheduled  # noqa: PLC0415 - see the module's docstring
+
+    state: State[None] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=seconds))
+    return client.create_flow_run_from_deployment(deployment, name=f"collect {source}", state=state).id
+
+
+def _no_deployment(source: str) -> FirstPartyGenericError:
+    return FirstPartyGenericError(
+        f"There is no deployment of {source!r} on the Prefect server.",
+        hint="Apply its file again; `onepassword-source export` writes it.",
+        code="prefect",
+    )
+
+
+def set_paused(source: str, *, paused: bool) -> bool:
+    """Pause or resume the schedules of a source; False where there is no deployment.
+
+    A pause takes the planned runs away. Runs that are created by hand run all the same.
+    """
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        found = [one for one in deployments_of(client, source) if one.schedules]
+        for one in found:
+            (client.pause_deployment if paused else client.resume_deployment)(one.id)
+        return bool(found)
+
+
+def is_paused(source: str) -> bool:
+    """Whether the deployment of a source is paused; False where there is none."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        found = find_deployment(client, source)
+        return found is not None and bool(found.paused)
+
+
+def cancel_waiting(source: str, why: str) -> None:
+    """Cancel the runs of a source that no process has yet."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
+
+    with get_client(sync_client=True) as client:
+        _cancel_waiting(client, [one.id for one in deployments_of(client, source)], why)
+
+
+def move_waiting(
+    client: SyncPrefectClient, was: DeploymentResponse, now: DeploymentResponse, names: tuple[str, str]
+) -> None:
+    """Move the runs that wait from a deployment to the one under its source's new name: `names` are old and new.
+
+    A planned run that is not due yet is only cancelled: the other deployment has planned its own. Called again after
+    it was killed, it creates no run twice.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from prefect.states import Cancelled, Scheduled  # noqa: PLC0415 - see the module's docstring
+
+    old, new = names
+    for run in _runs(client, [was.id], _waiting()):
+        planned = run.expected_start_time or datetime.now(UTC)
+        if not run.auto_scheduled or planned <= datetime.now(UTC):
+            client.create_flow_run_from_deployment(
+                now.id,
+                parameters={**run.parameters, "source": new},
+                name=run.name.replace(f" {old}", f" {new}", 1),
+                state=Scheduled(scheduled_time=planned),
+                idempotency_key=f"renamed {run.id}",
+            )
+        client.set_flow_run_state(run.id, Cancelled(message=f"The source is named {new} now."))
+
+
+def _cancel_waiting(client: SyncPrefectClient, deployments: list[UUID], why: str) -> None:
+    from prefect.states import Cancelled  # noqa: PLC0415 - see the module's docstring
+
+    for run in _runs(client, deployments, _waiting()):
+        client.set_flow_run_state(run.id, Cancelled(message=why))
+
+
+def _waiting() -> FlowRunFilter:
+    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+
+    waiting = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
+    return filters.FlowRunFilter(state=filters.FlowRunFilterState(type=waiting))

@@ -1,0 +1,57 @@
+"""The deployment of the flow `prune`, made from the template in prune.yaml; there is none until it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.prefect_api.deploy import Change, deploy_spec, flow_name, read_template, remove_named
+
+if TYPE_CHECKING:
+    from blocks.store.prune import Target
+
+TEMPLATE = Path(__file__).with_name("prune.yaml")
+SCHEDULES = {"daily": "17 3 * * *", "weekly": "17 3 * * 0", "monthly": "17 3 1 * *"}  # in UTC
+
+
+def cron(schedule: str) -> str:
+    """The cron line of a schedule. Raises ThirdPartyConfigError for one that is not known."""
+    if schedule not in SCHEDULES:
+        known = ", ".join(SCHEDULES)
+        raise ThirdPartyConfigError(
+            f"--schedule takes {known}, not {schedule!r}.",
+            hint="Another time can be set in the Prefect UI, at the deployment of the flow prune.",
+            code="usage",
+        )
+    return SCHEDULES[schedule]
+
+
+def deploy(older_than: str, cron: str, source: Target | None) -> Change:
+    """Create or update the schedule of one source, or the one of all sources."""
+    template = _template()
+    about = f"of {source.source_name} " if source else ""
+    source_id = source.source_id if source else None
+    return deploy_spec(
+        {
+            **template,
+            "name": _name(source_id),
+            "description": f"Removes events {about}that are older than {older_than}.",
+            "parameters": {"older_than": older_than, "source": source_id},
+            "schedules": [{**template["schedules"][0], "cron": cron}],
+        }
+    )
+
+
+def remove(source_id: str | None) -> bool:
+    """Remove the schedule of one source, or the one of all sources; False where there is none."""
+    return remove_named(flow_name(_template()), _name(source_id))
+
+
+def _template() -> dict[str, Any]:
+    return read_template(TEMPLATE)
+
+
+def _name(source_id: str | None) -> str:
+    # By its id: it stays when the source is renamed, and also when it is deleted, since its events are kept then.
+    return f"source {source_id}" if source_id else "all sources"

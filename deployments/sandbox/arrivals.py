@@ -1,0 +1,127 @@
+"""What each API holds, in the order in which it arrived. A late event stands behind younger ones.
+
+Both ways of holding events answer the same questions (`Arrivals`): `History` keeps a moderate number in memory
+and grows with time; `Bulk` computes any number on the fly for benchmarks, then has a History of what is added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from deployments.sandbox.bodies import HOUR, SECOND, Body, make_body, moment, random_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from random import Random
+
+    from deployments.sandbox.cursors import Place
+
+DAY = 24 * HOUR
+MINUTE = 60 * SECOND
+
+
+@dataclass(frozen=True)
+class Found:
+    """Bodies for one page, each with its number in order of arrival, and the position to go on from."""
+
+    bodies: list[bytes]
+    numbers: Sequence[int]
+    position: int
+
+
+class Arrivals(Protocol):
+    def read(self, place: Place, now_ns: int) -> Found:
+        """Up to `place.limit` events of the place's window, from its position on."""
+
+    def append(self, raw: bytes, ns: int) -> None:
+        """One more event, byte for byte, in v1 and v2 alike."""
+
+    def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
+        """So many made-up events arrive at once, `late_ns` after they happened (None: as late as usual)."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a history is laid out: `events` up to `until_ns`, over `days`; after that `rate` a minute."""
+
+    events: int
+    until_ns: int
+    days: float
+    rate: float
+
+    def arrival_ns(self, number: int) -> int:
+        if number < self.events:
+            return self.until_ns - int(self.days * DAY * (self.events - number) / self.events)
+        return self.until_ns + int((number - self.events + 1) * MINUTE / self.rate)
+
+    def arrived(self, now_ns: int) -> int:
+        """How many have arrived by then."""
+        grown = (now_ns - self.until_ns) * self.rate / MINUTE
+        return self.events + max(0, int(grown))
+
+
+class History:
+    def __init__(self, seed: int, api: str, pace: Pace, first_number: int = 0) -> None:
+        self._seed = seed
+        self._api = api
+        self._pace = pace
+        self._first_number = first_number
+        self._paced = 0
+        self._extra = 0
+        self._times: list[int] = []
+        self._bodies: list[Body] = []
+        self._grow(pace.until_ns)
+
+    def read(self, place: Place, now_ns: int) -> Found:
+        self._grow(now_ns)
+        numbers: list[int] = []
+        for number in range(place.position, len(self._times)):
+            if place.start_ns <= self._times[number] < place.end_ns:
+                numbers.append(number)
+                if len(numbers) == place.limit:
+                    break
+        position = numbers[-1] + 1 if numbers else place.position
+        bodies = [self._bodies[number].v1 if place.version == 1 else self._bodies[number].v2 for number in numbers]
+        return Found(bodies, numbers, position)
+
+    def append(self, raw: bytes, ns: int) -> None:
+        self._grow(ns)
+        self._add(ns, Body(raw, raw))
+
+    def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
+        self._grow(now_ns)
+        for _ in range(count):
+            self._extra += 1
+            # Numbers of their own, far from those that growth will take.
+            self._make(2**40 + self._extra, now_ns, late_ns)
+
+    def _grow(self, now_ns: int) -> None:
+        for number in range(self._paced, self._pace.arrived(now_ns)):
+            self._make(self._first_number + number, self._pace.arrival_ns(number), None)
+            self._paced += 1
+
+    def _make(self, number: int, arrival_ns: int, late_ns: int | None) -> None:
+        random = random_for(self._seed, self._api, number)
+        usual_ns = _lag_ns(random, self._api)
+        when = moment(arrival_ns - (usual_ns if late_ns is None else late_ns), random.randrange(10))
+        self._add(when.ns, make_body(self._seed, self._api, number, random, when))
+
+    def _add(self, ns: int, body: Body) -> None:
+        self._times.append(ns)
+        self._bodies.append(body)
+
+
+def _lag_ns(random: Random, api: str) -> int:
+    """Item usages wait for their client's next sync: most come at once, some up to a day later."""
+    if api != "itemusages":
+        return random.randrange(5 * SECOND)
+    longest = random.choices((MINUTE, HOUR, DAY), weights=(75, 20, 5))[0]
+    return random.randrange(longest)
+
+
+def every(arrivals: Arrivals, place: Place, now_ns: int) -> Iterator[Found]:
+    """Page after page to the end."""
+    while (found := arrivals.read(place, now_ns)).bodies:
+        yield found
+        place = replace(place, position=found.position)

@@ -1,0 +1,146 @@
+"""Any number of events with no memory: page after page is put together from bodies that were made beforehand.
+
+A block of 1000 events is a pure function of (seed, API, block): the same 1000 bodies, each cut where its uuid and
+its time stand, with fresh uuids (random over all 26 characters, so that an index on them grows as it would in real
+life) and times that rise through the days.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import replace
+from functools import lru_cache
+from random import Random
+from typing import TYPE_CHECKING
+
+from deployments.sandbox.arrivals import Found, History, Pace
+from deployments.sandbox.bodies import SECOND, Moment, make_body, random_for, write_fraction, write_time
+from deployments.sandbox.cast import ID_LENGTH, UPPER
+
+if TYPE_CHECKING:
+    from deployments.sandbox.cursors import Place
+
+BLOCK = 1000
+BLOCKS_KEPT = 16  # of an API: some 10 MB
+MINUTES_A_DAY = 1440
+MINUTE_NS = 60 * SECOND
+
+_TO_BASE32 = bytes(UPPER.encode()[value % 32] for value in range(256))
+_MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute in range(MINUTES_A_DAY))
+
+
+class Bulk:
+    """`pace.events` events that end at `pace.until_ns`, then what is added or grows.
+
+    Times are spread evenly over at least `pace.days`; there are no late ones among them.
+    """
+
+    def __init__(self, seed: int, api: str, pace: Pace) -> None:
+        size = pace.events
+        self._seed = seed
+        self._api = api
+        self._size = size
+        self._added = History(seed, api, replace(pace, events=0), first_number=size)
+        blocks = max(1, -(-size // BLOCK))
+        self._minutes_a_block = max(1, int(pace.days * MINUTES_A_DAY) // blocks)
+        self._first_minute = pace.until_ns // MINUTE_NS - blocks * self._minutes_a_block
+        self._offsets = _offsets(Random(f"{seed}/{api}/offsets"), self._minutes_a_block)  # noqa: S311
+        self._cut = {version: self._cut_bodies(version) for version in (1, 2)}
+        # Of those who read windows side by side each finds the block again in which its last page ended.
+        self._block = lru_cache(BLOCKS_KEPT)(self._make_block)
+
+    def read(self, place: Place, now_ns: int) -> Found:
+        own = self._read_own(place)
+        if len(own.bodies) == place.limit:
+            return own
+        added = self._read_added(replace(place, limit=place.limit - len(own.bodies)), now_ns)
+        if not (own.bodies and added.bodies):
+            return own if own.bodies else added
+        return Found(own.bodies + added.bodies, [*own.numbers, *added.numbers], added.position)
+
+    def append(self, raw: bytes, ns: int) -> None:
+        self._added.append(raw, ns)
+
+    def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
+        self._added.arrive(count, now_ns, late_ns)
+
+    def _read_own(self, place: Place) -> Found:
+        first = max(place.position, self._first_at(place.start_ns))
+        last = min(first + place.limit, self._first_at(place.end_ns))
+        if first >= last:
+            return Found([], [], place.position)
+        return Found(self._bodies(place.version, first, last), range(first, last), last)
+
+    def _read_added(self, place: Place, now_ns: int) -> Found:
+        position = max(0, place.position - self._size)
+        moved = replace(place, position=position)
+        found = self._added.read(moved, now_ns)
+        if not found.bodies:
+            return Found([], [], place.position)
+        return Found(found.bodies, [self._size + number for number in found.numbers], self._size + found.position)
+
+    def _bodies(self, version: int, first: int, last: int) -> list[bytes]:
+        """At most two blocks: a page holds no more than one block does."""
+        block, start = divmod(first, BLOCK)
+        bodies = self._block(version, block)[start : start + last - first]
+        if start + last - first > BLOCK:
+            bodies = bodies + self._block(version, block + 1)[: start + last - first - BLOCK]
+        return bodies
+
+    def _make_block(self, version: int, block: int) -> list[bytes]:
+        heads, middles, tails, offset_minutes = self._cut[version]
+        random = Random(f"{self._seed}/{self._api}/block/{block}")  # noqa: S311 - made-up data
+        letters = random.randbytes(BLOCK * ID_LENGTH).translate(_TO_BASE32)
+        uuids = [letters[at : at + ID_LENGTH] for at in range(0, len(letters), ID_LENGTH)]
+        minutes = self._minute_texts(block)
+        times = [minutes[offset] for offset in offset_minutes]
+        return [b"".join(parts) for parts in zip(heads, uuids, middles, times, tails, strict=True)]
+
+    def _minute_texts(self, block: int) -> dict[int, bytes]:
+        """Such as `2026-03-04T05:06:`, for the minutes of the block in which something happens."""
+        first = self._first_minute + block * self._minutes_a_block
+        used = dict.fromkeys(self._cut[1][3])
+        days: dict[int, bytes] = {}
+        for offset in used:
+            day = (first + offset) // MINUTES_A_DAY
+            if day not in days:
+                days[day] = write_time(day * MINUTES_A_DAY * MINUTE_NS)[:10].encode()
+        return {
+            offset: days[(first + offset) // MINUTES_A_DAY] + _MINUTES[(first + offset) % MINUTES_A_DAY]
+            for offset in used
+        }
+
+    def _cut_bodies(self, version: int) -> tuple[list[bytes], list[bytes], list[bytes], list[int]]:
+        """Heads end before the uuid, middles before the time, tails begin with its seconds; then minutes."""
+        heads, middles, tails = [], [], []
+        for number, offset in enumerate(self._offsets):
+            body = make_body(self._seed, self._api, number, random_for(self._seed, self._api, number), _MARKED)
+            whole = body.v1 if version == 1 else body.v2
+            start = whole.index(b'"uuid":"') + len(b'"uuid":"')
+            middle, tail = whole[start + ID_LENGTH :].split(_MARKED.text.encode(), 1)
+            heads.append(whole[:start])
+            middles.append(middle)
+            tails.append(_seconds_text(offset % MINUTE_NS) + tail)
+        return heads, middles, tails, [offset // MINUTE_NS for offset in self._offsets]
+
+    def _first_at(self, ns: int) -> int:
+        """The number of the first event at or after this time."""
+        return bisect_left(range(self._size), ns, key=self._time_ns)
+
+    def _time_ns(self, number: int) -> int:
+        block, place = divmod(number, BLOCK)
+        return (self._first_minute + block * self._minutes_a_block) * MINUTE_NS + self._offsets[place]
+
+
+_MARKED = Moment(ns=1_772_600_767_000_000_000, text="@time@")
+
+
+def _offsets(random: Random, minutes: int) -> list[int]:
+    """1000 rising times within a block, in ns, with 0 to 9 fractional digits."""
+    drawn = (random.randrange(minutes * MINUTE_NS) for _ in range(BLOCK))
+    return sorted(ns - ns % 10 ** random.randrange(10) for ns in drawn)
+
+
+def _seconds_text(ns: int) -> bytes:
+    whole, fraction = divmod(ns, SECOND)
+    return f"{whole:02d}{write_fraction(fraction)}Z".encode()

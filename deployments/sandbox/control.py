@@ -1,0 +1,181 @@
+r"""`/_sandbox/…`: what a test asks of the sandbox itself. No token: the sandbox listens on loopback alone.
+
+POST   /_sandbox/faults         add a fault (see faults.py); answers with it and its id
+GET    /_sandbox/faults         the faults that are there, and how many requests met each
+DELETE /_sandbox/faults[?id=N]  remove all of them, or one
+GET    /_sandbox/kinds          every kind of fault: stage, meaning, options
+GET    /_sandbox/requests       counts per endpoint, and the last requests
+DELETE /_sandbox/requests       forget them
+GET    /_sandbox/events/{api}   every event as it is served, one a line; ?version=1|2 &start_time= &end_time=
+                                ?framing=length writes `<length>:<bytes>\n`, for bodies that hold line ends
+POST   /_sandbox/events/{api}   with a body: append it as one event, byte for byte; without one:
+                                ?count=N made-up events arrive now [&late=SECONDS after they happened]
+POST   /_sandbox/tokens         issue one: {"scopes", "expires_in", "account", "audience"}, all optional
+DELETE /_sandbox/tokens         revoke one: {"token"}
+POST   /_sandbox/rates          set the windows: {"windows": [[requests, seconds], …]}, [] for none
+POST   /_sandbox/clock          move the sandbox's time on: {"advance": seconds}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from deployments.sandbox.arrivals import every
+from deployments.sandbox.bodies import SECOND, write_time
+from deployments.sandbox.cursors import FOREVER, Place
+from deployments.sandbox.faults import KINDS, BadFaultError
+from deployments.sandbox.poison import alter
+from deployments.sandbox.queries import LARGEST_LIMIT, BadRequestError, read_time
+from deployments.sandbox.rates import RateWindow
+from deployments.sandbox.vocabulary import APIS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from deployments.sandbox.state import State
+
+    Handler = Callable[[Request], Awaitable[Response]]
+
+
+def control_routes(state: State) -> list[Route]:
+    desk = Desk(state)
+    handlers: dict[tuple[str, str], Handler] = {
+        ("POST", "faults"): desk.add_fault,
+        ("GET", "faults"): desk.show_faults,
+        ("DELETE", "faults"): desk.remove_faults,
+        ("GET", "kinds"): desk.show_kinds,
+        ("GET", "requests"): desk.show_requests,
+        ("DELETE", "requests"): desk.forget_requests,
+        ("GET", "events/{api}"): desk.show_events,
+        ("POST", "events/{api}"): desk.add_events,
+        ("POST", "tokens"): desk.issue_token,
+        ("DELETE", "tokens"): desk.revoke_token,
+        ("POST", "rates"): desk.set_rates,
+        ("POST", "clock"): desk.advance,
+    }
+    return [
+        Route(f"/_sandbox/{path}", _explained(handler), methods=[method])
+        for (method, path), handler in handlers.items()
+    ]
+
+
+def _explained(handler: Handler) -> Handler:
+    """A wish that cannot be read is answered with what is wrong with it."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except (ValueError, TypeError, KeyError, BadFaultError, BadRequestError) as error:
+            return PlainTextResponse(f"This request cannot be understood: {error}", 400)
+
+    return answer
+
+
+class Desk:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def add_fault(self, request: Request) -> Response:
+        return JSONResponse(self._state.faults.add(await _wishes(request)).shown(), 201)
+
+    async def show_faults(self, _request: Request) -> Response:
+        return JSONResponse([fault.shown() for fault in self._state.faults.all()])
+
+    async def remove_faults(self, request: Request) -> Response:
+        wanted = request.query_params.get("id")
+        if wanted is None:
+            self._state.faults.clear()
+        elif not wanted.isdigit() or not self._state.faults.remove(int(wanted)):
+            return PlainTextResponse(f"there is no fault with id {wanted}", 404)
+        return Response(status_code=204)
+
+    async def show_kinds(self, _request: Request) -> Response:
+        return JSONResponse({name: vars(kind) for name, kind in KINDS.items()})
+
+    async def show_requests(self, _request: Request) -> Response:
+        return JSONResponse(self._state.log.shown())
+
+    async def forget_requests(self, _request: Request) -> Response:
+        self._state.log.clear()
+        return Response(status_code=204)
+
+    async def show_events(self, request: Request) -> Response:
+        api, params = _api(request), request.query_params
+        start_ns = read_time(params["start_time"], "start_time") if "start_time" in params else -FOREVER
+        end_ns = read_time(params["end_time"], "end_time") if "end_time" in params else FOREVER
+        place = Place(_version(params.get("version", "2")), api, 0, LARGEST_LIMIT, start_ns, end_ns)
+        lengths = params.get("framing") == "length"
+        return StreamingResponse(self._lines(place, lengths=lengths), media_type="application/x-ndjson")
+
+    async def _lines(self, place: Place, *, lengths: bool) -> AsyncIterator[bytes]:
+        faults = self._state.faults.of_items(place.api)
+        for found in every(self._state.arrivals[place.api], place, self._state.clock.now_ns()):
+            bodies = alter(found.bodies, found.numbers, faults)
+            yield b"".join(b"%d:%b\n" % (len(body), body) if lengths else body + b"\n" for body in bodies)
+            await asyncio.sleep(0)
+
+    async def add_events(self, request: Request) -> Response:
+        arrivals, raw, now_ns = self._state.arrivals[_api(request)], await request.body(), self._state.clock.now_ns()
+        if raw:
+            arrivals.append(raw, _event_ns(raw, now_ns))
+            return Response(status_code=201)
+        count, late = request.query_params.get("count", "1"), request.query_params.get("late")
+        late_ns = None if late is None else int(float(late) * SECOND)
+        arrivals.arrive(int(count), now_ns, late_ns)
+        return Response(status_code=201)
+
+    async def issue_token(self, request: Request) -> Response:
+        wishes = await _wishes(request)
+        unknown = wishes.keys() - {"scopes", "expires_in", "account", "audience"}
+        if unknown:
+            raise BadRequestError(f"a token has no {min(unknown)!r}")
+        return JSONResponse({"token": self._state.tokens.issue(**wishes)}, 201)
+
+    async def revoke_token(self, request: Request) -> Response:
+        self._state.tokens.revoke((await _wishes(request))["token"])
+        return Response(status_code=204)
+
+    async def set_rates(self, request: Request) -> Response:
+        windows = (await _wishes(request))["windows"]
+        self._state.rates.set(tuple(RateWindow(int(requests), float(seconds)) for requests, seconds in windows))
+        return Response(status_code=204)
+
+    async def advance(self, request: Request) -> Response:
+        self._state.clock.advance(float((await _wishes(request))["advance"]))
+        return JSONResponse({"now": write_time(self._state.clock.now_ns())})
+
+
+async def _wishes(request: Request) -> dict[str, Any]:
+    raw = await request.body()
+    wishes = json.loads(raw) if raw else {}
+    if not isinstance(wishes, dict):
+        raise BadRequestError("the body must be a JSON object")
+    return wishes
+
+
+def _event_ns(raw: bytes, now_ns: int) -> int:
+    """An appended event's own time; one that has none stands at the time of its arrival."""
+    try:
+        return read_time(json.loads(raw)["timestamp"], "timestamp")
+    except (ValueError, TypeError, KeyError, BadRequestError):
+        return now_ns
+
+
+def _api(request: Request) -> str:
+    api = str(request.path_params["api"])
+    if api not in APIS:
+        raise BadRequestError(f"there is no API {api!r}; there are: {', '.join(APIS)}")
+    return api
+
+
+def _version(text: str) -> int:
+    if text not in ("1", "2"):
+        raise BadRequestError(f"version must be 1 or 2, not {text!r}")
+    return int(text)

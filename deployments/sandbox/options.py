@@ -1,0 +1,57 @@
+"""What a sandbox is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployments.sandbox.rates import RateWindow
+
+
+LONGEST_DAYS = 3650
+
+
+class SandboxOptionError(Exception):
+    """Which option cannot be, and what it can be."""
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """`port` 0 takes a free one. `events` counts all three APIs together, spread over the last `days`.
+
+    `rate` is how many more arrive a minute, per API, as time passes. `until` (RFC 3339, default now) is where the
+    first `events` end: give it, and two sandboxes of one seed hold the same bytes. `bulk` computes events instead
+    of keeping them, for any number; their times spread over at least `days`. `gzip` None means on, but not in bulk.
+    No `rate_windows`, no rate limits. `faults` are as `POST /_sandbox/faults` takes them.
+    """
+
+    port: int = 0
+    events: int = 3000
+    seed: int = 1
+    days: float = 7.0
+    rate: float = 0.0
+    until: str | None = None
+    bulk: bool = False
+    gzip: bool | None = None
+    rate_windows: tuple[RateWindow, ...] = ()
+    faults: tuple[Mapping[str, object], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        wrong = [
+            said
+            for is_wrong, said in (
+                (self.events < 0, f"events must be 0 or more, not {self.events}"),
+                (not 0 < self.days <= LONGEST_DAYS, f"days must be from 0 to {LONGEST_DAYS}, not {self.days}"),
+                (self.rate < 0, f"rate must be 0 or more, not {self.rate}"),
+            )
+            if is_wrong
+        ]
+        if wrong:
+            raise SandboxOptionError("; ".join(wrong))
+
+    @property
+    def compresses(self) -> bool:
+        return not self.bulk if self.gzip is None else self.gzip

@@ -1,0 +1,69 @@
+"""Open a backfill: make the job that is asked for, or find the one that is to go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.runtime import task_run
+
+from blocks import clock
+from blocks.durations import parse_span, parse_width
+from blocks.errors import ThirdPartyConfigError
+from blocks.store.backfill import jobs
+from blocks.store.backfill.jobs import BACKFILL, JobView, Wanted
+from tasks import attempts
+from tasks.support.job import OpenedJob, open_noted
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a backfill is asked for: a span with its width and APIs, or a job that is to go on."""
+
+    start: str | None = None
+    end: str | None = None
+    apis: tuple[str, ...] = ()
+    width: str = "1d"
+    job: str | None = None
+
+
+@task(name="open backfill", **attempts.OPTIONS)
+def open_backfill(source: str, asked: Asked) -> OpenedJob:
+    """Load the block of `source` and make the job that is asked for, or find the one that is to go on.
+
+    Raises ThirdPartyConfigError where what is asked for makes no sense.
+    """
+    with attempts.in_memory(str(task_run.id)):
+        opened_ns = clock.now_ns()
+        engine, record = open_noted(source)
+        if asked.job is not None or asked.start is None:
+            return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
+        span = parse_span(asked.start, asked.end, opened_ns)
+        apis = jobs.chosen(asked.apis, record.apis)
+        wanted = Wanted(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
+        job = jobs.begin(engine, wanted, parse_width(asked.width))
+        return OpenedJob(record.id, opened_ns, job, span.notes)
+
+
+def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
+    if asked.job is not None:
+        job = jobs.find(engine, asked.job)
+        if job.source_id == source_id:
+            return job
+        raise ThirdPartyConfigError(
+            f"The backfill {asked.job!r} is of another source.",
+            hint="`onepassword-source status NAME` shows those of a source that are not finished.",
+            code="unknown-job",
+        )
+    left = jobs.unfinished(engine, source_id)
+    if not left:
+        raise ThirdPartyConfigError(
+            "No backfill of this source is unfinished.",
+            hint="Give the start of the span to read: `onepassword-source backfill NAME --start TIME`.",
+            code="span",
+        )
+    return left[0]

@@ -1,0 +1,52 @@
+"""Open a reconcile: the span that live collection should have read by now, of each API up to where it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.runtime import task_run
+
+from blocks import clock
+from blocks.durations import parse_last
+from blocks.store import streams
+from blocks.store.backfill import jobs
+from blocks.store.backfill.jobs import RECONCILE, Wanted
+from tasks import attempts
+from tasks.support.job import OpenedJob, open_noted
+
+if TYPE_CHECKING:
+    from blocks.events_api.models import Api
+
+WIDTH_NS = 6 * 3600 * 10**9
+
+
+@task(name="open reconcile", **attempts.OPTIONS)
+def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob | None:
+    """Load the block of `source` and make the job that compares the past `last` (48h, 7d) with the store.
+
+    An API is compared up to the start of its last complete drain: what is younger, live collection has not had the
+    time to bring. One that is stopped in error is left out. None where there is nothing to compare.
+    Raises ThirdPartyConfigError where what is asked for makes no sense.
+    """
+    with attempts.in_memory(str(task_run.id)):
+        opened_ns = clock.now_ns()
+        engine, record = open_noted(source)
+        span = parse_last(last, opened_ns)
+        views = streams.of_source(engine, record.id, jobs.chosen(apis, record.apis))
+        refused = {view.api for view in views if view.stopped_fingerprint == record.fingerprint}
+        read = {view.api: view.drained_ns for view in views if view.drained_ns is not None}
+        ends_ns = {api: end_ns for api, end_ns in read.items() if end_ns > span.start_ns and api not in refused}
+        notes = [_note(view.api, last, refused) for view in views if view.api not in ends_ns]
+        if not ends_ns:
+            return None
+        end_ns = max(ends_ns.values())
+        wanted = Wanted(RECONCILE, record.id, tuple(ends_ns), span.start_ns, end_ns)
+        job = jobs.begin(engine, wanted, WIDTH_NS, ends_ns)
+        return OpenedJob(record.id, opened_ns, job, (*span.notes, *notes))
+
+
+def _note(api: Api, last: str, refused: set[Api]) -> str:
+    if api in refused:
+        return f"{api} is stopped in error and was not asked for."
+    return f"{api} was not read to its end in the last {last}, so there is nothing to compare."

@@ -1,0 +1,180 @@
+"""What a run does around the windows of a job: they are handed out, and people see how far it is."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+from prefect import get_run_logger, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+from whenever import Instant
+
+from blocks.errors import SourceError
+from blocks.events_api.client import PAGE_SIZE
+from blocks.prefect_names import block_name
+from blocks.store import sources
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import RECONCILE, JobView
+from blocks.store.backfill.windows import WindowClaim
+from tasks.support.source import load_source, open_store, opened_store, record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from uuid import UUID
+
+    from sqlalchemy import Engine
+
+    from blocks.store.backfill.jobs import Progress
+    from blocks.store.sources import SourceRecord
+
+COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
+COMPARED = ("API", "windows", "events", "not there", "changed", "quarantined", "pages")
+UNDECIDED = "Whether they were late or missed, the next complete collection shows."
+SHOWN_EVERY = 2.0  # seconds between two looks at the whole job
+
+
+def _nowhere(_job: JobView, _progress: list[Progress]) -> None:
+    pass
+
+
+shown_at: Callable[[JobView, list[Progress]], None] = _nowhere
+"""Called with the job of this process's run and how far it is, each time that it was looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedJob:
+    """A job that this run works on. `notes` say what was made of what was asked for."""
+
+    source_id: str
+    opened_ns: int
+    job: JobView
+    notes: tuple[str, ...]
+
+
+def open_noted(source: str) -> tuple[Engine, SourceRecord]:
+    """Load the block of `source`, open its store, and note the source there. Raises SourceError."""
+    block = load_source(source)
+    engine, record = open_store(block), record_of(block)
+    sources.put(engine, record)
+    return engine, record
+
+
+def next_window(opened: OpenedJob) -> WindowClaim | None:
+    """Claim a window for this run; None where all are done or read by others. Raises SourceError."""
+    return windows.take(_engine(opened), opened.job.id, str(flow_run.id))
+
+
+def let_go(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
+    """Give back what readers hold that cannot be woken. Where that fails, the claims lapse by themselves."""
+    for claim in claims:
+        try:
+            windows.release(_engine(opened), claim)
+        except SourceError as error:
+            get_run_logger().warning("A window could not be given back. %s", error)
+
+
+def stop_requested(opened: OpenedJob) -> bool:
+    """Whether somebody has asked the runs of the source to end since this one began."""
+    try:
+        return sources.stop_requested(_engine(opened), opened.source_id, opened.opened_ns)
+    except SourceError:
+        return False  # the readers have the same trouble, and tell
+
+
+@dataclass
+class Shown:
+    """Shows how far a job is: a progress bar in the UI, kept up to date, and a table at the end."""
+
+    source: str
+    opened: OpenedJob
+    progress: list[Progress] = field(default_factory=list)
+    _artifact: UUID | None = None
+    _next: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.progress) and all(one.finished for one in self.progress)
+
+    def look(self, *, now: bool = False) -> None:
+        """Look at the job, and cut windows that would be long; not more often than every two seconds, unless `now`."""
+        if time.monotonic() < self._next and not now:
+            return
+        engine, job = _engine(self.opened), self.opened.job
+        jobs.fit(engine, job.id, PAGE_SIZE)
+        self.progress = jobs.progress(engine, job.id)
+        shown_at(job, self.progress)
+        with _left_out_where_prefect_fails():
+            self._draw()
+        self._next = time.monotonic() + SHOWN_EVERY
+
+    def _draw(self) -> None:
+        part = part_done(self.progress)
+        if self._artifact is None:
+            kind = self.opened.job.kind
+            about = f"{kind.capitalize()} of **{self.source}**, {words(self.opened.job)}"
+            found = create_progress_artifact(progress=part, key=f"{kind}-{block_name(self.source)}", description=about)
+            self._artifact = found  # type: ignore[assignment]  # sync within a sync flow
+        else:
+            update_progress_artifact(self._artifact, progress=part)
+
+
+@contextmanager
+def _left_out_where_prefect_fails() -> Iterator[None]:
+    """What is shown in the UI is a sign for people: where it cannot be shown, reading goes on."""
+    try:
+        yield
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        get_run_logger().warning("How far this is could not be shown in Prefect (%s).", type(error).__name__)
+
+
+@task(name="report", cache_policy=NO_CACHE, persist_result=False)
+def report_job(source: str, job: JobView, progress: list[Progress], message: str) -> None:
+    """Leave a table as an artifact of the run."""
+    titles = COMPARED if job.kind == RECONCILE else COLUMNS
+    rows = [dict(zip(titles, _cells(one, job.kind), strict=True)) for one in progress]
+    key = f"{job.kind}-table-{block_name(source)}"
+    with _left_out_where_prefect_fails():
+        create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
+
+
+def part_done(progress: Iterable[Progress]) -> float:
+    """How much of the span is read, in per cent."""
+    found = list(progress)
+    return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
+
+
+def words(job: JobView) -> str:
+    """The span of a job: `2026-08-01T00:00:00Z to 2026-08-15T00:00:00Z`."""
+    start, end = (
+        Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second") for ns in (job.start_ns, job.end_ns)
+    )
+    return f"{start} to {end}"
+
+
+def sentence(job: JobView, progress: Iterable[Progress]) -> str:
+    """What came of it so far: read, new, known, quarantined; of a reconcile, what was not there, and what differs."""
+    counts = [(one.read, one.new, one.known, one.quarantined, one.changed) for one in progress]
+    read, new, known, quarantined, changed = map(sum, zip(*counts, strict=True)) if counts else (0,) * 5
+    if job.kind == RECONCILE:
+        what = f"{read:,} events compared: {new:,} were not there, {changed:,} have changed"
+    else:
+        what = f"{read:,} events read: {new:,} new, {known:,} already known"
+    undecided = f" {UNDECIDED}" if new and job.kind == RECONCILE else ""
+    return f"{what}; {quarantined:,} put in quarantine.{undecided}"
+
+
+def _cells(one: Progress, kind: str) -> tuple[str, ...]:
+    numbers = (one.read, one.new, one.changed if kind == RECONCILE else one.known, one.quarantined, one.pages)
+    return (one.api, f"{one.done:,} of {one.windows:,}", *(f"{number:,}" for number in numbers))
+
+
+def _engine(opened: OpenedJob) -> Engine:
+    engine = opened_store(opened.source_id)
+    assert engine is not None  # noqa: S101 - this process has opened it
+    return engine

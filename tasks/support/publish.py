@@ -1,0 +1,114 @@
+"""Pass health events on: to the log, and to Prefect, where automations wait for them. Each at least once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from prefect import get_client, get_run_logger
+from prefect.events.schemas.events import Event, RelatedResource, Resource
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+
+from blocks import clock
+from blocks.errors import FirstPartyGenericError, SourceError
+from blocks.health import ERROR, HEALTHY, WARNING, of_error
+from blocks.store import health
+from blocks.store.streams import TOLD_AFTER_NS
+from tasks.support import health_spool
+from tasks.support.source import known_id, opened_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blocks.health import HealthEvent
+
+PREFIX = "onepassword-source.health."
+PAUSE_SECONDS = 60.0
+"""Before Prefect is told again, where it did not listen."""
+
+_not_before = 0.0
+
+
+def publish(source_id: str) -> None:
+    """Pass on what the store holds of a source that was not passed on yet.
+
+    An event bears its own id, so one that is sent again after a kill is known to be the same. Where Prefect cannot
+    be told, the event stays for the next time.
+    """
+    if (engine := opened_store(source_id)) is None:
+        return
+    try:
+        health_spool.bring_back(engine, source_id)
+        events = health.unpublished(engine, source_id)
+        if events and tell_prefect(events):
+            health.mark_published(engine, events)
+            _log(events)
+    except SourceError as error:
+        get_run_logger().warning("Health events could not be read from the store; they follow later. %s", error)
+
+
+def report_unstored(source: str, error: SourceError, since_ns: int | None) -> None:
+    """Pass on that the store cannot be reached, where it has been so for a tick, or nothing is tried any more.
+
+    The event is kept in a file until the store is back.
+    """
+    source_id = known_id(source)
+    if not isinstance(error, FirstPartyGenericError) or source_id is None or since_ns is None:
+        return
+    given_up = error.retry_in is None
+    if given_up or clock.now_ns() - since_ns >= TOLD_AFTER_NS:
+        event = health_spool.keep(source_id, source, of_error(error, ERROR if given_up else WARNING))
+        if event and tell_prefect([event]):
+            _log([event])
+
+
+def tell_prefect(events: Sequence[HealthEvent]) -> bool:
+    """Emit events on the Prefect server; False where it did not take them.
+
+    Not with Prefect's `emit_event`, which only queues them: here the server has said yes before they count as told.
+    """
+    return _emit([_prefect_event(event) for event in events])
+
+
+def _emit(events: Sequence[Event]) -> bool:
+    global _not_before  # noqa: PLW0603 - one Prefect server for the whole process
+    if time.monotonic() < _not_before:
+        return False
+    wanted = [event.model_dump(mode="json") for event in events]
+    try:
+        with get_client(sync_client=True) as client:
+            client.request("POST", "/events", json=wanted)
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        get_run_logger().warning("Prefect could not be told of an event (%s).", type(error).__name__)
+        _not_before = time.monotonic() + PAUSE_SECONDS
+        return False
+    return True
+
+
+def _log(events: Sequence[HealthEvent]) -> None:
+    log = get_run_logger()
+    for event in events:
+        level = logging.INFO if event.status == HEALTHY else logging.WARNING
+        log.log(level, "Health: %s (%s). %s", event.name, event.tracker, event.sentence)
+
+
+def _prefect_event(event: HealthEvent) -> Event:
+    members: dict[str, Any] = {
+        "prefect.resource.id": f"onepassword-source.source.{event.source_id}",
+        "prefect.resource.name": event.source_name,
+        "onepassword-source.severity": event.severity,
+        "onepassword-source.status": event.status,
+    }
+    run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.role": "flow-run"}
+    return Event(
+        id=event.event_id,
+        occurred=datetime.fromtimestamp(event.time_ns / 1e9, UTC),
+        event=PREFIX + event.name,
+        resource=Resource(members),
+        related=[RelatedResource(run)] if flow_run.id else [],
+        payload=event.as_json(),
+    )

@@ -1,0 +1,61 @@
+"""Report a run in which something was new: a table per API in the Prefect UI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+from prefect import get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.exceptions import PrefectException
+from whenever import Instant
+
+from blocks import clock
+from blocks.prefect_names import block_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tasks.support.drain import Collected
+
+COLUMNS = ("API", "new", "already known", "quarantined", "newest event", "lag", "pages", "seconds", "note")
+
+
+def report(source: str, outcomes: Mapping[str, Collected | BaseException], message: str) -> None:
+    """Leave a table as an artifact of the run, under a key of the source, so that the UI shows its history.
+
+    A run that found nothing new leaves none: its state says so. An error is new, since an API that has stopped in
+    error is not read again. Where Prefect does not take the table, the run goes on.
+    """
+    if not any(_is_news(outcome) for outcome in outcomes.values()):
+        return
+    rows = [_error_row(api, one) if isinstance(one, BaseException) else _row(one) for api, one in outcomes.items()]
+    key = f"collect-{block_name(source)}"
+    try:
+        create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        get_run_logger().warning("The table of the run could not be shown in Prefect (%s).", type(error).__name__)
+
+
+def _is_news(outcome: Collected | BaseException) -> bool:
+    return isinstance(outcome, BaseException) or bool(outcome.new or outcome.quarantined or outcome.note)
+
+
+def _row(collected: Collected) -> dict[str, str]:
+    newest = collected.newest_ns
+    values = (
+        collected.api,
+        f"{collected.new:,}",
+        f"{collected.known:,}",
+        f"{collected.quarantined:,}",
+        Instant.from_timestamp(newest, unit="nanosecond").format_iso(unit="second") if newest is not None else "",
+        clock.span_since(newest) if newest is not None else "",
+        f"{collected.pages:,}",
+        f"{collected.seconds:.1f}",
+        collected.note,
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _error_row(api: str, error: BaseException) -> dict[str, str]:
+    return dict(zip(COLUMNS, (api, *[""] * 7, str(error)), strict=True))

@@ -1,0 +1,118 @@
+"""What forwarding starts with: the source's store, the block of the SIEM as it is now, what goes with each event."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from prefect.exceptions import ObjectNotFound, PrefectException
+
+from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.prefect_names import block_name
+from blocks.problems import ConfigurationError
+from blocks.siem.delivery.event import Stamp
+from blocks.siem.delivery.prepare import Preparer
+from blocks.siem.kinds import KINDS, block_class
+from blocks.siem.privacy import processing
+from blocks.siem.privacy.rules import read
+from blocks.source import OnePasswordSource
+from blocks.store import fields
+from blocks.store.forwarding import forward_pairs
+from tasks.support.source import default_store, open_store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from blocks.events_api.models import Api
+    from blocks.siem.base import SiemBlock
+    from blocks.siem.delivery.protocol import Sender
+    from blocks.siem.privacy.processing import ProcessingRules
+    from blocks.store.forwarding.forward_pairs import About
+
+_OF_UI = re.compile(r"[a-z0-9-]+")  # what a block may be called there
+
+
+def store_of(source: str) -> Engine:
+    """The store of a source. Its token is not needed, so a block that is not valid keeps no event from a SIEM.
+
+    Raises FirstPartyGenericError where the store or the Prefect API does not answer: another store is not its own.
+    """
+    try:
+        block = cast("OnePasswordSource", OnePasswordSource.load(block_name(source)))
+    except (ValueError, ObjectNotFound, ThirdPartyConfigError):
+        return default_store()
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise _silent("source", error) from None
+    return open_store(block)
+
+
+def load_siem(name: str, kind: str | None = None) -> SiemBlock:
+    """The SIEM's block as it is now, valid; of any kind, where none is named.
+
+    Raises ThirdPartyConfigError where there is none such or it is not valid, FirstPartyGenericError where the Prefect
+    API does not answer.
+    """
+    for one in [kind] if kind else KINDS:
+        if found := _load(name, one):
+            return found.validated()
+    raise ThirdPartyConfigError(
+        f"The Prefect server has no configuration of a SIEM named {name!r}.",
+        hint="Give it again with `onepassword-source apply FILE` or `siem add`; what it has not got still waits.",
+        code="no-block",
+    )
+
+
+def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
+    """Makes the records of one API of a source for a SIEM."""
+    about = forward_pairs.about(engine, source_id)
+    stamp = Stamp(
+        api=api,
+        source=about.name,
+        category=about.category,
+        fields=fields.metadata(engine, about.fields).kept,
+        account=about.account,
+        classifier=block.classifier if about.for_siem else None,
+        namespace=block.namespace_of(api),
+    )
+    rules = read(block.rules, block.hash_key.get_secret_value())
+    return Preparer(sender, rules, block.shape, stamp, _processing_rules(about))
+
+
+def _processing_rules(about: About) -> ProcessingRules:
+    """Raises ConfigurationError where they cannot be used, so that nothing is sent that they may keep back."""
+    filters, algorithm = about.processing_rules.get("filters", []), about.processing_rules.get("hashAlgorithm")
+    found = [
+        *processing.faults(filters, f"{about.name}.filters"),
+        *processing.faults_of_algorithm(algorithm, about.name),
+    ]
+    if found:
+        raise ConfigurationError(found)
+    return processing.read(filters, algorithm)
+
+
+def _load(name: str, kind: str) -> SiemBlock | None:
+    """Under the name that `siem add` gives it, or under the very name that a person gave it in the UI."""
+    return next((found for one in documents(name) if (found := _loaded(one, kind))), None)
+
+
+def documents(name: str) -> tuple[str, ...]:
+    """What the block of a SIEM may be called on the Prefect server."""
+    return (block_name(name), name) if _OF_UI.fullmatch(name) else (block_name(name),)
+
+
+def _loaded(document: str, kind: str) -> SiemBlock | None:
+    try:
+        return cast("SiemBlock", block_class(kind).load(document))
+    except (ValueError, ObjectNotFound):
+        return None
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise _silent("SIEM", error) from None
+
+
+def _silent(of: str, error: Exception) -> FirstPartyGenericError:
+    return FirstPartyGenericError(
+        f"The Prefect API did not give the configuration of the {of} ({type(error).__name__}).",
+        hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
+        code="prefect",
+    )

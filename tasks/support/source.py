@@ -1,0 +1,186 @@
+"""What every task of a source starts with: its block, loaded anew, and its store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+import httpx
+from prefect import get_client
+from prefect.exceptions import ObjectNotFound, PrefectException
+
+from blocks import settings
+from blocks.errors import (
+    FirstPartyGenericError,
+    SourceError,
+    ThirdPartyConfigError,
+    ThirdPartyGenericError,
+    TokenError,
+)
+from blocks.events_api.models import Api
+from blocks.prefect_names import block_name
+from blocks.source import OnePasswordSource
+from blocks.store import schema
+from blocks.store.engine import open_engine
+from blocks.store.sources import SourceRecord, name_of
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import BlockDocument
+    from sqlalchemy import Engine
+
+_opening = threading.Lock()
+_of_source: dict[str, Engine] = {}
+_ids: dict[str, str] = {}
+_shared: dict[str, tuple[float, OnePasswordSource]] = {}
+SHARED_SECONDS = 60.0
+"""How long the steps of a run share the block that the first of them has loaded."""
+
+
+def load_source(name: str) -> OnePasswordSource:
+    """The source's block as it is now. An edit in the UI or a rotated token counts from the next attempt on.
+
+    Raises ThirdPartyConfigError where there is no such block or it is not valid, FirstPartyGenericError where the
+    Prefect API does not answer.
+    """
+    try:
+        block = OnePasswordSource.from_document(_document(name))
+    except ObjectNotFound:
+        raise _unknown(name) from None
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        raise FirstPartyGenericError(
+            f"The Prefect API did not give the source's configuration ({type(error).__name__}).",
+            hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
+            code="prefect",
+        ) from None
+    _ids[name] = block.source_id
+    return block.validated()
+
+
+def _document(name: str) -> BlockDocument:
+    with get_client(sync_client=True) as client:
+        return client.read_block_document_by_name(block_name(name), OnePasswordSource.get_block_type_slug())
+
+
+def share_source(name: str) -> OnePasswordSource:
+    """Load the block, see `load_source`, and let the steps that follow within a minute have this very one."""
+    block = load_source(name)
+    _shared[name] = (time.monotonic(), block)
+    return block
+
+
+def shared_source(name: str) -> OnePasswordSource:
+    """The block that the run has opened less than a minute ago; else as it is now, see `load_source`.
+
+    A step that has failed calls `forget_source`, so that each further attempt of any step loads the block.
+    """
+    shared_at, block = _shared.get(name, (0.0, None))
+    if block is None or time.monotonic() - shared_at > SHARED_SECONDS:
+        return load_source(name)
+    return block
+
+
+def forget_source(name: str) -> None:
+    """Have every further step load the block."""
+    _shared.pop(name, None)
+
+
+def present_name(name: str, source_id: str | None) -> str:
+    """The name that a source has now: a run may have been queued before a rename.
+
+    It is `name` where no id is given, the store of the settings does not know it or does not answer, or the rename
+    has not come to the source's block yet.
+    """
+    if source_id is None:
+        return name
+    try:
+        found = name_of(default_store(), source_id)
+        if found in {None, name}:
+            return name
+        load_source(str(found))
+    except SourceError:
+        return name
+    return str(found)
+
+
+def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:
+    """The error of an attempt that began with the configuration of `fingerprint`.
+
+    A token that was replaced while it was in use is no wrong configuration: the next attempt has the new one.
+    """
+    if not isinstance(error, TokenError):
+        return error
+    try:
+        if load_source(source).fingerprint() == fingerprint:
+            return error
+    except SourceError:
+        return error
+    return ThirdPartyGenericError("The token was replaced while it was in use.", code="token-replaced")
+
+
+def known_id(name: str) -> str | None:
+    """The id of a source that this process has loaded before, or None."""
+    return _ids.get(name)
+
+
+def open_store(source: OnePasswordSource) -> Engine:
+    """The store of a source, upgraded where an older version made it. One engine for all threads of a process."""
+    url = source.store.url.get_secret_value() if source.store else settings.database_url()
+    with _opening:
+        engine = _engine(url)
+    _of_source[source.source_id] = engine
+    return engine
+
+
+def default_store() -> Engine:
+    """The store of the settings, where the sources are that have none of their own."""
+    with _opening:
+        return _engine(settings.database_url())
+
+
+def note_store(source_id: str, engine: Engine) -> None:
+    """Remember where a source is kept whose block this process has not opened."""
+    _of_source.setdefault(source_id, engine)
+
+
+def opened_store(source_id: str) -> Engine | None:
+    """The store of a source that this process has opened before, or None."""
+    return _of_source.get(source_id)
+
+
+@cache
+def _engine(url: str) -> Engine:
+    engine = open_engine(url)
+    try:
+        schema.upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def record_of(source: OnePasswordSource) -> SourceRecord:
+    """What the store keeps of a source: everything but the token."""
+    return SourceRecord(
+        id=source.source_id,
+        name=source.name,
+        description=source.description,
+        category=source.category,
+        fields=source.fields,
+        base_url=source.credentials.base_url,
+        apis=tuple(Api(api) for api in source.supported_apis),
+        api_version=source.api_version,
+        collect_from=source.collect_from,
+        fingerprint=source.fingerprint(),
+        lag_after=source.lag_after or None,
+        processing_rules=source.processing_rules(),
+    )
+
+
+def _unknown(name: str) -> ThirdPartyConfigError:
+    return ThirdPartyConfigError(
+        f"There is no source named {name!r}.",
+        hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
+        code="configuration",
+    )

@@ -1,0 +1,65 @@
+"""From a stored event to a record: rules first, then the shape, then the SIEM's own form; never a fault."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+from support import siems as support
+from support.forwarding import Told
+
+from blocks.events_api.models import Api
+from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.prepare import Kept, Preparer
+from blocks.siem.delivery.protocol import Record
+from blocks.siem.privacy.rules import NONE, read
+
+RULES = read([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"]}], "")
+
+
+def prepared(event: Outgoing, rules: object = NONE, shape: str = "raw", api: Api = Api.ITEM_USAGE) -> Record | Kept:
+    return Preparer(Told(), rules, shape, support.stamp(api)).prepare(event)  # type: ignore[arg-type]
+
+
+def test_without_rules_the_body_stays_byte_for_byte() -> None:
+    event = support.event(Api.ITEM_USAGE, action="reveal")
+    event = structs.replace(event, body=event.body.replace(":", ": ") + " ")
+    record = prepared(event)
+    assert isinstance(record, Record)
+    assert (record.event, record.data) == (event, event.body.encode())
+
+
+def test_what_a_rule_drops_is_kept_back_with_the_reason() -> None:
+    event = support.event(Api.ITEM_USAGE, action="fill")
+    kept = prepared(event, RULES)
+    assert isinstance(kept, Kept)
+    assert (kept.event, "Rule 1" in kept.why) == (event, True)
+
+
+@pytest.mark.parametrize("shape", support.SHAPES)
+def test_rules_come_before_the_shape_so_nothing_that_they_hide_is_in_it(shape: str) -> None:
+    event = support.event(Api.ITEM_USAGE, action="reveal", user={"uuid": "U", "email": "wendy@example.com"})
+    for rules, there in ((NONE, True), (RULES, False)):
+        record = prepared(event, rules, shape)
+        assert isinstance(record, Record)
+        assert (b"wendy@example.com" in record.data) is there
+
+
+@pytest.mark.parametrize("shape", support.SHAPES)
+@pytest.mark.parametrize("api", list(Api))
+@given(
+    body=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_whatever_a_stored_event_holds_there_is_a_record_or_a_reason(shape: str, api: Api, body: object) -> None:
+    event = Outgoing(1, "A" * 26, support.START_NS, support.RECEIVED_NS, json.dumps(body))
+    for rules in (NONE, RULES):
+        made = prepared(event, rules, shape, api)
+        assert made.event is event
+        assert isinstance(made, Kept) or b"\n" not in made.data

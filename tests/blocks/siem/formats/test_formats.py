@@ -1,0 +1,121 @@
+"""What all shapes have in common."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.formats import ALL, RECEIVED, TIME, UUID, event, made, stamp
+
+from blocks.events_api.models import Api
+from blocks.events_api.vocabulary import EVENTS
+from blocks.siem.formats import registry
+from blocks.siem.formats.envelope import enveloped
+
+SHAPES = ("raw", "ecs", "ocsf")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_keeps_what_every_siem_needs(shape: str, api: Api, version: str) -> None:
+    for number in range(ALL[api]):
+        one = made(api, number, version)
+        line = enveloped(registry.shape(shape, one, stamp(api)))
+        account = json.loads(one.body).get("account_uuid", "SOURCEACCOUNT")
+        for kept in (one.uuid, TIME, RECEIVED, account, api.value, "1Pass", "sec/1password", "blue"):
+            assert f'"{kept}"'.encode() in line
+        assert b"\n" not in line
+
+
+@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_the_rules_left_is_all_that_is_sent(shape: str, api: Api) -> None:
+    one = event('{"category":"success","action":"join","secret":"Ana"}')
+    found = registry.shape(shape, one, stamp(api), b'{"category":"success","action":"join","secret":"***"}')
+    assert b"Ana" not in found.document
+    assert b"***" in found.document
+    assert found.event is one
+
+
+@pytest.mark.parametrize("path", [("raw_data",), ("event", "original")])
+def test_the_original_is_kept_byte_for_byte(path: tuple[str, ...]) -> None:
+    body = '{\n "action": "join", "n": 1.50e+3, "é":"\\u0026\\ud800",\r\n "n": 2}'
+    found: Any = json.loads(
+        registry.shape("ocsf" if path == ("raw_data",) else "ecs", event(body), stamp(Api.AUDIT)).document
+    )
+    for name in path:
+        found = found[name]
+    assert found == body
+
+
+def test_there_is_no_other_shape() -> None:
+    with pytest.raises(KeyError):
+        registry.shape("cef", event("{}"), stamp(Api.AUDIT))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"action":"\\ud800","client":{"os_name":"\\udfff"},"object_type":"\\ud800"}',
+        '{"action":"join","n":' + "9" * 400 + "}",
+        '{"action":"join","n":1e999,"aux_id":123456789012345678901234567890}',
+        '{"action":"join","deep":' + "[" * 300 + "]" * 300 + "}",
+        '{"action":"join","deep":' + '{"a":' * 900 + "1" + "}" * 900 + "}",
+        '{"action":"join","action":"leave"}',
+        "[]",
+        "null",
+        "not JSON",
+        "",
+    ],
+)
+def test_no_body_is_too_odd(shape: str, body: str) -> None:
+    found = registry.shape(shape, event(body), stamp(Api.AUDIT))
+    assert found.event_id.startswith("audit-")
+    if shape != "raw":
+        assert json.loads(found.document, parse_constant=pytest.fail)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = {api: sorted(EVENTS[api.path]) for api in Api}
+PARTS = (
+    "uuid",
+    "name",
+    "email",
+    "ip",
+    "ip_address",
+    "os_name",
+    "login_time",
+    "value",
+    "country",
+    "latitude",
+    "longitude",
+)
+
+
+def bodies_of(api: Api) -> st.SearchStrategy[dict[str, Any]]:
+    part = st.dictionaries(st.sampled_from(PARTS), JSON, max_size=4)
+    word = st.sampled_from(["join", "create", "user", "gm", "gva", "uva", "device", "success", "mfa_ok"])
+    return st.dictionaries(st.sampled_from(NAMES[api]), JSON | part | word, max_size=12)
+
+
+@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("shape", SHAPES)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_members_of_any_type_are_shaped(shape: str, api: Api, data: st.DataObject) -> None:
+    body = json.dumps(data.draw(bodies_of(api)))
+    document = registry.shape(shape, event(body), stamp(api)).document
+    if shape == "raw":
+        assert document == body.encode()
+    else:
+        found = json.loads(document, parse_constant=pytest.fail)
+        assert UUID in (found.get("metadata", {}).get("uid"), found.get("event", {}).get("id"))

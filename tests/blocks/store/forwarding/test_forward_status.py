@@ -1,0 +1,114 @@
+"""What `siem status` tells of a pair, from the store alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from support.forwarding import SIEM, Pair, Told
+from support.values import SOURCE
+
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api
+from blocks.store import sources
+from blocks.store.forwarding import forward_pairs, forward_status, positions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def waiting(engine: Engine, api: Api = Api.AUDIT) -> tuple[int, int | None]:
+    (found,) = forward_status.forwards(engine, SIEM)
+    (one,) = [one for one in found.positions if one.api == api]
+    return one.waiting, one.oldest_ns
+
+
+def counted(engine: Engine, pair: Pair, api: Api = Api.AUDIT) -> tuple[int, int | None]:
+    """The same, the slow way."""
+    asked = "SELECT count(*), min(received_ns) FROM events WHERE stream_id = :stream AND id > :sent"
+    bounds = {"stream": pair.filled.id_of(api), "sent": pair.view(api).sent_id}
+    with engine.connect() as connection:
+        number, oldest = connection.execute(text(asked), bounds).one()
+    return number, oldest
+
+
+def test_what_waits_is_what_is_behind_the_position_wherever_that_is(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    for api, new in ((Api.AUDIT, 3), (Api.SIGN_IN, 2), (Api.AUDIT, 1), (Api.ITEM_USAGE, 4), (Api.AUDIT, 2)):
+        pair.filled.commit(api, new)
+    for api in Api:
+        stream_id = pair.view(api).stream_id
+        for sent_id in (0, *pair.ids(api)):
+            with engine.begin() as connection:
+                positions.set_back(connection, pair.known.id, stream_id, sent_id)
+            assert waiting(engine, api) == counted(engine, pair, api)
+
+
+def test_events_of_a_time_before_there_was_a_chain_wait_too(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    pair.filled.commit(Api.AUDIT, 5)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM chain"))
+        connection.execute(text("UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL"))
+    pair.filled.commit(Api.SIGN_IN, 2)
+    pair.filled.commit(Api.AUDIT, 3)
+    assert waiting(engine)[0] == 8
+    pair.run(Told())
+    assert waiting(engine) == (0, None)
+
+
+def test_the_state_of_a_pair(engine: Engine) -> None:
+    pair = Pair.made(engine)
+
+    def state() -> str:
+        return forward_status.forwards(engine)[0].state
+
+    assert state() == "ok"
+    pair.filled.commit(Api.AUDIT, 1)
+    assert state() == "waiting"
+    claim = pair.claim()
+    busy = ThirdPartyGenericError("Splunk is busy.", code="503")
+    positions.note_failure(engine, claim, busy)
+    assert (state(), in_error(engine)) == ("retrying", False)
+    positions.stop(engine, claim, busy, "first")
+    assert (state(), in_error(engine)) == ("ThirdPartyGenericError", True)
+    forward_pairs.set_paused(engine, pair.known, paused=True)
+    assert state() == "paused"
+    pair.filled.change("UPDATE sources SET deleted_ns = 1")
+    assert (state(), in_error(engine)) == ("source deleted", False)
+
+
+def in_error(engine: Engine) -> bool:
+    return forward_status.forwards(engine)[0].in_error
+
+
+def test_one_that_cannot_be_opened_is_in_error_though_each_run_tries_again(engine: Engine) -> None:
+    pair = Pair.made(engine)
+    positions.note_refusal(engine, pair.known.id, ThirdPartyConfigError("There is no block.", code="no-block"))
+    (found,) = forward_status.forwards(engine)
+    assert (found.state, found.in_error) == ("ThirdPartyConfigError", True)
+    assert {(one.stopped, one.in_error) for one in found.positions} == {(False, True)}
+    for api in Api:
+        pair.run(Told(), api)
+    assert not in_error(engine)
+
+
+@pytest.mark.parametrize(("kind", "state"), [("webhook", "withheld"), ("archive", "waiting")])
+@pytest.mark.parametrize("value", [False, 1, "yes", None])
+def test_one_whose_events_are_not_meant_for_a_siem_is_not_well(
+    engine: Engine, kind: str, state: str, value: object
+) -> None:
+    pair = Pair.made(engine, kind)
+    pair.filled.commit(Api.AUDIT, 1)
+    assert forward_status.forwards(engine)[0].state == "waiting"
+    sources.put(engine, replace(SOURCE, fields={} if value is None else {"_siemForward": value}))
+    (found,) = forward_status.forwards(engine)
+    assert (found.state, found.for_siem) == (state, False)
+
+
+def test_an_unknown_siem_is_named_with_those_there_are(engine: Engine) -> None:
+    Pair.made(engine)
+    with pytest.raises(ThirdPartyConfigError, match="There is no SIEM named 'sock' in the store; there are: soc"):
+        forward_status.forwards(engine, "sock")

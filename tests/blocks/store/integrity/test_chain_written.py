@@ -1,0 +1,175 @@
+"""What is written beside the events in the same transaction: the chain, the counts by the hour, the spans read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from support.values import SOURCE, require_proof
+
+from blocks import clock
+from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.store import pages, prune, schema, streams
+from blocks.store.backfill import jobs, windows
+from blocks.store.backfill.jobs import Wanted
+from blocks.store.engine import open_engine, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Engine
+
+    from blocks.store.sources import SourceRecord
+    from blocks.store.streams import Claim
+
+    Rows = Callable[[str], list[tuple[object, ...]]]
+
+HOUR_NS = 3600 * 10**9
+DAY_NS = 24 * HOUR_NS
+
+
+def page(numbers: Iterable[int], cursor: str, *, start_ns: int = 1_700_000_000 * 10**9) -> Page:
+    events = [Event(f"U{n:04}", start_ns + n * HOUR_NS // 7, f'{{"n": {n}, "text": "ä€😀"}}') for n in numbers]
+    return Page(cursor, has_more=False, events=events, rejected=[Rejected("no uuid", b'{"n": %d}' % len(events))])
+
+
+def commit(engine: Engine, claim: Claim, wanted: Page, after: str | None = None) -> None:
+    pages.commit_page(engine, claim, wanted, after=after, api_version="v2")
+
+
+def test_each_page_that_brings_something_is_a_link(engine: Engine, claim: Claim) -> None:
+    commit(engine, claim, page(range(2500), "c1"))
+    other = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0], "run-1")
+    assert other
+    commit(engine, other, page(range(30), "d1"))
+    commit(engine, claim, page([2600, *range(2509, 2489, -1), 3, 2505, 2600], "c2"), "c1")  # known, new, and twice
+    commit(engine, claim, page([3, 2600], "c3"), "c2")  # all known: no link
+    commit(engine, claim, page([], "c4"), "c3")
+    assert require_proof(engine) == 3
+
+
+def test_of_two_bodies_with_one_uuid_the_stored_one_is_in_the_chain(engine: Engine, claim: Claim, rows: Rows) -> None:
+    commit(engine, claim, page([1, 7], "c1"))
+    twice = [Event("A", 5, "{1}"), Event("U0001", 5, "{2}"), Event("B", 6, "{3}"), Event("A", 7, "{4}")]
+    commit(engine, claim, Page("c2", has_more=False, events=twice, rejected=[]), "c1")
+    assert rows("SELECT uuid, body FROM events WHERE id > 2 ORDER BY id") == [("A", "{1}"), ("B", "{3}")]
+    assert require_proof(engine) == 2
+
+
+def test_windows_add_to_the_same_chain(engine: Engine, claim: Claim, source: SourceRecord) -> None:
+    commit(engine, claim, page(range(10), "c1"))
+    job = jobs.begin(engine, Wanted(jobs.BACKFILL, source.id, (Api.AUDIT,), 0, 2 * DAY_NS), DAY_NS)
+    window = windows.take(engine, job.id, "run-2")
+    assert window
+    windows.commit_page(engine, window, page(range(5, 15), "w1"), after=None, api_version="v2", last=True)
+    commit(engine, claim, page(range(12, 20), "c2"), "c1")
+    assert require_proof(engine) == 3
+
+
+def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(engine: Engine, claim: Claim, rows: Rows) -> None:
+    commit(engine, claim, page(range(50), "c1", start_ns=clock.now_ns() - 500 * DAY_NS))
+    with writing(engine) as connection:  # received long ago, which is in the chain as well
+        connection.execute(text("DELETE FROM chain"))
+        connection.execute(text("UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL"))
+        connection.execute(text("DELETE FROM events"))
+        connection.execute(text("DELETE FROM hours"))
+    long_ago = clock.now_ns() - 400 * DAY_NS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now_ns", lambda: long_ago)
+        again = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2", by_force=True)
+        assert again
+        commit(engine, again, page(range(50), "c2", start_ns=long_ago - 100 * DAY_NS), "c1")
+        commit(engine, again, page(range(50, 60), "c3", start_ns=long_ago), "c2")
+    old = next(target for target in prune.targets(engine) if target.api == "audit")
+    assert sum(prune.prune(engine, old, prune.rule("450d"), wait=lambda _: None)) == 50
+    assert require_proof(engine) == 2
+    assert rows("SELECT count(*) FROM pruned_events WHERE event_id IS NOT NULL") == [(50,)]
+    assert rows("SELECT sum(events) FROM hours") == [(10,)]
+
+
+class TestSpans:
+    """Which spans were read is known from the requests, not from the events."""
+
+    @staticmethod
+    def drain(engine: Engine, view: streams.StreamView, start_ns: int | None, started_ns: int) -> None:
+        claim = streams.take(engine, view, "run", by_force=True)
+        assert claim
+        if start_ns is not None:
+            streams.note_start(engine, claim, start_ns)
+        streams.note_drained(engine, claim, started_ns)
+
+    @pytest.fixture
+    def view(self, engine: Engine, source: SourceRecord) -> streams.StreamView:
+        return streams.of_source(engine, source.id, (Api.AUDIT,))[0]
+
+    def test_a_pause_leaves_no_gap(self, engine: Engine, view: streams.StreamView, rows: Rows) -> None:
+        self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
+        self.drain(engine, view, None, 11 * DAY_NS + 300)
+        self.drain(engine, view, None, 100 * DAY_NS)
+        assert rows("SELECT start_ns, end_ns FROM spans") == [(10 * DAY_NS, 100 * DAY_NS)]
+
+    def test_a_pause_of_more_than_120_days_does(self, engine: Engine, view: streams.StreamView, rows: Rows) -> None:
+        self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
+        self.drain(engine, view, None, 200 * DAY_NS)
+        self.drain(engine, view, None, 201 * DAY_NS)
+        assert rows("SELECT start_ns, end_ns FROM spans ORDER BY id") == [
+            (10 * DAY_NS, 11 * DAY_NS),
+            (80 * DAY_NS, 201 * DAY_NS),
+        ]
+
+    def test_a_first_request_for_all_of_the_120_days_leaves_none_though_its_stream_is_drained_later(
+        self, engine: Engine, view: streams.StreamView, rows: Rows
+    ) -> None:
+        self.drain(engine, view, 10 * DAY_NS, 130 * DAY_NS + 300)
+        self.drain(engine, view, None, 131 * DAY_NS)
+        assert rows("SELECT start_ns, end_ns FROM spans") == [(10 * DAY_NS, 131 * DAY_NS)]
+
+    def test_a_cursor_that_begins_later_leaves_a_gap(
+        self, engine: Engine, view: streams.StreamView, rows: Rows
+    ) -> None:
+        self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
+        self.drain(engine, view, 12 * DAY_NS, 13 * DAY_NS)
+        self.drain(engine, view, 9 * DAY_NS, 12 * DAY_NS)  # read anew from before: nothing is taken back
+        assert rows("SELECT start_ns, end_ns FROM spans ORDER BY id") == [
+            (10 * DAY_NS, 11 * DAY_NS),
+            (12 * DAY_NS, 13 * DAY_NS),
+        ]
+
+    def test_what_was_not_read_to_its_end_does_not_count(self, engine: Engine, claim: Claim, rows: Rows) -> None:
+        streams.note_start(engine, claim, 10 * DAY_NS)
+        commit(engine, claim, page(range(5), "c1"))
+        streams.release(engine, claim)
+        assert rows("SELECT * FROM spans") == []
+
+
+def test_a_store_of_before_knows_its_counts_and_its_span(empty_url: str) -> None:
+    engine = open_engine(empty_url)
+    schema.upgrade(engine, to="0004")
+    with writing(engine) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sources (id, name, fields, base_url, apis, api_version, fingerprint, state, state_message,"
+                " created_ns) VALUES ('1', 'old', '{}', '', '[]', 'v2', '', '', '', 1)"
+            )
+        )
+        for stream_id, drained in ((1, 90 * DAY_NS), (2, None)):
+            connection.execute(
+                text("INSERT INTO streams (id, source_id, api, drained_ns) VALUES (:id, '1', :api, :drained)"),
+                {"id": stream_id, "api": f"api-{stream_id}", "drained": drained},
+            )
+            for n in range(10):
+                connection.execute(
+                    text(
+                        "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body)"
+                        " VALUES (:id, :uuid, :time, 5, '{}')"
+                    ),
+                    {"id": stream_id, "uuid": f"U{n}", "time": 80 * DAY_NS + n * HOUR_NS // 2},
+                )
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        hours = connection.execute(text("SELECT hour, events FROM hours WHERE stream_id = 1 ORDER BY 1")).all()
+        spans = connection.execute(text("SELECT stream_id, start_ns, end_ns FROM spans")).all()
+    engine.dispose()
+    assert list(map(tuple, hours)) == [(80 * 24 + n, 2) for n in range(5)]
+    assert list(map(tuple, spans)) == [(1, 80 * DAY_NS, 90 * DAY_NS)]

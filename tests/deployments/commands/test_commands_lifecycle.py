@@ -1,0 +1,618 @@
+"""The commands that manage a source, against a temporary Prefect server: restart, token, delete, export, rename, …"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
+from support.terminal import in_terminal
+
+from blocks.errors import TokenError
+from blocks.events_api.models import Api, Event, Page
+from blocks.prefect_names import block_name
+from blocks.store import pages, source_status, sources, streams
+from deployments import cli
+from deployments.sandbox.process import running_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from deployments.sandbox.process import SandboxProcess
+
+pytestmark = pytest.mark.prefect
+
+COMMAND = [sys.executable, "-m", "deployments.cli"]
+SCOPES = ("signinattempts", "itemusages", "auditevents")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[SandboxProcess]:
+    with running_sandbox(events=30, days=1) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: SandboxProcess) -> Iterator[None]:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
+    monkeypatch.chdir(tmp_path)
+    yield
+    api.clear_faults()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
+
+
+class Call:
+    """Runs a command in this process; its standard output, or the error where another exit code is wanted."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.err = ""
+
+    def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
+        self._capsys.readouterr()
+        directory = Path.cwd()
+        try:
+            found = cli.main(arguments)
+        finally:
+            os.chdir(directory)  # the command has left it, and the next one names files in it
+        out, self.err = self._capsys.readouterr()
+        assert found == code, self.err
+        return out if code == cli.DONE else self.err
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json"))
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    return Call(capsys)
+
+
+@pytest.fixture
+def source(name: str, call: Call, api: SandboxProcess) -> str:
+    """A source that was applied, and never run."""
+    apply(call, name, api)
+    return name
+
+
+def apply(call: Call, name: str, api: SandboxProcess, *flags: str, code: int = cli.DONE, **members: Any) -> str:
+    config = {
+        "name": name,
+        "base_url": api.base_url,
+        "api_token": api.token,
+        "supported_apis": ["sign-in", "itemUsage", "audit"],
+        "collect_from": "7d",
+        **members,
+    }
+    file = Path("source.json")
+    file.write_text(
+        json.dumps({"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}})
+    )
+    file.chmod(0o600)
+    return call("apply", "source.json", *flags, code=code)
+
+
+def blocks(name: str) -> list[str]:
+    """The kinds of blocks that bear the source's name on the Prefect server."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        found = client.read_block_documents()
+    return sorted(one.block_type_name or "" for one in found if one.name == block_name(name))
+
+
+def deployment(name: str) -> Any:
+    from prefect.client.orchestration import get_client
+
+    from deployments.prefect_api.deploy import find_deployment
+
+    with get_client(sync_client=True) as client:
+        return find_deployment(client, name)
+
+
+def schedules(name: str) -> dict[str, bool]:
+    """The deployments of a source that have a schedule, and whether each is paused."""
+    from prefect.client.orchestration import get_client
+
+    from deployments.prefect_api.deploy import deployments_of
+
+    with get_client(sync_client=True) as client:
+        found = deployments_of(client, name)
+    return {str(one.entrypoint).rpartition(".")[2]: bool(one.paused) for one in found if one.schedules}
+
+
+def token_of(name: str) -> str:
+    from deployments import sources as applied
+
+    found = applied.find(name)
+    assert found
+    return found.credentials.api_token.get_secret_value()
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    engine = source_status.open_store()
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return found
+
+
+def actions() -> list[str]:
+    return [action for (action,) in rows("SELECT action FROM operations ORDER BY id")]
+
+
+def only_id() -> str:
+    ((source_id,),) = rows("SELECT id FROM sources")
+    return str(source_id)
+
+
+def in_error(source: str) -> bool:
+    return source_status.sources(source_status.open_store(), source)[0].in_error
+
+
+def fill(source: str) -> None:
+    """What a run brings: ten events of each API, and a cursor."""
+    engine = source_status.open_store()
+    for view in streams.of_source(engine, source_status.sources(engine, source)[0].id, tuple(Api)):
+        claim = streams.take(engine, view, "filler")
+        assert claim
+        events = [Event(f"{n}", n, f'{{"uuid":"{n}"}}') for n in range(10)]
+        pages.commit_page(
+            engine, claim, Page("c", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+        )
+        streams.note_drained(engine, claim, 1)
+    engine.dispose()
+
+
+def fail(source: str) -> None:
+    """What a run leaves whose token was refused."""
+    engine = source_status.open_store()
+    (known,) = source_status.sources(engine, source)
+    ((fingerprint,),) = rows(f"SELECT fingerprint FROM sources WHERE id = '{known.id}'")
+    error = TokenError("The Events API refuses the token.", code="401")
+    for view in streams.of_source(engine, known.id, tuple(Api)):
+        claim = streams.take(engine, view, "failing")
+        assert claim
+        streams.stop(engine, claim, error, fingerprint)
+    sources.show_state(engine, known.id, error.name, str(error), "failing")
+    engine.dispose()
+    assert in_error(source)
+
+
+# restart and apply
+
+
+def test_a_restart_clears_the_error_and_collects_in_this_process(call: Call, source: str, api: SandboxProcess) -> None:
+    fail(source)
+    assert "Collected: 30 new events" in call("restart", source)
+    assert (in_error(source), actions()) == (False, ["restart"])
+
+
+def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
+    call: Call, source: str, api: SandboxProcess
+) -> None:
+    fail(source)
+    assert apply(call, source, api) == f"{source}: unchanged (sign-in, itemUsage, audit).\n"
+    assert (in_error(source), actions()) == (True, [])
+    assert apply(call, source, api, description="other").startswith(f"{source}: updated")
+    assert "Start collecting every five minutes with: onepassword-source up" in call.err
+    assert (in_error(source), actions()) == (False, ["apply"])
+
+
+def test_another_account_is_refused_until_it_is_asked_for(call: Call, source: str, api: SandboxProcess) -> None:
+    sources.note_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
+    other = api.issue_token(account="OTHERACCOUNT")
+    apply(call, source, api, code=cli.IN_ERROR, api_token=other)
+    assert token_of(source) == api.token
+    assert apply(call, source, api, "--new-account", api_token=other).startswith(f"{source}: updated")
+    assert "Collected: 30 new events" in call("collect", source)
+    assert rows("SELECT account_uuid FROM sources") == [("OTHERACCOUNT",)]
+    assert actions() == ["apply"]
+
+
+@pytest.mark.parametrize("command", ["restart", "token", "delete", "export", "stop", "start", "rename"])
+def test_a_source_that_is_not_there_is_one_clear_line(call: Call, command: str) -> None:
+    arguments = ["nobody", "somebody"] if command == "rename" else ["nobody"]
+    assert call(command, *arguments, code=cli.WRONG_USE) == (
+        "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows those there are; "
+        "`onepassword-source apply FILE` creates one.\n"
+    )
+
+
+# token
+
+
+def give(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(token + "\n"))
+
+
+def test_a_new_token_is_checked_and_replaces_the_old_one(
+    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(source)
+    new = api.issue_token()
+    give(monkeypatch, new)
+    shown = call("token", source)
+    assert shown.startswith(f"{source}: the token was replaced by one of account ")
+    assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
+    assert token_of(source) == new
+    assert (in_error(source), actions()) == (False, ["token"])
+    assert new not in shown + call.err + str(rows("SELECT details FROM operations"))
+
+
+def test_all_that_is_wrong_with_a_token_is_said_at_once(
+    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources.note_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
+    give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
+    lines = call("token", source, code=cli.WRONG_USE).splitlines()
+    assert lines[0] == f"onepassword-source: The token was not taken; source '{source}' keeps what it has:"
+    assert "  It is of account OTHERACCOUNT, but the events are those of account " in lines[1]
+    assert "  It lacks the scopes itemusages, auditevents; it has signinattempts." in lines[2]
+    assert token_of(source) == api.token
+    assert "token" not in actions()
+
+
+def test_a_refused_token_is_not_taken(
+    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = api.issue_token()
+    api.revoke(new)
+    for flags in ((), ("--unchecked",)):
+        give(monkeypatch, new)
+        assert "refuses the token" in call("token", source, *flags, code=cli.WRONG_USE)
+    give(monkeypatch, "cut off")
+    assert "the token has white space in it" in call("token", source, code=cli.WRONG_USE)
+    give(monkeypatch, "")
+    assert "There is no token on standard input." in call("token", source, code=cli.WRONG_USE)
+    assert token_of(source) == api.token
+
+
+def test_a_token_that_cannot_be_checked_is_taken_only_unchecked(
+    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.fault("500", api="introspect")
+    new = api.issue_token()
+    give(monkeypatch, new)
+    shown = call("token", source, code=cli.IN_ERROR)
+    assert "The token could not be checked, so nothing was changed." in shown
+    assert "--unchecked" in shown
+    assert token_of(source) == api.token
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", new)
+    assert call.json("token", source, "--unchecked")["scopes"] == sorted(SCOPES), "what the token itself claims"
+    assert "The token was not checked." in call.err
+    assert token_of(source) == new
+
+
+# export and list
+
+
+def test_an_export_is_masked_and_goes_round_through_apply(
+    call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(call, name, api, description="Größe", category="sec", fields={"_siemForward": True}, api_version="v1")
+    call("export", name, "-o", "copy.json")
+    assert stat.S_IMODE(Path("copy.json").stat().st_mode) == 0o600
+    assert "The token is masked in it." in call.err
+    written = Path("copy.json").read_text()
+    assert (api.token in written, '"api_token": "********"' in written) == (False, True)
+    assert call("export", name) == written
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", api.token)
+    assert call("apply", "copy.json").startswith(f"{name}: unchanged")
+    monkeypatch.delenv("ONEPASSWORD_SOURCE_API_TOKEN", raising=False)
+    assert json.loads(call("export", name, "--with-token"))["source"]["config"]["api_token"] == api.token
+
+
+def test_a_list_of_all_sources_in_80_columns(call: Call, source: str, api: SandboxProcess) -> None:
+    fill(source)
+    apply(call, "b", api, supported_apis=["audit"])
+    call("stop", "b")
+    apply(call, "a name that is so long that it has to be broken into several lines of the table", api)
+    call("delete", "b")
+    shown = call("list")
+    assert max(map(len, shown.splitlines())) <= 80
+    listed = {one["source"]: one for one in call.json("list")}
+    assert (listed[source]["health"], listed[source]["events"]) == ("not run yet", 30)
+    assert (listed["b"]["health"], listed["b"]["deleted_at"] is not None) == ("deleted", True)
+
+
+# stop and start
+
+
+def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, source: str, api: SandboxProcess) -> None:
+    assert call("stop", source).startswith(f"{source}: stopped.")
+    assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": True, "reconcile": True}, "stopped")
+    assert call.json("apply", "source.json")[0]["stopped"]
+    apply(call, source, api, description="other")
+    from deployments import sources as applied
+    from deployments.prefect_api import deploy
+
+    applied.deploy_known()  # as `up` does
+    assert deployment(source).paused
+    deploy.remove_deployment(source)
+    applied.deploy_known()
+    assert schedules(source) == {"collect": True, "reconcile": True}, "also where its deployments were lost"
+    assert "Collected: 30 new events" in call("collect", source)
+    assert call("start", source).startswith(f"{source}: started.")
+    assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": False, "reconcile": False}, "healthy")
+    assert actions() == ["stop", "apply", "start"]
+
+
+# rename and delete
+
+
+def test_a_renamed_source_keeps_everything(call: Call, source: str, api: SandboxProcess) -> None:
+    call("collect", source)
+    before = rows("SELECT id, created_ns FROM sources"), rows("SELECT id, cursor, events FROM streams")
+    new = f"{source} Ü/2"
+    assert call("rename", source, new) == f"{source}: renamed to {new}. Its events and cursors stay.\n"
+    assert (rows("SELECT id, created_ns FROM sources"), rows("SELECT id, cursor, events FROM streams")) == before
+    assert (blocks(source), deployment(source)) == ([], None)
+    assert blocks(new) == ["1Password Credentials", "1Password Source"]
+    assert (schedules(source), schedules(new)) == ({}, {"collect": False, "reconcile": False})
+    assert call("collect", new).startswith("Collected: 0 new events")
+    assert call("events", new, "--format", "ndjson").count("\n") == 30
+    call("stop", new)
+    call("rename", new, source)
+    assert (deployment(source).paused, call.json("list")[0]["health"]) == (True, "stopped")
+
+
+def waiting(name: str) -> list[Any]:
+    """The runs of a source's collection that wait, the planned ones aside."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+
+    state = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    of = filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=[deployment(name).id]))
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(deployment_filter=of, flow_run_filter=filters.FlowRunFilter(state=state))
+    return [run for run in found if not run.auto_scheduled]
+
+
+def test_a_run_that_waits_is_renamed_with_its_source_and_collects(call: Call, source: str, api: SandboxProcess) -> None:
+    from deployments.prefect_api import source_runs
+    from flows.collect import collect
+
+    source_runs.create(source)
+    (before,) = waiting(source)
+    new = f"{source} 2"
+    call("rename", source, new)
+    (moved,) = waiting(new)
+    assert (moved.name, moved.parameters) == (f"collect {new}", {"source": new, "source_id": only_id()})
+    assert before.parameters == {"source": source, "source_id": only_id()}
+    state = collect(**before.parameters, return_state=True)  # a process had it when its source was renamed
+    assert "30 new" in state.message
+    assert rows("SELECT sum(events) FROM streams") == [(30,)]
+
+
+def test_a_run_that_begins_during_a_rename_reads_the_block_that_is_there(
+    call: Call, source: str, api: SandboxProcess
+) -> None:
+    from blocks.store import lifecycle as store
+    from flows.collect import collect
+
+    engine = source_status.open_store()
+    known = store.find(engine, source)
+    assert known
+    store.rename(engine, known, "half renamed", paused=False)  # and the block has the old name still
+    assert "30 new" in collect(source, known.id, return_state=True).message
+
+
+def test_what_is_due_gets_one_run(call: Call, source: str, api: SandboxProcess) -> None:
+    from deployments.prefect_api import source_runs
+
+    for name in ("stopped", "read"):
+        apply(call, name, api)
+    call("stop", "stopped")
+    call("collect", "read")
+    engine = source_status.open_store()
+    assert source_runs.create_due(engine) == [source]
+    assert source_runs.create_due(engine) == [], "one waits"
+    assert [len(waiting(name)) for name in (source, "stopped", "read")] == [1, 0, 0]
+
+
+@pytest.mark.torture
+def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: Call, source: str) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import DeploymentUpdate
+
+    with get_client(sync_client=True) as client:
+        found = deployment(source)
+        client.update_deployment(found.id, DeploymentUpdate(job_variables={"env": {"NO_PROXY": "x"}}))
+        client.pause_deployment(found.id)
+    call("rename", source, f"{source} 2")
+    moved = deployment(f"{source} 2")
+    assert (moved.paused, moved.job_variables["env"]["NO_PROXY"]) == (True, "x")
+    assert call.json("list")[0]["health"] == "stopped"
+
+
+def test_a_name_that_is_taken_or_none_is_refused(call: Call, source: str, api: SandboxProcess) -> None:
+    apply(call, "taken", api)
+    assert "There is a source named 'taken' already." in call("rename", source, "taken", code=cli.WRONG_USE)
+    call("delete", "taken")
+    shown = call("rename", source, "taken", code=cli.WRONG_USE)
+    assert "The name 'taken' is that of a deleted source" in shown
+    assert "`onepassword-source delete taken --purge`" in shown
+    assert "the name is empty" in call("rename", source, "", code=cli.WRONG_USE)
+    assert call.json("list")[0]["source"] == source
+
+
+def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
+    call: Call, source: str, api: SandboxProcess
+) -> None:
+    fill(source)
+    before = rows("SELECT id, cursor FROM streams")
+    assert call("delete", source) == f"{source}: deleted. 30 events are kept.\n"
+    assert (blocks(source), deployment(source), schedules(source)) == ([], None, {})
+    assert call("events", source, "--format", "ndjson").count("\n") == 30
+    assert "was deleted before" in call("delete", source)
+    assert f"Source '{source}' was deleted." in call("restart", source, code=cli.WRONG_USE)
+    assert apply(call, source, api) == f"{source}: revived (sign-in, itemUsage, audit).\n"
+    assert rows("SELECT id, cursor FROM streams") == before
+    assert actions() == ["delete", "apply"]
+
+
+@pytest.mark.torture
+def test_credentials_and_a_store_that_others_use_stay(call: Call, source: str, api: SandboxProcess) -> None:
+    from blocks.store.block import EventStore
+    from deployments import sources as applied
+
+    mine, url = applied.find(source), os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"]
+    assert mine
+    store = EventStore(url=url)  # type: ignore[arg-type]
+    store.save("shared-store", overwrite=True)
+    apply(call, "sharing", api)
+    sharing = applied.find("sharing")
+    assert sharing
+    sharing.credentials, sharing.store = mine.credentials, store
+    sharing.save(block_name("sharing"), overwrite=True)
+    call("delete", source)
+    assert blocks(source) == ["1Password Credentials"]
+    assert token_of("sharing") == api.token
+    call("delete", "sharing")
+    assert (blocks(source), blocks("sharing")) == ([], [])
+    assert EventStore.load("shared-store")
+
+
+def test_a_purge_asks_for_the_name(call: Call, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(source)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert "nobody is there to be asked. Add --yes." in call("delete", source, "--purge", code=cli.WRONG_USE)
+    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to go on: ", "other\n")])
+    assert (code, "Nothing was removed." in shown) == (cli.WRONG_USE, True)
+    assert call("events", source, "--format", "ndjson").count("\n") == 30
+    assert call("delete", source, "--purge", "--yes").startswith(f"{source}: purged. 30 events were removed")
+    assert (call.json("list"), rows("SELECT count(*) FROM events")) == ([], [(0,)])
+    assert actions() == ["delete", "purge", "purged"]
+
+
+def test_a_deleted_source_can_be_purged_later(call: Call, source: str, api: SandboxProcess) -> None:
+    fill(source)
+    call("delete", source)
+    answer = call.json("delete", source, "--purge", "--yes")
+    assert [answer["purged"]["apis"][one]["events"] for one in ("sign-in", "itemUsage", "audit")] == [10, 10, 10]
+    assert apply(call, source, api).startswith(f"{source}: created")
+
+
+# killed at any instruction
+
+
+class Killed(BaseException):
+    pass
+
+
+class Killer:
+    """Ends the command before its n-th request to Prefect or transaction of the store."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = 0
+        self.send = httpx.Client.send
+        killer = self
+
+        def send(client: httpx.Client, *arguments: Any, **options: Any) -> httpx.Response:
+            killer.step()
+            return killer.send(client, *arguments, **options)
+
+        monkeypatch.setattr(httpx.Client, "send", send)
+
+    def step(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+    def every_point(self, work: Callable[[], object], stride: int = 1) -> int:
+        """Do the work, killed before its first step, then a `stride` further, …; how often it was killed."""
+        event.listen(Engine, "begin", self.step)
+        try:
+            for kills in range(200):
+                self.left = kills * stride + 1
+                try:
+                    work()
+                except Killed:
+                    continue
+                return kills
+        finally:
+            self.left = 0
+            event.remove(Engine, "begin", self.step)
+        raise AssertionError("it never came to an end")
+
+
+ALL = pytest.mark.torture
+
+
+@pytest.mark.parametrize(
+    ("paused", "stride"),
+    [pytest.param(True, 6, marks=ALL), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)],
+)
+def test_a_renaming_that_is_killed_anywhere_is_completed_by_the_next_call(
+    call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, paused: bool, stride: int
+) -> None:
+    from deployments import lifecycle
+
+    old, new = name, f"{name} new"
+    apply(call, old, api)
+    fill(old)
+    if paused:
+        call("stop", old)
+    before = rows("SELECT id FROM sources"), rows("SELECT id, cursor, events FROM streams")
+    kills = Killer(monkeypatch).every_point(lambda: lifecycle.rename(old, new), stride)
+    assert kills > 15 / stride
+    assert (blocks(old), deployment(old)) == ([], None)
+    assert blocks(new) == ["1Password Credentials", "1Password Source"]
+    assert deployment(new).paused == paused
+    assert (rows("SELECT id FROM sources"), rows("SELECT id, cursor, events FROM streams")) == before
+    assert actions().count("rename") == actions().count("renamed") == 1
+
+
+@pytest.mark.parametrize(
+    ("purge", "stride"),
+    [pytest.param(True, 6, marks=ALL), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)],
+)
+def test_a_deletion_that_is_killed_anywhere_is_completed_by_the_next_call(
+    call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, purge: bool, stride: int
+) -> None:
+    from deployments import lifecycle
+
+    apply(call, name, api)
+    fill(name)
+
+    def work() -> None:
+        try:
+            lifecycle.delete(name, purge=purge)
+        except lifecycle.ThirdPartyConfigError as error:  # the kill before was after its very last step
+            assert "There is no source named" in str(error)  # noqa: PT017
+
+    assert Killer(monkeypatch).every_point(work, stride) > 15 / stride
+    assert (blocks(name), deployment(name)) == ([], None)
+    assert rows("SELECT count(*) FROM events") == [(0 if purge else 30,)]
+    assert actions() == (["delete", "purge", "purged"] if purge else ["delete"])
+    if not purge:
+        assert apply(call, name, api).startswith(f"{name}: revived")
+
+
+@pytest.mark.torture
+def test_any_command_completes_a_renaming_that_was_killed(
+    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deployments import lifecycle
+
+    with monkeypatch.context() as killed:
+        killed.setattr(lifecycle, "_complete_renaming", lambda *_: None)
+        call("rename", source, "half")
+        assert "is being renamed to 'half'" in call("stop", source, code=cli.WRONG_USE)
+    call("stop", "half")
+    assert (blocks(source), deployment(source)) == ([], None)
+    assert deployment("half").paused

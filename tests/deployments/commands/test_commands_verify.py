@@ -1,0 +1,180 @@
+"""`verify`, as a person types it and as a cron job runs it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.chains import Filled, fill
+from support.terminal import in_terminal
+from support.values import SOURCE
+
+from blocks.events_api.models import Api
+from blocks.store import sources
+from blocks.store.engine import open_engine
+from deployments import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "deployments.cli"]
+
+
+@pytest.fixture
+def filled(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filled]:
+    shutil.copy(migrated_sqlite, tmp_path / "events.db")
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
+    engine = open_engine(url)
+    sources.put(engine, SOURCE)
+    yield fill(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def verify(filled: Filled, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*flags: str, code: int = cli.DONE) -> str:
+        assert cli.main(["verify", "1Pass", *flags]) == code
+        shown = capsys.readouterr()
+        return shown.out if code != cli.WRONG_USE else shown.err
+
+    return run
+
+
+SEVENTH = "SELECT number, digest, last_id FROM chain WHERE stream_id = {audit} AND number = 7"
+CHANGE = "UPDATE events SET body = '{{\"secret\": 1}}' WHERE id = {third[1]}"
+
+
+def test_a_sound_store(verify: Any, filled: Filled) -> None:
+    lines = verify().splitlines()
+    assert lines[0].split() == ["API", "links", "events", "pruned", "before", "newest", "(UTC)", "verdict"]
+    assert lines[1].split()[:5] + lines[1].split()[7:] == ["sign-in", "6", "24", "0", "0", "sound"]
+    assert max(map(len, lines)) <= 80
+    assert lines[4] == "Sound: 1Pass is as it was committed, from the first link to the last."
+
+
+def test_a_damaged_one_is_told_with_its_link_and_without_a_body(verify: Any, filled: Filled) -> None:
+    filled.change(CHANGE)
+    shown = verify(code=cli.IN_ERROR)
+    assert "audit: link 3 is damaged (changed).\n" in shown
+    assert "secret" not in shown
+    assert "The uuid or the time of 1 event does not fit the body: audit-00000" in shown
+    assert shown.endswith("NOT SOUND: 1Pass is not as it was committed.\n")
+    assert verify("--api", "sign-in", "--api", "itemUsage").count("sound") == 2
+
+
+def test_json_for_scripts(verify: Any, filled: Filled) -> None:
+    sound = json.loads(verify("--json"))
+    assert (sound["source"], sound["source_id"], sound["sound"], sound["heads"]) == ("1Pass", SOURCE.id, True, [])
+    assert [(one["api"], one["links"], one["first_damaged"]) for one in sound["apis"]] == [
+        (api, 6, None) for api in Api
+    ]
+    filled.change(CHANGE)
+    told = json.loads(verify("--json", "--api", "audit", code=cli.IN_ERROR))
+    assert (told["sound"], [one["damaged"] for one in told["apis"]]) == (False, [1])
+    first = told["apis"][0]["first_damaged"]
+    assert (first["link"], first["kind"], first["first_id"]) == (3, "changed", filled.ids(3)[0])
+    assert first["committed"].endswith("Z")
+
+
+def test_heads_of_a_cron_job_are_checked_one_by_one(verify: Any, filled: Filled, tmp_path: Path) -> None:
+    file = tmp_path / "heads"
+    for _ in range(3):
+        with file.open("a") as log:
+            log.write(verify("--head"))
+        filled.commit(Api.AUDIT, 2)
+    assert len(file.read_text().splitlines()) == 3
+    assert "The store leads to 9 of 9 heads." in verify("--against", str(file))
+    assert "leads to 3 of 3" in verify("--against", file.read_text().splitlines()[0])
+    assert "leads to 3 of 3" in verify("--against", str(file), "--api", "audit")
+    filled.change(
+        "DELETE FROM events WHERE id >= (SELECT first_id FROM chain WHERE stream_id = {audit} AND number = 8)",
+        "DELETE FROM chain WHERE stream_id = {audit} AND number >= 8",
+        f"UPDATE streams SET (link, link_digest, link_id) = ({SEVENTH}) WHERE id = {{audit}}",
+    )
+    assert "Sound" in verify()
+    shown = verify("--against", str(file), code=cli.IN_ERROR)
+    assert "link 8 (shorter).\n" in shown
+    assert "The store does not have this link; the newest there is 7." in shown
+    assert "The store leads to 8 of 9 heads." in shown
+    told = json.loads(verify("--against", str(file), "--json", code=cli.IN_ERROR))
+    assert (told["sound"], [one["damaged"] for one in told["apis"]]) == (False, [0, 0, 0])
+    assert [one["verdict"] for one in told["heads"] if one["api"] == "audit"] == ["leads", "leads", "shorter"]
+
+
+def test_heads_come_through_a_pipe_too(verify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(verify("--head", "--api", "audit")))
+    assert "The store leads to 1 of 1 heads." in verify("--against", "-")
+
+
+def test_many_heads_that_do_not_fit_do_not_fill_the_screen(verify: Any, filled: Filled, tmp_path: Path) -> None:
+    head = json.loads(verify("--head"))
+    head["source_id"] = "\u001b[31m"
+    (tmp_path / "heads").write_text((json.dumps(head) + "\n") * 20)
+    shown = verify("--against", str(tmp_path / "heads"), code=cli.IN_ERROR)
+    assert shown.count("(other source)") == 10
+    assert "… and 50 more." in shown
+    assert "\u001b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--against", "gone"], "--against: gone is neither a head nor a file with heads: No such file or directory."),
+        (["--against", "{}"], "--against: line 1 is no head. A head is a line that"),
+        (["--against", "{}", "--head"], "--head prints the present head and verifies nothing: leave out --against."),
+        (["--against", os.devnull], "--against: there is no head in it."),
+        (["--api", "logins"], "--api takes sign-in, itemUsage, audit for this source, not 'logins'."),
+    ],
+)
+def test_wrong_use_is_explained(verify: Any, flags: list[str], said: str) -> None:
+    assert said in verify(*flags, code=cli.WRONG_USE)
+
+
+def test_a_head_without_the_api_that_was_asked_for_proves_nothing(verify: Any) -> None:
+    head = verify("--head", "--api", "audit")
+    assert "there is no head of sign-in in it" in verify("--against", head, "--api", "sign-in", code=cli.WRONG_USE)
+
+
+def test_an_unknown_source(filled: Filled, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", "2Pass"]) == cli.WRONG_USE
+    assert "There is no source named '2Pass' in the store. `onepassword-source list`" in capsys.readouterr().err
+
+
+def test_a_deleted_source_by_its_id(filled: Filled, capsys: pytest.CaptureFixture[str]) -> None:
+    filled.change("UPDATE sources SET deleted_ns = 1")
+    assert cli.main(["verify", SOURCE.id]) == cli.DONE
+    assert "Sound: 1Pass is" in capsys.readouterr().out
+
+
+def test_what_was_stored_before_the_chain_is_said(verify: Any, filled: Filled) -> None:
+    filled.change("DELETE FROM chain", "UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL")
+    verify("--json")
+    assert [line.split()[4] for line in verify().splitlines()[1:4]] == ["24"] * 3
+
+
+def test_on_a_terminal_of_80_columns(filled: Filled) -> None:
+    filled.change(CHANGE)
+    filled.engine.dispose()
+    code, shown = in_terminal([*COMMAND, "verify", "1Pass"], [], os.environ)
+    assert code == cli.IN_ERROR, shown
+    lines = [re.sub("\x1b[^a-zA-Z]*[a-zA-Z]", "", part) for line in shown.splitlines() for part in line.split("\r")]
+    assert max(map(len, lines)) <= 80
+    assert "    The uuid or the time of 1 event does not fit the body: audit-000007." in lines
+    assert "NOT SOUND: 1Pass is not as it was committed." in lines
+
+
+def test_the_head_for_a_log_is_one_line_and_needs_no_prefect(filled: Filled) -> None:
+    call = [sys.executable, "-X", "importtime", "-m", "deployments.cli", "verify", "1Pass", "--head"]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["heads"]["audit"]["link"] == 6
+    assert done.stdout.count("\n") == 1
+    assert "| prefect" not in done.stderr

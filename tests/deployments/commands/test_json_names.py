@@ -1,0 +1,118 @@
+"""The names in `--json` are those of docs/json.md: no more, no fewer, and none twice in other words."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.paths import ROOT
+from support.values import SOURCE
+
+from blocks.events_api.models import Api
+from blocks.store import schema, sources, streams
+from blocks.store.engine import open_engine
+from deployments import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = (ROOT / "docs" / "json.md").read_text()
+DOCUMENTED = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+OPEN = {"config", "body", "purged"}
+"""Members whose own members are the SIEM's, 1Password's, or APIs."""
+OTHER = {"env.py", "sandbox.py", "coverage_page.py"}
+"""What Prefect, `apply` and plotly read has their names."""
+READING = (
+    ("status",),
+    ("list",),
+    ("coverage", "1Pass"),
+    ("coverage", "1Pass", "--hours"),
+    ("events", "1Pass"),
+    ("fields", "list"),
+    ("fields", "add", "team"),
+    ("prune", "--older-than", "400d", "--dry-run"),
+    ("verify", "1Pass"),
+    ("backfill", "1Pass", "--start", "2d", "--plan"),
+    ("siem", "list"),
+    ("siem", "status"),
+)
+
+
+def _makes_json(function: ast.FunctionDef) -> bool:
+    return "json" in function.name or any(
+        isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say_json" for node in ast.walk(function)
+    )
+
+
+def written() -> set[str]:
+    """The keys of the dictionaries in all functions of commands that make JSON."""
+    return {
+        key.value
+        for path in (ROOT / "deployments" / "commands").rglob("*.py")
+        if path.name not in OTHER
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef) and _makes_json(function)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    }
+
+
+def names(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from names(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield name
+            if name not in OPEN:
+                yield from names(each)
+
+
+def test_the_page_has_the_names_that_the_commands_write() -> None:
+    assert written() - DOCUMENTED == set()
+    assert DOCUMENTED - written() == set()
+
+
+def test_no_name_stands_twice_in_the_page() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(set(listed)) == sorted(listed)
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_what_a_command_prints_is_documented(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
+    engine = open_engine(url)
+    schema.upgrade(engine)
+    sources.put(engine, SOURCE)
+    streams.of_source(engine, SOURCE.id, tuple(Api))
+    engine.dispose()
+    assert cli.main([*arguments, "--json"]) == cli.DONE
+    assert set(names(json.loads(capsys.readouterr().out))) - DOCUMENTED == set()
+
+
+def test_every_command_that_prints_data_has_json() -> None:
+    silent = {"up", "demo", "export", "sandbox"}  # `export` and `sandbox` print JSON in any case
+    missing = [
+        path
+        for path, command in _commands(cli.app)
+        if path[0] not in silent and "--json" not in {flag for each in command.params for flag in each.opts}
+    ]
+    assert missing == []
+
+
+def _commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in group.commands:
+        command = group.load(name)
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*above, name))
+        else:
+            yield (*above, name), command

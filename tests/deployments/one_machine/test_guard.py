@@ -1,0 +1,149 @@
+"""Who gets through the guard: by the Host and the Origin of a request, and by what a browser tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+
+from blocks.errors import ThirdPartyConfigError
+from deployments.one_machine.guard import guarded
+from deployments.prefect_api.server_access import LOCAL, Door, door
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+UI = "http://127.0.0.1:4200"
+ORIGINS = (UI, "http://localhost:4200", "http://[::1]:4200", "https://prefect.example.com", "https://www.example.com")
+
+
+async def _answers(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("secret")(scope, receive, send)
+
+
+def status(*headers: tuple[str, str], app: ASGIApp | None = None) -> int:
+    async def ask() -> int:
+        transport = httpx.ASGITransport(app or guarded(_answers, ORIGINS))
+        async with httpx.AsyncClient(transport=transport, base_url=UI) as client:
+            answer = await client.get("/", headers=list(headers))
+            assert ("secret" in answer.text) == (answer.status_code == 200)
+            return answer.status_code
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:4200", "127.0.0.1", "localhost:4200", "LOCALHOST", "[::1]:4200", "prefect.example.com"]
+)
+def test_our_own_names_are_served(host: str) -> None:
+    assert status(("Host", host)) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:4200", "127.0.0.1.evil.example", "127.0.0.2", "example.com", "", "a b"],
+)
+def test_another_name_is_refused(host: str) -> None:
+    assert status(("Host", host)) == 400
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_our_own_pages_are_served(origin: str) -> None:
+    assert status(("Origin", origin)) == 200
+    assert status(("Origin", origin), ("Sec-Fetch-Site", "same-origin")) == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1:4201",
+        "https://127.0.0.1:4200",
+        "http://127.0.0.1",
+        "",
+        f"{UI}/",
+    ],
+)
+def test_another_page_is_refused(origin: str) -> None:
+    assert status(("Origin", origin)) == 403
+
+
+def test_a_second_origin_does_not_hide_behind_the_first() -> None:
+    assert status(("Origin", UI), ("Origin", "https://evil.example")) == 403
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "dest", "expected"),
+    [
+        ("none", "navigate", "document", 200),  # typed in
+        ("same-origin", "no-cors", "script", 200),
+        ("cross-site", "navigate", "document", 200),  # a followed link
+        ("cross-site", "navigate", "iframe", 403),
+        ("cross-site", "no-cors", "script", 403),
+        ("same-site", "no-cors", "image", 403),  # a page on another port of this machine
+        ("same-site", "no-cors", "empty", 403),
+        ("unheard-of", "cors", "empty", 403),
+    ],
+)
+def test_what_a_browser_tells_decides_where_it_sends_no_origin(site: str, mode: str, dest: str, expected: int) -> None:
+    assert status(("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)) == expected
+
+
+@pytest.mark.parametrize(("header", "value"), [("host", "evil.example"), ("origin", "https://evil.example")])
+def test_a_websocket_is_refused_before_it_opens(header: str, value: str) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = {"host": "127.0.0.1:4200", header: value}
+    scope = {
+        "type": "websocket",
+        "path": "/api/events/out",
+        "extensions": {"websocket.http.response": {}},
+        "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
+    }
+    asyncio.run(guarded(_answers, ORIGINS)(scope, None, send))  # type: ignore[arg-type]
+    assert sent[0]["type"] == "websocket.http.response.start"
+    assert sent[0]["status"] in {400, 403}
+
+
+def test_what_is_no_request_passes() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    asyncio.run(guarded(app, ORIGINS)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    assert seen == ["lifespan"]
+
+
+def test_the_door_is_this_machine_unless_told() -> None:
+    assert LOCAL.origins == (UI, "http://localhost:4200")
+
+
+def test_a_wider_door_is_known_by_its_own_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Box")
+    assert Door("192.0.2.7").origins == ("http://192.0.2.7:4200",)
+    assert Door("2001:db8::7").origin == "http://[2001:db8::7]:4200"
+    assert Door("::").origin == "http://[::1]:4200"
+    anywhere = Door("0.0.0.0")  # noqa: S104 - not bound
+    assert anywhere.origins == (UI, "http://localhost:4200", "http://[::1]:4200", "http://box:4200")
+
+
+def test_a_proxy_in_front_is_known_too() -> None:
+    assert door("127.0.0.1", "https://Prefect.example.com/").origins[-1] == "https://prefect.example.com"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://prefect.example.com", "prefect.example.com", "https://", "https://a.example/prefect", "https://a.example?x",
+     "https://me:pw@a.example", "https://a.example:port"],
+)  # fmt: skip
+def test_a_public_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ThirdPartyConfigError, match="Give the address of the TLS proxy"):
+        door("127.0.0.1", url)

@@ -1,0 +1,56 @@
+"""Each run leaves the heads of the hash chains in its log, which is kept in another database than the store."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.one_machine import wait_until
+
+from blocks.events_api.models import Api
+from blocks.store.integrity import checkpoints, saved_checkpoints, verification
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.client.schemas.objects import State
+    from support.flow_runs import Source
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture
+def told_at_info() -> Iterator[None]:
+    """As `up` has it; the other tests only want warnings."""
+    import prefect.main  # noqa: F401 - it sets the levels of its loggers when it is imported first
+
+    logger = logging.getLogger("prefect.flow_runs")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    yield
+    logger.setLevel(before)
+
+
+def logged(state: State[Any]) -> list[str]:
+    """The messages of a run's log on the Prefect server that tell of heads."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+    of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        found = client.read_logs(of_run)
+    return [log.message for log in found if "Heads of the hash chains" in log.message]
+
+
+def test_the_log_of_a_run_has_one_line_that_the_store_leads_to(source: Source, told_at_info: None) -> None:
+    state = source.collect()
+    (line,) = wait_until(lambda: logged(state))
+    (head,) = checkpoints.parse(line)
+    assert head.source == source.name
+    assert {api: one.events for api, one in head.heads.items()} == dict.fromkeys(Api, 100)
+    engine = source.engine()
+    proofs = verification.prove(engine, head.source_id, wanted=saved_checkpoints.wanted([head]))
+    assert [one.damaged for one in proofs] == [0, 0, 0]
+    assert [one.leads for one in saved_checkpoints.check([head], head.source_id, proofs)] == [True] * 3
+    engine.dispose()

@@ -1,0 +1,45 @@
+"""Events for the tests of shapes: the sandbox's, and made-up ones with the members that a test names."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from blocks.events_api.models import Api
+from blocks.siem.delivery.event import Outgoing, Stamp
+from blocks.siem.formats import registry
+from deployments.sandbox import bodies
+from deployments.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
+
+TIME_NS = 1_772_600_767_089_123_456
+TIME = "2026-03-04T05:06:07.089123456Z"
+RECEIVED_NS = 1_772_600_770_000_000_001
+RECEIVED = "2026-03-04T05:06:10.000000001Z"
+UUID = "AAAABBBBCCCCDDDDEEEEFFFF22"
+# The sandbox goes through the documented values with every third event.
+ALL = {Api.SIGN_IN: 3 * len(SIGN_INS), Api.ITEM_USAGE: 3 * len(ITEM_ACTIONS), Api.AUDIT: 3 * len(AUDITS)}
+
+
+def stamp(api: Api, **members: Any) -> Stamp:
+    given = {"source": "1Pass", "category": "sec/1password", "fields": {"team": "blue"}, "account": "SOURCEACCOUNT"}
+    return Stamp(api, **(given | members))
+
+
+def event(body: str) -> Outgoing:
+    return Outgoing(1, UUID, TIME_NS, RECEIVED_NS, body)
+
+
+@cache
+def made(api: Api, number: int, version: str) -> Outgoing:
+    """An event of the sandbox, as v1 or as v2 has it."""
+    random = bodies.random_for(7, api.path, number)
+    body = bodies.make_body(7, api.path, number, random, bodies.moment(TIME_NS, 9))
+    text = getattr(body, version).decode()
+    return Outgoing(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
+
+
+def shaped(shape: str, api: Api, members: dict[str, Any], **of_stamp: Any) -> dict[str, Any]:
+    """The document of an event with these members."""
+    document = registry.shape(shape, event(json.dumps(members)), stamp(api, **of_stamp)).document
+    return json.loads(document)

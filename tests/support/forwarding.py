@@ -1,0 +1,134 @@
+"""A pair of source and SIEM over a store that was filled page by page, and senders that do as they are told."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from support.chains import Filled
+from support.values import SOURCE
+
+from blocks.events_api.models import Api
+from blocks.siem.delivery.event import Outgoing, Stamp
+from blocks.siem.delivery.prepare import Preparer
+from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record
+from blocks.siem.formats import registry
+from blocks.siem.privacy.rules import NONE
+from blocks.store import sources
+from blocks.store.forwarding import forward_pairs, positions
+from tasks.forward import Forwarding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Engine
+
+    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.privacy.rules import Rules
+    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.positions import ForwardClaim, PositionView
+
+SIEM = "soc"
+STAMP = Stamp(Api.AUDIT, "1Pass")
+
+
+def take_all(_: Batch) -> Answer:
+    return ACCEPTED
+
+
+@dataclass
+class Told:
+    """A sender that answers what `answer` says, and remembers the batches that it was given, and those it took."""
+
+    answer: Callable[[Batch], Answer] = take_all
+    limits: Limits = field(default_factory=lambda: Limits(events=10, bytes=1_000_000, parallel=1))
+    asked: list[Batch] = field(default_factory=list)
+    taken: Counter[int] = field(default_factory=Counter)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def encode(self, shaped: Shaped) -> Record:
+        return Record(shaped.event, shaped.document)
+
+    def send(self, batch: Batch) -> Answer:
+        with self._lock:
+            self.asked.append(batch)
+        answer = self.answer(batch)
+        left = {*answer.again, *(one.index for one in answer.refused)}
+        with self._lock:
+            self.taken.update(record.event.id for place, record in enumerate(batch.records) if place not in left)
+        return answer
+
+    def check(self) -> str:
+        return "It would take some."
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def names(self) -> list[str]:
+        return [batch.name for batch in self.asked]
+
+    @property
+    def ids(self) -> list[list[int]]:
+        """The ids of the events of each batch, in the order in which they were asked for."""
+        return [[record.event.id for record in batch.records] for batch in self.asked]
+
+
+def preparer(sender: Told, rules: Rules = NONE, stamp: Stamp = STAMP) -> Preparer:
+    return Preparer(sender, rules, "raw", stamp)
+
+
+def outgoing(*ids: int, body: str = "{}") -> list[Outgoing]:
+    return [Outgoing(id_, f"U{id_}", id_, id_, body) for id_ in ids]
+
+
+def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[Record]:
+    return [Record(event, b"x" * size, group) for event in outgoing(*ids)]
+
+
+def shaped_of(event: Outgoing) -> Shaped:
+    return registry.shape("raw", event, STAMP)
+
+
+@dataclass
+class Pair:
+    """SOURCE and the SIEM `soc`; events are committed by `filled`."""
+
+    engine: Engine
+    known: Known
+    filled: Filled
+
+    @classmethod
+    def made(cls, engine: Engine, kind: str = "webhook", fingerprint: str = "first") -> Pair:
+        sources.put(engine, replace(SOURCE, fields={"_siemForward": True}))
+        known, _ = forward_pairs.put(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
+        filled = Filled(engine)
+        filled.id_of(Api.AUDIT)  # not while `ask` has SQLite's one connection
+        return cls(engine, known, filled)
+
+    def view(self, api: Api = Api.AUDIT) -> PositionView:
+        return {one.api: one for one in positions.of_forward(self.engine, self.known.id)}[api]
+
+    def claim(self, api: Api = Api.AUDIT, holder: str = "run-1") -> ForwardClaim:
+        taken = positions.take(self.engine, self.view(api), holder)
+        assert taken
+        return taken
+
+    def run(self, sender: Told, api: Api = Api.AUDIT, rules: Rules = NONE, claim: ForwardClaim | None = None) -> Any:
+        """What a run does with one stream, without Prefect."""
+        return Forwarding(self.engine, claim or self.claim(api), preparer(sender, rules)).run()
+
+    def ids(self, api: Api = Api.AUDIT) -> list[int]:
+        stream = self.filled.id_of(api)
+        return [id_ for (id_,) in self.filled.ask(f"SELECT id FROM events WHERE stream_id = {stream} ORDER BY id")]
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """Name, severity and status of each health event, oldest first."""
+        return self.filled.ask("SELECT name, severity, status FROM health_events ORDER BY id")  # type: ignore[return-value]
+
+
+def chunks(ids: Sequence[int], size: int) -> list[list[int]]:
+    return [list(ids[start : start + size]) for start in range(0, len(ids), size)]

@@ -1,0 +1,490 @@
+"""What every target has to pass: `SenderConformance`, or `HttpConformance` for those over HTTP.
+
+A test module subclasses one of them and fills in what stands first in it:
+
+    class TestSplunk(HttpConformance):
+        module = "blocks.siem.splunk.sender"
+        secrets = (TOKEN,)
+        vendor = receivers.splunk.Splunk
+
+        def block_at(self, url: str) -> SiemBlock: ...
+        def arrived_in(self, request: Request) -> list[Arrived]: ...
+        def faulty(self) -> tuple[SiemBlock, set[str]]: ...
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import subprocess
+import sys
+import traceback
+import tracemalloc
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import httpx
+import pytest
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
+from receivers.server import Receiver, receiving
+from support import siems as support
+from support.certificates import HERE, SERVER_KEY, certificate, server_context, write_authority
+from support.hostile_answers import BOMB, FOREVER, HOSTILE, PEAK_MAX
+
+from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api
+from blocks.http import client as http_client
+from blocks.problems import ConfigurationError
+from blocks.siem.delivery import metadata
+from blocks.siem.delivery.http import Poster
+from blocks.siem.delivery.protocol import RequestRefusedError, TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from receivers.request import Request, Vendor
+
+    from blocks.siem.base import SiemBlock
+    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.protocol import Sender
+
+TOO_LARGE = 413
+PORTION = 60  # events of each API, where not all that is documented matters
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """An event as the target has it: its document, and what came beside it (nothing, where the document has it)."""
+
+    document: bytes
+    uuid: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+class SenderConformance:
+    """Any target. `block` and `arrived` are fixtures; the rest of what stands first are members."""
+
+    module: ClassVar[str]
+    """The sender's module."""
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """What the block of the tests holds and nobody may see."""
+    shapes: ClassVar[tuple[str, ...]] = support.SHAPES
+
+    @pytest.fixture
+    def block(self) -> SiemBlock:
+        """A block whose target is there."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def arrived(self) -> Callable[[], list[Arrived]]:
+        """All that the target has, in any order."""
+        raise NotImplementedError
+
+    def faulty(self) -> tuple[SiemBlock, set[str]]:
+        """A block with two faults or more, and the paths of all of them, such as `block.url`."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def sender(self, block: SiemBlock) -> Iterator[Sender]:
+        opened = block.get_sender()
+        yield opened
+        opened.close()
+
+    # What arrives
+
+    @pytest.mark.parametrize("api", list(Api))
+    @pytest.mark.parametrize("shape", support.SHAPES)
+    def test_every_documented_event_arrives_in_every_shape(
+        self, sender: Sender, arrived: Callable[[], list[Arrived]], shape: str, api: Api
+    ) -> None:
+        sent = self._shaped(api, support.DOCUMENTED, shape)
+        self._deliver(sender, sent)
+        have = {one.uuid: one for one in arrived()}
+        assert Counter(one.uuid for one in arrived()) == Counter(one.event.uuid for one in sent)
+        for one in sent:
+            self.require(one, have[one.event.uuid])
+
+    @pytest.mark.parametrize("classifier", ["event-id", "parser"])
+    def test_an_event_is_told_by_its_id_or_by_its_parser_and_never_by_both(
+        self, sender: Sender, arrived: Callable[[], list[Arrived]], classifier: str
+    ) -> None:
+        self._deliver(sender, self._shaped(Api.AUDIT, PORTION, "raw", classifier=classifier))
+        told = "_siemParser" if classifier == "parser" else "_siemEventID"
+        assert all({"_siemParser", "_siemEventID"} & set(one.metadata) == {told} for one in arrived())
+
+    @pytest.mark.parametrize("shape", support.SHAPES)
+    def test_what_is_not_meant_for_a_siem_has_no_word_of_one(
+        self, sender: Sender, arrived: Callable[[], list[Arrived]], shape: str
+    ) -> None:
+        fields = {"_siemForward": False, "_siemVendor": "else", "team": "blue"}
+        self._deliver(sender, self._shaped(Api.AUDIT, PORTION, shape, classifier=None, fields=fields))
+        assert len(arrived()) == PORTION
+        assert not [one for one in arrived() if "_siem" in f"{one.document!r}{one.metadata}"]
+
+    def test_an_event_of_no_known_account_arrives_without_one(
+        self, sender: Sender, arrived: Callable[[], list[Arrived]]
+    ) -> None:
+        one = support.event(Api.SIGN_IN, category="success")
+        self._deliver(sender, support.of_events([one], support.stamp(account=None)))
+        assert [(have.uuid, "account" in have.facts) for have in arrived()] == [(one.uuid, False)]
+
+    def test_whatever_a_body_holds_arrives(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
+        one = support.event(
+            Api.SIGN_IN, category='a\n"b", é=\u2028', country="日本", details={"value": "x\\y\u0000,;="}
+        )
+        self._deliver(sender, support.of_events([one], support.stamp()))
+        assert [json.loads(have.document) for have in arrived()] == [json.loads(one.body)]
+
+    def test_threads_share_a_sender(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
+        sent = self._shaped(Api.SIGN_IN, 200)
+        parts = [sent[at : at + 20] for at in range(0, len(sent), 20)]
+        with ThreadPoolExecutor(sender.limits.parallel) as pool:  # a directory or a bucket takes one at a time
+            list(pool.map(lambda part: support.send_all(sender, part), parts))
+        assert Counter(one.uuid for one in arrived()) == Counter(one.event.uuid for one in sent)
+
+    def test_a_check_sends_no_event(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
+        assert sender.check().endswith(".")
+        assert arrived() == []
+
+    def test_it_may_be_closed_twice(self, block: SiemBlock) -> None:
+        sender = block.get_sender()
+        sender.close()
+        sender.close()
+
+    def test_a_record_is_of_its_event(self, sender: Sender) -> None:
+        for one in self._shaped(Api.ITEM_USAGE, PORTION):
+            record = sender.encode(one)
+            assert record.event is one.event
+            assert record == sender.encode(one)
+            assert all(isinstance(part, str) for part in record.group)
+
+    def require(self, sent: Shaped, have: Arrived) -> None:
+        """What a target has of an event is what was to be sent."""
+        assert have.document == sent.document
+        document = json.loads(have.document)
+        shown = json.dumps(document, ensure_ascii=False)
+        for name, value in metadata.facts(sent).items():
+            in_body = sent.shape == "raw" and name in {"uuid", "time"}
+            assert have.facts.get(name) == value or in_body or (sent.shape != "raw" and value in shown), name
+        for name, told in metadata.of(sent).items():
+            held = have.metadata.get(name) if sent.shape == "raw" else have.metadata.get(name, _found(document, name))
+            assert plain(held) == plain(told), name
+        assert sent.shape != "raw" or set(have.metadata) == set(metadata.of(sent))
+
+    def _shaped(self, api: Api, n: int, shape: str = "raw", **members: object) -> list[Shaped]:
+        if shape not in self.shapes:
+            pytest.skip(f"It has no shape {shape}.")
+        return support.shaped(api, n, shape, **members)
+
+    def _deliver(self, sender: Sender, sent: Sequence[Shaped]) -> None:
+        for answer in support.send_all(sender, sent):
+            assert (answer.refused, answer.again) == ((), ())
+
+    # Nothing shows a secret
+
+    def test_neither_block_nor_sender_shows_a_secret(self, block: SiemBlock, sender: Sender) -> None:
+        shown = [repr(sender), str(sender), repr(block), str(block), block.model_dump_json(), str(block.public())]
+        assert_secret(self.secrets, *shown, pickle.dumps(block), _pickled(sender))
+
+    # The block
+
+    def test_the_block_is_a_good_one(self, block: SiemBlock) -> None:
+        suite = BlockStandardTestSuite
+        for test in (
+            suite.test_has_a_description,
+            suite.test_has_a_documentation_url,
+            suite.test_all_fields_have_a_description,
+            suite.test_has_a_valid_code_example,
+        ):
+            test(self, type(block))  # type: ignore[arg-type]
+        assert block._logo_url is None, "a logo would be fetched from elsewhere by the browser of everyone"
+        assert type(block)._block_type_slug == f"1password-siem-{block.kind}"
+        assert block.kind
+        assert block.guarantee
+        untitled = [name for name, form in self._form(block).items() if "title" not in form]
+        assert not untitled
+
+    def test_its_secrets_are_secrets_to_prefect(self, block: SiemBlock) -> None:
+        secret = set(type(block).model_json_schema()["secret_fields"])
+        shown = json.dumps({name: value for name, value in block.public().items() if name not in secret}, default=str)
+        assert "hash_key" in secret
+        assert not secret & set(block.public())
+        assert_secret(self.secrets, shown)
+
+    def test_the_block_is_valid_and_another_secret_is_another_fingerprint(self, block: SiemBlock) -> None:
+        assert block.validated() is block
+        assert block.model_copy(update={"shape": "ecs"}).fingerprint() != block.fingerprint()
+        assert block.model_copy().fingerprint() == block.fingerprint()
+
+    def test_all_faults_are_told_at_once(self) -> None:
+        block, paths = self.faulty()
+        with pytest.raises(ConfigurationError) as raised:
+            block.validated()
+        assert {fault.path for fault in raised.value.faults} == paths
+        assert len(paths) > 1
+        assert_secret(self.secrets, *_shown(raised.value))
+
+    def test_the_sender_knows_nothing_of_prefect(self) -> None:
+        code = f"import sys, {self.module}; print(sorted({{name.split('.')[0] for name in sys.modules}}))"
+        loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert "'httpx'" in loaded or "'blocks'" in loaded
+        assert "'prefect'" not in loaded
+
+    def _form(self, block: SiemBlock) -> dict[str, dict[str, object]]:
+        form: dict[str, dict[str, object]] = type(block).model_json_schema()["properties"]
+        return form
+
+
+class HttpConformance(SenderConformance):
+    """A target over HTTP. Only `vendor`, `block_at`, `arrived_in` and `faulty` are to be filled in."""
+
+    vendor: ClassVar[Callable[[], Vendor]]
+    paths: ClassVar[tuple[str, ...]] = ("",)
+    """What stands in the paths of the requests by which events are sent: each is answered by a server of its own."""
+
+    def block_at(self, url: str) -> SiemBlock:
+        """A block for a receiver at `http://127.0.0.1:port` (or https), with `secrets` in it."""
+        raise NotImplementedError
+
+    def arrived_in(self, request: Request) -> Iterable[Arrived]:
+        """The events of a request; none where it is not one with events."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def receiver(self) -> Iterator[Receiver]:
+        with receiving(type(self).vendor()) as running:
+            yield running
+
+    @pytest.fixture
+    def block(self, receiver: Receiver) -> SiemBlock:
+        return self.block_at(receiver.url)
+
+    @pytest.fixture
+    def arrived(self, receiver: Receiver) -> Callable[[], list[Arrived]]:
+        return lambda: [one for request in receiver.requests for one in self.arrived_in(request)]
+
+    # Every outcome is one error, and nothing is taken for sent
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_refused_secret_is_for_a_person_to_mend(self, receiver: Receiver, sender: Sender, status: int) -> None:
+        receiver.behave("answer", None, status=status, echo=True)
+        for ask in (lambda: self._send_one(sender), sender.check):
+            with pytest.raises(ThirdPartyConfigError) as raised:
+                ask()
+            assert raised.value.code == str(status)
+            assert raised.value.hint
+
+    @pytest.mark.parametrize(("headers", "wait"), [({"Retry-After": "7"}, 7.0), ({}, None)])
+    def test_too_many_requests_are_sent_again_when_the_siem_says(
+        self, receiver: Receiver, sender: Sender, headers: dict[str, str], wait: float | None
+    ) -> None:
+        receiver.behave("answer", None, status=429, headers=headers)
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            self._send_one(sender)
+        assert (raised.value.code, raised.value.retry_after) == ("429", wait)
+
+    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+    def test_a_siem_in_trouble_is_asked_again(self, receiver: Receiver, sender: Sender, status: int) -> None:
+        receiver.behave("answer", None, status=status)
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            self._send_one(sender)
+        assert raised.value.code == str(status)
+
+    @pytest.mark.parametrize("kind", ["reset", "drop"])
+    def test_a_connection_that_breaks_off_is_made_again(self, receiver: Receiver, sender: Sender, kind: str) -> None:
+        receiver.behave(kind, None)  # type: ignore[arg-type]
+        with pytest.raises(ThirdPartyGenericError):
+            self._send_one(sender)
+        receiver.clear()
+        self._send_one(sender)
+        assert receiver.arrived().total() == (2 if kind == "drop" else 1)
+
+    def test_a_siem_that_never_answers_holds_nobody_up(
+        self, receiver: Receiver, block: SiemBlock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(Poster.__init__.__kwdefaults__ or {}, "timeout", httpx.Timeout(0.2))
+        receiver.behave("stall", None)
+        sender = block.get_sender()
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            self._send_one(sender)
+        sender.close()
+        assert raised.value.code == "timeout"
+
+    @pytest.mark.parametrize("hostility", HOSTILE)
+    def test_a_hostile_answer_is_bounded_in_bytes_and_in_time(
+        self, receiver: Receiver, block: SiemBlock, monkeypatch: pytest.MonkeyPatch, hostility: str
+    ) -> None:
+        answer, codes = HOSTILE[hostility]
+        for path in self.paths:
+            receiver.behave("raw", None, path=path, **answer)
+            with monkeypatch.context() as short:
+                if "timeout" in codes:
+                    short.setitem(Poster.__init__.__kwdefaults__ or {}, "deadline", 0.5)
+                sender = block.get_sender()
+            error, peak = self._peak(sender)
+            assert error.code in codes
+            assert peak < PEAK_MAX
+            receiver.clear()
+            sender.close()
+            sender = block.get_sender()
+            self._send_one(sender)
+            sender.close()
+
+    def _peak(self, sender: Sender) -> tuple[SourceError, int]:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ThirdPartyGenericError) as raised:
+                self._send_one(sender)
+            return raised.value, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def test_a_content_length_that_is_too_short_spoils_one_more_request_at_most(
+        self, receiver: Receiver, sender: Sender
+    ) -> None:
+        receiver.behave("raw", start=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + b"what is too much " * 100)
+        outcomes = {_raised_by(lambda: self._send_one(sender)) for _ in range(2)}
+        assert outcomes <= {None, ThirdPartyGenericError}
+        self._send_one(sender)
+
+    def test_a_status_that_says_enough_needs_no_body(
+        self, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_client, "REFUSAL_SECONDS", 0.2)
+        head = b"HTTP/1.1 503 No\r\nRetry-After: 9\r\nContent-Encoding: gzip\r\nContent-Length: 99999999\r\n\r\n"
+        receiver.behave("raw", None, start=head + BOMB[:1000], drip=b"\0", drips=FOREVER, seconds=0.01)
+        with pytest.raises(ThirdPartyGenericError) as raised:
+            self._send_one(sender)
+        assert (raised.value.code, raised.value.retry_after) == ("503", 9.0)
+
+    def test_nobody_there(self, receiver: Receiver, sender: Sender) -> None:
+        receiver.stop()
+        with pytest.raises(ThirdPartyGenericError):
+            self._send_one(sender)
+
+    def test_a_request_that_is_too_large_says_so(self, receiver: Receiver, sender: Sender) -> None:
+        receiver.behave("too-large", None, bytes=10)
+        with pytest.raises(TooLargeError):
+            self._send_one(sender)
+        assert receiver.arrived().total() == 0
+
+    @pytest.mark.parametrize("status", [200, 202])
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            ({"Content-Type": "text/html; charset=utf-8"}, "<!DOCTYPE html><html>Sign in</html>"),
+            ({}, "\n<html>Sign in</html>"),
+        ],
+    )
+    def test_a_page_of_html_is_no_yes(
+        self, receiver: Receiver, sender: Sender, status: int, headers: dict[str, str], body: str
+    ) -> None:
+        """A proxy, or a sign-in, that answers in the SIEM's place."""
+        receiver.behave("answer", None, status=status, headers=headers, body=body)
+        for ask in (lambda: self._send_one(sender), sender.check):
+            with pytest.raises(ThirdPartyGenericError) as raised:
+                ask()
+            assert raised.value.code == "invalid-body"
+            assert raised.value.hint
+
+    @pytest.mark.parametrize("status", [400, 413, 422])
+    def test_only_events_are_looked_through_for_the_one_that_spoils_a_request(
+        self, receiver: Receiver, sender: Sender, status: int
+    ) -> None:
+        receiver.behave("answer", None, status=status)
+        kind = TooLargeError if status == TOO_LARGE else RequestRefusedError
+        with pytest.raises(kind):
+            self._send_one(sender)
+        assert _raised_by(sender.check) in {None, ThirdPartyConfigError}
+
+    def test_a_redirect_is_not_followed(self, receiver: Receiver, sender: Sender) -> None:
+        with receiving(type(self).vendor()) as elsewhere:
+            receiver.behave("answer", None, status=307, headers={"Location": elsewhere.url})
+            with pytest.raises(ThirdPartyConfigError, match="redirect"):
+                self._send_one(sender)
+            assert elsewhere.asked == 0
+
+    @pytest.mark.parametrize("status", [400, 401, 404, 418, 429, 500])
+    def test_no_secret_is_shown_though_the_siem_repeats_it(
+        self, receiver: Receiver, sender: Sender, status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        receiver.behave("answer", None, status=status, echo=True, body=f"{' '.join(self.secrets)} ")
+        for ask in (lambda: self._send_one(sender), sender.check):
+            with pytest.raises(SourceError) as raised:
+                ask()
+            assert_secret(self.secrets, *_shown(raised.value))
+        assert_secret(self.secrets, caplog.text)
+
+    def test_an_ordinary_request_logs_no_secret(self, sender: Sender, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        self._send_one(sender)
+        assert_secret(self.secrets, caplog.text)
+
+    def test_a_self_signed_certificate_is_refused(self, tmp_path: Path) -> None:
+        shown = certificate(HERE, signed_by=SERVER_KEY)
+        with receiving(type(self).vendor(), tls=server_context(tmp_path, shown)) as receiver:
+            sender = self.block_at(receiver.url).get_sender()
+            with pytest.raises(ThirdPartyGenericError) as raised:
+                self._send_one(sender)
+            sender.close()
+            assert (raised.value.code, receiver.asked) == ("tls", 0)
+
+    def test_the_authority_that_the_environment_names_is_trusted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", write_authority(tmp_path / "authority.pem"))
+        with receiving(type(self).vendor(), tls=server_context(tmp_path, certificate(HERE))) as receiver:
+            sender = self.block_at(receiver.url).get_sender()
+            self._send_one(sender)
+            sender.close()
+            assert receiver.arrived().total() == 1
+
+    def _send_one(self, sender: Sender) -> None:
+        sender.send(support.batch(sender, [support.event(category="success")]))
+
+
+def plain(value: object) -> str | None:
+    """As what takes texts only has it: `true`, `2`."""
+    return str(value).lower() if isinstance(value, bool) else None if value is None else str(value)
+
+
+def assert_secret(secrets: Iterable[str], *shown: str | bytes) -> None:
+    for secret in secrets:
+        assert not [text for text in shown if (secret.encode() if isinstance(text, bytes) else secret) in text]  # type: ignore[operator]
+
+
+def _raised_by(ask: Callable[[], object]) -> type[SourceError] | None:
+    try:
+        ask()
+    except SourceError as error:
+        return type(error)
+    return None
+
+
+def _shown(error: SourceError) -> list[str | bytes]:
+    trace = "".join(traceback.format_exception(error, chain=True))
+    return [repr(error), str(error), repr(error.__dict__), trace, pickle.dumps(error)]
+
+
+def _pickled(sender: Sender) -> bytes:
+    try:
+        return pickle.dumps(sender)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        return str(error).encode()
+
+
+def _found(value: object, name: str) -> object:
+    """The member of this name, however deep in a document."""
+    if isinstance(value, dict):
+        if name in value:
+            return value[name]
+        value = list(value.values())
+    if isinstance(value, list):
+        return next((found for one in value if (found := _found(one, name)) is not None), None)
+    return None

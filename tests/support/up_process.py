@@ -1,0 +1,195 @@
+"""A real `up` in a directory of its own, and what its processes take: for the fleet, the soak and the torture."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from support import prefect_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deployments.sandbox.process import SandboxProcess
+
+COMMAND = Path(sys.executable).with_name("onepassword-source")
+START_SECONDS, STOP_SECONDS = 300.0, 40.0
+PARTS = {
+    "one_machine.guard": "server",
+    "one_machine.worker": "worker",
+    "one_machine.template": "runs",  # and each run, which is a fork of it
+    "one_machine.database": "database",
+    "bin/postgres": "database",
+    "postgres:": "database",
+}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Of each part: CPU seconds since its processes started (ended runs included), and memory in MB (PSS)."""
+
+    cpu: dict[str, float]
+    memory: dict[str, float]
+
+    @property
+    def megabytes(self) -> float:
+        return sum(self.memory.values())
+
+
+@dataclass
+class Up:
+    """The command `up` and its data."""
+
+    directory: Path
+    further: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "ONEPASSWORD_SOURCE_"))}
+        own = {"HOME": str(self.directory), "ONEPASSWORD_SOURCE_DATA_DIR": str(self.data)}
+        return {**kept, **own, **self.further}
+
+    def start(self) -> float:
+        """Start it; in how many seconds its worker takes up runs."""
+        before = time.monotonic()
+        self.further.setdefault("ONEPASSWORD_SOURCE_PORT", str(free_port()))
+        with (self.directory / "up.out").open("ab") as out:
+            self.process = subprocess.Popen(
+                [COMMAND, "up"], env=self.env, cwd=self.directory, stdout=out, stderr=out, start_new_session=True
+            )
+        beat = self.data / "prefect" / "worker-beat"
+        deadline, since = time.monotonic() + START_SECONDS, time.time()
+        while not (beat.exists() and beat.stat().st_mtime > since):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self.output[-2000:])
+            time.sleep(0.1)
+        return time.monotonic() - before
+
+    @property
+    def output(self) -> str:
+        return (self.directory / "up.out").read_text(errors="replace")
+
+    def call(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [COMMAND, *arguments], env=self.env, cwd=self.directory, capture_output=True, text=True, check=False
+        )
+        if done.returncode not in {0, 1}:
+            raise RuntimeError(done.stderr)
+        return done.stdout
+
+    def apply(self, name: str, document: dict[str, Any]) -> float:
+        """Apply a configuration; the seconds that it takes."""
+        file = self.directory / f"{name}.json"
+        file.write_text(json.dumps(document))
+        file.chmod(0o600)
+        before = time.monotonic()
+        self.call("apply", str(file))
+        return time.monotonic() - before
+
+    def taken(self) -> Taken:
+        cpu: dict[str, float] = {}
+        memory: dict[str, float] = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                part = _part(process)
+                times = process.cpu_times()
+                # Runs and connections that have ended count for the process that waited for them.
+                ended = times.children_user + times.children_system if part in {"runs", "database"} else 0.0
+                cpu[part] = cpu.get(part, 0.0) + times.user + times.system + ended
+                memory[part] = memory.get(part, 0.0) + process.memory_full_info().pss / 1e6
+        return Taken(cpu, memory)
+
+    def part(self, module: str) -> psutil.Process:
+        """The process of a module of deployments.one_machine, such as `guard`."""
+        name = f"deployments.one_machine.{module}"
+        return next(one for one in self.processes() if name in one.cmdline())
+
+    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return prefect_database.execute(self.data, statement, parameters)
+
+    def stop(self) -> float:
+        """Ctrl-C; in how many seconds it has ended."""
+        assert self.process is not None
+        before = time.monotonic()
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        return time.monotonic() - before
+
+    def threads(self) -> int:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).num_threads()
+
+    def processes(self) -> list[psutil.Process]:
+        """`up` and all that it started."""
+        assert self.process is not None
+        me = psutil.Process(self.process.pid)
+        return [me, *me.children(recursive=True)]
+
+
+def _part(process: psutil.Process) -> str:
+    part = _named(process)
+    # The first template is a fork of the worker, and looks like it.
+    parent = process.parent()
+    return "runs" if part == "worker" and parent is not None and _named(parent) == "worker" else part
+
+
+def _named(process: psutil.Process) -> str:
+    command = " ".join(process.cmdline())
+    return next((part for text, part in PARTS.items() if text in command), "up")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sources(sandbox: SandboxProcess, count: int) -> dict[str, Any]:
+    """The configuration of so many sources, each of an account of its own."""
+    entries = [
+        {
+            "name": f"source-{number:03}",
+            "base_url": sandbox.base_url,
+            "api_token": sandbox.issue_token(account=f"ACCOUNT{number:019}"),
+            "supported_apis": ["sign-in", "itemUsage", "audit"],
+            "collect_from": "30d",
+        }
+        for number in range(count)
+    ]
+    return {
+        "sources": [
+            {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": entry} for entry in entries
+        ]
+    }
+
+
+@contextmanager
+def busy(loops: int) -> Iterator[None]:
+    """So many processes that do nothing but count, beside what is measured."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
