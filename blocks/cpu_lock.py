@@ -9,5 +9,5 @@ from __future__ import annotations
 
 import threading
 
-turn = threading.Lock()
+cpu_lock = threading.Lock()
 """Held while many events are read from a database's rows, or made into records."""

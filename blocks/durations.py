@@ -26,7 +26,7 @@ _TIME = re.compile(
 )
 
 
-def start_of(collect_from: str | None, now_ns: int) -> int:
+def first_start_ns(collect_from: str | None, now_ns: int) -> int:
     """Where the first run starts, in nanoseconds since 1970, and never more than 120 days before `now_ns`.
 
     Raises ThirdPartyConfigError where the text is neither a duration nor a time. A time after `now_ns` is given
@@ -39,7 +39,7 @@ def start_of(collect_from: str | None, now_ns: int) -> int:
     return max(start, now_ns - DAYS_MAX * _DAY)
 
 
-def moment(text: str, now_ns: int) -> int:
+def parse_time(text: str, now_ns: int) -> int:
     """A duration before `now_ns`, a date or a time, in ns since 1970. Raises ThirdPartyConfigError."""
     try:
         return _start(text, now_ns)
@@ -47,7 +47,7 @@ def moment(text: str, now_ns: int) -> int:
         raise ThirdPartyConfigError(f"{text!r} is not a time: {error}.", hint=f"Use {FORMS}.") from None
 
 
-def problem_of(text: str, now_ns: int) -> str:
+def start_problem(text: str, now_ns: int) -> str:
     """What is wrong with the text, or nothing."""
     try:
         start = _start(text, now_ns)
@@ -86,20 +86,20 @@ def parse_span(start: str, end: str | None, now_ns: int) -> Span:
     """The span from `start` to before `end`, which is now where left out. A date is its first moment in UTC.
 
     What is older than 120 days is cut off, since 1Password no longer has it, and what lies ahead too. Raises
-    ThirdPartyConfigError with all faults at once where a time is none, or nothing is left.
+    ThirdPartyConfigError with all problems at once where a time is none, or nothing is left.
     """
-    faults: list[str] = []
-    start_ns = _moment("start", start, now_ns, faults)
-    end_ns = now_ns if end is None else _moment("end", end, now_ns, faults)
-    if not faults and start_ns > now_ns:
-        faults.append("start lies ahead")
-    elif not faults and start_ns >= end_ns:
-        faults.append("start is not before end")
-    elif not faults and end_ns <= now_ns - DAYS_MAX * _DAY:
-        faults.append(f"end is more than {DAYS_MAX} days ago, and 1Password keeps no older events")
-    if faults:
+    problems: list[str] = []
+    start_ns = _moment("start", start, now_ns, problems)
+    end_ns = now_ns if end is None else _moment("end", end, now_ns, problems)
+    if not problems and start_ns > now_ns:
+        problems.append("start lies ahead")
+    elif not problems and start_ns >= end_ns:
+        problems.append("start is not before end")
+    elif not problems and end_ns <= now_ns - DAYS_MAX * _DAY:
+        problems.append(f"end is more than {DAYS_MAX} days ago, and 1Password keeps no older events")
+    if problems:
         raise ThirdPartyConfigError(
-            f"The span is wrong: {'; '.join(faults)}.", hint=f"Give {SPAN_FORMS}; start before end.", code="span"
+            f"The span is wrong: {'; '.join(problems)}.", hint=f"Give {SPAN_FORMS}; start before end.", code="span"
         )
     return _cut(start_ns, end_ns, now_ns)
 
@@ -146,11 +146,11 @@ def _duration_ns(what: str, text: str, such_as: str, code: str) -> int:
     return length_ns
 
 
-def _moment(name: str, text: str, now_ns: int, faults: list[str]) -> int:
+def _moment(name: str, text: str, now_ns: int, problems: list[str]) -> int:
     try:
-        return moment(text.strip(), now_ns)
+        return parse_time(text.strip(), now_ns)
     except ThirdPartyConfigError as error:
-        faults.append(f"{name}: {error.message.rstrip('.')}")
+        problems.append(f"{name}: {error.message.rstrip('.')}")
         return 0
 
 

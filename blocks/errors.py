@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Self
 
 
-def together(message: str, hint: str | None) -> str:
+def join_sentences(message: str, hint: str | None) -> str:
     """What happened and what to do, as sentences.
 
     A message may end in what somebody else said, such as a SIEM's answer, which need not end in a full stop.
@@ -50,7 +50,7 @@ class SourceError(Exception):
         self.code = code
 
     def __str__(self) -> str:
-        return together(self.message, self.hint)
+        return join_sentences(self.message, self.hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.__dict__.copy())
@@ -106,10 +106,10 @@ class UnexpectedError(FirstPartyGenericError):
     whole_source = False
 
     @classmethod
-    def of(cls, fault: BaseException) -> Self:
+    def from_exception(cls, error: BaseException) -> Self:
         """Without the exception's own text, which may quote an event."""
         return cls(
-            f"An unexpected fault in this program: {type(fault).__name__}.",
+            f"An unexpected fault in this program: {type(error).__name__}.",
             hint="What was committed stays, and the next run tries again. The run's log shows where; please report it.",
             code="unexpected",
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from whenever import Instant
 
 from blocks import clock
-from blocks.errors import together
+from blocks.errors import join_sentences
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError
@@ -69,7 +69,7 @@ class Condition:
     hint: str | None = None
 
 
-def of_error(error: SourceError, severity: Severity, api: str | None = None) -> Condition:
+def error_condition(error: SourceError, severity: Severity, api: str | None = None) -> Condition:
     """The condition of an API, or of the whole source where the error concerns it, that is in error."""
     api = None if error.whole_source else api
     return Condition(
@@ -108,7 +108,7 @@ class HealthEvent:
     hint: str | None = None
 
     @classmethod
-    def of(cls, condition: Condition, source_id: str, source_name: str, *, status: str = UNHEALTHY) -> Self:
+    def from_condition(cls, condition: Condition, source_id: str, source_name: str, *, status: str = UNHEALTHY) -> Self:
         """A new event of this moment that tells of a condition."""
         return cls(
             event_id=str(uuid.uuid4()),
@@ -129,7 +129,7 @@ class HealthEvent:
     @property
     def sentence(self) -> str:
         """What happened and what to do."""
-        return together(self.description, self.hint)
+        return join_sentences(self.description, self.hint)
 
     def as_json(self) -> dict[str, Any]:
         """The record in the hosted source's form; `resourceIdentity` is the source."""

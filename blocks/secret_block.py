@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 from prefect.blocks.core import Block
 from pydantic import SecretStr, ValidationError, ValidatorFunctionWrapHandler, model_validator
 
-from blocks.problems import ConfigurationError, Fault, join
+from blocks.problems import ConfigurationError, Problem, json_path
 from blocks.secret import MASK
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-PATH = "block"  # where the paths of a block's faults begin, as those of a file begin with $
+PATH = "block"  # where the paths of a block's problems begin, as those of a file begin with $
 
 
 class SecretBlock(Block, ABC):
-    """A block whose faults are ConfigurationErrors, and whose pickle holds no secret."""
+    """A block whose problems are ConfigurationErrors, and whose pickle holds no secret."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -30,10 +30,10 @@ class SecretBlock(Block, ABC):
         try:
             block: Self = handler(cls._without_nulls(values))
         except ValidationError as error:
-            faults = [_fault(details) for details in error.errors()]
+            problems = [_problem(details) for details in error.errors()]
         else:
             return block
-        raise ConfigurationError(faults)
+        raise ConfigurationError(problems)
 
     @classmethod
     def _without_nulls(cls, values: Any) -> Any:
@@ -68,13 +68,13 @@ def _schema_of(block: type[SecretBlock], how: tuple[Any, ...], also: tuple[tuple
     return json.dumps(super(SecretBlock, block).model_json_schema(*how, **dict(also)))
 
 
-def _fault(details: ErrorDetails) -> Fault:
+def _problem(details: ErrorDetails) -> Problem:
     path = PATH
     for part in details["loc"]:
-        path = join(path, part)
+        path = json_path(path, part)
     if details["type"] == "missing":
-        return Fault(path, "it is missing", "a value")
-    return Fault(path, "it has a value of the wrong kind", f"what Prefect says: {details['msg']}")
+        return Problem(path, "it is missing", "a value")
+    return Problem(path, "it has a value of the wrong kind", f"what Prefect says: {details['msg']}")
 
 
 def _masked(value: object) -> object:

@@ -15,7 +15,7 @@ from blocks.config.alert_thresholds import LAG_DEFAULT, LAG_FORMS, SILENCE_DEFAU
 from blocks.config.source_file import SourceConfig, check_members
 from blocks.durations import DEFAULT, FORMS
 from blocks.events_api.credentials import NO_TOKEN, OnePasswordCredentials
-from blocks.problems import ConfigurationError, Fault
+from blocks.problems import ConfigurationError, Problem
 from blocks.secret_block import PATH, SecretBlock
 from blocks.store.block import EventStore
 
@@ -140,7 +140,7 @@ class OnePasswordSource(SecretBlock):
     def from_config(cls, config: SourceConfig, source_id: str | None = None) -> Self:
         """A block, not yet saved, as its credentials are not. Raises ConfigurationError without a token."""
         if config.api_token is None or not config.base_url:
-            raise ConfigurationError([Fault("$.api_token", "there is no token", "the token of the account")])
+            raise ConfigurationError([Problem("$.api_token", "there is no token", "the token of the account")])
         return cls(
             name=config.name,
             credentials=OnePasswordCredentials(
@@ -180,17 +180,19 @@ class OnePasswordSource(SecretBlock):
 
     def validated(self) -> Self:
         """The block itself. Raises ConfigurationError with all that is wrong in it."""
-        faults: list[Fault] = []
+        problems: list[Problem] = []
         try:
             config = self.config()
         except ConfigurationError as error:
-            faults += error.faults
+            problems += error.problems
         else:
-            faults += [NO_TOKEN] if config.api_token is None else []
+            problems += [NO_TOKEN] if config.api_token is None else []
         if not _SOURCE_ID.fullmatch(self.source_id):
-            faults.append(Fault(f"{PATH}.source_id", "it was changed", "the 32 characters of 0-9 and a-f of before"))
-        if faults:
-            raise ConfigurationError(faults)
+            problems.append(
+                Problem(f"{PATH}.source_id", "it was changed", "the 32 characters of 0-9 and a-f of before")
+            )
+        if problems:
+            raise ConfigurationError(problems)
         return self
 
     def fingerprint(self) -> str:

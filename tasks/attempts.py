@@ -173,10 +173,10 @@ def foreseen() -> Iterator[None]:
         yield
     except SourceError:
         raise
-    except Exception as fault:  # noqa: BLE001 - the one place where what nobody foresaw becomes an error of ours
-        where = "".join(traceback.format_tb(fault.__traceback__))  # without its text, which may quote an event
-        get_run_logger().error("A fault in this program, %s, at:\n%s", type(fault).__name__, where)
-        raise UnexpectedError.of(fault) from None
+    except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw becomes an error of ours
+        where = "".join(traceback.format_tb(error.__traceback__))  # without its text, which may quote an event
+        get_run_logger().error("An unexpected error in this program, %s, at:\n%s", type(error).__name__, where)
+        raise UnexpectedError.from_exception(error) from None
 
 
 def next_wait(failing_since_ns: int, retry_after: float | None = None, *, copies: bool = False) -> float | None:

@@ -12,9 +12,9 @@ from prefect import get_run_logger, task
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api
-from blocks.siem.delivery.deliver import Delivered, Turned, deliver, deliver_hour
-from blocks.siem.delivery.ordered_pool import Pump
-from blocks.siem.delivery.protocol import NoConfirmationError, RequestRefusedError
+from blocks.siem.delivery.deliver import DeliveryResult, Rejection, deliver, deliver_hour
+from blocks.siem.delivery.ordered_pool import OrderedPool
+from blocks.siem.delivery.protocol import NoConfirmationError, RequestRejectedError
 from blocks.store.engine import use_small_cache
 from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
 from blocks.store.forwarding.positions import ForwardClaim, Step
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.siem.delivery.event import Outgoing
+    from blocks.siem.delivery.event import OutgoingEvent
     from blocks.siem.delivery.prepare import Preparer
     from blocks.store.forwarding.positions import Ahead, PositionView
 
@@ -151,7 +151,7 @@ class Forwarding:
 
     def _send_again(self) -> None:
         events = min(self._preparer.sender.limits.events, AGAIN)
-        pump = Pump(self._deliver_again, self._note_again, 1, self._renew)
+        pump = OrderedPool(self._deliver_again, self._note_again, 1, self._renew)
         pump.run(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
 
     def _send_on(self) -> None:
@@ -160,7 +160,7 @@ class Forwarding:
         if not limits.hourly:
             self._planned, self._ahead = view.plan, dict(view.ahead)
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
-        self._pump = Pump(self._deliver, self._announce, limits.parallel, self._renew, self._leave)
+        self._pump = OrderedPool(self._deliver, self._announce, limits.parallel, self._renew, self._leave)
         careful = view.failing_since_ns is not None
         self._pump.run(self._portions(view), until=self._is_over, careful=careful)
 
@@ -192,7 +192,7 @@ class Forwarding:
         self._note_growth(events, done)
         return _step(portion.first_id, portion.last_id, done)
 
-    def _note_growth(self, events: Sequence[Outgoing], done: Delivered) -> None:
+    def _note_growth(self, events: Sequence[OutgoingEvent], done: DeliveryResult) -> None:
         bodies = sum([len(event.body) for event in events])
         self._growth = max(done.octets / max(bodies, 1) * (1 + GROWTH_MARGIN), 1.0)
 
@@ -205,8 +205,8 @@ class Forwarding:
         name = f"{self._name}-again-{portion.mark_ns}"
         try:
             done = deliver(name, portion.events, self._preparer, lambda wait: time.sleep(clock.engine_delay(wait)))
-        except RequestRefusedError as error:  # it has taken others before these: it is not the configuration
-            done = Delivered(turned=[Turned(event, error.code, str(error)) for event in portion.events])
+        except RequestRejectedError as error:  # it has taken others before these: it is not the configuration
+            done = DeliveryResult(rejected=[Rejection(event, error.code, str(error)) for event in portion.events])
         return _step(portion.events[0].id, portion.events[-1].id, done)
 
     def _announce(self, done: tuple[Portion | Hour, Step | None] | None, under_way: Sequence[Portion | Hour]) -> None:
@@ -249,9 +249,9 @@ class Forwarding:
         positions.renew(self._engine, self._claim)
 
 
-def _step(first_id: int, last_id: int, delivered: Delivered) -> Step:
-    turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.turned)
-    return Step(first_id, last_id, delivered.sent, delivered.kept, tuple(turned))
+def _step(first_id: int, last_id: int, delivered: DeliveryResult) -> Step:
+    turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.rejected)
+    return Step(first_id, last_id, delivered.sent, delivered.filtered, tuple(turned))
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def since(ns: int) -> str:
 
 def as_error(error: BaseException) -> SourceError:
     """What a reader ended with, as an error of ours: a fault in this program is one too."""
-    return error if isinstance(error, SourceError) else UnexpectedError.of(error)
+    return error if isinstance(error, SourceError) else UnexpectedError.from_exception(error)
 
 
 def _collected(done: list[Collected]) -> str:

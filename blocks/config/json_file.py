@@ -1,4 +1,4 @@
-"""JSON from a file that a person wrote: exactly RFC 8259, and a fault with its place for everything else."""
+"""JSON from a file that a person wrote: exactly RFC 8259, and a problem with its place for everything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from blocks.problems import ConfigurationError, Fault, join
+from blocks.problems import ConfigurationError, Problem, json_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,41 +34,41 @@ def decode(data: bytes) -> object:
             parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
-        fault = _not_json(f"{error.msg} in line {error.lineno}, column {error.colno}")
+        problem = _not_json(f"{error.msg} in line {error.lineno}, column {error.colno}")
     except RecursionError:
-        fault = _not_json("it is nested too deeply")
+        problem = _not_json("it is nested too deeply")
     except ValueError as error:
-        fault = _not_json(str(error))
-    raise ConfigurationError([fault])
+        problem = _not_json(str(error))
+    raise ConfigurationError([problem])
 
 
-def repeated_keys(value: object) -> Iterator[Fault]:
-    """A fault for every key that stands more than once in its object."""
+def repeated_keys(value: object) -> Iterator[Problem]:
+    """A problem for every key that stands more than once in its object."""
     waiting: list[tuple[str, object]] = [("$", value)]
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, Members):
             for key in value.repeated:
-                yield Fault(join(path, key), "the key stands there more than once", "each key once")
-            waiting += [(join(path, key), member) for key, member in value.items()]
+                yield Problem(json_path(path, key), "the key stands there more than once", "each key once")
+            waiting += [(json_path(path, key), member) for key, member in value.items()]
         elif isinstance(value, list):
-            waiting += [(join(path, index), element) for index, element in enumerate(value)]
+            waiting += [(json_path(path, index), element) for index, element in enumerate(value)]
 
 
 def _text_of(data: bytes) -> str:
     if data.startswith(_WIDE):
-        raise ConfigurationError([Fault("$", "the file is not UTF-8 but UTF-16 or UTF-32", "JSON in UTF-8")])
+        raise ConfigurationError([Problem("$", "the file is not UTF-8 but UTF-16 or UTF-32", "JSON in UTF-8")])
     bom = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     try:
         return data[bom:].decode()
     except UnicodeDecodeError as error:
         place = bom + error.start
         problem = f"the file is not UTF-8: the byte 0x{data[place]:02x} at offset {place} cannot stand there"
-    raise ConfigurationError([Fault("$", problem, "JSON in UTF-8")])
+    raise ConfigurationError([Problem("$", problem, "JSON in UTF-8")])
 
 
-def _not_json(why: str) -> Fault:
-    return Fault("$", f"the file is not JSON: {why}", "one JSON object as in the README")
+def _not_json(why: str) -> Problem:
+    return Problem("$", f"the file is not JSON: {why}", "one JSON object as in the README")
 
 
 def _members(pairs: list[tuple[str, object]]) -> Members:

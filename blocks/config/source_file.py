@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.config import json_file
 from blocks.config.source_config import SourceConfig
-from blocks.config.source_schema import TOKEN_SETTING, Checks, apis_of, unknown_keys
-from blocks.durations import start_of
+from blocks.config.source_schema import TOKEN_SETTING, SourceValidator, check_keys, read_apis
+from blocks.durations import first_start_ns
 from blocks.prefect_names import block_name, deployment_name
-from blocks.problems import ConfigurationError, Fault, join, kind_of, show
+from blocks.problems import ConfigurationError, Problem, describe_type, json_path, quote
 from blocks.secret import MASK, Secret, is_masked
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfigurationError",
-    "Fault",
+    "Problem",
     "Secret",
     "SourceConfig",
     "block_name",
     "check_members",
     "deployment_name",
+    "first_start_ns",
     "parse_sources",
     "read_file",
-    "start_of",
     "to_json",
     "with_token",
 ]
@@ -45,15 +45,15 @@ _HELD_TOKEN = re.compile(rb'"api_token"\s*:\s*"(?!\**")')
 def parse_sources(data: bytes, *, allowed_hosts: frozenset[str], token: str | None = None) -> list[SourceConfig]:
     """The sources of a JSON file. `token` stands in where the file holds none.
 
-    Raises ConfigurationError with all faults of the file at once.
+    Raises ConfigurationError with all problems of the file at once.
     """
     document = json_file.decode(data)
-    faults = list(json_file.repeated_keys(document))
-    sources = _sources(document, faults)
-    read = [Checks(faults, allowed_hosts, token).source(source, path) for path, source in sources]
-    faults += _names_used_twice(sources)
-    if faults:
-        raise ConfigurationError(faults)
+    problems = list(json_file.repeated_keys(document))
+    sources = _sources(document, problems)
+    read = [SourceValidator(problems, allowed_hosts, token).source(source, path) for path, source in sources]
+    problems += _names_used_twice(sources)
+    if problems:
+        raise ConfigurationError(problems)
     return _warn_of_shared_tokens([config for config in read if config])
 
 
@@ -70,18 +70,18 @@ def check_members(
 
     `filters` and `hosted` are as SourceConfig has them.
     """
-    checks, beside = Checks([], allowed_hosts, token), dict(hosted or {})
+    checks, beside = SourceValidator([], allowed_hosts, token), dict(hosted or {})
     rules = checks.filters(None if filters is None else list(filters), beside.get("hashAlgorithm"), path)
     config = checks.config(members, path)
-    if config is None or checks.faults:
-        raise ConfigurationError(checks.faults)
+    if config is None or checks.problems:
+        raise ConfigurationError(checks.problems)
     return replace(config, filters=rules, hosted=beside)
 
 
 def with_token(config: SourceConfig, token: str, *, allowed_hosts: frozenset[str]) -> SourceConfig:
     """The same configuration with a token that was asked for. Raises ConfigurationError."""
     if is_masked(token):
-        raise ConfigurationError([Fault("$.api_token", "there is no token", "the token of your account")])
+        raise ConfigurationError([Problem("$.api_token", "there is no token", "the token of your account")])
     members = {**_members(config, mask=False), "api_token": token}
     checked = check_members(members, allowed_hosts=allowed_hosts, filters=config.filters, hosted=config.hosted)
     return replace(checked, warnings=tuple(dict.fromkeys((*config.warnings, *checked.warnings))))
@@ -110,9 +110,9 @@ def read_file(path: Path) -> tuple[bytes, str | None]:
             data = file.read(FILE_MAX + 1)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror or type(error).__name__}"
-        raise ConfigurationError([Fault(str(path), problem, "a JSON file that you may read")]) from None
+        raise ConfigurationError([Problem(str(path), problem, "a JSON file that you may read")]) from None
     if len(data) > FILE_MAX:
-        raise ConfigurationError([Fault(str(path), "the file is larger than 1 MiB", "a source's JSON")])
+        raise ConfigurationError([Problem(str(path), "the file is larger than 1 MiB", "a source's JSON")])
     return data, _open_to_others(path, mode, data)
 
 
@@ -126,46 +126,48 @@ def _open_to_others(path: Path, mode: int, data: bytes) -> str | None:
     )
 
 
-def _sources(document: object, faults: list[Fault]) -> list[tuple[str, Mapping[str, object]]]:
+def _sources(document: object, problems: list[Problem]) -> list[tuple[str, Mapping[str, object]]]:
     wrapper = '{"api.version": "v1", "source": {…}}'
     if not isinstance(document, dict):
-        faults.append(Fault("$", f"the file holds {kind_of(document)}", f"an object: {wrapper}"))
+        problems.append(Problem("$", f"the file holds {describe_type(document)}", f"an object: {wrapper}"))
         return []
     if not {"source", "sources"} & set(document) and {"config", "schemaRef", "name"} & set(document):
-        faults.append(Fault("$", "the source stands there without its wrapper", wrapper))
+        problems.append(Problem("$", "the source stands there without its wrapper", wrapper))
         return []
-    unknown_keys(document, "$", _TOP_KEYS, faults)
+    check_keys(document, "$", _TOP_KEYS, problems)
     if document.get("api.version", "v1") != "v1":
-        faults.append(Fault(join("$", "api.version"), "this version is not known", '"v1"'))
+        problems.append(Problem(json_path("$", "api.version"), "this version is not known", '"v1"'))
     if ("source" in document) == ("sources" in document):
         problem = "both source and sources are there" if "source" in document else "there is no source"
-        faults.append(Fault("$", problem, f"one of the two: {wrapper}"))
+        problems.append(Problem("$", problem, f"one of the two: {wrapper}"))
         return []
-    return _listed(document, faults)
+    return _listed(document, problems)
 
 
-def _listed(document: Mapping[str, object], faults: list[Fault]) -> list[tuple[str, Mapping[str, object]]]:
+def _listed(document: Mapping[str, object], problems: list[Problem]) -> list[tuple[str, Mapping[str, object]]]:
     if "source" in document:
         places = [("$.source", document["source"])]
     else:
         sources = document["sources"]
         if not isinstance(sources, list) or not sources:
-            problem = "the list is empty" if sources == [] else f"it is {kind_of(sources)}"
-            faults.append(Fault("$.sources", problem, "a list of sources"))
+            problem = "the list is empty" if sources == [] else f"it is {describe_type(sources)}"
+            problems.append(Problem("$.sources", problem, "a list of sources"))
             return []
-        places = [(join("$.sources", index), source) for index, source in enumerate(sources)]
+        places = [(json_path("$.sources", index), source) for index, source in enumerate(sources)]
     found: list[tuple[str, Mapping[str, object]]] = []
     for path, source in places:
         if isinstance(source, dict):
             found.append((path, source))
         else:
-            faults.append(Fault(path, f"it is {kind_of(source)}", "an object with sourceType, schemaRef, config"))
+            problems.append(
+                Problem(path, f"it is {describe_type(source)}", "an object with sourceType, schemaRef, config")
+            )
     return found
 
 
-def _names_used_twice(sources: Iterable[tuple[str, Mapping[str, object]]]) -> list[Fault]:
+def _names_used_twice(sources: Iterable[tuple[str, Mapping[str, object]]]) -> list[Problem]:
     first: dict[str, str] = {}
-    faults = []
+    problems = []
     for path, source in sources:
         config = source.get("config")
         name = config.get("name") if isinstance(config, dict) else None
@@ -173,9 +175,9 @@ def _names_used_twice(sources: Iterable[tuple[str, Mapping[str, object]]]) -> li
             continue
         place = f"{path}.config.name"
         if first.setdefault(name, place) != place:
-            problem = f"the name {show(name)} is used before, at {first[name]}"
-            faults.append(Fault(place, problem, "a name of its own for each source"))
-    return faults
+            problem = f"the name {quote(name)} is used before, at {first[name]}"
+            problems.append(Problem(place, problem, "a name of its own for each source"))
+    return problems
 
 
 def _warn_of_shared_tokens(configs: list[SourceConfig]) -> list[SourceConfig]:
@@ -183,7 +185,7 @@ def _warn_of_shared_tokens(configs: list[SourceConfig]) -> list[SourceConfig]:
     warned = []
     for config in configs:
         if config.api_token in first:
-            other = show(first[config.api_token])
+            other = quote(first[config.api_token])
             text = f"It has the token of {other}, so both collect the events of the same account."
             warned.append(replace(config, warnings=(*config.warnings, text)))
         else:
@@ -198,7 +200,7 @@ def _source(config: SourceConfig, *, mask: bool) -> dict[str, object]:
     hosted = dict(config.hosted)
     names = hosted.pop("supported_apis", None)
     members = _members(config, mask=mask)
-    if isinstance(names, list) and apis_of(names) == config.supported_apis:
+    if isinstance(names, list) and read_apis(names) == config.supported_apis:
         members["supported_apis"] = names
     source = {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, **hosted, "config": members}
     return source if config.filters is None else {**source, "filters": list(config.filters)}

@@ -9,7 +9,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks import settings
 from blocks.config import source_schema
 from blocks.events_api.hosts import HostError, normalise_base_url
-from blocks.problems import ConfigurationError, Fault
+from blocks.problems import ConfigurationError, Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
 
-NO_TOKEN = Fault(
+NO_TOKEN = Problem(
     f"{PATH}.api_token", "there is no token in the block", "the token, which is not copied along with a block"
 )
 
@@ -65,14 +65,14 @@ class OnePasswordCredentials(SecretBlock):
 
     def validated(self) -> Self:
         """The block itself. Raises ConfigurationError with all that is wrong in it."""
-        faults: list[Fault] = []
+        problems: list[Problem] = []
         try:
             normalise_base_url(self.base_url, settings.allowed_hosts())
         except HostError as error:
-            faults.append(Fault(f"{PATH}.base_url", error.problem, error.expected))
-        faults += _faults_of_token(self.api_token.get_secret_value())
-        if faults:
-            raise ConfigurationError(faults)
+            problems.append(Problem(f"{PATH}.base_url", error.problem, error.expected))
+        problems += _token_problems(self.api_token.get_secret_value())
+        if problems:
+            raise ConfigurationError(problems)
         return self
 
     def get_client(
@@ -90,8 +90,8 @@ class OnePasswordCredentials(SecretBlock):
         return EventsClient(base_url, token, api_version=api_version, turn=turn)
 
 
-def _faults_of_token(token: str) -> list[Fault]:
+def _token_problems(token: str) -> list[Problem]:
     if is_masked(token):
         return [NO_TOKEN]
-    fault = source_schema.fault_of_token(NO_TOKEN.path, token)
-    return [fault] if fault else []
+    problem = source_schema.token_problem(NO_TOKEN.path, token)
+    return [problem] if problem else []

@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]*)*")
 
 
 class HostError(ThirdPartyConfigError):
-    """No token is sent there. `problem` and `expected` are the halves of the text, for a list of faults."""
+    """No token is sent there. `problem` and `expected` are the halves of the text, for a list of problems."""
 
     def __init__(self, problem: str, expected: str) -> None:
         self.problem = problem

@@ -140,12 +140,12 @@ def _read_at_once(items: list[bytes], watch: Watch) -> list[Event]:
         head = decode(item)
         uuids.append(head.uuid)
         times.append(Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond"))
-    if _fault_of_uuids(uuids) or max(map(abs, times), default=0) > TIME_NS_MAX:
+    if _have_invalid_uuid(uuids) or max(map(abs, times), default=0) > TIME_NS_MAX:
         raise ValueError("an item is to be rejected")
     return list(map(_event, zip(uuids, times, [item.decode() for item in items], strict=True)))
 
 
-def _fault_of_uuids(uuids: list[str]) -> bool:
+def _have_invalid_uuid(uuids: list[str]) -> bool:
     return not all(uuids) or max(map(len, uuids), default=0) > UUID_MAX or not "".join(uuids).isprintable()
 
 
@@ -167,12 +167,12 @@ def _read_one_by_one(items: list[bytes], watch: Watch) -> tuple[list[Event], lis
 def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | Rejected:
     head = decoder.decode(item)
     event = Event(head.uuid, Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond"), item.decode())
-    fault = _fault_of_uuid(event.uuid) or _fault_of_time_ns(event.time_ns)
-    return Rejected(fault, item) if fault else event
+    reason = _uuid_problem(event.uuid) or _time_ns_problem(event.time_ns)
+    return Rejected(reason, item) if reason else event
 
 
 def _read_unusual(item: bytes, watch: Watch) -> Event | Rejected:
-    """An item that the strict decoder refused, mostly for what it does not know; that is no fault."""
+    """An item that the strict decoder refused, mostly for what it does not know; that is no error."""
     try:
         read = _read_event(item, LOOSE)
     except (ValueError, RecursionError):
@@ -192,18 +192,18 @@ def _read_slowly(item: bytes) -> Event | Rejected:
         return Rejected("nested too deeply", item)
     except ValueError as error:
         return Rejected(f"not valid JSON: {error}", item)
-    if fault := _fault_of_item(value):
-        return Rejected(fault, item)
+    if reason := _item_problem(value):
+        return Rejected(reason, item)
     return Event(value["uuid"], Instant.parse_iso(value["timestamp"]).timestamp(unit="nanosecond"), item.decode())
 
 
-def _fault_of_item(value: object) -> str:
+def _item_problem(value: object) -> str:
     if not isinstance(value, dict):
         return "not a JSON object"
-    return _fault_of_uuid(value.get("uuid")) or _fault_of_timestamp(value.get("timestamp"))
+    return _uuid_problem(value.get("uuid")) or _timestamp_problem(value.get("timestamp"))
 
 
-def _fault_of_uuid(uuid: object) -> str:
+def _uuid_problem(uuid: object) -> str:
     if not uuid:
         return "no uuid"
     if not isinstance(uuid, str):
@@ -215,16 +215,16 @@ def _fault_of_uuid(uuid: object) -> str:
     return ""
 
 
-def _fault_of_timestamp(timestamp: object) -> str:
+def _timestamp_problem(timestamp: object) -> str:
     if not isinstance(timestamp, str):
         return "no timestamp"
     try:
-        return _fault_of_time_ns(Instant.parse_iso(timestamp).timestamp(unit="nanosecond"))
+        return _time_ns_problem(Instant.parse_iso(timestamp).timestamp(unit="nanosecond"))
     except ValueError:
         return f"timestamp is not an RFC 3339 time: {timestamp[:40]!r}"
 
 
-def _fault_of_time_ns(time_ns: int) -> str:
+def _time_ns_problem(time_ns: int) -> str:
     return "" if -TIME_NS_MAX <= time_ns <= TIME_NS_MAX else "timestamp is outside the years 1678 to 2261"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 
 from blocks.http.loopback import is_loopback
-from blocks.problems import Fault, show
+from blocks.problems import Problem, quote
 
 
-def fault_of_url(path: str, url: str, *, secret: bool = False) -> Fault | None:
+def fault_of_url(path: str, url: str, *, secret: bool = False) -> Problem | None:
     """What is wrong with the address of a SIEM, or None. `path` is the member that holds it.
 
     `secret`: whether the whole address is kept as one. Only then may there be a query, which may hold a key.
@@ -16,15 +16,17 @@ def fault_of_url(path: str, url: str, *, secret: bool = False) -> Fault | None:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
-        return Fault(path, "it is no URL", "https://host[:port][/path]")
+        return Problem(path, "it is no URL", "https://host[:port][/path]")
     if parsed.userinfo:
-        return Fault(path, "it holds a user name or a password", "the address alone; secrets have members of their own")
+        return Problem(
+            path, "it holds a user name or a password", "the address alone; secrets have members of their own"
+        )
     if not secret and (parsed.query or parsed.fragment):
-        return Fault(path, "it holds more than the address", "the address alone; secrets have members of their own")
+        return Problem(path, "it holds more than the address", "the address alone; secrets have members of their own")
     if parsed.scheme == "https" and parsed.host:
         return None
     if parsed.scheme == "http" and is_loopback(parsed.host):
         return None
     if parsed.scheme == "http" and parsed.host:
-        return Fault(path, f"{show(parsed.host)} would be sent secrets and events in the clear", "https://…")
-    return Fault(path, f"{show(url)} is no address of a SIEM", "https://host[:port][/path]")
+        return Problem(path, f"{quote(parsed.host)} would be sent secrets and events in the clear", "https://…")
+    return Problem(path, f"{quote(url)} is no address of a SIEM", "https://host[:port][/path]")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr
 
-from blocks.problems import ConfigurationError, Fault
+from blocks.problems import ConfigurationError, Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
 
@@ -90,7 +90,7 @@ class SiemBlock(SecretBlock):
     def get_sender(self) -> Sender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         """All that is wrong in what this SIEM alone has; `PATH` is where the paths begin."""
         return iter(())
 
@@ -124,19 +124,19 @@ class SiemBlock(SecretBlock):
     def _members(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.own_fields()}
 
-    def _faults_of_rules(self) -> Iterator[Fault]:
+    def _faults_of_rules(self) -> Iterator[Problem]:
         from blocks.siem.privacy import rules  # noqa: PLC0415 - pydantic models of its own
 
         key = self.hash_key.get_secret_value()
         yield from rules.faults(self.rules, f"{PATH}.rules", has_key=bool(key))
         if 0 < len(key) < HASH_KEY_MIN and not is_masked(key) and rules.hashes(self.rules):
             expected = f"{HASH_KEY_MIN} random characters or more, such as: openssl rand -hex 32"
-            yield Fault(f"{PATH}.hash_key", "it is too short to hash with", expected)
+            yield Problem(f"{PATH}.hash_key", "it is too short to hash with", expected)
 
-    def _faults_of_secrets(self) -> Iterator[Fault]:
+    def _faults_of_secrets(self) -> Iterator[Problem]:
         for name, value in self._members().items():
             if isinstance(value, SecretStr) and (text := value.get_secret_value()) and is_masked(text):
-                yield Fault(f"{PATH}.{name}", "there are only asterisks", "the secret, which is not copied along")
+                yield Problem(f"{PATH}.{name}", "there are only asterisks", "the secret, which is not copied along")
 
 
 @lru_cache(maxsize=256)

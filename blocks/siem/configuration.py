@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from blocks.config import json_file
-from blocks.config.source_schema import unknown_keys
-from blocks.problems import ConfigurationError, Fault, join, kind_of, show
+from blocks.config.source_schema import check_keys
+from blocks.problems import ConfigurationError, Problem, describe_type, json_path, quote
 from blocks.secret_block import PATH
 from blocks.siem.kinds import KINDS, block_class, expected
 from blocks.siem.siem_config import SiemConfig
@@ -28,22 +28,22 @@ _KEYS = ("name", "type", "sources", "config")
 
 @dataclass
 class _Reader:
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
 
     def siem(self, value: object, path: str) -> SiemConfig | None:
         if not isinstance(value, dict):
-            self.faults.append(Fault(path, f"it is {kind_of(value)}", f"an object: {WRAPPER}"))
+            self.faults.append(Problem(path, f"it is {describe_type(value)}", f"an object: {WRAPPER}"))
             return None
-        unknown_keys(value, path, _KEYS, self.faults)
+        check_keys(value, path, _KEYS, self.faults)
         before = len(self.faults)
-        name = self._name(value.get("name"), join(path, "name"))
-        sources = self._sources(value.get("sources"), join(path, "sources"))
-        kind = self._kind(value.get("type"), join(path, "type"))
+        name = self._name(value.get("name"), json_path(path, "name"))
+        sources = self._sources(value.get("sources"), json_path(path, "sources"))
+        kind = self._kind(value.get("type"), json_path(path, "type"))
         members = value.get("config", {})
         if not isinstance(members, dict):
-            self.faults.append(Fault(join(path, "config"), f"it is {kind_of(members)}", "an object"))
+            self.faults.append(Problem(json_path(path, "config"), f"it is {describe_type(members)}", "an object"))
         elif kind is not None:
-            config = self._config(SiemConfig(name, kind, sources, members), join(path, "config"))
+            config = self._config(SiemConfig(name, kind, sources, members), json_path(path, "config"))
             return config if len(self.faults) == before else None
         return None
 
@@ -51,30 +51,32 @@ class _Reader:
         if isinstance(value, str) and value.strip() == value and 0 < len(value) <= NAME_MAX and value.isprintable():
             return value
         problem = "it is missing" if value is None else "it cannot be a name"
-        self.faults.append(Fault(path, problem, f"a text of 1 to {NAME_MAX} printable characters"))
+        self.faults.append(Problem(path, problem, f"a text of 1 to {NAME_MAX} printable characters"))
         return ""
 
     def _sources(self, value: object, path: str) -> tuple[str, ...]:
         if isinstance(value, list) and value and all(isinstance(one, str) and one for one in value):
             return tuple(dict.fromkeys(value))
         problem = "it is missing" if value is None else "it is no list of names"
-        self.faults.append(Fault(path, problem, 'names of sources, such as ["1Pass"]'))
+        self.faults.append(Problem(path, problem, 'names of sources, such as ["1Pass"]'))
         return ()
 
     def _kind(self, value: object, path: str) -> str | None:
         if isinstance(value, str) and value in KINDS:
             return value
         problem = (
-            f"there is no kind of SIEM called {show(value)}" if isinstance(value, str) else f"it is {kind_of(value)}"
+            f"there is no kind of SIEM called {quote(value)}"
+            if isinstance(value, str)
+            else f"it is {describe_type(value)}"
         )
-        self.faults.append(Fault(path, "it is missing" if value is None else problem, expected(value)))
+        self.faults.append(Problem(path, "it is missing" if value is None else problem, expected(value)))
         return None
 
     def _config(self, config: SiemConfig, path: str) -> SiemConfig | None:
         known = members_of(config.kind)
-        unknown_keys(config.members, path, tuple(known), self.faults)
+        check_keys(config.members, path, tuple(known), self.faults)
         given = {
-            key: self._secret(value, join(path, key)) if known.get(key) else value
+            key: self._secret(value, json_path(path, key)) if known.get(key) else value
             for key, value in config.members.items()
             if key in known
         }
@@ -92,11 +94,13 @@ class _Reader:
             return value
         name = value.get("env")
         if set(value) != {"env"} or not isinstance(name, str) or not name:
-            self.faults.append(Fault(path, "it is no secret", 'a text, or {"env": "NAME"} of a variable that holds it'))
+            self.faults.append(
+                Problem(path, "it is no secret", 'a text, or {"env": "NAME"} of a variable that holds it')
+            )
             return ""
         found = os.environ.get(name, "")
         if not found:
-            self.faults.append(Fault(path, f"the environment variable {show(name)} is not set", "one that holds it"))
+            self.faults.append(Problem(path, f"the environment variable {quote(name)} is not set", "one that holds it"))
         return found
 
 
@@ -106,7 +110,7 @@ def parse_siems(document: object) -> list[SiemConfig]:
     found = [reader.siem(value, path) for path, value in _listed(document, reader.faults)]
     names = [one.name for one in found if one is not None]
     reader.faults += [
-        Fault("$.siems", f"the name {show(name)} stands there more than once", "each name once")
+        Problem("$.siems", f"the name {quote(name)} stands there more than once", "each name once")
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
@@ -132,7 +136,7 @@ def block_of(config: SiemConfig) -> SiemBlock:
     return block_class(config.kind)(**config.members).validated()
 
 
-def faults_of(config: SiemConfig, path: str) -> Sequence[Fault]:
+def faults_of(config: SiemConfig, path: str) -> Sequence[Problem]:
     """What is wrong in the members of `config`; secrets that are still to be asked for are none of it."""
     stand_ins = {name: SecretStr("x" * 40) for name in config.asked}
     try:
@@ -140,25 +144,25 @@ def faults_of(config: SiemConfig, path: str) -> Sequence[Fault]:
     except ConfigurationError as error:
         asked = {f"{PATH}.{name}" for name in config.asked}
         return [
-            Fault(path + fault.path.removeprefix(PATH), fault.problem, fault.expected)
-            for fault in error.faults
+            Problem(path + fault.path.removeprefix(PATH), fault.description, fault.expected)
+            for fault in error.problems
             if fault.path not in asked
         ]
     return ()
 
 
-def _listed(document: object, faults: list[Fault]) -> list[tuple[str, object]]:
+def _listed(document: object, faults: list[Problem]) -> list[tuple[str, object]]:
     if not isinstance(document, dict):
-        faults.append(Fault("$", f"the file holds {kind_of(document)}", f"an object: {WRAPPER}"))
+        faults.append(Problem("$", f"the file holds {describe_type(document)}", f"an object: {WRAPPER}"))
         return []
-    unknown_keys(document, "$", _TOP_KEYS, faults)
+    check_keys(document, "$", _TOP_KEYS, faults)
     if "siem" in document and "siems" in document:
-        faults.append(Fault("$", "both siem and siems are there", f"one of the two: {WRAPPER}"))
+        faults.append(Problem("$", "both siem and siems are there", f"one of the two: {WRAPPER}"))
         return []
     if "siem" in document:
         return [("$.siem", document["siem"])]
     siems = document.get("siems")
     if not isinstance(siems, list) or not siems:
-        faults.append(Fault("$.siems", "it is no list of SIEMs", f"one or more: {WRAPPER}"))
+        faults.append(Problem("$.siems", "it is no list of SIEMs", f"one or more: {WRAPPER}"))
         return []
-    return [(join("$.siems", index), one) for index, one in enumerate(siems)]
+    return [(json_path("$.siems", index), one) for index, one in enumerate(siems)]

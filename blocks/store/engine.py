@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from blocks.cpu_lock import turn
+from blocks.cpu_lock import cpu_lock
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def first_rows(
         if is_sqlite(connection.engine):
             found = connection.execute(query, parameters)
             # Nobody waits for a server within it.
-            with closing(found), turn:
+            with closing(found), cpu_lock:
                 return _first(found.cursor, octets, mean)
         plain: Any = connection.connection.driver_connection
         with plain.cursor("first_rows") as cursor:

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, String, column, insert, select, tabl
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.problems import nearest, show
+from blocks.problems import closest_match, quote
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Dropped:
     @property
     def sentence(self) -> str:
         """What is so, and what to do."""
-        what = f"The field {show(self.name)} is {self.why}, so it is dropped wherever events are sent on."
+        what = f"The field {quote(self.name)} is {self.why}, so it is dropped wherever events are sent on."
         return f"{what} {self._remedy}"
 
     @property
@@ -168,9 +168,9 @@ def _faults_of_new(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
     faults = []
     for position, name in enumerate(wanted):
         if problem := _problem(name):
-            faults.append(f"{show(name)} cannot be added: {problem}.")
+            faults.append(f"{quote(name)} cannot be added: {problem}.")
         elif other := _other_case(name, [*known_names, *wanted[:position]]):
-            faults.append(f"{show(name)} differs from {other} in case alone: use {other}.")
+            faults.append(f"{quote(name)} differs from {other} in case alone: use {other}.")
     return faults
 
 
@@ -180,9 +180,9 @@ def _faults_of_switch(wanted: Sequence[str], there: Mapping[str, bool], *, enabl
         if name in BUILT_IN and not enabled:
             faults.append(f"{name} is built in and cannot be disabled.")
         elif name not in there and name not in BUILT_IN:
-            meant = _other_case(name, [*there, *BUILT_IN]) or nearest(name, [*there, *BUILT_IN])
+            meant = _other_case(name, [*there, *BUILT_IN]) or closest_match(name, [*there, *BUILT_IN])
             close = f" Did you mean {meant}?" if meant else ""
-            faults.append(f"There is no field {show(name)}.{close}")
+            faults.append(f"There is no field {quote(name)}.{close}")
     return faults
 
 

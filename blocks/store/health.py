@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
 from blocks.store.engine import in_line, reading, store_errors, writing
-from blocks.store.tables import OpenCondition, Source, StoredHealthEvent, Unfamiliar
+from blocks.store.tables import ConditionRow, HealthEventRow, SourceRow, UndocumentedValueRow
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 Unfamiliarity = tuple[str, str, str]
 """Its kind (member, value, quarantine), where it stands, and the value."""
 
-_conditions = OpenCondition.__table__  # type: ignore[attr-defined]
-_events = StoredHealthEvent.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_vocabulary = Unfamiliar.__table__  # type: ignore[attr-defined]
+_conditions = ConditionRow.__table__  # type: ignore[attr-defined]
+_events = HealthEventRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_vocabulary = UndocumentedValueRow.__table__  # type: ignore[attr-defined]
 
 
 def begin(connection: Connection, source_id: str, condition: Condition, *, since_ns: int | None = None) -> bool:
@@ -64,7 +64,7 @@ def end(connection: Connection, source_id: str, tracker: str, description: str, 
 def tell(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
     """Write an event, whatever is open: for what happens once and is not so from then on."""
     name = connection.execute(select(_sources.c.name).where(_sources.c.id == source_id)).scalar()
-    event = HealthEvent.of(condition, source_id, name or "", status=status)
+    event = HealthEvent.from_condition(condition, source_id, name or "", status=status)
     connection.execute(insert(_events).values(_members(event)))
 
 

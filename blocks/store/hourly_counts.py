@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
 
-from blocks.store.tables import Hour
+from blocks.store.tables import HourlyCountRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HOUR_NS = 3600 * 10**9
 
-_hours = Hour.__table__  # type: ignore[attr-defined]
+_hours = HourlyCountRow.__table__  # type: ignore[attr-defined]
 
 
 def add(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:

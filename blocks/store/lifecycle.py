@@ -21,7 +21,7 @@ from blocks.store import audit_log, health, streams
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.sources import PURGE, PURGING
-from blocks.store.tables import Event, Operation, PrunedEvent, Quarantined, Source, Stream
+from blocks.store.tables import AuditLogRow, EventRow, PrunedEventRow, QuarantinedItemRow, SourceRow, StreamRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,9 +32,9 @@ BATCH = 1000  # rows of one transaction of a purge: a few hundredths of a second
 RENAME, RENAMED, PURGED = "rename", "renamed", "purged"
 STAY = {"streams", "operations", "health_events"}  # what has no personal data in it; streams go last
 
-_operations = Operation.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_operations = AuditLogRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +194,15 @@ def _begin_purge(engine: Engine, source: Known) -> dict[str, Any]:
 
 
 def _counts(connection: Connection, stream_id: int) -> dict[str, Any]:
-    event = Event.__table__  # type: ignore[attr-defined]
+    event = EventRow.__table__  # type: ignore[attr-defined]
     asked = select(func.count(), func.min(event.c.time_ns), func.max(event.c.time_ns))
     number, first, last = connection.execute(asked.where(event.c.stream_id == stream_id)).one()
     return {
         "events": number,
         "first": _iso(first),
         "last": _iso(last),
-        "quarantined": _count(connection, Quarantined, stream_id),
-        "pruned_before": _count(connection, PrunedEvent, stream_id),
+        "quarantined": _count(connection, QuarantinedItemRow, stream_id),
+        "pruned_before": _count(connection, PrunedEventRow, stream_id),
     }
 
 

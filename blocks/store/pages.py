@@ -18,7 +18,7 @@ from blocks.store.integrity import chain
 from blocks.store.legible import legible
 from blocks.store.prune import pruned_of
 from blocks.store.streams import Claim
-from blocks.store.tables import Stream
+from blocks.store.tables import StreamRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Api, Event, Page, Rejected
 
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,15 @@ from blocks.store import audit_log, hourly_counts
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.integrity import chain
 from blocks.store.tables import (
-    Event,
-    Forward,
-    ForwardPosition,
-    LegibleBody,
-    PrunedEvent,
-    RefusedEvent,
-    Revision,
-    Source,
-    Stream,
+    ChangedBodyRow,
+    EventRow,
+    LegibleBodyRow,
+    PairRow,
+    PositionRow,
+    PrunedEventRow,
+    RejectedEventRow,
+    SourceRow,
+    StreamRow,
 )
 from blocks.store.upsert import dialect_of
 
@@ -46,15 +46,15 @@ _BODIES = 100  # in memory at once: a body may be a megabyte
 _PAUSE_SECONDS = 0.15  # more than SQLite's longest sleep between two tries of another writer (0.1 s)
 _NEVER_NS, _EVER_NS = -(2**63), 2**63 - 1
 
-_events = Event.__table__  # type: ignore[attr-defined]
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_legible = LegibleBody.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_pruned = PrunedEvent.__table__  # type: ignore[attr-defined]
-_refused_events = RefusedEvent.__table__  # type: ignore[attr-defined]
-_revisions = Revision.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_events = EventRow.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_legible = LegibleBodyRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_pruned = PrunedEventRow.__table__  # type: ignore[attr-defined]
+_refused_events = RejectedEventRow.__table__  # type: ignore[attr-defined]
+_revisions = ChangedBodyRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from blocks.store.engine import reading, store_errors
-from blocks.store.tables import Quarantined
+from blocks.store.tables import QuarantinedItemRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_quarantine = Quarantined.__table__  # type: ignore[attr-defined]
+_quarantine = QuarantinedItemRow.__table__  # type: ignore[attr-defined]
 
 
 def last_ns(engine: Engine, stream_id: int) -> int | None:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, text
 
 from blocks import clock, settings
 from blocks.config.alert_thresholds import AHEAD_NS
-from blocks.errors import ThirdPartyConfigError, together
+from blocks.errors import ThirdPartyConfigError, join_sentences
 from blocks.store import claims, schema
 from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
 
@@ -102,7 +102,7 @@ class Open:
     @property
     def sentence(self) -> str:
         """What is so and what to do."""
-        return together(self.description, self.hint)
+        return join_sentences(self.description, self.hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from blocks.command_line import command_line
 from blocks.durations import DAYS_MAX
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.health import ERROR, WARNING, Condition, of_error, tracker_of
+from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Source, Stream, Window
+from blocks.store.tables import SourceRow, StreamRow, WindowRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,9 @@ UNTRIED_NS = 4200 * 10**9  # an hour is the longest wait between two attempts th
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
-_windows = Window.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_windows = WindowRow.__table__  # type: ignore[attr-defined]
 
 HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
@@ -176,7 +176,7 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
         )
         source_id, failing_since_ns = _failing(connection, claim)
         if now_ns - failing_since_ns >= TOLD_AFTER_NS:
-            health.begin(connection, source_id, of_error(error, WARNING, claim.api), since_ns=failing_since_ns)
+            health.begin(connection, source_id, error_condition(error, WARNING, claim.api), since_ns=failing_since_ns)
     return failing_since_ns
 
 
@@ -201,7 +201,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
             **FREE,
         )
         source_id, failing_since_ns = _failing(connection, claim)
-        condition = of_error(error, ERROR, claim.api)
+        condition = error_condition(error, ERROR, claim.api)
         if noted and not isinstance(error, ThirdPartyConfigError):
             condition = replace(condition, hint=_hint(connection, source_id))
         health.begin(connection, source_id, condition, since_ns=failing_since_ns)

@@ -22,7 +22,7 @@ def _count() -> Column[int]:
     return Column(BigInteger, nullable=False, server_default="0")
 
 
-class Source(SQLModel, table=True):
+class SourceRow(SQLModel, table=True):
     """One configured 1Password account. Its token is not here: it lives in the encrypted block alone."""
 
     __tablename__ = "sources"
@@ -56,7 +56,7 @@ class Source(SQLModel, table=True):
     )
 
 
-class Stream(SQLModel, table=True):
+class StreamRow(SQLModel, table=True):
     """One source and one API: the cursor, the claim on it, the error, and what it holds."""
 
     __tablename__ = "streams"
@@ -110,7 +110,7 @@ class Stream(SQLModel, table=True):
     stopped_fingerprint: str | None = Field(default=None, description="no request while the source still has this one")
 
 
-class Event(SQLModel, table=True):
+class EventRow(SQLModel, table=True):
     """One event, once."""
 
     __tablename__ = "events"
@@ -128,7 +128,7 @@ class Event(SQLModel, table=True):
     body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
 
 
-class LegibleBody(SQLModel, table=True):
+class LegibleBodyRow(SQLModel, table=True):
     """What the views show of an event whose body a database cannot show; few events have one (see `legible`)."""
 
     __tablename__ = "legible_bodies"
@@ -138,7 +138,7 @@ class LegibleBody(SQLModel, table=True):
     body: str = Field(sa_column=Column(Text, nullable=False))
 
 
-class Quarantined(SQLModel, table=True):
+class QuarantinedItemRow(SQLModel, table=True):
     """An item that cannot be stored as an event, byte for byte, and why."""
 
     __tablename__ = "quarantine"
@@ -152,7 +152,7 @@ class Quarantined(SQLModel, table=True):
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-class StoredHealthEvent(SQLModel, table=True):
+class HealthEventRow(SQLModel, table=True):
     """A change of a source's health. It stays when the source is deleted."""
 
     __tablename__ = "health_events"
@@ -179,7 +179,7 @@ class StoredHealthEvent(SQLModel, table=True):
     published_ns: int | None = Field(default=None, sa_column=_ns(), description="when Prefect was told")
 
 
-class OpenCondition(SQLModel, table=True):
+class ConditionRow(SQLModel, table=True):
     """What is not as it should be at present; so that a change makes one event, and not every run another."""
 
     __tablename__ = "conditions"
@@ -193,7 +193,7 @@ class OpenCondition(SQLModel, table=True):
     since_ns: int = Field(sa_column=_ns(nullable=False))
 
 
-class Unfamiliar(SQLModel, table=True):
+class UndocumentedValueRow(SQLModel, table=True):
     """A member or a value that the documentation of the API does not know, seen at least once."""
 
     __tablename__ = "vocabulary"
@@ -205,7 +205,7 @@ class Unfamiliar(SQLModel, table=True):
     seen_ns: int = Field(sa_column=_ns(nullable=False), description="when it came first")
 
 
-class KnownField(SQLModel, table=True):
+class FieldRow(SQLModel, table=True):
     """A field that sources may give their events, enabled or not."""
 
     __tablename__ = "fields"
@@ -215,7 +215,7 @@ class KnownField(SQLModel, table=True):
     created_ns: int = Field(sa_column=_ns(nullable=False))
 
 
-class Operation(SQLModel, table=True):
+class AuditLogRow(SQLModel, table=True):
     """What a person or a schedule did to the store, kept for audits."""
 
     __tablename__ = "operations"
@@ -230,7 +230,7 @@ class Operation(SQLModel, table=True):
     details: str = Field(description="JSON map")
 
 
-class PrunedEvent(SQLModel, table=True):
+class PrunedEventRow(SQLModel, table=True):
     """What stays of an event that was removed for its age."""
 
     __tablename__ = "pruned_events"
@@ -244,7 +244,7 @@ class PrunedEvent(SQLModel, table=True):
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
 
 
-class Link(SQLModel, table=True):
+class ChainLinkRow(SQLModel, table=True):
     """A link of a stream's hash chain: one committed page (see `chain`)."""
 
     __tablename__ = "chain"
@@ -262,7 +262,7 @@ class Link(SQLModel, table=True):
     )
 
 
-class Hour(SQLModel, table=True):
+class HourlyCountRow(SQLModel, table=True):
     """How many events of a stream are of one hour."""
 
     __tablename__ = "hours"
@@ -272,7 +272,7 @@ class Hour(SQLModel, table=True):
     events: int = Field(sa_column=_ns(nullable=False))
 
 
-class Span(SQLModel, table=True):
+class CollectedSpanRow(SQLModel, table=True):
     """A span of time of which live collection has read all there was, from `start_ns` to before `end_ns`."""
 
     __tablename__ = "spans"
@@ -284,7 +284,7 @@ class Span(SQLModel, table=True):
     end_ns: int = Field(sa_column=_ns(nullable=False))
 
 
-class Found(SQLModel, table=True):
+class LateOrMissedRow(SQLModel, table=True):
     """An event that reconcile found at the server and not in the store."""
 
     __tablename__ = "found"
@@ -299,7 +299,7 @@ class Found(SQLModel, table=True):
     decided_ns: int | None = Field(default=None, sa_column=_ns())
 
 
-class Revision(SQLModel, table=True):
+class ChangedBodyRow(SQLModel, table=True):
     """Another body that the server sent later under the uuid of a stored event; the event stays as it was."""
 
     __tablename__ = "revisions"
@@ -314,7 +314,7 @@ class Revision(SQLModel, table=True):
     body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
 
 
-class Forward(SQLModel, table=True):
+class PairRow(SQLModel, table=True):
     """A source and a SIEM, or an archive, that its events are forwarded to. Its secrets are in its block alone."""
 
     __tablename__ = "forwards"
@@ -330,7 +330,7 @@ class Forward(SQLModel, table=True):
     paused_ns: int | None = Field(default=None, sa_column=_ns(), description="paused by a person then")
 
 
-class ForwardPosition(SQLModel, table=True):
+class PositionRow(SQLModel, table=True):
     """Up to which event of a stream a forward has sent. What it has not sent is never pruned."""
 
     __tablename__ = "forward_positions"
@@ -363,7 +363,7 @@ class ForwardPosition(SQLModel, table=True):
     stopped_fingerprint: str | None = Field(default=None, description="nothing is sent while the SIEM has this one")
 
 
-class RefusedEvent(SQLModel, table=True):
+class RejectedEventRow(SQLModel, table=True):
     """An event that a SIEM refused for good, and what it said."""
 
     __tablename__ = "refused_events"
@@ -378,7 +378,7 @@ class RefusedEvent(SQLModel, table=True):
     replay_ns: int | None = Field(default=None, sa_column=_ns(), description="to be sent again, since then")
 
 
-class RateBudget(SQLModel, table=True):
+class RateLimitRow(SQLModel, table=True):
     """The requests that were granted of an account's rate windows (see `blocks.events_api.rate_limit`)."""
 
     __tablename__ = "budgets"
@@ -389,7 +389,7 @@ class RateBudget(SQLModel, table=True):
     paused_until_ns: int | None = Field(default=None, sa_column=_ns(), description="after a 429: nobody asks till then")
 
 
-class Job(SQLModel, table=True):
+class JobRow(SQLModel, table=True):
     """A span of time that is read once more, in windows."""
 
     __tablename__ = "jobs"
@@ -405,7 +405,7 @@ class Job(SQLModel, table=True):
     finished_ns: int | None = Field(default=None, sa_column=_ns(), description="when its last window was done")
 
 
-class Window(SQLModel, table=True):
+class WindowRow(SQLModel, table=True):
     """A part of a job: one stream from `start_ns` to before `end_ns`, with a cursor and a claim of its own."""
 
     __tablename__ = "windows"

@@ -217,7 +217,7 @@ def _token(block: OnePasswordSource | None) -> str | None:
     try:
         block.credentials.validated()
     except ConfigurationError as error:
-        if any(fault.path.endswith(".api_token") for fault in error.faults):
+        if any(fault.path.endswith(".api_token") for fault in error.problems):
             return None
     return block.credentials.api_token.get_secret_value()
 

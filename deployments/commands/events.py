@@ -15,7 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from blocks.problems import nearest
+from blocks.problems import closest_match
 from blocks.store import source_status
 from deployments.commands.support.event_filters import Filters
 from deployments.commands.support.event_formats import (
@@ -183,7 +183,7 @@ def _apis(given: list[str]) -> tuple[str, ...]:
 
 
 def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
-    close = nearest(value, known)
+    close = closest_match(value, known)
     meant = f"Did you mean {close}?" if close else ""
     return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.", hint=meant, code="usage")
 

@@ -13,7 +13,7 @@ from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from blocks.health import NOT_RUNNING
-from blocks.problems import nearest
+from blocks.problems import closest_match
 from blocks.store import fields, run_signs, source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.siem.status import forward_as_json
@@ -126,7 +126,7 @@ def health_since_ns(source: SourceStatus) -> int | None:
 def _form(named: str | None, *, as_json: bool) -> str:
     form = named or ("json" if as_json else "table")
     if form not in FORMATS:
-        close = nearest(form, FORMATS)
+        close = closest_match(form, FORMATS)
         meant = f"Did you mean {close}?" if close else ""
         raise ThirdPartyConfigError(f"--format takes {', '.join(FORMATS)}, not {form!r}.", hint=meant, code="usage")
     if as_json and form != "json":

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
-TEMPLATE = Path(__file__).with_name("prefect.yaml")
-BESIDE = tuple(Path(__file__).with_name(name) for name in ("reconcile.yaml", "backfill.yaml"))
+TEMPLATE = Path(__file__).parents[1] / "prefect.yaml"
+BESIDE = tuple(TEMPLATE.with_name(name) for name in ("reconcile.yaml", "backfill.yaml"))
 """What is deployed beside the collection of a source."""
 SOURCE = "{{ $SOURCE }}"
 POOL_TYPE = "onepassword-source"

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from blocks import clock
-from blocks.durations import DAYS_MAX, start_of
+from blocks.durations import DAYS_MAX, first_start_ns
 from blocks.errors import CursorRejectedError, ThirdPartyConfigError
 from blocks.health import tracker_of
 from blocks.store import health, pages, sources, streams
@@ -180,7 +180,7 @@ class Round:
     def _first_page(self, view: StreamView) -> Page:
         start_ns = view.resume_ns
         if start_ns is None:
-            start_ns = start_of(self.source.collect_from, sources.created_ns(self.engine, self.source.id))
+            start_ns = first_start_ns(self.source.collect_from, sources.created_ns(self.engine, self.source.id))
         streams.note_start(self.engine, self.claim, start_ns)
         return self.client.first_page(view.api, start_ns)
 

@@ -28,7 +28,7 @@ def keep(source_id: str, source_name: str, condition: Condition) -> HealthEvent 
     if _told.get((source_id, condition.tracker)) == condition.value:
         return None
     _told[source_id, condition.tracker] = condition.value
-    event = HealthEvent.of(condition, source_id, source_name)
+    event = HealthEvent.from_condition(condition, source_id, source_name)
     _append(_path(source_id), {"event": asdict(event), "value": condition.value})
     return event
 

@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, SourceError
-from blocks.health import ERROR, HEALTHY, WARNING, of_error
+from blocks.health import ERROR, HEALTHY, WARNING, error_condition
 from blocks.store import health
 from blocks.store.streams import TOLD_AFTER_NS
 from tasks.support import health_spool
@@ -61,7 +61,7 @@ def report_unstored(source: str, error: SourceError, since_ns: int | None) -> No
         return
     given_up = error.retry_in is None
     if given_up or clock.now_ns() - since_ns >= TOLD_AFTER_NS:
-        event = health_spool.keep(source_id, source, of_error(error, ERROR if given_up else WARNING))
+        event = health_spool.keep(source_id, source, error_condition(error, ERROR if given_up else WARNING))
         if event and tell_prefect([event]):
             _log([event])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger
 
 from blocks.errors import SourceError, ThirdPartyConfigError, UnexpectedError
-from blocks.health import ERROR, of_error
+from blocks.health import ERROR, error_condition
 from blocks.store import health, sources
 from blocks.store.engine import writing
 from blocks.store.integrity import checkpoints
@@ -46,7 +46,7 @@ def report_refusal(source: str, error: SourceError) -> None:
         if source_id is None:
             return
         with writing(opened_store(source_id) or engine) as connection:
-            health.begin(connection, source_id, of_error(error, ERROR))
+            health.begin(connection, source_id, error_condition(error, ERROR))
         remember(source_id, error.name, str(error))
         publish(source_id)
     except SourceError as unwritten:

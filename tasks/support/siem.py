@@ -11,7 +11,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.event import Stamp
+from blocks.siem.delivery.event import StreamMetadata
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.privacy import processing
@@ -66,7 +66,7 @@ def load_siem(name: str, kind: str | None = None) -> SiemBlock:
 def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
     """Makes the records of one API of a source for a SIEM."""
     about = forward_pairs.about(engine, source_id)
-    stamp = Stamp(
+    stream = StreamMetadata(
         api=api,
         source=about.name,
         category=about.category,
@@ -76,7 +76,7 @@ def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, send
         namespace=block.namespace_of(api),
     )
     rules = read(block.rules, block.hash_key.get_secret_value())
-    return Preparer(sender, rules, block.shape, stamp, _processing_rules(about))
+    return Preparer(sender, rules, block.shape, stream, _processing_rules(about))
 
 
 def _processing_rules(about: About) -> ProcessingRules:

@@ -175,13 +175,13 @@ def test_nonsense_is_refused_with_its_place(members: dict[str, Any], path: str) 
     with pytest.raises(ThirdPartyConfigError) as raised:
         source(**members).validated()
     assert isinstance(raised.value, ConfigurationError)
-    assert [fault.path for fault in raised.value.faults] == [path]
+    assert [problem.path for problem in raised.value.problems] == [path]
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         source(name="", collect_from="soon", source_id="x").validated()
-    assert len(raised.value.faults) == 3
+    assert len(raised.value.problems) == 3
 
 
 @pytest.mark.parametrize(
@@ -198,13 +198,13 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         {"store": {"url": [f"{PASSWORD}"]}},
     ],
 )
-def test_what_prefect_cannot_read_is_a_fault_that_quotes_nothing(members: dict[str, Any]) -> None:
+def test_what_prefect_cannot_read_is_a_problem_that_quotes_nothing(members: dict[str, Any]) -> None:
     data = {**document_of(source()).data, **members}
     with pytest.raises(ConfigurationError) as raised:
         OnePasswordSource.model_validate(data)
     shown = "".join(traceback.format_exception(raised.value))
     pickled = pickle.dumps(raised.value)
-    assert raised.value.faults[0].path.startswith("block")
+    assert raised.value.problems[0].path.startswith("block")
     for secret in (TOKEN, PASSWORD):
         assert secret not in shown
         assert secret.encode() not in pickled
@@ -295,7 +295,7 @@ def test_a_client_of_the_account() -> None:
 def test_no_client_for_a_host_that_is_not_allowed() -> None:
     with pytest.raises(ConfigurationError) as raised:
         credentials(base_url="evil.example", api_token="a b").get_client()
-    assert [fault.path for fault in raised.value.faults] == ["block.base_url", "block.api_token"]
+    assert [problem.path for problem in raised.value.problems] == ["block.base_url", "block.api_token"]
 
 
 def test_an_engine_of_the_store(tmp_path: Path) -> None:

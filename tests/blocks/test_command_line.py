@@ -11,7 +11,7 @@ import pytest
 from support.paths import ROOT
 
 from blocks.command_line import command_line
-from blocks.errors import ThirdPartyConfigError, together
+from blocks.errors import ThirdPartyConfigError, join_sentences
 from blocks.health import Condition, HealthEvent
 from blocks.siem.configuration import parse_siems
 
@@ -126,14 +126,14 @@ def test_hints_are_found(tmp_path: Path) -> None:
     ],
 )
 def test_a_hint_begins_after_a_sentence(message: str, said: str) -> None:
-    assert together(message, "They are kept.") == said
+    assert join_sentences(message, "They are kept.") == said
     assert str(ThirdPartyConfigError(message, hint="They are kept.")) == said
     condition = Condition("refused", "EventsRefused", "Warning", message, hint="They are kept.")
-    assert HealthEvent.of(condition, "1", "1Pass").sentence == said
+    assert HealthEvent.from_condition(condition, "1", "1Pass").sentence == said
 
 
 def test_a_message_without_a_hint_stays_as_it_is() -> None:
-    assert together("It says: no index", None) == "It says: no index"
+    assert join_sentences("It says: no index", None) == "It says: no index"
 
 
 @pytest.mark.parametrize(

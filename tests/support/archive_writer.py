@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING
 from blocks.events_api.models import Api
 from blocks.siem.archive import bucket, directory, ndjson, objects
 from blocks.siem.archive.sender import ArchiveSender
-from blocks.siem.delivery.event import Outgoing, Shaped, Stamp
+from blocks.siem.delivery.event import FormattedEvent, OutgoingEvent, StreamMetadata
 from blocks.siem.delivery.protocol import Batch
 
 if TYPE_CHECKING:
     from blocks.siem.archive.sender import Format
 
 RECEIVED_NS = 1_772_601_007_123_456_789
-STAMP = Stamp(Api.SIGN_IN, "1Pass")
+STREAM = StreamMetadata(Api.SIGN_IN, "1Pass")
 
 
 def uuid_of(number: int) -> str:
     return f"UUID{number:022d}"
 
 
-def shaped(number: int) -> Shaped:
+def shaped(number: int) -> FormattedEvent:
     body = f'{{"uuid":"{uuid_of(number)}","category":"success","details":"{"x" * 500}"}}'
-    event = Outgoing(number + 1, uuid_of(number), RECEIVED_NS - 60_000_000_000, RECEIVED_NS, body)
-    return Shaped(event, STAMP, "raw", body.encode(), "signin-success", None)
+    event = OutgoingEvent(number + 1, uuid_of(number), RECEIVED_NS - 60_000_000_000, RECEIVED_NS, body)
+    return FormattedEvent(event, STREAM, "raw", body.encode(), "signin-success", None)
 
 
 def main(position: Path, events: int, per_object: int, sender: ArchiveSender) -> None:
@@ -40,7 +40,7 @@ def main(position: Path, events: int, per_object: int, sender: ArchiveSender) ->
     at = int(position.read_text()) if position.exists() else 0
     while at < events:
         some = records[at : at + per_object]
-        sender.send(Batch(str(at), STAMP, some))
+        sender.send(Batch(str(at), STREAM, some))
         at += len(some)
         _note(position, at)
 

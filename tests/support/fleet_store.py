@@ -36,23 +36,23 @@ def _rows(sources: int, siems: int, now_ns: int) -> dict[type[Any], list[dict[st
     streams = [(number, place, api) for number in numbers for place, api in enumerate(Api)]
     pairs = [(number, siem) for number in numbers for siem in range(siems)]
     return {
-        tables.Source: [_source(number, now_ns) for number in numbers],
-        tables.Stream: [_stream(number, place, api, len(streams), now_ns) for number, place, api in streams],
-        tables.Event: [
+        tables.SourceRow: [_source(number, now_ns) for number in numbers],
+        tables.StreamRow: [_stream(number, place, api, len(streams), now_ns) for number, place, api in streams],
+        tables.EventRow: [
             _event(_stream_id(number, place), n, now_ns) for n in range(EVENTS) for number, place, _ in streams
         ],
-        tables.Link: [
+        tables.ChainLinkRow: [
             _link(_stream_id(number, place), n, len(streams), now_ns)
             for n in range(0, EVENTS, LINK)
             for number, place, _ in streams
         ],
-        tables.Hour: [
+        tables.HourlyCountRow: [
             {"stream_id": _stream_id(number, place), "hour": now_ns // HOUR_NS - 2, "events": EVENTS}
             for number, place, _ in streams
         ],
-        tables.OpenCondition: [_condition(number, now_ns) for number in numbers if number % 100 == 0],
-        tables.Forward: [_forward(number, siem, now_ns) for number, siem in pairs],
-        tables.ForwardPosition: [
+        tables.ConditionRow: [_condition(number, now_ns) for number in numbers if number % 100 == 0],
+        tables.PairRow: [_forward(number, siem, now_ns) for number, siem in pairs],
+        tables.PositionRow: [
             _position(number, siem, place, len(streams), now_ns) for number, siem in pairs for place in range(len(Api))
         ],
     }

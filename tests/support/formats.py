@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.event import Outgoing, Stamp
+from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 from blocks.siem.formats import registry
 from deployments.sandbox import bodies
 from deployments.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
@@ -21,25 +21,25 @@ UUID = "AAAABBBBCCCCDDDDEEEEFFFF22"
 ALL = {Api.SIGN_IN: 3 * len(SIGN_INS), Api.ITEM_USAGE: 3 * len(ITEM_ACTIONS), Api.AUDIT: 3 * len(AUDITS)}
 
 
-def stamp(api: Api, **members: Any) -> Stamp:
+def stream(api: Api, **members: Any) -> StreamMetadata:
     given = {"source": "1Pass", "category": "sec/1password", "fields": {"team": "blue"}, "account": "SOURCEACCOUNT"}
-    return Stamp(api, **(given | members))
+    return StreamMetadata(api, **(given | members))
 
 
-def event(body: str) -> Outgoing:
-    return Outgoing(1, UUID, TIME_NS, RECEIVED_NS, body)
+def event(body: str) -> OutgoingEvent:
+    return OutgoingEvent(1, UUID, TIME_NS, RECEIVED_NS, body)
 
 
 @cache
-def made(api: Api, number: int, version: str) -> Outgoing:
+def made(api: Api, number: int, version: str) -> OutgoingEvent:
     """An event of the sandbox, as v1 or as v2 has it."""
     random = bodies.random_for(7, api.path, number)
     body = bodies.make_body(7, api.path, number, random, bodies.moment(TIME_NS, 9))
     text = getattr(body, version).decode()
-    return Outgoing(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
+    return OutgoingEvent(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
 
 
-def shaped(shape: str, api: Api, members: dict[str, Any], **of_stamp: Any) -> dict[str, Any]:
+def shaped(shape: str, api: Api, members: dict[str, Any], **stream_members: Any) -> dict[str, Any]:
     """The document of an event with these members."""
-    document = registry.shape(shape, event(json.dumps(members)), stamp(api, **of_stamp)).document
+    document = registry.shape(shape, event(json.dumps(members)), stream(api, **stream_members)).document
     return json.loads(document)

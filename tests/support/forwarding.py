@@ -11,9 +11,9 @@ from support.chains import Filled
 from support.values import SOURCE
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.event import Outgoing, Stamp
+from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 from blocks.siem.delivery.prepare import Preparer
-from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record
 from blocks.siem.formats import registry
 from blocks.siem.privacy.rules import NONE
 from blocks.store import sources
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.privacy.rules import Rules
     from blocks.store.forwarding.forward_pairs import Known
     from blocks.store.forwarding.positions import ForwardClaim, PositionView
 
 SIEM = "soc"
-STAMP = Stamp(Api.AUDIT, "1Pass")
+STREAM = StreamMetadata(Api.AUDIT, "1Pass")
 
 
-def take_all(_: Batch) -> Answer:
+def take_all(_: Batch) -> BatchResult:
     return ACCEPTED
 
 
@@ -43,20 +43,20 @@ def take_all(_: Batch) -> Answer:
 class Told:
     """A sender that answers what `answer` says, and remembers the batches that it was given, and those it took."""
 
-    answer: Callable[[Batch], Answer] = take_all
+    answer: Callable[[Batch], BatchResult] = take_all
     limits: Limits = field(default_factory=lambda: Limits(events=10, bytes=1_000_000, parallel=1))
     asked: list[Batch] = field(default_factory=list)
     taken: Counter[int] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         return Record(shaped.event, shaped.document)
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         with self._lock:
             self.asked.append(batch)
         answer = self.answer(batch)
-        left = {*answer.again, *(one.index for one in answer.refused)}
+        left = {*answer.deferred, *(one.index for one in answer.rejected)}
         with self._lock:
             self.taken.update(record.event.id for place, record in enumerate(batch.records) if place not in left)
         return answer
@@ -77,20 +77,20 @@ class Told:
         return [[record.event.id for record in batch.records] for batch in self.asked]
 
 
-def preparer(sender: Told, rules: Rules = NONE, stamp: Stamp = STAMP) -> Preparer:
-    return Preparer(sender, rules, "raw", stamp)
+def preparer(sender: Told, rules: Rules = NONE, stream: StreamMetadata = STREAM) -> Preparer:
+    return Preparer(sender, rules, "raw", stream)
 
 
-def outgoing(*ids: int, body: str = "{}") -> list[Outgoing]:
-    return [Outgoing(id_, f"U{id_}", id_, id_, body) for id_ in ids]
+def outgoing(*ids: int, body: str = "{}") -> list[OutgoingEvent]:
+    return [OutgoingEvent(id_, f"U{id_}", id_, id_, body) for id_ in ids]
 
 
 def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[Record]:
     return [Record(event, b"x" * size, group) for event in outgoing(*ids)]
 
 
-def shaped_of(event: Outgoing) -> Shaped:
-    return registry.shape("raw", event, STAMP)
+def shaped_of(event: OutgoingEvent) -> FormattedEvent:
+    return registry.shape("raw", event, STREAM)
 
 
 @dataclass

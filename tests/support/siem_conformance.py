@@ -39,8 +39,8 @@ from blocks.events_api.models import Api
 from blocks.http import client as http_client
 from blocks.problems import ConfigurationError
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.http import Poster
-from blocks.siem.delivery.protocol import RequestRefusedError, TooLargeError
+from blocks.siem.delivery.http import SiemHttpClient
+from blocks.siem.delivery.protocol import RequestRejectedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from receivers.request import Request, Vendor
 
     from blocks.siem.base import SiemBlock
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Sender
 
 TOO_LARGE = 413
@@ -130,14 +130,14 @@ class SenderConformance:
         self, sender: Sender, arrived: Callable[[], list[Arrived]]
     ) -> None:
         one = support.event(Api.SIGN_IN, category="success")
-        self._deliver(sender, support.of_events([one], support.stamp(account=None)))
+        self._deliver(sender, support.of_events([one], support.stream(account=None)))
         assert [(have.uuid, "account" in have.facts) for have in arrived()] == [(one.uuid, False)]
 
     def test_whatever_a_body_holds_arrives(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
         one = support.event(
             Api.SIGN_IN, category='a\n"b", é=\u2028', country="日本", details={"value": "x\\y\u0000,;="}
         )
-        self._deliver(sender, support.of_events([one], support.stamp()))
+        self._deliver(sender, support.of_events([one], support.stream()))
         assert [json.loads(have.document) for have in arrived()] == [json.loads(one.body)]
 
     def test_threads_share_a_sender(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
@@ -163,7 +163,7 @@ class SenderConformance:
             assert record == sender.encode(one)
             assert all(isinstance(part, str) for part in record.group)
 
-    def require(self, sent: Shaped, have: Arrived) -> None:
+    def require(self, sent: FormattedEvent, have: Arrived) -> None:
         """What a target has of an event is what was to be sent."""
         assert have.document == sent.document
         document = json.loads(have.document)
@@ -176,14 +176,14 @@ class SenderConformance:
             assert plain(held) == plain(told), name
         assert sent.shape != "raw" or set(have.metadata) == set(metadata.of(sent))
 
-    def _shaped(self, api: Api, n: int, shape: str = "raw", **members: object) -> list[Shaped]:
+    def _shaped(self, api: Api, n: int, shape: str = "raw", **members: object) -> list[FormattedEvent]:
         if shape not in self.shapes:
             pytest.skip(f"It has no shape {shape}.")
         return support.shaped(api, n, shape, **members)
 
-    def _deliver(self, sender: Sender, sent: Sequence[Shaped]) -> None:
+    def _deliver(self, sender: Sender, sent: Sequence[FormattedEvent]) -> None:
         for answer in support.send_all(sender, sent):
-            assert (answer.refused, answer.again) == ((), ())
+            assert (answer.rejected, answer.deferred) == ((), ())
 
     # Nothing shows a secret
 
@@ -225,7 +225,7 @@ class SenderConformance:
         block, paths = self.faulty()
         with pytest.raises(ConfigurationError) as raised:
             block.validated()
-        assert {fault.path for fault in raised.value.faults} == paths
+        assert {fault.path for fault in raised.value.problems} == paths
         assert len(paths) > 1
         assert_secret(self.secrets, *_shown(raised.value))
 
@@ -307,7 +307,7 @@ class HttpConformance(SenderConformance):
     def test_a_siem_that_never_answers_holds_nobody_up(
         self, receiver: Receiver, block: SiemBlock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(Poster.__init__.__kwdefaults__ or {}, "timeout", httpx.Timeout(0.2))
+        monkeypatch.setitem(SiemHttpClient.__init__.__kwdefaults__ or {}, "timeout", httpx.Timeout(0.2))
         receiver.behave("stall", None)
         sender = block.get_sender()
         with pytest.raises(ThirdPartyGenericError) as raised:
@@ -324,7 +324,7 @@ class HttpConformance(SenderConformance):
             receiver.behave("raw", None, path=path, **answer)
             with monkeypatch.context() as short:
                 if "timeout" in codes:
-                    short.setitem(Poster.__init__.__kwdefaults__ or {}, "deadline", 0.5)
+                    short.setitem(SiemHttpClient.__init__.__kwdefaults__ or {}, "deadline", 0.5)
                 sender = block.get_sender()
             error, peak = self._peak(sender)
             assert error.code in codes
@@ -397,7 +397,7 @@ class HttpConformance(SenderConformance):
         self, receiver: Receiver, sender: Sender, status: int
     ) -> None:
         receiver.behave("answer", None, status=status)
-        kind = TooLargeError if status == TOO_LARGE else RequestRefusedError
+        kind = TooLargeError if status == TOO_LARGE else RequestRejectedError
         with pytest.raises(kind):
             self._send_one(sender)
         assert _raised_by(sender.check) in {None, ThirdPartyConfigError}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.deliver import cut
-from blocks.siem.delivery.event import Outgoing, Stamp
+from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats import registry
 from deployments.sandbox.bodies import SECOND, make_body, moment, random_for
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from blocks.siem.delivery.event import Shaped
-    from blocks.siem.delivery.protocol import Answer, Record, Sender
+    from blocks.siem.delivery.event import FormattedEvent
+    from blocks.siem.delivery.protocol import BatchResult, Record, Sender
 
 SEED = 7
 START_NS = 1_772_600_767_000_000_000  # 2026-03-04T05:06:07Z
@@ -29,7 +29,7 @@ SHAPES = ("raw", "ecs", "ocsf")
 
 
 @cache
-def events(api: Api, n: int = DOCUMENTED) -> tuple[Outgoing, ...]:
+def events(api: Api, n: int = DOCUMENTED) -> tuple[OutgoingEvent, ...]:
     """The first `n` events of the sandbox, with 0 to 9 digits in their times; pages of a hundred share a receipt.
 
     By default every documented category, type, action and type of object is among them.
@@ -37,57 +37,61 @@ def events(api: Api, n: int = DOCUMENTED) -> tuple[Outgoing, ...]:
     return tuple(_event(api, number) for number in range(n))
 
 
-def _event(api: Api, number: int) -> Outgoing:
+def _event(api: Api, number: int) -> OutgoingEvent:
     when = moment(START_NS + number * SECOND + 987_654_321, number % 10)
     body = make_body(SEED, api.path, number, random_for(SEED, api.path, number), when).v2.decode()
     received_ns = RECEIVED_NS + number // 100 * SECOND
-    return Outgoing(number + 1, json.loads(body)["uuid"], when.ns, received_ns, body)
+    return OutgoingEvent(number + 1, json.loads(body)["uuid"], when.ns, received_ns, body)
 
 
-def event(api: Api = Api.SIGN_IN, **members: Any) -> Outgoing:
+def event(api: Api = Api.SIGN_IN, **members: Any) -> OutgoingEvent:
     """One event with these members in its body, beside uuid and time."""
     body = {"uuid": "A" * 26, "timestamp": "2026-03-04T05:06:07.089Z", **members}
-    return Outgoing(1, body["uuid"], START_NS + 89_000_000, RECEIVED_NS, json.dumps(body, separators=(",", ":")))
+    return OutgoingEvent(1, body["uuid"], START_NS + 89_000_000, RECEIVED_NS, json.dumps(body, separators=(",", ":")))
 
 
-def stamp(api: Api = Api.SIGN_IN, **members: Any) -> Stamp:
-    """The stamp of a source with two fields of its own, a category and a known account."""
+def stream(api: Api = Api.SIGN_IN, **members: Any) -> StreamMetadata:
+    """The stream of a source with two fields of its own, a category and a known account."""
     fields = {"team": "blue", "tier": 2}
     given = {"source": "1Pass", "category": "sec/1password", "fields": fields, "account": ACCOUNT, **members}
-    return Stamp(api, **given)
+    return StreamMetadata(api, **given)
 
 
-def shaped(api: Api, n: int = DOCUMENTED, shape: str = "raw", **members: Any) -> list[Shaped]:
-    """The sandbox's events in a shape; `members` are those of the stamp."""
-    return of_events(events(api, n), stamp(api, **members), shape)
+def shaped(api: Api, n: int = DOCUMENTED, shape: str = "raw", **members: Any) -> list[FormattedEvent]:
+    """The sandbox's events in a shape; `members` are those of the stream."""
+    return of_events(events(api, n), stream(api, **members), shape)
 
 
-def of_events(outgoings: Iterable[Outgoing], of: Stamp, shape: str = "raw") -> list[Shaped]:
+def of_events(outgoings: Iterable[OutgoingEvent], of: StreamMetadata, shape: str = "raw") -> list[FormattedEvent]:
     return [registry.shape(shape, one, of) for one in outgoings]
 
 
-def batch(sender: Sender, outgoings: Iterable[Outgoing], of: Stamp | None = None, shape: str = "raw") -> Batch:
+def batch(
+    sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, shape: str = "raw"
+) -> Batch:
     """One batch of all these events. Where the sender makes several groups of them, use `batches`."""
     made = batches(sender, outgoings, of, shape)
     assert len(made) == 1
     return made[0]
 
 
-def batches(sender: Sender, outgoings: Iterable[Outgoing], of: Stamp | None = None, shape: str = "raw") -> list[Batch]:
+def batches(
+    sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, shape: str = "raw"
+) -> list[Batch]:
     """Batches within the sender's limits, one group each, as the forwarder makes them."""
-    return of_shaped(sender, of_events(outgoings, of or stamp(), shape))
+    return of_shaped(sender, of_events(outgoings, of or stream(), shape))
 
 
-def of_shaped(sender: Sender, shaped_events: Sequence[Shaped]) -> list[Batch]:
+def of_shaped(sender: Sender, shaped_events: Sequence[FormattedEvent]) -> list[Batch]:
     records = [sender.encode(one) for one in shaped_events]
     limits = sender.limits
-    return [_batch(shaped_events[0].stamp, part) for part in cut(records, limits.events, limits.bytes)]
+    return [_batch(shaped_events[0].stream, part) for part in cut(records, limits.events, limits.bytes)]
 
 
-def _batch(of: Stamp, records: Sequence[Record]) -> Batch:
+def _batch(of: StreamMetadata, records: Sequence[Record]) -> Batch:
     return Batch(f"{of.api.path}-{records[0].event.id}-{records[-1].event.id}", of, records)
 
 
-def send_all(sender: Sender, shaped_events: Sequence[Shaped]) -> list[Answer]:
+def send_all(sender: Sender, shaped_events: Sequence[FormattedEvent]) -> list[BatchResult]:
     """Encode, batch and send them. Returns the answers."""
     return [sender.send(one) for one in of_shaped(sender, shaped_events)]

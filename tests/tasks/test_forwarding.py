@@ -26,7 +26,14 @@ from blocks.errors import (
 )
 from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, NoConfirmationError, Refused, RequestRefusedError
+from blocks.siem.delivery.protocol import (
+    ACCEPTED,
+    BatchResult,
+    Limits,
+    NoConfirmationError,
+    RejectedRecord,
+    RequestRejectedError,
+)
 from blocks.siem.privacy.rules import read
 from blocks.siem.webhook.block import Webhook
 from blocks.store import sources
@@ -63,11 +70,11 @@ def asked_to_stop() -> Iterator[Callable[[], None]]:
     stopping.requested.clear()
 
 
-def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batch], Answer]:
+def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batch], BatchResult]:
     """Fails for portions in these places, of ten events each."""
     portions = chunks(of.ids(), 10)
 
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if any(batch.records[0].event.id in portions[place] for place in places if place < len(portions)):
             raise error
         return ACCEPTED
@@ -75,11 +82,11 @@ def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batc
     return answer
 
 
-def once_all_begun(answer: Callable[[Batch], Answer], number: int = 4) -> Callable[[Batch], Answer]:
+def once_all_begun(answer: Callable[[Batch], BatchResult], number: int = 4) -> Callable[[Batch], BatchResult]:
     """The same, once so many batches are on their way."""
     all_begun = threading.Barrier(number, timeout=60)
 
-    def wait(batch: Batch) -> Answer:
+    def wait(batch: Batch) -> BatchResult:
         all_begun.wait()
         return answer(batch)
 
@@ -96,7 +103,7 @@ def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None
 
 
 def test_what_comes_while_it_sends_is_sent_too(pair: Pair) -> None:
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if batch.records[0].event.id == pair.ids()[0]:
             pair.filled.commit(Api.AUDIT, 7)
         return ACCEPTED
@@ -138,9 +145,13 @@ def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair:
     busy = failing(0, 2, of=pair)
     turned = portions[3][1]
 
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         busy(batch)
-        return Answer(refused=(Refused(1, "400", "no"),)) if batch.records[0].event.id == portions[3][0] else ACCEPTED
+        return (
+            BatchResult(rejected=(RejectedRecord(1, "400", "no"),))
+            if batch.records[0].event.id == portions[3][0]
+            else ACCEPTED
+        )
 
     with pytest.raises(ThirdPartyGenericError):
         pair.run(first := Told(once_all_begun(answer), limits))
@@ -237,7 +248,7 @@ def test_whatever_fails_without_a_kill_each_event_is_taken_once(
     for places in [*busy, set[int]()]:
         closed = {portions[place][0] for place in places}
 
-        def answer(batch: Batch, closed: set[int] = closed) -> Answer:
+        def answer(batch: Batch, closed: set[int] = closed) -> BatchResult:
             if batch.records[0].event.id in closed:
                 raise BUSY
             return ACCEPTED
@@ -255,7 +266,7 @@ def test_another_process_sends_the_portions_that_were_on_their_way_though_more_h
     class KilledError(BaseException):
         pass
 
-    def answer(_: Batch) -> Answer:
+    def answer(_: Batch) -> BatchResult:
         raise KilledError
 
     killed = Told(answer, Limits(events=10, parallel=4))
@@ -273,7 +284,7 @@ def test_another_process_sends_the_portions_that_were_on_their_way_though_more_h
 def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
     claim = pair.claim()
 
-    def answer(_: Batch) -> Answer:
+    def answer(_: Batch) -> BatchResult:
         forward_pairs.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
         return ACCEPTED
 
@@ -292,7 +303,7 @@ def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
     second = Told(limits=Limits(events=10, parallel=2))
     inside = threading.Event()
 
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if not inside.is_set():
             inside.set()
             pair.run(second, claim=pair.claim(holder="run-1"))
@@ -306,7 +317,7 @@ def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
 
 
 def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_stop: Callable[[], None]) -> None:
-    def answer(_: Batch) -> Answer:
+    def answer(_: Batch) -> BatchResult:
         asked_to_stop()
         return ACCEPTED
 
@@ -331,7 +342,7 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
 
 
 def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
-    sender = Told(lambda _: Answer(refused=(Refused(2, "400", "no"),)))
+    sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
     done = pair.run(sender, rules=read([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.refused) == (31, 4)
     assert pair.view().sent_id == pair.ids()[-1]
@@ -339,7 +350,7 @@ def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
 
 
 def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
-    first = Told(lambda _: Answer(refused=(Refused(0, "400", "no"), Refused(4, "400", "no"))))
+    first = Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"), RejectedRecord(4, "400", "no"))))
     pair.run(first)
     pair.filled.commit(Api.AUDIT, 3)
     assert rejected_events.replay(pair.engine, pair.known) == 8
@@ -353,11 +364,11 @@ def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pa
 
 
 def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
-    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),)), Limits(events=1000)))
+    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=1000)))
     rejected_events.replay(pair.engine, pair.known)
 
-    def unusable(_batch: Batch) -> Answer:
-        raise RequestRefusedError("It cannot use it (400).", code="400")
+    def unusable(_batch: Batch) -> BatchResult:
+        raise RequestRejectedError("It cannot use it (400).", code="400")
 
     done = pair.run(Told(unusable))
     (left,) = rejected_events.page(pair.engine, pair.known.id)
@@ -425,7 +436,7 @@ def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
 
 
 def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
-    def answer(_: Batch) -> Answer:
+    def answer(_: Batch) -> BatchResult:
         forward_pairs.set_paused(pair.engine, pair.known, paused=True)
         return ACCEPTED
 
@@ -446,7 +457,7 @@ def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> N
 def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
     names: list[str] = []
     for _ in range(3):
-        sender = Told(lambda _: Answer(refused=(Refused(0, "400", "no"),)), Limits(events=100))
+        sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=100))
         pair.run(sender)
         names += sender.names
         rejected_events.replay(pair.engine, pair.known)
@@ -454,7 +465,7 @@ def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
 
 
 def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
-    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
+    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     middle = rejected_events.page(pair.engine, pair.known.id)[1].event_id
     pair.filled.change(f"UPDATE refused_events SET replay_ns = NULL WHERE event_id = {middle}")
@@ -463,11 +474,11 @@ def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(p
 
 
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
-    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
+    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     kept = rejected_events.page(pair.engine, pair.known.id)
     rules = read([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
-    second = Told(lambda _: Answer(refused=(Refused(1, "422", "still no"),)))
+    second = Told(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
     done = pair.run(second, rules=rules)
     assert (done.sent, done.kept, done.refused) == (2, 1, 1)
     left = rejected_events.page(pair.engine, pair.known.id)
@@ -479,7 +490,7 @@ def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pai
 
 
 def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until_it_is_taken(pair: Pair) -> None:
-    pair.run(Told(lambda _: Answer(refused=(Refused(0, "400", "no"),))))
+    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     broken, whole = Told(failing(0, of=pair), Limits(events=2)), Told(limits=Limits(events=2))
     with pytest.raises(ThirdPartyGenericError):
@@ -504,7 +515,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
     for said in [*script, []]:
         answers = iter(said)
 
-        def answer(batch: Batch, answers: Iterator[str] = answers) -> Answer:
+        def answer(batch: Batch, answers: Iterator[str] = answers) -> BatchResult:
             with lock:
                 one = next(answers, "y")
             ids = [record.event.id for record in batch.records]
@@ -513,7 +524,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
             with lock:
                 turned.update(ids[:1] if one == "n" else [])
                 arrived.update(ids[1:] if one == "n" else ids)
-            return Answer((Refused(0, "400", "no"),)) if one == "n" else ACCEPTED
+            return BatchResult((RejectedRecord(0, "400", "no"),)) if one == "n" else ACCEPTED
 
         claim = pair.claim()
         try:
@@ -540,7 +551,7 @@ def test_memory_stays_as_it_is_however_many_events_there_are(engine: Engine) -> 
         pair.filled.commit(Api.AUDIT, 1000)
     held: list[int] = []
 
-    def answer(_: Batch) -> Answer:
+    def answer(_: Batch) -> BatchResult:
         held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         sender.asked.clear()
         return ACCEPTED

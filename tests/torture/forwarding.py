@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from receivers.sumo_logic import PATH
 
 from blocks.errors import SourceError
-from blocks.siem.delivery.event import Stamp
+from blocks.siem.delivery.event import StreamMetadata
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.delivery.protocol import Limits
 from blocks.siem.privacy.rules import NONE
@@ -48,7 +48,7 @@ def _forward(engine: Engine, view: PositionView, receiver: str) -> str:
     with closing(SumoLogicSiem(url=SecretStr(receiver + PATH)).get_sender()) as sender:
         sender.limits = LIMITS
         try:
-            done = Forwarding(engine, claim, Preparer(sender, NONE, "raw", Stamp(view.api, "1Pass"))).run()
+            done = Forwarding(engine, claim, Preparer(sender, NONE, "raw", StreamMetadata(view.api, "1Pass"))).run()
         except SourceError as error:
             return f"{error.name}: {error}"
     return f"ok {done.sent}"

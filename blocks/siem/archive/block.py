@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.problems import Fault
+from blocks.problems import Problem
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
 from blocks.siem.archive.objects import FORMS, LocationError, location
@@ -89,13 +89,13 @@ class Archive(SiemBlock):
         examples=["…"],
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         if self.endpoint and (fault := fault_of_url(f"{PATH}.endpoint", self.endpoint)):
             yield fault
         try:
             where = location(self.url)
         except LocationError as error:
-            yield Fault(f"{PATH}.url", str(error), FORMS)
+            yield Problem(f"{PATH}.url", str(error), FORMS)
             return
         yield from self._faults_of_keys(where)
         yield from self._faults_of_others(where)
@@ -127,19 +127,19 @@ class Archive(SiemBlock):
         key_id, key = self.access_key_id.get_secret_value(), self.secret_key.get_secret_value()
         return Bucket(where, Access(self.endpoint, self.region, self.account, key_id, key))
 
-    def _faults_of_keys(self, where: Location) -> Iterator[Fault]:
+    def _faults_of_keys(self, where: Location) -> Iterator[Problem]:
         key_id, key = bool(self.access_key_id.get_secret_value()), bool(self.secret_key.get_secret_value())
         if where.scheme == "s3" and key_id != key:
             missing = "secret_key" if key_id else "access_key_id"
-            yield Fault(f"{PATH}.{missing}", "it is missing beside the other", "both, or neither")
+            yield Problem(f"{PATH}.{missing}", "it is missing beside the other", "both, or neither")
         if where.scheme != "s3" and key_id:
-            yield Fault(f"{PATH}.access_key_id", f"{where.scheme}:// has none", "nothing, or s3://…")
+            yield Problem(f"{PATH}.access_key_id", f"{where.scheme}:// has none", "nothing, or s3://…")
         if where.scheme == "file" and key:
-            yield Fault(f"{PATH}.secret_key", "a directory has none", "nothing")
+            yield Problem(f"{PATH}.secret_key", "a directory has none", "nothing")
         if where.scheme == "az" and key and not self.account:
-            yield Fault(f"{PATH}.account", "it is missing", "the name of the storage account")
+            yield Problem(f"{PATH}.account", "it is missing", "the name of the storage account")
 
-    def _faults_of_others(self, where: Location) -> Iterator[Fault]:
+    def _faults_of_others(self, where: Location) -> Iterator[Problem]:
         for name, of in (("endpoint", {"s3", "gs", "az"}), ("region", {"s3"}), ("account", {"az"})):
             if getattr(self, name) and where.scheme not in of:
-                yield Fault(f"{PATH}.{name}", f"{where.scheme}:// has none", "nothing")
+                yield Problem(f"{PATH}.{name}", f"{where.scheme}:// has none", "nothing")

@@ -10,18 +10,18 @@ from blocks.siem.formats.envelope import enveloped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from blocks.siem.delivery.event import Shaped, Stamp
+    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Record
 
 SUFFIX = "ndjson.gz"
 CONTENT_TYPE = "application/gzip"
 
 
-def encoded(shaped: Shaped) -> bytes:
+def encoded(shaped: FormattedEvent) -> bytes:
     """One JSON object, and the end of its line."""
     return enveloped(shaped) + b"\n"
 
 
-def packed(stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes:  # noqa: ARG001 - each line has it
+def packed(stream: StreamMetadata, records: Iterable[Sequence[Record]]) -> bytes:  # noqa: ARG001 - each line has it
     """The lines of an object, the same bytes whenever it is made."""
     return gzipped_parts(b"".join([record.data for record in some]) for some in records)

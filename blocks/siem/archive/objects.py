@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import Outgoing, Stamp
+    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 
 SCHEMES = ("file", "s3", "gs", "az")
 FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
@@ -71,7 +71,7 @@ def _directory(host: str, path: str) -> Location:
     return Location("file", "", path.rstrip("/"))
 
 
-def name_of(first: Outgoing, stamp: Stamp, suffix: str) -> str:
+def name_of(first: OutgoingEvent, stream: StreamMetadata, suffix: str) -> str:
     """The object that begins with this event: the source, the API, and the hour (UTC) in which it was received.
 
     The parts of its path are named as Hive has it.
@@ -80,7 +80,7 @@ def name_of(first: Outgoing, stamp: Stamp, suffix: str) -> str:
     it could note that, replaces itself.
     """
     hour = datetime.fromtimestamp(first.received_ns // _SECOND, UTC)
-    place = f"source={segment(stamp.source)}/api={stamp.api.value}"
+    place = f"source={segment(stream.source)}/api={stream.api.value}"
     return f"{place}/date={hour:%Y-%m-%d}/hour={hour:%H}/{first.id:020d}.{suffix}"
 
 

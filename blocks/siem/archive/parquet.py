@@ -30,7 +30,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from blocks.siem.delivery.event import Shaped, Stamp
+    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Record
 
 SUFFIX = "parquet"
@@ -41,7 +41,7 @@ _TIME = DataType.timestamp("ns", tz="UTC")
 
 
 class Row(NamedTuple):
-    """What an event's record holds beside the event and the stamp."""
+    """What an event's record holds beside the event and the stream."""
 
     shape: str
     event_id: str
@@ -53,12 +53,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Row).decode
 
 
-def encoded(shaped: Shaped) -> bytes:
+def encoded(shaped: FormattedEvent) -> bytes:
     """What `packed` needs of an event; it is no Parquet yet, which exists for many rows only."""
     return _encode((shaped.shape, shaped.event_id, shaped.account, shaped.document.decode()))
 
 
-def packed(stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes:
+def packed(stream: StreamMetadata, records: Iterable[Sequence[Record]]) -> bytes:
     """A table of the records, which come to be rows while it is written, a group after the other.
 
     Columns: `uuid`, `time`, `received` (nanoseconds, UTC), `api`, `account`, `source`, `event_id`, `category`,
@@ -71,7 +71,7 @@ def packed(stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes:
     file = io.BytesIO()
     is_raw = _decode(first[0].data).shape == "raw"
     batches = RecordBatchReader.from_batches(
-        _schema(is_raw=is_raw), map(partial(_rows, stamp, is_raw=is_raw), kept)
+        _schema(is_raw=is_raw), map(partial(_rows, stream, is_raw=is_raw), kept)
     )  # read while it is written
     try:
         write_parquet(batches, file, compression=COMPRESSION, max_row_group_size=GROUP)
@@ -103,7 +103,7 @@ def _schema(*, is_raw: bool) -> Schema:
     return Schema([Field("uuid", DataType.string()), *times, *(Field(name, DataType.string()) for name in names)])
 
 
-def _rows(stamp: Stamp, records: Sequence[Record], *, is_raw: bool) -> RecordBatch:
+def _rows(stream: StreamMetadata, records: Sequence[Record], *, is_raw: bool) -> RecordBatch:
     rows = [_decode(record.data) for record in records]
     events = [record.event for record in records]
     count = len(rows)
@@ -111,12 +111,12 @@ def _rows(stamp: Stamp, records: Sequence[Record], *, is_raw: bool) -> RecordBat
         _texts([event.uuid for event in events]),
         _times([event.time_ns for event in events]),
         _times([event.received_ns for event in events]),
-        _texts([stamp.api.value] * count),
+        _texts([stream.api.value] * count),
         _texts([row.account for row in rows]),
-        _texts([stamp.source] * count),
+        _texts([stream.source] * count),
         _texts([row.event_id for row in rows]),
-        _texts([stamp.category] * count),
-        _texts([_told(metadata.group_of(stamp, row.event_id)) for row in rows]),
+        _texts([stream.category] * count),
+        _texts([_told(metadata.group_of(stream, row.event_id)) for row in rows]),
         _texts([row.document for row in rows]),
     ]
     return RecordBatch.from_arrays(columns, schema=_schema(is_raw=is_raw))

@@ -6,13 +6,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from blocks.siem.archive.objects import name_of
-from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from blocks.siem.archive.objects import Objects
-    from blocks.siem.delivery.event import Shaped, Stamp
+    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Batch
 
 EVENTS = 50_000
@@ -26,9 +26,9 @@ class Format(Protocol):
     SUFFIX: str
     CONTENT_TYPE: str
 
-    def encoded(self, shaped: Shaped) -> bytes: ...
+    def encoded(self, shaped: FormattedEvent) -> bytes: ...
 
-    def packed(self, stamp: Stamp, records: Iterable[Sequence[Record]]) -> bytes: ...
+    def packed(self, stream: StreamMetadata, records: Iterable[Sequence[Record]]) -> bytes: ...
 
 
 class ArchiveSender:
@@ -47,18 +47,18 @@ class ArchiveSender:
     def __repr__(self) -> str:
         return f"ArchiveSender({self._objects!r})"
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         return Record(shaped.event, self._form.encoded(shaped))
 
-    def send(self, batch: Batch) -> Answer:
-        self.send_object(batch.stamp, iter([batch.records]))
+    def send(self, batch: Batch) -> BatchResult:
+        self.send_object(batch.stream, iter([batch.records]))
         return ACCEPTED
 
-    def send_object(self, stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+    def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[Record]]) -> None:
         form = self._form
         if first := next(records, None):
-            name = name_of(first[0].event, stamp, form.SUFFIX)
-            self._objects.put(name, form.packed(stamp, chain([first], records)), form.CONTENT_TYPE)
+            name = name_of(first[0].event, stream, form.SUFFIX)
+            self._objects.put(name, form.packed(stream, chain([first], records)), form.CONTENT_TYPE)
 
     def check(self) -> str:
         return self._objects.check()

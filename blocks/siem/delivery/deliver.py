@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol, cast
 
-from blocks.cpu_lock import turn
+from blocks.cpu_lock import cpu_lock
 from blocks.errors import ThirdPartyGenericError
-from blocks.siem.delivery.prepare import Kept
-from blocks.siem.delivery.protocol import Batch, Refused, RequestRefusedError, TooLargeError
+from blocks.siem.delivery.prepare import FilteredEvent
+from blocks.siem.delivery.protocol import Batch, RejectedRecord, RequestRejectedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from blocks.siem.delivery.event import Outgoing
+    from blocks.siem.delivery.event import OutgoingEvent
     from blocks.siem.delivery.prepare import Preparer
-    from blocks.siem.delivery.protocol import Answer, ObjectSender, Record
+    from blocks.siem.delivery.protocol import BatchResult, ObjectSender, Record
 
 TRIES = 6
 """How often the same request is made for records that the SIEM puts off, within one attempt."""
@@ -30,21 +30,21 @@ ANSWER_MAX = 500  # characters that are kept of what a SIEM says of an event
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class Rejection:
     """A record that was refused for good, and what the SIEM said of it."""
 
-    event: Outgoing
+    event: OutgoingEvent
     code: str
     answer: str
 
 
 @dataclass
-class Delivered:
+class DeliveryResult:
     """What became of a portion: each of its events is in one of the three."""
 
     sent: int = 0
-    kept: int = 0
-    turned: list[Turned] = field(default_factory=list)
+    filtered: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
     octets: int = field(default=0, compare=False)
     """Of its records, before compression."""
 
@@ -54,7 +54,7 @@ class Hour(Protocol):
 
     count: int
 
-    def events(self) -> Iterator[Sequence[Outgoing]]:
+    def events(self) -> Iterator[Sequence[OutgoingEvent]]:
         """A few at a time, read while they are used."""
         ...
 
@@ -64,17 +64,17 @@ class Hour(Protocol):
 
 
 def deliver(
-    name: str, events: Sequence[Outgoing], preparer: Preparer, sleep: Callable[[float], object] = time.sleep
-) -> Delivered:
+    name: str, events: Sequence[OutgoingEvent], preparer: Preparer, sleep: Callable[[float], object] = time.sleep
+) -> DeliveryResult:
     """Send all of a portion, or raise what the sender raises; then it is all sent again.
 
     `name` says whose it is: with the ids of a request's events it makes the request's own name.
     """
-    with turn:
+    with cpu_lock:
         made = [preparer.prepare(event) for event in events]
-    records = [one for one in made if not isinstance(one, Kept)]
+    records = [one for one in made if not isinstance(one, FilteredEvent)]
     octets = sum([len(record.data) for record in records])
-    under_way = _Delivery(name, preparer, sleep, Delivered(kept=len(made) - len(records), octets=octets))
+    under_way = _Delivery(name, preparer, sleep, DeliveryResult(filtered=len(made) - len(records), octets=octets))
     limits = preparer.sender.limits
     for chosen in cut(records, limits.events, limits.bytes):
         under_way.send(chosen)
@@ -82,33 +82,33 @@ def deliver(
     return under_way.done
 
 
-def deliver_hour(hour: Hour, preparer: Preparer) -> Delivered:
+def deliver_hour(hour: Hour, preparer: Preparer) -> DeliveryResult:
     """Write events of one hour as one object: as many as there are, or as fit into it, or as the archive takes.
 
     Raises what the sender and the store raise; then the object is to be written again.
     """
     sender = cast("ObjectSender", preparer.sender)
     while True:
-        done = Delivered()
+        done = DeliveryResult()
         try:
-            sender.send_object(preparer.stamp, _records(hour, preparer, done))
+            sender.send_object(preparer.stream, _records(hour, preparer, done))
         except TooLargeError as error:
             is_one = hour.count == 1
             hour.halve()
             if is_one:
                 (alone,) = next(hour.events())
-                return Delivered(turned=[Turned(alone, error.code, str(error)[:ANSWER_MAX])])
+                return DeliveryResult(rejected=[Rejection(alone, error.code, str(error)[:ANSWER_MAX])])
         else:
             return done
 
 
-def _records(hour: Hour, preparer: Preparer, done: Delivered) -> Iterator[Sequence[Record]]:
+def _records(hour: Hour, preparer: Preparer, done: DeliveryResult) -> Iterator[Sequence[Record]]:
     for events in hour.events():
-        with turn:
+        with cpu_lock:
             made = [preparer.prepare(event) for event in events]
-        records = [one for one in made if not isinstance(one, Kept)]
+        records = [one for one in made if not isinstance(one, FilteredEvent)]
         done.sent += len(records)
-        done.kept += len(made) - len(records)
+        done.filtered += len(made) - len(records)
         done.octets += sum([len(record.data) for record in records])
         if records:
             yield records
@@ -144,8 +144,8 @@ class _Delivery:
     name: str
     preparer: Preparer
     sleep: Callable[[float], object]
-    done: Delivered
-    suspects: list[tuple[Record, RequestRefusedError]] = field(default_factory=list)
+    done: DeliveryResult
+    suspects: list[tuple[Record, RequestRejectedError]] = field(default_factory=list)
 
     def send(self, records: Sequence[Record]) -> None:
         """Until each record is accepted or refused."""
@@ -156,20 +156,20 @@ class _Delivery:
             except TooLargeError as error:
                 self._halve(left, error)
                 return
-            except RequestRefusedError as error:
+            except RequestRejectedError as error:
                 self._sift(left, error)
                 return
             self._note(left, answer)
-            if not answer.again:
+            if not answer.deferred:
                 return
-            left = [left[index] for index in answer.again]
+            left = [left[index] for index in answer.deferred]
             if pause is not None:
-                self.sleep(min(answer.wait or pause, PAUSE_MAX))
+                self.sleep(min(answer.retry_after or pause, PAUSE_MAX))
         raise _put_off(len(left))
 
     def _halve(self, records: Sequence[Record], error: TooLargeError) -> None:
         if len(records) == 1:
-            self.done.turned.append(_turned(records[0], Refused(0, error.code, str(error))))
+            self.done.rejected.append(_turned(records[0], RejectedRecord(0, error.code, str(error))))
             return
         middle = len(records) // 2
         self.send(records[:middle])
@@ -179,9 +179,11 @@ class _Delivery:
         """Refuse for good what the SIEM could not use, where it took others; raises what it said where it took none."""
         if self.suspects and not self.done.sent:
             raise self.suspects[0][1]
-        self.done.turned += [_turned(record, Refused(0, error.code, str(error))) for record, error in self.suspects]
+        self.done.rejected += [
+            _turned(record, RejectedRecord(0, error.code, str(error))) for record, error in self.suspects
+        ]
 
-    def _sift(self, records: Sequence[Record], error: RequestRefusedError) -> None:
+    def _sift(self, records: Sequence[Record], error: RequestRejectedError) -> None:
         if len(records) > 1:
             middle = len(records) // 2
             self.send(records[:middle])
@@ -191,16 +193,16 @@ class _Delivery:
         if len(self.suspects) >= SUSPECTS and not self.done.sent:
             raise error
 
-    def _note(self, records: Sequence[Record], answer: Answer) -> None:
-        self.done.turned += [_turned(records[one.index], one) for one in answer.refused]
-        self.done.sent += len(records) - len(answer.refused) - len(answer.again)
+    def _note(self, records: Sequence[Record], answer: BatchResult) -> None:
+        self.done.rejected += [_turned(records[one.index], one) for one in answer.rejected]
+        self.done.sent += len(records) - len(answer.rejected) - len(answer.deferred)
 
     def _batch(self, records: Sequence[Record]) -> Batch:
         # All of the ids are in the name: what is left of a request may begin and end as the whole did, and a SIEM
         # that remembers names would not take it.
         ids = array("q", [record.event.id for record in records])
         digest = blake2b(ids.tobytes(), digest_size=6).hexdigest()
-        return Batch(f"{self.name}-{ids[0]}-{ids[-1]}-{digest}", self.preparer.stamp, records)
+        return Batch(f"{self.name}-{ids[0]}-{ids[-1]}-{digest}", self.preparer.stream, records)
 
 
 def _put_off(number: int) -> ThirdPartyGenericError:
@@ -211,5 +213,5 @@ def _put_off(number: int) -> ThirdPartyGenericError:
     )
 
 
-def _turned(record: Record, refused: Refused) -> Turned:
-    return Turned(record.event, refused.code, refused.answer[:ANSWER_MAX])
+def _turned(record: Record, refused: RejectedRecord) -> Rejection:
+    return Rejection(record.event, refused.code, refused.answer[:ANSWER_MAX])

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import Outgoing, Stamp
+    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 
 
-class Draft(msgspec.Struct, frozen=True, gc=False):
+class EncoderInput(msgspec.Struct, frozen=True, gc=False):
     """An event, and as text what the rules left of its body."""
 
-    event: Outgoing
-    stamp: Stamp
+    event: OutgoingEvent
+    stream: StreamMetadata
     original: str
     event_id: str
     account: str | None

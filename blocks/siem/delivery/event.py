@@ -20,7 +20,7 @@ Classifier = Literal["event-id", "parser"]
 """How a SIEM is told what an event is: by `_siemEventID`, or by `_siemParser`. Never both."""
 
 
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
+class OutgoingEvent(msgspec.Struct, frozen=True, gc=False):
     """One stored event. Times are nanoseconds since 1970 in UTC; `body` is exactly as 1Password sent it."""
 
     id: int
@@ -31,7 +31,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class StreamMetadata:
     """What goes with each event of a stream: API, source and its metadata.
 
     `fields` are those of the source that are known and enabled. `account` is the source's, where it is known; an
@@ -49,7 +49,7 @@ class Stamp:
     """Of the data stream that the events go to, for the shape ECS: an index has one value of it."""
 
 
-class Shaped(msgspec.Struct, frozen=True, gc=False):
+class FormattedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event in the shape that a SIEM wants.
 
     `document` is one JSON object in UTF-8 without line breaks: for the shape `raw` the body itself, byte for byte
@@ -57,8 +57,8 @@ class Shaped(msgspec.Struct, frozen=True, gc=False):
     the metadata too.
     """
 
-    event: Outgoing
-    stamp: Stamp
+    event: OutgoingEvent
+    stream: StreamMetadata
     shape: str
     document: bytes
     event_id: str

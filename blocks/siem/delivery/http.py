@@ -11,7 +11,7 @@ from blocks.events_api import api_errors
 from blocks.http import transport_errors
 from blocks.http.client import BODY_MAX, DEADLINE, TIMEOUT, HttpClient, HttpResponse
 from blocks.siem.delivery.packing import gzipped
-from blocks.siem.delivery.protocol import RequestRefusedError, TooLargeError
+from blocks.siem.delivery.protocol import RequestRejectedError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _UNUSABLE = frozenset({400, 422})
 
 
-class Poster:
+class SiemHttpClient:
     """Posts to one SIEM. `secrets` are never shown: not in an error, not by repr. Redirects are not followed.
 
     `siem` is the name that a person reads in errors, such as "Splunk"; `answer_max` is how many bytes an answer may
@@ -46,10 +46,10 @@ class Poster:
         )
 
     def __repr__(self) -> str:
-        return f"Poster({self.siem!r})"
+        return f"SiemHttpClient({self.siem!r})"
 
     def __getstate__(self) -> NoReturn:
-        raise TypeError("A Poster is not pickled: it holds a secret. Open another one.")
+        raise TypeError("A SiemHttpClient is not pickled: it holds a secret. Open another one.")
 
     def close(self) -> None:
         self._http.close()
@@ -95,7 +95,7 @@ class Poster:
             said = self.told(response.content)
             return TooLargeError(f"{self.siem} does not take so large a request (413{said}).", code="413")
         if status in _UNUSABLE:
-            return RequestRefusedError(error.message, hint=error.hint, code=error.code)
+            return RequestRejectedError(error.message, hint=error.hint, code=error.code)
         return error
 
     def refusal(self, response: HttpResponse) -> SourceError:

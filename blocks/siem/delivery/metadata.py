@@ -16,7 +16,7 @@ from blocks.siem.formats.timestamp import received, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from blocks.siem.delivery.event import FieldValue, Shaped, Stamp
+    from blocks.siem.delivery.event import FieldValue, FormattedEvent, StreamMetadata
 
 PARSER = "/Parsers/System/1Password/1Password"
 """Where Sumo Logic's catalogue keeps its parser for 1Password."""
@@ -28,7 +28,7 @@ _NAMES = {api: api.value for api in Api}  # an enumeration's own way to its valu
 _PREFIXES = {Api.SIGN_IN: "signin", Api.ITEM_USAGE: "item_usage", Api.AUDIT: "audit"}
 _NO_WORD = re.compile(r"[^A-Za-z0-9_.:/-]")
 _TELLS_WHAT = frozenset({"_siemeventid", "_siemparser", "_parser"})
-_REMEMBERED = 1024  # groups of (stamp, event id); a source has a few hundred at most
+_REMEMBERED = 1024  # groups of (stream, event id); a source has a few hundred at most
 
 
 def event_id(api: Api, body: Mapping[str, object]) -> str:
@@ -51,9 +51,9 @@ def _id_of(api: Api, value: str) -> str:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Group:
-    """The metadata of all events of one stamp and one event id. The same group is the same object."""
+    """The metadata of all events of one stream and one event id. The same group is the same object."""
 
-    stamp: Stamp
+    stream: StreamMetadata
     event_id: str
     ours: Mapping[str, FieldValue]
     """`_siem…` where the events are meant for a SIEM, `_source`, and `_sourceCategory` where there is one."""
@@ -61,21 +61,21 @@ class Group:
     """The source's fields, without those that would contradict."""
 
 
-def of(shaped: Shaped) -> dict[str, FieldValue]:
+def of(shaped: FormattedEvent) -> dict[str, FieldValue]:
     """The metadata of an event: `_siem…` where it is meant for a SIEM, `_source`, `_sourceCategory`, the fields.
 
     A field never contradicts what stands there already: it is left out.
     """
-    group = group_of(shaped.stamp, shaped.event_id)
+    group = group_of(shaped.stream, shaped.event_id)
     return {**group.ours, **group.fields}
 
 
-def facts(shaped: Shaped) -> dict[str, str]:
+def facts(shaped: FormattedEvent) -> dict[str, str]:
     """What is known of an event beside its body. Times are RFC 3339 with nine digits."""
     event = shaped.event
     known = {
         "uuid": event.uuid,
-        "api": _NAMES[shaped.stamp.api],
+        "api": _NAMES[shaped.stream.api],
         "time": rfc3339(event.time_ns),
         "received": received(event.received_ns),
     }
@@ -87,28 +87,28 @@ def facts(shaped: Shaped) -> dict[str, str]:
 _groups: dict[tuple[int, str], Group] = {}
 
 
-def group_of(stamp: Stamp, event_id: str) -> Group:
-    """Made once, and found again by the very stamp and the event id."""
-    found = _groups.get((id(stamp), event_id))
+def group_of(stream: StreamMetadata, event_id: str) -> Group:
+    """Made once, and found again by the very stream and the event id."""
+    found = _groups.get((id(stream), event_id))
     if found is None:
         if len(_groups) >= _REMEMBERED:
             _groups.clear()
-        # The group keeps the stamp, so that its address is no other stamp's meanwhile.
-        found = _groups[id(stamp), event_id] = _made(stamp, event_id)
+        # The group keeps the stream, so that its address is no other stream's meanwhile.
+        found = _groups[id(stream), event_id] = _made(stream, event_id)
     return found
 
 
-def _made(stamp: Stamp, event_id: str) -> Group:
-    ours: dict[str, FieldValue] = {**_for_siem(stamp, event_id), "_source": stamp.source}
-    if stamp.category:
-        ours["_sourceCategory"] = stamp.category
-    return Group(stamp, event_id, ours, dict(_of_user(stamp, {name.lower() for name in ours})))
+def _made(stream: StreamMetadata, event_id: str) -> Group:
+    ours: dict[str, FieldValue] = {**_for_siem(stream, event_id), "_source": stream.source}
+    if stream.category:
+        ours["_sourceCategory"] = stream.category
+    return Group(stream, event_id, ours, dict(_of_user(stream, {name.lower() for name in ours})))
 
 
-def _for_siem(stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
-    if stamp.classifier is None:
+def _for_siem(stream: StreamMetadata, event_id: str) -> dict[str, FieldValue]:
+    if stream.classifier is None:
         return {}
-    by_parser = stamp.classifier == "parser"
+    by_parser = stream.classifier == "parser"
     return {
         "_siemForward": True,
         "_siemVendor": "1Password",
@@ -118,9 +118,9 @@ def _for_siem(stamp: Stamp, event_id: str) -> dict[str, FieldValue]:
     }
 
 
-def _of_user(stamp: Stamp, taken: set[str]) -> Iterator[tuple[str, FieldValue]]:
-    for name, value in stamp.fields.items():
+def _of_user(stream: StreamMetadata, taken: set[str]) -> Iterator[tuple[str, FieldValue]]:
+    for name, value in stream.fields.items():
         lower = name.lower()
-        of_siem = lower.startswith("_siem") and stamp.classifier is None
+        of_siem = lower.startswith("_siem") and stream.classifier is None
         if lower not in taken and lower not in _TELLS_WHAT and not of_siem:
             yield name, value

@@ -24,7 +24,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class Pump(Generic[In, Out]):
+class OrderedPool(Generic[In, Out]):
     """Runs `work` for each item, at most `parallel` at once.
 
     `announce` is called with all items that are on their way, or about to be, before any new one of them begins; and

@@ -12,18 +12,18 @@ from blocks.siem.formats import registry
 from blocks.siem.privacy import processing
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import Outgoing, Stamp
+    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Record, Sender
     from blocks.siem.privacy.processing import ProcessingRules
     from blocks.siem.privacy.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FilteredEvent:
     """An event that a rule keeps from the SIEM, and why."""
 
-    event: Outgoing
-    why: str
+    event: OutgoingEvent
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Preparer:
     sender: Sender
     rules: Rules
     shape: str
-    stamp: Stamp
+    stream: StreamMetadata
     processing: ProcessingRules = processing.NONE
 
-    def prepare(self, event: Outgoing) -> Record | Kept:
+    def prepare(self, event: OutgoingEvent) -> Record | FilteredEvent:
         """Never raises for what a stored event may hold."""
         outcome = self.processing.apply(event.body)
         if outcome.dropped is None and not self.rules.empty:
-            outcome = self.rules.apply(self.stamp.api, event.body, outcome.body)
+            outcome = self.rules.apply(self.stream.api, event.body, outcome.body)
         if outcome.dropped is not None:
-            return Kept(event, outcome.dropped)
-        return self.sender.encode(registry.shape(self.shape, event, self.stamp, outcome.body))
+            return FilteredEvent(event, outcome.dropped)
+        return self.sender.encode(registry.shape(self.shape, event, self.stream, outcome.body))

@@ -12,7 +12,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from blocks.siem.delivery.event import Outgoing, Shaped, Stamp
+    from blocks.siem.delivery.event import FormattedEvent, OutgoingEvent, StreamMetadata
 
 
 class TooLargeError(SourceError):
@@ -21,7 +21,7 @@ class TooLargeError(SourceError):
     name = "TooLarge"
 
 
-class RequestRefusedError(ThirdPartyConfigError):
+class RequestRejectedError(ThirdPartyConfigError):
     """The SIEM cannot use a request (400, 422) and does not say which of its events is to blame.
 
     The event is found by halving. Where none at all is taken, it is the configuration.
@@ -56,7 +56,7 @@ class Limits:
 class Record(msgspec.Struct, frozen=True, gc=False):
     """An event as it stands in a request. Only records of one group go into one request."""
 
-    event: Outgoing
+    event: OutgoingEvent
     data: bytes
     group: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ class Batch:
     """
 
     name: str
-    stamp: Stamp
+    stream: StreamMetadata
     records: Sequence[Record]
 
     @property
@@ -78,7 +78,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RejectedRecord:
     """A record that the SIEM refuses for good: its place in the batch, and what the SIEM said of it."""
 
     index: int
@@ -87,19 +87,19 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BatchResult:
     """What became of a batch. Records that are named in neither member were accepted.
 
     `again`: places of the records to be sent once more, since what is in their way passes; `wait`: seconds that the
     SIEM asks for before that.
     """
 
-    refused: tuple[Refused, ...] = ()
-    again: tuple[int, ...] = ()
-    wait: float | None = None
+    rejected: tuple[RejectedRecord, ...] = ()
+    deferred: tuple[int, ...] = ()
+    retry_after: float | None = None
 
 
-ACCEPTED = Answer()
+ACCEPTED = BatchResult()
 NOT_TRIED = "No event was tried: whether one is taken shows with the first."
 """What a check says where the SIEM can neither take one back nor try it."""
 
@@ -108,16 +108,16 @@ class Sender(Protocol):
     """An open connection to one SIEM. Threads share it.
 
     Raises ThirdPartyConfigError (401, 403, 404: a person must act), ThirdPartyGenericError (408, 425, 429, 5xx,
-    network: the batch is sent again), RequestRefusedError or TooLargeError; then no record of it counts as sent.
+    network: the batch is sent again), RequestRejectedError or TooLargeError; then no record of it counts as sent.
     """
 
     limits: Limits
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """The record of an event. Called once for each event, from several threads."""
         ...
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         """Send a batch and wait for the SIEM's word on it."""
         ...
 
@@ -134,7 +134,7 @@ class Sender(Protocol):
 class ObjectSender(Sender, Protocol):
     """A sender of objects, `limits.hourly`: each takes its records while they are made, so it is never held whole."""
 
-    def send_object(self, stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+    def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[Record]]) -> None:
         """Write one object of all records, or none where there are none. Raises as `send`, and what `records` raises.
 
         Where the same event begins it again, it is the same object.

@@ -9,7 +9,7 @@ import httpx
 from pydantic import Field, HttpUrl, SecretStr
 
 from blocks.http.loopback import is_loopback
-from blocks.problems import Fault, show
+from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
 from blocks.siem.base import Shape, SiemBlock
@@ -86,7 +86,7 @@ class Elasticsearch(SiemBlock):
         ),
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         if fault := fault_of_url(f"{PATH}.url", self.url):
             yield fault
         if fault := _fault_of_index(self.index):
@@ -114,27 +114,27 @@ class Elasticsearch(SiemBlock):
         is_data_stream = len(parts) == _PARTS and parts[0] == "logs" and parts[2]
         return parts[2] if is_data_stream else super().namespace_of(api)
 
-    def _faults_of_sign_in(self) -> Iterator[Fault]:
+    def _faults_of_sign_in(self) -> Iterator[Problem]:
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         if key and (self.username or password):
-            yield Fault(f"{PATH}.api_key", "there are a key and a user", "one of them")
+            yield Problem(f"{PATH}.api_key", "there are a key and a user", "one of them")
         elif not key and bool(self.username) != bool(password):
             missing = "password" if self.username else "username"
-            yield Fault(f"{PATH}.{missing}", "it is missing", "a user and a password, or an API key alone")
+            yield Problem(f"{PATH}.{missing}", "it is missing", "a user and a password, or an API key alone")
         elif not key and not self.username and not _is_this_machine(self.url):
-            yield Fault(f"{PATH}.api_key", "there is no key and no user", "an API key, or a user and a password")
+            yield Problem(f"{PATH}.api_key", "there is no key and no user", "an API key, or a user and a password")
         if ":" in self.username:
-            yield Fault(f"{PATH}.username", "it holds a colon", "a user name as HTTP can send it")
+            yield Problem(f"{PATH}.username", "it holds a colon", "a user name as HTTP can send it")
         if key and not (key.isascii() and key.isprintable() and " " not in key):
-            yield Fault(f"{PATH}.api_key", "it holds characters that no key has", "the key, whole and alone")
+            yield Problem(f"{PATH}.api_key", "it holds characters that no key has", "the key, whole and alone")
 
 
-def _fault_of_index(index: str) -> Fault | None:
+def _fault_of_index(index: str) -> Problem | None:
     example = _PLACEHOLDER.sub("x", index)
     if "{" in example or "}" in example:
-        return Fault(f"{PATH}.index", f"{show(index)} has an unknown placeholder", "{dataset} or {api}")
+        return Problem(f"{PATH}.index", f"{quote(index)} has an unknown placeholder", "{dataset} or {api}")
     if _FORBIDDEN.search(example) or len(index.encode()) > INDEX_MAX:
-        return Fault(f"{PATH}.index", f"{show(index)} is no name of an index", f"lower case, such as {INDEX}")
+        return Problem(f"{PATH}.index", f"{quote(index)} is no name of an index", f"lower case, such as {INDEX}")
     return None
 
 

@@ -26,8 +26,8 @@ from blocks.events_api import api_errors
 from blocks.events_api.models import Api
 from blocks.http.transport_errors import is_passing
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.http import Poster, is_html
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record, Refused
+from blocks.siem.delivery.http import SiemHttpClient, is_html
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
 
 NAME = "Elasticsearch/OpenSearch"
@@ -156,21 +156,21 @@ class ElasticsearchSender:
         self._by_path = False
         headers = {"Authorization": authorization} if authorization else {}
         hidden = (*secrets, authorization.partition(" ")[2])
-        self._poster = _ClusterPoster(NAME, url, headers, secrets=hidden, answer_max=ANSWER_MAX)
+        self._client = _ClusterClient(NAME, url, headers, secrets=hidden, answer_max=ANSWER_MAX)
 
     def __repr__(self) -> str:
         return f"ElasticsearchSender({sorted(self._indices.values())!r})"
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """The action and the document, a line each."""
-        action = self._actions[shaped.stamp.api]
+        action = self._actions[shaped.stream.api]
         data = b'%b"_id":%b}}\n%b\n' % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
         return Record(shaped.event, data)
 
-    def send(self, batch: Batch) -> Answer:
-        return self._bulk(self._indices[batch.stamp.api], [record.data for record in batch.records])
+    def send(self, batch: Batch) -> BatchResult:
+        return self._bulk(self._indices[batch.stream.api], [record.data for record in batch.records])
 
-    def _bulk(self, index: str, documents: Sequence[bytes]) -> Answer:
+    def _bulk(self, index: str, documents: Sequence[bytes]) -> BatchResult:
         response = self._posted_by_path(index, documents) if self._by_path else self._posted(index, documents)
         short = _read(_read_short, response)
         if len(short.items) != len(documents):
@@ -183,7 +183,7 @@ class ElasticsearchSender:
     def _posted(self, index: str, documents: Sequence[bytes]) -> HttpResponse:
         """By the path `_bulk`. What takes no index in an action, or lets no such path through, gets it in the path."""
         try:
-            return self._poster.post(BULK, b"".join(documents), NDJSON)
+            return self._client.post(BULK, b"".join(documents), NDJSON)
         except ThirdPartyConfigError as refused:
             of_action = _NO_EXPLICIT_INDEX in refused.message
             if not of_action and refused.code not in _OF_PATH:
@@ -198,7 +198,7 @@ class ElasticsearchSender:
     def _posted_by_path(self, index: str, documents: Sequence[bytes]) -> HttpResponse:
         named = len(_action(index))
         content = b"".join([_UNNAMED + document[named:] for document in documents])
-        return self._poster.post(f"{index}/{BULK}", content, NDJSON)
+        return self._client.post(f"{index}/{BULK}", content, NDJSON)
 
     def check(self) -> str:
         """Ask for the privilege, and try a document: by the cluster's dry run, or written and deleted again."""
@@ -216,7 +216,7 @@ class ElasticsearchSender:
             if error.code not in {"400", "404", "405"}:
                 raise
             # OpenSearch, or a cluster without Elastic's security, cannot be asked.
-            if is_html(self._poster.ask("GET", "")):
+            if is_html(self._client.ask("GET", "")):
                 raise _no_bulk() from None
             return "The cluster answers."
         if may_write:
@@ -228,7 +228,7 @@ class ElasticsearchSender:
         )
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
 
     def _tried(self, index: str) -> str:
         """What a document that is no event came to; empty where the cluster can neither take one back nor try it.
@@ -241,7 +241,7 @@ class ElasticsearchSender:
                 answer = self._bulk(index, [document])
             finally:
                 deleted = self._can_delete(index)
-            for refused in answer.refused:
+            for refused in answer.rejected:
                 _stop(_Cause(refused.code, refused.answer))
             left = "was deleted again" if deleted else f"could not be deleted: look for _id {PROBE_ID}"
             return f"It took a document without an event, which {left}."
@@ -249,7 +249,7 @@ class ElasticsearchSender:
 
     def _can_delete(self, index: str) -> bool:
         """Delete the document of a check. Whether that may be done: not in a data stream, and not by most keys."""
-        response = self._poster.reply("DELETE", f"{index}/_doc/{PROBE_ID}")
+        response = self._client.reply("DELETE", f"{index}/_doc/{PROBE_ID}")
         try:
             return _read_deleted(response.content).result in {"deleted", "not_found"}
         except ValueError:
@@ -257,7 +257,7 @@ class ElasticsearchSender:
 
     def _simulated(self, index: str) -> str:
         wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (encoded(index), encoded(PROBE_ID), _probe())
-        response = self._poster.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
+        response = self._client.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
         try:
             found = _read_simulation(response.content).docs[0]
         except (ValueError, IndexError):
@@ -268,14 +268,14 @@ class ElasticsearchSender:
 
     def _may_write(self, names: list[str]) -> bool:
         wish = encoded({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
-        response = self._poster.ask("POST", "_security/user/_has_privileges", wish, JSON)
+        response = self._client.ask("POST", "_security/user/_has_privileges", wish, JSON)
         try:
             return _read_privileges(response.content).has_all_requested
         except ValueError:
             raise _no_bulk() from None
 
 
-class _ClusterPoster(Poster):
+class _ClusterClient(SiemHttpClient):
     """Reads what a cluster says of a request that it refuses as a whole."""
 
     def told(self, content: bytes) -> str:
@@ -313,7 +313,7 @@ def document_id(uuid: str) -> str:
     return uuid if len(raw) <= ID_MAX else hashlib.blake2b(raw, digest_size=32).hexdigest()
 
 
-def document(shaped: Shaped) -> bytes:
+def document(shaped: FormattedEvent) -> bytes:
     """What is stored: ECS as it is; raw as ECS with nothing but the body in `event.original` and what goes beside it.
 
     Whatever is no ECS gets the `@timestamp` that data streams want.
@@ -330,7 +330,7 @@ def document(shaped: Shaped) -> bytes:
         received(event.received_ns).encode(),
         encoded(original.decode()),
         b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
-        _end(metadata.group_of(shaped.stamp, shaped.event_id)),
+        _end(metadata.group_of(shaped.stream, shaped.event_id)),
     )
 
 
@@ -344,7 +344,7 @@ def _probe() -> bytes:
 def _end(group: metadata.Group) -> bytes:
     """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
     ours = {name.removeprefix("_"): value for name, value in group.ours.items()}
-    made: dict[str, object] = {"onepassword_source": {"api": group.stamp.api.value, **ours}}
+    made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:
         made["labels"] = {name: _label(value) for name, value in group.fields.items()}
     return b"," + encoded(made)[1:]
@@ -362,13 +362,13 @@ def _read(reader: Callable[[bytes], Told], response: HttpResponse) -> Told:
         raise _no_bulk() from None
 
 
-def _answer(bulk: _Bulk) -> Answer:
+def _answer(bulk: _Bulk) -> BatchResult:
     refused, again = [], []
     items = _only(bulk)
     _require_some_taken(items)
     for index, item in enumerate(items):
         if item.failure_store == "used":
-            refused.append(Refused(index, "failure-store", _IN_FAILURE_STORE))
+            refused.append(RejectedRecord(index, "failure-store", _IN_FAILURE_STORE))
         elif item.error is None or _is_there(item):
             continue
         elif _is_of_target(item, item.error):
@@ -376,8 +376,8 @@ def _answer(bulk: _Bulk) -> Answer:
         elif _passes(item, item.error):
             again.append(index)
         else:
-            refused.append(Refused(index, item.error.type or str(item.status), _reason(item.error)))
-    return Answer(tuple(refused), tuple(again))
+            refused.append(RejectedRecord(index, item.error.type or str(item.status), _reason(item.error)))
+    return BatchResult(tuple(refused), tuple(again))
 
 
 _IN_FAILURE_STORE = "The data stream could not take it. It lies in its failure store (INDEX::failures), with why."

@@ -33,7 +33,7 @@ from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import Location, Session
 
 ECS_VERSION = "8.11.0"
@@ -165,7 +165,7 @@ class _Document(_Fields):
     related: _Related | None = None
 
 
-def sign_in(draft: Draft, body: SignIn) -> bytes:
+def sign_in(draft: EncoderInput, body: SignIn) -> bytes:
     person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
     own = _OfSignIn(
         draft.event.uuid,
@@ -183,7 +183,7 @@ def sign_in(draft: Draft, body: SignIn) -> bytes:
     return _written(draft, _of_client(made, person, client, _geo(body.location, body.country)))
 
 
-def item_usage(draft: Draft, body: ItemUsage) -> bytes:
+def item_usage(draft: EncoderInput, body: ItemUsage) -> bytes:
     person, client = body.user or NO_PERSON, body.client or NO_CLIENT
     own = _OfItemUsage(
         draft.event.uuid,
@@ -198,7 +198,7 @@ def item_usage(draft: Draft, body: ItemUsage) -> bytes:
     return _written(draft, _of_client(_document(draft, body, own), person, client, _geo(body.location)))
 
 
-def audit(draft: Draft, body: Audit) -> bytes:
+def audit(draft: EncoderInput, body: Audit) -> bytes:
     actor, session = body.actor_details or NO_PERSON, body.session or NO_SESSION
     made = _document(draft, body, _own_of_audit(draft, body))
     made.user = _user(actor, body.actor_uuid)
@@ -207,7 +207,7 @@ def audit(draft: Draft, body: Audit) -> bytes:
     return _written(draft, made)
 
 
-def _own_of_audit(draft: Draft, body: Audit) -> _OfAudit:
+def _own_of_audit(draft: EncoderInput, body: Audit) -> _OfAudit:
     return _OfAudit(
         draft.event.uuid,
         account_uuid=body.account_uuid,
@@ -261,8 +261,10 @@ def _not_empty(person: Person | None) -> Person | None:
     return None if person == NO_PERSON else person
 
 
-def _document(draft: Draft, body: SignIn | ItemUsage | Audit, own: _OfSignIn | _OfItemUsage | _OfAudit) -> _Document:
-    event, api = draft.event, draft.stamp.api
+def _document(
+    draft: EncoderInput, body: SignIn | ItemUsage | Audit, own: _OfSignIn | _OfItemUsage | _OfAudit
+) -> _Document:
+    event, api = draft.event, draft.stream.api
     categories, types = CATEGORIES[api]
     told = _Event(
         kind="event",
@@ -333,8 +335,8 @@ def _related(people: list[str | None], ip: str | None) -> _Related | None:
     return _Related(users or None, ips) if users or ips else None
 
 
-def _written(draft: Draft, made: _Document) -> bytes:
-    return encoded(made)[:-1] + _end(metadata.group_of(draft.stamp, draft.event_id))
+def _written(draft: EncoderInput, made: _Document) -> bytes:
+    return encoded(made)[:-1] + _end(metadata.group_of(draft.stream, draft.event_id))
 
 
 @lru_cache(maxsize=1024)
@@ -343,12 +345,12 @@ def _end(group: metadata.Group) -> bytes:
 
     Elasticsearch refuses an event with a member `_source`, so the names lose their underscore and stand in an object.
     """
-    dataset = DATASETS[group.stamp.api]
+    dataset = DATASETS[group.stream.api]
     made: dict[str, Any] = {
         "ecs": {"version": ECS_VERSION},
-        "data_stream": {"type": "logs", "dataset": dataset, "namespace": group.stamp.namespace},
+        "data_stream": {"type": "logs", "dataset": dataset, "namespace": group.stream.namespace},
         "onepassword_source": {
-            "api": group.stamp.api.value,
+            "api": group.stream.api.value,
             **{name.removeprefix("_"): value for name, value in group.ours.items()},
         },
         "tags": ["forwarded", dataset.replace(".", "-")],

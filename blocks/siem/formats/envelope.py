@@ -9,20 +9,20 @@ from blocks.siem.delivery import metadata
 from blocks.siem.formats.json_text import encoded
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
 
 FACTS = frozenset({"uuid", "api", "time", "received", "account", "event"})
 """Members that no field may stand in for."""
 
 
-def enveloped(shaped: Shaped) -> bytes:
+def enveloped(shaped: FormattedEvent) -> bytes:
     """Of the shape raw: its metadata, its facts, and the body under `event`, byte for byte.
 
     The other shapes hold all that themselves, so their document is the whole of it. No line break is in it.
     """
     if shaped.shape != "raw":
         return shaped.document
-    start = _start(metadata.group_of(shaped.stamp, shaped.event_id))
+    start = _start(metadata.group_of(shaped.stream, shaped.event_id))
     return start + encoded(metadata.facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.models import UUID_MAX, Api
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.draft import Draft
-from blocks.siem.delivery.event import Shaped
+from blocks.siem.delivery.draft import EncoderInput
+from blocks.siem.delivery.event import FormattedEvent
 from blocks.siem.formats import body as bodies
 from blocks.siem.formats import ecs, raw
 from blocks.siem.formats.ocsf import audit, item_usage, sign_in
@@ -15,42 +15,42 @@ from blocks.siem.formats.ocsf import audit, item_usage, sign_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from blocks.siem.delivery.event import Outgoing, Stamp
+    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 
-    Write = Callable[[Draft, Any], bytes]
+    Write = Callable[[EncoderInput, Any], bytes]
 
 
-def shape(shape_name: str, event: Outgoing, stamp: Stamp, body: bytes | None = None) -> Shaped:
+def shape(shape_name: str, event: OutgoingEvent, stream: StreamMetadata, body: bytes | None = None) -> FormattedEvent:
     """An event in one of the shapes.
 
     `body` is what the privacy rules left of it; without one it is the event's own. Raises KeyError where there is no
     such shape, and nothing for any body.
     """
     if shape_name == "raw":
-        return _raw(event, stamp, event.body.encode() if body is None else body)
+        return _raw(event, stream, event.body.encode() if body is None else body)
     original = event.body if body is None else body.decode(errors="replace")
-    return _written(shape_name, _WRITERS[shape_name][stamp.api], event, stamp, original)
+    return _written(shape_name, _WRITERS[shape_name][stream.api], event, stream, original)
 
 
-def _raw(event: Outgoing, stamp: Stamp, body: bytes) -> Shaped:
+def _raw(event: OutgoingEvent, stream: StreamMetadata, body: bytes) -> FormattedEvent:
     head = raw.head(body)
-    word = head.category if stamp.api is Api.SIGN_IN else head.action
-    event_id = metadata.id_of(stamp.api, word)
-    return Shaped(event, stamp, "raw", raw.document(body), event_id, _account(head.account_uuid, stamp))
+    word = head.category if stream.api is Api.SIGN_IN else head.action
+    event_id = metadata.id_of(stream.api, word)
+    return FormattedEvent(event, stream, "raw", raw.document(body), event_id, _account(head.account_uuid, stream))
 
 
-def _written(name: str, write: Write, event: Outgoing, stamp: Stamp, original: str) -> Shaped:
-    found = bodies.read(stamp.api, original)
-    event_id, account = metadata.id_of(stamp.api, found.word), _account(found.account_uuid, stamp)
-    document = write(Draft(event, stamp, original, event_id, account), found)
-    return Shaped(event, stamp, name, document, event_id, account)
+def _written(name: str, write: Write, event: OutgoingEvent, stream: StreamMetadata, original: str) -> FormattedEvent:
+    found = bodies.read(stream.api, original)
+    event_id, account = metadata.id_of(stream.api, found.word), _account(found.account_uuid, stream)
+    document = write(EncoderInput(event, stream, original, event_id, account), found)
+    return FormattedEvent(event, stream, name, document, event_id, account)
 
 
-def _account(told: object, stamp: Stamp) -> str | None:
+def _account(told: object, stream: StreamMetadata) -> str | None:
     """The event's own account where it names one, else its source's."""
     if isinstance(told, str) and 0 < len(told) <= UUID_MAX and told.isprintable():
         return told
-    return stamp.account
+    return stream.account
 
 
 _WRITERS: Mapping[str, Mapping[Api, Write]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.problems import Fault
+from blocks.problems import Problem
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
 from blocks.siem.base import SiemBlock
@@ -66,17 +66,17 @@ class Otlp(SiemBlock):
         description="Whether requests are compressed with gzip. Some receivers take none that are.",
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - protobuf is needed only here
 
         if fault := fault_of_url(f"{PATH}.url", self.url):
             yield fault
         if not self.service_name.strip():
-            yield Fault(f"{PATH}.service_name", "it is empty", "a name, such as 1password")
+            yield Problem(f"{PATH}.service_name", "it is empty", "a name, such as 1password")
         try:
             otlp_sender.headers_of(self.headers.get_secret_value())
         except ValueError as error:
-            yield Fault(f"{PATH}.headers", f"there is {error}", "name=value,name=value, with %20 for a space")
+            yield Problem(f"{PATH}.headers", f"there is {error}", "name=value,name=value, with %20 for a space")
 
     def get_sender(self) -> OtlpSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""

@@ -46,10 +46,10 @@ from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.http.client import user_agent
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.event import Shaped
-from blocks.siem.delivery.header_cache import Remembered
-from blocks.siem.delivery.http import Poster
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record, Refused
+from blocks.siem.delivery.event import FormattedEvent
+from blocks.siem.delivery.header_cache import HeaderCache
+from blocks.siem.delivery.http import SiemHttpClient
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,16 +96,16 @@ class OtlpSender:
         self, url: str, headers: Mapping[str, str], service_name: str = "1password", *, compress: bool = True
     ) -> None:
         base = url.rstrip("/").removesuffix(f"/{PATH}")
-        self._poster = _OtlpPoster(NAME, base, headers, secrets=_secrets_of(headers), compress=compress)
+        self._client = _OtlpClient(NAME, base, headers, secrets=_secrets_of(headers), compress=compress)
         name, _, version = user_agent().partition("/")
         self._scope = InstrumentationScope(name=name, version=version)
         self._service_name = service_name
-        self._templates = Remembered(_record_like)
+        self._templates = HeaderCache(_record_like)
 
     def __repr__(self) -> str:
-        return f"OtlpSender({self._poster!r})"
+        return f"OtlpSender({self._client!r})"
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them.
 
         What differs from event to event is put together here: by protobuf's classes it takes a third more time.
@@ -122,16 +122,16 @@ class OtlpSender:
         )
         return Record(event, _before_record(len(record)) + record)
 
-    def send(self, batch: Batch) -> Answer:
-        return _answer(self._poster.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
+    def send(self, batch: Batch) -> BatchResult:
+        return _answer(self._client.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
 
     def check(self) -> str:
         """By a request without records, which the specification has accepted."""
-        _answer(self._poster.post(PATH, b"", PROTOBUF, of_events=False), 0)
+        _answer(self._client.post(PATH, b"", PROTOBUF, of_events=False), 0)
         return f"{NAME} takes logs. {NOT_TRIED}"
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
 
     def _request(self, batch: Batch) -> bytes:
         """An ExportLogsServiceRequest of encoded messages: to read and write them again was a tenth of the work."""
@@ -140,12 +140,12 @@ class OtlpSender:
         return _within(_RESOURCE_LOGS, of_resource + _within(_SCOPE_LOGS, of_scope))
 
     def _resource(self, batch: Batch) -> Resource:
-        of_all = metadata.of(Shaped(batch.records[0].event, batch.stamp, "raw", b"", "", None))
+        of_all = metadata.of(FormattedEvent(batch.records[0].event, batch.stream, "raw", b"", "", None))
         of_all.pop(OF_EVENT, None)
         return Resource(attributes=_attributes({"service.name": self._service_name, **of_all}))
 
 
-class _OtlpPoster(Poster):
+class _OtlpClient(SiemHttpClient):
     """Reads what a receiver says of a request that it refuses: google.rpc.Status in protobuf, or a text."""
 
     def told(self, content: bytes) -> str:
@@ -178,9 +178,9 @@ def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*values, *(value.rpartition(" ")[2] for value in values))
 
 
-def _record_like(shaped: Shaped) -> bytes:
+def _record_like(shaped: FormattedEvent) -> bytes:
     """A LogRecord with what all events of a stream that are alike have."""
-    known: dict[str, FieldValue] = {"onepassword.api": shaped.stamp.api.value}
+    known: dict[str, FieldValue] = {"onepassword.api": shaped.stream.api.value}
     of_event = metadata.of(shaped).get(OF_EVENT)
     if of_event is not None:
         known[OF_EVENT] = of_event
@@ -188,7 +188,7 @@ def _record_like(shaped: Shaped) -> bytes:
         known["onepassword.account"] = shaped.account
     failed = shaped.event_id.startswith("signin-") and shaped.event_id.endswith("_failed")
     made = LogRecord(
-        event_name=EVENT_NAMES[shaped.stamp.api],
+        event_name=EVENT_NAMES[shaped.stream.api],
         severity_number=SEVERITY_NUMBER_WARN if failed else SEVERITY_NUMBER_INFO,
         severity_text="WARN" if failed else "INFO",
         attributes=_attributes(known),
@@ -244,7 +244,7 @@ def _value(value: FieldValue) -> AnyValue:
     return AnyValue(string_value=str(value))
 
 
-def _answer(response: HttpResponse, records: int) -> Answer:
+def _answer(response: HttpResponse, records: int) -> BatchResult:
     partial = _partial(response)
     rejected = min(partial.rejected_log_records, records)
     if rejected <= 0:
@@ -252,7 +252,7 @@ def _answer(response: HttpResponse, records: int) -> Answer:
     which = "all of them" if rejected == records else "and it does not say which"
     said = " ".join(partial.error_message.split())
     text = f"The receiver refused {rejected} of {records} records, {which}{f': {said}' if said else '.'}"
-    return Answer(refused=tuple(Refused(index, "partial-success", text) for index in range(records)))
+    return BatchResult(rejected=tuple(RejectedRecord(index, "partial-success", text) for index in range(records)))
 
 
 def _partial(response: HttpResponse) -> ExportLogsPartialSuccess:

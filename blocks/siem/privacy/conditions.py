@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
-from blocks.problems import Fault, join, kind_of, nearest, show
+from blocks.problems import Problem, closest_match, describe_type, json_path, quote
 from blocks.siem.privacy import json_members, members, patterns
 from blocks.siem.privacy.patterns import TEXT_MAX, Pattern, utf8
 
@@ -57,21 +57,23 @@ def read(condition: Mapping[str, object]) -> Condition:
     )
 
 
-def faults(condition: object, path: str) -> Iterator[Fault]:
+def faults(condition: object, path: str) -> Iterator[Problem]:
     """All that is wrong in a condition; `path` is where it stands."""
     if not isinstance(condition, dict) or not condition:
-        problem = "it is empty, so it would be for every event" if condition == {} else f"it is {kind_of(condition)}"
-        yield Fault(path, problem, FORM)
+        problem = (
+            "it is empty, so it would be for every event" if condition == {} else f"it is {describe_type(condition)}"
+        )
+        yield Problem(path, problem, FORM)
         return
     for key, value in condition.items():
-        place = join(path, key)
+        place = json_path(path, key)
         if key == "matches":
             yield from _faults_of_matches(value, place)
         elif key in KEYS:
             yield from _faults_of_values(key, value, place)
         else:
-            meant = nearest(key, KEYS)
-            yield Fault(place, "this key is not known", show(meant) if meant else f"one of {', '.join(KEYS)}")
+            meant = closest_match(key, KEYS)
+            yield Problem(place, "this key is not known", quote(meant) if meant else f"one of {', '.join(KEYS)}")
 
 
 def patterns_of(condition: object) -> Iterator[str]:
@@ -81,14 +83,16 @@ def patterns_of(condition: object) -> Iterator[str]:
         yield from (pattern for pattern in matches.values() if isinstance(pattern, str))
 
 
-def faults_of_list(value: object, path: str, example: str) -> Iterator[Fault]:
+def faults_of_list(value: object, path: str, example: str) -> Iterator[Problem]:
     """What is wrong in what should be a text or a list of texts."""
     if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(one, str) for one in value)):
         return
-    yield Fault(path, "the list is empty" if value == [] else _problem_of_kind(value), f'a list such as ["{example}"]')
+    yield Problem(
+        path, "the list is empty" if value == [] else _problem_of_kind(value), f'a list such as ["{example}"]'
+    )
 
 
-def _faults_of_values(key: str, value: object, path: str) -> Iterator[Fault]:
+def _faults_of_values(key: str, value: object, path: str) -> Iterator[Problem]:
     words = list(_APIS) if key == "api" else _documented(key)
     near = [api.value for api in Api] if key == "api" else words
     found = list(faults_of_list(value, path, words[0]))
@@ -96,22 +100,22 @@ def _faults_of_values(key: str, value: object, path: str) -> Iterator[Fault]:
     for place, text in () if found else placed(value, path):
         if text in words or (key != "api" and text.startswith(members.NEW)):
             continue
-        new = "" if key == "api" else f", or {show(members.NEW + text)} where it is a new one"
-        yield Fault(place, f"{show(text)} is no documented {key}", show(nearest(text, near) or near[0]) + new)
+        new = "" if key == "api" else f", or {quote(members.NEW + text)} where it is a new one"
+        yield Problem(place, f"{quote(text)} is no documented {key}", quote(closest_match(text, near) or near[0]) + new)
 
 
-def _faults_of_matches(value: object, path: str) -> Iterator[Fault]:
+def _faults_of_matches(value: object, path: str) -> Iterator[Problem]:
     if not isinstance(value, dict) or not value:
-        problem = "it is empty" if value == {} else f"it is {kind_of(value)}"
-        yield Fault(path, problem, 'a member and a pattern, such as {"client.app_name": ".*SCIM.*"}')
+        problem = "it is empty" if value == {} else f"it is {describe_type(value)}"
+        yield Problem(path, problem, 'a member and a pattern, such as {"client.app_name": ".*SCIM.*"}')
         return
     for name, pattern in value.items():
-        place = join(path, name)
+        place = json_path(path, name)
         yield from members.faults_of_name(name, place, classes=False)
         if isinstance(pattern, str):
             yield from patterns.faults(pattern, place)
         else:
-            yield Fault(place, f"it is {kind_of(pattern)}", "a regular expression, as a text")
+            yield Problem(place, f"it is {describe_type(pattern)}", "a regular expression, as a text")
 
 
 def placed(value: object, path: str) -> Iterator[tuple[str, str]]:
@@ -119,7 +123,7 @@ def placed(value: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, list):
-        yield from ((join(path, index), text) for index, text in enumerate(value))
+        yield from ((json_path(path, index), text) for index, text in enumerate(value))
 
 
 def _listed(value: object) -> list[str]:
@@ -127,7 +131,7 @@ def _listed(value: object) -> list[str]:
 
 
 def _problem_of_kind(value: object) -> str:
-    return "it holds something that is no text" if isinstance(value, list) else f"it is {kind_of(value)}"
+    return "it holds something that is no text" if isinstance(value, list) else f"it is {describe_type(value)}"
 
 
 @cache

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from blocks.events_api.vocabulary import EVENTS
-from blocks.problems import Fault, nearest, show
+from blocks.problems import Problem, closest_match, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,31 +43,31 @@ def resolved(name: str) -> tuple[Path, ...]:
     return of_class(name) if name in CLASSES else (tuple(name.removeprefix(NEW).split(".")),)
 
 
-def faults_of_name(name: str, path: str, *, classes: bool = True) -> Iterator[Fault]:
+def faults_of_name(name: str, path: str, *, classes: bool = True) -> Iterator[Problem]:
     """What is wrong in the name of a member; `path` is where it stands. Without `classes`, shorthands are wrong."""
     dotted = [".".join(one) for one in known()]
     words = [*CLASSES, *dotted] if classes else dotted
     if name.startswith(NEW):
         if not all(name.removeprefix(NEW).split(".")):
-            yield Fault(path, f"{show(name)} names no member", "names with a dot between them")
+            yield Problem(path, f"{quote(name)} names no member", "names with a dot between them")
     elif name not in words:
-        yield Fault(path, f"{show(name)} is no documented member", _expected(name, words))
+        yield Problem(path, f"{quote(name)} is no documented member", _expected(name, words))
 
 
-def faults_of_changed(name: str, path: str, *, removed: bool) -> Iterator[Fault]:
+def faults_of_changed(name: str, path: str, *, removed: bool) -> Iterator[Problem]:
     """The same for a member that is to be masked, hashed or `removed`."""
     yield from faults_of_name(name, path)
     member = name.removeprefix(NEW)
     if member in KEPT:
-        yield Fault(path, f"every event keeps its {member}", "another member")
+        yield Problem(path, f"every event keeps its {member}", "another member")
     elif removed and member in STAYING:
-        yield Fault(path, f"every event keeps its {member}", "mask or hash in place of remove")
+        yield Problem(path, f"every event keeps its {member}", "mask or hash in place of remove")
 
 
 def _expected(name: str, words: list[str]) -> str:
-    meant = nearest(name, words)
-    likely = show(meant) if meant else 'a member such as "user.email"'
-    return f"{likely}, or {show(NEW + name)} where it is a new one"
+    meant = closest_match(name, words)
+    likely = quote(meant) if meant else 'a member such as "user.email"'
+    return f"{likely}, or {quote(NEW + name)} where it is a new one"
 
 
 def _paths(members: Members, before: Path = ()) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import re2
 
-from blocks.problems import Fault
+from blocks.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,24 +72,24 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def faults(pattern: str, path: str) -> Iterator[Fault]:
+def faults(pattern: str, path: str) -> Iterator[Problem]:
     """What is wrong in a pattern: RE2 does not take it, it is too large, or it means something else than in Python."""
     try:
         Pattern(pattern)
     except ValueError as error:
-        yield Fault(path, str(error), _expected(pattern))
+        yield Problem(path, str(error), _expected(pattern))
         return
     if _OPEN_COUNT.search(pattern):
-        yield Fault(path, "RE2 takes {,n} for text", "{0,n}")
+        yield Problem(path, "RE2 takes {,n} for text", "{0,n}")
 
 
-def faults_of_all(given: Iterable[str], path: str) -> Iterator[Fault]:
+def faults_of_all(given: Iterable[str], path: str) -> Iterator[Problem]:
     """What is wrong in the patterns of one list of rules together; those that are wrong by themselves do not count."""
     sizes = [found.size for pattern in given if (found := _valid(pattern))]
     if len(sizes) > COUNT_MAX:
-        yield Fault(path, f"it has {len(sizes)} patterns", f"{COUNT_MAX} at most")
+        yield Problem(path, f"it has {len(sizes)} patterns", f"{COUNT_MAX} at most")
     elif sum(sizes) > TOTAL_MAX:
-        yield Fault(path, "its patterns together are too large", "fewer, or smaller counts such as {1,50} in them")
+        yield Problem(path, "its patterns together are too large", "fewer, or smaller counts such as {1,50} in them")
 
 
 def _valid(pattern: str) -> Pattern | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from blocks.problems import Fault, join, kind_of, nearest, show
+from blocks.problems import Problem, closest_match, describe_type, json_path, quote
 from blocks.siem.privacy import json_members, json_text_spans, patterns
 from blocks.siem.privacy.patterns import Pattern
 from blocks.siem.privacy.rules import UNCHANGED, Outcome
@@ -134,7 +134,7 @@ class ProcessingRules:
             return "None of the source's processing rules of type Include matches it."
         for rule in self.excludes:
             if rule.matches(line, work):
-                return f"The source's processing rule {show(rule.name)} excludes it."
+                return f"The source's processing rule {quote(rule.name)} excludes it."
         return None
 
 
@@ -154,71 +154,71 @@ def read(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) -> 
     return ProcessingRules(tuple(choices[INCLUDE]), tuple(choices[EXCLUDE]), tuple(changes))
 
 
-def faults(filters: object, path: str) -> Iterator[Fault]:
+def faults(filters: object, path: str) -> Iterator[Problem]:
     """All that is wrong in a list of rules; `path` is where it stands. null is no list, and so is what is absent."""
     if filters is None:
         return
     if not isinstance(filters, list):
-        yield Fault(path, f"it is {kind_of(filters)}", f"a list of rules such as {FORM}")
+        yield Problem(path, f"it is {describe_type(filters)}", f"a list of rules such as {FORM}")
         return
     for index, rule in enumerate(filters):
-        yield from _faults_of_rule(rule, join(path, index))
+        yield from _faults_of_rule(rule, json_path(path, index))
     given = [rule["regexp"] for rule in filters if isinstance(rule, dict) and isinstance(rule.get("regexp"), str)]
     yield from patterns.faults_of_all(given, path)
 
 
-def faults_of_algorithm(algorithm: object, path: str) -> Iterator[Fault]:
+def faults_of_algorithm(algorithm: object, path: str) -> Iterator[Problem]:
     if algorithm is not None and _algorithm(algorithm) is None:
-        problem = f"it is {show(algorithm) if isinstance(algorithm, str) else kind_of(algorithm)}"
-        yield Fault(path, problem, " or ".join(map(show, ALGORITHMS)))
+        problem = f"it is {quote(algorithm) if isinstance(algorithm, str) else describe_type(algorithm)}"
+        yield Problem(path, problem, " or ".join(map(quote, ALGORITHMS)))
 
 
 def warnings(filters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What a person should know of rules that are right in their form."""
     for rule in filters:
-        name = show(rule["name"])
+        name = quote(rule["name"])
         if _type_of(rule["filterType"]) in {MASK, HASH} and not Pattern(rule["regexp"]).groups:
             yield f"The processing rule {name} changes nothing: its pattern has no capture group, such as (…)."
         if unknown := [key for key in rule if key not in _KEYS]:
-            yield f"The processing rule {name} has {', '.join(map(show, unknown))}, which has no effect here."
+            yield f"The processing rule {name} has {', '.join(map(quote, unknown))}, which has no effect here."
 
 
-def _faults_of_rule(rule: object, path: str) -> Iterator[Fault]:
+def _faults_of_rule(rule: object, path: str) -> Iterator[Problem]:
     if not isinstance(rule, dict):
-        yield Fault(path, f"it is {kind_of(rule)}", f"a rule such as {FORM}")
+        yield Problem(path, f"it is {describe_type(rule)}", f"a rule such as {FORM}")
         return
     name, kind, pattern, mask = (rule.get(key) for key in _KEYS)
     if not isinstance(name, str) or not name or len(name) > NAME_MAX:
         problem = f"it has {len(name)} characters" if isinstance(name, str) else _problem_of_kind(name)
-        yield Fault(join(path, "name"), problem, f"a name of 1 to {NAME_MAX} characters")
+        yield Problem(json_path(path, "name"), problem, f"a name of 1 to {NAME_MAX} characters")
     if _type_of(kind) is None:
-        yield from _faults_of_type(kind, join(path, "filterType"))
+        yield from _faults_of_type(kind, json_path(path, "filterType"))
     if not isinstance(pattern, str) or not pattern:
         problem = "it is empty" if pattern == "" else _problem_of_kind(pattern)
-        yield Fault(join(path, "regexp"), problem, "a regular expression, as a text")
+        yield Problem(json_path(path, "regexp"), problem, "a regular expression, as a text")
     else:
-        yield from patterns.faults(pattern, join(path, "regexp"))
+        yield from patterns.faults(pattern, json_path(path, "regexp"))
     if mask is not None:
-        yield from _faults_of_mask(mask, join(path, "mask"))
+        yield from _faults_of_mask(mask, json_path(path, "mask"))
 
 
-def _faults_of_type(kind: object, path: str) -> Iterator[Fault]:
+def _faults_of_type(kind: object, path: str) -> Iterator[Problem]:
     if not isinstance(kind, str):
-        yield Fault(path, _problem_of_kind(kind), f"one of {', '.join(TYPES)}")
+        yield Problem(path, _problem_of_kind(kind), f"one of {', '.join(TYPES)}")
         return
-    likely = nearest(kind, TYPES)
-    yield Fault(path, f"{show(kind)} is not known here", show(likely) if likely else f"one of {', '.join(TYPES)}")
+    likely = closest_match(kind, TYPES)
+    yield Problem(path, f"{quote(kind)} is not known here", quote(likely) if likely else f"one of {', '.join(TYPES)}")
 
 
-def _faults_of_mask(mask: object, path: str) -> Iterator[Fault]:
+def _faults_of_mask(mask: object, path: str) -> Iterator[Problem]:
     if not isinstance(mask, str):
-        yield Fault(path, f"it is {kind_of(mask)}", "a text")
+        yield Problem(path, f"it is {describe_type(mask)}", "a text")
     elif ":" in mask or patterns.utf8(mask) != mask.encode(errors="replace"):
-        yield Fault(path, "it holds a colon or half a character", "a text without them")
+        yield Problem(path, "it holds a colon or half a character", "a text without them")
 
 
 def _problem_of_kind(value: object) -> str:
-    return "it is missing" if value is None else f"it is {kind_of(value)}"
+    return "it is missing" if value is None else f"it is {describe_type(value)}"
 
 
 def _type_of(kind: object) -> str | None:

@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from blocks.problems import Fault, join, kind_of, nearest, show
+from blocks.problems import Problem, closest_match, describe_type, json_path, quote
 from blocks.siem.privacy import conditions, members, patterns
 from blocks.siem.privacy.redaction import Redaction, hashed, mask, remove
 
@@ -153,13 +153,13 @@ def hashes(rules: object) -> bool:
     return isinstance(rules, list) and any(isinstance(rule, dict) and "hash" in rule for rule in rules)
 
 
-def faults(rules: object, path: str, *, has_key: bool) -> Iterator[Fault]:
+def faults(rules: object, path: str, *, has_key: bool) -> Iterator[Problem]:
     """All that is wrong in a list of rules; `path` is where it stands, `has_key` whether there is a key for hashes."""
     if not isinstance(rules, list):
-        yield Fault(path, f"it is {kind_of(rules)}", f"a list of rules such as {_FORM}")
+        yield Problem(path, f"it is {describe_type(rules)}", f"a list of rules such as {_FORM}")
         return
     for index, rule in enumerate(rules):
-        yield from _faults_of_rule(rule, join(path, index), has_key=has_key)
+        yield from _faults_of_rule(rule, json_path(path, index), has_key=has_key)
     yield from patterns.faults_of_all(_patterns_of(rules), path)
 
 
@@ -170,37 +170,39 @@ def _patterns_of(rules: list[object]) -> Iterator[str]:
                 yield from conditions.patterns_of(rule.get(key))
 
 
-def _faults_of_rule(rule: object, path: str, *, has_key: bool) -> Iterator[Fault]:
+def _faults_of_rule(rule: object, path: str, *, has_key: bool) -> Iterator[Problem]:
     kinds = [key for key in _KEYS if key in rule] if isinstance(rule, dict) else []
     if not isinstance(rule, dict) or not rule:
-        yield Fault(path, "it is empty" if rule == {} else f"it is {kind_of(rule)}", f"a rule such as {_FORM}")
+        yield Problem(path, "it is empty" if rule == {} else f"it is {describe_type(rule)}", f"a rule such as {_FORM}")
         return
     yield from _faults_of_keys(rule, kinds, path)
     for kind in kinds:
         if kind in CHOICES:
-            yield from conditions.faults(rule[kind], join(path, kind))
+            yield from conditions.faults(rule[kind], json_path(path, kind))
         else:
-            yield from _faults_of_members(rule[kind], join(path, kind), removed=kind == "remove")
+            yield from _faults_of_members(rule[kind], json_path(path, kind), removed=kind == "remove")
     if "hash" in kinds and not has_key:
-        yield Fault(join(path, "hash"), "there is no key for hashes", "hash_key, a secret that you keep")
+        yield Problem(json_path(path, "hash"), "there is no key for hashes", "hash_key, a secret that you keep")
     if "when" in rule:
-        yield from conditions.faults(rule["when"], join(path, "when"))
+        yield from conditions.faults(rule["when"], json_path(path, "when"))
 
 
-def _faults_of_keys(rule: dict[str, object], kinds: list[str], path: str) -> Iterator[Fault]:
+def _faults_of_keys(rule: dict[str, object], kinds: list[str], path: str) -> Iterator[Problem]:
     unknown = [key for key in rule if key not in (*_KEYS, "when")]
     for key in unknown:
-        meant = nearest(key, (*_KEYS, "when"))
-        yield Fault(join(path, key), "this key is not known", show(meant) if meant else f"one of {', '.join(_KEYS)}")
+        meant = closest_match(key, (*_KEYS, "when"))
+        yield Problem(
+            json_path(path, key), "this key is not known", quote(meant) if meant else f"one of {', '.join(_KEYS)}"
+        )
     if len(kinds) > 1:
-        yield Fault(path, f"{' and '.join(kinds)} stand in one rule", "a rule of its own for each")
+        yield Problem(path, f"{' and '.join(kinds)} stand in one rule", "a rule of its own for each")
     elif not kinds and not unknown:
-        yield Fault(path, "it says nothing to do", f"one of {', '.join(_KEYS)}")
+        yield Problem(path, "it says nothing to do", f"one of {', '.join(_KEYS)}")
     if "when" in rule and set(kinds) & set(CHOICES):
-        yield Fault(join(path, "when"), "keep and drop hold their condition themselves", "no when")
+        yield Problem(json_path(path, "when"), "keep and drop hold their condition themselves", "no when")
 
 
-def _faults_of_members(value: object, path: str, *, removed: bool) -> Iterator[Fault]:
+def _faults_of_members(value: object, path: str, *, removed: bool) -> Iterator[Problem]:
     found = list(conditions.faults_of_list(value, path, "@emails"))
     yield from found
     for place, name in () if found else conditions.placed(value, path):

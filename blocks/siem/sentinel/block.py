@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.problems import Fault, show
+from blocks.problems import Problem, quote
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
@@ -105,16 +105,16 @@ class Sentinel(SiemBlock):
         examples=[SCOPE],
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         for name, url in (("endpoint", self.endpoint), ("authority", self.authority)):
             if fault := fault_of_url(f"{PATH}.{name}", url):
                 yield fault
         yield from self._faults_of_names()
         secret = self.client_secret.get_secret_value()
         if not secret:
-            yield Fault(f"{PATH}.client_secret", "there is no secret", "the value of a client secret")
+            yield Problem(f"{PATH}.client_secret", "there is no secret", "the value of a client secret")
         elif _ID.fullmatch(secret) and not is_masked(secret):
-            yield Fault(f"{PATH}.client_secret", "it is the id of a client secret", "its value, shown once")
+            yield Problem(f"{PATH}.client_secret", "it is the id of a client secret", "its value, shown once")
 
     def get_sender(self) -> SentinelSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
@@ -125,7 +125,7 @@ class Sentinel(SiemBlock):
         tokens = Tokens(self.authority, self.tenant_id, self.client_id, secret, self.scope)
         return SentinelSender(self.endpoint, self.rule_id, self.stream, tokens)
 
-    def _faults_of_names(self) -> Iterator[Fault]:
+    def _faults_of_names(self) -> Iterator[Problem]:
         for name, form, expected in (
             ("rule_id", _RULE, "the immutable id, dcr- and 32 hexadecimal digits"),
             ("stream", _STREAM, "a stream of the rule, such as Custom-OnePassword"),
@@ -134,4 +134,4 @@ class Sentinel(SiemBlock):
             ("scope", _SCOPE, f"a scope such as {SCOPE}"),
         ):
             if not form.fullmatch(value := getattr(self, name)):
-                yield Fault(f"{PATH}.{name}", f"{show(value)} is none", expected)
+                yield Problem(f"{PATH}.{name}", f"{quote(value)} is none", expected)

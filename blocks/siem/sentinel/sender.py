@@ -26,14 +26,14 @@ import msgspec
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.http import Poster, no_yes
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record
+from blocks.siem.delivery.http import SiemHttpClient, no_yes
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
 
 NAME = "Microsoft Sentinel"
@@ -80,7 +80,7 @@ class SentinelSender:
         self._path = f"/dataCollectionRules/{quote(rule_id)}/streams/{quote(stream)}?api-version={API_VERSION}"
         self._stream = stream
         self._tokens = tokens
-        self._poster = _RulePoster(NAME, endpoint, {}, secrets=tokens.secrets)
+        self._client = _RuleClient(NAME, endpoint, {}, secrets=tokens.secrets)
 
     def __repr__(self) -> str:
         return f"SentinelSender({self._stream!r})"
@@ -88,11 +88,11 @@ class SentinelSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SentinelSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """The row of an event."""
         return Record(shaped.event, row(shaped))
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
         if response.status_code != httpx.codes.NO_CONTENT:  # the one yes that Microsoft documents
             raise no_yes(NAME)
@@ -113,18 +113,18 @@ class SentinelSender:
         return f"Entra gives a token, and the data collection rule takes rows for {self._stream}. {NOT_TRIED}"
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
         self._tokens.close()
 
     def _post(self, content: bytes, *, of_events: bool = True) -> HttpResponse:
         token = self._tokens.get()
         try:
-            return self._poster.post(self._path, content, _opened(token), of_events=of_events)
+            return self._client.post(self._path, content, _opened(token), of_events=of_events)
         except ThirdPartyConfigError as error:
             if error.code != "401":
                 raise
             renewed = _opened(self._tokens.renew(token))
-            return self._poster.post(self._path, content, renewed, of_events=of_events)
+            return self._client.post(self._path, content, renewed, of_events=of_events)
 
 
 class Tokens:
@@ -136,7 +136,7 @@ class Tokens:
         self._form = urlencode(
             {"grant_type": "client_credentials", "client_id": client, "client_secret": secret, "scope": scope}
         ).encode()
-        self._poster = _EntraPoster("Microsoft Entra ID", authority, {}, secrets=self.secrets, compress=False)
+        self._client = _EntraClient("Microsoft Entra ID", authority, {}, secrets=self.secrets, compress=False)
         self._lock = Lock()
         self._token, self._until = "", 0.0
 
@@ -158,12 +158,12 @@ class Tokens:
             return self._token
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
 
     def _ask(self) -> None:
         self._token = ""
         asked = clock.now()
-        response = self._poster.ask("POST", self._path, self._form, _FORM)
+        response = self._client.ask("POST", self._path, self._form, _FORM)
         try:
             told = _read_token(response.content)
         except ValueError:
@@ -174,7 +174,7 @@ class Tokens:
         self._until = asked + max(told.expires_in - EARLY_SECONDS, told.expires_in / 2)
 
 
-class _EntraPoster(Poster):
+class _EntraClient(SiemHttpClient):
     """Reads why Entra gives no token: a short word and an AADSTS number, never the sentence, which holds names."""
 
     def refusal(self, response: HttpResponse) -> SourceError:
@@ -196,7 +196,7 @@ class _EntraPoster(Poster):
         return super().told(" ".join(known).encode())
 
 
-class _RulePoster(Poster):
+class _RuleClient(SiemHttpClient):
     """Says what a 403 means here."""
 
     def refusal(self, response: HttpResponse) -> SourceError:
@@ -209,7 +209,7 @@ class _RulePoster(Poster):
         )
 
 
-def row(shaped: Shaped) -> bytes:
+def row(shaped: FormattedEvent) -> bytes:
     """An event as one row: JSON on one line."""
     event = shaped.event
     time = rfc3339(event.time_ns)
@@ -220,7 +220,7 @@ def row(shaped: Shaped) -> bytes:
         received(event.received_ns).encode(),
         encoded(event.uuid),
         account,
-        _of_group(metadata.group_of(shaped.stamp, shaped.event_id)),
+        _of_group(metadata.group_of(shaped.stream, shaped.event_id)),
         shaped.document,
     )
 
@@ -228,7 +228,7 @@ def row(shaped: Shaped) -> bytes:
 @lru_cache(maxsize=1024)
 def _of_group(group: metadata.Group) -> bytes:
     beside = encoded({**group.ours, **group.fields})
-    return b'"Api":%b,"Metadata":%b,"Event":' % (encoded(group.stamp.api.value), beside)
+    return b'"Api":%b,"Metadata":%b,"Event":' % (encoded(group.stream.api.value), beside)
 
 
 def _opened(token: str) -> dict[str, str]:

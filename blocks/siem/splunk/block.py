@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, HttpUrl, SecretStr
 
 from blocks.events_api.models import Api
-from blocks.problems import Fault, show
+from blocks.problems import Problem, quote
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
@@ -83,7 +83,7 @@ class SplunkSiem(SiemBlock):
         examples=["1password"],
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         if fault := fault_of_url(f"{PATH}.url", self.url):
             yield fault
         yield from _faults_of_token(self.token.get_secret_value())
@@ -91,7 +91,7 @@ class SplunkSiem(SiemBlock):
             yield _fault_of_index(f"{PATH}.index", self.index)
         for api, index in self.indexes.items():
             if api not in set(Api):
-                yield Fault(f"{PATH}.indexes", f"{show(api)} is no API", "sign-in, itemUsage or audit")
+                yield Problem(f"{PATH}.indexes", f"{quote(api)} is no API", "sign-in, itemUsage or audit")
             elif not _INDEX.fullmatch(index):
                 yield _fault_of_index(f"{PATH}.indexes.{api}", index)
 
@@ -114,14 +114,14 @@ def base_of(url: str) -> str:
     return _ENDPOINT.sub("", url.strip().rstrip("/"))
 
 
-def _faults_of_token(token: str) -> Iterator[Fault]:
+def _faults_of_token(token: str) -> Iterator[Problem]:
     if token and is_masked(token):
         return  # told with the other secrets
     if not (token.isascii() and token.isprintable() and token and " " not in token):
         expected = "the token alone, such as 00000000-0000-0000-0000-000000000000, without the word Splunk"
-        yield Fault(f"{PATH}.token", "it is empty, or holds what no token has", expected)
+        yield Problem(f"{PATH}.token", "it is empty, or holds what no token has", expected)
 
 
-def _fault_of_index(path: str, index: str) -> Fault:
+def _fault_of_index(path: str, index: str) -> Problem:
     expected = "80 lower-case letters, digits, _ or - at most, beginning with a letter or a digit"
-    return Fault(path, f"{show(index)} is no name of an index", expected)
+    return Problem(path, f"{quote(index)} is no name of an index", expected)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.siem.delivery.protocol import Refused
+from blocks.siem.delivery.protocol import RejectedRecord
 
 if TYPE_CHECKING:
     from blocks.errors import SourceError
@@ -73,14 +73,14 @@ def is_acknowledged(response: HttpResponse, ack: int) -> bool:
     return (_said(response).acks or {}).get(str(ack), False)
 
 
-def refused(response: HttpResponse, events: int) -> Refused | None:
+def refused(response: HttpResponse, events: int) -> RejectedRecord | None:
     """The one event that is bad, if that is what the answer says."""
     said = _said(response)
     if response.status_code != BAD_REQUEST or said.code not in BAD_EVENT or said.number is None:
         return None
     if not 0 <= said.number < events:
         return None
-    return Refused(said.number, str(said.code), BAD_EVENT[said.code])
+    return RejectedRecord(said.number, str(said.code), BAD_EVENT[said.code])
 
 
 def of_configuration(response: HttpResponse) -> SourceError | None:

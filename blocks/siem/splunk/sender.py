@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.header_cache import Remembered
-from blocks.siem.delivery.http import Poster, no_yes
+from blocks.siem.delivery.header_cache import HeaderCache
+from blocks.siem.delivery.http import SiemHttpClient, no_yes
 from blocks.siem.delivery.packing import gzipped
-from blocks.siem.delivery.protocol import NOT_TRIED, Answer, Limits, Record, Refused
+from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 from blocks.siem.splunk import responses as answers
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from blocks.errors import SourceError
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
 
 EVENT_PATH = "services/collector/event"
@@ -76,15 +76,15 @@ class SplunkSender:
         self._index, self._indexes = index, dict(indexes or {})
         self._host, self._source = host, source
         self._sleep, self._now = sleep, now
-        self._heads = Remembered(self._head)
+        self._heads = HeaderCache(self._head)
         # Splunk counts acknowledgements by channel, so that each sender needs one of its own.
         headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": str(uuid4())}
-        self._poster = _HecPoster("Splunk", url, {**headers, "Content-Type": "application/json"}, secrets=(token,))
+        self._client = _HecClient("Splunk", url, {**headers, "Content-Type": "application/json"}, secrets=(token,))
 
     def __repr__(self) -> str:
         return "SplunkSender()"
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """`{"time", "sourcetype", "source", "index", "fields", "event"}`: the event is the document as it stands."""
         event = shaped.event
         seconds, fraction = divmod(event.time_ns, _SECOND)
@@ -97,35 +97,35 @@ class SplunkSender:
             event, b"%b%b%b%b}\n" % (own.encode(), self._heads.of(shaped), own_fields.encode(), shaped.document)
         )
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         """An event that HEC names as bad is refused for good, and those around it are sent again at once.
 
         Splunk does not say whether those before it were indexed, so they may be there twice.
         """
-        refused: list[Refused] = []
+        refused: list[RejectedRecord] = []
         ranges = [range(len(batch.records))]
         while ranges:
             part = ranges.pop()
             if part and (found := self._post(batch.records[part.start : part.stop])):
                 bad = part[found.index]
-                refused.append(Refused(bad, found.code, found.answer))
+                refused.append(RejectedRecord(bad, found.code, found.answer))
                 ranges += [range(bad + 1, part.stop), range(part.start, bad)]
-        return Answer(refused=tuple(sorted(refused, key=lambda one: one.index)))
+        return BatchResult(rejected=tuple(sorted(refused, key=lambda one: one.index)))
 
     def check(self) -> str:
         """HEC's health, and an empty request: HEC answers that it has no data where it takes the token."""
-        self._poster.ask("GET", HEALTH_PATH)
-        response = self._poster.reply("POST", EVENT_PATH, b"")
+        self._client.ask("GET", HEALTH_PATH)
+        response = self._client.reply("POST", EVENT_PATH, b"")
         if answers.is_yes(response) or answers.code_of(response) == answers.NO_DATA:
             return f"Splunk is healthy and takes the token. {NOT_TRIED}"
         raise self._refusal(response)
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
 
-    def _post(self, records: Sequence[Record]) -> Refused | None:
+    def _post(self, records: Sequence[Record]) -> RejectedRecord | None:
         content = gzipped(b"".join([record.data for record in records]))
-        response = self._poster.reply("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
+        response = self._client.reply("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
         if not answers.is_yes(response):
             if found := answers.refused(response, len(records)):
                 return found
@@ -144,7 +144,7 @@ class SplunkSender:
             pause = min(2 * pause, ACK_PAUSE_MAX)
 
     def _is_acknowledged(self, ack: int) -> bool:
-        response = self._poster.reply("POST", ACK_PATH, encoded({"acks": [ack]}))
+        response = self._client.reply("POST", ACK_PATH, encoded({"acks": [ack]}))
         if response.is_success:
             return answers.is_acknowledged(response, ack)
         raise self._refusal(response)  # Splunk has the events: none of them is to blame
@@ -154,13 +154,13 @@ class SplunkSender:
             return no_yes("Splunk")
         if error := answers.of_configuration(response):
             return error
-        return self._poster.refusal_of_events(response) if of_events else self._poster.refusal(response)
+        return self._client.refusal_of_events(response) if of_events else self._client.refusal(response)
 
-    def _head(self, shaped: Shaped) -> bytes:
-        api = shaped.stamp.api
+    def _head(self, shaped: FormattedEvent) -> bytes:
+        api = shaped.stream.api
         told = {
             "host": self._host,
-            "source": self._source or shaped.stamp.source,
+            "source": self._source or shaped.stream.source,
             "sourcetype": sourcetype_of(api, shaped.shape),
             "index": self._indexes.get(api.value) or self._index,
         }
@@ -168,7 +168,7 @@ class SplunkSender:
         return start[1:-1] + b',"fields":' + encoded(_fields(shaped))[:-1] + b","
 
 
-class _HecPoster(Poster):
+class _HecClient(SiemHttpClient):
     """Reads what HEC says of a request, so that an event found by halves is refused in its words."""
 
     def told(self, content: bytes) -> str:
@@ -185,10 +185,10 @@ def field_name(name: str) -> str:
     return f"field_{name}" if name in OF_SPLUNK or name.startswith("onepassword_") else name
 
 
-def _fields(shaped: Shaped) -> dict[str, str]:
+def _fields(shaped: FormattedEvent) -> dict[str, str]:
     """Indexed fields are flat, and texts."""
     told = {field_name(name): _text(value) for name, value in metadata.of(shaped).items()}
-    told["onepassword_api"] = shaped.stamp.api.value
+    told["onepassword_api"] = shaped.stream.api.value
     told["onepassword_event_id"] = shaped.event_id
     if shaped.account is not None:
         told["onepassword_account"] = shaped.account

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.problems import Fault
+from blocks.problems import Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
@@ -77,14 +77,14 @@ class SumoLogicSiem(SiemBlock):
         examples=["sec/1password"],
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         if fault := _fault_of_url(self.url.get_secret_value()):
             yield fault
         for name in ("source_name", "source_host", "source_category"):
             text: str = getattr(self, name)
             if len(text) > HEADER_MAX or not (text.isascii() and (text.isprintable() or not text)):
                 expected = f"at most {HEADER_MAX} printable ASCII characters"
-                yield Fault(f"{PATH}.{name}", "it cannot stand in a header", expected)
+                yield Problem(f"{PATH}.{name}", "it cannot stand in a header", expected)
 
     def get_sender(self) -> SumoLogicSender:
         from blocks.siem.sumo_logic.sender import SumoLogicSender  # noqa: PLC0415 - httpx is needed only here
@@ -94,13 +94,13 @@ class SumoLogicSiem(SiemBlock):
         return SumoLogicSender(url, name=self.source_name, host=self.source_host, category=self.source_category)
 
 
-def _fault_of_url(url: str) -> Fault | None:
+def _fault_of_url(url: str) -> Problem | None:
     if url and is_masked(url):
         return None  # told with the other secrets
     path = f"{PATH}.url"
     # Nothing of it is quoted: any part of it may be the secret.
     if fault_of_url(path, url.strip(), secret=True) is not None:
-        return Fault(path, "it is no address of an HTTP source", _EXPECTED)
+        return Problem(path, "it is no address of an HTTP source", _EXPECTED)
     if url.strip().rstrip("/").count("/") == _SLASHES_BEFORE_HOST:
-        return Fault(path, "there is no code in it", _EXPECTED)
+        return Problem(path, "there is no code in it", _EXPECTED)
     return None

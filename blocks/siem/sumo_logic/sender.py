@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.header_cache import Remembered
-from blocks.siem.delivery.http import Poster, is_html, no_yes
+from blocks.siem.delivery.header_cache import HeaderCache
+from blocks.siem.delivery.http import SiemHttpClient, is_html, no_yes
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Limits, Record
 from blocks.siem.formats.timestamp import received
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import FieldValue, Shaped, Stamp
-    from blocks.siem.delivery.protocol import Answer, Batch
+    from blocks.siem.delivery.event import FieldValue, FormattedEvent, StreamMetadata
+    from blocks.siem.delivery.protocol import Batch, BatchResult
 
 BATCH_BYTES = 1_000_000  # what Sumo Logic recommends at most, before compression
 BATCH_EVENTS = 5000
@@ -48,34 +48,34 @@ class SumoLogicSender:
         self._path = parsed.raw_path.decode()
         self._name, self._host, self._category = name, host, category
         origin = str(parsed.copy_with(raw_path=b"/"))
-        self._poster = Poster("Sumo Logic", origin, {"Content-Type": "text/plain"}, secrets=secrets_of(url))
-        self._fields = Remembered(_fields)
+        self._client = SiemHttpClient("Sumo Logic", origin, {"Content-Type": "text/plain"}, secrets=secrets_of(url))
+        self._fields = HeaderCache(_fields)
 
     def __repr__(self) -> str:
         return "SumoLogicSender()"
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
         fields = f"{self._fields.of(shaped)},onepassword_received={received(shaped.event.received_ns)}"
         return Record(shaped.event, shaped.document + b"\n", (fields,))
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         content = b"".join([record.data for record in batch.records])
-        headers = {**self._of_stamp(batch.stamp), "X-Sumo-Fields": batch.group[0]}
-        _require_yes(self._poster.post(self._path, content, headers))
+        headers = {**self._stream_headers(batch.stream), "X-Sumo-Fields": batch.group[0]}
+        _require_yes(self._client.post(self._path, content, headers))
         return ACCEPTED
 
     def check(self) -> str:
         """An empty request: Sumo Logic looks at its address, and there is nothing to take."""
-        _require_yes(self._poster.ask("POST", self._path, b""))
+        _require_yes(self._client.ask("POST", self._path, b""))
         return f"Sumo Logic knows the address of the HTTP source. {NOT_TRIED}"
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
 
-    def _of_stamp(self, stamp: Stamp) -> dict[str, str]:
-        told = {"X-Sumo-Name": self._name or stamp.source, "X-Sumo-Host": self._host}
-        told["X-Sumo-Category"] = self._category or stamp.category or ""
+    def _stream_headers(self, stream: StreamMetadata) -> dict[str, str]:
+        told = {"X-Sumo-Name": self._name or stream.source, "X-Sumo-Host": self._host}
+        told["X-Sumo-Category"] = self._category or stream.category or ""
         return {name: in_header(value) for name, value in told.items() if value}
 
 
@@ -102,9 +102,9 @@ def secrets_of(url: str) -> tuple[str, ...]:
     return (url, code)
 
 
-def _fields(shaped: Shaped) -> str:
+def _fields(shaped: FormattedEvent) -> str:
     told = {name: value for name, value in metadata.of(shaped).items() if name not in IN_HEADERS}
-    told["onepassword_api"] = shaped.stamp.api.value
+    told["onepassword_api"] = shaped.stream.api.value
     if shaped.account is not None:
         told["onepassword_account"] = shaped.account
     return ",".join(in_fields(name, value) for name, value in told.items())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.problems import Fault, show
+from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
 from blocks.siem.base import SiemBlock
 from blocks.siem.syslog.rfc5424 import HOSTNAME_MAX, NAME_MAX, Facility, Messages, Style, param_name, printable
@@ -139,26 +139,28 @@ class Syslog(SiemBlock):
         messages = Messages(Style(hostname, self.sd_id, self.facility, self.bom))
         return SyslogSender(Receiver(self.host, self.port, context, self.confirm), messages, self.max_message)
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         """Of the address, the header, the sizes and the certificates."""
         if not _HOST.fullmatch(self.host):
-            yield Fault(f"{PATH}.host", f"{show(self.host)} is no name of a host", "a name or an address, and no more")
+            yield Problem(
+                f"{PATH}.host", f"{quote(self.host)} is no name of a host", "a name or an address, and no more"
+            )
         if not 0 < self.port <= PORT_MAX:
-            yield Fault(f"{PATH}.port", f"{self.port} is no port", f"1 to {PORT_MAX:,}, such as {PORT}")
+            yield Problem(f"{PATH}.port", f"{self.port} is no port", f"1 to {PORT_MAX:,}, such as {PORT}")
         if self.max_message < 0:
-            yield Fault(f"{PATH}.max_message", "it is negative", f"octets, such as {MESSAGE_MAX}, or 0")
+            yield Problem(f"{PATH}.max_message", "it is negative", f"octets, such as {MESSAGE_MAX}, or 0")
         yield from self._faults_of_header()
         yield from self._faults_of_certificates()
 
-    def _faults_of_header(self) -> Iterator[Fault]:
+    def _faults_of_header(self) -> Iterator[Problem]:
         if self.hostname and printable(self.hostname, HOSTNAME_MAX) != self.hostname:
             expected = f"up to {HOSTNAME_MAX} printable ASCII characters without a space"
-            yield Fault(f"{PATH}.hostname", f"{show(self.hostname)} cannot stand in a message", expected)
+            yield Problem(f"{PATH}.hostname", f"{quote(self.hostname)} cannot stand in a message", expected)
         if not _SD_ID.fullmatch(self.sd_id) or param_name(self.sd_id) != self.sd_id:
             expected = f"a name, @ and a number, such as {SD_ID}: {NAME_MAX} characters at most"
-            yield Fault(f"{PATH}.sd_id", f"{show(self.sd_id)} is no SD-ID", expected)
+            yield Problem(f"{PATH}.sd_id", f"{quote(self.sd_id)} is no SD-ID", expected)
 
-    def _faults_of_certificates(self) -> Iterator[Fault]:
+    def _faults_of_certificates(self) -> Iterator[Problem]:
         from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
 
         yield from client_identity.faults(

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from blocks.http import tls
-from blocks.problems import Fault
+from blocks.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,26 +38,26 @@ def context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.
     return made
 
 
-def faults(authorities: tuple[str, str], certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Fault]:
+def faults(authorities: tuple[str, str], certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
     """What is wrong with each; each is the path of the member, and its text."""
     if _is_given(authorities) and not _is_certificate(authorities[1]):
-        yield Fault(authorities[0], "it holds no certificate that can be read", CERTIFICATE)
+        yield Problem(authorities[0], "it holds no certificate that can be read", CERTIFICATE)
     if _is_given(certificate) != _is_given(key):
         missing = key[0] if _is_given(certificate) else certificate[0]
-        yield Fault(missing, "a client certificate and its key go together", "both, or neither")
+        yield Problem(missing, "a client certificate and its key go together", "both, or neither")
     elif _is_given(certificate):
         yield from _faults_of_pair(certificate, key)
 
 
-def _faults_of_pair(certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Fault]:
+def _faults_of_pair(certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
     if not _is_certificate(certificate[1]):
-        yield Fault(certificate[0], "it holds no certificate that can be read", CERTIFICATE)
+        yield Problem(certificate[0], "it holds no certificate that can be read", CERTIFICATE)
         return
     public = _public_of(key[1])
     if public is None:
-        yield Fault(key[0], "it holds no private key that can be read", KEY)
+        yield Problem(key[0], "it holds no private key that can be read", KEY)
     elif _bits(x509.load_pem_x509_certificate(certificate[1].encode()).public_key()) != _bits(public):
-        yield Fault(key[0], "it is not the key of the client certificate", "the key that belongs to it")
+        yield Problem(key[0], "it is not the key of the client certificate", "the key that belongs to it")
 
 
 def _is_given(member: tuple[str, str]) -> bool:

@@ -13,7 +13,7 @@ from blocks.siem.formats.envelope import FACTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from blocks.siem.delivery.event import FieldValue, Shaped, Stamp
+    from blocks.siem.delivery.event import FieldValue, FormattedEvent, StreamMetadata
 
 Facility = Literal[
     "audit", "auth", "authpriv", "user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"
@@ -30,7 +30,7 @@ _NO_PRINTABLE = re.compile(r"[^!-~]")
 _NO_NAME = re.compile(r'[^!-~]|[=\]"]')
 _ESCAPES = {**dict.fromkeys(range(32), " "), 127: " ", ord('"'): r"\"", ord("\\"): r"\\", ord("]"): r"\]"}
 _MICROSECONDS = len("2026-03-04T05:06:07.089000")  # RFC 5424 has six digits at most; the structured data has all nine
-_REMEMBERED = 4096  # groups of (stamp, event id, account)
+_REMEMBERED = 4096  # groups of (stream, event id, account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Messages:
         self._style = style
         self._pri = _FACILITIES[style.facility] * 8
         self._mark = BOM if style.bom else b""
-        self._found: dict[tuple[int, str, str | None], tuple[Stamp, bytes, bytes]] = {}
+        self._found: dict[tuple[int, str, str | None], tuple[StreamMetadata, bytes, bytes]] = {}
 
-    def message(self, shaped: Shaped) -> bytes:
+    def message(self, shaped: FormattedEvent) -> bytes:
         """One message: the header, one element of structured data, and the document as it is."""
         facts = metadata.facts(shaped)
         _, pri, common = self._common(shaped)
@@ -64,26 +64,26 @@ class Messages:
         timestamp = facts["time"][:_MICROSECONDS].encode()
         return b"".join((pri, timestamp, common, own.encode(errors="replace"), self._mark, shaped.document))
 
-    def _common(self, shaped: Shaped) -> tuple[Stamp, bytes, bytes]:
-        key = (id(shaped.stamp), shaped.event_id, shaped.account)
+    def _common(self, shaped: FormattedEvent) -> tuple[StreamMetadata, bytes, bytes]:
+        key = (id(shaped.stream), shaped.event_id, shaped.account)
         found = self._found.get(key)
         if found is None:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            # The stamp is kept, so that its address is no other stamp's meanwhile.
-            found = self._found[key] = (shaped.stamp, *self._made(shaped))
+            # The stream is kept, so that its address is no other stream's meanwhile.
+            found = self._found[key] = (shaped.stream, *self._made(shaped))
         return found
 
-    def _made(self, shaped: Shaped) -> tuple[bytes, bytes]:
+    def _made(self, shaped: FormattedEvent) -> tuple[bytes, bytes]:
         style = self._style
         pri = f"<{self._pri + severity(shaped)}>1 "
         header = f"Z {style.hostname} {APP_NAME} {UNKNOWN} {printable(shaped.event_id, MSGID_MAX)} [{style.sd_id}"
         return pri.encode(), (header + _params(_beside(shaped))).encode(errors="replace")
 
 
-def severity(shaped: Shaped) -> int:
+def severity(shaped: FormattedEvent) -> int:
     """Notice (5) for a sign-in that failed, informational (6) for all else."""
-    failed = shaped.stamp.api is Api.SIGN_IN and shaped.event_id not in _SUCCEEDED
+    failed = shaped.stream.api is Api.SIGN_IN and shaped.event_id not in _SUCCEEDED
     return _NOTICE if failed else _INFORMATIONAL
 
 
@@ -102,8 +102,8 @@ def escaped(text: str) -> str:
     return text if text.isalnum() else text.translate(_ESCAPES)
 
 
-def _beside(shaped: Shaped) -> Iterator[tuple[str, FieldValue]]:
-    yield "api", shaped.stamp.api.value
+def _beside(shaped: FormattedEvent) -> Iterator[tuple[str, FieldValue]]:
+    yield "api", shaped.stream.api.value
     if shaped.account is not None:
         yield "account", shaped.account
     yield from ((key, value) for key, value in metadata.of(shaped).items() if key not in FACTS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, NoReturn
 
-from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record, Refused
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record, RejectedRecord
 from blocks.siem.syslog import rfc5425
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.syslog.rfc5424 import Messages
     from blocks.siem.syslog.rfc5425 import Receiver
@@ -40,17 +40,17 @@ class SyslogSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SyslogSender is not pickled: it holds a key. Open another one.")
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         return Record(shaped.event, rfc5425.framed(self._messages.message(shaped)))
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.deliver`."""
         refused = self._too_large(batch.records)
         left_out = {one.index for one in refused}
         taken = [record.data for index, record in enumerate(batch.records) if index not in left_out]
         if taken:
             self._receiver.deliver(b"".join(taken))
-        return Answer(refused=refused) if refused else ACCEPTED
+        return BatchResult(rejected=refused) if refused else ACCEPTED
 
     def check(self) -> str:
         version = self._receiver.deliver(b"")
@@ -60,7 +60,7 @@ class SyslogSender:
     def close(self) -> None:
         """Nothing is open between batches."""
 
-    def _too_large(self, records: Sequence[Record]) -> tuple[Refused, ...]:
+    def _too_large(self, records: Sequence[Record]) -> tuple[RejectedRecord, ...]:
         most = self._max_message
         if not most or max(map(len, map(_data, records))) <= most:
             return ()
@@ -68,6 +68,6 @@ class SyslogSender:
         return tuple(_refused(index, size, most) for index, size in sizes if size > most)
 
 
-def _refused(index: int, size: int, most: int) -> Refused:
+def _refused(index: int, size: int, most: int) -> RejectedRecord:
     said = f"The message has {size:,} octets, and max_message is {most:,}: raise it, and the receiver's limit too."
-    return Refused(index, "too-large", said)
+    return RejectedRecord(index, "too-large", said)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, HttpUrl, SecretStr
 
-from blocks.problems import Fault
+from blocks.problems import Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import fault_of_url
@@ -95,13 +95,13 @@ class Webhook(SiemBlock):
         description="Whether requests are compressed with gzip. The signature is that of the body before it.",
     )
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Problem]:
         from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
 
         url = self.url.get_secret_value()
         if not (url and is_masked(url)) and fault_of_url(f"{PATH}.url", url, secret=True):
             # Never what it is: the address is a secret.
-            yield Fault(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
+            yield Problem(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
         secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()
         yield from _faults_of(
             "signing_secret", webhook_sender.keys_of, secrets, "whsec_ and the base64 of 24 to 64 bytes"
@@ -113,7 +113,7 @@ class Webhook(SiemBlock):
             ("parallel", 1, PARALLEL_MAX),
         ):
             if not least <= (number := getattr(self, name)) <= most:
-                yield Fault(f"{PATH}.{name}", f"it is {number}", f"a number from {least} to {most}")
+                yield Problem(f"{PATH}.{name}", f"it is {number}", f"a number from {least} to {most}")
 
     def get_sender(self) -> WebhookSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
@@ -131,10 +131,10 @@ class Webhook(SiemBlock):
         )
 
 
-def _faults_of(name: str, read: Callable[[str], object], text: str, expected: str) -> Iterator[Fault]:
+def _faults_of(name: str, read: Callable[[str], object], text: str, expected: str) -> Iterator[Problem]:
     if is_masked(text):
         return
     try:
         read(text)
     except ValueError as error:
-        yield Fault(f"{PATH}.{name}", str(error), expected)
+        yield Problem(f"{PATH}.{name}", str(error), expected)

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from blocks import clock
-from blocks.siem.delivery.http import Poster
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Answer, Limits, Record
+from blocks.siem.delivery.http import SiemHttpClient
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record
 from blocks.siem.formats.envelope import enveloped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
 
 Format = Literal["json-array", "ndjson"]
@@ -75,7 +75,7 @@ class WebhookSender:
         self._format = body_format
         self._keys = tuple(keys)
         given = dict(headers or {})
-        self._poster = Poster(NAME, url, given, secrets=_secrets_of(url, given), compress=compress)
+        self._client = SiemHttpClient(NAME, url, given, secrets=_secrets_of(url, given), compress=compress)
 
     def __repr__(self) -> str:
         return f"WebhookSender({self._format!r})"
@@ -83,11 +83,11 @@ class WebhookSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A WebhookSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: Shaped) -> Record:
+    def encode(self, shaped: FormattedEvent) -> Record:
         """The event in its envelope, and what stands between it and the next."""
         return Record(shaped.event, enveloped(shaped) + (b"\n" if self._format == "ndjson" else b","))
 
-    def send(self, batch: Batch) -> Answer:
+    def send(self, batch: Batch) -> BatchResult:
         """Whatever is an answer of success (2xx) is a yes to all of it."""
         self._post(batch.name, b"".join([record.data for record in batch.records]))
         return ACCEPTED
@@ -98,13 +98,13 @@ class WebhookSender:
         return f"The webhook takes a batch that has no events. {NOT_TRIED}"
 
     def close(self) -> None:
-        self._poster.close()
+        self._client.close()
 
     def _post(self, name: str, events: bytes) -> None:
         body = events if self._format == "ndjson" else b"[%b]" % events.removesuffix(b",")
         made = {"Content-Type": CONTENT_TYPES[self._format], "webhook-id": id_of(name, body)}
         headers = made | self._signature(made["webhook-id"], body)
-        self._poster.post(self._url, body, headers, of_events=bool(events))
+        self._client.post(self._url, body, headers, of_events=bool(events))
 
     def _signature(self, webhook_id: str, body: bytes) -> dict[str, str]:
         time = str(int(clock.now()))

@@ -11,8 +11,8 @@ from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
 from blocks.store.integrity import chain
-from blocks.store.tables import Event as StoredEvent
-from blocks.store.tables import Link, Revision, Stream
+from blocks.store.tables import ChainLinkRow, ChangedBodyRow, StreamRow
+from blocks.store.tables import EventRow as StoredEvent
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 NAMED = 5  # how many a health event names; all of them are in the table
 
-_chain = Link.__table__  # type: ignore[attr-defined]
+_chain = ChainLinkRow.__table__  # type: ignore[attr-defined]
 _events = StoredEvent.__table__  # type: ignore[attr-defined]
-_revisions = Revision.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_revisions = ChangedBodyRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 def keep(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:

@@ -15,7 +15,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import claims
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Job, Source, Stream, Window
+from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,10 +28,10 @@ PAGES_WANTED = 50  # of a window; one that is to have twice as many is cut, as l
 FORGOTTEN_NS = 125 * 86_400 * 10**9  # 1Password keeps 120 days
 SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
 
-_jobs = Job.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
-_windows = Window.__table__  # type: ignore[attr-defined]
+_jobs = JobRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_windows = WindowRow.__table__  # type: ignore[attr-defined]
 _NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _windows.c.done_ns.is_(None)
 
 

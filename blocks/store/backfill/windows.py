@@ -20,7 +20,7 @@ from blocks.store.backfill.jobs import RECONCILE
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.streams import is_deleted
-from blocks.store.tables import Job, Source, Stream, Window
+from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from blocks.store.pages import Committed, Prepared
 
 
-_jobs = Job.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
-_windows = Window.__table__  # type: ignore[attr-defined]
+_jobs = JobRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_windows = WindowRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from blocks.store import claims
 from blocks.store.engine import reading, store_errors
 from blocks.store.forwarding import forward_pairs
 from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS
-from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent, Stream
+from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, StreamRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from blocks.store.forwarding.forward_pairs import Known
 
 ARCHIVE = "archive"
-_events = Event.__table__  # type: ignore[attr-defined]
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_events = EventRow.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 def pairs(engine: Engine, source: str) -> list[Known]:

@@ -14,18 +14,18 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import positions, rejected_events, siem_forward_field, unsent_events
-from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent, Source, Stream
+from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, SourceRow, StreamRow
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
-_events = Event.__table__  # type: ignore[attr-defined]
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_events = EventRow.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

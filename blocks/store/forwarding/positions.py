@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 
 from blocks import clock
 from blocks.command_line import command_line
-from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, together
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, join_sentences
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health
@@ -25,7 +25,7 @@ from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
 from blocks.store.streams import GIVEN_UP, TOLD_AFTER_NS, first_failure
 from blocks.store.streams import HEALTHY as HEALTHY_STREAM
-from blocks.store.tables import Forward, ForwardPosition, Source, Stream
+from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from blocks.store.claims import Holder
     from blocks.store.forwarding.rejected_events import Again, RefusedItem
 
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_sources = Source.__table__  # type: ignore[attr-defined]
-_streams = Stream.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 HEALTHY: dict[str, Any] = {**HEALTHY_STREAM, "unconfirmed": 0}
 """What is written where nothing is in the way (any more)."""
@@ -253,7 +253,7 @@ def stop(
 def _hint(siem: str, error: SourceError) -> str:
     """What to do about an error that stops a pair. One that was tried again and again is not tried again by itself."""
     again = f"`{command_line('siem test', siem)}` tries it; `{command_line('siem resume', siem)}` sends again."
-    return together(error.hint, again) if isinstance(error, ThirdPartyConfigError) else f"{GIVEN_UP} {again}"
+    return join_sentences(error.hint, again) if isinstance(error, ThirdPartyConfigError) else f"{GIVEN_UP} {again}"
 
 
 def note_refusal(engine: Engine, forward: str, error: SourceError) -> None:

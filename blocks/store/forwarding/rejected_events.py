@@ -13,10 +13,10 @@ from sqlalchemy import delete, func, insert, select, text, update
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.health import WARNING, Condition
-from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.event import OutgoingEvent
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import Event, Forward, ForwardPosition, RefusedEvent
+from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 PAGE = 100
 
-_events = Event.__table__  # type: ignore[attr-defined]
-_forwards = Forward.__table__  # type: ignore[attr-defined]
-_positions = ForwardPosition.__table__  # type: ignore[attr-defined]
-_refused = RefusedEvent.__table__  # type: ignore[attr-defined]
+_events = EventRow.__table__  # type: ignore[attr-defined]
+_forwards = PairRow.__table__  # type: ignore[attr-defined]
+_positions = PositionRow.__table__  # type: ignore[attr-defined]
+_refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Again:
     """Events of one stream to be sent once more; `mark_ns` is when a person asked for it."""
 
     mark_ns: int
-    events: Sequence[Outgoing]
+    events: Sequence[OutgoingEvent]
 
 
 def page(engine: Engine, forward: str, after: RefusedView | None = None, size: int = PAGE) -> list[RefusedView]:
@@ -85,7 +85,7 @@ def again(engine: Engine, claim: ForwardClaim, size: int) -> Iterator[Again]:
         if not rows:
             return
         mark_ns = rows[0].replay_ns
-        events = [Outgoing(*row[1:]) for row in rows if row.replay_ns == mark_ns]
+        events = [OutgoingEvent(*row[1:]) for row in rows if row.replay_ns == mark_ns]
         event_id = events[-1].id
         yield Again(mark_ns, events)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from blocks import clock
-from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.event import OutgoingEvent
 from blocks.store.engine import first_rows, reading, store_errors
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ NEAR = 1000  # ids between two links that cost less to pass over than another qu
 class Portion:
     """Events of one stream, in the order of their ids, of which the position moves behind all or none."""
 
-    events: Sequence[Outgoing]
+    events: Sequence[OutgoingEvent]
     first_id: int = 0
     last_id: int = 0
 
     def __post_init__(self) -> None:
         self.first_id, self.last_id = self.events[0].id, self.events[-1].id
 
-    def take(self) -> Sequence[Outgoing]:
+    def take(self) -> Sequence[OutgoingEvent]:
         """The events, which are not kept here: what waits for those before it needs its ends only."""
         events, self.events = self.events, ()
         return events
@@ -60,17 +60,17 @@ class Events:
     stream_id: int
     after_id: int
     _ranges: deque[tuple[int, int]] = field(default_factory=deque)
-    _ready: deque[Outgoing] = field(default_factory=deque)
+    _ready: deque[OutgoingEvent] = field(default_factory=deque)
     _mean: int = BODY
 
-    def peek(self) -> Outgoing | None:
+    def peek(self) -> OutgoingEvent | None:
         """The next event, which stays; None where there is none."""
         while not self._ready:
             if not self._read():
                 return None
         return self._ready[0]
 
-    def take(self) -> Outgoing:
+    def take(self) -> OutgoingEvent:
         """The event that `peek` has shown."""
         return self._ready.popleft()
 
@@ -94,11 +94,11 @@ class Events:
         self._ready.extend(found)
         return True
 
-    def _between(self, low: int, high: int) -> tuple[list[Outgoing], bool]:
+    def _between(self, low: int, high: int) -> tuple[list[OutgoingEvent], bool]:
         bounds = {"stream": self.stream_id, "low": low, "high": high, "most": MOST}
         with store_errors(), reading(self.engine).connect() as connection:
             rows, is_all = first_rows(connection, _BETWEEN, bounds, READ_BYTES, self._mean)
-        found = list(starmap(Outgoing, rows))
+        found = list(starmap(OutgoingEvent, rows))
         if found:
             self._mean = sum([len(one.body) for one in found]) // len(found)
         return found, is_all
@@ -130,7 +130,7 @@ class Hour:
     last_id: int = 0
     count: int = 0
 
-    def events(self) -> Iterator[Sequence[Outgoing]]:
+    def events(self) -> Iterator[Sequence[OutgoingEvent]]:
         """A few at a time. Those that are not asked for are left for the next hour of this name."""
         while self.count < self.size:
             chunk = list(_some(self._rest(), min(CHUNK, self.size - self.count), READ_BYTES))
@@ -155,11 +155,11 @@ class _Within:
     events: Events
     hour: int
 
-    def peek(self) -> Outgoing | None:
+    def peek(self) -> OutgoingEvent | None:
         event = self.events.peek()
         return event if event is not None and event.received_ns // HOUR_NS == self.hour else None
 
-    def take(self) -> Outgoing:
+    def take(self) -> OutgoingEvent:
         return self.events.take()
 
 
@@ -187,7 +187,7 @@ def _is_whole(events: Events, first_id: int, hour: int, size: int) -> bool:
     return bool(number >= size or oldest_ns // HOUR_NS != hour or newest_ns // HOUR_NS != hour)
 
 
-def newest(engine: Engine, stream_id: int, number: int) -> list[Outgoing]:
+def newest(engine: Engine, stream_id: int, number: int) -> list[OutgoingEvent]:
     """The newest events of a stream by their time, oldest first."""
     asked = text(
         "SELECT id, uuid, time_ns, received_ns, body FROM events WHERE stream_id = :stream "
@@ -195,15 +195,15 @@ def newest(engine: Engine, stream_id: int, number: int) -> list[Outgoing]:
     )
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(asked, {"stream": stream_id, "number": number}).all()
-    return [Outgoing(*row) for row in reversed(rows)]
+    return [OutgoingEvent(*row) for row in reversed(rows)]
 
 
-def _until(events: Events, end: int) -> Iterator[Outgoing]:
+def _until(events: Events, end: int) -> Iterator[OutgoingEvent]:
     while (event := events.peek()) is not None and event.id <= end:
         yield events.take()
 
 
-def _some(events: Events | _Within, size: int, octets: int) -> Iterator[Outgoing]:
+def _some(events: Events | _Within, size: int, octets: int) -> Iterator[OutgoingEvent]:
     while size > 0 and octets > 0 and events.peek() is not None:
         event = events.take()
         size, octets = size - 1, octets - len(event.body)

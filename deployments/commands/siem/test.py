@@ -65,7 +65,7 @@ def _samples_as_json(
     found = []
     for view in deferred.positions.of_forward(engine, pair.id):
         preparer: Preparer = deferred.siem.preparer_of(engine, pair.source_id, view.api, block, sender)
-        withheld = preparer.stamp.classifier is None and not block.is_archive
+        withheld = preparer.stream.classifier is None and not block.is_archive
         for event in deferred.unsent_events.newest(engine, view.stream_id, number):
             made = preparer.prepare(event)
             one: dict[str, Any] = {
@@ -74,8 +74,8 @@ def _samples_as_json(
                 "uuid": event.uuid,
                 "withheld": withheld,
             }
-            if isinstance(made, deferred.prepare.Kept):
-                found.append({**one, "filtered_by": made.why})
+            if isinstance(made, deferred.prepare.FilteredEvent):
+                found.append({**one, "filtered_by": made.reason})
             else:
                 data = made.data.decode(errors="replace").strip()
                 found.append({**one, "record": data, "group": list(made.group)})

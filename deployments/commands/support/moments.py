@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks import clock
-from blocks.durations import moment
+from blocks.durations import parse_time
 from blocks.errors import ThirdPartyConfigError
 
 TIMES = "a duration such as 90m, 24h or 7d (before now), a date, or a time such as 2026-11-01T00:00:00Z"
@@ -14,6 +14,6 @@ def moment_of(flag: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return moment(text, clock.now_ns())
+        return parse_time(text, clock.now_ns())
     except ThirdPartyConfigError as error:
         raise ThirdPartyConfigError(f"{flag}: {error.message}", hint=f"Use {TIMES}.", code="usage") from None

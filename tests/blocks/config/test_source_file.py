@@ -20,14 +20,14 @@ from support.paths import FIXTURES
 from blocks import clock
 from blocks.config.source_file import (
     ConfigurationError,
-    Fault,
+    Problem,
     Secret,
     SourceConfig,
     block_name,
     deployment_name,
+    first_start_ns,
     parse_sources,
     read_file,
-    start_of,
     to_json,
     with_token,
 )
@@ -101,15 +101,15 @@ def one(**members: Any) -> SourceConfig:
     return config
 
 
-def faults_of(document: Any, **options: Any) -> list[Fault]:
+def problems_of(document: Any, **options: Any) -> list[Problem]:
     with pytest.raises(ConfigurationError) as raised:
         parse(document, **options)
-    return list(raised.value.faults)
+    return list(raised.value.problems)
 
 
-def the_fault(document: Any, **options: Any) -> Fault:
-    (fault,) = faults_of(document, **options)
-    return fault
+def the_problem(document: Any, **options: Any) -> Problem:
+    (problem,) = problems_of(document, **options)
+    return problem
 
 
 # The form
@@ -192,7 +192,7 @@ def test_processing_rules_are_checked_with_the_rest_and_their_hashes_have_an_alg
         "hashAlgorithm": "SHA-1",
     }
     document["source"]["config"]["supported_apis"] = ["audits"]
-    assert [fault.path for fault in faults_of(document)] == [
+    assert [problem.path for problem in problems_of(document)] == [
         "$.source.filters[0].regexp",
         "$.source.hashAlgorithm",
         "$.source.config.supported_apis[0]",
@@ -221,8 +221,8 @@ def test_spellings_of_an_api(api: Api, names: list[str]) -> None:
         assert config.supported_apis == (api,)
         assert json.loads(to_json(config))["source"]["config"]["supported_apis"] == [name]
     for other in names[1:]:
-        (fault,) = faults_of(config_of(supported_apis=[names[0], other]))
-        assert "there twice" in fault.problem
+        (problem,) = problems_of(config_of(supported_apis=[names[0], other]))
+        assert "there twice" in problem.description
 
 
 def test_a_list_of_sources() -> None:
@@ -246,11 +246,11 @@ def test_the_byte_order_mark_of_an_editor_does_no_harm() -> None:
     assert parse(b"\xef\xbb\xbf" + json.dumps(EXPORT).encode()) == parse(EXPORT)
 
 
-# Every fault has its place, what is wrong, and what would be right
+# Every problem has its place, what is wrong, and what would be right
 
 
 @pytest.mark.parametrize(
-    ("data", "problem"),
+    ("data", "description"),
     [
         (b"", "line 1, column 1"),
         (b'{"source": 1,\n "sources" 2}', "line 2, column 12"),
@@ -268,14 +268,14 @@ def test_the_byte_order_mark_of_an_editor_does_no_harm() -> None:
         (json.dumps(EXPORT).encode("utf-32"), "UTF-16 or UTF-32"),
     ],
 )
-def test_what_is_no_json(data: bytes, problem: str) -> None:
-    fault = the_fault(data)
-    assert fault.path == "$"
-    assert problem in fault.problem
+def test_what_is_no_json(data: bytes, description: str) -> None:
+    problem = the_problem(data)
+    assert problem.path == "$"
+    assert description in problem.description
 
 
 @pytest.mark.parametrize(
-    ("document", "path", "problem", "expected"),
+    ("document", "path", "description", "expected"),
     [
         ([], "$", "a list", '"source"'),
         (None, "$", "null", '"source"'),
@@ -291,15 +291,15 @@ def test_what_is_no_json(data: bytes, problem: str) -> None:
         ({**EXPORT, "Sources": []}, "$.Sources", "not known", '"sources"'),
     ],
 )
-def test_the_wrapper(document: Any, path: str, problem: str, expected: str) -> None:
-    fault = the_fault(document)
-    assert fault.path == path
-    assert problem in fault.problem
-    assert expected in fault.expected
+def test_the_wrapper(document: Any, path: str, description: str, expected: str) -> None:
+    problem = the_problem(document)
+    assert problem.path == path
+    assert description in problem.description
+    assert expected in problem.expected
 
 
 @pytest.mark.parametrize(
-    ("members", "path", "problem", "expected"),
+    ("members", "path", "description", "expected"),
     [
         ({"sourceType": "HTTP"}, "$.source.sourceType", 'it is "HTTP"', '"Universal"'),
         ({"sourceType": None}, "$.source.sourceType", "missing", '"Universal"'),
@@ -313,15 +313,15 @@ def test_the_wrapper(document: Any, path: str, problem: str, expected: str) -> N
         ({"zzzzzzzz": {}}, "$.source.zzzzzzzz", "not known", "one of sourceType, schemaRef, config"),
     ],
 )
-def test_the_source(members: dict[str, Any], path: str, problem: str, expected: str) -> None:
-    fault = the_fault({**EXPORT, "source": {**EXPORT["source"], **members}})
-    assert fault.path == path
-    assert problem in fault.problem
-    assert expected in fault.expected
+def test_the_source(members: dict[str, Any], path: str, description: str, expected: str) -> None:
+    problem = the_problem({**EXPORT, "source": {**EXPORT["source"], **members}})
+    assert problem.path == path
+    assert description in problem.description
+    assert expected in problem.expected
 
 
 @pytest.mark.parametrize(
-    ("members", "key", "problem", "expected"),
+    ("members", "key", "description", "expected"),
     [
         ({"name": ...}, "name", "missing", "1 to 128 characters"),
         ({"name": ""}, "name", "empty", "1 to 128 characters"),
@@ -383,11 +383,11 @@ def test_the_source(members: dict[str, Any], path: str, problem: str, expected: 
         ({"polling": 5}, "polling", "not known", "one of name"),
     ],
 )
-def test_a_member_of_config(members: dict[str, Any], key: str, problem: str, expected: str) -> None:
-    fault = the_fault(config_of(**members))
-    assert fault.path == f"$.source.config.{key}"
-    assert problem in fault.problem
-    assert expected in fault.expected
+def test_a_member_of_config(members: dict[str, Any], key: str, description: str, expected: str) -> None:
+    problem = the_problem(config_of(**members))
+    assert problem.path == f"$.source.config.{key}"
+    assert description in problem.description
+    assert expected in problem.expected
 
 
 def test_all_faults_of_a_file_come_at_once() -> None:
@@ -396,7 +396,7 @@ def test_all_faults_of_a_file_come_at_once() -> None:
         {"api_version": "v9", "collect_from": "soon"},
     )
     document["sources"][1]["sourceType"] = "HTTP"
-    assert [fault.path for fault in faults_of(document)] == [
+    assert [problem.path for problem in problems_of(document)] == [
         "$.sources[0].config.colour",
         "$.sources[0].config.api_token",
         "$.sources[0].config.name",
@@ -409,15 +409,15 @@ def test_all_faults_of_a_file_come_at_once() -> None:
 
 
 def test_a_name_twice_in_one_file_even_beside_other_faults() -> None:
-    faults = faults_of(several({}, {"name": "2Pass"}, {"supported_apis": []}))
-    assert [fault.path for fault in faults] == ["$.sources[2].config.supported_apis", "$.sources[2].config.name"]
-    assert faults[1].problem == 'the name "1Pass" is used before, at $.sources[0].config.name'
+    problems = problems_of(several({}, {"name": "2Pass"}, {"supported_apis": []}))
+    assert [problem.path for problem in problems] == ["$.sources[2].config.supported_apis", "$.sources[2].config.name"]
+    assert problems[1].description == 'the name "1Pass" is used before, at $.sources[0].config.name'
 
 
 def test_a_key_twice_in_one_object() -> None:
     text = json.dumps(EXPORT).replace('"name": "1Pass"', '"name": "1Pass", "name": "2Pass"')
-    fault = the_fault(text.encode())
-    assert (fault.path, fault.problem) == ("$.source.config.name", "the key stands there more than once")
+    problem = the_problem(text.encode())
+    assert (problem.path, problem.description) == ("$.source.config.name", "the key stands there more than once")
 
 
 def test_the_text_of_the_error_is_one_line_for_a_fault_and_a_list_for_more() -> None:
@@ -426,7 +426,7 @@ def test_the_text_of_the_error_is_one_line_for_a_fault_and_a_list_for_more() -> 
     assert str(raised.value) == '$.source.config.api_version: it is "v9"; expected "v2" or "v1".'
     with pytest.raises(ThirdPartyConfigError) as raised:
         parse(config_of(api_version="v9", name=""))
-    assert str(raised.value).splitlines()[0] == "The configuration has 2 faults:"
+    assert str(raised.value).splitlines()[0] == "The configuration has 2 problems:"
     assert len(str(raised.value).splitlines()) == 3
 
 
@@ -434,8 +434,8 @@ def test_the_error_survives_prefects_pickle() -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse(config_of(api_version="v9"))
     again = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 - our own bytes
-    assert (again.faults, str(again), again.name) == (
-        raised.value.faults,
+    assert (again.problems, str(again), again.name) == (
+        raised.value.problems,
         str(raised.value),
         "ThirdPartyConfigError",
     )
@@ -460,8 +460,8 @@ def test_the_token_of_the_file_comes_before_that_of_the_environment() -> None:
 
 
 def test_a_fault_in_the_token_of_the_environment_names_the_variable_once() -> None:
-    fault = the_fault(several({"api_token": None}, {"api_token": None, "name": "2Pass"}), token="a b")
-    assert fault.path == "ONEPASSWORD_SOURCE_API_TOKEN"
+    problem = the_problem(several({"api_token": None}, {"api_token": None, "name": "2Pass"}), token="a b")
+    assert problem.path == "ONEPASSWORD_SOURCE_API_TOKEN"
 
 
 def test_a_masked_token_of_the_environment_is_none() -> None:
@@ -474,13 +474,13 @@ def test_the_token_names_the_host_where_the_file_does_not() -> None:
 
 def test_the_host_that_a_token_names_must_be_allowed_too() -> None:
     document = config_of(base_url=..., api_token=token(aud=["events.example.com"]))
-    assert the_fault(document).path == "$.source.config.base_url"
+    assert the_problem(document).path == "$.source.config.base_url"
     assert parse(document, allowed_hosts=frozenset({"events.example.com"}))[0].base_url == "https://events.example.com"
 
 
 def test_an_old_token_names_no_host() -> None:
     document = config_of(base_url=..., api_token=token(aud=["com.1password.streamingservice"]))
-    assert the_fault(document).problem == "the base URL is empty"
+    assert the_problem(document).description == "the base URL is empty"
 
 
 def test_an_explicit_base_url_wins_and_it_says_so() -> None:
@@ -502,7 +502,7 @@ def test_a_token_that_is_still_to_come_may_name_the_host() -> None:
 def test_what_was_asked_for_is_checked_as_well(asked: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         with_token(one(api_token=None), asked, allowed_hosts=NONE)
-    assert raised.value.faults[0].path == "$.api_token"
+    assert raised.value.problems[0].path == "$.api_token"
 
 
 def test_with_a_token_nothing_else_changes() -> None:
@@ -559,14 +559,14 @@ def test_copies_keep_the_token() -> None:
 def test_a_token_pasted_into_the_wrong_place_is_not_repeated(key: str) -> None:
     long = token(aud=["events.1password.com"], filler="x" * 200)
     document = config_of(**{key: [long] if key == "supported_apis" else long})
-    text = "".join(f"{fault}" for fault in faults_of(document))
+    text = "".join(f"{problem}" for problem in problems_of(document))
     assert long.split(".")[1] not in text
     assert long[:60].lower() not in text.lower()
 
 
 def test_a_token_with_a_fault_is_not_repeated() -> None:
     for wrong in (f" {TOKEN}", f"Bearer {TOKEN}", f"{TOKEN}…"):
-        assert TOKEN[:8] not in str(the_fault(config_of(api_token=wrong)))
+        assert TOKEN[:8] not in str(the_problem(config_of(api_token=wrong)))
 
 
 # Reading the file
@@ -608,8 +608,8 @@ def test_a_file_that_is_not_there_and_a_directory(tmp_path: Path) -> None:
     for path, problem in ((tmp_path / "none.json", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigurationError) as raised:
             read_file(path)
-        assert raised.value.faults[0].path == str(path)
-        assert problem in raised.value.faults[0].problem
+        assert raised.value.problems[0].path == str(path)
+        assert problem in raised.value.problems[0].description
 
 
 def test_a_file_that_is_no_configuration_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -753,17 +753,17 @@ def test_a_file_cut_off_or_damaged_anywhere_is_read_or_refused(place: int, damag
     ],
 )
 def test_where_the_first_run_starts(text: str | None, ago: int) -> None:
-    assert start_of(text, NOW * SECOND) == NOW * SECOND - ago
+    assert first_start_ns(text, NOW * SECOND) == NOW * SECOND - ago
 
 
 def test_a_time_after_the_moment_that_is_asked_about_stays() -> None:
-    assert start_of("2026-11-18", (NOW - 30 * 86_400) * SECOND) == (NOW - 11 * 3600 - 6 * 60 - 40) * SECOND
+    assert first_start_ns("2026-11-18", (NOW - 30 * 86_400) * SECOND) == (NOW - 11 * 3600 - 6 * 60 - 40) * SECOND
 
 
 @pytest.mark.parametrize("text", ["soon", "h", "-1h", "1.5h", "24H", "2026-13-01", "20261101", "0000-01-01"])
 def test_what_is_no_start(text: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match="collect_from is wrong"):
-        start_of(text, NOW * SECOND)
+        first_start_ns(text, NOW * SECOND)
 
 
 def test_a_time_that_has_aged_is_told_and_not_refused() -> None:
@@ -775,7 +775,7 @@ def test_a_time_that_has_aged_is_told_and_not_refused() -> None:
 @given(st.text())
 def test_any_text_is_a_start_or_refused(text: str) -> None:
     with contextlib.suppress(ThirdPartyConfigError):
-        assert start_of(text, NOW * SECOND) >= (NOW - 120 * 86_400) * SECOND
+        assert first_start_ns(text, NOW * SECOND) >= (NOW - 120 * 86_400) * SECOND
 
 
 # Names on a Prefect server

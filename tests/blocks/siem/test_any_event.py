@@ -15,7 +15,7 @@ from support.siem_targets import _HTTP_MEMBERS as MEMBERS
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.archive import ndjson, parquet
-from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.event import OutgoingEvent
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.formats import registry
 from blocks.siem.formats.ecs import INTEGER
@@ -109,8 +109,8 @@ def test_any_event_has_a_record_everywhere(api: Api, shape: str, data: st.DataOb
 
 def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
     """Each target's record of the event holds its uuid, once; a line of it is one line, and JSON is JSON."""
-    event = Outgoing(1, UUID, support.START_NS, support.RECEIVED_NS, body)
-    stamp = support.stamp(api)
+    event = OutgoingEvent(1, UUID, support.START_NS, support.RECEIVED_NS, body)
+    stream = support.stream(api)
     for siem, source in RULES:
         left = source.apply(body)
         left = siem.apply(api, body, left.body)
@@ -118,10 +118,10 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
             assert siem is HIDING
             continue
         records = {
-            kind: Preparer(sender, siem, shape, stamp, source).prepare(event).data  # type: ignore[union-attr]
+            kind: Preparer(sender, siem, shape, stream, source).prepare(event).data  # type: ignore[union-attr]
             for kind, sender in senders.items()
         }
-        made = registry.shape(shape, event, stamp, left.body)
+        made = registry.shape(shape, event, stream, left.body)
         assert made.account is None or made.account.isprintable()
         records["syslog"] = Messages(Style("host", "onepassword@32473")).message(made)
         records["ndjson"] = ndjson.encoded(made)
@@ -147,7 +147,7 @@ def in_parquet(made: Any) -> None:
     from blocks.siem.delivery.protocol import Record
 
     record = Record(made.event, parquet.encoded(made))
-    assert parquet.packed(made.stamp, [[record]])[:4] == b"PAR1"
+    assert parquet.packed(made.stream, [[record]])[:4] == b"PAR1"
 
 
 def fits_elasticsearch(document: dict[str, Any]) -> None:

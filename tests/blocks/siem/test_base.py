@@ -46,7 +46,7 @@ class TestAddresses:
     def test_a_key_in_an_address_that_is_shown_is_refused_and_not_told(self, more: str) -> None:
         for block in at(f"https://siem.example{more}"):
             (fault,) = block.faults()
-            assert fault.problem == "it holds more than the address"
+            assert fault.description == "it holds more than the address"
             assert KEY not in str(fault)
 
     def test_without_one_they_are_good(self) -> None:

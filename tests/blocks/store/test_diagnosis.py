@@ -135,13 +135,13 @@ def for_all(migrated_sqlite: Path) -> Iterator[Path]:
 AS_NOBODY = f"""
 import os
 from blocks.errors import FirstPartyGenericError
-from blocks.store import probe
+from blocks.store import diagnosis
 if os.geteuid() == 0:  # for whom nothing is read-only
     os.setgroups([])
     os.setgid({NOBODY})
     os.setuid({NOBODY})
 try:
-    print("refusal:", probe.facts("sqlite:///DIRECTORY/events.db").refusal)
+    print("refusal:", diagnosis.facts("sqlite:///DIRECTORY/events.db").refusal)
 except FirstPartyGenericError as error:
     print(error)
 """

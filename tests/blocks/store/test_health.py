@@ -14,7 +14,7 @@ from support.values import SOURCE
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError
 from blocks.events_api.models import Api, Event, Page, Rejected, Unknown
-from blocks.health import ERROR, NAMES, UNHEALTHY, WARNING, Condition, HealthEvent, of_error
+from blocks.health import ERROR, NAMES, UNHEALTHY, WARNING, Condition, HealthEvent, error_condition
 from blocks.store import health, pages, sources, streams
 from blocks.store.engine import writing
 
@@ -285,7 +285,7 @@ def test_what_was_published_is_not_published_again(engine: Engine, source: Sourc
 
 
 def test_what_was_told_without_the_store_is_added_once_and_ends(engine: Engine, source: SourceRecord) -> None:
-    condition = of_error(FirstPartyGenericError("The store did not answer.", code="store"), ERROR)
+    condition = error_condition(FirstPartyGenericError("The store did not answer.", code="store"), ERROR)
     members: dict[str, Any] = {"api": None, "time_ns": 5, "tracker": "error", "description": condition.description}
     event = HealthEvent(
         event_id="id", source_id=SOURCE.id, source_name="1Pass", name=condition.name, severity=ERROR,

@@ -245,7 +245,7 @@ def test_all_faults_of_a_file_are_told_and_nothing_is_stored(call: Call, tmp_pat
     bad = config("", supported_apis=["itemUsage", "audits"], api_token=f"{TOKEN} x", bas_url="x")
     write(config(name), bad)
     lines = call("apply", "source.json", code=cli.WRONG_USE).splitlines()
-    assert lines[0] == "onepassword-source: The configuration has 4 faults:"
+    assert lines[0] == "onepassword-source: The configuration has 4 problems:"
     assert len(lines) == 5
     assert all(line.startswith("  $.sources[1].config.") and "; expected " in line for line in lines[1:])
     assert os.listdir(tmp_path) == ["source.json"]  # noqa: PTH208

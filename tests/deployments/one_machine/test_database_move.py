@@ -33,12 +33,12 @@ database_move._copy_table = killed
 {MOVE}
 """
 READ = """
-from deployments.commands import prefect_server
+from deployments.commands.support import prefect_server
 with prefect_server.prefect():
     from prefect.blocks.system import Secret
     from prefect.blocks.notifications import SlackWebhook
     from prefect.variables import Variable
-    from blocks.names import block_name
+    from blocks.prefect_names import block_name
     from blocks.source import OnePasswordSource
     import json
     source = OnePasswordSource.load(block_name("Kept: 1Pass"))

@@ -30,10 +30,11 @@ LOAD = 90_000
 SETTLE = 1500
 """Milliseconds that a page may still ask for something in, once nothing is under way."""
 MAKE_BLOCK = """
-from deployments import prefect_access
-prefect_access.activate()
+from deployments.prefect_api import server_access
+server_access.activate()
 from prefect.client.orchestration import get_client
-from deployments import block_documents, sources
+from deployments import sources
+from deployments.prefect_api import block_documents
 from blocks.siem.webhook.block import Webhook
 sources.register_blocks(siems=True)
 with get_client(sync_client=True) as client:

@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 KILLED_ROTATION = """
 import os, signal
-from deployments import own_secrets, rekey
-encrypt = rekey.encrypt_again
+from deployments.prefect_api import reencrypt, server_secrets
+encrypt = reencrypt.encrypt_again
 def kill(*arguments):
     encrypt(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
-rekey.encrypt_again = kill
+reencrypt.encrypt_again = kill
 if (child := os.fork()) == 0:
-    own_secrets.rotate(password=True, key=True)
+    server_secrets.rotate(password=True, key=True)
 assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
 BLOCK = """
 from contextlib import ExitStack
-from deployments.commands import prefect_server
+from deployments.commands.support import prefect_server
 stack = ExitStack()
 print(stack.enter_context(prefect_server.prefect()).kind)
 from prefect.blocks.system import Secret

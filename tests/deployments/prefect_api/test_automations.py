@@ -303,7 +303,8 @@ class Fleet:
         env = environment(self.directory, self.port)
         url = f"http://127.0.0.1:{self.port}/api"
         code = (
-            f"import json; from deployments import prefect_access as p; print(json.dumps(p.environment_for({url!r})))"
+            "import json; from deployments.prefect_api.server_access import environment_for; "
+            f"print(json.dumps(environment_for({url!r})))"
         )
         self.env = {**env, **json.loads(run_python(code, env, self.directory)), "PREFECT_WORKER_QUERY_SECONDS": "5"}
         auth = self.env["PREFECT_API_AUTH_STRING"]
@@ -375,8 +376,8 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 def test_a_run_that_died_with_its_worker_crashes_and_a_healthy_one_outlives_a_killed_server(fleet: Fleet) -> None:
     server = fleet.start_server()
     code = """
-from deployments import automations
-from deployments.deploy import SourceDeployment, deploy_source
+from deployments.prefect_api import automations
+from deployments.prefect_api.deploy import SourceDeployment, deploy_source
 automations.ensure()
 for name in ("dead", "well"):
     deploy_source(SourceDeployment(name, None, (), "stand_in.collect"))

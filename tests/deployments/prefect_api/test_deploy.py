@@ -57,9 +57,9 @@ def test_deploying_again_writes_only_what_differs_and_keeps_a_pause(running_up: 
     answer = running_up.ask("PATCH", f"/api/deployments/{before['id']}", json={"job_variables": theirs})
     assert answer.status_code == 204
     code = """
-from deployments import prefect_access
-prefect_access.activate()
-from deployments.deploy import SourceDeployment, deploy_source, remove_deployment
+from deployments.prefect_api import server_access
+server_access.activate()
+from deployments.prefect_api.deploy import SourceDeployment, deploy_source, remove_deployment
 same = SourceDeployment("1Pass", "The source 1Pass", ("blue",), "stand_in.collect")
 print(deploy_source(same))
 print(deploy_source(same))
@@ -91,12 +91,12 @@ def test_prefects_own_command_deploys_the_template_and_apply_gives_it_a_time_of_
     assert done.returncode == 0, done.stdout + done.stderr
     assert running_up.deployment("by hand")["parameters"] == {"source": "by hand"}
     code = """
-from deployments import prefect_access
-prefect_access.activate()
-from deployments.deploy import SourceDeployment, deploy_source
+from deployments.prefect_api import server_access
+server_access.activate()
+from deployments.prefect_api.deploy import SourceDeployment, deploy_source
 def ticks():
     from prefect.client.orchestration import get_client
-    from deployments.deploy import deployments_of
+    from deployments.prefect_api.deploy import deployments_of
     with get_client(sync_client=True) as client:
         found = deployments_of(client, "by hand")
     found = [one.schedules[0] for one in found if one.schedules]

@@ -154,7 +154,7 @@ def test_killed_before_any_line_both_hold_or_neither(data: Path, tmp_path: Path,
 
 
 def test_a_command_waits_for_a_rotation_and_gets_the_new_secrets() -> None:
-    wait = "import sys; from deployments import own_secrets as s; sys.stdout.write('.'); sys.stdout.flush(); "
+    wait = "from deployments.prefect_api import server_secrets as s; print(end='.', flush=True); "
     code = wait + "s.hold_secrets(); print(s.load_secrets().api_password)"
     with server_secrets._alone():
         waiting = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -14,7 +14,7 @@ from blocks.siem.formats.ocsf.unmapped import unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import Audit, Session
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
@@ -23,7 +23,7 @@ ENTITY_TYPES = {"account": (4, "Organization"), "device": (1, "Device"), "user":
 """OCSF's own types of entities, by object type; all others are Other, by 1Password's own word."""
 
 
-def document(draft: Draft, body: Audit) -> bytes:
+def document(draft: EncoderInput, body: Audit) -> bytes:
     session = body.session or NO_SESSION
     activity = activity_of(body.object_type, body.action)
     parts = _WHAT[activity.ocsf_class](body)

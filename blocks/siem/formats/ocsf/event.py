@@ -14,7 +14,7 @@ from blocks.siem.formats.ocsf.objects import Actor, Device, Endpoint, Entity, Re
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.ocsf.activity import Activity
 
 OCSF_VERSION = "1.5.0"
@@ -76,7 +76,7 @@ class _Document(msgspec.Struct, gc=False):
     raw_data: str
 
 
-def event(draft: Draft, activity: Activity, word: str | None, parts: Parts) -> bytes:
+def event(draft: EncoderInput, activity: Activity, word: str | None, parts: Parts) -> bytes:
     """The OCSF document. `word` is 1Password's own for the activity.
 
     `raw_data` is the body as text, byte for byte. Times are milliseconds since 1970, as OCSF has them; all digits are
@@ -88,8 +88,8 @@ def event(draft: Draft, activity: Activity, word: str | None, parts: Parts) -> b
     return start[:-1] + b"," + middle[1:-1] + (b"," if len(middle) > _EMPTY else b"") + end[1:]
 
 
-def _metadata(draft: Draft) -> Metadata:
-    told, one = draft.stamp, draft.event
+def _metadata(draft: EncoderInput) -> Metadata:
+    told, one = draft.stream, draft.event
     arrived = msgspec.Raw(b'{"name":"received","value":"' + received(one.received_ns).encode() + b'"}')
     return Metadata(
         version=OCSF_VERSION,
@@ -109,7 +109,7 @@ def _metadata(draft: Draft) -> Metadata:
 @lru_cache(maxsize=1024)
 def _tags(group: metadata.Group) -> tuple[msgspec.Raw, ...]:
     """The metadata of a group, each as a tag, encoded once."""
-    named = {"api": group.stamp.api.value, **group.ours, **group.fields}
+    named = {"api": group.stream.api.value, **group.ours, **group.fields}
     return tuple(msgspec.Raw(encoded({"name": name, "value": _tag(value)})) for name, value in named.items())
 
 

@@ -11,7 +11,7 @@ from blocks.siem.formats.ocsf.event import Parts, event
 from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import ItemUsage
 
 TABLE = (
@@ -28,7 +28,7 @@ _ABSENT = Activity(_ENTITY, UNKNOWN, "Unknown")
 _OTHER = Activity(_ENTITY, OTHER, "Other")
 
 
-def document(draft: Draft, body: ItemUsage) -> bytes:
+def document(draft: EncoderInput, body: ItemUsage) -> bytes:
     person, client, action = body.user or NO_PERSON, body.client or NO_CLIENT, body.action
     source = objects.endpoint(client.ip_address, body.location)
     who = objects.user(person, None, person.user_account_uuid, person.user_type)

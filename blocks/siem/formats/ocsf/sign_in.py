@@ -12,7 +12,7 @@ from blocks.siem.formats.ocsf.event import Parts, event
 from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import Draft
+    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import SignIn
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
@@ -22,7 +22,7 @@ STATUS: dict[sign_in_outcome.Outcome, tuple[int, str]] = {"success": (1, "Succes
 _SERVICE = objects.Ref(name="1Password")
 
 
-def document(draft: Draft, body: SignIn) -> bytes:
+def document(draft: EncoderInput, body: SignIn) -> bytes:
     person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
     source = objects.endpoint(client.ip_address, body.location, body.country)
     parts = Parts(

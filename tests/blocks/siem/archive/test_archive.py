@@ -28,7 +28,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.archive import bucket, objects
 from blocks.siem.archive.block import Archive
-from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.event import OutgoingEvent
 from blocks.siem.delivery.protocol import Batch, TooLargeError
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def _arrived(line: bytes) -> Arrived:
     return Arrived(document, members["uuid"], {name: members[name] for name in FACTS if name in members}, beside)
 
 
-def one_batch(sender: Any, outgoings: Sequence[Outgoing], **members: Any) -> Batch:
-    return support.batch(sender, outgoings, support.stamp(**members))
+def one_batch(sender: Any, outgoings: Sequence[OutgoingEvent], **members: Any) -> Batch:
+    return support.batch(sender, outgoings, support.stream(**members))
 
 
 class TestDirectory(SenderConformance):
@@ -198,7 +198,7 @@ def test_a_batch_that_begins_at_the_same_event_replaces_its_object(tmp_path: Pat
 def test_zcat_and_duckdb_read_the_lines(tmp_path: Path) -> None:
     sender = Archive(url=tmp_path.as_uri()).get_sender()
     events = support.events(Api.AUDIT, 60)
-    sender.send(support.batch(sender, events, support.stamp(Api.AUDIT)))
+    sender.send(support.batch(sender, events, support.stream(Api.AUDIT)))
     (file,) = tmp_path.rglob("*.gz")
     lines = subprocess.run(["zcat", file], capture_output=True, check=True).stdout.splitlines()
     assert [json.loads(line)["event"] for line in lines] == [json.loads(one.body) for one in events]

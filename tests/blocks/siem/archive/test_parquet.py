@@ -46,15 +46,15 @@ def _row(row: tuple[Any, ...]) -> list[Any]:
 
 
 def _expected(one: Any) -> list[Any]:
-    event, stamp = one.event, one.stamp
+    event, stream = one.event, one.stream
     facts = metadata.facts(one)
-    own = [event.uuid, event.time_ns, event.received_ns, facts["api"], facts.get("account"), stamp.source]
-    return [*own, one.event_id, stamp.category, metadata.of(one), one.document.decode()]
+    own = [event.uuid, event.time_ns, event.received_ns, facts["api"], facts.get("account"), stream.source]
+    return [*own, one.event_id, stream.category, metadata.of(one), one.document.decode()]
 
 
 def test_what_is_not_known_is_null_and_whatever_a_body_holds_is_kept(tmp_path: Path) -> None:
     one = support.event(category='a\n"b"\u2028', country="日本", details={"value": "x\u0000y"})
-    table = written(tmp_path, support.of_events([one], support.stamp(account=None, category=None, fields={})))
+    table = written(tmp_path, support.of_events([one], support.stream(account=None, category=None, fields={})))
     found = duckdb.sql(f"select account, category, metadata->>'$._source', body from {table}").fetchall()
     assert found == [(None, None, "1Pass", one.body)]
 
@@ -74,7 +74,7 @@ def test_what_a_rule_took_from_a_body_is_in_no_column(tmp_path: Path) -> None:
 
     one = support.event(target_user={"email": "ana@example.org"})
     left = one.body.replace("ana@example.org", "***").encode()
-    written(tmp_path, [registry.shape("raw", one, support.stamp(), left)])
+    written(tmp_path, [registry.shape("raw", one, support.stream(), left)])
     (file,) = tmp_path.rglob("*.parquet")
     content = duckdb.sql(f"select * from '{file}'").fetchall()
     assert "ana@example.org" not in str(content)

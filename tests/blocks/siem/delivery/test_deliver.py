@@ -17,18 +17,26 @@ from blocks.siem.delivery.deliver import (
     PAUSE_MAX,
     PAUSE_SECONDS,
     TRIES,
-    Delivered,
+    DeliveryResult,
     cut,
     deliver,
     deliver_hour,
 )
-from blocks.siem.delivery.protocol import ACCEPTED, Answer, Limits, Record, Refused, RequestRefusedError, TooLargeError
+from blocks.siem.delivery.protocol import (
+    ACCEPTED,
+    BatchResult,
+    Limits,
+    Record,
+    RejectedRecord,
+    RequestRejectedError,
+    TooLargeError,
+)
 from blocks.siem.privacy.rules import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from blocks.siem.delivery.event import Outgoing, Shaped, Stamp
+    from blocks.siem.delivery.event import FormattedEvent, OutgoingEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Batch
 
 
@@ -37,7 +45,7 @@ def ids_of(batches: Sequence[Sequence[Record]]) -> list[list[int]]:
 
 
 def too_large(most: int) -> object:
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if len(batch.records) > most:
             raise TooLargeError("It does not take so large a request (413).", code="413")
         return ACCEPTED
@@ -45,13 +53,13 @@ def too_large(most: int) -> object:
     return answer
 
 
-def delivered(sender: Told, number: int = 8, waits: list[float] | None = None) -> Delivered:
+def delivered(sender: Told, number: int = 8, waits: list[float] | None = None) -> DeliveryResult:
     waits = [] if waits is None else waits
     return deliver("pair-1", outgoing(*range(1, number + 1)), preparer(sender), waits.append)
 
 
-def refused(done: Delivered) -> list[tuple[int, str]]:
-    return [(one.event.id, one.answer) for one in done.turned]
+def refused(done: DeliveryResult) -> list[tuple[int, str]]:
+    return [(one.event.id, one.answer) for one in done.rejected]
 
 
 def test_it_is_cut_by_count() -> None:
@@ -71,7 +79,7 @@ def test_what_is_of_one_group_goes_together_in_the_order_of_the_groups() -> None
 def test_nothing_is_cut_of_nothing() -> None:
     assert list(cut([], 10, 100)) == []
     sender = Told()
-    assert deliver("pair-1", [], preparer(sender)) == Delivered()
+    assert deliver("pair-1", [], preparer(sender)) == DeliveryResult()
     assert sender.asked == []
 
 
@@ -91,7 +99,7 @@ def test_each_record_is_in_one_cut_and_no_cut_is_too_large(made: list[tuple[int,
 
 def test_all_of_it_is_sent() -> None:
     sender = Told()
-    assert delivered(sender) == Delivered(sent=8)
+    assert delivered(sender) == DeliveryResult(sent=8)
     assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8]]
 
 
@@ -99,20 +107,20 @@ def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
     sender = Told()
     rules = read([{"drop": {"action": ["fill"]}}], "")
     events = [*outgoing(1, body='{"action":"fill"}'), *outgoing(2, body='{"action":"reveal"}')]
-    assert deliver("pair-1", events, preparer(sender, rules)) == Delivered(sent=1, kept=1)
+    assert deliver("pair-1", events, preparer(sender, rules)) == DeliveryResult(sent=1, filtered=1)
     assert sender.ids == [[2]]
 
 
 def test_where_rules_drop_all_nothing_is_asked() -> None:
     sender = Told()
     rules = read([{"drop": {"api": [str(Api.AUDIT)]}}], "")
-    assert deliver("pair-1", outgoing(1, 2), preparer(sender, rules)) == Delivered(kept=2)
+    assert deliver("pair-1", outgoing(1, 2), preparer(sender, rules)) == DeliveryResult(filtered=2)
     assert sender.asked == []
 
 
 def test_413_halves_the_request_until_it_is_taken() -> None:
     sender = Told(too_large(2))  # type: ignore[arg-type]
-    assert delivered(sender) == Delivered(sent=8)
+    assert delivered(sender) == DeliveryResult(sent=8)
     assert sender.ids == [
         [1, 2, 3, 4, 5, 6, 7, 8],
         [1, 2, 3, 4],
@@ -125,7 +133,7 @@ def test_413_halves_the_request_until_it_is_taken() -> None:
 
 
 def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -> None:
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if 3 in [record.event.id for record in batch.records]:
             raise TooLargeError("It does not take so large a request (413).", hint="Cut it.", code="413")
         return ACCEPTED
@@ -133,7 +141,7 @@ def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -
     sender = Told(answer)
     done = delivered(sender)
     assert done.sent == 7
-    assert [(one.event.id, one.code, one.answer) for one in done.turned] == [
+    assert [(one.event.id, one.code, one.answer) for one in done.rejected] == [
         (3, "413", "It does not take so large a request (413). Cut it.")
     ]
     assert sorted(sender.taken) == [1, 2, 4, 5, 6, 7, 8]
@@ -142,8 +150,12 @@ def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -
 def test_what_is_put_off_is_sent_once_more_and_what_is_refused_is_not() -> None:
     answers = iter(
         [
-            Answer(refused=(Refused(0, "400", "first"), Refused(5, "400", "sixth")), again=(1, 3, 7), wait=2.0),
-            Answer(refused=(Refused(1, "400", "fourth"),), again=(2,)),  # of 2, 4, 8
+            BatchResult(
+                rejected=(RejectedRecord(0, "400", "first"), RejectedRecord(5, "400", "sixth")),
+                deferred=(1, 3, 7),
+                retry_after=2.0,
+            ),
+            BatchResult(rejected=(RejectedRecord(1, "400", "fourth"),), deferred=(2,)),  # of 2, 4, 8
             ACCEPTED,
         ]
     )
@@ -160,9 +172,9 @@ def test_what_is_put_off_is_sent_once_more_and_what_is_refused_is_not() -> None:
 def test_413_to_what_was_put_off_halves_that_alone() -> None:
     """What was taken before it is not sent twice, and what was refused is not told twice."""
 
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if len(batch.records) == 8:
-            return Answer(refused=(Refused(0, "400", "no"),), again=(1, 2, 3, 4))
+            return BatchResult(rejected=(RejectedRecord(0, "400", "no"),), deferred=(1, 2, 3, 4))
         if len(batch.records) == 4:
             raise TooLargeError("It does not take so large a request (413).", code="413")
         return ACCEPTED
@@ -176,7 +188,7 @@ def test_413_to_what_was_put_off_halves_that_alone() -> None:
 
 def test_what_is_put_off_again_and_again_is_an_error_that_passes() -> None:
     waits: list[float] = []
-    sender = Told(lambda batch: Answer(again=tuple(range(len(batch.records))), wait=100))
+    sender = Told(lambda batch: BatchResult(deferred=tuple(range(len(batch.records))), retry_after=100))
     with pytest.raises(ThirdPartyGenericError, match="put 8 events off") as raised:
         delivered(sender, waits=waits)
     assert raised.value.code == "put-off"
@@ -186,7 +198,7 @@ def test_what_is_put_off_again_and_again_is_an_error_that_passes() -> None:
 
 @pytest.mark.parametrize("error", [ThirdPartyGenericError("503"), ThirdPartyConfigError("401"), ValueError("a fault")])
 def test_an_error_leaves_as_it_is(error: Exception) -> None:
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if batch.records[0].event.id > 4:
             raise error
         return ACCEPTED
@@ -198,8 +210,8 @@ def test_an_error_leaves_as_it_is(error: Exception) -> None:
 
 
 def test_a_long_answer_is_cut() -> None:
-    sender = Told(lambda _: Answer(refused=(Refused(0, "400", "x" * 10_000),)))
-    assert len(delivered(sender, 1).turned[0].answer) == ANSWER_MAX
+    sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "x" * 10_000),)))
+    assert len(delivered(sender, 1).rejected[0].answer) == ANSWER_MAX
 
 
 def test_the_same_events_have_the_same_name() -> None:
@@ -214,7 +226,7 @@ def test_the_same_events_have_the_same_name() -> None:
 
 def test_what_is_left_of_a_request_has_another_name_though_it_begins_and_ends_with_the_same_events() -> None:
     """Else a SIEM that remembers names would take it for the whole, and not look at it."""
-    answers = iter([Answer(refused=(Refused(1, "400", "no"),), again=(0, 2)), ACCEPTED])
+    answers = iter([BatchResult(rejected=(RejectedRecord(1, "400", "no"),), deferred=(0, 2)), ACCEPTED])
     sender = Told(lambda _: next(answers))
     delivered(sender, 3)
     assert sender.ids == [[1, 2, 3], [1, 3]]
@@ -225,7 +237,7 @@ def test_what_is_left_of_a_request_has_another_name_though_it_begins_and_ends_wi
 def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.DataObject) -> None:
     tries: dict[int, int] = {}
 
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if len(batch.records) > 1 and data.draw(st.integers(0, 4)) == 0:
             raise TooLargeError("too large", code="413")
         said = [data.draw(st.sampled_from(["yes", "yes", "no", "later"])) for _ in batch.records]
@@ -234,17 +246,17 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
             tries[id_] = tries.get(id_, 0) + 1
             if said[place] == "later" and tries[id_] >= TRIES:
                 said[place] = "yes"
-        no = tuple(Refused(place, "400", str(ids[place])) for place, one in enumerate(said) if one == "no")
-        return Answer(no, tuple(place for place, one in enumerate(said) if one == "later"))
+        no = tuple(RejectedRecord(place, "400", str(ids[place])) for place, one in enumerate(said) if one == "no")
+        return BatchResult(no, tuple(place for place, one in enumerate(said) if one == "later"))
 
     class Grouped(Told):
-        def encode(self, shaped: Shaped) -> Record:
+        def encode(self, shaped: FormattedEvent) -> Record:
             return Record(shaped.event, shaped.document, (str(shaped.event.id % 3),))
 
     sender = Grouped(answer, Limits(events=5, bytes=1000))
     done = delivered(sender, 17)
-    turned = [one.event.id for one in done.turned]
-    assert [str(id_) for id_ in turned] == [one.answer for one in done.turned]
+    turned = [one.event.id for one in done.rejected]
+    assert [str(id_) for id_ in turned] == [one.answer for one in done.rejected]
     assert len(set(turned)) == len(turned)
     assert set(sender.taken) | set(turned) == set(range(1, 18))
     assert not set(sender.taken) & set(turned)
@@ -255,9 +267,9 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
 def unusable(*bad: int) -> object:
     """A SIEM that refuses every request with one of these in it, and does not say which."""
 
-    def answer(batch: Batch) -> Answer:
+    def answer(batch: Batch) -> BatchResult:
         if any(record.event.id in bad for record in batch.records):
-            raise RequestRefusedError("It cannot use what it was sent (400).", code="400")
+            raise RequestRejectedError("It cannot use what it was sent (400).", code="400")
         return ACCEPTED
 
     return answer
@@ -267,7 +279,7 @@ def unusable(*bad: int) -> object:
 def test_an_event_that_spoils_its_request_is_found_and_the_others_are_taken_once(bad: set[int]) -> None:
     sender = Told(unusable(*bad), Limits(events=20, bytes=1_000_000))  # type: ignore[arg-type]
     done = delivered(sender, 20)
-    assert sorted(one.event.id for one in done.turned) == sorted(bad)
+    assert sorted(one.event.id for one in done.rejected) == sorted(bad)
     assert dict(sender.taken) == {id_: 1 for id_ in range(1, 21) if id_ not in bad}
     assert done.sent == 20 - len(bad)
 
@@ -280,7 +292,7 @@ def test_a_siem_that_can_use_nothing_is_asked_a_few_times_and_it_is_the_configur
 
 
 def test_one_event_alone_that_it_cannot_use_is_a_matter_for_a_person() -> None:
-    with pytest.raises(RequestRefusedError):
+    with pytest.raises(RequestRejectedError):
         delivered(Told(unusable(1)), 1)  # type: ignore[arg-type]
 
 
@@ -295,7 +307,7 @@ class Hour:
     count: int = 0
     read: int = 0
 
-    def events(self) -> Iterator[Sequence[Outgoing]]:
+    def events(self) -> Iterator[Sequence[OutgoingEvent]]:
         while self.count < self.size:
             chunk = outgoing(*range(self.count + 1, min(self.count + 2, self.size) + 1), body='{"action":"fill"}')
             self.count += len(chunk)
@@ -315,7 +327,7 @@ class Archived(Told):
     hour: Hour = field(default_factory=Hour)
     ahead: list[int] = field(default_factory=list)
 
-    def send_object(self, _stamp: Stamp, records: Iterator[Sequence[Record]]) -> None:
+    def send_object(self, _stamp: StreamMetadata, records: Iterator[Sequence[Record]]) -> None:
         made = []
         for some in records:
             made += [record.event.id for record in some]
@@ -327,14 +339,14 @@ class Archived(Told):
 
 def test_an_hour_is_read_while_it_is_written() -> None:
     sender = Archived()
-    assert deliver_hour(sender.hour, preparer(sender)) == Delivered(sent=10)
+    assert deliver_hour(sender.hour, preparer(sender)) == DeliveryResult(sent=10)
     assert sender.objects == [list(range(1, 11))]
     assert sender.ahead == [0] * 5
 
 
 def test_an_object_that_is_too_large_is_written_with_half_of_its_events() -> None:
     sender = Archived(most=3)
-    assert deliver_hour(sender.hour, preparer(sender)) == Delivered(sent=2)
+    assert deliver_hour(sender.hour, preparer(sender)) == DeliveryResult(sent=2)
     assert sender.objects == [[1, 2]]
     assert sender.hour.count == 2
 
@@ -347,12 +359,12 @@ def test_an_event_that_is_too_large_alone_is_refused_and_the_next_ones_remain() 
 
 def test_an_object_ends_where_it_is_large_enough() -> None:
     sender = Archived(limits=Limits(events=100, bytes=60, hourly=True))
-    assert deliver_hour(sender.hour, preparer(sender)) == Delivered(sent=4)
+    assert deliver_hour(sender.hour, preparer(sender)) == DeliveryResult(sent=4)
     assert sender.hour.count == 4
 
 
 def test_of_an_hour_that_a_rule_drops_nothing_is_written() -> None:
     sender = Archived()
     rules = read([{"drop": {"action": ["fill"]}}], "")
-    assert deliver_hour(sender.hour, preparer(sender, rules)) == Delivered(kept=10)
+    assert deliver_hour(sender.hour, preparer(sender, rules)) == DeliveryResult(filtered=10)
     assert sender.objects == [[]]

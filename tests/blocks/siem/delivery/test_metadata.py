@@ -6,15 +6,15 @@ import json
 
 import pytest
 from msgspec import structs
-from support.formats import RECEIVED, TIME, UUID, event, stamp
+from support.formats import RECEIVED, TIME, UUID, event, stream
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery import metadata
-from blocks.siem.delivery.event import Shaped, Stamp
+from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
 from blocks.siem.formats import registry
 
 
-def shaped(of: Stamp, body: dict[str, object] | None = None) -> Shaped:
+def shaped(of: StreamMetadata, body: dict[str, object] | None = None) -> FormattedEvent:
     return registry.shape("raw", event(json.dumps(body or {})), of)
 
 
@@ -37,7 +37,7 @@ def shaped(of: Stamp, body: dict[str, object] | None = None) -> Shaped:
 )
 def test_event_id(api: Api, body: dict[str, object], expected: str) -> None:
     assert metadata.event_id(api, body) == expected
-    assert shaped(stamp(api), body).event_id == expected
+    assert shaped(stream(api), body).event_id == expected
 
 
 def test_an_event_id_can_stand_in_a_header() -> None:
@@ -46,7 +46,7 @@ def test_an_event_id_can_stand_in_a_header() -> None:
 
 
 def test_metadata_of_an_event_for_a_siem() -> None:
-    assert metadata.of(shaped(stamp(Api.AUDIT), {"action": "join"})) == {
+    assert metadata.of(shaped(stream(Api.AUDIT), {"action": "join"})) == {
         "_siemForward": True,
         "_siemVendor": "1Password",
         "_siemProduct": "1Password",
@@ -59,7 +59,7 @@ def test_metadata_of_an_event_for_a_siem() -> None:
 
 
 def test_with_the_parser_there_is_no_event_id() -> None:
-    found = metadata.of(shaped(stamp(Api.AUDIT, classifier="parser"), {"action": "join"}))
+    found = metadata.of(shaped(stream(Api.AUDIT, classifier="parser"), {"action": "join"}))
     assert found["_siemParser"] == "/Parsers/System/1Password/1Password"
     assert "_siemEventID" not in found
 
@@ -79,42 +79,42 @@ CONTRADICTING = {
 
 @pytest.mark.parametrize("classifier", ["event-id", "parser"])
 def test_fields_never_contradict(classifier: str) -> None:
-    plain = metadata.of(shaped(stamp(Api.AUDIT, classifier=classifier)))
-    assert metadata.of(shaped(stamp(Api.AUDIT, classifier=classifier, fields=CONTRADICTING))) == plain
+    plain = metadata.of(shaped(stream(Api.AUDIT, classifier=classifier)))
+    assert metadata.of(shaped(stream(Api.AUDIT, classifier=classifier, fields=CONTRADICTING))) == plain
 
 
 def test_other_fields_for_a_siem_are_kept() -> None:
     fields = {"_siemDataType": "Inventory"}
-    assert metadata.of(shaped(stamp(Api.AUDIT, fields=fields)))["_siemDataType"] == "Inventory"
+    assert metadata.of(shaped(stream(Api.AUDIT, fields=fields)))["_siemDataType"] == "Inventory"
 
 
 def test_what_is_not_meant_for_a_siem_has_no_siem_members() -> None:
     fields = {**CONTRADICTING, "_siemDataType": "Inventory", "floor": 3}
-    found = metadata.of(shaped(stamp(Api.AUDIT, classifier=None, fields=fields)))
+    found = metadata.of(shaped(stream(Api.AUDIT, classifier=None, fields=fields)))
     assert found == {"_source": "1Pass", "_sourceCategory": "sec/1password", "team": "blue", "floor": 3}
 
 
 def test_without_a_category_there_is_none() -> None:
-    assert "_sourceCategory" not in metadata.of(shaped(stamp(Api.AUDIT, category=None)))
+    assert "_sourceCategory" not in metadata.of(shaped(stream(Api.AUDIT, category=None)))
 
 
 def test_metadata_is_not_shared() -> None:
-    one = shaped(stamp(Api.AUDIT))
+    one = shaped(stream(Api.AUDIT))
     metadata.of(one)["team"] = "red"
     assert metadata.of(one)["team"] == "blue"
 
 
 def test_many_groups_do_not_mix() -> None:
     for number in range(3000):
-        one = shaped(stamp(Api.AUDIT, source=f"source {number}"), {"action": f"action-{number}"})
+        one = shaped(stream(Api.AUDIT, source=f"source {number}"), {"action": f"action-{number}"})
         found = metadata.of(one)
-        assert metadata.group_of(one.stamp, one.event_id) is metadata.group_of(one.stamp, one.event_id)
+        assert metadata.group_of(one.stream, one.event_id) is metadata.group_of(one.stream, one.event_id)
         assert (found["_source"], found["_siemEventID"]) == (f"source {number}", f"audit-action-{number}")
     assert len(metadata._groups) <= 1024
 
 
 def test_facts() -> None:
-    assert metadata.facts(shaped(stamp(Api.ITEM_USAGE), {"account_uuid": "ITSOWN"})) == {
+    assert metadata.facts(shaped(stream(Api.ITEM_USAGE), {"account_uuid": "ITSOWN"})) == {
         "uuid": UUID,
         "api": "itemUsage",
         "time": TIME,
@@ -125,11 +125,11 @@ def test_facts() -> None:
 
 @pytest.mark.parametrize("account", [None, "", 7, {"uuid": "A"}, "A\r\nB", "A" * 201])
 def test_an_account_that_is_none_leaves_that_of_the_source(account: object) -> None:
-    assert metadata.facts(shaped(stamp(Api.AUDIT), {"account_uuid": account}))["account"] == "SOURCEACCOUNT"
+    assert metadata.facts(shaped(stream(Api.AUDIT), {"account_uuid": account}))["account"] == "SOURCEACCOUNT"
 
 
 def test_an_unknown_account_is_no_fact() -> None:
-    assert "account" not in metadata.facts(shaped(stamp(Api.AUDIT, account=None)))
+    assert "account" not in metadata.facts(shaped(stream(Api.AUDIT, account=None)))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,8 @@ def test_an_unknown_account_is_no_fact() -> None:
     ],
 )
 def test_times_have_nine_digits(ns: int, expected: str) -> None:
-    one = shaped(stamp(Api.AUDIT))
-    moved = Shaped(structs.replace(one.event, time_ns=ns, received_ns=ns), one.stamp, "raw", b"{}", one.event_id, None)
+    one = shaped(stream(Api.AUDIT))
+    moved = FormattedEvent(
+        structs.replace(one.event, time_ns=ns, received_ns=ns), one.stream, "raw", b"{}", one.event_id, None
+    )
     assert metadata.facts(moved)["time"] == metadata.facts(moved)["received"] == expected

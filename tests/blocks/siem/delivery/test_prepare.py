@@ -12,16 +12,18 @@ from support import siems as support
 from support.forwarding import Told
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.event import Outgoing
-from blocks.siem.delivery.prepare import Kept, Preparer
+from blocks.siem.delivery.event import OutgoingEvent
+from blocks.siem.delivery.prepare import FilteredEvent, Preparer
 from blocks.siem.delivery.protocol import Record
 from blocks.siem.privacy.rules import NONE, read
 
 RULES = read([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"]}], "")
 
 
-def prepared(event: Outgoing, rules: object = NONE, shape: str = "raw", api: Api = Api.ITEM_USAGE) -> Record | Kept:
-    return Preparer(Told(), rules, shape, support.stamp(api)).prepare(event)  # type: ignore[arg-type]
+def prepared(
+    event: OutgoingEvent, rules: object = NONE, shape: str = "raw", api: Api = Api.ITEM_USAGE
+) -> Record | FilteredEvent:
+    return Preparer(Told(), rules, shape, support.stream(api)).prepare(event)  # type: ignore[arg-type]
 
 
 def test_without_rules_the_body_stays_byte_for_byte() -> None:
@@ -35,8 +37,8 @@ def test_without_rules_the_body_stays_byte_for_byte() -> None:
 def test_what_a_rule_drops_is_kept_back_with_the_reason() -> None:
     event = support.event(Api.ITEM_USAGE, action="fill")
     kept = prepared(event, RULES)
-    assert isinstance(kept, Kept)
-    assert (kept.event, "Rule 1" in kept.why) == (event, True)
+    assert isinstance(kept, FilteredEvent)
+    assert (kept.event, "Rule 1" in kept.reason) == (event, True)
 
 
 @pytest.mark.parametrize("shape", support.SHAPES)
@@ -58,8 +60,8 @@ def test_rules_come_before_the_shape_so_nothing_that_they_hide_is_in_it(shape: s
     )
 )
 def test_whatever_a_stored_event_holds_there_is_a_record_or_a_reason(shape: str, api: Api, body: object) -> None:
-    event = Outgoing(1, "A" * 26, support.START_NS, support.RECEIVED_NS, json.dumps(body))
+    event = OutgoingEvent(1, "A" * 26, support.START_NS, support.RECEIVED_NS, json.dumps(body))
     for rules in (NONE, RULES):
         made = prepared(event, rules, shape, api)
         assert made.event is event
-        assert isinstance(made, Kept) or b"\n" not in made.data
+        assert isinstance(made, FilteredEvent) or b"\n" not in made.data

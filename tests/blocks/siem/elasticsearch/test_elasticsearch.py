@@ -17,7 +17,7 @@ from support.siem_conformance import Arrived, HttpConformance
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.protocol import Answer
+from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.elasticsearch.block import INDEX, Elasticsearch
 from blocks.siem.elasticsearch.sender import ElasticsearchSender, by_key, by_password, document_id, indices
 
@@ -101,8 +101,8 @@ def sender(receiver: Receiver) -> Iterator[ElasticsearchSender]:
     opened.close()
 
 
-def send(sender: ElasticsearchSender, n: int = 10, api: Api = Api.SIGN_IN) -> Answer:
-    return sender.send(support.batch(sender, support.events(api)[:n], support.stamp(api), "ecs"))
+def send(sender: ElasticsearchSender, n: int = 10, api: Api = Api.SIGN_IN) -> BatchResult:
+    return sender.send(support.batch(sender, support.events(api)[:n], support.stream(api), "ecs"))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def send(sender: ElasticsearchSender, n: int = 10, api: Api = Api.SIGN_IN) -> An
 def test_each_api_has_the_data_stream_of_elastics_integration(
     cluster: Cluster, sender: ElasticsearchSender, api: Api, index: str
 ) -> None:
-    assert send(sender, api=api) == Answer()
+    assert send(sender, api=api) == BatchResult()
     assert {name for name, _ in cluster.documents} == {index}
 
 
@@ -125,7 +125,7 @@ def test_what_takes_no_index_in_an_action_gets_it_in_the_path_from_then_on(
     cluster: Cluster, receiver: Receiver, sender: ElasticsearchSender, form: str
 ) -> None:
     setattr(cluster, form, form == "proxied")
-    assert [send(sender), send(sender, api=Api.AUDIT)] == [Answer(), Answer()]
+    assert [send(sender), send(sender, api=Api.AUDIT)] == [BatchResult(), BatchResult()]
     assert {name for name, _ in cluster.documents} == {SIGN_INS, AUDITS}
     assert [request.path.partition("?")[0] for request in receiver.requests] == [
         "/_bulk",
@@ -149,7 +149,7 @@ def test_a_key_that_may_not_write_is_told_by_the_first_answer(receiver: Receiver
         send(sender)
     assert raised.value.code == "403"
     receiver.clear()
-    assert send(sender) == Answer()
+    assert send(sender) == BatchResult()
     assert receiver.requests[-1].path.startswith("/_bulk?")
 
 
@@ -168,7 +168,7 @@ def test_an_event_that_is_there_already_counts_as_sent_and_is_not_stored_twice(
     receiver: Receiver, cluster: Cluster, sender: ElasticsearchSender
 ) -> None:
     send(sender, 10)
-    assert send(sender, 20) == Answer()
+    assert send(sender, 20) == BatchResult()
     assert len(cluster.documents) == 20
     assert set(receiver.arrived().values()) == {1}
 
@@ -190,7 +190,7 @@ def test_a_killed_cluster_still_knows_what_it_has(tmp_path: Path) -> None:
             send(sender)
         process.kill()
         process.start()
-        assert send(sender) == Answer()
+        assert send(sender) == BatchResult()
         sender.close()
         assert set(process.arrived().values()) == {1}
 
@@ -200,9 +200,9 @@ def test_items_that_are_refused_for_good_are_told_without_what_is_quoted_from_th
 ) -> None:
     receiver.behave("half")
     answer = send(sender)
-    assert [one.index for one in answer.refused] == [1, 3, 5, 7, 9]
+    assert [one.index for one in answer.rejected] == [1, 3, 5, 7, 9]
     assert len(cluster.documents) == 5
-    first = answer.refused[0]
+    first = answer.rejected[0]
     assert first.code == "document_parsing_exception"
     assert "failed to parse field [source.ip] of type [ip]" in first.answer
     assert "Ann Example" not in first.answer
@@ -213,8 +213,8 @@ def test_items_that_a_busy_cluster_puts_off_are_sent_again(
 ) -> None:
     cluster.busy = 1
     batch = support.batch(sender, support.events(Api.SIGN_IN)[:10])
-    assert sender.send(batch) == Answer(again=(1, 3, 5, 7, 9))
-    assert sender.send(batch) == Answer()
+    assert sender.send(batch) == BatchResult(deferred=(1, 3, 5, 7, 9))
+    assert sender.send(batch) == BatchResult()
     assert set(receiver.arrived().values()) == {1}
     assert len(cluster.documents) == 10
 
@@ -237,7 +237,7 @@ def test_what_passes_is_no_fault_of_an_event(
 ) -> None:
     kind, _, reason = kind.partition(": ")
     cluster.denies = (status, kind, reason or "for now")
-    assert send(sender, 2) == Answer(again=(0, 1))
+    assert send(sender, 2) == BatchResult(deferred=(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -280,11 +280,11 @@ def test_a_document_in_the_failure_store_is_not_in_the_data_stream(
 ) -> None:
     one, other = ({"create": {"status": 201}}, {"create": {"status": 201, "failure_store": "used"}})
     receiver.behave("answer", body=json.dumps({"errors": False, "items": [one, other]}))
-    (refused,) = send(sender, 2).refused
+    (refused,) = send(sender, 2).rejected
     assert (refused.index, refused.code) == (1, "failure-store")
     assert "failure store" in refused.answer
     receiver.behave("answer", body=json.dumps({"errors": False, "items": [one, one]}))
-    assert send(sender, 2) == Answer()
+    assert send(sender, 2) == BatchResult()
 
 
 def test_what_a_limit_has_below_its_error_stops_too(receiver: Receiver, sender: ElasticsearchSender) -> None:
@@ -312,7 +312,7 @@ def test_documents_that_all_fail_for_one_reason_stop_and_others_are_refused(
         ([*alike[:2], failed("failed to parse field [b]")], 3),
     ]:
         receiver.behave("answer", body=json.dumps({"errors": True, "items": items}))
-        assert len(send(sender, len(items)).refused) == refused
+        assert len(send(sender, len(items)).rejected) == refused
 
 
 def test_a_check_writes_a_document_and_deletes_it_again_where_it_may(
@@ -374,7 +374,7 @@ def test_what_the_cluster_says_of_a_whole_request_is_told(receiver: Receiver, se
 
 def test_a_uuid_that_is_too_long_for_an_id_holds_nothing_up(cluster: Cluster, sender: ElasticsearchSender) -> None:
     long = support.event(uuid="é" * 257)
-    assert sender.send(support.batch(sender, [long])) == Answer()
+    assert sender.send(support.batch(sender, [long])) == BatchResult()
     ((_, made),) = cluster.documents
     assert (len(made), document_id("é" * 256)) == (64, "é" * 256)
 
@@ -481,7 +481,7 @@ def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> N
 def test_what_is_wrong_is_told_by_its_path(members: dict[str, Any], paths: set[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Elasticsearch(**{"url": "https://es.example.org", **members}).validated()
-    assert {fault.path for fault in raised.value.faults} == paths
+    assert {fault.path for fault in raised.value.problems} == paths
 
 
 def test_an_unknown_placeholder_is_named_as_one() -> None:

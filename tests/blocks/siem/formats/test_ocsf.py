@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
-from support.formats import ALL, RECEIVED, RECEIVED_NS, TIME, TIME_NS, UUID, event, made, shaped, stamp
+from support.formats import ALL, RECEIVED, RECEIVED_NS, TIME, TIME_NS, UUID, event, made, shaped, stream
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import AUDIT_ACTIONS, EVENTS, ITEM_ACTIONS, SIGN_IN_TYPES
@@ -50,7 +50,7 @@ def faults(found: dict[str, Any], version: str = OCSF_VERSION) -> Iterator[str]:
 @pytest.mark.parametrize("api", Api)
 def test_every_event_of_the_sandbox_is_valid(api: Api, version: str) -> None:
     for number in range(ALL[api]):
-        found = json.loads(registry.shape("ocsf", made(api, number, version), stamp(api)).document)
+        found = json.loads(registry.shape("ocsf", made(api, number, version), stream(api)).document)
         assert not [*faults(found)], (number, found)
         assert not [*faults(found, LATER)], (number, found)
 
@@ -421,7 +421,7 @@ def test_what_is_not_documented_is_in_the_raw_data_only() -> None:
 
 def test_raw_data_is_the_body() -> None:
     body = '{"action": "join",\n "n": 1.50}'
-    found = json.loads(registry.shape("ocsf", event(body), stamp(Api.AUDIT)).document)
+    found = json.loads(registry.shape("ocsf", event(body), stream(Api.AUDIT)).document)
     assert found["raw_data"] == body
 
 

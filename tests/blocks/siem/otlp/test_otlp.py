@@ -19,7 +19,7 @@ from support.siem_conformance import Arrived, HttpConformance
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.protocol import Answer
+from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.formats.timestamp import rfc3339
 from blocks.siem.otlp.block import Otlp
 from blocks.siem.otlp.sender import OtlpSender, headers_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from receivers.request import Request
 
-    from blocks.siem.delivery.event import Outgoing
+    from blocks.siem.delivery.event import OutgoingEvent
 
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "s3cret-t0ken-of-the-c0llector"
@@ -98,9 +98,9 @@ def sender(receiver: Receiver) -> Iterator[OtlpSender]:
     opened.close()
 
 
-def send(sender: OtlpSender, *events: Outgoing, **of: Any) -> Answer:
+def send(sender: OtlpSender, *events: OutgoingEvent, **of: Any) -> BatchResult:
     chosen = events or support.events(Api.SIGN_IN)[:10]
-    return sender.send(support.batch(sender, chosen, support.stamp(**of)))
+    return sender.send(support.batch(sender, chosen, support.stream(**of)))
 
 
 def only(collector: Collector) -> LogRecord:
@@ -175,7 +175,7 @@ def test_lengths_are_as_protobuf_writes_them(collector: Collector, sender: OtlpS
         assert len(body) == size
         one = structs.replace(support.event(Api.AUDIT), body=body, uuid="U" * (size % 200 + 1))
         (record,) = ScopeLogs.FromString(
-            sender.encode(support.of_events([one], support.stamp(Api.AUDIT))[0]).data
+            sender.encode(support.of_events([one], support.stream(Api.AUDIT))[0]).data
         ).log_records
         assert record.body.string_value == body
         assert members(record.attributes)["log.record.uid"] == one.uuid
@@ -207,7 +207,7 @@ def test_a_receiver_that_takes_no_gzip_gets_none(receiver: Receiver) -> None:
 @pytest.mark.parametrize("end", ["", "/", "/v1/logs", "/v1/logs/"])
 def test_the_path_of_logs_is_added_once(receiver: Receiver, end: str) -> None:
     sender = OtlpSender(receiver.url + end, {})
-    assert send(sender) == Answer()
+    assert send(sender) == BatchResult()
     sender.close()
 
 
@@ -224,11 +224,11 @@ def test_of_a_partial_success_all_records_are_refused_and_none_is_sent_again(
 ) -> None:
     receiver.behave("half")
     answer = send(sender)
-    assert [one.index for one in answer.refused] == list(range(10))
-    assert {one.code for one in answer.refused} == {"partial-success"}
+    assert [one.index for one in answer.rejected] == list(range(10))
+    assert {one.code for one in answer.rejected} == {"partial-success"}
     told = "The receiver refused 5 of 10 records, and it does not say which: body too long"
-    assert {one.answer for one in answer.refused} == {told}
-    assert (answer.again, receiver.asked) == ((), 1)
+    assert {one.answer for one in answer.rejected} == {told}
+    assert (answer.deferred, receiver.asked) == ((), 1)
 
 
 @pytest.mark.parametrize("rejected", ['"2"', "7"])
@@ -236,12 +236,12 @@ def test_a_partial_success_in_json_is_understood(receiver: Receiver, sender: Otl
     body = f'{{"partialSuccess":{{"rejectedLogRecords":{rejected}}}}}'
     receiver.behave("answer", body=body, headers={"Content-Type": "application/json; charset=utf-8"})
     answer = send(sender, *support.events(Api.SIGN_IN)[:2])
-    assert [one.answer for one in answer.refused] == ["The receiver refused 2 of 2 records, all of them."] * 2
+    assert [one.answer for one in answer.rejected] == ["The receiver refused 2 of 2 records, all of them."] * 2
 
 
 def test_a_warning_that_refuses_nothing_is_a_success(collector: Collector, sender: OtlpSender) -> None:
     collector.warning = "attributes are many"
-    assert send(sender) == Answer()
+    assert send(sender) == BatchResult()
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_an_empty_answer_is_a_success(
     receiver: Receiver, sender: OtlpSender, status: int, body: str, kind: str
 ) -> None:
     receiver.behave("answer", status=status, body=body, headers={"Content-Type": kind} if kind else {})
-    assert send(sender) == Answer()
+    assert send(sender) == BatchResult()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_what_a_receiver_says_of_a_bad_request_is_read_from_its_status(
     receiver: Receiver, collector: Collector, sender: OtlpSender
 ) -> None:
     with pytest.raises(ThirdPartyConfigError, match=r"\(400: what was sent cannot be parsed as logs\)") as raised:
-        sender._poster.post("v1/logs", b"\xff\xff", {"Content-Type": "application/x-protobuf"})
+        sender._client.post("v1/logs", b"\xff\xff", {"Content-Type": "application/x-protobuf"})
     assert raised.value.code == "400"
 
 
@@ -300,7 +300,7 @@ def test_headers_are_written_as_opentelemetry_has_them() -> None:
 def test_headers_that_cannot_be_sent_are_a_fault_and_are_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Otlp(url="https://otlp.example.org", headers=SecretStr(text)).validated()
-    (fault,) = raised.value.faults
+    (fault,) = raised.value.problems
     assert fault.path == "block.headers"
     assert "name=value" in str(fault)
 

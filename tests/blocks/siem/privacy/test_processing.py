@@ -15,7 +15,7 @@ from support import siems as support
 from support.forwarding import Told
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.prepare import Kept, Preparer
+from blocks.siem.delivery.prepare import FilteredEvent, Preparer
 from blocks.siem.privacy import json_text_spans, patterns, processing, rules
 from blocks.siem.privacy.rules import UNCHANGED, Outcome
 
@@ -41,7 +41,7 @@ def changed(*given_rules: dict[str, Any], body: str = BODY, algorithm: str | Non
 
 
 def faults(*given_rules: object) -> dict[str, str]:
-    return {one.path: f"{one.problem}; {one.expected}" for one in processing.faults(list(given_rules), "$")}
+    return {one.path: f"{one.description}; {one.expected}" for one in processing.faults(list(given_rules), "$")}
 
 
 def test_no_rules_cost_nothing() -> None:
@@ -239,8 +239,8 @@ class TestBesidePrivacyRules:
 
     def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], shape: str = "raw") -> Any:
         rules_of_siem = rules.read(siem, "a key of the test")
-        stamp = support.stamp(Api.ITEM_USAGE)
-        preparer = Preparer(Told(), rules_of_siem, shape, stamp, processing.read(source))  # type: ignore[arg-type]
+        stream = support.stream(Api.ITEM_USAGE)
+        preparer = Preparer(Told(), rules_of_siem, shape, stream, processing.read(source))  # type: ignore[arg-type]
         return preparer.prepare(self.EVENT)
 
     def test_what_either_drops_is_not_sent_and_says_which(self) -> None:
@@ -248,8 +248,8 @@ class TestBesidePrivacyRules:
         assert "processing rule" in self.prepared(source, []).why
         assert "Rule 1 drops" in self.prepared([], siem).why
         both = self.prepared(source, siem)
-        assert isinstance(both, Kept)
-        assert "processing rule" in both.why
+        assert isinstance(both, FilteredEvent)
+        assert "processing rule" in both.reason
 
     def test_what_either_hides_is_hidden(self) -> None:
         source = [rule("Mask", '"name":"([^"]+)","email":"ana@example.org"', mask="xxx")]
@@ -258,7 +258,7 @@ class TestBesidePrivacyRules:
 
     def test_a_condition_sees_the_event_as_it_came(self) -> None:
         source = [rule("Mask", '"action":"(reveal)"')]
-        assert isinstance(self.prepared(source, [{"drop": {"action": ["reveal"]}}]), Kept)
+        assert isinstance(self.prepared(source, [{"drop": {"action": ["reveal"]}}]), FilteredEvent)
         when = [{"mask": ["user.name"], "when": {"action": ["reveal"]}}]
         made = json.loads(self.prepared(source, when).data)
         assert (made["action"], made["user"]["name"]) == ("#", "***")

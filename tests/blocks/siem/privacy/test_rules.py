@@ -45,7 +45,7 @@ def changed(rule: dict[str, Any], body: str) -> str:
 
 def faults(*given_rules: object, has_key: bool = True) -> dict[str, str]:
     found = rules.faults(list(given_rules), "$.rules", has_key=has_key)
-    return {fault.path: f"{fault.problem}; {fault.expected}" for fault in found}
+    return {fault.path: f"{fault.description}; {fault.expected}" for fault in found}
 
 
 def digest(text: str) -> str:
@@ -290,7 +290,7 @@ class TestClasses:
         found = 0
         for event in support.events(api, 60):
             outcome = checked.apply(api, event.body)
-            made = registry.shape(shape, event, support.stamp(api), outcome.body).document
+            made = registry.shape(shape, event, support.stream(api), outcome.body).document
             held = list(_held(json.loads(event.body)))
             found += len(held)
             assert not [value for value in held if value in json.dumps(json.loads(made), ensure_ascii=False)]
@@ -307,7 +307,7 @@ class TestClasses:
 def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(shape: str, change: str, account: str) -> None:
     one = support.event(Api.AUDIT, action="join", account_uuid=support.ACCOUNT)
     body = applied([{change: ["account_uuid"]}], one.body, Api.AUDIT).body
-    made = registry.shape(shape, one, support.stamp(Api.AUDIT), body)
+    made = registry.shape(shape, one, support.stream(Api.AUDIT), body)
     assert made.account == account
     assert support.ACCOUNT.encode() not in made.document
 
@@ -407,7 +407,7 @@ class TestPatterns:
     )
     def test_bad(self, pattern: str, said: str) -> None:
         (found,) = patterns.faults(pattern, "$")
-        assert said in found.problem
+        assert said in found.description
         assert len(str(found)) < 300 or len(pattern) > 300
 
     # Those on which Python's re takes a minute and more: with it this test does not end.

@@ -98,7 +98,7 @@ def azure(receiver: Receiver) -> vendor.Sentinel:
 
 
 def send(sender: SentinelSender) -> None:
-    assert sender.send(support.batch(sender, [support.event(category="success")])).refused == ()
+    assert sender.send(support.batch(sender, [support.event(category="success")])).rejected == ()
 
 
 class TestTokens:
@@ -204,7 +204,7 @@ class TestIngestion:
     def test_a_row(self, receiver: Receiver, sender: SentinelSender) -> None:
         """The time keeps all its digits beside the column that holds seven."""
         one = structs.replace(support.event(category="success"), time_ns=support.START_NS + 123_456_789)
-        support.send_all(sender, support.of_events([one], support.stamp(fields={})))
+        support.send_all(sender, support.of_events([one], support.stream(fields={})))
         assert receiver.requests[-1].body.decode() == (
             '[{"TimeGenerated":"2026-03-04T05:06:07.1234567Z","EventTime":"2026-03-04T05:06:07.123456789Z",'
             '"ReceivedTime":"2026-03-04T05:10:07.123456789Z","Uuid":"AAAAAAAAAAAAAAAAAAAAAAAAAA",'

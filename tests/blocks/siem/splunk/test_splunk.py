@@ -16,7 +16,7 @@ from support.siem_conformance import Arrived, HttpConformance
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.protocol import Refused, RequestRefusedError
+from blocks.siem.delivery.protocol import RejectedRecord, RequestRejectedError
 from blocks.siem.splunk.block import SplunkSiem, base_of
 from blocks.siem.splunk.sender import ACK_SECONDS, SplunkSender
 
@@ -158,14 +158,14 @@ def test_each_sender_has_a_channel_of_its_own(hec: Hec) -> None:
 def test_the_source_types_are_those_of_the_add_on(
     hec: Hec, sender: SplunkSender, api: Api, shape: str, sourcetype: str
 ) -> None:
-    sender.send(support.batch(sender, support.events(api, 1), support.stamp(api), shape))
+    sender.send(support.batch(sender, support.events(api, 1), support.stream(api), shape))
     assert [one["sourcetype"] for one in events_of(hec.receiver.requests[0])] == [sourcetype]
 
 
 def test_each_api_may_have_an_index_of_its_own(hec: Hec) -> None:
     sender = hec.sender(index="onepassword", indexes={"audit": "strict"}, host="h", source="s")
     for api in (Api.SIGN_IN, Api.AUDIT):
-        sender.send(support.batch(sender, support.events(api, 1), support.stamp(api)))
+        sender.send(support.batch(sender, support.events(api, 1), support.stream(api)))
     sender.close()
     arrived = [events_of(request)[0] for request in hec.receiver.requests]
     assert [(one["index"], one["host"], one["source"]) for one in arrived] == [
@@ -175,7 +175,7 @@ def test_each_api_may_have_an_index_of_its_own(hec: Hec) -> None:
 
 
 def test_a_field_that_splunk_sets_itself_has_another_name(hec: Hec, sender: SplunkSender) -> None:
-    of = support.stamp(fields={"host": "a", "_time": 1, "onepassword_uuid": "b", "ok": 1.5})
+    of = support.stream(fields={"host": "a", "_time": 1, "onepassword_uuid": "b", "ok": 1.5})
     sender.send(support.batch(sender, [support.event()], of))
     fields = events_of(hec.receiver.requests[0])[0]["fields"]
     assert (fields["field_host"], fields["field_onepassword_uuid"], fields["ok"]) == ("a", "b", "1.5")
@@ -241,8 +241,8 @@ def test_the_one_bad_event_is_refused_and_all_others_arrive(hec: Hec, sender: Sp
     sent = support.events(Api.SIGN_IN, 10)
     hec.vendor.bad = {sent[at].uuid for at in (0, 4, 9)}
     answer = sender.send(support.batch(sender, sent))
-    assert answer.refused == tuple(Refused(at, "6", "Invalid data format") for at in (0, 4, 9))
-    assert answer.again == ()
+    assert answer.rejected == tuple(RejectedRecord(at, "6", "Invalid data format") for at in (0, 4, 9))
+    assert answer.deferred == ()
     counts = hec.receiver.arrived()
     assert set(counts) == {one.uuid for one in sent} - hec.vendor.bad
     assert max(counts.values()) <= 2
@@ -251,16 +251,16 @@ def test_the_one_bad_event_is_refused_and_all_others_arrive(hec: Hec, sender: Sp
 def test_what_is_found_by_halves_is_refused_in_splunks_own_words(hec: Hec, sender: SplunkSender) -> None:
     """Splunk does not always name the event: then it is looked for, and its answer is kept."""
     hec.receiver.behave("answer", status=400, body='{"text":"Invalid data format","code":6}')
-    with pytest.raises(RequestRefusedError, match=r"400: Invalid data format, code 6"):
+    with pytest.raises(RequestRejectedError, match=r"400: Invalid data format, code 6"):
         sender.send(support.batch(sender, [support.event()]))
 
 
 def test_half_of_a_batch_may_be_bad(hec: Hec, sender: SplunkSender) -> None:
     hec.receiver.behave("half", None)
     sent = support.events(Api.AUDIT, 20)
-    answer = sender.send(support.batch(sender, sent, support.stamp(Api.AUDIT)))
+    answer = sender.send(support.batch(sender, sent, support.stream(Api.AUDIT)))
     assert set(hec.receiver.arrived()) == {
-        one.uuid for at, one in enumerate(sent) if at not in {one.index for one in answer.refused}
+        one.uuid for at, one in enumerate(sent) if at not in {one.index for one in answer.rejected}
     }
 
 
@@ -269,7 +269,7 @@ def test_codes_that_name_an_event(hec: Hec, sender: SplunkSender, code: int) -> 
     body = json.dumps({"text": "x", "code": code, "invalid-event-number": 1})
     hec.receiver.behave("answer", status=400, body=body)
     answer = sender.send(support.batch(sender, support.events(Api.SIGN_IN, 3)))
-    assert [(one.index, one.code) for one in answer.refused] == [(1, str(code))]
+    assert [(one.index, one.code) for one in answer.rejected] == [(1, str(code))]
     assert hec.receiver.arrived().total() == 2
 
 
@@ -314,7 +314,7 @@ def test_a_busy_splunk_gets_the_whole_batch_again(hec: Hec, sender: SplunkSender
 @pytest.mark.parametrize("body", ['{"text":"Near the limit","code":24}', '{"text":"Near the limit","code":25}'])
 def test_an_answer_near_the_limit_is_a_yes(hec: Hec, sender: SplunkSender, body: str) -> None:
     hec.receiver.behave("answer", status=200, body=body)
-    assert sender.send(support.batch(sender, [support.event()])).refused == ()
+    assert sender.send(support.batch(sender, [support.event()])).rejected == ()
 
 
 @pytest.mark.parametrize("body", ["", "OK", "{}", '{"text":"Server is busy","code":9}', '{"ok":true}'])
@@ -371,4 +371,4 @@ def test_a_path_before_the_collector_stays(hec: Hec) -> None:
 def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         SplunkSiem(url="https://s.example", token=SecretStr(token)).validated()
-    assert [fault.path for fault in raised.value.faults] == ["block.token"]
+    assert [fault.path for fault in raised.value.problems] == ["block.token"]

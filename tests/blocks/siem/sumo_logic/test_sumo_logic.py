@@ -75,7 +75,7 @@ def sender(receiver: Receiver) -> Iterator[SumoLogicSender]:
 
 def test_a_request_is_lines_packed_with_gzip(receiver: Receiver, sender: SumoLogicSender) -> None:
     sent = support.events(Api.AUDIT, 3)
-    support.send_all(sender, support.of_events(sent, support.stamp(Api.AUDIT, classifier="parser")))
+    support.send_all(sender, support.of_events(sent, support.stream(Api.AUDIT, classifier="parser")))
     (request,) = receiver.requests
     assert request.body == b"".join(one.body.encode() + b"\n" for one in sent)
     assert request.headers["content-encoding"] == "gzip"
@@ -84,7 +84,7 @@ def test_a_request_is_lines_packed_with_gzip(receiver: Receiver, sender: SumoLog
 
 def test_the_headers_of_a_request(receiver: Receiver, sender: SumoLogicSender) -> None:
     one = support.event(Api.SIGN_IN, category="mfa_failed")
-    support.send_all(sender, support.of_events([one], support.stamp(classifier="event-id")))
+    support.send_all(sender, support.of_events([one], support.stream(classifier="event-id")))
     headers = receiver.requests[0].headers
     assert headers["x-sumo-name"] == "1Pass"
     assert headers["x-sumo-category"] == "sec/1password"
@@ -106,7 +106,7 @@ def test_name_host_and_category_of_the_block_come_first(receiver: Receiver) -> N
 
 
 def test_what_cannot_stand_in_a_header_becomes_an_underscore(receiver: Receiver, sender: SumoLogicSender) -> None:
-    of = support.stamp(source="日本 1\r\nX-Evil: 1", category=None, fields={"a=,b": "x,y=z\né", "n": 1.5})
+    of = support.stream(source="日本 1\r\nX-Evil: 1", category=None, fields={"a=,b": "x,y=z\né", "n": 1.5})
     support.send_all(sender, support.of_events([support.event()], of))
     headers = receiver.requests[0].headers
     assert headers["x-sumo-name"] == "__ 1__X-Evil: 1"
@@ -129,12 +129,12 @@ def test_events_of_two_pages_or_two_accounts_are_told_apart(sender: SumoLogicSen
     one = support.event(category="success")
     late = structs.replace(one, received_ns=one.received_ns + 1)
     guest = support.event(category="success", account_uuid="GUEST")
-    groups = [sender.encode(shaped).group for shaped in support.of_events([one, late, guest], support.stamp())]
+    groups = [sender.encode(shaped).group for shaped in support.of_events([one, late, guest], support.stream())]
     assert len(set(groups)) == 3
 
 
 def test_a_request_holds_a_megabyte_at_most(receiver: Receiver, sender: SumoLogicSender) -> None:
-    of = support.stamp()
+    of = support.stream()
     many = [structs.replace(support.event(category="success", note="x" * 9000), id=number) for number in range(250)]
     support.send_all(sender, support.of_events(many, of))
     sizes = [len(request.body) for request in receiver.requests]
@@ -175,14 +175,14 @@ def test_another_code_is_a_wrong_address(receiver: Receiver) -> None:
 def test_what_is_no_address_of_a_source_is_not_quoted(url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         SumoLogicSiem(url=SecretStr(url)).validated()
-    assert [fault.path for fault in raised.value.faults] == ["block.url"]
+    assert [fault.path for fault in raised.value.problems] == ["block.url"]
     assert "sumo.example" not in str(raised.value)
 
 
 def test_an_address_of_asterisks_is_told_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         SumoLogicSiem(url=SecretStr("********")).validated()
-    assert [fault.path for fault in raised.value.faults] == ["block.url"]
+    assert [fault.path for fault in raised.value.problems] == ["block.url"]
 
 
 def test_the_form_says_what_is_secret() -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from support.real_syslog import Daemon, Message
 
     from blocks.siem.base import SiemBlock
-    from blocks.siem.delivery.event import Shaped
+    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.syslog.sender import SyslogSender
 
 OURS = certificates.certificate(certificates.HERE).public_bytes(Encoding.PEM).decode()
@@ -123,9 +123,9 @@ def test_rsyslog_reads_whatever_goes_with_an_event(
     daemon: Daemon, source: str, category: str, team: str, value: str
 ) -> None:
     daemon.forget()
-    stamp = support.stamp(source=source, category=category, fields={"team": team})
+    stream = support.stream(source=source, category=category, fields={"team": team})
     one = support.event(Api.SIGN_IN, category="success", details={"value": value})
-    shaped = registry.shape("raw", one, stamp)
+    shaped = registry.shape("raw", one, stream)
     send(block_for(daemon), [shaped])
     (message,) = daemon.messages()
     own = message.sd[SD_ID]
@@ -147,7 +147,7 @@ def test_a_message_that_rsyslog_would_cut_is_refused_and_the_others_go_on(tmp_pa
         sender = block_for(rsyslog).get_sender()
         fits, too_long, short = _of_size(sender, most), _of_size(sender, most + 1), _shaped(category="success")
         batch = support.batch(sender, [one.event for one in (too_long, fits, short)])
-        (refused,) = sender.send(batch).refused
+        (refused,) = sender.send(batch).rejected
         assert (refused.index, refused.code) == (0, "too-large")
         assert "8,193 octets" in refused.answer
         assert [message.msg for message in rsyslog.messages()] == [fits.document, short.document]
@@ -156,7 +156,7 @@ def test_a_message_that_rsyslog_would_cut_is_refused_and_the_others_go_on(tmp_pa
 def test_a_batch_of_nothing_but_long_messages_opens_no_connection(rsyslog: Daemon) -> None:
     sender = block_for(rsyslog, max_message=100, port=1).get_sender()
     answer = sender.send(support.batch(sender, [_shaped(category="success").event] * 2))
-    assert [refused.index for refused in answer.refused] == [0, 1]
+    assert [refused.index for refused in answer.rejected] == [0, 1]
 
 
 def test_without_a_limit_the_longest_message_is_sent(rsyslog: Daemon) -> None:
@@ -165,7 +165,7 @@ def test_without_a_limit_the_longest_message_is_sent(rsyslog: Daemon) -> None:
     assert [message.msg for message in rsyslog.messages()] == [long.document]
 
 
-def _of_size(sender: SyslogSender, size: int) -> Shaped:
+def _of_size(sender: SyslogSender, size: int) -> FormattedEvent:
     bare = rfc5425.length_of(sender.encode(_shaped(category="success", details="")).data)
     return _shaped(category="success", details="x" * (size - bare))
 
@@ -390,9 +390,11 @@ def test_nothing_that_was_confirmed_is_lost_when_rsyslog_is_killed(tmp_path: Pat
         assert all(one.document in kept for one in sent)
 
 
-def _until_killed(rsyslog: Daemon, sender: SyslogSender, parts: list[list[Shaped]], after: int) -> list[list[Shaped]]:
+def _until_killed(
+    rsyslog: Daemon, sender: SyslogSender, parts: list[list[FormattedEvent]], after: int
+) -> list[list[FormattedEvent]]:
     """Kill the daemon once `after` parts were confirmed, while the next ones are on their way."""
-    confirmed: list[list[Shaped]] = []
+    confirmed: list[list[FormattedEvent]] = []
 
     def go_on() -> None:
         with contextlib.suppress(ThirdPartyGenericError):
@@ -450,7 +452,7 @@ def _paths_of(**members: object) -> set[str]:
     try:
         Syslog.model_validate({"host": "localhost", **members}).validated()
     except ConfigurationError as error:
-        return {fault.path for fault in error.faults}
+        return {fault.path for fault in error.problems}
     return set()
 
 
@@ -553,10 +555,10 @@ def _code_of(receiver: Misbehaving, **members: object) -> str:
     return raised.value.code
 
 
-def send(block: Syslog, sent: list[Shaped]) -> None:
+def send(block: Syslog, sent: list[FormattedEvent]) -> None:
     for answer in support.send_all(block.get_sender(), sent):
-        assert (answer.refused, answer.again) == ((), ())
+        assert (answer.rejected, answer.deferred) == ((), ())
 
 
-def _shaped(**members: object) -> Shaped:
-    return registry.shape("raw", support.event(Api.SIGN_IN, **members), support.stamp())
+def _shaped(**members: object) -> FormattedEvent:
+    return registry.shape("raw", support.event(Api.SIGN_IN, **members), support.stream())

@@ -12,7 +12,7 @@ from blocks.events_api.models import Api, Event, Page
 from blocks.store import sources
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import BACKFILL, Wanted
-from blocks.store.tables import Job, Window
+from blocks.store.tables import JobRow, WindowRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ def test_who_begins_the_same_job_gets_the_same(
     monkeypatch.setattr(jobs, "_forget_old", meeting(jobs._forget_old))
     one, other = at_once(*(lambda engine=engine: jobs.begin(engine, wanted(3), DAY) for engine in engines))
     assert one == other
-    assert rows(f"SELECT count(*) FROM {Job.__tablename__}") == [(1,)]
-    assert rows(f"SELECT count(*) FROM {Window.__tablename__}") == [(3,)]
+    assert rows(f"SELECT count(*) FROM {JobRow.__tablename__}") == [(1,)]
+    assert rows(f"SELECT count(*) FROM {WindowRow.__tablename__}") == [(3,)]
 
 
 def test_a_job_whose_last_two_windows_end_at_once_is_finished(

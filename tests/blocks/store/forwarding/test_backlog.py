@@ -11,7 +11,7 @@ from support.values import SOURCE
 
 from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.siem.delivery.protocol import Answer, Refused
+from blocks.siem.delivery.protocol import BatchResult, RejectedRecord
 from blocks.store import sources
 from blocks.store.forwarding import backlog, forward_pairs, positions, rejected_events
 
@@ -36,8 +36,8 @@ def waiting(pair: Pair) -> list[str]:
     return [one.siem for one in backlog.pairs(pair.engine, SOURCE.name)]
 
 
-def refuse_all(batch: Batch) -> Answer:
-    return Answer(refused=[Refused(index, "400", "no") for index in range(len(batch.records))])
+def refuse_all(batch: Batch) -> BatchResult:
+    return BatchResult(rejected=[RejectedRecord(index, "400", "no") for index in range(len(batch.records))])
 
 
 def test_a_pair_waits_until_all_its_events_are_sent(pair: Pair) -> None:

@@ -18,7 +18,7 @@ from support.values import SOURCE
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api, Page
 from blocks.events_api.models import Event as ReadEvent
-from blocks.siem.delivery.event import Outgoing
+from blocks.siem.delivery.event import OutgoingEvent
 from blocks.store import engine as engine_module
 from blocks.store import pages, schema, sources
 from blocks.store.engine import is_sqlite, open_engine
@@ -43,7 +43,7 @@ def behind(filled: Filled, after_id: int = 0, api: Api = Api.AUDIT) -> Events:
     return Events(filled.engine, filled.id_of(api), after_id)
 
 
-def all_of(events: Events) -> list[Outgoing]:
+def all_of(events: Events) -> list[OutgoingEvent]:
     found = []
     while events.peek() is not None:
         found.append(events.take())
@@ -471,7 +471,7 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
 
 
 def test_portions_know_their_ends() -> None:
-    portion = Portion([Outgoing(3, "a", 1, 1, "{}"), Outgoing(9, "b", 1, 1, "{}")])
+    portion = Portion([OutgoingEvent(3, "a", 1, 1, "{}"), OutgoingEvent(9, "b", 1, 1, "{}")])
     assert (portion.first_id, portion.last_id) == (3, 9)
 
 

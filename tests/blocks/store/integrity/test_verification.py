@@ -437,9 +437,9 @@ def test_a_version_that_swallows_a_time_is_not_read() -> None:
 COLLECTOR = """
 import sys, threading, time
 from blocks.events_api.models import Api, Event, Page
-from blocks.store import jobs, pages, streams, windows
+from blocks.store import pages, streams
 from blocks.store.engine import open_engine
-from chain_support import event
+from support.chains import event
 
 engine = open_engine(sys.argv[1])
 views = {view.api: view for view in streams.of_source(engine, sys.argv[2], tuple(Api))}
