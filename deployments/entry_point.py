@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from deployments.lazy_commands import LazyGroup
 
-COMPLETION = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
+COMPLETION_VARIABLE = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
 """Typer's own variable: the shell sets it where it wants to complete a command line."""
 
 _token: str | None = None
 
 
-def given_token() -> str | None:
+def token_from_environment() -> str | None:
     """The token that ONEPASSWORD_SOURCE_API_TOKEN held: it is taken out of the environment before a child starts."""
     return _token
 
@@ -40,7 +40,7 @@ def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
     global _token  # noqa: PLW0603 - taken out of the environment before anything else starts
     _token = os.environ.pop(settings.PREFIX + "API_TOKEN", None) or None
     for sentence in proxies.make_readable(os.environ):
-        _complain(f"Warning: {sentence}")
+        _print_error(f"Warning: {sentence}")
     rest, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)
     try:
         with _ended_by_sigterm():
@@ -53,8 +53,8 @@ def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence
         if debug:
             traceback.print_exc()
-        message, code = _explained(error)
-        _complain(message)
+        message, code = _error_message(error)
+        _print_error(message)
         return code
 
 
@@ -69,7 +69,7 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def _invoke(app: LazyGroup, arguments: list[str]) -> int:
     """What a command returns is its exit code; nothing is 0."""
-    if os.environ.get(COMPLETION):
+    if os.environ.get(COMPLETION_VARIABLE):
         app.main(prog_name=PROGRAM)  # answers the shell and exits
     # Else not main(): it has its own ways with Ctrl-C, closed pipes and errors.
     try:
@@ -93,14 +93,14 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _complain(message: str) -> None:
-    from deployments.commands.support.output import plain  # noqa: PLC0415 - 0.1 s that only an error takes
+def _print_error(message: str) -> None:
+    from deployments.commands.support.output import printable  # noqa: PLC0415 - 0.1 s that only an error takes
 
-    lines = [plain(line) for line in message.splitlines()]
+    lines = [printable(line) for line in message.splitlines()]
     typer.echo(f"{PROGRAM}: " + "\n".join(lines), err=True)
 
 
-def _explained(error: BaseException) -> tuple[str, int]:
+def _error_message(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "Stopped.", INTERRUPTED
     if isinstance(error, SourceError):

@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 PROGRAM = "onepassword-source"
 PACKAGE = "deployments.commands"
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
-ARGUMENTS_AS_THEY_ARE = {"allow_extra_args": True, "ignore_unknown_options": True}
+RAW_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @dataclass(frozen=True)
-class Entry:
+class CommandEntry:
     """A command, or a group of them where it has `entries`. Its file is `commands/[GROUP/]NAME.py`."""
 
     name: str
     help: str
     example: str = ""
     panel: str | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[CommandEntry, ...] = ()
     passes_arguments: bool = False
 
 
 class LazyGroup(TyperGroup):
     """`commands` holds what help and completion show; a command's own file is imported when it is resolved."""
 
-    def __init__(self, *, entries: Sequence[Entry] = (), package: str = PACKAGE, **attributes: Any) -> None:
+    def __init__(self, *, entries: Sequence[CommandEntry] = (), package: str = PACKAGE, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.fill(entries, package)
+        self.set_entries(entries, package)
 
-    def fill(self, entries: Sequence[Entry], package: str) -> None:
+    def set_entries(self, entries: Sequence[CommandEntry], package: str) -> None:
         """Take the commands from the registry."""
         self._entries, self._package = {entry.name: entry for entry in entries}, package
-        self.commands = {entry.name: self._shown(entry) for entry in entries}
+        self.commands = {entry.name: self._placeholder(entry) for entry in entries}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that the arguments begin with, and import it."""
@@ -54,9 +54,9 @@ class LazyGroup(TyperGroup):
     def load(self, name: str) -> Any:
         """The whole command, with its parameters."""
         command = self.commands[name]
-        return command if isinstance(command, LazyGroup) else _loaded(self._entries[name], self._package)
+        return command if isinstance(command, LazyGroup) else _load_command(self._entries[name], self._package)
 
-    def _shown(self, entry: Entry) -> Any:
+    def _placeholder(self, entry: CommandEntry) -> Any:
         if not entry.entries:
             return TyperCommand(entry.name, help=entry.help, rich_help_panel=entry.panel, rich_markup_mode="rich")
         return LazyGroup(
@@ -70,7 +70,7 @@ class LazyGroup(TyperGroup):
         )
 
 
-def lazy_group(text: str, entries: Sequence[Entry]) -> LazyGroup:
+def build_app(text: str, entries: Sequence[CommandEntry]) -> LazyGroup:
     """The whole program, with its own options."""
     app = typer.Typer(
         name=PROGRAM,
@@ -80,11 +80,11 @@ def lazy_group(text: str, entries: Sequence[Entry]) -> LazyGroup:
         context_settings=HELP,
         epilog=f"Start with: {PROGRAM} demo",
     )
-    app.callback()(_common)
+    app.callback()(_global_options)
     group = typer.main.get_command(app)
     if not isinstance(group, LazyGroup):
         raise TypeError
-    group.fill(entries, PACKAGE)
+    group.set_entries(entries, PACKAGE)
     return group
 
 
@@ -94,7 +94,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _common(
+def _global_options(
     *,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show Prefect's log, and tracebacks. Any command takes it.")
@@ -106,7 +106,7 @@ def _common(
     """`entry_point` takes --debug out of the arguments, wherever it stands; this is its help."""
 
 
-def _loaded(entry: Entry, package: str) -> Any:
+def _load_command(entry: CommandEntry, package: str) -> Any:
     module = import_module(f"{package}.{entry.name}")
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(
@@ -115,12 +115,12 @@ def _loaded(entry: Entry, package: str) -> Any:
         epilog=_epilog(entry),
         rich_help_panel=entry.panel,
         add_help_option=not entry.passes_arguments,
-        context_settings=ARGUMENTS_AS_THEY_ARE if entry.passes_arguments else None,
+        context_settings=RAW_ARGUMENTS if entry.passes_arguments else None,
     )(module.command)
     return typer.main.get_command(app)
 
 
-def _epilog(entry: Entry) -> str | None:
+def _epilog(entry: CommandEntry) -> str | None:
     if not entry.example:
         return None
     has_program = "{program}" in entry.example

@@ -17,7 +17,7 @@ from blocks.prefect_names import block_name, deployment_name
 from blocks.problems import ConfigurationError
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
 from deployments.commands.support import prefect_server
-from deployments.commands.support.output import time_of
+from deployments.commands.support.output import format_time
 from deployments.one_machine import database, up_lock
 from deployments.prefect_api import server_access, server_secrets
 
@@ -194,7 +194,7 @@ def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
     if following is None:
         todo = "Prefect plans runs within a minute; if none comes, see whether its scheduler runs."
         return warning("schedule", f"{times}, but no run is planned.", todo)
-    return ok("schedule", f"{times}, next run at {time_of(int(following.timestamp() * 1e9))}")
+    return ok("schedule", f"{times}, next run at {format_time(int(following.timestamp() * 1e9))}")
 
 
 def _in_words(schedule: object) -> str:

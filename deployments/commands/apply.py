@@ -18,11 +18,18 @@ from blocks.store import fields, schema
 from blocks.store.engine import open_engine
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import note, plain, say, say_json, warn, with_spinner
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.progress import counted
+from deployments.commands.support.output import (
+    print_json,
+    print_line,
+    print_note,
+    print_warning,
+    printable,
+    with_spinner,
+)
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.progress import gather_with_bar
 from deployments.commands.support.siem_documents import apply_siems
-from deployments.entry_point import given_token
+from deployments.entry_point import token_from_environment
 from deployments.exit_codes import DONE, IN_ERROR
 from deployments.token_rules import TokenRules
 
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
     from blocks.store.fields import Dropped
     from deployments.sources import Applied
 
-FEW = 5
+NAMED_RUNS_MAX = 5
 """So many runs are named one by one."""
 
 
@@ -60,7 +67,7 @@ def command(
 
     1 where the token of a source was refused; the others are applied.
     """
-    data, token = _read(file), given_token()
+    data, token = _read(file), token_from_environment()
     if is_of_siems(document := json_file.decode(data)):
         apply_siems(document, as_json=as_json)
         return DONE
@@ -68,12 +75,12 @@ def command(
     kind, applied = _apply_sources(data, token, wanted, add_fields=add_fields, as_json=as_json)
     refused = sum(one.change == "refused" for one in applied)
     if refused and not as_json and len(applied) > 1:
-        say(f"{refused:,} of {len(applied):,} sources were refused; the others are applied.")
+        print_line(f"{refused:,} of {len(applied):,} sources were refused; the others are applied.")
     if refused < len(applied):
         if kind == "temporary":
-            note("Start collecting every five minutes with: onepassword-source up")
+            print_note("Start collecting every five minutes with: onepassword-source up")
         else:
-            note("Each is collected every five minutes, where a worker runs.")
+            print_note("Each is collected every five minutes, where a worker runs.")
     return IN_ERROR if refused else DONE
 
 
@@ -94,27 +101,27 @@ def _apply_sources(
     configs = [_with_token(config) for config in parsed]
     for config in configs:
         for warning in config.warnings:
-            warn(f"{config.name}: {warning}")
+            print_warning(f"{config.name}: {warning}")
     new_fields = _add_fields(configs) if add_fields else ()
-    with prefect() as access:
+    with prefect_session() as access:
         applied = _apply(configs, rules or TokenRules())
         runs = {} if access.kind == "temporary" else _run_now(applied)
     dropped = _dropped_fields(configs)
     _warn_of_tokens(configs, applied)
     if as_json:
-        say_json([_as_json(one, runs.get(one.name), dropped[one.name]) for one in applied])
+        print_json([_as_json(one, runs.get(one.name), dropped[one.name]) for one in applied])
         return access.kind, applied
     if new_fields:
-        say(f"Fields added: {', '.join(new_fields)}.")
+        print_line(f"Fields added: {', '.join(new_fields)}.")
     for one in applied:
         if one.change == "refused":
-            say(f"{plain(one.name)}: refused. {plain(one.problem)}", style="red")
+            print_line(f"{printable(one.name)}: refused. {printable(one.problem)}", style="red")
             continue
-        say(f"{plain(one.name)}: {one.change} ({', '.join(one.apis)}).")
-        _tell_more(one, runs.get(one.name) if len(runs) <= FEW else None)
-    if len(runs) > FEW:
+        print_line(f"{printable(one.name)}: {one.change} ({', '.join(one.apis)}).")
+        _print_follow_up(one, runs.get(one.name) if len(runs) <= NAMED_RUNS_MAX else None)
+    if len(runs) > NAMED_RUNS_MAX:
         cleared = " The errors of what has changed are cleared." if any(one.restarted for one in applied) else ""
-        note(f"{len(runs)} runs were started, one a second.{cleared}")
+        print_note(f"{len(runs)} runs were started, one a second.{cleared}")
     return access.kind, applied
 
 
@@ -123,7 +130,7 @@ def _warn_of_tokens(configs: list[SourceConfig], applied: list[Applied]) -> None
     for config, one in zip(configs, applied, strict=True):
         for warning in one.warnings:
             if warning not in config.warnings:
-                warn(f"{one.name}: {warning}")
+                print_warning(f"{one.name}: {warning}")
 
 
 def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
@@ -137,7 +144,7 @@ def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[Dropped, ...
     dropped = {config.name: fields.dropped(engine, config.fields) for config in configs}
     for name, of_source in dropped.items():
         for one in of_source:
-            warn(f"{name}: {one.sentence}")
+            print_warning(f"{name}: {one.sentence}")
     return dropped
 
 
@@ -166,12 +173,12 @@ def _run_now(applied: list[Applied]) -> dict[str, str]:
     return {name: str(run) for name, run in deferred.source_runs.create_all(new).items()} if new else {}
 
 
-def _tell_more(applied: Applied, run: str | None) -> None:
+def _print_follow_up(applied: Applied, run: str | None) -> None:
     if run:
         cleared = "Its errors are cleared, and the" if applied.restarted else "The"
-        note(f"{cleared} run 'collect {applied.name}' was started ({run}).")
+        print_note(f"{cleared} run 'collect {applied.name}' was started ({run}).")
     if applied.stopped:
-        note(f"Its schedule is stopped; resume it with: {command_line('start', applied.name)}")
+        print_note(f"Its schedule is stopped; resume it with: {command_line('start', applied.name)}")
 
 
 def _read(file: Path) -> bytes:
@@ -179,7 +186,7 @@ def _read(file: Path) -> bytes:
         return sys.stdin.buffer.read()
     data, warning = read_file(file)
     if warning:
-        warn(warning)
+        print_warning(warning)
     return data
 
 
@@ -193,12 +200,12 @@ def _with_token(config: SourceConfig) -> SourceConfig:
             hint="Put it into the file as api_token, or set ONEPASSWORD_SOURCE_API_TOKEN.",
             code="configuration",
         )
-    token = typer.prompt(f"API token of {plain(config.name)}", hide_input=True, err=True)
+    token = typer.prompt(f"API token of {printable(config.name)}", hide_input=True, err=True)
     return with_token(config, token.strip(), allowed_hosts=settings.allowed_hosts())
 
 
 def _apply(configs: list[SourceConfig], rules: TokenRules) -> list[Applied]:
     with_spinner("Applying…", deferred.sources.register_blocks)
     for warning in deferred.automations.ensure().warnings:
-        warn(warning)
-    return counted("Applying", deferred.sources.apply_all(configs, rules), len(configs))
+        print_warning(warning)
+    return gather_with_bar("Applying", deferred.sources.apply_all(configs, rules), len(configs))

@@ -19,7 +19,14 @@ from blocks.store import source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import iso_of, note, say, say_fitting, say_json, time_of
+from deployments.commands.support.output import (
+    format_rfc3339,
+    format_time,
+    print_fitting,
+    print_json,
+    print_line,
+    print_note,
+)
 from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -33,7 +40,7 @@ PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
-class Options:
+class BackfillOptions:
     """What the command line says."""
 
     name: str
@@ -44,7 +51,7 @@ class Options:
     plan: bool
     resume: bool
     readers: int
-    pieces: int
+    parallel_runs: int
     as_json: bool
 
 
@@ -71,17 +78,19 @@ def command(
 
     ThirdPartyConfigError for options that make no sense together.
     """
-    options = Options(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
+    options = BackfillOptions(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
     _check(options)
     if options.plan:
         _show_plan(options)
         return DONE
     if options.resume:
         _require_unfinished(options.name)
-    return run_job(options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.pieces > 0)
+    return run_job(
+        options.name, lambda: _backfill(options), as_json=options.as_json, needs_workers=options.parallel_runs > 0
+    )
 
 
-def _check(options: Options) -> None:
+def _check(options: BackfillOptions) -> None:
     faults: list[str] = []
     if options.resume and (options.start or options.end or options.apis or options.plan):
         faults.append("--resume goes on with a span that is known: leave out --start, --end, --api and --plan")
@@ -100,11 +109,11 @@ def _check(options: Options) -> None:
         )
 
 
-def _span(options: Options) -> Any:
+def _span(options: BackfillOptions) -> Any:
     return parse_span(options.start, options.end, clock.now_ns()) if options.start is not None else None
 
 
-def _width(options: Options) -> int:
+def _width(options: BackfillOptions) -> int:
     return parse_width(options.window)
 
 
@@ -123,7 +132,7 @@ def _require_unfinished(name: str) -> None:
 # The plan
 
 
-def _show_plan(options: Options) -> None:
+def _show_plan(options: BackfillOptions) -> None:
     span = _span(options)
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, options.name)[0]
@@ -134,12 +143,12 @@ def _show_plan(options: Options) -> None:
     limits, share = settings.rate_limits(), settings.backfill_share()
     seconds = deferred.plan.seconds(requests, DOCUMENTED if limits is None else limits, share)
     if options.as_json:
-        _say_json(found, requests, seconds, span.notes)
+        _print_plan_json(found, requests, seconds, span.notes)
         return
-    say_fitting(_plan_table(found))
+    print_fitting(_plan_table(found))
     for text in span.notes:
-        note(text)
-    say(
+        print_note(text)
+    print_line(
         f"{len(found):,} windows, {sum(one.known for one in found):,} events known, about {requests:,} requests: "
         f"{_duration(seconds)} at {share:.0%} of the rate limits. No request was made."
     )
@@ -152,10 +161,12 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     apis = [api for api in Api if any(one.api == api for one in found)]
     for title in ("windows", *apis, "requests"):
         table.add_column(title, header_style="dim", justify="right")
-    for line in plan_lines(found):
+    for line in group_windows(found):
         known = [f"{number:,}" for number in line.known]
         windows = f"{line.windows:,}" if line.windows > 1 else ""
-        table.add_row(time_of(line.start_ns)[:16], time_of(line.end_ns)[:16], windows, *known, f"{line.requests:,}")
+        table.add_row(
+            format_time(line.start_ns)[:16], format_time(line.end_ns)[:16], windows, *known, f"{line.requests:,}"
+        )
     return table
 
 
@@ -169,7 +180,7 @@ class PlanLine(NamedTuple):
     requests: int
 
 
-def plan_lines(found: Sequence[PlannedWindow]) -> list[PlanLine]:
+def group_windows(found: Sequence[PlannedWindow]) -> list[PlanLine]:
     """A line for each window, by time; empty ones that follow each other and cost the same share one."""
     rows = [
         PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
@@ -184,18 +195,18 @@ def plan_lines(found: Sequence[PlannedWindow]) -> list[PlanLine]:
     return lines
 
 
-def _say_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:
+def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:
     rows = [
         {
             "api": one.api,
-            "start": iso_of(one.start_ns),
-            "end": iso_of(one.end_ns),
+            "start": format_rfc3339(one.start_ns),
+            "end": format_rfc3339(one.end_ns),
             "known": one.known,
             "requests": one.requests,
         }
         for one in found
     ]
-    say_json({"windows": rows, "requests": requests, "seconds": round(seconds, 1), "notes": list(notes)})
+    print_json({"windows": rows, "requests": requests, "seconds": round(seconds, 1), "notes": list(notes)})
 
 
 def _duration(seconds: float) -> str:
@@ -204,7 +215,7 @@ def _duration(seconds: float) -> str:
     return f"{clock.words(int(seconds * 10**9))} at least"
 
 
-def _backfill(options: Options) -> State[Any]:
+def _backfill(options: BackfillOptions) -> State[Any]:
     state: State[Any] = deferred.backfill.backfill(
         options.name,
         options.start,
@@ -212,7 +223,7 @@ def _backfill(options: Options) -> State[Any]:
         list(options.apis) or None,
         options.window,
         options.readers,
-        options.pieces,
+        options.parallel_runs,
         return_state=True,
     )
     return state

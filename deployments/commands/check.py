@@ -16,7 +16,7 @@ from blocks.store import diagnosis
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import OUT, plain, say, say_json, with_spinner
+from deployments.commands.support.output import OUT, print_json, print_line, printable, with_spinner
 from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def command(
     `deep`: also request one event of each API, and send a probe to each SIEM.
     """
     said = "Checking; a temporary Prefect server starts where none runs…"
-    findings = with_spinner(said, lambda: check(name, deep=deep))
+    findings = with_spinner(said, lambda: run_checks(name, deep=deep))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
-        say_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
+        print_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
     else:
         _show(findings)
     return IN_ERROR if has_failed else DONE
@@ -60,17 +60,17 @@ def _as_json(finding: Finding) -> dict[str, str | None]:
     }
 
 
-def check(name: str, *, deep: bool = False) -> list[Finding]:
+def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
     """All findings, in the order in which a run meets what they are about; bounded in time, whatever is broken."""
     # The store and the network are looked at while the Prefect server is asked, or started, which takes longest.
-    stored = _Stored(settings.database_url(), name)
-    early = Background(lambda: _way(stored.base_url()))
+    stored = _StoreChecks(settings.database_url(), name)
+    early = Background(lambda: _network_path(stored.base_url()))
     seen = server.look(name)
-    stored = _own_store(seen.block, stored)
+    stored = _store_of_block(seen.block, stored)
     if not seen.exists and stored.is_unknown():
         raise _no_such_source(name)
     base_url = _base_url(seen.block) if seen.block else stored.base_url()
-    way = _found_way(early, base_url)
+    way = _network_path_to(early, base_url)
     introspection, scopes = _account(seen.block, way, stored.account())
     return [
         *network.environment(),
@@ -92,7 +92,7 @@ def check(name: str, *, deep: bool = False) -> list[Finding]:
     ]
 
 
-class _Stored:
+class _StoreChecks:
     """What is found of the store at one URL, in the background."""
 
     def __init__(self, url: str, name: str) -> None:
@@ -154,10 +154,10 @@ class _Stored:
             return not_checked(collection.STEP, "the store did not answer")
 
 
-def _own_store(block: OnePasswordSource | None, stored: _Stored) -> _Stored:
+def _store_of_block(block: OnePasswordSource | None, stored: _StoreChecks) -> _StoreChecks:
     """That of the block, where it names another one than the settings."""
     url = block.store.url.get_secret_value() if block and block.store else stored.url
-    return stored if url == stored.url else _Stored(url, block.name if block else "")
+    return stored if url == stored.url else _StoreChecks(url, block.name if block else "")
 
 
 def _base_url(block: OnePasswordSource) -> str:
@@ -171,16 +171,16 @@ def _normalised(base_url: str) -> str:
         return ""
 
 
-def _way(base_url: str) -> Way:
+def _network_path(base_url: str) -> Way:
     return network.look(base_url) if base_url else network.unknown_way("there is no valid base_url")
 
 
-def _found_way(early: Background[Way], base_url: str) -> Way:
+def _network_path_to(early: Background[Way], base_url: str) -> Way:
     try:
         found = early.result(WAY_SECONDS)
     except TimeoutError:
         return network.unknown_way("it takes too long")
-    return found if found.base_url == base_url else _way(base_url)
+    return found if found.base_url == base_url else _network_path(base_url)
 
 
 def _account(block: OnePasswordSource | None, way: Way, pinned: str | None) -> tuple[Finding, Finding]:
@@ -193,7 +193,7 @@ def _account(block: OnePasswordSource | None, way: Way, pinned: str | None) -> t
     return not_checked("introspection", why), not_checked("scopes", why)
 
 
-def _deep(block: OnePasswordSource | None, way: Way, stored: _Stored) -> list[Finding]:
+def _deep(block: OnePasswordSource | None, way: Way, stored: _StoreChecks) -> list[Finding]:
     token = _token(block)
     if block is None or token is None or not way.is_open:
         found = [not_checked("request", "there is no valid token, or the server was not reached")]
@@ -232,11 +232,11 @@ def _no_such_source(name: str) -> ThirdPartyConfigError:
 
 def _show(findings: list[Finding]) -> None:
     if OUT.is_terminal:
-        say(_table(findings))
+        print_line(_table(findings))
         return
     for finding in findings:
         text = " ".join(part for part in (finding.found, finding.todo) if part)
-        say(f"{finding.result:11}  {finding.step:{STEP_WIDTH}}  {plain(text)}")
+        print_line(f"{finding.result:11}  {finding.step:{STEP_WIDTH}}  {printable(text)}")
 
 
 def _table(findings: list[Finding]) -> Table:
@@ -246,8 +246,8 @@ def _table(findings: list[Finding]) -> Table:
     table.add_column(overflow="fold")
     for finding in findings:
         style = STYLES[finding.result]
-        text = Text(plain(finding.found), "dim" if finding.result == "not checked" else "")
+        text = Text(printable(finding.found), "dim" if finding.result == "not checked" else "")
         if finding.todo:
-            text.append(f"\n→ {plain(finding.todo)}")
+            text.append(f"\n→ {printable(finding.todo)}")
         table.add_row(Text(finding.result, style), Text(finding.step), text)
     return table

@@ -13,10 +13,10 @@ from blocks.store import source_status
 from deployments.commands import status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import plain, say, say_fitting, say_json
-from deployments.commands.support.prefect_server import prefect, stop_temporary
-from deployments.commands.support.progress import moving_sign, retrying
-from deployments.commands.support.run_log import errors_said_once
+from deployments.commands.support.output import print_fitting, print_json, print_line, printable
+from deployments.commands.support.prefect_server import prefect_session, stop_temporary
+from deployments.commands.support.progress import retry_suffix, status_line
+from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from deployments.prefect_api.server_access import Access
 
-END_SECONDS = 1.0
+CTRL_C_SECONDS = 1.0
 """How long a person who has pressed Ctrl-C waits for what hangs."""
-_GRAVEST_FIRST = (INTERRUPTED, IN_ERROR, SKIPPED, DONE)
+_WORST_FIRST = (INTERRUPTED, IN_ERROR, SKIPPED, DONE)
 _NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
 
 
@@ -37,27 +37,27 @@ def command(name: Name, as_json: Json = False) -> int:
 
     ThirdPartyConfigError where there is no such source.
     """
-    with prefect() as access:
-        return run_within(access, name, as_json=as_json)
+    with prefect_session() as access:
+        return collect_source(access, name, as_json=as_json)
 
 
-def run_within(access: Access, name: str, *, as_json: bool) -> int:
+def collect_source(access: Access, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
-    with errors_said_once(), moving_sign(lambda: _line(name)) as end_progress:
+    with health_errors_hidden(), status_line(lambda: _progress_line(name)) as end_progress:
 
         def end_at_once(outcome: str, message: str) -> int:
             end_progress()
-            say_stopped({"source": name}, outcome, message, as_json=as_json)
-            leave(access)
+            print_stopped({"source": name}, outcome, message, as_json=as_json)
+            shut_down(access)
             return INTERRUPTED
 
         state = _collect(name, end_at_once)
-    code, (outcome, message) = code_of(state), outcome_of(state)
+    code, (outcome, message) = exit_code_of(state), outcome_of(state)
     _show(name, outcome, message, code, as_json=as_json)
     return code
 
 
-def code_of(state: State[Any]) -> int:
+def exit_code_of(state: State[Any]) -> int:
     """The exit code for the final state of a run.
 
     A run that left everything to other runs is neither done, since what is new may not be there yet when it ends, nor
@@ -76,26 +76,26 @@ def outcome_of(state: State[Any]) -> tuple[str, str]:
     return found.name, found.message
 
 
-def gravest(codes: Iterable[int]) -> int:
+def worst_exit_code(codes: Iterable[int]) -> int:
     """The exit code of several runs, DONE where there was none."""
-    return min(codes, key=_GRAVEST_FIRST.index, default=DONE)
+    return min(codes, key=_WORST_FIRST.index, default=DONE)
 
 
 def headline(outcome: str, message: str, code: int) -> Text:
     """The outcome of a run and its message."""
     style = {IN_ERROR: "bold red", SKIPPED: "bold yellow"}.get(code, "bold green")
-    return Text.assemble((f"{outcome}:", style), f" {plain(message)}")
+    return Text.assemble((f"{outcome}:", style), f" {printable(message)}")
 
 
-def say_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool) -> None:
+def print_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool) -> None:
     """What a run came to that a person has stopped while it waited: one line, and nothing that a store must answer."""
     if as_json:
-        say_json({**of, "state": outcome, "message": message, "in_error": False})
+        print_json({**of, "state": outcome, "message": message, "in_error": False})
     else:
-        say(headline(outcome, message, INTERRUPTED))
+        print_line(headline(outcome, message, INTERRUPTED))
 
 
-def leave(access: Access) -> None:
+def shut_down(access: Access) -> None:
     """What is left to do in a process that ends at once: what was said is seen, and no server is left behind."""
     with suppress(OSError):
         sys.stdout.flush()
@@ -115,13 +115,13 @@ def require_source(name: str) -> None:
 
 def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
     require_source(name)
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
     state: State[Any] = deferred.collect.collect(name, return_state=True)
     return state
 
 
 def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) -> None:
-    source = _kept(name)
+    source = _stored_source(name)
     if as_json:
         answer = {
             "source": name,
@@ -131,23 +131,23 @@ def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) ->
             "in_error": code == IN_ERROR,
         }
         apis = [status.stream_as_json(stream) for stream in source.streams] if source else []
-        say_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
+        print_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
         return
-    say(headline(outcome, message, code))
+    print_line(headline(outcome, message, code))
     if source:
-        say_fitting(status.table(source))
+        print_fitting(status.stream_table(source))
 
 
-def _kept(name: str) -> source_status.SourceStatus | None:
+def _stored_source(name: str) -> source_status.SourceStatus | None:
     try:
         return source_status.sources(source_status.open_store(), name)[0]
     except SourceError:  # its store is elsewhere, or gone: the run's message has said so
         return None
 
 
-def _line(name: str) -> str | None:
-    source = _kept(name)
+def _progress_line(name: str) -> str | None:
+    source = _stored_source(name)
     if source is None:
         return None
     kept = sum(stream.events for stream in source.streams)
-    return f"{source.state}: {kept:,} events kept{retrying(source.streams)}"
+    return f"{source.state}: {kept:,} events kept{retry_suffix(source.streams)}"

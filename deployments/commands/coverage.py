@@ -19,19 +19,19 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import coverage_record as stored
 from blocks.store import source_status
 from deployments.commands.events import APIS, file_for
-from deployments.commands.support.moments import TIMES, moment_of
+from deployments.commands.support.moments import TIMES, parse_time_option
 from deployments.commands.support.options import Apis, Json, Name
 from deployments.commands.support.output import (
     OUT,
-    iso_of,
-    joined,
-    minute_of,
-    note,
-    plain,
-    say,
-    say_fitting,
-    say_indented,
-    say_json,
+    format_minute,
+    format_rfc3339,
+    join_styled,
+    print_fitting,
+    print_indented,
+    print_json,
+    print_line,
+    print_note,
+    printable,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Options:
+class CoverageOptions:
     """What the command line says."""
 
     name: str
@@ -96,8 +96,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the options."""
-    options = Options(name, tuple(api or ()), since, hours, html, as_json)
-    since_ns = _checked(options)
+    options = CoverageOptions(name, tuple(api or ()), since, hours, html, as_json)
+    since_ns = _since_ns(options)
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, options.name)[0]
         made = stored.report_of(
@@ -112,12 +112,12 @@ def command(
     if options.html is not None:
         _write_page(made, options.html)
     if options.as_json:
-        say_json(report_as_json(made, source))
+        print_json(report_as_json(made, source))
     elif options.html is None:
         _show(made)
 
 
-def _checked(options: Options) -> int:
+def _since_ns(options: CoverageOptions) -> int:
     """From when on, in ns since 1970."""
     faults: list[str] = []
     now_ns = clock.now_ns()
@@ -125,7 +125,7 @@ def _checked(options: Options) -> int:
     if unknown := [api for api in options.apis if api not in APIS]:
         faults.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
     try:
-        since_ns = moment_of("--since", options.since) or since_ns
+        since_ns = parse_time_option("--since", options.since) or since_ns
     except ThirdPartyConfigError as error:
         faults.append(error.message.rstrip("."))
     if since_ns >= now_ns:
@@ -139,33 +139,35 @@ def _checked(options: Options) -> int:
 
 
 def _write_page(made: Report, path: Path) -> None:
-    from deployments.commands.coverage_page import page  # noqa: PLC0415 - plotly, which only a page takes
+    from deployments.commands.coverage_page import render_page  # noqa: PLC0415 - plotly, which only a page takes
 
-    text = page(made)
+    text = render_page(made)
     if str(path) == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return
     with file_for(path, "--html") as file:
         file.write(text)
-    note(f"The page was written to {path}; only you can read it.")
+    print_note(f"The page was written to {path}; only you can read it.")
 
 
 def _show(made: Report) -> None:
     unit = "hour" if made.by_hour else "day"
-    say(joined((made.name, "bold"), (f"coverage by the {unit} since {second(made.since_ns)[:10]}, in UTC", "")))
+    print_line(
+        join_styled((made.name, "bold"), (f"coverage by the {unit} since {second(made.since_ns)[:10]}, in UTC", ""))
+    )
     if not made.apis:
-        say_indented("It collects none of these APIs.", 2)
+        print_indented("It collects none of these APIs.", 2)
         return
-    say("")
-    say_fitting(_table(made))
+    print_line("")
+    print_fitting(_table(made))
     for api in made.apis:
-        say("")
-        say(Text(api.api, "bold"))
+        print_line("")
+        print_line(Text(api.api, "bold"))
         for line in made.heat_map(api):
-            _say_cells(line)
-    say("")
-    _say_cells(heatmap.legend())
+            _print_cells(line)
+    print_line("")
+    _print_cells(heatmap.legend())
     _show_gaps(made)
 
 
@@ -191,25 +193,25 @@ def _table(made: Report) -> Table:
 
 def _show_gaps(made: Report) -> None:
     gaps = made.gaps
-    say("")
+    print_line("")
     if not any(one.gap.kind is not Kind.BEFORE for one in gaps):
-        say("There is no gap.")
+        print_line("There is no gap.")
     for one in gaps:
         gap = one.gap
         style = "" if gap.kind is Kind.BEFORE else "bold red" if gap.kind is Kind.LOST or _is_soon(one) else "yellow"
-        span = f"{minute_of(gap.start_ns)} to {minute_of(gap.end_ns)}  {length(gap)}"
-        say(joined((TITLES[gap.kind], style), (span, "")))
-        say_indented(f"{', '.join(one.apis)}: {one.sentence}.", 2)
+        span = f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)}  {length(gap)}"
+        print_line(join_styled((TITLES[gap.kind], style), (span, "")))
+        print_indented(f"{', '.join(one.apis)}: {one.sentence}.", 2)
         if one.command:
             # Broken by the terminal alone, so that it can be copied as one line.
-            OUT.print(Text(f"  {plain(one.command)}", "bold"), soft_wrap=True)
+            OUT.print(Text(f"  {printable(one.command)}", "bold"), soft_wrap=True)
 
 
 def _is_soon(one: Advised) -> bool:
     return one.gap.left_ns(one.now_ns) < SOON_NS
 
 
-def _say_cells(line: Line) -> None:
+def _print_cells(line: Line) -> None:
     text = Text()
     for part, style in line:
         text.append(part, STYLES.get(style, ""))
@@ -226,8 +228,8 @@ def report_as_json(made: Report, source: SourceStatus) -> dict[str, Any]:
     return {
         "source": made.name,
         "source_id": source.id,
-        "now": iso_of(made.now_ns),
-        "since": iso_of(made.since_ns),
+        "now": format_rfc3339(made.now_ns),
+        "since": format_rfc3339(made.since_ns),
         "unit": "hour" if made.by_hour else "day",
         "kept_days": KEPT_NS // DAY_NS,
         "apis": [_api_as_json(made, api) for api in made.apis],
@@ -239,9 +241,9 @@ def _api_as_json(made: Report, api: ApiReport) -> dict[str, Any]:
     return {
         "api": api.api,
         "collecting": found.collecting,
-        "collected_from": iso_of(found.first_ns),
-        "collected": [{"start": iso_of(start), "end": iso_of(end)} for start, end in found.covered],
-        "last_reconciled": iso_of(found.reconciled_ns),
+        "collected_from": format_rfc3339(found.first_ns),
+        "collected": [{"start": format_rfc3339(start), "end": format_rfc3339(end)} for start, end in found.covered],
+        "last_reconciled": format_rfc3339(found.reconciled_ns),
         "events": sum(cell.events for cell in api.cells),
         "late": record.late,
         "missed": record.missed,
@@ -256,11 +258,11 @@ def _gap_as_json(made: Report, api: ApiReport, gap: Gap) -> dict[str, Any]:
     left_ns = gap.left_ns(made.now_ns)
     return {
         "kind": gap.kind.value,
-        "start": iso_of(gap.start_ns),
-        "end": iso_of(gap.end_ns),
+        "start": format_rfc3339(gap.start_ns),
+        "end": format_rfc3339(gap.end_ns),
         "seconds": _seconds(gap.length_ns),
-        "dropped_from": iso_of(gap.dropped_from_ns),
-        "dropped_by": iso_of(gap.dropped_by_ns),
+        "dropped_from": format_rfc3339(gap.dropped_from_ns),
+        "dropped_by": format_rfc3339(gap.dropped_by_ns),
         "days_left": round(left_ns / DAY_NS, 2),
         "command": command_for(gap, made.name, (api.api,), api.coverage.record.stopped) or None,
     }
@@ -268,13 +270,13 @@ def _gap_as_json(made: Report, api: ApiReport, gap: Gap) -> dict[str, Any]:
 
 def _cell_as_json(cell: Cell) -> dict[str, Any]:
     return {
-        "start": iso_of(cell.start_ns),
+        "start": format_rfc3339(cell.start_ns),
         "events": cell.events,
         "collected_seconds": _seconds(cell.collected_ns),
         "gap_seconds": _seconds(cell.gap_ns),
         "lost_seconds": _seconds(cell.lost_ns),
         "before_seconds": _seconds(cell.before_ns),
-        "reconciled": iso_of(cell.reconciled_ns),
+        "reconciled": format_rfc3339(cell.reconciled_ns),
         "lag_seconds": None if cell.lag_ns is None else round(cell.lag_ns / 1e9, 3),
     }
 

@@ -11,8 +11,8 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name, Yes
-from deployments.commands.support.output import ERROR, note, plain, say, say_json
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import ERROR, print_json, print_line, print_note, printable
+from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from deployments.lifecycle import Deleted
@@ -29,10 +29,10 @@ def command(
     """Delete the source. `purge` asks first for its name to be typed, unless `yes`."""
     if purge and not yes:
         _confirm(name)
-    with prefect():
+    with prefect_session():
         deleted = _delete(name, purge=purge)
     if as_json:
-        say_json({"source": name, "deleted": True, "events": deleted.kept, "purged": deleted.purged})
+        print_json({"source": name, "deleted": True, "events": deleted.kept, "purged": deleted.purged})
         return
     _show(deleted)
 
@@ -42,7 +42,7 @@ def _confirm(name: str) -> None:
         raise ThirdPartyConfigError(
             "--purge removes events for good, and nobody is there to be asked.", hint="Add --yes.", code="usage"
         )
-    note(f"This removes {name} and all of its events, for good.")
+    print_note(f"This removes {name} and all of its events, for good.")
     if typer.prompt("Type its name to go on", err=True) != name:
         raise ThirdPartyConfigError("That is another name. Nothing was removed.", code="usage")
 
@@ -62,14 +62,16 @@ def _delete(name: str, *, purge: bool) -> Deleted:
 
 
 def _show(deleted: Deleted) -> None:
-    name = plain(deleted.name)
+    name = printable(deleted.name)
     if deleted.purged is not None:
         apis = deleted.purged["apis"]
         events, quarantined = (sum(each[kind] for each in apis.values()) for kind in ("events", "quarantined"))
         aside = f" and {quarantined:,} items in quarantine" if quarantined else ""
-        say(f"{name}: purged. {events:,} events{aside} were removed; a record of that stays.")
+        print_line(f"{name}: purged. {events:,} events{aside} were removed; a record of that stays.")
         return
-    say(f"{name}: {'was deleted before' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept.")
+    print_line(
+        f"{name}: {'was deleted before' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept."
+    )
     if deleted.kept:
-        note(f"See them with: {command_line('events', deleted.name)}")
-        note(f"Remove them with: {command_line('delete', deleted.name, options=('--purge',))}")
+        print_note(f"See them with: {command_line('events', deleted.name)}")
+        print_note(f"Remove them with: {command_line('delete', deleted.name, options=('--purge',))}")

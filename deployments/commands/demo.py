@@ -14,10 +14,10 @@ from blocks import clock, settings
 from blocks.command_line import PROGRAM
 from blocks.store import source_status
 from deployments.commands import apply, collect
-from deployments.commands.sandbox import configuration
+from deployments.commands.sandbox import source_configuration
 from deployments.commands.support.event_formats import write_table
-from deployments.commands.support.output import OUT, say, with_spinner
-from deployments.commands.support.prefect_server import deaf_to_ctrl_c
+from deployments.commands.support.output import OUT, print_line, with_spinner
+from deployments.commands.support.prefect_server import ignoring_ctrl_c
 from deployments.exit_codes import DONE
 from deployments.sandbox.process import running_sandbox
 
@@ -36,10 +36,10 @@ def command() -> int:
     _use_own_directory()
     program = _program()  # while the working directory is still the person's
     with _sandbox() as sandbox:
-        say(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.")
-        _say_command(f"apply {DIRECTORY}/source.json")
+        print_line(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.")
+        _print_command(f"apply {DIRECTORY}/source.json")
         apply.apply(_write_configuration(sandbox), token=None)
-        _say_command(f"collect {NAME}")
+        _print_command(f"collect {NAME}")
         code = collect.command(NAME, as_json=False)
     if code == DONE:
         _show_events()
@@ -62,7 +62,7 @@ def _sandbox() -> Iterator[SandboxProcess]:
     running = running_sandbox(events=3000, days=3)
 
     def start() -> SandboxProcess:
-        with deaf_to_ctrl_c():
+        with ignoring_ctrl_c():
             return running.__enter__()
 
     sandbox = with_spinner("Starting the sandbox…", start)
@@ -74,7 +74,7 @@ def _sandbox() -> Iterator[SandboxProcess]:
 
 def _write_configuration(sandbox: SandboxProcess) -> Path:
     about = "Made-up events of the sandbox"
-    document = configuration(NAME, sandbox.base_url, sandbox.token, description=about)
+    document = source_configuration(NAME, sandbox.base_url, sandbox.token, description=about)
     path = DIRECTORY.absolute() / "source.json"
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
@@ -83,7 +83,7 @@ def _write_configuration(sandbox: SandboxProcess) -> Path:
 
 
 def _show_events() -> None:
-    _say_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
+    _print_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
     engine = source_status.open_store()
     streams = source_status.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
@@ -91,16 +91,16 @@ def _show_events() -> None:
 
 
 def _show_what_next(program: str) -> None:
-    say("\nWhat next", style="bold")
-    say("Look at these events as JSON, one a line, byte for byte as they came:")
-    say(f"  {settings.PREFIX}DATA_DIR={DIRECTORY} \\\n    {program} events {NAME} --format ndjson")
-    say("Collect your own: write a source.json (README: Configuration), then")
-    say(f"  {program} apply source.json")
-    say(f"  {program} up")
+    print_line("\nWhat next", style="bold")
+    print_line("Look at these events as JSON, one a line, byte for byte as they came:")
+    print_line(f"  {settings.PREFIX}DATA_DIR={DIRECTORY} \\\n    {program} events {NAME} --format ndjson")
+    print_line("Collect your own: write a source.json (README: Configuration), then")
+    print_line(f"  {program} apply source.json")
+    print_line(f"  {program} up")
 
 
-def _say_command(arguments: str) -> None:
-    say(f"\n$ {PROGRAM} {arguments}", style="bold")
+def _print_command(arguments: str) -> None:
+    print_line(f"\n$ {PROGRAM} {arguments}", style="bold")
 
 
 def _program() -> str:

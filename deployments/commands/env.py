@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import say_json
+from deployments.commands.support.output import print_json
 from deployments.prefect_api import server_access
 
 
@@ -15,4 +15,4 @@ def command(as_json: Json = False) -> None:
         typer.echo(server_access.shell_exports(), nl=False)
         return
     external = server_access.external_url() is not None
-    say_json({} if external else server_access.prefect_environment())
+    print_json({} if external else server_access.prefect_environment())

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.problems import closest_match
 from blocks.store import source_status
-from deployments.commands.support.event_filters import Filters
+from deployments.commands.support.event_filters import EventFilters
 from deployments.commands.support.event_formats import (
     FORMATS,
     SUFFIXES,
@@ -28,9 +28,9 @@ from deployments.commands.support.event_formats import (
     write_table,
 )
 from deployments.commands.support.following import wait_for_more
-from deployments.commands.support.moments import moment_of
+from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import Apis, Json, Name, Output
-from deployments.commands.support.output import ERROR, OUT, note
+from deployments.commands.support.output import ERROR, OUT, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus, StoredEvent, StreamStatus
 
 APIS = ("sign-in", "itemUsage", "audit")
-LAST_OF_FOLLOW = 10
+FOLLOW_LAST = 10
 """So many events stand before those to come, where nothing else is said."""
 
 
 @dataclass(frozen=True)
-class Options:
+class EventsOptions:
     """What the command line says, checked."""
 
     apis: tuple[str, ...]
     since_ns: int | None
     until_ns: int | None
-    form: str
+    output_format: str
     last: int | None
-    filters: Filters
+    filters: EventFilters
 
 
 def command(
@@ -89,11 +89,11 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
-    filters = Filters(user, ip, action, country, item, vault, match)
-    form = _form("json" if as_json and form is None else form, output, follow=follow)
+    filters = EventFilters(user, ip, action, country, item, vault, match)
+    form = _output_format("json" if as_json and form is None else form, output, follow=follow)
     if follow and last is None and since is None:
-        last = LAST_OF_FOLLOW
-    options = Options(_apis(api or []), *_window(since, until), form, last, filters)
+        last = FOLLOW_LAST
+    options = EventsOptions(_apis(api or []), *_window(since, until), form, last, filters)
     filters.check()
     engine = source_status.open_store()
     source = source_status.sources(engine, name)[0]
@@ -105,19 +105,21 @@ def command(
 
 
 def _print(
-    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, *, follow: bool
+    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, *, follow: bool
 ) -> None:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     seen = source_status.last_ids(engine, streams) if follow else {}
-    written = _write(options.form, source, _found(engine, streams, options), sys.stdout, lines=follow)
+    written = _write(options.output_format, source, _select(engine, streams, options), sys.stdout, lines=follow)
     if follow:
         with suppress(KeyboardInterrupt):  # the way to end it, and no fault
             _follow(source, streams, options, seen)
-    elif not written and options.form == "table":
-        note("There are no such events.")
+    elif not written and options.output_format == "table":
+        print_note("There are no such events.")
 
 
-def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Options, seen: dict[int, int]) -> None:
+def _follow(
+    source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, seen: dict[int, int]
+) -> None:
     """Write what comes, in the order in which it is stored, until Ctrl-C or the reader of a pipe has gone."""
     while True:
         sys.stdout.flush()
@@ -127,45 +129,45 @@ def _follow(source: SourceStatus, streams: Sequence[StreamStatus], options: Opti
             ids = {stream.api: stream.id for stream in streams}
         for event in new:
             seen[ids[event.api]] = max(seen[ids[event.api]], event.id)
-        found = options.filters.chosen(sorted(new, key=lambda event: event.time_ns))
-        _write(options.form, source, found, sys.stdout, lines=True, titles=False)
+        found = options.filters.apply(sorted(new, key=lambda event: event.time_ns))
+        _write(options.output_format, source, found, sys.stdout, lines=True, titles=False)
 
 
 def _write_file(
-    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: Options, output: Path
+    engine: Engine, source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, output: Path
 ) -> None:
     total = source_status.count(engine, streams, options.since_ns, options.until_ns) if sys.stderr.isatty() else 0
     with _progress(0 if options.last else total) as counted:
-        found = _found(engine, streams, options, counted)
-        if options.form == "parquet":
+        found = _select(engine, streams, options, counted)
+        if options.output_format == "parquet":
             with file_for(output, binary=True) as file:
                 written = write_parquet(source, found, file)
         else:
             with file_for(output) as file:
-                written = _write(options.form, source, found, file)
-    note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
+                written = _write(options.output_format, source, found, file)
+    print_note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
 
 
-def _found(
+def _select(
     engine: Engine,
     streams: Sequence[StreamStatus],
-    options: Options,
+    options: EventsOptions,
     counted: Callable[[Iterable[StoredEvent]], Iterable[StoredEvent]] = lambda events: events,
 ) -> Iterable[StoredEvent]:
     """What is asked for, oldest first."""
     between = {"since_ns": options.since_ns, "until_ns": options.until_ns}
     if options.last is None:
-        return options.filters.chosen(counted(source_status.events(engine, streams, **between)))
-    newest = options.filters.chosen(source_status.newest_events(engine, streams, **between))
+        return options.filters.apply(counted(source_status.events(engine, streams, **between)))
+    newest = options.filters.apply(source_status.newest_events(engine, streams, **between))
     return reversed(list(islice(newest, options.last)))
 
 
-def _form(named: str | None, output: Path | None, *, follow: bool) -> str:
+def _output_format(named: str | None, output: Path | None, *, follow: bool) -> str:
     """What --format says, or else how the name of the file ends."""
     is_file = output is not None and str(output) != "-"
     form = named or (SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table")
     if form not in FORMATS:
-        raise _wrong("--format", form, FORMATS)
+        raise _invalid_value("--format", form, FORMATS)
     if form == "parquet" and not is_file:
         raise ThirdPartyConfigError("Parquet needs a file.", hint="Add --output FILE.parquet.", code="usage")
     if follow and is_file:
@@ -178,18 +180,18 @@ def _form(named: str | None, output: Path | None, *, follow: bool) -> str:
 def _apis(given: list[str]) -> tuple[str, ...]:
     for api in given:
         if api not in APIS:
-            raise _wrong("--api", api, APIS)
+            raise _invalid_value("--api", api, APIS)
     return tuple(given)
 
 
-def _wrong(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
+def _invalid_value(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
     close = closest_match(value, known)
     meant = f"Did you mean {close}?" if close else ""
     return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.", hint=meant, code="usage")
 
 
 def _window(since: str | None, until: str | None) -> tuple[int | None, int | None]:
-    since_ns, until_ns = moment_of("--since", since), moment_of("--until", until)
+    since_ns, until_ns = parse_time_option("--since", since), parse_time_option("--until", until)
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise ThirdPartyConfigError(
             f"--since {since} is not before --until {until}.", hint="Exchange the two.", code="usage"

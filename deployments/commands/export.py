@@ -11,8 +11,8 @@ from blocks.config.source_file import to_json
 from deployments.commands.events import file_for
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Name, Output
-from deployments.commands.support.output import note, warn
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import print_note, print_warning
+from deployments.commands.support.prefect_server import prefect_session
 
 
 def command(
@@ -25,14 +25,14 @@ def command(
     """Write the configuration, with the token masked unless it is asked for."""
     # In full, since `prefect` leaves the working directory.
     path = output.absolute() if output is not None and str(output) != "-" else None
-    with prefect():
+    with prefect_session():
         text = to_json(deferred.lifecycle.locate(name).valid_block().config(), mask=not with_token)
     if path is None:
         if with_token and sys.stdout.isatty():
-            warn("The token stands below, for whoever sees this screen.")
+            print_warning("The token stands below, for whoever sees this screen.")
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return
     with file_for(path) as file:
         file.write(text)
-    note(f"Written to {output}. {'It holds the token.' if with_token else 'The token is masked in it.'}")
+    print_note(f"Written to {output}. {'It holds the token.' if with_token else 'The token is masked in it.'}")

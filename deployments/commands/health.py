@@ -15,17 +15,17 @@ from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import health_log, source_status
 from deployments.commands.support.following import wait_for_more
-from deployments.commands.support.moments import moment_of
+from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.output import (
-    iso_of,
-    note,
-    plain,
-    say_indented,
-    say_json,
-    say_line,
+    format_rfc3339,
+    format_time,
+    print_cropped,
+    print_indented,
+    print_json,
+    print_note,
+    printable,
     severity_style,
-    time_of,
 )
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from blocks.store.health_log import Told
 
-SINCE = "7d"
-OVERLAP = 1000
+DEFAULT_SINCE = "7d"
+REREAD_IDS = 1000
 """On PostgreSQL a number may be given out before, and be seen after, a larger one: so many are asked for again."""
 
 
@@ -48,7 +48,7 @@ def command(
     follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
 ) -> None:
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
-    since_ns = moment_of("--since", since or SINCE) or 0
+    since_ns = parse_time_option("--since", since or DEFAULT_SINCE) or 0
     with source_status.opened_store() as engine:
         ids = health_log.ids_of(engine, name)
         found = health_log.told(engine, ids, since_ns=since_ns)
@@ -56,64 +56,64 @@ def command(
     if not as_json:
         _note_older(older, found=bool(found))
     if as_json and not follow:
-        say_json([one.event.as_json() for one in found])
+        print_json([one.event.as_json() for one in found])
         return
-    say = _say_json_line if as_json else _Table(names=name is None).say
+    say = _print_json_line if as_json else _HealthTable(names=name is None).print
     if not follow:
-        _say_all(found, say)
+        _print_all(found, say)
         return
     with suppress(KeyboardInterrupt):  # the way to end it, and no fault
-        _say_all(found, say)
-        _Follower(ids, since_ns, say, {one.id for one in found}).run()
+        _print_all(found, say)
+        _Follower(ids, since_ns, say, {one.id for one in found}).follow()
 
 
-def _say_all(found: list[Told], say: Callable[[Told], None]) -> None:
+def _print_all(found: list[Told], say: Callable[[Told], None]) -> None:
     for one in found:
         say(one)
 
 
 def _note_older(older: health_log.Older, *, found: bool) -> None:
     if older.first_ns is not None:
-        since = (iso_of(older.first_ns) or "")[:10]
+        since = (format_rfc3339(older.first_ns) or "")[:10]
         events = "event" if older.number == 1 else "events"
-        note(f"{older.number:,} older {events} left out; --since {since} shows all.")
+        print_note(f"{older.number:,} older {events} left out; --since {since} shows all.")
     elif not found:
-        note("There is no health event yet: nothing has changed for the worse.")
+        print_note("There is no health event yet: nothing has changed for the worse.")
 
 
-def _say_json_line(one: Told) -> None:
+def _print_json_line(one: Told) -> None:
     typer.echo(json.dumps(one.event.as_json()))
 
 
 @dataclass(slots=True)
-class _Table:
+class _HealthTable:
     """A few lines for each event, below titles."""
 
     names: bool
-    begun: bool = False
+    has_header: bool = False
 
-    def say(self, one: Told) -> None:
-        if not self.begun:
-            self.begun = True
-            say_line(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
+    def print(self, one: Told) -> None:
+        if not self.has_header:
+            self.has_header = True
+            print_cropped(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
         style = _style(one)
-        say_line(_line(one, style, names=self.names))
-        say_indented(plain(one.event.description), 4, style="" if one.open else "dim")
+        print_cropped(_line(one, style, names=self.names))
+        print_indented(printable(one.event.description), 4, style="" if one.open else "dim")
         if one.open:
             lead = "still open → " if one.event.hint else "still open"
-            say_indented(plain(one.event.hint or ""), 4, lead=Text(lead, style))
+            print_indented(printable(one.event.hint or ""), 4, lead=Text(lead, style))
 
 
 def _line(one: Told, style: str, *, names: bool) -> Text:
     event = one.event
     level = "ok" if event.status == HEALTHY else event.severity.lower()
     line = Text.assemble(
-        f"{time_of(event.time_ns)[:19]}  ",
+        f"{format_time(event.time_ns)[:19]}  ",
         (f"{level:9}", style),
-        (f"{plain(event.name):24}", "bold"),
-        plain(event.api or "all"),
+        (f"{printable(event.name):24}", "bold"),
+        printable(event.api or "all"),
     )
-    return line.append(f"{' ' * (11 - len(event.api or 'all'))}{plain(event.source_name)}") if names else line
+    return line.append(f"{' ' * (11 - len(event.api or 'all'))}{printable(event.source_name)}") if names else line
 
 
 def _style(one: Told) -> str:
@@ -126,17 +126,17 @@ class _Follower:
 
     ids: list[str] | None
     since_ns: int
-    say: Callable[[Told], None]
+    print_event: Callable[[Told], None]
     seen: set[int]
-    away: bool = False
+    is_store_down: bool = False
 
-    def run(self) -> None:
+    def follow(self) -> None:
         """Until Ctrl-C, or until the reader of a pipe has gone (BrokenPipeError)."""
         while True:
             sys.stdout.flush()
             wait_for_more()
             for one in self._new():
-                self.say(one)
+                self.print_event(one)
                 self.seen.add(one.id)
 
     def _new(self) -> list[Told]:
@@ -144,7 +144,7 @@ class _Follower:
         try:
             # opened anew each time: a file may have been replaced, a server be another one
             with source_status.opened_store() as engine:
-                found = health_log.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - OVERLAP)
+                found = health_log.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - REREAD_IDS)
         except StoreVersionError:
             raise
         except SourceError as error:
@@ -154,11 +154,11 @@ class _Follower:
         return [one for one in found if one.id not in self.seen]
 
     def _note_away(self, error: SourceError) -> None:
-        if not self.away:
-            note(f"{error.message} Waiting for it.")
-        self.away = True
+        if not self.is_store_down:
+            print_note(f"{error.message} Waiting for it.")
+        self.is_store_down = True
 
     def _note_back(self) -> None:
-        if self.away:
-            note("The store is back.")
-        self.away = False
+        if self.is_store_down:
+            print_note("The store is back.")
+        self.is_store_down = False

@@ -11,7 +11,7 @@ from blocks.store import source_status
 from deployments.commands import status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import iso_of, plain, say, say_json, say_table
+from deployments.commands.support.output import format_rfc3339, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus
@@ -25,13 +25,13 @@ def command(as_json: Json = False) -> None:
     with source_status.opened_store() as engine:
         sources = status.judged_sources(engine, with_deleted=True)
     if as_json:
-        say_json([_as_json(source) for source in sources])
+        print_json([_as_json(source) for source in sources])
     elif not sources:
-        say("There is no source yet. Create one with: onepassword-source apply source.json")
-    elif len(sources) > overview.FEW:
-        say_table(overview.table(COLUMNS, map(_line, sources)))
+        print_line("There is no source yet. Create one with: onepassword-source apply source.json")
+    elif len(sources) > overview.DETAILED_MAX:
+        print_table(overview.build_table(COLUMNS, map(_line, sources)))
     else:
-        say(_table(sources))
+        print_line(_table(sources))
 
 
 def _table(sources: list[SourceStatus]) -> Table:
@@ -48,11 +48,11 @@ def _table(sources: list[SourceStatus]) -> Table:
 
 def _line(source: SourceStatus) -> tuple[Text, ...]:
     cells = (
-        plain(source.name),
+        printable(source.name),
         status.health(source),
         f"{_events(source):,}",
         ", ".join(stream.api for stream in source.streams),
-        plain(source.base_url.removeprefix("https://")),
+        printable(source.base_url.removeprefix("https://")),
     )
     return tuple(Text(cell, _style(source)) for cell in cells)
 
@@ -73,6 +73,6 @@ def _as_json(source: SourceStatus) -> dict[str, Any]:
         "apis": [stream.api for stream in source.streams],
         "events": _events(source),
         "base_url": source.base_url,
-        "stopped_since": iso_of(source.paused_ns),
-        "deleted_at": iso_of(source.deleted_ns),
+        "stopped_since": format_rfc3339(source.paused_ns),
+        "deleted_at": format_rfc3339(source.deleted_ns),
     }

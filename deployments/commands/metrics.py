@@ -27,25 +27,25 @@ PREFIX = "onepassword_source_"
 STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
-def show(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
-    typer.echo(text_of(sources, forwards), nl=False)
+def print_metrics(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
+    typer.echo(render(sources, forwards), nl=False)
 
 
-def text_of(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> bytes:
+def render(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> bytes:
     """The metrics of the sources, and of the SIEMs that they are forwarded to, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Sources(sources, forwards))
+    registry.register(_SourcesCollector(sources, forwards))
     return generate_latest(registry)
 
 
-def text_of_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
+def render_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
     """The metrics of `up` itself, as its watchdog saw it last, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Up(found, store_answers=store_answers))
+    registry.register(_UpCollector(found, store_answers=store_answers))
     return generate_latest(registry)
 
 
-class _Up:
+class _UpCollector:
     """Another collector in Prometheus's sense."""
 
     def __init__(self, found: UpHealth | None, *, store_answers: bool) -> None:
@@ -77,7 +77,7 @@ class _Up:
         yield restarts
 
 
-class _Sources:
+class _SourcesCollector:
     """A collector in Prometheus's sense."""
 
     def __init__(self, sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus]) -> None:
@@ -89,14 +89,14 @@ class _Sources:
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(PREFIX + "build", "The version of this program.", {"version": _version()})
-        yield from _of_sources(self._sources)
-        for make, name, help_text, value in _OF_APIS:
+        yield from _source_metrics(self._sources)
+        for make, name, help_text, value in _API_METRICS:
             family = make(PREFIX + name, help_text, labels=("source", "api"))
             for source in self._sources:
                 for stream in source.streams:
                     _add(family, (source.name, stream.api), value(stream))
             yield family
-        for make, name, help_text, measure in _OF_FORWARDS if self._forwards else ():
+        for make, name, help_text, measure in _FORWARD_METRICS if self._forwards else ():
             family = make(PREFIX + name, help_text, labels=("source", "siem", "api"))
             for forward in self._forwards:
                 for position in forward.positions:
@@ -104,7 +104,7 @@ class _Sources:
             yield family
 
 
-def _of_sources(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
+def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
     healthy = _gauge("healthy", "1 where all is well, 0 where not (onepassword_source_state says how).", "source")
     state = _gauge("state", "1 for the state that the source is in, 0 for the others.", "source", "state")
     run = _gauge("last_run_timestamp_seconds", "When a run of the source last told its state.", "source")
@@ -142,7 +142,7 @@ def _version() -> str:
     return version("onepassword-source")
 
 
-_OF_APIS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Value], ...] = (
+_API_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Value], ...] = (
     (CounterMetricFamily, "events", "Events stored so far, each once.", lambda one: one.events + one.pruned),
     (CounterMetricFamily, "pruned", "Events removed since they were old enough.", lambda one: one.pruned),
     (CounterMetricFamily, "quarantined", "Items that cannot be stored as events.", lambda one: one.quarantined),
@@ -187,7 +187,7 @@ _OF_APIS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, V
         lambda one: one.stopped,
     ),
 )
-_OF_FORWARDS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Measure], ...] = (
+_FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Measure], ...] = (
     (CounterMetricFamily, "forward_sent", "Events that the SIEM has said yes to.", lambda one: one.sent),
     (CounterMetricFamily, "forward_kept_back", "Events kept from the SIEM by its rules.", lambda one: one.dropped),
     (GaugeMetricFamily, "forward_refused", "Events that the SIEM refuses for good.", lambda one: one.refused),

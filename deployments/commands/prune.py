@@ -18,16 +18,16 @@ from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OneSource, Yes
 from deployments.commands.support.output import (
     ERROR,
-    iso_of,
-    note,
-    plain,
-    say,
-    say_fitting,
-    say_json,
-    time_of,
+    format_rfc3339,
+    format_time,
+    print_fitting,
+    print_json,
+    print_line,
+    print_note,
+    printable,
     with_spinner,
 )
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ NUMBERS = ("events", "to go")
 
 
 @dataclass(frozen=True)
-class Options:
+class PruneOptions:
     """What the command line says."""
 
     older_than: str | None
@@ -67,7 +67,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for options that do not fit together."""
-    options = Options(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
+    options = PruneOptions(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
     _check(options)
     if options.no_schedule:
         _unschedule(options.name, as_json=options.as_json)
@@ -76,24 +76,24 @@ def command(
     if options.schedule is not None:
         _schedule(older_than or "", options)
         return
-    _now(options, rule)
+    _prune_now(options, rule)
 
 
-def _check(options: Options) -> None:
+def _check(options: PruneOptions) -> None:
     once = options.dry_run or options.yes
     if options.no_schedule and (once or options.schedule or options.older_than):
-        raise _misused("--no-schedule stands alone, or with the name of a source.")
+        raise _usage_error("--no-schedule stands alone, or with the name of a source.")
     if options.schedule and once:
-        raise _misused("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
+        raise _usage_error("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
     if options.older_than is None and not options.no_schedule:
-        raise _misused("--older-than is missing: how long are events kept?")
+        raise _usage_error("--older-than is missing: how long are events kept?")
 
 
-def _misused(message: str) -> ThirdPartyConfigError:
+def _usage_error(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source prune --help", code="usage")
 
 
-def _now(options: Options, rule: Rule) -> None:
+def _prune_now(options: PruneOptions, rule: Rule) -> None:
     engine = source_status.open_store()
     targets = prune.targets(engine, options.name)
     plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
@@ -109,22 +109,22 @@ def _now(options: Options, rule: Rule) -> None:
                 for batch in prune.prune(engine, target, rule):
                     removed[target] += batch
                     advance(batch)
-    _tell(options, rule, plans, list(removed.values()))
+    _print_result(options, rule, plans, list(removed.values()))
 
 
-def _tell(options: Options, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
+def _print_result(options: PruneOptions, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
     if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
-        say_json({"before": iso_of(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
+        print_json({"before": format_rfc3339(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
     elif not any(plan.going for plan in plans):
-        say("There is nothing to remove.")
+        print_line("There is nothing to remove.")
     elif options.dry_run:
-        note("Nothing was removed (--dry-run).")
+        print_note("Nothing was removed (--dry-run).")
     else:
-        say(f"{_events(sum(removed))} removed; the uuid and the SHA-256 digest of each are kept.")
+        print_line(f"{_events(sum(removed))} removed; the uuid and the SHA-256 digest of each are kept.")
 
 
-def _confirm(going: int, options: Options) -> None:
+def _confirm(going: int, options: PruneOptions) -> None:
     if options.yes:
         return
     if not sys.stdin.isatty():
@@ -138,9 +138,9 @@ def _confirm(going: int, options: Options) -> None:
 
 def _show(plans: Sequence[Plan], rule: Rule) -> None:
     for name, of_source in groupby(plans, key=lambda plan: plan.target.source_name):
-        say(f"{plain(name)}: events before {time_of(rule.before_ns)}", style="bold")
-        say_fitting(_table(list(of_source)))
-    say("")
+        print_line(f"{printable(name)}: events before {format_time(rule.before_ns)}", style="bold")
+        print_fitting(_table(list(of_source)))
+    print_line("")
 
 
 def _table(plans: Sequence[Plan]) -> Table:
@@ -149,12 +149,12 @@ def _table(plans: Sequence[Plan]) -> Table:
         justify = "right" if title in NUMBERS else "left"
         table.add_column(title, justify=justify, header_style="dim", no_wrap=title != COLUMNS[-1])  # type: ignore[arg-type]
     for plan in plans:
-        times = [time_of(ns)[:10] for ns in (plan.first_ns, plan.last_ns)]
-        table.add_row(plan.target.api, f"{plan.events:,}", f"{plan.going:,}", *times, _held(plan))
+        times = [format_time(ns)[:10] for ns in (plan.first_ns, plan.last_ns)]
+        table.add_row(plan.target.api, f"{plan.events:,}", f"{plan.going:,}", *times, _retained(plan))
     return table
 
 
-def _held(plan: Plan) -> str:
+def _retained(plan: Plan) -> str:
     unsent = f"{plan.unsent:,} not sent yet" if plan.unsent else ""
     recent = f"{plan.recent:,} received lately" if plan.recent else ""
     return ", ".join(text for text in (unsent, recent) if text)
@@ -167,8 +167,8 @@ def _as_json(plan: Plan, removed: int) -> dict[str, Any]:
         "api": plan.target.api,
         "events": plan.events,
         "to_go": plan.going,
-        "oldest_to_go": iso_of(plan.first_ns),
-        "newest_to_go": iso_of(plan.last_ns),
+        "oldest_to_go": format_rfc3339(plan.first_ns),
+        "newest_to_go": format_rfc3339(plan.last_ns),
         "not_sent": plan.unsent,
         "received_lately": plan.recent,
         "removed": removed,
@@ -189,17 +189,17 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda number: bar.advance(removing, number)
 
 
-def _schedule(older_than: str, options: Options) -> None:
+def _schedule(older_than: str, options: PruneOptions) -> None:
     cron = deferred.prune_deployment.cron(options.schedule or "")
     source = _find(options.name)
-    with prefect():
+    with prefect_session():
         with_spinner("Deploying…", lambda: deferred.prune_deployment.deploy(older_than, cron, source))
     if options.as_json:
-        say_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
+        print_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
         return
-    whose = f"of {plain(options.name)} " if options.name else ""
-    say(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
-    note("See what goes with --dry-run; end it with --no-schedule.")
+    whose = f"of {printable(options.name)} " if options.name else ""
+    print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
+    print_note("See what goes with --dry-run; end it with --no-schedule.")
 
 
 def _find(name: str | None) -> Target | None:
@@ -208,12 +208,12 @@ def _find(name: str | None) -> Target | None:
 
 def _unschedule(name: str | None, *, as_json: bool) -> None:
     source = _find(name)
-    with prefect():
+    with prefect_session():
         removed = with_spinner(
             "Removing…", lambda: deferred.prune_deployment.remove(source.source_id if source else None)
         )
     if as_json:
-        say_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
+        print_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
         return
-    whose = f"of {plain(name)} " if name else ""
-    say(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")
+    whose = f"of {printable(name)} " if name else ""
+    print_line(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")

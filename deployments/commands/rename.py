@@ -8,9 +8,9 @@ import typer
 
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import note, plain, say, say_json, with_spinner
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.run_notes import ENDING
+from deployments.commands.support.output import print_json, print_line, print_note, printable, with_spinner
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.run_notes import FINISHING_PAGE
 
 
 def command(
@@ -19,10 +19,10 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Give a source another name."""
-    with prefect():
-        with_spinner(ENDING, lambda: deferred.lifecycle.rename(old, new))
+    with prefect_session():
+        with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.rename(old, new))
     if as_json:
-        say_json({"source": new, "former_source": old})
+        print_json({"source": new, "former_source": old})
     else:
-        say(f"{plain(old)}: renamed to {plain(new)}. Its events and cursors stay.")
-    note(f"Change the name in its file too: applied as it is, it would make a source named {old}.")
+        print_line(f"{printable(old)}: renamed to {printable(new)}. Its events and cursors stay.")
+    print_note(f"Change the name in its file too: applied as it is, it would make a source named {old}.")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from deployments.commands import collect
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import plain, say, say_json, with_spinner
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.run_notes import ENDING, note_after_start
+from deployments.commands.support.output import print_json, print_line, printable, with_spinner
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.run_notes import FINISHING_PAGE, note_after_start
 
 
 def command(name: Name, as_json: Json = False) -> int:
     """Clear the errors and run now: by a worker where there is a server, in this process otherwise."""
-    with prefect() as access:
+    with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
-        with_spinner(ENDING, lambda: deferred.lifecycle.restart(source))
+        with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.restart(source))
         if access.kind == "temporary":
-            return collect.run_within(access, name, as_json=as_json)
+            return collect.collect_source(access, name, as_json=as_json)
         run = deferred.lifecycle.run_now(source)
     if as_json:
-        say_json({"source": name, "source_id": source.known.id, "flow_run_id": str(run)})
+        print_json({"source": name, "source_id": source.known.id, "flow_run_id": str(run)})
     else:
-        say(f"{plain(name)}: restarted. The run 'collect {plain(name)}' was started ({run}).")
+        print_line(f"{printable(name)}: restarted. The run 'collect {printable(name)}' was started ({run}).")
     note_after_start(access, source)
     return 0

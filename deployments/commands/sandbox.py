@@ -7,20 +7,20 @@ from typing import Any
 
 import typer
 
-from deployments.commands.support.output import say, say_json
+from deployments.commands.support.output import print_json, print_line
 from deployments.sandbox import __main__ as program
 
 
 def command(context: typer.Context) -> int:
     """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere, and with --json, it prints one JSON line."""
-    ready = _tell if sys.stdout.isatty() else None
+    ready = _print_instructions if sys.stdout.isatty() else None
     try:
         return program.main(context.args, prog="onepassword-source sandbox", ready=ready)
     except SystemExit as ended:  # what argparse does after --help and wrong flags
         return int(ended.code or 0)
 
 
-def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[str, Any]:
+def source_configuration(name: str, base_url: str, token: str, **members: Any) -> dict[str, Any]:
     """What `apply` takes, for a source that collects from a sandbox."""
     config = {
         "name": name,
@@ -33,9 +33,9 @@ def configuration(name: str, base_url: str, token: str, **members: Any) -> dict[
     return {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}}
 
 
-def _tell(base_url: str, token: str) -> None:
-    say(f"The sandbox listens on {base_url}. Its token is in this configuration:\n")
-    say_json(configuration("sandbox", base_url, token))
-    say("\nSave it as sandbox.json (mode 0600), then: onepassword-source apply sandbox.json")
-    say(f"Faults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.")
+def _print_instructions(base_url: str, token: str) -> None:
+    print_line(f"The sandbox listens on {base_url}. Its token is in this configuration:\n")
+    print_json(source_configuration("sandbox", base_url, token))
+    print_line("\nSave it as sandbox.json (mode 0600), then: onepassword-source apply sandbox.json")
+    print_line(f"Faults on demand: curl {base_url}/_sandbox/faults   Stop it with Ctrl-C.")
     sys.stdout.flush()

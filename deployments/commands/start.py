@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import note, plain, say, say_json
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import print_json, print_line, print_note, printable
+from deployments.commands.support.prefect_server import prefect_session
 
 NO_WORKER = "Nothing collects it by schedule at present; start that with: onepassword-source up"
 
 
 def command(name: Name, as_json: Json = False) -> None:
     """Let the schedule of one source run again."""
-    with prefect() as access:
+    with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
         deferred.lifecycle.start(source)
     if as_json:
-        say_json({"source": name, "source_id": source.known.id, "stopped": False})
+        print_json({"source": name, "source_id": source.known.id, "stopped": False})
     else:
-        say(f"{plain(name)}: started. It is collected every five minutes.")
+        print_line(f"{printable(name)}: started. It is collected every five minutes.")
     if access.kind == "temporary":
-        note(NO_WORKER)
+        print_note(NO_WORKER)

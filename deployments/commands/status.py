@@ -16,24 +16,24 @@ from blocks.health import NOT_RUNNING
 from blocks.problems import closest_match
 from blocks.store import fields, run_signs, source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.siem.status import forward_as_json
-from deployments.commands.siem.status import line as siem_line
+from deployments.commands.siem.status import pair_as_json
+from deployments.commands.siem.status import summary_line as siem_line
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.output import (
-    iso_of,
-    joined,
-    minute_of,
-    note,
-    plain,
-    say,
-    say_fitting,
-    say_indented,
-    say_json,
-    say_table,
+    format_age,
+    format_minute,
+    format_rfc3339,
+    format_time,
+    join_styled,
+    print_fitting,
+    print_indented,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    printable,
     severity_style,
-    span_of,
-    time_of,
 )
 from deployments.commands.support.retries import retry_line
 from deployments.one_machine import up_health
@@ -55,7 +55,7 @@ PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the h
 NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
 SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
-NONE = "·"
+EMPTY_BAR = "·"
 
 
 def command(
@@ -70,19 +70,19 @@ def command(
 
     Raises ThirdPartyConfigError for an unknown source or format.
     """
-    form = _form(form, as_json=as_json)
+    form = _output_format(form, as_json=as_json)
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
             from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
-            metrics.show(sources, [one for one in forward_status.forwards(engine) if one.source in names])
+            metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])
         elif form == "json":
-            read = _read(engine, sources)
-            say_json([_as_json(source, read) for source in sources])
+            read = _load_details(engine, sources)
+            print_json([_as_json(source, read) for source in sources])
         else:
-            _show_all(sources, _read(engine, sources))
+            _show_all(sources, _load_details(engine, sources))
     return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
 
 
@@ -123,7 +123,7 @@ def health_since_ns(source: SourceStatus) -> int | None:
     return known.get(how)
 
 
-def _form(named: str | None, *, as_json: bool) -> str:
+def _output_format(named: str | None, *, as_json: bool) -> str:
     form = named or ("json" if as_json else "table")
     if form not in FORMATS:
         close = closest_match(form, FORMATS)
@@ -137,7 +137,7 @@ def _form(named: str | None, *, as_json: bool) -> str:
 
 
 @dataclass(frozen=True)
-class _Read:
+class _Details:
     """What is read beside the sources, of all of them at once: by their names or ids, and by the ids of streams."""
 
     forwards: dict[str, list[ForwardStatus]]
@@ -146,12 +146,12 @@ class _Read:
     dropped: dict[str, tuple[Dropped, ...]]
 
 
-def _read(engine: Engine, sources: list[SourceStatus]) -> _Read:
+def _load_details(engine: Engine, sources: list[SourceStatus]) -> _Details:
     forwards: dict[str, list[ForwardStatus]] = {}
     for one in forward_status.forwards(engine, source=sources[0].name if len(sources) == 1 else None):
         forwards.setdefault(one.source, []).append(one)
     streams = [stream for source in sources for stream in source.streams]
-    return _Read(
+    return _Details(
         forwards=forwards,
         paces=source_status.paces(engine, streams, clock.now_ns()),
         backfills=source_status.unfinished_backfills(engine),
@@ -159,18 +159,18 @@ def _read(engine: Engine, sources: list[SourceStatus]) -> _Read:
     )
 
 
-def _show_all(sources: list[SourceStatus], read: _Read) -> None:
+def _show_all(sources: list[SourceStatus], read: _Details) -> None:
     if not sources:
-        say("There is no source yet. Create one with: onepassword-source apply source.json")
+        print_line("There is no source yet. Create one with: onepassword-source apply source.json")
     for trouble in _troubles_of_up():
-        say_indented(plain(f"Trouble since {minute_of(int(trouble.since * 1e9))}: {trouble.text}"), 0)
-        say("")
-    if len(sources) > overview.FEW:
+        print_indented(printable(f"Trouble since {format_minute(int(trouble.since * 1e9))}: {trouble.text}"), 0)
+        print_line("")
+    if len(sources) > overview.DETAILED_MAX:
         _show_overview(sources, read)
         return
     for number, source in enumerate(sources):
         if number:
-            say("")
+            print_line("")
         _show(source, read)
 
 
@@ -179,97 +179,101 @@ def _troubles_of_up() -> list[Trouble]:
     return [one for one in up_health.troubles_now() if one.what != "runs"]
 
 
-def _show_overview(sources: list[SourceStatus], read: _Read) -> None:
+def _show_overview(sources: list[SourceStatus], read: _Details) -> None:
     healths = {source.id: health(source) for source in sources}
-    worst_first = sorted(sources, key=lambda source: (overview.order_of(healths[source.id]), source.name))
-    say_table(overview.table(overview.COLUMNS, (_line(source, healths[source.id], read) for source in worst_first)))
-    say("")
-    say(overview.summary((healths[source.id] for source in worst_first), "sources"))
-    note("One in detail: onepassword-source status NAME")
+    worst_first = sorted(sources, key=lambda source: (overview.urgency(healths[source.id]), source.name))
+    print_table(
+        overview.build_table(overview.COLUMNS, (_line(source, healths[source.id], read) for source in worst_first))
+    )
+    print_line("")
+    print_line(overview.summary((healths[source.id] for source in worst_first), "sources"))
+    print_note("One in detail: onepassword-source status NAME")
 
 
-def _line(source: SourceStatus, how: str, read: _Read) -> tuple[Text, ...]:
+def _line(source: SourceStatus, how: str, read: _Details) -> tuple[Text, ...]:
     styled = how, STYLES.get(how, "bold yellow")
     paces = (read.paces[stream.id] for stream in source.streams)
-    return overview.line(source, styled, health_since_ns(source), paces, read.forwards.get(source.name, ()))
+    return overview.source_row(source, styled, health_since_ns(source), paces, read.forwards.get(source.name, ()))
 
 
-def _show(source: SourceStatus, read: _Read) -> None:
-    say(_head(source))
-    _say_last_run(source)
-    say("")
-    say_fitting(table(source))
-    say("")
-    say_fitting(_pace_table(source, read))
+def _show(source: SourceStatus, read: _Details) -> None:
+    print_line(_head(source))
+    _print_last_run(source)
+    print_line("")
+    print_fitting(stream_table(source))
+    print_line("")
+    print_fitting(_pace_table(source, read))
     if source.open:
-        say("")
+        print_line("")
     for one in source.open:
-        _say_open(one, said=source.message)
+        _print_condition(one, said=source.message)
     for field in read.dropped[source.id]:
-        say_indented(plain(field.sentence), 2)
-    _say_rest(source)
+        print_indented(printable(field.sentence), 2)
+    _print_stream_notes(source)
     for backfill in read.backfills.get(source.id, ()):
-        say_indented(plain(_backfill_line(source, backfill)), 2)
+        print_indented(printable(_backfill_line(source, backfill)), 2)
     for forward in read.forwards.get(source.name, ()):
-        say_indented(siem_line(forward), 2, lead="→ ")
+        print_indented(siem_line(forward), 2, lead="→ ")
 
 
 def _head(source: SourceStatus) -> Text:
     how, since_ns = health(source), health_since_ns(source)
-    since = f"since {minute_of(since_ns)} ({span_of(since_ns)})" if since_ns is not None else ""
-    return joined(
+    since = f"since {format_minute(since_ns)} ({format_age(since_ns)})" if since_ns is not None else ""
+    return join_styled(
         (source.name, "bold"),
         (f"{how} {since}".strip(), STYLES.get(how, "bold yellow")),
         (source.base_url, "dim"),
     )
 
 
-def _say_last_run(source: SourceStatus) -> None:
-    when = f"{source.state} {span_of(source.state_ns)} ago" if source.state_ns is not None else source.state
+def _print_last_run(source: SourceStatus) -> None:
+    when = f"{source.state} {format_age(source.state_ns)} ago" if source.state_ns is not None else source.state
     message = source.message.removeprefix(f"{source.state}: ")
-    say_indented(f"{when}: {plain(message)}" if message else when, 2)
+    print_indented(f"{when}: {printable(message)}" if message else when, 2)
     if health(source) == "not run yet":
-        say_indented(NOT_STARTED, 2)
+        print_indented(NOT_STARTED, 2)
 
 
-def _say_open(one: Open, *, said: str) -> None:
+def _print_condition(one: Open, *, said: str) -> None:
     api = one.tracker.partition("/")[2] or "all"
     level = Text(f"{one.severity.lower():9}", severity_style(one.severity))
-    since = f"  since {minute_of(one.since_ns)} ({span_of(one.since_ns)})"
-    say_indented(Text.assemble(level, f"{plain(api):9}  ", (plain(one.name), "bold"), since), 2)
+    since = f"  since {format_minute(one.since_ns)} ({format_age(one.since_ns)})"
+    print_indented(Text.assemble(level, f"{printable(api):9}  ", (printable(one.name), "bold"), since), 2)
     if one.description not in said:
-        say_indented(plain(one.description), 4)
+        print_indented(printable(one.description), 4)
     if one.hint and one.hint not in said:
-        say_indented(plain(one.hint), 4, lead="→ ")
+        print_indented(printable(one.hint), 4, lead="→ ")
 
 
-def _say_rest(source: SourceStatus) -> None:
+def _print_stream_notes(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
         if retry := retry_line(stream):
-            say_indented(retry, 2)
-        if stream.error_message and not _is_told(stream.error_message, source):
-            say_indented(f"{stream.api}: {plain(stream.error_message)}", 2)
+            print_indented(retry, 2)
+        if stream.error_message and not _is_shown(stream.error_message, source):
+            print_indented(f"{stream.api}: {printable(stream.error_message)}", 2)
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
-            say_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
+            print_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
         if stream.in_future:
             events = "event is" if stream.in_future == 1 else "events are"
-            say_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
+            print_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
-    span = f"Backfill of {minute_of(backfill.start_ns)} to {minute_of(backfill.end_ns)}: {backfill.done:.0%} done"
+    span = (
+        f"Backfill of {format_minute(backfill.start_ns)} to {format_minute(backfill.end_ns)}: {backfill.done:.0%} done"
+    )
     if backfill.running:
         return f"{span}, running."
     return f"{span}. `{command_line('backfill', source.name, options=('--resume',))}` goes on."
 
 
-def _is_told(error: str, source: SourceStatus) -> bool:
+def _is_shown(error: str, source: SourceStatus) -> bool:
     return error in source.message or any(one.description in error for one in source.open)
 
 
-def table(source: SourceStatus) -> Table:
+def stream_table(source: SourceStatus) -> Table:
     """A row for each API, in at most 80 columns."""
     table = _table(COLUMNS)
     for stream in source.streams:
@@ -278,23 +282,23 @@ def table(source: SourceStatus) -> Table:
             stream.api,
             Text(state, {"in error": "red", "retrying": "yellow"}.get(state, "")),
             f"{stream.events:,}",
-            time_of(stream.newest_ns).removesuffix("Z"),
+            format_time(stream.newest_ns).removesuffix("Z"),
             _words(stream.lag_ns),
             _words(stream.collector_lag_ns),
         )
     return table
 
 
-def _pace_table(source: SourceStatus, read: _Read) -> Table:
+def _pace_table(source: SourceStatus, read: _Details) -> Table:
     table = _table(PACE_COLUMNS)
     for stream in source.streams:
         pace = read.paces[stream.id]
         table.add_row(
             stream.api,
-            time_of(stream.drained_ns).removesuffix("Z"),
+            format_time(stream.drained_ns).removesuffix("Z"),
             f"{pace.last_hour:,}",
             f"{pace.last_day:,}",
-            chart(pace.hourly),
+            sparkline(pace.hourly),
         )
     return table
 
@@ -307,41 +311,41 @@ def _table(titles: tuple[str, ...]) -> Table:
     return table
 
 
-def chart(counts: tuple[int, ...]) -> str:
+def sparkline(counts: tuple[int, ...]) -> str:
     """One character for each count, as high as it is beside the largest; a dot for none."""
     largest = max(counts, default=0)
-    return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else NONE for count in counts)
+    return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else EMPTY_BAR for count in counts)
 
 
 def _words(span_ns: int | None) -> str:
     return "" if span_ns is None else clock.words(span_ns)
 
 
-def _as_json(source: SourceStatus, read: _Read) -> dict[str, Any]:
+def _as_json(source: SourceStatus, read: _Details) -> dict[str, Any]:
     return {
         "source": source.name,
         "source_id": source.id,
         "base_url": source.base_url,
         "account_uuid": source.account_uuid,
         "health": health(source),
-        "health_since": iso_of(health_since_ns(source)),
+        "health_since": format_rfc3339(health_since_ns(source)),
         "state": source.state,
         "in_error": health(source) == "in error",
-        "state_since": iso_of(source.state_ns),
+        "state_since": format_rfc3339(source.state_ns),
         "message": source.message,
         "flow_run_id": source.run_id,
-        "stopped_since": iso_of(source.paused_ns),
+        "stopped_since": format_rfc3339(source.paused_ns),
         "backfills": [
             {
                 "job": one.id,
-                "start": iso_of(one.start_ns),
-                "end": iso_of(one.end_ns),
+                "start": format_rfc3339(one.start_ns),
+                "end": format_rfc3339(one.end_ns),
                 "done": round(one.done, 4),
                 "running": one.running,
             }
             for one in read.backfills.get(source.id, ())
         ],
-        "siems": [forward_as_json(one) for one in read.forwards.get(source.name, ())],
+        "siems": [pair_as_json(one) for one in read.forwards.get(source.name, ())],
         "dropped_fields": [field.name for field in read.dropped[source.id]],
         "open": [_open_as_json(one) for one in source.open],
         "apis": [{**stream_as_json(stream), **_pace_as_json(read.paces[stream.id])} for stream in source.streams],
@@ -355,7 +359,7 @@ def _open_as_json(one: Open) -> dict[str, Any]:
         "severity": one.severity,
         "description": one.description,
         "hint": one.hint,
-        "since": iso_of(one.since_ns),
+        "since": format_rfc3339(one.since_ns),
     }
 
 
@@ -376,16 +380,16 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "missed": stream.missed,
         "changed": stream.changed,
         "in_future": stream.in_future,
-        "newest_event": iso_of(stream.newest_ns),
+        "newest_event": format_rfc3339(stream.newest_ns),
         "event_lag_seconds": _seconds(stream.lag_ns),
         "collector_lag_seconds": _seconds(stream.collector_lag_ns),
-        "cursor_moved": iso_of(stream.cursor_ns),
-        "last_page": iso_of(stream.progress_ns),
-        "last_drained": iso_of(stream.drained_ns),
-        "failing_since": iso_of(stream.failing_since_ns),
+        "cursor_moved": format_rfc3339(stream.cursor_ns),
+        "last_page": format_rfc3339(stream.progress_ns),
+        "last_drained": format_rfc3339(stream.drained_ns),
+        "failing_since": format_rfc3339(stream.failing_since_ns),
         "failed_attempts": stream.failed_attempts,
-        "last_attempt": iso_of(stream.error_ns) if failing else None,
-        "next_attempt": iso_of(stream.retries_ns),
+        "last_attempt": format_rfc3339(stream.error_ns) if failing else None,
+        "next_attempt": format_rfc3339(stream.retries_ns),
         "error_type": stream.error_type,
         "error": stream.error_message,
     }

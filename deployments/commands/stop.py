@@ -5,21 +5,21 @@ from __future__ import annotations
 from blocks.command_line import command_line
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import note, plain, say, say_json, with_spinner
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.run_notes import ENDING
+from deployments.commands.support.output import print_json, print_line, print_note, printable, with_spinner
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.run_notes import FINISHING_PAGE
 
 CUT_SHORT = "A run was not done within a minute: its claims were taken away, so it writes nothing more."
 
 
 def command(name: Name, as_json: Json = False) -> None:
     """Stop the schedule of one source."""
-    with prefect():
+    with prefect_session():
         source = deferred.lifecycle.locate(name)
-        ended = with_spinner(ENDING, lambda: deferred.lifecycle.stop(source))
+        ended = with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.stop(source))
     if as_json:
-        say_json({"source": name, "source_id": source.known.id, "stopped": True, "runs_ended": ended})
+        print_json({"source": name, "source_id": source.known.id, "stopped": True, "runs_ended": ended})
     else:
-        say(plain(f"{name}: stopped. No run starts by schedule until: {command_line('start', name)}"))
+        print_line(printable(f"{name}: stopped. No run starts by schedule until: {command_line('start', name)}"))
     if not ended:
-        note(CUT_SHORT)
+        print_note(CUT_SHORT)

@@ -11,10 +11,17 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import note, plain, say, say_json, warn, with_spinner
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import (
+    print_json,
+    print_line,
+    print_note,
+    print_warning,
+    printable,
+    with_spinner,
+)
+from deployments.commands.support.prefect_server import prefect_session
 from deployments.commands.support.run_notes import note_after_start
-from deployments.entry_point import given_token
+from deployments.entry_point import token_from_environment
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -32,15 +39,15 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Ask for a token where none was given, check it, and put it in the place of the old one."""
-    with prefect() as access:
+    with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
         source.valid_block()  # before anyone types a token in vain
-        given = (given_token() or _ask(name)).strip()
+        given = (token_from_environment() or _read_token(name)).strip()
         checked = with_spinner(
             "Checking the token…", lambda: deferred.new_token.check(source, given, unchecked=unchecked)
         )
         for warning in checked.warnings:
-            warn(f"{name}: {warning}")
+            print_warning(f"{name}: {warning}")
         with_spinner(
             "Replacing it…", lambda: deferred.new_token.replace(source, given, checked=checked.scopes is not None)
         )
@@ -49,12 +56,12 @@ def command(
     if started:
         note_after_start(access, source)
     else:
-        note(f"Collect with it now: {command_line('collect', name)}")
+        print_note(f"Collect with it now: {command_line('collect', name)}")
 
 
-def _ask(name: str) -> str:
+def _read_token(name: str) -> str:
     if sys.stdin.isatty():
-        return str(typer.prompt(f"New API token of {plain(name)}", hide_input=True, err=True))
+        return str(typer.prompt(f"New API token of {printable(name)}", hide_input=True, err=True))
     token = sys.stdin.readline(LINE_MAX)
     if not token.strip():
         raise ThirdPartyConfigError(
@@ -69,10 +76,10 @@ def _show(name: str, checked: Checked, started: UUID | None, *, as_json: bool) -
     scopes = sorted(checked.scopes) if checked.scopes is not None else None
     if as_json:
         answer = {"source": name, "account_uuid": checked.account, "scopes": scopes}
-        say_json({**answer, "flow_run_id": str(started) if started else None})
+        print_json({**answer, "flow_run_id": str(started) if started else None})
         return
-    whose = f" of account {plain(checked.account)}" if checked.account else ""
-    may = f"; it may read {plain(', '.join(scopes))}" if scopes else ""
-    say(f"{plain(name)}: the token was replaced by one{whose}{may}.")
+    whose = f" of account {printable(checked.account)}" if checked.account else ""
+    may = f"; it may read {printable(', '.join(scopes))}" if scopes else ""
+    print_line(f"{printable(name)}: the token was replaced by one{whose}{may}.")
     if started:
-        say(f"The run 'collect {plain(name)}' was started ({started}).")
+        print_line(f"The run 'collect {printable(name)}' was started ({started}).")

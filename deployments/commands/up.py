@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.commands.support.output import note
+from deployments.commands.support.output import print_note
 from deployments.commands.support.prefect_server import quiet_prefect
 from deployments.one_machine.up import up
 from deployments.prefect_api.server_access import door
@@ -24,4 +24,4 @@ def command(
     """Run everything until Ctrl-C."""
     at = door(host, public_url)
     quiet_prefect()
-    up(note, at)
+    up(print_note, at)

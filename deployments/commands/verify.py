@@ -19,14 +19,14 @@ from blocks.store.integrity import saved_checkpoints as saved_heads
 from deployments.commands.support.options import Apis, Json, Name
 from deployments.commands.support.output import (
     ERROR,
-    iso_of,
-    note,
-    plain,
-    say,
-    say_fitting,
-    say_indented,
-    say_json,
-    time_of,
+    format_rfc3339,
+    format_time,
+    print_fitting,
+    print_indented,
+    print_json,
+    print_line,
+    print_note,
+    printable,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
-SHOWN = 10  # heads that the store does not lead to; --json has all of them
-KEEP = "Whoever can write the whole database can make new chains: keep heads elsewhere (--head, --against)."
+CHECKPOINTS_SHOWN = 10  # heads that the store does not lead to; --json has all of them
+SAVE_CHECKPOINTS = "Whoever can write the whole database can make new chains: keep heads elsewhere (--head, --against)."
 
 
 @dataclass(frozen=True)
-class Options:
+class VerifyOptions:
     """What the command line says."""
 
     name: str
@@ -71,73 +71,77 @@ def command(
 
     Raises ThirdPartyConfigError for a source, an API or a head that does not exist.
     """
-    options = Options(name, tuple(api or ()), head, against, as_json)
-    kept = _kept(options)
+    options = VerifyOptions(name, tuple(api or ()), head, against, as_json)
+    kept = _saved_checkpoints(options)
     with source_status.opened_store() as engine:
         source = checkpoints.find(engine, options.name)
         _check_apis(options.apis, source)
         if options.head:
-            _print_head(engine, source, options.apis)
+            _print_checkpoint(engine, source, options.apis)
             return SOUND
         with _progress(lambda: verification.count(engine, source.id, options.apis)) as advance:
             proofs = verification.prove(engine, source.id, options.apis, saved_heads.wanted(kept), advance)
     checked = saved_heads.check(kept, source.id, proofs, options.apis)
     if kept and not checked:
-        raise _misused(f"--against: there is no head of {', '.join(options.apis)} in it.")
+        raise _usage_error(f"--against: there is no head of {', '.join(options.apis)} in it.")
     sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
     if options.as_json:
-        say_json(_as_json(source, proofs, checked, sound=sound))
+        print_json(_as_json(source, proofs, checked, sound=sound))
     else:
         _show(source, proofs, checked, sound=sound)
     return SOUND if sound else NOT_SOUND
 
 
-def _kept(options: Options) -> list[Heads]:
+def _saved_checkpoints(options: VerifyOptions) -> list[Heads]:
     """The heads of --against: of a text, of a file, or of standard input."""
     given = options.against
     if given is None:
         return []
     if options.head:
-        raise _misused("--head prints the present head and verifies nothing: leave out --against.")
+        raise _usage_error("--head prints the present head and verifies nothing: leave out --against.")
     if given.lstrip().startswith("{"):
         return checkpoints.parse(given)
     try:
         return checkpoints.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
     except OSError as error:
-        raise _misused(f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}.") from None
+        raise _usage_error(
+            f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}."
+        ) from None
     except UnicodeDecodeError:
-        raise _misused(f"--against: {given[:100]} holds no text.") from None
+        raise _usage_error(f"--against: {given[:100]} holds no text.") from None
 
 
-def _misused(message: str) -> ThirdPartyConfigError:
+def _usage_error(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source verify --help", code="usage")
 
 
 def _check_apis(apis: Sequence[str], source: Origin) -> None:
     for api in apis:
         if api not in source.apis:
-            raise _misused(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
+            raise _usage_error(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
 
 
-def _print_head(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
+def _print_checkpoint(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
     if (present := checkpoints.present(engine, source.id, apis)) is not None:
         typer.echo(present.line())
 
 
 def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> None:
-    say_fitting(_table(proofs))
+    print_fitting(_table(proofs))
     for one in proofs:
         if one.first is not None:
             _show_damage(one, one.first)
     _show_checked(checked)
     if not sound:
-        say(f"NOT SOUND: {plain(source.name)} is not as it was committed.", style="bold red")
+        print_line(f"NOT SOUND: {printable(source.name)} is not as it was committed.", style="bold red")
         return
-    say(f"Sound: {plain(source.name)} is as it was committed, from the first link to the last.", style="bold green")
+    print_line(
+        f"Sound: {printable(source.name)} is as it was committed, from the first link to the last.", style="bold green"
+    )
     if before := sum(one.uncovered for one in proofs):
-        note(f"{before:,} events were stored before the chains began (`before`): no link covers them.")
+        print_note(f"{before:,} events were stored before the chains began (`before`): no link covers them.")
     if not checked:
-        note(KEEP)
+        print_note(SAVE_CHECKPOINTS)
 
 
 def _table(proofs: Sequence[Proof]) -> Table:
@@ -148,30 +152,34 @@ def _table(proofs: Sequence[Proof]) -> Table:
     for one in proofs:
         numbers = [f"{number:,}" for number in (one.links, one.events + one.pruned, one.pruned, one.uncovered)]
         verdict, style = ("DAMAGED", "red") if one.damaged else ("sound", "")
-        table.add_row(one.api, *numbers, time_of(one.committed_ns)[:16], verdict, style=style)
+        table.add_row(one.api, *numbers, format_time(one.committed_ns)[:16], verdict, style=style)
     return table
 
 
 def _show_damage(one: Proof, first: Damage) -> None:
     more = f"; {one.damaged - 1:,} more after it" if one.damaged > 1 else ""
-    say(f"{one.api}: link {first.link:,} is damaged ({first.kind}){more}.", style="red")
-    say_indented(plain(first.sentence), 4)
+    print_line(f"{one.api}: link {first.link:,} is damaged ({first.kind}){more}.", style="red")
+    print_indented(printable(first.sentence), 4)
     if first.committed_ns is not None:
-        say_indented(f"It was committed {time_of(first.committed_ns)}.", 4)
+        print_indented(f"It was committed {format_time(first.committed_ns)}.", 4)
     if first.first_id is not None:
-        times = f", of {time_of(first.first_ns)} to {time_of(first.last_ns)}" if first.first_ns is not None else ""
-        say_indented(f"Its events have ids from {first.first_id:,} to {first.last_id:,}{times}.", 4)
+        times = (
+            f", of {format_time(first.first_ns)} to {format_time(first.last_ns)}" if first.first_ns is not None else ""
+        )
+        print_indented(f"Its events have ids from {first.first_id:,} to {first.last_id:,}{times}.", 4)
 
 
 def _show_checked(checked: Sequence[Checked]) -> None:
     wrong = [one for one in checked if not one.leads]
-    for one in wrong[:SHOWN]:
-        say(f"{plain(one.api)}: head of {plain(one.time)[:19]}, link {one.link:,} ({one.verdict}).", style="red")
-        say_indented(plain(one.sentence), 4)
-    if len(wrong) > SHOWN:
-        say(f"… and {len(wrong) - SHOWN:,} more.")
+    for one in wrong[:CHECKPOINTS_SHOWN]:
+        print_line(
+            f"{printable(one.api)}: head of {printable(one.time)[:19]}, link {one.link:,} ({one.verdict}).", style="red"
+        )
+        print_indented(printable(one.sentence), 4)
+    if len(wrong) > CHECKPOINTS_SHOWN:
+        print_line(f"… and {len(wrong) - CHECKPOINTS_SHOWN:,} more.")
     if checked:
-        say(f"The store leads to {len(checked) - len(wrong):,} of {len(checked):,} heads.")
+        print_line(f"The store leads to {len(checked) - len(wrong):,} of {len(checked):,} heads.")
 
 
 def _as_json(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> dict[str, Any]:
@@ -195,7 +203,7 @@ def _api_as_json(one: Proof) -> dict[str, Any]:
         "events": one.events + one.pruned,
         "pruned": one.pruned,
         "unlinked": one.uncovered,
-        "committed": iso_of(one.committed_ns),
+        "committed": format_rfc3339(one.committed_ns),
         "damaged": one.damaged,
         "first_damaged": None if one.first is None else _damage_as_json(one.first),
     }
@@ -206,11 +214,11 @@ def _damage_as_json(first: Damage) -> dict[str, Any]:
         "link": first.link,
         "kind": first.kind,
         "description": first.sentence,
-        "committed": iso_of(first.committed_ns),
+        "committed": format_rfc3339(first.committed_ns),
         "first_id": first.first_id,
         "last_id": first.last_id,
-        "first_time": iso_of(first.first_ns),
-        "last_time": iso_of(first.last_ns),
+        "first_time": format_rfc3339(first.first_ns),
+        "last_time": format_rfc3339(first.last_ns),
     }
 
 

@@ -109,14 +109,14 @@ def metrics_of_sources() -> bytes:
     from deployments.commands import metrics, status  # noqa: PLC0415
 
     with source_status.opened_store() as engine:
-        return metrics.text_of(status.judged_sources(engine), forward_status.forwards(engine))
+        return metrics.render(status.judged_sources(engine), forward_status.forwards(engine))
 
 
 def metrics_of_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
     """The metrics of `up` itself, in Prometheus's text format."""
     from deployments.commands import metrics  # noqa: PLC0415 - as above
 
-    return metrics.text_of_up(found, store_answers=store_answers)
+    return metrics.render_up(found, store_answers=store_answers)
 
 
 def auth_for(origins: list[str], auth_string: str | None) -> str | None:

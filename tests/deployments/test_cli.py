@@ -19,7 +19,7 @@ from blocks.errors import FirstPartyGenericError
 from blocks.store import schema, sources
 from blocks.store.engine import open_engine
 from deployments import cli
-from deployments.entry_point import given_token
+from deployments.entry_point import token_from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,7 +220,7 @@ def test_the_token_is_out_of_the_environment_before_a_child_starts(
     shown = capfd.readouterr().out
     assert "ONEPASSWORD_SOURCE_DATABASE_URL" in shown
     assert TOKEN not in shown
-    assert given_token() == TOKEN
+    assert token_from_environment() == TOKEN
 
 
 def test_ctrl_c_ends_with_one_line(status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

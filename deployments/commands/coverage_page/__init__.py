@@ -19,8 +19,8 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 from blocks import clock
 from blocks.coverage.advice import length, second
 from blocks.coverage.gaps import SOON_NS, Kind
-from deployments.commands.coverage_page.figures import figures_of, missing_of, when_of
-from deployments.commands.support.output import minute_of
+from deployments.commands.coverage_page.figures import build_figures, cell_label, missing_spans
+from deployments.commands.support.output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from blocks.coverage.advice import Advised
     from blocks.coverage.report import ApiReport, Report
 
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parent
 COLUMNS = ("API", "collected from", "last reconciled", "events", "late", "missed", "undecided", "changed", "gaps")
 NUMBERS_FROM = 3
 """The first of `COLUMNS` that holds numbers."""
@@ -38,13 +38,13 @@ LAG = (
 )
 
 
-def page(made: Report) -> str:
+def render_page(made: Report) -> str:
     """The whole page, as text."""
-    library, script = get_plotlyjs(), (HERE / "page.js").read_text(encoding="utf-8")
+    library, script = get_plotlyjs(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     if "</script" in library.lower():
         raise ValueError("plotly's script cannot stand in a page")
     templates = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -54,14 +54,14 @@ def page(made: Report) -> str:
         "page.html"
     ).render(
         policy=_policy(library, script),
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         library=Markup(library),  # noqa: S704 - plotly's own
         script=Markup(script),  # noqa: S704 - a file of ours
-        figures=Markup(_safe(figures_of(made))),  # noqa: S704 - nothing in it can end its element
+        figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - nothing in it can end its element
         name=made.name,
         unit=_unit(made),
         since=second(made.since_ns)[:10],
-        now=minute_of(made.now_ns),
+        now=format_minute(made.now_ns),
         summary=_summary(made),
         gaps=[_gap(one) for one in made.gaps],
         charts=_charts(made),
@@ -81,7 +81,7 @@ def _digest(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _safe(figures: dict[str, Any]) -> str:
+def _script_json(figures: dict[str, Any]) -> str:
     """JSON in which nothing can end the element that it stands in."""
     text = json.dumps(figures)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
@@ -124,7 +124,7 @@ def _gap(one: Advised) -> dict[str, str]:
         "severity": "bad" if is_soon else "" if is_before else "warn",
         "kind": "before the start" if is_before else gap.kind.value,
         "apis": ", ".join(one.apis),
-        "span": f"{minute_of(gap.start_ns)} to {minute_of(gap.end_ns)} ({length(gap)})",
+        "span": f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)} ({length(gap)})",
         "sentence": one.sentence,
         "command": one.command,
     }
@@ -134,10 +134,10 @@ def _numbers(made: Report) -> Iterator[dict[str, str]]:
     """A row for each day or hour and API of which there is something to say."""
     rows = [(cell, api.api) for api in made.apis for cell in api.cells if cell.start_ns < made.now_ns]
     for cell, api in sorted(rows, key=lambda row: row[0].start_ns, reverse=True):
-        missing = ", ".join(missing_of(cell))
+        missing = ", ".join(missing_spans(cell))
         if cell.events or missing or cell.reconciled_ns:
             yield {
-                "when": when_of(cell, by_hour=made.by_hour),
+                "when": cell_label(cell, by_hour=made.by_hour),
                 "api": api,
                 "events": f"{cell.events:,}",
                 "lag": "" if cell.lag_ns is None else clock.words(cell.lag_ns),
@@ -147,4 +147,4 @@ def _numbers(made: Report) -> Iterator[dict[str, str]]:
 
 
 def _minute(ns: int | None) -> str:
-    return minute_of(ns) if ns is not None else ""
+    return format_minute(ns) if ns is not None else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from blocks import clock
 from blocks.coverage.advice import second
 from blocks.coverage.gaps import DAY_NS, Kind
-from deployments.commands.support.output import minute_of
+from deployments.commands.support.output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ DELAYED_NS = DAY_NS
 DAY_MILLISECONDS = 86_400_000
 DATE, MINUTE = "%Y-%m-%d", "%Y-%m-%d %H:%M"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-LINES: dict[str, dict[str, Any]] = {
+LINE_STYLES: dict[str, dict[str, Any]] = {
     # Of lines that coincide each can be seen: the later ones are thinner, and none has the marks of another.
     "sign-in": {"colour": "--sign-in", "width": 6, "size": 11, "dash": "solid", "symbol": "circle", "pattern": ""},
     "itemUsage": {"colour": "--item-usage", "width": 3, "size": 8, "dash": "solid", "symbol": "square", "pattern": "/"},
@@ -31,19 +31,19 @@ Figure = dict[str, Any]
 """`data` and `layout`, as plotly.js takes them."""
 
 
-def figures_of(made: Report) -> dict[str, Figure]:
+def build_figures(made: Report) -> dict[str, Figure]:
     """Each chart by the id of its element: plotly's data and layout."""
     calendars = {f"calendar-{number}": _calendar(made, api) for number, api in enumerate(made.apis)}
-    return {"collected": _timeline(made), **calendars, "events": _bars(made), "lag": _lags(made)}
+    return {"collected": _timeline(made), **calendars, "events": _event_counts(made), "lag": _event_lags(made)}
 
 
-def when_of(cell: Cell, *, by_hour: bool) -> str:
+def cell_label(cell: Cell, *, by_hour: bool) -> str:
     """`2026-09-21`, or `2026-09-21 14:00`."""
     when = second(cell.start_ns)[: 13 if by_hour else 10].replace("T", " ")
     return f"{when}:00" if by_hour else when
 
 
-def missing_of(cell: Cell) -> list[str]:
+def missing_spans(cell: Cell) -> list[str]:
     """What of a cell is missing, in words."""
     missing = [f"{clock.words(cell.gap_ns)} not collected"] if cell.gap_ns else []
     missing += [f"{clock.words(cell.lost_ns)} lost for good"] if cell.lost_ns else []
@@ -83,7 +83,7 @@ def _calendar(made: Report, api: ApiReport) -> Figure:
         "x": [x for x, _ in at],
         "y": [y for _, y in at],
         "z": [cell.events if cell.events or _is_quiet(cell) else None for cell in past],
-        "customdata": [_about(cell, by_hour=made.by_hour) for cell in past],
+        "customdata": [_hover_text(cell, by_hour=made.by_hour) for cell in past],
         "hovertemplate": "%{customdata}<extra></extra>",
         "hoverongaps": True,
         "colorscale": SCALE,
@@ -150,49 +150,53 @@ def _hour_place(cell: Cell) -> tuple[str, str]:
     return text[:10], text[11:13]
 
 
-def _about(cell: Cell, *, by_hour: bool) -> str:
-    lines = [f"<b>{when_of(cell, by_hour=by_hour)}</b>", f"{cell.events:,} events", *missing_of(cell)]
-    lines += [f"reconciled {minute_of(cell.reconciled_ns)}"] if cell.reconciled_ns else []
+def _hover_text(cell: Cell, *, by_hour: bool) -> str:
+    lines = [f"<b>{cell_label(cell, by_hour=by_hour)}</b>", f"{cell.events:,} events", *missing_spans(cell)]
+    lines += [f"reconciled {format_minute(cell.reconciled_ns)}"] if cell.reconciled_ns else []
     return "<br>".join(lines)
 
 
 def _timeline(made: Report) -> Figure:
     """A bar of time for each API, and a thin one below it for what was reconciled."""
-    parts: dict[str, list[tuple[str, int, int, str]]] = {name: [] for name in PARTS}
+    parts: dict[str, list[tuple[str, int, int, str]]] = {name: [] for name in BAR_STYLES}
     for api in made.apis:
         found = api.coverage
         parts["collected"] += [(api.api, start, end, "") for start, end in found.covered]
         for gap in found.gaps:
-            parts[PART_OF[gap.kind]].append((api.api, gap.start_ns, gap.end_ns, ""))
-        parts["reconciled"] += [(api.api, *one[:2], f"<br>reconciled {minute_of(one[2])}") for one in found.reconciled]
+            parts[BAR_OF_KIND[gap.kind]].append((api.api, gap.start_ns, gap.end_ns, ""))
+        parts["reconciled"] += [
+            (api.api, *one[:2], f"<br>reconciled {format_minute(one[2])}") for one in found.reconciled
+        ]
     layout = _layout(
         120 + 60 * max(len(made.apis), 1),
         barmode="overlay",
-        xaxis=_dates(range=[_moment(made.since_ns), _moment(made.now_ns)]),
+        xaxis=_dates(range=[_plotly_time(made.since_ns), _plotly_time(made.now_ns)]),
         yaxis={"autorange": "reversed", "type": "category"},
     )
-    return {"data": [_part(name, spans, made.since_ns) for name, spans in parts.items()], "layout": layout}
+    return {"data": [_span_bars(name, spans, made.since_ns) for name, spans in parts.items()], "layout": layout}
 
 
-def _part(name: str, spans: list[tuple[str, int, int, str]], since_ns: int) -> dict[str, Any]:
-    colour, pattern, width, offset = PARTS[name]
+def _span_bars(name: str, spans: list[tuple[str, int, int, str]], since_ns: int) -> dict[str, Any]:
+    colour, pattern, width, offset = BAR_STYLES[name]
     shown = [(api, max(start, since_ns), end, more) for api, start, end, more in spans if end > since_ns]
     return {
         "type": "bar",
         "y": [api for api, *_ in shown],
-        "base": [_moment(start) for _, start, _, _ in shown],
+        "base": [_plotly_time(start) for _, start, _, _ in shown],
         "x": [(end - start) / 1e6 for _, start, end, _ in shown],  # milliseconds
         "orientation": "h",
         "width": width,
         "offset": offset,
         "marker": {"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 6}},
         "name": name,
-        "customdata": [f"{name}: {minute_of(start)} to {minute_of(end)}{more}" for _, start, end, more in shown],
+        "customdata": [
+            f"{name}: {format_minute(start)} to {format_minute(end)}{more}" for _, start, end, more in shown
+        ],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
 
 
-PARTS = {
+BAR_STYLES = {
     "collected": ("--collected", "", 0.45, -0.35),
     "not collected": ("--unread", "/", 0.45, -0.35),
     "lost for good": ("--lost", "x", 0.45, -0.35),
@@ -200,7 +204,7 @@ PARTS = {
     "reconciled": ("--reconciled", "", 0.12, 0.16),
 }
 """Colour, pattern, and where the bar stands beside the name of its API."""
-PART_OF = {
+BAR_OF_KIND = {
     Kind.GAP: "not collected",
     Kind.OPEN: "not collected",
     Kind.LOST: "lost for good",
@@ -208,30 +212,30 @@ PART_OF = {
 }
 
 
-def _bars(made: Report) -> Figure:
+def _event_counts(made: Report) -> Figure:
     layout = _layout(320, left=60, barmode="stack", xaxis=_dates(), yaxis={"rangemode": "tozero"})
-    return {"data": [_bar(api, made) for api in made.apis], "layout": layout}
+    return {"data": [_count_bars(api, made) for api in made.apis], "layout": layout}
 
 
-def _bar(api: ApiReport, made: Report) -> dict[str, Any]:
-    past, line = [cell for cell in api.cells if cell.start_ns < made.now_ns], LINES[api.api]
+def _count_bars(api: ApiReport, made: Report) -> dict[str, Any]:
+    past, line = [cell for cell in api.cells if cell.start_ns < made.now_ns], LINE_STYLES[api.api]
     return {
         "type": "bar",
-        "x": [_moment(cell.start_ns) for cell in past],
+        "x": [_plotly_time(cell.start_ns) for cell in past],
         "y": [cell.events for cell in past],
         "name": api.api,
         "marker": {"color": line["colour"], "pattern": {"shape": line["pattern"], "size": 6}},
-        "customdata": [_about(cell, by_hour=made.by_hour) for cell in past],
+        "customdata": [_hover_text(cell, by_hour=made.by_hour) for cell in past],
         "hovertemplate": f"{api.api}<br>%{{customdata}}<extra></extra>",
     }
 
 
-def _lags(made: Report) -> Figure:
+def _event_lags(made: Report) -> Figure:
     ticks = {"1 s": 1, "10 s": 10, "1 min": 60, "10 min": 600, "1 h": 3600, "10 h": 36_000, "4 d": 345_600}
     layout = _layout(
         340,
         left=60,
-        xaxis=_dates(range=[_moment(made.since_ns), _moment(made.now_ns)]),
+        xaxis=_dates(range=[_plotly_time(made.since_ns), _plotly_time(made.now_ns)]),
         yaxis={"type": "log", "tickvals": list(ticks.values()), "ticktext": list(ticks)},
     )
     live = [_lag_line(api, made) for api in made.apis]
@@ -240,7 +244,7 @@ def _lags(made: Report) -> Figure:
 
 
 def _lag_line(api: ApiReport, made: Report) -> dict[str, Any]:
-    line = LINES[api.api]
+    line = LINE_STYLES[api.api]
     seen = [cell for cell in api.cells if cell.lag_ns is not None and cell.lag_ns < DELAYED_NS]
     return {
         **_lag_points(api, seen, made),
@@ -252,7 +256,7 @@ def _lag_line(api: ApiReport, made: Report) -> dict[str, Any]:
 
 
 def _delayed_marks(api: ApiReport, made: Report) -> dict[str, Any]:
-    line = LINES[api.api]
+    line = LINE_STYLES[api.api]
     seen = [cell for cell in api.cells if cell.lag_ns is not None and cell.lag_ns >= DELAYED_NS]
     return {
         **_lag_points(api, seen, made),
@@ -263,15 +267,15 @@ def _delayed_marks(api: ApiReport, made: Report) -> dict[str, Any]:
 
 
 def _lag_points(api: ApiReport, seen: list[Cell], made: Report) -> dict[str, Any]:
-    about = [f"{when_of(cell, by_hour=made.by_hour)}<br>{clock.words(cell.lag_ns or 0)}" for cell in seen]
+    about = [f"{cell_label(cell, by_hour=made.by_hour)}<br>{clock.words(cell.lag_ns or 0)}" for cell in seen]
     return {
         "type": "scatter",
-        "x": [_moment(cell.start_ns) for cell in seen],
+        "x": [_plotly_time(cell.start_ns) for cell in seen],
         "y": [max((cell.lag_ns or 0) / 1e9, 1) for cell in seen],
         "customdata": about,
         "hovertemplate": f"{api.api} %{{customdata}}<extra></extra>",
     }
 
 
-def _moment(ns: int) -> str:
+def _plotly_time(ns: int) -> str:
     return second(ns).removesuffix("Z")

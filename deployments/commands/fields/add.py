@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from blocks.command_line import command_line
 from blocks.store import fields
-from deployments.commands.support.field_table import open_field_store
+from deployments.commands.support.field_table import open_or_create_store
 from deployments.commands.support.options import FieldNames, Json
-from deployments.commands.support.output import say, say_json
+from deployments.commands.support.output import print_json, print_line
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:
     """Add fields and say which were there."""
-    engine = open_field_store()
+    engine = open_or_create_store()
     new = fields.add(engine, names)
     disabled = {one.name for one in fields.known(engine) if not one.enabled}
     if as_json:
-        say_json(
+        print_json(
             [
                 {"field": name, "enabled": name not in disabled, "change": "created" if name in new else "unchanged"}
                 for name in dict.fromkeys(names)
@@ -24,8 +24,8 @@ def command(names: FieldNames, as_json: Json = False) -> None:
         return
     for name in dict.fromkeys(names):
         if name in new:
-            say(f"{name}: added.")
+            print_line(f"{name}: added.")
         elif name in disabled:
-            say(f"{name}: was there, disabled. Enable it with: {command_line('fields enable', name)}")
+            print_line(f"{name}: was there, disabled. Enable it with: {command_line('fields enable', name)}")
         else:
-            say(f"{name}: was there.")
+            print_line(f"{name}: was there.")

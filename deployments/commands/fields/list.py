@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from blocks.store import fields, source_status
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import joined, note, say, say_json
+from deployments.commands.support.output import join_styled, print_json, print_line, print_note
 
 
 def command(as_json: Json = False) -> None:
     """Print the table of fields."""
     known = fields.known(source_status.open_store())
     if as_json:
-        say_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
+        print_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
         return
     for one in known:
         state = "enabled" if one.enabled else "disabled"
         kind = "built in" if one.built_in else ""
-        say(joined((state.ljust(8), "green" if one.enabled else "yellow"), (one.name, "bold"), (kind, "dim")))
+        print_line(
+            join_styled((state.ljust(8), "green" if one.enabled else "yellow"), (one.name, "bold"), (kind, "dim"))
+        )
     if all(one.built_in for one in known):
-        note("There is no field of your own yet. Add one with: onepassword-source fields add NAME")
+        print_note("There is no field of your own yet. Add one with: onepassword-source fields add NAME")

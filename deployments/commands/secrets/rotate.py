@@ -9,7 +9,7 @@ import typer
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import say, say_json
+from deployments.commands.support.output import print_json, print_line
 from deployments.prefect_api import server_access, server_secrets
 
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
@@ -32,14 +32,14 @@ def command(
     _refuse_another_prefect()
     blocks = server_secrets.rotate(password=not key_only, key=not password_only)
     if as_json:
-        say_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
+        print_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
         return
     if not key_only:
-        say("There is a new API password: log in to the Prefect UI with what `up` prints.")
+        print_line("There is a new API password: log in to the Prefect UI with what `up` prints.")
     if not password_only:
-        say(f"There is a new encryption key: {blocks:,} blocks are encrypted with it.")
-        say("Older backups of Prefect's database need the older secrets.json.")
-    say('In each shell that uses Prefect\'s own commands: eval "$(onepassword-source env)"')
+        print_line(f"There is a new encryption key: {blocks:,} blocks are encrypted with it.")
+        print_line("Older backups of Prefect's database need the older secrets.json.")
+    print_line('In each shell that uses Prefect\'s own commands: eval "$(onepassword-source env)"')
 
 
 def _refuse_another_prefect() -> None:

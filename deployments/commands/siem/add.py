@@ -10,11 +10,11 @@ import typer
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.kinds import KINDS
 from deployments.commands.support import deferred
-from deployments.commands.support.moments import moment_of
+from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import From, Json, Siem
-from deployments.commands.support.output import plain
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.siem_documents import apply_within, note_passed_over, say_applied
+from deployments.commands.support.output import printable
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.siem_documents import apply_document, print_applied, warn_of_known_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,17 +40,17 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Add one SIEM from options; without a kind, one whose block was made in the UI."""
-    since_ns = moment_of("--from", since)
+    since_ns = parse_time_option("--from", since)
     if kind is None and members:
         raise ThirdPartyConfigError("--set wants --type too.", hint="Give the type of the SIEM.", code="usage")
-    with prefect() as access:
+    with prefect_session() as access:
         if kind is not None:
             found = {"name": name, "type": kind, "sources": source, "config": _config(kind, members or [])}
-            apply_within({"siem": found}, since, since_ns, access, as_json=as_json)
+            apply_document({"siem": found}, since, since_ns, access, as_json=as_json)
             return
         adopted = deferred.siems.adopt(name, source, since_ns)
-    say_applied([adopted], as_json=as_json)
-    note_passed_over([adopted], since)
+    print_applied([adopted], as_json=as_json)
+    warn_of_known_pairs([adopted], since)
 
 
 def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _member(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise ThirdPartyConfigError(
-            f"--set takes KEY=VALUE, not {plain(text)!r}.", hint="Such as url=https://…", code="usage"
+            f"--set takes KEY=VALUE, not {printable(text)!r}.", hint="Such as url=https://…", code="usage"
         )
     try:
         return key, json.loads(value)

@@ -8,10 +8,10 @@ from rich.text import Text
 
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.siem.status import NONE_YET, style_of
+from deployments.commands.siem.status import NONE_YET, state_style
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import note, plain, say_json, say_table
+from deployments.commands.support.output import print_json, print_note, print_table, printable
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus
@@ -24,12 +24,12 @@ def command(as_json: Json = False) -> None:
     with source_status.opened_store() as engine:
         found = forward_status.forwards(engine)
     if as_json:
-        say_json([_as_json(one) for one in found])
+        print_json([_as_json(one) for one in found])
         return
     if not found:
-        note(NONE_YET)
+        print_note(NONE_YET)
         return
-    say_table(overview.table(COLUMNS, map(_line, found)))
+    print_table(overview.build_table(COLUMNS, map(_line, found)))
 
 
 def _as_json(one: ForwardStatus) -> dict[str, str]:
@@ -43,4 +43,9 @@ def _as_json(one: ForwardStatus) -> dict[str, str]:
 
 
 def _line(one: ForwardStatus) -> tuple[Text, ...]:
-    return Text(plain(one.siem), "bold"), Text(one.kind), Text(plain(one.source)), Text(one.state, style_of(one))
+    return (
+        Text(printable(one.siem), "bold"),
+        Text(one.kind),
+        Text(printable(one.source)),
+        Text(one.state, state_style(one)),
+    )

@@ -11,7 +11,16 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem, Yes
-from deployments.commands.support.output import confirm, iso_of, joined, note, plain, say, say_indented, say_json
+from deployments.commands.support.output import (
+    confirm,
+    format_rfc3339,
+    join_styled,
+    print_indented,
+    print_json,
+    print_line,
+    print_note,
+    printable,
+)
 
 
 def command(
@@ -32,15 +41,15 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
     with source_status.opened_store() as engine:
         found = forward_status.refused(engine, name, source)
     if as_json:
-        say_json([_as_json(name, one) for one in found])
+        print_json([_as_json(name, one) for one in found])
         return
     for one in found:
-        say(joined((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
-        say_indented(plain(one["answer"]), 2)
+        print_line(join_styled((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
+        print_indented(printable(one["answer"]), 2)
     if found:
-        note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
+        print_note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
     else:
-        note("It has refused nothing.")
+        print_note("It has refused nothing.")
 
 
 def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
@@ -52,18 +61,18 @@ def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
         "uuid": one["uuid"],
         "code": one["code"],
         "answer": one["answer"],
-        "refused_at": iso_of(one["refused_ns"]),
+        "refused_at": format_rfc3339(one["refused_ns"]),
     }
 
 
 def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
     if not yes:
-        confirm(f"Forget what {plain(name)} has refused? It is never sent then", "Nothing was forgotten.")
+        confirm(f"Forget what {printable(name)} has refused? It is never sent then", "Nothing was forgotten.")
     with source_status.opened_store() as engine:
         pairs = deferred.forward_pairs.require(engine, name, source)
         gone = [(pair, deferred.rejected_events.discard(engine, pair)) for pair in pairs]
     if as_json:
-        say_json(
+        print_json(
             [
                 {"source": one.source, "source_id": one.source_id, "siem": one.siem, "discarded": number}
                 for one, number in gone
@@ -71,4 +80,4 @@ def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None
         )
         return
     for pair, number in gone:
-        say(f"{plain(pair.source)} to {plain(pair.siem)}: {number:,} forgotten.")
+        print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {number:,} forgotten.")

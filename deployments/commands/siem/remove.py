@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem, Yes
-from deployments.commands.support.output import confirm, plain, say, say_json
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import confirm, print_json, print_line, printable
+from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_pairs import Known
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
     """Remove the pairs of a SIEM, after a question."""
-    with prefect():
+    with prefect_session():
         engine = deferred.sources.open_default_store()
         pairs = deferred.forward_pairs.require(engine, name, source, with_deleted=True)
         if not yes:
-            of = ", ".join(plain(pair.source) for pair in pairs)
-            confirm(f"Remove {plain(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
+            of = ", ".join(printable(pair.source) for pair in pairs)
+            confirm(f"Remove {printable(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
         removed = [(pair, deferred.siems.remove(engine, pair)) for pair in pairs]
     if as_json:
-        say_json([_as_json(pair, with_secrets=gone) for pair, gone in removed])
+        print_json([_as_json(pair, with_secrets=gone) for pair, gone in removed])
         return
     for pair, gone in removed:
         more = ", with its secrets" if gone else ""
-        say(f"{plain(pair.source)} to {plain(pair.siem)}: removed{more}.")
+        print_line(f"{printable(pair.source)} to {printable(pair.siem)}: removed{more}.")
 
 
 def _as_json(pair: Known, *, with_secrets: bool) -> dict[str, object]:

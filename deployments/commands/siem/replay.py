@@ -8,10 +8,10 @@ import typer
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
-from deployments.commands.support.moments import moment_of
+from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import From, Json, OfSource, Siem, Yes
-from deployments.commands.support.output import confirm, plain, say, say_json
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import confirm, print_json, print_line, printable
+from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,19 +36,19 @@ def command(
             hint="Give --from TIME, or --refused for what the SIEM has refused.",
             code="usage",
         )
-    since_ns = moment_of("--from", since)
-    with prefect():
+    since_ns = parse_time_option("--from", since)
+    with prefect_session():
         engine = deferred.sources.open_default_store()
         pairs = deferred.forward_pairs.require(engine, name, source)
         if since_ns is not None and not yes:
             _confirm(engine, name, pairs, since_ns)
         numbers = [_replay(engine, pair, since_ns) for pair in pairs]
     if as_json:
-        say_json([_as_json(pair, number) for pair, number in zip(pairs, numbers, strict=True)])
+        print_json([_as_json(pair, number) for pair, number in zip(pairs, numbers, strict=True)])
         return
     for pair, number in zip(pairs, numbers, strict=True):
         events = "1 event is" if number == 1 else f"{number:,} events are"
-        say(f"{plain(pair.source)} to {plain(pair.siem)}: {events} sent again.")
+        print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {events} sent again.")
 
 
 def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -> None:
@@ -56,7 +56,7 @@ def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -
     number = sum(deferred.forward_pairs.count_sent_since(engine, pair, since_ns) for pair in pairs)
     if number:
         events = "1 event was" if number == 1 else f"{number:,} events were"
-        sentence = f"{events} sent to {plain(name)} already, and would be sent again"
+        sentence = f"{events} sent to {printable(name)} already, and would be sent again"
         confirm(f"{sentence}; it may keep both. Go on?", f"{sentence}. Nothing was done.")
 
 

@@ -9,13 +9,13 @@ from rich.text import Text
 from blocks.errors import SourceError
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.collect import END_SECONDS, code_of, gravest, headline, leave, outcome_of
+from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, shut_down, worst_exit_code
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem
-from deployments.commands.support.output import plain, say, say_json
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.progress import moving_sign, retrying
-from deployments.commands.support.run_log import errors_said_once
+from deployments.commands.support.output import print_json, print_line, printable
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.progress import retry_suffix, status_line
+from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -29,41 +29,41 @@ if TYPE_CHECKING:
 
 def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
     """Forward once. 0: done, 1: the SIEM is in error, 3: other runs have every API, 130: it was stopped."""
-    with prefect() as access:
+    with prefect_session() as access:
         pairs = deferred.forward_pairs.require(deferred.sources.open_default_store(), name, source)
         done = []
-        with errors_said_once(), moving_sign(lambda: _line(name, source)) as end_sign:
+        with health_errors_hidden(), status_line(lambda: _progress_line(name, source)) as end_sign:
             for pair in pairs:
                 done.append((pair, _forward(access, pair.source, name, end_sign)))
-                if code_of(done[-1][1]) == INTERRUPTED:
+                if exit_code_of(done[-1][1]) == INTERRUPTED:
                     break  # Ctrl-C is meant for all of them
     if as_json:
-        say_json([_as_json(pair, state) for pair, state in done])
+        print_json([_as_json(pair, state) for pair, state in done])
     else:
         for pair, state in done:
-            _say(pair.source, *outcome_of(state), _code_of(state))
-    return gravest(_code_of(state) for _, state in done)
+            _print_outcome(pair.source, *outcome_of(state), _code_of(state))
+    return worst_exit_code(_code_of(state) for _, state in done)
 
 
 def _code_of(state: State[Any]) -> int:
     # What a person has switched off is as it should be.
     switched_off = {deferred.open_forward.NOT_FOR_SIEM, deferred.open_forward.PAUSED}
-    return DONE if outcome_of(state)[1] in switched_off else code_of(state)
+    return DONE if outcome_of(state)[1] in switched_off else exit_code_of(state)
 
 
 def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
     def end_at_once(outcome: str, message: str) -> int:
         end_sign()
-        _say(source, outcome, message, INTERRUPTED)
-        leave(access)
+        _print_outcome(source, outcome, message, INTERRUPTED)
+        shut_down(access)
         return INTERRUPTED
 
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
     state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 
 
-def _line(name: str, source: str | None) -> str | None:
+def _progress_line(name: str, source: str | None) -> str | None:
     try:
         with source_status.opened_store() as engine:
             pairs = [pair for pair in forward_status.forwards(engine, name, source) if not pair.deleted]
@@ -71,11 +71,11 @@ def _line(name: str, source: str | None) -> str | None:
         return None
     found = [one for pair in pairs for one in pair.positions]
     sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)
-    return f"{plain(name)}: {sent:,} sent, {waiting:,} waiting{retrying(found)}"
+    return f"{printable(name)}: {sent:,} sent, {waiting:,} waiting{retry_suffix(found)}"
 
 
-def _say(source: str, outcome: str, message: str, code: int) -> None:
-    say(Text.assemble((f"{plain(source)}  ", "bold"), headline(outcome, message, code)))
+def _print_outcome(source: str, outcome: str, message: str, code: int) -> None:
+    print_line(Text.assemble((f"{printable(source)}  ", "bold"), headline(outcome, message, code)))
 
 
 def _as_json(pair: Known, state: State[Any]) -> dict[str, Any]:
@@ -86,5 +86,5 @@ def _as_json(pair: Known, state: State[Any]) -> dict[str, Any]:
         "siem": pair.siem,
         "state": outcome,
         "message": message,
-        "in_error": code_of(state) == IN_ERROR,
+        "in_error": exit_code_of(state) == IN_ERROR,
     }

@@ -13,17 +13,17 @@ from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OfSource, OneSiem
 from deployments.commands.support.output import (
-    iso_of,
-    joined,
-    minute_of,
-    note,
-    plain,
-    say,
-    say_fitting,
-    say_indented,
-    say_json,
-    say_table,
-    span_of,
+    format_age,
+    format_minute,
+    format_rfc3339,
+    join_styled,
+    print_fitting,
+    print_indented,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    printable,
 )
 from deployments.commands.support.retries import next_attempt, retry_line
 
@@ -47,16 +47,16 @@ def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False
     with source_status.opened_store() as engine:
         found = forward_status.forwards(engine, name, source)
     if as_json:
-        say_json([forward_as_json(one) for one in found])
-    elif len(found) > overview.FEW:
+        print_json([pair_as_json(one) for one in found])
+    elif len(found) > overview.DETAILED_MAX:
         _show_overview(found)
     elif found:
         for number, one in enumerate(found):
             if number:
-                say("")
+                print_line("")
             _show(one)
     else:
-        note(NONE_YET)
+        print_note(NONE_YET)
     return 1 if any(one.in_error for one in found) else 0
 
 
@@ -64,37 +64,39 @@ def _show_overview(found: list[ForwardStatus]) -> None:
     worst_first = sorted(
         found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
     )
-    say_table(overview.table(overview.PAIR_COLUMNS, (overview.pair_line(one, style_of(one)) for one in worst_first)))
-    say("")
-    say(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
-    note("One in detail: onepassword-source siem status SIEM --source NAME")
+    print_table(
+        overview.build_table(overview.PAIR_COLUMNS, (overview.pair_row(one, state_style(one)) for one in worst_first))
+    )
+    print_line("")
+    print_line(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
+    print_note("One in detail: onepassword-source siem status SIEM --source NAME")
 
 
-def style_of(one: ForwardStatus) -> str:
+def state_style(one: ForwardStatus) -> str:
     return STYLES.get(one.state, "bold red")
 
 
 def _show(one: ForwardStatus) -> None:
-    state = joined(
+    state = join_styled(
         (one.siem, "bold"),
         (one.state, STYLES.get(one.state, "bold red")),
         (one.kind, "dim"),
         (f"of {one.source}", "dim"),
     )
-    say(state)
+    print_line(state)
     if not one.for_siem and one.kind != "archive":
-        say_indented(NOT_FOR_SIEM, 2, style="yellow")
-    say_fitting(_table(one))
+        print_indented(NOT_FOR_SIEM, 2, style="yellow")
+    print_fitting(_table(one))
     if one.next_file_ns is not None:
-        say_indented(f"It waits for a full file until {minute_of(one.next_file_ns)}: one file holds one hour.", 2)
+        print_indented(f"It waits for a full file until {format_minute(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
-        say_indented(f"{', '.join(apis)}: {plain(sentence)}", 2)
+        print_indented(f"{', '.join(apis)}: {printable(sentence)}", 2)
     if one.in_error:
         test, resume = command_line("siem test", one.siem), command_line("siem resume", one.siem)
-        say_indented(plain(f"`{test}` tries it; `{resume}` sends again."), 2, lead="→ ")
+        print_indented(printable(f"`{test}` tries it; `{resume}` sends again."), 2, lead="→ ")
     for position in one.positions:
         if one.state == "retrying" and (retry := retry_line(position)):
-            say_indented(retry, 2)
+            print_indented(retry, 2)
 
 
 def _errors(one: ForwardStatus) -> dict[str, list[str]]:
@@ -102,21 +104,21 @@ def _errors(one: ForwardStatus) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for position in one.positions:
         if position.error_message:
-            since = f" Since {minute_of(position.failing_since_ns)}." if position.failing_since_ns else ""
+            since = f" Since {format_minute(position.failing_since_ns)}." if position.failing_since_ns else ""
             found.setdefault(f"{position.error_message}{since}", []).append(position.api)
     return found
 
 
-def line(one: ForwardStatus) -> Text:
+def summary_line(one: ForwardStatus) -> Text:
     """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
     sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    until = f" until {minute_of(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
-    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {span_of(oldest)}{until}" if waiting else "")
+    until = f" until {format_minute(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
+    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {format_age(oldest)}{until}" if waiting else "")
     if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
         first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
         text += f"; {first.api}: attempt {next_attempt(first)}"
-    return joined((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
+    return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
 def _table(one: ForwardStatus) -> Table:
@@ -129,8 +131,8 @@ def _table(one: ForwardStatus) -> Table:
             position.api,
             Text(_state(position)),
             *(f"{number:,}" for number in (position.sent, position.dropped, position.refused, position.waiting)),
-            span_of(position.oldest_ns),
-            f"{span_of(position.progress_ns)} ago" if position.progress_ns is not None else "",
+            format_age(position.oldest_ns),
+            f"{format_age(position.progress_ns)} ago" if position.progress_ns is not None else "",
         )
     return table
 
@@ -141,7 +143,7 @@ def _state(position: PositionStatus) -> str:
     return "retrying" if position.failing_since_ns is not None else "ok"
 
 
-def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
+def pair_as_json(one: ForwardStatus) -> dict[str, Any]:
     """A pair as `--json` has it, with times in RFC 3339."""
     return {
         "siem": one.siem,
@@ -151,8 +153,8 @@ def forward_as_json(one: ForwardStatus) -> dict[str, Any]:
         "state": one.state,
         "in_error": one.in_error,
         "for_siem": one.for_siem,
-        "next_file": iso_of(one.next_file_ns),
-        "paused_since": iso_of(one.paused_ns),
+        "next_file": format_rfc3339(one.next_file_ns),
+        "paused_since": format_rfc3339(one.paused_ns),
         "config": one.config,
         "apis": [_position_as_json(position) for position in one.positions],
     }
@@ -166,12 +168,12 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "filtered": position.dropped,
         "refused": position.refused,
         "waiting": position.waiting,
-        "oldest_waiting": iso_of(position.oldest_ns),
-        "last_acknowledged": iso_of(position.progress_ns),
-        "failing_since": iso_of(position.failing_since_ns),
+        "oldest_waiting": format_rfc3339(position.oldest_ns),
+        "last_acknowledged": format_rfc3339(position.progress_ns),
+        "failing_since": format_rfc3339(position.failing_since_ns),
         "failed_attempts": position.failed_attempts,
-        "last_attempt": iso_of(position.error_ns) if position.failing_since_ns is not None else None,
-        "next_attempt": iso_of(position.retries_ns),
+        "last_attempt": format_rfc3339(position.error_ns) if position.failing_since_ns is not None else None,
+        "next_attempt": format_rfc3339(position.retries_ns),
         "error_type": position.error_type,
         "error": position.error_message,
     }

@@ -10,8 +10,8 @@ import typer
 from blocks.errors import SourceError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem
-from deployments.commands.support.output import note, plain, say, say_indented, say_json
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import print_indented, print_json, print_line, print_note, printable
+from deployments.commands.support.prefect_server import prefect_session
 from deployments.exit_codes import DONE, IN_ERROR
 
 if TYPE_CHECKING:
@@ -33,26 +33,26 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Show the newest events as they would be sent, and ask the SIEM. 1 where it would not take them."""
-    with prefect():
+    with prefect_session():
         engine = deferred.sources.open_default_store()
         pairs = deferred.forward_pairs.require(engine, name, source)
         block = deferred.siem.load_siem(name, pairs[0].kind)
         with closing(block.get_sender()) as sender:
             shown = [one for pair in pairs for one in _samples_as_json(engine, pair, block, sender, sample)]
-            answer, works = ("", True) if offline else _checked(sender)
+            answer, works = ("", True) if offline else _check(sender)
     if as_json:
-        say_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
+        print_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
         return DONE if works else IN_ERROR
     for one in shown:
-        _say(one)
+        _print_sample(one)
     if not shown:
-        note("There is no event yet to show.")
+        print_note("There is no event yet to show.")
     if answer:
-        say(f"{'ok' if works else 'error'}: {plain(answer)}", "green" if works else "bold red")
+        print_line(f"{'ok' if works else 'error'}: {printable(answer)}", "green" if works else "bold red")
     return DONE if works else IN_ERROR
 
 
-def _checked(sender: Sender) -> tuple[str, bool]:
+def _check(sender: Sender) -> tuple[str, bool]:
     try:
         return sender.check(), True
     except SourceError as error:
@@ -82,13 +82,13 @@ def _samples_as_json(
     return found
 
 
-def _say(one: dict[str, Any]) -> None:
-    head = f"{plain(one['source'])}  {one['api']}  {plain(one['uuid'])}"
+def _print_sample(one: dict[str, Any]) -> None:
+    head = f"{printable(one['source'])}  {one['api']}  {printable(one['uuid'])}"
     if "filtered_by" in one:
-        say(f"{head}  dropped: {plain(one['filtered_by'])}", "yellow")
+        print_line(f"{head}  dropped: {printable(one['filtered_by'])}", "yellow")
         return
-    say(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
+    print_line(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
     if one["group"]:
-        say_indented(plain(" ".join(one["group"])), 2, style="dim")
+        print_indented(printable(" ".join(one["group"])), 2, style="dim")
     text = one["record"]
-    say_indented(plain(text[:SHOWN_MAX] + ("…" if len(text) > SHOWN_MAX else "")), 2)
+    print_indented(printable(text[:SHOWN_MAX] + ("…" if len(text) > SHOWN_MAX else "")), 2)

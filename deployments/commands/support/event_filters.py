@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Filters:
+class EventFilters:
     """An event passes where it has each of these, capital or small; `*` stands for any characters.
 
     `ip` is an address or a network such as 10.0.0.0/8, `match` a text anywhere in the body.
@@ -37,14 +37,14 @@ class Filters:
         """Raise ThirdPartyConfigError where --ip is neither an address nor a network."""
         self._network()
 
-    def chosen(self, events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
+    def apply(self, events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
         """Those of the events that pass, in their order."""
         patterns = [self.user, self.ip, self.action, self.country, self.item, self.vault]
         network, text = self._network(), self.match.casefold() if self.match else ""
         for event in events:
-            if text and not _holds(event.body, text):
+            if text and not _contains(event.body, text):
                 continue
-            if any(patterns) and not self._passes(EventView.of(event), network):
+            if any(patterns) and not self._passes(EventView.from_event(event), network):
                 continue
             yield event
 
@@ -55,7 +55,7 @@ class Filters:
             and _matches(self.country, view.country)
             and _matches(self.item, view.item)
             and _matches(self.vault, view.vault)
-            and (network is None or _is_in(view.ip_address, network))
+            and (network is None or _is_in_network(view.ip_address, network))
         )
 
     def _network(self) -> IPv4Network | IPv6Network | None:
@@ -79,14 +79,14 @@ def _matches(pattern: str | None, *values: str | None) -> bool:
     return any(value is not None and fnmatchcase(value.casefold(), literal) for value in values)
 
 
-def _is_in(address: str | None, network: IPv4Network | IPv6Network) -> bool:
+def _is_in_network(address: str | None, network: IPv4Network | IPv6Network) -> bool:
     try:
         return address is not None and ip_address(address) in network
     except ValueError:
         return False
 
 
-def _holds(body: str, text: str) -> bool:
+def _contains(body: str, text: str) -> bool:
     if text in body.casefold():
         return True
     # A server may write any character as \\uXXXX, and a slash as \\/.

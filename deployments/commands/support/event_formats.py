@@ -14,7 +14,7 @@ from rich.cells import set_cell_size
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support.event_view import EventView
-from deployments.commands.support.output import iso_of, plain, time_of
+from deployments.commands.support.output import format_rfc3339, format_time, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ FORMATS = ("table", "json", "ndjson", "csv", "parquet")
 SUFFIXES = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet"}
 CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
 TIME_CELLS, API_CELLS, COUNTRY_CELLS = 19, 9, 2
-ROWS = 10_000  # of a group in a Parquet file
+PARQUET_GROUP_ROWS = 10_000  # of a group in a Parquet file
 
 
 def write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> int:
@@ -57,14 +57,14 @@ def _end(lines: bool) -> str:
 
 
 def _as_json(source: SourceStatus, event: StoredEvent) -> dict[str, Any]:
-    view = EventView.of(event)
+    view = EventView.from_event(event)
     return {
         "source": source.name,
         "source_id": source.id,
         "api": event.api,
         "uuid": event.uuid,
-        "time": iso_of(event.time_ns),
-        "received": iso_of(event.received_ns),
+        "time": format_rfc3339(event.time_ns),
+        "received": format_rfc3339(event.received_ns),
         "action": view.action,
         "type": view.type,
         "actor": view.actor,
@@ -82,13 +82,13 @@ def write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str]
     written = 0
     for written, event in enumerate(events, 1):  # noqa: B007 - as above
         cells = [*map(_cell, _cells(source, event)), event.body]
-        writer.writerow([*map(plain, cells[:-1]), _escaped(event.body)] if for_person else cells)
+        writer.writerow([*map(printable, cells[:-1]), _escaped(event.body)] if for_person else cells)
     return written
 
 
 def _cells(source: SourceStatus, event: StoredEvent) -> tuple[str | None, ...]:
-    view = EventView.of(event)
-    times = iso_of(event.time_ns), iso_of(event.received_ns)
+    view = EventView.from_event(event)
+    times = format_rfc3339(event.time_ns), format_rfc3339(event.received_ns)
     seen = view.action, view.type, view.actor, view.ip_address, view.country
     return (source.name, event.api, event.uuid, *times, *seen)
 
@@ -114,7 +114,7 @@ def write_parquet(source: SourceStatus, events: Iterable[StoredEvent], file: IO[
         for event in events:
             rows.append(_row(source, event))
             written += 1
-            if len(rows) == ROWS:
+            if len(rows) == PARQUET_GROUP_ROWS:
                 yield _group(core, rows)
                 rows = []
         yield _group(core, rows)
@@ -162,9 +162,9 @@ def write_table(events: Iterable[StoredEvent], file: IO[str], width: int | None 
         file.write(layout.line("TIME (UTC)", "API", "ACTION", "WHO", "IP ADDRESS", "CC"))
     written = 0
     for written, event in enumerate(events, 1):  # noqa: B007 - as above
-        view = EventView.of(event)
+        view = EventView.from_event(event)
         cells = (view.action, view.actor, view.ip_address, view.country)
-        when = time_of(event.time_ns)[:TIME_CELLS]
+        when = format_time(event.time_ns)[:TIME_CELLS]
         file.write(layout.line(when[len("2026-") :] if layout.is_narrow else when, event.api, *cells))
     return written
 
@@ -189,7 +189,7 @@ class _Layout:
         return self._gap.join(shown).rstrip() + "\n"
 
     def _fitted(self, text: str | None, cells: int) -> str:
-        shown = plain(text or "")
+        shown = printable(text or "")
         if shown.isascii():
             cut = shown if len(shown) <= cells or not self._cut else shown[: cells - 1] + "…"
             return cut.ljust(cells)

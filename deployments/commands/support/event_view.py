@@ -24,10 +24,14 @@ class EventView(msgspec.Struct):
     vault: str | None
 
     @classmethod
-    def of(cls, event: StoredEvent) -> EventView:
+    def from_event(cls, event: StoredEvent) -> EventView:
         body = _body(event.body)
-        person = _part(body, {"sign-in": "target_user", "itemUsage": "user"}.get(event.api, "actor_details"))
-        place = _part(body, "session").get("ip") if event.api == "audit" else _part(body, "client").get("ip_address")
+        person = _object_member(body, {"sign-in": "target_user", "itemUsage": "user"}.get(event.api, "actor_details"))
+        place = (
+            _object_member(body, "session").get("ip")
+            if event.api == "audit"
+            else _object_member(body, "client").get("ip_address")
+        )
         names = (person.get("email"), person.get("name"), person.get("uuid"), body.get("actor_uuid"))
         known = tuple(str(name) for name in map(_text, names) if name)
         return cls(
@@ -36,7 +40,7 @@ class EventView(msgspec.Struct):
             actor=known[0] if known else None,
             actor_names=known,
             ip_address=_text(place),
-            country=_text(_part(body, "location").get("country") or body.get("country")),
+            country=_text(_object_member(body, "location").get("country") or body.get("country")),
             item=_text(body.get("item_uuid") or _object(body, "item")),
             vault=_text(body.get("vault_uuid") or _object(body, "vault")),
         )
@@ -55,7 +59,7 @@ def _body(body: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _part(body: dict[str, Any], member: str) -> dict[str, Any]:
+def _object_member(body: dict[str, Any], member: str) -> dict[str, Any]:
     part = body.get(member)
     return part if isinstance(part, dict) else {}
 

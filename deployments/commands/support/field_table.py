@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from blocks import settings
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.commands.support.output import say, say_json
+from deployments.commands.support.output import print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-def open_field_store() -> Engine:
+def open_or_create_store() -> Engine:
     """The store, made where there is none: fields may come before the first source."""
     engine = open_engine(settings.database_url())
     schema.upgrade(engine)
@@ -29,12 +29,12 @@ def change_of(is_changed: bool) -> str:
 
 def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
     """Enable or disable fields and say which were so already."""
-    changed = fields.switch(open_field_store(), names, enabled=enabled)
+    changed = fields.switch(open_or_create_store(), names, enabled=enabled)
     if as_json:
-        say_json(
+        print_json(
             [{"field": name, "enabled": enabled, "change": change_of(name in changed)} for name in dict.fromkeys(names)]
         )
         return
     state = "enabled" if enabled else "disabled"
     for name in dict.fromkeys(names):
-        say(f"{name}: {state}." if name in changed else f"{name}: was {state}.")
+        print_line(f"{name}: {state}." if name in changed else f"{name}: was {state}.")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.collect import END_SECONDS, code_of, headline, leave, outcome_of, require_source
+from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, require_source, shut_down
 from deployments.commands.support import deferred
-from deployments.commands.support.output import ERROR, iso_of, say, say_json
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.run_log import errors_said_once
+from deployments.commands.support.output import ERROR, format_rfc3339, print_json, print_line
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
     ThirdPartyConfigError where there is no such source, or it `needs_workers` and there are none.
     """
-    shown = Shown()
-    with prefect() as access:
+    shown = JobDisplay()
+    with prefect_session() as access:
         if access.kind == "temporary" and needs_workers:
             raise ThirdPartyConfigError(
                 "--distributed needs workers, and none runs.",
@@ -42,36 +42,36 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
                 code="usage",
             )
         require_source(name)
-        with errors_said_once(), _bar(shown):
+        with health_errors_hidden(), _bar(shown):
 
             def end_at_once(outcome: str, message: str) -> int:
-                shown.end()
-                _tell(name, shown, outcome, message, INTERRUPTED, as_json=as_json)
-                leave(access)
+                shown.stop()
+                _print_result(name, shown, outcome, message, INTERRUPTED, as_json=as_json)
+                shut_down(access)
                 return INTERRUPTED
 
             state = _run(flow, shown, end_at_once)
-    code, (outcome, message) = code_of(state), outcome_of(state)
-    _tell(name, shown, outcome, message, code, as_json=as_json)
+    code, (outcome, message) = exit_code_of(state), outcome_of(state)
+    _print_result(name, shown, outcome, message, code, as_json=as_json)
     return code
 
 
-def _run(flow: Callable[[], State[Any]], shown: Shown, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, END_SECONDS
-    deferred.job.shown_at = shown.look
+def _run(flow: Callable[[], State[Any]], shown: JobDisplay, end_at_once: Callable[[str, str], int]) -> State[Any]:
+    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.job.shown_at = shown.update
     return flow()
 
 
-def _tell(name: str, shown: Shown, outcome: str, message: str, code: int, *, as_json: bool) -> None:
+def _print_result(name: str, shown: JobDisplay, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     if as_json:
         answer = {"source": name, "state": outcome, "message": message, "in_error": code == IN_ERROR}
-        say_json({**answer, **shown.as_json()})
+        print_json({**answer, **shown.as_json()})
     else:
-        say(headline(outcome, message, code))
+        print_line(headline(outcome, message, code))
 
 
 @dataclass
-class Shown:
+class JobDisplay:
     """What the run has told of its job last, and on a terminal the bar that shows it."""
 
     job: JobView | None = None
@@ -81,18 +81,18 @@ class Shown:
     _begun: float = 0.0
     _before: int = 0
 
-    def draw_on(self, bar: Progress) -> None:
+    def attach(self, bar: Progress) -> None:
         self._bar, self._row = bar, bar.add_task("Starting…", total=None)
 
-    def look(self, job: JobView, progress: list[jobs.Progress]) -> None:
+    def update(self, job: JobView, progress: list[jobs.Progress]) -> None:
         if self.job is None:
             self._begun, self._before = time.monotonic(), sum(one.read for one in progress)
         self.job, self.progress = job, progress
         if self._bar is not None and self._row is not None:
-            total, reached = self._sum("span_ns"), self._sum("done_ns")
+            total, reached = self._total("span_ns"), self._total("done_ns")
             self._bar.update(self._row, description=self._line(), total=total, completed=reached)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -103,33 +103,33 @@ class Shown:
         found = {
             "source_id": self.job.source_id,
             "job": self.job.id,
-            "start": iso_of(self.job.start_ns),
-            "end": iso_of(self.job.end_ns),
-            "windows_total": self._sum("windows"),
-            "windows_done": self._sum("done"),
-            "read": self._sum("read"),
-            "new": self._sum("new"),
-            "known": self._sum("known"),
-            "quarantined": self._sum("quarantined"),
+            "start": format_rfc3339(self.job.start_ns),
+            "end": format_rfc3339(self.job.end_ns),
+            "windows_total": self._total("windows"),
+            "windows_done": self._total("done"),
+            "read": self._total("read"),
+            "new": self._total("new"),
+            "known": self._total("known"),
+            "quarantined": self._total("quarantined"),
         }
-        return {**found, "changed": self._sum("changed")} if self.job.kind == deferred.jobs.RECONCILE else found
+        return {**found, "changed": self._total("changed")} if self.job.kind == deferred.jobs.RECONCILE else found
 
     def _line(self) -> str:
-        read, seconds = self._sum("read"), time.monotonic() - self._begun
+        read, seconds = self._total("read"), time.monotonic() - self._begun
         rate = (read - self._before) / seconds if seconds >= 1 else 0
-        return f"{read:,} events  {self._sum('done'):,}/{self._sum('windows'):,} windows  {rate:,.0f}/s"
+        return f"{read:,} events  {self._total('done'):,}/{self._total('windows'):,} windows  {rate:,.0f}/s"
 
-    def _sum(self, name: str) -> int:
+    def _total(self, name: str) -> int:
         return sum(getattr(one, name) for one in self.progress)
 
 
 @contextmanager
-def _bar(shown: Shown) -> Iterator[None]:
+def _bar(shown: JobDisplay) -> Iterator[None]:
     """On a terminal, a bar over the span with events, windows, rate and time left."""
     if not sys.stderr.isatty():
         yield
         return
     columns = (TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=ERROR, transient=True) as bar:
-        shown.draw_on(bar)
+        shown.attach(bar)
         yield

@@ -9,7 +9,7 @@ from blocks.errors import ThirdPartyConfigError
 TIMES = "a duration such as 90m, 24h or 7d (before now), a date, or a time such as 2026-11-01T00:00:00Z"
 
 
-def moment_of(flag: str, text: str | None) -> int | None:
+def parse_time_option(flag: str, text: str | None) -> int | None:
     """The time that an option names, in ns since 1970. Raises ThirdPartyConfigError, which names the option."""
     if text is None:
         return None

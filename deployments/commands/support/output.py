@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 T = TypeVar("T")
-WIDE = 1000
+UNLIMITED_CELLS = 1000
 
 
 class _Console(Console):
@@ -36,40 +36,40 @@ ERROR = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 OUT = _Console(highlight=False, markup=False, emoji=False)
 
 
-def say(text: RenderableType, style: str | None = None) -> None:
+def print_line(text: RenderableType, style: str | None = None) -> None:
     """A line of the answer: broken between words on a terminal, whole elsewhere."""
     OUT.print(text, style=style, soft_wrap=not OUT.is_terminal)
 
 
-def say_table(table: Table) -> None:
+def print_table(table: Table) -> None:
     """A table in the width of the terminal; elsewhere in that which it needs."""
-    wide = OUT if OUT.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=WIDE)
+    wide = OUT if OUT.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=UNLIMITED_CELLS)
     wide.print(table)
 
 
-def say_fitting(table: Table) -> None:
+def print_fitting(table: Table) -> None:
     """A table; where a terminal is too narrow for it, a block of lines for each row, so that no number is cut."""
-    natural = Measurement.get(OUT, OUT.options.update(max_width=WIDE), table).maximum
+    natural = Measurement.get(OUT, OUT.options.update(max_width=UNLIMITED_CELLS), table).maximum
     if not OUT.is_terminal or natural <= OUT.width:
-        say(table)
+        print_line(table)
         return
     columns = [(str(column.header), list(column.cells)) for column in table.columns]
     width = max(cell_len(title) for title, _ in columns[1:])
     for row in range(table.row_count):
         lead = columns[0][1][row]
-        say(lead if isinstance(lead, Text) else Text(str(lead), "bold"))
+        print_line(lead if isinstance(lead, Text) else Text(str(lead), "bold"))
         for title, cells in columns[1:]:
             cell = cells[row]
             if shown := cell if isinstance(cell, Text) else Text(str(cell)):
-                say_indented(shown, 2, lead=f"{title:{width}}  ")
+                print_indented(shown, 2, lead=f"{title:{width}}  ")
 
 
-def say_line(text: Text) -> None:
+def print_cropped(text: Text) -> None:
     """A line that a terminal shows as one line, cut short where it is too long for it."""
     OUT.print(text, no_wrap=True, overflow="ellipsis" if OUT.is_terminal else "ignore", crop=OUT.is_terminal)
 
 
-def say_indented(text: Text | str, cells: int, *, lead: Text | str = "", style: str = "") -> None:
+def print_indented(text: Text | str, cells: int, *, lead: Text | str = "", style: str = "") -> None:
     """The same, some cells to the right: what a terminal breaks begins below the text, and not below its lead."""
     line = Text.assemble(" " * cells, lead, (text, style) if isinstance(text, str) else text)
     if not OUT.is_terminal:
@@ -82,30 +82,30 @@ def say_indented(text: Text | str, cells: int, *, lead: Text | str = "", style: 
         OUT.print(line[:width] if number == 0 else " " * width, part, sep="", no_wrap=True, overflow="fold")
 
 
-def say_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """The answer for a script, in ASCII: nothing in it can drive a terminal."""
     typer.echo(json.dumps(value, indent=2))
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """A line for the person, which no script reads."""
-    ERROR.print(plain(text), soft_wrap=not ERROR.is_terminal)
+    ERROR.print(printable(text), soft_wrap=not ERROR.is_terminal)
 
 
-def warn(text: str) -> None:
-    ERROR.print(f"Warning: {plain(text)}", style="yellow", soft_wrap=not ERROR.is_terminal)
+def print_warning(text: str) -> None:
+    ERROR.print(f"Warning: {printable(text)}", style="yellow", soft_wrap=not ERROR.is_terminal)
 
 
-def joined(*parts: tuple[str, str]) -> Text:
+def join_styled(*parts: tuple[str, str]) -> Text:
     """Texts with their styles, two spaces between them; empty ones are left out."""
-    return Text("  ").join(Text(plain(text), style) for text, style in parts if text)
+    return Text("  ").join(Text(printable(text), style) for text, style in parts if text)
 
 
 def severity_style(severity: str) -> str:
     return "bold red" if severity == "Error" else "bold yellow"
 
 
-def time_of(ns: int | None) -> str:
+def format_time(ns: int | None) -> str:
     """`2026-11-22 20:15:00Z`, or nothing."""
     return (
         Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second").replace("T", " ")
@@ -114,17 +114,17 @@ def time_of(ns: int | None) -> str:
     )
 
 
-def iso_of(ns: int | None) -> str | None:
+def format_rfc3339(ns: int | None) -> str | None:
     """RFC 3339 in UTC with all its digits."""
     return Instant.from_timestamp(ns, unit="nanosecond").format_iso() if ns is not None else None
 
 
-def minute_of(ns: int) -> str:
+def format_minute(ns: int) -> str:
     """`2026-11-22 20:15Z`."""
-    return time_of(ns)[:16] + "Z"
+    return format_time(ns)[:16] + "Z"
 
 
-def span_of(ns: int | None) -> str:
+def format_age(ns: int | None) -> str:
     """How long ago: `3 min`."""
     return "" if ns is None else clock.span_since(ns)
 
@@ -144,7 +144,7 @@ def with_spinner(text: str, work: Callable[[], T]) -> T:
         return work()
 
 
-def plain(value: Any) -> str:
+def printable(value: Any) -> str:
     """Text from outside for a terminal: without the control characters that could drive it."""
     text = str(value)
     if text.isprintable():

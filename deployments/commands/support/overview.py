@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks import clock
-from deployments.commands.support.output import OUT, plain, severity_style, span_of
+from deployments.commands.support.output import OUT, format_age, printable, severity_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus
     from blocks.store.source_status import Open, Pace, SourceStatus
 
-FEW = 5
+DETAILED_MAX = 5
 """So many are shown in detail."""
 COLUMNS = ("source", "state", "since", "worst condition", "last 24 h", "lag", "SIEMs")
 PAIR_COLUMNS = ("SIEM", "source", "state", "sent", "waiting", "oldest", "refused")
 NUMBERS = ("last 24 h", "events", "sent", "waiting", "refused")
-CUT = ("source", "SIEM", "worst condition", "name", "APIs", "base URL")
+SHRINKABLE = ("source", "SIEM", "worst condition", "name", "APIs", "base URL")
 """What a terminal that is too narrow cuts short; no other column loses anything."""
-GAP, LEAST = 2, 6
+GAP_CELLS, LEAST = 2, 6
 
 
-def order_of(health: str) -> int:
+def urgency(health: str) -> int:
     """Where a source of that health stands in the list: what needs a person first."""
     order = ("in error", "not running", "retrying", "not run yet", "healthy", "stopped", "deleted")
     return order.index(health) if health in order else 0
 
 
-def line(
+def source_row(
     source: SourceStatus,
     health: tuple[str, str],
     since_ns: int | None,
@@ -44,13 +44,13 @@ def line(
     """The cells of a source's line. `health` comes with its style."""
     lags = [stream.lag_ns for stream in source.streams if stream.lag_ns is not None]
     return (
-        Text(plain(source.name), "bold"),
+        Text(printable(source.name), "bold"),
         Text(*health),
-        Text(span_of(since_ns)),
-        _worst(source.open),
+        Text(format_age(since_ns)),
+        _worst_cell(source.open),
         Text(f"{sum(pace.last_day for pace in paces):,}"),
         Text(clock.words(max(lags)) if lags else ""),
-        _waiting(forwards),
+        _siem_cell(forwards),
     )
 
 
@@ -60,29 +60,29 @@ def summary(states: Iterable[str], subject: str) -> str:
     return f"{counts.total():,} {subject}: {', '.join(f'{number:,} {state}' for state, number in counts.items())}."
 
 
-def pair_line(one: ForwardStatus, style: str) -> tuple[Text, ...]:
+def pair_row(one: ForwardStatus, style: str) -> tuple[Text, ...]:
     """The cells of a pair's line."""
     waiting = sum(api.waiting for api in one.positions)
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
     refused = sum(api.refused for api in one.positions)
     return (
-        Text(plain(one.siem), "bold"),
-        Text(plain(one.source)),
+        Text(printable(one.siem), "bold"),
+        Text(printable(one.source)),
         Text(one.state, style),
         Text(f"{sum(api.sent for api in one.positions):,}"),
         Text(f"{waiting:,}" if waiting else ""),
-        Text(span_of(oldest)),
+        Text(format_age(oldest)),
         Text(f"{refused:,}" if refused else "", "yellow"),
     )
 
 
-def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
+def build_table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
     """One line of the terminal for each, whatever its width; elsewhere nothing is cut."""
     rows = list(lines)
     if OUT.is_terminal:
         titles, rows = _without_empty(titles, rows)
     widths = _widths(titles, rows) if OUT.is_terminal else {}
-    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    made = Table(box=None, pad_edge=False, padding=(0, GAP_CELLS, 0, 0))
     for title in titles:
         justify = "right" if title in NUMBERS else "left"
         made.add_column(
@@ -101,7 +101,7 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
 def _without_empty(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> tuple[list[str], list[Sequence[Text]]]:
     """Where the terminal is too narrow for all columns, those that are empty in every row give up their room."""
     needed = sum(
-        GAP + max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
+        GAP_CELLS + max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
     )
     kept = [place for place in range(len(titles)) if needed <= OUT.width or any(row[place] for row in rows)]
     return [titles[place] for place in kept], [[row[place] for place in kept] for row in rows]
@@ -112,26 +112,28 @@ def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, 
     needed = {
         title: max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
     }
-    left = OUT.width - GAP * len(titles) - sum(width for title, width in needed.items() if title not in CUT)
+    left = (
+        OUT.width - GAP_CELLS * len(titles) - sum(width for title, width in needed.items() if title not in SHRINKABLE)
+    )
     found: dict[str, int] = {}
-    cut = [title for title in titles if title in CUT]
+    cut = [title for title in titles if title in SHRINKABLE]
     for place, title in enumerate(cut, start=1):
         found[title] = max(min(needed[title], left - LEAST * (len(cut) - place)), LEAST)
         left -= found[title]
     return found
 
 
-def _worst(conditions: Sequence[Open]) -> Text:
+def _worst_cell(conditions: Sequence[Open]) -> Text:
     """The one that stands first, and how many there are besides."""
     if not conditions:
         return Text()
     api = conditions[0].tracker.partition("/")[2]
-    name = " ".join(filter(None, (conditions[0].name, plain(api))))
+    name = " ".join(filter(None, (conditions[0].name, printable(api))))
     more = f" +{len(conditions) - 1}" if len(conditions) > 1 else ""
     return Text(f"{name}{more}", severity_style(conditions[0].severity))
 
 
-def _waiting(forwards: Sequence[ForwardStatus]) -> Text:
+def _siem_cell(forwards: Sequence[ForwardStatus]) -> Text:
     """How many SIEMs wait or are in error, of how many; nothing for a source without SIEMs."""
     if not forwards:
         return Text()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blocks.errors import FirstPartyGenericError, SourceError
-from deployments.commands.support.output import note, warn, with_spinner
+from deployments.commands.support.output import print_note, print_warning, with_spinner
 from deployments.one_machine import database, up_lock
 from deployments.prefect_api import server_access
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from deployments.prefect_api.server_access import Access
 
 UNAUTHORIZED = 401
-DRAINING = ("APILogWorker", "EventsWorker")
+QUEUE_LOGGERS = ("APILogWorker", "EventsWorker")
 """Prefect's queues that warn "Still processing items" where a command ends before they are empty.
 
 They do not take the level of Prefect's settings: each logs to a logger of its class's name, beside Prefect's own.
 """
 UP_SECONDS, POLL_SECONDS, STOP_SECONDS = 90.0, 0.5, 1.0
 """How long a command waits for the server of a running `up`, how often it looks, and how long its own may take."""
-RUN_UP = "See whether `onepassword-source up` works."
+CHECK_UP = "See whether `onepassword-source up` works."
 
 
 @contextmanager
-def prefect() -> Iterator[Access]:
+def prefect_session() -> Iterator[Access]:
     """Prefect may be imported and asked within it. FirstPartyGenericError where its API does not answer."""
     quiet_prefect()
     _wait_for_up()
     access = server_access.activate()
     for warning in access.warnings:
-        warn(warning)
+        print_warning(warning)
     try:
         if access.kind == "temporary":
             with_spinner("Starting a temporary Prefect server…", start_temporary)
@@ -62,19 +62,21 @@ def _wait_for_up() -> None:
     is_said = False
     while up_lock.is_held() and server_access.find_running() is None and time.monotonic() < deadline:
         if not is_said:
-            note(f"`up` is running, but its Prefect server does not answer yet; waiting up to {UP_SECONDS:.0f} s…")
+            print_note(
+                f"`up` is running, but its Prefect server does not answer yet; waiting up to {UP_SECONDS:.0f} s…"
+            )
             is_said = True
         time.sleep(POLL_SECONDS)
 
 
-_database = contextlib.ExitStack()
+_database_lifetime = contextlib.ExitStack()
 """What keeps the database of a temporary server: until this process ends, since a server may be started again."""
 
 
 def quiet_prefect() -> None:
     """Only Prefect's errors, unless the person asked for more. To be called before Prefect is imported."""
     if os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING") != "DEBUG":
-        for name in DRAINING:
+        for name in QUEUE_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
 
@@ -93,7 +95,7 @@ def stop_temporary() -> None:
 
 
 @contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
+def ignoring_ctrl_c() -> Iterator[None]:
     """Processes that this thread starts within it do not notice Ctrl-C.
 
     The terminal sends it to every process of a command, and the helpers must outlive what still needs them.
@@ -112,14 +114,14 @@ def start_temporary(seconds: float | None = None) -> None:
     """
     from deployments.one_machine.temporary_server import GuardedServer  # noqa: PLC0415 - imports Prefect
 
-    _database.enter_context(database.running())
+    _database_lifetime.enter_context(database.running())
     if (warning := database.warning()) is not None:
-        warn(warning)
+        print_warning(warning)
     server = GuardedServer()
     server.is_hurried = seconds is not None
     # In a thread, so that Ctrl-C is heard here meanwhile.
     with ThreadPoolExecutor(1) as pool:
-        starting = pool.submit(_start_deaf, server)
+        starting = pool.submit(_start_ignoring_ctrl_c, server)
         try:
             starting.result(seconds)
         except TimeoutError:
@@ -130,8 +132,8 @@ def start_temporary(seconds: float | None = None) -> None:
             raise
 
 
-def _start_deaf(server: SubprocessASGIServer) -> None:
-    with deaf_to_ctrl_c():
+def _start_ignoring_ctrl_c(server: SubprocessASGIServer) -> None:
+    with ignoring_ctrl_c():
         server.start()
 
 
@@ -141,10 +143,10 @@ def _raise_explained(error: Exception, access: Access) -> None:
     where = f"The Prefect server at {access.url}" if access.url else "The temporary Prefect server"
     if isinstance(error, httpx.HTTPStatusError):
         code = error.response.status_code
-        hint = "Set PREFECT_API_AUTH_STRING to its user:password." if code == UNAUTHORIZED else RUN_UP
+        hint = "Set PREFECT_API_AUTH_STRING to its user:password." if code == UNAUTHORIZED else CHECK_UP
         raise FirstPartyGenericError(f"{where} answered {code}.", hint=hint, code="prefect") from error
     if isinstance(error, (httpx.HTTPError, httpx.InvalidURL)):
-        hint = "Check PREFECT_API_URL, or unset it." if access.kind == "external" else RUN_UP
+        hint = "Check PREFECT_API_URL, or unset it." if access.kind == "external" else CHECK_UP
         raise FirstPartyGenericError(f"{where} does not answer.", hint=hint, code="prefect") from error
     if "ephemeral" in str(error):
-        raise FirstPartyGenericError(f"{where} did not start.", hint=RUN_UP, code="prefect") from error
+        raise FirstPartyGenericError(f"{where} did not start.", hint=CHECK_UP, code="prefect") from error

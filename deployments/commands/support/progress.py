@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import PositionStatus
     from blocks.store.source_status import StreamStatus
 
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 @contextmanager
-def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
+def status_line(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
     """Show what `line` says, asked in a thread now and then; None leaves what was there. Gives what ends the sign."""
     if not sys.stderr.isatty():
         yield lambda: None
@@ -47,7 +47,7 @@ def moving_sign(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
             end()
 
 
-def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
+def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
     """Gather what is done, with a bar on a terminal and silently elsewhere. `step`: what counts towards the total."""
     if not sys.stderr.isatty():
         return list(done)
@@ -64,7 +64,7 @@ def counted(text: str, done: Iterable[T], total: int, *, step: Callable[[T], boo
     return gathered
 
 
-def retrying(streams: Iterable[StreamStatus | PositionStatus]) -> str:
+def retry_suffix(streams: Iterable[StreamStatus | PositionStatus]) -> str:
     """What a line ends with where APIs wait for their next attempt, and for which one; empty where none does."""
     waiting = [one for one in streams if one.is_retried]
     names = ", ".join(sorted({f"{one.api} (attempt {one.failed_attempts + 1:,})" for one in waiting}))
@@ -74,6 +74,6 @@ def retrying(streams: Iterable[StreamStatus | PositionStatus]) -> str:
 
 
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:
-    while not done.wait(LOOK_SECONDS):
+    while not done.wait(REFRESH_SECONDS):
         if said := line():
             sign.update(Text(said))  # a str would be markup

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployments.commands.support.output import time_of
+from deployments.commands.support.output import format_time
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import PositionStatus
@@ -35,4 +35,4 @@ def next_attempt(one: StreamStatus | PositionStatus) -> str:
 
 def clock_of(ns: int | None) -> str:
     """The time of the day, to the second, in UTC."""
-    return time_of(ns)[11:19]
+    return format_time(ns)[11:19]

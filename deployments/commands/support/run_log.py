@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 QUIET = "WARNING"
-_ERROR_OF_HEALTH = re.compile(r"Health: \S+ \(error(/[^)]*)?\)\. ")
+_HEALTH_ERROR = re.compile(r"Health: \S+ \(error(/[^)]*)?\)\. ")
 """As `tasks.support.publish` logs it."""
 
 
 @contextmanager
-def errors_said_once() -> Iterator[None]:
+def health_errors_hidden() -> Iterator[None]:
     """On a terminal an error of the source is not logged: the run's state has it, and the command prints that.
 
     Prefect gets the log in any case. Warnings stand in no state, so they are shown; with --debug everything is.
@@ -31,13 +31,13 @@ def errors_said_once() -> Iterator[None]:
     _ = deferred.collect  # imports Prefect, which sets up its logging
     handlers = logging.getLogger().handlers.copy()
     for handler in handlers:
-        handler.addFilter(_is_no_error_of_health)
+        handler.addFilter(_is_no_health_error)
     try:
         yield
     finally:
         for handler in handlers:
-            handler.removeFilter(_is_no_error_of_health)
+            handler.removeFilter(_is_no_health_error)
 
 
-def _is_no_error_of_health(record: logging.LogRecord) -> bool:
-    return _ERROR_OF_HEALTH.match(record.getMessage()) is None
+def _is_no_health_error(record: logging.LogRecord) -> bool:
+    return _HEALTH_ERROR.match(record.getMessage()) is None

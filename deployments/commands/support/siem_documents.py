@@ -11,9 +11,9 @@ import typer
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
-from deployments.commands.support.output import note, plain, say, say_json, warn
-from deployments.commands.support.prefect_server import prefect
-from deployments.commands.support.progress import counted
+from deployments.commands.support.output import print_json, print_line, print_note, print_warning, printable
+from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.progress import gather_with_bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,38 +29,38 @@ NOT_FOR_SIEM = (
 
 def apply_siems(document: object, *, as_json: bool = False) -> None:
     """Apply a document of SIEMs, and tell what changed. Nothing is stored from one with a fault."""
-    with prefect() as access:
-        apply_within(document, None, None, access, as_json=as_json)
+    with prefect_session() as access:
+        apply_document(document, None, None, access, as_json=as_json)
 
 
-def apply_within(document: object, since: str | None, since_ns: int | None, access: Access, *, as_json: bool) -> None:
+def apply_document(document: object, since: str | None, since_ns: int | None, access: Access, *, as_json: bool) -> None:
     """The same where Prefect is there already. `since_ns`: from when on a new pair gets what was received."""
     configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document)]
     pairs = sum(len(config.sources) for config in configs)
-    done = counted(
+    done = gather_with_bar(
         "Applying", deferred.siems.apply_all(configs, since_ns), pairs, step=lambda one: isinstance(one, str)
     )
     applied = [one for one in done if not isinstance(one, str)]
-    say_applied(applied, as_json=as_json)
-    note_passed_over(applied, since)
+    print_applied(applied, as_json=as_json)
+    warn_of_known_pairs(applied, since)
     if not as_json and access.kind == "temporary":
-        note("Events are forwarded while it runs: onepassword-source up")
+        print_note("Events are forwarded while it runs: onepassword-source up")
 
 
-def say_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
+def print_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
     if as_json:
-        say_json([_as_json(one) for one in applied])
+        print_json([_as_json(one) for one in applied])
         return
     for one in applied:
-        _tell(one)
+        _print_pairs(one)
 
 
-def note_passed_over(applied: Sequence[Applied], since: str | None) -> None:
+def warn_of_known_pairs(applied: Sequence[Applied], since: str | None) -> None:
     for one in applied if since else ():
         for source in (name for name, change in one.sources.items() if change != "created"):
             again = ("--source", source, "--from", since or "")
-            warn(
-                f"--from is for what is new: {plain(source)} to {plain(one.name)} goes on from where it is. "
+            print_warning(
+                f"--from is for what is new: {printable(source)} to {printable(one.name)} goes on from where it is. "
                 f"To send again: {command_line('siem replay', one.name, options=again)}"
             )
 
@@ -76,7 +76,7 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
             code="configuration",
         )
     given = {
-        member: typer.prompt(f"{member} of {plain(config.name)}", hide_input=True, err=True).strip()
+        member: typer.prompt(f"{member} of {printable(config.name)}", hide_input=True, err=True).strip()
         for member in config.asked
     }
     return replace(config, members={**config.members, **given}, asked=())
@@ -93,14 +93,14 @@ def _as_json(one: Applied) -> dict[str, Any]:
     }
 
 
-def _tell(one: Applied) -> None:
-    say(f"{plain(one.name)}: {one.change} ({one.kind}).")
+def _print_pairs(one: Applied) -> None:
+    print_line(f"{printable(one.name)}: {one.change} ({one.kind}).")
     for source, change in one.sources.items():
-        say(f"  {plain(source)} to {plain(one.name)}: {change}.")
+        print_line(f"  {printable(source)} to {printable(one.name)}: {change}.")
     for source in one.not_for_siem:
-        warn(NOT_FOR_SIEM.format(plain(source)))
+        print_warning(NOT_FOR_SIEM.format(printable(source)))
     for source in one.left:
-        warn(
-            f"{plain(one.name)} still gets the events of {plain(source)}, which is not named here. "
+        print_warning(
+            f"{printable(one.name)} still gets the events of {printable(source)}, which is not named here. "
             f"End that with: {command_line('siem remove', one.name, options=('--source', source))}"
         )

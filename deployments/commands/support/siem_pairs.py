@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployments.commands.support import deferred
-from deployments.commands.support.output import plain, say, say_json
-from deployments.commands.support.prefect_server import prefect
+from deployments.commands.support.output import print_json, print_line, printable
+from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_pairs import Known
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:
     """Pause or resume the pairs of a SIEM, and say which were so already."""
-    with prefect():
+    with prefect_session():
         engine = deferred.sources.open_default_store()
         changed = []
         for pair in deferred.forward_pairs.require(engine, name, source):
@@ -22,11 +22,11 @@ def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) ->
             if not paused:
                 deferred.forward_deployments.run_now(pair.source, pair.siem)
     if as_json:
-        say_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed])
+        print_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed])
         return
     for pair, each in changed:
         was = "" if each else "was "
-        say(f"{plain(pair.source)} to {plain(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
+        print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
 
 
 def _as_json(pair: Known, *, paused: bool, changed: bool) -> dict[str, object]:

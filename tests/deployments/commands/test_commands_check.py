@@ -461,7 +461,7 @@ def test_a_revoked_token_is_never_shown(deployed: Source, capsys: pytest.Capture
     canary = deployed.sandbox.issue_token()
     deployed.sandbox.revoke(canary)
     deployed.save(token=canary)
-    found = results(command.check(deployed.name))
+    found = results(command.run_checks(deployed.name))
     assert (found["configuration"], found["introspection"], found["scopes"]) == ("ok", "failed", "not checked")
     assert cli.main(["check", deployed.name, "--json"]) == cli.IN_ERROR
     assert canary not in "".join(capsys.readouterr())
@@ -470,7 +470,7 @@ def test_a_revoked_token_is_never_shown(deployed: Source, capsys: pytest.Capture
 @pytest.mark.prefect
 def test_a_block_that_is_not_valid_hides_neither_network_nor_token(deployed: Source) -> None:
     deployed.save(supported_apis=["audit"], category="two\nlines")
-    found = results(command.check(deployed.name))
+    found = results(command.run_checks(deployed.name))
     assert found["configuration"] == "failed"
     assert {found[step] for step in ("DNS", "TLS", "clock", "introspection", "scopes", "token expiry")} == {"ok"}
 
@@ -478,7 +478,7 @@ def test_a_block_that_is_not_valid_hides_neither_network_nor_token(deployed: Sou
 @pytest.mark.prefect
 def test_a_token_that_cannot_be_one(deployed: Source) -> None:
     deployed.save(token="Bearer and-the-secret-itself")
-    checked = command.check(deployed.name)
+    checked = command.run_checks(deployed.name)
     found = results(checked)
     assert (found["configuration"], found["TLS"], found["introspection"]) == ("failed", "ok", "not checked")
     assert found["token expiry"] == "not checked"
@@ -488,7 +488,7 @@ def test_a_token_that_cannot_be_one(deployed: Source) -> None:
 @pytest.mark.prefect
 def test_a_host_that_no_token_may_go_to(deployed: Source) -> None:
     deployed.save(base_url="https://events.example.net")
-    found = results(command.check(deployed.name))
+    found = results(command.run_checks(deployed.name))
     assert found["configuration"] == "failed"
     assert {found[step] for step in ("DNS", "TLS", "clock", "introspection", "scopes")} == {"not checked"}
     assert found["store"] == "ok"
@@ -497,7 +497,7 @@ def test_a_host_that_no_token_may_go_to(deployed: Source) -> None:
 @pytest.mark.prefect
 def test_a_store_that_is_not_there_hides_nothing_else(deployed: Source, url: str) -> None:
     Path(url.removeprefix("sqlite:///")).unlink()
-    found = results(command.check(deployed.name))
+    found = results(command.run_checks(deployed.name))
     assert found.pop("store") == "failed"
     assert found.pop("runner") == "failed"
     assert found.pop("runs") == "not checked"
@@ -514,7 +514,7 @@ def test_a_block_that_is_gone_and_a_source_that_is_not(deployed: Source) -> None
     sources.put(engine, replace(SOURCE, name=deployed.name, base_url=deployed.sandbox.base_url))
     engine.dispose()
     OnePasswordSource.delete(block_name(deployed.name))
-    checked = {finding.step: finding for finding in command.check(deployed.name)}
+    checked = {finding.step: finding for finding in command.run_checks(deployed.name)}
     assert checked["configuration"].found == "Prefect has no block of this source."
     assert (checked["TLS"].result, checked["introspection"].result) == ("ok", "not checked")
 

@@ -21,7 +21,7 @@ from blocks import process_identity
 from blocks.events_api.models import Api
 from blocks.store import streams
 from deployments import cli
-from deployments.commands.collect import code_of, gravest
+from deployments.commands.collect import exit_code_of, worst_exit_code
 from deployments.exit_codes import DONE, IN_ERROR, SKIPPED
 from deployments.exit_codes import INTERRUPTED as STOPPED
 from deployments.sandbox.process import running_sandbox
@@ -126,11 +126,11 @@ def test_the_exit_code_of_a_state(type_: str, message: str, code: int) -> None:
     from prefect.client.schemas.objects import State, StateType
 
     state: State[None] = State(type=StateType[type_], message=message)
-    assert code_of(state) == code
+    assert exit_code_of(state) == code
 
 
 def test_of_several_runs_the_gravest_counts() -> None:
-    assert [gravest(codes) for codes in ((), (0, 3), (3, 1, 0), (1, 130))] == [DONE, SKIPPED, IN_ERROR, STOPPED]
+    assert [worst_exit_code(codes) for codes in ((), (0, 3), (3, 1, 0), (1, 130))] == [DONE, SKIPPED, IN_ERROR, STOPPED]
 
 
 def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from support.terminal import CTRL_C, in_terminal
 
 from blocks.config.source_file import parse_sources
 from deployments import cli
-from deployments.commands.support.prefect_server import deaf_to_ctrl_c
+from deployments.commands.support.prefect_server import ignoring_ctrl_c
 from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_sandbox_names_a_wrong_flag(flags: list[str], said: str, capsys: pytest.
 
 
 def test_helpers_outlive_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
-    with deaf_to_ctrl_c():
+    with ignoring_ctrl_c():
         helper = subprocess.Popen(["sleep", "60"])
     helper.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -28,7 +28,7 @@ from blocks.store.backfill.jobs import BACKFILL, RECONCILE, Wanted
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import positions
 from deployments import cli
-from deployments.commands.status import chart
+from deployments.commands.status import sparkline
 from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
@@ -342,7 +342,7 @@ def test_the_pace_of_an_api(
     [((0, 0), "··"), ((1, 1_000_000), "▁█"), ((1, 2, 3, 4, 5, 6, 7, 8), "▁▂▃▄▅▆▇█"), ((7, 7), "██"), ((), "")],
 )
 def test_a_chart_shows_even_one_event(counts: tuple[int, ...], drawn: str) -> None:
-    assert chart(counts) == drawn
+    assert sparkline(counts) == drawn
 
 
 def test_what_is_open_says_since_when_and_what_to_do(

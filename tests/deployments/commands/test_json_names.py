@@ -44,7 +44,7 @@ READING = (
 
 def _makes_json(function: ast.FunctionDef) -> bool:
     return "json" in function.name or any(
-        isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say_json" for node in ast.walk(function)
+        isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print_json" for node in ast.walk(function)
     )
 
 

@@ -228,7 +228,7 @@ def test_while_up_runs_and_does_not_answer_no_other_server_is_started_on_its_dat
     with up_lock.hold():
         up_lock.announce("http://127.0.0.1:9/api")
         with pytest.raises(FirstPartyGenericError, match="`up` is running, but its Prefect server does not answer"):
-            prefect_server.prefect().__enter__()
+            prefect_server.prefect_session().__enter__()
     assert "its Prefect server does not answer yet; waiting" in capsys.readouterr().err
     assert "prefect" not in sys.modules, "not even imported"
 
