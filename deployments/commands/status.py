@@ -74,7 +74,7 @@ def command(
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
-            from deployments.commands import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
+            from deployments import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
             metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])
