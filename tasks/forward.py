@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     from blocks.store.forwarding.positions import Ahead, PositionView
 
 ROUNDS = 6
-"""After so many tries in a row that a target does not confirm, it is the configuration: about six minutes."""
+"""After so many tries since the last progress that a target does not confirm, it is the configuration: six minutes."""
 _MAY_BE_COPIES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
 """Codes of errors after which the target may have the events all the same."""
 
 
-def _escalate(error: SourceError, number: Callable[[], int]) -> SourceError | None:
-    if isinstance(error, NoConfirmationError) and number() >= ROUNDS:
-        return error.as_configuration(ROUNDS)
-    return None
+def _escalate(error: SourceError, record: attempts.Record) -> SourceError | None:
+    if not isinstance(error, NoConfirmationError) or not isinstance(record, PositionRecord):
+        return None
+    tries = positions.count_unconfirmed(record.engine, record.claim)
+    return error.as_configuration(tries) if tries >= ROUNDS else None
 
 
 REPEATS = attempts.Repeats(_MAY_BE_COPIES, _escalate)
@@ -262,14 +263,15 @@ class PositionRecord:
     fingerprint: str | None
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:
-        return positions.note_failure(self.engine, self.claim, error, since_ns=since_ns)
+        unconfirmed = isinstance(error, NoConfirmationError)
+        return positions.note_failure(self.engine, self.claim, error, since_ns=since_ns, unconfirmed=unconfirmed)
 
     def wait(self, error: SourceError, seconds: float) -> None:  # noqa: ARG002 - as the protocol has it
         positions.renew(self.engine, self.claim, for_seconds=seconds)
 
-    def stop(self, error: SourceError) -> None:
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:
         again = isinstance(error, UnexpectedError)
-        positions.stop(self.engine, self.claim, error, None if again else self.fingerprint)
+        positions.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
 def _key(claim: ForwardClaim) -> str:

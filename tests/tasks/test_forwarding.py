@@ -597,6 +597,26 @@ def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair
     assert pair.view().stopped_fingerprint == "print"
 
 
+def test_the_tries_of_runs_that_were_killed_count(pair: Pair) -> None:
+    """Else a target that never confirms gets the same events again and again, as long as runs are killed."""
+    for number in range(ROUNDS):
+        claim = pair.claim(holder="run")
+        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), f"print {number}")
+        attempts.forget((claim.forward, claim.stream_id))  # with the memory of the process
+    assert isinstance(error, ThirdPartyConfigError)
+
+
+def test_only_what_was_not_confirmed_counts_for_that(pair: Pair) -> None:
+    claim = pair.claim()
+    for _ in range(2 * ROUNDS):
+        assert isinstance(judged(pair.engine, claim, BUSY, "print"), ThirdPartyGenericError)
+    for _ in range(ROUNDS - 1):
+        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), "print")
+        assert isinstance(error, ThirdPartyGenericError)
+    (counted,) = pair.filled.ask("SELECT failed_attempts, unconfirmed FROM forward_positions WHERE failed_attempts > 0")
+    assert counted == (3 * ROUNDS - 1, ROUNDS - 1)
+
+
 def test_each_progress_begins_the_count_again(pair: Pair) -> None:
     claim = pair.claim()
     for number in range(3 * ROUNDS):
