@@ -106,7 +106,7 @@ class Elasticsearch(SiemBlock):
             authorization = elasticsearch_sender.by_password(self.username, password)
         return elasticsearch_sender.ElasticsearchSender(self.url, self.index, authorization, (key, password))
 
-    def namespace_of(self, api: Api) -> str:
+    def data_stream_namespace(self, api: Api) -> str:
         """What an index named as a data stream, `logs-{dataset}-{namespace}`, has last: another would be refused."""
         from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - as above
 

@@ -26,10 +26,10 @@ from blocks.events_api import api_errors
 from blocks.events_api.models import Api
 from blocks.http.transport_errors import is_passing
 from blocks.siem.delivery.http import SiemHttpClient, is_html
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,11 +161,11 @@ class ElasticsearchSender:
     def __repr__(self) -> str:
         return f"ElasticsearchSender({sorted(self._indices.values())!r})"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """The action and the document, a line each."""
         action = self._actions[shaped.stream.api]
-        data = b'%b"_id":%b}}\n%b\n' % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
-        return Record(shaped.event, data)
+        data = b'%b"_id":%b}}\n%b\n' % (action, to_json(document_id(shaped.event.uuid)), document(shaped))
+        return EncodedRecord(shaped.event, data)
 
     def send(self, batch: Batch) -> BatchResult:
         return self._bulk(self._indices[batch.stream.api], [record.data for record in batch.records])
@@ -236,7 +236,7 @@ class ElasticsearchSender:
         Raises ThirdPartyConfigError where the document is refused.
         """
         if self._can_delete(index):
-            document = b'%b"_id":%b}}\n%b\n' % (_action(index), encoded(PROBE_ID), _probe())
+            document = b'%b"_id":%b}}\n%b\n' % (_action(index), to_json(PROBE_ID), _probe())
             try:
                 answer = self._bulk(index, [document])
             finally:
@@ -256,7 +256,7 @@ class ElasticsearchSender:
             return False
 
     def _simulated(self, index: str) -> str:
-        wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (encoded(index), encoded(PROBE_ID), _probe())
+        wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (to_json(index), to_json(PROBE_ID), _probe())
         response = self._client.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
         try:
             found = _read_simulation(response.content).docs[0]
@@ -267,7 +267,7 @@ class ElasticsearchSender:
         return "Its dry run takes a document without an event."
 
     def _may_write(self, names: list[str]) -> bool:
-        wish = encoded({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
+        wish = to_json({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
         response = self._client.ask("POST", "_security/user/_has_privileges", wish, JSON)
         try:
             return _read_privileges(response.content).has_all_requested
@@ -294,7 +294,7 @@ def indices(template: str) -> dict[Api, str]:
 
 def _action(index: str) -> bytes:
     """The start of an action line, up to the `_id`."""
-    return b'{"create":{"_index":%b,' % encoded(index)
+    return b'{"create":{"_index":%b,' % to_json(index)
 
 
 def by_key(api_key: str) -> str:
@@ -326,10 +326,10 @@ def document(shaped: FormattedEvent) -> bytes:
         return b'{"@timestamp":"%b",%b' % (time, original[1:])
     return b'{"@timestamp":"%b","event":{"id":%b,"created":"%b","original":%b}%b%b' % (
         time,
-        encoded(event.uuid),
-        received(event.received_ns).encode(),
-        encoded(original.decode()),
-        b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
+        to_json(event.uuid),
+        received_rfc3339(event.received_ns).encode(),
+        to_json(original.decode()),
+        b"" if shaped.account is None else b',"organization":{"id":%b}' % to_json(shaped.account),
         _end(metadata.metadata_group(shaped.stream, shaped.event_id)),
     )
 
@@ -337,7 +337,7 @@ def document(shaped: FormattedEvent) -> bytes:
 def _probe() -> bytes:
     """A document as `document` makes them, with no event in it."""
     time = rfc3339(clock.now_ns()).encode()
-    return b'{"@timestamp":"%b","event":{"id":%b}}' % (time, encoded(PROBE_ID))
+    return b'{"@timestamp":"%b","event":{"id":%b}}' % (time, to_json(PROBE_ID))
 
 
 @lru_cache(maxsize=1024)
@@ -347,7 +347,7 @@ def _end(group: metadata.MetadataGroup) -> bytes:
     made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:
         made["labels"] = {name: _label(value) for name, value in group.fields.items()}
-    return b"," + encoded(made)[1:]
+    return b"," + to_json(made)[1:]
 
 
 def _label(value: object) -> str:

@@ -47,7 +47,7 @@ from blocks.events_api.models import Api
 from blocks.http.client import user_agent
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
 from blocks.siem.formats.event import FormattedEvent
 
@@ -105,7 +105,7 @@ class OtlpSender:
     def __repr__(self) -> str:
         return f"OtlpSender({self._client!r})"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them.
 
         What differs from event to event is put together here: by protobuf's classes it takes a third more time.
@@ -120,7 +120,7 @@ class OtlpSender:
             _before_uuid(len(uuid)),
             uuid,
         )
-        return Record(event, _before_record(len(record)) + record)
+        return EncodedRecord(event, _before_record(len(record)) + record)
 
     def send(self, batch: Batch) -> BatchResult:
         return _answer(self._client.post(PATH, self._request(batch), PROTOBUF), len(batch.records))

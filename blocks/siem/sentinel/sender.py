@@ -26,10 +26,10 @@ import msgspec
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.siem.delivery.http import SiemHttpClient, no_yes
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -88,9 +88,9 @@ class SentinelSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SentinelSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """The row of an event."""
-        return Record(shaped.event, row(shaped))
+        return EncodedRecord(shaped.event, row(shaped))
 
     def send(self, batch: Batch) -> BatchResult:
         response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
@@ -213,12 +213,12 @@ def row(shaped: FormattedEvent) -> bytes:
     """An event as one row: JSON on one line."""
     event = shaped.event
     time = rfc3339(event.time_ns)
-    account = b"" if shaped.account is None else b'"Account":%b,' % encoded(shaped.account)
+    account = b"" if shaped.account is None else b'"Account":%b,' % to_json(shaped.account)
     return b'{"TimeGenerated":"%bZ","EventTime":"%b","ReceivedTime":"%b","Uuid":%b,%b%b%b}' % (
         time[:_TICKS].encode(),
         time.encode(),
-        received(event.received_ns).encode(),
-        encoded(event.uuid),
+        received_rfc3339(event.received_ns).encode(),
+        to_json(event.uuid),
         account,
         _of_group(metadata.metadata_group(shaped.stream, shaped.event_id)),
         shaped.document,
@@ -227,8 +227,8 @@ def row(shaped: FormattedEvent) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _of_group(group: metadata.MetadataGroup) -> bytes:
-    beside = encoded({**group.standard, **group.fields})
-    return b'"Api":%b,"Metadata":%b,"Event":' % (encoded(group.stream.api.value), beside)
+    beside = to_json({**group.standard, **group.fields})
+    return b'"Api":%b,"Metadata":%b,"Event":' % (to_json(group.stream.api.value), beside)
 
 
 def _opened(token: str) -> dict[str, str]:

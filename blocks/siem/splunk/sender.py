@@ -14,10 +14,10 @@ from blocks.events_api.models import Api
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, no_yes
 from blocks.siem.delivery.packing import gzipped
-from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 from blocks.siem.splunk import responses as answers
 
 if TYPE_CHECKING:
@@ -84,16 +84,16 @@ class SplunkSender:
     def __repr__(self) -> str:
         return "SplunkSender()"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """`{"time", "sourcetype", "source", "index", "fields", "event"}`: the event is the document as it stands."""
         event = shaped.event
         seconds, fraction = divmod(event.time_ns, _SECOND)
         own = f'{{"time":{seconds}.{fraction:09d},'
         own_fields = (
             f'"onepassword_uuid":{_quoted(event.uuid)},"onepassword_time":"{rfc3339(event.time_ns)}",'
-            f'"onepassword_received":"{received(event.received_ns)}"}},"event":'
+            f'"onepassword_received":"{received_rfc3339(event.received_ns)}"}},"event":'
         )
-        return Record(
+        return EncodedRecord(
             event, b"%b%b%b%b}\n" % (own.encode(), self._heads.get(shaped), own_fields.encode(), shaped.document)
         )
 
@@ -123,7 +123,7 @@ class SplunkSender:
     def close(self) -> None:
         self._client.close()
 
-    def _post(self, records: Sequence[Record]) -> RejectedRecord | None:
+    def _post(self, records: Sequence[EncodedRecord]) -> RejectedRecord | None:
         content = gzipped(b"".join([record.data for record in records]))
         response = self._client.reply("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
         if not answers.is_yes(response):
@@ -144,7 +144,7 @@ class SplunkSender:
             pause = min(2 * pause, ACK_PAUSE_MAX)
 
     def _is_acknowledged(self, ack: int) -> bool:
-        response = self._client.reply("POST", ACK_PATH, encoded({"acks": [ack]}))
+        response = self._client.reply("POST", ACK_PATH, to_json({"acks": [ack]}))
         if response.is_success:
             return answers.is_acknowledged(response, ack)
         raise self._refusal(response)  # Splunk has the events: none of them is to blame
@@ -164,8 +164,8 @@ class SplunkSender:
             "sourcetype": sourcetype_of(api, shaped.shape),
             "index": self._indexes.get(api.value) or self._index,
         }
-        start = encoded({name: value for name, value in told.items() if value})
-        return start[1:-1] + b',"fields":' + encoded(_fields(shaped))[:-1] + b","
+        start = to_json({name: value for name, value in told.items() if value})
+        return start[1:-1] + b',"fields":' + to_json(_fields(shaped))[:-1] + b","
 
 
 class _HecClient(SiemHttpClient):
@@ -200,4 +200,4 @@ def _text(value: object) -> str:
 
 
 def _quoted(uuid: str) -> str:
-    return f'"{uuid}"' if uuid.isalnum() else encoded(uuid).decode()
+    return f'"{uuid}"' if uuid.isalnum() else to_json(uuid).decode()

@@ -14,9 +14,9 @@ import httpx
 
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, is_html, no_yes
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Limits, Record
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.timestamp import received
+from blocks.siem.formats.timestamp import received_rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -54,10 +54,10 @@ class SumoLogicSender:
     def __repr__(self) -> str:
         return "SumoLogicSender()"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
-        fields = f"{self._fields.get(shaped)},onepassword_received={received(shaped.event.received_ns)}"
-        return Record(shaped.event, shaped.document + b"\n", (fields,))
+        fields = f"{self._fields.get(shaped)},onepassword_received={received_rfc3339(shaped.event.received_ns)}"
+        return EncodedRecord(shaped.event, shaped.document + b"\n", (fields,))
 
     def send(self, batch: Batch) -> BatchResult:
         content = b"".join([record.data for record in batch.records])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from blocks.events_api.models import Api
 from blocks.siem.formats import metadata
-from blocks.siem.formats.envelope import FACTS
+from blocks.siem.formats.envelope import RESERVED_MEMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +106,7 @@ def _beside(shaped: FormattedEvent) -> Iterator[tuple[str, FieldValue]]:
     yield "api", shaped.stream.api.value
     if shaped.account is not None:
         yield "account", shaped.account
-    yield from ((key, value) for key, value in metadata.event_metadata(shaped).items() if key not in FACTS)
+    yield from ((key, value) for key, value in metadata.event_metadata(shaped).items() if key not in RESERVED_MEMBERS)
 
 
 def _params(pairs: Iterable[tuple[str, FieldValue]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, NoReturn
 
-from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.syslog import rfc5425
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class SyslogSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SyslogSender is not pickled: it holds a key. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> Record:
-        return Record(shaped.event, rfc5425.framed(self._messages.message(shaped)))
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(shaped.event, rfc5425.framed(self._messages.message(shaped)))
 
     def send(self, batch: Batch) -> BatchResult:
         """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.deliver`."""
@@ -60,7 +60,7 @@ class SyslogSender:
     def close(self) -> None:
         """Nothing is open between batches."""
 
-    def _too_large(self, records: Sequence[Record]) -> tuple[RejectedRecord, ...]:
+    def _too_large(self, records: Sequence[EncodedRecord]) -> tuple[RejectedRecord, ...]:
         most = self._max_message
         if not most or max(map(len, map(_data, records))) <= most:
             return ()
