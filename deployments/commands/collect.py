@@ -13,11 +13,11 @@ from blocks.store import source_status
 from deployments.commands import status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import print_fitting, print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session, stop_temporary
 from deployments.commands.support.progress import retry_suffix, status_line
 from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
+from deployments.prefect_session import prefect_session, stop_temporary
+from deployments.terminal_output import print_fitting, print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -21,7 +21,7 @@ from blocks.store import source_status
 from deployments.commands.events import APIS, file_for
 from deployments.commands.support.moments import TIMES, parse_time_option
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     OUT,
     format_minute,
     format_rfc3339,

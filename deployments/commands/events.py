@@ -30,7 +30,7 @@ from deployments.commands.support.event_formats import (
 from deployments.commands.support.following import wait_for_more
 from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import Apis, Json, Name, Output
-from deployments.commands.support.output import ERROR, OUT, print_note
+from deployments.terminal_output import ERROR, OUT, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -11,8 +11,8 @@ from blocks.config.source_file import to_json
 from deployments.commands.events import file_for
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Name, Output
-from deployments.commands.support.output import print_note, print_warning
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_note, print_warning
 
 
 def command(

@@ -17,7 +17,7 @@ from blocks.store import health_log, source_status
 from deployments.commands.support.following import wait_for_more
 from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import Json, OneSource
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     format_rfc3339,
     format_time,
     print_cropped,

@@ -12,15 +12,17 @@ from rich.text import Text
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.health import NOT_RUNNING
 from blocks.problems import closest_match
-from blocks.store import fields, run_signs, source_status
+from blocks.store import fields, source_status
 from blocks.store.forwarding import forward_status
+from blocks.store.source_health import health, health_since_ns, judged_sources
 from deployments.commands.siem.status import pair_as_json
 from deployments.commands.siem.status import summary_line as siem_line
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
-from deployments.commands.support.output import (
+from deployments.commands.support.retries import retry_line
+from deployments.one_machine import up_health
+from deployments.terminal_output import (
     format_age,
     format_minute,
     format_rfc3339,
@@ -35,8 +37,6 @@ from deployments.commands.support.output import (
     printable,
     severity_style,
 )
-from deployments.commands.support.retries import retry_line
-from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -74,7 +74,7 @@ def command(
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
-            from deployments import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
+            from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
             metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])
@@ -84,43 +84,6 @@ def command(
         else:
             _show_all(sources, _load_details(engine, sources))
     return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
-
-
-def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
-    """As `reading.sources`, with what is judged of their runs at this moment."""
-    return run_signs.as_judged(engine, source_status.sources(engine, name, with_deleted=with_deleted))
-
-
-def health(source: SourceStatus) -> str:
-    """One of `metrics.STATES`, of a source that was judged; `not running`: its runs are due and do not work."""
-    if source.deleted_ns is not None:
-        return "deleted"
-    if source.paused_ns is not None:
-        return "stopped"
-    if source.in_error:
-        return "in error"
-    if _not_running(source):
-        return "not running"
-    if any(stream.state == "retrying" for stream in source.streams):
-        return "retrying"
-    return "not run yet" if source.state_ns is None else "healthy"
-
-
-def _not_running(source: SourceStatus) -> Open | None:
-    return next((one for one in source.open if one.name == NOT_RUNNING), None)
-
-
-def health_since_ns(source: SourceStatus) -> int | None:
-    """Since when it has been so, in ns since 1970, as far as the store knows."""
-    how = health(source)
-    if how in {"in error", "retrying"}:
-        begun = [stream.failing_since_ns for stream in source.streams if stream.failing_since_ns is not None]
-        begun += [one.since_ns for one in source.open if one.severity == "Error"]
-        return min(begun, default=source.state_ns)
-    if how == "not running" and (found := _not_running(source)):
-        return found.since_ns
-    known = {"deleted": source.deleted_ns, "stopped": source.paused_ns, "healthy": source.recovered_ns}
-    return known.get(how)
 
 
 def _output_format(named: str | None, *, as_json: bool) -> str:

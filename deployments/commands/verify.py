@@ -17,7 +17,7 @@ from blocks.store import source_status
 from blocks.store.integrity import checkpoints, verification
 from blocks.store.integrity import saved_checkpoints as saved_heads
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     ERROR,
     format_rfc3339,
     format_time,

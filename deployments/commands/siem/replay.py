@@ -10,8 +10,8 @@ from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
 from deployments.commands.support.moments import parse_time_option
 from deployments.commands.support.options import From, Json, OfSource, Siem, Yes
-from deployments.commands.support.output import confirm, print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import confirm, print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

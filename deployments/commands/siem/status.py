@@ -12,7 +12,8 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OfSource, OneSiem
-from deployments.commands.support.output import (
+from deployments.commands.support.retries import next_attempt, retry_line
+from deployments.terminal_output import (
     format_age,
     format_minute,
     format_rfc3339,
@@ -25,7 +26,6 @@ from deployments.commands.support.output import (
     print_table,
     printable,
 )
-from deployments.commands.support.retries import next_attempt, retry_line
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus

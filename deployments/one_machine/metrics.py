@@ -9,7 +9,7 @@ import typer
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from deployments.commands.status import health
+from blocks.store.source_health import STATES, health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Measure = Callable[[PositionStatus], float | None]
 
 PREFIX = "onepassword_source_"
-STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
 def print_metrics(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
