@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.delivery.packing import gzipped_parts
+from blocks.siem.delivery.packing import gzip_parts
 from blocks.siem.formats.envelope import envelope
 
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ def encode(shaped: FormattedEvent) -> bytes:
 
 def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:  # noqa: ARG001 - each line has it
     """The lines of an object, the same bytes whenever it is made."""
-    return gzipped_parts(b"".join([record.data for record in some]) for some in records)
+    return gzip_parts(b"".join([record.data for record in some]) for some in records)

@@ -101,9 +101,9 @@ class Elasticsearch(SiemBlock):
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         authorization = ""
         if key:
-            authorization = elasticsearch_sender.by_key(key)
+            authorization = elasticsearch_sender.api_key_header(key)
         elif self.username:
-            authorization = elasticsearch_sender.by_password(self.username, password)
+            authorization = elasticsearch_sender.basic_header(self.username, password)
         return elasticsearch_sender.ElasticsearchSender(self.url, self.index, authorization, (key, password))
 
     def data_stream_namespace(self, api: Api) -> str:

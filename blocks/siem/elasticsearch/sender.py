@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import FormattedEvent
 
 NAME = "Elasticsearch/OpenSearch"
-Told = TypeVar("Told")
+Decoded = TypeVar("Decoded")
 DATASETS = {Api.SIGN_IN: "signin_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
 """As Elastic's own integration calls them."""
 ANSWER_MAX = 8 * 1024 * 1024  # bytes; an answer has an item for each event, and a sentence for each that is refused
@@ -216,7 +216,7 @@ class ElasticsearchSender:
             if error.code not in {"400", "404", "405"}:
                 raise
             # OpenSearch, or a cluster without Elastic's security, cannot be asked.
-            if is_html(self._client.ask("GET", "")):
+            if is_html(self._client.checked_request("GET", "")):
                 raise _no_bulk() from None
             return "The cluster answers."
         if may_write:
@@ -249,7 +249,7 @@ class ElasticsearchSender:
 
     def _can_delete(self, index: str) -> bool:
         """Delete the document of a check. Whether that may be done: not in a data stream, and not by most keys."""
-        response = self._client.reply("DELETE", f"{index}/_doc/{PROBE_ID}")
+        response = self._client.request("DELETE", f"{index}/_doc/{PROBE_ID}")
         try:
             return _read_deleted(response.content).result in {"deleted", "not_found"}
         except ValueError:
@@ -257,7 +257,7 @@ class ElasticsearchSender:
 
     def _simulated(self, index: str) -> str:
         wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (to_json(index), to_json(PROBE_ID), _probe())
-        response = self._client.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
+        response = self._client.request("POST", f"_ingest/{index}/_simulate", wish, JSON)
         try:
             found = _read_simulation(response.content).docs[0]
         except (ValueError, IndexError):
@@ -268,7 +268,7 @@ class ElasticsearchSender:
 
     def _may_write(self, names: list[str]) -> bool:
         wish = to_json({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
-        response = self._client.ask("POST", "_security/user/_has_privileges", wish, JSON)
+        response = self._client.checked_request("POST", "_security/user/_has_privileges", wish, JSON)
         try:
             return _read_privileges(response.content).has_all_requested
         except ValueError:
@@ -278,13 +278,13 @@ class ElasticsearchSender:
 class _ClusterClient(SiemHttpClient):
     """Reads what a cluster says of a request that it refuses as a whole."""
 
-    def told(self, content: bytes) -> str:
+    def response_text(self, content: bytes) -> str:
         try:
             cause = _read_failure(content).error
         except ValueError:
-            return super().told(content)
+            return super().response_text(content)
         kind = f": {cause.type}" if _TYPE.fullmatch(cause.type) else ""
-        return kind + super().told((cause.reason or "").encode())
+        return kind + super().response_text((cause.reason or "").encode())
 
 
 def indices(template: str) -> dict[Api, str]:
@@ -297,13 +297,13 @@ def _action(index: str) -> bytes:
     return b'{"create":{"_index":%b,' % to_json(index)
 
 
-def by_key(api_key: str) -> str:
+def api_key_header(api_key: str) -> str:
     """The header for an API key: as the cluster gives it under `encoded`, or as `id:key`."""
     key = _base64(api_key) if ":" in api_key else api_key
     return f"ApiKey {api_errors.require_sendable(key)}"
 
 
-def by_password(user: str, password: str) -> str:
+def basic_header(user: str, password: str) -> str:
     return f"Basic {_base64(f'{user}:{password}')}"
 
 
@@ -355,7 +355,7 @@ def _label(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(reader: Callable[[bytes], Told], response: HttpResponse) -> Told:
+def _read(reader: Callable[[bytes], Decoded], response: HttpResponse) -> Decoded:
     try:
         return reader(response.content)
     except ValueError:

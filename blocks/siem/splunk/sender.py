@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.header_cache import HeaderCache
-from blocks.siem.delivery.http import SiemHttpClient, no_yes
-from blocks.siem.delivery.packing import gzipped
+from blocks.siem.delivery.http import SiemHttpClient, unexpected_response
+from blocks.siem.delivery.packing import gzip_bytes
 from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
 from blocks.siem.formats.json_text import to_json
@@ -46,7 +46,7 @@ _OF_SPLUNK = (
     "host source sourcetype index linecount punct splunk_server timestamp"
     " _raw _time _indextime _meta _cd _bkt _si _serial _subsecond _kv"
 )
-OF_SPLUNK = frozenset(_OF_SPLUNK.split())
+RESERVED_FIELDS = frozenset(_OF_SPLUNK.split())
 """Fields that Splunk sets itself."""
 
 _SECOND = 1_000_000_000
@@ -76,7 +76,7 @@ class SplunkSender:
         self._index, self._indexes = index, dict(indexes or {})
         self._host, self._source = host, source
         self._sleep, self._now = sleep, now
-        self._heads = HeaderCache(self._head)
+        self._shared_members = HeaderCache(self._encode_shared_members)
         # Splunk counts acknowledgements by channel, so that each sender needs one of its own.
         headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": str(uuid4())}
         self._client = _HecClient("Splunk", url, {**headers, "Content-Type": "application/json"}, secrets=(token,))
@@ -94,7 +94,8 @@ class SplunkSender:
             f'"onepassword_received":"{received_rfc3339(event.received_ns)}"}},"event":'
         )
         return EncodedRecord(
-            event, b"%b%b%b%b}\n" % (own.encode(), self._heads.get(shaped), own_fields.encode(), shaped.document)
+            event,
+            b"%b%b%b%b}\n" % (own.encode(), self._shared_members.get(shaped), own_fields.encode(), shaped.document),
         )
 
     def send(self, batch: Batch) -> BatchResult:
@@ -114,9 +115,9 @@ class SplunkSender:
 
     def check(self) -> str:
         """HEC's health, and an empty request: HEC answers that it has no data where it takes the token."""
-        self._client.ask("GET", HEALTH_PATH)
-        response = self._client.reply("POST", EVENT_PATH, b"")
-        if answers.is_yes(response) or answers.code_of(response) == answers.NO_DATA:
+        self._client.checked_request("GET", HEALTH_PATH)
+        response = self._client.request("POST", EVENT_PATH, b"")
+        if answers.is_accepted(response) or answers.hec_code(response) == answers.NO_DATA:
             return f"Splunk is healthy and takes the token. {NOT_TRIED}"
         raise self._refusal(response)
 
@@ -124,13 +125,13 @@ class SplunkSender:
         self._client.close()
 
     def _post(self, records: Sequence[EncodedRecord]) -> RejectedRecord | None:
-        content = gzipped(b"".join([record.data for record in records]))
-        response = self._client.reply("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
-        if not answers.is_yes(response):
-            if found := answers.refused(response, len(records)):
+        content = gzip_bytes(b"".join([record.data for record in records]))
+        response = self._client.request("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
+        if not answers.is_accepted(response):
+            if found := answers.rejected_record(response, len(records)):
                 return found
             raise self._refusal(response, of_events=True)
-        if (ack := answers.ack_of(response)) is not None:
+        if (ack := answers.ack_id(response)) is not None:
             self._wait_for(ack)
         return None
 
@@ -139,29 +140,29 @@ class SplunkSender:
         end, pause = self._now() + ACK_SECONDS, ACK_PAUSE
         while not self._is_acknowledged(ack):
             if self._now() + pause > end:
-                raise answers.unacknowledged(ACK_SECONDS)
+                raise answers.unacknowledged_error(ACK_SECONDS)
             self._sleep(pause)
             pause = min(2 * pause, ACK_PAUSE_MAX)
 
     def _is_acknowledged(self, ack: int) -> bool:
-        response = self._client.reply("POST", ACK_PATH, to_json({"acks": [ack]}))
+        response = self._client.request("POST", ACK_PATH, to_json({"acks": [ack]}))
         if response.is_success:
             return answers.is_acknowledged(response, ack)
         raise self._refusal(response)  # Splunk has the events: none of them is to blame
 
     def _refusal(self, response: HttpResponse, *, of_events: bool = False) -> SourceError:
         if response.is_success:
-            return no_yes("Splunk")
-        if error := answers.of_configuration(response):
+            return unexpected_response("Splunk")
+        if error := answers.configuration_error(response):
             return error
-        return self._client.refusal_of_events(response) if of_events else self._client.refusal(response)
+        return self._client.batch_error(response) if of_events else self._client.response_error(response)
 
-    def _head(self, shaped: FormattedEvent) -> bytes:
+    def _encode_shared_members(self, shaped: FormattedEvent) -> bytes:
         api = shaped.stream.api
         told = {
             "host": self._host,
             "source": self._source or shaped.stream.source,
-            "sourcetype": sourcetype_of(api, shaped.shape),
+            "sourcetype": sourcetype(api, shaped.shape),
             "index": self._indexes.get(api.value) or self._index,
         }
         start = to_json({name: value for name, value in told.items() if value})
@@ -171,18 +172,18 @@ class SplunkSender:
 class _HecClient(SiemHttpClient):
     """Reads what HEC says of a request, so that an event found by halves is refused in its words."""
 
-    def told(self, content: bytes) -> str:
-        return super().told(answers.words(content) or content)
+    def response_text(self, content: bytes) -> str:
+        return super().response_text(answers.hec_text(content) or content)
 
 
-def sourcetype_of(api: Api, shape: str) -> str:
+def sourcetype(api: Api, shape: str) -> str:
     """The add-on's name for raw events; its extractions fit no other shape, so others have names of their own."""
     return SOURCETYPES[api] if shape == "raw" else SOURCETYPES[api].replace("insights", shape)
 
 
 def field_name(name: str) -> str:
     """A field that Splunk sets itself is sent as `field_NAME`."""
-    return f"field_{name}" if name in OF_SPLUNK or name.startswith("onepassword_") else name
+    return f"field_{name}" if name in RESERVED_FIELDS or name.startswith("onepassword_") else name
 
 
 def _fields(shaped: FormattedEvent) -> dict[str, str]:

@@ -21,7 +21,7 @@ from blocks.siem.formats.ecs import INTEGER
 from blocks.siem.formats.event import OutgoingEvent
 from blocks.siem.kinds import block_class
 from blocks.siem.privacy import processing, rules
-from blocks.siem.syslog.rfc5424 import Messages, Style
+from blocks.siem.syslog.rfc5424 import MessageEncoder, MessageStyle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
         }
         made = registry.format_event(shape, event, stream, left.body)
         assert made.account is None or made.account.isprintable()
-        records["syslog"] = Messages(Style("host", "onepassword@32473")).message(made)
+        records["syslog"] = MessageEncoder(MessageStyle("host", "onepassword@32473")).encode(made)
         records["ndjson"] = ndjson.encode(made)
         records["document"] = made.document
         for kind, data in records.items():
