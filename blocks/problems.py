@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from blocks.errors import ThirdPartyConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 QUOTE_MAX = 40  # characters of a wrong value; so few that a token pasted into the wrong place is not given away
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
@@ -79,3 +79,19 @@ def closest_match(text: str, known: Iterable[str]) -> str | None:
 
 def _bare(word: str) -> str:
     return re.sub(r"[^a-z0-9]", "", word.lower())
+
+
+def check_keys(
+    members: Mapping[str, object],
+    path: str,
+    known: tuple[str, ...],
+    problems: list[Problem],
+    passed_over: tuple[str, ...] = (),
+) -> None:
+    """Append a problem to `problems` for each key of `members` that is neither `known` nor `passed_over`."""
+    for key in members:
+        if key in known or key in passed_over:
+            continue
+        near = closest_match(key, known)
+        expected = f"{quote(near)}" if near else f"one of {', '.join(known)}"
+        problems.append(Problem(json_path(path, key), "the key is not known", expected))

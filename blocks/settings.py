@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api.rate_limit import Window, parse
 
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535
@@ -93,22 +92,6 @@ def port() -> int:
             f"{PREFIX}PORT is {named!r}.", hint=f"Set it to a number from 1 to {PORT_MAX}.", code="setting"
         )
     return int(named)
-
-
-def rate_limits() -> tuple[Window, ...] | None:
-    """The rate windows that are set, none of them for `off`; None where nothing is set.
-
-    Raises ThirdPartyConfigError where the setting is neither.
-    """
-    named = read("RATE_LIMITS")
-    if named is None or named == "off":
-        return None if named is None else ()
-    try:
-        return parse(named)
-    except ValueError as error:
-        raise ThirdPartyConfigError(
-            f"{PREFIX}RATE_LIMITS: {error}.", hint="Write `600/60 30000/3600`, or `off`.", code="setting"
-        ) from None
 
 
 def backfill_share() -> float:

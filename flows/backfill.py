@@ -14,11 +14,11 @@ from flows.form import Apis, Line, When, leave_out_none
 from tasks import verdict
 from tasks.open_backfill import Asked, open_backfill
 from tasks.read_job import READERS_MAX, read_job
+from tasks.run_state import conclude, end_asleep
 from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
 from tasks.support.parallel_runs import run_name, start_pieces
-from tasks.support.run_state import conclude, end_asleep
 from tasks.support.source import present_name
 
 

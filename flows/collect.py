@@ -16,12 +16,12 @@ from tasks import verdict
 from tasks.authenticate import authenticate
 from tasks.collect import abandon, collect_stream
 from tasks.open_source import Opened, let_go, open_source
+from tasks.run_monitor import look_over, report_refusal, watch
+from tasks.run_state import conclude, end_asleep, end_now, remember, show
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
 from tasks.support.futures import some_ended
-from tasks.support.run_monitor import look_over, report_refusal, watch
 from tasks.support.run_report import report
-from tasks.support.run_state import conclude, end_asleep, end_now, remember, show
 from tasks.support.source import present_name
 
 if TYPE_CHECKING:

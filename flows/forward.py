@@ -15,10 +15,10 @@ from flows.form import Line, leave_out_none
 from tasks import verdict
 from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, let_go, open_forward
+from tasks.run_state import conclude, end_asleep, end_now, show
 from tasks.support import stopping
 from tasks.support.futures import some_ended
 from tasks.support.publish import publish
-from tasks.support.run_state import conclude, end_asleep, end_now, show
 from tasks.support.source import present_name
 from tasks.verdict import SKIPPED, Verdict
 

@@ -11,7 +11,7 @@ from blocks.errors import SourceError
 from blocks.store import prune as retention
 from tasks import verdict
 from tasks.prune import find_targets, prune_stream
-from tasks.support.run_state import conclude
+from tasks.run_state import conclude
 from tasks.verdict import Verdict
 
 

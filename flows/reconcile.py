@@ -14,11 +14,11 @@ from flows.form import Apis, Line, leave_out_none
 from tasks import verdict
 from tasks.open_reconcile import open_reconcile
 from tasks.read_job import READERS_MAX, read_job
+from tasks.run_monitor import look_over
+from tasks.run_state import conclude, end_asleep
 from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
-from tasks.support.run_monitor import look_over
-from tasks.support.run_state import conclude, end_asleep
 from tasks.support.source import present_name
 from tasks.verdict import Verdict
 

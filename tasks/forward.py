@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.siem.delivery.event import OutgoingEvent
     from blocks.siem.delivery.prepare import Preparer
+    from blocks.siem.formats.event import OutgoingEvent
     from blocks.store.forwarding.positions import Ahead, PositionView
 
 ROUNDS = 6

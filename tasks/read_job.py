@@ -10,11 +10,11 @@ from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store.backfill.jobs import BACKFILL
 from tasks import attempts, verdict
 from tasks.read_window import read_window
+from tasks.run_state import conclude, end_now
 from tasks.support import stopping
 from tasks.support.futures import some_ended
 from tasks.support.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
 from tasks.support.publish import publish
-from tasks.support.run_state import conclude, end_now
 from tasks.verdict import STOPPED, Verdict
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
 import hypothesis  # noqa: E402
 from support import empty_prefect  # noqa: E402
 
-from deployments.one_machine import database  # noqa: E402
-from deployments.prefect_api import server_access  # noqa: E402
+from deployments.prefect_api import database, server_access  # noqa: E402
 
 hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machine is slow, not wrong
 hypothesis.settings.load_profile("shared")

@@ -10,12 +10,12 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from blocks.config import json_file
+from blocks import json_file
 from blocks.config.source_config import SourceConfig
-from blocks.config.source_schema import TOKEN_SETTING, SourceValidator, check_keys, read_apis
+from blocks.config.source_schema import TOKEN_SETTING, SourceValidator, read_apis
 from blocks.durations import first_start_ns
 from blocks.prefect_names import block_name, deployment_name
-from blocks.problems import ConfigurationError, Problem, describe_type, json_path, quote
+from blocks.problems import ConfigurationError, Problem, check_keys, describe_type, json_path, quote
 from blocks.secret import MASK, Secret, is_masked
 
 if TYPE_CHECKING:

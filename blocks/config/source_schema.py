@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ from blocks.config import alert_thresholds
 from blocks.config.source_config import SourceConfig
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.events_api.models import Api
-from blocks.events_api.token import Claims, read_claims
-from blocks.problems import Problem, closest_match, describe_type, json_path, quote
+from blocks.events_api.token import Claims, read_claims, token_problem
+from blocks.problems import Problem, check_keys, closest_match, describe_type, json_path, quote
 from blocks.secret import Secret, is_masked
 from blocks.siem.privacy import processing
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NAME_MAX = 128
-TOKEN_MAX = 8192  # about what a server takes as one header
 EXPIRY_DAYS = 14
 TOKEN_SETTING = f"{settings.PREFIX}API_TOKEN"
 
@@ -288,20 +286,6 @@ def hosted_members(source: Mapping[str, Any], config: SourceConfig) -> dict[str,
     return found if names == list(config.supported_apis) else {**found, "supported_apis": names}
 
 
-def token_problem(place: str, token: str) -> Problem | None:
-    if token != token.strip():
-        return Problem(place, "the token has white space around it", "the token alone, without it")
-    if re.match(r"bearer\s", token, re.IGNORECASE):
-        return Problem(place, "the token begins with the word Bearer", "the token alone, without it")
-    if re.search(r"\s", token):
-        return Problem(place, "the token has white space in it", "the whole token in one piece")
-    if not token.isascii() or not token.isprintable() or '"' in token:
-        return Problem(place, "the token holds a character that no token has", "the token as 1Password showed it")
-    if len(token) > TOKEN_MAX:
-        return Problem(place, f"the token has {len(token)} characters", "the token as 1Password showed it")
-    return None
-
-
 def _problem_of_line(text: str) -> str:
     for char in text:
         if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _BIDI:
@@ -341,18 +325,3 @@ def _expiry(claims: Claims) -> str:
 def _missing_scopes(config: SourceConfig, claims: Claims) -> str:
     missing = [api.path for api in config.supported_apis if claims.scopes and api.path not in claims.scopes]
     return f"The token does not name the scopes {', '.join(missing)} that supported_apis needs." if missing else ""
-
-
-def check_keys(
-    members: Mapping[str, object],
-    path: str,
-    known: tuple[str, ...],
-    problems: list[Problem],
-    passed_over: tuple[str, ...] = (),
-) -> None:
-    for key in members:
-        if key in known or key in passed_over:
-            continue
-        near = closest_match(key, known)
-        expected = f"{quote(near)}" if near else f"one of {', '.join(known)}"
-        problems.append(Problem(json_path(path, key), "the key is not known", expected))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import Field, HttpUrl, SecretStr
 
 from blocks import settings
-from blocks.config import source_schema
 from blocks.events_api.hosts import HostError, normalise_base_url
+from blocks.events_api.token import token_problem
 from blocks.problems import ConfigurationError, Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
@@ -93,5 +93,5 @@ class OnePasswordCredentials(SecretBlock):
 def _token_problems(token: str) -> list[Problem]:
     if is_masked(token):
         return [NO_TOKEN]
-    problem = source_schema.token_problem(NO_TOKEN.path, token)
+    problem = token_problem(NO_TOKEN.path, token)
     return [problem] if problem else []

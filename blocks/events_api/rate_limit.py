@@ -12,6 +12,9 @@ import re
 from dataclasses import dataclass, field
 from math import floor
 
+from blocks import settings
+from blocks.errors import ThirdPartyConfigError
+
 CELLS = 60
 _NS = 10**9
 _WINDOW = re.compile(r"([1-9][0-9]{0,8})/([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
@@ -56,6 +59,22 @@ def parse(text: str) -> tuple[Window, ...]:
     if not windows or len(windows) < len(found):
         raise ValueError(f"{text!r} is not REQUESTS/SECONDS, once or more")
     return windows
+
+
+def configured() -> tuple[Window, ...] | None:
+    """The rate windows that are set, none of them for `off`; None where nothing is set.
+
+    Raises ThirdPartyConfigError where the setting is neither.
+    """
+    named = settings.read("RATE_LIMITS")
+    if named is None or named == "off":
+        return None if named is None else ()
+    try:
+        return parse(named)
+    except ValueError as error:
+        raise ThirdPartyConfigError(
+            f"{settings.PREFIX}RATE_LIMITS: {error}.", hint="Write `600/60 30000/3600`, or `off`.", code="setting"
+        ) from None
 
 
 def grant(

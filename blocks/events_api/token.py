@@ -7,10 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from blocks.problems import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_HOST = "com.1password.streamingservice"  # the audience of tokens made before it named the host
+TOKEN_MAX = 8192  # about what a server takes as one header
 _PARTS = 3
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")
 
@@ -80,3 +83,18 @@ def _time(value: object) -> float | None:
     except OverflowError:
         return None
     return seconds if math.isfinite(seconds) else None
+
+
+def token_problem(place: str, token: str) -> Problem | None:
+    """What is wrong with the form of a token that stands at `place` in a configuration, if anything is."""
+    if token != token.strip():
+        return Problem(place, "the token has white space around it", "the token alone, without it")
+    if re.match(r"bearer\s", token, re.IGNORECASE):
+        return Problem(place, "the token begins with the word Bearer", "the token alone, without it")
+    if re.search(r"\s", token):
+        return Problem(place, "the token has white space in it", "the whole token in one piece")
+    if not token.isascii() or not token.isprintable() or '"' in token:
+        return Problem(place, "the token holds a character that no token has", "the token as 1Password showed it")
+    if len(token) > TOKEN_MAX:
+        return Problem(place, f"the token has {len(token)} characters", "the token as 1Password showed it")
+    return None

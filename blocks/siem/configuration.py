@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from blocks.config import json_file
-from blocks.config.source_schema import check_keys
-from blocks.problems import ConfigurationError, Problem, describe_type, json_path, quote
+from blocks import json_file
+from blocks.problems import ConfigurationError, Problem, check_keys, describe_type, json_path, quote
 from blocks.secret_block import PATH
 from blocks.siem.kinds import KINDS, block_class, expected
 from blocks.siem.siem_config import SiemConfig

@@ -10,8 +10,7 @@ from sqlalchemy import text, update
 
 from blocks import clock
 from blocks.health import WARNING, Condition
-from blocks.store import event_times, health, hourly_counts, late_or_missed, streams
-from blocks.store.backfill import changed_bodies
+from blocks.store import changed_bodies, event_times, health, hourly_counts, late_or_missed, streams
 from blocks.store.engine import writing
 from blocks.store.insert import insert_events
 from blocks.store.integrity import chain

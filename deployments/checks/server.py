@@ -18,8 +18,7 @@ from blocks.problems import ConfigurationError
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
 from deployments.commands.support import prefect_server
 from deployments.commands.support.output import format_time
-from deployments.one_machine import database, up_lock
-from deployments.prefect_api import server_access, server_secrets
+from deployments.prefect_api import database, server_access, server_secrets, up_lock
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

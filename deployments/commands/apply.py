@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from blocks import settings
+from blocks import json_file, settings
 from blocks.command_line import command_line
-from blocks.config import json_file
 from blocks.config.source_file import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.document import is_of_siems

@@ -13,6 +13,7 @@ from blocks import clock, settings
 from blocks.command_line import command_line
 from blocks.durations import parse_span, parse_width
 from blocks.errors import ThirdPartyConfigError
+from blocks.events_api import rate_limit
 from blocks.events_api.models import Api
 from blocks.events_api.rate_limit import DOCUMENTED
 from blocks.store import source_status
@@ -140,7 +141,7 @@ def _show_plan(options: BackfillOptions) -> None:
         wanted = deferred.jobs.Wanted(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
         found = deferred.plan.plan(engine, wanted, _width(options), PAGE_SIZE)
     requests = sum(one.requests for one in found)
-    limits, share = settings.rate_limits(), settings.backfill_share()
+    limits, share = rate_limit.configured(), settings.backfill_share()
     seconds = deferred.plan.seconds(requests, DOCUMENTED if limits is None else limits, share)
     if options.as_json:
         _print_plan_json(found, requests, seconds, span.notes)

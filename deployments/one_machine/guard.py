@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
-from deployments.one_machine import database, health_pages, own_origin, ui_copy, up_health
+from deployments.one_machine import health_pages, own_origin, ui_copy, up_health
 from deployments.one_machine.health_pages import HealthPages
 from deployments.one_machine.own_origin import OwnOrigin
-from deployments.prefect_api import server_secrets
+from deployments.prefect_api import database, server_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,8 @@ from typing import Any
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
-from deployments.one_machine import database, processes
+from deployments.one_machine import processes
+from deployments.prefect_api import database
 from deployments.prefect_api.server_access import HOST
 
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
-from deployments.one_machine import database, planned_runs, up_lock, watchdog_setup, worker_runs
+from deployments.one_machine import planned_runs, watchdog_setup, worker_runs
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
-from deployments.one_machine.rotating_log import RotatingLog
 from deployments.one_machine.run_lines import RunLines
 from deployments.one_machine.systemd import Systemd
 from deployments.one_machine.time_limit import Bounded, attend
 from deployments.one_machine.watchdog import ClockSetBack, Restart, Say
-from deployments.prefect_api import deploy, server_access, server_secrets, server_settings
+from deployments.prefect_api import database, deploy, server_access, server_secrets, server_settings, up_lock
 from deployments.prefect_api.server_access import LOCAL, Door
+from deployments.rotating_log import RotatingLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

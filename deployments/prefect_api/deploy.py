@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from blocks import python_process
 from blocks.prefect_names import deployment_name
 from deployments import tick_offsets
-from deployments.one_machine import database
-from deployments.prefect_api import server_access
+from deployments.prefect_api import database, server_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from cryptography.fernet import Fernet, InvalidToken
 
 from blocks.errors import FirstPartyGenericError
-from deployments.one_machine import database
-from deployments.prefect_api import server_secrets
+from deployments.prefect_api import database, server_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Literal
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import working_directory
-from deployments.one_machine import up_lock
-from deployments.prefect_api import server_settings
+from deployments.prefect_api import server_settings, up_lock
 from deployments.prefect_api.server_secrets import (
     USER,
     Secrets,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from deployments.one_machine.up_lock import RunningUp
+    from deployments.prefect_api.up_lock import RunningUp
 
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")

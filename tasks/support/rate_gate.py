@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from blocks import clock, settings
+from blocks import clock
 from blocks.errors import ThirdPartyGenericError
+from blocks.events_api import rate_limit
 from blocks.events_api.hosts import is_loopback_url
 from blocks.events_api.rate_limit import DOCUMENTED
 from blocks.store import rate_limit_windows
@@ -73,7 +74,7 @@ def gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> Gate | No
 
     `share`: the part of the rate windows that may be spent by all together before this one waits.
     """
-    windows = settings.rate_limits()
+    windows = rate_limit.configured()
     if windows is None:
         windows = () if is_loopback_url(source.base_url) else DOCUMENTED
     return Gate(engine, rate_limit_windows.key_of(engine, source.id), windows, share) if windows else None

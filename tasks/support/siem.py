@@ -11,8 +11,8 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.event import StreamMetadata
 from blocks.siem.delivery.prepare import Preparer
+from blocks.siem.formats.event import StreamMetadata
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.privacy import processing
 from blocks.siem.privacy.rules import read

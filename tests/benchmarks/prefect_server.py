@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blocks import settings
-from deployments.one_machine import database, up_lock
 from deployments.one_machine.processes import Child
-from deployments.prefect_api import server_access
+from deployments.prefect_api import database, server_access, up_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,8 +30,7 @@ from sqlalchemy import Engine, create_engine, text
 from warm_runs import MODULES, PROFILE
 
 from blocks import settings
-from deployments.one_machine import database
-from deployments.prefect_api import server_access, server_settings
+from deployments.prefect_api import database, server_access, server_settings
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:

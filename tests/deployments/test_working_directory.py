@@ -15,7 +15,7 @@ from deployments.prefect_api import server_access
 
 STARTS_PYTHON = {
     "blocks/python_process.py",
-    "deployments/one_machine/postgresql.py",  # -IS: isolated, and nothing is imported
+    "deployments/prefect_api/postgresql.py",  # -IS: isolated, and nothing is imported
     "deployments/one_machine/worker.py",  # the file that execve runs, beside a command line of python_process
 }
 """All that may name the interpreter."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from blocks.events_api.models import Api
 from blocks.siem.archive import bucket, directory, ndjson, objects
 from blocks.siem.archive.sender import ArchiveSender
-from blocks.siem.delivery.event import FormattedEvent, OutgoingEvent, StreamMetadata
 from blocks.siem.delivery.protocol import Batch
+from blocks.siem.formats.event import FormattedEvent, OutgoingEvent, StreamMetadata
 
 if TYPE_CHECKING:
     from blocks.siem.archive.sender import Format

@@ -16,7 +16,7 @@ CACHE = ROOT / ".pytest_cache"
 CLUSTER = "postgresql-18"
 MAKE = """
 import subprocess, sys, os
-from deployments.one_machine import database, postgresql
+from deployments.prefect_api import database, postgresql
 assert database.is_embedded(), postgresql.why_not()
 with database.running():
     upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]

@@ -115,7 +115,7 @@ def source(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Source]:
 
 def outcome(state: State[Any]) -> str:
     """The outcome in the message of a final state, which bears one of the names that Prefect's own pages ask for."""
-    from tasks.support.run_state import outcome_of
+    from tasks.run_state import outcome_of
 
     assert state.name in {"Completed", "Failed", "Cancelled"}, state
     return outcome_of(state).name

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 from blocks.siem.formats import registry
+from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 from deployments.sandbox import bodies
 from deployments.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
 

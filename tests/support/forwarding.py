@@ -11,10 +11,10 @@ from support.chains import Filled
 from support.values import SOURCE
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record
 from blocks.siem.formats import registry
+from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 from blocks.siem.privacy.rules import NONE
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.privacy.rules import Rules
     from blocks.store.forwarding.forward_pairs import Known
     from blocks.store.forwarding.positions import ForwardClaim, PositionView

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from deployments.one_machine import database
+from deployments.prefect_api import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -38,9 +38,9 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 from blocks.events_api.models import Api
 from blocks.http import client as http_client
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery import metadata
 from blocks.siem.delivery.http import SiemHttpClient
 from blocks.siem.delivery.protocol import RequestRejectedError, TooLargeError
+from blocks.siem.formats import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from receivers.request import Request, Vendor
 
     from blocks.siem.base import SiemBlock
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Sender
+    from blocks.siem.formats.event import FormattedEvent
 
 TOO_LARGE = 413
 PORTION = 60  # events of each API, where not all that is documented matters

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.deliver import cut
-from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats import registry
+from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 from deployments.sandbox.bodies import SECOND, make_body, moment, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import BatchResult, Record, Sender
+    from blocks.siem.formats.event import FormattedEvent
 
 SEED = 7
 START_NS = 1_772_600_767_000_000_000  # 2026-03-04T05:06:07Z

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from receivers.sumo_logic import PATH
 
 from blocks.errors import SourceError
-from blocks.siem.delivery.event import StreamMetadata
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.delivery.protocol import Limits
+from blocks.siem.formats.event import StreamMetadata
 from blocks.siem.privacy.rules import NONE
 from blocks.siem.sumo_logic.block import SumoLogicSiem
 from blocks.store.engine import open_engine

@@ -24,7 +24,7 @@ import pytest
 from support.one_machine import free_port, wait_until
 
 from blocks.http import tls
-from deployments.one_machine import postgresql
+from deployments.prefect_api import postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,8 +18,8 @@ from blocks.source import OnePasswordSource  # noqa: E402
 from blocks.store.block import EventStore  # noqa: E402
 from flows.backfill import backfill  # noqa: E402
 from flows.collect import collect  # noqa: E402
+from tasks.run_state import outcome_of  # noqa: E402
 from tasks.support import stopping  # noqa: E402
-from tasks.support.run_state import outcome_of  # noqa: E402
 
 
 def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:

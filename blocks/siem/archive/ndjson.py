@@ -10,8 +10,8 @@ from blocks.siem.formats.envelope import enveloped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Record
+    from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 SUFFIX = "ndjson.gz"
 CONTENT_TYPE = "application/gzip"

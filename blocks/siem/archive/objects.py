@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
+    from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 
 SCHEMES = ("file", "s3", "gs", "az")
 FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"

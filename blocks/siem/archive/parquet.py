@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.siem.delivery import metadata
-from blocks.siem.formats import json_text
+from blocks.siem.formats import json_text, metadata
 
 try:
     from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
@@ -30,8 +29,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Record
+    from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 SUFFIX = "parquet"
 CONTENT_TYPE = "application/vnd.apache.parquet"

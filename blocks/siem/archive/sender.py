@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from blocks.siem.archive.objects import Objects
-    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 EVENTS = 50_000
 BYTES = 32_000_000  # before compression: an object is never in memory whole but for what is packed of it

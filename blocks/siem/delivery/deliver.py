@@ -16,9 +16,9 @@ from blocks.siem.delivery.protocol import Batch, RejectedRecord, RequestRejected
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from blocks.siem.delivery.event import OutgoingEvent
     from blocks.siem.delivery.prepare import Preparer
     from blocks.siem.delivery.protocol import BatchResult, ObjectSender, Record
+    from blocks.siem.formats.event import OutgoingEvent
 
 TRIES = 6
 """How often the same request is made for records that the SIEM puts off, within one attempt."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
+    from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 MOST = 1024  # a source has a few hundred at most
 T = TypeVar("T")

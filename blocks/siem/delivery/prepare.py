@@ -12,8 +12,8 @@ from blocks.siem.formats import registry
 from blocks.siem.privacy import processing
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Record, Sender
+    from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
     from blocks.siem.privacy.processing import ProcessingRules
     from blocks.siem.privacy.rules import Rules
 

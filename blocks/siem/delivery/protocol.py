@@ -12,7 +12,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from blocks.siem.delivery.event import FormattedEvent, OutgoingEvent, StreamMetadata
+    from blocks.siem.formats.event import FormattedEvent, OutgoingEvent, StreamMetadata
 
 
 class TooLargeError(SourceError):

@@ -25,9 +25,9 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import api_errors
 from blocks.events_api.models import Api
 from blocks.http.transport_errors import is_passing
-from blocks.siem.delivery import metadata
 from blocks.siem.delivery.http import SiemHttpClient, is_html
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.formats import metadata
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent
 
 NAME = "Elasticsearch/OpenSearch"
 Told = TypeVar("Told")

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery import metadata
-from blocks.siem.formats import sign_in_outcome, undocumented
+from blocks.siem.formats import metadata, sign_in_outcome, undocumented
 from blocks.siem.formats.body import (
     NO_CLIENT,
     NO_LOCATION,
@@ -33,8 +32,8 @@ from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import Location, Session
+    from blocks.siem.formats.draft import EncoderInput
 
 ECS_VERSION = "8.11.0"
 DATASETS = {

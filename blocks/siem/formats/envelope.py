@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from blocks.siem.delivery import metadata
+from blocks.siem.formats import metadata
 from blocks.siem.formats.json_text import encoded
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import FormattedEvent
+    from blocks.siem.formats.event import FormattedEvent
 
 FACTS = frozenset({"uuid", "api", "time", "received", "account", "event"})
 """Members that no field may stand in for."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blocks.events_api.models import UUID_MAX, Api
-from blocks.siem.delivery import metadata
-from blocks.siem.delivery.draft import EncoderInput
-from blocks.siem.delivery.event import FormattedEvent
 from blocks.siem.formats import body as bodies
-from blocks.siem.formats import ecs, raw
+from blocks.siem.formats import ecs, metadata, raw
+from blocks.siem.formats.draft import EncoderInput
+from blocks.siem.formats.event import FormattedEvent
 from blocks.siem.formats.ocsf import audit, item_usage, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
+    from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 
     Write = Callable[[EncoderInput, Any], bytes]
 

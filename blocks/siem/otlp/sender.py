@@ -45,18 +45,18 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.http.client import user_agent
-from blocks.siem.delivery import metadata
-from blocks.siem.delivery.event import FormattedEvent
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.formats import metadata
+from blocks.siem.formats.event import FormattedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import FieldValue
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FieldValue
 
 NAME = "The OTLP receiver"
 PATH = "v1/logs"

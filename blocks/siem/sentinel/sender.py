@@ -25,16 +25,16 @@ import msgspec
 
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.siem.delivery import metadata
 from blocks.siem.delivery.http import SiemHttpClient, no_yes
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record
+from blocks.siem.formats import metadata
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent
 
 NAME = "Microsoft Sentinel"
 API_VERSION = "2023-01-01"

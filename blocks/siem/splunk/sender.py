@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery import metadata
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, no_yes
 from blocks.siem.delivery.packing import gzipped
 from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.formats import metadata
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 from blocks.siem.splunk import responses as answers
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from blocks.errors import SourceError
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent
 
 EVENT_PATH = "services/collector/event"
 ACK_PATH = "services/collector/ack"

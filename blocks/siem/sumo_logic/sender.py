@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from blocks.siem.delivery import metadata
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, is_html, no_yes
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Limits, Record
+from blocks.siem.formats import metadata
 from blocks.siem.formats.timestamp import received
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
-    from blocks.siem.delivery.event import FieldValue, FormattedEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Batch, BatchResult
+    from blocks.siem.formats.event import FieldValue, FormattedEvent, StreamMetadata
 
 BATCH_BYTES = 1_000_000  # what Sumo Logic recommends at most, before compression
 BATCH_EVENTS = 5000

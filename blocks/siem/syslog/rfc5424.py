@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery import metadata
+from blocks.siem.formats import metadata
 from blocks.siem.formats.envelope import FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from blocks.siem.delivery.event import FieldValue, FormattedEvent, StreamMetadata
+    from blocks.siem.formats.event import FieldValue, FormattedEvent, StreamMetadata
 
 Facility = Literal[
     "audit", "auth", "authpriv", "user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"

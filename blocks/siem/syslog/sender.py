@@ -11,8 +11,8 @@ from blocks.siem.syslog import rfc5425
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.syslog.rfc5424 import Messages
     from blocks.siem.syslog.rfc5425 import Receiver
 

@@ -28,8 +28,8 @@ from blocks.siem.formats.envelope import enveloped
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from blocks.siem.delivery.event import FormattedEvent
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent
 
 Format = Literal["json-array", "ndjson"]
 

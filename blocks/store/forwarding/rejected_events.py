@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.health import WARNING, Condition
-from blocks.siem.delivery.event import OutgoingEvent
+from blocks.siem.formats.event import OutgoingEvent
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from blocks import clock
-from blocks.siem.delivery.event import OutgoingEvent
+from blocks.siem.formats.event import OutgoingEvent
 from blocks.store.engine import first_rows, reading, store_errors
 
 if TYPE_CHECKING:

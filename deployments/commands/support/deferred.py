@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from flows import forward as forward
     from flows import reconcile as reconcile
     from tasks import open_forward as open_forward
+    from tasks import run_state as run_state
     from tasks.support import job as job
-    from tasks.support import run_state as run_state
     from tasks.support import siem as siem
     from tasks.support import stopping as stopping
 
@@ -43,7 +43,7 @@ _MODULES = {
     "automations": "deployments.prefect_api.automations",
     "backfill": "flows.backfill",
     "collect": "flows.collect",
-    "run_state": "tasks.support.run_state",
+    "run_state": "tasks.run_state",
     "forward": "flows.forward",
     "forward_deployments": "deployments.forward_deployments",
     "forward_pairs": "blocks.store.forwarding.forward_pairs",

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from blocks.errors import FirstPartyGenericError, SourceError
 from deployments.commands.support.output import print_note, print_warning, with_spinner
-from deployments.one_machine import database, up_lock
-from deployments.prefect_api import server_access
+from deployments.prefect_api import database, server_access, up_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,10 @@ from support.siem_targets import _HTTP_MEMBERS as MEMBERS
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.archive import ndjson, parquet
-from blocks.siem.delivery.event import OutgoingEvent
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.formats import registry
 from blocks.siem.formats.ecs import INTEGER
+from blocks.siem.formats.event import OutgoingEvent
 from blocks.siem.kinds import block_class
 from blocks.siem.privacy import processing, rules
 from blocks.siem.syslog.rfc5424 import Messages, Style

@@ -81,5 +81,5 @@ def test_the_same_said_again_is_no_revision(engine: Engine, claim: Claim, rows: 
 
 def test_a_page_of_new_events_reads_no_body(engine: Engine, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is new costs nothing more."""
-    monkeypatch.setattr("blocks.store.backfill.changed_bodies.keep", None)
+    monkeypatch.setattr("blocks.store.changed_bodies.keep", None)
     assert commit(engine, claim, ONE, ANOTHER).new == 2

@@ -52,7 +52,7 @@ def run_states() -> list[tuple[str, str]]:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.sorting import FlowRunSort
 
-    from tasks.support.run_state import outcome_of
+    from tasks.run_state import outcome_of
 
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)

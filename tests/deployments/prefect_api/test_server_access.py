@@ -19,8 +19,7 @@ from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
 from deployments.commands.support import prefect_server
-from deployments.one_machine import up_lock
-from deployments.prefect_api import server_access, server_secrets, server_settings
+from deployments.prefect_api import server_access, server_secrets, server_settings, up_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

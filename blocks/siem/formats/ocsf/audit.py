@@ -14,8 +14,8 @@ from blocks.siem.formats.ocsf.unmapped import unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import Audit, Session
+    from blocks.siem.formats.draft import EncoderInput
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
 """What `aux_info` says of a group's member."""

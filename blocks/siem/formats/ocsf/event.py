@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from blocks.siem.delivery import metadata
+from blocks.siem.formats import metadata
 from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.ocsf import activity as activities
 from blocks.siem.formats.ocsf.objects import Actor, Device, Endpoint, Entity, Ref, Session, User
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import EncoderInput
+    from blocks.siem.formats.draft import EncoderInput
     from blocks.siem.formats.ocsf.activity import Activity
 
 OCSF_VERSION = "1.5.0"

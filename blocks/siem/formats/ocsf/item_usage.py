@@ -11,8 +11,8 @@ from blocks.siem.formats.ocsf.event import Parts, event
 from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import ItemUsage
+    from blocks.siem.formats.draft import EncoderInput
 
 TABLE = (
     (1, "Create", "server-create"),

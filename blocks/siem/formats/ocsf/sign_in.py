@@ -12,8 +12,8 @@ from blocks.siem.formats.ocsf.event import Parts, event
 from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.draft import EncoderInput
     from blocks.siem.formats.body import SignIn
+    from blocks.siem.formats.draft import EncoderInput
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
 STATUS: dict[sign_in_outcome.Outcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}

@@ -28,8 +28,8 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.archive import bucket, objects
 from blocks.siem.archive.block import Archive
-from blocks.siem.delivery.event import OutgoingEvent
 from blocks.siem.delivery.protocol import Batch, TooLargeError
+from blocks.siem.formats.event import OutgoingEvent
 
 if TYPE_CHECKING:
     import threading

@@ -14,7 +14,7 @@ from support import siems as support
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.siem.archive.block import Archive
-from blocks.siem.delivery import metadata
+from blocks.siem.formats import metadata
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -36,8 +36,8 @@ from blocks.siem.privacy.rules import read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from blocks.siem.delivery.event import FormattedEvent, OutgoingEvent, StreamMetadata
     from blocks.siem.delivery.protocol import Batch
+    from blocks.siem.formats.event import FormattedEvent, OutgoingEvent, StreamMetadata
 
 
 def ids_of(batches: Sequence[Sequence[Record]]) -> list[list[int]]:

@@ -12,9 +12,9 @@ from support import siems as support
 from support.forwarding import Told
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.event import OutgoingEvent
 from blocks.siem.delivery.prepare import FilteredEvent, Preparer
 from blocks.siem.delivery.protocol import Record
+from blocks.siem.formats.event import OutgoingEvent
 from blocks.siem.privacy.rules import NONE, read
 
 RULES = read([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"]}], "")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from receivers.request import Request
 
-    from blocks.siem.delivery.event import OutgoingEvent
+    from blocks.siem.formats.event import OutgoingEvent
 
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "s3cret-t0ken-of-the-c0llector"

@@ -17,7 +17,7 @@ from blocks.siem.syslog import rfc5424
 from blocks.siem.syslog.rfc5424 import Facility, Messages, Style
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import FormattedEvent
+    from blocks.siem.formats.event import FormattedEvent
 
 STYLE = Style("collector.example", "1password@32473")
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from support.real_syslog import Daemon, Message
 
     from blocks.siem.base import SiemBlock
-    from blocks.siem.delivery.event import FormattedEvent
+    from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.syslog.sender import SyslogSender
 
 OURS = certificates.certificate(certificates.HERE).public_bytes(Encoding.PEM).decode()

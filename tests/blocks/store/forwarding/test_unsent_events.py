@@ -18,7 +18,7 @@ from support.values import SOURCE
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api, Page
 from blocks.events_api.models import Event as ReadEvent
-from blocks.siem.delivery.event import OutgoingEvent
+from blocks.siem.formats.event import OutgoingEvent
 from blocks.store import engine as engine_module
 from blocks.store import pages, schema, sources
 from blocks.store.engine import is_sqlite, open_engine

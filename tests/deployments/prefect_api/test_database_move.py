@@ -17,13 +17,13 @@ from support import prefect_database
 from support.one_machine import environment, free_port, run_python, wait_until
 from support.paths import FIXTURES
 
-from deployments.one_machine import database_move
+from deployments.prefect_api import database_move
 
 OLD = FIXTURES / "before_postgresql"
-MOVE = "from deployments.one_machine import database\nwith database.running(): pass\ndatabase.wait_until_stopped()"
+MOVE = "from deployments.prefect_api import database\nwith database.running(): pass\ndatabase.wait_until_stopped()"
 KILLED = f"""
 import os, signal
-from deployments.one_machine import database_move
+from deployments.prefect_api import database_move
 copy, tables = database_move._copy_table, iter(range(1000))
 def killed(*arguments):
     if next(tables) == 20:
@@ -132,7 +132,7 @@ def test_a_move_that_is_killed_is_done_again_from_the_start(data: Path, tmp_path
 @pytest.mark.prefect
 def test_a_file_that_someone_else_made_since_is_no_reason_to_move_again(data: Path, tmp_path: Path) -> None:
     (data / "prefect" / "prefect.db").unlink()
-    make = "from deployments.one_machine import database\nimport psycopg\nwith database.running():\n    "
+    make = "from deployments.prefect_api import database\nimport psycopg\nwith database.running():\n    "
     table = "CREATE TABLE block_document (id uuid); CREATE TABLE deployment (id uuid)"
     fill = "INSERT INTO block_document VALUES (gen_random_uuid())"
     code = (

@@ -6,7 +6,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING
 
-from deployments.one_machine.rotating_log import RotatingLog
+from deployments.rotating_log import RotatingLog
 
 if TYPE_CHECKING:
     from pathlib import Path

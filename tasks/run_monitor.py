@@ -13,9 +13,9 @@ from blocks.store.engine import writing
 from blocks.store.integrity import checkpoints
 from tasks import attempts
 from tasks.assess import assess
+from tasks.run_state import remember
 from tasks.support import stopping
 from tasks.support.publish import publish
-from tasks.support.run_state import remember
 from tasks.support.source import default_store, known_id, opened_store
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError
-from deployments.one_machine import file_lock
+from deployments.prefect_api import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,14 +19,14 @@ import pytest
 from support.one_machine import lives, wait_until
 
 from blocks.errors import FirstPartyGenericError
-from deployments.one_machine import database, file_lock, postgresql
+from deployments.prefect_api import database, file_lock, postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 USE = """
 import sys
-from deployments.one_machine import database
+from deployments.prefect_api import database
 with database.running():
     sys.stdout.write("ready\\n")
     sys.stdout.flush()
@@ -70,7 +70,7 @@ def _supervisor() -> psutil.Process:
 def _find_supervisor() -> psutil.Process | None:
     lock = (database.prefect_home() / "database.lock").stat().st_ino
     for process in psutil.process_iter(["cmdline"]):
-        if "deployments.one_machine.database" in (process.info["cmdline"] or ()):
+        if "deployments.prefect_api.database" in (process.info["cmdline"] or ()):
             with suppress(OSError):
                 if lock in {path.stat().st_ino for path in Path(f"/proc/{process.pid}/fd").iterdir() if path.exists()}:
                     return process

@@ -16,7 +16,7 @@ from blocks.siem.formats.timestamp import received, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from blocks.siem.delivery.event import FieldValue, FormattedEvent, StreamMetadata
+    from blocks.siem.formats.event import FieldValue, FormattedEvent, StreamMetadata
 
 PARSER = "/Parsers/System/1Password/1Password"
 """Where Sumo Logic's catalogue keeps its parser for 1Password."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.event import OutgoingEvent, StreamMetadata
+    from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 
 
 class EncoderInput(msgspec.Struct, frozen=True, gc=False):

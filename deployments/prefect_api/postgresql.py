@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from blocks.errors import FirstPartyGenericError
-from deployments.one_machine.rotating_log import last_line
+from deployments.rotating_log import last_line
 
 MAJOR = "18"
 USER = DATABASE = "postgres"

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from deployments.one_machine import file_lock
+from deployments.prefect_api import file_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

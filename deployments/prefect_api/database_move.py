@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from blocks import python_process
 from blocks.errors import FirstPartyGenericError
 from deployments import working_directory
-from deployments.one_machine import database, file_lock
-from deployments.one_machine.rotating_log import last_line
+from deployments.prefect_api import database, file_lock
 from deployments.prefect_api.server_secrets import prefect_database, prefect_home
+from deployments.rotating_log import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

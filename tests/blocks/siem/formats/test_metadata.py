@@ -9,9 +9,8 @@ from msgspec import structs
 from support.formats import RECEIVED, TIME, UUID, event, stream
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery import metadata
-from blocks.siem.delivery.event import FormattedEvent, StreamMetadata
-from blocks.siem.formats import registry
+from blocks.siem.formats import metadata, registry
+from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 
 def shaped(of: StreamMetadata, body: dict[str, object] | None = None) -> FormattedEvent:

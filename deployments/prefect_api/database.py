@@ -2,7 +2,7 @@
 
 Prefect on SQLite stands still on a busy machine (one error "database is locked" breeds the next), so PostgreSQL is the
 default wherever it runs. Each process that needs the database holds a shared lock; a supervisor (`python -m
-deployments.one_machine.database`), started by the first of them, runs PostgreSQL until no process holds that lock.
+deployments.prefect_api.database`), started by the first of them, runs PostgreSQL until no process holds that lock.
 A killed process needs no care: the system drops its lock.
 Nothing here imports Prefect.
 """
@@ -21,15 +21,15 @@ from urllib.parse import quote
 
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError
-from deployments.one_machine import file_lock, postgresql
-from deployments.one_machine.rotating_log import RotatingLog
+from deployments.prefect_api import file_lock, postgresql
 from deployments.prefect_api.server_secrets import prefect_database, prefect_home
+from deployments.rotating_log import RotatingLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from deployments.one_machine.postgresql import Cluster
+    from deployments.prefect_api.postgresql import Cluster
 
 URL_SETTINGS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 LOOK_SECONDS = 0.5
@@ -129,7 +129,7 @@ def ensure_supervisor() -> subprocess.Popen[bytes] | None:
     if not file_lock.is_free(_supervisor_lock()):
         return None
     supervisor = subprocess.Popen(
-        python_process.command("deployments.one_machine.database"),
+        python_process.command("deployments.prefect_api.database"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -195,7 +195,7 @@ def log_path() -> Path:
 def _move_from_sqlite() -> None:
     if not prefect_database().exists():
         return
-    from deployments.one_machine import database_move  # noqa: PLC0415 - once in the life of an installation
+    from deployments.prefect_api import database_move  # noqa: PLC0415 - once in the life of an installation
 
     database_move.move()
 
