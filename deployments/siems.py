@@ -100,7 +100,13 @@ class _Pairs:
         source_id = self._ids[source]
         before = forward_pairs.find(self.engine, source_id, config.name)
         pair, changed = forward_pairs.put(
-            self.engine, source_id, config.name, config.kind, block.public(), block.fingerprint(), since_ns=since_ns
+            self.engine,
+            source_id,
+            config.name,
+            config.kind,
+            block.public_settings(),
+            block.fingerprint(),
+            since_ns=since_ns,
         )
         forward_deployments.deploy(self._deployer, pair)
         return "created" if before is None else "updated" if changed else "unchanged"
@@ -115,9 +121,9 @@ class _Applying:
             _require_kind(config, self._documents)
 
     def apply(self, config: SiemConfig, since_ns: int | None) -> Iterator[str | Applied]:
-        from blocks.siem.configuration import block_of  # noqa: PLC0415 - imports Prefect
+        from blocks.siem.configuration import build_block  # noqa: PLC0415 - imports Prefect
 
-        block = block_of(config)
+        block = build_block(config)
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
         with ThreadPoolExecutor(at_once()) as pool:

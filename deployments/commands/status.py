@@ -33,6 +33,7 @@ from deployments.commands.support.output import (
     severity_style,
 )
 from deployments.commands.support.pair_view import pair_as_json, summary_line
+from deployments.commands.support.retries import retry_line
 from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
 from deployments.one_machine import up_health
 from deployments.source_health import FAILED, health, health_since_ns, judged_sources
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from blocks.store.fields import Dropped
     from blocks.store.forwarding.forward_status import ForwardStatus
-    from blocks.store.source_status import Open, Pace, SourceStatus, StreamStatus, UnfinishedBackfill
+    from blocks.store.source_status import Open, Pace, SourceStatus, UnfinishedBackfill
     from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
@@ -51,8 +52,6 @@ STYLES = {"healthy": "bold green", "in error": "bold red", "not running": "bold 
 PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the hour, to now")
 BARS = "▁▂▃▄▅▆▇█"
 EMPTY_BAR = "·"
-RETRY_WINDOW_NS = 90 * 60 * 10**9
-"""So long a failing API is retried since its last progress, see `tasks.retries`."""
 
 
 def command(
@@ -208,7 +207,7 @@ def _print_condition(one: Open, *, said: str) -> None:
 def _print_stream_notes(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
-        if retry := _retry_line(stream):
+        if retry := retry_line(stream):
             print_indented(retry, 2)
         if stream.error_message and not _is_shown(stream.error_message, source):
             print_indented(f"{stream.api}: {printable(stream.error_message)}", 2)
@@ -218,23 +217,6 @@ def _print_stream_notes(source: SourceStatus) -> None:
         if stream.in_future:
             events = "event is" if stream.in_future == 1 else "events are"
             print_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
-
-
-def _retry_line(stream: StreamStatus) -> str | None:
-    """When a failing API was tried last, when it is tried next, and until when; None where it is not retried."""
-    if stream.failing_since_ns is None or stream.stopped:
-        return None
-    parts = [f"failing since {_clock(stream.failing_since_ns)}", f"last attempt {_clock(stream.error_ns)}"]
-    if stream.retries_ns is not None:
-        parts.append(f"next attempt by {_clock(stream.retries_ns)}")
-    else:
-        parts.append("next attempt now, or with the next run")
-    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRY_WINDOW_NS)}, if no attempt succeeds")
-    return f"{stream.api}: {', '.join(parts)} (UTC)."
-
-
-def _clock(ns: int | None) -> str:
-    return format_time(ns)[11:19]
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from blocks.command_line import command_line
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
@@ -24,6 +25,7 @@ from deployments.commands.support.output import (
     printable,
 )
 from deployments.commands.support.pair_view import NONE_YET, STYLES, pair_as_json, position_state, state_style
+from deployments.commands.support.retries import retry_line
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus
@@ -80,6 +82,12 @@ def _show(one: ForwardStatus) -> None:
         print_indented(f"It waits for a full file until {format_minute(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
         print_indented(f"{', '.join(apis)}: {printable(sentence)}", 2)
+    if one.in_error:
+        test, resume = command_line("siem test", one.siem), command_line("siem resume", one.siem)
+        print_indented(printable(f"`{test}` tries it; `{resume}` sends again."), 2, lead="→ ")
+    for position in one.positions:
+        if one.state == "retrying" and (retry := retry_line(position)):
+            print_indented(retry, 2)
 
 
 def _errors(one: ForwardStatus) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from deployments.commands.support.output import format_age, format_minute, format_rfc3339, join_styled
+from deployments.commands.support.retries import next_attempt
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
@@ -28,6 +29,9 @@ def summary_line(one: ForwardStatus) -> Text:
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
     until = f" until {format_minute(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
     text = f"{sent:,} sent" + (f", {waiting:,} waiting for {format_age(oldest)}{until}" if waiting else "")
+    if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
+        first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
+        text += f"; {first.api}: attempt {next_attempt(first)}"
     return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
@@ -59,6 +63,9 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "oldest_waiting": format_rfc3339(position.oldest_ns),
         "last_acknowledged": format_rfc3339(position.progress_ns),
         "failing_since": format_rfc3339(position.failing_since_ns),
+        "failed_attempts": position.failed_attempts,
+        "last_attempt": format_rfc3339(position.error_ns) if position.failing_since_ns is not None else None,
+        "next_attempt": format_rfc3339(position.retries_ns),
         "error_type": position.error_type,
         "error": position.error_message,
     }

@@ -62,6 +62,7 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "last_page": format_rfc3339(stream.progress_ns),
         "last_drained": format_rfc3339(stream.drained_ns),
         "failing_since": format_rfc3339(stream.failing_since_ns),
+        "failed_attempts": stream.failed_attempts,
         "last_attempt": format_rfc3339(stream.error_ns) if failing else None,
         "next_attempt": format_rfc3339(stream.retries_ns),
         "error_type": stream.error_type,
