@@ -16,8 +16,8 @@ from blocks.store import diagnosis
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Background, Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import OUT, print_json, print_line, printable, with_spinner
 from deployments.exit_codes import DONE, IN_ERROR
+from deployments.terminal_output import OUT, print_json, print_line, printable, with_spinner
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource

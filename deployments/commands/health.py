@@ -15,7 +15,7 @@ from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import health_log, source_status
 from deployments.commands.support.options import Json, OneSource, parse_time_option
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     format_rfc3339,
     format_time,
     print_cropped,

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.store import source_status
+from blocks.store.source_health import health, judged_sources
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import format_rfc3339, print_json, print_line, print_table, printable
-from deployments.source_health import health, judged_sources
+from deployments.terminal_output import format_rfc3339, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus

@@ -15,9 +15,14 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.problems import closest_match
 from blocks.store import fields, source_status
 from blocks.store.forwarding import forward_status
+from blocks.store.source_health import health, health_since_ns, judged_sources
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
-from deployments.commands.support.output import (
+from deployments.commands.support.pair_view import pair_as_json, summary_line
+from deployments.commands.support.retries import retry_line
+from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
+from deployments.one_machine import up_health
+from deployments.terminal_output import (
     format_age,
     format_minute,
     format_rfc3339,
@@ -32,11 +37,6 @@ from deployments.commands.support.output import (
     printable,
     severity_style,
 )
-from deployments.commands.support.pair_view import pair_as_json, summary_line
-from deployments.commands.support.retries import retry_line
-from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
-from deployments.one_machine import up_health
-from deployments.source_health import FAILED, health, health_since_ns, judged_sources
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
+FAILED = frozenset({"in error", "not running"})
 NOT_STARTED = "No run has begun yet. Start `onepassword-source up` if it does not run."
 STYLES = {"healthy": "bold green", "in error": "bold red", "not running": "bold red"}
 PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the hour, to now")
@@ -70,7 +71,7 @@ def command(
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
-            from deployments import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
+            from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
             metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])

@@ -16,7 +16,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import source_status
 from blocks.store.integrity import checkpoints, saved_checkpoints, verification
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     ERROR,
     format_rfc3339,
     format_time,

@@ -20,7 +20,7 @@ from blocks import clock
 from blocks.coverage.advice import length, second
 from blocks.coverage.gaps import SOON_NS, Kind
 from deployments.commands.coverage_page.figures import build_figures, cell_label, missing_spans
-from deployments.commands.support.output import format_minute
+from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

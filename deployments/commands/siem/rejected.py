@@ -11,7 +11,7 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem, Yes
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     confirm,
     format_rfc3339,
     join_styled,

@@ -9,8 +9,8 @@ import typer
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import From, Json, OfSource, Siem, Yes, parse_time_option
-from deployments.commands.support.output import confirm, print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import confirm, print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

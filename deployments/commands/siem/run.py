@@ -20,10 +20,10 @@ from deployments.commands.support.local_run import (
     worst_exit_code,
 )
 from deployments.commands.support.options import Json, OfSource, Siem
-from deployments.commands.support.output import print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.commands.support.progress import retry_suffix, status_line
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,9 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OfSource, OneSiem
-from deployments.commands.support.output import (
+from deployments.commands.support.pair_view import NONE_YET, STYLES, pair_as_json, position_state, state_style
+from deployments.commands.support.retries import retry_line
+from deployments.terminal_output import (
     format_age,
     format_minute,
     join_styled,
@@ -24,8 +26,6 @@ from deployments.commands.support.output import (
     print_table,
     printable,
 )
-from deployments.commands.support.pair_view import NONE_YET, STYLES, pair_as_json, position_state, state_style
-from deployments.commands.support.retries import retry_line
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus

@@ -21,9 +21,9 @@ from deployments.commands.support.local_run import (
     require_source,
     shut_down,
 )
-from deployments.commands.support.output import ERROR, format_rfc3339, print_json, print_line
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import ERROR, format_rfc3339, print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
-from deployments.commands.support.output import print_json, print_line, printable
-from deployments.commands.support.prefect_server import stop_temporary
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
+from deployments.prefect_session import stop_temporary
+from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks import clock
-from deployments.commands.support.output import OUT, format_age, printable, severity_style
+from deployments.terminal_output import OUT, format_age, printable, severity_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

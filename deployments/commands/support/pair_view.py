@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from deployments.commands.support.output import format_age, format_minute, format_rfc3339, join_styled
 from deployments.commands.support.retries import next_attempt
+from deployments.terminal_output import format_age, format_minute, format_rfc3339, join_styled
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus

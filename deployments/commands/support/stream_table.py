@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks import clock
-from deployments.commands.support.output import format_rfc3339, format_time
+from deployments.terminal_output import format_rfc3339, format_time
 
 if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus, StreamStatus

@@ -18,7 +18,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
-from deployments.commands.support import prefect_server
 from deployments.prefect_api import server_access, server_secrets, server_settings, up_lock
 
 if TYPE_CHECKING:

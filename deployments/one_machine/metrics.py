@@ -9,7 +9,7 @@ import typer
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from deployments.source_health import HEALTHS, health
+from blocks.store.source_health import STATES, health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,7 +113,7 @@ def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
     for source in sources:
         how = health(source)
         healthy.add_metric((source.name,), how == "healthy")
-        for one in HEALTHS:
+        for one in STATES:
             state.add_metric((source.name, one.replace(" ", "_")), how == one)
         _add(run, (source.name,), _seconds(source.state_ns))
         for opened in source.open:

@@ -1,4 +1,4 @@
-"""How a source is, judged from the store at this moment."""
+"""How a source is, as `status`, `/metrics` and the console say it: judged from what its runs left in the store."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from blocks.store.source_status import Open, SourceStatus
 
-HEALTHS = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
-FAILED = frozenset({"in error", "not running"})
+STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
 def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
@@ -22,7 +21,7 @@ def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: boo
 
 
 def health(source: SourceStatus) -> str:
-    """One of `metrics.STATES`, of a source that was judged; `not running`: its runs are due and do not work."""
+    """One of `STATES`, of a source that was judged; `not running`: its runs are due and do not work."""
     if source.deleted_ns is not None:
         return "deleted"
     if source.paused_ns is not None:
