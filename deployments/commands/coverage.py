@@ -19,6 +19,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import coverage_record as stored
 from blocks.store import source_status
 from deployments.commands.support.options import APIS, TIMES, Apis, Json, Name, parse_time_option
+from deployments.commands.support.output_file import output_file
 from deployments.terminal_output import (
     OUT,
     format_minute,
@@ -31,7 +32,6 @@ from deployments.terminal_output import (
     print_note,
     printable,
 )
-from deployments.terminal_output_file import output_file
 
 if TYPE_CHECKING:
     from blocks.coverage.advice import Advised

@@ -26,8 +26,8 @@ from deployments.commands.support.event_formats import (
     write_table,
 )
 from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
+from deployments.commands.support.output_file import output_file
 from deployments.terminal_output import ERROR, OUT, print_note, wait_for_more
-from deployments.terminal_output_file import output_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

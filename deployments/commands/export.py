@@ -10,9 +10,9 @@ import typer
 from blocks.config.source_file import to_json
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Name, Output
+from deployments.commands.support.output_file import output_file
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_note, print_warning
-from deployments.terminal_output_file import output_file
 
 
 def command(

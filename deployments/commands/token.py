@@ -26,7 +26,7 @@ from deployments.terminal_output import (
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from deployments.new_token import Checked
+    from deployments.token_checks import Checked
 
 LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
 
