@@ -95,16 +95,16 @@ class _Applying:
 
         Raises ThirdPartyConfigError where it is refused, ThirdPartyGenericError where it could not be checked.
         """
-        from deployments import new_token  # noqa: PLC0415 - imports Prefect
+        from deployments import token_checks  # noqa: PLC0415 - imports httpx
 
         found, change = _look_up(self._documents.get(block_name(config.name)), config)
         if change == "unchanged" or (found is not None and _same_access(found, config)):
             return ()
         if found is not None and not self._rules.replace_token:
-            new_token.require_newer(config, found)
+            token_checks.require_newer(config, found)
         known = None if self._rules.new_account else _known(config, found)
         account = known.account_uuid if known else None
-        return new_token.examine(config, account, unchecked=self._rules.unchecked).warnings
+        return token_checks.examine(config, account, unchecked=self._rules.unchecked).warnings
 
     def apply(self, config: SourceConfig, check: Future[tuple[str, ...]]) -> Applied:
         apis = tuple(str(api) for api in config.supported_apis)
