@@ -73,8 +73,8 @@ class RepeatPolicy:
     """What an attempt that fails again and again costs, and comes to.
 
     `duplicating_codes`: the codes of errors after which each attempt may send another copy of the same events, so
-    that they are few. `escalate` gets an error and the record that it was noted in, and gives the final error that so many of them
-    mean, or None.
+    that they are few. `escalate` gets an error and the record that it was noted in, and gives the final error that so
+    many of them mean, or None.
     """
 
     duplicating_codes: frozenset[str] = frozenset()
@@ -153,8 +153,8 @@ def attempt(
     """One attempt of a task at a claim: what is raised within it leaves here judged and recorded.
 
     `record` is where the claim was taken; `open` replaces it by what the attempt itself has opened. `replace_error`
-    may replace an error before it is judged. An exception that nothing foresees is an UnexpectedError: reported at once, the claim
-    released, and the next run tries again.
+    may replace an error before it is judged. An exception that nothing foresees is an UnexpectedError: reported at
+    once, the claim released, and the next run tries again.
     """
     stopping.end_retry_wait(key)
     made = Attempt(key, record, repeats)
@@ -184,14 +184,16 @@ def next_wait(failing_since_ns: int, retry_after: float | None = None, *, may_du
 
     Half of the time that it has been failing, with jitter: so the waits grow by themselves, also across processes,
     and the last attempt falls on the end of the window. A server that asks for a longer wait gets it.
-    `may_duplicate`: each attempt may be another copy of the same events, so each wait is as long as all before it: some 13 in 90 minutes.
+    `may_duplicate`: each attempt may be another copy of the same events, so each wait is as long as all before it: some
+    13 in 90 minutes.
     """
     failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
     left = WINDOW_SECONDS - failing
     if left <= 0:
         return None
     if may_duplicate:
-        wait = min(max(failing, DUPLICATES_SHORTEST), DUPLICATES_LONGEST) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+        # As long as all waits before it together: some 13 attempts in 90 minutes.
+        wait = min(max(failing, DUPLICATES_SHORTEST), DUPLICATES_LONGEST) * random.uniform(0.8, 1.0)  # noqa: S311
     else:
         wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
     return max(min(wait, left), retry_after or 0.0)
