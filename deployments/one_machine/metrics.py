@@ -187,9 +187,14 @@ _API_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, st
     ),
 )
 _FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Measure], ...] = (
-    (CounterMetricFamily, "forward_sent", "Events that the SIEM has said yes to.", lambda one: one.sent),
-    (CounterMetricFamily, "forward_kept_back", "Events kept from the SIEM by its rules.", lambda one: one.dropped),
-    (GaugeMetricFamily, "forward_refused", "Events that the SIEM refuses for good.", lambda one: one.refused),
+    (CounterMetricFamily, "forward_sent", "Events that the SIEM acknowledged.", lambda one: one.sent),
+    (
+        CounterMetricFamily,
+        "forward_filtered",
+        "Events that a privacy rule kept from the SIEM.",
+        lambda one: one.dropped,
+    ),
+    (GaugeMetricFamily, "forward_rejected", "Events that the SIEM rejected.", lambda one: one.refused),
     (GaugeMetricFamily, "forward_waiting", "Events that wait to be sent.", lambda one: one.waiting),
     (
         GaugeMetricFamily,

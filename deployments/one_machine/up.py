@@ -21,7 +21,15 @@ from deployments.one_machine.run_lines import RunLines
 from deployments.one_machine.systemd import Systemd
 from deployments.one_machine.time_limit import Bounded, attend
 from deployments.one_machine.watchdog import ClockSetBack, Restart, Say
-from deployments.prefect_api import database, deploy, server_access, server_secrets, server_settings, up_lock
+from deployments.prefect_api import (
+    database,
+    deploy,
+    local_files,
+    server_access,
+    server_secrets,
+    server_settings,
+    up_lock,
+)
 from deployments.prefect_api.server_access import LOCAL, Door
 from deployments.rotating_log import RotatingLog
 
@@ -325,7 +333,7 @@ def worker_log() -> Path:
 
 def beat_path() -> Path:
     """The file that the worker touches after each poll that the server has answered."""
-    return server_secrets.prefect_home() / "worker-beat"
+    return local_files.prefect_home() / "worker-beat"
 
 
 def _worker_environment() -> dict[str, str]:
@@ -345,7 +353,7 @@ def _worker_environment() -> dict[str, str]:
 
 def _empty_temporary_directory() -> Path:
     # A killed run leaves its working directory behind; here the next `up` sweeps it away.
-    path = server_secrets.prefect_home() / "tmp"
+    path = local_files.prefect_home() / "tmp"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)
     return path

@@ -9,11 +9,18 @@ from rich.text import Text
 from blocks.errors import SourceError
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, shut_down, worst_exit_code
 from deployments.commands.support import deferred
+from deployments.commands.support.local_run import (
+    CTRL_C_SECONDS,
+    exit_code_of,
+    headline,
+    health_errors_hidden,
+    outcome_of,
+    shut_down,
+    worst_exit_code,
+)
 from deployments.commands.support.options import Json, OfSource, Siem
 from deployments.commands.support.progress import retry_suffix, status_line
-from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, printable
@@ -58,7 +65,7 @@ def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None
         shut_down(access)
         return INTERRUPTED
 
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.stopping.exit_hook, deferred.stopping.exit_seconds = end_at_once, CTRL_C_SECONDS
     state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, require_source, shut_down
 from deployments.commands.support import deferred
-from deployments.commands.support.run_log import health_errors_hidden
+from deployments.commands.support.local_run import (
+    CTRL_C_SECONDS,
+    exit_code_of,
+    headline,
+    health_errors_hidden,
+    outcome_of,
+    require_source,
+    shut_down,
+)
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import ERROR, format_rfc3339, print_json, print_line
@@ -57,8 +64,8 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
 
 def _run(flow: Callable[[], State[Any]], shown: JobDisplay, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
-    deferred.job.shown_at = shown.update
+    deferred.stopping.exit_hook, deferred.stopping.exit_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.job.on_progress = shown.update
     return flow()
 
 
