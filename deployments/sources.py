@@ -269,7 +269,7 @@ def _pairs_by_source() -> dict[str, list[Pair]]:
 def register_blocks(*, siems: bool = False) -> None:
     """Make the block types of sources known, and those of `siems` too, so that their forms stand in the UI."""
     from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415
-    from blocks.siem.kinds import KINDS, block_class  # noqa: PLC0415
+    from blocks.siem.configuration import KINDS, block_class  # noqa: PLC0415
     from blocks.source import OnePasswordSource  # noqa: PLC0415
     from blocks.store.block import EventStore  # noqa: PLC0415
 

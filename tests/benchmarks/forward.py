@@ -29,10 +29,10 @@ from rich.table import Table
 from support import siem_store, siem_targets
 from support.siem_targets import HTTP, Forwarder
 
+from blocks.siem.configuration import block_class
 from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.prepare import FilteredEvent
 from blocks.siem.delivery.protocol import Batch
-from blocks.siem.kinds import block_class
 from blocks.store import sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions, unsent_events
@@ -50,7 +50,7 @@ Post = tuple[str, httpx.URL, bytes, dict[str, str]]
 @dataclass
 class Run:
     kind: str
-    shape: str
+    format_name: str
     events: int
     seconds: float
     floor: float | None
@@ -67,8 +67,8 @@ def main() -> int:
         with console.status(f"{chosen.events:,} events"):
             siem_store.fill(f"sqlite:///{tenth}", chosen.events // 10)
             siem_store.fill(f"sqlite:///{filled}", chosen.events)
-        pairs = [(kind, shape) for kind in chosen.kinds.split(",") for shape in chosen.shapes.split(",")]
-        runs = [_measure(filled, tenth, kind, shape) for kind, shape in pairs]
+        pairs = [(kind, format_name) for kind in chosen.kinds.split(",") for format_name in chosen.formats.split(",")]
+        runs = [_measure(filled, tenth, kind, format_name) for kind, format_name in pairs]
     _show(runs)
     return 0
 
@@ -77,23 +77,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=300_000, help="(%(default)s)")
     parser.add_argument("--kinds", default=",".join(siem_targets.KINDS), help="(%(default)s)")
-    parser.add_argument("--shapes", default="raw", help="raw, ecs, ocsf; several with commas (%(default)s)")
+    parser.add_argument("--formats", default="raw", help="raw, ecs, ocsf; several with commas (%(default)s)")
     return parser
 
 
-def _measure(filled: Path, tenth: Path, kind: str, shape: str) -> Run:
-    _, small, _ = _run(tenth, kind, shape, floor=False)
-    floor, run, megabytes = _run(filled, kind, shape, floor=kind in HTTP)
-    return Run(kind, shape, run["sent"], run["seconds"], floor, megabytes, run["cpu"], run["most"], small["most"])
+def _measure(filled: Path, tenth: Path, kind: str, format_name: str) -> Run:
+    _, small, _ = _run(tenth, kind, format_name, floor=False)
+    floor, run, megabytes = _run(filled, kind, format_name, floor=kind in HTTP)
+    return Run(kind, format_name, run["sent"], run["seconds"], floor, megabytes, run["cpu"], run["most"], small["most"])
 
 
-def _run(filled: Path, kind: str, shape: str, *, floor: bool) -> tuple[float | None, dict[str, Any], float]:
+def _run(filled: Path, kind: str, format_name: str, *, floor: bool) -> tuple[float | None, dict[str, Any], float]:
     """Seconds of the bare loop, what the forwarder reports, and how many megabytes it sent."""
     directory = Path(tempfile.mkdtemp(dir=filled.parent))
     shutil.copy(filled, directory / "events.db")
     url = f"sqlite:///{directory / 'events.db'}"
-    with console.status(f"{kind}, {shape}"), siem_targets.running(kind, directory) as target:
-        target.shape = shape
+    with console.status(f"{kind}, {format_name}"), siem_targets.running(kind, directory) as target:
+        target.format_name = format_name
         forwarder = Forwarder(url, target)
         forwarder.start()
         forwarder.finish()
@@ -158,7 +158,7 @@ def _show(runs: list[Run]) -> None:
     table = Table(box=box.MARKDOWN)
     for heading in (
         "to",
-        "shape",
+        "format",
         "events a second",
         "the bare loop",
         "to the loop",
@@ -167,13 +167,13 @@ def _show(runs: list[Run]) -> None:
         "peak memory, a tenth",
         "and all",
     ):
-        table.add_column(heading, justify="left" if heading in {"to", "shape"} else "right")
+        table.add_column(heading, justify="left" if heading in {"to", "format"} else "right")
     for run in runs:
         rate = run.events / run.seconds
         bare = run.events / run.floor if run.floor else None
         table.add_row(
             run.kind,
-            run.shape,
+            run.format_name,
             f"{rate:,.0f}",
             f"{bare:,.0f}" if bare else "",
             f"{rate / bare:.2f}" if bare else "",

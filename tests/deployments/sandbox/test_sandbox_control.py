@@ -34,7 +34,7 @@ def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
     running.clear_faults()
 
 
-def test_requests_are_counted_by_endpoint_shape_and_status(sandbox: SandboxProcess) -> None:
+def test_requests_are_counted_by_endpoint_format_and_status(sandbox: SandboxProcess) -> None:
     cursor = sandbox.ask("auditevents", FROM_THE_START).json()["cursor"]
     sandbox.ask("auditevents", {"cursor": cursor})
     sandbox.ask("auditevents", b"{")
