@@ -218,9 +218,9 @@ def _block(name: str) -> OnePasswordSource | None:
 
 def _noted(engine: Engine, block: OnePasswordSource) -> Known | None:
     from blocks.store.sources import put  # noqa: PLC0415 - 0.5 s
-    from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
+    from tasks.support.source import source_record  # noqa: PLC0415 - imports Prefect
 
-    put(engine, record_of(block.validated()))
+    put(engine, source_record(block.validated()))
     return store.find_id(engine, block.source_id)
 
 

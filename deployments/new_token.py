@@ -32,7 +32,7 @@ def replace(source: Managed, token: str, *, checked: bool = True) -> None:
     """Put the token into the encrypted block, end the runs with the old one, and forget the errors."""
     from blocks.store import lifecycle, sources  # noqa: PLC0415 - 0.5 s
     from deployments.prefect_api import source_runs  # noqa: PLC0415
-    from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
+    from tasks.support.source import source_record  # noqa: PLC0415 - imports Prefect
 
     block = source.valid_block()
     block.credentials.api_token = SecretStr(token)
@@ -41,5 +41,5 @@ def replace(source: Managed, token: str, *, checked: bool = True) -> None:
     if name is None:
         block.save(block_name(source.name), overwrite=True)
     source_runs.end(source.engine, source.known.id, source_runs.SHORT_SECONDS)
-    sources.put(source.engine, record_of(block))
+    sources.put(source.engine, source_record(block))
     lifecycle.restart(source.engine, source.known, "token", checked=checked)

@@ -185,10 +185,10 @@ def _ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
 
 def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
     """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
-    from tasks.support.siem import documents  # noqa: PLC0415 - imports Prefect
+    from tasks.support.siem import block_names  # noqa: PLC0415 - imports Prefect
 
     kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
-    named = {config.name: documents(config.name) for config in configs}
+    named = {config.name: block_names(config.name) for config in configs}
     names = [name for several in named.values() for name in several]
     read = block_documents.read_named(client, list(kinds), names, include_secrets=True)
     there = {(one.name, kinds[one.block_type.slug]): one for one in read if one.block_type}
@@ -224,11 +224,11 @@ def _remove_block(name: str, kind: str) -> bool:
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
 
-    from tasks.support.siem import documents  # noqa: PLC0415
+    from tasks.support.siem import block_names  # noqa: PLC0415
 
     removed = False
     with get_client(sync_client=True) as client:
-        for document in documents(name):
+        for document in block_names(name):
             with suppress(ObjectNotFound):
                 slug = block_class(kind).get_block_type_slug()
                 found = client.read_block_document_by_name(document, slug, include_secrets=False)

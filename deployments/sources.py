@@ -352,9 +352,9 @@ def open_default_store() -> Engine:
 def _note(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
     from blocks.store import sources, streams  # noqa: PLC0415
-    from tasks.support.source import record_of  # noqa: PLC0415
+    from tasks.support.source import source_record  # noqa: PLC0415
 
-    record = record_of(block)
+    record = source_record(block)
     if sources.put(engine, record, revive=True):
         streams.restart(engine, record.id)
 
