@@ -1,6 +1,6 @@
 """The deployment of each pair of source and SIEM. A collection that found something starts a run of it.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.prefect_names import forward_name
-from deployments.prefect_api.deploy import find_named, flow_name, read_template, remove_named, ticking
+from deployments.prefect_api.deploy import find_by_name, flow_name, read_template, remove_by_name, staggered_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,13 +43,13 @@ def spec_of(source_id: str, source: str, siem: str) -> dict[str, Any]:
         "description": f"Forwards what is new of {source} to {siem}: right after a collection that found something, "
         "and once an hour.",
         "parameters": {"source": source, "siem": siem, "source_id": source_id},
-        "schedules": ticking(template, f"{source_id} {siem}"),
+        "schedules": staggered_schedules(template, f"{source_id} {siem}"),
     }
 
 
 def remove_deployment(source: str, siem: str) -> bool:
     """Remove the deployment of a pair; False where there is none."""
-    return remove_named(_flow_name(), forward_name(source, siem))
+    return remove_by_name(_flow_name(), forward_name(source, siem))
 
 
 def remove_all(pairs: Iterable[Known], source: str) -> None:
@@ -60,7 +60,7 @@ def remove_all(pairs: Iterable[Known], source: str) -> None:
 
 def find(client: SyncPrefectClient, source: str, siem: str) -> DeploymentResponse | None:
     """The deployment of a pair, or None where there is none."""
-    return find_named(client, _flow_name(), forward_name(source, siem))
+    return find_by_name(client, _flow_name(), forward_name(source, siem))
 
 
 def set_paused(source: str, siem: str, *, paused: bool) -> bool:

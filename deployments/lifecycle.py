@@ -2,7 +2,7 @@
 
 Each can be killed at any instruction: it completes when it is called again. The store is told first, so that what was
 left undone on the Prefect server can be seen.
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DELETED = "The source was deleted."
 
 
 @dataclass(frozen=True)
-class Managed:
+class ManagedSource:
     """A source: what its store knows, the store, and its block, where there is a valid one."""
 
     known: Known
@@ -64,7 +64,7 @@ class Managed:
 
 
 @dataclass(frozen=True)
-class Deleted:
+class Deletion:
     """What `delete` did. `kept`: how many events stay; `purged`: what was removed of them, None where they stay."""
 
     name: str
@@ -73,16 +73,16 @@ class Deleted:
     purged: dict[str, Any] | None
 
 
-def locate(name: str) -> Managed:
+def locate(name: str) -> ManagedSource:
     """The source of that name, which was not deleted. A renaming that was broken off is completed first.
 
     Raises ThirdPartyConfigError where there is none such.
     """
-    known, engine, block = _look(name)
+    known, engine, block = _find(name)
     if known is None and block is not None:  # made in the UI, and never run
-        known = _noted(engine, block)
+        known = _recorded(engine, block)
     if known is None:
-        raise _unknown(name)
+        raise _unknown_source(name)
     if known.deleted_ns is not None:
         raise ThirdPartyConfigError(
             f"Source {name!r} was deleted.",
@@ -96,31 +96,31 @@ def locate(name: str) -> Managed:
             code="renaming",
         )
     _complete_renaming(engine, known)
-    return Managed(known, engine, block or _block(name))
+    return ManagedSource(known, engine, block or _block(name))
 
 
-def restart(source: Managed) -> None:
+def restart(source: ManagedSource) -> None:
     """End the runs that are under way, and forget all errors. The next run reads every API."""
-    source_runs.end(source.engine, source.known.id, source_runs.SHORT_SECONDS)
+    source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
     store.restart(source.engine, source.known)
 
 
-def run_now(source: Managed) -> UUID:
+def run_now(source: ManagedSource) -> UUID:
     """Have a worker collect it now. Returns the id of the run."""
     if source.block is not None:
         stopped = source.known.paused_ns is not None
         sources.deploy(source.name, source.block.description or None, source.known.id, paused=stopped)
-    return source_runs.create(source.name)
+    return source_runs.create_run(source.name)
 
 
-def stop(source: Managed) -> bool:
+def stop(source: ManagedSource) -> bool:
     """Stop its schedule, and end its runs after the page in hand. False where one was not done in time."""
     store.pause(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
-    return source_runs.end(source.engine, source.known.id)
+    return source_runs.stop_runs(source.engine, source.known.id)
 
 
-def start(source: Managed) -> None:
+def start(source: ManagedSource) -> None:
     """Let its schedule run again."""
     store.resume(source.engine, source.known)
     block = source.valid_block()
@@ -133,7 +133,7 @@ def rename(old: str, new: str) -> None:
 
     Raises ThirdPartyConfigError where there is no such source, or the new name is taken or cannot be one.
     """
-    begun = _begun_renaming(old, new)
+    begun = _interrupted_renaming(old, new)
     if begun is None:
         source = locate(old)
         _require_free(new, source)
@@ -142,22 +142,22 @@ def rename(old: str, new: str) -> None:
     _complete_renaming(begun.engine, begun.known)
 
 
-def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _: None) -> Deleted:
+def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _: None) -> Deletion:
     """Remove a source: its runs end after the page in hand, then its deployment goes, and its blocks with the token.
 
     Its events stay, unless it is to `purge`. `removed` is told how many rows a purge has removed.
     """
-    known, engine, _ = _look(name)
+    known, engine, _ = _find(name)
     if known is None:
         return _delete_remains(name)
     was_deleted = known.deleted_ns is not None
     if not was_deleted:
-        _end(locate(name))
+        _retire(locate(name))
     events = store.events_of(engine, known.id)
     done = store.purge(engine, store.find_id(engine, known.id) or known, removed) if purge else None
     remove_deployment(name)
     remove_blocks(name)
-    return Deleted(name, was_deleted, 0 if purge else events, done)
+    return Deletion(name, was_deleted, 0 if purge else events, done)
 
 
 def remove_blocks(name: str) -> None:
@@ -196,7 +196,7 @@ def _remove(client: SyncPrefectClient, document: UUID) -> None:
         return
 
 
-def _look(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
+def _find(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
     """What the store knows, the store (of the block, where it names one), and the block, where it is valid.
 
     A block that still has the former name of a source leads to that source.
@@ -216,7 +216,7 @@ def _block(name: str) -> OnePasswordSource | None:
         return None
 
 
-def _noted(engine: Engine, block: OnePasswordSource) -> Known | None:
+def _recorded(engine: Engine, block: OnePasswordSource) -> Known | None:
     from blocks.store.sources import put  # noqa: PLC0415 - 0.5 s
     from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
 
@@ -224,16 +224,16 @@ def _noted(engine: Engine, block: OnePasswordSource) -> Known | None:
     return store.find_id(engine, block.source_id)
 
 
-def _begun_renaming(old: str, new: str) -> Managed | None:
+def _interrupted_renaming(old: str, new: str) -> ManagedSource | None:
     """The source whose renaming from `old` to `new` was broken off; its block has the one name or the other."""
     for name in (new, old):
-        known, engine, block = _look(name)
+        known, engine, block = _find(name)
         if known is not None and known.name == new and store.former_name(engine, known.id) == old:
-            return Managed(known, engine, block)
+            return ManagedSource(known, engine, block)
     return None
 
 
-def _unknown(name: str) -> ThirdPartyConfigError:
+def _unknown_source(name: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"There is no source named {name!r}.",
         hint="`onepassword-source list` shows those there are; `onepassword-source apply FILE` creates one.",
@@ -241,7 +241,7 @@ def _unknown(name: str) -> ThirdPartyConfigError:
     )
 
 
-def _require_free(new: str, source: Managed) -> None:
+def _require_free(new: str, source: ManagedSource) -> None:
     block = source.valid_block()
     _renamed(block.config(), new)
     other = store.find(source.engine, new)
@@ -272,7 +272,7 @@ def _complete_renaming(engine: Engine, known: Known) -> None:
     is_free = block is None or block.source_id == known.id  # else another source has the former name by now
     if is_free:
         source_runs.set_paused(old, paused=True)
-    source_runs.end(engine, known.id)
+    source_runs.stop_runs(engine, known.id)
     if block is not None and is_free and not sources.exists(known.name):
         _save_as(block, known.name)
     if is_free:
@@ -310,7 +310,7 @@ def _move_deployments(engine: Engine, old: str, known: Known) -> None:
         moves += [
             (one, forward_deployments.find(client, known.name, siem))
             for siem in siems
-            for one in _old(client, old, siem)
+            for one in _deployment_under(client, old, siem)
         ]
         for was, new in moves:
             if new is not None:
@@ -320,26 +320,26 @@ def _move_deployments(engine: Engine, old: str, known: Known) -> None:
         forward_deployments.remove_deployment(old, siem)
 
 
-def _old(client: SyncPrefectClient, old: str, siem: str) -> list[DeploymentResponse]:
+def _deployment_under(client: SyncPrefectClient, old: str, siem: str) -> list[DeploymentResponse]:
     found = forward_deployments.find(client, old, siem)
     return [found] if found else []
 
 
-def _end(source: Managed) -> None:
+def _retire(source: ManagedSource) -> None:
     """Everything of a deletion up to the mark in the store, from which on no run can write."""
     store.begin_deletion(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
-    source_runs.end(source.engine, source.known.id)
+    source_runs.stop_runs(source.engine, source.known.id)
     source_runs.cancel_waiting(source.name, DELETED)
     remove_deployment(source.name)
     forward_deployments.remove_all(forward_pairs.known(source.engine, source=source.name), source.name)
     store.finish_deletion(source.engine, source.known)
 
 
-def _delete_remains(name: str) -> Deleted:
+def _delete_remains(name: str) -> Deletion:
     """The store no longer knows it: it was purged, or lost. What there may be on the Prefect server goes."""
     if not sources.exists(name):
-        raise _unknown(name)
+        raise _unknown_source(name)
     remove_deployment(name)
     remove_blocks(name)
-    return Deleted(name, was_deleted=True, kept=0, purged=None)
+    return Deletion(name, was_deleted=True, kept=0, purged=None)

@@ -1,6 +1,6 @@
 """Replace the token of a source: the new one is checked first, and all that is wrong with it is said at once.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from blocks.events_api.models import Introspection
     from blocks.events_api.token import Claims
     from blocks.source import OnePasswordSource
-    from deployments.lifecycle import Managed
+    from deployments.lifecycle import ManagedSource
 
 
 @dataclass(frozen=True)
-class Checked:
+class TokenCheck:
     """What is known of a token before it is used. `account` and `scopes` are None where nobody told them."""
 
     account: str | None
@@ -34,17 +34,17 @@ class Checked:
     warnings: tuple[str, ...]
 
 
-def check(source: Managed, token: str, *, unchecked: bool = False) -> Checked:
+def check(source: ManagedSource, token: str, *, unchecked: bool = False) -> TokenCheck:
     """Introspect the token that is to replace the one of `source`; nothing is changed.
 
     Raises ThirdPartyConfigError with all that is wrong with it, and ThirdPartyGenericError where the API cannot be
     reached, unless `unchecked`.
     """
     config = with_token(source.valid_block().config(), token, allowed_hosts=settings.allowed_hosts())
-    return examine(config, source.known.account_uuid, unchecked=unchecked)
+    return check_config(config, source.known.account_uuid, unchecked=unchecked)
 
 
-def examine(config: SourceConfig, pinned: str | None, *, unchecked: bool = False) -> Checked:
+def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = False) -> TokenCheck:
     """The same for the token of a configuration. `pinned`: the account that the events are of so far, where known."""
     token = config.api_token.get_secret_value() if config.api_token else ""
     claims = read_claims(token)
@@ -57,7 +57,7 @@ def examine(config: SourceConfig, pinned: str | None, *, unchecked: bool = False
     if wrong:
         said = f"The token was not taken; source {config.name!r} keeps what it has:"
         raise ThirdPartyConfigError("\n".join([said, *wrong]), code="token")
-    return Checked(account, scopes, (*config.warnings, *warnings))
+    return TokenCheck(account, scopes, (*config.warnings, *warnings))
 
 
 def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
@@ -79,7 +79,7 @@ def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
     )
 
 
-def replace(source: Managed, token: str, *, checked: bool = True) -> None:
+def replace(source: ManagedSource, token: str, *, checked: bool = True) -> None:
     """Put the token into the encrypted block, end the runs with the old one, and forget the errors."""
     from blocks.store import lifecycle, sources  # noqa: PLC0415 - 0.5 s
     from deployments.prefect_api import source_runs  # noqa: PLC0415
@@ -91,7 +91,7 @@ def replace(source: Managed, token: str, *, checked: bool = True) -> None:
     block.credentials.save(name or block_name(source.name), overwrite=True)
     if name is None:
         block.save(block_name(source.name), overwrite=True)
-    source_runs.end(source.engine, source.known.id, source_runs.SHORT_SECONDS)
+    source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
     sources.put(source.engine, record_of(block))
     lifecycle.restart(source.engine, source.known, "token", checked=checked)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.prefect_api.deploy import Change, deploy_spec, flow_name, read_template, remove_named
+from deployments.prefect_api.deploy import Change, deploy_spec, flow_name, read_template, remove_by_name
 
 if TYPE_CHECKING:
     from blocks.store.prune import Target
@@ -45,7 +45,7 @@ def deploy(older_than: str, cron: str, source: Target | None) -> Change:
 
 def remove(source_id: str | None) -> bool:
     """Remove the schedule of one source, or the one of all sources; False where there is none."""
-    return remove_named(flow_name(_template()), _name(source_id))
+    return remove_by_name(flow_name(_template()), _name(source_id))
 
 
 def _template() -> dict[str, Any]:

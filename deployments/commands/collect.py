@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from deployments.prefect_api.server_access import Access
+    from deployments.prefect_api.server_access import PrefectAccess
 
 CTRL_C_SECONDS = 1.0
 """How long a person who has pressed Ctrl-C waits for what hangs."""
@@ -41,7 +41,7 @@ def command(name: Name, as_json: Json = False) -> int:
         return collect_source(access, name, as_json=as_json)
 
 
-def collect_source(access: Access, name: str, *, as_json: bool) -> int:
+def collect_source(access: PrefectAccess, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
     with health_errors_hidden(), status_line(lambda: _progress_line(name)) as end_progress:
 
@@ -95,7 +95,7 @@ def print_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bo
         print_line(headline(outcome, message, INTERRUPTED))
 
 
-def shut_down(access: Access) -> None:
+def shut_down(access: PrefectAccess) -> None:
     """What is left to do in a process that ends at once: what was said is seen, and no server is left behind."""
     with suppress(OSError):
         sys.stdout.flush()

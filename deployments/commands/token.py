@@ -26,7 +26,7 @@ from deployments.entry_point import token_from_environment
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from deployments.new_token import Checked
+    from deployments.new_token import TokenCheck
 
 LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
 
@@ -72,7 +72,7 @@ def _read_token(name: str) -> str:
     return token
 
 
-def _show(name: str, checked: Checked, started: UUID | None, *, as_json: bool) -> None:
+def _show(name: str, checked: TokenCheck, started: UUID | None, *, as_json: bool) -> None:
     scopes = sorted(checked.scopes) if checked.scopes is not None else None
     if as_json:
         answer = {"source": name, "account_uuid": checked.account, "scopes": scopes}

@@ -9,7 +9,7 @@ import typer
 from deployments.commands.support.output import print_note
 from deployments.commands.support.prefect_server import quiet_prefect
 from deployments.one_machine.up import up
-from deployments.prefect_api.server_access import door
+from deployments.prefect_api.server_access import parse_listen_address
 
 
 def command(
@@ -22,6 +22,6 @@ def command(
     ] = None,
 ) -> None:
     """Run everything until Ctrl-C."""
-    at = door(host, public_url)
+    at = parse_listen_address(host, public_url)
     quiet_prefect()
     up(print_note, at)

@@ -26,12 +26,12 @@ def prepare() -> None:
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
     sources.register_blocks(siems=True)
-    names = sources.deploy_known()
+    names = sources.deploy_all()
     for warning in automations.ensure().warnings:
         _say(warning)
     _say(f"Collecting every five minutes: {_some(names)}." if names else NO_SOURCE)
     with suppress(SourceError):  # the store may come later; `up` does not wait for it, and its schedules do the same
-        if due := source_runs.create_due(sources.open_default_store()):
+        if due := source_runs.create_due_runs(sources.open_default_store()):
             _say(f"Collecting at once, since their last read is over: {_some(due)}.")
 
 

@@ -1,6 +1,6 @@
 """Blocks on the Prefect server, read and written in bulk: `Block.load` and `Block.save` make up to ten requests each.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A source's deployment on a Prefect server, made from the template in prefect.yaml.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class SourceDeployment:
     """Its immutable id: the runs find it by that, and its ticks follow from that; from its name where there is none."""
 
 
-def at_once() -> int:
+def parallel_requests() -> int:
     """How many requests to have under way at a time: while the server waits for its database, it works on another.
 
     SQLite has one writer: there the server would refuse the others, and the client wait for seconds before it retries.
     """
-    own = database.users_url() or ""
+    own = database.configured_url() or ""
     return 4 if own.startswith("postgresql") or server_access.external_url() or database.is_embedded() else 1
 
 
@@ -81,18 +81,18 @@ def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] =
     person has paused stays paused. A new one takes what a person has set in that of `like` with the same flow.
     Prefect's own exceptions where its server cannot be reached.
     """
-    with opened() as deployer:
+    with open_deployer() as deployer:
         return deployer.deploy_source(wanted, like)
 
 
 def deploy_spec(spec: dict[str, Any], *, paused: bool = False) -> Change:
     """The same for a template's entry that is filled in already."""
-    with opened() as deployer:
+    with open_deployer() as deployer:
         return deployer.deploy(spec, paused=paused)
 
 
 @contextmanager
-def opened() -> Iterator[Deployer]:
+def open_deployer() -> Iterator[Deployer]:
     """A deployer with a connection of its own to the Prefect server."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
@@ -103,7 +103,7 @@ def opened() -> Iterator[Deployer]:
 class Deployer:
     """Creates and updates deployments through one client, in several threads at once where that is wanted.
 
-    What is there of hundreds is read in a few requests (`look_up`); flows and the work pool are made once.
+    What is there of hundreds is read in a few requests (`prefetch`); flows and the work pool are made once.
     """
 
     def __init__(self, client: SyncPrefectClient) -> None:
@@ -112,7 +112,7 @@ class Deployer:
         self._flow_ids: dict[str, UUID] = {}
         self._making = threading.Lock()
 
-    def look_up(self, specs: Iterable[dict[str, Any]]) -> None:
+    def prefetch(self, specs: Iterable[dict[str, Any]]) -> None:
         """Read at once what the server has of these deployments, instead of one by one when they are deployed."""
         keys = [_key(spec) for spec in specs]
         flows = sorted({flow for flow, _ in keys})
@@ -120,7 +120,7 @@ class Deployer:
         self._there |= dict.fromkeys(keys)
         size = PAGE // max(len(flows), 1)  # a page holds all that can be found
         for start in range(0, len(names), size):
-            found = _read_named(self.client, flows, names[start : start + size])
+            found = _read_by_name(self.client, flows, names[start : start + size])
             self._there |= {(_flow_of(one), one.name): one for one in found}
 
     def deploy_source(self, wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
@@ -135,17 +135,17 @@ class Deployer:
     def deploy(self, spec: dict[str, Any], like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
         """Create or update one deployment; where nothing differs, nothing is written."""
         key = _key(spec)
-        found = self._there[key] if key in self._there else find_named(self.client, *key)
+        found = self._there[key] if key in self._there else find_by_name(self.client, *key)
         if found is None:
             self._create(spec, like, paused=paused)
             return "created"
-        return _update(self.client, found, _members(spec), _schedules(spec))
+        return _update(self.client, found, _desired_fields(spec), _schedules(spec))
 
     def _create(self, spec: dict[str, Any], like: DeploymentResponse | None, *, paused: bool) -> None:
-        schedules, members = _schedules(spec), _members(spec)
+        schedules, members = _schedules(spec), _desired_fields(spec)
         if like is not None:
-            members["job_variables"] = _with(members["job_variables"], like.job_variables or {})
-            schedules = _activated(schedules, like)
+            members["job_variables"] = _merged_job_variables(members["job_variables"], like.job_variables or {})
+            schedules = _with_activity_of(schedules, like)
         self.client.create_deployment(
             flow_id=self._flow_id(spec["entrypoint"]),
             name=spec["name"],
@@ -165,33 +165,33 @@ class Deployer:
 
 def specs_of(wanted: SourceDeployment) -> list[dict[str, Any]]:
     """The deployments of a source as they should be: the one that collects it first, then those beside it."""
-    specs = [_filled(_template(), wanted)]
+    specs = [_filled_template(_template(), wanted)]
     if wanted.entrypoint is None:
-        specs += [_filled(read_template(path), replace(wanted, description=None)) for path in BESIDE]
+        specs += [_filled_template(read_template(path), replace(wanted, description=None)) for path in BESIDE]
     return specs
 
 
 def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
     """The deployment of a source, or None where there is none."""
-    return find_named(client, flow_name(_template()), deployment_name(source))
+    return find_by_name(client, flow_name(_template()), deployment_name(source))
 
 
 def find_deployments(client: SyncPrefectClient, sources: Sequence[str]) -> dict[str, DeploymentResponse]:
     """The deployments of those of these sources that have one, in their order."""
     names = {deployment_name(source): source for source in sources}
     wanted, flow = list(names), flow_name(_template())
-    pages = (_read_named(client, [flow], wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE))
+    pages = (_read_by_name(client, [flow], wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE))
     found = {names[one.name]: one for page in pages for one in page}
     return {source: found[source] for source in sources if source in found}
 
 
-def find_named(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
+def find_by_name(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
     """The deployment of that name of any flow, or None where there is none."""
-    found = _read_named(client, [flow], [name])
+    found = _read_by_name(client, [flow], [name])
     return found[0] if found else None
 
 
-def _read_named(client: SyncPrefectClient, flows: Sequence[str], names: Sequence[str]) -> list[DeploymentResponse]:
+def _read_by_name(client: SyncPrefectClient, flows: Sequence[str], names: Sequence[str]) -> list[DeploymentResponse]:
     # By filter: a name may hold characters, such as ?, that the address of a single deployment cannot.
     from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
 
@@ -213,7 +213,7 @@ def _flow_of(found: DeploymentResponse) -> str:
 def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
     """The deployments of a source: the one that collects it, and those beside it."""
     flows = [flow_name(template) for template in (_template(), *map(read_template, BESIDE))]
-    found = {_flow_of(one): one for one in _read_named(client, flows, [deployment_name(source)])}
+    found = {_flow_of(one): one for one in _read_by_name(client, flows, [deployment_name(source)])}
     return [found[flow] for flow in flows if flow in found]
 
 
@@ -223,16 +223,16 @@ def remove_deployment(source: str) -> bool:
     Those beside it go too.
     """
     for path in BESIDE:
-        remove_named(flow_name(read_template(path)), deployment_name(source))
-    return remove_named(flow_name(_template()), deployment_name(source))
+        remove_by_name(flow_name(read_template(path)), deployment_name(source))
+    return remove_by_name(flow_name(_template()), deployment_name(source))
 
 
-def remove_named(flow: str, name: str) -> bool:
+def remove_by_name(flow: str, name: str) -> bool:
     """The same for a deployment of that name of any flow."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
     with get_client(sync_client=True) as client:
-        found = find_named(client, flow, name)
+        found = find_by_name(client, flow, name)
         if found is None:
             return False
         client.delete_deployment(found.id)
@@ -289,7 +289,7 @@ def _template() -> dict[str, Any]:
     return read_template(TEMPLATE)
 
 
-def _filled(template: dict[str, Any], wanted: SourceDeployment) -> dict[str, Any]:
+def _filled_template(template: dict[str, Any], wanted: SourceDeployment) -> dict[str, Any]:
     parameters = {k: wanted.source if v == SOURCE else v for k, v in template["parameters"].items()}
     return {
         **template,
@@ -298,11 +298,11 @@ def _filled(template: dict[str, Any], wanted: SourceDeployment) -> dict[str, Any
         "entrypoint": wanted.entrypoint or template["entrypoint"],
         "tags": list(dict.fromkeys([*template["tags"], *wanted.tags])),
         "parameters": {**parameters, "source_id": wanted.source_id} if wanted.source_id else parameters,
-        "schedules": ticking(template, wanted.source_id or wanted.source),
+        "schedules": staggered_schedules(template, wanted.source_id or wanted.source),
     }
 
 
-def ticking(template: dict[str, Any], key: str) -> list[dict[str, Any]]:
+def staggered_schedules(template: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """The schedules of a template, at the time of what has this key, such as a source's id."""
     ticks = TICKS.get(flow_name(template))
     if ticks is None:
@@ -323,7 +323,7 @@ def _parameters_schema(entrypoint: str) -> dict[str, Any]:
     return _flow(entrypoint).parameters.model_dump(exclude_unset=True)
 
 
-def _members(spec: dict[str, Any]) -> dict[str, Any]:
+def _desired_fields(spec: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": spec["description"],
         "entrypoint": spec["entrypoint"],
@@ -355,7 +355,9 @@ def _schedule(entry: dict[str, Any]) -> CronSchedule | IntervalSchedule:
     )
 
 
-def _activated(schedules: list[DeploymentScheduleCreate], like: DeploymentResponse) -> list[DeploymentScheduleCreate]:
+def _with_activity_of(
+    schedules: list[DeploymentScheduleCreate], like: DeploymentResponse
+) -> list[DeploymentScheduleCreate]:
     """These schedules, paused where a person has paused those of another deployment."""
     is_active = any(schedule.active for schedule in like.schedules)
     return [schedule.model_copy(update={"active": is_active}) for schedule in schedules]
@@ -369,11 +371,11 @@ def _update(
 ) -> Change:
     from prefect.client.schemas.actions import DeploymentUpdate  # noqa: PLC0415 - see the module's docstring
 
-    now = _members_of(found)
-    members = {**members, "job_variables": _with(members["job_variables"], found.job_variables or {})}
+    now = _current_fields(found)
+    members = {**members, "job_variables": _merged_job_variables(members["job_variables"], found.job_variables or {})}
     differing = {name: value for name, value in members.items() if now[name] != value}
     if [kept.schedule for kept in found.schedules] != [new.schedule for new in schedules]:
-        kept = _activated(schedules, found) if found.schedules else schedules
+        kept = _with_activity_of(schedules, found) if found.schedules else schedules
         differing["schedules"] = [new.model_dump(mode="json") for new in kept]
     if not differing:
         return "unchanged"
@@ -381,13 +383,13 @@ def _update(
     return "updated"
 
 
-def _with(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+def _merged_job_variables(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """The job variables that a person has set, an environment of the runs among them, and ours over them."""
     both = {**theirs, **ours}
     return {**both, "env": {**(theirs.get("env") or {}), **ours["env"]}} if "env" in ours else both
 
 
-def _members_of(found: DeploymentResponse) -> dict[str, Any]:
+def _current_fields(found: DeploymentResponse) -> dict[str, Any]:
     limit, options = found.global_concurrency_limit, found.concurrency_options
     return {
         "description": found.description,

@@ -199,7 +199,7 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
         {**template, "name": "plain", "entrypoint": "plain_flow.plain", "parameters": {}, "schedules": []}
     )
     with get_client(sync_client=True) as client:
-        found = {"plain": deploy.find_named(client, "plain", "plain"), SOURCE: deploy.find_deployment(client, SOURCE)}
+        found = {"plain": deploy.find_by_name(client, "plain", "plain"), SOURCE: deploy.find_deployment(client, SOURCE)}
     return {name: one.id for name, one in found.items() if one is not None}
 
 

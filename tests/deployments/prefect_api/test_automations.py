@@ -275,7 +275,7 @@ def test_a_run_that_was_taken_up_and_never_begins_is_ended_and_one_that_does_is_
         server.ask("POST", f"/api/flow_runs/{run}/set_state", json={"state": {"type": "PENDING"}, "force": True})
     server.ask("POST", f"/api/flow_runs/{soon}/set_state", json={"state": {"type": "RUNNING"}, "force": True})
     wait_until(lambda: server.state(never)["type"] == "CRASHED")
-    assert server.state(never)["message"] == automations.NEVER_BEGAN
+    assert server.state(never)["message"] == automations.LOST_MESSAGE
     assert server.state(soon)["type"] == "RUNNING"
     server.ask("POST", f"/api/flow_runs/{soon}/set_state", json={"state": {"type": "COMPLETED"}, "force": True})
 
