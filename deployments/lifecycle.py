@@ -2,13 +2,18 @@
 
 Each can be killed at any instruction: it completes when it is called again. The store is told first, so that what was
 left undone on the Prefect server can be seen.
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from pydantic import SecretStr
 
 from blocks import settings
 from blocks.command_line import command_line
@@ -18,13 +23,14 @@ from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
 from blocks.store import lifecycle as store
 from blocks.store.forwarding import forward_pairs
-from deployments import forward_deployments, sources
+from blocks.store.sources import put
+from deployments import forward_deployments, sources, token_check
 from deployments.prefect_api import source_runs
 from deployments.prefect_api.deploy import deployments_of, remove_deployment
+from tasks.support.source import open_store, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import BlockDocument
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from blocks.config.source_config import SourceConfig
     from blocks.source import OnePasswordSource
     from blocks.store.lifecycle import Known
+    from deployments.token_check import TokenCheck
 
 SOURCE, CREDENTIALS = "1password-source", "1password-credentials"
 DELETED = "The source was deleted."
@@ -160,13 +167,30 @@ def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _:
     return Deletion(name, was_deleted, 0 if purge else events, done)
 
 
+def check_token(source: ManagedSource, token: str, *, unchecked: bool = False) -> TokenCheck:
+    """Introspect the token that is to replace the one of `source`; nothing is changed. Raises as `check_config`."""
+    config = with_token(source.valid_block().config(), token, allowed_hosts=settings.allowed_hosts())
+    return token_check.check_config(config, source.known.account_uuid, unchecked=unchecked)
+
+
+def replace_token(source: ManagedSource, token: str, *, checked: bool = True) -> None:
+    """Put the token into the encrypted block, end the runs that use the old one, and clear the errors."""
+    block = source.valid_block()
+    block.credentials.api_token = SecretStr(token)
+    name = block.credentials._block_document_name  # noqa: SLF001 - Prefect has no other way to read it
+    block.credentials.save(name or block_name(source.name), overwrite=True)
+    if name is None:
+        block.save(block_name(source.name), overwrite=True)
+    source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
+    put(source.engine, record_of(block))
+    store.restart(source.engine, source.known, "token", checked=checked)
+
+
 def remove_blocks(name: str) -> None:
     """Remove the block of a source and its credentials, where no other source uses these.
 
     An event store's block stays: it may be shared.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = client.read_block_documents_by_type(SOURCE, include_secrets=False)
         own = [one for one in found if one.name == block_name(name)]
@@ -180,7 +204,6 @@ def remove_blocks(name: str) -> None:
 
 
 def _credentials_of(document: BlockDocument) -> UUID | None:
-    from uuid import UUID  # noqa: PLC0415
 
     reference = document.block_document_references.get("credentials") or {}
     found = (reference.get("block_document") or {}).get("id")
@@ -188,7 +211,6 @@ def _credentials_of(document: BlockDocument) -> UUID | None:
 
 
 def _remove(client: SyncPrefectClient, document: UUID) -> None:
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
     try:
         client.delete_block_document(document)
@@ -201,8 +223,6 @@ def _find(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
 
     A block that still has the former name of a source leads to that source.
     """
-    from tasks.support.source import open_store  # noqa: PLC0415 - imports Prefect
-
     block = _block(name)
     engine = sources.open_default_store() if block is None else open_store(block)
     known = None if block is None else store.find_id(engine, block.source_id)
@@ -217,8 +237,6 @@ def _block(name: str) -> OnePasswordSource | None:
 
 
 def _recorded(engine: Engine, block: OnePasswordSource) -> Known | None:
-    from blocks.store.sources import put  # noqa: PLC0415 - 0.5 s
-    from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
 
     put(engine, record_of(block.validated()))
     return store.find_id(engine, block.source_id)
@@ -297,8 +315,6 @@ def _save_as(block: OnePasswordSource, new: str) -> None:
 
 def _move_deployments(engine: Engine, old: str, known: Known) -> None:
     """The new ones start paused, so that there are never two that run. Runs that wait are moved to them."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     block = _block(known.name)
     description = block.description or None if block else None
     with get_client(sync_client=True) as client:

@@ -1,6 +1,6 @@
 """Make SIEMs what a configuration says: their blocks, their rows in the store, a deployment for each pair.
 
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+
 from blocks.errors import ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
+from blocks.siem.configuration import block_of
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.siem_config import SiemConfig
 from blocks.store import sources
@@ -22,6 +26,7 @@ from deployments import forward_deployments
 from deployments.prefect_api import block_documents
 from deployments.prefect_api.deploy import Deployer, parallel_requests
 from deployments.sources import open_default_store
+from tasks.support.siem import documents, load_siem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,8 +63,6 @@ def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Ite
     Raises ThirdPartyConfigError before anything is stored where a source is not known, or the name of a SIEM is that
     of one of another kind. What is applied before a later error stays.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         applying = _SiemApplier(client, configs)
         for config in configs:
@@ -71,10 +74,6 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
 
     Raises ThirdPartyConfigError where there is no such block, or it is not valid.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
-    from tasks.support.siem import load_siem  # noqa: PLC0415 - imports Prefect
-
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
     with get_client(sync_client=True) as client:
@@ -115,7 +114,6 @@ class _SiemApplier:
             _require_kind(config, self._documents)
 
     def apply(self, config: SiemConfig, since_ns: int | None) -> Iterator[str | AppliedSiem]:
-        from blocks.siem.configuration import block_of  # noqa: PLC0415 - imports Prefect
 
         block = block_of(config)
         change = self._save(config, block)
@@ -181,8 +179,6 @@ def _source_ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]
 
 def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
     """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
-    from tasks.support.siem import documents  # noqa: PLC0415 - imports Prefect
-
     kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
     named = {config.name: documents(config.name) for config in configs}
     names = [name for several in named.values() for name in several]
@@ -217,11 +213,6 @@ def _fingerprint(kind: str, document: BlockDocument) -> str | None:
 
 def _remove_block(name: str, kind: str) -> bool:
     """Whether there was one."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
-
-    from tasks.support.siem import documents  # noqa: PLC0415
-
     removed = False
     with get_client(sync_client=True) as client:
         for document in documents(name):

@@ -1,6 +1,6 @@
 """Make sources what a configuration says: their blocks, their rows in the store, their deployments.
 
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -10,13 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from prefect.client.orchestration import get_client
+
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from deployments import forward_deployments
-from deployments.prefect_api import block_documents
-from deployments.prefect_api.deploy import Deployer, SourceDeployment, parallel_requests, specs_of
+from blocks.siem.kinds import KINDS, block_class
+from blocks.source import OnePasswordSource
+from blocks.store import lifecycle, sources, streams
+from blocks.store.block import EventStore
+from blocks.store.forwarding import forward_pairs
+from deployments import forward_deployments, token_check
+from deployments.prefect_api import block_documents, source_runs
+from deployments.prefect_api.deploy import Deployer, parallel_requests
+from deployments.prefect_api.deployment_specs import SourceDeployment, source_specs
 from deployments.token_rules import DEFAULT_RULES, TokenRules
+from tasks.support.source import default_store, open_store, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.source import OnePasswordSource
     from blocks.store.forwarding.forward_pairs import Known as Pair
     from blocks.store.lifecycle import Known
 
@@ -62,8 +71,6 @@ def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = DEFAULT_RULES
     that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
     Call `register_blocks` before. After an error what is applied stays, and no further source is begun.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with (
         get_client(sync_client=True) as client,
         ThreadPoolExecutor(CHECKS_AT_ONCE) as checkers,
@@ -78,8 +85,6 @@ class _SourceApplier:
     """What is there is read at the start, all through one connection: 100 sources take seconds."""
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SourceConfig], rules: TokenRules) -> None:
-        from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415 - as above
-        from blocks.source import OnePasswordSource  # noqa: PLC0415
 
         self._client = client
         self._rules = rules
@@ -95,16 +100,14 @@ class _SourceApplier:
 
         Raises ThirdPartyConfigError where it is refused, ThirdPartyGenericError where it could not be checked.
         """
-        from deployments import new_token  # noqa: PLC0415 - imports Prefect
-
         found, change = _compare(self._documents.get(block_name(config.name)), config)
         if change == "unchanged" or (found is not None and _same_access(found, config)):
             return ()
         if found is not None and not self._rules.replace_token:
-            new_token.require_newer(config, found)
+            token_check.require_newer(config, found)
         known = None if self._rules.new_account else _stored_source(config, found)
         account = known.account_uuid if known else None
-        return new_token.check_config(config, account, unchecked=self._rules.unchecked).warnings
+        return token_check.check_config(config, account, unchecked=self._rules.unchecked).warnings
 
     def apply(self, config: SourceConfig, check: Future[tuple[str, ...]]) -> AppliedSource:
         apis = tuple(str(api) for api in config.supported_apis)
@@ -115,8 +118,6 @@ class _SourceApplier:
         return replace(self._applied(config), warnings=warnings)
 
     def _applied(self, config: SourceConfig) -> AppliedSource:
-        from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-        from tasks.support.source import open_store  # noqa: PLC0415 - see the module's docstring
 
         document = self._documents.get(block_name(config.name))
         found, change = _compare(document, config)
@@ -153,7 +154,7 @@ class _SourceDeployer:
     def __init__(self, client: SyncPrefectClient, names: Sequence[str]) -> None:
         self._deployer = Deployer(client)
         self._pairs = _pairs_by_source()
-        specs = [spec for name in names for spec in specs_of(SourceDeployment(name))]
+        specs = [spec for name in names for spec in source_specs(SourceDeployment(name))]
         pairs = [forward_deployments.spec_of_pair(pair) for name in names for pair in self._pairs.get(name, ())]
         self._deployer.prefetch(specs)
         self._deployer.prefetch(pairs)
@@ -177,8 +178,6 @@ class _SourceDeployer:
 
 def find(name: str) -> OnePasswordSource | None:
     """The block of a source, or None where there is none. Raises ConfigurationError where it is not valid."""
-    from blocks.source import OnePasswordSource  # noqa: PLC0415 - see the module's docstring
-
     try:
         return cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
     except ValueError:
@@ -202,8 +201,6 @@ def deploy(
     like: Sequence[DeploymentResponse] = (),
 ) -> None:
     """Create or update the deployments of a source. New ones are `paused` if told so, and have what `like` has."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         _SourceDeployer(client, [name]).deploy(name, description, source_id, like, paused=paused)
 
@@ -213,10 +210,6 @@ def deploy_all() -> list[str]:
 
     Not one that the store knows for deleted, or under another name; and one that is stopped stays so.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    from blocks.source import OnePasswordSource  # noqa: PLC0415
-
     in_store = _stored_sources()
     with get_client(sync_client=True) as client:
         documents = block_documents.read_all(client, OnePasswordSource.get_block_type_slug())
@@ -257,8 +250,6 @@ def _by_name(documents: Iterable[BlockDocument]) -> dict[str, BlockDocument]:
 
 def _pairs_by_source() -> dict[str, list[Pair]]:
     """Without a store there is nothing to forward from; `up` does not wait for it."""
-    from blocks.store.forwarding import forward_pairs  # noqa: PLC0415 - 0.5 s
-
     found: dict[str, list[Pair]] = {}
     with suppress(SourceError):
         for pair in forward_pairs.known(open_default_store()):
@@ -268,18 +259,12 @@ def _pairs_by_source() -> dict[str, list[Pair]]:
 
 def register_blocks(*, siems: bool = False) -> None:
     """Make the block types of sources known, and those of `siems` too, so that their forms stand in the UI."""
-    from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415
-    from blocks.siem.kinds import KINDS, block_class  # noqa: PLC0415
-    from blocks.source import OnePasswordSource  # noqa: PLC0415
-    from blocks.store.block import EventStore  # noqa: PLC0415
-
     blocks: list[type[Block]] = [OnePasswordCredentials, EventStore, OnePasswordSource]
     for block in [*blocks, *map(block_class, KINDS if siems else ())]:
         block.register_type_and_schema()
 
 
 def _compare(document: BlockDocument | None, config: SourceConfig) -> tuple[OnePasswordSource | None, Change]:
-    from blocks.source import OnePasswordSource  # noqa: PLC0415 - see the module's docstring
 
     if document is None:
         return None, "created"
@@ -309,16 +294,12 @@ def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
 
 def _stored_source(config: SourceConfig, found: OnePasswordSource | None) -> Known | None:
     """The source as its store knows it."""
-    from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-    from tasks.support.source import open_store  # noqa: PLC0415 - imports Prefect
-
     if found is not None:
         return lifecycle.find_id(open_store(found), found.source_id)
     return lifecycle.find(open_default_store(), config.name)
 
 
 def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePasswordSource:
-    from blocks.source import OnePasswordSource  # noqa: PLC0415
 
     block = OnePasswordSource.from_config(config, found.source_id if found else _stored_id(config.name))
     block.store = found.store if found else None
@@ -327,15 +308,11 @@ def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePassword
 
 def _stored_id(name: str) -> str | None:
     """The id of a source whose block is gone, or not valid, but whose events are there."""
-    from blocks.store import sources  # noqa: PLC0415
-
     return sources.known(open_default_store()).get(name)
 
 
 def _stored_sources() -> dict[str, Known]:
     """Without a store nothing is known to be stopped or gone; runs wait for the store, and `up` does not."""
-    from blocks.store import lifecycle  # noqa: PLC0415
-
     try:
         return lifecycle.all_known(open_default_store())
     except SourceError:
@@ -344,24 +321,17 @@ def _stored_sources() -> dict[str, Known]:
 
 def open_default_store() -> Engine:
     """The store that the settings name, made or upgraded where that is needed; one engine for the whole process."""
-    from tasks.support.source import default_store  # noqa: PLC0415 - imports Prefect
-
     return default_store()
 
 
 def _record(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
-    from blocks.store import sources, streams  # noqa: PLC0415
-    from tasks.support.source import record_of  # noqa: PLC0415
-
     record = record_of(block)
     if sources.put(engine, record, revive=True):
         streams.restart(engine, record.id)
 
 
 def _restart(engine: Engine, known: Known, *, new_account: bool) -> None:
-    from blocks.store import lifecycle, sources  # noqa: PLC0415
-    from deployments.prefect_api import source_runs  # noqa: PLC0415
 
     source_runs.stop_runs(engine, known.id, source_runs.SHORT_SECONDS)
     if new_account:

@@ -1,6 +1,6 @@
 """The Prefect server, and what it holds of a source: the block, the schedule, who runs it.
 
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def _was_just_due(client: SyncPrefectClient, deployment: DeploymentResponse) -> 
 def _runner(client: SyncPrefectClient, access: PrefectAccess) -> Finding:
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
-    from deployments.prefect_api.deploy import POOL_TYPE, work_pool  # noqa: PLC0415
+    from deployments.prefect_api.deployment_specs import POOL_TYPE, work_pool  # noqa: PLC0415
 
     if access.kind == "temporary":
         return failed("runner", "Nothing runs the schedule.", "Start `onepassword-source up`, and leave it running.")

@@ -26,7 +26,7 @@ from deployments.entry_point import token_from_environment
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from deployments.new_token import TokenCheck
+    from deployments.token_check import TokenCheck
 
 LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
 
@@ -44,12 +44,12 @@ def command(
         source.valid_block()  # before anyone types a token in vain
         given = (token_from_environment() or _read_token(name)).strip()
         checked = with_spinner(
-            "Checking the token…", lambda: deferred.new_token.check(source, given, unchecked=unchecked)
+            "Checking the token…", lambda: deferred.lifecycle.check_token(source, given, unchecked=unchecked)
         )
         for warning in checked.warnings:
             print_warning(f"{name}: {warning}")
         with_spinner(
-            "Replacing it…", lambda: deferred.new_token.replace(source, given, checked=checked.scopes is not None)
+            "Replacing it…", lambda: deferred.lifecycle.replace_token(source, given, checked=checked.scopes is not None)
         )
         started = None if access.kind == "temporary" else deferred.lifecycle.run_now(source)
     _show(name, checked, started, as_json=as_json)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import clock
 from deployments.prefect_api import server_access
-from deployments.prefect_api.deploy import work_pool
+from deployments.prefect_api.deployment_specs import work_pool
 from deployments.tick_offsets import COLLECT, FORWARD, RECONCILE
 
 if TYPE_CHECKING:

@@ -10,7 +10,11 @@ import os
 import sys
 from contextlib import suppress
 
+from prefect.client.orchestration import get_client
+
 from blocks.errors import SourceError
+from deployments import sources
+from deployments.prefect_api import automations, deploy, source_runs
 
 SHOWN = 10
 NO_SOURCE = "There is no source yet. Create one, in another terminal, with: onepassword-source apply source.json"
@@ -18,11 +22,6 @@ NO_SOURCE = "There is no source yet. Create one, in another terminal, with: onep
 
 def prepare() -> None:
     """Make what is missing, and bring up to date what an older version made. Raises SourceError, and Prefect's own."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
-
-    from deployments import sources  # noqa: PLC0415
-    from deployments.prefect_api import automations, deploy, source_runs  # noqa: PLC0415
-
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
     sources.register_blocks(siems=True)

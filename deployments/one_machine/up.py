@@ -21,7 +21,7 @@ from deployments.one_machine.processes import Child
 from deployments.one_machine.systemd import Systemd
 from deployments.one_machine.watchdog import ClockSetBack, Restart, TerminalLine
 from deployments.one_machine.worker_log_filter import WorkerLogFilter
-from deployments.prefect_api import database, deploy, server_access, server_secrets, server_settings, up_lock
+from deployments.prefect_api import database, deployment_specs, server_access, server_secrets, server_settings, up_lock
 from deployments.prefect_api.server_access import LOOPBACK_ONLY, ListenAddress
 from deployments.rotating_log import RotatingLog
 
@@ -262,7 +262,7 @@ class Machine:
     def _worker_child(self) -> Child:
         arguments = [
             "--pool",
-            deploy.work_pool(),
+            deployment_specs.work_pool(),
             "--name",
             worker_runs.WORKER,
             "--heartbeat-file",

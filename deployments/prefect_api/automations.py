@@ -2,7 +2,7 @@
 
 `up` and `apply` make them. A tag holds the digest of the form that was shipped: an automation that no longer matches
 it was changed by a person (edited, renamed, switched off), and stays as that person left it.
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -14,6 +14,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, DoNothing, SendNotification
+from prefect.events.filters import AutomationFilter, AutomationFilterTags
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
 from blocks import settings
 from blocks.health import ERROR, UNHEALTHY
 
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger
+    from prefect.events.schemas.automations import Automation
 
 TAG = "1password"
 WAKE_PREFIX = "wake-"
@@ -75,9 +84,6 @@ def ensure() -> AutomationChanges:
 
     A server that has no automations, or forbids them, is a warning: sources are collected all the same.
     """
-    import httpx  # noqa: PLC0415 - comes with Prefect
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         block, warnings = _notification_block(client)
         try:
@@ -121,13 +127,11 @@ def _find(client: SyncPrefectClient, key: str, there: Sequence[Automation]) -> A
 
 
 def _all_tagged(client: SyncPrefectClient) -> list[Automation]:
-    from prefect.events.filters import AutomationFilter, AutomationFilterTags  # noqa: PLC0415 - see above
 
     return client.read_automations(automations=AutomationFilter(tags=AutomationFilterTags(all_=[TAG])))
 
 
 def _notification_block(client: SyncPrefectClient) -> tuple[UUID | None, tuple[str, ...]]:
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
     named = settings.read("NOTIFY")
     if named is None:
@@ -154,8 +158,6 @@ def _shipped(key: str, block: UUID | None) -> AutomationCore:
 
 
 def _source_in_error(block: UUID | None) -> AutomationCore:
-    from prefect.events.actions import DoNothing, SendNotification  # noqa: PLC0415 - see the module's docstring
-    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: PLC0415
 
     action = SendNotification(block_document_id=block, subject=SUBJECT, body=BODY) if block else DoNothing()
     return AutomationCore(
@@ -197,9 +199,6 @@ def _lost_runs() -> AutomationCore:
 
 
 def _crash_automation(name: str, does: str, message: str, trigger: EventTrigger) -> AutomationCore:
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415 - see the module's docstring
-    from prefect.events.actions import ChangeFlowRunState  # noqa: PLC0415
-    from prefect.events.schemas.automations import AutomationCore  # noqa: PLC0415
 
     return AutomationCore(
         name=name,
@@ -215,9 +214,6 @@ def _event_names(*states: str) -> set[str]:
 
 def _silence_trigger(after: set[str], expect: set[str], seconds: float) -> EventTrigger:
     """Fires for a run of ours of which none of these events came for so long after one of those."""
-    from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: PLC0415 - see above
-    from prefect.events.schemas.events import ResourceSpecification  # noqa: PLC0415
-
     return EventTrigger(
         posture=Posture.Proactive,
         after=after,

@@ -1,15 +1,23 @@
 """Runs of a source: those under way are asked to end, and new ones are created.
 
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import StateType
+from prefect.states import Cancelled, Scheduled
+
+from blocks import clock
 from blocks.errors import FirstPartyGenericError
+from blocks.store import lifecycle, source_status, sources, streams
 from deployments.prefect_api.deploy import PAGE, deployments_of, find_deployment, find_deployments, parallel_requests
 from deployments.tick_offsets import COLLECT
 
@@ -37,8 +45,6 @@ def stop_runs(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> 
 
     False where they were not done in time: then their claims were taken away, so that they write nothing more.
     """
-    from blocks.store import lifecycle, sources, streams  # noqa: PLC0415 - 0.5 s
-
     sources.request_stop(engine, source_id)
     deadline = time.monotonic() + seconds
     while streams.are_claimed(engine, source_id):
@@ -59,8 +65,6 @@ def create_runs(sources: Sequence[str]) -> dict[str, UUID]:
 
     Raises FirstPartyGenericError where one has no deployment.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = find_deployments(client, sources)
         missing = next((source for source in sources if source not in found), None)
@@ -80,8 +84,6 @@ def create_due_runs(engine: Engine) -> list[str]:
     Left out are sources that are stopped or in error, that have a run which waits or is under way, or whose own next
     tick comes first. So the first `up` after an `apply`, or after a pause, collects at once, one source a second.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     due = _due_sources(engine)
     if not due:
         return []
@@ -99,9 +101,6 @@ def create_due_runs(engine: Engine) -> list[str]:
 
 def _due_sources(engine: Engine) -> dict[str, str]:
     """The names of the sources that a run would read, and their ids, the one that waits longest first."""
-    from blocks import clock  # noqa: PLC0415
-    from blocks.store import source_status  # noqa: PLC0415
-
     since_ns = clock.now_ns() - COLLECT.every * 10**9
     found: list[tuple[int, str, str]] = []
     for source in source_status.sources(engine):
@@ -113,11 +112,6 @@ def _due_sources(engine: Engine) -> dict[str, str]:
 
 def _deployments_with_open_runs(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID]:
     """The deployments of which a run should have begun by now and has not ended."""
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
-
     open_ = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING])
     begun = filters.FlowRunFilter(
         state=filters.FlowRunFilterState(type=open_),
@@ -127,7 +121,6 @@ def _deployments_with_open_runs(client: SyncPrefectClient, deployments: list[UUI
 
 
 def _read_runs(client: SyncPrefectClient, deployments: Sequence[UUID], wanted: FlowRunFilter) -> list[FlowRun]:
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
 
     found: list[FlowRun] = []
     for start in range(0, len(deployments), PAGE):
@@ -142,9 +135,6 @@ def _read_runs(client: SyncPrefectClient, deployments: Sequence[UUID], wanted: F
 
 
 def _create_run(client: SyncPrefectClient, deployment: UUID, source: str, seconds: float) -> UUID:
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
-    from prefect.states import Scheduled  # noqa: PLC0415 - see the module's docstring
 
     state: State[None] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=seconds))
     return client.create_flow_run_from_deployment(deployment, name=f"collect {source}", state=state).id
@@ -163,8 +153,6 @@ def set_paused(source: str, *, paused: bool) -> bool:
 
     A pause takes the planned runs away. Runs that are created by hand run all the same.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = [one for one in deployments_of(client, source) if one.schedules]
         for one in found:
@@ -174,8 +162,6 @@ def set_paused(source: str, *, paused: bool) -> bool:
 
 def is_paused(source: str) -> bool:
     """Whether the deployment of a source is paused; False where there is none."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = find_deployment(client, source)
         return found is not None and bool(found.paused)
@@ -183,8 +169,6 @@ def is_paused(source: str) -> bool:
 
 def cancel_waiting(source: str, why: str) -> None:
     """Cancel the runs of a source that no process has yet."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         _cancel_waiting(client, [one.id for one in deployments_of(client, source)], why)
 
@@ -197,10 +181,6 @@ def move_waiting(
     A planned run that is not due yet is only cancelled: the other deployment has planned its own. Called again after
     it was killed, it creates no run twice.
     """
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from prefect.states import Cancelled, Scheduled  # noqa: PLC0415 - see the module's docstring
-
     old, new = names
     for run in _read_runs(client, [was.id], _waiting_filter()):
         planned = run.expected_start_time or datetime.now(UTC)
@@ -216,15 +196,12 @@ def move_waiting(
 
 
 def _cancel_waiting(client: SyncPrefectClient, deployments: list[UUID], why: str) -> None:
-    from prefect.states import Cancelled  # noqa: PLC0415 - see the module's docstring
 
     for run in _read_runs(client, deployments, _waiting_filter()):
         client.set_flow_run_state(run.id, Cancelled(message=why))
 
 
 def _waiting_filter() -> FlowRunFilter:
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
 
     waiting = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
     return filters.FlowRunFilter(state=filters.FlowRunFilterState(type=waiting))

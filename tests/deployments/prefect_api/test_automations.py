@@ -377,7 +377,8 @@ def test_a_run_that_died_with_its_worker_crashes_and_a_healthy_one_outlives_a_ki
     server = fleet.start_server()
     code = """
 from deployments.prefect_api import automations
-from deployments.prefect_api.deploy import SourceDeployment, deploy_source
+from deployments.prefect_api.deploy import deploy_source
+from deployments.prefect_api.deployment_specs import SourceDeployment
 automations.ensure()
 for name in ("dead", "well"):
     deploy_source(SourceDeployment(name, None, (), "stand_in.collect"))

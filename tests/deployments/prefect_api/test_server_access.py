@@ -71,7 +71,9 @@ def server(*, password: str | None) -> Iterator[str]:
 
 
 def test_nothing_here_imports_prefect() -> None:
-    modules = "deployments.prefect_api.server_access, deployments.one_machine.up, deployments.prefect_api.deploy"
+    modules = (
+        "deployments.prefect_api.server_access, deployments.one_machine.up, deployments.prefect_api.deployment_specs"
+    )
     code = f"import sys, {modules}; print('prefect' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 

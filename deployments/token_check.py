@@ -1,20 +1,13 @@
-"""Replace the token of a source: the new one is checked first, and all that is wrong with it is said at once.
-
-Prefect is imported inside the functions: its settings come from the environment (see `server_access.activate`).
-"""
+"""Check the token of a source before it is used: all that is wrong with it in one error."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
-from blocks import clock, settings
-from blocks.config.source_file import with_token
+from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.token import read_claims
-from blocks.prefect_names import block_name
 from deployments.checks import network
 
 if TYPE_CHECKING:
@@ -22,7 +15,6 @@ if TYPE_CHECKING:
     from blocks.events_api.models import Introspection
     from blocks.events_api.token import Claims
     from blocks.source import OnePasswordSource
-    from deployments.lifecycle import ManagedSource
 
 
 @dataclass(frozen=True)
@@ -34,18 +26,13 @@ class TokenCheck:
     warnings: tuple[str, ...]
 
 
-def check(source: ManagedSource, token: str, *, unchecked: bool = False) -> TokenCheck:
-    """Introspect the token that is to replace the one of `source`; nothing is changed.
-
-    Raises ThirdPartyConfigError with all that is wrong with it, and ThirdPartyGenericError where the API cannot be
-    reached, unless `unchecked`.
-    """
-    config = with_token(source.valid_block().config(), token, allowed_hosts=settings.allowed_hosts())
-    return check_config(config, source.known.account_uuid, unchecked=unchecked)
-
-
 def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = False) -> TokenCheck:
-    """The same for the token of a configuration. `pinned`: the account that the events are of so far, where known."""
+    """Introspect the token of a configuration; nothing is changed.
+
+    `pinned` is the account of the events that are stored already, or None if that is not known.
+    Raises ThirdPartyConfigError with all that is wrong with the token, and ThirdPartyGenericError if the API cannot be
+    reached, unless `unchecked` is True.
+    """
     token = config.api_token.get_secret_value() if config.api_token else ""
     claims = read_claims(token)
     seen, wrong, warnings = _introspect(config, token, unchecked=unchecked)
@@ -77,23 +64,6 @@ def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
         hint="Put the present token into the file, or apply it with --replace-token.",
         code="older-token",
     )
-
-
-def replace(source: ManagedSource, token: str, *, checked: bool = True) -> None:
-    """Put the token into the encrypted block, end the runs with the old one, and forget the errors."""
-    from blocks.store import lifecycle, sources  # noqa: PLC0415 - 0.5 s
-    from deployments.prefect_api import source_runs  # noqa: PLC0415
-    from tasks.support.source import record_of  # noqa: PLC0415 - imports Prefect
-
-    block = source.valid_block()
-    block.credentials.api_token = SecretStr(token)
-    name = block.credentials._block_document_name  # noqa: SLF001 - Prefect has no other way to tell
-    block.credentials.save(name or block_name(source.name), overwrite=True)
-    if name is None:
-        block.save(block_name(source.name), overwrite=True)
-    source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
-    sources.put(source.engine, record_of(block))
-    lifecycle.restart(source.engine, source.known, "token", checked=checked)
 
 
 def _introspect(
