@@ -17,7 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from blocks.errors import ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.configuration import block_of
+from blocks.siem.configuration import build_block
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.siem_config import SiemConfig
 from blocks.store import sources
@@ -99,7 +99,13 @@ class _PairApplier:
         source_id = self._ids[source]
         before = forward_pairs.find(self.engine, source_id, config.name)
         pair, changed = forward_pairs.put(
-            self.engine, source_id, config.name, config.kind, block.public(), block.fingerprint(), since_ns=since_ns
+            self.engine,
+            source_id,
+            config.name,
+            config.kind,
+            block.public_settings(),
+            block.fingerprint(),
+            since_ns=since_ns,
         )
         forward_deployments.deploy(self._deployer, pair)
         return "created" if before is None else "updated" if changed else "unchanged"
@@ -115,7 +121,7 @@ class _SiemApplier:
 
     def apply(self, config: SiemConfig, since_ns: int | None) -> Iterator[str | AppliedSiem]:
 
-        block = block_of(config)
+        block = build_block(config)
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
         with ThreadPoolExecutor(parallel_requests()) as pool:

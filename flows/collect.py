@@ -88,7 +88,7 @@ def _gather(opened: Opened, readers: dict[Api, PrefectFuture[Collected]]) -> Out
 
 def _finish(source: str, opened: Opened, outcomes: Outcomes) -> State[Any]:
     stopped = stopping.requested.is_set()
-    found = verdict.of_run(outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
+    found = verdict.of_run(source, outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped)
     if stopped and stopping.asleep():
         end_now(
             found,

@@ -100,7 +100,7 @@ def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, cre
         f"{view.api} has had no event for more than {clock.words(bound or 0)}, which is unusual for it.",
         view.api,
         hint="If your people do use 1Password, check the token's scopes and the events in 1Password itself; "
-        "silence_after sets another bound.",
+        "`onepassword-source check NAME --deep` requests one of each API; silence_after sets another bound.",
     )
     findings.add(condition, so=silent, over=f"{view.api} has events again.")
 

@@ -46,7 +46,6 @@ FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError, UnexpectedErr
 
 _first_failures: dict[Hashable, int] = {}
 _first_errors: dict[Hashable, SourceError] = {}
-_rounds: dict[Hashable, tuple[int, int]] = {}
 
 
 class Record(Protocol):
@@ -58,11 +57,14 @@ class Record(Protocol):
     def wait(self, error: SourceError, seconds: float) -> None:
         """Keep the claim until the next attempt is over."""
 
-    def stop(self, error: SourceError) -> None:
-        """Record that no further attempt is made in this run, report it as a health event, and release the claim."""
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:
+        """Record that no further attempt is made in this run, report it as a health event, and release the claim.
+
+        `noted`: `fail` has counted the attempt already.
+        """
 
 
-def _never(_error: SourceError, _round: Callable[[], int]) -> None:
+def _never(_error: SourceError, _record: Record) -> None:
     return None
 
 
@@ -71,12 +73,12 @@ class Repeats:
     """What an attempt that fails again and again costs, and comes to.
 
     `copies`: the codes of errors after which each attempt may send another copy of the same events, so that they are
-    few. `escalate` gets an error and the number of its round (counted where it is called), and gives the final error
-    that so many rounds mean, or None.
+    few. `escalate` gets an error and the record that it was noted in, and gives the final error that so many of them
+    mean, or None.
     """
 
     copies: frozenset[str] = frozenset()
-    escalate: Callable[[SourceError, Callable[[], int]], SourceError | None] = _never
+    escalate: Callable[[SourceError, Record], SourceError | None] = _never
 
 
 class Attempt:
@@ -113,19 +115,20 @@ class Attempt:
         """Set `retry_in` of the error, or of what many rounds of it come to, and record it where the claim is."""
         if isinstance(error, ClaimLostError):
             return error
+        noted = False
         if isinstance(error, FINAL):
             error.retry_in = None
         elif self.record is None or (isinstance(error, FirstPartyGenericError) and not self.opened):
             error.retry_in = window_in_memory(self.key, error)
         else:
-            error = self._failed(error, self.record)
+            error, noted = self._failed(error, self.record), True
         if error.retry_in is None and self.record is not None:
-            self.record.stop(error)
+            self.record.stop(error, noted=noted)
         return error
 
     def _failed(self, error: SourceError, record: Record) -> SourceError:
         since_ns = record.fail(error, since_in_memory(self.key))
-        if final := self._repeats.escalate(error, lambda: round_of(self.key, since_ns)):
+        if final := self._repeats.escalate(error, record):
             return final
         copies = error.code in self._repeats.copies
         error.retry_in = next_wait(since_ns, getattr(error, "retry_after", None), copies=copies)
@@ -241,14 +244,6 @@ def directly(step: Task[P, T], key: Hashable, *arguments: P.args, **named: P.kwa
     return step(*arguments, **named)
 
 
-def round_of(key: Hashable, failing_since_ns: int) -> int:
-    """Which failure of the same kind in a row this is: 1 for the first since the last progress, in this process."""
-    since_ns, number = _rounds.get(key, (failing_since_ns, 0))
-    number = number + 1 if since_ns == failing_since_ns else 1
-    _rounds[key] = failing_since_ns, number
-    return number
-
-
 def _is_in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
@@ -259,7 +254,6 @@ def since_in_memory(key: Hashable) -> int | None:
 
 def forget(key: Hashable) -> None:
     _first_failures.pop(key, None)
-    _rounds.pop(key, None)
 
 
 def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

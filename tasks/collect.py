@@ -98,9 +98,9 @@ class StreamRecord:
         streams.renew(self.engine, self.claim, for_seconds=seconds)
         rate_gate.note(self.engine, streams.source_of(self.engine, self.claim), error)
 
-    def stop(self, error: SourceError) -> None:
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:
         again = isinstance(error, UnexpectedError)
-        streams.stop(self.engine, self.claim, error, None if again else self.fingerprint)
+        streams.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
 def key_of(claim: Claim) -> str:

@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     from blocks.store.forwarding.positions import Ahead, PositionView
 
 ROUNDS = 6
-"""After so many tries in a row that a target does not confirm, it is the configuration: about six minutes."""
+"""After so many tries since the last progress that a target does not confirm, it is the configuration: six minutes."""
 _MAY_BE_COPIES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
 """Codes of errors after which the target may have the events all the same."""
 
 
-def _escalate(error: SourceError, number: Callable[[], int]) -> SourceError | None:
-    if isinstance(error, NoConfirmationError) and number() >= ROUNDS:
-        return error.as_configuration(ROUNDS)
-    return None
+def _escalate(error: SourceError, record: attempts.Record) -> SourceError | None:
+    if not isinstance(error, NoConfirmationError) or not isinstance(record, PositionRecord):
+        return None
+    tries = positions.count_unconfirmed(record.engine, record.claim)
+    return error.as_configuration(tries) if tries >= ROUNDS else None
 
 
 REPEATS = attempts.Repeats(_MAY_BE_COPIES, _escalate)
@@ -151,7 +152,7 @@ class Forwarding:
     def _send_again(self) -> None:
         events = min(self._preparer.sender.limits.events, AGAIN)
         pump = OrderedPool(self._deliver_again, self._note_again, 1, self._renew)
-        pump.run(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
+        pump.process(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
 
     def _send_on(self) -> None:
         view = positions.one(self._engine, self._claim)
@@ -161,7 +162,7 @@ class Forwarding:
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
         self._pump = OrderedPool(self._deliver, self._announce, limits.parallel, self._renew, self._leave)
         careful = view.failing_since_ns is not None
-        self._pump.run(self._portions(view), until=self._is_over, careful=careful)
+        self._pump.process(self._portions(view), until=self._is_over, first_alone=careful)
 
     def _is_over(self) -> bool:
         return stopping.requested.is_set() or not self._meant()
@@ -196,7 +197,7 @@ class Forwarding:
         self._growth = max(done.octets / max(bodies, 1) * (1 + GROWTH_MARGIN), 1.0)
 
     def _pause(self, seconds: float) -> None:
-        if self._pump.broken.wait(clock.engine_delay(seconds)):
+        if self._pump.failed.wait(clock.engine_delay(seconds)):
             raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
 
     def _deliver_again(self, portion: Again) -> Step:
@@ -262,14 +263,15 @@ class PositionRecord:
     fingerprint: str | None
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:
-        return positions.note_failure(self.engine, self.claim, error, since_ns=since_ns)
+        unconfirmed = isinstance(error, NoConfirmationError)
+        return positions.note_failure(self.engine, self.claim, error, since_ns=since_ns, unconfirmed=unconfirmed)
 
     def wait(self, error: SourceError, seconds: float) -> None:  # noqa: ARG002 - as the protocol has it
         positions.renew(self.engine, self.claim, for_seconds=seconds)
 
-    def stop(self, error: SourceError) -> None:
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:
         again = isinstance(error, UnexpectedError)
-        positions.stop(self.engine, self.claim, error, None if again else self.fingerprint)
+        positions.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
 def _key(claim: ForwardClaim) -> str:

@@ -54,10 +54,16 @@ def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
         job = jobs.find(engine, asked.job)
         if job.source_id == source_id:
             return job
-        raise ThirdPartyConfigError(f"The backfill {asked.job!r} is of another source.", code="unknown-job")
+        raise ThirdPartyConfigError(
+            f"The backfill {asked.job!r} is of another source.",
+            hint="`onepassword-source status NAME` shows those of a source that are not finished.",
+            code="unknown-job",
+        )
     left = jobs.unfinished(engine, source_id)
     if not left:
         raise ThirdPartyConfigError(
-            "No backfill of this source is unfinished.", hint="Give the start of the span to read.", code="span"
+            "No backfill of this source is unfinished.",
+            hint="Give the start of the span to read: `onepassword-source backfill NAME --start TIME`.",
+            code="span",
         )
     return left[0]

@@ -90,7 +90,9 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
         publish(source_id)
         raise
     fingerprint = block.fingerprint()
-    pair, _ = forward_pairs.put(engine, source_id, siem, block.kind, block.public(), fingerprint, only_known=True)
+    pair, _ = forward_pairs.put(
+        engine, source_id, siem, block.kind, block.public_settings(), fingerprint, only_known=True
+    )
     if pair.paused_ns is not None:
         return OpenedForward(source_id, block.kind, PAUSED)
     if not block.is_archive and not forward_pairs.about(engine, source_id).for_siem:

@@ -151,7 +151,7 @@ class WindowRecord:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
         rate_gate.note(self.engine, streams.source_of(self.engine, self.claim), error)
 
-    def stop(self, error: SourceError) -> None:
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
         windows.stop(self.engine, self.claim, error)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from whenever import Instant
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.errors import ClaimLostError, SourceError, UnexpectedError
 
 if TYPE_CHECKING:
@@ -44,16 +45,17 @@ class Verdict:
 
 
 def of_run(
+    source: str,
     outcomes: Mapping[str, Collected | BaseException],
     *,
     stopped: Sequence[StreamView] = (),
     elsewhere: Sequence[StreamView] = (),
     stopping: bool = False,
 ) -> Verdict:
-    """The verdict over a run's own streams (by API), those in error from before, and those that other runs read."""
+    """The verdict over a run of `source`: its own streams, by API, those in error from before, and those of others."""
     waited = stopping and not outcomes
     words = "Every API waited for its next attempt." if waited else _collected(_done(outcomes))
-    run = _Run("Collected", "reading", RESTART, words, waited or bool(_done(outcomes)), stopped, elsewhere)
+    run = _Run("Collected", "reading", restart(source), words, waited or bool(_done(outcomes)), stopped, elsewhere)
     return _verdict(run, outcomes, stopping=stopping)
 
 
@@ -67,7 +69,7 @@ def of_forward(
 ) -> Verdict:
     """The same over a run that forwards to `siem`; where all is well its name is Forwarded."""
     done = _done(outcomes)
-    run = _Run("Forwarded", "forwarding", RESUME, _forwarded(siem, done), bool(done), stopped, elsewhere)
+    run = _Run("Forwarded", "forwarding", resume(siem), _forwarded(siem, done), bool(done), stopped, elsewhere)
     return _verdict(run, outcomes, stopping=stopping)
 
 
@@ -136,8 +138,15 @@ def by_sentence(said: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {sentence}" for sentence, names in apis.items()]
 
 
-RESTART = "No more requests are made for it until the configuration changes or the source is restarted."
-RESUME = "Nothing is sent until its configuration changes or someone resumes it."
+def restart(source: str) -> str:
+    """What brings an API in error back."""
+    command = command_line("restart", source)
+    return f"No more requests are made for it until the configuration changes, or until `{command}`."
+
+
+def resume(siem: str) -> str:
+    """What brings a pair in error back."""
+    return f"Nothing is sent until its configuration changes, or until `{command_line('siem resume', siem)}`."
 
 
 def of_error(error: SourceError) -> Verdict:

@@ -12,7 +12,7 @@ from support.paths import ROOT
 from blocks.config.source_config import SourceConfig
 from blocks.settings import PREFIX, SETTINGS
 from blocks.siem.base import SiemBlock
-from blocks.siem.configuration import members_of, parse_siems
+from blocks.siem.configuration import config_fields, parse_siems
 from blocks.siem.kinds import KINDS as KINDS_OF_SIEM
 from blocks.siem.kinds import block_class
 from deployments.cli import app
@@ -58,9 +58,9 @@ def test_every_kind_of_siem_stands_in_the_table_and_has_a_page_with_a_working_ex
 @pytest.mark.parametrize("kind", KINDS_OF_SIEM)
 def test_every_member_of_a_siem_stands_in_its_page(kind: str) -> None:
     page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
-    shared = set(SiemBlock.own_fields())
-    told = [name for name in members_of(kind) if f"`{name}`" in page or f'"{name}"' in page]
-    assert set(members_of(kind)) - shared - set(told) == set()
+    shared = set(SiemBlock.setting_fields())
+    told = [name for name in config_fields(kind) if f"`{name}`" in page or f'"{name}"' in page]
+    assert set(config_fields(kind)) - shared - set(told) == set()
 
 
 def _with_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:

@@ -79,8 +79,8 @@ class SourceValidator:
     def filters(self, given: object, algorithm: object, path: str) -> tuple[Mapping[str, Any], ...] | None:
         """The processing rules, which stand at `path`, and the algorithm of their hashes."""
         found = [
-            *processing.faults(given, json_path(path, "filters")),
-            *processing.faults_of_algorithm(algorithm, json_path(path, "hashAlgorithm")),
+            *processing.problems(given, json_path(path, "filters")),
+            *processing.algorithm_problems(algorithm, json_path(path, "hashAlgorithm")),
         ]
         self.problems += found
         if found or not isinstance(given, list):

@@ -32,7 +32,7 @@ _LONG = re.compile(r"[^\s\"'<>(),;]{24,}")  # no word of a sentence, but perhaps
 REFUSED_HINT = (
     "Check that the token is whole and not revoked or expired, that base_url is the server of the account's region "
     "(1password.com, ent.1password.com, 1password.ca or 1password.eu), or make a new token under "
-    "Integrations > Events Reporting and store it."
+    "Integrations > Events Reporting and store it with `onepassword-source token NAME`."
 )
 
 
@@ -62,7 +62,7 @@ def of_page(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceErr
     if status == BAD_REQUEST:
         return ThirdPartyConfigError(
             f"The Events API refused the first request for {api} (400{said}).",
-            hint="Check collect_from and api_version of the source.",
+            hint="Check collect_from and api_version in the source's file, and `onepassword-source apply FILE`.",
             code="400",
         )
     if status in REFUSED:
@@ -79,7 +79,8 @@ def of_introspection(status: int, said: str) -> SourceError:
     if status == httpx.codes.NOT_FOUND:
         return TokenError(
             f"There is no Events API at this address: it answered 404{said} to the introspection of v2 and of v1.",
-            hint="Check base_url; a token that was cut short when it was pasted looks like this too.",
+            hint="Check base_url; a token that was cut short when it was pasted looks like this too. "
+            "`onepassword-source check NAME` looks at both.",
             code="404",
         )
     if status in REFUSED:
@@ -92,8 +93,8 @@ def of_missing_scope(api: Api, scopes: frozenset[str]) -> ThirdPartyConfigError:
     has = ", ".join(sorted(scopes)) or "none"
     return ThirdPartyConfigError(
         f"The token has no scope for {api}: it lacks {api.path}, it has {has}.",
-        hint=f"Make a token with {api.path} in 1Password (a token's scopes cannot be changed), "
-        f"or take {api} out of supported_apis.",
+        hint=f"Make a token with {api.path} in 1Password (a token's scopes cannot be changed) and store it with "
+        f"`onepassword-source token NAME`; or take {api} out of supported_apis, and `onepassword-source apply FILE`.",
         code="scope",
     )
 
@@ -104,7 +105,8 @@ def require_sendable(token: str) -> str:
         return token
     raise ThirdPartyConfigError(
         "The token is empty, or holds characters that no token has.",
-        hint="Copy it again, whole and alone, and store it.",
+        hint="Copy it again, whole and alone, and store it: a source's with `onepassword-source token NAME`, a SIEM's "
+        "with `onepassword-source apply FILE`.",
         code="token",
     )
 

@@ -312,7 +312,8 @@ def read_introspection(content: bytes) -> Introspection:
 def _not_an_introspection() -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
         "The Events API answered the introspection with something else than JSON of the documented form.",
-        hint="Check that base_url is a server of 1Password and that no proxy answers in its place.",
+        hint="Check that base_url is a server of 1Password and that no proxy answers in its place: "
+        "`onepassword-source check NAME`.",
         code="invalid-body",
     )
 

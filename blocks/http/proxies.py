@@ -65,15 +65,21 @@ class _Entry:
 
 
 def make_readable(environment: MutableMapping[str, str]) -> list[str]:
-    """Leave in the proxies' variables what httpx can read; sentences of what it cannot, for a person."""
+    """Leave in the proxies' variables what httpx can read; sentences of what it cannot, for a person.
+
+    What a variable has in both cases is said once, of the name in lower case.
+    """
     found = []
+    as_set = dict(environment)
     for name in NO_PROXY:
         if (text := environment.get(name)) is not None:
-            found += [_said_of_entry(name, entry) for entry in _unlike_httpx(text)]
+            if not _repeats(name, as_set):
+                found += [_said_of_entry(name, entry) for entry in _unlike_httpx(text)]
             _replace(environment, name, ",".join(_for_httpx(text)))
     for name in PROXIES:
         if (text := environment.get(name)) and not _is_proxy(text):
-            found.append(_said_of_proxy(name))
+            if not _repeats(name, as_set):
+                found.append(_said_of_proxy(name))
             _replace(environment, name, "")
     if (file := environment.get(CERTIFICATES)) and not _holds_certificates(file):
         # Prefect reads it when it is imported, and ends there.
@@ -83,6 +89,11 @@ def make_readable(environment: MutableMapping[str, str]) -> list[str]:
         _replace(environment, CERTIFICATES, "")
         del environment[CERTIFICATES]
     return list(dict.fromkeys(found))
+
+
+def _repeats(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether the name in lower case, which is read first, has the same value."""
+    return not name.islower() and environment.get(name.lower()) == environment[name]
 
 
 def unreadable(environment: Mapping[str, str] = os.environ) -> list[str]:

@@ -8,7 +8,7 @@ from blocks.http.loopback import is_loopback
 from blocks.problems import Problem, quote
 
 
-def fault_of_url(path: str, url: str, *, secret: bool = False) -> Problem | None:
+def url_problem(path: str, url: str, *, secret: bool = False) -> Problem | None:
     """What is wrong with the address of a SIEM, or None. `path` is the member that holds it.
 
     `secret`: whether the whole address is kept as one. Only then may there be a query, which may hold a key.

@@ -82,7 +82,7 @@ class SiemBlock(SecretBlock):
         schema["properties"] = dict(sorted(members.items(), key=lambda member: member[0] in SHARED))
         return schema
 
-    def namespace_of(self, api: Api) -> str:  # noqa: ARG002 - not every index has one for all
+    def data_stream_namespace(self, api: Api) -> str:  # noqa: ARG002 - not every index has one for all
         """The `data_stream.namespace` of an API's events in the shape ECS."""
         return "default"
 
@@ -90,18 +90,18 @@ class SiemBlock(SecretBlock):
     def get_sender(self) -> Sender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
 
-    def faults(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
         """All that is wrong in what this SIEM alone has; `PATH` is where the paths begin."""
         return iter(())
 
-    def validated(self) -> Self:
+    def ensure_valid(self) -> Self:
         """The block itself. Raises ConfigurationError with all that is wrong in it."""
-        found = [*self._faults_of_secrets(), *self.faults(), *self._faults_of_rules()]
+        found = [*self._secret_problems(), *self.problems(), *self._rule_problems()]
         if found:
             raise ConfigurationError(found)
         return self
 
-    def public(self) -> dict[str, Any]:
+    def public_settings(self) -> dict[str, Any]:
         """What may be shown of it, and kept in the store: all but its secrets."""
         return {name: value for name, value in self._members().items() if not isinstance(value, SecretStr)}
 
@@ -117,23 +117,23 @@ class SiemBlock(SecretBlock):
         return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @classmethod
-    def own_fields(cls) -> dict[str, FieldInfo]:
+    def setting_fields(cls) -> dict[str, FieldInfo]:
         """The members that a person sets, in the order of the form."""
         return {name: one for name, one in cls.model_fields.items() if name not in _OF_PREFECT}
 
     def _members(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.own_fields()}
+        return {name: getattr(self, name) for name in self.setting_fields()}
 
-    def _faults_of_rules(self) -> Iterator[Problem]:
+    def _rule_problems(self) -> Iterator[Problem]:
         from blocks.siem.privacy import rules  # noqa: PLC0415 - pydantic models of its own
 
         key = self.hash_key.get_secret_value()
-        yield from rules.faults(self.rules, f"{PATH}.rules", has_key=bool(key))
+        yield from rules.problems(self.rules, f"{PATH}.rules", has_key=bool(key))
         if 0 < len(key) < HASH_KEY_MIN and not is_masked(key) and rules.hashes(self.rules):
             expected = f"{HASH_KEY_MIN} random characters or more, such as: openssl rand -hex 32"
             yield Problem(f"{PATH}.hash_key", "it is too short to hash with", expected)
 
-    def _faults_of_secrets(self) -> Iterator[Problem]:
+    def _secret_problems(self) -> Iterator[Problem]:
         for name, value in self._members().items():
             if isinstance(value, SecretStr) and (text := value.get_secret_value()) and is_masked(text):
                 yield Problem(f"{PATH}.{name}", "there are only asterisks", "the secret, which is not copied along")

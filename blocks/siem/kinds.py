@@ -16,7 +16,7 @@ KINDS = ("sumo-logic", "splunk", "elasticsearch", "sentinel", "syslog", "otlp", 
 """What a SIEM is called in a file and on the command line; its block is in the folder of that name."""
 
 
-def expected(kind: object = None) -> str:
+def expected_kind(kind: object = None) -> str:
     """What would be right where `kind` is none of them: the one that it most likely means, or all."""
     meant = closest_match(kind, KINDS) if isinstance(kind, str) else None
     return f'"{meant}"' if meant else f"one of {', '.join(KINDS)}"
@@ -27,7 +27,7 @@ def block_class(kind: str) -> type[SiemBlock]:
     """The class of its block. Raises ThirdPartyConfigError where there is no such kind."""
     if kind not in KINDS:
         raise ThirdPartyConfigError(
-            f"There is no kind of SIEM called {quote(kind)}.", hint=f"Use {expected(kind)}.", code="kind"
+            f"There is no kind of SIEM called {quote(kind)}.", hint=f"Use {expected_kind(kind)}.", code="kind"
         )
     module = import_module(f"blocks.siem.{kind.replace('-', '_')}.block")
     found: type[SiemBlock] = next(one for one in vars(module).values() if getattr(one, "kind", None) == kind)

@@ -20,4 +20,4 @@ class SiemConfig:
     kind: str
     sources: tuple[str, ...]
     members: Mapping[str, Any]
-    asked: tuple[str, ...] = ()
+    missing_secrets: tuple[str, ...] = ()

@@ -64,6 +64,12 @@ def lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
     return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
 
 
+def next_attempt_ns(holder_until_ns: int | None, now_ns: int) -> int | None:
+    """When the run that waits under a claim tries again, at the latest; None where none waits."""
+    next_ns = None if holder_until_ns is None else holder_until_ns - LEASE_NS
+    return next_ns if next_ns is not None and next_ns > now_ns else None
+
+
 def free(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a row among those that `of` names can be taken: no run has it, or its claim is void.
 

@@ -58,14 +58,18 @@ class StreamStatus:
     """Events whose time is in the future."""
     error_ns: int | None = None
     """When the error was seen last."""
+    failed_attempts: int = 0
+    """How many have failed in a row."""
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it fails, and is tried again."""
+        return self.failing_since_ns is not None and not self.stopped
 
     @property
     def retries_ns(self) -> int | None:
         """When the run that waits tries again, at the latest; None where the API does not fail, or no run waits."""
-        if self.failing_since_ns is None or self.stopped or self.holder_until_ns is None:
-            return None
-        next_ns = self.holder_until_ns - claims.LEASE_NS
-        return next_ns if next_ns > clock.now_ns() else None
+        return claims.next_attempt_ns(self.holder_until_ns, clock.now_ns()) if self.is_retried else None
 
     @property
     def state(self) -> str:
@@ -463,4 +467,5 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         changed=row.changed,
         in_future=row.in_future,
         error_ns=row.error_ns,
+        failed_attempts=row.failed_attempts,
     )

@@ -213,8 +213,8 @@ def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[An
 def _of_another_account(name: str, pinned: str, found: str) -> TokenError:
     return TokenError(
         f"The token is of account {found}, but the events of source {name!r} are those of account {pinned}.",
-        hint="Give it a token of that account; or, if it is to collect from the other account from now on, "
-        "apply its file with --new-account.",
+        hint="Give it a token of that account with `onepassword-source token NAME`; or, if it is to collect from the "
+        "other account from now on: `onepassword-source apply FILE --new-account`.",
         code="account",
     )
 
@@ -250,7 +250,7 @@ def _tell_shared(connection: Connection, source_id: str, account: str | None) ->
         WARNING,
         f"Its account is collected by {', '.join(others)} too: each keeps every event, and both use one rate limit.",
         value=", ".join(others),
-        hint="Delete one of them, unless they are meant to have different APIs.",
+        hint="Unless they are meant to have different APIs, keep one: `onepassword-source delete NAME`.",
     )
     health.begin(connection, source_id, shared)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select, update
 
 from blocks import clock
+from blocks.command_line import command_line
 from blocks.durations import DAYS_MAX
-from blocks.errors import ClaimLostError, SourceError
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from blocks.store.claims import Holder
 
 TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
+GIVEN_UP = "It was tried for 90 minutes."
 UNTRIED_NS = 4200 * 10**9  # an hour is the longest wait between two attempts that a server may order
 QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
@@ -36,6 +38,7 @@ _windows = WindowRow.__table__  # type: ignore[attr-defined]
 
 HEALTHY: dict[str, Any] = {
     "failing_since_ns": None,
+    "failed_attempts": 0,
     "error_type": None,
     "error_code": None,
     "error_message": None,
@@ -165,6 +168,7 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
             connection,
             claim,
             failing_since_ns=first_failure(_streams, since_ns or now_ns, now_ns),
+            failed_attempts=_streams.c.failed_attempts + 1,
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -176,10 +180,11 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None) -> None:
+def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None, *, noted: bool = False) -> None:
     """Quit the stream: no request is made for it while the source has this fingerprint.
 
     None: the next run tries again. Either way the stream is free, and a health event says that it is not collected.
+    `noted`: `note_failure` has counted the attempt already.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
@@ -187,6 +192,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
             connection,
             claim,
             failing_since_ns=first_failure(_streams, now_ns, now_ns),
+            failed_attempts=_streams.c.failed_attempts + int(not noted),
             error_type=error.name,
             error_code=error.code,
             error_message=str(error),
@@ -195,7 +201,17 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
             **FREE,
         )
         source_id, failing_since_ns = _failing(connection, claim)
-        health.begin(connection, source_id, error_condition(error, ERROR, claim.api), since_ns=failing_since_ns)
+        condition = error_condition(error, ERROR, claim.api)
+        if noted and not isinstance(error, ThirdPartyConfigError):
+            condition = replace(condition, hint=_hint(connection, source_id))
+        health.begin(connection, source_id, condition, since_ns=failing_since_ns)
+
+
+def _hint(connection: Connection, source_id: str) -> str:
+    """What to do about an error that was tried again and again, and is not tried again by itself."""
+    name = str(connection.scalar(select(_sources.c.name).where(_sources.c.id == source_id)))
+    look, again = command_line("check", name), command_line("restart", name)
+    return f"{GIVEN_UP} `{look}` looks for the cause; `{again}` tries again."
 
 
 def restart(engine: Engine, source_id: str) -> None:

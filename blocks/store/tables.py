@@ -101,6 +101,7 @@ class StreamRow(SQLModel, table=True):
     changed: int = Field(default=0, sa_column=_count(), description="bodies that the server has changed since")
 
     failing_since_ns: int | None = Field(default=None, sa_column=_ns())
+    failed_attempts: int = Field(default=0, sa_column=_count(), description="in a row, since failing_since_ns")
     recovered_ns: int | None = Field(default=None, sa_column=_ns())
     error_type: str | None = None
     error_code: str | None = None
@@ -353,6 +354,8 @@ class PositionRow(SQLModel, table=True):
     progress_ns: int | None = Field(default=None, sa_column=_ns(), description="when the SIEM last said yes")
 
     failing_since_ns: int | None = Field(default=None, sa_column=_ns())
+    failed_attempts: int = Field(default=0, sa_column=_count(), description="in a row, since failing_since_ns")
+    unconfirmed: int = Field(default=0, sa_column=_count(), description="those of them that the SIEM did not confirm")
     error_type: str | None = None
     error_code: str | None = None
     error_message: str | None = None

@@ -28,7 +28,9 @@ SKEW_SECONDS = 30.0
 DAY, MINUTE = 86_400, 60
 SHOWN_ADDRESSES = 3
 _TRY_AGAIN = "Try again; if it goes on, look at 1Password's status page and at what stands between."
-_RENEW = "Issue a new token in 1Password under Integrations, Events Reporting, and apply the source with it."
+_RENEW = (
+    "Issue a new token in 1Password under Integrations, Events Reporting, and give it with `onepassword-source token`."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from blocks import json_file, settings
 from blocks.command_line import command_line
 from blocks.config.source_file import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
-from blocks.siem.document import is_of_siems
+from blocks.siem.document import holds_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
 from deployments.commands.support import deferred
@@ -67,7 +67,7 @@ def command(
     1 where the token of a source was refused; the others are applied.
     """
     data, token = _read(file), token_from_environment()
-    if is_of_siems(document := json_file.decode(data)):
+    if holds_siems(document := json_file.decode(data)):
         apply_siems(document, as_json=as_json)
         return DONE
     wanted = TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)

@@ -145,15 +145,9 @@ def _stored_source(name: str) -> source_status.SourceStatus | None:
         return None
 
 
-def _retry_note(source: source_status.SourceStatus) -> str:
-    failing = [stream for stream in source.streams if stream.state == "retrying"]
-    return retry_suffix((stream.api for stream in failing), (stream.retries_ns for stream in failing))
-
-
 def _progress_line(name: str) -> str | None:
     source = _stored_source(name)
     if source is None:
         return None
     kept = sum(stream.events for stream in source.streams)
-    waiting = _retry_note(source)
-    return f"{source.state}: {kept:,} events kept{waiting}"
+    return f"{source.state}: {kept:,} events kept{retry_suffix(source.streams)}"

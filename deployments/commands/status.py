@@ -35,6 +35,7 @@ from deployments.commands.support.output import (
     printable,
     severity_style,
 )
+from deployments.commands.support.retries import retry_line
 from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
 SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
 EMPTY_BAR = "·"
-RETRY_WINDOW_NS = 90 * 60 * 10**9
-"""So long a failing API is retried since its last progress, see `tasks.retries`."""
 
 
 def command(
@@ -249,7 +248,7 @@ def _print_condition(one: Open, *, said: str) -> None:
 def _print_stream_notes(source: SourceStatus) -> None:
     """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
     for stream in source.streams:
-        if retry := _retry_line(stream):
+        if retry := retry_line(stream):
             print_indented(retry, 2)
         if stream.error_message and not _is_shown(stream.error_message, source):
             print_indented(f"{stream.api}: {printable(stream.error_message)}", 2)
@@ -259,23 +258,6 @@ def _print_stream_notes(source: SourceStatus) -> None:
         if stream.in_future:
             events = "event is" if stream.in_future == 1 else "events are"
             print_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
-
-
-def _retry_line(stream: StreamStatus) -> str | None:
-    """When a failing API was tried last, when it is tried next, and until when; None where it is not retried."""
-    if stream.failing_since_ns is None or stream.stopped:
-        return None
-    parts = [f"failing since {_clock(stream.failing_since_ns)}", f"last attempt {_clock(stream.error_ns)}"]
-    if stream.retries_ns is not None:
-        parts.append(f"next attempt by {_clock(stream.retries_ns)}")
-    else:
-        parts.append("next attempt now, or with the next run")
-    parts.append(f"gives up {_clock(stream.failing_since_ns + RETRY_WINDOW_NS)}, if no attempt succeeds")
-    return f"{stream.api}: {', '.join(parts)} (UTC)."
-
-
-def _clock(ns: int | None) -> str:
-    return format_time(ns)[11:19]
 
 
 def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
@@ -405,6 +387,7 @@ def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
         "last_page": format_rfc3339(stream.progress_ns),
         "last_drained": format_rfc3339(stream.drained_ns),
         "failing_since": format_rfc3339(stream.failing_since_ns),
+        "failed_attempts": stream.failed_attempts,
         "last_attempt": format_rfc3339(stream.error_ns) if failing else None,
         "next_attempt": format_rfc3339(stream.retries_ns),
         "error_type": stream.error_type,

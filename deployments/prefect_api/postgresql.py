@@ -118,7 +118,7 @@ class Cluster:
                 f"The database in {self.data} is of PostgreSQL {found}, and this version brings PostgreSQL {MAJOR}. "
                 "Nothing was changed, and no event is affected.",
                 hint=f"Use the version of this program that brought PostgreSQL {found}; or move the directory away, "
-                "start `up`, and apply your sources and SIEMs again.",
+                "start `up`, and apply your sources and SIEMs again: `onepassword-source apply FILE`.",
                 code="prefect-database",
             )
 

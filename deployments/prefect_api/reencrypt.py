@@ -154,7 +154,7 @@ def _encrypted(rows: Rows, old: Fernet, new: Fernet) -> list[tuple[str, str]]:
         shown = ", ".join(unread[:NAMED]) + (", …" if len(unread) > NAMED else "")
         raise FirstPartyGenericError(
             f"{len(unread)} of Prefect's blocks cannot be read with the current key: {shown}. Nothing was changed.",
-            hint="Delete them in the Prefect UI, and apply your sources again.",
+            hint="Delete them in the Prefect UI, and apply your sources again: `onepassword-source apply FILE`.",
         )
     return [(json.dumps(new.encrypt(content).decode()), number) for number, _, content in read if content is not None]
 

@@ -188,6 +188,6 @@ class Round:
 def _refused_again(rejected: CursorRejectedError) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"{rejected.message} A cursor was dropped once already, and the new one is refused as well.",
-        hint="Check api_version of the source, then restart it.",
+        hint="Check api_version of the source, then `onepassword-source restart NAME`.",
         code=rejected.code,
     )

@@ -59,6 +59,6 @@ def run_name() -> str:
 def _no_deployment(source: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"There is no deployment of the flow backfill for {source!r}.",
-        hint="Apply the source's file again.",
+        hint="Apply the source's file again: `onepassword-source apply FILE`.",
         code="no-deployment",
     )

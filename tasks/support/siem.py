@@ -15,7 +15,7 @@ from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.formats.event import StreamMetadata
 from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.privacy import processing
-from blocks.siem.privacy.rules import read
+from blocks.siem.privacy.rules import parse
 from blocks.source import OnePasswordSource
 from blocks.store import fields
 from blocks.store.forwarding import forward_pairs
@@ -55,7 +55,7 @@ def load_siem(name: str, kind: str | None = None) -> SiemBlock:
     """
     for one in [kind] if kind else KINDS:
         if found := _load(name, one):
-            return found.validated()
+            return found.ensure_valid()
     raise ThirdPartyConfigError(
         f"The Prefect server has no configuration of a SIEM named {name!r}.",
         hint="Give it again with `onepassword-source apply FILE` or `siem add`; what it has not got still waits.",
@@ -73,9 +73,9 @@ def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, send
         fields=fields.metadata(engine, about.fields).kept,
         account=about.account,
         classifier=block.classifier if about.for_siem else None,
-        namespace=block.namespace_of(api),
+        namespace=block.data_stream_namespace(api),
     )
-    rules = read(block.rules, block.hash_key.get_secret_value())
+    rules = parse(block.rules, block.hash_key.get_secret_value())
     return Preparer(sender, rules, block.shape, stream, _processing_rules(about))
 
 
@@ -83,12 +83,12 @@ def _processing_rules(about: About) -> ProcessingRules:
     """Raises ConfigurationError where they cannot be used, so that nothing is sent that they may keep back."""
     filters, algorithm = about.processing_rules.get("filters", []), about.processing_rules.get("hashAlgorithm")
     found = [
-        *processing.faults(filters, f"{about.name}.filters"),
-        *processing.faults_of_algorithm(algorithm, about.name),
+        *processing.problems(filters, f"{about.name}.filters"),
+        *processing.algorithm_problems(algorithm, about.name),
     ]
     if found:
         raise ConfigurationError(found)
-    return processing.read(filters, algorithm)
+    return processing.parse(filters, algorithm)
 
 
 def _load(name: str, kind: str) -> SiemBlock | None:

@@ -29,7 +29,7 @@ from rich.table import Table
 from support import siem_store, siem_targets
 from support.siem_targets import HTTP, Forwarder
 
-from blocks.siem.delivery.deliver import cut
+from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.prepare import FilteredEvent
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.kinds import block_class
@@ -128,7 +128,7 @@ def _posts(url: str, target: Target) -> Iterator[Post]:
             for portion in unsent_events.portions(Events(engine, view.stream_id, 0), sender.limits.events):
                 made = [preparer.prepare(event) for event in portion.events]
                 records = [one for one in made if not isinstance(one, FilteredEvent)]
-                for chosen in cut(records, sender.limits.events, sender.limits.bytes):
+                for chosen in split_batches(records, sender.limits.events, sender.limits.bytes):
                     sender.send(Batch(f"floor-{chosen[0].event.id}", preparer.stream, chosen))
     engine.dispose()
     return iter(kept)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import shlex
+from typing import TYPE_CHECKING
 
 import pytest
 from support.paths import ROOT
@@ -12,6 +14,10 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, join_sentences
 from blocks.health import Condition, HealthEvent
 from blocks.siem.configuration import parse_siems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 NAMES = ("1Pass", "1Pass EU", "it's", "$(reboot)", "a;b", 'say "hi"', "*", "~", "ünïcode", "")
 
@@ -48,6 +54,66 @@ def _splices(node: ast.AST) -> bool:
         elif is_command:
             return True
     return False
+
+
+def test_a_hint_that_asks_for_what_a_command_does_names_the_command() -> None:
+    """So that nobody has to look for it in the help. Options alone are those of the command at hand."""
+    found = [
+        f"{where}: {hint}"
+        for package in ("blocks", "tasks", "flows", "deployments")
+        for path in (ROOT / package).rglob("*.py")
+        for where, hint in hints(path)
+        if DOES.search(hint) and "onepassword-source " not in hint and "--" not in hint
+    ]
+    assert found == []
+
+
+DOES = re.compile(
+    r"\b(?:apply|applied|restart|resume|replay|rename|delete|store (?:it|them)"
+    r"|new token|make a token|a token of)\b",
+    re.IGNORECASE,
+)
+
+
+def hints(path: Path) -> Iterator[tuple[str, str]]:
+    """The texts that errors and conditions give as hints, with those of the module's constants that they name."""
+    tree = ast.parse(path.read_text())
+    named = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        values = [one.value for one in node.keywords if one.arg == "hint"] if isinstance(node, ast.Call) else []
+        if isinstance(node, ast.Assign) and any("hint" in ast.unparse(target) for target in node.targets):
+            values = [node.value]
+        for value in values:
+            names = [one.id for one in ast.walk(value) if isinstance(one, ast.Name)]
+            yield f"{path.name}:{value.lineno}", " ".join(map(_text, [value, *(named[n] for n in names if n in named)]))
+
+
+def _text(node: ast.AST) -> str:
+    parts = [
+        "onepassword-source " if isinstance(one, ast.Call) else str(getattr(one, "value", ""))
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) or (isinstance(one, ast.Call) and ast.unparse(one.func) == "command_line")
+    ]
+    return " ".join(parts)
+
+
+def test_hints_are_found(tmp_path: Path) -> None:
+    """Else the test before is one of nothing."""
+    (tmp_path / "one.py").write_text(
+        "HINT = 'Restart it.'\nError('x', hint=HINT)\nError('y', hint=f'Then {x}.')\n"
+        "hint = f'Then {command_line(\"restart\", x)}.'\n"
+    )
+    assert sorted(hints(tmp_path / "one.py")) == [
+        ("one.py:2", " Restart it."),
+        ("one.py:3", "Then  ."),
+        ("one.py:4", "Then  . onepassword-source  restart"),
+    ]
 
 
 @pytest.mark.parametrize(

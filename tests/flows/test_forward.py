@@ -49,7 +49,9 @@ class Sending:
         block = block or SumoLogicSiem(url=SecretStr(self.receiver.url + PATH), **members)
         block.save(block_name(self.siem), overwrite=True)
         with self.engine() as engine:
-            forward_pairs.put(engine, self.source_id, self.siem, block.kind, block.public(), block.fingerprint())
+            forward_pairs.put(
+                engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint()
+            )
 
     def forward(self) -> State[Any]:
         from flows.forward import forward

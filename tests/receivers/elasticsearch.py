@@ -34,7 +34,9 @@ class Elasticsearch:
     """`busy`: so many of the next bulks have every second item rejected with 429. `denies`: items get that error.
 
     `privileged`: whether the key may write. `opensearch`: it has none of Elastic's own endpoints. `deletes`: it may
-    delete, and the indices are no data streams.
+    delete, and the indices are no data streams. `explicit`: an action may name an index
+    (`rest.action.multi.allow_explicit_index`). `proxied`: a proxy before it lets only paths through that begin with an
+    index.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,8 @@ class Elasticsearch:
         self.privileged = True
         self.opensearch = False
         self.deletes = False
+        self.explicit = True
+        self.proxied = False
         self._remembered: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
@@ -62,6 +66,8 @@ class Elasticsearch:
             return _told(200, {"version": {"number": "9.2.0"}})
         if request.headers.get("content-type") != "application/x-ndjson":
             return _failed(406, "media_type_header_exception", "Content-Type is not supported")
+        if self.proxied and not index:
+            return Taken([], 403, {"Content-Type": "text/html"}, b"<h1>403 Forbidden</h1>")
         with self._lock:
             return self._bulk(request, index[0] if index else "", parse_qs(parts.query))
 
@@ -84,6 +90,8 @@ class Elasticsearch:
         lines = request.body.split(b"\n")
         if lines.pop() != b"":
             return _failed(400, "illegal_argument_exception", "The bulk request must be terminated by a newline [\\n]")
+        if not self.explicit and any("_index" in _action.decode(line)["create"] for line in lines[::2]):
+            return _failed(400, "illegal_argument_exception", "explicit index in bulk is not allowed")
         taken: list[str] = []
         items = [
             self._item(index, action, line, request, place, taken)

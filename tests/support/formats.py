@@ -41,5 +41,5 @@ def made(api: Api, number: int, version: str) -> OutgoingEvent:
 
 def shaped(shape: str, api: Api, members: dict[str, Any], **stream_members: Any) -> dict[str, Any]:
     """The document of an event with these members."""
-    document = registry.shape(shape, event(json.dumps(members)), stream(api, **stream_members)).document
+    document = registry.format_event(shape, event(json.dumps(members)), stream(api, **stream_members)).document
     return json.loads(document)

@@ -34,9 +34,9 @@ PAUSE = 0.2  # seconds after an attempt that failed, where the flow would wait f
 def main() -> None:
     job = json.loads(sys.stdin.buffer.read())
     engine = open_engine(job["url"])
-    block = block_class(job["kind"])(**job["members"]).validated()
+    block = block_class(job["kind"])(**job["members"]).ensure_valid()
     (source_id,) = sources.known(engine).values()
-    pair, _ = forward_pairs.put(engine, source_id, "target", block.kind, block.public(), "")
+    pair, _ = forward_pairs.put(engine, source_id, "target", block.kind, block.public_settings(), "")
     views = positions.of_forward(engine, pair.id)
     started, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(len(views)) as pool:

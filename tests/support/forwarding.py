@@ -90,7 +90,7 @@ def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[Recor
 
 
 def shaped_of(event: OutgoingEvent) -> FormattedEvent:
-    return registry.shape("raw", event, STREAM)
+    return registry.format_event("raw", event, STREAM)
 
 
 @dataclass

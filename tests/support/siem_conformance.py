@@ -168,13 +168,13 @@ class SenderConformance:
         assert have.document == sent.document
         document = json.loads(have.document)
         shown = json.dumps(document, ensure_ascii=False)
-        for name, value in metadata.facts(sent).items():
+        for name, value in metadata.event_facts(sent).items():
             in_body = sent.shape == "raw" and name in {"uuid", "time"}
             assert have.facts.get(name) == value or in_body or (sent.shape != "raw" and value in shown), name
-        for name, told in metadata.of(sent).items():
+        for name, told in metadata.event_metadata(sent).items():
             held = have.metadata.get(name) if sent.shape == "raw" else have.metadata.get(name, _found(document, name))
             assert plain(held) == plain(told), name
-        assert sent.shape != "raw" or set(have.metadata) == set(metadata.of(sent))
+        assert sent.shape != "raw" or set(have.metadata) == set(metadata.event_metadata(sent))
 
     def _shaped(self, api: Api, n: int, shape: str = "raw", **members: object) -> list[FormattedEvent]:
         if shape not in self.shapes:
@@ -188,7 +188,14 @@ class SenderConformance:
     # Nothing shows a secret
 
     def test_neither_block_nor_sender_shows_a_secret(self, block: SiemBlock, sender: Sender) -> None:
-        shown = [repr(sender), str(sender), repr(block), str(block), block.model_dump_json(), str(block.public())]
+        shown = [
+            repr(sender),
+            str(sender),
+            repr(block),
+            str(block),
+            block.model_dump_json(),
+            str(block.public_settings()),
+        ]
         assert_secret(self.secrets, *shown, pickle.dumps(block), _pickled(sender))
 
     # The block
@@ -211,20 +218,22 @@ class SenderConformance:
 
     def test_its_secrets_are_secrets_to_prefect(self, block: SiemBlock) -> None:
         secret = set(type(block).model_json_schema()["secret_fields"])
-        shown = json.dumps({name: value for name, value in block.public().items() if name not in secret}, default=str)
+        shown = json.dumps(
+            {name: value for name, value in block.public_settings().items() if name not in secret}, default=str
+        )
         assert "hash_key" in secret
-        assert not secret & set(block.public())
+        assert not secret & set(block.public_settings())
         assert_secret(self.secrets, shown)
 
     def test_the_block_is_valid_and_another_secret_is_another_fingerprint(self, block: SiemBlock) -> None:
-        assert block.validated() is block
+        assert block.ensure_valid() is block
         assert block.model_copy(update={"shape": "ecs"}).fingerprint() != block.fingerprint()
         assert block.model_copy().fingerprint() == block.fingerprint()
 
     def test_all_faults_are_told_at_once(self) -> None:
         block, paths = self.faulty()
         with pytest.raises(ConfigurationError) as raised:
-            block.validated()
+            block.ensure_valid()
         assert {fault.path for fault in raised.value.problems} == paths
         assert len(paths) > 1
         assert_secret(self.secrets, *_shown(raised.value))

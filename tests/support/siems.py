@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
-from blocks.siem.delivery.deliver import cut
+from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats import registry
 from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
@@ -63,7 +63,7 @@ def shaped(api: Api, n: int = DOCUMENTED, shape: str = "raw", **members: Any) ->
 
 
 def of_events(outgoings: Iterable[OutgoingEvent], of: StreamMetadata, shape: str = "raw") -> list[FormattedEvent]:
-    return [registry.shape(shape, one, of) for one in outgoings]
+    return [registry.format_event(shape, one, of) for one in outgoings]
 
 
 def batch(
@@ -85,7 +85,7 @@ def batches(
 def of_shaped(sender: Sender, shaped_events: Sequence[FormattedEvent]) -> list[Batch]:
     records = [sender.encode(one) for one in shaped_events]
     limits = sender.limits
-    return [_batch(shaped_events[0].stream, part) for part in cut(records, limits.events, limits.bytes)]
+    return [_batch(shaped_events[0].stream, part) for part in split_batches(records, limits.events, limits.bytes)]
 
 
 def _batch(of: StreamMetadata, records: Sequence[Record]) -> Batch:

@@ -51,14 +51,6 @@ def test_where_each_attempt_may_be_a_copy_there_are_few_and_the_waits_grow(movin
     assert max(waits) <= 15 * MINUTE
 
 
-def test_rounds_are_counted_since_the_last_progress() -> None:
-    assert [attempts.round_of("pair", 5) for _ in range(3)] == [1, 2, 3]
-    assert attempts.round_of("pair", 7) == 1
-    assert attempts.round_of("other", 7) == 1
-    attempts.forget("pair")
-    assert attempts.round_of("pair", 7) == 1
-
-
 def test_a_first_failure_in_memory_that_lies_ahead_since_the_clock_was_set_back_is_now(moving: MovingClock) -> None:
     error = FirstPartyGenericError("x")
     attempts.window_in_memory("set back", error)

@@ -34,7 +34,7 @@ from blocks.siem.delivery.protocol import (
     RejectedRecord,
     RequestRejectedError,
 )
-from blocks.siem.privacy.rules import read
+from blocks.siem.privacy.rules import parse
 from blocks.siem.webhook.block import Webhook
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events
@@ -343,7 +343,7 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
 
 def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
-    done = pair.run(sender, rules=read([{"drop": {"api": ["sign-in"]}}], ""))
+    done = pair.run(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.refused) == (31, 4)
     assert pair.view().sent_id == pair.ids()[-1]
     assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
@@ -477,7 +477,7 @@ def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pai
     pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     kept = rejected_events.page(pair.engine, pair.known.id)
-    rules = read([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
+    rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = Told(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
     done = pair.run(second, rules=rules)
     assert (done.sent, done.kept, done.refused) == (2, 1, 1)
@@ -595,6 +595,26 @@ def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair
     assert str(final) == f"No close_notify. So it was {ROUNDS} times. Do this."
     assert final.retry_in is None
     assert pair.view().stopped_fingerprint == "print"
+
+
+def test_the_tries_of_runs_that_were_killed_count(pair: Pair) -> None:
+    """Else a target that never confirms gets the same events again and again, as long as runs are killed."""
+    for number in range(ROUNDS):
+        claim = pair.claim(holder="run")
+        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), f"print {number}")
+        attempts.forget((claim.forward, claim.stream_id))  # with the memory of the process
+    assert isinstance(error, ThirdPartyConfigError)
+
+
+def test_only_what_was_not_confirmed_counts_for_that(pair: Pair) -> None:
+    claim = pair.claim()
+    for _ in range(2 * ROUNDS):
+        assert isinstance(judged(pair.engine, claim, BUSY, "print"), ThirdPartyGenericError)
+    for _ in range(ROUNDS - 1):
+        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), "print")
+        assert isinstance(error, ThirdPartyGenericError)
+    (counted,) = pair.filled.ask("SELECT failed_attempts, unconfirmed FROM forward_positions WHERE failed_attempts > 0")
+    assert counted == (3 * ROUNDS - 1, ROUNDS - 1)
 
 
 def test_each_progress_begins_the_count_again(pair: Pair) -> None:

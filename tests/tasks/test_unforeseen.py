@@ -269,11 +269,11 @@ def test_where_the_fault_is_in_the_recording_itself_the_claim_is_released_all_th
 ) -> None:
     stop, calls = streams.stop, []
 
-    def raise_first(*arguments: Any) -> None:
+    def raise_first(*arguments: Any, **named: Any) -> None:
         calls.append(arguments)
         if len(calls) == 1:
             raise MadeUpError
-        stop(*arguments)
+        stop(*arguments, **named)
 
     def broken(_: str) -> OnePasswordSource:
         raise MadeUpError

@@ -13,9 +13,14 @@ from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, streams
 from blocks.store.engine import open_engine
 
+IN_2100 = 4_102_444_800 * 10**9
 
-def do(url: str, fatal: str, count: str, size: str) -> dict[str, int]:
-    """Goes on from the cursor that is there until there are `count` pages of `size` events; 0 is fatal to nothing."""
+
+def do(url: str, fatal: str, count: str, size: str, odd: str = "") -> dict[str, int]:
+    """Goes on from the cursor that is there until there are `count` pages of `size` events; 0 is fatal to nothing.
+
+    `odd`: each page has two events more, one dated in the future, and one whose uuid is known, with another body.
+    """
     engine = open_engine(url)
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
     held = streams.take(engine, view, str(os.getpid()), by_force=True)
@@ -32,6 +37,9 @@ def do(url: str, fatal: str, count: str, size: str) -> dict[str, int]:
     for number in range(int(cursor or 0), int(count)):
         first = number * int(size)
         events = [Event(f"U{n}", n, f'{{"n":{n}}}') for n in range(first, first + int(size))]
+        if odd:
+            events.append(Event(f"FUTURE{number}", IN_2100, "{}"))
+            events.append(Event("SAME", 0, f'{{"n":{number}}}'))
         page = Page(str(number + 1), has_more=True, events=events, rejected=[])
         pages.commit_page(engine, held, page, after=cursor, api_version="v2")
         cursor = page.cursor

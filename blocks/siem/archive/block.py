@@ -9,7 +9,7 @@ from pydantic import Field, HttpUrl, SecretStr
 
 from blocks.problems import Problem
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.archive.objects import FORMS, LocationError, location
 from blocks.siem.base import SiemBlock
 
@@ -89,22 +89,22 @@ class Archive(SiemBlock):
         examples=["…"],
     )
 
-    def faults(self) -> Iterator[Problem]:
-        if self.endpoint and (fault := fault_of_url(f"{PATH}.endpoint", self.endpoint)):
-            yield fault
+    def problems(self) -> Iterator[Problem]:
+        if self.endpoint and (problem := url_problem(f"{PATH}.endpoint", self.endpoint)):
+            yield problem
         try:
             where = location(self.url)
         except LocationError as error:
             yield Problem(f"{PATH}.url", str(error), FORMS)
             return
-        yield from self._faults_of_keys(where)
-        yield from self._faults_of_others(where)
+        yield from self._key_problems(where)
+        yield from self._option_problems(where)
 
     def get_sender(self) -> ArchiveSender:
         """Raises ThirdPartyConfigError where what writes Parquet is not installed, too."""
         from blocks.siem.archive.sender import ArchiveSender  # noqa: PLC0415 - needed only here
 
-        self.validated()
+        self.ensure_valid()
         return ArchiveSender(self._objects(), self._form())
 
     def _form(self) -> Format:
@@ -127,7 +127,7 @@ class Archive(SiemBlock):
         key_id, key = self.access_key_id.get_secret_value(), self.secret_key.get_secret_value()
         return Bucket(where, Access(self.endpoint, self.region, self.account, key_id, key))
 
-    def _faults_of_keys(self, where: Location) -> Iterator[Problem]:
+    def _key_problems(self, where: Location) -> Iterator[Problem]:
         key_id, key = bool(self.access_key_id.get_secret_value()), bool(self.secret_key.get_secret_value())
         if where.scheme == "s3" and key_id != key:
             missing = "secret_key" if key_id else "access_key_id"
@@ -139,7 +139,7 @@ class Archive(SiemBlock):
         if where.scheme == "az" and key and not self.account:
             yield Problem(f"{PATH}.account", "it is missing", "the name of the storage account")
 
-    def _faults_of_others(self, where: Location) -> Iterator[Problem]:
+    def _option_problems(self, where: Location) -> Iterator[Problem]:
         for name, of in (("endpoint", {"s3", "gs", "az"}), ("region", {"s3"}), ("account", {"az"})):
             if getattr(self, name) and where.scheme not in of:
                 yield Problem(f"{PATH}.{name}", f"{where.scheme}:// has none", "nothing")

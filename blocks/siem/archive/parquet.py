@@ -115,15 +115,15 @@ def _rows(stream: StreamMetadata, records: Sequence[Record], *, is_raw: bool) ->
         _texts([stream.source] * count),
         _texts([row.event_id for row in rows]),
         _texts([stream.category] * count),
-        _texts([_told(metadata.group_of(stream, row.event_id)) for row in rows]),
+        _texts([_told(metadata.metadata_group(stream, row.event_id)) for row in rows]),
         _texts([row.document for row in rows]),
     ]
     return RecordBatch.from_arrays(columns, schema=_schema(is_raw=is_raw))
 
 
 @lru_cache(maxsize=1024)
-def _told(group: metadata.Group) -> str:
-    return json_text.encoded({**group.ours, **group.fields}).decode()
+def _told(group: metadata.MetadataGroup) -> str:
+    return json_text.encoded({**group.standard, **group.fields}).decode()
 
 
 def _texts(values: Sequence[str | None]) -> Array:

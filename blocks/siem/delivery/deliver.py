@@ -25,7 +25,7 @@ TRIES = 6
 PAUSE_SECONDS, PAUSE_MAX = 0.5, 15.0
 _PAUSES = tuple(PAUSE_SECONDS * 2**attempt for attempt in range(TRIES - 1))
 SUSPECTS = 3
-"""Where the SIEM can use none of so many events that go alone, before it takes any, it is no event's fault."""
+"""Where the SIEM can use none of so many events that go alone, before it takes any, it is no event's problem."""
 ANSWER_MAX = 500  # characters that are kept of what a SIEM says of an event
 
 
@@ -49,7 +49,7 @@ class DeliveryResult:
     """Of its records, before compression."""
 
 
-class Hour(Protocol):
+class HourlyEvents(Protocol):
     """Events that were received in one hour, see `blocks.store.forwarding.unsent_events`."""
 
     count: int
@@ -76,13 +76,13 @@ def deliver(
     octets = sum([len(record.data) for record in records])
     under_way = _Delivery(name, preparer, sleep, DeliveryResult(filtered=len(made) - len(records), octets=octets))
     limits = preparer.sender.limits
-    for chosen in cut(records, limits.events, limits.bytes):
+    for chosen in split_batches(records, limits.events, limits.bytes):
         under_way.send(chosen)
     under_way.judge()
     return under_way.done
 
 
-def deliver_hour(hour: Hour, preparer: Preparer) -> DeliveryResult:
+def deliver_hour(hour: HourlyEvents, preparer: Preparer) -> DeliveryResult:
     """Write events of one hour as one object: as many as there are, or as fit into it, or as the archive takes.
 
     Raises what the sender and the store raise; then the object is to be written again.
@@ -102,7 +102,7 @@ def deliver_hour(hour: Hour, preparer: Preparer) -> DeliveryResult:
             return done
 
 
-def _records(hour: Hour, preparer: Preparer, done: DeliveryResult) -> Iterator[Sequence[Record]]:
+def _records(hour: HourlyEvents, preparer: Preparer, done: DeliveryResult) -> Iterator[Sequence[Record]]:
     for events in hour.events():
         with cpu_lock:
             made = [preparer.prepare(event) for event in events]
@@ -116,7 +116,7 @@ def _records(hour: Hour, preparer: Preparer, done: DeliveryResult) -> Iterator[S
             return
 
 
-def cut(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
+def split_batches(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
     """By group, in the order in which the groups come first; then by count and by bytes. Never an empty one."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:

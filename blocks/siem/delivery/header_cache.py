@@ -20,7 +20,7 @@ class HeaderCache(Generic[T]):
         self._make = make
         self._found: dict[tuple[int, str, str | None], tuple[StreamMetadata, T]] = {}
 
-    def of(self, shaped: FormattedEvent) -> T:
+    def get(self, shaped: FormattedEvent) -> T:
         key = (id(shaped.stream), shaped.event_id, shaped.account)
         found = self._found.get(key)
         if found is None:

@@ -111,13 +111,14 @@ class SiemHttpClient:
         if status in api_errors.REFUSED:
             return ThirdPartyConfigError(
                 f"{self.siem} refuses what it is sent ({status}{said}).",
-                hint="Check its address and its token or key, and store them anew; nothing is lost meanwhile.",
+                hint="Check its address and its token or key, and store them with `onepassword-source apply FILE`; "
+                "nothing is lost meanwhile.",
                 code=str(status),
             )
         if response.is_redirect:
             return ThirdPartyConfigError(
                 f"{self.siem} answered {status}, a redirect. It was not followed, so no secret went elsewhere.",
-                hint="Give the address that it leads to, if that is the right one.",
+                hint="If the address that it leads to is the right one, give that: `onepassword-source apply FILE`.",
                 code=str(status),
             )
         return ThirdPartyConfigError(

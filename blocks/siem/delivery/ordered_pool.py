@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
-BEAT_SECONDS = 30.0
+HEARTBEAT_SECONDS = 30.0
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -36,27 +36,29 @@ class OrderedPool(Generic[In, Out]):
     def __init__(
         self,
         work: Callable[[In], Out],
-        announce: Callable[[tuple[In, Out] | None, Sequence[In]], None],
+        on_progress: Callable[[tuple[In, Out] | None, Sequence[In]], None],
         parallel: int,
-        beat: Callable[[], None] = lambda: None,
-        leave: Callable[[Sequence[tuple[In, Out]]], None] = lambda _: None,
+        heartbeat: Callable[[], None] = lambda: None,
+        on_failure: Callable[[Sequence[tuple[In, Out]]], None] = lambda _: None,
     ) -> None:
         self._work = work
-        self._leave = leave
-        self._beat = beat
-        self._announce = announce
+        self._leave = on_failure
+        self._beat = heartbeat
+        self._announce = on_progress
         self._parallel = max(parallel, 1)
-        self.broken = threading.Event()
+        self.failed = threading.Event()
         """Set where an item has failed: what is still at work need not be patient with what puts it off."""
 
-    def run(self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False, careful: bool = False) -> None:
+    def process(
+        self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False, first_alone: bool = False
+    ) -> None:
         """Work through all items, or those begun when `until` says so. Raises what the first failed one raised.
 
         Then those before it are done, and those behind it that had begun have ended; `leave` knows which are done.
         `careful`: the first item goes alone, so that what has just failed does not cost those behind it another time.
         """
         under_way: deque[tuple[In, Future[Out]]] = deque()
-        at_once = 1 if careful else self._parallel
+        at_once = 1 if first_alone else self._parallel
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="forward") as pool:
             try:
                 while True:
@@ -80,7 +82,7 @@ class OrderedPool(Generic[In, Out]):
         if not under_way:
             return None
         item, future = under_way[0]
-        while not wait([future], BEAT_SECONDS).done:
+        while not wait([future], HEARTBEAT_SECONDS).done:
             self._beat()
         return item, future.result()
 
@@ -93,9 +95,9 @@ class OrderedPool(Generic[In, Out]):
     def _let_end(self, begun: Sequence[Future[Out]]) -> None:
         if not begun:
             return
-        self.broken.set()
+        self.failed.set()
         running = [future for future in begun if not future.cancel()]
-        while wait(running, BEAT_SECONDS).not_done:
+        while wait(running, HEARTBEAT_SECONDS).not_done:
             # What has failed is told of, not this; a lost claim shows at the next write.
             with suppress(SourceError):
                 self._beat()

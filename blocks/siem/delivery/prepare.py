@@ -39,8 +39,8 @@ class Preparer:
     def prepare(self, event: OutgoingEvent) -> Record | FilteredEvent:
         """Never raises for what a stored event may hold."""
         outcome = self.processing.apply(event.body)
-        if outcome.dropped is None and not self.rules.empty:
+        if outcome.filter_reason is None and not self.rules.empty:
             outcome = self.rules.apply(self.stream.api, event.body, outcome.body)
-        if outcome.dropped is not None:
-            return FilteredEvent(event, outcome.dropped)
-        return self.sender.encode(registry.shape(self.shape, event, self.stream, outcome.body))
+        if outcome.filter_reason is not None:
+            return FilteredEvent(event, outcome.filter_reason)
+        return self.sender.encode(registry.format_event(self.shape, event, self.stream, outcome.body))

@@ -11,7 +11,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.http.loopback import is_loopback
 from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.base import Shape, SiemBlock
 
 if TYPE_CHECKING:
@@ -86,18 +86,18 @@ class Elasticsearch(SiemBlock):
         ),
     )
 
-    def faults(self) -> Iterator[Problem]:
-        if fault := fault_of_url(f"{PATH}.url", self.url):
-            yield fault
-        if fault := _fault_of_index(self.index):
-            yield fault
-        yield from self._faults_of_sign_in()
+    def problems(self) -> Iterator[Problem]:
+        if problem := url_problem(f"{PATH}.url", self.url):
+            yield problem
+        if problem := _index_problem(self.index):
+            yield problem
+        yield from self._sign_in_problems()
 
     def get_sender(self) -> ElasticsearchSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
         from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - httpx is needed only here
 
-        self.validated()
+        self.ensure_valid()
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         authorization = ""
         if key:
@@ -112,9 +112,9 @@ class Elasticsearch(SiemBlock):
 
         parts = elasticsearch_sender.indices(self.index)[api].split("-", 2)
         is_data_stream = len(parts) == _PARTS and parts[0] == "logs" and parts[2]
-        return parts[2] if is_data_stream else super().namespace_of(api)
+        return parts[2] if is_data_stream else super().data_stream_namespace(api)
 
-    def _faults_of_sign_in(self) -> Iterator[Problem]:
+    def _sign_in_problems(self) -> Iterator[Problem]:
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         if key and (self.username or password):
             yield Problem(f"{PATH}.api_key", "there are a key and a user", "one of them")
@@ -129,7 +129,7 @@ class Elasticsearch(SiemBlock):
             yield Problem(f"{PATH}.api_key", "it holds characters that no key has", "the key, whole and alone")
 
 
-def _fault_of_index(index: str) -> Problem | None:
+def _index_problem(index: str) -> Problem | None:
     example = _PLACEHOLDER.sub("x", index)
     if "{" in example or "}" in example:
         return Problem(f"{PATH}.index", f"{quote(index)} has an unknown placeholder", "{dataset} or {api}")

@@ -32,7 +32,7 @@ from blocks.siem.formats.json_text import encoded
 from blocks.siem.formats.timestamp import received, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from blocks.http.client import HttpResponse
     from blocks.siem.delivery.protocol import Batch
@@ -69,9 +69,14 @@ _OF_TARGET_WORDS = (
     "of type [constant_keyword]",  # several datasets into one data stream
 )
 _ALIKE_MIN = 3
-"""Where none of so many documents is taken, and for one reason, it is the index's mapping and no event's fault."""
+"""Where none of so many documents is taken, and for one reason, it is the index's mapping and no event's problem."""
 _OF_DOCUMENT = re.compile(r"\[\d+:\d+\]|id '[^']*'| ?Preview of field's value: .*", re.DOTALL)
 """What differs in a reason from document to document."""
+_NO_EXPLICIT_INDEX = "explicit index in bulk is not allowed"
+"""Said of an index in an action where `rest.action.multi.allow_explicit_index` is false."""
+_OF_PATH = frozenset({"403", "404", "405"})
+"""What a proxy that judges by the path may answer to `_bulk` without an index."""
+_UNNAMED = b'{"create":{'
 _FAILURE_STORE = b'"failure_store"'
 _TYPE = re.compile(r"[a-z0-9_]{1,80}")
 _PREVIEW = re.compile(r" ?Preview of field's value: .*", re.DOTALL)
@@ -147,7 +152,8 @@ class ElasticsearchSender:
     def __init__(self, url: str, index: str, authorization: str = "", secrets: tuple[str, ...] = ()) -> None:
         self._indices = indices(index)
         # In the action and not in the path: VictoriaLogs and Fluent Bit know no other path than _bulk.
-        self._actions = {api: b'{"create":{"_index":%b,"_id":' % encoded(name) for api, name in self._indices.items()}
+        self._actions = {api: _action(name) for api, name in self._indices.items()}
+        self._by_path = False
         headers = {"Authorization": authorization} if authorization else {}
         hidden = (*secrets, authorization.partition(" ")[2])
         self._client = _ClusterClient(NAME, url, headers, secrets=hidden, answer_max=ANSWER_MAX)
@@ -158,21 +164,41 @@ class ElasticsearchSender:
     def encode(self, shaped: FormattedEvent) -> Record:
         """The action and the document, a line each."""
         action = self._actions[shaped.stream.api]
-        data = b"%b%b}}\n%b\n" % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
+        data = b'%b"_id":%b}}\n%b\n' % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
         return Record(shaped.event, data)
 
     def send(self, batch: Batch) -> BatchResult:
-        return self._bulk(b"".join([record.data for record in batch.records]), len(batch.records))
+        return self._bulk(self._indices[batch.stream.api], [record.data for record in batch.records])
 
-    def _bulk(self, content: bytes, documents: int) -> BatchResult:
-        response = self._client.post(BULK, content, NDJSON)
+    def _bulk(self, index: str, documents: Sequence[bytes]) -> BatchResult:
+        response = self._posted_by_path(index, documents) if self._by_path else self._posted(index, documents)
         short = _read(_read_short, response)
-        if len(short.items) != documents:
+        if len(short.items) != len(documents):
             raise _no_bulk()
         # What lies in the failure store of a data stream counts as a success for the cluster, but is not in the stream.
         if short.errors or _FAILURE_STORE in response.content:
             return _answer(_read(_read_bulk, response))
         return ACCEPTED
+
+    def _posted(self, index: str, documents: Sequence[bytes]) -> HttpResponse:
+        """By the path `_bulk`. What takes no index in an action, or lets no such path through, gets it in the path."""
+        try:
+            return self._client.post(BULK, b"".join(documents), NDJSON)
+        except ThirdPartyConfigError as refused:
+            of_action = _NO_EXPLICIT_INDEX in refused.message
+            if not of_action and refused.code not in _OF_PATH:
+                raise
+            try:
+                response = self._posted_by_path(index, documents)
+            except ThirdPartyConfigError as error:
+                raise (error if of_action or error.code not in _OF_PATH else refused) from None
+            self._by_path = True
+            return response
+
+    def _posted_by_path(self, index: str, documents: Sequence[bytes]) -> HttpResponse:
+        named = len(_action(index))
+        content = b"".join([_UNNAMED + document[named:] for document in documents])
+        return self._client.post(f"{index}/{BULK}", content, NDJSON)
 
     def check(self) -> str:
         """Ask for the privilege, and try a document: by the cluster's dry run, or written and deleted again."""
@@ -210,9 +236,9 @@ class ElasticsearchSender:
         Raises ThirdPartyConfigError where the document is refused.
         """
         if self._can_delete(index):
-            action = encoded({"create": {"_index": index, "_id": PROBE_ID}})
+            document = b'%b"_id":%b}}\n%b\n' % (_action(index), encoded(PROBE_ID), _probe())
             try:
-                answer = self._bulk(b"%b\n%b\n" % (action, _probe()), 1)
+                answer = self._bulk(index, [document])
             finally:
                 deleted = self._can_delete(index)
             for refused in answer.rejected:
@@ -266,6 +292,11 @@ def indices(template: str) -> dict[Api, str]:
     return {api: template.replace("{dataset}", DATASETS[api]).replace("{api}", api.path) for api in Api}
 
 
+def _action(index: str) -> bytes:
+    """The start of an action line, up to the `_id`."""
+    return b'{"create":{"_index":%b,' % encoded(index)
+
+
 def by_key(api_key: str) -> str:
     """The header for an API key: as the cluster gives it under `encoded`, or as `id:key`."""
     key = _base64(api_key) if ":" in api_key else api_key
@@ -299,7 +330,7 @@ def document(shaped: FormattedEvent) -> bytes:
         received(event.received_ns).encode(),
         encoded(original.decode()),
         b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
-        _end(metadata.group_of(shaped.stream, shaped.event_id)),
+        _end(metadata.metadata_group(shaped.stream, shaped.event_id)),
     )
 
 
@@ -310,9 +341,9 @@ def _probe() -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _end(group: metadata.Group) -> bytes:
+def _end(group: metadata.MetadataGroup) -> bytes:
     """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
-    ours = {name.removeprefix("_"): value for name, value in group.ours.items()}
+    ours = {name.removeprefix("_"): value for name, value in group.standard.items()}
     made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:
         made["labels"] = {name: _label(value) for name, value in group.fields.items()}
@@ -381,7 +412,7 @@ def _passes(item: _Item, error: _Cause) -> bool:
 
 
 def _is_of_target(item: _Item, error: _Cause) -> bool:
-    """Whether no event at all would be taken there, so that none of them is at fault."""
+    """Whether no event at all would be taken there, so that none of them is at problem."""
     reason = f"{error.reason} {error.caused_by.reason if error.caused_by else ''}"
     blocked = error.type == "cluster_block_exception"
     known = error.type in _OF_TARGET or any(words in reason for words in _OF_TARGET_WORDS)

@@ -335,11 +335,11 @@ def _related(people: list[str | None], ip: str | None) -> _Related | None:
 
 
 def _written(draft: EncoderInput, made: _Document) -> bytes:
-    return encoded(made)[:-1] + _end(metadata.group_of(draft.stream, draft.event_id))
+    return encoded(made)[:-1] + _end(metadata.metadata_group(draft.stream, draft.event_id))
 
 
 @lru_cache(maxsize=1024)
-def _end(group: metadata.Group) -> bytes:
+def _end(group: metadata.MetadataGroup) -> bytes:
     """What is the same for all events of a group, and the metadata.
 
     Elasticsearch refuses an event with a member `_source`, so the names lose their underscore and stand in an object.
@@ -350,7 +350,7 @@ def _end(group: metadata.Group) -> bytes:
         "data_stream": {"type": "logs", "dataset": dataset, "namespace": group.stream.namespace},
         "onepassword_source": {
             "api": group.stream.api.value,
-            **{name.removeprefix("_"): value for name, value in group.ours.items()},
+            **{name.removeprefix("_"): value for name, value in group.standard.items()},
         },
         "tags": ["forwarded", dataset.replace(".", "-")],
     }

@@ -22,11 +22,11 @@ def enveloped(shaped: FormattedEvent) -> bytes:
     """
     if shaped.shape != "raw":
         return shaped.document
-    start = _start(metadata.group_of(shaped.stream, shaped.event_id))
-    return start + encoded(metadata.facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
+    start = _start(metadata.metadata_group(shaped.stream, shaped.event_id))
+    return start + encoded(metadata.event_facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
 
 
 @lru_cache(maxsize=1024)
-def _start(group: metadata.Group) -> bytes:
+def _start(group: metadata.MetadataGroup) -> bytes:
     beside = {name: value for name, value in group.fields.items() if name not in FACTS}
-    return encoded({**group.ours, **beside})[:-1] + b","
+    return encoded({**group.standard, **beside})[:-1] + b","

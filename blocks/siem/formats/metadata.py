@@ -36,10 +36,10 @@ def event_id(api: Api, body: Mapping[str, object]) -> str:
 
     An absent value, or one that is no text, is `none`. Whatever could not stand in a header becomes `_`.
     """
-    return id_of(api, body.get("category" if api is Api.SIGN_IN else "action"))
+    return event_id_of(api, body.get("category" if api is Api.SIGN_IN else "action"))
 
 
-def id_of(api: Api, value: object) -> str:
+def event_id_of(api: Api, value: object) -> str:
     """The same, of the event's category or action."""
     return _id_of(api, value) if isinstance(value, str) and value else f"{_PREFIXES[api]}-{ABSENT}"
 
@@ -50,27 +50,27 @@ def _id_of(api: Api, value: str) -> str:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Group:
+class MetadataGroup:
     """The metadata of all events of one stream and one event id. The same group is the same object."""
 
     stream: StreamMetadata
     event_id: str
-    ours: Mapping[str, FieldValue]
+    standard: Mapping[str, FieldValue]
     """`_siem…` where the events are meant for a SIEM, `_source`, and `_sourceCategory` where there is one."""
     fields: Mapping[str, FieldValue]
     """The source's fields, without those that would contradict."""
 
 
-def of(shaped: FormattedEvent) -> dict[str, FieldValue]:
+def event_metadata(shaped: FormattedEvent) -> dict[str, FieldValue]:
     """The metadata of an event: `_siem…` where it is meant for a SIEM, `_source`, `_sourceCategory`, the fields.
 
     A field never contradicts what stands there already: it is left out.
     """
-    group = group_of(shaped.stream, shaped.event_id)
-    return {**group.ours, **group.fields}
+    group = metadata_group(shaped.stream, shaped.event_id)
+    return {**group.standard, **group.fields}
 
 
-def facts(shaped: FormattedEvent) -> dict[str, str]:
+def event_facts(shaped: FormattedEvent) -> dict[str, str]:
     """What is known of an event beside its body. Times are RFC 3339 with nine digits."""
     event = shaped.event
     known = {
@@ -84,10 +84,10 @@ def facts(shaped: FormattedEvent) -> dict[str, str]:
     return known
 
 
-_groups: dict[tuple[int, str], Group] = {}
+_groups: dict[tuple[int, str], MetadataGroup] = {}
 
 
-def group_of(stream: StreamMetadata, event_id: str) -> Group:
+def metadata_group(stream: StreamMetadata, event_id: str) -> MetadataGroup:
     """Made once, and found again by the very stream and the event id."""
     found = _groups.get((id(stream), event_id))
     if found is None:
@@ -98,11 +98,11 @@ def group_of(stream: StreamMetadata, event_id: str) -> Group:
     return found
 
 
-def _made(stream: StreamMetadata, event_id: str) -> Group:
+def _made(stream: StreamMetadata, event_id: str) -> MetadataGroup:
     ours: dict[str, FieldValue] = {**_for_siem(stream, event_id), "_source": stream.source}
     if stream.category:
         ours["_sourceCategory"] = stream.category
-    return Group(stream, event_id, ours, dict(_of_user(stream, {name.lower() for name in ours})))
+    return MetadataGroup(stream, event_id, ours, dict(_of_user(stream, {name.lower() for name in ours})))
 
 
 def _for_siem(stream: StreamMetadata, event_id: str) -> dict[str, FieldValue]:

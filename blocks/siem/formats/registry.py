@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Write = Callable[[EncoderInput, Any], bytes]
 
 
-def shape(shape_name: str, event: OutgoingEvent, stream: StreamMetadata, body: bytes | None = None) -> FormattedEvent:
+def format_event(
+    shape_name: str, event: OutgoingEvent, stream: StreamMetadata, body: bytes | None = None
+) -> FormattedEvent:
     """An event in one of the shapes.
 
     `body` is what the privacy rules left of it; without one it is the event's own. Raises KeyError where there is no
@@ -34,13 +36,13 @@ def shape(shape_name: str, event: OutgoingEvent, stream: StreamMetadata, body: b
 def _raw(event: OutgoingEvent, stream: StreamMetadata, body: bytes) -> FormattedEvent:
     head = raw.head(body)
     word = head.category if stream.api is Api.SIGN_IN else head.action
-    event_id = metadata.id_of(stream.api, word)
+    event_id = metadata.event_id_of(stream.api, word)
     return FormattedEvent(event, stream, "raw", raw.document(body), event_id, _account(head.account_uuid, stream))
 
 
 def _written(name: str, write: Write, event: OutgoingEvent, stream: StreamMetadata, original: str) -> FormattedEvent:
     found = bodies.read(stream.api, original)
-    event_id, account = metadata.id_of(stream.api, found.word), _account(found.account_uuid, stream)
+    event_id, account = metadata.event_id_of(stream.api, found.word), _account(found.account_uuid, stream)
     document = write(EncoderInput(event, stream, original, event_id, account), found)
     return FormattedEvent(event, stream, name, document, event_id, account)
 

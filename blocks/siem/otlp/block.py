@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, SecretStr
 
 from blocks.problems import Problem
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ class Otlp(SiemBlock):
         description="Whether requests are compressed with gzip. Some receivers take none that are.",
     )
 
-    def faults(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
         from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - protobuf is needed only here
 
-        if fault := fault_of_url(f"{PATH}.url", self.url):
-            yield fault
+        if problem := url_problem(f"{PATH}.url", self.url):
+            yield problem
         if not self.service_name.strip():
             yield Problem(f"{PATH}.service_name", "it is empty", "a name, such as 1password")
         try:
@@ -82,6 +82,6 @@ class Otlp(SiemBlock):
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
         from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - protobuf and httpx are needed only here
 
-        self.validated()
+        self.ensure_valid()
         headers = otlp_sender.headers_of(self.headers.get_secret_value())
         return otlp_sender.OtlpSender(self.url, headers, self.service_name, compress=self.compress)

@@ -113,7 +113,7 @@ class OtlpSender:
         event, document = shaped.event, shaped.document
         uuid = event.uuid.encode(errors="replace")
         record = b"%b%b%b%b%b%b" % (
-            self._templates.of(shaped),
+            self._templates.get(shaped),
             _TIMES.pack(_TIME, max(event.time_ns, 0), _OBSERVED, max(event.received_ns, 0)),
             _before_body(len(document)),
             document,
@@ -140,7 +140,7 @@ class OtlpSender:
         return _within(_RESOURCE_LOGS, of_resource + _within(_SCOPE_LOGS, of_scope))
 
     def _resource(self, batch: Batch) -> Resource:
-        of_all = metadata.of(FormattedEvent(batch.records[0].event, batch.stream, "raw", b"", "", None))
+        of_all = metadata.event_metadata(FormattedEvent(batch.records[0].event, batch.stream, "raw", b"", "", None))
         of_all.pop(OF_EVENT, None)
         return Resource(attributes=_attributes({"service.name": self._service_name, **of_all}))
 
@@ -181,7 +181,7 @@ def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
 def _record_like(shaped: FormattedEvent) -> bytes:
     """A LogRecord with what all events of a stream that are alike have."""
     known: dict[str, FieldValue] = {"onepassword.api": shaped.stream.api.value}
-    of_event = metadata.of(shaped).get(OF_EVENT)
+    of_event = metadata.event_metadata(shaped).get(OF_EVENT)
     if of_event is not None:
         known[OF_EVENT] = of_event
     if shaped.account is not None:

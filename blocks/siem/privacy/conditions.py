@@ -24,7 +24,7 @@ _APIS = {**{api.value: api for api in Api}, **{api.path: api for api in Api}}
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class EventCondition:
     """What must all be so of an event. `values`: one of the texts at the path; `patterns`: the whole text matches."""
 
     apis: frozenset[Api] | None
@@ -41,12 +41,12 @@ class Condition:
         )
 
 
-def read(condition: Mapping[str, object]) -> Condition:
-    """A condition of which `faults` has nothing to say."""
+def parse(condition: Mapping[str, object]) -> EventCondition:
+    """A condition of which `problems` has nothing to say."""
     apis = condition.get("api")
     matches = condition.get("matches", {})
-    assert isinstance(matches, dict)  # noqa: S101 - `faults` has looked
-    return Condition(
+    assert isinstance(matches, dict)  # noqa: S101 - `problems` has looked
+    return EventCondition(
         frozenset(_APIS[text] for text in _listed(apis)) if apis is not None else None,
         tuple(
             ((key,), frozenset(text.removeprefix(members.NEW) for text in _listed(condition[key])))
@@ -57,7 +57,7 @@ def read(condition: Mapping[str, object]) -> Condition:
     )
 
 
-def faults(condition: object, path: str) -> Iterator[Problem]:
+def problems(condition: object, path: str) -> Iterator[Problem]:
     """All that is wrong in a condition; `path` is where it stands."""
     if not isinstance(condition, dict) or not condition:
         problem = (
@@ -68,9 +68,9 @@ def faults(condition: object, path: str) -> Iterator[Problem]:
     for key, value in condition.items():
         place = json_path(path, key)
         if key == "matches":
-            yield from _faults_of_matches(value, place)
+            yield from _match_problems(value, place)
         elif key in KEYS:
-            yield from _faults_of_values(key, value, place)
+            yield from _value_problems(key, value, place)
         else:
             meant = closest_match(key, KEYS)
             yield Problem(place, "this key is not known", quote(meant) if meant else f"one of {', '.join(KEYS)}")
@@ -83,7 +83,7 @@ def patterns_of(condition: object) -> Iterator[str]:
         yield from (pattern for pattern in matches.values() if isinstance(pattern, str))
 
 
-def faults_of_list(value: object, path: str, example: str) -> Iterator[Problem]:
+def list_problems(value: object, path: str, example: str) -> Iterator[Problem]:
     """What is wrong in what should be a text or a list of texts."""
     if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(one, str) for one in value)):
         return
@@ -92,10 +92,10 @@ def faults_of_list(value: object, path: str, example: str) -> Iterator[Problem]:
     )
 
 
-def _faults_of_values(key: str, value: object, path: str) -> Iterator[Problem]:
+def _value_problems(key: str, value: object, path: str) -> Iterator[Problem]:
     words = list(_APIS) if key == "api" else _documented(key)
     near = [api.value for api in Api] if key == "api" else words
-    found = list(faults_of_list(value, path, words[0]))
+    found = list(list_problems(value, path, words[0]))
     yield from found
     for place, text in () if found else placed(value, path):
         if text in words or (key != "api" and text.startswith(members.NEW)):
@@ -104,16 +104,16 @@ def _faults_of_values(key: str, value: object, path: str) -> Iterator[Problem]:
         yield Problem(place, f"{quote(text)} is no documented {key}", quote(closest_match(text, near) or near[0]) + new)
 
 
-def _faults_of_matches(value: object, path: str) -> Iterator[Problem]:
+def _match_problems(value: object, path: str) -> Iterator[Problem]:
     if not isinstance(value, dict) or not value:
         problem = "it is empty" if value == {} else f"it is {describe_type(value)}"
         yield Problem(path, problem, 'a member and a pattern, such as {"client.app_name": ".*SCIM.*"}')
         return
     for name, pattern in value.items():
         place = json_path(path, name)
-        yield from members.faults_of_name(name, place, classes=False)
+        yield from members.name_problems(name, place, classes=False)
         if isinstance(pattern, str):
-            yield from patterns.faults(pattern, place)
+            yield from patterns.problems(pattern, place)
         else:
             yield Problem(place, f"it is {describe_type(pattern)}", "a regular expression, as a text")
 

@@ -43,7 +43,7 @@ def resolved(name: str) -> tuple[Path, ...]:
     return of_class(name) if name in CLASSES else (tuple(name.removeprefix(NEW).split(".")),)
 
 
-def faults_of_name(name: str, path: str, *, classes: bool = True) -> Iterator[Problem]:
+def name_problems(name: str, path: str, *, classes: bool = True) -> Iterator[Problem]:
     """What is wrong in the name of a member; `path` is where it stands. Without `classes`, shorthands are wrong."""
     dotted = [".".join(one) for one in known()]
     words = [*CLASSES, *dotted] if classes else dotted
@@ -54,9 +54,9 @@ def faults_of_name(name: str, path: str, *, classes: bool = True) -> Iterator[Pr
         yield Problem(path, f"{quote(name)} is no documented member", _expected(name, words))
 
 
-def faults_of_changed(name: str, path: str, *, removed: bool) -> Iterator[Problem]:
+def changed_member_problems(name: str, path: str, *, removed: bool) -> Iterator[Problem]:
     """The same for a member that is to be masked, hashed or `removed`."""
-    yield from faults_of_name(name, path)
+    yield from name_problems(name, path)
     member = name.removeprefix(NEW)
     if member in KEPT:
         yield Problem(path, f"every event keeps its {member}", "another member")

@@ -72,7 +72,7 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def faults(pattern: str, path: str) -> Iterator[Problem]:
+def problems(pattern: str, path: str) -> Iterator[Problem]:
     """What is wrong in a pattern: RE2 does not take it, it is too large, or it means something else than in Python."""
     try:
         Pattern(pattern)
@@ -83,7 +83,7 @@ def faults(pattern: str, path: str) -> Iterator[Problem]:
         yield Problem(path, "RE2 takes {,n} for text", "{0,n}")
 
 
-def faults_of_all(given: Iterable[str], path: str) -> Iterator[Problem]:
+def pattern_set_problems(given: Iterable[str], path: str) -> Iterator[Problem]:
     """What is wrong in the patterns of one list of rules together; those that are wrong by themselves do not count."""
     sizes = [found.size for pattern in given if (found := _valid(pattern))]
     if len(sizes) > COUNT_MAX:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from blocks.problems import Problem, closest_match, describe_type, json_path, quote
 from blocks.siem.privacy import json_members, json_text_spans, patterns
 from blocks.siem.privacy.patterns import Pattern
-from blocks.siem.privacy.rules import UNCHANGED, Outcome
+from blocks.siem.privacy.rules import UNCHANGED, RuleOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class IncludeOrExclude:
     """A rule that includes or excludes events."""
 
     name: str
@@ -103,15 +103,15 @@ class Replacing:
 class ProcessingRules:
     """The processing rules of one source, checked. Threads may share them."""
 
-    includes: tuple[Choice, ...] = ()
-    excludes: tuple[Choice, ...] = ()
+    includes: tuple[IncludeOrExclude, ...] = ()
+    excludes: tuple[IncludeOrExclude, ...] = ()
     changes: tuple[Replacing, ...] = ()
 
     @property
     def empty(self) -> bool:
         return not (self.includes or self.excludes or self.changes)
 
-    def apply(self, body: str) -> Outcome:
+    def apply(self, body: str) -> RuleOutcome:
         """What becomes of an event; `Outcome.body` is the changed line. It never raises.
 
         An event so large that the rules would take too long is not sent: nothing could be kept from the SIEM.
@@ -121,13 +121,15 @@ class ProcessingRules:
         line, work = json_members.compact(body.encode(errors="replace")), _Work()
         try:
             if dropped := self._dropped(line, work):
-                return Outcome(dropped=dropped)
+                return RuleOutcome(filter_reason=dropped)
             changed = line
             for rule in self.changes:
                 changed = rule.applied(changed, work)
         except _TooMuchWorkError:
-            return Outcome(dropped=f"The source's processing rules would take too long for its {len(line):,} bytes.")
-        return UNCHANGED if changed is line else Outcome(changed)
+            return RuleOutcome(
+                filter_reason=f"The source's processing rules would take too long for its {len(line):,} bytes."
+            )
+        return UNCHANGED if changed is line else RuleOutcome(changed)
 
     def _dropped(self, line: bytes, work: _Work) -> str | None:
         if self.includes and not any(rule.matches(line, work) for rule in self.includes):
@@ -141,20 +143,20 @@ class ProcessingRules:
 NONE = ProcessingRules()
 
 
-def read(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) -> ProcessingRules:
-    """The rules of a list of which `faults` has nothing to say; `algorithm` is that of the source's hashes."""
-    choices: dict[str, list[Choice]] = {INCLUDE: [], EXCLUDE: []}
+def parse(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) -> ProcessingRules:
+    """The rules of a list of which `problems` has nothing to say; `algorithm` is that of the source's hashes."""
+    choices: dict[str, list[IncludeOrExclude]] = {INCLUDE: [], EXCLUDE: []}
     changes = []
     for rule in filters:
         kind, pattern = _type_of(rule["filterType"]), Pattern(rule["regexp"])
         if kind in choices:
-            choices[kind].append(Choice(rule["name"], pattern))
+            choices[kind].append(IncludeOrExclude(rule["name"], pattern))
         else:
             changes.append(Replacing(pattern, _mask(rule) if kind == MASK else _hash(algorithm)))
     return ProcessingRules(tuple(choices[INCLUDE]), tuple(choices[EXCLUDE]), tuple(changes))
 
 
-def faults(filters: object, path: str) -> Iterator[Problem]:
+def problems(filters: object, path: str) -> Iterator[Problem]:
     """All that is wrong in a list of rules; `path` is where it stands. null is no list, and so is what is absent."""
     if filters is None:
         return
@@ -162,12 +164,12 @@ def faults(filters: object, path: str) -> Iterator[Problem]:
         yield Problem(path, f"it is {describe_type(filters)}", f"a list of rules such as {FORM}")
         return
     for index, rule in enumerate(filters):
-        yield from _faults_of_rule(rule, json_path(path, index))
+        yield from _rule_problems(rule, json_path(path, index))
     given = [rule["regexp"] for rule in filters if isinstance(rule, dict) and isinstance(rule.get("regexp"), str)]
-    yield from patterns.faults_of_all(given, path)
+    yield from patterns.pattern_set_problems(given, path)
 
 
-def faults_of_algorithm(algorithm: object, path: str) -> Iterator[Problem]:
+def algorithm_problems(algorithm: object, path: str) -> Iterator[Problem]:
     if algorithm is not None and _algorithm(algorithm) is None:
         problem = f"it is {quote(algorithm) if isinstance(algorithm, str) else describe_type(algorithm)}"
         yield Problem(path, problem, " or ".join(map(quote, ALGORITHMS)))
@@ -183,7 +185,7 @@ def warnings(filters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"The processing rule {name} has {', '.join(map(quote, unknown))}, which has no effect here."
 
 
-def _faults_of_rule(rule: object, path: str) -> Iterator[Problem]:
+def _rule_problems(rule: object, path: str) -> Iterator[Problem]:
     if not isinstance(rule, dict):
         yield Problem(path, f"it is {describe_type(rule)}", f"a rule such as {FORM}")
         return
@@ -192,17 +194,17 @@ def _faults_of_rule(rule: object, path: str) -> Iterator[Problem]:
         problem = f"it has {len(name)} characters" if isinstance(name, str) else _problem_of_kind(name)
         yield Problem(json_path(path, "name"), problem, f"a name of 1 to {NAME_MAX} characters")
     if _type_of(kind) is None:
-        yield from _faults_of_type(kind, json_path(path, "filterType"))
+        yield from _type_problems(kind, json_path(path, "filterType"))
     if not isinstance(pattern, str) or not pattern:
         problem = "it is empty" if pattern == "" else _problem_of_kind(pattern)
         yield Problem(json_path(path, "regexp"), problem, "a regular expression, as a text")
     else:
-        yield from patterns.faults(pattern, json_path(path, "regexp"))
+        yield from patterns.problems(pattern, json_path(path, "regexp"))
     if mask is not None:
-        yield from _faults_of_mask(mask, json_path(path, "mask"))
+        yield from _mask_problems(mask, json_path(path, "mask"))
 
 
-def _faults_of_type(kind: object, path: str) -> Iterator[Problem]:
+def _type_problems(kind: object, path: str) -> Iterator[Problem]:
     if not isinstance(kind, str):
         yield Problem(path, _problem_of_kind(kind), f"one of {', '.join(TYPES)}")
         return
@@ -210,7 +212,7 @@ def _faults_of_type(kind: object, path: str) -> Iterator[Problem]:
     yield Problem(path, f"{quote(kind)} is not known here", quote(likely) if likely else f"one of {', '.join(TYPES)}")
 
 
-def _faults_of_mask(mask: object, path: str) -> Iterator[Problem]:
+def _mask_problems(mask: object, path: str) -> Iterator[Problem]:
     if not isinstance(mask, str):
         yield Problem(path, f"it is {describe_type(mask)}", "a text")
     elif ":" in mask or patterns.utf8(mask) != mask.encode(errors="replace"):

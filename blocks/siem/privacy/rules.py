@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from blocks.events_api.models import Api
-    from blocks.siem.privacy.conditions import Condition
+    from blocks.siem.privacy.conditions import EventCondition
     from blocks.siem.privacy.redaction import Change
 
 CHOICES = ("keep", "drop")
@@ -33,35 +33,37 @@ _FORM = '{"drop": {"action": ["fill"]}} or {"mask": ["@emails"]}'
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RuleOutcome:
     """What the rules make of an event. `body` is None where it is sent as it is stored, byte for byte.
 
     `dropped` is a sentence that says which rule drops it.
     """
 
     body: bytes | None = None
-    dropped: str | None = None
+    filter_reason: str | None = None
 
 
-UNCHANGED = Outcome()
-UNREADABLE = Outcome(dropped="Its body cannot be taken apart, so the rules could not keep anything from the SIEM.")
+UNCHANGED = RuleOutcome()
+UNREADABLE = RuleOutcome(
+    filter_reason="Its body cannot be taken apart, so the rules could not keep anything from the SIEM."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class KeepOrDrop:
     """A rule that keeps or drops events."""
 
     number: int
     text: str
     keeps: bool
-    condition: Condition
+    condition: EventCondition
 
 
 @dataclass(frozen=True, slots=True)
 class Redacting:
     """A rule that changes members of events."""
 
-    when: Condition | None
+    when: EventCondition | None
     paths: tuple[members.Path, ...]
     change: Change
 
@@ -73,7 +75,7 @@ class Redacting:
 class Rules:
     """The rules of one SIEM, checked. Threads may share them."""
 
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[KeepOrDrop, ...] = ()
     changes: tuple[Redacting, ...] = ()
     _redactions: dict[tuple[bool, ...], Redaction] = field(default_factory=dict, repr=False, compare=False)
 
@@ -81,20 +83,20 @@ class Rules:
     def empty(self) -> bool:
         return not self.choices and not self.changes
 
-    def apply(self, api: Api, body: str, processed: bytes | None = None) -> Outcome:
+    def apply(self, api: Api, body: str, processed: bytes | None = None) -> RuleOutcome:
         """What becomes of an event. It never raises: a body that cannot be taken apart is dropped.
 
         `processed` is what the source's processing rules made of the body: it is what is changed here, while
         conditions look at `body`.
         """
         if self.empty:
-            return UNCHANGED if processed is None else Outcome(processed)
+            return UNCHANGED if processed is None else RuleOutcome(processed)
         try:
             data = body.strip().encode()
             if not data.startswith(b"{"):
                 return UNREADABLE
             if dropped := self._dropped(api, data):
-                return Outcome(dropped=dropped)
+                return RuleOutcome(filter_reason=dropped)
             return self._changed(api, data, processed)
         except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
             return UNREADABLE
@@ -108,13 +110,13 @@ class Rules:
             return f"No rule keeps it, and the last of them, rule {last.number}, is a keep: {last.text}"
         return None
 
-    def _changed(self, api: Api, data: bytes, processed: bytes | None) -> Outcome:
-        unchanged = UNCHANGED if processed is None else Outcome(processed)
+    def _changed(self, api: Api, data: bytes, processed: bytes | None) -> RuleOutcome:
+        unchanged = UNCHANGED if processed is None else RuleOutcome(processed)
         if not self.changes:
             return unchanged
         before = data if processed is None else processed
         changed = self._redaction(tuple([rule.holds(api, data) for rule in self.changes])).of(before)
-        return unchanged if changed is None or changed is before else Outcome(changed)
+        return unchanged if changed is None or changed is before else RuleOutcome(changed)
 
     def _redaction(self, holding: tuple[bool, ...]) -> Redaction:
         found = self._redactions.get(holding)
@@ -130,8 +132,8 @@ class Rules:
 NONE = Rules()
 
 
-def read(rules: object, hash_key: str) -> Rules:
-    """The rules of a list of which `faults` has nothing to say."""
+def parse(rules: object, hash_key: str) -> Rules:
+    """The rules of a list of which `problems` has nothing to say."""
     if not isinstance(rules, list) or not rules:
         return NONE
     makers: dict[str, Change] = {"mask": mask, "hash": hashed(hash_key.encode()), "remove": remove}
@@ -140,9 +142,9 @@ def read(rules: object, hash_key: str) -> Rules:
         kind = next(key for key in _KEYS if key in rule)
         if kind in CHOICES:
             text = json.dumps(rule, ensure_ascii=False)
-            choices.append(Choice(number, text, kind == "keep", conditions.read(rule[kind])))
+            choices.append(KeepOrDrop(number, text, kind == "keep", conditions.parse(rule[kind])))
         else:
-            when = conditions.read(rule["when"]) if "when" in rule else None
+            when = conditions.parse(rule["when"]) if "when" in rule else None
             paths = tuple(path for _, name in conditions.placed(rule[kind], "") for path in members.resolved(name))
             changes.append(Redacting(when, paths, makers[kind]))
     return Rules(tuple(choices), tuple(changes))
@@ -153,14 +155,14 @@ def hashes(rules: object) -> bool:
     return isinstance(rules, list) and any(isinstance(rule, dict) and "hash" in rule for rule in rules)
 
 
-def faults(rules: object, path: str, *, has_key: bool) -> Iterator[Problem]:
+def problems(rules: object, path: str, *, has_key: bool) -> Iterator[Problem]:
     """All that is wrong in a list of rules; `path` is where it stands, `has_key` whether there is a key for hashes."""
     if not isinstance(rules, list):
         yield Problem(path, f"it is {describe_type(rules)}", f"a list of rules such as {_FORM}")
         return
     for index, rule in enumerate(rules):
-        yield from _faults_of_rule(rule, json_path(path, index), has_key=has_key)
-    yield from patterns.faults_of_all(_patterns_of(rules), path)
+        yield from _rule_problems(rule, json_path(path, index), has_key=has_key)
+    yield from patterns.pattern_set_problems(_patterns_of(rules), path)
 
 
 def _patterns_of(rules: list[object]) -> Iterator[str]:
@@ -170,24 +172,24 @@ def _patterns_of(rules: list[object]) -> Iterator[str]:
                 yield from conditions.patterns_of(rule.get(key))
 
 
-def _faults_of_rule(rule: object, path: str, *, has_key: bool) -> Iterator[Problem]:
+def _rule_problems(rule: object, path: str, *, has_key: bool) -> Iterator[Problem]:
     kinds = [key for key in _KEYS if key in rule] if isinstance(rule, dict) else []
     if not isinstance(rule, dict) or not rule:
         yield Problem(path, "it is empty" if rule == {} else f"it is {describe_type(rule)}", f"a rule such as {_FORM}")
         return
-    yield from _faults_of_keys(rule, kinds, path)
+    yield from _key_problems(rule, kinds, path)
     for kind in kinds:
         if kind in CHOICES:
-            yield from conditions.faults(rule[kind], json_path(path, kind))
+            yield from conditions.problems(rule[kind], json_path(path, kind))
         else:
-            yield from _faults_of_members(rule[kind], json_path(path, kind), removed=kind == "remove")
+            yield from _member_problems(rule[kind], json_path(path, kind), removed=kind == "remove")
     if "hash" in kinds and not has_key:
         yield Problem(json_path(path, "hash"), "there is no key for hashes", "hash_key, a secret that you keep")
     if "when" in rule:
-        yield from conditions.faults(rule["when"], json_path(path, "when"))
+        yield from conditions.problems(rule["when"], json_path(path, "when"))
 
 
-def _faults_of_keys(rule: dict[str, object], kinds: list[str], path: str) -> Iterator[Problem]:
+def _key_problems(rule: dict[str, object], kinds: list[str], path: str) -> Iterator[Problem]:
     unknown = [key for key in rule if key not in (*_KEYS, "when")]
     for key in unknown:
         meant = closest_match(key, (*_KEYS, "when"))
@@ -202,8 +204,8 @@ def _faults_of_keys(rule: dict[str, object], kinds: list[str], path: str) -> Ite
         yield Problem(json_path(path, "when"), "keep and drop hold their condition themselves", "no when")
 
 
-def _faults_of_members(value: object, path: str, *, removed: bool) -> Iterator[Problem]:
-    found = list(conditions.faults_of_list(value, path, "@emails"))
+def _member_problems(value: object, path: str, *, removed: bool) -> Iterator[Problem]:
+    found = list(conditions.list_problems(value, path, "@emails"))
     yield from found
     for place, name in () if found else conditions.placed(value, path):
-        yield from members.faults_of_changed(name, place, removed=removed)
+        yield from members.changed_member_problems(name, place, removed=removed)

@@ -10,7 +10,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem, quote
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ class Sentinel(SiemBlock):
         examples=[SCOPE],
     )
 
-    def faults(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
         for name, url in (("endpoint", self.endpoint), ("authority", self.authority)):
-            if fault := fault_of_url(f"{PATH}.{name}", url):
-                yield fault
-        yield from self._faults_of_names()
+            if problem := url_problem(f"{PATH}.{name}", url):
+                yield problem
+        yield from self._name_problems()
         secret = self.client_secret.get_secret_value()
         if not secret:
             yield Problem(f"{PATH}.client_secret", "there is no secret", "the value of a client secret")
@@ -120,12 +120,12 @@ class Sentinel(SiemBlock):
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
         from blocks.siem.sentinel.sender import SentinelSender, Tokens  # noqa: PLC0415 - httpx is needed only here
 
-        self.validated()
+        self.ensure_valid()
         secret = self.client_secret.get_secret_value()
         tokens = Tokens(self.authority, self.tenant_id, self.client_id, secret, self.scope)
         return SentinelSender(self.endpoint, self.rule_id, self.stream, tokens)
 
-    def _faults_of_names(self) -> Iterator[Problem]:
+    def _name_problems(self) -> Iterator[Problem]:
         for name, form, expected in (
             ("rule_id", _RULE, "the immutable id, dcr- and 32 hexadecimal digits"),
             ("stream", _STREAM, "a stream of the rule, such as Custom-OnePassword"),

@@ -220,14 +220,14 @@ def row(shaped: FormattedEvent) -> bytes:
         received(event.received_ns).encode(),
         encoded(event.uuid),
         account,
-        _of_group(metadata.group_of(shaped.stream, shaped.event_id)),
+        _of_group(metadata.metadata_group(shaped.stream, shaped.event_id)),
         shaped.document,
     )
 
 
 @lru_cache(maxsize=1024)
-def _of_group(group: metadata.Group) -> bytes:
-    beside = encoded({**group.ours, **group.fields})
+def _of_group(group: metadata.MetadataGroup) -> bytes:
+    beside = encoded({**group.standard, **group.fields})
     return b'"Api":%b,"Metadata":%b,"Event":' % (encoded(group.stream.api.value), beside)
 
 

@@ -11,7 +11,7 @@ from blocks.events_api.models import Api
 from blocks.problems import Problem, quote
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
 
 if TYPE_CHECKING:
@@ -83,22 +83,22 @@ class SplunkSiem(SiemBlock):
         examples=["1password"],
     )
 
-    def faults(self) -> Iterator[Problem]:
-        if fault := fault_of_url(f"{PATH}.url", self.url):
-            yield fault
-        yield from _faults_of_token(self.token.get_secret_value())
+    def problems(self) -> Iterator[Problem]:
+        if problem := url_problem(f"{PATH}.url", self.url):
+            yield problem
+        yield from _token_problems(self.token.get_secret_value())
         if self.index and not _INDEX.fullmatch(self.index):
-            yield _fault_of_index(f"{PATH}.index", self.index)
+            yield _index_problem(f"{PATH}.index", self.index)
         for api, index in self.indexes.items():
             if api not in set(Api):
                 yield Problem(f"{PATH}.indexes", f"{quote(api)} is no API", "sign-in, itemUsage or audit")
             elif not _INDEX.fullmatch(index):
-                yield _fault_of_index(f"{PATH}.indexes.{api}", index)
+                yield _index_problem(f"{PATH}.indexes.{api}", index)
 
     def get_sender(self) -> SplunkSender:
         from blocks.siem.splunk.sender import SplunkSender  # noqa: PLC0415 - httpx is needed only here
 
-        self.validated()
+        self.ensure_valid()
         return SplunkSender(
             base_of(self.url),
             self.token.get_secret_value(),
@@ -114,7 +114,7 @@ def base_of(url: str) -> str:
     return _ENDPOINT.sub("", url.strip().rstrip("/"))
 
 
-def _faults_of_token(token: str) -> Iterator[Problem]:
+def _token_problems(token: str) -> Iterator[Problem]:
     if token and is_masked(token):
         return  # told with the other secrets
     if not (token.isascii() and token.isprintable() and token and " " not in token):
@@ -122,6 +122,6 @@ def _faults_of_token(token: str) -> Iterator[Problem]:
         yield Problem(f"{PATH}.token", "it is empty, or holds what no token has", expected)
 
 
-def _fault_of_index(path: str, index: str) -> Problem:
+def _index_problem(path: str, index: str) -> Problem:
     expected = "80 lower-case letters, digits, _ or - at most, beginning with a letter or a digit"
     return Problem(path, f"{quote(index)} is no name of an index", expected)

@@ -29,7 +29,7 @@ CONFIGURATION = {
     10: ("the channel is missing", "Look for a proxy that takes X-Splunk-Request-Channel away."),
     11: ("the channel is not one that it takes", "Look for a proxy that changes X-Splunk-Request-Channel."),
     14: ("acknowledgement is switched off", "Switch indexer acknowledgement on for the token, or off for good."),
-    21: ("it does not know the token", "Check the token, and store it anew."),
+    21: ("it does not know the token", "Check the token, and store it with `onepassword-source apply FILE`."),
     22: ("the token is switched off", "Enable the token in Splunk."),
 }
 

@@ -94,7 +94,7 @@ class SplunkSender:
             f'"onepassword_received":"{received(event.received_ns)}"}},"event":'
         )
         return Record(
-            event, b"%b%b%b%b}\n" % (own.encode(), self._heads.of(shaped), own_fields.encode(), shaped.document)
+            event, b"%b%b%b%b}\n" % (own.encode(), self._heads.get(shaped), own_fields.encode(), shaped.document)
         )
 
     def send(self, batch: Batch) -> BatchResult:
@@ -187,7 +187,7 @@ def field_name(name: str) -> str:
 
 def _fields(shaped: FormattedEvent) -> dict[str, str]:
     """Indexed fields are flat, and texts."""
-    told = {field_name(name): _text(value) for name, value in metadata.of(shaped).items()}
+    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(shaped).items()}
     told["onepassword_api"] = shaped.stream.api.value
     told["onepassword_event_id"] = shaped.event_id
     if shaped.account is not None:

@@ -9,7 +9,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.base import ClassifierName, SiemBlock
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class SumoLogicSiem(SiemBlock):
         examples=["sec/1password"],
     )
 
-    def faults(self) -> Iterator[Problem]:
-        if fault := _fault_of_url(self.url.get_secret_value()):
-            yield fault
+    def problems(self) -> Iterator[Problem]:
+        if problem := _url_problem(self.url.get_secret_value()):
+            yield problem
         for name in ("source_name", "source_host", "source_category"):
             text: str = getattr(self, name)
             if len(text) > HEADER_MAX or not (text.isascii() and (text.isprintable() or not text)):
@@ -89,17 +89,17 @@ class SumoLogicSiem(SiemBlock):
     def get_sender(self) -> SumoLogicSender:
         from blocks.siem.sumo_logic.sender import SumoLogicSender  # noqa: PLC0415 - httpx is needed only here
 
-        self.validated()
+        self.ensure_valid()
         url = self.url.get_secret_value().strip()
         return SumoLogicSender(url, name=self.source_name, host=self.source_host, category=self.source_category)
 
 
-def _fault_of_url(url: str) -> Problem | None:
+def _url_problem(url: str) -> Problem | None:
     if url and is_masked(url):
         return None  # told with the other secrets
     path = f"{PATH}.url"
     # Nothing of it is quoted: any part of it may be the secret.
-    if fault_of_url(path, url.strip(), secret=True) is not None:
+    if url_problem(path, url.strip(), secret=True) is not None:
         return Problem(path, "it is no address of an HTTP source", _EXPECTED)
     if url.strip().rstrip("/").count("/") == _SLASHES_BEFORE_HOST:
         return Problem(path, "there is no code in it", _EXPECTED)

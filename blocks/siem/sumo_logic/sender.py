@@ -56,7 +56,7 @@ class SumoLogicSender:
 
     def encode(self, shaped: FormattedEvent) -> Record:
         """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
-        fields = f"{self._fields.of(shaped)},onepassword_received={received(shaped.event.received_ns)}"
+        fields = f"{self._fields.get(shaped)},onepassword_received={received(shaped.event.received_ns)}"
         return Record(shaped.event, shaped.document + b"\n", (fields,))
 
     def send(self, batch: Batch) -> BatchResult:
@@ -103,7 +103,7 @@ def secrets_of(url: str) -> tuple[str, ...]:
 
 
 def _fields(shaped: FormattedEvent) -> str:
-    told = {name: value for name, value in metadata.of(shaped).items() if name not in IN_HEADERS}
+    told = {name: value for name, value in metadata.event_metadata(shaped).items() if name not in IN_HEADERS}
     told["onepassword_api"] = shaped.stream.api.value
     if shaped.account is not None:
         told["onepassword_account"] = shaped.account

@@ -131,7 +131,7 @@ class Syslog(SiemBlock):
         from blocks.siem.syslog.rfc5425 import Receiver  # noqa: PLC0415
         from blocks.siem.syslog.sender import SyslogSender  # noqa: PLC0415
 
-        self.validated()
+        self.ensure_valid()
         context = client_identity.context(
             self.ca_certificate, self.client_certificate, self.client_key.get_secret_value()
         )
@@ -139,7 +139,7 @@ class Syslog(SiemBlock):
         messages = Messages(Style(hostname, self.sd_id, self.facility, self.bom))
         return SyslogSender(Receiver(self.host, self.port, context, self.confirm), messages, self.max_message)
 
-    def faults(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
         """Of the address, the header, the sizes and the certificates."""
         if not _HOST.fullmatch(self.host):
             yield Problem(
@@ -149,10 +149,10 @@ class Syslog(SiemBlock):
             yield Problem(f"{PATH}.port", f"{self.port} is no port", f"1 to {PORT_MAX:,}, such as {PORT}")
         if self.max_message < 0:
             yield Problem(f"{PATH}.max_message", "it is negative", f"octets, such as {MESSAGE_MAX}, or 0")
-        yield from self._faults_of_header()
-        yield from self._faults_of_certificates()
+        yield from self._header_problems()
+        yield from self._certificate_problems()
 
-    def _faults_of_header(self) -> Iterator[Problem]:
+    def _header_problems(self) -> Iterator[Problem]:
         if self.hostname and printable(self.hostname, HOSTNAME_MAX) != self.hostname:
             expected = f"up to {HOSTNAME_MAX} printable ASCII characters without a space"
             yield Problem(f"{PATH}.hostname", f"{quote(self.hostname)} cannot stand in a message", expected)
@@ -160,10 +160,10 @@ class Syslog(SiemBlock):
             expected = f"a name, @ and a number, such as {SD_ID}: {NAME_MAX} characters at most"
             yield Problem(f"{PATH}.sd_id", f"{quote(self.sd_id)} is no SD-ID", expected)
 
-    def _faults_of_certificates(self) -> Iterator[Problem]:
+    def _certificate_problems(self) -> Iterator[Problem]:
         from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
 
-        yield from client_identity.faults(
+        yield from client_identity.problems(
             (f"{PATH}.ca_certificate", self.ca_certificate),
             (f"{PATH}.client_certificate", self.client_certificate),
             (f"{PATH}.client_key", self.client_key.get_secret_value()),

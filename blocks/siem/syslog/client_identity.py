@@ -38,7 +38,7 @@ def context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.
     return made
 
 
-def faults(authorities: tuple[str, str], certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
+def problems(authorities: tuple[str, str], certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
     """What is wrong with each; each is the path of the member, and its text."""
     if _is_given(authorities) and not _is_certificate(authorities[1]):
         yield Problem(authorities[0], "it holds no certificate that can be read", CERTIFICATE)
@@ -46,10 +46,10 @@ def faults(authorities: tuple[str, str], certificate: tuple[str, str], key: tupl
         missing = key[0] if _is_given(certificate) else certificate[0]
         yield Problem(missing, "a client certificate and its key go together", "both, or neither")
     elif _is_given(certificate):
-        yield from _faults_of_pair(certificate, key)
+        yield from _pair_problems(certificate, key)
 
 
-def _faults_of_pair(certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
+def _pair_problems(certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
     if not _is_certificate(certificate[1]):
         yield Problem(certificate[0], "it holds no certificate that can be read", CERTIFICATE)
         return

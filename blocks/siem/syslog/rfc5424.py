@@ -58,7 +58,7 @@ class Messages:
 
     def message(self, shaped: FormattedEvent) -> bytes:
         """One message: the header, one element of structured data, and the document as it is."""
-        facts = metadata.facts(shaped)
+        facts = metadata.event_facts(shaped)
         _, pri, common = self._common(shaped)
         own = f' uuid="{escaped(facts["uuid"])}" time="{facts["time"]}" received="{facts["received"]}"] '
         timestamp = facts["time"][:_MICROSECONDS].encode()
@@ -106,7 +106,7 @@ def _beside(shaped: FormattedEvent) -> Iterator[tuple[str, FieldValue]]:
     yield "api", shaped.stream.api.value
     if shaped.account is not None:
         yield "account", shaped.account
-    yield from ((key, value) for key, value in metadata.of(shaped).items() if key not in FACTS)
+    yield from ((key, value) for key, value in metadata.event_metadata(shaped).items() if key not in FACTS)
 
 
 def _params(pairs: Iterable[tuple[str, FieldValue]]) -> str:

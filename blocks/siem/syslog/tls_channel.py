@@ -118,7 +118,7 @@ class TlsChannel:
 
     def _until_done(self, step: Callable[[], Result]) -> Result:
         while True:
-            # Nothing is sent or received within the handler: what fails there is no fault of TLS.
+            # Nothing is sent or received within the handler: what fails there is no problem of TLS.
             with contextlib.suppress(ssl.SSLWantReadError):
                 result = step()
                 break

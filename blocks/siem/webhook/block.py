@@ -9,7 +9,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ class Webhook(SiemBlock):
         description="Whether requests are compressed with gzip. The signature is that of the body before it.",
     )
 
-    def faults(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
         from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
 
         url = self.url.get_secret_value()
-        if not (url and is_masked(url)) and fault_of_url(f"{PATH}.url", url, secret=True):
+        if not (url and is_masked(url)) and url_problem(f"{PATH}.url", url, secret=True):
             # Never what it is: the address is a secret.
             yield Problem(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
         secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()
@@ -120,7 +120,7 @@ class Webhook(SiemBlock):
         from blocks.siem.delivery.protocol import Limits  # noqa: PLC0415
         from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
 
-        self.validated()
+        self.ensure_valid()
         return webhook_sender.WebhookSender(
             self.url.get_secret_value(),
             self.body_format,

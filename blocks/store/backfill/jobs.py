@@ -101,7 +101,7 @@ def chosen(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
     if missing := [api for api in wanted if api not in configured]:
         raise ThirdPartyConfigError(
             f"The source does not collect {', '.join(missing)}.",
-            hint="Add it to supported_apis of the source, and apply it.",
+            hint="Add it to supported_apis in the source's file, and `onepassword-source apply FILE`.",
             code="api",
         )
     return wanted
@@ -155,7 +155,11 @@ def find(engine: Engine, job_id: str) -> JobView:
     with store_errors(), reading(engine).connect() as connection:
         found = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).first()
     if found is None:
-        raise ThirdPartyConfigError(f"There is no backfill {job_id!r} in the store.", code="unknown-job")
+        raise ThirdPartyConfigError(
+            f"There is no backfill {job_id!r} in the store.",
+            hint="`onepassword-source status NAME` shows those that are not finished.",
+            code="unknown-job",
+        )
     return _job(found)
 
 

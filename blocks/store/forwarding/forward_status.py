@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, text
 
+from blocks import clock
 from blocks.errors import ThirdPartyConfigError
+from blocks.store import claims
 from blocks.store.engine import reading, store_errors
 from blocks.store.forwarding import siem_forward_field
 from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS, unlinked
@@ -39,6 +41,17 @@ class PositionStatus:
     error_type: str | None
     error_message: str | None
     stopped: bool
+    error_ns: int | None = None
+    """When the error was seen last."""
+    failed_attempts: int = 0
+    """How many have failed in a row."""
+    retries_ns: int | None = None
+    """When the run that waits tries again, at the latest; None where it does not fail, or no run waits."""
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it fails, and is tried again."""
+        return self.failing_since_ns is not None and not self.in_error
 
     @property
     def in_error(self) -> bool:
@@ -185,7 +198,16 @@ def _position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -
         error_type=row.error_type,
         error_message=row.error_message,
         stopped=row.stopped_fingerprint is not None and row.stopped_fingerprint == fingerprint,
+        error_ns=row.error_ns,
+        failed_attempts=row.failed_attempts or 0,
+        retries_ns=_next_attempt_ns(row),
     )
+
+
+def _next_attempt_ns(row: Row[Any]) -> int | None:
+    if row.failing_since_ns is None or claims.is_dead(row.holder_process, row.holder_ns):
+        return None
+    return claims.next_attempt_ns(row.holder_until_ns, clock.now_ns())
 
 
 def _all_waiting(connection: Connection, forwards: Sequence[str]) -> dict[tuple[str, int], tuple[int, int | None]]:
@@ -244,7 +266,8 @@ _FORWARDS = text(
 )
 _POSITIONS = text(
     "SELECT f.id AS forward, s.id AS stream_id, s.api, p.sent, p.dropped, p.refused, p.progress_ns, "
-    "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint "
+    "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint, p.error_ns, p.failed_attempts, "
+    "p.holder_process, p.holder_ns, p.holder_until_ns "
     "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
     "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
     "WHERE f.id IN :forwards ORDER BY s.id"

@@ -9,20 +9,22 @@ which of them the SIEM has said yes: they are not sent again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
 from blocks import clock
-from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
+from blocks.command_line import command_line
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, join_sentences
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health
 from blocks.store.claims import FREE, lease
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
-from blocks.store.streams import HEALTHY, TOLD_AFTER_NS, first_failure
+from blocks.store.streams import GIVEN_UP, TOLD_AFTER_NS, first_failure
+from blocks.store.streams import HEALTHY as HEALTHY_STREAM
 from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow
 from blocks.store.upsert import insert_new
 
@@ -39,6 +41,8 @@ _positions = PositionRow.__table__  # type: ignore[attr-defined]
 _sources = SourceRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
+HEALTHY: dict[str, Any] = {**HEALTHY_STREAM, "unconfirmed": 0}
+"""What is written where nothing is in the way (any more)."""
 Ahead = dict[int, tuple[int, int]]
 """By the last id of a portion: how many events were sent, and kept back by rules."""
 
@@ -195,29 +199,61 @@ def finish(engine: Engine, claim: ForwardClaim) -> None:
         _recover(connection, claim)
 
 
-def note_failure(engine: Engine, claim: ForwardClaim, error: SourceError, *, since_ns: int | None = None) -> int:
+def note_failure(
+    engine: Engine,
+    claim: ForwardClaim,
+    error: SourceError,
+    *,
+    since_ns: int | None = None,
+    unconfirmed: bool = False,
+) -> int:
     """Remember an error. Returns since when it has been failing, in ns. Raises ClaimLostError.
 
-    `since_ns` is the first failure that the store could not be told of, where there was one.
+    `since_ns` is the first failure that the store could not be told of, where there was one. `unconfirmed`: the SIEM
+    may have taken what was sent, and did not confirm it.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        row = _write(connection, claim, **_error(error, since_ns or now_ns, now_ns))
+        values = _error(error, since_ns or now_ns, now_ns)
+        if unconfirmed:
+            values["unconfirmed"] = _positions.c.unconfirmed + 1
+        row = _write(connection, claim, **values)
         failing_since_ns = int(row.failing_since_ns)
         if now_ns - failing_since_ns >= TOLD_AFTER_NS and not _has_stopped(connection, claim):
             _begin(connection, claim, _condition(claim.siem, error, WARNING), failing_since_ns)
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str | None) -> None:
+def count_unconfirmed(engine: Engine, claim: ForwardClaim) -> int:
+    """How many attempts since the last progress the SIEM has not confirmed, whichever runs made them."""
+    asked = select(_positions.c.unconfirmed).where(*_key(claim.forward, claim.stream_id))
+    with store_errors(), reading(engine).connect() as connection:
+        return int(connection.execute(asked).scalar_one())
+
+
+def stop(
+    engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str | None, *, noted: bool = False
+) -> None:
     """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it.
 
-    None: the next run tries again.
+    None: the next run tries again. `noted`: `note_failure` has counted the attempt already.
     """
     now_ns = clock.now_ns()
+    values = _error(error, now_ns, now_ns)
+    if noted:
+        del values["failed_attempts"]
     with writing(engine) as connection:
-        row = _write(connection, claim, **_error(error, now_ns, now_ns), stopped_fingerprint=fingerprint, **FREE)
-        _begin(connection, claim, _condition(claim.siem, error, ERROR), row.failing_since_ns)
+        row = _write(connection, claim, **values, stopped_fingerprint=fingerprint, **FREE)
+        condition = _condition(claim.siem, error, ERROR)
+        if fingerprint is not None and (noted or isinstance(error, ThirdPartyConfigError)):
+            condition = replace(condition, hint=_hint(claim.siem, error))
+        _begin(connection, claim, condition, row.failing_since_ns)
+
+
+def _hint(siem: str, error: SourceError) -> str:
+    """What to do about an error that stops a pair. One that was tried again and again is not tried again by itself."""
+    again = f"`{command_line('siem test', siem)}` tries it; `{command_line('siem resume', siem)}` sends again."
+    return join_sentences(error.hint, again) if isinstance(error, ThirdPartyConfigError) else f"{GIVEN_UP} {again}"
 
 
 def note_refusal(engine: Engine, forward: str, error: SourceError) -> None:
@@ -353,6 +389,7 @@ def _source_of(connection: Connection, forward: str) -> str:
 def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:
     return {
         "failing_since_ns": first_failure(_positions, since_ns, now_ns),
+        "failed_attempts": _positions.c.failed_attempts + 1,
         "error_type": error.name,
         "error_code": error.code,
         "error_message": str(error),

@@ -56,7 +56,7 @@ def command(
 def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
     """The members of --set. A secret does not stand on a command line, where `ps` and the shell's history show it."""
     members = dict(_member(text) for text in given)
-    secrets = deferred.configuration.members_of(kind) if kind in KINDS else {}
+    secrets = deferred.configuration.config_fields(kind) if kind in KINDS else {}
     for name, value in members.items():
         if not secrets.get(name) or isinstance(value, dict):
             continue

@@ -71,8 +71,7 @@ def _progress_line(name: str, source: str | None) -> str | None:
         return None
     found = [one for pair in pairs for one in pair.positions]
     sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)
-    again = retry_suffix(sorted({one.api for one in found if one.failing_since_ns is not None and not one.in_error}))
-    return f"{printable(name)}: {sent:,} sent, {waiting:,} waiting{again}"
+    return f"{printable(name)}: {sent:,} sent, {waiting:,} waiting{retry_suffix(found)}"
 
 
 def _print_outcome(source: str, outcome: str, message: str, code: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from blocks.command_line import command_line
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
@@ -24,6 +25,7 @@ from deployments.commands.support.output import (
     print_table,
     printable,
 )
+from deployments.commands.support.retries import next_attempt, retry_line
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
@@ -89,6 +91,12 @@ def _show(one: ForwardStatus) -> None:
         print_indented(f"It waits for a full file until {format_minute(one.next_file_ns)}: one file holds one hour.", 2)
     for sentence, apis in _errors(one).items():
         print_indented(f"{', '.join(apis)}: {printable(sentence)}", 2)
+    if one.in_error:
+        test, resume = command_line("siem test", one.siem), command_line("siem resume", one.siem)
+        print_indented(printable(f"`{test}` tries it; `{resume}` sends again."), 2, lead="→ ")
+    for position in one.positions:
+        if one.state == "retrying" and (retry := retry_line(position)):
+            print_indented(retry, 2)
 
 
 def _errors(one: ForwardStatus) -> dict[str, list[str]]:
@@ -107,6 +115,9 @@ def summary_line(one: ForwardStatus) -> Text:
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
     until = f" until {format_minute(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
     text = f"{sent:,} sent" + (f", {waiting:,} waiting for {format_age(oldest)}{until}" if waiting else "")
+    if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
+        first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
+        text += f"; {first.api}: attempt {next_attempt(first)}"
     return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
@@ -160,6 +171,9 @@ def _position_as_json(position: PositionStatus) -> dict[str, Any]:
         "oldest_waiting": format_rfc3339(position.oldest_ns),
         "last_acknowledged": format_rfc3339(position.progress_ns),
         "failing_since": format_rfc3339(position.failing_since_ns),
+        "failed_attempts": position.failed_attempts,
+        "last_attempt": format_rfc3339(position.error_ns) if position.failing_since_ns is not None else None,
+        "next_attempt": format_rfc3339(position.retries_ns),
         "error_type": position.error_type,
         "error": position.error_message,
     }

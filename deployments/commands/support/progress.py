@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from deployments.commands.support.output import ERROR, format_time
+from deployments.commands.support.output import ERROR
+from deployments.commands.support.retries import clock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rich.status import Status
+
+    from blocks.store.forwarding.forward_status import PositionStatus
+    from blocks.store.source_status import StreamStatus
 
 REFRESH_SECONDS = 1.0
 
@@ -60,11 +64,12 @@ def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[
     return gathered
 
 
-def retry_suffix(apis: Iterable[str], until_ns: Iterable[int | None] = ()) -> str:
-    """What a line ends with where APIs wait for their next attempt; empty where none does. `until_ns`: until when."""
-    names = ", ".join(apis)
-    times = [ns for ns in until_ns if ns is not None]
-    until = f", waits until {format_time(min(times))[11:19]} UTC" if times else ""
+def retry_suffix(streams: Iterable[StreamStatus | PositionStatus]) -> str:
+    """What a line ends with where APIs wait for their next attempt, and for which one; empty where none does."""
+    waiting = [one for one in streams if one.is_retried]
+    names = ", ".join(sorted({f"{one.api} (attempt {one.failed_attempts + 1:,})" for one in waiting}))
+    times = [one.retries_ns for one in waiting if one.retries_ns is not None]
+    until = f", waits until {clock_of(min(times))} UTC" if times else ""
     return f"; retrying {names}{until} (Ctrl-C stops)" if names else ""
 
 

@@ -69,19 +69,19 @@ def warn_of_known_pairs(applied: Sequence[AppliedSiem], since: str | None) -> No
 
 def _with_secrets(config: SiemConfig) -> SiemConfig:
     """The configuration with its secrets: asked for on a terminal, without echo, where nothing gave them."""
-    if not config.asked:
+    if not config.missing_secrets:
         return config
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
-            f"There is no {' and no '.join(config.asked)} for {config.name!r}.",
+            f"There is no {' and no '.join(config.missing_secrets)} for {config.name!r}.",
             hint='Put it into the file, or name the environment variable that holds it: {"env": "NAME"}.',
             code="configuration",
         )
     given = {
         member: typer.prompt(f"{member} of {printable(config.name)}", hide_input=True, err=True).strip()
-        for member in config.asked
+        for member in config.missing_secrets
     }
-    return replace(config, members={**config.members, **given}, asked=())
+    return replace(config, members={**config.members, **given}, missing_secrets=())
 
 
 def _as_json(one: AppliedSiem) -> dict[str, Any]:

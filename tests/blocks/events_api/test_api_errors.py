@@ -199,7 +199,8 @@ def test_a_missing_scope_names_what_there_is_and_what_to_do() -> None:
     error = api_errors.of_missing_scope(Api.AUDIT, frozenset({"signinattempts", "itemusages"}))
     assert str(error) == (
         "The token has no scope for audit: it lacks auditevents, it has itemusages, signinattempts. Make a token with "
-        "auditevents in 1Password (a token's scopes cannot be changed), or take audit out of supported_apis."
+        "auditevents in 1Password (a token's scopes cannot be changed) and store it with `onepassword-source token "
+        "NAME`; or take audit out of supported_apis, and `onepassword-source apply FILE`."
     )
     assert error.code == "scope"
     assert "it has none" in str(api_errors.of_missing_scope(Api.AUDIT, frozenset()))

@@ -55,6 +55,17 @@ def test_what_cannot_be_read_is_named_with_its_variable_once() -> None:
     assert proxies.make_readable(environment) == []
 
 
+def test_what_both_cases_have_alike_is_said_once() -> None:
+    """As most people set them, and most distributions do."""
+    both = {"no_proxy": "a.example,[", "https_proxy": "http://["}
+    environment = both | {name.upper(): text for name, text in both.items()}
+    for found in (proxies.unreadable(environment), proxies.make_readable(environment), proxies.unreadable(environment)):
+        assert [sentence.partition(" ")[0] for sentence in found] == ["no_proxy", "https_proxy"]
+    assert {environment[name] for name in ("no_proxy", "NO_PROXY")} == {"a.example"}
+    assert {environment[name] for name in ("https_proxy", "HTTPS_PROXY")} == {""}
+    assert proxies.proxy_of("http://a.example", environment) is None
+
+
 @settings(deadline=None)
 @given(
     st.text(max_size=60) | st.text("ab.:/[]*, \t01f-", max_size=60),

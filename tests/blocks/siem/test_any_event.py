@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from blocks.siem.privacy.rules import Rules
 
 UUID = "A" * 26
-HIDING = rules.read([{"mask": ["@emails", "location"]}, {"hash": ["client"]}, {"remove": ["@names"]}], "k" * 16)
-PROCESSING = processing.read(
+HIDING = rules.parse([{"mask": ["@emails", "location"]}, {"hash": ["client"]}, {"remove": ["@names"]}], "k" * 16)
+PROCESSING = processing.parse(
     [
         {"name": "a", "filterType": "Mask", "regexp": "([0-9]{2,})"},
         {"name": "b", "filterType": "Hash", "regexp": '"([a-z_]+)"'},
@@ -114,14 +114,14 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
     for siem, source in RULES:
         left = source.apply(body)
         left = siem.apply(api, body, left.body)
-        if left.dropped:  # an array in an array where a rule looks for a member: nothing could be hidden there
+        if left.filter_reason:  # an array in an array where a rule looks for a member: nothing could be hidden there
             assert siem is HIDING
             continue
         records = {
             kind: Preparer(sender, siem, shape, stream, source).prepare(event).data  # type: ignore[union-attr]
             for kind, sender in senders.items()
         }
-        made = registry.shape(shape, event, stream, left.body)
+        made = registry.format_event(shape, event, stream, left.body)
         assert made.account is None or made.account.isprintable()
         records["syslog"] = Messages(Style("host", "onepassword@32473")).message(made)
         records["ndjson"] = ndjson.encoded(made)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from blocks.siem import base
-from blocks.siem.addresses import fault_of_url
+from blocks.siem.addresses import url_problem
 from blocks.siem.archive.block import Archive
 from blocks.siem.base import HASH_KEY_MIN
 from blocks.siem.elasticsearch.block import Elasticsearch
@@ -45,43 +45,43 @@ class TestAddresses:
     @pytest.mark.parametrize("more", [f"?token={KEY}", f"/path?sig={KEY}", f"#{KEY}"])
     def test_a_key_in_an_address_that_is_shown_is_refused_and_not_told(self, more: str) -> None:
         for block in at(f"https://siem.example{more}"):
-            (fault,) = block.faults()
-            assert fault.description == "it holds more than the address"
-            assert KEY not in str(fault)
+            (problem,) = block.problems()
+            assert problem.description == "it holds more than the address"
+            assert KEY not in str(problem)
 
     def test_without_one_they_are_good(self) -> None:
-        assert not [fault for block in at("https://siem.example:8088/path") for fault in block.faults()]
+        assert not [problem for block in at("https://siem.example:8088/path") for problem in block.problems()]
 
     def test_no_key_of_an_address_in_the_clear_is_told(self) -> None:
-        assert KEY not in str(fault_of_url("block.url", f"ftp://x?{KEY}"))
+        assert KEY not in str(url_problem("block.url", f"ftp://x?{KEY}"))
 
     @pytest.mark.parametrize("kind", [Webhook, SumoLogicSiem])
     def test_where_the_whole_address_is_a_secret_it_may_hold_one(self, kind: type[Webhook | SumoLogicSiem]) -> None:
-        assert not list(kind(url=SecretStr(f"https://siem.example/path?sig={KEY}")).faults())
+        assert not list(kind(url=SecretStr(f"https://siem.example/path?sig={KEY}")).problems())
 
 
 class TestHashKey:
     @pytest.mark.parametrize(("key", "places"), [("x" * (HASH_KEY_MIN - 1), ["block.hash_key"]), ("x" * 16, [])])
     def test_a_rule_that_hashes_needs_a_long_one(self, key: str, places: list[str]) -> None:
         block = Otlp(url="https://siem.example", rules=[{"hash": ["@emails"]}], hash_key=SecretStr(key))
-        assert [fault.path for fault in block._faults_of_rules()] == places
+        assert [problem.path for problem in block._rule_problems()] == places
 
     def test_where_nothing_is_hashed_it_does_not_matter(self) -> None:
         block = Otlp(url="https://siem.example", rules=[{"mask": ["@emails"]}], hash_key=SecretStr("x"))
-        assert block.validated() is block
+        assert block.ensure_valid() is block
 
     @pytest.mark.parametrize(("key", "places"), [("", ["block.rules[0].hash"]), ("****", ["block.hash_key"])])
     def test_one_that_is_missing_or_masked_is_told_once(self, key: str, places: list[str]) -> None:
         block = Otlp(url="https://siem.example", rules=[{"hash": ["@emails"]}], hash_key=SecretStr(key))
-        found = [*block._faults_of_secrets(), *block._faults_of_rules()]
-        assert [fault.path for fault in found] == places
+        found = [*block._secret_problems(), *block._rule_problems()]
+        assert [problem.path for problem in found] == places
 
 
 class TestFingerprint:
     def test_a_secret_stands_in_it_as_what_is_slow_to_try(self) -> None:
         block = Otlp(url="https://siem.example", headers=SecretStr("a=b"))
         slow = hashlib.scrypt(b"a=b", salt=b"onepassword-source.otlp.headers", n=2**12, r=8, p=1, dklen=32).hex()
-        plain = {**block.public(), "headers": slow, "hash_key": ""}
+        plain = {**block.public_settings(), "headers": slow, "hash_key": ""}
         made = hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
         assert block.fingerprint() == made
 

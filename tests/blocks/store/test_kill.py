@@ -16,7 +16,7 @@ from blocks.store import sources, streams
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
@@ -29,9 +29,9 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
         yield made
 
 
-def collect(forks: Forks, url: str, fatal: int) -> bool:
+def collect(forks: Forks, url: str, fatal: int, **odd: str) -> bool:
     """Whether the process lived to the end."""
-    fork = forks.call(url=url, fatal=str(fatal), count=str(PAGES), size=str(SIZE))
+    fork = forks.call(url=url, fatal=str(fatal), count=str(PAGES), size=str(SIZE), **odd)
     wait_until(fork.ended)
     if fork.answer.exists():
         fork.wait()
@@ -75,4 +75,20 @@ def test_killed_at_one_statement_nothing_of_the_page_in_hand_is_there(forks: For
     assert events == cursor * SIZE
     assert collect(forks, store_url, 0)
     assert kept(engine) == (PAGES * SIZE, PAGES)
+    engine.dispose()
+
+
+def test_what_is_reported_once_is_reported_once_wherever_the_run_is_killed(
+    forks: Forks, store_url: str, rows: Callable[[str], list[tuple[object, ...]]]
+) -> None:
+    engine = open_engine(store_url)
+    sources.put(engine, SOURCE)
+    fatal = 1
+    while not collect(forks, store_url, fatal, odd="yes"):
+        fatal += 1
+    assert fatal > PAGES
+    told = rows("SELECT name, count(*) FROM health_events GROUP BY name ORDER BY name")
+    assert told == [("EventsChanged", PAGES - 1), ("EventsInFuture", 1)], "each change, and the future"
+    assert rows("SELECT count(*), count(DISTINCT body) FROM revisions") == [(PAGES - 1, PAGES - 1)]
+    assert rows("SELECT events, changed FROM streams WHERE api = 'audit'") == [(PAGES * (SIZE + 1) + 1, PAGES - 1)]
     engine.dispose()

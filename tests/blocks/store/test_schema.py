@@ -66,6 +66,22 @@ def test_an_older_store_upgrades_by_itself_and_keeps_its_events(empty_url: str) 
     upgraded.dispose()
 
 
+def test_what_fails_while_the_store_is_upgraded_has_failed_once_at_least(empty_url: str) -> None:
+    engine = open_engine(empty_url)
+    schema.upgrade(engine, to="0010")
+    with engine.begin() as connection:
+        connection.execute(text(FIRST_VERSION[0]))
+        for api, since in (("audit", "7"), ("sign-in", "NULL")):
+            connection.execute(
+                text(f"INSERT INTO streams (source_id, api, failing_since_ns) VALUES ('1', '{api}', {since})")
+            )
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT api, failed_attempts FROM streams ORDER BY api")).all()
+    assert found == [("audit", 1), ("sign-in", 0)]
+    engine.dispose()
+
+
 def test_a_newer_store_is_refused_and_left_alone(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -9,9 +9,9 @@ from support.moving_clock import MovingClock
 from support.values import SOURCE
 
 from blocks import clock
-from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api, Page
-from blocks.store import claims, pages, streams
+from blocks.store import claims, health, pages, source_status, streams
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -127,6 +127,41 @@ def test_a_stopped_stream_remembers_the_configuration_it_failed_with(engine: Eng
     streams.restart(engine, SOURCE.id)
     view = audit(engine)
     assert (view.stopped_fingerprint, view.error_type, view.failing_since_ns) == (None, None, None)
+
+
+def attempts(engine: Engine) -> int:
+    (audit,) = [one for one in source_status.sources(engine)[0].streams if one.api == Api.AUDIT]
+    return audit.failed_attempts
+
+
+def test_attempts_are_counted_across_runs_until_one_succeeds(engine: Engine, claim: Claim) -> None:
+    error = ThirdPartyGenericError("x")
+    streams.note_failure(engine, claim, error)
+    streams.release(engine, claim)
+    second = streams.take(engine, audit(engine), "run-2")
+    assert second
+    streams.note_failure(engine, second, error)
+    streams.stop(engine, second, error, SOURCE.fingerprint, noted=True)
+    assert attempts(engine) == 2, "the one that ended the window was counted before"
+    third = streams.take(engine, audit(engine), "run-3")
+    assert third
+    streams.stop(engine, third, UnexpectedError("x"), None)
+    assert attempts(engine) == 3, "one that is tried again with the next run was noted nowhere else"
+    fourth = streams.take(engine, audit(engine), "run-4")
+    assert fourth
+    streams.note_drained(engine, fourth, 0)
+    assert attempts(engine) == 0
+
+
+def test_what_is_given_up_is_reported_with_the_commands_that_help(engine: Engine, claim: Claim) -> None:
+    """Its own hint says that the request is made again."""
+    error = ThirdPartyGenericError("It answered 500.", hint="The request is made again.")
+    streams.stop(engine, claim, error, "first", noted=True)
+    (event,) = health.unpublished(engine, SOURCE.id)
+    assert event.hint == (
+        "It was tried for 90 minutes. `onepassword-source check 1Pass` looks for the cause; "
+        "`onepassword-source restart 1Pass` tries again."
+    )
 
 
 def test_restart_takes_the_claim_away(engine: Engine, claim: Claim) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from support.forwarding import Pair
 from support.moving_clock import START_NS, MovingClock
 from support.terminal import in_terminal
 from support.values import SOURCE
@@ -25,6 +26,7 @@ from blocks.store import hourly_counts, sources, streams
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import BACKFILL, RECONCILE, Wanted
 from blocks.store.engine import open_engine
+from blocks.store.forwarding import positions
 from deployments import cli
 from deployments.commands.status import sparkline
 from deployments.one_machine import up_health
@@ -208,6 +210,7 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
         "last_page": None,
         "last_drained": None,
         "failing_since": "2026-09-21T14:13:20Z",
+        "failed_attempts": 1,
         "last_attempt": "2026-09-21T14:13:20Z",
         "next_attempt": None,
         "error_type": "ThirdPartyGenericError",
@@ -220,14 +223,52 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
 
 
 def test_a_retried_api_shows_when_it_is_tried_next(
-    store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]
+    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    streams.note_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
+    for _ in range(2):
+        streams.note_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
+        moving.advance(5)
     streams.renew(store, audit, for_seconds=60)
     shown = status(capsys, "1Pass")
-    assert "audit: failing since 14:13:20, last attempt 14:13:20, next attempt by 14:14:20, gives up 15:43:20" in shown
+    assert (
+        "audit: failing since 14:13:20, attempt 2 failed at 14:13:25, attempt 3 by 14:14:30, gives up 15:43:20" in shown
+    )
     (found,) = json.loads(status(capsys, "1Pass", "--json"))
-    assert found["apis"][2]["next_attempt"] == "2026-09-21T14:14:20Z"
+    assert found["apis"][2]["next_attempt"] == "2026-09-21T14:14:30Z"
+    assert found["apis"][2]["failed_attempts"] == 2
+    streams.release(store, audit)
+    assert "attempt 3 now, or with the next run, gives up" in status(capsys, "1Pass")
+
+
+def test_a_retried_siem_shows_which_attempt_is_next_and_when(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = Pair.made(store)
+    for api, seconds in ((Api.AUDIT, 60), (Api.SIGN_IN, 90)):
+        claim = pair.claim(api)
+        positions.note_failure(store, claim, ThirdPartyGenericError("The SIEM answered 503.", code="503"))
+        positions.renew(store, claim, for_seconds=seconds)
+    assert "soc  webhook  retrying  0 sent; audit: attempt 2 by 14:14:20" in status(capsys)
+    assert cli.main(["siem", "status"]) == cli.DONE
+    shown = capsys.readouterr().out
+    assert "  sign-in, audit: The SIEM answered 503. Since 2026-09-21 14:13Z.\n" in shown
+    assert "  audit: failing since 14:13:20, attempt 1 failed at 14:13:20, attempt 2 by 14:14:20, gives up" in shown
+    assert "  sign-in: failing since 14:13:20, attempt 1 failed at 14:13:20, attempt 2 by 14:14:50, gives up" in shown
+    assert cli.main(["siem", "status", "--json"]) == cli.DONE
+    found = json.loads(capsys.readouterr().out)[0]["apis"]
+    asked = ("api", "failed_attempts", "last_attempt", "next_attempt")
+    assert [tuple(one[name] for name in asked) for one in found] == [
+        ("sign-in", 1, "2026-09-21T14:13:20Z", "2026-09-21T14:14:50Z"),
+        ("itemUsage", 0, None, None),
+        ("audit", 1, "2026-09-21T14:13:20Z", "2026-09-21T14:14:20Z"),
+    ]
+    moving.advance(120)
+    assert "; sign-in: attempt 2 now, or with the next run" in status(capsys)
+    positions.stop(store, claim, ThirdPartyConfigError("The SIEM refuses the token."), "first")
+    assert cli.main(["siem", "status"]) == cli.IN_ERROR
+    shown = capsys.readouterr().out
+    assert "attempt" not in shown
+    assert "→ `onepassword-source siem test soc` tries it; `onepassword-source siem resume soc` sends again." in shown
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])

@@ -101,15 +101,15 @@ def _metadata(draft: EncoderInput) -> Metadata:
         log_provider="1Password Events API",
         original_time=rfc3339(one.time_ns),
         logged_time=one.received_ns // _MS,
-        tags=(arrived, *_tags(metadata.group_of(told, draft.event_id))),
+        tags=(arrived, *_tags(metadata.metadata_group(told, draft.event_id))),
         tenant_uid=draft.account,
     )
 
 
 @lru_cache(maxsize=1024)
-def _tags(group: metadata.Group) -> tuple[msgspec.Raw, ...]:
+def _tags(group: metadata.MetadataGroup) -> tuple[msgspec.Raw, ...]:
     """The metadata of a group, each as a tag, encoded once."""
-    named = {"api": group.stream.api.value, **group.ours, **group.fields}
+    named = {"api": group.stream.api.value, **group.standard, **group.fields}
     return tuple(msgspec.Raw(encoded({"name": name, "value": _tag(value)})) for name, value in named.items())
 
 

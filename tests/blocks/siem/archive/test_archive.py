@@ -487,7 +487,7 @@ def test_a_key_that_cannot_be_one_is_not_shown(where: str, members: dict[str, st
 )
 def test_an_url_that_names_no_place_is_refused(url: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match=r"block\.url"):
-        Archive(url=url).validated()
+        Archive(url=url).ensure_valid()
 
 
 def test_only_an_archive_takes_what_is_not_meant_for_a_siem() -> None:

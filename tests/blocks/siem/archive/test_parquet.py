@@ -47,9 +47,9 @@ def _row(row: tuple[Any, ...]) -> list[Any]:
 
 def _expected(one: Any) -> list[Any]:
     event, stream = one.event, one.stream
-    facts = metadata.facts(one)
+    facts = metadata.event_facts(one)
     own = [event.uuid, event.time_ns, event.received_ns, facts["api"], facts.get("account"), stream.source]
-    return [*own, one.event_id, stream.category, metadata.of(one), one.document.decode()]
+    return [*own, one.event_id, stream.category, metadata.event_metadata(one), one.document.decode()]
 
 
 def test_what_is_not_known_is_null_and_whatever_a_body_holds_is_kept(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_metadata_is_what_every_siem_is_told(tmp_path: Path, classifier: str
     fields = {"_siemForward": False, "_siemVendor": "x", "_siemEventID": "x", "_parser": "x", "team": "blue"}
     sent = support.shaped(Api.AUDIT, 20, classifier=classifier, fields=fields)
     found = duckdb.sql(f"select metadata from {written(tmp_path, sent)}").fetchall()
-    assert [json.loads(row[0]) for row in found] == [metadata.of(one) for one in sent]
+    assert [json.loads(row[0]) for row in found] == [metadata.event_metadata(one) for one in sent]
     assert not [row for row in found if '"x"' in row[0]]
 
 
@@ -74,7 +74,7 @@ def test_what_a_rule_took_from_a_body_is_in_no_column(tmp_path: Path) -> None:
 
     one = support.event(target_user={"email": "ana@example.org"})
     left = one.body.replace("ana@example.org", "***").encode()
-    written(tmp_path, [registry.shape("raw", one, support.stream(), left)])
+    written(tmp_path, [registry.format_event("raw", one, support.stream(), left)])
     (file,) = tmp_path.rglob("*.parquet")
     content = duckdb.sql(f"select * from '{file}'").fetchall()
     assert "ana@example.org" not in str(content)

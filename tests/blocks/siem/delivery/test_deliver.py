@@ -18,9 +18,9 @@ from blocks.siem.delivery.deliver import (
     PAUSE_SECONDS,
     TRIES,
     DeliveryResult,
-    cut,
     deliver,
     deliver_hour,
+    split_batches,
 )
 from blocks.siem.delivery.protocol import (
     ACCEPTED,
@@ -31,7 +31,7 @@ from blocks.siem.delivery.protocol import (
     RequestRejectedError,
     TooLargeError,
 )
-from blocks.siem.privacy.rules import read
+from blocks.siem.privacy.rules import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,21 +63,21 @@ def refused(done: DeliveryResult) -> list[tuple[int, str]]:
 
 
 def test_it_is_cut_by_count() -> None:
-    assert ids_of(list(cut(records(1, 2, 3, 4, 5), 2, 100))) == [[1, 2], [3, 4], [5]]
+    assert ids_of(list(split_batches(records(1, 2, 3, 4, 5), 2, 100))) == [[1, 2], [3, 4], [5]]
 
 
 def test_it_is_cut_by_bytes_and_what_is_larger_alone_goes_alone() -> None:
     made = [*records(1, 2, size=4), *records(3, size=50), *records(4, 5, 6, size=5)]
-    assert ids_of(list(cut(made, 10, 10))) == [[1, 2], [3], [4, 5], [6]]
+    assert ids_of(list(split_batches(made, 10, 10))) == [[1, 2], [3], [4, 5], [6]]
 
 
 def test_what_is_of_one_group_goes_together_in_the_order_of_the_groups() -> None:
     made = [*records(1, group=("b",)), *records(2, group=("a",)), *records(3, group=("b",)), *records(4)]
-    assert ids_of(list(cut(made, 10, 100))) == [[1, 3], [2], [4]]
+    assert ids_of(list(split_batches(made, 10, 100))) == [[1, 3], [2], [4]]
 
 
 def test_nothing_is_cut_of_nothing() -> None:
-    assert list(cut([], 10, 100)) == []
+    assert list(split_batches([], 10, 100)) == []
     sender = Told()
     assert deliver("pair-1", [], preparer(sender)) == DeliveryResult()
     assert sender.asked == []
@@ -88,7 +88,7 @@ def test_nothing_is_cut_of_nothing() -> None:
 )
 def test_each_record_is_in_one_cut_and_no_cut_is_too_large(made: list[tuple[int, str]], events: int, size: int) -> None:
     given_records = [records(id_, size=length, group=(group,))[0] for id_, (length, group) in enumerate(made)]
-    found = list(cut(given_records, events, size))
+    found = list(split_batches(given_records, events, size))
     assert sorted(id_ for ids in ids_of(found) for id_ in ids) == list(range(len(made)))
     for batch in found:
         assert len({record.group for record in batch}) == 1
@@ -105,7 +105,7 @@ def test_all_of_it_is_sent() -> None:
 
 def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
     sender = Told()
-    rules = read([{"drop": {"action": ["fill"]}}], "")
+    rules = parse([{"drop": {"action": ["fill"]}}], "")
     events = [*outgoing(1, body='{"action":"fill"}'), *outgoing(2, body='{"action":"reveal"}')]
     assert deliver("pair-1", events, preparer(sender, rules)) == DeliveryResult(sent=1, filtered=1)
     assert sender.ids == [[2]]
@@ -113,7 +113,7 @@ def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
 
 def test_where_rules_drop_all_nothing_is_asked() -> None:
     sender = Told()
-    rules = read([{"drop": {"api": [str(Api.AUDIT)]}}], "")
+    rules = parse([{"drop": {"api": [str(Api.AUDIT)]}}], "")
     assert deliver("pair-1", outgoing(1, 2), preparer(sender, rules)) == DeliveryResult(filtered=2)
     assert sender.asked == []
 
@@ -196,7 +196,9 @@ def test_what_is_put_off_again_and_again_is_an_error_that_passes() -> None:
     assert waits == [PAUSE_MAX] * (TRIES - 1), "nothing is waited for behind the last try"
 
 
-@pytest.mark.parametrize("error", [ThirdPartyGenericError("503"), ThirdPartyConfigError("401"), ValueError("a fault")])
+@pytest.mark.parametrize(
+    "error", [ThirdPartyGenericError("503"), ThirdPartyConfigError("401"), ValueError("a problem")]
+)
 def test_an_error_leaves_as_it_is(error: Exception) -> None:
     def answer(batch: Batch) -> BatchResult:
         if batch.records[0].event.id > 4:
@@ -365,6 +367,6 @@ def test_an_object_ends_where_it_is_large_enough() -> None:
 
 def test_of_an_hour_that_a_rule_drops_nothing_is_written() -> None:
     sender = Archived()
-    rules = read([{"drop": {"action": ["fill"]}}], "")
+    rules = parse([{"drop": {"action": ["fill"]}}], "")
     assert deliver_hour(sender.hour, preparer(sender, rules)) == DeliveryResult(filtered=10)
     assert sender.objects == [[]]

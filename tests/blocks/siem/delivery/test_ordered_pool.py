@@ -38,14 +38,14 @@ class Log:
 
 def test_all_items_are_done_in_their_order_and_announced_before_they_begin() -> None:
     log = Log()
-    OrderedPool(log.work, log.announce, 2).run(iter([1, 2, 3, 4]))
+    OrderedPool(log.work, log.announce, 2).process(iter([1, 2, 3, 4]))
     assert log.announced == [(None, [1, 2]), (1, [2, 3]), (2, [3, 4]), (3, [4]), (4, [])]
     assert sorted(log.begun) == [1, 2, 3, 4]
 
 
 def test_nothing_is_announced_of_nothing() -> None:
     log = Log()
-    OrderedPool(log.work, log.announce, 4).run(iter([]))
+    OrderedPool(log.work, log.announce, 4).process(iter([]))
     assert log.announced == []
 
 
@@ -58,7 +58,7 @@ def test_so_many_are_at_work_at_once() -> None:
         return item * 10
 
     log = Log()
-    OrderedPool(work, log.announce, 3).run(iter(range(1, 7)))
+    OrderedPool(work, log.announce, 3).process(iter(range(1, 7)))
     assert [done for done, _ in log.announced] == [None, 1, 2, 3, 4, 5, 6]
 
 
@@ -73,7 +73,7 @@ def test_what_is_done_early_waits_for_those_before_it() -> None:
         return item * 10
 
     log = Log()
-    OrderedPool(work, log.announce, 2).run(iter([1, 2]))
+    OrderedPool(work, log.announce, 2).process(iter([1, 2]))
     assert log.announced == [(None, [1, 2]), (1, [2]), (2, [])]
 
 
@@ -90,7 +90,7 @@ def test_behind_a_failed_one_nothing_is_done(failing: int) -> None:
 
     log = Log()
     with pytest.raises(ValueError, match=str(failing)):
-        OrderedPool(work, log.announce, 3).run(iter(range(1, 9)))
+        OrderedPool(work, log.announce, 3).process(iter(range(1, 9)))
     assert [done for done, _ in log.announced] == [None, *range(1, failing)]
 
 
@@ -100,7 +100,7 @@ def test_of_two_that_fail_the_first_one_is_raised() -> None:
 
     log = Log()
     with pytest.raises(ValueError, match="1"):
-        OrderedPool(work, log.announce, 3).run(iter([1, 2, 3]))
+        OrderedPool(work, log.announce, 3).process(iter([1, 2, 3]))
     assert [done for done, _ in log.announced] == [None]
 
 
@@ -113,14 +113,14 @@ def test_what_was_begun_behind_a_failed_one_has_ended_and_is_told_not_to_be_pati
             assert began.wait(SECONDS)
             raise ValueError(item)
         began.set()
-        assert own.broken.wait(SECONDS)
+        assert own.failed.wait(SECONDS)
         ended.append(item)
         return item * 10
 
     log = Log()
     own: OrderedPool[int, int] = OrderedPool(work, log.announce, 2)
     with pytest.raises(ValueError, match="1"):
-        own.run(iter([1, 2]))
+        own.process(iter([1, 2]))
     assert ended == [2]
 
 
@@ -135,7 +135,7 @@ def test_what_was_done_behind_a_failed_one_is_left_with_its_outcome() -> None:
 
     log, left = Log(), []
     with pytest.raises(ValueError, match="2"):
-        OrderedPool(work, log.announce, 4, leave=left.extend).run(iter([1, 2, 3, 4]))
+        OrderedPool(work, log.announce, 4, on_failure=left.extend).process(iter([1, 2, 3, 4]))
     assert [done for done, _ in log.announced] == [None, 1]
     assert left == [(4, 40)]
 
@@ -154,12 +154,12 @@ def test_what_could_not_be_announced_is_left() -> None:
             raise LookupError
 
     with pytest.raises(LookupError):
-        OrderedPool(work, announce, 3, leave=left.extend).run(iter([1, 2, 3]))
+        OrderedPool(work, announce, 3, on_failure=left.extend).process(iter([1, 2, 3]))
     assert left == [(1, 10), (2, 20), (3, 30)]
 
 
 def test_a_beat_that_fails_while_others_end_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordered_pool, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(ordered_pool, "HEARTBEAT_SECONDS", 0.001)
     began, beaten, log, left = threading.Event(), threading.Event(), Log(), []
 
     def work(item: int) -> int:
@@ -171,25 +171,25 @@ def test_a_beat_that_fails_while_others_end_hides_nothing(monkeypatch: pytest.Mo
         return item * 10
 
     def beat() -> None:
-        if own.broken.is_set():
+        if own.failed.is_set():
             beaten.set()
             raise FirstPartyGenericError("The store did not answer.")
 
     own: OrderedPool[int, int] = OrderedPool(work, log.announce, 2, beat, left.extend)
     with pytest.raises(ValueError, match="1"):
-        own.run(iter([1, 2]))
+        own.process(iter([1, 2]))
     assert left == [(2, 20)]
 
 
 def test_where_all_is_well_nothing_is_left() -> None:
     log, left = Log(), []
-    OrderedPool(log.work, log.announce, 4, leave=left.extend).run(iter([1, 2, 3, 4]))
+    OrderedPool(log.work, log.announce, 4, on_failure=left.extend).process(iter([1, 2, 3, 4]))
     assert left == []
 
 
 def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim must not lapse then, since another run would send the same."""
-    monkeypatch.setattr(ordered_pool, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(ordered_pool, "HEARTBEAT_SECONDS", 0.001)
     beats = {1: threading.Event(), 2: threading.Event()}
     phase = 1
     ended: list[int] = []
@@ -202,7 +202,7 @@ def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatc
         if item == 1:
             assert beats[1].wait(SECONDS)
             raise ValueError(item)
-        assert own.broken.wait(SECONDS)
+        assert own.failed.wait(SECONDS)
         phase = 2
         assert beats[2].wait(SECONDS)
         ended.append(item)
@@ -211,25 +211,25 @@ def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatc
     log = Log()
     own: OrderedPool[int, int] = OrderedPool(work, log.announce, 2, beat)
     with pytest.raises(ValueError, match="1"):
-        own.run(iter([1, 2]))
+        own.process(iter([1, 2]))
     assert ended == [2]
 
 
 def test_told_to_end_it_finishes_what_was_begun() -> None:
     log = Log()
-    OrderedPool(log.work, log.announce, 2).run(iter(range(1, 9)), until=lambda: len(log.announced) >= 2)
+    OrderedPool(log.work, log.announce, 2).process(iter(range(1, 9)), until=lambda: len(log.announced) >= 2)
     assert log.announced == [(None, [1, 2]), (1, [2, 3]), (2, [3]), (3, [])]
 
 
 def test_told_to_end_before_it_began_it_does_nothing() -> None:
     log = Log()
-    OrderedPool(log.work, log.announce, 2).run(iter([1, 2]), until=lambda: True)
+    OrderedPool(log.work, log.announce, 2).process(iter([1, 2]), until=lambda: True)
     assert (log.announced, log.begun) == ([], [])
 
 
 def test_with_care_the_first_one_goes_alone() -> None:
     log = Log()
-    OrderedPool(log.work, log.announce, 3).run(iter([1, 2, 3, 4]), careful=True)
+    OrderedPool(log.work, log.announce, 3).process(iter([1, 2, 3, 4]), first_alone=True)
     assert log.announced == [(None, [1]), (1, [2, 3, 4]), (2, [3, 4]), (3, [4]), (4, [])]
 
 
@@ -239,7 +239,7 @@ def test_what_cannot_be_announced_does_not_begin() -> None:
 
     log = Log()
     with pytest.raises(LookupError):
-        OrderedPool(log.work, announce, 3).run(iter([1, 2, 3]))
+        OrderedPool(log.work, announce, 3).process(iter([1, 2, 3]))
     assert log.begun == []
 
 
@@ -255,7 +255,7 @@ def test_it_moves_over_an_unbroken_range_alone(parallel: int, fine: list[bool], 
     first_failed = fine.index(False) if False in fine else len(fine)
     failed: list[int] = []
     try:
-        OrderedPool(work, log.announce, parallel).run(iter(range(len(fine))), careful=careful)
+        OrderedPool(work, log.announce, parallel).process(iter(range(len(fine))), first_alone=careful)
     except ValueError as error:
         failed += error.args
     assert failed == [first_failed][: len(fine) - first_failed]

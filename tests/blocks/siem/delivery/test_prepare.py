@@ -1,4 +1,4 @@
-"""From a stored event to a record: rules first, then the shape, then the SIEM's own form; never a fault."""
+"""From a stored event to a record: rules first, then the shape, then the SIEM's own form; never a problem."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import FilteredEvent, Preparer
 from blocks.siem.delivery.protocol import Record
 from blocks.siem.formats.event import OutgoingEvent
-from blocks.siem.privacy.rules import NONE, read
+from blocks.siem.privacy.rules import NONE, parse
 
-RULES = read([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"]}], "")
+RULES = parse([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"]}], "")
 
 
 def prepared(

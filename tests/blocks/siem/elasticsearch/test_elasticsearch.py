@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 KEY = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw=="
 SIGN_INS = "logs-1password.signin_attempts-default"
+AUDITS = "logs-1password.audit_events-default"
 
 
 class TestElasticsearch(HttpConformance):
@@ -117,6 +118,39 @@ def test_each_api_has_the_data_stream_of_elastics_integration(
 ) -> None:
     assert send(sender, api=api) == BatchResult()
     assert {name for name, _ in cluster.documents} == {index}
+
+
+@pytest.mark.parametrize("form", ["explicit", "proxied"])
+def test_what_takes_no_index_in_an_action_gets_it_in_the_path_from_then_on(
+    cluster: Cluster, receiver: Receiver, sender: ElasticsearchSender, form: str
+) -> None:
+    setattr(cluster, form, form == "proxied")
+    assert [send(sender), send(sender, api=Api.AUDIT)] == [BatchResult(), BatchResult()]
+    assert {name for name, _ in cluster.documents} == {SIGN_INS, AUDITS}
+    assert [request.path.partition("?")[0] for request in receiver.requests] == [
+        "/_bulk",
+        f"/{SIGN_INS}/_bulk",
+        f"/{AUDITS}/_bulk",
+    ]
+    first, second, _ = (request.body.split(b"\n") for request in receiver.requests)
+    assert json.loads(second[0]) == {"create": {"_id": json.loads(first[0])["create"]["_id"]}}
+    assert second[1::2] == first[1::2]
+
+
+def test_a_check_writes_where_no_action_may_name_an_index(cluster: Cluster, sender: ElasticsearchSender) -> None:
+    cluster.explicit, cluster.deletes = False, True
+    assert "It took a document without an event, which was deleted again." in sender.check()
+    assert not cluster.documents
+
+
+def test_a_key_that_may_not_write_is_told_by_the_first_answer(receiver: Receiver, sender: ElasticsearchSender) -> None:
+    receiver.behave("answer", None, status=403)
+    with pytest.raises(ThirdPartyConfigError, match=r"refuses what it is sent \(403") as raised:
+        send(sender)
+    assert raised.value.code == "403"
+    receiver.clear()
+    assert send(sender) == BatchResult()
+    assert receiver.requests[-1].path.startswith("/_bulk?")
 
 
 def test_a_bulk_is_packed_ndjson_with_the_key_and_asks_for_a_short_answer(
@@ -446,18 +480,18 @@ def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> N
 )
 def test_what_is_wrong_is_told_by_its_path(members: dict[str, Any], paths: set[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Elasticsearch(**{"url": "https://es.example.org", **members}).validated()
-    assert {fault.path for fault in raised.value.problems} == paths
+        Elasticsearch(**{"url": "https://es.example.org", **members}).ensure_valid()
+    assert {problem.path for problem in raised.value.problems} == paths
 
 
 def test_an_unknown_placeholder_is_named_as_one() -> None:
     with pytest.raises(ConfigurationError, match=r"unknown placeholder; expected \{dataset\} or \{api\}"):
-        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").validated()
+        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").ensure_valid()
 
 
 @pytest.mark.parametrize("index", ["events", "1password-{api}", ".hidden-{dataset}", INDEX])
 def test_an_index_is_named_for_each_api_or_for_all(index: str) -> None:
-    assert Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index=index).validated()
+    assert Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index=index).ensure_valid()
     assert len(set(indices(index).values())) == (3 if "{" in index else 1)
 
 

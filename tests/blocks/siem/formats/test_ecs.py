@@ -305,7 +305,7 @@ def test_an_event_with_very_many_new_members_takes_none_of_the_indexs_fields() -
 
 def test_what_the_rules_hid_is_not_under_onepassword() -> None:
     one = event('{"new": "secret", "action": "join"}')
-    found = registry.shape("ecs", one, stream(Api.AUDIT), b'{"new": "***", "action": "join"}').document
+    found = registry.format_event("ecs", one, stream(Api.AUDIT), b'{"new": "***", "action": "join"}').document
     assert json.loads(found)["onepassword"]["new"] == "***"
     assert b"secret" not in found
 
@@ -322,7 +322,7 @@ def test_what_the_rules_hid_is_not_under_onepassword() -> None:
 )
 def test_the_namespace_is_that_of_the_data_stream(index: str, namespace: str) -> None:
     block = Elasticsearch(url="https://127.0.0.1:9200", index=index)
-    assert block.namespace_of(Api.AUDIT) == namespace
+    assert block.data_stream_namespace(Api.AUDIT) == namespace
     found = shaped("ecs", Api.AUDIT, AUDIT, namespace=namespace)
     assert found["data_stream"]["namespace"] == namespace
 
@@ -401,7 +401,7 @@ def test_every_documented_member_has_its_place(api: Api) -> None:
     seen = set()
     for number in range(ALL[api]):
         one = made(api, number, "v2")
-        found = json.loads(registry.shape("ecs", one, stream(api)).document)
+        found = json.loads(registry.format_event("ecs", one, stream(api)).document)
         for name, value in json.loads(one.body).items():
             if value is not None:
                 assert at(found, GOES_TO[api][name]) is not None, name
@@ -419,7 +419,7 @@ def at(found: Any, path: str) -> Any:
 def test_every_documented_value_is_the_action_or_in_its_place(api: Api) -> None:
     actions = set()
     for number in range(ALL[api]):
-        found = json.loads(registry.shape("ecs", made(api, number, "v2"), stream(api)).document)
+        found = json.loads(registry.format_event("ecs", made(api, number, "v2"), stream(api)).document)
         actions.add(found["event"].get("action"))
         assert (found["event"]["category"], found["event"]["type"]) == ecs.CATEGORIES[api]
     documented = EVENTS[api.path]["category" if api is Api.SIGN_IN else "action"]
@@ -428,6 +428,6 @@ def test_every_documented_value_is_the_action_or_in_its_place(api: Api) -> None:
 
 
 def test_an_event_that_is_not_documented_at_all() -> None:
-    found = json.loads(registry.shape("ecs", event('{"verb": "x"}'), stream(Api.AUDIT, account=None)).document)
+    found = json.loads(registry.format_event("ecs", event('{"verb": "x"}'), stream(Api.AUDIT, account=None)).document)
     assert found["event"]["original"] == '{"verb": "x"}'
     assert found["onepassword"] == {"uuid": UUID, "verb": "x"}

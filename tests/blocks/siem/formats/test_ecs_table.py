@@ -53,7 +53,7 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def made(case: dict[str, Any]) -> dict[str, Any]:
     one = event(json.dumps(case["body"], ensure_ascii=False))
-    document = json.loads(registry.shape("ecs", one, stream(Api(case["api"]), account=None)).document)
+    document = json.loads(registry.format_event("ecs", one, stream(Api(case["api"]), account=None)).document)
     document["onepassword"]["uuid"] = case["body"]["uuid"]  # the store's, which is the test's own here
     return dict(flat(document))
 

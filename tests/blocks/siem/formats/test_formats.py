@@ -24,7 +24,7 @@ SHAPES = ("raw", "ecs", "ocsf")
 def test_every_shape_keeps_what_every_siem_needs(shape: str, api: Api, version: str) -> None:
     for number in range(ALL[api]):
         one = made(api, number, version)
-        line = enveloped(registry.shape(shape, one, stream(api)))
+        line = enveloped(registry.format_event(shape, one, stream(api)))
         account = json.loads(one.body).get("account_uuid", "SOURCEACCOUNT")
         for kept in (one.uuid, TIME, RECEIVED, account, api.value, "1Pass", "sec/1password", "blue"):
             assert f'"{kept}"'.encode() in line
@@ -35,7 +35,7 @@ def test_every_shape_keeps_what_every_siem_needs(shape: str, api: Api, version: 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_the_rules_left_is_all_that_is_sent(shape: str, api: Api) -> None:
     one = event('{"category":"success","action":"join","secret":"Ana"}')
-    found = registry.shape(shape, one, stream(api), b'{"category":"success","action":"join","secret":"***"}')
+    found = registry.format_event(shape, one, stream(api), b'{"category":"success","action":"join","secret":"***"}')
     assert b"Ana" not in found.document
     assert b"***" in found.document
     assert found.event is one
@@ -45,7 +45,7 @@ def test_what_the_rules_left_is_all_that_is_sent(shape: str, api: Api) -> None:
 def test_the_original_is_kept_byte_for_byte(path: tuple[str, ...]) -> None:
     body = '{\n "action": "join", "n": 1.50e+3, "é":"\\u0026\\ud800",\r\n "n": 2}'
     found: Any = json.loads(
-        registry.shape("ocsf" if path == ("raw_data",) else "ecs", event(body), stream(Api.AUDIT)).document
+        registry.format_event("ocsf" if path == ("raw_data",) else "ecs", event(body), stream(Api.AUDIT)).document
     )
     for name in path:
         found = found[name]
@@ -54,7 +54,7 @@ def test_the_original_is_kept_byte_for_byte(path: tuple[str, ...]) -> None:
 
 def test_there_is_no_other_shape() -> None:
     with pytest.raises(KeyError):
-        registry.shape("cef", event("{}"), stream(Api.AUDIT))
+        registry.format_event("cef", event("{}"), stream(Api.AUDIT))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -74,7 +74,7 @@ def test_there_is_no_other_shape() -> None:
     ],
 )
 def test_no_body_is_too_odd(shape: str, body: str) -> None:
-    found = registry.shape(shape, event(body), stream(Api.AUDIT))
+    found = registry.format_event(shape, event(body), stream(Api.AUDIT))
     assert found.event_id.startswith("audit-")
     if shape != "raw":
         assert json.loads(found.document, parse_constant=pytest.fail)
@@ -113,7 +113,7 @@ def bodies_of(api: Api) -> st.SearchStrategy[dict[str, Any]]:
 @given(data=st.data())
 def test_members_of_any_type_are_shaped(shape: str, api: Api, data: st.DataObject) -> None:
     body = json.dumps(data.draw(bodies_of(api)))
-    document = registry.shape(shape, event(body), stream(api)).document
+    document = registry.format_event(shape, event(body), stream(api)).document
     if shape == "raw":
         assert document == body.encode()
     else:

@@ -14,7 +14,7 @@ from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 
 def shaped(of: StreamMetadata, body: dict[str, object] | None = None) -> FormattedEvent:
-    return registry.shape("raw", event(json.dumps(body or {})), of)
+    return registry.format_event("raw", event(json.dumps(body or {})), of)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_event_id_can_stand_in_a_header() -> None:
 
 
 def test_metadata_of_an_event_for_a_siem() -> None:
-    assert metadata.of(shaped(stream(Api.AUDIT), {"action": "join"})) == {
+    assert metadata.event_metadata(shaped(stream(Api.AUDIT), {"action": "join"})) == {
         "_siemForward": True,
         "_siemVendor": "1Password",
         "_siemProduct": "1Password",
@@ -58,7 +58,7 @@ def test_metadata_of_an_event_for_a_siem() -> None:
 
 
 def test_with_the_parser_there_is_no_event_id() -> None:
-    found = metadata.of(shaped(stream(Api.AUDIT, classifier="parser"), {"action": "join"}))
+    found = metadata.event_metadata(shaped(stream(Api.AUDIT, classifier="parser"), {"action": "join"}))
     assert found["_siemParser"] == "/Parsers/System/1Password/1Password"
     assert "_siemEventID" not in found
 
@@ -78,42 +78,42 @@ CONTRADICTING = {
 
 @pytest.mark.parametrize("classifier", ["event-id", "parser"])
 def test_fields_never_contradict(classifier: str) -> None:
-    plain = metadata.of(shaped(stream(Api.AUDIT, classifier=classifier)))
-    assert metadata.of(shaped(stream(Api.AUDIT, classifier=classifier, fields=CONTRADICTING))) == plain
+    plain = metadata.event_metadata(shaped(stream(Api.AUDIT, classifier=classifier)))
+    assert metadata.event_metadata(shaped(stream(Api.AUDIT, classifier=classifier, fields=CONTRADICTING))) == plain
 
 
 def test_other_fields_for_a_siem_are_kept() -> None:
     fields = {"_siemDataType": "Inventory"}
-    assert metadata.of(shaped(stream(Api.AUDIT, fields=fields)))["_siemDataType"] == "Inventory"
+    assert metadata.event_metadata(shaped(stream(Api.AUDIT, fields=fields)))["_siemDataType"] == "Inventory"
 
 
 def test_what_is_not_meant_for_a_siem_has_no_siem_members() -> None:
     fields = {**CONTRADICTING, "_siemDataType": "Inventory", "floor": 3}
-    found = metadata.of(shaped(stream(Api.AUDIT, classifier=None, fields=fields)))
+    found = metadata.event_metadata(shaped(stream(Api.AUDIT, classifier=None, fields=fields)))
     assert found == {"_source": "1Pass", "_sourceCategory": "sec/1password", "team": "blue", "floor": 3}
 
 
 def test_without_a_category_there_is_none() -> None:
-    assert "_sourceCategory" not in metadata.of(shaped(stream(Api.AUDIT, category=None)))
+    assert "_sourceCategory" not in metadata.event_metadata(shaped(stream(Api.AUDIT, category=None)))
 
 
 def test_metadata_is_not_shared() -> None:
     one = shaped(stream(Api.AUDIT))
-    metadata.of(one)["team"] = "red"
-    assert metadata.of(one)["team"] == "blue"
+    metadata.event_metadata(one)["team"] = "red"
+    assert metadata.event_metadata(one)["team"] == "blue"
 
 
 def test_many_groups_do_not_mix() -> None:
     for number in range(3000):
         one = shaped(stream(Api.AUDIT, source=f"source {number}"), {"action": f"action-{number}"})
-        found = metadata.of(one)
-        assert metadata.group_of(one.stream, one.event_id) is metadata.group_of(one.stream, one.event_id)
+        found = metadata.event_metadata(one)
+        assert metadata.metadata_group(one.stream, one.event_id) is metadata.metadata_group(one.stream, one.event_id)
         assert (found["_source"], found["_siemEventID"]) == (f"source {number}", f"audit-action-{number}")
     assert len(metadata._groups) <= 1024
 
 
 def test_facts() -> None:
-    assert metadata.facts(shaped(stream(Api.ITEM_USAGE), {"account_uuid": "ITSOWN"})) == {
+    assert metadata.event_facts(shaped(stream(Api.ITEM_USAGE), {"account_uuid": "ITSOWN"})) == {
         "uuid": UUID,
         "api": "itemUsage",
         "time": TIME,
@@ -124,11 +124,11 @@ def test_facts() -> None:
 
 @pytest.mark.parametrize("account", [None, "", 7, {"uuid": "A"}, "A\r\nB", "A" * 201])
 def test_an_account_that_is_none_leaves_that_of_the_source(account: object) -> None:
-    assert metadata.facts(shaped(stream(Api.AUDIT), {"account_uuid": account}))["account"] == "SOURCEACCOUNT"
+    assert metadata.event_facts(shaped(stream(Api.AUDIT), {"account_uuid": account}))["account"] == "SOURCEACCOUNT"
 
 
 def test_an_unknown_account_is_no_fact() -> None:
-    assert "account" not in metadata.facts(shaped(stream(Api.AUDIT, account=None)))
+    assert "account" not in metadata.event_facts(shaped(stream(Api.AUDIT, account=None)))
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_times_have_nine_digits(ns: int, expected: str) -> None:
     moved = FormattedEvent(
         structs.replace(one.event, time_ns=ns, received_ns=ns), one.stream, "raw", b"{}", one.event_id, None
     )
-    assert metadata.facts(moved)["time"] == metadata.facts(moved)["received"] == expected
+    assert metadata.event_facts(moved)["time"] == metadata.event_facts(moved)["received"] == expected

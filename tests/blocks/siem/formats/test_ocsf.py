@@ -40,7 +40,7 @@ def validator(version: str, class_uid: int) -> Draft202012Validator:
     return Draft202012Validator(of.get_class_schema(of.lookup_class_name_from_uid(class_uid), profiles=["host"]))
 
 
-def faults(found: dict[str, Any], version: str = OCSF_VERSION) -> Iterator[str]:
+def problems(found: dict[str, Any], version: str = OCSF_VERSION) -> Iterator[str]:
     """What the schema says against a document. It allows no member that it does not know."""
     for error in validator(version, found["class_uid"]).iter_errors(found):
         yield f"{error.json_path}: {error.message}"
@@ -50,16 +50,16 @@ def faults(found: dict[str, Any], version: str = OCSF_VERSION) -> Iterator[str]:
 @pytest.mark.parametrize("api", Api)
 def test_every_event_of_the_sandbox_is_valid(api: Api, version: str) -> None:
     for number in range(ALL[api]):
-        found = json.loads(registry.shape("ocsf", made(api, number, version), stream(api)).document)
-        assert not [*faults(found)], (number, found)
-        assert not [*faults(found, LATER)], (number, found)
+        found = json.loads(registry.format_event("ocsf", made(api, number, version), stream(api)).document)
+        assert not [*problems(found)], (number, found)
+        assert not [*problems(found, LATER)], (number, found)
 
 
 def test_the_schema_would_tell() -> None:
     found = shaped("ocsf", Api.AUDIT, AUDIT)
-    assert [*faults(found | {"surprise": 1})]
-    assert [*faults(found | {"activity_id": 42})]
-    assert [*faults({name: value for name, value in found.items() if name != "user"} | {"class_uid": 3001})]
+    assert [*problems(found | {"surprise": 1})]
+    assert [*problems(found | {"activity_id": 42})]
+    assert [*problems({name: value for name, value in found.items() if name != "user"} | {"class_uid": 3001})]
 
 
 @pytest.mark.parametrize("api", Api)
@@ -73,7 +73,7 @@ def test_any_event_is_valid(api: Api, data: st.DataObject) -> None:
     word = st.sampled_from(["join", "create", "grant", "user", "gm", "gva", "uva", "vault", "success", "fill"])
     drawn = st.dictionaries(st.sampled_from(sorted(EVENTS[api.path])), value | part | word, max_size=12)
     found = shaped("ocsf", api, data.draw(drawn), account=data.draw(st.none() | st.just("ACCOUNT")))
-    assert not [*faults(found)]
+    assert not [*problems(found)]
 
 
 # Tables
@@ -173,7 +173,7 @@ def test_what_an_audit_event_is(kind: object, action: object, type_uid: int, nam
     found = shaped("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": action})
     assert (found["type_uid"], found["activity_name"]) == (type_uid, name)
     assert found["class_uid"] * 100 + found["activity_id"] == type_uid
-    assert not [*faults(found)]
+    assert not [*problems(found)]
     kept = {"object_type": kind, "action": action}
     for member, value in kept.items():
         assert found["unmapped"].get(member) == (value if isinstance(value, str) else None)
@@ -186,7 +186,7 @@ def test_every_action_with_every_object_type_is_valid(kind: str) -> None:
         assert found["class_uid"] == audit_table.CLASSES[kind]
         if found["activity_id"] == OTHER:
             assert found["activity_name"] == action
-    assert not [*faults(found)]
+    assert not [*problems(found)]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_every_action_with_every_object_type_is_valid(kind: str) -> None:
 def test_what_an_item_usage_is(action: object, type_uid: int, name: str) -> None:
     found = shaped("ocsf", Api.ITEM_USAGE, ITEM | {"action": action})
     assert (found["type_uid"], found["activity_name"]) == (type_uid, name)
-    assert not [*faults(found)]
+    assert not [*problems(found)]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_the_status_of_a_sign_in(category: object, status_id: int, status: str) 
     found = shaped("ocsf", Api.SIGN_IN, SIGN_IN | {"category": category})
     assert (found["status_id"], found["status"]) == (status_id, status)
     assert found["type_uid"] == 300201
-    assert not [*faults(found)]
+    assert not [*problems(found)]
 
 
 # Members
@@ -400,7 +400,7 @@ def test_what_a_rule_has_hidden_keeps_a_place() -> None:
     found = shaped("ocsf", Api.SIGN_IN, hidden)
     assert found["user"] == {"name": "h:0123abcd"}
     assert found["src_endpoint"] == {"name": "h:4567"}
-    assert not [*faults(found)]
+    assert not [*problems(found)]
 
 
 def test_a_place_without_an_address_is_unmapped() -> None:
@@ -421,20 +421,20 @@ def test_what_is_not_documented_is_in_the_raw_data_only() -> None:
 
 def test_raw_data_is_the_body() -> None:
     body = '{"action": "join",\n "n": 1.50}'
-    found = json.loads(registry.shape("ocsf", event(body), stream(Api.AUDIT)).document)
+    found = json.loads(registry.format_event("ocsf", event(body), stream(Api.AUDIT)).document)
     assert found["raw_data"] == body
 
 
 @pytest.mark.parametrize("kind", ["user", "uva", "gva", "gm", "group", "vault"])
 def test_an_audit_event_that_tells_nothing_is_valid(kind: str) -> None:
-    assert not [*faults(shaped("ocsf", Api.AUDIT, {"object_type": kind, "action": "create"}))]
+    assert not [*problems(shaped("ocsf", Api.AUDIT, {"object_type": kind, "action": "create"}))]
 
 
 @pytest.mark.parametrize("api", Api)
 def test_a_place_alone_is_kept(api: Api) -> None:
     found = shaped("ocsf", api, {"location": PLACE})
     assert found["unmapped"]["location"] == PLACE
-    assert not [*faults(found)]
+    assert not [*problems(found)]
 
 
 def test_of_an_object_the_members_that_fit_are_kept() -> None:

@@ -299,16 +299,16 @@ def test_headers_are_written_as_opentelemetry_has_them() -> None:
 @pytest.mark.parametrize("text", ["a", "a=", "=b", "a b=c", "a=%0d%0aX: y", "a=é", "a:b=c"])
 def test_headers_that_cannot_be_sent_are_a_fault_and_are_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Otlp(url="https://otlp.example.org", headers=SecretStr(text)).validated()
-    (fault,) = raised.value.problems
-    assert fault.path == "block.headers"
-    assert "name=value" in str(fault)
+        Otlp(url="https://otlp.example.org", headers=SecretStr(text)).ensure_valid()
+    (problem,) = raised.value.problems
+    assert problem.path == "block.headers"
+    assert "name=value" in str(problem)
 
 
 def test_a_changed_header_or_name_is_another_fingerprint() -> None:
     one = Otlp(url="https://otlp.example.org")
     assert len({one.fingerprint(), one.model_copy(update={"service_name": "vault"}).fingerprint()}) == 2
-    assert "headers" not in one.public()
+    assert "headers" not in one.public_settings()
 
 
 def test_a_block_sends_its_headers_and_a_short_one_is_not_shown(receiver: Receiver, collector: Collector) -> None:

@@ -17,7 +17,7 @@ from support.forwarding import Told
 from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import FilteredEvent, Preparer
 from blocks.siem.privacy import json_text_spans, patterns, processing, rules
-from blocks.siem.privacy.rules import UNCHANGED, Outcome
+from blocks.siem.privacy.rules import UNCHANGED, RuleOutcome
 
 BODY = (
     '{"uuid":"A","action":"reveal","used_version":12,"user":{"name":"Ana Test","email":"ana@example.org"},'
@@ -29,51 +29,53 @@ def rule(kind: str, regexp: str, name: str = "a rule", **more: Any) -> dict[str,
     return {"name": name, "filterType": kind, "regexp": regexp, **more}
 
 
-def applied(*given_rules: dict[str, Any], body: str = BODY, algorithm: str | None = None) -> Outcome:
-    assert not list(processing.faults(list(given_rules), "$"))
-    return processing.read(given_rules, algorithm).apply(body)
+def applied(*given_rules: dict[str, Any], body: str = BODY, algorithm: str | None = None) -> RuleOutcome:
+    assert not list(processing.problems(list(given_rules), "$"))
+    return processing.parse(given_rules, algorithm).apply(body)
 
 
 def changed(*given_rules: dict[str, Any], body: str = BODY, algorithm: str | None = None) -> Any:
     outcome = applied(*given_rules, body=body, algorithm=algorithm)
-    assert outcome.dropped is None
+    assert outcome.filter_reason is None
     return json.loads(body if outcome.body is None else outcome.body)
 
 
-def faults(*given_rules: object) -> dict[str, str]:
-    return {one.path: f"{one.description}; {one.expected}" for one in processing.faults(list(given_rules), "$")}
+def problems(*given_rules: object) -> dict[str, str]:
+    return {one.path: f"{one.description}; {one.expected}" for one in processing.problems(list(given_rules), "$")}
 
 
 def test_no_rules_cost_nothing() -> None:
     assert processing.NONE.empty
-    assert processing.read([]).apply("no JSON at all") is UNCHANGED
+    assert processing.parse([]).apply("no JSON at all") is UNCHANGED
 
 
 class TestChoices:
     @pytest.mark.parametrize("pattern", [".*", r".*\"action\":\"reveal\".*", "(?i).*ANA@EXAMPLE.*", r"\{.*\}"])
     def test_a_filter_that_matches_the_whole_event(self, pattern: str) -> None:
-        assert applied(rule("Exclude", pattern, "no")).dropped == 'The source\'s processing rule "no" excludes it.'
+        assert (
+            applied(rule("Exclude", pattern, "no")).filter_reason == 'The source\'s processing rule "no" excludes it.'
+        )
         assert applied(rule("Include", pattern)) is UNCHANGED
 
     @pytest.mark.parametrize("pattern", ["reveal", ".*fill.*", r"\{", r".*\"action\": \"reveal\".*", "^$"])
     def test_a_filter_that_matches_a_part_of_it_or_nothing(self, pattern: str) -> None:
         assert applied(rule("Exclude", pattern)) is UNCHANGED
-        assert "type Include" in str(applied(rule("Include", pattern)).dropped)
+        assert "type Include" in str(applied(rule("Include", pattern)).filter_reason)
 
     def test_of_several_filters_one_is_enough_and_an_exclude_wins(self) -> None:
         this, other = ".*reveal.*", ".*fill.*"
         assert applied(rule("Include", other), rule("Include", this)) is UNCHANGED
-        assert applied(rule("Exclude", other), rule("Exclude", this)).dropped
-        assert "excludes it" in str(applied(rule("Exclude", this), rule("Include", this)).dropped)
+        assert applied(rule("Exclude", other), rule("Exclude", this)).filter_reason
+        assert "excludes it" in str(applied(rule("Exclude", this), rule("Include", this)).filter_reason)
 
     def test_filters_see_the_event_before_it_is_masked(self) -> None:
         mask = rule("Mask", r'"action":"([^"]+)"')
-        assert applied(mask, rule("Exclude", ".*reveal.*")).dropped
-        assert applied(mask, rule("Include", ".*reveal.*")).dropped is None
+        assert applied(mask, rule("Exclude", ".*reveal.*")).filter_reason
+        assert applied(mask, rule("Include", ".*reveal.*")).filter_reason is None
 
     def test_white_space_between_members_hides_nothing(self) -> None:
         body = json.dumps(json.loads(BODY), indent=2)
-        assert applied(rule("Exclude", r'.*"action":"reveal".*'), body=body).dropped
+        assert applied(rule("Exclude", r'.*"action":"reveal".*'), body=body).filter_reason
         assert applied(rule("Exclude", r".*nothing.*"), body=body) is UNCHANGED
 
 
@@ -165,16 +167,16 @@ class TestChanges:
             rule("Exclude", '.*"action":"fill".*', "no fills"),
         ]
         assert changed(*both)["user"]["email"] == "###@example.org"
-        assert "no fills" in str(applied(*both, body=BODY.replace("reveal", "fill")).dropped)
+        assert "no fills" in str(applied(*both, body=BODY.replace("reveal", "fill")).filter_reason)
 
     def test_an_event_that_would_take_too_long_is_not_sent_and_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         size = patterns.Pattern(".*fill.*").size * len(BODY)
         monkeypatch.setattr(processing, "WORK_MAX", size)
         assert applied(rule("Exclude", ".*fill.*")) is UNCHANGED
         monkeypatch.setattr(processing, "WORK_MAX", size - 1)
-        assert "too long" in str(applied(rule("Exclude", ".*fill.*")).dropped)
+        assert "too long" in str(applied(rule("Exclude", ".*fill.*")).filter_reason)
         monkeypatch.setattr(processing, "WORK_MAX", 10 * size)
-        assert "too long" in str(applied(rule("Mask", "(.)"), body=json.dumps({"note": "a" * 10_000})).dropped)
+        assert "too long" in str(applied(rule("Mask", "(.)"), body=json.dumps({"note": "a" * 10_000})).filter_reason)
 
 
 NASTY = [
@@ -238,15 +240,15 @@ class TestBesidePrivacyRules:
     EVENT = structs.replace(support.event(Api.ITEM_USAGE, action="reveal"), body=BODY)
 
     def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], shape: str = "raw") -> Any:
-        rules_of_siem = rules.read(siem, "a key of the test")
+        rules_of_siem = rules.parse(siem, "a key of the test")
         stream = support.stream(Api.ITEM_USAGE)
-        preparer = Preparer(Told(), rules_of_siem, shape, stream, processing.read(source))  # type: ignore[arg-type]
+        preparer = Preparer(Told(), rules_of_siem, shape, stream, processing.parse(source))  # type: ignore[arg-type]
         return preparer.prepare(self.EVENT)
 
     def test_what_either_drops_is_not_sent_and_says_which(self) -> None:
         source, siem = [rule("Exclude", ".*reveal.*", "x")], [{"drop": {"action": ["reveal"]}}]
-        assert "processing rule" in self.prepared(source, []).why
-        assert "Rule 1 drops" in self.prepared([], siem).why
+        assert "processing rule" in self.prepared(source, []).reason
+        assert "Rule 1 drops" in self.prepared([], siem).reason
         both = self.prepared(source, siem)
         assert isinstance(both, FilteredEvent)
         assert "processing rule" in both.reason
@@ -274,7 +276,7 @@ class TestBesidePrivacyRules:
 
 class TestFaults:
     def test_all_at_once_with_their_places(self) -> None:
-        found = faults(
+        found = problems(
             "x",
             {},
             rule("Mask", "(", mask="a:b"),
@@ -307,26 +309,26 @@ class TestFaults:
 
     def test_a_member_that_is_not_known_is_a_warning(self) -> None:
         one = rule("Exclude", "a", "b", enabled=False)
-        assert not faults(one)
+        assert not problems(one)
         assert list(processing.warnings([one])) == ['The processing rule "b" has "enabled", which has no effect here.']
 
     def test_more_than_a_hundred_or_too_large_together(self) -> None:
-        assert not faults(*[rule("Exclude", "a")] * 100)
-        assert faults(*[rule("Exclude", "a")] * 101) == {"$": "it has 101 patterns; 100 at most"}
-        assert "too large" in faults(*[rule("Exclude", "[a-z]{1,900}")] * 30)["$"]
+        assert not problems(*[rule("Exclude", "a")] * 100)
+        assert problems(*[rule("Exclude", "a")] * 101) == {"$": "it has 101 patterns; 100 at most"}
+        assert "too large" in problems(*[rule("Exclude", "[a-z]{1,900}")] * 30)["$"]
 
     @pytest.mark.parametrize("value", [{}, "x", 3])
     def test_no_list(self, value: object) -> None:
-        assert [one.path for one in processing.faults(value, "$")] == ["$"]
-        assert not list(processing.faults(None, "$"))
+        assert [one.path for one in processing.problems(value, "$")] == ["$"]
+        assert not list(processing.problems(None, "$"))
 
     @pytest.mark.parametrize("algorithm", ["SHA-1", "", 5, []])
     def test_another_algorithm(self, algorithm: object) -> None:
-        assert [one.expected for one in processing.faults_of_algorithm(algorithm, "$")] == ['"MD5" or "SHA-256"']
+        assert [one.expected for one in processing.algorithm_problems(algorithm, "$")] == ['"MD5" or "SHA-256"']
 
     @settings(max_examples=50)
     @given(JSON)
     def test_it_never_raises(self, value: object) -> None:
         for given_rules in (value, [value], [rule("Mask", "x") | {"regexp": value}], [{"name": value, "mask": value}]):
-            list(processing.faults(given_rules, "$"))
-        list(processing.faults_of_algorithm(value, "$"))
+            list(processing.problems(given_rules, "$"))
+        list(processing.algorithm_problems(value, "$"))

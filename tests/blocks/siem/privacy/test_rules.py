@@ -16,7 +16,7 @@ from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import registry
 from blocks.siem.privacy import conditions, json_members, members, patterns, rules
-from blocks.siem.privacy.rules import UNCHANGED, UNREADABLE, Outcome
+from blocks.siem.privacy.rules import UNCHANGED, UNREADABLE, RuleOutcome
 from deployments.sandbox.sample_events import Moment, make_body, random_for
 
 if TYPE_CHECKING:
@@ -32,20 +32,20 @@ SIGN_IN = (
 )
 
 
-def applied(given_rules: list[dict[str, Any]], body: str, api: Api = Api.SIGN_IN) -> Outcome:
-    assert not list(rules.faults(given_rules, "$", has_key=True))
-    return rules.read(given_rules, KEY).apply(api, body)
+def applied(given_rules: list[dict[str, Any]], body: str, api: Api = Api.SIGN_IN) -> RuleOutcome:
+    assert not list(rules.problems(given_rules, "$", has_key=True))
+    return rules.parse(given_rules, KEY).apply(api, body)
 
 
 def changed(rule: dict[str, Any], body: str) -> str:
     outcome = applied([rule], body)
-    assert outcome.dropped is None
+    assert outcome.filter_reason is None
     return body if outcome.body is None else outcome.body.decode()
 
 
-def faults(*given_rules: object, has_key: bool = True) -> dict[str, str]:
-    found = rules.faults(list(given_rules), "$.rules", has_key=has_key)
-    return {fault.path: f"{fault.description}; {fault.expected}" for fault in found}
+def problems(*given_rules: object, has_key: bool = True) -> dict[str, str]:
+    found = rules.problems(list(given_rules), "$.rules", has_key=has_key)
+    return {problem.path: f"{problem.description}; {problem.expected}" for problem in found}
 
 
 def digest(text: str) -> str:
@@ -53,8 +53,8 @@ def digest(text: str) -> str:
 
 
 def test_no_rules_cost_nothing() -> None:
-    assert rules.read([], "").empty
-    assert rules.read([], "").apply(Api.AUDIT, "no JSON at all") is UNCHANGED
+    assert rules.parse([], "").empty
+    assert rules.parse([], "").apply(Api.AUDIT, "no JSON at all") is UNCHANGED
 
 
 class TestChoices:
@@ -71,7 +71,7 @@ class TestChoices:
         ],
     )
     def test_a_condition_that_holds(self, condition: dict[str, Any]) -> None:
-        dropped = applied([{"drop": condition}], SIGN_IN).dropped
+        dropped = applied([{"drop": condition}], SIGN_IN).filter_reason
         assert dropped == f"Rule 1 drops it: {json.dumps({'drop': condition})}"
 
     @pytest.mark.parametrize(
@@ -91,26 +91,26 @@ class TestChoices:
 
     def test_the_first_that_holds_decides(self) -> None:
         keep, drop = {"keep": {"category": "credentials_failed"}}, {"drop": {"api": "sign-in"}}
-        assert applied([keep, drop], SIGN_IN).dropped is None
-        assert str(applied([drop, keep], SIGN_IN).dropped).startswith("Rule 1 ")
+        assert applied([keep, drop], SIGN_IN).filter_reason is None
+        assert str(applied([drop, keep], SIGN_IN).filter_reason).startswith("Rule 1 ")
 
     def test_what_none_names_is_dropped_where_the_last_is_a_keep(self) -> None:
         keep, drop = {"keep": {"category": "success"}}, {"drop": {"api": "audit"}}
-        assert applied([keep, drop], SIGN_IN).dropped is None
-        dropped = applied([drop, {"mask": "@names"}, keep], SIGN_IN).dropped
+        assert applied([keep, drop], SIGN_IN).filter_reason is None
+        dropped = applied([drop, {"mask": "@names"}, keep], SIGN_IN).filter_reason
         assert dropped == f"No rule keeps it, and the last of them, rule 3, is a keep: {json.dumps(keep)}"
 
     def test_conditions_look_at_the_event_as_it_came(self) -> None:
         mask, drop = {"mask": "@emails"}, {"drop": {"matches": {"target_user.email": "ana@.*"}}}
-        assert applied([mask, drop], SIGN_IN).dropped
+        assert applied([mask, drop], SIGN_IN).filter_reason
 
     def test_of_repeated_keys_one_is_enough(self) -> None:
         body = '{"category":"success","category":"mfa_failed"}'
         for value in ("success", "mfa_failed"):
-            assert applied([{"drop": {"category": value}}], body).dropped
+            assert applied([{"drop": {"category": value}}], body).filter_reason
 
     def test_a_new_value_can_be_named(self) -> None:
-        assert applied([{"drop": {"action": ["new:beam"]}}], '{"action":"beam"}', Api.AUDIT).dropped
+        assert applied([{"drop": {"action": ["new:beam"]}}], '{"action":"beam"}', Api.AUDIT).filter_reason
 
 
 class TestChanges:
@@ -142,7 +142,7 @@ class TestChanges:
     def test_a_rule_whose_condition_does_not_hold_leaves_the_member_to_the_next(self) -> None:
         given_rules = [{"hash": "@emails", "when": {"api": "audit"}}, {"mask": "@emails"}]
         body = '{"actor_details":{"email":"a@b"},"target_user":{"email":"a@b"}}'
-        checked = rules.read(given_rules, KEY)
+        checked = rules.parse(given_rules, KEY)
         for _ in range(2):
             assert digest("a@b").encode() in (checked.apply(Api.AUDIT, body).body or b"")
             assert (checked.apply(Api.SIGN_IN, body).body or b"").count(b'"***"') == 2
@@ -211,7 +211,7 @@ class TestBytes:
         "body", ["", "[]", '"x"', "{", '{"user"}', '{"user":{"email":"a"', '{"\\x":1}', "{}{}", "\ud800{}"]
     )
     def test_a_body_that_cannot_be_taken_apart_is_dropped(self, body: str) -> None:
-        assert rules.read([{"mask": "@emails"}], "").apply(Api.AUDIT, body) == UNREADABLE
+        assert rules.parse([{"mask": "@emails"}], "").apply(Api.AUDIT, body) == UNREADABLE
 
     def test_deep_nesting(self) -> None:
         deep, mask = "[" * 50_000 + "]" * 50_000, {"mask": "@emails"}
@@ -222,7 +222,7 @@ class TestBytes:
     @given(st.text())
     def test_it_never_raises(self, body: str) -> None:
         given_rules = [{"drop": {"matches": {"user.email": "x+"}}}, {"hash": "@names"}, {"mask": "user"}]
-        assert isinstance(rules.read(given_rules, KEY).apply(Api.ITEM_USAGE, "{" + body), Outcome)
+        assert isinstance(rules.parse(given_rules, KEY).apply(Api.ITEM_USAGE, "{" + body), RuleOutcome)
 
     @given(st.data())
     def test_json_of_any_kind(self, data: st.DataObject) -> None:
@@ -274,7 +274,7 @@ class TestClasses:
     @pytest.mark.parametrize("api", list(Api))
     @pytest.mark.parametrize("version", [1, 2])
     def test_nothing_of_a_person_is_left_in_the_events_of_the_sandbox(self, api: Api, version: int) -> None:
-        checked = rules.read([{"remove": ["@names", "@emails", "@ips"]}], "")
+        checked = rules.parse([{"remove": ["@names", "@emails", "@ips"]}], "")
         for number in range(300):
             made = make_body(1, api.path, number, random_for(1, api.path, number), WHEN)
             body = (made.v1 if version == 1 else made.v2).decode()
@@ -286,11 +286,11 @@ class TestClasses:
     @pytest.mark.parametrize("api", list(Api))
     @pytest.mark.parametrize("shape", support.SHAPES)
     def test_what_is_masked_is_in_no_shape(self, api: Api, shape: str) -> None:
-        checked = rules.read([{"mask": ["@names", "@emails", "@ips"]}], "")
+        checked = rules.parse([{"mask": ["@names", "@emails", "@ips"]}], "")
         found = 0
         for event in support.events(api, 60):
             outcome = checked.apply(api, event.body)
-            made = registry.shape(shape, event, support.stream(api), outcome.body).document
+            made = registry.format_event(shape, event, support.stream(api), outcome.body).document
             held = list(_held(json.loads(event.body)))
             found += len(held)
             assert not [value for value in held if value in json.dumps(json.loads(made), ensure_ascii=False)]
@@ -299,7 +299,7 @@ class TestClasses:
     def test_every_member_of_the_vocabulary_can_be_named(self) -> None:
         names = {".".join(path) for path in members.known()} - set(members.KEPT)
         assert {name.partition(".")[0] for name in names} == set().union(*EVENTS.values()) - set(members.KEPT)
-        assert not faults({"mask": sorted(names)})
+        assert not problems({"mask": sorted(names)})
 
 
 @pytest.mark.parametrize(("change", "account"), [("mask", "***"), ("hash", digest(support.ACCOUNT))])
@@ -307,14 +307,14 @@ class TestClasses:
 def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(shape: str, change: str, account: str) -> None:
     one = support.event(Api.AUDIT, action="join", account_uuid=support.ACCOUNT)
     body = applied([{change: ["account_uuid"]}], one.body, Api.AUDIT).body
-    made = registry.shape(shape, one, support.stream(Api.AUDIT), body)
+    made = registry.format_event(shape, one, support.stream(Api.AUDIT), body)
     assert made.account == account
     assert support.ACCOUNT.encode() not in made.document
 
 
 class TestFaults:
     def test_all_at_once_with_their_places(self) -> None:
-        found = faults(
+        found = problems(
             "x",
             {},
             {"maks": ["@emails"]},
@@ -358,13 +358,13 @@ class TestFaults:
 
     @pytest.mark.parametrize("value", [None, {}, "x", 3])
     def test_no_list(self, value: object) -> None:
-        assert [fault.path for fault in rules.faults(value, "$.rules", has_key=True)] == ["$.rules"]
+        assert [problem.path for problem in rules.problems(value, "$.rules", has_key=True)] == ["$.rules"]
 
     @settings(max_examples=30)
     @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
     def test_it_never_raises(self, value: object) -> None:
         for given_rules in (value, [value], [{"drop": value}], [{"mask": value}], [{"keep": {"matches": value}}]):
-            list(rules.faults(given_rules, "$", has_key=False))
+            list(rules.problems(given_rules, "$", has_key=False))
 
 
 class TestPatterns:
@@ -383,7 +383,7 @@ class TestPatterns:
         ],
     )
     def test_good(self, pattern: str) -> None:
-        assert not list(patterns.faults(pattern, "$"))
+        assert not list(patterns.problems(pattern, "$"))
 
     @pytest.mark.parametrize(
         ("pattern", "said"),
@@ -406,7 +406,7 @@ class TestPatterns:
         ],
     )
     def test_bad(self, pattern: str, said: str) -> None:
-        (found,) = patterns.faults(pattern, "$")
+        (found,) = patterns.problems(pattern, "$")
         assert said in found.description
         assert len(str(found)) < 300 or len(pattern) > 300
 
@@ -428,22 +428,22 @@ class TestPatterns:
     @pytest.mark.parametrize("length", [60, patterns.TEXT_MAX + 10])
     def test_none_takes_long(self, pattern: str, length: int) -> None:
         body = json.dumps({"aux_info": "a" * length})
-        assert not list(patterns.faults(pattern, "$"))
+        assert not list(patterns.problems(pattern, "$"))
         assert applied([{"drop": {"matches": {"aux_info": pattern}}}], body, Api.AUDIT) == UNCHANGED
 
     @pytest.mark.parametrize("text", ["a\ud800", "\udfff", "é", "a\nb"])
     def test_any_text_is_matched(self, text: str) -> None:
         body = json.dumps({"aux_info": text})
-        assert applied([{"drop": {"matches": {"aux_info": "(?s).{1,3}"}}}], body, Api.AUDIT).dropped
-        assert not applied([{"drop": {"matches": {"aux_info": "x*"}}}], body, Api.AUDIT).dropped
+        assert applied([{"drop": {"matches": {"aux_info": "(?s).{1,3}"}}}], body, Api.AUDIT).filter_reason
+        assert not applied([{"drop": {"matches": {"aux_info": "x*"}}}], body, Api.AUDIT).filter_reason
 
     def test_only_the_first_characters_are_matched(self) -> None:
         body = json.dumps({"aux_info": "a" * 10**6 + "b"})
-        assert applied([{"drop": {"matches": {"aux_info": "a*a*a*"}}}], body, Api.AUDIT).dropped
+        assert applied([{"drop": {"matches": {"aux_info": "a*a*a*"}}}], body, Api.AUDIT).filter_reason
 
     def test_all_of_a_list_together(self) -> None:
         one = {"drop": {"matches": {"aux_info": "[a-z]{1,900}"}}}
-        assert not faults(*[one] * 5)
-        assert faults(*[one] * 30).keys() == {"$.rules"}
+        assert not problems(*[one] * 5)
+        assert problems(*[one] * 30).keys() == {"$.rules"}
         small = {"mask": "@names", "when": {"matches": {"aux_info": "a"}}}
-        assert faults(*[small] * 101)["$.rules"] == "it has 101 patterns; 100 at most"
+        assert problems(*[small] * 101)["$.rules"] == "it has 101 patterns; 100 at most"

@@ -221,6 +221,6 @@ class TestIngestion:
         assert declared == [*sentinel_sender.COLUMNS.items()] * 2
 
     def test_no_host_but_this_one_gets_anything_in_the_clear(self) -> None:
-        assert {f.path for f in siem("http://sentinel.example").faults()} == {"block.endpoint", "block.authority"}
+        assert {f.path for f in siem("http://sentinel.example").problems()} == {"block.endpoint", "block.authority"}
         assert httpx.URL(siem("https://x.ingest.monitor.azure.com").endpoint).host
-        assert not list(siem("https://x.ingest.monitor.azure.com").faults())
+        assert not list(siem("https://x.ingest.monitor.azure.com").problems())

@@ -370,5 +370,5 @@ def test_a_path_before_the_collector_stays(hec: Hec) -> None:
 @pytest.mark.parametrize("token", ["", "a b", "é", "a\n"])
 def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        SplunkSiem(url="https://s.example", token=SecretStr(token)).validated()
-    assert [fault.path for fault in raised.value.problems] == ["block.token"]
+        SplunkSiem(url="https://s.example", token=SecretStr(token)).ensure_valid()
+    assert [problem.path for problem in raised.value.problems] == ["block.token"]

@@ -174,18 +174,18 @@ def test_another_code_is_a_wrong_address(receiver: Receiver) -> None:
 )
 def test_what_is_no_address_of_a_source_is_not_quoted(url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        SumoLogicSiem(url=SecretStr(url)).validated()
-    assert [fault.path for fault in raised.value.problems] == ["block.url"]
+        SumoLogicSiem(url=SecretStr(url)).ensure_valid()
+    assert [problem.path for problem in raised.value.problems] == ["block.url"]
     assert "sumo.example" not in str(raised.value)
 
 
 def test_an_address_of_asterisks_is_told_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
-        SumoLogicSiem(url=SecretStr("********")).validated()
-    assert [fault.path for fault in raised.value.problems] == ["block.url"]
+        SumoLogicSiem(url=SecretStr("********")).ensure_valid()
+    assert [problem.path for problem in raised.value.problems] == ["block.url"]
 
 
 def test_the_form_says_what_is_secret() -> None:
     form = SumoLogicSiem.model_json_schema()
     assert sorted(form["secret_fields"]) == ["hash_key", "url"]
-    assert "url" not in json.dumps(siem("https://sumo.example.com").public())
+    assert "url" not in json.dumps(siem("https://sumo.example.com").public_settings())

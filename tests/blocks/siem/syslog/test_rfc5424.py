@@ -42,7 +42,7 @@ def parsed(message: bytes) -> tuple[dict[str, str], dict[str, str]]:
 
 def test_a_message_is_header_structured_data_and_body() -> None:
     one = support.event(Api.SIGN_IN, category="success")
-    shaped = registry.shape("raw", one, support.stream())
+    shaped = registry.format_event("raw", one, support.stream())
     assert Messages(STYLE).message(shaped).decode() == (
         "<110>1 2026-03-04T05:06:07.089000Z collector.example 1password - signin-success"
         ' [1password@32473 api="sign-in" account="ACCT2222ACCT2222ACCT2222AC" _siemForward="true"'
@@ -55,7 +55,7 @@ def test_a_message_is_header_structured_data_and_body() -> None:
 
 def test_a_time_keeps_all_nine_digits_in_the_structured_data() -> None:
     one = structs.replace(support.event(Api.SIGN_IN), time_ns=support.START_NS + 987_654_321)
-    header, params = parsed(Messages(STYLE).message(registry.shape("raw", one, support.stream())))
+    header, params = parsed(Messages(STYLE).message(registry.format_event("raw", one, support.stream())))
     assert header["timestamp"] == "2026-03-04T05:06:07.987654Z"
     assert params["time"] == "2026-03-04T05:06:07.987654321Z"
 
@@ -72,7 +72,7 @@ def test_a_time_keeps_all_nine_digits_in_the_structured_data() -> None:
     ],
 )
 def test_a_failed_sign_in_is_a_notice(api: Api, members: dict[str, str], severity: int) -> None:
-    shaped = registry.shape("raw", support.event(api, **members), support.stream(api))
+    shaped = registry.format_event("raw", support.event(api, **members), support.stream(api))
     header, _ = parsed(Messages(STYLE).message(shaped))
     assert int(header["pri"]) == 13 * 8 + severity
 
@@ -107,12 +107,14 @@ def test_a_value_is_escaped_and_a_name_is_made_fit() -> None:
 
 
 def test_the_longest_documented_event_id_stands_whole_in_msgid() -> None:
-    shaped = registry.shape("raw", support.event(Api.SIGN_IN, category="firewall_reported_success"), support.stream())
+    shaped = registry.format_event(
+        "raw", support.event(Api.SIGN_IN, category="firewall_reported_success"), support.stream()
+    )
     assert parsed(Messages(STYLE).message(shaped))[0]["msgid"] == "signin-firewall_reported_success"
 
 
 def test_a_longer_one_is_cut() -> None:
-    shaped = registry.shape("raw", support.event(Api.SIGN_IN, category="x" * 90), support.stream())
+    shaped = registry.format_event("raw", support.event(Api.SIGN_IN, category="x" * 90), support.stream())
     header, params = parsed(Messages(STYLE).message(shaped))
     assert (header["msgid"], params["_siemEventID"]) == ("signin-" + "x" * 25, "signin-" + "x" * 90)
 
@@ -143,7 +145,7 @@ def test_whatever_goes_with_an_event_the_message_is_one_by_the_grammar(
 ) -> None:
     stream = support.stream(source=source, category=category, fields=fields, account=account)
     one = structs.replace(support.event(Api.SIGN_IN, category="success"), uuid=uuid)
-    shaped = registry.shape("raw", one, stream)
+    shaped = registry.format_event("raw", one, stream)
     header, params = parsed(Messages(STYLE).message(shaped))
     assert header["msg"].encode() == shaped.document
     assert params["_source"] == _plain(source)
@@ -162,4 +164,4 @@ def _plain(text: str) -> str:
 
 
 def _shaped(**stream: object) -> FormattedEvent:
-    return registry.shape("raw", support.event(Api.SIGN_IN, category="success"), support.stream(**stream))
+    return registry.format_event("raw", support.event(Api.SIGN_IN, category="success"), support.stream(**stream))

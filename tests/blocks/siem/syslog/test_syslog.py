@@ -125,7 +125,7 @@ def test_rsyslog_reads_whatever_goes_with_an_event(
     daemon.forget()
     stream = support.stream(source=source, category=category, fields={"team": team})
     one = support.event(Api.SIGN_IN, category="success", details={"value": value})
-    shaped = registry.shape("raw", one, stream)
+    shaped = registry.format_event("raw", one, stream)
     send(block_for(daemon), [shaped])
     (message,) = daemon.messages()
     own = message.sd[SD_ID]
@@ -450,9 +450,9 @@ def test_an_address_is_checked_against_the_certificate_too(rsyslog: Daemon) -> N
 
 def _paths_of(**members: object) -> set[str]:
     try:
-        Syslog.model_validate({"host": "localhost", **members}).validated()
+        Syslog.model_validate({"host": "localhost", **members}).ensure_valid()
     except ConfigurationError as error:
-        return {fault.path for fault in error.problems}
+        return {problem.path for problem in error.problems}
     return set()
 
 
@@ -561,4 +561,4 @@ def send(block: Syslog, sent: list[FormattedEvent]) -> None:
 
 
 def _shaped(**members: object) -> FormattedEvent:
-    return registry.shape("raw", support.event(Api.SIGN_IN, **members), support.stream())
+    return registry.format_event("raw", support.event(Api.SIGN_IN, **members), support.stream())

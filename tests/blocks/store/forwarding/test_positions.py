@@ -8,11 +8,11 @@ import pytest
 from support.forwarding import SIEM, Pair
 from support.values import SOURCE
 
-from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api
 from blocks.store import health
 from blocks.store.claims import LEASE_NS
-from blocks.store.forwarding import forward_pairs, positions
+from blocks.store.forwarding import forward_pairs, forward_status, positions
 from blocks.store.forwarding.positions import Step, advance, finish, note_failure, release, renew, stop, take
 from blocks.store.forwarding.rejected_events import RefusedItem
 from blocks.store.streams import TOLD_AFTER_NS
@@ -198,6 +198,45 @@ def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pai
     advance(pair.engine, claim, step(9), [])
     assert pair.view().failing_since_ns is None
     assert note_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that the store was not told of"
+
+
+def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, moving: MovingClock) -> None:
+    def found() -> tuple[int, int | None, int | None]:
+        (one,) = [one for one in forward_status.forwards(pair.engine)[0].positions if one.api == Api.AUDIT]
+        return one.failed_attempts, one.error_ns, one.retries_ns
+
+    first = pair.claim()
+    note_failure(pair.engine, first, BUSY)
+    moving.advance(60)
+    second = pair.claim(holder=first.holder)
+    note_failure(pair.engine, second, BUSY, unconfirmed=True)
+    renew(pair.engine, second, for_seconds=90)
+    assert found() == (2, moving.now_ns(), moving.now_ns() + 90 * 10**9)
+    assert positions.count_unconfirmed(pair.engine, second) == 1
+    moving.advance(90)
+    assert found()[2] is None, "it is due"
+    stop(pair.engine, second, BUSY, "first", noted=True)
+    assert found()[::2] == (2, None)
+    third = pair.claim()
+    advance(pair.engine, third, step(9), [])
+    assert found() == (0, None, None)
+    assert positions.count_unconfirmed(pair.engine, third) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "fingerprint", "noted", "said"),
+    [
+        (SHUT, "first", False, "Store it anew. `onepassword-source siem test soc` tries it; "),
+        (BUSY, "first", True, "It was tried for 90 minutes. `onepassword-source siem test soc` tries it; "),
+        (UnexpectedError("x", hint="The next run tries again."), None, False, "The next run tries again."),
+    ],
+)
+def test_what_stops_a_pair_is_reported_with_the_commands_that_help(
+    pair: Pair, error: SourceError, fingerprint: str | None, noted: bool, said: str
+) -> None:
+    stop(pair.engine, pair.claim(), error, fingerprint, noted=noted)
+    (event,) = health.unpublished(pair.engine, SOURCE.id)
+    assert event.hint == (said if fingerprint is None else f"{said}`onepassword-source siem resume soc` sends again.")
 
 
 # Errors before anything is sent

@@ -1,0 +1,38 @@
+"""What commands say of an API that fails and is tried again: which attempt failed, and when the next one is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployments.commands.support.output import format_time
+
+if TYPE_CHECKING:
+    from blocks.store.forwarding.forward_status import PositionStatus
+    from blocks.store.source_status import StreamStatus
+
+RETRIED_NS = 90 * 60 * 10**9
+"""So long what fails is tried again since its last progress, see `tasks.attempts`."""
+
+
+def retry_line(one: StreamStatus | PositionStatus) -> str | None:
+    """When it was tried last, when it is tried next, and until when; None where it does not fail or is not retried."""
+    if not one.is_retried or one.failing_since_ns is None:
+        return None
+    parts = [
+        f"failing since {clock_of(one.failing_since_ns)}",
+        f"attempt {one.failed_attempts:,} failed at {clock_of(one.error_ns)}",
+        f"attempt {next_attempt(one)}",
+        f"gives up {clock_of(one.failing_since_ns + RETRIED_NS)}, if no attempt succeeds",
+    ]
+    return f"{one.api}: {', '.join(parts)} (UTC)."
+
+
+def next_attempt(one: StreamStatus | PositionStatus) -> str:
+    """Which attempt is next, and when: `3 by 14:14:20`."""
+    when = "now, or with the next run" if one.retries_ns is None else f"by {clock_of(one.retries_ns)}"
+    return f"{one.failed_attempts + 1:,} {when}"
+
+
+def clock_of(ns: int | None) -> str:
+    """The time of the day, to the second, in UTC."""
+    return format_time(ns)[11:19]
