@@ -55,10 +55,16 @@ SIEM = (
     CommandEntry("resume", "Resume forwarding, from where it was; errors are forgotten.", "siem resume soc"),
     CommandEntry(
         "replay",
-        "Send again what was received since a time, or what was refused. It may be there twice then.",
+        "Send again what was received since a time, or what was rejected. The SIEM may then hold it twice.",
         "siem replay soc --from 2026-11-01",
+        former_flags={"--refused": "--rejected"},
     ),
-    CommandEntry("refused", "List the events that a SIEM has refused for good, with what it said.", "siem refused soc"),
+    CommandEntry(
+        "rejected",
+        "List the events that a SIEM rejected, with its answers.",
+        "siem rejected soc",
+        former_names=("refused",),
+    ),
     CommandEntry("remove", "Remove a SIEM with its secrets and how far it is. The events stay.", "siem remove soc"),
 )
 COMMANDS = (
@@ -171,8 +177,9 @@ COMMANDS = (
     CommandEntry(
         "verify",
         "Prove that nothing stored was changed, removed or added since its commit. Exit code 1 where it was.",
-        "verify 1Pass --against heads.jsonl",
+        "verify 1Pass --checkpoints saved.jsonl",
         DATA,
+        former_flags={"--head": "--print-checkpoint", "--against": "--checkpoints"},
     ),
     CommandEntry(
         "siem",

@@ -94,7 +94,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _print_error(message: str) -> None:
-    from deployments.commands.support.output import printable  # noqa: PLC0415 - 0.1 s that only an error takes
+    from deployments.terminal_output import printable  # noqa: PLC0415 - 0.1 s that only an error takes
 
     lines = [printable(line) for line in message.splitlines()]
     typer.echo(f"{PROGRAM}: " + "\n".join(lines), err=True)

@@ -5,7 +5,7 @@ This is Click's own pattern for lazy commands; help and completion of the group 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PROGRAM = "onepassword-source"
 PACKAGE = "deployments.commands"
@@ -24,7 +24,11 @@ RAW_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 @dataclass(frozen=True)
 class CommandEntry:
-    """A command, or a group of them where it has `entries`. Its file is `commands/[GROUP/]NAME.py`."""
+    """A command, or a group of commands if it has `entries`. Its file is `commands/[GROUP/]NAME.py`.
+
+    `former_names` and `former_flags` (old flag to new flag) still work, so that scripts keep running. Help and
+    completion do not show them.
+    """
 
     name: str
     help: str
@@ -32,6 +36,8 @@ class CommandEntry:
     panel: str | None = None
     entries: tuple[CommandEntry, ...] = ()
     passes_arguments: bool = False
+    former_names: tuple[str, ...] = ()
+    former_flags: Mapping[str, str] = field(default_factory=dict)
 
 
 class LazyGroup(TyperGroup):
@@ -44,12 +50,16 @@ class LazyGroup(TyperGroup):
     def set_entries(self, entries: Sequence[CommandEntry], package: str) -> None:
         """Take the commands from the registry."""
         self._entries, self._package = {entry.name: entry for entry in entries}, package
+        self._former_names = {old: entry.name for entry in entries for old in entry.former_names}
         self.commands = {entry.name: self._placeholder(entry) for entry in entries}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that the arguments begin with, and import it."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, command and self.load(command.name or ""), rest
+        present = [self._former_names.get(args[0], args[0]), *args[1:]]
+        name, command, rest = super().resolve_command(ctx, present)
+        if command is None:
+            return name, None, rest
+        return name, self.load(command.name or ""), _with_present_flags(rest, self._entries[command.name or ""])
 
     def load(self, name: str) -> Any:
         """The whole command, with its parameters."""
@@ -104,6 +114,16 @@ def _global_options(
     ] = False,
 ) -> None:
     """`entry_point` takes --debug out of the arguments, wherever it stands; this is its help."""
+
+
+def _with_present_flags(arguments: list[str], entry: CommandEntry) -> list[str]:
+    """Replace former flags (`--old`, `--old=VALUE`) up to a `--`; what follows it are names."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    present = []
+    for argument in arguments[:end]:
+        flag, sign, value = argument.partition("=")
+        present.append(f"{entry.former_flags.get(flag, flag)}{sign}{value}")
+    return present + arguments[end:]
 
 
 def _load_command(entry: CommandEntry, package: str) -> Any:

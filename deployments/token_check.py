@@ -1,4 +1,4 @@
-"""Check the token of a source before it is used: all that is wrong with it in one error."""
+"""What is wrong with a token, before it is stored: region, account, scopes, expiry, and which of two is newer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.token import read_claims
-from deployments.checks import network
+from deployments import introspection
 
 if TYPE_CHECKING:
     from blocks.config.source_config import SourceConfig
@@ -71,7 +71,7 @@ def _introspect(
 ) -> tuple[Introspection | None, list[str], list[str]]:
     """What the API says, what is wrong, and what a person should know."""
     try:
-        return network.introspect(config.base_url, token, config.api_version), [], []
+        return introspection.introspect(config.base_url, token, config.api_version), [], []
     except ThirdPartyConfigError as error:
         return None, [f"  {error}"], []
     except ThirdPartyGenericError as error:
@@ -79,7 +79,7 @@ def _introspect(
             return None, [], [f"The token was not checked. {error.message}"]
         raise _not_checked(error.message, error.code) from None
     except TimeoutError:
-        message = f"The Events API did not answer within {network.INTROSPECTION_SECONDS:.0f} s."
+        message = f"The Events API did not answer within {introspection.INTROSPECTION_SECONDS:.0f} s."
         if unchecked:
             return None, [], [f"The token was not checked. {message}"]
         raise _not_checked(message, "timeout") from None

@@ -14,7 +14,8 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR
 from blocks.store import source_status
 from blocks.store.engine import open_engine
-from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
+from deployments.background import within
+from deployments.checks.finding import Finding, failed, not_checked, ok, warning
 from deployments.checks.runs import store_exists
 
 if TYPE_CHECKING:

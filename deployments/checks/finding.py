@@ -1,16 +1,10 @@
-"""One line of a check, and work that a check waits for only so long."""
+"""One line of a check: what a step found."""
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
 Result = Literal["ok", "warning", "failed", "not checked"]
 
 
@@ -38,35 +32,3 @@ def failed(step: str, description: str, hint: str) -> Finding:
 
 def not_checked(step: str, why: str) -> Finding:
     return Finding(step, "not checked", why)
-
-
-class Background(Generic[T]):
-    """Work in a thread of its own, which is left behind where it takes too long: nothing can end a name look-up."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self._value: T
-        self._error: BaseException | None = None
-        self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def result(self, seconds: float) -> T:
-        """What the work gave or raised. TimeoutError where it has not ended so many seconds after its start."""
-        self._thread.join(max(self._started + seconds - time.monotonic(), 0))
-        if self._thread.is_alive():
-            raise TimeoutError
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def _run(self) -> None:
-        try:
-            self._value = self._work()
-        except BaseException as error:  # noqa: BLE001 - it is raised again by `result`
-            self._error = error
-
-
-def within(seconds: float, work: Callable[[], T]) -> T:
-    """What the work gives; TimeoutError where it takes longer."""
-    return Background(work).result(seconds)

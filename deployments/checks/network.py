@@ -11,18 +11,19 @@ from blocks import clock
 from blocks.config.source_schema import EXPIRY_DAYS
 from blocks.errors import SourceError
 from blocks.events_api import connectivity
-from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
 from blocks.http import proxies
-from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
+from deployments.background import within
+from deployments.checks.finding import Finding, failed, not_checked, ok, warning
+from deployments.introspection import INTROSPECTION_SECONDS, introspect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blocks.events_api.models import Introspection
 
-DNS_SECONDS, REACH_SECONDS, INTROSPECTION_SECONDS = 5.0, 8.0, 8.0
+DNS_SECONDS, REACH_SECONDS = 5.0, 8.0
 CERTIFICATE_DAYS = 7
 SKEW_SECONDS = 30.0
 DAY, MINUTE = 86_400, 60
@@ -109,19 +110,6 @@ def _clock(ahead: float | None) -> Finding:
     how = f"{seconds:.0f} s" if seconds < 2 * MINUTE else f"{seconds / MINUTE:,.0f} min"
     text = f"This machine's clock is {how} {'behind' if ahead > 0 else 'ahead of'} the server's."
     return failed("clock", text, "Set it by NTP (`timedatectl set-ntp true`): times and lags are wrong otherwise.")
-
-
-def introspect(base_url: str, token: str, api_version: str = "v2") -> Introspection:
-    """Introspect the token. Raises SourceError and TimeoutError."""
-
-    def ask() -> Introspection:
-        timeout = httpx.Timeout(INTROSPECTION_SECONDS)
-        seconds = INTROSPECTION_SECONDS
-        with EventsClient(base_url, token, api_version=api_version, timeout=timeout, deadline=seconds) as client:
-            return client.introspect()
-
-    # It may ask v2 and then v1, each within the deadline.
-    return within(INTROSPECTION_SECONDS + 1, ask)
 
 
 def check_account(base_url: str, token: str, apis: Sequence[str], pinned: str | None) -> tuple[Finding, Finding]:

@@ -15,10 +15,11 @@ from blocks.command_line import command_line
 from blocks.errors import SourceError
 from blocks.prefect_names import block_name, deployment_name
 from blocks.problems import ConfigurationError
-from deployments.checks.finding import Finding, failed, not_checked, ok, warning, within
-from deployments.commands.support import prefect_server
-from deployments.commands.support.output import format_time
+from deployments import prefect_session
+from deployments.background import within
+from deployments.checks.finding import Finding, failed, not_checked, ok, warning
 from deployments.prefect_api import database, server_access, server_secrets, up_lock
+from deployments.terminal_output import format_time
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -57,7 +58,7 @@ class ServerFindings:
 def check_server(name: str) -> ServerFindings:
     """Ask the Prefect server; a temporary one is started where none runs. Bounded in time."""
     try:
-        prefect_server.quiet_prefect()
+        prefect_session.quiet_prefect()
         if server_access.external_url() is None and not _has_local_prefect():
             return _not_reached(failed(STEP, "Prefect keeps nothing on this machine yet.", _APPLY), exists=False)
         access = server_access.activate()
@@ -118,7 +119,7 @@ def _with_warnings(access: PrefectAccess, text: str) -> Finding:
 
 def _start(access: PrefectAccess) -> Finding:
     try:
-        prefect_server.start_temporary(START_SECONDS)
+        prefect_session.start_temporary(START_SECONDS)
     except RuntimeError:  # its text is Prefect's, with the output of a process
         text = "None is running, and a temporary one did not start."
         return failed(STEP, text, "See whether `onepassword-source up` starts, and what its server.log says.")

@@ -17,7 +17,12 @@ from blocks.store import fields, schema
 from blocks.store.engine import open_engine
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import (
+from deployments.commands.support.progress import gather_with_bar
+from deployments.commands.support.siem_documents import apply_siems
+from deployments.entry_point import token_from_environment
+from deployments.exit_codes import DONE, IN_ERROR
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import (
     print_json,
     print_line,
     print_note,
@@ -25,11 +30,6 @@ from deployments.commands.support.output import (
     printable,
     with_spinner,
 )
-from deployments.commands.support.prefect_server import prefect_session
-from deployments.commands.support.progress import gather_with_bar
-from deployments.commands.support.siem_documents import apply_siems
-from deployments.entry_point import token_from_environment
-from deployments.exit_codes import DONE, IN_ERROR
 from deployments.token_rules import TokenRules
 
 if TYPE_CHECKING:

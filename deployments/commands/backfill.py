@@ -20,7 +20,8 @@ from blocks.store import source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import (
+from deployments.exit_codes import DONE
+from deployments.terminal_output import (
     format_rfc3339,
     format_time,
     print_fitting,
@@ -28,7 +29,6 @@ from deployments.commands.support.output import (
     print_line,
     print_note,
 )
-from deployments.exit_codes import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

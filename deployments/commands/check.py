@@ -13,11 +13,12 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.problems import ConfigurationError
 from blocks.store import diagnosis
+from deployments.background import Background
 from deployments.checks import collection, network, runs, server, storage
-from deployments.checks.finding import Background, Finding, failed, not_checked
+from deployments.checks.finding import Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import OUT, print_json, print_line, printable, with_spinner
 from deployments.exit_codes import DONE, IN_ERROR
+from deployments.terminal_output import OUT, print_json, print_line, printable, with_spinner
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource

@@ -18,10 +18,9 @@ from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import coverage_record as stored
 from blocks.store import source_status
-from deployments.commands.events import APIS, file_for
-from deployments.commands.support.moments import TIMES, parse_time_option
-from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import (
+from deployments.commands.support.options import APIS, TIMES, Apis, Json, Name, parse_time_option
+from deployments.commands.support.output_file import output_file
+from deployments.terminal_output import (
     OUT,
     format_minute,
     format_rfc3339,
@@ -139,14 +138,14 @@ def _since_ns(options: CoverageOptions) -> int:
 
 
 def _write_page(made: Report, path: Path) -> None:
-    from deployments.commands.coverage_page import render_page  # noqa: PLC0415 - plotly, which only a page takes
+    from deployments.commands.coverage_page.page import render_page  # noqa: PLC0415 - plotly, which only a page takes
 
     text = render_page(made)
     if str(path) == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return
-    with file_for(path, "--html") as file:
+    with output_file(path, "--html") as file:
         file.write(text)
     print_note(f"The page was written to {path}; only you can read it.")
 

@@ -11,8 +11,8 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name, Yes
-from deployments.commands.support.output import ERROR, print_json, print_line, print_note, printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import ERROR, print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
     from deployments.lifecycle import Deletion

@@ -16,10 +16,10 @@ from blocks.store import source_status
 from deployments.commands import apply, collect
 from deployments.commands.sandbox import source_configuration
 from deployments.commands.support.event_formats import write_table
-from deployments.commands.support.output import OUT, print_line, with_spinner
-from deployments.commands.support.prefect_server import ignoring_ctrl_c
 from deployments.exit_codes import DONE
+from deployments.prefect_session import ignoring_ctrl_c
 from deployments.sandbox.process import running_sandbox
+from deployments.terminal_output import OUT, print_line, with_spinner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

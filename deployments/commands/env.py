@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import print_json
 from deployments.prefect_api import server_access
+from deployments.terminal_output import print_json
 
 
 def command(as_json: Json = False) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.errors import ThirdPartyConfigError
 from blocks.problems import closest_match
 from blocks.store import source_status
 from deployments.commands.support.event_filters import EventFilters
@@ -27,10 +25,9 @@ from deployments.commands.support.event_formats import (
     write_parquet,
     write_table,
 )
-from deployments.commands.support.following import wait_for_more
-from deployments.commands.support.moments import parse_time_option
-from deployments.commands.support.options import Apis, Json, Name, Output
-from deployments.commands.support.output import ERROR, OUT, print_note
+from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
+from deployments.commands.support.output_file import output_file
+from deployments.terminal_output import ERROR, OUT, print_note, wait_for_more
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
 
     from blocks.store.source_status import SourceStatus, StoredEvent, StreamStatus
 
-APIS = ("sign-in", "itemUsage", "audit")
 FOLLOW_LAST = 10
 """So many events stand before those to come, where nothing else is said."""
 
@@ -140,10 +136,10 @@ def _write_file(
     with _progress(0 if options.last else total) as counted:
         found = _select(engine, streams, options, counted)
         if options.output_format == "parquet":
-            with file_for(output, binary=True) as file:
+            with output_file(output, binary=True) as file:
                 written = write_parquet(source, found, file)
         else:
-            with file_for(output) as file:
+            with output_file(output) as file:
                 written = _write(options.output_format, source, found, file)
     print_note(f"{written:,} event{'' if written == 1 else 's'} written to {output}.")
 
@@ -216,43 +212,6 @@ def _write(
     if form == "csv":
         return write_csv(source, events, file, titles=titles)
     return write_table(events, file, OUT.width if file.isatty() else None, titles=titles)
-
-
-@contextmanager
-def file_for(path: Path, flag: str = "--output", *, binary: bool = False) -> Iterator[IO[Any]]:
-    """Where an answer goes: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            with open(path, **_mode(binary)) as file:  # noqa: PTH123 - as below
-                yield file
-        else:
-            with _new_file(path.resolve(), binary=binary) as file:
-                yield file
-    except OSError as error:
-        raise FirstPartyGenericError(
-            f"{path} cannot be written: {error.strerror}.", hint=f"Choose another file with {flag}.", code="output"
-        ) from error
-
-
-@contextmanager
-def _new_file(path: Path, *, binary: bool) -> Iterator[IO[Any]]:
-    """It appears whole or not at all, and only its owner can read it."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "it is a directory")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")  # of mode 0600
-    part = Path(name)
-    try:
-        with open(handle, **_mode(binary)) as file:  # noqa: PTH123 - a handle
-            yield file
-            file.flush()
-            os.fsync(handle)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _mode(binary: bool) -> dict[str, Any]:
-    return {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": ""}
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from blocks.config.source_file import to_json
-from deployments.commands.events import file_for
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Name, Output
-from deployments.commands.support.output import print_note, print_warning
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.output_file import output_file
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_note, print_warning
 
 
 def command(
@@ -33,6 +33,6 @@ def command(
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return
-    with file_for(path) as file:
+    with output_file(path) as file:
         file.write(text)
     print_note(f"Written to {output}. {'It holds the token.' if with_token else 'The token is masked in it.'}")

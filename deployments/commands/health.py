@@ -14,10 +14,8 @@ from rich.text import Text
 from blocks.errors import SourceError, StoreVersionError
 from blocks.health import HEALTHY
 from blocks.store import health_log, source_status
-from deployments.commands.support.following import wait_for_more
-from deployments.commands.support.moments import parse_time_option
-from deployments.commands.support.options import Json, OneSource
-from deployments.commands.support.output import (
+from deployments.commands.support.options import Json, OneSource, parse_time_option
+from deployments.terminal_output import (
     format_rfc3339,
     format_time,
     print_cropped,
@@ -26,6 +24,7 @@ from deployments.commands.support.output import (
     print_note,
     printable,
     severity_style,
+    wait_for_more,
 )
 
 if TYPE_CHECKING:

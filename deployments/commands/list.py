@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.store import source_status
-from deployments.commands import status
+from blocks.store.source_health import health, judged_sources
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import format_rfc3339, print_json, print_line, print_table, printable
+from deployments.terminal_output import format_rfc3339, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus
@@ -23,7 +23,7 @@ NAME_CELLS = 24
 def command(as_json: Json = False) -> None:
     """Print one row for each source, also for those that were deleted and have events."""
     with source_status.opened_store() as engine:
-        sources = status.judged_sources(engine, with_deleted=True)
+        sources = judged_sources(engine, with_deleted=True)
     if as_json:
         print_json([_as_json(source) for source in sources])
     elif not sources:
@@ -49,7 +49,7 @@ def _table(sources: list[SourceStatus]) -> Table:
 def _line(source: SourceStatus) -> tuple[Text, ...]:
     cells = (
         printable(source.name),
-        status.health(source),
+        health(source),
         f"{_events(source):,}",
         ", ".join(stream.api for stream in source.streams),
         printable(source.base_url.removeprefix("https://")),
@@ -69,7 +69,7 @@ def _as_json(source: SourceStatus) -> dict[str, Any]:
     return {
         "source": source.name,
         "source_id": source.id,
-        "health": status.health(source),
+        "health": health(source),
         "apis": [stream.api for stream in source.streams],
         "events": _events(source),
         "base_url": source.base_url,

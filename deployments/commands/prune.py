@@ -16,7 +16,8 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import prune, source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OneSource, Yes
-from deployments.commands.support.output import (
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import (
     ERROR,
     format_rfc3339,
     format_time,
@@ -27,7 +28,6 @@ from deployments.commands.support.output import (
     printable,
     with_spinner,
 )
-from deployments.commands.support.prefect_server import prefect_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,9 +8,9 @@ import typer
 
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import print_json, print_line, print_note, printable, with_spinner
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.commands.support.run_notes import FINISHING_PAGE
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, print_note, printable, with_spinner
 
 
 def command(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from deployments.commands import collect
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import print_json, print_line, printable, with_spinner
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.commands.support.run_notes import FINISHING_PAGE, note_after_start
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, printable, with_spinner
 
 
 def command(name: Name, as_json: Json = False) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from deployments.commands.support.output import print_json, print_line
 from deployments.sandbox import __main__ as program
+from deployments.terminal_output import print_json, print_line
 
 
 def command(context: typer.Context) -> int:

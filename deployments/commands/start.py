@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import print_json, print_line, print_note, printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, print_note, printable
 
 NO_WORKER = "Nothing collects it by schedule at present; start that with: onepassword-source up"
 

@@ -12,15 +12,17 @@ from rich.text import Text
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.health import NOT_RUNNING
 from blocks.problems import closest_match
-from blocks.store import fields, run_signs, source_status
+from blocks.store import fields, source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.siem.status import pair_as_json
-from deployments.commands.siem.status import summary_line as siem_line
+from blocks.store.source_health import health, health_since_ns, judged_sources
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
-from deployments.commands.support.output import (
+from deployments.commands.support.pair_view import pair_as_json, summary_line
+from deployments.commands.support.retries import retry_line
+from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
+from deployments.one_machine import up_health
+from deployments.terminal_output import (
     format_age,
     format_minute,
     format_rfc3339,
@@ -35,25 +37,20 @@ from deployments.commands.support.output import (
     printable,
     severity_style,
 )
-from deployments.commands.support.retries import retry_line
-from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.fields import Dropped
     from blocks.store.forwarding.forward_status import ForwardStatus
-    from blocks.store.source_status import Open, Pace, SourceStatus, StreamStatus, UnfinishedBackfill
+    from blocks.store.source_status import Open, Pace, SourceStatus, UnfinishedBackfill
     from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
 FAILED = frozenset({"in error", "not running"})
 NOT_STARTED = "No run has begun yet. Start `onepassword-source up` if it does not run."
 STYLES = {"healthy": "bold green", "in error": "bold red", "not running": "bold red"}
-COLUMNS = ("API", "state", "events", "newest event (UTC)", "event lag", "collector lag")
 PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the hour, to now")
-NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
-SHORT = {"not read yet": "not read"}
 BARS = "▁▂▃▄▅▆▇█"
 EMPTY_BAR = "·"
 
@@ -74,7 +71,7 @@ def command(
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
-            from deployments import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
+            from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
             metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])
@@ -84,43 +81,6 @@ def command(
         else:
             _show_all(sources, _load_details(engine, sources))
     return 1 if _troubles_of_up() or any(health(source) in FAILED for source in sources) else 0
-
-
-def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
-    """As `reading.sources`, with what is judged of their runs at this moment."""
-    return run_signs.as_judged(engine, source_status.sources(engine, name, with_deleted=with_deleted))
-
-
-def health(source: SourceStatus) -> str:
-    """One of `metrics.STATES`, of a source that was judged; `not running`: its runs are due and do not work."""
-    if source.deleted_ns is not None:
-        return "deleted"
-    if source.paused_ns is not None:
-        return "stopped"
-    if source.in_error:
-        return "in error"
-    if _not_running(source):
-        return "not running"
-    if any(stream.state == "retrying" for stream in source.streams):
-        return "retrying"
-    return "not run yet" if source.state_ns is None else "healthy"
-
-
-def _not_running(source: SourceStatus) -> Open | None:
-    return next((one for one in source.open if one.name == NOT_RUNNING), None)
-
-
-def health_since_ns(source: SourceStatus) -> int | None:
-    """Since when it has been so, in ns since 1970, as far as the store knows."""
-    how = health(source)
-    if how in {"in error", "retrying"}:
-        begun = [stream.failing_since_ns for stream in source.streams if stream.failing_since_ns is not None]
-        begun += [one.since_ns for one in source.open if one.severity == "Error"]
-        return min(begun, default=source.state_ns)
-    if how == "not running" and (found := _not_running(source)):
-        return found.since_ns
-    known = {"deleted": source.deleted_ns, "stopped": source.paused_ns, "healthy": source.recovered_ns}
-    return known.get(how)
 
 
 def _output_format(named: str | None, *, as_json: bool) -> str:
@@ -213,7 +173,7 @@ def _show(source: SourceStatus, read: _Details) -> None:
     for backfill in read.backfills.get(source.id, ()):
         print_indented(printable(_backfill_line(source, backfill)), 2)
     for forward in read.forwards.get(source.name, ()):
-        print_indented(siem_line(forward), 2, lead="→ ")
+        print_indented(summary_line(forward), 2, lead="→ ")
 
 
 def _head(source: SourceStatus) -> Text:
@@ -273,24 +233,8 @@ def _is_shown(error: str, source: SourceStatus) -> bool:
     return error in source.message or any(one.description in error for one in source.open)
 
 
-def stream_table(source: SourceStatus) -> Table:
-    """A row for each API, in at most 80 columns."""
-    table = _table(COLUMNS)
-    for stream in source.streams:
-        state = "in error" if stream.stopped else SHORT.get(stream.state, stream.state)
-        table.add_row(
-            stream.api,
-            Text(state, {"in error": "red", "retrying": "yellow"}.get(state, "")),
-            f"{stream.events:,}",
-            format_time(stream.newest_ns).removesuffix("Z"),
-            _words(stream.lag_ns),
-            _words(stream.collector_lag_ns),
-        )
-    return table
-
-
 def _pace_table(source: SourceStatus, read: _Details) -> Table:
-    table = _table(PACE_COLUMNS)
+    table = new_table(PACE_COLUMNS)
     for stream in source.streams:
         pace = read.paces[stream.id]
         table.add_row(
@@ -303,22 +247,10 @@ def _pace_table(source: SourceStatus, read: _Details) -> Table:
     return table
 
 
-def _table(titles: tuple[str, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
-        justify = "right" if title in NUMBERS else "left"
-        table.add_column(title, justify=justify, header_style="dim", no_wrap=True)  # type: ignore[arg-type]
-    return table
-
-
 def sparkline(counts: tuple[int, ...]) -> str:
     """One character for each count, as high as it is beside the largest; a dot for none."""
     largest = max(counts, default=0)
     return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else EMPTY_BAR for count in counts)
-
-
-def _words(span_ns: int | None) -> str:
-    return "" if span_ns is None else clock.words(span_ns)
 
 
 def _as_json(source: SourceStatus, read: _Details) -> dict[str, Any]:
@@ -365,35 +297,3 @@ def _open_as_json(one: Open) -> dict[str, Any]:
 
 def _pace_as_json(pace: Pace) -> dict[str, Any]:
     return {"last_hour": pace.last_hour, "last_24_hours": pace.last_day, "hourly": list(pace.hourly)}
-
-
-def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
-    """What is known of one API, with times in RFC 3339."""
-    failing = stream.failing_since_ns is not None
-    return {
-        "api": stream.api,
-        "state": stream.state,
-        "events": stream.events,
-        "pruned": stream.pruned,
-        "quarantined": stream.quarantined,
-        "late": stream.late,
-        "missed": stream.missed,
-        "changed": stream.changed,
-        "in_future": stream.in_future,
-        "newest_event": format_rfc3339(stream.newest_ns),
-        "event_lag_seconds": _seconds(stream.lag_ns),
-        "collector_lag_seconds": _seconds(stream.collector_lag_ns),
-        "cursor_moved": format_rfc3339(stream.cursor_ns),
-        "last_page": format_rfc3339(stream.progress_ns),
-        "last_drained": format_rfc3339(stream.drained_ns),
-        "failing_since": format_rfc3339(stream.failing_since_ns),
-        "failed_attempts": stream.failed_attempts,
-        "last_attempt": format_rfc3339(stream.error_ns) if failing else None,
-        "next_attempt": format_rfc3339(stream.retries_ns),
-        "error_type": stream.error_type,
-        "error": stream.error_message,
-    }
-
-
-def _seconds(span_ns: int | None) -> float | None:
-    return None if span_ns is None else round(span_ns / 1e9, 3)

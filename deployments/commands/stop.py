@@ -5,9 +5,9 @@ from __future__ import annotations
 from blocks.command_line import command_line
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import print_json, print_line, print_note, printable, with_spinner
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.commands.support.run_notes import FINISHING_PAGE
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, print_note, printable, with_spinner
 
 CUT_SHORT = "A run was not done within a minute: its claims were taken away, so it writes nothing more."
 

@@ -11,7 +11,10 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
-from deployments.commands.support.output import (
+from deployments.commands.support.run_notes import note_after_start
+from deployments.entry_point import token_from_environment
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import (
     print_json,
     print_line,
     print_note,
@@ -19,9 +22,6 @@ from deployments.commands.support.output import (
     printable,
     with_spinner,
 )
-from deployments.commands.support.prefect_server import prefect_session
-from deployments.commands.support.run_notes import note_after_start
-from deployments.entry_point import token_from_environment
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from deployments.commands.support.output import print_note
-from deployments.commands.support.prefect_server import quiet_prefect
 from deployments.one_machine.up import up
 from deployments.prefect_api.server_access import parse_listen_address
+from deployments.prefect_session import quiet_prefect
+from deployments.terminal_output import print_note
 
 
 def command(

@@ -1,4 +1,4 @@
-"""`onepassword-source verify`."""
+"""`onepassword-source verify`: walk the hash chains, and compare them with checkpoints that were saved elsewhere."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import source_status
-from blocks.store.integrity import checkpoints, verification
-from blocks.store.integrity import saved_checkpoints as saved_heads
+from blocks.store.integrity import checkpoints, saved_checkpoints, verification
 from deployments.commands.support.options import Apis, Json, Name
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     ERROR,
     format_rfc3339,
     format_time,
@@ -40,8 +39,11 @@ if TYPE_CHECKING:
 
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
-CHECKPOINTS_SHOWN = 10  # heads that the store does not lead to; --json has all of them
-SAVE_CHECKPOINTS = "Whoever can write the whole database can make new chains: keep heads elsewhere (--head, --against)."
+CHECKPOINTS_SHOWN = 10  # of those that do not match; --json has all of them
+SAVE_CHECKPOINTS = (
+    "Someone who can write the whole database can rewrite the chains too. Save checkpoints elsewhere "
+    "(--print-checkpoint) and compare with them (--checkpoints)."
+)
 
 
 @dataclass(frozen=True)
@@ -50,40 +52,45 @@ class VerifyOptions:
 
     name: str
     apis: tuple[str, ...] = ()
-    head: bool = False
-    against: str | None = None
+    print_checkpoint: bool = False
+    checkpoints: str | None = None
     as_json: bool = False
 
 
 def command(
     name: Name,
     api: Apis = None,
-    head: Annotated[
-        bool, typer.Option("--head", help="Only print the present head, one line to keep elsewhere.")
+    print_checkpoint: Annotated[
+        bool, typer.Option("--print-checkpoint", help="Only print the current checkpoint: one line to save elsewhere.")
     ] = False,
-    against: Annotated[
+    saved: Annotated[
         str | None,
-        typer.Option(metavar="HEAD", help="A head, or a file of heads (- reads standard input).", show_default=False),
+        typer.Option(
+            "--checkpoints",
+            metavar="CHECKPOINTS",
+            help="A saved checkpoint, or a file of them; - reads standard input.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Print the heads, or walk the chains and print what was found: 1 where something is not as it was committed.
+    """Print the current checkpoint, or walk the chains and print what does not match: then the exit code is 1.
 
-    Raises ThirdPartyConfigError for a source, an API or a head that does not exist.
+    Raises ThirdPartyConfigError for an unknown source or API, and for a checkpoint that cannot be read.
     """
-    options = VerifyOptions(name, tuple(api or ()), head, against, as_json)
-    kept = _saved_checkpoints(options)
+    options = VerifyOptions(name, tuple(api or ()), print_checkpoint, saved, as_json)
+    saved_lines = _saved_checkpoints(options)
     with source_status.opened_store() as engine:
         source = checkpoints.find(engine, options.name)
         _check_apis(options.apis, source)
-        if options.head:
+        if options.print_checkpoint:
             _print_checkpoint(engine, source, options.apis)
             return SOUND
         with _progress(lambda: verification.count(engine, source.id, options.apis)) as advance:
-            proofs = verification.prove(engine, source.id, options.apis, saved_heads.wanted(kept), advance)
-    checked = saved_heads.check(kept, source.id, proofs, options.apis)
-    if kept and not checked:
-        raise _usage_error(f"--against: there is no head of {', '.join(options.apis)} in it.")
+            proofs = verification.prove(engine, source.id, options.apis, saved_checkpoints.wanted(saved_lines), advance)
+    checked = saved_checkpoints.check(saved_lines, source.id, proofs, options.apis)
+    if saved_lines and not checked:
+        raise _usage_error(f"--checkpoints: there is no checkpoint of {', '.join(options.apis)} in it.")
     sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
     if options.as_json:
         print_json(_as_json(source, proofs, checked, sound=sound))
@@ -93,22 +100,22 @@ def command(
 
 
 def _saved_checkpoints(options: VerifyOptions) -> list[Heads]:
-    """The heads of --against: of a text, of a file, or of standard input."""
-    given = options.against
+    """The checkpoints of --checkpoints: a line of JSON, a file, or standard input."""
+    given = options.checkpoints
     if given is None:
         return []
-    if options.head:
-        raise _usage_error("--head prints the present head and verifies nothing: leave out --against.")
+    if options.print_checkpoint:
+        raise _usage_error("--print-checkpoint verifies nothing: leave out --checkpoints.")
     if given.lstrip().startswith("{"):
         return checkpoints.parse(given)
     try:
         return checkpoints.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
     except OSError as error:
         raise _usage_error(
-            f"--against: {given[:100]} is neither a head nor a file with heads: {error.strerror}."
+            f"--checkpoints: {given[:100]} is neither a checkpoint nor a file of checkpoints: {error.strerror}."
         ) from None
     except UnicodeDecodeError:
-        raise _usage_error(f"--against: {given[:100]} holds no text.") from None
+        raise _usage_error(f"--checkpoints: {given[:100]} is not a text file.") from None
 
 
 def _usage_error(message: str) -> ThirdPartyConfigError:
@@ -133,13 +140,14 @@ def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *
             _show_damage(one, one.first)
     _show_checked(checked)
     if not sound:
-        print_line(f"NOT SOUND: {printable(source.name)} is not as it was committed.", style="bold red")
+        print_line(f"NOT SOUND: {printable(source.name)} does not match its hash chains.", style="bold red")
         return
     print_line(
-        f"Sound: {printable(source.name)} is as it was committed, from the first link to the last.", style="bold green"
+        f"Sound: {printable(source.name)} is unchanged since its commits, from the first link to the last.",
+        style="bold green",
     )
     if before := sum(one.uncovered for one in proofs):
-        print_note(f"{before:,} events were stored before the chains began (`before`): no link covers them.")
+        print_note(f"{before:,} events were stored before the chains began (column `before`). No link covers them.")
     if not checked:
         print_note(SAVE_CHECKPOINTS)
 
@@ -173,13 +181,14 @@ def _show_checked(checked: Sequence[Checked]) -> None:
     wrong = [one for one in checked if not one.leads]
     for one in wrong[:CHECKPOINTS_SHOWN]:
         print_line(
-            f"{printable(one.api)}: head of {printable(one.time)[:19]}, link {one.link:,} ({one.verdict}).", style="red"
+            f"{printable(one.api)}: checkpoint of {printable(one.time)[:19]}, link {one.link:,} ({one.verdict}).",
+            style="red",
         )
         print_indented(printable(one.sentence), 4)
     if len(wrong) > CHECKPOINTS_SHOWN:
         print_line(f"… and {len(wrong) - CHECKPOINTS_SHOWN:,} more.")
     if checked:
-        print_line(f"The store leads to {len(checked) - len(wrong):,} of {len(checked):,} heads.")
+        print_line(f"The store matches {len(checked) - len(wrong):,} of {len(checked):,} checkpoints.")
 
 
 def _as_json(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def _as_json(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked]
         "source_id": source.id,
         "sound": sound,
         "apis": [_api_as_json(one) for one in proofs],
-        "heads": [
+        "checkpoints": [
             {"time": one.time, "api": one.api, "link": one.link, "verdict": one.verdict, "description": one.sentence}
             for one in checked
         ],

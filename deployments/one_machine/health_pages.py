@@ -104,18 +104,17 @@ class _SharedComputation:
 
 def source_metrics() -> bytes:
     """What `status --format prometheus` prints. Raises SourceError."""
-    from blocks.store import source_status  # noqa: PLC0415 - once the first asks, and in its thread
+    from blocks.store import source_health, source_status  # noqa: PLC0415 - once the first asks, and in its thread
     from blocks.store.forwarding import forward_status  # noqa: PLC0415 - once the first asks, and in its thread
-    from deployments import metrics  # noqa: PLC0415
-    from deployments.commands import status  # noqa: PLC0415
+    from deployments.one_machine import metrics  # noqa: PLC0415
 
     with source_status.opened_store() as engine:
-        return metrics.render(status.judged_sources(engine), forward_status.forwards(engine))
+        return metrics.render(source_health.judged_sources(engine), forward_status.forwards(engine))
 
 
 def up_metrics(found: UpHealth | None, *, store_answers: bool) -> bytes:
     """The metrics of `up` itself, in Prometheus's text format."""
-    from deployments import metrics  # noqa: PLC0415 - as above
+    from deployments.one_machine import metrics  # noqa: PLC0415 - as above
 
     return metrics.render_up(found, store_answers=store_answers)
 

@@ -165,8 +165,8 @@ def _condition(siem: str, last: RefusedItem) -> Condition:
         severity=WARNING,
         description=f"{siem} refuses events for good; it says: {last.answer}",
         error_code=last.code or None,
-        hint=f"They are kept: `{command_line('siem refused', siem)}` lists them. Mend the SIEM or add a rule, then "
-        f"`{command_line('siem replay', siem, options=('--refused',))}` sends them again.",
+        hint=f"They are kept: `{command_line('siem rejected', siem)}` lists them. Mend the SIEM or add a rule, then "
+        f"`{command_line('siem replay', siem, options=('--rejected',))}` sends them again.",
     )
 
 

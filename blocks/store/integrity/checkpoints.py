@@ -21,7 +21,7 @@ from blocks.store.integrity.chain import ORIGIN
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Row
 
-HINT = "A head is a line that `onepassword-source verify NAME --head` has printed."
+HINT = "A head is a line that `onepassword-source verify NAME --print-checkpoint` has printed."
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ def parse(lines: str) -> list[Heads]:
     """
     found = [_parsed(number, line) for number, line in enumerate(lines.splitlines(), 1) if line.strip()]
     if not found:
-        raise ThirdPartyConfigError("--against: there is no head in it.", hint=HINT, code="head")
+        raise ThirdPartyConfigError("--checkpoints: there is no head in it.", hint=HINT, code="head")
     return found
 
 
@@ -111,7 +111,7 @@ def _parsed(number: int, line: str) -> Heads:
         for head in heads.heads.values():
             bytes.fromhex(head.digest)
     except ValueError:  # msgspec's errors too; what it would quote stays out
-        raise ThirdPartyConfigError(f"--against: line {number} is no head.", hint=HINT, code="head") from None
+        raise ThirdPartyConfigError(f"--checkpoints: line {number} is no head.", hint=HINT, code="head") from None
     return heads
 
 

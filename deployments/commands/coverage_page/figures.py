@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from blocks import clock
 from blocks.coverage.advice import second
 from blocks.coverage.gaps import DAY_NS, Kind
-from deployments.commands.support.output import format_minute
+from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable

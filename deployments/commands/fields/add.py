@@ -6,7 +6,7 @@ from blocks.command_line import command_line
 from blocks.store import fields
 from deployments.commands.support.field_table import open_or_create_store
 from deployments.commands.support.options import FieldNames, Json
-from deployments.commands.support.output import print_json, print_line
+from deployments.terminal_output import print_json, print_line
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blocks.store import fields, source_status
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import join_styled, print_json, print_line, print_note
+from deployments.terminal_output import join_styled, print_json, print_line, print_note
 
 
 def command(as_json: Json = False) -> None:

@@ -9,8 +9,8 @@ import typer
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments.commands.support.options import Json
-from deployments.commands.support.output import print_json, print_line
 from deployments.prefect_api import server_access, server_secrets
+from deployments.terminal_output import print_json, print_line
 
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 

@@ -10,11 +10,10 @@ import typer
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.kinds import KINDS
 from deployments.commands.support import deferred
-from deployments.commands.support.moments import parse_time_option
-from deployments.commands.support.options import From, Json, Siem
-from deployments.commands.support.output import printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.options import From, Json, Siem, parse_time_option
 from deployments.commands.support.siem_documents import apply_document, print_applied, warn_of_known_pairs
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,9 @@ import typer
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
-from deployments.commands.support.moments import parse_time_option
-from deployments.commands.support.options import From, Json, OfSource, Siem, Yes
-from deployments.commands.support.output import confirm, print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.commands.support.options import From, Json, OfSource, Siem, Yes, parse_time_option
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import confirm, print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +24,15 @@ def command(
     name: Siem,
     source: OfSource = None,
     since: From = None,
-    refused: Annotated[bool, typer.Option("--refused", help="What the SIEM has refused.")] = False,
+    rejected: Annotated[bool, typer.Option("--rejected", help="The events that the SIEM rejected.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Let a SIEM get again what was received since a time, or what it refused."""
-    if (since is None) is not refused:
+    """Send events again: those received since a time, or those that the SIEM rejected."""
+    if (since is None) is not rejected:
         raise ThirdPartyConfigError(
             "Say what is to be sent again.",
-            hint="Give --from TIME, or --refused for what the SIEM has refused.",
+            hint="Give --from TIME, or --rejected for the events that the SIEM rejected.",
             code="usage",
         )
     since_ns = parse_time_option("--from", since)
@@ -52,7 +51,7 @@ def command(
 
 
 def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -> None:
-    """What was refused never arrived; what was sent would be there twice."""
+    """Rejected events never arrived. Events that were sent may be stored twice, so this asks first."""
     number = sum(deferred.forward_pairs.count_sent_since(engine, pair, since_ns) for pair in pairs)
     if number:
         events = "1 event was" if number == 1 else f"{number:,} events were"

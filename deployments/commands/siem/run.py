@@ -9,14 +9,21 @@ from rich.text import Text
 from blocks.errors import SourceError
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, shut_down, worst_exit_code
 from deployments.commands.support import deferred
+from deployments.commands.support.local_run import (
+    CTRL_C_SECONDS,
+    exit_code_of,
+    headline,
+    health_errors_hidden,
+    outcome_of,
+    shut_down,
+    worst_exit_code,
+)
 from deployments.commands.support.options import Json, OfSource, Siem
-from deployments.commands.support.output import print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.commands.support.progress import retry_suffix, status_line
-from deployments.commands.support.run_log import health_errors_hidden
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

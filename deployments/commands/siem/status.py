@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -12,10 +12,11 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OfSource, OneSiem
-from deployments.commands.support.output import (
+from deployments.commands.support.pair_view import NONE_YET, STYLES, pair_as_json, position_state, state_style
+from deployments.commands.support.retries import retry_line
+from deployments.terminal_output import (
     format_age,
     format_minute,
-    format_rfc3339,
     join_styled,
     print_fitting,
     print_indented,
@@ -25,20 +26,14 @@ from deployments.commands.support.output import (
     print_table,
     printable,
 )
-from deployments.commands.support.retries import next_attempt, retry_line
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
+    from blocks.store.forwarding.forward_status import ForwardStatus
 
-COLUMNS = ("API", "state", "sent", "filtered", "refused", "waiting", "the oldest", "last yes")
-NUMBERS = ("sent", "filtered", "refused", "waiting")
-STYLES = {
-    **dict.fromkeys(("ok", "waiting"), "bold green"),
-    **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
-}
+COLUMNS = ("API", "state", "sent", "filtered", "rejected", "waiting", "oldest", "last ack")
+NUMBERS = ("sent", "filtered", "rejected", "waiting")
 STATES = ("retrying", "withheld", "waiting", "ok", "paused", "source deleted")
 """In the order in which a list shows them, after the errors."""
-NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
 
@@ -70,10 +65,6 @@ def _show_overview(found: list[ForwardStatus]) -> None:
     print_line("")
     print_line(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
     print_note("One in detail: onepassword-source siem status SIEM --source NAME")
-
-
-def state_style(one: ForwardStatus) -> str:
-    return STYLES.get(one.state, "bold red")
 
 
 def _show(one: ForwardStatus) -> None:
@@ -109,18 +100,6 @@ def _errors(one: ForwardStatus) -> dict[str, list[str]]:
     return found
 
 
-def summary_line(one: ForwardStatus) -> Text:
-    """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
-    sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
-    oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    until = f" until {format_minute(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
-    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {format_age(oldest)}{until}" if waiting else "")
-    if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
-        first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
-        text += f"; {first.api}: attempt {next_attempt(first)}"
-    return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
-
-
 def _table(one: ForwardStatus) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for title in COLUMNS:
@@ -129,51 +108,9 @@ def _table(one: ForwardStatus) -> Table:
     for position in one.positions:
         table.add_row(
             position.api,
-            Text(_state(position)),
+            Text(position_state(position)),
             *(f"{number:,}" for number in (position.sent, position.dropped, position.refused, position.waiting)),
             format_age(position.oldest_ns),
             f"{format_age(position.progress_ns)} ago" if position.progress_ns is not None else "",
         )
     return table
-
-
-def _state(position: PositionStatus) -> str:
-    if position.in_error:
-        return "in error"
-    return "retrying" if position.failing_since_ns is not None else "ok"
-
-
-def pair_as_json(one: ForwardStatus) -> dict[str, Any]:
-    """A pair as `--json` has it, with times in RFC 3339."""
-    return {
-        "siem": one.siem,
-        "type": one.kind,
-        "source": one.source,
-        "source_id": one.source_id,
-        "state": one.state,
-        "in_error": one.in_error,
-        "for_siem": one.for_siem,
-        "next_file": format_rfc3339(one.next_file_ns),
-        "paused_since": format_rfc3339(one.paused_ns),
-        "config": one.config,
-        "apis": [_position_as_json(position) for position in one.positions],
-    }
-
-
-def _position_as_json(position: PositionStatus) -> dict[str, Any]:
-    return {
-        "api": position.api,
-        "state": _state(position),
-        "sent": position.sent,
-        "filtered": position.dropped,
-        "refused": position.refused,
-        "waiting": position.waiting,
-        "oldest_waiting": format_rfc3339(position.oldest_ns),
-        "last_acknowledged": format_rfc3339(position.progress_ns),
-        "failing_since": format_rfc3339(position.failing_since_ns),
-        "failed_attempts": position.failed_attempts,
-        "last_attempt": format_rfc3339(position.error_ns) if position.failing_since_ns is not None else None,
-        "next_attempt": format_rfc3339(position.retries_ns),
-        "error_type": position.error_type,
-        "error": position.error_message,
-    }

@@ -10,9 +10,9 @@ import typer
 from blocks.errors import SourceError
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem
-from deployments.commands.support.output import print_indented, print_json, print_line, print_note, printable
-from deployments.commands.support.prefect_server import prefect_session
 from deployments.exit_codes import DONE, IN_ERROR
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_indented, print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,7 +14,7 @@ from rich.cells import set_cell_size
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support.event_view import EventView
-from deployments.commands.support.output import format_rfc3339, format_time, printable
+from deployments.terminal_output import format_rfc3339, format_time, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

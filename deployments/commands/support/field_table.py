@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from blocks import settings
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.commands.support.output import print_json, print_line
+from deployments.terminal_output import print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.collect import CTRL_C_SECONDS, exit_code_of, headline, outcome_of, require_source, shut_down
 from deployments.commands.support import deferred
-from deployments.commands.support.output import ERROR, format_rfc3339, print_json, print_line
-from deployments.commands.support.prefect_server import prefect_session
-from deployments.commands.support.run_log import health_errors_hidden
+from deployments.commands.support.local_run import (
+    CTRL_C_SECONDS,
+    exit_code_of,
+    headline,
+    health_errors_hidden,
+    outcome_of,
+    require_source,
+    shut_down,
+)
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import ERROR, format_rfc3339, print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

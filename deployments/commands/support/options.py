@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deployments.commands.completion import siem_names, source_names
+from blocks import clock
+from blocks.durations import parse_time
+from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.store import source_status
+from blocks.store.forwarding import forward_status
 
-APIS = ["sign-in", "itemUsage", "audit"]
+TIMES = "a duration such as 90m, 24h or 7d (before now), a date, or a time such as 2026-11-01T00:00:00Z"
+
+
+def source_names() -> list[str]:
+    """The names of the sources; none where the store does not answer."""
+    with suppress(SourceError), source_status.opened_store() as engine:
+        return [source.name for source in source_status.sources(engine)]
+    return []
+
+
+def siem_names() -> list[str]:
+    """The names of the SIEMs; none where the store does not answer."""
+    with suppress(SourceError), source_status.opened_store() as engine:
+        return list(dict.fromkeys(pair.siem for pair in forward_status.forwards(engine)))
+    return []
+
+
+APIS = ("sign-in", "itemUsage", "audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Name = Annotated[
@@ -22,7 +44,7 @@ Apis = Annotated[
         metavar="API",
         help="sign-in, itemUsage or audit; may be given again.",
         show_default=False,
-        autocompletion=lambda: APIS,
+        autocompletion=lambda: list(APIS),
     ),
 ]
 OneSource = Annotated[
@@ -58,3 +80,13 @@ From = Annotated[
     typer.Option("--from", metavar="TIME", help="What was received then or later: 7d, a date.", show_default=False),
 ]
 FieldNames = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names of fields.", show_default=False)]
+
+
+def parse_time_option(flag: str, text: str | None) -> int | None:
+    """The time that an option names, in ns since 1970. Raises ThirdPartyConfigError, which names the option."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text, clock.now_ns())
+    except ThirdPartyConfigError as error:
+        raise ThirdPartyConfigError(f"{flag}: {error.message}", hint=f"Use {TIMES}.", code="usage") from None

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks import clock
-from deployments.commands.support.output import OUT, format_age, printable, severity_style
+from deployments.terminal_output import OUT, format_age, printable, severity_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 DETAILED_MAX = 5
 """So many are shown in detail."""
 COLUMNS = ("source", "state", "since", "worst condition", "last 24 h", "lag", "SIEMs")
-PAIR_COLUMNS = ("SIEM", "source", "state", "sent", "waiting", "oldest", "refused")
-NUMBERS = ("last 24 h", "events", "sent", "waiting", "refused")
+PAIR_COLUMNS = ("SIEM", "source", "state", "sent", "waiting", "oldest", "rejected")
+NUMBERS = ("last 24 h", "events", "sent", "waiting", "rejected")
 SHRINKABLE = ("source", "SIEM", "worst condition", "name", "APIs", "base URL")
 """What a terminal that is too narrow cuts short; no other column loses anything."""
 GAP_CELLS, LEAST = 2, 6

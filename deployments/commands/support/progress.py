@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from deployments.commands.support.output import ERROR
 from deployments.commands.support.retries import clock_of
+from deployments.terminal_output import ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

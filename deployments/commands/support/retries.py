@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployments.commands.support.output import format_time
+from deployments.terminal_output import format_time
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import PositionStatus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blocks.command_line import command_line
-from deployments.commands.support.output import print_note
+from deployments.terminal_output import print_note
 
 if TYPE_CHECKING:
     from deployments.lifecycle import ManagedSource

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployments.commands.support import deferred
-from deployments.commands.support.output import print_json, print_line, printable
-from deployments.commands.support.prefect_server import prefect_session
+from deployments.prefect_session import prefect_session
+from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_pairs import Known

@@ -30,8 +30,9 @@ from blocks.prefect_names import deployment_name
 from blocks.store import health, schema, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
+from deployments.background import Background, within
 from deployments.checks import collection, network, server, storage
-from deployments.checks.finding import Background, Finding, within
+from deployments.checks.finding import Finding
 from deployments.checks.runs import check_runs
 from deployments.commands import check as command
 from deployments.one_machine import up_health

@@ -21,7 +21,7 @@ from blocks import process_identity
 from blocks.events_api.models import Api
 from blocks.store import streams
 from deployments import cli
-from deployments.commands.collect import exit_code_of, worst_exit_code
+from deployments.commands.support.local_run import exit_code_of, worst_exit_code
 from deployments.exit_codes import DONE, IN_ERROR, SKIPPED
 from deployments.exit_codes import INTERRUPTED as STOPPED
 from deployments.sandbox.process import running_sandbox

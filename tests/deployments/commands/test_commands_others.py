@@ -14,8 +14,8 @@ from support.terminal import CTRL_C, in_terminal
 
 from blocks.config.source_file import parse_sources
 from deployments import cli
-from deployments.commands.support.prefect_server import ignoring_ctrl_c
 from deployments.prefect_api import server_access
+from deployments.prefect_session import ignoring_ctrl_c
 
 if TYPE_CHECKING:
     from pathlib import Path

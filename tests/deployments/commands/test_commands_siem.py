@@ -351,7 +351,7 @@ def test_test_says_what_the_siem_says(call: Call, source: str, splunk: Receiver)
     assert "403" in found["answer"]
 
 
-def test_a_refused_token_stops_the_pair_until_it_is_mended(call: Call, source: str, splunk: Receiver) -> None:
+def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     done = call.json("siem", "run", siem, code=cli.IN_ERROR)[0]
     assert done["state"] == "ThirdPartyConfigError"
@@ -405,28 +405,28 @@ def test_replay_sends_again_what_was_received_since(call: Call, source: str, spl
     assert "Say what is to be sent again." in call("siem", "replay", siem, code=cli.WRONG_USE)
 
 
-def test_what_a_siem_refuses_is_listed_and_replayed(call: Call, source: str, splunk: Receiver) -> None:
+def test_rejected_events_are_listed_and_replayed(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
     assert "1 refused by it" in call.json("siem", "run", siem)[0]["message"]
-    found = call.json("siem", "refused", siem)
+    found = call.json("siem", "rejected", siem)
     assert [(one["uuid"], one["api"]) for one in found] == [(first, "sign-in")]
-    assert first in call("siem", "refused", siem)
+    assert first in call("siem", "rejected", siem)
     splunk.vendor.bad.clear()  # type: ignore[attr-defined]
-    assert call("siem", "replay", siem, "--refused") == f"{source} to {siem}: 1 event is sent again.\n"
+    assert call("siem", "replay", siem, "--rejected") == f"{source} to {siem}: 1 event is sent again.\n"
     call("siem", "run", siem)
     assert splunk.arrivals.counts()[first] == 1
-    assert call.json("siem", "refused", siem) == []
+    assert call.json("siem", "rejected", siem) == []
 
 
-def test_what_a_siem_refuses_can_be_left_out(call: Call, source: str, splunk: Receiver) -> None:
+def test_rejected_events_can_be_discarded(call: Call, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
     call("siem", "run", siem)
-    assert call("siem", "refused", siem, "--discard", "--yes") == f"{source} to {siem}: 1 forgotten.\n"
-    assert call.json("siem", "refused", siem) == []
+    assert call("siem", "rejected", siem, "--discard", "--yes") == f"{source} to {siem}: 1 forgotten.\n"
+    assert call.json("siem", "rejected", siem) == []
 
 
 def test_remove_takes_the_secret_and_the_deployment(call: Call, source: str, splunk: Receiver) -> None:

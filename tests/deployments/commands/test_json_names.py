@@ -24,7 +24,7 @@ PAGE = (ROOT / "docs" / "json.md").read_text()
 DOCUMENTED = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 OPEN = {"config", "body", "purged"}
 """Members whose own members are the SIEM's, 1Password's, or APIs."""
-OTHER = {"env.py", "sandbox.py", "coverage_page.py"}
+OTHER = {"env.py", "sandbox.py", "page.py"}
 """What Prefect, `apply` and plotly read has their names."""
 READING = (
     ("status",),

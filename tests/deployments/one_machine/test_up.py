@@ -41,7 +41,7 @@ assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
 BLOCK = """
 from contextlib import ExitStack
-from deployments.commands.support import prefect_server
+from deployments import prefect_session
 stack = ExitStack()
 print(stack.enter_context(prefect_server.prefect()).kind)
 from prefect.blocks.system import Secret

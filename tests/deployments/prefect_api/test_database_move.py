@@ -33,7 +33,7 @@ database_move._copy_table = killed
 {MOVE}
 """
 READ = """
-from deployments.commands.support import prefect_server
+from deployments import prefect_session
 with prefect_server.prefect():
     from prefect.blocks.system import Secret
     from prefect.blocks.notifications import SlackWebhook

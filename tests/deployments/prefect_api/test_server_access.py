@@ -18,7 +18,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from blocks.errors import FirstPartyGenericError
-from deployments.commands.support import prefect_server
+from deployments import prefect_session
 from deployments.prefect_api import server_access, server_secrets, server_settings, up_lock
 
 if TYPE_CHECKING:
@@ -224,12 +224,12 @@ def test_the_exports_survive_a_shell() -> None:
 def test_while_up_runs_and_does_not_answer_no_other_server_is_started_on_its_database(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(prefect_server, "UP_SECONDS", 0.2)
+    monkeypatch.setattr(prefect_session, "UP_SECONDS", 0.2)
     monkeypatch.setattr(server_access, "ANSWER_SECONDS", 0.2)
     with up_lock.hold():
         up_lock.announce("http://127.0.0.1:9/api")
         with pytest.raises(FirstPartyGenericError, match="`up` is running, but its Prefect server does not answer"):
-            prefect_server.prefect_session().__enter__()
+            prefect_session.prefect_session().__enter__()
     assert "its Prefect server does not answer yet; waiting" in capsys.readouterr().err
     assert "prefect" not in sys.modules, "not even imported"
 

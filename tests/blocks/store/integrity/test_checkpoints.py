@@ -202,7 +202,7 @@ def test_what_is_no_head_is_said_and_not_shown(text: str, said: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match=said) as refused:
         checkpoints.parse(text)
     assert "no head\n" not in str(refused.value)
-    assert "verify NAME --head" in str(refused.value)
+    assert "verify NAME --print-checkpoint" in str(refused.value)
 
 
 def test_a_source_is_found_by_name_and_by_id_deleted_or_not(filled: Filled) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import select
 import sys
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 UNLIMITED_CELLS = 1000
+POLL_SECONDS = 1
 
 
 class _Console(Console):
@@ -150,3 +153,15 @@ def printable(value: Any) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def wait_for_more() -> None:
+    """A second, or less where nobody reads standard output any more: then raises BrokenPipeError."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)  # asks for nothing but what is always told: errors and hang-ups
+    except (AttributeError, OSError):  # no poll on this system, or no real file
+        time.sleep(POLL_SECONDS)
+        return
+    if any(told & (select.POLLERR | select.POLLHUP) for _, told in poll.poll(POLL_SECONDS * 1000)):
+        raise BrokenPipeError

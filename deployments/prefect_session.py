@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blocks.errors import FirstPartyGenericError, SourceError
-from deployments.commands.support.output import print_note, print_warning, with_spinner
 from deployments.prefect_api import database, server_access, up_lock
+from deployments.terminal_output import print_note, print_warning, with_spinner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

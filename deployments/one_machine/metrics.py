@@ -9,7 +9,7 @@ import typer
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from deployments.commands.status import health
+from blocks.store.source_health import STATES, health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Measure = Callable[[PositionStatus], float | None]
 
 PREFIX = "onepassword_source_"
-STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
 def print_metrics(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
@@ -188,9 +187,14 @@ _API_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, st
     ),
 )
 _FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Measure], ...] = (
-    (CounterMetricFamily, "forward_sent", "Events that the SIEM has said yes to.", lambda one: one.sent),
-    (CounterMetricFamily, "forward_kept_back", "Events kept from the SIEM by its rules.", lambda one: one.dropped),
-    (GaugeMetricFamily, "forward_refused", "Events that the SIEM refuses for good.", lambda one: one.refused),
+    (CounterMetricFamily, "forward_sent", "Events that the SIEM acknowledged.", lambda one: one.sent),
+    (
+        CounterMetricFamily,
+        "forward_filtered",
+        "Events that a privacy rule kept from the SIEM.",
+        lambda one: one.dropped,
+    ),
+    (GaugeMetricFamily, "forward_rejected", "Events that the SIEM rejected.", lambda one: one.refused),
     (GaugeMetricFamily, "forward_waiting", "Events that wait to be sent.", lambda one: one.waiting),
     (
         GaugeMetricFamily,

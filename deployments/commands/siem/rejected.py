@@ -1,4 +1,4 @@
-"""`onepassword-source siem refused`: from the store alone, without Prefect."""
+"""`onepassword-source siem rejected`: from the store alone, without Prefect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OfSource, Siem, Yes
-from deployments.commands.support.output import (
+from deployments.terminal_output import (
     confirm,
     format_rfc3339,
     join_styled,
@@ -30,7 +30,7 @@ def command(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Print what a SIEM has refused for good, or forget it."""
+    """Print what a SIEM rejected, or forget it."""
     if discard:
         _discard(name, source, yes=yes, as_json=as_json)
     else:
@@ -47,9 +47,9 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
         print_line(join_styled((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
         print_indented(printable(one["answer"]), 2)
     if found:
-        print_note(f"Once the cause is mended: {command_line('siem replay', name, options=('--refused',))}")
+        print_note(f"When you have fixed the cause: {command_line('siem replay', name, options=('--rejected',))}")
     else:
-        print_note("It has refused nothing.")
+        print_note("It has rejected nothing.")
 
 
 def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
@@ -61,13 +61,15 @@ def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
         "uuid": one["uuid"],
         "code": one["code"],
         "answer": one["answer"],
-        "refused_at": format_rfc3339(one["refused_ns"]),
+        "rejected_at": format_rfc3339(one["refused_ns"]),
     }
 
 
 def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
     if not yes:
-        confirm(f"Forget what {printable(name)} has refused? It is never sent then", "Nothing was forgotten.")
+        confirm(
+            f"Forget the events that {printable(name)} rejected? They are never sent then", "Nothing was forgotten."
+        )
     with source_status.opened_store() as engine:
         pairs = deferred.forward_pairs.require(engine, name, source)
         gone = [(pair, deferred.rejected_events.discard(engine, pair)) for pair in pairs]

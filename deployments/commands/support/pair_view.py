@@ -1,0 +1,77 @@
+"""A pair of a source and a SIEM: a line for a terminal, a record for `--json`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from deployments.commands.support.retries import next_attempt
+from deployments.terminal_output import format_age, format_minute, format_rfc3339, join_styled
+
+if TYPE_CHECKING:
+    from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
+
+STYLES = {
+    **dict.fromkeys(("ok", "waiting"), "bold green"),
+    **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
+}
+NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
+
+
+def state_style(one: ForwardStatus) -> str:
+    return STYLES.get(one.state, "bold red")
+
+
+def summary_line(one: ForwardStatus) -> Text:
+    """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
+    sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
+    oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
+    until = f" until {format_minute(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
+    text = f"{sent:,} sent" + (f", {waiting:,} waiting for {format_age(oldest)}{until}" if waiting else "")
+    if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
+        first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
+        text += f"; {first.api}: attempt {next_attempt(first)}"
+    return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
+
+
+def pair_as_json(one: ForwardStatus) -> dict[str, Any]:
+    """A pair as `--json` has it, with times in RFC 3339."""
+    return {
+        "siem": one.siem,
+        "type": one.kind,
+        "source": one.source,
+        "source_id": one.source_id,
+        "state": one.state,
+        "in_error": one.in_error,
+        "for_siem": one.for_siem,
+        "next_file": format_rfc3339(one.next_file_ns),
+        "paused_since": format_rfc3339(one.paused_ns),
+        "config": one.config,
+        "apis": [_position_as_json(position) for position in one.positions],
+    }
+
+
+def _position_as_json(position: PositionStatus) -> dict[str, Any]:
+    return {
+        "api": position.api,
+        "state": position_state(position),
+        "sent": position.sent,
+        "filtered": position.dropped,
+        "rejected": position.refused,
+        "waiting": position.waiting,
+        "oldest_waiting": format_rfc3339(position.oldest_ns),
+        "last_acknowledged": format_rfc3339(position.progress_ns),
+        "failing_since": format_rfc3339(position.failing_since_ns),
+        "failed_attempts": position.failed_attempts,
+        "last_attempt": format_rfc3339(position.error_ns) if position.failing_since_ns is not None else None,
+        "next_attempt": format_rfc3339(position.retries_ns),
+        "error_type": position.error_type,
+        "error": position.error_message,
+    }
+
+
+def position_state(position: PositionStatus) -> str:
+    if position.in_error:
+        return "in error"
+    return "retrying" if position.failing_since_ns is not None else "ok"

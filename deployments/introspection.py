@@ -1,0 +1,28 @@
+"""Ask 1Password about a token, with a limit in time, as `apply`, `token` and `check` do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from blocks.events_api.client import EventsClient
+from deployments.background import within
+
+if TYPE_CHECKING:
+    from blocks.events_api.models import Introspection
+
+INTROSPECTION_SECONDS = 8.0
+
+
+def introspect(base_url: str, token: str, api_version: str = "v2") -> Introspection:
+    """Introspect the token. Raises SourceError and TimeoutError."""
+
+    def ask() -> Introspection:
+        timeout = httpx.Timeout(INTROSPECTION_SECONDS)
+        seconds = INTROSPECTION_SECONDS
+        with EventsClient(base_url, token, api_version=api_version, timeout=timeout, deadline=seconds) as client:
+            return client.introspect()
+
+    # It may ask v2 and then v1, each within the deadline.
+    return within(INTROSPECTION_SECONDS + 1, ask)
