@@ -27,7 +27,7 @@ from blocks.store.sources import put
 from deployments import forward_deployments, sources, token_check
 from deployments.prefect_api import source_runs
 from deployments.prefect_api.deploy import deployments_of, remove_deployment
-from tasks.support.source import open_store, record_of
+from tasks.support.source import open_store, source_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +182,7 @@ def replace_token(source: ManagedSource, token: str, *, checked: bool = True) ->
     if name is None:
         block.save(block_name(source.name), overwrite=True)
     source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
-    put(source.engine, record_of(block))
+    put(source.engine, source_record(block))
     store.restart(source.engine, source.known, "token", checked=checked)
 
 
@@ -238,7 +238,7 @@ def _block(name: str) -> OnePasswordSource | None:
 
 def _recorded(engine: Engine, block: OnePasswordSource) -> Known | None:
 
-    put(engine, record_of(block.validated()))
+    put(engine, source_record(block.validated()))
     return store.find_id(engine, block.source_id)
 
 

@@ -26,7 +26,7 @@ from deployments import forward_deployments
 from deployments.prefect_api import block_documents
 from deployments.prefect_api.deploy import Deployer, parallel_requests
 from deployments.sources import open_default_store
-from tasks.support.siem import documents, load_siem
+from tasks.support.siem import block_names, load_siem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -186,7 +186,7 @@ def _source_ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]
 def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
     """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
     kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
-    named = {config.name: documents(config.name) for config in configs}
+    named = {config.name: block_names(config.name) for config in configs}
     names = [name for several in named.values() for name in several]
     read = block_documents.read_named(client, list(kinds), names, include_secrets=True)
     there = {(one.name, kinds[one.block_type.slug]): one for one in read if one.block_type}
@@ -221,7 +221,7 @@ def _remove_block(name: str, kind: str) -> bool:
     """Whether there was one."""
     removed = False
     with get_client(sync_client=True) as client:
-        for document in documents(name):
+        for document in block_names(name):
             with suppress(ObjectNotFound):
                 slug = block_class(kind).get_block_type_slug()
                 found = client.read_block_document_by_name(document, slug, include_secrets=False)

@@ -26,7 +26,7 @@ from deployments.prefect_api import block_documents, source_runs
 from deployments.prefect_api.deploy import Deployer, parallel_requests
 from deployments.prefect_api.deployment_specs import SourceDeployment, source_specs
 from deployments.token_rules import DEFAULT_RULES, TokenRules
-from tasks.support.source import default_store, open_store, record_of
+from tasks.support.source import default_store, open_store, source_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -326,7 +326,7 @@ def open_default_store() -> Engine:
 
 def _record(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
-    record = record_of(block)
+    record = source_record(block)
     if sources.put(engine, record, revive=True):
         streams.restart(engine, record.id)
 

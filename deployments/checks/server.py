@@ -18,7 +18,7 @@ from blocks.problems import ConfigurationError
 from deployments import prefect_session
 from deployments.background import within
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning
-from deployments.prefect_api import database, server_access, server_secrets, up_lock
+from deployments.prefect_api import database, local_files, server_access, up_lock
 from deployments.terminal_output import format_time
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _not_reached(server: Finding, *, exists: bool = True) -> ServerFindings:
 
 def _has_local_prefect() -> bool:
     elsewhere = any(name.endswith("_DATABASE_CONNECTION_URL") for name in os.environ if name.startswith("PREFECT_"))
-    return elsewhere or server_secrets.prefect_database().exists() or database.cluster().is_created
+    return elsewhere or local_files.prefect_database().exists() or database.cluster().is_created
 
 
 def _reach(access: PrefectAccess) -> Finding:

@@ -59,7 +59,7 @@ def collect_source(access: PrefectAccess, name: str, *, as_json: bool) -> int:
 
 def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
     require_source(name)
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.stopping.exit_hook, deferred.stopping.exit_seconds = end_at_once, CTRL_C_SECONDS
     state: State[Any] = deferred.collect.collect(name, return_state=True)
     return state
 

@@ -23,7 +23,7 @@ from blocks import python_process, settings
 from blocks.clock import words
 from blocks.errors import SourceError
 from deployments.one_machine.bounded_call import BoundedCall
-from deployments.prefect_api import server_secrets
+from deployments.prefect_api import local_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -193,7 +193,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
     return {
         **kept,
-        "PREFECT_HOME": str(server_secrets.prefect_home()),
+        "PREFECT_HOME": str(local_files.prefect_home()),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "DO_NOT_TRACK": "1",

@@ -21,7 +21,15 @@ from deployments.one_machine.processes import Child
 from deployments.one_machine.systemd import Systemd
 from deployments.one_machine.watchdog import ClockSetBack, Restart, TerminalLine
 from deployments.one_machine.worker_log_filter import WorkerLogFilter
-from deployments.prefect_api import database, deployment_specs, server_access, server_secrets, server_settings, up_lock
+from deployments.prefect_api import (
+    database,
+    deployment_specs,
+    local_files,
+    server_access,
+    server_secrets,
+    server_settings,
+    up_lock,
+)
 from deployments.prefect_api.server_access import LOOPBACK_ONLY, ListenAddress
 from deployments.rotating_log import RotatingLog
 
@@ -332,7 +340,7 @@ def worker_log() -> Path:
 
 def heartbeat_path() -> Path:
     """The file that the worker touches after each poll that the server has answered."""
-    return server_secrets.prefect_home() / "worker-beat"
+    return local_files.prefect_home() / "worker-beat"
 
 
 def _worker_environment() -> dict[str, str]:
@@ -352,7 +360,7 @@ def _worker_environment() -> dict[str, str]:
 
 def _empty_temporary_directory() -> Path:
     # A killed run leaves its working directory behind; here the next `up` sweeps it away.
-    path = server_secrets.prefect_home() / "tmp"
+    path = local_files.prefect_home() / "tmp"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)
     return path

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError
 from deployments.prefect_api import file_lock, postgresql
-from deployments.prefect_api.server_secrets import prefect_database, prefect_home
+from deployments.prefect_api.local_files import prefect_database, prefect_home
 from deployments.rotating_log import RotatingLog
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _move_from_sqlite() -> None:
         return
     from deployments.prefect_api import database_move  # noqa: PLC0415 - once in the life of an installation
 
-    database_move.move()
+    database_move.move(environment(), psycopg_url())
 
 
 def _users_lock() -> Path:

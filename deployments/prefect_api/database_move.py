@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from blocks import python_process
 from blocks.errors import FirstPartyGenericError
 from deployments import working_directory
-from deployments.prefect_api import database, file_lock
-from deployments.prefect_api.server_secrets import prefect_database, prefect_home
+from deployments.prefect_api import file_lock
+from deployments.prefect_api.local_files import prefect_database, prefect_home
 from deployments.rotating_log import last_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import psycopg
@@ -29,34 +29,35 @@ if TYPE_CHECKING:
 SKIPPED_TABLES = {"alembic_version", "events", "event_resources", "automation_bucket", "automation_event_follower"}
 """Prefect's events, which it keeps for two days, and what its automations have half counted of them."""
 ROWS = 1000
+URL_SETTING = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 COLUMNS = """
 SELECT table_name, column_name, udt_name FROM information_schema.columns
 WHERE table_schema = 'public' AND is_generated = 'NEVER' ORDER BY table_name, ordinal_position
 """
 
 
-def move() -> None:
-    """Copy all that the SQLite file holds, and put the file aside as `prefect.db.moved`.
+def move(environment: Mapping[str, str], psycopg_url: str) -> None:
+    """Copy all that the SQLite file holds to PostgreSQL, and put the file aside as `prefect.db.moved`.
 
     FirstPartyGenericError, with nothing changed, where Prefect's own upgrade of either database fails.
     """
     with file_lock.hold(prefect_home() / "database-move.lock"):
         old = prefect_database()
-        if not old.exists() or _target_has_data():
+        if not old.exists() or _target_has_data(psycopg_url):
             return
         _upgrade(f"sqlite+aiosqlite:///{old}")
-        _upgrade(database.environment()[database.URL_SETTINGS[0]])
-        _copy(old)
+        _upgrade(environment[URL_SETTING])
+        _copy(old, psycopg_url)
         old.replace(old.with_name("prefect.db.moved"))
         for rest in ("-wal", "-shm"):
             old.with_name(old.name + rest).unlink(missing_ok=True)
 
 
-def _target_has_data() -> bool:
+def _target_has_data(psycopg_url: str) -> bool:
     """Whether PostgreSQL holds something already: then the file is no database of ours that waits to be moved."""
     import psycopg  # noqa: PLC0415 - only where there may be something to move
 
-    with psycopg.connect(database.psycopg_url()) as target:
+    with psycopg.connect(psycopg_url) as target:
         made = target.execute("SELECT to_regclass('block_document') IS NOT NULL").fetchone()
         if made is None or not made[0]:
             return False
@@ -67,7 +68,7 @@ def _target_has_data() -> bool:
 def _upgrade(url: str) -> None:
     done = subprocess.run(
         python_process.command("prefect", "server", "database", "upgrade", "--yes"),
-        env={**os.environ, "PREFECT_HOME": str(prefect_home()), database.URL_SETTINGS[0]: url},
+        env={**os.environ, "PREFECT_HOME": str(prefect_home()), URL_SETTING: url},
         cwd=working_directory.empty_directory(),
         capture_output=True,
         text=True,
@@ -82,12 +83,12 @@ def _upgrade(url: str) -> None:
         )
 
 
-def _copy(old: Path) -> None:
+def _copy(old: Path, psycopg_url: str) -> None:
     import psycopg  # noqa: PLC0415 - as above
 
     with (
         contextlib.closing(sqlite3.connect(old)) as source,
-        psycopg.connect(database.psycopg_url()) as target,
+        psycopg.connect(psycopg_url) as target,
     ):
         # Rows refer to each other in circles (a run to its state, a state to its run).
         target.execute("SET session_replication_role = replica")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from cryptography.fernet import Fernet, InvalidToken
 
 from blocks.errors import FirstPartyGenericError
-from deployments.prefect_api import database, server_secrets
+from deployments.prefect_api import database, local_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,8 @@ def _open_documents(*, alone: bool) -> Iterator[Documents]:
     if database.is_embedded() and database.cluster().is_created:
         with database.running(), _open_postgresql() as documents:
             yield documents
-    elif server_secrets.prefect_database().exists():
-        with _open_sqlite(server_secrets.prefect_database(), alone=alone) as documents:
+    elif local_files.prefect_database().exists():
+        with _open_sqlite(local_files.prefect_database(), alone=alone) as documents:
             yield documents
     else:
         yield _NoDocuments()
@@ -111,7 +111,7 @@ def _lock(connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             raise
-        raise server_secrets.in_use_error() from None
+        raise local_files.in_use_error() from None
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ def _require_alone(connection: object) -> None:
     others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     found = connection.execute(others).fetchone()  # type: ignore[attr-defined]
     if found[0]:
-        raise server_secrets.in_use_error()
+        raise local_files.in_use_error()
 
 
 def _encrypted(rows: Rows, old: Fernet, new: Fernet) -> list[tuple[str, str]]:

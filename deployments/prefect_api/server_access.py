@@ -23,13 +23,13 @@ from blocks import settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments import working_directory
 from deployments.prefect_api import server_settings, up_lock
+from deployments.prefect_api.local_files import prefect_home
 from deployments.prefect_api.server_secrets import (
     USER,
     Secrets,
     hold_secrets,
     is_open_to_others,
     load_secrets,
-    prefect_home,
     secrets_path,
 )
 

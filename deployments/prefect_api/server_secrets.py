@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError
+from deployments.prefect_api.local_files import in_use_error, prefect_database, prefect_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,18 +48,6 @@ class _SecretsFile:
 
 def secrets_path() -> Path:
     return settings.data_dir() / "secrets.json"
-
-
-def prefect_home() -> Path:
-    """Prefect's own files on this machine: its database and its storage. Made with mode 0700."""
-    path = settings.data_dir() / "prefect"
-    path.mkdir(mode=0o700, exist_ok=True)
-    path.chmod(0o700)
-    return path
-
-
-def prefect_database() -> Path:
-    return prefect_home() / "prefect.db"
 
 
 def load_secrets() -> Secrets:
@@ -224,11 +213,3 @@ def _exclusive_lock() -> Iterator[None]:
 def _remove_leftovers() -> None:
     for left in settings.data_dir().glob(".secrets-*"):
         left.unlink(missing_ok=True)
-
-
-def in_use_error() -> FirstPartyGenericError:
-    """The error where a rotation would pull the secrets away from under another process."""
-    return FirstPartyGenericError(
-        "The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.",
-        hint="Stop `up` with Ctrl-C, let other commands end, and try again. Nothing was changed.",
-    )

@@ -1,14 +1,40 @@
-"""A real `up`, started once for all tests that need one."""
+"""What tests of commands share: calls, a sandbox, a directory of their own, and a real `up`, started once for all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command_calls import CommandCalls
 from support.one_machine import RunningUp
+
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from deployments.sandbox.process import SandboxProcess
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> CommandCalls:
+    return CommandCalls(capsys)
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[SandboxProcess]:
+    """A sandbox that holds ten events of each API."""
+    with running_sandbox(events=30, days=1) as running:
+        yield running
+
+
+@pytest.fixture
+def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of the test, which holds its store too."""
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +48,7 @@ def one_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
 
 @pytest.fixture
 def running_up(one_up: RunningUp) -> RunningUp:
-    """The one `up` of the session, started anew where the test before has stopped it."""
+    """The one `up` of the session, started again if the test before stopped it."""
     if not one_up.is_running():
         one_up.start()
     return one_up

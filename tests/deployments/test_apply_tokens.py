@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.command_calls import source_config, write_document
 
 from deployments import cli, sources
-from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,16 +19,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.prefect
 
 
-@pytest.fixture(scope="module")
-def api() -> Iterator[SandboxProcess]:
-    with running_sandbox(events=30, days=1) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: SandboxProcess) -> Iterator[None]:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
-    monkeypatch.chdir(tmp_path)
+def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
     yield
     api.clear_faults()
 
@@ -38,20 +30,8 @@ def apply(api: SandboxProcess, capsys: pytest.CaptureFixture[str]) -> Callable[.
     """Applies sources, by their names, with these tokens. Returns the exit code, the answer and the rest."""
 
     def applied(tokens: dict[str, str], *flags: str, **members: Any) -> tuple[int, str, str]:
-        made = [
-            {
-                "name": name,
-                "base_url": api.base_url,
-                "api_token": token,
-                "supported_apis": ["sign-in", "itemUsage", "audit"],
-                **members,
-            }
-            for name, token in tokens.items()
-        ]
-        wrapped = [{"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": one} for one in made]
-        document = {"sources": wrapped}
-        Path("source.json").write_text(json.dumps(document))
-        Path("source.json").chmod(0o600)
+        configs = [source_config(name, api, **{"api_token": token, **members}) for name, token in tokens.items()]
+        write_document("source.json", {"sources": configs})
         code = cli.main(["apply", "source.json", *flags])
         out, err = capsys.readouterr()
         assert all(token not in out + err for token in tokens.values())

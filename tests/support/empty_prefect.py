@@ -30,7 +30,7 @@ def put_into(data: Path) -> None:
     if (data / "prefect" / CLUSTER).exists():
         return
     make = (
-        "from deployments.prefect_api.server_secrets import load_secrets, prefect_home; load_secrets(); prefect_home()"
+        "from deployments.prefect_api import local_files as f, server_secrets as s; s.load_secrets(); f.prefect_home()"
     )
     environment = {**os.environ, "ONEPASSWORD_SOURCE_DATA_DIR": str(data)}
     subprocess.run([sys.executable, "-c", make], env=environment, check=True)

@@ -18,7 +18,7 @@ from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 from blocks.siem.privacy.rules import NONE
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
-from tasks.forward import Forwarding
+from tasks.forward import StreamForwarder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +119,7 @@ class Pair:
 
     def run(self, sender: Told, api: Api = Api.AUDIT, rules: Rules = NONE, claim: ForwardClaim | None = None) -> Any:
         """What a run does with one stream, without Prefect."""
-        return Forwarding(self.engine, claim or self.claim(api), preparer(sender, rules)).run()
+        return StreamForwarder(self.engine, claim or self.claim(api), preparer(sender, rules)).forward()
 
     def ids(self, api: Api = Api.AUDIT) -> list[int]:
         stream = self.filled.id_of(api)

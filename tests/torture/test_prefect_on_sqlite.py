@@ -15,7 +15,7 @@ import pytest
 from support.one_machine import environment, free_port, wait_until
 
 from deployments.one_machine.processes import Child
-from deployments.prefect_api import server_access, server_secrets
+from deployments.prefect_api import local_files, server_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     port = free_port()
     for name, value in environment(directory, port).items():
         monkeypatch.setenv(name, value)
-    database = server_secrets.prefect_home() / "prefect.db"
+    database = local_files.prefect_home() / "prefect.db"
     url = f"http://127.0.0.1:{port}/api"
     env = {
         **os.environ,
@@ -72,7 +72,7 @@ def test_a_lock_that_is_held_for_longer_than_a_minute(
         for writer in writers:
             writer.start()
         try:
-            _hold(server_secrets.prefect_home() / "prefect.db")
+            _hold(local_files.prefect_home() / "prefect.db")
             released = time.monotonic()
             wait_until(lambda: all(_write(url) for _ in range(5)), WHOLE_SECONDS * 3)
             row.times, row.seconds = 1, time.monotonic() - released

@@ -65,7 +65,7 @@ def _forward(access: PrefectAccess, source: str, siem: str, end_sign: Callable[[
         shut_down(access)
         return INTERRUPTED
 
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.stopping.exit_hook, deferred.stopping.exit_seconds = end_at_once, CTRL_C_SECONDS
     state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from support.command_calls import CommandCalls, write_document
 from support.terminal import in_terminal
 
 from blocks.prefect_names import block_name
@@ -40,9 +41,8 @@ def config(name: str, **members: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
-    monkeypatch.chdir(tmp_path)
+def _own_directory(own_directory: Path) -> None:
+    """Each test applies files of its own."""
 
 
 @pytest.fixture
@@ -51,34 +51,20 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def write(*configs: dict[str, Any], mode: int = 0o600) -> Path:
-    from pathlib import Path
-
-    path = Path("source.json")
-    path.write_text(json.dumps({"source": configs[0]} if len(configs) == 1 else {"sources": configs}))
-    path.chmod(mode)
-    return path
+    return write_document("source.json", {"source": configs[0]} if len(configs) == 1 else {"sources": configs}, mode)
 
 
-class Call:
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.shown = ""
+class UncheckedCalls(CommandCalls):
+    """Commands, with tokens that no server can check."""
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
         unchecked = ["--unchecked"] if arguments[0] == "apply" else []
-        directory = Path.cwd()
-        try:
-            assert cli.main([*arguments, *unchecked]) == code
-        finally:
-            os.chdir(directory)  # the command has left it, and the next one names files in it
-        out, err = self._capsys.readouterr()
-        self.shown += out + err
-        return out if code == cli.DONE else err
+        return super().__call__(*arguments, *unchecked, code=code)
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    made = Call(capsys)
+def call(capsys: pytest.CaptureFixture[str]) -> Iterator[UncheckedCalls]:
+    made = UncheckedCalls(capsys)
     yield made
     assert TOKEN not in made.shown
 
@@ -106,7 +92,7 @@ def streams(name: str) -> tuple[str, list[tuple[int, str]]]:
 
 
 @pytest.mark.prefect
-def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -> None:
+def test_created_unchanged_updated_and_the_streams_stay(call: CommandCalls, name: str) -> None:
     write(config(name))
     assert call("apply", "source.json") == f"{name}: created (itemUsage, sign-in).\n"
     first = streams(name)
@@ -120,7 +106,7 @@ def test_created_unchanged_updated_and_the_streams_stay(call: Call, name: str) -
 
 
 @pytest.mark.prefect
-def test_a_list_of_sources_and_json_for_a_script(call: Call, name: str) -> None:
+def test_a_list_of_sources_and_json_for_a_script(call: CommandCalls, name: str) -> None:
     write(config(name), config(NASTY, supported_apis=["audit"], base_url="http://127.0.0.1:19", api_token="other"))
     assert json.loads(call("apply", "source.json", "--json")) == [
         {"source": name, "change": "created", "apis": ["itemUsage", "sign-in"], **CREATED},
@@ -148,7 +134,7 @@ class Requests:
 
 @pytest.mark.prefect
 def test_many_sources_that_have_not_changed_cost_no_more_requests_than_one(
-    call: Call, name: str, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deployments import sources as applied
 
@@ -168,7 +154,7 @@ def test_many_sources_that_have_not_changed_cost_no_more_requests_than_one(
 
 @pytest.mark.prefect
 def test_what_was_applied_before_an_error_stays(
-    call: Call, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"{name} {number:02}" for number in range(12)]
     write(*map(config, names))
@@ -183,7 +169,7 @@ def test_what_was_applied_before_an_error_stays(
 
 
 @pytest.mark.prefect
-def test_a_source_that_only_the_store_knows_keeps_its_id(call: Call, name: str) -> None:
+def test_a_source_that_only_the_store_knows_keeps_its_id(call: CommandCalls, name: str) -> None:
     write(config(name))
     call("apply", "source.json")
     before = streams(name)
@@ -193,7 +179,7 @@ def test_a_source_that_only_the_store_knows_keeps_its_id(call: Call, name: str) 
 
 
 @pytest.mark.prefect
-def test_a_block_that_was_made_invalid_in_the_ui_is_mended(call: Call, name: str) -> None:
+def test_a_block_that_was_made_invalid_in_the_ui_is_mended(call: CommandCalls, name: str) -> None:
     write(config(name))
     call("apply", "source.json")
     before = streams(name)
@@ -213,7 +199,7 @@ def test_debug_does_not_show_the_token(name: str, capfd: pytest.CaptureFixture[s
 
 @pytest.mark.prefect
 def test_a_token_comes_from_the_environment_where_the_file_masks_it(
-    call: Call, name: str, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(config(name, api_token="********"))
     monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", TOKEN)
@@ -224,7 +210,7 @@ def test_a_token_comes_from_the_environment_where_the_file_masks_it(
 
 @pytest.mark.prefect
 def test_standard_input_and_the_warnings(
-    call: Call, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    call: CommandCalls, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = json.dumps({"sources": [config(name), config(f"{name} 2")]}).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -235,13 +221,13 @@ def test_standard_input_and_the_warnings(
     assert f"Warning: {name}: The token is not a JWT of three parts" in err
 
 
-def test_a_file_with_a_token_that_others_may_read_gets_a_warning(call: Call, name: str) -> None:
+def test_a_file_with_a_token_that_others_may_read_gets_a_warning(call: CommandCalls, name: str) -> None:
     write(config(name, supported_apis=["nope"]), mode=0o640)
     shown = call("apply", "source.json", code=cli.WRONG_USE)
     assert shown.startswith("Warning: source.json holds a token and is open to others (mode 0640). Run chmod 600")
 
 
-def test_all_faults_of_a_file_are_told_and_nothing_is_stored(call: Call, tmp_path: Path, name: str) -> None:
+def test_all_faults_of_a_file_are_told_and_nothing_is_stored(call: CommandCalls, tmp_path: Path, name: str) -> None:
     bad = config("", supported_apis=["itemUsage", "audits"], api_token=f"{TOKEN} x", bas_url="x")
     write(config(name), bad)
     lines = call("apply", "source.json", code=cli.WRONG_USE).splitlines()
@@ -262,7 +248,7 @@ def test_all_faults_of_a_file_are_told_and_nothing_is_stored(call: Call, tmp_pat
     ],
 )
 def test_what_is_no_configuration_is_one_line(
-    data: bytes, said: str, call: Call, monkeypatch: pytest.MonkeyPatch
+    data: bytes, said: str, call: CommandCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     shown = call("apply", "-", code=cli.WRONG_USE)
@@ -272,7 +258,9 @@ def test_what_is_no_configuration_is_one_line(
     assert "\x1b" not in shown
 
 
-def test_without_a_terminal_a_missing_token_is_an_error(call: Call, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_a_missing_token_is_an_error(
+    call: CommandCalls, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(config(name, api_token=""))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     shown = call("apply", "source.json", code=cli.WRONG_USE)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
+from support.command_calls import CommandCalls, source_config, write_document
 from support.terminal import in_terminal
 
 from blocks.errors import TokenError
@@ -21,7 +22,6 @@ from blocks.events_api.models import Api, Event, Page
 from blocks.prefect_names import block_name
 from blocks.store import pages, source_status, sources, streams
 from deployments import cli
-from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,16 +34,8 @@ COMMAND = [sys.executable, "-m", "deployments.cli"]
 SCOPES = ("signinattempts", "itemusages", "auditevents")
 
 
-@pytest.fixture(scope="module")
-def api() -> Iterator[SandboxProcess]:
-    with running_sandbox(events=30, days=1) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: SandboxProcess) -> Iterator[None]:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
-    monkeypatch.chdir(tmp_path)
+def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
     yield
     api.clear_faults()
 
@@ -53,54 +45,16 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
 
 
-class Call:
-    """Runs a command in this process; its standard output, or the error where another exit code is wanted."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.err = ""
-
-    def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
-        self._capsys.readouterr()
-        directory = Path.cwd()
-        try:
-            found = cli.main(arguments)
-        finally:
-            os.chdir(directory)  # the command has left it, and the next one names files in it
-        out, self.err = self._capsys.readouterr()
-        assert found == code, self.err
-        return out if code == cli.DONE else self.err
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json"))
-
-
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    return Call(capsys)
-
-
-@pytest.fixture
-def source(name: str, call: Call, api: SandboxProcess) -> str:
+def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
     """A source that was applied, and never run."""
     apply(call, name, api)
     return name
 
 
-def apply(call: Call, name: str, api: SandboxProcess, *flags: str, code: int = cli.DONE, **members: Any) -> str:
-    config = {
-        "name": name,
-        "base_url": api.base_url,
-        "api_token": api.token,
-        "supported_apis": ["sign-in", "itemUsage", "audit"],
-        "collect_from": "7d",
-        **members,
-    }
-    file = Path("source.json")
-    file.write_text(
-        json.dumps({"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}})
-    )
-    file.chmod(0o600)
+def apply(call: CommandCalls, name: str, api: SandboxProcess, *flags: str, code: int = cli.DONE, **members: Any) -> str:
+    config = source_config(name, api, **{"collect_from": "7d", **members})
+    write_document("source.json", {"source": config})
     return call("apply", "source.json", *flags, code=code)
 
 
@@ -194,14 +148,16 @@ def fail(source: str) -> None:
 # restart and apply
 
 
-def test_a_restart_clears_the_error_and_collects_in_this_process(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_restart_clears_the_error_and_collects_in_this_process(
+    call: CommandCalls, source: str, api: SandboxProcess
+) -> None:
     fail(source)
     assert "Collected: 30 new events" in call("restart", source)
     assert (in_error(source), actions()) == (False, ["restart"])
 
 
 def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
-    call: Call, source: str, api: SandboxProcess
+    call: CommandCalls, source: str, api: SandboxProcess
 ) -> None:
     fail(source)
     assert apply(call, source, api) == f"{source}: unchanged (sign-in, itemUsage, audit).\n"
@@ -211,7 +167,7 @@ def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
     assert (in_error(source), actions()) == (False, ["apply"])
 
 
-def test_another_account_is_refused_until_it_is_asked_for(call: Call, source: str, api: SandboxProcess) -> None:
+def test_another_account_is_refused_until_it_is_asked_for(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     sources.note_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
     apply(call, source, api, code=cli.IN_ERROR, api_token=other)
@@ -223,7 +179,7 @@ def test_another_account_is_refused_until_it_is_asked_for(call: Call, source: st
 
 
 @pytest.mark.parametrize("command", ["restart", "token", "delete", "export", "stop", "start", "rename"])
-def test_a_source_that_is_not_there_is_one_clear_line(call: Call, command: str) -> None:
+def test_a_source_that_is_not_there_is_one_clear_line(call: CommandCalls, command: str) -> None:
     arguments = ["nobody", "somebody"] if command == "rename" else ["nobody"]
     assert call(command, *arguments, code=cli.WRONG_USE) == (
         "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows those there are; "
@@ -239,7 +195,7 @@ def give(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
 
 
 def test_a_new_token_is_checked_and_replaces_the_old_one(
-    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(source)
     new = api.issue_token()
@@ -253,7 +209,7 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
 
 
 def test_all_that_is_wrong_with_a_token_is_said_at_once(
-    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources.note_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
@@ -266,7 +222,7 @@ def test_all_that_is_wrong_with_a_token_is_said_at_once(
 
 
 def test_a_refused_token_is_not_taken(
-    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = api.issue_token()
     api.revoke(new)
@@ -281,7 +237,7 @@ def test_a_refused_token_is_not_taken(
 
 
 def test_a_token_that_cannot_be_checked_is_taken_only_unchecked(
-    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.fault("500", api="introspect")
     new = api.issue_token()
@@ -300,7 +256,7 @@ def test_a_token_that_cannot_be_checked_is_taken_only_unchecked(
 
 
 def test_an_export_is_masked_and_goes_round_through_apply(
-    call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply(call, name, api, description="Größe", category="sec", fields={"_siemForward": True}, api_version="v1")
     call("export", name, "-o", "copy.json")
@@ -315,7 +271,7 @@ def test_an_export_is_masked_and_goes_round_through_apply(
     assert json.loads(call("export", name, "--with-token"))["source"]["config"]["api_token"] == api.token
 
 
-def test_a_list_of_all_sources_in_80_columns(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     fill(source)
     apply(call, "b", api, supported_apis=["audit"])
     call("stop", "b")
@@ -331,7 +287,9 @@ def test_a_list_of_all_sources_in_80_columns(call: Call, source: str, api: Sandb
 # stop and start
 
 
-def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(
+    call: CommandCalls, source: str, api: SandboxProcess
+) -> None:
     assert call("stop", source).startswith(f"{source}: stopped.")
     assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": True, "reconcile": True}, "stopped")
     assert call.json("apply", "source.json")[0]["stopped"]
@@ -353,7 +311,7 @@ def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(call: Call, sourc
 # rename and delete
 
 
-def test_a_renamed_source_keeps_everything(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_renamed_source_keeps_everything(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     call("collect", source)
     before = rows("SELECT id, created_ns FROM sources"), rows("SELECT id, cursor, events FROM streams")
     new = f"{source} Ü/2"
@@ -382,7 +340,9 @@ def waiting(name: str) -> list[Any]:
     return [run for run in found if not run.auto_scheduled]
 
 
-def test_a_run_that_waits_is_renamed_with_its_source_and_collects(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_run_that_waits_is_renamed_with_its_source_and_collects(
+    call: CommandCalls, source: str, api: SandboxProcess
+) -> None:
     from deployments.prefect_api import source_runs
     from flows.collect import collect
 
@@ -399,7 +359,7 @@ def test_a_run_that_waits_is_renamed_with_its_source_and_collects(call: Call, so
 
 
 def test_a_run_that_begins_during_a_rename_reads_the_block_that_is_there(
-    call: Call, source: str, api: SandboxProcess
+    call: CommandCalls, source: str, api: SandboxProcess
 ) -> None:
     from blocks.store import lifecycle as store
     from flows.collect import collect
@@ -411,7 +371,7 @@ def test_a_run_that_begins_during_a_rename_reads_the_block_that_is_there(
     assert "30 new" in collect(source, known.id, return_state=True).message
 
 
-def test_what_is_due_gets_one_run(call: Call, source: str, api: SandboxProcess) -> None:
+def test_what_is_due_gets_one_run(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     from deployments.prefect_api import source_runs
 
     for name in ("stopped", "read"):
@@ -425,7 +385,7 @@ def test_what_is_due_gets_one_run(call: Call, source: str, api: SandboxProcess) 
 
 
 @pytest.mark.torture
-def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: Call, source: str) -> None:
+def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCalls, source: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import DeploymentUpdate
 
@@ -439,7 +399,7 @@ def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: Call, sour
     assert call.json("list")[0]["health"] == "stopped"
 
 
-def test_a_name_that_is_taken_or_none_is_refused(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_name_that_is_taken_or_none_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     apply(call, "taken", api)
     assert "There is a source named 'taken' already." in call("rename", source, "taken", code=cli.WRONG_USE)
     call("delete", "taken")
@@ -451,7 +411,7 @@ def test_a_name_that_is_taken_or_none_is_refused(call: Call, source: str, api: S
 
 
 def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
-    call: Call, source: str, api: SandboxProcess
+    call: CommandCalls, source: str, api: SandboxProcess
 ) -> None:
     fill(source)
     before = rows("SELECT id, cursor FROM streams")
@@ -466,7 +426,7 @@ def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
 
 
 @pytest.mark.torture
-def test_credentials_and_a_store_that_others_use_stay(call: Call, source: str, api: SandboxProcess) -> None:
+def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     from blocks.store.block import EventStore
     from deployments import sources as applied
 
@@ -487,7 +447,7 @@ def test_credentials_and_a_store_that_others_use_stay(call: Call, source: str, a
     assert EventStore.load("shared-store")
 
 
-def test_a_purge_asks_for_the_name(call: Call, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purge_asks_for_the_name(call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(source)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert "nobody is there to be asked. Add --yes." in call("delete", source, "--purge", code=cli.WRONG_USE)
@@ -499,7 +459,7 @@ def test_a_purge_asks_for_the_name(call: Call, source: str, monkeypatch: pytest.
     assert actions() == ["delete", "purge", "purged"]
 
 
-def test_a_deleted_source_can_be_purged_later(call: Call, source: str, api: SandboxProcess) -> None:
+def test_a_deleted_source_can_be_purged_later(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     fill(source)
     call("delete", source)
     answer = call.json("delete", source, "--purge", "--yes")
@@ -558,7 +518,7 @@ ALL = pytest.mark.torture
     [pytest.param(True, 6, marks=ALL), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)],
 )
 def test_a_renaming_that_is_killed_anywhere_is_completed_by_the_next_call(
-    call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, paused: bool, stride: int
+    call: CommandCalls, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, paused: bool, stride: int
 ) -> None:
     from deployments import lifecycle
 
@@ -582,7 +542,7 @@ def test_a_renaming_that_is_killed_anywhere_is_completed_by_the_next_call(
     [pytest.param(True, 6, marks=ALL), pytest.param(False, 1, marks=ALL), pytest.param(True, 1, marks=ALL)],
 )
 def test_a_deletion_that_is_killed_anywhere_is_completed_by_the_next_call(
-    call: Call, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, purge: bool, stride: int
+    call: CommandCalls, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, *, purge: bool, stride: int
 ) -> None:
     from deployments import lifecycle
 
@@ -605,7 +565,7 @@ def test_a_deletion_that_is_killed_anywhere_is_completed_by_the_next_call(
 
 @pytest.mark.torture
 def test_any_command_completes_a_renaming_that_was_killed(
-    call: Call, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deployments import lifecycle
 

@@ -13,13 +13,13 @@ from receivers.server import receiving
 from receivers.splunk import TOKEN, SplunkHec
 from sqlalchemy import text
 from support import siem_store
+from support.command_calls import CommandCalls, source_config, write_document
 from support.terminal import CTRL_C, in_terminal
 
 from blocks.prefect_names import block_name
 from blocks.store import source_status
 from blocks.store.forwarding import forward_pairs, positions
 from deployments import cli
-from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +33,6 @@ pytestmark = pytest.mark.prefect
 EVENTS = 30
 
 
-@pytest.fixture(scope="module")
-def api() -> Iterator[SandboxProcess]:
-    with running_sandbox(events=3 * EVENTS, days=1) as running:
-        yield running
-
-
 @pytest.fixture
 def splunk() -> Iterator[Receiver]:
     with receiving(SplunkHec()) as receiver:
@@ -46,37 +40,8 @@ def splunk() -> Iterator[Receiver]:
 
 
 @pytest.fixture(autouse=True)
-def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _token_in_the_environment(own_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLUNK_TOKEN_OF_TEST", TOKEN)
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
-    monkeypatch.chdir(tmp_path)
-
-
-class Call:
-    """Runs a command in this process; its standard output, or the error where another exit code is wanted."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.err = ""
-
-    def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
-        self._capsys.readouterr()
-        directory = Path.cwd()
-        try:
-            found = cli.main(arguments)
-        finally:
-            os.chdir(directory)  # the command has left it, and the next one names files in it
-        out, self.err = self._capsys.readouterr()
-        assert found == code, self.err
-        return out if code != cli.WRONG_USE else self.err
-
-    def json(self, *arguments: str, code: int = cli.DONE) -> Any:
-        return json.loads(self(*arguments, "--json", code=code))
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    return Call(capsys)
 
 
 @pytest.fixture
@@ -85,29 +50,17 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def source(name: str, call: Call, api: SandboxProcess) -> str:
+def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
     """A source that has events; they are meant for a SIEM."""
     apply_source(call, name, api)
     siem_store.commit(os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"], name, EVENTS)
     return name
 
 
-def apply_source(call: Call, name: str, api: SandboxProcess, **fields: Any) -> None:
-    config = {
-        "name": name,
-        "base_url": api.base_url,
-        "api_token": api.token,
-        "supported_apis": ["sign-in", "itemUsage", "audit"],
-        "collect_from": "7d",
-        "fields": {"_siemForward": True, **fields},
-    }
-    write("source.json", {"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}})
+def apply_source(call: CommandCalls, name: str, api: SandboxProcess, **fields: Any) -> None:
+    config = source_config(name, api, collect_from="7d", fields={"_siemForward": True, **fields})
+    write_document("source.json", {"source": config})
     call("apply", "source.json")
-
-
-def write(file: str, document: object) -> None:
-    Path(file).write_text(json.dumps(document))
-    Path(file).chmod(0o600)
 
 
 def document(name: str, splunk: Receiver, *sources: str, **config: Any) -> dict[str, Any]:
@@ -115,15 +68,15 @@ def document(name: str, splunk: Receiver, *sources: str, **config: Any) -> dict[
     return {"siem": {"name": name, "type": "splunk", "sources": list(sources), "config": members}}
 
 
-def apply(call: Call, splunk: Receiver, source: str, **config: Any) -> str:
+def apply(call: CommandCalls, splunk: Receiver, source: str, **config: Any) -> str:
     """The name of a SIEM that was applied."""
     siem = f"soc of {source}"
-    write("siem.json", document(siem, splunk, source, **config))
+    write_document("siem.json", document(siem, splunk, source, **config))
     call("apply", "siem.json")
     return siem
 
 
-def status(call: Call, siem: str, code: int = cli.DONE) -> Any:
+def status(call: CommandCalls, siem: str, code: int = cli.DONE) -> Any:
     return call.json("siem", "status", siem, code=code)[0]
 
 
@@ -141,7 +94,7 @@ def blocks(siem: str) -> list[str]:
         return [str(one.block_type_name) for one in client.read_block_documents() if one.name == block_name(siem)]
 
 
-def test_a_siem_gets_every_event_once_and_status_says_so(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_siem_gets_every_event_once_and_status_says_so(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     before = status(call, siem)
     assert [one["waiting"] for one in before["apis"]] == [EVENTS] * 3
@@ -161,17 +114,19 @@ def test_a_siem_gets_every_event_once_and_status_says_so(call: Call, source: str
     assert deployments(siem) == [f"{source} to {siem}"] or deployments(siem)[0].startswith(f"{source} to {siem}-")
 
 
-def test_the_same_file_again_changes_nothing(call: Call, source: str, splunk: Receiver) -> None:
+def test_the_same_file_again_changes_nothing(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert call.json("apply", "siem.json")[0]["change"] == "unchanged"
-    write("siem.json", document(siem, splunk, source, index="main"))
+    write_document("siem.json", document(siem, splunk, source, index="main"))
     assert call.json("apply", "siem.json")[0]["change"] == "updated"
 
 
-def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(call: Call, source: str, splunk: Receiver) -> None:
+def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
+    call: CommandCalls, source: str, splunk: Receiver
+) -> None:
     found = document("", splunk, source, indx="main", url="ftp://splunk", rules=[{"drp": {}}])
     found["siem"]["typ"] = "splunk"
-    write("siem.json", found)
+    write_document("siem.json", found)
     said = call("apply", "siem.json", code=cli.WRONG_USE)
     for path in ("$.siem.name", "$.siem.typ", "$.siem.config.indx", "$.siem.config.url", "$.siem.config.rules"):
         assert path in said, said
@@ -190,22 +145,22 @@ def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(call: Call, sou
         ({"siem": {"name": "a", "type": "splunk", "sources": ["x"], "config": {"url": 5}}}, "$.siem.config.url"),
     ],
 )
-def test_a_wrong_file_is_told_of_with_its_place(call: Call, document: object, said: str) -> None:
-    write("siem.json", document)
+def test_a_wrong_file_is_told_of_with_its_place(call: CommandCalls, document: object, said: str) -> None:
+    write_document("siem.json", document)
     assert said in call("apply", "siem.json", code=cli.WRONG_USE)
 
 
-def test_a_source_that_is_not_there_is_refused(call: Call, splunk: Receiver, source: str) -> None:
-    write("siem.json", document("soc", splunk, "nobody"))
+def test_a_source_that_is_not_there_is_refused(call: CommandCalls, splunk: Receiver, source: str) -> None:
+    write_document("siem.json", document("soc", splunk, "nobody"))
     assert "There is no source named 'nobody'." in call("apply", "siem.json", code=cli.WRONG_USE)
 
 
 def test_a_secret_may_come_from_the_environment(
-    call: Call, source: str, splunk: Receiver, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, source: str, splunk: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = document("env", splunk, source)
     found["siem"]["config"]["token"] = {"env": "SPLUNK_TOKEN_OF_TEST"}
-    write("siem.json", found)
+    write_document("siem.json", found)
     monkeypatch.delenv("SPLUNK_TOKEN_OF_TEST")
     assert "SPLUNK_TOKEN_OF_TEST" in call("apply", "siem.json", code=cli.WRONG_USE)
     monkeypatch.setenv("SPLUNK_TOKEN_OF_TEST", TOKEN)
@@ -214,14 +169,14 @@ def test_a_secret_may_come_from_the_environment(
     assert len(splunk.arrivals.counts()) == 3 * EVENTS
 
 
-def test_a_secret_that_nothing_gave_is_named(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_secret_that_nothing_gave_is_named(call: CommandCalls, source: str, splunk: Receiver) -> None:
     found = document("bare", splunk, source)
     del found["siem"]["config"]["token"]
-    write("siem.json", found)
+    write_document("siem.json", found)
     assert "There is no token for 'bare'." in call("apply", "siem.json", code=cli.WRONG_USE)
 
 
-def test_a_siem_is_added_by_options(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_siem_is_added_by_options(call: CommandCalls, source: str, splunk: Receiver) -> None:
     token = ("--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
     wanted = ("--set", f"url={splunk.url}", *token, "--set", 'indexes={"audit": "strict"}')
     out = call("siem", "add", "opts", "--type", "splunk", "--source", source, *wanted)
@@ -230,7 +185,7 @@ def test_a_siem_is_added_by_options(call: Call, source: str, splunk: Receiver) -
     assert "opts" in call("siem", "list")
 
 
-def test_a_block_made_in_the_ui_is_taken_by_its_name(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_block_made_in_the_ui_is_taken_by_its_name(call: CommandCalls, source: str, splunk: Receiver) -> None:
     from pydantic import SecretStr
 
     from blocks.siem.splunk.block import SplunkSiem
@@ -242,7 +197,7 @@ def test_a_block_made_in_the_ui_is_taken_by_its_name(call: Call, source: str, sp
     assert call.json("siem", "run", "from-ui")[0]["message"].startswith("90 events sent")
 
 
-def test_a_secret_is_not_taken_from_the_command_line(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_secret_is_not_taken_from_the_command_line(call: CommandCalls, source: str, splunk: Receiver) -> None:
     wanted = ("--type", "splunk", "--source", source, "--set", f"url={splunk.url}")
     said = call("siem", "add", "shown", *wanted, "--set", f"token={TOKEN}", code=cli.WRONG_USE)
     assert "token is a secret" in said
@@ -250,15 +205,17 @@ def test_a_secret_is_not_taken_from_the_command_line(call: Call, source: str, sp
     assert "There is no token" in call("siem", "add", "shown", *wanted, "--set", "token=", code=cli.WRONG_USE)
 
 
-def test_nothing_of_a_file_is_stored_where_its_last_siem_cannot_be(call: Call, source: str, splunk: Receiver) -> None:
+def test_nothing_of_a_file_is_stored_where_its_last_siem_cannot_be(
+    call: CommandCalls, source: str, splunk: Receiver
+) -> None:
     both = [document(name, splunk, of)["siem"] for name, of in (("first", source), ("second", "nobody"))]
-    write("siem.json", {"siems": both})
+    write_document("siem.json", {"siems": both})
     assert "'nobody'" in call("apply", "siem.json", code=cli.WRONG_USE)
     assert call.json("siem", "list") == []
     assert blocks("first") == []
 
 
-def test_from_a_time_is_for_what_is_new(call: Call, source: str, splunk: Receiver) -> None:
+def test_from_a_time_is_for_what_is_new(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     wanted = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}', "--from", "0h")
     call("siem", "add", siem, "--type", "splunk", "--source", source, *wanted)
@@ -267,7 +224,7 @@ def test_from_a_time_is_for_what_is_new(call: Call, source: str, splunk: Receive
 
 
 def test_a_block_that_cannot_be_used_is_an_error_that_people_see_until_it_is_mended(
-    call: Call, source: str, splunk: Receiver
+    call: CommandCalls, source: str, splunk: Receiver
 ) -> None:
     from blocks.siem.splunk.block import SplunkSiem
 
@@ -284,14 +241,14 @@ def test_a_block_that_cannot_be_used_is_an_error_that_people_see_until_it_is_men
     assert status(call, siem)["state"] == "ok"
 
 
-def test_an_added_siem_may_leave_out_the_past(call: Call, source: str, splunk: Receiver) -> None:
+def test_an_added_siem_may_leave_out_the_past(call: CommandCalls, source: str, splunk: Receiver) -> None:
     wanted = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
     call("siem", "add", "late", "--type", "splunk", "--source", source, *wanted, "--from", "0h")
     assert [one["waiting"] for one in status(call, "late")["apis"]] == [0, 0, 0]
 
 
 def test_events_that_are_not_meant_for_a_siem_are_not_sent(
-    call: Call, name: str, api: SandboxProcess, splunk: Receiver
+    call: CommandCalls, name: str, api: SandboxProcess, splunk: Receiver
 ) -> None:
     apply_source(call, name, api, _siemForward=False)
     call("collect", name)
@@ -304,7 +261,7 @@ def test_events_that_are_not_meant_for_a_siem_are_not_sent(
     assert "_siemForward" in call("siem", "status", siem)
 
 
-def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: Call, source: str, splunk: Receiver) -> None:
+def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, rules=[{"drop": {"api": ["audit"]}}, {"remove": ["location"]}])
     found = call.json("siem", "test", siem, "--sample", "2")
     assert found["ok"] is True
@@ -319,14 +276,14 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: Call, source:
 
 
 def test_processing_rules_of_the_source_are_shown_and_counted(
-    call: Call, name: str, source: str, api: SandboxProcess, splunk: Receiver
+    call: CommandCalls, name: str, source: str, api: SandboxProcess, splunk: Receiver
 ) -> None:
     document_of_source = json.loads(Path("source.json").read_text())
     document_of_source["source"]["filters"] = [
         {"name": "no items", "filterType": "Exclude", "regexp": '.*"item_uuid".*'},
         {"name": "mask mail", "filterType": "Mask", "regexp": '"email":"([^"]+)@', "mask": "###"},
     ]
-    write("source.json", document_of_source)
+    write_document("source.json", document_of_source)
     assert call("apply", "source.json").startswith(f"{name}: updated")
     siem = apply(call, splunk, source)
     found = call.json("siem", "test", siem, "--sample", "2", "--offline")["events"]
@@ -343,7 +300,7 @@ def test_processing_rules_of_the_source_are_shown_and_counted(
     assert json.loads(call("export", source))["source"]["filters"] == document_of_source["source"]["filters"]
 
 
-def test_test_says_what_the_siem_says(call: Call, source: str, splunk: Receiver) -> None:
+def test_test_says_what_the_siem_says(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     splunk.behave("status", None, status=403)
     found = call.json("siem", "test", siem, code=cli.IN_ERROR)
@@ -351,7 +308,7 @@ def test_test_says_what_the_siem_says(call: Call, source: str, splunk: Receiver)
     assert "403" in found["answer"]
 
 
-def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: Call, source: str, splunk: Receiver) -> None:
+def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     done = call.json("siem", "run", siem, code=cli.IN_ERROR)[0]
     assert done["state"] == "ThirdPartyConfigError"
@@ -363,14 +320,14 @@ def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: Call, source: 
     assert "another-token" not in json.dumps(found)
     health = [one for one in call.json("health", source) if one["details"]["trackerId"] == f"forward/{siem}"]
     assert [one["eventName"] for one in health] == ["ThirdPartyConfigError"]
-    write("siem.json", document(siem, splunk, source))
+    write_document("siem.json", document(siem, splunk, source))
     call("apply", "siem.json")
     assert call.json("siem", "run", siem)[0]["state"] == "Forwarded"
     health = [one for one in call.json("health", source) if one["details"]["trackerId"] == f"forward/{siem}"]
     assert sorted(one["eventName"] for one in health) == ["Recovered", "ThirdPartyConfigError"]
 
 
-def test_what_another_run_forwards_is_exit_code_3(call: Call, source: str, splunk: Receiver) -> None:
+def test_what_another_run_forwards_is_exit_code_3(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     engine = source_status.open_store()
     for view in positions.of_forward(engine, forward_pairs.known(engine, siem)[0].id):
@@ -384,7 +341,7 @@ def test_what_another_run_forwards_is_exit_code_3(call: Call, source: str, splun
     assert splunk.arrivals.events == 0
 
 
-def test_pause_and_resume(call: Call, source: str, splunk: Receiver) -> None:
+def test_pause_and_resume(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert call("siem", "pause", siem) == f"{source} to {siem}: paused.\n"
     assert call("siem", "pause", siem) == f"{source} to {siem}: was paused.\n"
@@ -396,7 +353,7 @@ def test_pause_and_resume(call: Call, source: str, splunk: Receiver) -> None:
     assert splunk.arrivals.events == 3 * EVENTS
 
 
-def test_replay_sends_again_what_was_received_since(call: Call, source: str, splunk: Receiver) -> None:
+def test_replay_sends_again_what_was_received_since(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
     assert call("siem", "replay", siem, "--from", "1h", "--yes") == f"{source} to {siem}: 90 events are sent again.\n"
@@ -405,7 +362,7 @@ def test_replay_sends_again_what_was_received_since(call: Call, source: str, spl
     assert "Say what is to be sent again." in call("siem", "replay", siem, code=cli.WRONG_USE)
 
 
-def test_rejected_events_are_listed_and_replayed(call: Call, source: str, splunk: Receiver) -> None:
+def test_rejected_events_are_listed_and_replayed(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
@@ -420,7 +377,7 @@ def test_rejected_events_are_listed_and_replayed(call: Call, source: str, splunk
     assert call.json("siem", "rejected", siem) == []
 
 
-def test_rejected_events_can_be_discarded(call: Call, source: str, splunk: Receiver) -> None:
+def test_rejected_events_can_be_discarded(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
@@ -429,7 +386,7 @@ def test_rejected_events_can_be_discarded(call: Call, source: str, splunk: Recei
     assert call.json("siem", "rejected", siem) == []
 
 
-def test_remove_takes_the_secret_and_the_deployment(call: Call, source: str, splunk: Receiver) -> None:
+def test_remove_takes_the_secret_and_the_deployment(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert blocks(siem) == ["1Password to Splunk"]
     assert "Say --yes" in call("siem", "remove", siem, code=cli.WRONG_USE)
@@ -440,7 +397,7 @@ def test_remove_takes_the_secret_and_the_deployment(call: Call, source: str, spl
         assert connection.scalar(text("SELECT count(*) FROM events")) == 3 * EVENTS
 
 
-def test_a_renamed_source_keeps_its_siem_and_its_position(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_renamed_source_keeps_its_siem_and_its_position(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
     new = f"new {source}"
@@ -450,24 +407,24 @@ def test_a_renamed_source_keeps_its_siem_and_its_position(call: Call, source: st
     assert call.json("siem", "run", siem)[0]["message"] == f"0 events sent to {siem}."
 
 
-def test_a_deleted_source_is_no_longer_forwarded(call: Call, source: str, splunk: Receiver) -> None:
+def test_a_deleted_source_is_no_longer_forwarded(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("delete", source, "--yes")
     assert deployments(siem) == []
 
 
 @pytest.mark.parametrize("arguments", [("siem", "status", "none"), ("siem", "pause", "none"), ("siem", "run", "none")])
-def test_an_unknown_siem_is_named(call: Call, source: str, arguments: tuple[str, ...]) -> None:
+def test_an_unknown_siem_is_named(call: CommandCalls, source: str, arguments: tuple[str, ...]) -> None:
     assert "There is no SIEM named 'none'" in call(*arguments, code=cli.WRONG_USE)
 
 
 @pytest.mark.torture
 def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
-    call: Call, source: str, splunk: Receiver, api: SandboxProcess
+    call: CommandCalls, source: str, splunk: Receiver, api: SandboxProcess
 ) -> None:
     other = f"{source} 2"
     apply_source(call, other, api)
-    write("siem.json", document("soc [/x]", splunk, source, other))
+    write_document("siem.json", document("soc [/x]", splunk, source, other))
     call("apply", "siem.json")
     splunk.behave("answer", None, status=503)
     env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
@@ -483,7 +440,7 @@ def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
     assert splunk.arrived().total() == 3 * EVENTS
 
 
-def test_what_was_sent_is_not_sent_again_unasked(call: Call, source: str, splunk: Receiver) -> None:
+def test_what_was_sent_is_not_sent_again_unasked(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
     said = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)
@@ -495,7 +452,7 @@ def test_what_was_sent_is_not_sent_again_unasked(call: Call, source: str, splunk
     assert (again["source"], again["siem"], again["sent_again"]) == (source, siem, 90)
 
 
-def test_the_list_has_a_header(call: Call, source: str, splunk: Receiver) -> None:
+def test_the_list_has_a_header(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     titles, *lines = call("siem", "list").splitlines()
     assert titles.split() == ["SIEM", "type", "source", "state"]

@@ -43,7 +43,7 @@ BLOCK = """
 from contextlib import ExitStack
 from deployments import prefect_session
 stack = ExitStack()
-print(stack.enter_context(prefect_server.prefect()).kind)
+print(stack.enter_context(prefect_session.prefect_session()).kind)
 from prefect.blocks.system import Secret
 """
 

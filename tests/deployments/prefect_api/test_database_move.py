@@ -34,7 +34,7 @@ database_move._copy_table = killed
 """
 READ = """
 from deployments import prefect_session
-with prefect_server.prefect():
+with prefect_session.prefect_session():
     from prefect.blocks.system import Secret
     from prefect.blocks.notifications import SlackWebhook
     from prefect.variables import Variable

@@ -16,7 +16,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from deployments.cli import main
-from deployments.prefect_api import server_access, server_secrets
+from deployments.prefect_api import local_files, server_access, server_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _database() -> sqlite3.Connection:
-    return sqlite3.connect(server_secrets.prefect_database())
+    return sqlite3.connect(local_files.prefect_database())
 
 
 def contents() -> dict[str, bytes]:
@@ -98,7 +98,7 @@ def test_it_is_refused_while_a_command_uses_the_secrets(capsys: pytest.CaptureFi
 
 
 def test_it_is_refused_while_anything_has_the_database_open(capsys: pytest.CaptureFixture[str]) -> None:
-    path = str(server_secrets.prefect_database())
+    path = str(local_files.prefect_database())
     code = f"import sqlite3; kept = sqlite3.connect({path!r}); kept.execute('SELECT * FROM block_document').fetchall()"
     with _other(code):
         _refused("The secrets cannot be rotated while", capsys)
@@ -136,10 +136,10 @@ def test_a_shell_with_the_old_secrets_is_still_known_for_ours(monkeypatch: pytes
 
 
 def test_before_the_first_start_there_is_nothing_to_encrypt() -> None:
-    server_secrets.prefect_database().unlink()
+    local_files.prefect_database().unlink()
     old = server_secrets.load_secrets()
     assert server_secrets.rotate(password=True, key=True) == 0
-    sqlite3.connect(server_secrets.prefect_database()).close()  # made, but without tables yet
+    sqlite3.connect(local_files.prefect_database()).close()  # made, but without tables yet
     assert server_secrets.rotate(password=True, key=True) == 0
     assert server_secrets.load_secrets().encryption_key != old.encryption_key
 

@@ -1,0 +1,31 @@
+"""Prefect's own files on this machine, and what is said where a process uses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def prefect_home() -> Path:
+    """Prefect's own files on this machine: its database and its storage. Made with mode 0700."""
+    path = settings.data_dir() / "prefect"
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def prefect_database() -> Path:
+    return prefect_home() / "prefect.db"
+
+
+def in_use_error() -> FirstPartyGenericError:
+    """The error where a rotation would pull the secrets away from under another process."""
+    return FirstPartyGenericError(
+        "The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.",
+        hint="Stop `up` with Ctrl-C, let other commands end, and try again. Nothing was changed.",
+    )

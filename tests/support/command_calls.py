@@ -1,0 +1,60 @@
+"""Commands of `onepassword-source`, called in the process of a test, and the files that they read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployments import cli
+
+if TYPE_CHECKING:
+    import pytest
+
+    from deployments.sandbox.process import SandboxProcess
+
+
+class CommandCalls:
+    """Calls commands. `err` is the last one's standard error, `shown` all that was printed so far."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.err = ""
+        self.shown = ""
+
+    def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
+        """Standard output; for another exit code than DONE standard error, where there is no output."""
+        self._capsys.readouterr()
+        directory = Path.cwd()
+        try:
+            found = cli.main(arguments)
+        finally:
+            os.chdir(directory)  # the command has left it, and the next one names files in it
+        out, self.err = self._capsys.readouterr()
+        self.shown += out + self.err
+        assert found == code, self.err
+        return out if code == cli.DONE else out or self.err
+
+    def json(self, *arguments: str, code: int = cli.DONE) -> Any:
+        return json.loads(self(*arguments, "--json", code=code))
+
+
+def source_config(name: str, api: SandboxProcess, **members: Any) -> dict[str, Any]:
+    """A source that collects from the sandbox, as `source` or in `sources` of a file."""
+    config = {
+        "name": name,
+        "base_url": api.base_url,
+        "api_token": api.token,
+        "supported_apis": ["sign-in", "itemUsage", "audit"],
+        **members,
+    }
+    return {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": config}
+
+
+def write_document(path: str, document: object, mode: int = 0o600) -> Path:
+    """A file for `apply`, which only its owner can read."""
+    file = Path(path)
+    file.write_text(json.dumps(document))
+    file.chmod(mode)
+    return file
