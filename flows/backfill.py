@@ -12,14 +12,14 @@ from pydantic import Field
 from blocks.errors import SourceError
 from flows.form import Apis, Line, When, leave_out_none
 from tasks import verdict
-from tasks.open_backfill import Asked, open_backfill
+from tasks.open_backfill import BackfillRequest, open_backfill
 from tasks.read_job import READERS_MAX, read_job
-from tasks.run_state import conclude, end_asleep
+from tasks.run_state import conclude, exit_while_waiting
 from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
-from tasks.support.parallel_runs import run_name, start_pieces
-from tasks.support.source import present_name
+from tasks.support.parallel_runs import run_name, start_parallel_runs
+from tasks.support.source import current_name
 
 
 @flow(
@@ -53,15 +53,15 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
         job: The id of a backfill that is to go on; its further runs are started with it.
         source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
-    asked = Asked(start, end, tuple(apis or ()), window, job)
-    with stopping.on_signals(end_asleep):
-        source = present_name(source, source_id)
+    asked = BackfillRequest(start, end, tuple(apis or ()), window, job)
+    with stopping.on_signals(exit_while_waiting):
+        source = current_name(source, source_id)
         try:
             opened = open_backfill(source, asked)
             if pieces:
-                start_pieces(source, opened.job.id, pieces, readers)
+                start_parallel_runs(source, opened.job.id, pieces, readers)
         except SourceError as failed:
-            return conclude(verdict.of_error(failed))
+            return conclude(verdict.error_verdict(failed))
         state = read_job(source, opened, readers, done="Backfilled")
         start_forwards(source, opened.source_id)
         show_coverage(source, return_state=True)  # whatever becomes of that, the events are stored

@@ -28,5 +28,5 @@ def prune(older_than: str, source: str | None = None) -> State[Any]:
         targets = find_targets(source)
         removed = sum(prune_stream(target, rule) for target in targets)
     except SourceError as error:
-        return conclude(verdict.of_error(error))
+        return conclude(verdict.error_verdict(error))
     return conclude(Verdict("Pruned", f"{removed:,} events older than {older_than} removed."))

@@ -14,12 +14,12 @@ from flows.form import Apis, Line, leave_out_none
 from tasks import verdict
 from tasks.open_reconcile import open_reconcile
 from tasks.read_job import READERS_MAX, read_job
-from tasks.run_monitor import look_over
-from tasks.run_state import conclude, end_asleep
+from tasks.run_monitor import assess_and_publish
+from tasks.run_state import conclude, exit_while_waiting
 from tasks.show_coverage import show_coverage
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
-from tasks.support.source import present_name
+from tasks.support.source import current_name
 from tasks.verdict import Verdict
 
 DONE = "Reconciled"
@@ -50,16 +50,16 @@ def reconcile(
         readers: How many windows this run reads at once, 1 to 16.
         source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
     """
-    with stopping.on_signals(end_asleep):
-        source = present_name(source, source_id)
+    with stopping.on_signals(exit_while_waiting):
+        source = current_name(source, source_id)
         try:
             opened = open_reconcile(source, last, tuple(apis or ()))
         except SourceError as failed:
-            return conclude(verdict.of_error(failed))
+            return conclude(verdict.error_verdict(failed))
         if opened is None:
             return conclude(Verdict(DONE, NOTHING.format(last)))
         state = read_job(source, opened, readers, done=DONE)
-        look_over(source, opened.source_id)
+        assess_and_publish(source, opened.source_id)
         start_forwards(source, opened.source_id)
         show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared
         return state

@@ -14,7 +14,7 @@ from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.liveness import RUNS, WORKS, lag_condition
 from blocks.store import coverage_record, event_times, health, quarantine, sources, streams
-from tasks.support.source import open_store, record_of, shared_source
+from tasks.support.source import open_store, shared_source, source_record
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -54,7 +54,7 @@ def assess(source: str) -> None:
 
 def assess_block(block: OnePasswordSource, engine: Engine) -> None:
     """The same of a block and its opened store."""
-    record = record_of(block)
+    record = source_record(block)
     findings = Findings()
     views = streams.of_source(engine, record.id, record.apis)
     created_ns = sources.created_ns(engine, record.id)

@@ -1,8 +1,8 @@
 """Attempts at a step: one is made and judged, what came of it is recorded, and it is retried for up to 90 minutes.
 
-Prefect calls `again` after each failed attempt and reads `task.retry_delay_seconds` right after it, so `again` may
-set the delay. The task itself decides (it knows since when its stream has been failing) and leaves its decision in
-the error's `retry_in`.
+The task decides whether and when it is retried, since it knows how long its stream has been failing. It leaves its
+decision in the error's `retry_in`. Prefect calls `should_retry` after each failed attempt and reads
+`task.retry_delay_seconds` right after it, so `should_retry` sets the delay there.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ T = TypeVar("T")
 
 WINDOW_SECONDS = 90 * 60
 SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
-SHORTEST_OF_COPIES, LONGEST_OF_COPIES = 15.0, 900.0  # where each attempt may be another copy of the same events
-ATTEMPTS = 2000  # more than the window can hold: time ends the retries, not their number
+DUPLICATES_SHORTEST, DUPLICATES_LONGEST = 15.0, 900.0  # where each attempt may be another copy of the same events
+ATTEMPTS_MAX = 2000  # more than the window can hold: time ends the retries, not their number
 FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError, UnexpectedError)
 
 _first_failures: dict[Hashable, int] = {}
 _first_errors: dict[Hashable, SourceError] = {}
 
 
-class Record(Protocol):
+class AttemptRecord(Protocol):
     """Where the store keeps what became of the attempts at a claim. Raises what the store raises."""
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:
@@ -64,51 +64,51 @@ class Record(Protocol):
         """
 
 
-def _never(_error: SourceError, _record: Record) -> None:
+def _never(_error: SourceError, _record: AttemptRecord) -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
+class RepeatPolicy:
     """What an attempt that fails again and again costs, and comes to.
 
-    `copies`: the codes of errors after which each attempt may send another copy of the same events, so that they are
-    few. `escalate` gets an error and the record that it was noted in, and gives the final error that so many of them
-    mean, or None.
+    `duplicating_codes`: the codes of errors after which each attempt may send another copy of the same events, so
+    that they are few. `escalate` gets an error and the record that it was noted in, and gives the final error that so
+    many of them mean, or None.
     """
 
-    copies: frozenset[str] = frozenset()
-    escalate: Callable[[SourceError, Record], SourceError | None] = _never
+    duplicating_codes: frozenset[str] = frozenset()
+    escalate: Callable[[SourceError, AttemptRecord], SourceError | None] = _never
 
 
 class Attempt:
     """One attempt at a claim. `record` is set as soon as it is known where the claim is kept."""
 
-    def __init__(self, key: Hashable, record: Record | None, repeats: Repeats) -> None:
+    def __init__(self, key: Hashable, record: AttemptRecord | None, repeats: RepeatPolicy) -> None:
         self.key = key
         self.record = record
         self._repeats = repeats
         self.opened = False
         """Whether the attempt got as far as its own store: until then a store that fails cannot be recorded there."""
 
-    def open(self, record: Record) -> None:
+    def open(self, record: AttemptRecord) -> None:
         self.record = record
         self.opened = True
 
     def judge(self, error: SourceError) -> SourceError:
         """The error to raise, with `retry_in` set, after it was recorded; the store may fail at that too."""
         try:
-            with foreseen():
+            with convert_unexpected():
                 error = self._record(error)
         except ClaimLostError as lost:
             return lost
         except SourceError as unwritten:
-            unwritten.retry_in = window_in_memory(self.key, unwritten)
+            unwritten.retry_in = retry_wait_in_memory(self.key, unwritten)
             error = unwritten
             if isinstance(error, UnexpectedError):
                 self._release(error)
         if error.retry_in is not None:
-            stopping.fell_asleep(self.key)
+            stopping.begin_retry_wait(self.key)
         return error
 
     def _record(self, error: SourceError) -> SourceError:
@@ -119,25 +119,25 @@ class Attempt:
         if isinstance(error, FINAL):
             error.retry_in = None
         elif self.record is None or (isinstance(error, FirstPartyGenericError) and not self.opened):
-            error.retry_in = window_in_memory(self.key, error)
+            error.retry_in = retry_wait_in_memory(self.key, error)
         else:
             error, noted = self._failed(error, self.record), True
         if error.retry_in is None and self.record is not None:
             self.record.stop(error, noted=noted)
         return error
 
-    def _failed(self, error: SourceError, record: Record) -> SourceError:
-        since_ns = record.fail(error, since_in_memory(self.key))
+    def _failed(self, error: SourceError, record: AttemptRecord) -> SourceError:
+        since_ns = record.fail(error, failing_since_ns(self.key))
         if final := self._repeats.escalate(error, record):
             return final
-        copies = error.code in self._repeats.copies
-        error.retry_in = next_wait(since_ns, getattr(error, "retry_after", None), copies=copies)
+        copies = error.code in self._repeats.duplicating_codes
+        error.retry_in = next_wait(since_ns, getattr(error, "retry_after", None), may_duplicate=copies)
         if error.retry_in is not None:
             record.wait(error, error.retry_in)
         return error
 
     def _release(self, error: SourceError) -> None:
-        with suppress(SourceError), foreseen():
+        with suppress(SourceError), convert_unexpected():
             if self.record is not None:
                 self.record.stop(error)
 
@@ -145,29 +145,29 @@ class Attempt:
 @contextmanager
 def attempt(
     key: Hashable,
-    record: Record | None = None,
+    record: AttemptRecord | None = None,
     *,
-    seen: Callable[[SourceError], SourceError] | None = None,
-    repeats: Repeats = Repeats(),
+    replace_error: Callable[[SourceError], SourceError] | None = None,
+    repeats: RepeatPolicy = RepeatPolicy(),
 ) -> Iterator[Attempt]:
     """One attempt of a task at a claim: what is raised within it leaves here judged and recorded.
 
-    `record` is where the claim was taken; `open` replaces it by what the attempt itself has opened. `seen` may replace
-    an error before it is judged. An exception that nothing foresees is an UnexpectedError: reported at once, the claim
-    released, and the next run tries again.
+    `record` is where the claim was taken; `open` replaces it by what the attempt itself has opened. `replace_error`
+    may replace an error before it is judged. An exception that nothing foresees is an UnexpectedError: reported at
+    once, the claim released, and the next run tries again.
     """
-    stopping.woke_up(key)
+    stopping.end_retry_wait(key)
     made = Attempt(key, record, repeats)
     try:
-        with foreseen():
+        with convert_unexpected():
             yield made
     except SourceError as error:
-        raise made.judge(error if seen is None else seen(error)) from None
+        raise made.judge(error if replace_error is None else replace_error(error)) from None
     forget(key)
 
 
 @contextmanager
-def foreseen() -> Iterator[None]:
+def convert_unexpected() -> Iterator[None]:
     """Turn an exception that is none of ours into an UnexpectedError. The run's log shows where it was raised."""
     try:
         yield
@@ -179,32 +179,34 @@ def foreseen() -> Iterator[None]:
         raise UnexpectedError.from_exception(error) from None
 
 
-def next_wait(failing_since_ns: int, retry_after: float | None = None, *, copies: bool = False) -> float | None:
+def next_wait(failing_since_ns: int, retry_after: float | None = None, *, may_duplicate: bool = False) -> float | None:
     """Seconds until the next attempt, or None when 90 minutes have passed since the first failure.
 
     Half of the time that it has been failing, with jitter: so the waits grow by themselves, also across processes,
-    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it. `copies`: each
-    attempt may be another copy of the same events, so each wait is as long as all before it: some 13 in 90 minutes.
+    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it.
+    `may_duplicate`: each attempt may be another copy of the same events, so each wait is as long as all before it: some
+    13 in 90 minutes.
     """
     failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
     left = WINDOW_SECONDS - failing
     if left <= 0:
         return None
-    if copies:
-        wait = min(max(failing, SHORTEST_OF_COPIES), LONGEST_OF_COPIES) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+    if may_duplicate:
+        # As long as all waits before it together: some 13 attempts in 90 minutes.
+        wait = min(max(failing, DUPLICATES_SHORTEST), DUPLICATES_LONGEST) * random.uniform(0.8, 1.0)  # noqa: S311
     else:
         wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
     return max(min(wait, left), retry_after or 0.0)
 
 
-def window_in_memory(key: Hashable, error: SourceError) -> float | None:
+def retry_wait_in_memory(key: Hashable, error: SourceError) -> float | None:
     """The wait for a failure that the store does not remember, for one because it is the store that fails."""
     if isinstance(error, FINAL):
         return None
-    return next_wait(first_failure(key), getattr(error, "retry_after", None))
+    return next_wait(first_failure_ns(key), getattr(error, "retry_after", None))
 
 
-def first_failure(key: Hashable) -> int:
+def first_failure_ns(key: Hashable) -> int:
     """Since when attempts at something have been failing, in ns; now, where this is the first that fails."""
     now_ns = clock.now_ns()
     since_ns = _first_failures.get(key, now_ns)
@@ -214,26 +216,26 @@ def first_failure(key: Hashable) -> int:
 
 
 @contextmanager
-def in_memory(key: Hashable) -> Iterator[None]:
+def attempt_in_memory(key: Hashable) -> Iterator[None]:
     """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
     if _is_in_main_thread():
-        stopping.end_waiting()
+        stopping.end_main_wait()
     if (handed_over := _first_errors.pop(key, None)) is not None:
         raise handed_over
     try:
-        with foreseen():
+        with convert_unexpected():
             yield
     except SourceError as error:
-        error.retry_in = window_in_memory(key, error)
+        error.retry_in = retry_wait_in_memory(key, error)
         raise
     forget(key)
 
 
-def directly(step: Task[P, T], key: Hashable, *arguments: P.args, **named: P.kwargs) -> T:
+def run_inline(step: Task[P, T], key: Hashable, *arguments: P.args, **named: P.kwargs) -> T:
     """Do a step as a function, and hand over to its task only where it fails and is to be tried again.
 
     A task run costs more than most steps do: three events, some thirty rows. The task's first attempt is the one that
-    failed here, so its wait and its window begin there. `key` is that of the step's `in_memory`.
+    failed here, so its wait and its window begin there. `key` is that of the step's `attempt_in_memory`.
     """
     try:
         return step.fn(*arguments, **named)
@@ -248,7 +250,7 @@ def _is_in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def since_in_memory(key: Hashable) -> int | None:
+def failing_since_ns(key: Hashable) -> int | None:
     return _first_failures.get(key)
 
 
@@ -256,19 +258,19 @@ def forget(key: Hashable) -> None:
     _first_failures.pop(key, None)
 
 
-def again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+def should_retry(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Prefect's question after a failed attempt. `task` must be a copy of its own for each call."""
     wait = getattr(state.data, "retry_in", None)
-    if wait is None or (_is_in_main_thread() and not stopping.begin_to_wait(str(state.data))):
+    if wait is None or (_is_in_main_thread() and not stopping.begin_main_wait(str(state.data))):
         return False
     task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
     return True
 
 
-OPTIONS: dict[str, Any] = {
-    "retries": ATTEMPTS,
-    "retry_delay_seconds": 1,  # `again` sets it, attempt by attempt; it must not be 0 before that
-    "retry_condition_fn": again,
+TASK_OPTIONS: dict[str, Any] = {
+    "retries": ATTEMPTS_MAX,
+    "retry_delay_seconds": 1,  # `should_retry` sets it, attempt by attempt; it must not be 0 before that
+    "retry_condition_fn": should_retry,
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }

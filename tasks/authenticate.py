@@ -16,7 +16,7 @@ from blocks.store import sources, streams
 from blocks.store.streams import Claim
 from tasks import attempts
 from tasks.support import rate_gate
-from tasks.support.source import forget_source, open_store, record_of, shared_source
+from tasks.support.source import forget_source, open_store, shared_source, source_record
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -39,13 +39,13 @@ def authenticate(source: str, source_id: str, claims: tuple[Claim, ...]) -> Acce
     A server that cannot be asked stops nothing: reading is tried all the same.
     """
     key = f"authenticate/{flow_run.id}"
-    return attempts.directly(_step, key, key, source, source_id, claims)
+    return attempts.run_inline(_step, key, key, source, source_id, claims)
 
 
-@task(name="authenticate", **attempts.OPTIONS)
+@task(name="authenticate", **attempts.TASK_OPTIONS)
 def _step(key: str, source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
     try:
-        with attempts.in_memory(key):
+        with attempts.attempt_in_memory(key):
             return _authenticate(source, source_id, claims)
     except SourceError:
         forget_source(source)
@@ -56,12 +56,12 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     block = shared_source(name)
     engine = open_store(block)
     try:
-        gate = rate_gate.gate(engine, record_of(block))
+        gate = rate_gate.open_gate(engine, source_record(block))
         with block.credentials.get_client(block.api_version, turn=gate) as client:
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
         changed = sources.note_introspection(engine, source_id, seen.scopes, account)
-        rate_gate.note_account(engine, source_id, gate)
+        rate_gate.carry_over_account(engine, source_id, gate)
     except ThirdPartyConfigError as error:
         for claim in claims:
             streams.stop(engine, claim, error, block.fingerprint())

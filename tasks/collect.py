@@ -14,16 +14,16 @@ from blocks.store import streams
 from blocks.store.streams import Claim
 from tasks import attempts
 from tasks.support import rate_gate
-from tasks.support.drain import Collected, Round
+from tasks.support.drain import CollectResult, StreamReader
 from tasks.support.publish import report_unstored
 from tasks.support.source import (
     after_rotation,
     forget_source,
-    known_id,
+    loaded_id,
     open_store,
-    opened_store,
-    record_of,
     shared_source,
+    source_record,
+    store_if_open,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-@task(name="collect", **attempts.OPTIONS)
-def collect_stream(source: str, claim: Claim) -> Collected:
+@task(name="collect", **attempts.TASK_OPTIONS)
+def collect_stream(source: str, claim: Claim) -> CollectResult:
     """Read the stream of `claim` to its end; each page and its cursor are one commit.
 
     Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
@@ -45,18 +45,18 @@ def collect_stream(source: str, claim: Claim) -> Collected:
         forget_source(source)
         return after_rotation(source, error, fingerprint)
 
-    key = key_of(claim)
+    key = attempt_key(claim)
     try:
-        with attempts.attempt(key, _taken_in(source, claim), seen=rotated) as attempt:
+        with attempts.attempt(key, _record_of_claim(source, claim), replace_error=rotated) as attempt:
             block = shared_source(source)
             fingerprint = block.fingerprint()
             engine = open_store(block)
             attempt.open(StreamRecord(engine, claim, fingerprint))
-            record = record_of(block)
-            with block.credentials.get_client(block.api_version, turn=rate_gate.gate(engine, record)) as client:
-                collected = Round(engine, client, record, claim, get_run_logger()).run()
+            record = source_record(block)
+            with block.credentials.get_client(block.api_version, turn=rate_gate.open_gate(engine, record)) as client:
+                collected = StreamReader(engine, client, record, claim, get_run_logger()).drain()
     except SourceError as judged:
-        report_unstored(source, judged, attempts.since_in_memory(key))
+        report_unstored(source, judged, attempts.failing_since_ns(key))
         raise
     get_run_logger().log(
         logging.INFO if collected.new or collected.quarantined else logging.DEBUG,
@@ -75,7 +75,7 @@ def abandon(source: str, claims: Iterable[Claim], error: SourceError) -> None:
     """Record an error that ended a run before it read, of each of its streams, and release them."""
     for claim in claims:
         with suppress(SourceError):  # the store does not answer: the claim lapses by itself
-            if (record := _taken_in(source, claim)) is None:
+            if (record := _record_of_claim(source, claim)) is None:
                 return
             if isinstance(error, UnexpectedError):
                 record.stop(error)
@@ -96,18 +96,18 @@ class StreamRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         streams.renew(self.engine, self.claim, for_seconds=seconds)
-        rate_gate.note(self.engine, streams.source_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
         again = isinstance(error, UnexpectedError)
         streams.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
-def key_of(claim: Claim) -> str:
+def attempt_key(claim: Claim) -> str:
     return f"{claim.stream_id}/{claim.fence}"
 
 
-def _taken_in(source: str, claim: Claim) -> StreamRecord | None:
+def _record_of_claim(source: str, claim: Claim) -> StreamRecord | None:
     """The record in the store in which this process has taken the claim."""
-    engine = opened_store(known_id(source) or "")
+    engine = store_if_open(loaded_id(source) or "")
     return None if engine is None else StreamRecord(engine, claim, None)

@@ -22,8 +22,8 @@ from blocks.store.forwarding.rejected_events import Again, RefusedItem
 from blocks.store.forwarding.unsent_events import Events, Hour, Portion
 from tasks import attempts
 from tasks.support import stopping
-from tasks.support.siem import load_siem, preparer_of, store_of
-from tasks.support.source import opened_store
+from tasks.support.siem import load_siem, make_preparer, source_store
+from tasks.support.source import store_if_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,65 +34,65 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import OutgoingEvent
     from blocks.store.forwarding.positions import Ahead, PositionView
 
-ROUNDS = 6
+UNCONFIRMED_MAX = 6
 """After so many tries since the last progress that a target does not confirm, it is the configuration: six minutes."""
-_MAY_BE_COPIES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
+_DUPLICATING_CODES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
 """Codes of errors after which the target may have the events all the same."""
 
 
-def _escalate(error: SourceError, record: attempts.Record) -> SourceError | None:
+def _escalate(error: SourceError, record: attempts.AttemptRecord) -> SourceError | None:
     if not isinstance(error, NoConfirmationError) or not isinstance(record, PositionRecord):
         return None
     tries = positions.count_unconfirmed(record.engine, record.claim)
-    return error.as_configuration(tries) if tries >= ROUNDS else None
+    return error.as_configuration(tries) if tries >= UNCONFIRMED_MAX else None
 
 
-REPEATS = attempts.Repeats(_MAY_BE_COPIES, _escalate)
-AGAIN = 1000  # events that were refused and are sent again at once
+REPEAT_POLICY = attempts.RepeatPolicy(_DUPLICATING_CODES, _escalate)
+RESEND_MAX = 1000  # events that were refused and are sent again at once
 IN_FLIGHT = 4_000_000
 """Bytes of one stream that are on their way at once, before compression, where a request is not larger than that."""
-BODIES = 1_000_000  # characters of bodies in a portion at most, or one body
+BODY_CHARACTERS_MAX = 1_000_000  # characters of bodies in a portion at most, or one body
 GROWTH_MARGIN = 0.02
 """By how much a portion is smaller than what would come to a full request: else it would be a full one and a rest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarded:
+class ForwardResult:
     """What became of a stream's events: sent, kept back by rules, refused for good."""
 
     api: Api
     sent: int
-    kept: int
-    refused: int
+    filtered: int
+    rejected: int
     seconds: float
 
 
-@task(name="forward", **attempts.OPTIONS)
-def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) -> Forwarded:
+@task(name="forward", **attempts.TASK_OPTIONS)
+def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) -> ForwardResult:
     """Send all that is behind the position of `claim`; the position moves when the SIEM has said yes.
 
     Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
     An error leaves here judged: remembered in the store, with `retry_in` set where the step is to be tried again.
     """
-    taken_in = opened_store(source_id)
+    taken_in = store_if_open(source_id)
     record = None if taken_in is None else PositionRecord(taken_in, claim, None)
-    with attempts.attempt(_key(claim), record, repeats=REPEATS) as attempt:
-        engine = store_of(source)
+    with attempts.attempt(attempt_key(claim), record, repeats=REPEAT_POLICY) as attempt:
+        engine = source_store(source)
         attempt.open(PositionRecord(engine, claim, None))
         block = load_siem(claim.siem, kind)
         attempt.open(PositionRecord(engine, claim, block.fingerprint()))
-        meant = Meant(engine, source_id, claim.forward, is_archive=block.is_archive)
+        meant = ForwardingCheck(engine, source_id, claim.forward, is_archive=block.is_archive)
         with closing(block.get_sender()) as sender:
-            preparer = preparer_of(engine, source_id, claim.api, block, sender)
-            done = Forwarding(engine, claim, preparer, meant).run()
+            preparer = make_preparer(engine, source_id, claim.api, block, sender)
+            done = StreamForwarder(engine, claim, preparer, meant).forward()
     get_run_logger().info(
         "%s: %d sent to %s, %d filtered by rules, %d refused by it; %.1f s",
-        *(done.api, done.sent, claim.siem, done.kept, done.refused, done.seconds),
+        *(done.api, done.sent, claim.siem, done.filtered, done.rejected, done.seconds),
     )
     return done
 
 
-class Meant:
+class ForwardingCheck:
     """Whether the events of a source are meant for this SIEM, which is not paused. Asked before each portion.
 
     An archive takes the events of every source. The store is looked at once a second: a person may pause the SIEM, or
@@ -104,70 +104,70 @@ class Meant:
         self._source_id = source_id
         self._forward = forward
         self._is_archive = is_archive
-        self._so, self._until = True, 0.0
+        self._enabled, self._until = True, 0.0
 
     def __call__(self) -> bool:
-        if self._so and time.monotonic() >= self._until:
-            self._so = self._is_so()
+        if self._enabled and time.monotonic() >= self._until:
+            self._enabled = self._is_enabled()
             self._until = time.monotonic() + 1.0
-        return self._so
+        return self._enabled
 
-    def _is_so(self) -> bool:
+    def _is_enabled(self) -> bool:
         if forward_pairs.is_paused(self._engine, self._forward):
             return False
         return self._is_archive or forward_pairs.about(self._engine, self._source_id).for_siem
 
 
-class Forwarding:
+class StreamForwarder:
     """Sends what is behind a position, several portions at once, until there is no more or the run is to end.
 
     After that goes what the SIEM had refused and a person wants sent again.
     """
 
     def __init__(
-        self, engine: Engine, claim: ForwardClaim, preparer: Preparer, meant: Callable[[], bool] = lambda: True
+        self, engine: Engine, claim: ForwardClaim, preparer: Preparer, is_enabled: Callable[[], bool] = lambda: True
     ) -> None:
         self._engine = engine
-        self._meant = meant
+        self._is_enabled = is_enabled
         self._claim = claim
         self._preparer = preparer
         self._name = f"{claim.forward}-{claim.stream_id}"
         self._planned: tuple[int, ...] = ()
         self._plan: list[int] = []
         self._ahead: Ahead = {}
-        self._sent = self._kept = self._refused = 0
+        self._sent = self._filtered = self._rejected = 0
         self._growth = 1.0  # octets that are sent for a character of a body
 
-    def run(self) -> Forwarded:
+    def forward(self) -> ForwardResult:
         """Raises what the sender or the store raises; what the SIEM has said yes to before stays so."""
         started = time.monotonic()
         use_small_cache(self._engine)
-        self._send_on()
-        self._send_again()
+        self._send_new()
+        self._resend()
         # A run that was stopped leaves its plan and its error to the next one.
         end = positions.release if self._is_over() else positions.finish
         end(self._engine, self._claim)
-        return Forwarded(self._claim.api, self._sent, self._kept, self._refused, time.monotonic() - started)
+        return ForwardResult(self._claim.api, self._sent, self._filtered, self._rejected, time.monotonic() - started)
 
-    def _send_again(self) -> None:
-        events = min(self._preparer.sender.limits.events, AGAIN)
-        pump = OrderedPool(self._deliver_again, self._note_again, 1, self._renew)
+    def _resend(self) -> None:
+        events = min(self._preparer.sender.limits.events, RESEND_MAX)
+        pump = OrderedPool(self._redeliver, self._note_resent, 1, self._renew)
         pump.process(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
 
-    def _send_on(self) -> None:
+    def _send_new(self) -> None:
         view = positions.one(self._engine, self._claim)
         limits = self._preparer.sender.limits
         if not limits.hourly:
             self._planned, self._ahead = view.plan, dict(view.ahead)
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
-        self._pump = OrderedPool(self._deliver, self._announce, limits.parallel, self._renew, self._leave)
+        self._pump = OrderedPool(self._deliver, self._advance, limits.parallel, self._renew, self._keep_acknowledged)
         careful = view.failing_since_ns is not None
-        self._pump.process(self._portions(view), until=self._is_over, first_alone=careful)
+        self._pump.process(self._batches(view), until=self._is_over, first_alone=careful)
 
     def _is_over(self) -> bool:
-        return stopping.requested.is_set() or not self._meant()
+        return stopping.requested.is_set() or not self._is_enabled()
 
-    def _portions(self, view: PositionView) -> Iterator[Portion | Hour]:
+    def _batches(self, view: PositionView) -> Iterator[Portion | Hour]:
         events = Events(self._engine, self._claim.stream_id, view.sent_id)
         limits = self._preparer.sender.limits
         if limits.hourly:
@@ -178,7 +178,7 @@ class Forwarding:
         """Characters of bodies that come to full requests, as far as the portions before show."""
         limits = self._preparer.sender.limits
         requests = max(IN_FLIGHT // (limits.parallel * limits.bytes), 1)
-        return min(int(requests * limits.bytes / self._growth), BODIES)
+        return min(int(requests * limits.bytes / self._growth), BODY_CHARACTERS_MAX)
 
     def _deliver(self, portion: Portion | Hour) -> Step | None:
         """What became of it; None where an earlier run has sent it."""
@@ -200,7 +200,7 @@ class Forwarding:
         if self._pump.failed.wait(clock.engine_delay(seconds)):
             raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
 
-    def _deliver_again(self, portion: Again) -> Step:
+    def _redeliver(self, portion: Again) -> Step:
         # By a name of its own: a SIEM that remembers names has refused these events by another one.
         name = f"{self._name}-again-{portion.mark_ns}"
         try:
@@ -209,8 +209,8 @@ class Forwarding:
             done = DeliveryResult(rejected=[Rejection(event, error.code, str(error)) for event in portion.events])
         return _step(portion.events[0].id, portion.events[-1].id, done)
 
-    def _announce(self, done: tuple[Portion | Hour, Step | None] | None, under_way: Sequence[Portion | Hour]) -> None:
-        step = None if done is None else self._step_over(*done)
+    def _advance(self, done: tuple[Portion | Hour, Step | None] | None, under_way: Sequence[Portion | Hour]) -> None:
+        step = None if done is None else self._completed_step(*done)
         begun = [portion.last_id for portion in under_way if isinstance(portion, Portion)]
         reached = max([*begun, 0 if step is None else step.last_id])
         # What was planned stays so until it is done, whether or not it is on its way again by now.
@@ -218,13 +218,13 @@ class Forwarding:
         positions.advance(self._engine, self._claim, step, plan, self._ahead)
         self._plan = plan  # not before: what is left ahead must fit the position that stands in the store
 
-    def _step_over(self, portion: Portion | Hour, step: Step | None) -> Step:
+    def _completed_step(self, portion: Portion | Hour, step: Step | None) -> Step:
         if step is None:
             sent, dropped = self._ahead[portion.last_id]
             step = Step(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
         return self._counted(step)
 
-    def _leave(self, done: Sequence[tuple[Portion | Hour, Step | None]]) -> None:
+    def _keep_acknowledged(self, done: Sequence[tuple[Portion | Hour, Step | None]]) -> None:
         """Remember what the SIEM took behind a portion that failed. Where that cannot be, it is sent twice."""
         if self._preparer.sender.limits.hourly:  # an object that is written again is the same object
             return
@@ -233,7 +233,7 @@ class Forwarding:
         with suppress(SourceError):
             positions.leave_ahead(self._engine, self._claim, fresh, self._plan, self._ahead)
 
-    def _note_again(self, done: tuple[Again, Step] | None, _under_way: Sequence[Again]) -> None:
+    def _note_resent(self, done: tuple[Again, Step] | None, _under_way: Sequence[Again]) -> None:
         if done is None:
             self._renew()
         else:
@@ -241,8 +241,8 @@ class Forwarding:
 
     def _counted(self, step: Step) -> Step:
         self._sent += step.sent
-        self._kept += step.dropped
-        self._refused += len(step.refused)
+        self._filtered += step.dropped
+        self._rejected += len(step.refused)
         return step
 
     def _renew(self) -> None:
@@ -274,5 +274,5 @@ class PositionRecord:
         positions.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
-def _key(claim: ForwardClaim) -> str:
+def attempt_key(claim: ForwardClaim) -> str:
     return f"{claim.forward}/{claim.stream_id}/{claim.fence}"

@@ -14,14 +14,14 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import BACKFILL, JobView, Wanted
 from tasks import attempts
-from tasks.support.job import OpenedJob, open_noted
+from tasks.support.job import OpenedJob, open_and_register
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BackfillRequest:
     """What a backfill is asked for: a span with its width and APIs, or a job that is to go on."""
 
     start: str | None = None
@@ -31,15 +31,15 @@ class Asked:
     job: str | None = None
 
 
-@task(name="open backfill", **attempts.OPTIONS)
-def open_backfill(source: str, asked: Asked) -> OpenedJob:
+@task(name="open backfill", **attempts.TASK_OPTIONS)
+def open_backfill(source: str, asked: BackfillRequest) -> OpenedJob:
     """Load the block of `source` and make the job that is asked for, or find the one that is to go on.
 
     Raises ThirdPartyConfigError where what is asked for makes no sense.
     """
-    with attempts.in_memory(str(task_run.id)):
+    with attempts.attempt_in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
-        engine, record = open_noted(source)
+        engine, record = open_and_register(source)
         if asked.job is not None or asked.start is None:
             return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
         span = parse_span(asked.start, asked.end, opened_ns)
@@ -49,7 +49,7 @@ def open_backfill(source: str, asked: Asked) -> OpenedJob:
         return OpenedJob(record.id, opened_ns, job, span.notes)
 
 
-def _unfinished(engine: Engine, source_id: str, asked: Asked) -> JobView:
+def _unfinished(engine: Engine, source_id: str, asked: BackfillRequest) -> JobView:
     if asked.job is not None:
         job = jobs.find(engine, asked.job)
         if job.source_id == source_id:

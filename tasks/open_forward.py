@@ -13,8 +13,8 @@ from blocks.store.forwarding import forward_pairs, positions
 from blocks.store.forwarding.positions import ForwardClaim, PositionView
 from tasks import attempts
 from tasks.support.publish import publish
-from tasks.support.siem import load_siem, store_of
-from tasks.support.source import note_store
+from tasks.support.siem import load_siem, source_store
+from tasks.support.source import register_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -34,7 +34,7 @@ class OpenedForward:
 
     source_id: str
     kind: str
-    left: str = ""
+    reason_to_skip: str = ""
     claims: tuple[ForwardClaim, ...] = ()
     stopped: tuple[PositionView, ...] = ()
     elsewhere: tuple[PositionView, ...] = ()
@@ -46,20 +46,20 @@ def open_forward(source: str, siem: str, run: str) -> OpenedForward:
     A position in error for good is left alone while the SIEM's block is the one that it failed with. A changed block
     takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
     """
-    return attempts.directly(_step, run, source, siem, run)
+    return attempts.run_inline(_step, run, source, siem, run)
 
 
-@task(name="open forward", **attempts.OPTIONS)
+@task(name="open forward", **attempts.TASK_OPTIONS)
 def _step(source: str, siem: str, run: str) -> OpenedForward:
-    with attempts.in_memory(run):
+    with attempts.attempt_in_memory(run):
         return _open(source, siem, run)
 
 
-def let_go(source: str, opened: OpenedForward) -> None:
+def release_claims(source: str, opened: OpenedForward) -> None:
     """Give back what a stopped run still holds, so that the next one need not wait until the claims lapse."""
     for claim in opened.claims:
         try:
-            positions.release(store_of(source), claim)
+            positions.release(source_store(source), claim)
         except SourceError as error:
             get_run_logger().warning(
                 "The claim on %s could not be given back; it lapses by itself. %s", claim.api, error
@@ -67,7 +67,7 @@ def let_go(source: str, opened: OpenedForward) -> None:
 
 
 def _open(source: str, siem: str, run: str) -> OpenedForward:
-    engine = store_of(source)
+    engine = source_store(source)
     source_id = sources.known(engine).get(source)
     if source_id is None:
         raise ThirdPartyConfigError(
@@ -75,7 +75,7 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
             hint="It is there once it was applied; `onepassword-source status` lists those there are.",
             code="unknown-source",
         )
-    note_store(source_id, engine)
+    register_store(source_id, engine)
     before = forward_pairs.find(engine, source_id, siem)
     if before is None:  # a run that is late must not bring back a pair that was removed, and send it all
         raise ThirdPartyConfigError(

@@ -13,7 +13,7 @@ from blocks.store import streams
 from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import RECONCILE, Wanted
 from tasks import attempts
-from tasks.support.job import OpenedJob, open_noted
+from tasks.support.job import OpenedJob, open_and_register
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Api
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDTH_NS = 6 * 3600 * 10**9
 
 
-@task(name="open reconcile", **attempts.OPTIONS)
+@task(name="open reconcile", **attempts.TASK_OPTIONS)
 def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob | None:
     """Load the block of `source` and make the job that compares the past `last` (48h, 7d) with the store.
 
@@ -29,9 +29,9 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
     time to bring. One that is stopped in error is left out. None where there is nothing to compare.
     Raises ThirdPartyConfigError where what is asked for makes no sense.
     """
-    with attempts.in_memory(str(task_run.id)):
+    with attempts.attempt_in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
-        engine, record = open_noted(source)
+        engine, record = open_and_register(source)
         span = parse_last(last, opened_ns)
         views = streams.of_source(engine, record.id, jobs.chosen(apis, record.apis))
         refused = {view.api for view in views if view.stopped_fingerprint == record.fingerprint}

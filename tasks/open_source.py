@@ -12,11 +12,11 @@ from blocks.store import sources, streams
 from blocks.store.streams import Claim, StreamView
 from tasks import attempts
 from tasks.support.publish import report_unstored
-from tasks.support.source import open_store, opened_store, record_of, share_source
+from tasks.support.source import load_and_share, open_store, source_record, store_if_open
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedSource:
     """What a run found: streams that are its own now, streams in error for good, and streams that others hold."""
 
     source_id: str
@@ -26,23 +26,23 @@ class Opened:
     elsewhere: tuple[StreamView, ...]
 
 
-def open_source(source: str, run: str) -> Opened:
+def open_source(source: str, run: str) -> OpenedSource:
     """Load the block of `source`, write it into the store, and claim its streams for the flow run `run`.
 
     A stream in error for good is left alone while the configuration is the one that it failed with. A changed
     configuration takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
     """
-    return attempts.directly(_step, _key(run), source, run)
+    return attempts.run_inline(_step, _key(run), source, run)
 
 
-@task(name="open source", **attempts.OPTIONS)
-def _step(source: str, run: str) -> Opened:
+@task(name="open source", **attempts.TASK_OPTIONS)
+def _step(source: str, run: str) -> OpenedSource:
     key = _key(run)
     try:
-        with attempts.in_memory(key):
+        with attempts.attempt_in_memory(key):
             return _open(source, run)
     except SourceError as error:
-        report_unstored(source, error, attempts.since_in_memory(key))
+        report_unstored(source, error, attempts.failing_since_ns(key))
         raise
 
 
@@ -50,11 +50,11 @@ def _key(run: str) -> str:
     return f"open/{run}"
 
 
-def _open(name: str, run: str) -> Opened:
+def _open(name: str, run: str) -> OpenedSource:
     opened_ns = clock.now_ns()
-    block = share_source(name)
+    block = load_and_share(name)
     engine = open_store(block)
-    record = record_of(block)
+    record = source_record(block)
     if sources.put(engine, record):
         streams.restart(engine, record.id)
     claims: list[Claim] = []
@@ -67,12 +67,12 @@ def _open(name: str, run: str) -> Opened:
             claims.append(claim)
         else:
             elsewhere.append(view)
-    return Opened(record.id, opened_ns, tuple(claims), tuple(stopped), tuple(elsewhere))
+    return OpenedSource(record.id, opened_ns, tuple(claims), tuple(stopped), tuple(elsewhere))
 
 
-def let_go(opened: Opened) -> None:
+def release_claims(opened: OpenedSource) -> None:
     """Give back what a stopped run still holds, so that the next one need not wait until the claims lapse."""
-    if (engine := opened_store(opened.source_id)) is None:
+    if (engine := store_if_open(opened.source_id)) is None:
         return
     for claim in opened.claims:
         try:

@@ -10,10 +10,19 @@ from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
 from blocks.store.backfill.jobs import BACKFILL
 from tasks import attempts, verdict
 from tasks.read_window import read_window
-from tasks.run_state import conclude, end_now
+from tasks.run_state import conclude, exit_now
 from tasks.support import stopping
-from tasks.support.futures import some_ended
-from tasks.support.job import OpenedJob, Shown, let_go, next_window, report_job, sentence, stop_requested, words
+from tasks.support.futures import wait_for_some
+from tasks.support.job import (
+    JobProgress,
+    OpenedJob,
+    claim_window,
+    format_span,
+    release_windows,
+    report_job,
+    stop_requested,
+    summarize,
+)
 from tasks.support.publish import publish
 from tasks.verdict import STOPPED, Verdict
 
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from blocks.store.backfill.windows import WindowClaim
-    from tasks.read_window import WindowRead
+    from tasks.read_window import WindowResult
 
 READERS_MAX = 16
 STORE_SECONDS = 5.0  # between two looks at a store that does not answer
@@ -33,40 +42,40 @@ def read_job(source: str, opened: OpenedJob, readers: int, *, done: str) -> Stat
 
     Its outcome is `done` where all windows are read, by whichever runs; Stopped; or the error that ended it.
     """
-    shown = Shown(source, opened)
+    shown = JobProgress(source, opened)
     return _state(source, shown, _read(source, opened, shown, readers), done)
 
 
-def _read(source: str, opened: OpenedJob, shown: Shown, readers: int) -> SourceError | None:
+def _read(source: str, opened: OpenedJob, shown: JobProgress, readers: int) -> SourceError | None:
     """Read windows until there are none left, or one fails for good; what failed then."""
-    running: dict[PrefectFuture[WindowRead], WindowClaim] = {}
+    running: dict[PrefectFuture[WindowResult], WindowClaim] = {}
     error: SourceError | None = None
     while True:
         if stop_requested(opened):
             stopping.requested.set()
         ending = error is not None or stopping.requested.is_set()
         try:
-            with attempts.in_memory(f"job/{opened.job.id}"):
+            with attempts.attempt_in_memory(f"job/{opened.job.id}"):
                 if not ending:
                     _hand_out(source, opened, running, readers)
-                shown.look(now=not running)
+                shown.refresh(now=not running)
         except FirstPartyGenericError as failed:  # of the store, which the readers wait for too
             error = error or (failed if failed.retry_in is None else None)
             _pause(min(failed.retry_in or 0.0, STORE_SECONDS))
-        if ending and stopping.asleep() >= len(running):
-            let_go(opened, running.values())
+        if ending and stopping.waiting_readers() >= len(running):
+            release_windows(opened, running.values())
             return error
         if not running and shown.finished:  # else others read what is left, or did and died: their claims lapse
             return error
-        for reader in some_ended(running, 0.5) if running else _pause(1.0):
+        for reader in wait_for_some(running, 0.5) if running else _pause(1.0):
             error = _error_of(reader) or error
             del running[reader]
 
 
 def _hand_out(
-    source: str, opened: OpenedJob, running: dict[PrefectFuture[WindowRead], WindowClaim], readers: int
+    source: str, opened: OpenedJob, running: dict[PrefectFuture[WindowResult], WindowClaim], readers: int
 ) -> None:
-    while len(running) < readers and (claim := next_window(opened)):
+    while len(running) < readers and (claim := claim_window(opened)):
         reader = read_window.with_options(name=f"read {claim.api}").submit(source, claim)
         running[reader] = claim
 
@@ -76,18 +85,18 @@ def _pause(seconds: float) -> tuple[()]:
     return ()
 
 
-def _error_of(reader: PrefectFuture[WindowRead]) -> SourceError | None:
+def _error_of(reader: PrefectFuture[WindowResult]) -> SourceError | None:
     outcome = reader.result(raise_on_failure=False)
     if not isinstance(outcome, BaseException) or isinstance(outcome, ClaimLostError):
         return None
-    return verdict.as_error(outcome)
+    return verdict.as_source_error(outcome)
 
 
-def _state(source: str, shown: Shown, error: SourceError | None, done: str) -> State[Any]:
+def _state(source: str, shown: JobProgress, error: SourceError | None, done: str) -> State[Any]:
     opened = shown.opened
     with suppress(SourceError):
-        shown.look(now=True)
-    message = " ".join([f"{words(opened.job)}. {sentence(opened.job, shown.progress)}", *opened.notes])
+        shown.refresh(now=True)
+    message = " ".join([f"{format_span(opened.job)}. {summarize(opened.job, shown.progress)}", *opened.notes])
     if error is not None:
         found = Verdict(error.name, f"{error} {message} {_left(source, shown)}")
     elif not shown.finished:
@@ -96,12 +105,12 @@ def _state(source: str, shown: Shown, error: SourceError | None, done: str) -> S
         found = Verdict(done, message)
     report_job(source, opened.job, shown.progress, message)
     publish(opened.source_id)
-    if stopping.asleep():
-        end_now(found)
+    if stopping.waiting_readers():
+        exit_now(found)
     return conclude(found)
 
 
-def _left(source: str, shown: Shown) -> str:
+def _left(source: str, shown: JobProgress) -> str:
     windows = sum(one.windows for one in shown.progress)
     left = f"{windows - sum(one.done for one in shown.progress):,} of {windows:,} windows are left"
     if shown.opened.job.kind != BACKFILL:

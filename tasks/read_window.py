@@ -16,7 +16,7 @@ from blocks.store.backfill.windows import WindowClaim
 from tasks import attempts
 from tasks.support import rate_gate
 from tasks.support.paging import STOPPED, Paging
-from tasks.support.source import after_rotation, known_id, load_source, open_store, opened_store, record_of
+from tasks.support.source import after_rotation, load_source, loaded_id, open_store, source_record, store_if_open
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -32,7 +32,7 @@ _DAY_NS = 86_400 * 10**9
 
 
 @dataclass(slots=True)
-class WindowRead:
+class WindowResult:
     """What a window brought: counts, never events. `note` says why it was not read to its end, if it was not."""
 
     api: str
@@ -43,7 +43,7 @@ class WindowRead:
     note: str = ""
 
 
-class WindowRound:
+class WindowReader:
     """One attempt at one window: from its cursor, or from its start, to has_more = false."""
 
     def __init__(self, engine: Engine, client: EventsClient, source: SourceRecord, claim: WindowClaim) -> None:
@@ -52,11 +52,11 @@ class WindowRound:
         self.source = source
         self.claim = claim
         self.paging = Paging(client, claim.api, source.api_version)
-        self.read = WindowRead(str(claim.api))
+        self.result = WindowResult(str(claim.api))
         self.latest_ns: int | None = None
         self.rising = True
 
-    def run(self) -> WindowRead:
+    def read(self) -> WindowResult:
         windows.renew(self.engine, self.claim)
         try:
             self._read()
@@ -65,7 +65,7 @@ class WindowRound:
                 raise
             windows.begin_anew(self.engine, self.claim)
             self._read()
-        return self.read
+        return self.result
 
     def _read(self) -> None:
         view = windows.view(self.engine, self.claim)
@@ -83,15 +83,15 @@ class WindowRound:
                 if reason != STOPPED:
                     raise _stuck(reason)
                 break
-        self.read.note = STOPPED
+        self.result.note = STOPPED
         windows.release(self.engine, self.claim)
 
     def _commit(self, prepared: Prepared, after: str | None, *, last: bool) -> None:
         committed = windows.commit_prepared(self.engine, self.claim, prepared, after=after, last=last)
-        self.read.pages += 1
-        self.read.new += committed.new
-        self.read.known += committed.known
-        self.read.quarantined += committed.quarantined
+        self.result.pages += 1
+        self.result.new += committed.new
+        self.result.known += committed.known
+        self.result.quarantined += committed.quarantined
 
     def _first_page(self) -> Page:
         start_ns = max(self.claim.start_ns - OVERLAP_NS, clock.now_ns() - DAYS_MAX * _DAY_NS)
@@ -112,8 +112,8 @@ class WindowRound:
         return self.rising and before is not None and first >= self.claim.end_ns + OVERLAP_NS
 
 
-@task(name="read window", **attempts.OPTIONS)
-def read_window(source: str, claim: WindowClaim) -> WindowRead:
+@task(name="read window", **attempts.TASK_OPTIONS)
+def read_window(source: str, claim: WindowClaim) -> WindowResult:
     """Read the window of `claim` to its end; each page and its cursor are one commit.
 
     Submit a copy of this task for each window (`with_options`), since its delay between attempts is its own. An error
@@ -124,17 +124,17 @@ def read_window(source: str, claim: WindowClaim) -> WindowRead:
     def rotated(error: SourceError) -> SourceError:
         return after_rotation(source, error, fingerprint)
 
-    taken_in = opened_store(known_id(source) or "")
+    taken_in = store_if_open(loaded_id(source) or "")
     taken = None if taken_in is None else WindowRecord(taken_in, claim)
-    with attempts.attempt(key_of(claim), taken, seen=rotated) as attempt:
+    with attempts.attempt(attempt_key(claim), taken, replace_error=rotated) as attempt:
         block = load_source(source)
         fingerprint = block.fingerprint()
         engine = open_store(block)
         attempt.open(WindowRecord(engine, claim))
-        record = record_of(block)
-        gate = rate_gate.gate(engine, record, settings.backfill_share())
+        record = source_record(block)
+        gate = rate_gate.open_gate(engine, record, settings.backfill_share())
         with block.credentials.get_client(block.api_version, turn=gate) as client:
-            return WindowRound(engine, client, record, claim).run()
+            return WindowReader(engine, client, record, claim).read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +145,17 @@ class WindowRecord:
     claim: WindowClaim
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:  # noqa: ARG002 - as the protocol has it
-        return attempts.first_failure(key_of(self.claim))
+        return attempts.first_failure_ns(attempt_key(self.claim))
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
-        rate_gate.note(self.engine, streams.source_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
         windows.stop(self.engine, self.claim, error)
 
 
-def key_of(claim: WindowClaim) -> str:
+def attempt_key(claim: WindowClaim) -> str:
     return f"window/{claim.id}/{claim.fence}"
 
 

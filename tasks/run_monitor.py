@@ -13,18 +13,18 @@ from blocks.store.engine import writing
 from blocks.store.integrity import checkpoints
 from tasks import attempts
 from tasks.assess import assess
-from tasks.run_state import remember
+from tasks.run_state import save_state
 from tasks.support import stopping
 from tasks.support.publish import publish
-from tasks.support.source import default_store, known_id, opened_store
+from tasks.support.source import default_store, loaded_id, store_if_open
 
 if TYPE_CHECKING:
-    from tasks.open_source import Opened
+    from tasks.open_source import OpenedSource
 
 
-def watch(opened: Opened) -> None:
+def poll(opened: OpenedSource) -> None:
     """Notice that someone asked this run to end, and pass on what its readers found. Its own trouble is no matter."""
-    engine = opened_store(opened.source_id)
+    engine = store_if_open(opened.source_id)
     try:
         if engine is not None and sources.stop_requested(engine, opened.source_id, opened.opened_ns):
             stopping.requested.set()
@@ -33,7 +33,7 @@ def watch(opened: Opened) -> None:
     publish(opened.source_id)
 
 
-def report_refusal(source: str, error: SourceError) -> None:
+def report_failed_start(source: str, error: SourceError) -> None:
     """Note that a run could not even begin, for a wrong configuration or a fault in this program: a change of health.
 
     Such a block need not tell its own store or id: they are those under which the source was last seen.
@@ -42,31 +42,31 @@ def report_refusal(source: str, error: SourceError) -> None:
         return
     try:
         engine = default_store()
-        source_id = known_id(source) or sources.known(engine).get(source)
+        source_id = loaded_id(source) or sources.known(engine).get(source)
         if source_id is None:
             return
-        with writing(opened_store(source_id) or engine) as connection:
+        with writing(store_if_open(source_id) or engine) as connection:
             health.begin(connection, source_id, error_condition(error, ERROR))
-        remember(source_id, error.name, str(error))
+        save_state(source_id, error.name, str(error))
         publish(source_id)
     except SourceError as unwritten:
         get_run_logger().warning("That could not be kept in the store. %s", unwritten)
 
 
-def look_over(source: str, source_id: str) -> None:
+def assess_and_publish(source: str, source_id: str) -> None:
     """Assess the source at the end of a run, and pass on what was found; and log up to where its chains have grown."""
     try:
-        with attempts.foreseen():
+        with attempts.convert_unexpected():
             assess(source)
     except SourceError as error:
         get_run_logger().warning("The health of the source could not be assessed. %s", error)
     publish(source_id)
-    _log_heads(source_id)
+    _log_checkpoint(source_id)
 
 
-def _log_heads(source_id: str) -> None:
+def _log_checkpoint(source_id: str) -> None:
     """Prefect keeps the logs of runs in another database: whoever makes new chains in the store does not reach them."""
-    if (engine := opened_store(source_id)) is None:
+    if (engine := store_if_open(source_id)) is None:
         return
     try:
         present = checkpoints.present(engine, source_id)

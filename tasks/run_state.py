@@ -20,7 +20,7 @@ from prefect.states import Cancelled, Completed, Failed
 from blocks.errors import SourceError
 from blocks.store import sources
 from tasks.support import stopping
-from tasks.support.source import opened_store
+from tasks.support.source import store_if_open
 from tasks.verdict import STOPPED, Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OUTCOME = re.compile(r"([A-Z]\w*): (.*)", re.DOTALL)
 
 
-def show(name: str, message: str = "", *, source_id: str | None = None) -> None:
+def set_state(name: str, message: str = "", *, source_id: str | None = None) -> None:
     """Name the running flow run's state; once the source's id is known, the store remembers it too.
 
     A state is a sign for people: where it cannot be set, collecting goes on.
@@ -37,12 +37,12 @@ def show(name: str, message: str = "", *, source_id: str | None = None) -> None:
     state: State[None] = State(type=StateType.RUNNING, name=name, message=message or None)
     _set(state)
     if source_id:
-        remember(source_id, name, message)
+        save_state(source_id, name, message)
 
 
-def remember(source_id: str, name: str, message: str) -> None:
+def save_state(source_id: str, name: str, message: str) -> None:
     """Keep the state of a source in its store, where commands look that do not ask Prefect."""
-    if (engine := opened_store(source_id)) is None:
+    if (engine := store_if_open(source_id)) is None:
         return
     try:
         sources.show_state(engine, source_id, name, message, str(flow_run.id))
@@ -58,7 +58,7 @@ def conclude(found: Verdict) -> State[Any]:
     if found.in_error and stopping.requested.is_set():
         found = Verdict(STOPPED, found.message)
     if found.in_error:
-        show("Error", f"{found.name}: {found.message}")
+        set_state("Error", f"{found.name}: {found.message}")
     return final_state(found)
 
 
@@ -76,7 +76,7 @@ def outcome_of(state: State[Any]) -> Verdict:
     return Verdict(state.name or "", message)
 
 
-def end_now(found: Verdict, *last_words: Callable[[], object]) -> NoReturn:
+def exit_now(found: Verdict, *last_words: Callable[[], object]) -> NoReturn:
     """Show the final state and end this process: readers that wait for their next attempt cannot be woken.
 
     `last_words` are said side by side with that, and none of it keeps the process for long.
@@ -84,20 +84,20 @@ def end_now(found: Verdict, *last_words: Callable[[], object]) -> NoReturn:
     words = [Thread(target=copy_context().run, args=(one,), daemon=True) for one in (lambda: _end(found), *last_words)]
     for word in words:
         word.start()
-    deadline = time.monotonic() + stopping.end_seconds
+    deadline = time.monotonic() + stopping.exit_seconds
     for word in words:
         word.join(max(deadline - time.monotonic(), 0))
-    os._exit(stopping.at_end(found.name, found.message))
+    os._exit(stopping.exit_hook(found.name, found.message))
 
 
-def end_asleep(why: str) -> NoReturn:
+def exit_while_waiting(why: str) -> NoReturn:
     """End a run whose main thread waits for its next attempt: of a step without which there is nothing to read."""
-    end_now(Verdict(STOPPED, f"The run waited for its next attempt. {why}"))
+    exit_now(Verdict(STOPPED, f"The run waited for its next attempt. {why}"))
 
 
 def _end(found: Verdict) -> None:
     if found.name == STOPPED:
-        show("Stopping", found.message)
+        set_state("Stopping", found.message)
     _set(conclude(found))
     logging.shutdown()
 

@@ -11,7 +11,7 @@ from blocks.coverage.gaps import KEPT_NS
 from blocks.coverage.report import markdown
 from blocks.prefect_names import block_name
 from blocks.store import coverage_record
-from tasks.support.source import load_source, open_store, record_of
+from tasks.support.source import load_source, open_store, source_record
 
 
 @task(name="coverage", cache_policy=NO_CACHE, persist_result=False)
@@ -21,7 +21,7 @@ def show_coverage(source: str) -> None:
     Raises SourceError where the source or its store cannot be read.
     """
     block = load_source(source)
-    record = record_of(block)
+    record = source_record(block)
     made = coverage_record.report_of(open_store(block), record.id, source, clock.now_ns() - KEPT_NS)
     create_markdown_artifact(
         key=f"coverage-{block_name(source)}", markdown=markdown(made), description="What was collected, and the gaps."

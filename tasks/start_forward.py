@@ -14,7 +14,7 @@ from prefect.exceptions import PrefectException
 from blocks.errors import SourceError
 from blocks.prefect_names import forward_name
 from blocks.store.forwarding import backlog
-from tasks.support.source import opened_store
+from tasks.support.source import store_if_open
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,7 +33,7 @@ def start_forwards(source: str, source_id: str) -> int:
     Returns how many. A pair without a deployment, or with a paused one, is left out. Where the store or Prefect does
     not answer, the next run of the source tries again.
     """
-    if (engine := opened_store(source_id)) is None:
+    if (engine := store_if_open(source_id)) is None:
         return 0
     try:
         pairs = backlog.pairs(engine, source)

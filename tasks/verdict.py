@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from blocks.store.claims import Holder
     from blocks.store.forwarding.positions import PositionView
     from blocks.store.streams import StreamView
-    from tasks.forward import Forwarded
-    from tasks.support.drain import Collected
+    from tasks.forward import ForwardResult
+    from tasks.support.drain import CollectResult
 
 T = TypeVar("T")
 
@@ -44,9 +44,9 @@ class Verdict:
         return self.name in GRAVEST_FIRST
 
 
-def of_run(
+def collect_verdict(
     source: str,
-    outcomes: Mapping[str, Collected | BaseException],
+    outcomes: Mapping[str, CollectResult | BaseException],
     *,
     stopped: Sequence[StreamView] = (),
     elsewhere: Sequence[StreamView] = (),
@@ -55,13 +55,15 @@ def of_run(
     """The verdict over a run of `source`: its own streams, by API, those in error from before, and those of others."""
     waited = stopping and not outcomes
     words = "Every API waited for its next attempt." if waited else _collected(_done(outcomes))
-    run = _Run("Collected", "reading", restart(source), words, waited or bool(_done(outcomes)), stopped, elsewhere)
-    return _verdict(run, outcomes, stopping=stopping)
+    run = _RunSummary(
+        "Collected", "reading", restart(source), words, waited or bool(_done(outcomes)), stopped, elsewhere
+    )
+    return _build(run, outcomes, stopping=stopping)
 
 
-def of_forward(
+def forward_verdict(
     siem: str,
-    outcomes: Mapping[str, Forwarded | BaseException],
+    outcomes: Mapping[str, ForwardResult | BaseException],
     *,
     stopped: Sequence[PositionView] = (),
     elsewhere: Sequence[PositionView] = (),
@@ -69,18 +71,18 @@ def of_forward(
 ) -> Verdict:
     """The same over a run that forwards to `siem`; where all is well its name is Forwarded."""
     done = _done(outcomes)
-    run = _Run("Forwarded", "forwarding", resume(siem), _forwarded(siem, done), bool(done), stopped, elsewhere)
-    return _verdict(run, outcomes, stopping=stopping)
+    run = _RunSummary("Forwarded", "forwarding", resume(siem), _forwarded(siem, done), bool(done), stopped, elsewhere)
+    return _build(run, outcomes, stopping=stopping)
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _RunSummary:
     """What differs between runs: what they do, and what they say of it. `any_done`: an API was done to its end."""
 
     name: str
     doing: str
     hint: str
-    words: str
+    sentence: str
     any_done: bool
     stopped: Sequence[StreamView | PositionView]
     elsewhere: Sequence[StreamView | PositionView]
@@ -90,47 +92,47 @@ def _done(outcomes: Mapping[str, T | BaseException]) -> list[T]:
     return [outcome for outcome in outcomes.values() if not isinstance(outcome, BaseException)]
 
 
-def _verdict(run: _Run, outcomes: Mapping[str, object], *, stopping: bool) -> Verdict:
-    errors = {api: as_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
+def _build(run: _RunSummary, outcomes: Mapping[str, object], *, stopping: bool) -> Verdict:
+    errors = {api: as_source_error(outcome) for api, outcome in outcomes.items() if isinstance(outcome, BaseException)}
     lost = {api: str(error) for api, error in errors.items() if isinstance(error, ClaimLostError)}
     failed = {api: str(error) for api, error in errors.items() if api not in lost}
     failed |= {view.api: f"{view.error_message} {run.hint}" for view in run.stopped}
     kinds = {error.name for api, error in errors.items() if api in failed}
     kinds |= {view.error_type or "" for view in run.stopped}
-    parts = by_sentence(failed)
+    parts = group_by_sentence(failed)
     if run.any_done or not (failed or run.elsewhere or lost):
-        parts.append(run.words)
-    parts += by_sentence({view.api: in_other_run(view, run.doing) for view in run.elsewhere} | lost)
-    name = run.name if run.any_done or not (run.elsewhere or lost) else name_of_others(run.elsewhere)
+        parts.append(run.sentence)
+    parts += group_by_sentence({view.api: describe_other_run(view, run.doing) for view in run.elsewhere} | lost)
+    name = run.name if run.any_done or not (run.elsewhere or lost) else outcome_of_other_runs(run.elsewhere)
     name = next((kind for kind in GRAVEST_FIRST if kind in kinds), name)
     return Verdict(STOPPED if stopping else name, " ".join(parts))
 
 
-def name_of_others(elsewhere: Sequence[StreamView | PositionView]) -> str:
+def outcome_of_other_runs(elsewhere: Sequence[StreamView | PositionView]) -> str:
     """The name for a run that has nothing of its own, since other runs have all that there is."""
     return RETRYING if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
 
 
-def in_other_run(view: StreamView | PositionView, doing: str) -> str:
+def describe_other_run(view: StreamView | PositionView, doing: str) -> str:
     """What another run does with an API: it is `doing` it (reading, forwarding) since when, or it is retrying."""
     if view.failing_since_ns is not None:
-        return f"retrying since {since(view.failing_since_ns)} in another run. {view.error_message}"
+        return f"retrying since {format_time(view.failing_since_ns)} in another run. {view.error_message}"
     if view.claimed_by is None:
         return f"another run is {doing} it."
-    return f"{_words(view.claimed_by)} is {doing} it{_since_words(view.claimed_by.since_ns)}."
+    return f"{_describe_holder(view.claimed_by)} is {doing} it{_since_words(view.claimed_by.since_ns)}."
 
 
-def _words(holder: Holder) -> str:
+def _describe_holder(holder: Holder) -> str:
     where = "" if holder.host is None else f" on {holder.host}"
     process = "" if holder.pid is None else f" (process {holder.pid})"
     return f"flow run {holder.run}{where}{process}"
 
 
 def _since_words(ns: int | None) -> str:
-    return "" if ns is None else f", since {since(ns)}"
+    return "" if ns is None else f", since {format_time(ns)}"
 
 
-def by_sentence(said: Mapping[str, str]) -> list[str]:
+def group_by_sentence(said: Mapping[str, str]) -> list[str]:
     """`sign-in, audit: what happened`: what is the same for several APIs is said once."""
     apis: dict[str, list[str]] = {}
     for api, sentence in said.items():
@@ -149,48 +151,48 @@ def resume(siem: str) -> str:
     return f"Nothing is sent until its configuration changes, or until `{command_line('siem resume', siem)}`."
 
 
-def of_error(error: SourceError) -> Verdict:
+def error_verdict(error: SourceError) -> Verdict:
     """The verdict on a run that an error ended before it did anything."""
     return Verdict(error.name, str(error))
 
 
-def ago(ns: int | None) -> str:
+def format_ago(ns: int | None) -> str:
     """A time in words: `3 min ago`."""
     if ns is None:
         return "never"
     return f"{clock.span_since(ns)} ago"
 
 
-def since(ns: int) -> str:
+def format_time(ns: int) -> str:
     """A time to the second: `2026-08-01T12:00:00Z`."""
     return Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second")
 
 
-def as_error(error: BaseException) -> SourceError:
+def as_source_error(error: BaseException) -> SourceError:
     """What a reader ended with, as an error of ours: a fault in this program is one too."""
     return error if isinstance(error, SourceError) else UnexpectedError.from_exception(error)
 
 
-def _collected(done: list[Collected]) -> str:
+def _collected(done: list[CollectResult]) -> str:
     new = sum(one.new for one in done)
     each = ", ".join(f"{one.api} {one.new:,}" for one in done)
     newest = max((one.newest_ns for one in done if one.newest_ns is not None), default=None)
     aside = sum(one.quarantined for one in done)
     text = f"{new:,} new event{'' if new == 1 else 's'} ({each})" if each else "Nothing to read"
     if newest is not None:
-        text += f", the newest {ago(newest)}"
+        text += f", the newest {format_ago(newest)}"
     if aside:
         text += f"; {aside:,} put in quarantine"
-    return " ".join([f"{text}.", *by_sentence({one.api: f"{one.note}." for one in done if one.note})])
+    return " ".join([f"{text}.", *group_by_sentence({one.api: f"{one.note}." for one in done if one.note})])
 
 
-def _forwarded(siem: str, done: list[Forwarded]) -> str:
+def _forwarded(siem: str, done: list[ForwardResult]) -> str:
     sent = sum(one.sent for one in done)
     text = f"{sent:,} event{'' if sent == 1 else 's'} sent to {siem}"
     if each := ", ".join(f"{one.api} {one.sent:,}" for one in done if one.sent):
         text += f" ({each})"
-    if kept := sum(one.kept for one in done):
+    if kept := sum(one.filtered for one in done):
         text += f"; {kept:,} filtered by rules"
-    if refused := sum(one.refused for one in done):
+    if refused := sum(one.rejected for one in done):
         text += f"; {refused:,} refused by it"
     return f"{text}."

@@ -33,7 +33,7 @@ Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 @dataclass(slots=True)
-class Collected:
+class CollectResult:
     """What one stream brought: counts, never events. `note` says why it ended before the server's end, if it did."""
 
     api: str
@@ -45,7 +45,7 @@ class Collected:
     seconds: float = 0.0
     note: str = ""
 
-    def add(self, committed: Committed) -> None:
+    def add_page(self, committed: Committed) -> None:
         self.pages += 1
         self.new += committed.new
         self.known += committed.known
@@ -65,7 +65,7 @@ class Pace:
     next_ns: int | None = None
     """The oldest event that is newer than `newest_ns`."""
 
-    def see(self, page: Page, committed: Committed) -> None:
+    def observe(self, page: Page, committed: Committed) -> None:
         if not committed.new:
             return
         now_ns = clock.now_ns()
@@ -76,7 +76,7 @@ class Pace:
         if times and not page.has_more:
             self.lag_ns = max(now_ns - int(median(times)), 0)
 
-    def since(self, view: StreamView) -> Brought:
+    def drain_stats(self, view: StreamView) -> Brought:
         """What it tells of a stream that was read to its end before; of a first reading it tells nothing."""
         if view.drained_ns is None or self.newest_ns is None:
             return Brought()
@@ -84,7 +84,7 @@ class Pace:
         return Brought(self.lag_ns, quiet_ns)
 
 
-class Round:
+class StreamReader:
     """One attempt at one stream: from its cursor, or from a time where it has none, to has_more = false."""
 
     def __init__(self, engine: Engine, client: EventsClient, source: SourceRecord, claim: Claim, log: Log) -> None:
@@ -92,14 +92,14 @@ class Round:
         self.client = client
         self.source = source
         self.claim = claim
-        self.collected = Collected(str(claim.api))
+        self.collected = CollectResult(str(claim.api))
         self.log = log
         self.paging = Paging(client, claim.api, source.api_version)
         self.in_error = False
         self.by_cursor = False
         self.pace = Pace()
 
-    def run(self) -> Collected:
+    def drain(self) -> CollectResult:
         started, started_ns = time.monotonic(), clock.now_ns()
         streams.renew(self.engine, self.claim)
         view = self._view()
@@ -109,9 +109,9 @@ class Round:
             self._drain(self._cursor_of(view), view)
         except CursorRejectedError as rejected:
             if view.cursor_dropped_ns is not None:  # it was dropped before, and nothing was read to the end since
-                raise _refused_again(rejected) from None
+                raise _rejected_again(rejected) from None
             self.log.warning("%s", rejected)
-            self._drain_anew(rejected)
+            self._drain_again(rejected)
         self.collected.seconds = time.monotonic() - started
         self._end(started_ns, view)
         return self.collected
@@ -123,12 +123,12 @@ class Round:
         streams.correct_newest(self.engine, self.claim)
         return streams.one(self.engine, self.claim.stream_id)
 
-    def _drain_anew(self, rejected: CursorRejectedError) -> None:
+    def _drain_again(self, rejected: CursorRejectedError) -> None:
         streams.drop_cursor(self.engine, self.claim, rejected)
         try:
             self._drain(None, streams.one(self.engine, self.claim.stream_id))
         except CursorRejectedError as again:
-            raise _refused_again(again) from None
+            raise _rejected_again(again) from None
 
     def _end(self, started_ns: int, view: StreamView) -> None:
         if self.collected.note:
@@ -136,7 +136,7 @@ class Round:
             self.log.log(level, "%s: %s", self.claim.api, self.collected.note)
             streams.release(self.engine, self.claim)
         else:
-            pace = self.pace.since(view)
+            pace = self.pace.drain_stats(view)
             streams.note_drained(self.engine, self.claim, started_ns, pace, by_cursor=self.by_cursor)
 
     def _cursor_of(self, view: StreamView) -> str | None:
@@ -156,8 +156,8 @@ class Round:
             page = prepared.page
             committed = pages.commit_prepared(self.engine, self.claim, prepared, after=after)
             self.by_cursor |= after is not None
-            self.collected.add(committed)
-            self.pace.see(page, committed)
+            self.collected.add_page(committed)
+            self.pace.observe(page, committed)
             if self.in_error:
                 streams.recover(self.engine, self.claim)
                 self.in_error = False
@@ -185,7 +185,7 @@ class Round:
         return self.client.first_page(view.api, start_ns)
 
 
-def _refused_again(rejected: CursorRejectedError) -> ThirdPartyConfigError:
+def _rejected_again(rejected: CursorRejectedError) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"{rejected.message} A cursor was dropped once already, and the new one is refused as well.",
         hint="Check api_version of the source, then `onepassword-source restart NAME`.",

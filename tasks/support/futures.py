@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def some_ended(readers: Iterable[PrefectFuture[T]], seconds: float) -> list[PrefectFuture[T]]:
+def wait_for_some(readers: Iterable[PrefectFuture[T]], seconds: float) -> list[PrefectFuture[T]]:
     """Those that have ended, once there is one, or after so many seconds."""
     threads = {cast("PrefectConcurrentFuture[Any]", reader).wrapped_future: reader for reader in readers}
     return [threads[one] for one in wait(threads, seconds, return_when=FIRST_COMPLETED).done]

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-_told: dict[tuple[str, str], str] = {}
+_last_values: dict[tuple[str, str], str] = {}
 
 
-def keep(source_id: str, source_name: str, condition: Condition) -> HealthEvent | None:
+def append(source_id: str, source_name: str, condition: Condition) -> HealthEvent | None:
     """Keep a condition of a source as an event for later; None where it was kept before under the same value."""
-    if _told.get((source_id, condition.tracker)) == condition.value:
+    if _last_values.get((source_id, condition.tracker)) == condition.value:
         return None
-    _told[source_id, condition.tracker] = condition.value
+    _last_values[source_id, condition.tracker] = condition.value
     event = HealthEvent.from_condition(condition, source_id, source_name)
     _append(_path(source_id), {"event": asdict(event), "value": condition.value})
     return event
 
 
-def bring_back(engine: Engine, source_id: str) -> None:
+def flush(engine: Engine, source_id: str) -> None:
     """Write what was kept of a source into its store. Raises FirstPartyGenericError where it is still away."""
     path = _path(source_id)
     if not path.exists():
@@ -47,8 +47,8 @@ def bring_back(engine: Engine, source_id: str) -> None:
             mine.rename(path)
             raise
         mine.unlink()
-    for key in [key for key in _told if key[0] == source_id]:
-        del _told[key]
+    for key in [key for key in _last_values if key[0] == source_id]:
+        del _last_values[key]
 
 
 def _path(source_id: str) -> Path:

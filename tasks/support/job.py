@@ -22,7 +22,7 @@ from blocks.store import sources
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import RECONCILE, JobView
 from blocks.store.backfill.windows import WindowClaim
-from tasks.support.source import load_source, open_store, opened_store, record_of
+from tasks.support.source import load_source, open_store, source_record, store_if_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
 COMPARED = ("API", "windows", "events", "not there", "changed", "quarantined", "pages")
 UNDECIDED = "Whether they were late or missed, the next complete collection shows."
-SHOWN_EVERY = 2.0  # seconds between two looks at the whole job
+REFRESH_SECONDS = 2.0  # seconds between two looks at the whole job
 
 
 def _nowhere(_job: JobView, _progress: list[Progress]) -> None:
     pass
 
 
-shown_at: Callable[[JobView, list[Progress]], None] = _nowhere
+on_progress: Callable[[JobView, list[Progress]], None] = _nowhere
 """Called with the job of this process's run and how far it is, each time that it was looked at."""
 
 
@@ -57,20 +57,20 @@ class OpenedJob:
     notes: tuple[str, ...]
 
 
-def open_noted(source: str) -> tuple[Engine, SourceRecord]:
+def open_and_register(source: str) -> tuple[Engine, SourceRecord]:
     """Load the block of `source`, open its store, and note the source there. Raises SourceError."""
     block = load_source(source)
-    engine, record = open_store(block), record_of(block)
+    engine, record = open_store(block), source_record(block)
     sources.put(engine, record)
     return engine, record
 
 
-def next_window(opened: OpenedJob) -> WindowClaim | None:
+def claim_window(opened: OpenedJob) -> WindowClaim | None:
     """Claim a window for this run; None where all are done or read by others. Raises SourceError."""
     return windows.take(_engine(opened), opened.job.id, str(flow_run.id))
 
 
-def let_go(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
+def release_windows(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
     """Give back what readers hold that cannot be woken. Where that fails, the claims lapse by themselves."""
     for claim in claims:
         try:
@@ -88,7 +88,7 @@ def stop_requested(opened: OpenedJob) -> bool:
 
 
 @dataclass
-class Shown:
+class JobProgress:
     """Shows how far a job is: a progress bar in the UI, kept up to date, and a table at the end."""
 
     source: str
@@ -101,23 +101,23 @@ class Shown:
     def finished(self) -> bool:
         return bool(self.progress) and all(one.finished for one in self.progress)
 
-    def look(self, *, now: bool = False) -> None:
+    def refresh(self, *, now: bool = False) -> None:
         """Look at the job, and cut windows that would be long; not more often than every two seconds, unless `now`."""
         if time.monotonic() < self._next and not now:
             return
         engine, job = _engine(self.opened), self.opened.job
         jobs.fit(engine, job.id, PAGE_SIZE)
         self.progress = jobs.progress(engine, job.id)
-        shown_at(job, self.progress)
+        on_progress(job, self.progress)
         with _left_out_where_prefect_fails():
             self._draw()
-        self._next = time.monotonic() + SHOWN_EVERY
+        self._next = time.monotonic() + REFRESH_SECONDS
 
     def _draw(self) -> None:
         part = part_done(self.progress)
         if self._artifact is None:
             kind = self.opened.job.kind
-            about = f"{kind.capitalize()} of **{self.source}**, {words(self.opened.job)}"
+            about = f"{kind.capitalize()} of **{self.source}**, {format_span(self.opened.job)}"
             found = create_progress_artifact(progress=part, key=f"{kind}-{block_name(self.source)}", description=about)
             self._artifact = found  # type: ignore[assignment]  # sync within a sync flow
         else:
@@ -149,7 +149,7 @@ def part_done(progress: Iterable[Progress]) -> float:
     return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
 
 
-def words(job: JobView) -> str:
+def format_span(job: JobView) -> str:
     """The span of a job: `2026-08-01T00:00:00Z to 2026-08-15T00:00:00Z`."""
     start, end = (
         Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second") for ns in (job.start_ns, job.end_ns)
@@ -157,7 +157,7 @@ def words(job: JobView) -> str:
     return f"{start} to {end}"
 
 
-def sentence(job: JobView, progress: Iterable[Progress]) -> str:
+def summarize(job: JobView, progress: Iterable[Progress]) -> str:
     """What came of it so far: read, new, known, quarantined; of a reconcile, what was not there, and what differs."""
     counts = [(one.read, one.new, one.known, one.quarantined, one.changed) for one in progress]
     read, new, known, quarantined, changed = map(sum, zip(*counts, strict=True)) if counts else (0,) * 5
@@ -175,6 +175,6 @@ def _cells(one: Progress, kind: str) -> tuple[str, ...]:
 
 
 def _engine(opened: OpenedJob) -> Engine:
-    engine = opened_store(opened.source_id)
+    engine = store_if_open(opened.source_id)
     assert engine is not None  # noqa: S101 - this process has opened it
     return engine

@@ -18,11 +18,11 @@ from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.prefect_names import deployment_name
 
 FLOW = "backfill"
-_PIECE = ", piece "
+_PARALLEL = ", piece "
 
 
 @task(name="start pieces", cache_policy=NO_CACHE, persist_result=False)
-def start_pieces(source: str, job: str, pieces: int, readers: int) -> None:
+def start_parallel_runs(source: str, job: str, runs: int, readers: int) -> None:
     """Create so many runs of the source's deployment of this flow, to go on with `job`.
 
     Raises ThirdPartyConfigError where there is no such deployment, FirstPartyGenericError where Prefect does not
@@ -37,9 +37,9 @@ def start_pieces(source: str, job: str, pieces: int, readers: int) -> None:
             )
             if not found:
                 raise _no_deployment(source)
-            for piece in range(1, pieces + 1):
+            for piece in range(1, runs + 1):
                 parameters = {"source": source, "job": job, "readers": readers}
-                name = f"{FLOW} {source}{_PIECE}{piece}"
+                name = f"{FLOW} {source}{_PARALLEL}{piece}"
                 client.create_flow_run_from_deployment(found[0].id, name=name, parameters=parameters)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise FirstPartyGenericError(
@@ -47,13 +47,13 @@ def start_pieces(source: str, job: str, pieces: int, readers: int) -> None:
             hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
             code="prefect",
         ) from None
-    get_run_logger().info("%d further runs work on backfill %s", pieces, job)
+    get_run_logger().info("%d further runs work on backfill %s", runs, job)
 
 
 def run_name() -> str:
     """The name of this run of the flow: a piece keeps the one that it was given, which the flow would else replace."""
     given = str(flow_run.name or "")
-    return given if _PIECE in given else f"{FLOW} {flow_run.parameters['source']}"
+    return given if _PARALLEL in given else f"{FLOW} {flow_run.parameters['source']}"
 
 
 def _no_deployment(source: str) -> ThirdPartyConfigError:

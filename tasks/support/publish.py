@@ -19,7 +19,7 @@ from blocks.health import ERROR, HEALTHY, WARNING, error_condition
 from blocks.store import health
 from blocks.store.streams import TOLD_AFTER_NS
 from tasks.support import health_spool
-from tasks.support.source import known_id, opened_store
+from tasks.support.source import loaded_id, store_if_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from blocks.health import HealthEvent
 
 PREFIX = "onepassword-source.health."
-PAUSE_SECONDS = 60.0
+RETRY_AFTER_SECONDS = 60.0
 """Before Prefect is told again, where it did not listen."""
 
 _not_before = 0.0
@@ -39,12 +39,12 @@ def publish(source_id: str) -> None:
     An event bears its own id, so one that is sent again after a kill is known to be the same. Where Prefect cannot
     be told, the event stays for the next time.
     """
-    if (engine := opened_store(source_id)) is None:
+    if (engine := store_if_open(source_id)) is None:
         return
     try:
-        health_spool.bring_back(engine, source_id)
+        health_spool.flush(engine, source_id)
         events = health.unpublished(engine, source_id)
-        if events and tell_prefect(events):
+        if events and emit_to_prefect(events):
             health.mark_published(engine, events)
             _log(events)
     except SourceError as error:
@@ -56,17 +56,17 @@ def report_unstored(source: str, error: SourceError, since_ns: int | None) -> No
 
     The event is kept in a file until the store is back.
     """
-    source_id = known_id(source)
+    source_id = loaded_id(source)
     if not isinstance(error, FirstPartyGenericError) or source_id is None or since_ns is None:
         return
     given_up = error.retry_in is None
     if given_up or clock.now_ns() - since_ns >= TOLD_AFTER_NS:
-        event = health_spool.keep(source_id, source, error_condition(error, ERROR if given_up else WARNING))
-        if event and tell_prefect([event]):
+        event = health_spool.append(source_id, source, error_condition(error, ERROR if given_up else WARNING))
+        if event and emit_to_prefect([event]):
             _log([event])
 
 
-def tell_prefect(events: Sequence[HealthEvent]) -> bool:
+def emit_to_prefect(events: Sequence[HealthEvent]) -> bool:
     """Emit events on the Prefect server; False where it did not take them.
 
     Not with Prefect's `emit_event`, which only queues them: here the server has said yes before they count as told.
@@ -84,7 +84,7 @@ def _emit(events: Sequence[Event]) -> bool:
             client.request("POST", "/events", json=wanted)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         get_run_logger().warning("Prefect could not be told of an event (%s).", type(error).__name__)
-        _not_before = time.monotonic() + PAUSE_SECONDS
+        _not_before = time.monotonic() + RETRY_AFTER_SECONDS
         return False
     return True
 

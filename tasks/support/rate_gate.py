@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from blocks.store.sources import SourceRecord
 
 LIVE = 1.0
-PATIENCE = 60.0
+WAIT_MAX = 60.0
 """Seconds that a request waits for its turn; then its reader makes way and comes back as after a 429."""
-LOOK = 1.0  # seconds between two looks, so that a pause that another run ordered is noticed soon
+POLL_SECONDS = 1.0  # seconds between two looks, so that a pause that another run ordered is noticed soon
 
 
 class StoppedWaitingError(Exception):
     """The run was asked to end while a request waited for its turn."""
 
 
-class Gate:
+class RateGate:
     """Call it for each request, and make that within what it gives: entered once it is allowed. Threads may share it.
 
     Leave it as soon as the server has begun to answer: a request that took long counts from then on. Entering raises
@@ -60,16 +60,16 @@ class Gate:
         waited = 0.0
         while not (granted := rate_limit_windows.take(self._engine, self.key, self._windows, 1, self._share)).count:
             wait = granted.wait_ns / 1e9
-            if waited + wait > PATIENCE:
+            if waited + wait > WAIT_MAX:
                 raise _out_of_budget(wait)
-            step = min(wait, LOOK)
+            step = min(wait, POLL_SECONDS)
             waited += step
             if stopping.requested.wait(clock.engine_delay(step)):
                 raise StoppedWaitingError
         return granted
 
 
-def gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> Gate | None:
+def open_gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> RateGate | None:
     """The gate before a source's requests; None where its server has no limits, as a sandbox on this machine.
 
     `share`: the part of the rate windows that may be spent by all together before this one waits.
@@ -77,16 +77,16 @@ def gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> Gate | No
     windows = rate_limit.configured()
     if windows is None:
         windows = () if is_loopback_url(source.base_url) else DOCUMENTED
-    return Gate(engine, rate_limit_windows.key_of(engine, source.id), windows, share) if windows else None
+    return RateGate(engine, rate_limit_windows.key_of(engine, source.id), windows, share) if windows else None
 
 
-def note_account(engine: Engine, source_id: str, gate: Gate | None) -> None:
+def carry_over_account(engine: Engine, source_id: str, gate: RateGate | None) -> None:
     """After an introspection by this gate: where the account was not known before it, its windows have that too."""
     if gate is not None and (now := rate_limit_windows.key_of(engine, source_id)) != gate.key:
         rate_limit_windows.carry_over(engine, gate.key, now)
 
 
-def note(engine: Engine, source_id: str, error: SourceError) -> None:
+def pause_after_429(engine: Engine, source_id: str, error: SourceError) -> None:
     """After a 429 nobody who uses the account's tokens asks until the error's next attempt. Otherwise nothing."""
     if error.code == str(httpx.codes.TOO_MANY_REQUESTS.value) and error.retry_in is not None:
         rate_limit_windows.pause(engine, rate_limit_windows.key_of(engine, source_id), error.retry_in)

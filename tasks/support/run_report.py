@@ -16,12 +16,12 @@ from blocks.prefect_names import block_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tasks.support.drain import Collected
+    from tasks.support.drain import CollectResult
 
 COLUMNS = ("API", "new", "already known", "quarantined", "newest event", "lag", "pages", "seconds", "note")
 
 
-def report(source: str, outcomes: Mapping[str, Collected | BaseException], message: str) -> None:
+def report_run(source: str, outcomes: Mapping[str, CollectResult | BaseException], message: str) -> None:
     """Leave a table as an artifact of the run, under a key of the source, so that the UI shows its history.
 
     A run that found nothing new leaves none: its state says so. An error is new, since an API that has stopped in
@@ -37,11 +37,11 @@ def report(source: str, outcomes: Mapping[str, Collected | BaseException], messa
         get_run_logger().warning("The table of the run could not be shown in Prefect (%s).", type(error).__name__)
 
 
-def _is_news(outcome: Collected | BaseException) -> bool:
+def _is_news(outcome: CollectResult | BaseException) -> bool:
     return isinstance(outcome, BaseException) or bool(outcome.new or outcome.quarantined or outcome.note)
 
 
-def _row(collected: Collected) -> dict[str, str]:
+def _row(collected: CollectResult) -> dict[str, str]:
     newest = collected.newest_ns
     values = (
         collected.api,

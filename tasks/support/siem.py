@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _OF_UI = re.compile(r"[a-z0-9-]+")  # what a block may be called there
 
 
-def store_of(source: str) -> Engine:
+def source_store(source: str) -> Engine:
     """The store of a source. Its token is not needed, so a block that is not valid keeps no event from a SIEM.
 
     Raises FirstPartyGenericError where the store or the Prefect API does not answer: another store is not its own.
@@ -43,7 +43,7 @@ def store_of(source: str) -> Engine:
     except (ValueError, ObjectNotFound, ThirdPartyConfigError):
         return default_store()
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        raise _silent("source", error) from None
+        raise _prefect_error("source", error) from None
     return open_store(block)
 
 
@@ -63,7 +63,7 @@ def load_siem(name: str, kind: str | None = None) -> SiemBlock:
     )
 
 
-def preparer_of(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
+def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
     """Makes the records of one API of a source for a SIEM."""
     about = forward_pairs.about(engine, source_id)
     stream = StreamMetadata(
@@ -93,10 +93,10 @@ def _processing_rules(about: About) -> ProcessingRules:
 
 def _load(name: str, kind: str) -> SiemBlock | None:
     """Under the name that `siem add` gives it, or under the very name that a person gave it in the UI."""
-    return next((found for one in documents(name) if (found := _loaded(one, kind))), None)
+    return next((found for one in block_names(name) if (found := _loaded(one, kind))), None)
 
 
-def documents(name: str) -> tuple[str, ...]:
+def block_names(name: str) -> tuple[str, ...]:
     """What the block of a SIEM may be called on the Prefect server."""
     return (block_name(name), name) if _OF_UI.fullmatch(name) else (block_name(name),)
 
@@ -107,10 +107,10 @@ def _loaded(document: str, kind: str) -> SiemBlock | None:
     except (ValueError, ObjectNotFound):
         return None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        raise _silent("SIEM", error) from None
+        raise _prefect_error("SIEM", error) from None
 
 
-def _silent(of: str, error: Exception) -> FirstPartyGenericError:
+def _prefect_error(of: str, error: Exception) -> FirstPartyGenericError:
     return FirstPartyGenericError(
         f"The Prefect API did not give the configuration of the {of} ({type(error).__name__}).",
         hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",

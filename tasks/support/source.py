@@ -63,7 +63,7 @@ def _document(name: str) -> BlockDocument:
         return client.read_block_document_by_name(block_name(name), OnePasswordSource.get_block_type_slug())
 
 
-def share_source(name: str) -> OnePasswordSource:
+def load_and_share(name: str) -> OnePasswordSource:
     """Load the block, see `load_source`, and let the steps that follow within a minute have this very one."""
     block = load_source(name)
     _shared[name] = (time.monotonic(), block)
@@ -86,7 +86,7 @@ def forget_source(name: str) -> None:
     _shared.pop(name, None)
 
 
-def present_name(name: str, source_id: str | None) -> str:
+def current_name(name: str, source_id: str | None) -> str:
     """The name that a source has now: a run may have been queued before a rename.
 
     It is `name` where no id is given, the store of the settings does not know it or does not answer, or the rename
@@ -119,7 +119,7 @@ def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceE
     return ThirdPartyGenericError("The token was replaced while it was in use.", code="token-replaced")
 
 
-def known_id(name: str) -> str | None:
+def loaded_id(name: str) -> str | None:
     """The id of a source that this process has loaded before, or None."""
     return _ids.get(name)
 
@@ -139,12 +139,12 @@ def default_store() -> Engine:
         return _engine(settings.database_url())
 
 
-def note_store(source_id: str, engine: Engine) -> None:
+def register_store(source_id: str, engine: Engine) -> None:
     """Remember where a source is kept whose block this process has not opened."""
     _of_source.setdefault(source_id, engine)
 
 
-def opened_store(source_id: str) -> Engine | None:
+def store_if_open(source_id: str) -> Engine | None:
     """The store of a source that this process has opened before, or None."""
     return _of_source.get(source_id)
 
@@ -160,7 +160,7 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def record_of(source: OnePasswordSource) -> SourceRecord:
+def source_record(source: OnePasswordSource) -> SourceRecord:
     """What the store keeps of a source: everything but the token."""
     return SourceRecord(
         id=source.source_id,

@@ -19,56 +19,56 @@ def _exit_code(_name: str, _message: str) -> int:
     return 0
 
 
-at_end: Callable[[str, str], int] = _exit_code
+exit_hook: Callable[[str, str], int] = _exit_code
 """Called with the outcome of the run and its message where the process ends at once; gives its exit code."""
 
-end_seconds = 10.0
+exit_seconds = 10.0
 """How long the last words may take where the process ends at once: a store or a Prefect server may hang."""
 
 _waits_for = ""
 """Why the main thread waits for the next attempt of a step; empty while it does not."""
-_asleep: set[object] = set()
+_waiting: set[object] = set()
 _lock = threading.Lock()
 
 
-def fell_asleep(reader: object) -> None:
+def begin_retry_wait(reader: object) -> None:
     """A reader waits for its next attempt, which cannot be cut short."""
     with _lock:
-        _asleep.add(reader)
+        _waiting.add(reader)
 
 
-def woke_up(reader: object) -> None:
+def end_retry_wait(reader: object) -> None:
     with _lock:
-        _asleep.discard(reader)
+        _waiting.discard(reader)
 
 
-def asleep() -> int:
+def waiting_readers() -> int:
     """How many readers wait for their next attempt."""
     with _lock:
-        return len(_asleep)
+        return len(_waiting)
 
 
-def begin_to_wait(why: str) -> bool:
+def begin_main_wait(why: str) -> bool:
     """To be called before the main thread waits, which cannot be cut short; False where a stop was requested."""
     global _waits_for  # noqa: PLW0603 - there is one main thread
     _waits_for = why  # first: a signal in between is noticed by one of the two
     return not requested.is_set()
 
 
-def end_waiting() -> None:
+def end_main_wait() -> None:
     """To be called when the main thread goes on."""
     global _waits_for  # noqa: PLW0603 - as above
     _waits_for = ""
 
 
 @contextmanager
-def on_signals(end_asleep: Callable[[str], None]) -> Iterator[None]:
+def on_signals(exit_while_waiting: Callable[[str], None]) -> Iterator[None]:
     """Within it, SIGTERM and SIGINT request a stop instead of breaking the run off. A second one breaks it off.
 
     `end_asleep` ends the process where the main thread waits for its next attempt; it gets what it waits for.
     """
     requested.clear()
-    end_waiting()
+    end_main_wait()
     if threading.current_thread() is not threading.main_thread():  # Python takes signals in the main thread alone
         yield
         return
@@ -80,13 +80,13 @@ def on_signals(end_asleep: Callable[[str], None]) -> Iterator[None]:
         requested.set()
         signal.signal(number, before[signal.Signals(number)])
         if _waits_for:  # in a thread, since this one may hold a lock
-            threading.Thread(target=context.copy().run, args=(end_asleep, _waits_for), daemon=True).start()
+            threading.Thread(target=context.copy().run, args=(exit_while_waiting, _waits_for), daemon=True).start()
 
     for number in before:
         signal.signal(number, request)
     try:
         yield
     finally:
-        end_waiting()
+        end_main_wait()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -41,7 +41,7 @@ def run(flow: Callable[[], State[Any]], done: str) -> None:
 
     counted = _Counted(job.events // 10)
     windows.commit_prepared = counted.counting(windows.commit_prepared)
-    read_window.WindowRound.run = _timed(read_window.WindowRound.run, watch)  # type: ignore[method-assign]
+    read_window.WindowReader.read = _timed(read_window.WindowReader.read, watch)  # type: ignore[method-assign]
     state = flow()
     if not (state.message or "").startswith(f"{done}: "):
         sys.exit(f"The flow ended {state.name}: {state.message}")

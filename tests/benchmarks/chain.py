@@ -33,9 +33,9 @@ from blocks.store import insert, pages, streams
 from blocks.store.engine import is_sqlite, open_engine
 from blocks.store.insert import Stored
 from blocks.store.integrity import verification
-from deployments.sandbox.arrivals import Pace
-from deployments.sandbox.bulk import BLOCK, Bulk
+from deployments.sandbox.computed_history import BLOCK, Bulk
 from deployments.sandbox.cursors import Place
+from deployments.sandbox.event_history import Pace
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from deployments.prefect_api import server_access
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tasks.support.drain import Collected, Round
+    from tasks.support.drain import CollectResult, StreamReader
 
 NAME = "benchmark"
 
@@ -52,18 +52,20 @@ def _collect(watch: Stopwatch) -> int:
     from flows.collect import collect
     from tasks.support import drain
 
-    done: list[Collected] = []
-    drain.Round.run = _timed(drain.Round.run, watch, done)  # type: ignore[assignment, method-assign]
+    done: list[CollectResult] = []
+    drain.StreamReader.drain = _timed(drain.StreamReader.drain, watch, done)  # type: ignore[assignment, method-assign]
     state = collect(NAME, return_state=True)
     if not (state.message or "").startswith("Collected: "):
         sys.exit(f"The flow ended {state.name}: {state.message}")
     return sum(collected.pages for collected in done)
 
 
-def _timed(run: Callable[[Round], Collected], watch: Stopwatch, done: list[Collected]) -> Callable[[Round], Collected]:
+def _timed(
+    run: Callable[[StreamReader], CollectResult], watch: Stopwatch, done: list[CollectResult]
+) -> Callable[[StreamReader], CollectResult]:
     """Reading and storing begins with the first API's round and ends with the last one's."""
 
-    def timed(one: Round) -> Collected:
+    def timed(one: StreamReader) -> CollectResult:
         watch.start()
         done.append(run(one))
         watch.stop()

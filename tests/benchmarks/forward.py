@@ -37,7 +37,7 @@ from blocks.store import sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions, unsent_events
 from blocks.store.forwarding.unsent_events import Events
-from tasks.support.siem import preparer_of
+from tasks.support.siem import make_preparer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _posts(url: str, target: Target) -> Iterator[Post]:
     (source_id,) = sources.known(engine).values()
     with contextlib.closing(block.get_sender()) as sender, _kept(kept):
         for view in positions.of_forward(engine, _pair(engine)):
-            preparer: Any = preparer_of(engine, source_id, view.api, block, sender)
+            preparer: Any = make_preparer(engine, source_id, view.api, block, sender)
             for portion in unsent_events.portions(Events(engine, view.stream_id, 0), sender.limits.events):
                 made = [preparer.prepare(event) for event in portion.events]
                 records = [one for one in made if not isinstance(one, FilteredEvent)]

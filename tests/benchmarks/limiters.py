@@ -54,10 +54,10 @@ def _ours(url: str, windows: tuple[Window, ...]) -> Acquire:
     from blocks.store.engine import open_engine
     from tasks.support import rate_gate
 
-    gate = rate_gate.Gate(open_engine(url), KEY, windows, 1.0)
+    gate = rate_gate.RateGate(open_engine(url), KEY, windows, 1.0)
 
     def acquire(until: float) -> bool:
-        rate_gate.PATIENCE = max(until - time.monotonic(), 0.0)
+        rate_gate.WAIT_MAX = max(until - time.monotonic(), 0.0)
         try:
             with gate():
                 pass

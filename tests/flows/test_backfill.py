@@ -113,14 +113,14 @@ def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch
     from tasks import read_job
 
     engine = open_engine(source.url)
-    real = read_job.next_window
+    real = read_job.claim_window
 
     def and_stop(opened: Any) -> Any:
         claim = real(opened)
         sources.request_stop(engine, opened.source_id)
         return claim
 
-    monkeypatch.setattr("tasks.read_job.next_window", and_stop)
+    monkeypatch.setattr("tasks.read_job.claim_window", and_stop)
     state = backfill(source, readers=1)
     assert (outcome(state), state.type.value) == ("Stopped", "CANCELLED")
     assert "a run without a start goes on" in (state.message or "")
@@ -145,7 +145,7 @@ def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
 
     monkeypatch.setattr(jobs, "progress", progress)
     monkeypatch.setattr("tasks.read_job.STORE_SECONDS", 0.1)
-    monkeypatch.setattr("tasks.support.job.SHOWN_EVERY", 0.0)
+    monkeypatch.setattr("tasks.support.job.REFRESH_SECONDS", 0.0)
     state = backfill(source)
     assert outcome(state) == "Backfilled"
     assert next(failures, None) is None, "it was looked at often enough to fail"
@@ -180,7 +180,7 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
 ) -> None:
     monkeypatch.setattr(jobs, "PAGES_WANTED", 1)
     monkeypatch.setattr("tasks.support.job.PAGE_SIZE", 20)
-    monkeypatch.setattr("tasks.support.job.SHOWN_EVERY", 0.0)
+    monkeypatch.setattr("tasks.support.job.REFRESH_SECONDS", 0.0)
     state = backfill(source, readers=1, window="1d")
     assert outcome(state) == "Backfilled"
     spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")

@@ -144,7 +144,7 @@ def test_a_stop_ends_it_after_its_page(source: Source) -> None:
     from tasks import read_job
 
     with pytest.MonkeyPatch.context() as patch:
-        real = read_job.next_window
+        real = read_job.claim_window
 
         def and_stop(opened: Any) -> Any:
             from blocks.store import sources
@@ -153,7 +153,7 @@ def test_a_stop_ends_it_after_its_page(source: Source) -> None:
             sources.request_stop(engine, opened.source_id)
             return claim
 
-        patch.setattr(read_job, "next_window", and_stop)
+        patch.setattr(read_job, "claim_window", and_stop)
         state = reconcile(source, readers=1)
     assert (outcome(state), state.type.value) == ("Stopped", "CANCELLED")
     assert "windows are left." in (state.message or "")

@@ -11,7 +11,7 @@ from receivers.lines import Lines
 from receivers.process import running_receiver
 from receivers.server import Receiver, receiving
 
-from blocks.siem.delivery.packing import gzipped
+from blocks.siem.delivery.packing import gzip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def post(receiver: Receiver, content: bytes = TWO, **headers: str) -> httpx.Resp
 
 def test_uuids_are_counted_each_time_they_come(receiver: Receiver) -> None:
     post(receiver)
-    post(receiver, gzipped(TWO), content_encoding="gzip")
+    post(receiver, gzip_bytes(TWO), content_encoding="gzip")
     assert receiver.arrived() == Counter(A=2, B=2)
     assert receiver.asked == 2
     assert receiver.requests[1].body == TWO

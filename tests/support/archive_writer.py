@@ -18,7 +18,7 @@ from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats.event import FormattedEvent, OutgoingEvent, StreamMetadata
 
 if TYPE_CHECKING:
-    from blocks.siem.archive.sender import Format
+    from blocks.siem.archive.sender import ObjectFormat
 
 RECEIVED_NS = 1_772_601_007_123_456_789
 STREAM = StreamMetadata(Api.SIGN_IN, "1Pass")
@@ -52,14 +52,14 @@ def _note(position: Path, at: int) -> None:
 
 
 def _sender(form: str, url: str, *access: str) -> ArchiveSender:
-    where = objects.location(url)
+    where = objects.parse_location(url)
     if where.scheme == "file":
         return ArchiveSender(directory.Directory(Path(where.path)), _form(form))
     endpoint, key_id, key = access
-    return ArchiveSender(bucket.Bucket(where, bucket.Access(endpoint, key_id=key_id, key=key)), _form(form))
+    return ArchiveSender(bucket.Bucket(where, bucket.BucketAccess(endpoint, key_id=key_id, key=key)), _form(form))
 
 
-def _form(name: str) -> Format:
+def _form(name: str) -> ObjectFormat:
     if name == ndjson.SUFFIX:
         return ndjson
     from blocks.siem.archive import parquet

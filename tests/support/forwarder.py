@@ -19,8 +19,8 @@ from blocks.siem.kinds import block_class
 from blocks.store import sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions
-from tasks.forward import Forwarding
-from tasks.support.siem import preparer_of
+from tasks.forward import StreamForwarder
+from tasks.support.siem import make_preparer
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -57,9 +57,9 @@ def _forward(engine: Engine, source_id: str, block: SiemBlock, view: PositionVie
         claim = positions.take(engine, view, "forwarder")
         assert claim is not None  # a killed one had the same name
         with contextlib.closing(block.get_sender()) as sender:
-            preparer: Any = preparer_of(engine, source_id, view.api, block, sender)
+            preparer: Any = make_preparer(engine, source_id, view.api, block, sender)
             try:
-                return Forwarding(engine, claim, preparer).run().sent
+                return StreamForwarder(engine, claim, preparer).forward().sent
             except ThirdPartyGenericError as error:
                 sys.stderr.write(f"{view.api}: {error}\n")
         time.sleep(PAUSE)

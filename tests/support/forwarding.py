@@ -12,13 +12,13 @@ from support.values import SOURCE
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import Preparer
-from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, EncodedRecord, Limits
 from blocks.siem.formats import registry
 from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 from blocks.siem.privacy.rules import NONE
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
-from tasks.forward import Forwarding
+from tasks.forward import StreamForwarder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,8 +49,8 @@ class Told:
     taken: Counter[int] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
-    def encode(self, shaped: FormattedEvent) -> Record:
-        return Record(shaped.event, shaped.document)
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(shaped.event, shaped.document)
 
     def send(self, batch: Batch) -> BatchResult:
         with self._lock:
@@ -85,8 +85,8 @@ def outgoing(*ids: int, body: str = "{}") -> list[OutgoingEvent]:
     return [OutgoingEvent(id_, f"U{id_}", id_, id_, body) for id_ in ids]
 
 
-def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[Record]:
-    return [Record(event, b"x" * size, group) for event in outgoing(*ids)]
+def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[EncodedRecord]:
+    return [EncodedRecord(event, b"x" * size, group) for event in outgoing(*ids)]
 
 
 def shaped_of(event: OutgoingEvent) -> FormattedEvent:
@@ -119,7 +119,7 @@ class Pair:
 
     def run(self, sender: Told, api: Api = Api.AUDIT, rules: Rules = NONE, claim: ForwardClaim | None = None) -> Any:
         """What a run does with one stream, without Prefect."""
-        return Forwarding(self.engine, claim or self.claim(api), preparer(sender, rules)).run()
+        return StreamForwarder(self.engine, claim or self.claim(api), preparer(sender, rules)).forward()
 
     def ids(self, api: Api = Api.AUDIT) -> list[int]:
         stream = self.filled.id_of(api)

@@ -12,9 +12,9 @@ from blocks.events_api.models import Api, read_page
 from blocks.store import pages, schema, sources, streams
 from blocks.store.engine import open_engine
 from blocks.store.sources import SourceRecord
-from deployments.sandbox.arrivals import Pace
-from deployments.sandbox.bulk import BLOCK, Bulk
+from deployments.sandbox.computed_history import BLOCK, Bulk
 from deployments.sandbox.cursors import Place
+from deployments.sandbox.event_history import Pace
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Page

@@ -11,13 +11,13 @@ from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats import registry
 from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
-from deployments.sandbox.bodies import SECOND, make_body, moment, random_for
+from deployments.sandbox.sample_events import SECOND, make_body, moment, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from blocks.siem.delivery.protocol import BatchResult, Record, Sender
+    from blocks.siem.delivery.protocol import BatchResult, EncodedRecord, Sender
     from blocks.siem.formats.event import FormattedEvent
 
 SEED = 7
@@ -88,7 +88,7 @@ def of_shaped(sender: Sender, shaped_events: Sequence[FormattedEvent]) -> list[B
     return [_batch(shaped_events[0].stream, part) for part in split_batches(records, limits.events, limits.bytes)]
 
 
-def _batch(of: StreamMetadata, records: Sequence[Record]) -> Batch:
+def _batch(of: StreamMetadata, records: Sequence[EncodedRecord]) -> Batch:
     return Batch(f"{of.api.path}-{records[0].event.id}-{records[-1].event.id}", of, records)
 
 

@@ -42,7 +42,7 @@ def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: Mo
 
 def test_where_each_attempt_may_be_a_copy_there_are_few_and_the_waits_grow(moving: MovingClock) -> None:
     waits = []
-    while (wait := attempts.next_wait(START_NS, copies=True)) is not None:
+    while (wait := attempts.next_wait(START_NS, may_duplicate=True)) is not None:
         waits.append(wait)
         moving.advance(wait)
     assert sum(waits) == pytest.approx(90 * MINUTE, abs=0.001)
@@ -53,10 +53,10 @@ def test_where_each_attempt_may_be_a_copy_there_are_few_and_the_waits_grow(movin
 
 def test_a_first_failure_in_memory_that_lies_ahead_since_the_clock_was_set_back_is_now(moving: MovingClock) -> None:
     error = FirstPartyGenericError("x")
-    attempts.window_in_memory("set back", error)
+    attempts.retry_wait_in_memory("set back", error)
     moving.advance(-7200)
-    attempts.window_in_memory("set back", error)
-    assert attempts.since_in_memory("set back") == moving.now_ns()
+    attempts.retry_wait_in_memory("set back", error)
+    assert attempts.failing_since_ns("set back") == moving.now_ns()
     attempts.forget("set back")
 
 
@@ -69,7 +69,7 @@ class Step:
         self.task_runs = 0
 
     def fn(self) -> str:
-        with attempts.in_memory("key"):
+        with attempts.attempt_in_memory("key"):
             self.attempts += 1
             if error := next(self._errors, None):
                 raise error
@@ -88,7 +88,7 @@ class Step:
 
 
 def do(step: Step) -> str:
-    return attempts.directly(cast("Any", step), "key")
+    return attempts.run_inline(cast("Any", step), "key")
 
 
 def test_a_step_that_succeeds_is_no_task_run() -> None:
@@ -107,7 +107,7 @@ def test_a_step_that_is_to_be_tried_again_waits_as_a_task_and_is_not_done_twice_
     step = Step(FirstPartyGenericError("busy"))
     assert (do(step), step.attempts, step.task_runs) == ("done", 2, 1)
     assert clock.now_ns() > START_NS, "it has waited before the second attempt"
-    assert attempts.since_in_memory("key") is None
+    assert attempts.failing_since_ns("key") is None
 
 
 def test_the_90_minutes_of_a_step_begin_with_its_first_attempt() -> None:
@@ -147,15 +147,15 @@ def test_a_clock_that_went_back_does_not_make_the_wait_negative(moving: MovingCl
 
 @pytest.mark.parametrize("kind", [ThirdPartyConfigError, ClaimLostError, StoreVersionError])
 def test_what_waiting_does_not_mend_is_not_tried_again(kind: type[FirstPartyGenericError]) -> None:
-    assert attempts.window_in_memory("key", kind("x")) is None
+    assert attempts.retry_wait_in_memory("key", kind("x")) is None
 
 
 def test_the_window_of_a_store_that_fails_is_kept_in_memory(moving: MovingClock) -> None:
     error = FirstPartyGenericError("gone")
-    assert attempts.window_in_memory("a", error) is not None
+    assert attempts.retry_wait_in_memory("a", error) is not None
     moving.advance(90 * MINUTE)
-    assert attempts.window_in_memory("a", error) is None
-    assert attempts.window_in_memory("b", error) is not None
-    assert attempts.since_in_memory("a") == START_NS
+    assert attempts.retry_wait_in_memory("a", error) is None
+    assert attempts.retry_wait_in_memory("b", error) is not None
+    assert attempts.failing_since_ns("a") == START_NS
     attempts.forget("a")
-    assert attempts.since_in_memory("a") is None
+    assert attempts.failing_since_ns("a") is None

@@ -39,9 +39,9 @@ from blocks.siem.webhook.block import Webhook
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events
 from tasks import attempts
-from tasks.forward import REPEATS, ROUNDS, Forwarding, Meant, PositionRecord
+from tasks.forward import REPEAT_POLICY, UNCONFIRMED_MAX, ForwardingCheck, PositionRecord, StreamForwarder
 from tasks.support import stopping
-from tasks.support.siem import preparer_of
+from tasks.support.siem import make_preparer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -378,8 +378,8 @@ def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops
 
 def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
     sender, meant = Told(), iter((True, True, False))
-    forwarding = Forwarding(pair.engine, pair.claim(), preparer(sender), lambda: next(meant, False))
-    forwarding.run()
+    forwarding = StreamForwarder(pair.engine, pair.claim(), preparer(sender), lambda: next(meant, False))
+    forwarding.forward()
     sent = sorted(sender.taken)
     assert sent == pair.ids()[: len(sent)]
     assert 0 < len(sent) < len(pair.ids())
@@ -390,7 +390,7 @@ def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
 
 def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     source_id = pair.known.source_id
-    meant, archive = (Meant(pair.engine, source_id, pair.known.id, is_archive=of) for of in (False, True))
+    meant, archive = (ForwardingCheck(pair.engine, source_id, pair.known.id, is_archive=of) for of in (False, True))
     assert (meant(), archive()) == (True, True)
     pair.filled.change("UPDATE sources SET fields = '{{}}'")
     begun, seconds = time.monotonic(), itertools.count(2, 2)
@@ -411,9 +411,9 @@ def put_rules(pair: Pair, filters: list[dict[str, str]]) -> None:
 
 def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(pair: Pair) -> None:
     put_rules(pair, FILTERS)
-    made = preparer_of(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := Told())
-    done = Forwarding(pair.engine, pair.claim(), made).run()
-    assert (done.sent, done.kept, sender.asked) == (0, len(pair.ids()), [])
+    made = make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := Told())
+    done = StreamForwarder(pair.engine, pair.claim(), made).forward()
+    assert (done.sent, done.filtered, sender.asked) == (0, len(pair.ids()), [])
     (status,) = forward_status.forwards(pair.engine)
     assert {one.api: one.dropped for one in status.positions}[Api.AUDIT] == len(pair.ids())
 
@@ -432,7 +432,7 @@ def test_a_run_by_the_rules_of_before_loses_its_claim(pair: Pair) -> None:
 def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
     put_rules(pair, [{"name": "all", "filterType": "Exclude", "regexp": "("}])
     with pytest.raises(ConfigurationError, match="regexp"):
-        preparer_of(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), Told())
+        make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), Told())
 
 
 def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
@@ -446,7 +446,7 @@ def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> N
     def meant() -> bool:
         return not forward_pairs.is_paused(pair.engine, pair.known.id)
 
-    Forwarding(pair.engine, pair.claim(), preparer(first), meant).run()
+    StreamForwarder(pair.engine, pair.claim(), preparer(first), meant).forward()
     assert len(first.ids) == 3
     assert positions.take(pair.engine, pair.view(), "run-1") is None
     forward_pairs.set_paused(pair.engine, pair.known, paused=False)
@@ -574,7 +574,7 @@ def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
 def judged(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
     """The error with which an attempt leaves that ends in `error`."""
     try:
-        with attempts.attempt((claim.forward, claim.stream_id), repeats=REPEATS) as attempt:
+        with attempts.attempt((claim.forward, claim.stream_id), repeats=REPEAT_POLICY) as attempt:
             attempt.open(PositionRecord(engine, claim, fingerprint))
             raise error
     except SourceError as left:
@@ -583,7 +583,7 @@ def judged(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint:
 
 def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair: Pair) -> None:
     claim, waits = pair.claim(), []
-    for _ in range(ROUNDS - 1):
+    for _ in range(UNCONFIRMED_MAX - 1):
         error = judged(
             pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print"
         )
@@ -592,14 +592,14 @@ def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair
     assert all(wait is not None and wait >= 10 for wait in waits)
     final = judged(pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print")
     assert isinstance(final, ThirdPartyConfigError)
-    assert str(final) == f"No close_notify. So it was {ROUNDS} times. Do this."
+    assert str(final) == f"No close_notify. So it was {UNCONFIRMED_MAX} times. Do this."
     assert final.retry_in is None
     assert pair.view().stopped_fingerprint == "print"
 
 
 def test_the_tries_of_runs_that_were_killed_count(pair: Pair) -> None:
     """Else a target that never confirms gets the same events again and again, as long as runs are killed."""
-    for number in range(ROUNDS):
+    for number in range(UNCONFIRMED_MAX):
         claim = pair.claim(holder="run")
         error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), f"print {number}")
         attempts.forget((claim.forward, claim.stream_id))  # with the memory of the process
@@ -608,20 +608,20 @@ def test_the_tries_of_runs_that_were_killed_count(pair: Pair) -> None:
 
 def test_only_what_was_not_confirmed_counts_for_that(pair: Pair) -> None:
     claim = pair.claim()
-    for _ in range(2 * ROUNDS):
+    for _ in range(2 * UNCONFIRMED_MAX):
         assert isinstance(judged(pair.engine, claim, BUSY, "print"), ThirdPartyGenericError)
-    for _ in range(ROUNDS - 1):
+    for _ in range(UNCONFIRMED_MAX - 1):
         error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), "print")
         assert isinstance(error, ThirdPartyGenericError)
     (counted,) = pair.filled.ask("SELECT failed_attempts, unconfirmed FROM forward_positions WHERE failed_attempts > 0")
-    assert counted == (3 * ROUNDS - 1, ROUNDS - 1)
+    assert counted == (3 * UNCONFIRMED_MAX - 1, UNCONFIRMED_MAX - 1)
 
 
 def test_each_progress_begins_the_count_again(pair: Pair) -> None:
     claim = pair.claim()
-    for number in range(3 * ROUNDS):
+    for number in range(3 * UNCONFIRMED_MAX):
         error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="unconfirmed"), "print")
         assert isinstance(error, ThirdPartyGenericError)
-        if number % (ROUNDS - 1) == ROUNDS - 2:
+        if number % (UNCONFIRMED_MAX - 1) == UNCONFIRMED_MAX - 2:
             end = pair.ids()[number]
             positions.advance(pair.engine, claim, positions.Step(end, end, 1, 0), [])

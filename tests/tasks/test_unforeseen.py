@@ -192,7 +192,7 @@ def block(store_url: str, engine: Engine, server: SandboxProcess) -> Iterator[On
         store=EventStore(url=SecretStr(store_url)),
         source_id=SOURCE.id,
     )
-    sources.put(engine, replace(opened.record_of(made), fields={"_siemForward": True}))
+    sources.put(engine, replace(opened.source_record(made), fields={"_siemForward": True}))
     opened._ids[SOURCE.name] = SOURCE.id
     opened._of_source[SOURCE.id] = engine
     with disable_run_logger():
@@ -240,7 +240,7 @@ def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monk
 def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     siem = Webhook(url=SecretStr("http://127.0.0.1:9/"))
     monkeypatch.setattr(Webhook, "get_sender", lambda _: Told())
-    monkeypatch.setattr(forward, "store_of", lambda _: engine)
+    monkeypatch.setattr(forward, "source_store", lambda _: engine)
     monkeypatch.setattr(forward, "load_siem", lambda *_: siem)
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
     monkeypatch.setattr(collect, "open_store", lambda _: engine)

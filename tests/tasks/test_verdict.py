@@ -11,7 +11,7 @@ from blocks.events_api.models import Api
 from blocks.store.claims import Holder
 from blocks.store.streams import StreamView
 from tasks import verdict
-from tasks.support.drain import Collected
+from tasks.support.drain import CollectResult
 
 MINUTE = 60 * 10**9
 
@@ -46,11 +46,11 @@ def view(api: Api, *, failing: bool = False, error: str | None = None, holder: H
 
 
 def test_what_came_and_how_late_it_is() -> None:
-    found = verdict.of_run(
+    found = verdict.collect_verdict(
         "1Pass",
         {
-            "sign-in": Collected("sign-in", new=1200, newest_ns=START_NS - 3 * MINUTE),
-            "audit": Collected("audit", new=1, quarantined=2, newest_ns=START_NS - 90 * MINUTE),
+            "sign-in": CollectResult("sign-in", new=1200, newest_ns=START_NS - 3 * MINUTE),
+            "audit": CollectResult("audit", new=1, quarantined=2, newest_ns=START_NS - 90 * MINUTE),
         },
     )
     expected = "1,201 new events (sign-in 1,200, audit 1), the newest 3 min ago; 2 put in quarantine."
@@ -58,22 +58,24 @@ def test_what_came_and_how_late_it_is() -> None:
 
 
 def test_one_event_is_one_event() -> None:
-    assert verdict.of_run("1Pass", {"audit": Collected("audit", new=1)}).message.startswith("1 new event (")
+    assert verdict.collect_verdict("1Pass", {"audit": CollectResult("audit", new=1)}).message.startswith(
+        "1 new event ("
+    )
 
 
 def test_what_is_the_same_for_several_apis_is_said_once() -> None:
     error = ThirdPartyConfigError("The token is refused.", hint="Renew it.")
-    found = verdict.of_run("1Pass", {"sign-in": error, "audit": error})
+    found = verdict.collect_verdict("1Pass", {"sign-in": error, "audit": error})
     assert found == verdict.Verdict("ThirdPartyConfigError", "sign-in, audit: The token is refused. Renew it.")
 
 
 def test_the_gravest_error_names_the_run_and_what_was_collected_is_said_too() -> None:
-    found = verdict.of_run(
+    found = verdict.collect_verdict(
         "1Pass",
         {
             "sign-in": ThirdPartyGenericError("500."),
             "itemUsage": FirstPartyGenericError("gone."),
-            "audit": Collected("audit", new=7),
+            "audit": CollectResult("audit", new=7),
         },
         stopped=[view(Api.AUDIT, error="ThirdPartyConfigError")],
     )
@@ -84,17 +86,22 @@ def test_the_gravest_error_names_the_run_and_what_was_collected_is_said_too() ->
 
 
 def test_an_api_that_waits_in_another_run_is_no_error_of_this_one() -> None:
-    found = verdict.of_run("1Pass", {"audit": Collected("audit")}, elsewhere=[view(Api.SIGN_IN, failing=True)])
+    found = verdict.collect_verdict(
+        "1Pass", {"audit": CollectResult("audit")}, elsewhere=[view(Api.SIGN_IN, failing=True)]
+    )
     assert found.name == "Collected"
     assert "sign-in: retrying since 2026-09-21T14:08:20Z in another run. It said no." in found.message
 
 
 def test_where_all_wait_in_another_run_it_does_not_say_collected() -> None:
-    assert verdict.of_run("1Pass", {}, elsewhere=[view(Api.SIGN_IN, failing=True), view(Api.AUDIT)]).name == "Retrying"
+    assert (
+        verdict.collect_verdict("1Pass", {}, elsewhere=[view(Api.SIGN_IN, failing=True), view(Api.AUDIT)]).name
+        == "Retrying"
+    )
 
 
 def test_where_another_run_has_every_api_it_says_which_and_since_when() -> None:
-    found = verdict.of_run("1Pass", {}, elsewhere=[view(Api.SIGN_IN), view(Api.AUDIT)])
+    found = verdict.collect_verdict("1Pass", {}, elsewhere=[view(Api.SIGN_IN), view(Api.AUDIT)])
     assert found == verdict.Verdict(
         "Skipped",
         "sign-in, audit: flow run another on host-b (process 4711) is reading it, since 2026-09-21T14:11:20Z.",
@@ -111,35 +118,38 @@ def test_where_another_run_has_every_api_it_says_which_and_since_when() -> None:
     ],
 )
 def test_what_is_not_known_of_another_run_is_left_out(holder: Holder | None, words: str) -> None:
-    found = verdict.of_run("1Pass", {}, elsewhere=[view(Api.AUDIT, holder=holder)])
+    found = verdict.collect_verdict("1Pass", {}, elsewhere=[view(Api.AUDIT, holder=holder)])
     assert found.message == f"audit: {words}"
 
 
 def test_where_another_run_has_one_api_the_others_are_collected() -> None:
-    found = verdict.of_run("1Pass", {"audit": Collected("audit", new=2)}, elsewhere=[view(Api.SIGN_IN)])
+    found = verdict.collect_verdict("1Pass", {"audit": CollectResult("audit", new=2)}, elsewhere=[view(Api.SIGN_IN)])
     assert found.name == "Collected"
     assert "sign-in: flow run another on host-b" in found.message
 
 
 def test_an_error_of_an_api_goes_before_those_that_others_have() -> None:
     stopped = [view(Api.AUDIT, error="ThirdPartyConfigError")]
-    assert verdict.of_run("1Pass", {}, stopped=stopped, elsewhere=[view(Api.SIGN_IN)]).name == "ThirdPartyConfigError"
+    assert (
+        verdict.collect_verdict("1Pass", {}, stopped=stopped, elsewhere=[view(Api.SIGN_IN)]).name
+        == "ThirdPartyConfigError"
+    )
 
 
 def test_a_lost_claim_is_said_and_is_no_error() -> None:
-    found = verdict.of_run("1Pass", {"audit": ClaimLostError("Another run reads audit now.")})
+    found = verdict.collect_verdict("1Pass", {"audit": ClaimLostError("Another run reads audit now.")})
     assert found == verdict.Verdict("Skipped", "audit: Another run reads audit now.")
 
 
 def test_a_fault_of_our_own_says_so_without_its_text() -> None:
-    found = verdict.of_run("1Pass", {"audit": ValueError("secret thing")})
+    found = verdict.collect_verdict("1Pass", {"audit": ValueError("secret thing")})
     assert found.name == "FirstPartyGenericError"
     assert "An unexpected fault in this program: ValueError" in found.message
     assert "secret" not in found.message
 
 
 def test_a_stop_is_a_stop() -> None:
-    found = verdict.of_run("1Pass", {"audit": Collected("audit", new=5, note="stopped")}, stopping=True)
+    found = verdict.collect_verdict("1Pass", {"audit": CollectResult("audit", new=5, note="stopped")}, stopping=True)
     assert found.name == "Stopped"
     assert not found.in_error
 
@@ -149,9 +159,9 @@ def test_a_stop_is_a_stop() -> None:
     [(0, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (172800, "2 d ago"), (-5, "0 s ago")],
 )
 def test_ages(seconds: int, words: str) -> None:
-    assert verdict.ago(START_NS - seconds * 10**9) == words
+    assert verdict.format_ago(START_NS - seconds * 10**9) == words
 
 
 def test_a_stop_while_all_wait_says_so() -> None:
-    found = verdict.of_run("1Pass", {}, stopping=True)
+    found = verdict.collect_verdict("1Pass", {}, stopping=True)
     assert found == verdict.Verdict("Stopped", "Every API waited for its next attempt.")

@@ -21,7 +21,7 @@ from blocks.siem.privacy.rules import NONE
 from blocks.siem.sumo_logic.block import SumoLogicSiem
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions
-from tasks.forward import Forwarding
+from tasks.forward import StreamForwarder
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,7 +48,9 @@ def _forward(engine: Engine, view: PositionView, receiver: str) -> str:
     with closing(SumoLogicSiem(url=SecretStr(receiver + PATH)).get_sender()) as sender:
         sender.limits = LIMITS
         try:
-            done = Forwarding(engine, claim, Preparer(sender, NONE, "raw", StreamMetadata(view.api, "1Pass"))).run()
+            done = StreamForwarder(
+                engine, claim, Preparer(sender, NONE, "raw", StreamMetadata(view.api, "1Pass"))
+            ).forward()
         except SourceError as error:
             return f"{error.name}: {error}"
     return f"ok {done.sent}"

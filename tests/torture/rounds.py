@@ -16,7 +16,7 @@ from blocks.errors import SourceError
 from blocks.events_api.client import EventsClient
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
-from tasks.support.drain import Round
+from tasks.support.drain import StreamReader
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,6 +47,6 @@ def _read(engine: Engine, view: StreamView, base_url: str, token: str) -> str:
         assert claim
         with EventsClient(base_url, token) as client:
             source = replace(SOURCE, collect_from=FROM)
-            return f"ok {Round(engine, client, source, claim, logging.getLogger()).run().new}"
+            return f"ok {StreamReader(engine, client, source, claim, logging.getLogger()).drain().new}"
     except SourceError as error:
         return f"{error.name}: {error}"

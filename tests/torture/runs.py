@@ -26,7 +26,7 @@ def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:
     """Make it a source where it is told of one, and otherwise backfill or collect it. The outcome and its message."""
     if source:
         return _save(name, **source)
-    stopping.at_end = _end
+    stopping.exit_hook = _end
     state = backfill(name, start, end, return_state=True) if start else collect(name, return_state=True)
     found = outcome_of(state)
     return [found.name, found.message]

@@ -14,7 +14,7 @@ from blocks.store import sources
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import BACKFILL, Wanted
 from blocks.store.engine import open_engine
-from tasks.read_window import WindowRound
+from tasks.read_window import WindowReader
 
 HOUR = 3600 * 10**9
 READERS = 4
@@ -33,7 +33,7 @@ def do(url: str, base_url: str, token: str, start_ns: str, end_ns: str) -> dict[
         with EventsClient(base_url, token) as client:
             while claim := windows.take(engine, job.id, str(os.getpid())):
                 try:
-                    WindowRound(engine, client, source, claim).run()
+                    WindowReader(engine, client, source, claim).read()
                     done += 1
                 except ClaimLostError:
                     pass

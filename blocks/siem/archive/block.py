@@ -10,14 +10,14 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
-from blocks.siem.archive.objects import FORMS, LocationError, location
+from blocks.siem.archive.objects import URL_FORMS, LocationError, parse_location
 from blocks.siem.base import SiemBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.siem.archive.objects import Location, Objects
-    from blocks.siem.archive.sender import ArchiveSender, Format
+    from blocks.siem.archive.objects import ArchiveLocation, ObjectStore
+    from blocks.siem.archive.sender import ArchiveSender, ObjectFormat
 
 
 class Archive(SiemBlock):
@@ -46,7 +46,7 @@ class Archive(SiemBlock):
 
     url: str = Field(
         title="URL",
-        description=f"Where the objects are kept: {FORMS}. The directory or the bucket must be there.",
+        description=f"Where the objects are kept: {URL_FORMS}. The directory or the bucket must be there.",
         examples=["s3://security-archive/1password", "file:///var/lib/onepassword-archive"],
     )
     format: Literal["ndjson.gz", "parquet"] = Field(
@@ -93,9 +93,9 @@ class Archive(SiemBlock):
         if self.endpoint and (problem := url_problem(f"{PATH}.endpoint", self.endpoint)):
             yield problem
         try:
-            where = location(self.url)
+            where = parse_location(self.url)
         except LocationError as error:
-            yield Problem(f"{PATH}.url", str(error), FORMS)
+            yield Problem(f"{PATH}.url", str(error), URL_FORMS)
             return
         yield from self._key_problems(where)
         yield from self._option_problems(where)
@@ -107,7 +107,7 @@ class Archive(SiemBlock):
         self.ensure_valid()
         return ArchiveSender(self._objects(), self._form())
 
-    def _form(self) -> Format:
+    def _form(self) -> ObjectFormat:
         if self.format == "parquet":
             from blocks.siem.archive import parquet  # noqa: PLC0415 - needs an extra
 
@@ -116,18 +116,18 @@ class Archive(SiemBlock):
 
         return ndjson
 
-    def _objects(self) -> Objects:
-        where = location(self.url)
+    def _objects(self) -> ObjectStore:
+        where = parse_location(self.url)
         if where.scheme == "file":
             from blocks.siem.archive.directory import Directory  # noqa: PLC0415 - needed only here
 
             return Directory(Path(where.path))
-        from blocks.siem.archive.bucket import Access, Bucket  # noqa: PLC0415 - obstore is needed only here
+        from blocks.siem.archive.bucket import Bucket, BucketAccess  # noqa: PLC0415 - obstore is needed only here
 
         key_id, key = self.access_key_id.get_secret_value(), self.secret_key.get_secret_value()
-        return Bucket(where, Access(self.endpoint, self.region, self.account, key_id, key))
+        return Bucket(where, BucketAccess(self.endpoint, self.region, self.account, key_id, key))
 
-    def _key_problems(self, where: Location) -> Iterator[Problem]:
+    def _key_problems(self, where: ArchiveLocation) -> Iterator[Problem]:
         key_id, key = bool(self.access_key_id.get_secret_value()), bool(self.secret_key.get_secret_value())
         if where.scheme == "s3" and key_id != key:
             missing = "secret_key" if key_id else "access_key_id"
@@ -139,7 +139,7 @@ class Archive(SiemBlock):
         if where.scheme == "az" and key and not self.account:
             yield Problem(f"{PATH}.account", "it is missing", "the name of the storage account")
 
-    def _option_problems(self, where: Location) -> Iterator[Problem]:
+    def _option_problems(self, where: ArchiveLocation) -> Iterator[Problem]:
         for name, of in (("endpoint", {"s3", "gs", "az"}), ("region", {"s3"}), ("account", {"az"})):
             if getattr(self, name) and where.scheme not in of:
                 yield Problem(f"{PATH}.{name}", f"{where.scheme}:// has none", "nothing")

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from obstore.store import AzureConfig, ClientConfig, RetryConfig, S3Credential
 
-    from blocks.siem.archive.objects import Location
+    from blocks.siem.archive.objects import ArchiveLocation
 
-CONNECT = timedelta(seconds=10)
-WHOLE = timedelta(seconds=120)  # one object has a few megabytes
-MARKER = "_check"  # readers of Hive partitions pass over names that begin with an underscore
-_NO_RETRY: RetryConfig = {"max_retries": 0, "retry_timeout": WHOLE}
+CONNECT_TIMEOUT = timedelta(seconds=10)
+REQUEST_TIMEOUT = timedelta(seconds=120)  # one object has a few megabytes
+CHECK_OBJECT = "_check"  # readers of Hive partitions pass over names that begin with an underscore
+_NO_RETRY: RetryConfig = {"max_retries": 0, "retry_timeout": REQUEST_TIMEOUT}
 _STATUS = re.compile(r"status code: (\d{3})\b")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _PASSING_STATUS = frozenset({408, 409, 425, 429})
@@ -41,7 +41,7 @@ _TOO_LARGE = frozenset({"EntityTooLarge", "RequestBodyTooLarge"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Access:
+class BucketAccess:
     """How a bucket is reached. What is empty comes from the environment, or from the machine (its role, its identity).
 
     `key_id` and `key`: of S3 the access key's id and its secret; of Google `key` alone, the JSON of a service account;
@@ -62,7 +62,7 @@ class Bucket:
     (throttling, 5xx, network) or TooLargeError.
     """
 
-    def __init__(self, where: Location, access: Access) -> None:
+    def __init__(self, where: ArchiveLocation, access: BucketAccess) -> None:
         self._where = where
         try:
             self._store: S3Store | GCSStore | AzureStore = _OPEN[where.scheme](where, access)
@@ -88,11 +88,11 @@ class Bucket:
 
     def check(self) -> str:
         # No other right is needed than that of writing, and none to remove it again.
-        self.put(MARKER, b"", "text/plain")
+        self.put(CHECK_OBJECT, b"", "text/plain")
         return f"{self._where} can be written."
 
 
-def _s3(where: Location, access: Access) -> S3Store:
+def _s3(where: ArchiveLocation, access: BucketAccess) -> S3Store:
     options: dict[str, str] = {}
     if access.endpoint:  # both, or the environment's would stand before the one that is set
         options |= {"endpoint": access.endpoint, "aws_endpoint_url_s3": access.endpoint}
@@ -111,7 +111,7 @@ def _s3(where: Location, access: Access) -> S3Store:
 class _S3Key:
     """The key that is set, alone: given as options, the environment's session token would be sent along."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: BucketAccess) -> None:
         self._access = access
 
     def __call__(self) -> S3Credential:
@@ -119,7 +119,7 @@ class _S3Key:
         return {"access_key_id": key.key_id, "secret_access_key": key.key, "token": None, "expires_at": None}
 
 
-def _gcs(where: Location, access: Access) -> GCSStore:
+def _gcs(where: ArchiveLocation, access: BucketAccess) -> GCSStore:
     options = {"service_account_key": access.key, "base_url": access.endpoint}
     return GCSStore(
         where.bucket,
@@ -130,7 +130,7 @@ def _gcs(where: Location, access: Access) -> GCSStore:
     )
 
 
-def _azure(where: Location, access: Access) -> AzureStore:
+def _azure(where: ArchiveLocation, access: BucketAccess) -> AzureStore:
     options: AzureConfig = {}
     if access.account:
         options["account_name"] = access.account
@@ -145,15 +145,24 @@ def _azure(where: Location, access: Access) -> AzureStore:
     )
 
 
-_OPEN: dict[str, Callable[[Location, Access], S3Store | GCSStore | AzureStore]] = {"s3": _s3, "gs": _gcs, "az": _azure}
+_OPEN: dict[str, Callable[[ArchiveLocation, BucketAccess], S3Store | GCSStore | AzureStore]] = {
+    "s3": _s3,
+    "gs": _gcs,
+    "az": _azure,
+}
 
 
-def _client(access: Access) -> ClientConfig:
+def _client(access: BucketAccess) -> ClientConfig:
     plain = access.endpoint.startswith("http://")  # a block takes such an address on this machine only
-    return {"allow_http": plain, "connect_timeout": CONNECT, "timeout": WHOLE, "user_agent": user_agent()}
+    return {
+        "allow_http": plain,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "timeout": REQUEST_TIMEOUT,
+        "user_agent": user_agent(),
+    }
 
 
-def _error(where: Location, text: str) -> SourceError:
+def _error(where: ArchiveLocation, text: str) -> SourceError:
     found, named = _STATUS.search(text), _CODE.search(text)
     status, name = int(found[1]) if found else 0, named[1] if named else ""
     if not status:
@@ -181,7 +190,7 @@ _FAULTS = (
 )
 
 
-def _without_answer(where: Location, text: str) -> SourceError:
+def _without_answer(where: ArchiveLocation, text: str) -> SourceError:
     if "redirect without LOCATION" in text:
         return ThirdPartyConfigError(
             f"{where} is in another region.", hint="Set region to that of the bucket.", code="region"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 
 SCHEMES = ("file", "s3", "gs", "az")
-FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+URL_FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
 SEGMENT_MAX = 200  # bytes; a file system takes 255, and S3 1,024 for the whole name
 _CUT = 160
 _SECOND = 1_000_000_000
@@ -25,7 +25,7 @@ class LocationError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class ArchiveLocation:
     """Where an archive is: for `file` an absolute directory in `path`, else a bucket and a prefix in it."""
 
     scheme: str
@@ -36,7 +36,7 @@ class Location:
         return f"{self.scheme}://{self.bucket}{'/' if self.bucket and self.path else ''}{self.path}"
 
 
-class Objects(Protocol):
+class ObjectStore(Protocol):
     """A directory or a bucket. Threads share it. Errors are those of `Sender.send`."""
 
     def put(self, name: str, content: bytes, content_type: str) -> None:
@@ -48,7 +48,7 @@ class Objects(Protocol):
         ...
 
 
-def location(url: str) -> Location:
+def parse_location(url: str) -> ArchiveLocation:
     """Raises LocationError."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
@@ -62,16 +62,16 @@ def location(url: str) -> Location:
         return _directory(parts.netloc, path)
     if not _BUCKET.fullmatch(parts.netloc):
         raise LocationError("it names no bucket or container")
-    return Location(parts.scheme, parts.netloc, "/".join(filter(None, path.split("/"))))
+    return ArchiveLocation(parts.scheme, parts.netloc, "/".join(filter(None, path.split("/"))))
 
 
-def _directory(host: str, path: str) -> Location:
+def _directory(host: str, path: str) -> ArchiveLocation:
     if host not in {"", "localhost"} or not path.strip("/"):
         raise LocationError("it names no directory; an absolute one has three slashes before it")
-    return Location("file", "", path.rstrip("/"))
+    return ArchiveLocation("file", "", path.rstrip("/"))
 
 
-def name_of(first: OutgoingEvent, stream: StreamMetadata, suffix: str) -> str:
+def object_name(first: OutgoingEvent, stream: StreamMetadata, suffix: str) -> str:
     """The object that begins with this event: the source, the API, and the hour (UTC) in which it was received.
 
     The parts of its path are named as Hive has it.
@@ -80,11 +80,11 @@ def name_of(first: OutgoingEvent, stream: StreamMetadata, suffix: str) -> str:
     it could note that, replaces itself.
     """
     hour = datetime.fromtimestamp(first.received_ns // _SECOND, UTC)
-    place = f"source={segment(stream.source)}/api={stream.api.value}"
+    place = f"source={path_segment(stream.source)}/api={stream.api.value}"
     return f"{place}/date={hour:%Y-%m-%d}/hour={hour:%H}/{first.id:020d}.{suffix}"
 
 
-def segment(text: str) -> str:
+def path_segment(text: str) -> str:
     """A text as one segment of a path, percent-encoded as Hive does; two texts never have the same.
 
     One that would be too long for a file system is cut, and ends with a hash of the whole.

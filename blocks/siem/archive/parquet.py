@@ -29,7 +29,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from blocks.siem.delivery.protocol import Record
+    from blocks.siem.delivery.protocol import EncodedRecord
     from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 SUFFIX = "parquet"
@@ -39,7 +39,7 @@ GROUP = 10_000  # rows of a group: what is encoded of one is in memory, and the 
 _TIME = DataType.timestamp("ns", tz="UTC")
 
 
-class Row(NamedTuple):
+class ParquetRow(NamedTuple):
     """What an event's record holds beside the event and the stream."""
 
     shape: str
@@ -49,15 +49,15 @@ class Row(NamedTuple):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Row).decode
+_decode = msgspec.msgpack.Decoder(ParquetRow).decode
 
 
-def encoded(shaped: FormattedEvent) -> bytes:
+def encode(shaped: FormattedEvent) -> bytes:
     """What `packed` needs of an event; it is no Parquet yet, which exists for many rows only."""
     return _encode((shaped.shape, shaped.event_id, shaped.account, shaped.document.decode()))
 
 
-def packed(stream: StreamMetadata, records: Iterable[Sequence[Record]]) -> bytes:
+def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:
     """A table of the records, which come to be rows while it is written, a group after the other.
 
     Columns: `uuid`, `time`, `received` (nanoseconds, UTC), `api`, `account`, `source`, `event_id`, `category`,
@@ -84,11 +84,11 @@ def packed(stream: StreamMetadata, records: Iterable[Sequence[Record]]) -> bytes
 class _Kept:
     """Iterates, and remembers what that raised: behind arro3 it would be an error of another kind."""
 
-    def __init__(self, some: Iterator[Sequence[Record]]) -> None:
+    def __init__(self, some: Iterator[Sequence[EncodedRecord]]) -> None:
         self._some = some
         self.error: Exception | None = None
 
-    def __iter__(self) -> Iterator[Sequence[Record]]:
+    def __iter__(self) -> Iterator[Sequence[EncodedRecord]]:
         try:
             yield from self._some
         except Exception as error:
@@ -102,7 +102,7 @@ def _schema(*, is_raw: bool) -> Schema:
     return Schema([Field("uuid", DataType.string()), *times, *(Field(name, DataType.string()) for name in names)])
 
 
-def _rows(stream: StreamMetadata, records: Sequence[Record], *, is_raw: bool) -> RecordBatch:
+def _rows(stream: StreamMetadata, records: Sequence[EncodedRecord], *, is_raw: bool) -> RecordBatch:
     rows = [_decode(record.data) for record in records]
     events = [record.event for record in records]
     count = len(rows)
@@ -123,7 +123,7 @@ def _rows(stream: StreamMetadata, records: Sequence[Record], *, is_raw: bool) ->
 
 @lru_cache(maxsize=1024)
 def _told(group: metadata.MetadataGroup) -> str:
-    return json_text.encoded({**group.standard, **group.fields}).decode()
+    return json_text.to_json({**group.standard, **group.fields}).decode()
 
 
 def _texts(values: Sequence[str | None]) -> Array:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
-from blocks.siem.archive.objects import name_of
-from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record
+from blocks.siem.archive.objects import object_name
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, EncodedRecord, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from blocks.siem.archive.objects import Objects
+    from blocks.siem.archive.objects import ObjectStore
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
@@ -20,15 +20,15 @@ BYTES = 32_000_000  # before compression: an object is never in memory whole but
 LIMITS = Limits(events=EVENTS, bytes=BYTES, parallel=1, hourly=True)
 
 
-class Format(Protocol):
+class ObjectFormat(Protocol):
     """How events stand in an object: the modules `ndjson` and `parquet`."""
 
     SUFFIX: str
     CONTENT_TYPE: str
 
-    def encoded(self, shaped: FormattedEvent) -> bytes: ...
+    def encode(self, shaped: FormattedEvent) -> bytes: ...
 
-    def packed(self, stream: StreamMetadata, records: Iterable[Sequence[Record]]) -> bytes: ...
+    def pack(self, stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes: ...
 
 
 class ArchiveSender:
@@ -40,25 +40,25 @@ class ArchiveSender:
 
     limits = LIMITS
 
-    def __init__(self, objects: Objects, form: Format) -> None:
+    def __init__(self, objects: ObjectStore, form: ObjectFormat) -> None:
         self._objects = objects
         self._form = form
 
     def __repr__(self) -> str:
         return f"ArchiveSender({self._objects!r})"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
-        return Record(shaped.event, self._form.encoded(shaped))
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(shaped.event, self._form.encode(shaped))
 
     def send(self, batch: Batch) -> BatchResult:
         self.send_object(batch.stream, iter([batch.records]))
         return ACCEPTED
 
-    def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[Record]]) -> None:
+    def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[EncodedRecord]]) -> None:
         form = self._form
         if first := next(records, None):
-            name = name_of(first[0].event, stream, form.SUFFIX)
-            self._objects.put(name, form.packed(stream, chain([first], records)), form.CONTENT_TYPE)
+            name = object_name(first[0].event, stream, form.SUFFIX)
+            self._objects.put(name, form.pack(stream, chain([first], records)), form.CONTENT_TYPE)
 
     def check(self) -> str:
         return self._objects.check()

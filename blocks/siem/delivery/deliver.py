@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from blocks.siem.delivery.prepare import Preparer
-    from blocks.siem.delivery.protocol import BatchResult, ObjectSender, Record
+    from blocks.siem.delivery.protocol import BatchResult, EncodedRecord, ObjectSender
     from blocks.siem.formats.event import OutgoingEvent
 
 TRIES = 6
@@ -102,7 +102,7 @@ def deliver_hour(hour: HourlyEvents, preparer: Preparer) -> DeliveryResult:
             return done
 
 
-def _records(hour: HourlyEvents, preparer: Preparer, done: DeliveryResult) -> Iterator[Sequence[Record]]:
+def _records(hour: HourlyEvents, preparer: Preparer, done: DeliveryResult) -> Iterator[Sequence[EncodedRecord]]:
     for events in hour.events():
         with cpu_lock:
             made = [preparer.prepare(event) for event in events]
@@ -116,16 +116,16 @@ def _records(hour: HourlyEvents, preparer: Preparer, done: DeliveryResult) -> It
             return
 
 
-def split_batches(records: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
+def split_batches(records: Sequence[EncodedRecord], events: int, size: int) -> Iterator[Sequence[EncodedRecord]]:
     """By group, in the order in which the groups come first; then by count and by bytes. Never an empty one."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
+    groups: dict[tuple[str, ...], list[EncodedRecord]] = {}
     for record in records:
         groups.setdefault(record.group, []).append(record)
     for group in groups.values():
         yield from _sized(group, events, size)
 
 
-def _sized(group: Sequence[Record], events: int, size: int) -> Iterator[Sequence[Record]]:
+def _sized(group: Sequence[EncodedRecord], events: int, size: int) -> Iterator[Sequence[EncodedRecord]]:
     if len(group) <= events and sum([len(record.data) for record in group]) <= size:
         yield group
         return
@@ -145,9 +145,9 @@ class _Delivery:
     preparer: Preparer
     sleep: Callable[[float], object]
     done: DeliveryResult
-    suspects: list[tuple[Record, RequestRejectedError]] = field(default_factory=list)
+    suspects: list[tuple[EncodedRecord, RequestRejectedError]] = field(default_factory=list)
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[EncodedRecord]) -> None:
         """Until each record is accepted or refused."""
         left = records
         for pause in [*_PAUSES, None]:
@@ -167,7 +167,7 @@ class _Delivery:
                 self.sleep(min(answer.retry_after or pause, PAUSE_MAX))
         raise _put_off(len(left))
 
-    def _halve(self, records: Sequence[Record], error: TooLargeError) -> None:
+    def _halve(self, records: Sequence[EncodedRecord], error: TooLargeError) -> None:
         if len(records) == 1:
             self.done.rejected.append(_turned(records[0], RejectedRecord(0, error.code, str(error))))
             return
@@ -183,7 +183,7 @@ class _Delivery:
             _turned(record, RejectedRecord(0, error.code, str(error))) for record, error in self.suspects
         ]
 
-    def _sift(self, records: Sequence[Record], error: RequestRejectedError) -> None:
+    def _sift(self, records: Sequence[EncodedRecord], error: RequestRejectedError) -> None:
         if len(records) > 1:
             middle = len(records) // 2
             self.send(records[:middle])
@@ -193,11 +193,11 @@ class _Delivery:
         if len(self.suspects) >= SUSPECTS and not self.done.sent:
             raise error
 
-    def _note(self, records: Sequence[Record], answer: BatchResult) -> None:
+    def _note(self, records: Sequence[EncodedRecord], answer: BatchResult) -> None:
         self.done.rejected += [_turned(records[one.index], one) for one in answer.rejected]
         self.done.sent += len(records) - len(answer.rejected) - len(answer.deferred)
 
-    def _batch(self, records: Sequence[Record]) -> Batch:
+    def _batch(self, records: Sequence[EncodedRecord]) -> Batch:
         # All of the ids are in the name: what is left of a request may begin and end as the whole did, and a SIEM
         # that remembers names would not take it.
         ids = array("q", [record.event.id for record in records])
@@ -213,5 +213,5 @@ def _put_off(number: int) -> ThirdPartyGenericError:
     )
 
 
-def _turned(record: Record, refused: RejectedRecord) -> Rejection:
+def _turned(record: EncodedRecord, refused: RejectedRecord) -> Rejection:
     return Rejection(record.event, refused.code, refused.answer[:ANSWER_MAX])

@@ -10,7 +10,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 from blocks.events_api import api_errors
 from blocks.http import transport_errors
 from blocks.http.client import BODY_MAX, DEADLINE, TIMEOUT, HttpClient, HttpResponse
-from blocks.siem.delivery.packing import gzipped
+from blocks.siem.delivery.packing import gzip_bytes
 from blocks.siem.delivery.protocol import RequestRejectedError, TooLargeError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SiemHttpClient:
         self._http.close()
 
     def post(
-        self, path: str, content: bytes, headers: Mapping[str, str] | None = None, *, of_events: bool = True
+        self, path: str, content: bytes, headers: Mapping[str, str] | None = None, *, with_events: bool = True
     ) -> HttpResponse:
         """The answer, where it is one of success (2xx). Raises as `Sender.send`.
 
@@ -64,43 +64,43 @@ class SiemHttpClient:
         """
         sent = dict(headers or {})
         if self._compress:
-            content, sent["Content-Encoding"] = gzipped(content), "gzip"
-        response = self.reply("POST", path, content, sent)
+            content, sent["Content-Encoding"] = gzip_bytes(content), "gzip"
+        response = self.request("POST", path, content, sent)
         if response.is_success:
             return response
-        raise self.refusal_of_events(response) if of_events else self.refusal(response)
+        raise self.batch_error(response) if with_events else self.response_error(response)
 
-    def ask(
+    def checked_request(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
         """The same for any method, without compression and for what holds no events.
 
         Raises ThirdPartyConfigError and ThirdPartyGenericError alone: no event is to be looked for in it.
         """
-        response = self.reply(method, path, content, headers)
+        response = self.request(method, path, content, headers)
         if response.is_success:
             return response
-        raise self.refusal(response)
+        raise self.response_error(response)
 
-    def reply(
+    def request(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
         """The answer, whatever its status. Raises ThirdPartyGenericError where there is none."""
         return self._http.request(method, path, content, headers)
 
-    def refusal_of_events(self, response: HttpResponse) -> SourceError:
+    def batch_error(self, response: HttpResponse) -> SourceError:
         """The error behind an answer to events that is none of success: they may be too many, or one may spoil all."""
-        error, status = self.refusal(response), response.status_code
+        error, status = self.response_error(response), response.status_code
         if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-            said = self.told(response.content)
+            said = self.response_text(response.content)
             return TooLargeError(f"{self.siem} does not take so large a request (413{said}).", code="413")
         if status in _UNUSABLE:
             return RequestRejectedError(error.message, hint=error.hint, code=error.code)
         return error
 
-    def refusal(self, response: HttpResponse) -> SourceError:
+    def response_error(self, response: HttpResponse) -> SourceError:
         """The error behind any other answer that is none of success."""
-        status, said = response.status_code, self.told(response.content)
+        status, said = response.status_code, self.response_text(response.content)
         if transport_errors.is_passing(status):
             return ThirdPartyGenericError(
                 f"{self.siem} answered {status}{said}.",
@@ -127,7 +127,7 @@ class SiemHttpClient:
             code=str(status),
         )
 
-    def told(self, content: bytes) -> str:
+    def response_text(self, content: bytes) -> str:
         """What an answer says, in a few words behind a colon, without the secrets."""
         for secret in self._secrets:
             content = content.replace(secret.encode(), b"***")
@@ -140,7 +140,7 @@ def is_html(response: HttpResponse) -> bool:
     return declared.lower().startswith("text/html") or response.content.lstrip().startswith(b"<")
 
 
-def no_yes(siem: str) -> ThirdPartyGenericError:
+def unexpected_response(siem: str) -> ThirdPartyGenericError:
     """The error behind an answer of success that is not this SIEM's."""
     return ThirdPartyGenericError(
         f"What answered is not {siem}: it is no answer that {siem} gives.",

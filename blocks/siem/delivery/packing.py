@@ -16,13 +16,13 @@ LEVEL = 1
 _GZIP = 16 + isal_zlib.MAX_WBITS
 
 
-def gzipped(content: bytes) -> bytes:
+def gzip_bytes(content: bytes) -> bytes:
     """The content as gzip, the same bytes whenever it is made: there is no time in it."""
     packer = isal_zlib.compressobj(LEVEL, wbits=_GZIP)
     return packer.compress(content) + packer.flush()
 
 
-def gzipped_parts(parts: Iterable[bytes]) -> bytes:
+def gzip_parts(parts: Iterable[bytes]) -> bytes:
     """The same of content that is never there as a whole."""
     packer = isal_zlib.compressobj(LEVEL, wbits=_GZIP)
     packed = [packer.compress(part) for part in parts]

@@ -12,7 +12,7 @@ from blocks.siem.formats import registry
 from blocks.siem.privacy import processing
 
 if TYPE_CHECKING:
-    from blocks.siem.delivery.protocol import Record, Sender
+    from blocks.siem.delivery.protocol import EncodedRecord, Sender
     from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
     from blocks.siem.privacy.processing import ProcessingRules
     from blocks.siem.privacy.rules import Rules
@@ -36,7 +36,7 @@ class Preparer:
     stream: StreamMetadata
     processing: ProcessingRules = processing.NONE
 
-    def prepare(self, event: OutgoingEvent) -> Record | FilteredEvent:
+    def prepare(self, event: OutgoingEvent) -> EncodedRecord | FilteredEvent:
         """Never raises for what a stored event may hold."""
         outcome = self.processing.apply(event.body)
         if outcome.filter_reason is None and not self.rules.empty:

@@ -53,7 +53,7 @@ class Limits:
     hourly: bool = False
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class EncodedRecord(msgspec.Struct, frozen=True, gc=False):
     """An event as it stands in a request. Only records of one group go into one request."""
 
     event: OutgoingEvent
@@ -70,7 +70,7 @@ class Batch:
 
     name: str
     stream: StreamMetadata
-    records: Sequence[Record]
+    records: Sequence[EncodedRecord]
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class Sender(Protocol):
 
     limits: Limits
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """The record of an event. Called once for each event, from several threads."""
         ...
 
@@ -134,7 +134,7 @@ class Sender(Protocol):
 class ObjectSender(Sender, Protocol):
     """A sender of objects, `limits.hourly`: each takes its records while they are made, so it is never held whole."""
 
-    def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[Record]]) -> None:
+    def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[EncodedRecord]]) -> None:
         """Write one object of all records, or none where there are none. Raises as `send`, and what `records` raises.
 
         Where the same event begins it again, it is the same object.

@@ -101,12 +101,12 @@ class Elasticsearch(SiemBlock):
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         authorization = ""
         if key:
-            authorization = elasticsearch_sender.by_key(key)
+            authorization = elasticsearch_sender.api_key_header(key)
         elif self.username:
-            authorization = elasticsearch_sender.by_password(self.username, password)
+            authorization = elasticsearch_sender.basic_header(self.username, password)
         return elasticsearch_sender.ElasticsearchSender(self.url, self.index, authorization, (key, password))
 
-    def namespace_of(self, api: Api) -> str:
+    def data_stream_namespace(self, api: Api) -> str:
         """What an index named as a data stream, `logs-{dataset}-{namespace}`, has last: another would be refused."""
         from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - as above
 

@@ -26,10 +26,10 @@ from blocks.events_api import api_errors
 from blocks.events_api.models import Api
 from blocks.http.transport_errors import is_passing
 from blocks.siem.delivery.http import SiemHttpClient, is_html
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import FormattedEvent
 
 NAME = "Elasticsearch/OpenSearch"
-Told = TypeVar("Told")
+Decoded = TypeVar("Decoded")
 DATASETS = {Api.SIGN_IN: "signin_attempts", Api.ITEM_USAGE: "item_usages", Api.AUDIT: "audit_events"}
 """As Elastic's own integration calls them."""
 ANSWER_MAX = 8 * 1024 * 1024  # bytes; an answer has an item for each event, and a sentence for each that is refused
@@ -161,11 +161,11 @@ class ElasticsearchSender:
     def __repr__(self) -> str:
         return f"ElasticsearchSender({sorted(self._indices.values())!r})"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """The action and the document, a line each."""
         action = self._actions[shaped.stream.api]
-        data = b'%b"_id":%b}}\n%b\n' % (action, encoded(document_id(shaped.event.uuid)), document(shaped))
-        return Record(shaped.event, data)
+        data = b'%b"_id":%b}}\n%b\n' % (action, to_json(document_id(shaped.event.uuid)), document(shaped))
+        return EncodedRecord(shaped.event, data)
 
     def send(self, batch: Batch) -> BatchResult:
         return self._bulk(self._indices[batch.stream.api], [record.data for record in batch.records])
@@ -216,7 +216,7 @@ class ElasticsearchSender:
             if error.code not in {"400", "404", "405"}:
                 raise
             # OpenSearch, or a cluster without Elastic's security, cannot be asked.
-            if is_html(self._client.ask("GET", "")):
+            if is_html(self._client.checked_request("GET", "")):
                 raise _no_bulk() from None
             return "The cluster answers."
         if may_write:
@@ -236,7 +236,7 @@ class ElasticsearchSender:
         Raises ThirdPartyConfigError where the document is refused.
         """
         if self._can_delete(index):
-            document = b'%b"_id":%b}}\n%b\n' % (_action(index), encoded(PROBE_ID), _probe())
+            document = b'%b"_id":%b}}\n%b\n' % (_action(index), to_json(PROBE_ID), _probe())
             try:
                 answer = self._bulk(index, [document])
             finally:
@@ -249,15 +249,15 @@ class ElasticsearchSender:
 
     def _can_delete(self, index: str) -> bool:
         """Delete the document of a check. Whether that may be done: not in a data stream, and not by most keys."""
-        response = self._client.reply("DELETE", f"{index}/_doc/{PROBE_ID}")
+        response = self._client.request("DELETE", f"{index}/_doc/{PROBE_ID}")
         try:
             return _read_deleted(response.content).result in {"deleted", "not_found"}
         except ValueError:
             return False
 
     def _simulated(self, index: str) -> str:
-        wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (encoded(index), encoded(PROBE_ID), _probe())
-        response = self._client.reply("POST", f"_ingest/{index}/_simulate", wish, JSON)
+        wish = b'{"docs":[{"_index":%b,"_id":%b,"_source":%b}]}' % (to_json(index), to_json(PROBE_ID), _probe())
+        response = self._client.request("POST", f"_ingest/{index}/_simulate", wish, JSON)
         try:
             found = _read_simulation(response.content).docs[0]
         except (ValueError, IndexError):
@@ -267,8 +267,8 @@ class ElasticsearchSender:
         return "Its dry run takes a document without an event."
 
     def _may_write(self, names: list[str]) -> bool:
-        wish = encoded({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
-        response = self._client.ask("POST", "_security/user/_has_privileges", wish, JSON)
+        wish = to_json({"index": [{"names": names, "privileges": [_PRIVILEGE]}]})
+        response = self._client.checked_request("POST", "_security/user/_has_privileges", wish, JSON)
         try:
             return _read_privileges(response.content).has_all_requested
         except ValueError:
@@ -278,13 +278,13 @@ class ElasticsearchSender:
 class _ClusterClient(SiemHttpClient):
     """Reads what a cluster says of a request that it refuses as a whole."""
 
-    def told(self, content: bytes) -> str:
+    def response_text(self, content: bytes) -> str:
         try:
             cause = _read_failure(content).error
         except ValueError:
-            return super().told(content)
+            return super().response_text(content)
         kind = f": {cause.type}" if _TYPE.fullmatch(cause.type) else ""
-        return kind + super().told((cause.reason or "").encode())
+        return kind + super().response_text((cause.reason or "").encode())
 
 
 def indices(template: str) -> dict[Api, str]:
@@ -294,16 +294,16 @@ def indices(template: str) -> dict[Api, str]:
 
 def _action(index: str) -> bytes:
     """The start of an action line, up to the `_id`."""
-    return b'{"create":{"_index":%b,' % encoded(index)
+    return b'{"create":{"_index":%b,' % to_json(index)
 
 
-def by_key(api_key: str) -> str:
+def api_key_header(api_key: str) -> str:
     """The header for an API key: as the cluster gives it under `encoded`, or as `id:key`."""
     key = _base64(api_key) if ":" in api_key else api_key
     return f"ApiKey {api_errors.require_sendable(key)}"
 
 
-def by_password(user: str, password: str) -> str:
+def basic_header(user: str, password: str) -> str:
     return f"Basic {_base64(f'{user}:{password}')}"
 
 
@@ -326,10 +326,10 @@ def document(shaped: FormattedEvent) -> bytes:
         return b'{"@timestamp":"%b",%b' % (time, original[1:])
     return b'{"@timestamp":"%b","event":{"id":%b,"created":"%b","original":%b}%b%b' % (
         time,
-        encoded(event.uuid),
-        received(event.received_ns).encode(),
-        encoded(original.decode()),
-        b"" if shaped.account is None else b',"organization":{"id":%b}' % encoded(shaped.account),
+        to_json(event.uuid),
+        received_rfc3339(event.received_ns).encode(),
+        to_json(original.decode()),
+        b"" if shaped.account is None else b',"organization":{"id":%b}' % to_json(shaped.account),
         _end(metadata.metadata_group(shaped.stream, shaped.event_id)),
     )
 
@@ -337,7 +337,7 @@ def document(shaped: FormattedEvent) -> bytes:
 def _probe() -> bytes:
     """A document as `document` makes them, with no event in it."""
     time = rfc3339(clock.now_ns()).encode()
-    return b'{"@timestamp":"%b","event":{"id":%b}}' % (time, encoded(PROBE_ID))
+    return b'{"@timestamp":"%b","event":{"id":%b}}' % (time, to_json(PROBE_ID))
 
 
 @lru_cache(maxsize=1024)
@@ -347,7 +347,7 @@ def _end(group: metadata.MetadataGroup) -> bytes:
     made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:
         made["labels"] = {name: _label(value) for name, value in group.fields.items()}
-    return b"," + encoded(made)[1:]
+    return b"," + to_json(made)[1:]
 
 
 def _label(value: object) -> str:
@@ -355,7 +355,7 @@ def _label(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(reader: Callable[[bytes], Told], response: HttpResponse) -> Told:
+def _read(reader: Callable[[bytes], Decoded], response: HttpResponse) -> Decoded:
     try:
         return reader(response.content)
     except ValueError:

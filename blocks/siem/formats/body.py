@@ -12,18 +12,18 @@ import msgspec
 from blocks.events_api.models import Api
 from blocks.siem.formats import json_text
 
-LONG = 2**63 - 1
+INT64_MAX = 2**63 - 1
 Text = str | None
-Whole = Annotated[int, msgspec.Meta(ge=-LONG, le=LONG)] | None
+Whole = Annotated[int, msgspec.Meta(ge=-INT64_MAX, le=INT64_MAX)] | None
 Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)] | None
 Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)] | None
 
 
-class Part(msgspec.Struct, gc=False, omit_defaults=True):
+class BodyPart(msgspec.Struct, gc=False, omit_defaults=True):
     """A part of a body. Encoded, it has the members that were there."""
 
 
-class Person(Part):
+class UserDetails(BodyPart):
     uuid: Text = None
     name: Text = None
     email: Text = None
@@ -31,7 +31,7 @@ class Person(Part):
     user_account_uuid: Text = None
 
 
-class Client(Part):
+class Client(BodyPart):
     app_name: Text = None
     app_version: Text = None
     platform_name: Text = None
@@ -41,7 +41,7 @@ class Client(Part):
     ip_address: Text = None
 
 
-class Location(Part):
+class Location(BodyPart):
     """`latitude` and `longitude` are degrees."""
 
     country: Text = None
@@ -51,18 +51,18 @@ class Location(Part):
     longitude: Longitude = None
 
 
-class Details(Part):
+class Details(BodyPart):
     value: Text = None
 
 
-class Session(Part):
+class Session(BodyPart):
     uuid: Text = None
     login_time: Text = None
     device_uuid: Text = None
     ip: Text = None
 
 
-class SignIn(Part):
+class SignIn(BodyPart):
     """A sign-in attempt."""
 
     session_uuid: Text = None
@@ -71,16 +71,16 @@ class SignIn(Part):
     country: Text = None
     account_uuid: Text = None
     details: Details | None = None
-    target_user: Person | None = None
+    target_user: UserDetails | None = None
     client: Client | None = None
     location: Location | None = None
 
     @property
-    def word(self) -> str | None:
+    def activity(self) -> str | None:
         return self.category
 
 
-class ItemUsage(Part):
+class ItemUsage(BodyPart):
     """An item usage."""
 
     used_version: Whole = None
@@ -88,16 +88,16 @@ class ItemUsage(Part):
     item_uuid: Text = None
     action: Text = None
     account_uuid: Text = None
-    user: Person | None = None
+    user: UserDetails | None = None
     client: Client | None = None
     location: Location | None = None
 
     @property
-    def word(self) -> str | None:
+    def activity(self) -> str | None:
         return self.action
 
 
-class Audit(Part):
+class Audit(BodyPart):
     """An audit event."""
 
     actor_uuid: Text = None
@@ -110,32 +110,32 @@ class Audit(Part):
     aux_id: Whole = None
     aux_uuid: Text = None
     aux_info: Text = None
-    actor_details: Person | None = None
-    object_details: Person | None = None
-    aux_details: Person | None = None
+    actor_details: UserDetails | None = None
+    object_details: UserDetails | None = None
+    aux_details: UserDetails | None = None
     session: Session | None = None
     location: Location | None = None
 
     @property
-    def word(self) -> str | None:
+    def activity(self) -> str | None:
         return self.action
 
 
-Kind = TypeVar("Kind", bound=Part)
+Kind = TypeVar("Kind", bound=BodyPart)
 Body = SignIn | ItemUsage | Audit
-NO_PERSON, NO_CLIENT, NO_SESSION, NO_LOCATION = Person(), Client(), Session(), Location()
+NO_PERSON, NO_CLIENT, NO_SESSION, NO_LOCATION = UserDetails(), Client(), Session(), Location()
 """For an event that has none. They are not to be changed."""
 
 _TYPES: dict[Api, type[Body]] = {Api.SIGN_IN: SignIn, Api.ITEM_USAGE: ItemUsage, Api.AUDIT: Audit}
 _DECODE = {api: msgspec.json.Decoder(kind).decode for api, kind in _TYPES.items()}
 
 
-def read(api: Api, body: str) -> Body:
+def parse(api: Api, body: str) -> Body:
     """What is documented of a body. Raises nothing, whatever the body holds."""
     try:
         return _DECODE[api](body)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        return _fitting(json_text.members(body), _TYPES[api])
+        return _fitting(json_text.parse_object(body), _TYPES[api])
 
 
 def _fitting(members: dict[str, Any], kind: type[Kind]) -> Kind:
@@ -151,6 +151,6 @@ def _fitting(members: dict[str, Any], kind: type[Kind]) -> Kind:
     return kind(**found)
 
 
-def _part(annotation: Any) -> type[Part] | None:
+def _part(annotation: Any) -> type[BodyPart] | None:
     inside = getattr(annotation, "__args__", ())
-    return next((one for one in inside if isinstance(one, type) and issubclass(one, Part)), None)
+    return next((one for one in inside if isinstance(one, type) and issubclass(one, BodyPart)), None)

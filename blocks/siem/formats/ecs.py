@@ -24,12 +24,12 @@ from blocks.siem.formats.body import (
     Client,
     Details,
     ItemUsage,
-    Person,
     SignIn,
+    UserDetails,
 )
-from blocks.siem.formats.field_values import country_code, is_ip, milliseconds
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.field_values import country_code, is_ip, to_milliseconds
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from blocks.siem.formats.body import Location, Session
@@ -140,15 +140,15 @@ class _Session(_Fields):
 class _OfAudit(_Fields):
     uuid: str
     account_uuid: Text = None
-    actor_details: Person | None = None
+    actor_details: UserDetails | None = None
     actor_type: Text = None
     actor_account_uuid: Text = None
     object_type: Text = None
     object_uuid: Text = None
-    object_details: Person | None = None
+    object_details: UserDetails | None = None
     aux_id: int | None = None
     aux_uuid: Text = None
-    aux_details: Person | None = None
+    aux_details: UserDetails | None = None
     aux_info: Text = None
     session: _Session | None = None
 
@@ -178,7 +178,7 @@ def sign_in(draft: EncoderInput, body: SignIn) -> bytes:
         client=_client(client),
     )
     made = _document(draft, body, own)
-    made.event.outcome = sign_in_outcome.of(body.category)
+    made.event.outcome = sign_in_outcome.classify(body.category)
     return _written(draft, _of_client(made, person, client, _geo(body.location, body.country)))
 
 
@@ -241,14 +241,14 @@ def _session(session: Session | None) -> _Session | None:
 
 
 def _is_date(text: str | None) -> bool:
-    return text is not None and _DATE.fullmatch(text) is not None and milliseconds(text) is not None
+    return text is not None and _DATE.fullmatch(text) is not None and to_milliseconds(text) is not None
 
 
-def _beside_user(actor: Person | None) -> Person | None:
+def _beside_user(actor: UserDetails | None) -> UserDetails | None:
     """Without what stands in `user`."""
     if actor is None:
         return None
-    left = Person(actor.uuid, user_type=actor.user_type, user_account_uuid=actor.user_account_uuid)
+    left = UserDetails(actor.uuid, user_type=actor.user_type, user_account_uuid=actor.user_account_uuid)
     return _not_empty(left)
 
 
@@ -256,7 +256,7 @@ def _integer(number: int | None) -> int | None:
     return None if number is None or abs(number) > INTEGER else number
 
 
-def _not_empty(person: Person | None) -> Person | None:
+def _not_empty(person: UserDetails | None) -> UserDetails | None:
     return None if person == NO_PERSON else person
 
 
@@ -270,19 +270,19 @@ def _document(
         category=categories,
         type=types,
         id=event.uuid,
-        created=received(event.received_ns),
+        created=received_rfc3339(event.received_ns),
         module="1password",
         dataset=DATASETS[api],
         original=draft.original,
-        action=body.word or None,
+        action=body.activity or None,
     )
     account = None if draft.account is None else {"id": draft.account}
-    left = undocumented.members(api, draft.original)
-    all_own = undocumented.merged(msgspec.to_builtins(own), left) if left else own
+    left = undocumented.undocumented_members(api, draft.original)
+    all_own = undocumented.merge(msgspec.to_builtins(own), left) if left else own
     return _Document(timestamp=rfc3339(event.time_ns), event=told, onepassword=all_own, organization=account)
 
 
-def _of_client(made: _Document, person: Person, client: Client, geo: _Geo | None) -> _Document:
+def _of_client(made: _Document, person: UserDetails, client: Client, geo: _Geo | None) -> _Document:
     made.user = _user(person, person.uuid)
     made.source = _source(client.ip_address, geo)
     made.related = _related([person.uuid, person.email, person.name], client.ip_address)
@@ -291,7 +291,7 @@ def _of_client(made: _Document, person: Person, client: Client, geo: _Geo | None
     return made
 
 
-def _user(person: Person, uuid: str | None) -> _User | None:
+def _user(person: UserDetails, uuid: str | None) -> _User | None:
     name = person.name or None
     if not (uuid or name or person.email):
         return None
@@ -335,7 +335,7 @@ def _related(people: list[str | None], ip: str | None) -> _Related | None:
 
 
 def _written(draft: EncoderInput, made: _Document) -> bytes:
-    return encoded(made)[:-1] + _end(metadata.metadata_group(draft.stream, draft.event_id))
+    return to_json(made)[:-1] + _end(metadata.metadata_group(draft.stream, draft.event_id))
 
 
 @lru_cache(maxsize=1024)
@@ -356,7 +356,7 @@ def _end(group: metadata.MetadataGroup) -> bytes:
     }
     if group.fields:
         made["labels"] = {name: _label(value) for name, value in group.fields.items()}
-    return b"," + encoded(made)[1:]
+    return b"," + to_json(made)[1:]
 
 
 def _label(value: object) -> str:

@@ -6,16 +6,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
+from blocks.siem.formats.json_text import to_json
 
 if TYPE_CHECKING:
     from blocks.siem.formats.event import FormattedEvent
 
-FACTS = frozenset({"uuid", "api", "time", "received", "account", "event"})
+RESERVED_MEMBERS = frozenset({"uuid", "api", "time", "received", "account", "event"})
 """Members that no field may stand in for."""
 
 
-def enveloped(shaped: FormattedEvent) -> bytes:
+def envelope(shaped: FormattedEvent) -> bytes:
     """Of the shape raw: its metadata, its facts, and the body under `event`, byte for byte.
 
     The other shapes hold all that themselves, so their document is the whole of it. No line break is in it.
@@ -23,10 +23,10 @@ def enveloped(shaped: FormattedEvent) -> bytes:
     if shaped.shape != "raw":
         return shaped.document
     start = _start(metadata.metadata_group(shaped.stream, shaped.event_id))
-    return start + encoded(metadata.event_facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
+    return start + to_json(metadata.event_facts(shaped))[1:-1] + b',"event":' + shaped.document + b"}"
 
 
 @lru_cache(maxsize=1024)
 def _start(group: metadata.MetadataGroup) -> bytes:
-    beside = {name: value for name, value in group.fields.items() if name not in FACTS}
-    return encoded({**group.standard, **beside})[:-1] + b","
+    beside = {name: value for name, value in group.fields.items() if name not in RESERVED_MEMBERS}
+    return to_json({**group.standard, **beside})[:-1] + b","

@@ -28,7 +28,7 @@ def country_code(country: str | None) -> str | None:
     return country if country.isascii() and country.isalpha() and country.isupper() else None
 
 
-def milliseconds(time: str | None) -> int | None:
+def to_milliseconds(time: str | None) -> int | None:
     """An RFC 3339 time in milliseconds since 1970; None where it is no time."""
     try:
         return Instant.parse_iso(time).timestamp(unit="nanosecond") // _MS if time else None

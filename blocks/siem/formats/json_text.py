@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 _INT_DIGITS = 19  # what 64 bits hold
 
 
-def members(body: str | bytes) -> dict[str, Any]:
+def parse_object(body: str | bytes) -> dict[str, Any]:
     """The members of an object; none where it is no object or nested too deeply."""
     try:
         value = json.loads(body, parse_int=_number, parse_float=_number, parse_constant=str)
@@ -25,7 +25,7 @@ def members(body: str | bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def encoded(value: object) -> bytes:
+def to_json(value: object) -> bytes:
     """In UTF-8, on one line; lone surrogates as the escapes that they came as."""
     try:
         return _encode(value)

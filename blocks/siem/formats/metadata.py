@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from blocks.events_api.models import Api
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +77,7 @@ def event_facts(shaped: FormattedEvent) -> dict[str, str]:
         "uuid": event.uuid,
         "api": _NAMES[shaped.stream.api],
         "time": rfc3339(event.time_ns),
-        "received": received(event.received_ns),
+        "received": received_rfc3339(event.received_ns),
     }
     if shaped.account is not None:
         known["account"] = shaped.account

@@ -34,15 +34,15 @@ def format_event(
 
 
 def _raw(event: OutgoingEvent, stream: StreamMetadata, body: bytes) -> FormattedEvent:
-    head = raw.head(body)
+    head = raw.parse_head(body)
     word = head.category if stream.api is Api.SIGN_IN else head.action
     event_id = metadata.event_id_of(stream.api, word)
-    return FormattedEvent(event, stream, "raw", raw.document(body), event_id, _account(head.account_uuid, stream))
+    return FormattedEvent(event, stream, "raw", raw.single_line(body), event_id, _account(head.account_uuid, stream))
 
 
 def _written(name: str, write: Write, event: OutgoingEvent, stream: StreamMetadata, original: str) -> FormattedEvent:
-    found = bodies.read(stream.api, original)
-    event_id, account = metadata.event_id_of(stream.api, found.word), _account(found.account_uuid, stream)
+    found = bodies.parse(stream.api, original)
+    event_id, account = metadata.event_id_of(stream.api, found.activity), _account(found.account_uuid, stream)
     document = write(EncoderInput(event, stream, original, event_id, account), found)
     return FormattedEvent(event, stream, name, document, event_id, account)
 

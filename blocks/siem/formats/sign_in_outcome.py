@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Outcome = Literal["success", "failure", "unknown"]
+SignInOutcome = Literal["success", "failure", "unknown"]
 
-OUTCOMES: dict[str, Outcome] = {
+OUTCOMES: dict[str, SignInOutcome] = {
     "success": "success",
     "firewall_reported_success": "success",  # let in, and reported by a rule that does not block
     "credentials_failed": "failure",
@@ -18,7 +18,7 @@ OUTCOMES: dict[str, Outcome] = {
 """By category. Elastic's integration reads them the same way."""
 
 
-def of(category: object) -> Outcome:
+def classify(category: object) -> SignInOutcome:
     """A category that is not documented is a failure where it is named so, else unknown."""
     if not isinstance(category, str):
         return "unknown"

@@ -13,6 +13,6 @@ def rfc3339(ns: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def received(ns: int) -> str:
+def received_rfc3339(ns: int) -> str:
     """The same, for when an event was received: all those of a page have that in common."""
     return rfc3339(ns)

@@ -10,7 +10,7 @@ import msgspec
 
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import json_text
-from blocks.siem.formats.body import LONG
+from blocks.siem.formats.body import INT64_MAX
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Api
@@ -26,7 +26,7 @@ _raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _OBJECT = b"{"
 
 
-def members(api: Api, body: str) -> dict[str, Any]:
+def undocumented_members(api: Api, body: str) -> dict[str, Any]:
     """What is not documented, in objects as in the body: `{"client": {"new": 1}}`. Raises nothing.
 
     Left out is what an index could refuse together with the whole event: null, numbers beyond 64 bits, arrays of
@@ -35,15 +35,15 @@ def members(api: Api, body: str) -> dict[str, Any]:
     known = EVENTS[api.path]
     if _is_documented(body, known):
         return {}
-    found = _left(json_text.members(body), known)
+    found = _left(json_text.parse_object(body), known)
     return found if sum(1 for _ in _names(found)) <= MEMBERS_MAX else {}
 
 
-def merged(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def merge(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Both, and within objects that both have likewise."""
     for name, value in other.items():
         there = one.get(name)
-        one[name] = merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+        one[name] = merge(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
     return one
 
 
@@ -82,7 +82,7 @@ def _storable(value: object, depth: int) -> object:
     if isinstance(value, str | bool):
         return value
     if isinstance(value, int | float):
-        return value if math.isfinite(value) and abs(value) <= LONG else None
+        return value if math.isfinite(value) and abs(value) <= INT64_MAX else None
     if isinstance(value, list):
         return _list(value, depth)
     if isinstance(value, dict) and depth < DEPTH_MAX:

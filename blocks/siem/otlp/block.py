@@ -74,7 +74,7 @@ class Otlp(SiemBlock):
         if not self.service_name.strip():
             yield Problem(f"{PATH}.service_name", "it is empty", "a name, such as 1password")
         try:
-            otlp_sender.headers_of(self.headers.get_secret_value())
+            otlp_sender.parse_headers(self.headers.get_secret_value())
         except ValueError as error:
             yield Problem(f"{PATH}.headers", f"there is {error}", "name=value,name=value, with %20 for a space")
 
@@ -83,5 +83,5 @@ class Otlp(SiemBlock):
         from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - protobuf and httpx are needed only here
 
         self.ensure_valid()
-        headers = otlp_sender.headers_of(self.headers.get_secret_value())
+        headers = otlp_sender.parse_headers(self.headers.get_secret_value())
         return otlp_sender.OtlpSender(self.url, headers, self.service_name, compress=self.compress)

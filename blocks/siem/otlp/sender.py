@@ -47,7 +47,7 @@ from blocks.events_api.models import Api
 from blocks.http.client import user_agent
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
 from blocks.siem.formats.event import FormattedEvent
 
@@ -68,7 +68,7 @@ EVENT_NAMES = {
     Api.AUDIT: "onepassword.audit_event",
 }
 """EventName: the kind of an event's structure; what happened is in `_siemEventID` and in the body."""
-OF_EVENT = "_siemEventID"
+EVENT_ID_ATTRIBUTE = "_siemEventID"
 """The one member of the metadata that differs from event to event, so it cannot stand in the resource."""
 
 _INT64 = 1 << 63
@@ -100,12 +100,12 @@ class OtlpSender:
         name, _, version = user_agent().partition("/")
         self._scope = InstrumentationScope(name=name, version=version)
         self._service_name = service_name
-        self._templates = HeaderCache(_record_like)
+        self._templates = HeaderCache(_record_template)
 
     def __repr__(self) -> str:
         return f"OtlpSender({self._client!r})"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them.
 
         What differs from event to event is put together here: by protobuf's classes it takes a third more time.
@@ -115,19 +115,19 @@ class OtlpSender:
         record = b"%b%b%b%b%b%b" % (
             self._templates.get(shaped),
             _TIMES.pack(_TIME, max(event.time_ns, 0), _OBSERVED, max(event.received_ns, 0)),
-            _before_body(len(document)),
+            _body_header(len(document)),
             document,
-            _before_uuid(len(uuid)),
+            _uuid_header(len(uuid)),
             uuid,
         )
-        return Record(event, _before_record(len(record)) + record)
+        return EncodedRecord(event, _record_header(len(record)) + record)
 
     def send(self, batch: Batch) -> BatchResult:
-        return _answer(self._client.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
+        return _batch_result(self._client.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
 
     def check(self) -> str:
         """By a request without records, which the specification has accepted."""
-        _answer(self._client.post(PATH, b"", PROTOBUF, of_events=False), 0)
+        _batch_result(self._client.post(PATH, b"", PROTOBUF, with_events=False), 0)
         return f"{NAME} takes logs. {NOT_TRIED}"
 
     def close(self) -> None:
@@ -137,27 +137,27 @@ class OtlpSender:
         """An ExportLogsServiceRequest of encoded messages: to read and write them again was a tenth of the work."""
         of_scope = ScopeLogs(scope=self._scope).SerializeToString() + b"".join([one.data for one in batch.records])
         of_resource = ResourceLogs(resource=self._resource(batch)).SerializeToString()
-        return _within(_RESOURCE_LOGS, of_resource + _within(_SCOPE_LOGS, of_scope))
+        return _field(_RESOURCE_LOGS, of_resource + _field(_SCOPE_LOGS, of_scope))
 
     def _resource(self, batch: Batch) -> Resource:
         of_all = metadata.event_metadata(FormattedEvent(batch.records[0].event, batch.stream, "raw", b"", "", None))
-        of_all.pop(OF_EVENT, None)
+        of_all.pop(EVENT_ID_ATTRIBUTE, None)
         return Resource(attributes=_attributes({"service.name": self._service_name, **of_all}))
 
 
 class _OtlpClient(SiemHttpClient):
     """Reads what a receiver says of a request that it refuses: google.rpc.Status in protobuf, or a text."""
 
-    def told(self, content: bytes) -> str:
+    def response_text(self, content: bytes) -> str:
         try:
             # Status has its code and its message under the numbers of a count and a message here.
             message = ExportLogsPartialSuccess.FromString(content).error_message
         except DecodeError:
             message = ""
-        return super().told(message.encode() if message else content)
+        return super().response_text(message.encode() if message else content)
 
 
-def headers_of(text: str) -> dict[str, str]:
+def parse_headers(text: str) -> dict[str, str]:
     """Headers written as in OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`, with %20 and the like in values.
 
     Raises ValueError where they could not be sent.
@@ -178,12 +178,12 @@ def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*values, *(value.rpartition(" ")[2] for value in values))
 
 
-def _record_like(shaped: FormattedEvent) -> bytes:
+def _record_template(shaped: FormattedEvent) -> bytes:
     """A LogRecord with what all events of a stream that are alike have."""
     known: dict[str, FieldValue] = {"onepassword.api": shaped.stream.api.value}
-    of_event = metadata.event_metadata(shaped).get(OF_EVENT)
+    of_event = metadata.event_metadata(shaped).get(EVENT_ID_ATTRIBUTE)
     if of_event is not None:
-        known[OF_EVENT] = of_event
+        known[EVENT_ID_ATTRIBUTE] = of_event
     if shaped.account is not None:
         known["onepassword.account"] = shaped.account
     failed = shaped.event_id.startswith("signin-") and shaped.event_id.endswith("_failed")
@@ -196,12 +196,12 @@ def _record_like(shaped: FormattedEvent) -> bytes:
     return made.SerializeToString()
 
 
-def _within(field: int, message: bytes) -> bytes:
+def _field(field: int, message: bytes) -> bytes:
     """A message or text as that field of another."""
-    return _before(field, len(message)) + message
+    return _field_header(field, len(message)) + message
 
 
-def _before(field: int, length: int) -> bytes:
+def _field_header(field: int, length: int) -> bytes:
     """What protobuf has before a message or text of so many bytes: the field's number and type, and the length."""
     head = [field << 3 | _DELIMITED]
     while length > 0x7F:  # noqa: PLR2004 - seven bits in each byte
@@ -211,23 +211,23 @@ def _before(field: int, length: int) -> bytes:
 
 
 @lru_cache(maxsize=8192)
-def _before_record(length: int) -> bytes:
-    return _before(_LOG_RECORDS, length)
+def _record_header(length: int) -> bytes:
+    return _field_header(_LOG_RECORDS, length)
 
 
 @lru_cache(maxsize=8192)
-def _before_body(length: int) -> bytes:
+def _body_header(length: int) -> bytes:
     """Of a document of so many bytes: it is the text of the value that is the body."""
-    text = _before(_TEXT, length)
-    return _before(_BODY, len(text) + length) + text
+    text = _field_header(_TEXT, length)
+    return _field_header(_BODY, len(text) + length) + text
 
 
 @lru_cache(maxsize=1024)
-def _before_uuid(length: int) -> bytes:
+def _uuid_header(length: int) -> bytes:
     """Of a uuid of so many bytes: it is the text of the value of the attribute `log.record.uid`."""
-    text = _before(_TEXT, length)
-    value = _UID + _before(_VALUE, len(text) + length) + text
-    return _before(_ATTRIBUTES, len(value) + length) + value
+    text = _field_header(_TEXT, length)
+    value = _UID + _field_header(_VALUE, len(text) + length) + text
+    return _field_header(_ATTRIBUTES, len(value) + length) + value
 
 
 def _attributes(known: Mapping[str, FieldValue]) -> list[KeyValue]:
@@ -244,8 +244,8 @@ def _value(value: FieldValue) -> AnyValue:
     return AnyValue(string_value=str(value))
 
 
-def _answer(response: HttpResponse, records: int) -> BatchResult:
-    partial = _partial(response)
+def _batch_result(response: HttpResponse, records: int) -> BatchResult:
+    partial = _partial_success(response)
     rejected = min(partial.rejected_log_records, records)
     if rejected <= 0:
         return ACCEPTED
@@ -255,7 +255,7 @@ def _answer(response: HttpResponse, records: int) -> BatchResult:
     return BatchResult(rejected=tuple(RejectedRecord(index, "partial-success", text) for index in range(records)))
 
 
-def _partial(response: HttpResponse) -> ExportLogsPartialSuccess:
+def _partial_success(response: HttpResponse) -> ExportLogsPartialSuccess:
     try:
         return _read(response.headers.get("content-type", "").lower(), response.content)
     except (DecodeError, ValueError, TypeError, AttributeError):
@@ -268,13 +268,13 @@ def _partial(response: HttpResponse) -> ExportLogsPartialSuccess:
 
 def _read(kind: str, content: bytes) -> ExportLogsPartialSuccess:
     if kind.startswith("application/json"):
-        return _of_json(msgspec.json.decode(content or b"{}"))
+        return _from_json(msgspec.json.decode(content or b"{}"))
     if kind.startswith("text/html"):
         raise ValueError("a page, whatever its bytes could be read as")
     return ExportLogsServiceResponse.FromString(content).partial_success
 
 
-def _of_json(value: Any) -> ExportLogsPartialSuccess:
+def _from_json(value: Any) -> ExportLogsPartialSuccess:
     told: dict[str, Any] = value.get("partialSuccess") or {}
     return ExportLogsPartialSuccess(
         rejected_log_records=int(told.get("rejectedLogRecords") or 0), error_message=str(told.get("errorMessage") or "")

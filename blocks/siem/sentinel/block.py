@@ -118,11 +118,11 @@ class Sentinel(SiemBlock):
 
     def get_sender(self) -> SentinelSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
-        from blocks.siem.sentinel.sender import SentinelSender, Tokens  # noqa: PLC0415 - httpx is needed only here
+        from blocks.siem.sentinel.sender import AccessTokens, SentinelSender  # noqa: PLC0415 - httpx is needed only here
 
         self.ensure_valid()
         secret = self.client_secret.get_secret_value()
-        tokens = Tokens(self.authority, self.tenant_id, self.client_id, secret, self.scope)
+        tokens = AccessTokens(self.authority, self.tenant_id, self.client_id, secret, self.scope)
         return SentinelSender(self.endpoint, self.rule_id, self.stream, tokens)
 
     def _name_problems(self) -> Iterator[Problem]:

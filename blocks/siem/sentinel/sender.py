@@ -25,11 +25,11 @@ import msgspec
 
 from blocks import clock
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.siem.delivery.http import SiemHttpClient, no_yes
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record
+from blocks.siem.delivery.http import SiemHttpClient, unexpected_response
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -50,7 +50,7 @@ COLUMNS = {
 }
 """The columns of a row and their types, in the stream and in the table alike."""
 LIMITS = Limits(events=5000, bytes=990_000)  # with commas between, less than 1 MB however that is counted
-EARLY_SECONDS = 300.0  # before a token ends, another one is asked for
+RENEW_BEFORE_SECONDS = 300.0  # before a token ends, another one is asked for
 JSON = {"Content-Type": "application/json"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _TICKS = len("2026-03-04T05:06:07.1234567")  # a datetime of Azure counts in 100 nanoseconds
@@ -62,13 +62,13 @@ class _Token(msgspec.Struct):
     expires_in: float
 
 
-class _Refusal(msgspec.Struct):
+class _EntraError(msgspec.Struct):
     error: str = ""
     error_description: str = ""
 
 
 _read_token = msgspec.json.Decoder(_Token).decode
-_read_refusal = msgspec.json.Decoder(_Refusal).decode
+_read_refusal = msgspec.json.Decoder(_EntraError).decode
 
 
 class SentinelSender:
@@ -76,7 +76,7 @@ class SentinelSender:
 
     limits = LIMITS
 
-    def __init__(self, endpoint: str, rule_id: str, stream: str, tokens: Tokens) -> None:
+    def __init__(self, endpoint: str, rule_id: str, stream: str, tokens: AccessTokens) -> None:
         self._path = f"/dataCollectionRules/{quote(rule_id)}/streams/{quote(stream)}?api-version={API_VERSION}"
         self._stream = stream
         self._tokens = tokens
@@ -88,14 +88,14 @@ class SentinelSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SentinelSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """The row of an event."""
-        return Record(shaped.event, row(shaped))
+        return EncodedRecord(shaped.event, row(shaped))
 
     def send(self, batch: Batch) -> BatchResult:
         response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
         if response.status_code != httpx.codes.NO_CONTENT:  # the one yes that Microsoft documents
-            raise no_yes(NAME)
+            raise unexpected_response(NAME)
         return ACCEPTED
 
     def check(self) -> str:
@@ -109,7 +109,7 @@ class SentinelSender:
         else:
             # What an empty array is answered with is not documented; whatever answers with a text is not Azure.
             if response.content:
-                raise no_yes(NAME)
+                raise unexpected_response(NAME)
         return f"Entra gives a token, and the data collection rule takes rows for {self._stream}. {NOT_TRIED}"
 
     def close(self) -> None:
@@ -119,15 +119,15 @@ class SentinelSender:
     def _post(self, content: bytes, *, of_events: bool = True) -> HttpResponse:
         token = self._tokens.get()
         try:
-            return self._client.post(self._path, content, _opened(token), of_events=of_events)
+            return self._client.post(self._path, content, _authorized(token), with_events=of_events)
         except ThirdPartyConfigError as error:
             if error.code != "401":
                 raise
-            renewed = _opened(self._tokens.renew(token))
-            return self._client.post(self._path, content, renewed, of_events=of_events)
+            renewed = _authorized(self._tokens.renew(token))
+            return self._client.post(self._path, content, renewed, with_events=of_events)
 
 
-class Tokens:
+class AccessTokens:
     """Access tokens by Entra's client credentials flow, each used until shortly before it ends. Threads share it."""
 
     def __init__(self, authority: str, tenant: str, client: str, secret: str, scope: str) -> None:
@@ -147,61 +147,61 @@ class Tokens:
         """A token that is good for a while. Raises as `Sender.send`."""
         with self._lock:
             if not self._token or clock.now() >= self._until:
-                self._ask()
+                self._request()
             return self._token
 
-    def renew(self, refused: str) -> str:
+    def renew(self, rejected: str) -> str:
         """Another token than the one that was refused, unless another thread has asked for one meanwhile."""
         with self._lock:
-            if self._token == refused:
-                self._ask()
+            if self._token == rejected:
+                self._request()
             return self._token
 
     def close(self) -> None:
         self._client.close()
 
-    def _ask(self) -> None:
+    def _request(self) -> None:
         self._token = ""
         asked = clock.now()
-        response = self._client.ask("POST", self._path, self._form, _FORM)
+        response = self._client.checked_request("POST", self._path, self._form, _FORM)
         try:
             told = _read_token(response.content)
         except ValueError:
-            raise _no_token() from None
+            raise _invalid_token_error() from None
         if not (told.access_token.isascii() and told.access_token.isprintable() and told.access_token):
-            raise _no_token()
+            raise _invalid_token_error()
         self._token = told.access_token
-        self._until = asked + max(told.expires_in - EARLY_SECONDS, told.expires_in / 2)
+        self._until = asked + max(told.expires_in - RENEW_BEFORE_SECONDS, told.expires_in / 2)
 
 
 class _EntraClient(SiemHttpClient):
     """Reads why Entra gives no token: a short word and an AADSTS number, never the sentence, which holds names."""
 
-    def refusal(self, response: HttpResponse) -> SourceError:
+    def response_error(self, response: HttpResponse) -> SourceError:
         if response.status_code != _BAD_REQUEST:
-            return super().refusal(response)
+            return super().response_error(response)
         return ThirdPartyConfigError(
-            f"{self.siem} gives no token (400{self.told(response.content)}).",
+            f"{self.siem} gives no token (400{self.response_text(response.content)}).",
             hint="Check tenant_id, client_id, client_secret, authority and scope.",
             code="400",
         )
 
-    def told(self, content: bytes) -> str:
+    def response_text(self, content: bytes) -> str:
         try:
             refusal = _read_refusal(content)
         except ValueError:
-            return super().told(content)
+            return super().response_text(content)
         number = refusal.error_description.partition(":")[0]
         known = [word for word in (refusal.error, number) if word.replace("_", "").isalnum() and len(word) < 40]  # noqa: PLR2004
-        return super().told(" ".join(known).encode())
+        return super().response_text(" ".join(known).encode())
 
 
 class _RuleClient(SiemHttpClient):
     """Says what a 403 means here."""
 
-    def refusal(self, response: HttpResponse) -> SourceError:
+    def response_error(self, response: HttpResponse) -> SourceError:
         if response.status_code != httpx.codes.FORBIDDEN:
-            return super().refusal(response)
+            return super().response_error(response)
         return ThirdPartyConfigError(
             f"{NAME} does not let the application write by this data collection rule (403).",
             hint="Give it the role Monitoring Metrics Publisher on the rule, and wait up to 30 minutes until it holds.",
@@ -213,29 +213,29 @@ def row(shaped: FormattedEvent) -> bytes:
     """An event as one row: JSON on one line."""
     event = shaped.event
     time = rfc3339(event.time_ns)
-    account = b"" if shaped.account is None else b'"Account":%b,' % encoded(shaped.account)
+    account = b"" if shaped.account is None else b'"Account":%b,' % to_json(shaped.account)
     return b'{"TimeGenerated":"%bZ","EventTime":"%b","ReceivedTime":"%b","Uuid":%b,%b%b%b}' % (
         time[:_TICKS].encode(),
         time.encode(),
-        received(event.received_ns).encode(),
-        encoded(event.uuid),
+        received_rfc3339(event.received_ns).encode(),
+        to_json(event.uuid),
         account,
-        _of_group(metadata.metadata_group(shaped.stream, shaped.event_id)),
+        _metadata_columns(metadata.metadata_group(shaped.stream, shaped.event_id)),
         shaped.document,
     )
 
 
 @lru_cache(maxsize=1024)
-def _of_group(group: metadata.MetadataGroup) -> bytes:
-    beside = encoded({**group.standard, **group.fields})
-    return b'"Api":%b,"Metadata":%b,"Event":' % (encoded(group.stream.api.value), beside)
+def _metadata_columns(group: metadata.MetadataGroup) -> bytes:
+    beside = to_json({**group.standard, **group.fields})
+    return b'"Api":%b,"Metadata":%b,"Event":' % (to_json(group.stream.api.value), beside)
 
 
-def _opened(token: str) -> dict[str, str]:
+def _authorized(token: str) -> dict[str, str]:
     return {**JSON, "Authorization": f"Bearer {token}"}
 
 
-def _no_token() -> ThirdPartyGenericError:
+def _invalid_token_error() -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
         "Microsoft Entra ID answered with something else than a token.",
         hint="Check authority, and what stands between. Nothing counts as sent.",

@@ -100,7 +100,7 @@ class SplunkSiem(SiemBlock):
 
         self.ensure_valid()
         return SplunkSender(
-            base_of(self.url),
+            collector_url(self.url),
             self.token.get_secret_value(),
             index=self.index,
             indexes=self.indexes,
@@ -109,7 +109,7 @@ class SplunkSiem(SiemBlock):
         )
 
 
-def base_of(url: str) -> str:
+def collector_url(url: str) -> str:
     """The collector's address, where the path of one of its endpoints was given along with it."""
     return _ENDPOINT.sub("", url.strip().rstrip("/"))
 

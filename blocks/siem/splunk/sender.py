@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.header_cache import HeaderCache
-from blocks.siem.delivery.http import SiemHttpClient, no_yes
-from blocks.siem.delivery.packing import gzipped
-from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.http import SiemHttpClient, unexpected_response
+from blocks.siem.delivery.packing import gzip_bytes
+from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.json_text import to_json
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 from blocks.siem.splunk import responses as answers
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _OF_SPLUNK = (
     "host source sourcetype index linecount punct splunk_server timestamp"
     " _raw _time _indextime _meta _cd _bkt _si _serial _subsecond _kv"
 )
-OF_SPLUNK = frozenset(_OF_SPLUNK.split())
+RESERVED_FIELDS = frozenset(_OF_SPLUNK.split())
 """Fields that Splunk sets itself."""
 
 _SECOND = 1_000_000_000
@@ -76,7 +76,7 @@ class SplunkSender:
         self._index, self._indexes = index, dict(indexes or {})
         self._host, self._source = host, source
         self._sleep, self._now = sleep, now
-        self._heads = HeaderCache(self._head)
+        self._shared_members = HeaderCache(self._encode_shared_members)
         # Splunk counts acknowledgements by channel, so that each sender needs one of its own.
         headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": str(uuid4())}
         self._client = _HecClient("Splunk", url, {**headers, "Content-Type": "application/json"}, secrets=(token,))
@@ -84,17 +84,18 @@ class SplunkSender:
     def __repr__(self) -> str:
         return "SplunkSender()"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """`{"time", "sourcetype", "source", "index", "fields", "event"}`: the event is the document as it stands."""
         event = shaped.event
         seconds, fraction = divmod(event.time_ns, _SECOND)
         own = f'{{"time":{seconds}.{fraction:09d},'
         own_fields = (
             f'"onepassword_uuid":{_quoted(event.uuid)},"onepassword_time":"{rfc3339(event.time_ns)}",'
-            f'"onepassword_received":"{received(event.received_ns)}"}},"event":'
+            f'"onepassword_received":"{received_rfc3339(event.received_ns)}"}},"event":'
         )
-        return Record(
-            event, b"%b%b%b%b}\n" % (own.encode(), self._heads.get(shaped), own_fields.encode(), shaped.document)
+        return EncodedRecord(
+            event,
+            b"%b%b%b%b}\n" % (own.encode(), self._shared_members.get(shaped), own_fields.encode(), shaped.document),
         )
 
     def send(self, batch: Batch) -> BatchResult:
@@ -114,23 +115,23 @@ class SplunkSender:
 
     def check(self) -> str:
         """HEC's health, and an empty request: HEC answers that it has no data where it takes the token."""
-        self._client.ask("GET", HEALTH_PATH)
-        response = self._client.reply("POST", EVENT_PATH, b"")
-        if answers.is_yes(response) or answers.code_of(response) == answers.NO_DATA:
+        self._client.checked_request("GET", HEALTH_PATH)
+        response = self._client.request("POST", EVENT_PATH, b"")
+        if answers.is_accepted(response) or answers.hec_code(response) == answers.NO_DATA:
             return f"Splunk is healthy and takes the token. {NOT_TRIED}"
         raise self._refusal(response)
 
     def close(self) -> None:
         self._client.close()
 
-    def _post(self, records: Sequence[Record]) -> RejectedRecord | None:
-        content = gzipped(b"".join([record.data for record in records]))
-        response = self._client.reply("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
-        if not answers.is_yes(response):
-            if found := answers.refused(response, len(records)):
+    def _post(self, records: Sequence[EncodedRecord]) -> RejectedRecord | None:
+        content = gzip_bytes(b"".join([record.data for record in records]))
+        response = self._client.request("POST", EVENT_PATH, content, {"Content-Encoding": "gzip"})
+        if not answers.is_accepted(response):
+            if found := answers.rejected_record(response, len(records)):
                 return found
             raise self._refusal(response, of_events=True)
-        if (ack := answers.ack_of(response)) is not None:
+        if (ack := answers.ack_id(response)) is not None:
             self._wait_for(ack)
         return None
 
@@ -139,50 +140,50 @@ class SplunkSender:
         end, pause = self._now() + ACK_SECONDS, ACK_PAUSE
         while not self._is_acknowledged(ack):
             if self._now() + pause > end:
-                raise answers.unacknowledged(ACK_SECONDS)
+                raise answers.unacknowledged_error(ACK_SECONDS)
             self._sleep(pause)
             pause = min(2 * pause, ACK_PAUSE_MAX)
 
     def _is_acknowledged(self, ack: int) -> bool:
-        response = self._client.reply("POST", ACK_PATH, encoded({"acks": [ack]}))
+        response = self._client.request("POST", ACK_PATH, to_json({"acks": [ack]}))
         if response.is_success:
             return answers.is_acknowledged(response, ack)
         raise self._refusal(response)  # Splunk has the events: none of them is to blame
 
     def _refusal(self, response: HttpResponse, *, of_events: bool = False) -> SourceError:
         if response.is_success:
-            return no_yes("Splunk")
-        if error := answers.of_configuration(response):
+            return unexpected_response("Splunk")
+        if error := answers.configuration_error(response):
             return error
-        return self._client.refusal_of_events(response) if of_events else self._client.refusal(response)
+        return self._client.batch_error(response) if of_events else self._client.response_error(response)
 
-    def _head(self, shaped: FormattedEvent) -> bytes:
+    def _encode_shared_members(self, shaped: FormattedEvent) -> bytes:
         api = shaped.stream.api
         told = {
             "host": self._host,
             "source": self._source or shaped.stream.source,
-            "sourcetype": sourcetype_of(api, shaped.shape),
+            "sourcetype": sourcetype(api, shaped.shape),
             "index": self._indexes.get(api.value) or self._index,
         }
-        start = encoded({name: value for name, value in told.items() if value})
-        return start[1:-1] + b',"fields":' + encoded(_fields(shaped))[:-1] + b","
+        start = to_json({name: value for name, value in told.items() if value})
+        return start[1:-1] + b',"fields":' + to_json(_fields(shaped))[:-1] + b","
 
 
 class _HecClient(SiemHttpClient):
     """Reads what HEC says of a request, so that an event found by halves is refused in its words."""
 
-    def told(self, content: bytes) -> str:
-        return super().told(answers.words(content) or content)
+    def response_text(self, content: bytes) -> str:
+        return super().response_text(answers.hec_text(content) or content)
 
 
-def sourcetype_of(api: Api, shape: str) -> str:
+def sourcetype(api: Api, shape: str) -> str:
     """The add-on's name for raw events; its extractions fit no other shape, so others have names of their own."""
     return SOURCETYPES[api] if shape == "raw" else SOURCETYPES[api].replace("insights", shape)
 
 
 def field_name(name: str) -> str:
     """A field that Splunk sets itself is sent as `field_NAME`."""
-    return f"field_{name}" if name in OF_SPLUNK or name.startswith("onepassword_") else name
+    return f"field_{name}" if name in RESERVED_FIELDS or name.startswith("onepassword_") else name
 
 
 def _fields(shaped: FormattedEvent) -> dict[str, str]:
@@ -200,4 +201,4 @@ def _text(value: object) -> str:
 
 
 def _quoted(uuid: str) -> str:
-    return f'"{uuid}"' if uuid.isalnum() else encoded(uuid).decode()
+    return f'"{uuid}"' if uuid.isalnum() else to_json(uuid).decode()

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks.siem.delivery.header_cache import HeaderCache
-from blocks.siem.delivery.http import SiemHttpClient, is_html, no_yes
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, Limits, Record
+from blocks.siem.delivery.http import SiemHttpClient, is_html, unexpected_response
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.timestamp import received
+from blocks.siem.formats.timestamp import received_rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BATCH_BYTES = 1_000_000  # what Sumo Logic recommends at most, before compression
 BATCH_EVENTS = 5000
 PARALLEL = 4
-IN_HEADERS = frozenset({"_source", "_sourceCategory"})
+SENT_AS_HEADERS = frozenset({"_source", "_sourceCategory"})
 """Sumo Logic has names of its own for them: they are sent as X-Sumo-Name and X-Sumo-Category."""
 
 _NO_TEXT = re.compile(r"[^\x20-\x7e]")
@@ -48,26 +48,26 @@ class SumoLogicSender:
         self._path = parsed.raw_path.decode()
         self._name, self._host, self._category = name, host, category
         origin = str(parsed.copy_with(raw_path=b"/"))
-        self._client = SiemHttpClient("Sumo Logic", origin, {"Content-Type": "text/plain"}, secrets=secrets_of(url))
+        self._client = SiemHttpClient("Sumo Logic", origin, {"Content-Type": "text/plain"}, secrets=url_secrets(url))
         self._fields = HeaderCache(_fields)
 
     def __repr__(self) -> str:
         return "SumoLogicSender()"
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
-        fields = f"{self._fields.get(shaped)},onepassword_received={received(shaped.event.received_ns)}"
-        return Record(shaped.event, shaped.document + b"\n", (fields,))
+        fields = f"{self._fields.get(shaped)},onepassword_received={received_rfc3339(shaped.event.received_ns)}"
+        return EncodedRecord(shaped.event, shaped.document + b"\n", (fields,))
 
     def send(self, batch: Batch) -> BatchResult:
         content = b"".join([record.data for record in batch.records])
         headers = {**self._stream_headers(batch.stream), "X-Sumo-Fields": batch.group[0]}
-        _require_yes(self._client.post(self._path, content, headers))
+        _require_accepted(self._client.post(self._path, content, headers))
         return ACCEPTED
 
     def check(self) -> str:
         """An empty request: Sumo Logic looks at its address, and there is nothing to take."""
-        _require_yes(self._client.ask("POST", self._path, b""))
+        _require_accepted(self._client.checked_request("POST", self._path, b""))
         return f"Sumo Logic knows the address of the HTTP source. {NOT_TRIED}"
 
     def close(self) -> None:
@@ -76,35 +76,35 @@ class SumoLogicSender:
     def _stream_headers(self, stream: StreamMetadata) -> dict[str, str]:
         told = {"X-Sumo-Name": self._name or stream.source, "X-Sumo-Host": self._host}
         told["X-Sumo-Category"] = self._category or stream.category or ""
-        return {name: in_header(value) for name, value in told.items() if value}
+        return {name: header_value(value) for name, value in told.items() if value}
 
 
-def _require_yes(response: HttpResponse) -> None:
+def _require_accepted(response: HttpResponse) -> None:
     """Sumo Logic's yes is 200 alone, and no page. Raises ThirdPartyGenericError."""
     if response.status_code != httpx.codes.OK or is_html(response):
-        raise no_yes("Sumo Logic")
+        raise unexpected_response("Sumo Logic")
 
 
-def in_header(value: str) -> str:
+def header_value(value: str) -> str:
     """A text as a header can hold it: whatever is not printable ASCII is `_`."""
     return _NO_TEXT.sub("_", value).strip()
 
 
-def in_fields(name: str, value: FieldValue) -> str:
+def field_pair(name: str, value: FieldValue) -> str:
     """`name=value` for X-Sumo-Fields, in which nothing can be escaped: a comma is `_`, too."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"{_NO_NAME.sub('_', name)}={_NO_VALUE.sub('_', text).strip()}"
 
 
-def secrets_of(url: str) -> tuple[str, ...]:
+def url_secrets(url: str) -> tuple[str, ...]:
     """The address, and the code in it: either would do to send events."""
     code = httpx.URL(url).path.rstrip("/").rpartition("/")[2]
     return (url, code)
 
 
 def _fields(shaped: FormattedEvent) -> str:
-    told = {name: value for name, value in metadata.event_metadata(shaped).items() if name not in IN_HEADERS}
+    told = {name: value for name, value in metadata.event_metadata(shaped).items() if name not in SENT_AS_HEADERS}
     told["onepassword_api"] = shaped.stream.api.value
     if shaped.account is not None:
         told["onepassword_account"] = shaped.account
-    return ",".join(in_fields(name, value) for name, value in told.items())
+    return ",".join(field_pair(name, value) for name, value in told.items())

@@ -11,7 +11,15 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
 from blocks.siem.base import SiemBlock
-from blocks.siem.syslog.rfc5424 import HOSTNAME_MAX, NAME_MAX, Facility, Messages, Style, param_name, printable
+from blocks.siem.syslog.rfc5424 import (
+    HOSTNAME_MAX,
+    NAME_MAX,
+    Facility,
+    MessageEncoder,
+    MessageStyle,
+    param_name,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,11 +140,11 @@ class Syslog(SiemBlock):
         from blocks.siem.syslog.sender import SyslogSender  # noqa: PLC0415
 
         self.ensure_valid()
-        context = client_identity.context(
+        context = client_identity.tls_context(
             self.ca_certificate, self.client_certificate, self.client_key.get_secret_value()
         )
         hostname = printable(self.hostname or socket.gethostname(), HOSTNAME_MAX)
-        messages = Messages(Style(hostname, self.sd_id, self.facility, self.bom))
+        messages = MessageEncoder(MessageStyle(hostname, self.sd_id, self.facility, self.bom))
         return SyslogSender(Receiver(self.host, self.port, context, self.confirm), messages, self.max_message)
 
     def problems(self) -> Iterator[Problem]:

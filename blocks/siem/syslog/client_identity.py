@@ -24,7 +24,7 @@ CERTIFICATE = "PEM: -----BEGIN CERTIFICATE----- and so on"
 KEY = "the PEM of the private key, without a passphrase: -----BEGIN PRIVATE KEY----- and so on"
 
 
-def context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.SSLContext:
+def tls_context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.SSLContext:
     """TLS that checks a server's certificate and name. All are PEM.
 
     Only `authorities` are trusted where there are any, else those that HTTP trusts (SSL_CERT_FILE, SSL_CERT_DIR,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from blocks.events_api.models import Api
 from blocks.siem.formats import metadata
-from blocks.siem.formats.envelope import FACTS
+from blocks.siem.formats.envelope import RESERVED_MEMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ _REMEMBERED = 4096  # groups of (stream, event id, account)
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class MessageStyle:
     """What is the same for all messages to one receiver.
 
     `hostname` and `sd_id` are such as `printable` and `param_name` return. `bom`: whether the document is preceded by
@@ -47,20 +47,20 @@ class Style:
     bom: bool = False
 
 
-class Messages:
+class MessageEncoder:
     """Makes the messages. What events have in common is made once. Threads may share it."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: MessageStyle) -> None:
         self._style = style
         self._pri = _FACILITIES[style.facility] * 8
         self._mark = BOM if style.bom else b""
         self._found: dict[tuple[int, str, str | None], tuple[StreamMetadata, bytes, bytes]] = {}
 
-    def message(self, shaped: FormattedEvent) -> bytes:
+    def encode(self, shaped: FormattedEvent) -> bytes:
         """One message: the header, one element of structured data, and the document as it is."""
         facts = metadata.event_facts(shaped)
         _, pri, common = self._common(shaped)
-        own = f' uuid="{escaped(facts["uuid"])}" time="{facts["time"]}" received="{facts["received"]}"] '
+        own = f' uuid="{escape(facts["uuid"])}" time="{facts["time"]}" received="{facts["received"]}"] '
         timestamp = facts["time"][:_MICROSECONDS].encode()
         return b"".join((pri, timestamp, common, own.encode(errors="replace"), self._mark, shaped.document))
 
@@ -97,7 +97,7 @@ def param_name(text: str) -> str:
     return _NO_NAME.sub("_", text)[:NAME_MAX] or "_"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     r"""A text as the value of a parameter: `"`, `\` and `]` escaped, and control characters as spaces."""
     return text if text.isalnum() else text.translate(_ESCAPES)
 
@@ -106,11 +106,11 @@ def _beside(shaped: FormattedEvent) -> Iterator[tuple[str, FieldValue]]:
     yield "api", shaped.stream.api.value
     if shaped.account is not None:
         yield "account", shaped.account
-    yield from ((key, value) for key, value in metadata.event_metadata(shaped).items() if key not in FACTS)
+    yield from ((key, value) for key, value in metadata.event_metadata(shaped).items() if key not in RESERVED_MEMBERS)
 
 
 def _params(pairs: Iterable[tuple[str, FieldValue]]) -> str:
-    return "".join(f' {param_name(key)}="{escaped(_text(value))}"' for key, value in pairs)
+    return "".join(f' {param_name(key)}="{escape(_text(value))}"' for key, value in pairs)
 
 
 def _text(value: FieldValue) -> str:

@@ -38,12 +38,12 @@ _without_confirmation: set[tuple[str, int]] = set()
 """Hosts and ports that did not confirm the last time, of this process: they get an empty session before any message."""
 
 
-def framed(message: bytes) -> bytes:
+def frame(message: bytes) -> bytes:
     """A message behind its length in octets (RFC 5425 section 4.3)."""
     return b"%d %b" % (len(message), message)
 
 
-def length_of(frame: bytes) -> int:
+def message_length(frame: bytes) -> int:
     """Octets of the message in a frame."""
     return int(frame[: frame.index(b" ")])
 
@@ -55,9 +55,9 @@ class Receiver:
     host: str
     port: int
     context: ssl.SSLContext
-    confirming: bool = True
+    confirms: bool = True
 
-    def deliver(self, frames: bytes) -> str:
+    def send(self, frames: bytes) -> str:
         """Send frames and wait until the receiver has read them all. Returns the version of TLS.
 
         Raises ThirdPartyConfigError where the receiver refuses our certificate, else ThirdPartyGenericError: then
@@ -68,51 +68,51 @@ class Receiver:
         return self._exchange(frames)
 
     def _exchange(self, frames: bytes) -> str:
-        with self._connected() as connection:
+        with self._connect() as connection:
             channel = TlsChannel(connection, self.context, self.host)
-            version = self._shaken(channel)
+            version = self._handshake(channel)
             connection.settimeout(STALL_SECONDS)
             try:
                 channel.send(frames)
-                confirmed = channel.finish(patient=self.confirming)
+                confirmed = channel.finish(patient=self.confirms)
             except OSError as error:
-                raise self._broken(channel.alert() or error) from None
-            if self.confirming and not confirmed:
+                raise self._connection_error(channel.alert() or error) from None
+            if self.confirms and not confirmed:
                 _without_confirmation.add((self.host, self.port))
-                raise self._unconfirmed()
+                raise self._unconfirmed_error()
             if frames:
                 _without_confirmation.discard((self.host, self.port))
             return version
 
-    def _connected(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         try:
             return socket.create_connection((self.host, self.port), CONNECT_SECONDS)
         except OSError as error:
-            raise self._unreachable(error) from None
+            raise self._connect_error(error) from None
 
-    def _shaken(self, channel: TlsChannel) -> str:
+    def _handshake(self, channel: TlsChannel) -> str:
         try:
             return channel.handshake()
         except OSError as error:
-            raise self._broken(error, connected=False) from None
+            raise self._connection_error(error, connected=False) from None
 
-    def _unreachable(self, error: OSError) -> ThirdPartyGenericError:
+    def _connect_error(self, error: OSError) -> ThirdPartyGenericError:
         slow = isinstance(error, TimeoutError)
-        return self._mapped(httpx.ConnectTimeout("") if slow else httpx.ConnectError(""), error)
+        return self._transport_error(httpx.ConnectTimeout("") if slow else httpx.ConnectError(""), error)
 
-    def _broken(self, error: OSError, *, connected: bool = True) -> SourceError:
-        if isinstance(error, ssl.SSLError) and _refuses_us(error):
-            return self._refused(error)
+    def _connection_error(self, error: OSError, *, connected: bool = True) -> SourceError:
+        if isinstance(error, ssl.SSLError) and _is_certificate_alert(error):
+            return self._certificate_error(error)
         if isinstance(error, TimeoutError):
-            return self._mapped(httpx.ReadTimeout(""), error)
-        return self._mapped(httpx.ReadError("") if connected else httpx.ConnectError(""), error)
+            return self._transport_error(httpx.ReadTimeout(""), error)
+        return self._transport_error(httpx.ReadError("") if connected else httpx.ConnectError(""), error)
 
-    def _mapped(self, wrapped: httpx.HTTPError, error: OSError) -> ThirdPartyGenericError:
+    def _transport_error(self, wrapped: httpx.HTTPError, error: OSError) -> ThirdPartyGenericError:
         wrapped.__cause__ = error
         found = transport_errors.of_transport(wrapped, self.host)
         return ThirdPartyGenericError(found.message, hint=_HINTS.get(found.code, _HINT), code=found.code)
 
-    def _refused(self, error: ssl.SSLError) -> ThirdPartyConfigError:
+    def _certificate_error(self, error: ssl.SSLError) -> ThirdPartyConfigError:
         said = (error.reason or "").lower().replace("_", " ")
         return ThirdPartyConfigError(
             f"{self.host} refuses the client certificate, or wants one ({said}).",
@@ -120,7 +120,7 @@ class Receiver:
             code="client-certificate",
         )
 
-    def _unconfirmed(self) -> NoConfirmationError:
+    def _unconfirmed_error(self) -> NoConfirmationError:
         return NoConfirmationError(
             f"{self.host} ended the connection without a close_notify of TLS: it may have read only a part.",
             hint=(
@@ -132,7 +132,7 @@ class Receiver:
         )
 
 
-def _refuses_us(error: ssl.SSLError) -> bool:
+def _is_certificate_alert(error: ssl.SSLError) -> bool:
     if isinstance(error, ssl.SSLCertVerificationError):
         return False
     reason = error.reason or ""

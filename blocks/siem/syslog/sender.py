@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, NoReturn
 
-from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, Record, RejectedRecord
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.syslog import rfc5425
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.formats.event import FormattedEvent
-    from blocks.siem.syslog.rfc5424 import Messages
+    from blocks.siem.syslog.rfc5424 import MessageEncoder
     from blocks.siem.syslog.rfc5425 import Receiver
 
 LIMITS = Limits(events=2000, bytes=4_000_000, parallel=2)
@@ -29,7 +29,7 @@ class SyslogSender:
 
     limits = LIMITS
 
-    def __init__(self, receiver: Receiver, messages: Messages, max_message: int) -> None:
+    def __init__(self, receiver: Receiver, messages: MessageEncoder, max_message: int) -> None:
         self._receiver = receiver
         self._messages = messages
         self._max_message = max_message
@@ -40,8 +40,8 @@ class SyslogSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SyslogSender is not pickled: it holds a key. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> Record:
-        return Record(shaped.event, rfc5425.framed(self._messages.message(shaped)))
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(shaped.event, rfc5425.frame(self._messages.encode(shaped)))
 
     def send(self, batch: Batch) -> BatchResult:
         """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.deliver`."""
@@ -49,25 +49,25 @@ class SyslogSender:
         left_out = {one.index for one in refused}
         taken = [record.data for index, record in enumerate(batch.records) if index not in left_out]
         if taken:
-            self._receiver.deliver(b"".join(taken))
+            self._receiver.send(b"".join(taken))
         return BatchResult(rejected=refused) if refused else ACCEPTED
 
     def check(self) -> str:
-        version = self._receiver.deliver(b"")
-        how = "confirms" if self._receiver.confirming else "is not asked to confirm"
+        version = self._receiver.send(b"")
+        how = "confirms" if self._receiver.confirms else "is not asked to confirm"
         return f"{self._receiver.host} takes syslog over {version}, and {how} that it has read a batch."
 
     def close(self) -> None:
         """Nothing is open between batches."""
 
-    def _too_large(self, records: Sequence[Record]) -> tuple[RejectedRecord, ...]:
+    def _too_large(self, records: Sequence[EncodedRecord]) -> tuple[RejectedRecord, ...]:
         most = self._max_message
         if not most or max(map(len, map(_data, records))) <= most:
             return ()
-        sizes = ((index, rfc5425.length_of(record.data)) for index, record in enumerate(records))
-        return tuple(_refused(index, size, most) for index, size in sizes if size > most)
+        sizes = ((index, rfc5425.message_length(record.data)) for index, record in enumerate(records))
+        return tuple(_too_large_record(index, size, most) for index, size in sizes if size > most)
 
 
-def _refused(index: int, size: int, most: int) -> RejectedRecord:
+def _too_large_record(index: int, size: int, most: int) -> RejectedRecord:
     said = f"The message has {size:,} octets, and max_message is {most:,}: raise it, and the receiver's limit too."
     return RejectedRecord(index, "too-large", said)

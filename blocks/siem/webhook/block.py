@@ -104,9 +104,9 @@ class Webhook(SiemBlock):
             yield Problem(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
         secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()
         yield from _faults_of(
-            "signing_secret", webhook_sender.keys_of, secrets, "whsec_ and the base64 of 24 to 64 bytes"
+            "signing_secret", webhook_sender.parse_signing_secrets, secrets, "whsec_ and the base64 of 24 to 64 bytes"
         )
-        yield from _faults_of("headers", webhook_sender.headers_of, headers, "Name: value, one on each line")
+        yield from _faults_of("headers", webhook_sender.parse_headers, headers, "Name: value, one on each line")
         for name, least, most in (
             ("batch_events", 1, EVENTS_MAX),
             ("batch_bytes", BYTES_MIN, BYTES_MAX),
@@ -125,8 +125,8 @@ class Webhook(SiemBlock):
             self.url.get_secret_value(),
             self.body_format,
             limits=Limits(events=self.batch_events, bytes=self.batch_bytes, parallel=self.parallel),
-            keys=webhook_sender.keys_of(self.signing_secret.get_secret_value()),
-            headers=webhook_sender.headers_of(self.headers.get_secret_value()),
+            keys=webhook_sender.parse_signing_secrets(self.signing_secret.get_secret_value()),
+            headers=webhook_sender.parse_headers(self.headers.get_secret_value()),
             compress=self.compress,
         )
 

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from blocks import clock
 from blocks.siem.delivery.http import SiemHttpClient
-from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, Limits, Record
-from blocks.siem.formats.envelope import enveloped
+from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits
+from blocks.siem.formats.envelope import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.formats.event import FormattedEvent
 
-Format = Literal["json-array", "ndjson"]
+BodyFormat = Literal["json-array", "ndjson"]
 
 NAME = "The webhook"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 SECRET_MIN, SECRET_MAX = 24, 64  # bytes, by the specification
-CONTENT_TYPES: Mapping[Format, str] = {"ndjson": "application/x-ndjson", "json-array": "application/json"}
-OWN_HEADERS = frozenset(
+CONTENT_TYPES: Mapping[BodyFormat, str] = {"ndjson": "application/x-ndjson", "json-array": "application/json"}
+RESERVED_HEADERS = frozenset(
     {
         "connection",
         "content-encoding",
@@ -63,7 +63,7 @@ class WebhookSender:
     def __init__(
         self,
         url: str,
-        body_format: Format,
+        body_format: BodyFormat,
         *,
         limits: Limits,
         keys: Sequence[bytes] = (),
@@ -83,9 +83,9 @@ class WebhookSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A WebhookSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> Record:
+    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
         """The event in its envelope, and what stands between it and the next."""
-        return Record(shaped.event, enveloped(shaped) + (b"\n" if self._format == "ndjson" else b","))
+        return EncodedRecord(shaped.event, envelope(shaped) + (b"\n" if self._format == "ndjson" else b","))
 
     def send(self, batch: Batch) -> BatchResult:
         """Whatever is an answer of success (2xx) is a yes to all of it."""
@@ -102,9 +102,9 @@ class WebhookSender:
 
     def _post(self, name: str, events: bytes) -> None:
         body = events if self._format == "ndjson" else b"[%b]" % events.removesuffix(b",")
-        made = {"Content-Type": CONTENT_TYPES[self._format], "webhook-id": id_of(name, body)}
+        made = {"Content-Type": CONTENT_TYPES[self._format], "webhook-id": webhook_id(name, body)}
         headers = made | self._signature(made["webhook-id"], body)
-        self._client.post(self._url, body, headers, of_events=bool(events))
+        self._client.post(self._url, body, headers, with_events=bool(events))
 
     def _signature(self, webhook_id: str, body: bytes) -> dict[str, str]:
         time = str(int(clock.now()))
@@ -119,32 +119,32 @@ def signature(keys: Sequence[bytes], webhook_id: str, time: str, body: bytes) ->
     return " ".join("v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys)
 
 
-def id_of(name: str, body: bytes) -> str:
+def webhook_id(name: str, body: bytes) -> str:
     """The id of a batch: of its name where that can stand in a header, without a dot, and of its content."""
     digest = hashlib.blake2b(body, digest_size=_ID_BYTES).hexdigest()
     return f"{name}-{digest}" if _ID.fullmatch(name) else digest
 
 
-def keys_of(secrets: str) -> list[bytes]:
+def parse_signing_secrets(secrets: str) -> list[bytes]:
     """The keys of signing secrets with white space between, each `whsec_` and base64. Raises ValueError."""
-    return [_key_of(secret) for secret in secrets.split()]
+    return [_signing_key(secret) for secret in secrets.split()]
 
 
-def headers_of(text: str) -> dict[str, str]:
+def parse_headers(text: str) -> dict[str, str]:
     """Headers as HTTP writes them, `Name: value`, one on each line. Raises ValueError where they could not be sent."""
     pairs = [line.partition(":") for line in text.splitlines() if line.strip()]
     found = {name.strip(): value.strip() for name, _, value in pairs}
     for name, value in found.items():
         if not _HEADER.fullmatch(name):
             raise ValueError("a header has no proper name")
-        if name.lower() in OWN_HEADERS:
+        if name.lower() in RESERVED_HEADERS:
             raise ValueError(f"{name} is made here")
         if not (value and value.isascii() and value.isprintable()):
             raise ValueError(f"{name} has no value, or one that cannot be sent")
     return found
 
 
-def _key_of(secret: str) -> bytes:
+def _signing_key(secret: str) -> bytes:
     if not secret.startswith(SECRET_PREFIX):
         raise ValueError(f"a secret does not begin with {SECRET_PREFIX}")
     try:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from blocks.store.forwarding.forward_pairs import Known
-    from deployments.prefect_api.server_access import Access
+    from deployments.prefect_api.server_access import PrefectAccess
 
 
 def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
@@ -58,14 +58,14 @@ def _code_of(state: State[Any]) -> int:
     return DONE if outcome_of(state)[1] in switched_off else exit_code_of(state)
 
 
-def _forward(access: Access, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
+def _forward(access: PrefectAccess, source: str, siem: str, end_sign: Callable[[], None]) -> State[Any]:
     def end_at_once(outcome: str, message: str) -> int:
         end_sign()
         _print_outcome(source, outcome, message, INTERRUPTED)
         shut_down(access)
         return INTERRUPTED
 
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.stopping.exit_hook, deferred.stopping.exit_seconds = end_at_once, CTRL_C_SECONDS
     state: State[Any] = deferred.forward.forward(source, siem, return_state=True)
     return state
 

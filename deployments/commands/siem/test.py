@@ -64,7 +64,7 @@ def _samples_as_json(
 ) -> list[dict[str, Any]]:
     found = []
     for view in deferred.positions.of_forward(engine, pair.id):
-        preparer: Preparer = deferred.siem.preparer_of(engine, pair.source_id, view.api, block, sender)
+        preparer: Preparer = deferred.siem.make_preparer(engine, pair.source_id, view.api, block, sender)
         withheld = preparer.stream.classifier is None and not block.is_archive
         for event in deferred.unsent_events.newest(engine, view.stream_id, number):
             made = preparer.prepare(event)

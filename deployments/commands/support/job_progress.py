@@ -64,8 +64,8 @@ def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_w
 
 
 def _run(flow: Callable[[], State[Any]], shown: JobDisplay, end_at_once: Callable[[str, str], int]) -> State[Any]:
-    deferred.stopping.at_end, deferred.stopping.end_seconds = end_at_once, CTRL_C_SECONDS
-    deferred.job.shown_at = shown.update
+    deferred.stopping.exit_hook, deferred.stopping.exit_seconds = end_at_once, CTRL_C_SECONDS
+    deferred.job.on_progress = shown.update
     return flow()
 
 

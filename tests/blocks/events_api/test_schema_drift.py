@@ -14,11 +14,11 @@ from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api, Page, read_page
 from blocks.events_api.schema_drift import IDLE_MAX, LOOSE, NAMED_MAX, TEXT_MAX, Known, Unknown
 from blocks.events_api.vocabulary import EVENTS
-from deployments.sandbox.arrivals import Pace
-from deployments.sandbox.bodies import Moment, make_body, random_for
-from deployments.sandbox.bulk import BLOCK, Bulk
+from deployments.sandbox.computed_history import BLOCK, Bulk
 from deployments.sandbox.cursors import Place
+from deployments.sandbox.event_history import Pace
 from deployments.sandbox.process import running_sandbox
+from deployments.sandbox.sample_events import Moment, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

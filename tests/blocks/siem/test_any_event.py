@@ -21,7 +21,7 @@ from blocks.siem.formats.ecs import INTEGER
 from blocks.siem.formats.event import OutgoingEvent
 from blocks.siem.kinds import block_class
 from blocks.siem.privacy import processing, rules
-from blocks.siem.syslog.rfc5424 import Messages, Style
+from blocks.siem.syslog.rfc5424 import MessageEncoder, MessageStyle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,8 +123,8 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
         }
         made = registry.format_event(shape, event, stream, left.body)
         assert made.account is None or made.account.isprintable()
-        records["syslog"] = Messages(Style("host", "onepassword@32473")).message(made)
-        records["ndjson"] = ndjson.encoded(made)
+        records["syslog"] = MessageEncoder(MessageStyle("host", "onepassword@32473")).encode(made)
+        records["ndjson"] = ndjson.encode(made)
         records["document"] = made.document
         for kind, data in records.items():
             assert UUID.encode() in data, kind
@@ -144,10 +144,10 @@ def loaded(data: bytes) -> Any:
 
 
 def in_parquet(made: Any) -> None:
-    from blocks.siem.delivery.protocol import Record
+    from blocks.siem.delivery.protocol import EncodedRecord
 
-    record = Record(made.event, parquet.encoded(made))
-    assert parquet.packed(made.stream, [[record]])[:4] == b"PAR1"
+    record = EncodedRecord(made.event, parquet.encode(made))
+    assert parquet.pack(made.stream, [[record]])[:4] == b"PAR1"
 
 
 def fits_elasticsearch(document: dict[str, Any]) -> None:

@@ -109,8 +109,8 @@ def paced(engine: Engine, claim: Claim, *events: Event) -> streams.Brought:
     """What a round tells that brings these an hour after an event that is a day old."""
     view = streams.one(engine, claim.stream_id)
     pace = Pace(view.newest_ns)
-    pace.see(commit(engine, claim, *events), pages.Committed(len(events), 0, 0))
-    return pace.since(view)
+    pace.observe(commit(engine, claim, *events), pages.Committed(len(events), 0, 0))
+    return pace.drain_stats(view)
 
 
 def test_the_pace_of_a_stream_is_that_of_the_others(engine: Engine, moving: MovingClock, claim: Claim) -> None:

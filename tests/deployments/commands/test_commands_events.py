@@ -26,7 +26,7 @@ from blocks.store import schema, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.sandbox.process import running_sandbox
-from tasks.support.drain import Round
+from tasks.support.drain import StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def filled(server: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> 
         claim = streams.take(engine, view, "run-1")
         assert claim
         with EventsClient(server.base_url, server.token) as client:
-            Round(engine, client, record, claim, logging.getLogger("test")).run()
+            StreamReader(engine, client, record, claim, logging.getLogger("test")).drain()
     engine.dispose()
     return url
 

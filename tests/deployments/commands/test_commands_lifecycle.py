@@ -297,10 +297,10 @@ def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(
     from deployments import sources as applied
     from deployments.prefect_api import deploy
 
-    applied.deploy_known()  # as `up` does
+    applied.deploy_all()  # as `up` does
     assert deployment(source).paused
     deploy.remove_deployment(source)
-    applied.deploy_known()
+    applied.deploy_all()
     assert schedules(source) == {"collect": True, "reconcile": True}, "also where its deployments were lost"
     assert "Collected: 30 new events" in call("collect", source)
     assert call("start", source).startswith(f"{source}: started.")
@@ -346,7 +346,7 @@ def test_a_run_that_waits_is_renamed_with_its_source_and_collects(
     from deployments.prefect_api import source_runs
     from flows.collect import collect
 
-    source_runs.create(source)
+    source_runs.create_run(source)
     (before,) = waiting(source)
     new = f"{source} 2"
     call("rename", source, new)
@@ -379,8 +379,8 @@ def test_what_is_due_gets_one_run(call: CommandCalls, source: str, api: SandboxP
     call("stop", "stopped")
     call("collect", "read")
     engine = source_status.open_store()
-    assert source_runs.create_due(engine) == [source]
-    assert source_runs.create_due(engine) == [], "one waits"
+    assert source_runs.create_due_runs(engine) == [source]
+    assert source_runs.create_due_runs(engine) == [], "one waits"
     assert [len(waiting(name)) for name in (source, "stopped", "read")] == [1, 0, 0]
 
 

@@ -17,7 +17,7 @@ from blocks.events_api.models import Api
 from blocks.store import sources, streams
 from deployments.sandbox.process import running_sandbox
 from tasks.support import stopping
-from tasks.support.drain import Collected, Round
+from tasks.support.drain import CollectResult, StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,10 +59,10 @@ def claim_audit(engine: Engine, run: str = "run-1", *, by_force: bool = False) -
     return taken
 
 
-def drain(engine: Engine, sandbox: SandboxProcess, record: SourceRecord, held: Claim | None = None) -> Collected:
+def drain(engine: Engine, sandbox: SandboxProcess, record: SourceRecord, held: Claim | None = None) -> CollectResult:
     held = held or claim_audit(engine)
     with EventsClient(sandbox.base_url, sandbox.token, api_version=record.api_version) as client:
-        return Round(engine, client, record, held, LOG).run()
+        return StreamReader(engine, client, record, held, LOG).drain()
 
 
 def bodies(engine: Engine) -> list[bytes]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from prefect.futures import PrefectConcurrentFuture
 
-from tasks.support.futures import some_ended
+from tasks.support.futures import wait_for_some
 
 if TYPE_CHECKING:
     import pytest
@@ -26,6 +26,6 @@ def test_those_that_have_ended_are_given_at_once_and_no_alarm_is_set(monkeypatch
     alarms: list[object] = []
     monkeypatch.setattr(signal, "setitimer", lambda *asked: alarms.append(asked) or (0.0, 0.0))
     first, second = reader(ended=True), reader(ended=False)
-    assert some_ended([first, second], 60) == [first]
-    assert some_ended([second], 0.01) == []
+    assert wait_for_some([first, second], 60) == [first]
+    assert wait_for_some([second], 0.01) == []
     assert alarms == []

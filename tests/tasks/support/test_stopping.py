@@ -33,7 +33,7 @@ def test_a_signal_ends_a_run_whose_main_thread_waits(ended: list[str], number: s
         over.set()
 
     with stopping.on_signals(end):
-        assert stopping.begin_to_wait("The store does not answer.")
+        assert stopping.begin_main_wait("The store does not answer.")
         os.kill(os.getpid(), number)
         assert over.wait(60)
     assert ended == ["The store does not answer."]
@@ -42,17 +42,17 @@ def test_a_signal_ends_a_run_whose_main_thread_waits(ended: list[str], number: s
 
 def test_a_signal_while_a_step_works_keeps_it_from_waiting(ended: list[str]) -> None:
     with stopping.on_signals(ended.append):
-        assert stopping.begin_to_wait("once")
-        stopping.end_waiting()
+        assert stopping.begin_main_wait("once")
+        stopping.end_main_wait()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert not stopping.begin_to_wait("again")
+        assert not stopping.begin_main_wait("again")
     assert ended == []
 
 
 def test_a_step_that_goes_on_does_not_wait_any_more(ended: list[str]) -> None:
     with stopping.on_signals(ended.append):
-        assert stopping.begin_to_wait("once")
-        with contextlib.suppress(FirstPartyGenericError), attempts.in_memory("a key of this test"):
+        assert stopping.begin_main_wait("once")
+        with contextlib.suppress(FirstPartyGenericError), attempts.attempt_in_memory("a key of this test"):
             os.kill(os.getpid(), signal.SIGINT)
             raise FirstPartyGenericError("away")
     attempts.forget("a key of this test")

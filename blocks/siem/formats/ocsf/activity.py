@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from blocks.siem.formats.json_text import encoded
+from blocks.siem.formats.json_text import to_json
 
 CATEGORY_UID, CATEGORY_NAME = 3, "Identity & Access Management"
 UNKNOWN, OTHER = 0, 99
@@ -46,10 +46,10 @@ class Activity:
 
 
 @lru_cache(maxsize=1024)
-def members(activity: Activity, word: str | None) -> bytes:
+def activity_fields(activity: Activity, word: str | None) -> bytes:
     """How each event of this activity begins. Of `Other`, 1Password's own word is the name of the activity."""
     kind = activity.ocsf_class
-    return encoded(
+    return to_json(
         {
             "activity_id": activity.id,
             "activity_name": word if activity.id == OTHER and word else activity.caption,

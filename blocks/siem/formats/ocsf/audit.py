@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from blocks.siem.formats.body import NO_PERSON, NO_SESSION
 from blocks.siem.formats.ocsf import objects
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, OcsfClass
-from blocks.siem.formats.ocsf.audit_table import activity_of
-from blocks.siem.formats.ocsf.event import Parts, event
+from blocks.siem.formats.ocsf.audit_table import find_activity
+from blocks.siem.formats.ocsf.event import ClassFields, encode
 from blocks.siem.formats.ocsf.unmapped import unmapped
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ ENTITY_TYPES = {"account": (4, "Organization"), "device": (1, "Device"), "user":
 
 def document(draft: EncoderInput, body: Audit) -> bytes:
     session = body.session or NO_SESSION
-    activity = activity_of(body.object_type, body.action)
-    parts = _WHAT[activity.ocsf_class](body)
+    activity = find_activity(body.object_type, body.action)
+    parts = _CLASS_FIELDS[activity.ocsf_class](body)
     parts.actor = _actor(body, session)
     parts.src_endpoint = objects.endpoint(session.ip, body.location)
     if session.device_uuid:
-        parts.device = objects.Device(UNKNOWN, objects.NAMELESS, session.device_uuid)
+        parts.device = objects.OcsfDevice(UNKNOWN, objects.UNKNOWN_NAME, session.device_uuid)
     parts.unmapped = unmapped(
         action=body.action,
         object_type=body.object_type,
@@ -42,43 +42,47 @@ def document(draft: EncoderInput, body: Audit) -> bytes:
         aux_info=body.aux_info,
         location=None if parts.src_endpoint else body.location,
     )
-    return event(draft, activity, body.action, parts)
+    return encode(draft, activity, body.action, parts)
 
 
-def _actor(body: Audit, session: Session) -> objects.Actor | None:
+def _actor(body: Audit, session: Session) -> objects.OcsfActor | None:
     details = body.actor_details or NO_PERSON
     person = objects.user(details, body.actor_uuid, body.actor_account_uuid, body.actor_type)
     signed_in = objects.session(session)
-    return objects.Actor(person, None, signed_in) if person or signed_in else None
+    return objects.OcsfActor(person, None, signed_in) if person or signed_in else None
 
 
-def _account(body: Audit) -> Parts:
+def _account(body: Audit) -> ClassFields:
     person = objects.user(body.object_details or NO_PERSON, body.object_uuid, None, None)
-    return Parts(user=person or objects.NOBODY)
+    return ClassFields(user=person or objects.UNKNOWN_USER)
 
 
-def _access(body: Audit) -> Parts:
-    return Parts(user=_aux_user(body) or objects.NOBODY, privileges=_privileges(body), resource=_vault(body))
+def _access(body: Audit) -> ClassFields:
+    return ClassFields(
+        user=_aux_user(body) or objects.UNKNOWN_USER, privileges=_privileges(body), resource=_vault(body)
+    )
 
 
-def _group(body: Audit) -> Parts:
+def _group(body: Audit) -> ClassFields:
     """Of a group's access to a vault, of a membership, and of a group itself."""
     if body.object_type == "gva":
-        return Parts(group=objects.named(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
-    group = objects.named(body.object_uuid)
+        return ClassFields(group=objects.reference(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
+    group = objects.reference(body.object_uuid)
     if body.object_type == "gm":
         told = body.aux_info
-        return Parts(group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(told, told)] if told else None)
-    return Parts(group=group)
+        return ClassFields(
+            group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(told, told)] if told else None
+        )
+    return ClassFields(group=group)
 
 
-def _entity(body: Audit) -> Parts:
+def _entity(body: Audit) -> ClassFields:
     kind, uid = body.object_type, body.object_uuid or None
     type_id, caption = ENTITY_TYPES.get(kind, (OTHER, kind)) if kind else (UNKNOWN, "Unknown")
-    return Parts(entity=objects.Entity(type_id, caption, uid, None if uid else objects.NAMELESS))
+    return ClassFields(entity=objects.OcsfEntity(type_id, caption, uid, None if uid else objects.UNKNOWN_NAME))
 
 
-def _aux_user(body: Audit) -> objects.User | None:
+def _aux_user(body: Audit) -> objects.OcsfUser | None:
     return objects.user(body.aux_details or NO_PERSON, body.aux_uuid, None, None)
 
 
@@ -87,11 +91,11 @@ def _privileges(body: Audit) -> list[str]:
     return [body.aux_info or "vault access"]
 
 
-def _vault(body: Audit) -> objects.Ref | None:
-    return objects.Ref(body.object_uuid, None, "Vault") if body.object_uuid else None
+def _vault(body: Audit) -> objects.OcsfReference | None:
+    return objects.OcsfReference(body.object_uuid, None, "Vault") if body.object_uuid else None
 
 
-_WHAT: dict[OcsfClass, Callable[[Audit], Parts]] = {
+_CLASS_FIELDS: dict[OcsfClass, Callable[[Audit], ClassFields]] = {
     OcsfClass.ACCOUNT_CHANGE: _account,
     OcsfClass.USER_ACCESS: _access,
     OcsfClass.GROUP_MANAGEMENT: _group,

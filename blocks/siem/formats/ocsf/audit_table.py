@@ -105,7 +105,7 @@ _OTHERS = {ocsf_class: Activity(ocsf_class, OTHER, "Other") for ocsf_class in Oc
 ABSENT = Activity(ENTITY, UNKNOWN, "Unknown")
 
 
-def activity_of(object_type: object, action: object) -> Activity:
+def find_activity(object_type: object, action: object) -> Activity:
     """What an audit event is. Both may be anything."""
     if not isinstance(action, str) or not action:
         return ABSENT

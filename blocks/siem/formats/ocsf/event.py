@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from blocks.siem.formats import metadata
-from blocks.siem.formats.json_text import encoded
+from blocks.siem.formats.json_text import to_json
 from blocks.siem.formats.ocsf import activity as activities
-from blocks.siem.formats.ocsf.objects import Actor, Device, Endpoint, Entity, Ref, Session, User
-from blocks.siem.formats.timestamp import received, rfc3339
+from blocks.siem.formats.ocsf.objects import (
+    OcsfActor,
+    OcsfDevice,
+    OcsfEndpoint,
+    OcsfEntity,
+    OcsfReference,
+    OcsfSession,
+    OcsfUser,
+)
+from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from blocks.siem.formats.draft import EncoderInput
@@ -33,7 +41,7 @@ class _Product(msgspec.Struct, frozen=True, gc=False):
 _PRODUCT = _Product()
 
 
-class Metadata(msgspec.Struct, gc=False, omit_defaults=True):
+class OcsfMetadata(msgspec.Struct, gc=False, omit_defaults=True):
     """`logged_time` is in milliseconds since 1970."""
 
     version: str
@@ -49,19 +57,19 @@ class Metadata(msgspec.Struct, gc=False, omit_defaults=True):
     tenant_uid: Text = None
 
 
-class Parts(msgspec.Struct, gc=False, omit_defaults=True):
+class ClassFields(msgspec.Struct, gc=False, omit_defaults=True):
     """What an event holds beside that: the members of its class that are known."""
 
-    user: User | None = None
-    group: Ref | None = None
-    entity: Entity | None = None
-    resource: Ref | None = None
+    user: OcsfUser | None = None
+    group: OcsfReference | None = None
+    entity: OcsfEntity | None = None
+    resource: OcsfReference | None = None
     privileges: list[str] | None = None
-    actor: Actor | None = None
-    src_endpoint: Endpoint | None = None
-    device: Device | None = None
-    service: Ref | None = None
-    session: Session | None = None
+    actor: OcsfActor | None = None
+    src_endpoint: OcsfEndpoint | None = None
+    device: OcsfDevice | None = None
+    service: OcsfReference | None = None
+    session: OcsfSession | None = None
     is_mfa: bool | None = None
     status_id: int | None = None
     status: Text = None
@@ -72,26 +80,26 @@ class Parts(msgspec.Struct, gc=False, omit_defaults=True):
 
 class _Document(msgspec.Struct, gc=False):
     time: int
-    metadata: Metadata
+    metadata: OcsfMetadata
     raw_data: str
 
 
-def event(draft: EncoderInput, activity: Activity, word: str | None, parts: Parts) -> bytes:
+def encode(draft: EncoderInput, activity: Activity, word: str | None, parts: ClassFields) -> bytes:
     """The OCSF document. `word` is 1Password's own for the activity.
 
     `raw_data` is the body as text, byte for byte. Times are milliseconds since 1970, as OCSF has them; all digits are
     in `metadata.original_time` and in the tag `received`.
     """
-    start = activities.members(activity, word)
-    middle = encoded(parts)
-    end = encoded(_Document(draft.event.time_ns // _MS, _metadata(draft), draft.original))
+    start = activities.activity_fields(activity, word)
+    middle = to_json(parts)
+    end = to_json(_Document(draft.event.time_ns // _MS, _metadata(draft), draft.original))
     return start[:-1] + b"," + middle[1:-1] + (b"," if len(middle) > _EMPTY else b"") + end[1:]
 
 
-def _metadata(draft: EncoderInput) -> Metadata:
+def _metadata(draft: EncoderInput) -> OcsfMetadata:
     told, one = draft.stream, draft.event
-    arrived = msgspec.Raw(b'{"name":"received","value":"' + received(one.received_ns).encode() + b'"}')
-    return Metadata(
+    arrived = msgspec.Raw(b'{"name":"received","value":"' + received_rfc3339(one.received_ns).encode() + b'"}')
+    return OcsfMetadata(
         version=OCSF_VERSION,
         profiles=_PROFILES,
         product=_PRODUCT,
@@ -110,7 +118,7 @@ def _metadata(draft: EncoderInput) -> Metadata:
 def _tags(group: metadata.MetadataGroup) -> tuple[msgspec.Raw, ...]:
     """The metadata of a group, each as a tag, encoded once."""
     named = {"api": group.stream.api.value, **group.standard, **group.fields}
-    return tuple(msgspec.Raw(encoded({"name": name, "value": _tag(value)})) for name, value in named.items())
+    return tuple(msgspec.Raw(to_json({"name": name, "value": _tag(value)})) for name, value in named.items())
 
 
 def _tag(value: object) -> str:

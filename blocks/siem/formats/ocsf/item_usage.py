@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from blocks.siem.formats.body import NO_CLIENT, NO_PERSON
 from blocks.siem.formats.ocsf import objects
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
-from blocks.siem.formats.ocsf.event import Parts, event
-from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
+from blocks.siem.formats.ocsf.event import ClassFields, encode
+from blocks.siem.formats.ocsf.unmapped import client_versions, unmapped
 
 if TYPE_CHECKING:
     from blocks.siem.formats.body import ItemUsage
@@ -32,23 +32,23 @@ def document(draft: EncoderInput, body: ItemUsage) -> bytes:
     person, client, action = body.user or NO_PERSON, body.client or NO_CLIENT, body.action
     source = objects.endpoint(client.ip_address, body.location)
     who = objects.user(person, None, person.user_account_uuid, person.user_type)
-    parts = Parts(
+    parts = ClassFields(
         entity=_item(body),
-        actor=objects.Actor(who, client.app_name or None) if who or client.app_name else None,
+        actor=objects.OcsfActor(who, client.app_name or None) if who or client.app_name else None,
         src_endpoint=source,
         device=objects.device(client),
-        unmapped=unmapped(client=of_client(client), location=None if source else body.location),
+        unmapped=unmapped(client=client_versions(client), location=None if source else body.location),
     )
-    return event(draft, ACTIVITIES.get(action, _OTHER) if action else _ABSENT, action, parts)
+    return encode(draft, ACTIVITIES.get(action, _OTHER) if action else _ABSENT, action, parts)
 
 
-def _item(body: ItemUsage) -> objects.Entity:
+def _item(body: ItemUsage) -> objects.OcsfEntity:
     uid, version = body.item_uuid or None, body.used_version
-    return objects.Entity(
+    return objects.OcsfEntity(
         OTHER,
         "Item",
         uid,
-        None if uid else objects.NAMELESS,
+        None if uid else objects.UNKNOWN_NAME,
         None if version is None else str(version),
         {"vault_uuid": body.vault_uuid} if body.vault_uuid else None,
     )

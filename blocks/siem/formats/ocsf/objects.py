@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from blocks.siem.formats.field_values import country_code, is_ip, milliseconds
+from blocks.siem.formats.field_values import country_code, is_ip, to_milliseconds
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ _SYSTEMS = {
 Text = str | None
 
 
-class Object(msgspec.Struct, gc=False, omit_defaults=True):
+class OcsfObject(msgspec.Struct, gc=False, omit_defaults=True):
     """An object of OCSF; members that are None are not written."""
 
 
-class Ref(Object):
+class OcsfReference(OcsfObject):
     """Anything that has an id and a type: an account, a group, a service, a resource."""
 
     uid: Text = None
@@ -42,17 +42,17 @@ class Ref(Object):
     type: Text = None
 
 
-class User(Object):
+class OcsfUser(OcsfObject):
     uid: Text = None
     name: Text = None
     full_name: Text = None
     email_addr: Text = None
-    account: Ref | None = None
+    account: OcsfReference | None = None
     type_id: int | None = None
     type: Text = None
 
 
-class Location(Object):
+class OcsfLocation(OcsfObject):
     city: Text = None
     region: Text = None
     country: Text = None
@@ -60,20 +60,20 @@ class Location(Object):
     long: float | None = None
 
 
-class Endpoint(Object):
+class OcsfEndpoint(OcsfObject):
     ip: Text = None
     name: Text = None
-    location: Location | None = None
+    location: OcsfLocation | None = None
 
 
-class System(Object):
+class OperatingSystem(OcsfObject):
     name: str
     type_id: int
     type: str
     version: Text = None
 
 
-class Device(Object):
+class OcsfDevice(OcsfObject):
     """Of a type that 1Password does not tell."""
 
     type_id: int
@@ -81,23 +81,23 @@ class Device(Object):
     uid: Text = None
     name: Text = None
     ip: Text = None
-    os: System | None = None
+    os: OperatingSystem | None = None
 
 
-class Session(Object):
+class OcsfSession(OcsfObject):
     """`created_time` is in milliseconds since 1970."""
 
     uid: Text = None
     created_time: int | None = None
 
 
-class Actor(Object):
-    user: User | None = None
+class OcsfActor(OcsfObject):
+    user: OcsfUser | None = None
     app_name: Text = None
-    session: Session | None = None
+    session: OcsfSession | None = None
 
 
-class Entity(Object):
+class OcsfEntity(OcsfObject):
     type_id: int
     type: str
     uid: Text = None
@@ -106,19 +106,19 @@ class Entity(Object):
     data: dict[str, Any] | None = None
 
 
-NAMELESS = "Unknown"
+UNKNOWN_NAME = "Unknown"
 """The name where a class needs a user, a group or an entity, and the event tells none."""
-NOBODY = User(name=NAMELESS)
+UNKNOWN_USER = OcsfUser(name=UNKNOWN_NAME)
 
 
-def user(person: body.Person, uid: str | None, account: str | None, kind: str | None) -> User | None:
+def user(person: body.UserDetails, uid: str | None, account: str | None, kind: str | None) -> OcsfUser | None:
     """A person. `name` is the e-mail address that they sign in with, also where a rule has masked it."""
     uid, email = uid or person.uuid or None, person.email or None
     if not (uid or email or account):
         return None
-    found = User(uid, email, person.name or None, email if email and is_email(email) else None)
+    found = OcsfUser(uid, email, person.name or None, email if email and is_email(email) else None)
     if account:
-        found.account = Ref(account)
+        found.account = OcsfReference(account)
     if kind:
         found.type_id, found.type = (_USER, "User") if kind == "user" else (OTHER, kind)
     return found
@@ -129,51 +129,51 @@ def is_email(value: str) -> bool:
     return _EMAIL.fullmatch(value) is not None
 
 
-def endpoint(ip: str | None, place: body.Location | None, country: str | None = None) -> Endpoint | None:
+def endpoint(ip: str | None, place: body.Location | None, country: str | None = None) -> OcsfEndpoint | None:
     """Where it came from. An address that a rule has masked or hashed is a `name`; `country`: see `location`."""
     if not ip:
         return None
     where = location(place, country) if place else None
-    return Endpoint(ip, None, where) if _is_address(ip) else Endpoint(None, ip, where)
+    return OcsfEndpoint(ip, None, where) if _is_address(ip) else OcsfEndpoint(None, ip, where)
 
 
 def _is_address(value: str) -> bool:
     return len(value) <= _IP_MAX and is_ip(value)
 
 
-def location(place: body.Location, country: str | None = None) -> Location | None:
+def location(place: body.Location, country: str | None = None) -> OcsfLocation | None:
     """The country is a code where 1Password has one, here or in `country` (that of a sign-in attempt); else a name."""
     if not (place.city or place.region or place.country):
         return None
     code = country_code(place.country) or country_code(country)
-    found = Location(place.city or None, place.region or None, code or place.country or None)
+    found = OcsfLocation(place.city or None, place.region or None, code or place.country or None)
     if place.latitude is not None and place.longitude is not None:
         found.lat, found.long = place.latitude, place.longitude
     return found
 
 
-def device(client: body.Client) -> Device | None:
+def device(client: body.Client) -> OcsfDevice | None:
     """What the client runs on."""
     ip, name = client.ip_address, client.platform_name
     address = ip if ip and _is_address(ip) else None
     if not (name or address):
         return None
     system = _system(client.os_name, client.os_version or None) if client.os_name else None
-    return Device(UNKNOWN, NAMELESS, None, name or None, address, system)
+    return OcsfDevice(UNKNOWN, UNKNOWN_NAME, None, name or None, address, system)
 
 
 @lru_cache(maxsize=1024)
-def _system(name: str, version: str | None) -> System:
+def _system(name: str, version: str | None) -> OperatingSystem:
     lower = name.lower()
     type_id, caption = next((found for start, found in _SYSTEMS.items() if lower.startswith(start)), (OTHER, name))
-    return System(name, type_id, caption, version)
+    return OperatingSystem(name, type_id, caption, version)
 
 
-def session(found: body.Session) -> Session | None:
-    uid, created = found.uuid or None, milliseconds(found.login_time)
-    return None if uid is None and created is None else Session(uid, created)
+def session(found: body.Session) -> OcsfSession | None:
+    uid, created = found.uuid or None, to_milliseconds(found.login_time)
+    return None if uid is None and created is None else OcsfSession(uid, created)
 
 
-def named(uid: str | None, kind: str | None = None) -> Ref:
+def reference(uid: str | None, kind: str | None = None) -> OcsfReference:
     """A group or a resource with this id."""
-    return Ref(uid, None, kind) if uid else Ref(None, NAMELESS, kind)
+    return OcsfReference(uid, None, kind) if uid else OcsfReference(None, UNKNOWN_NAME, kind)

@@ -8,45 +8,45 @@ from blocks.siem.formats import sign_in_outcome
 from blocks.siem.formats.body import NO_CLIENT, NO_PERSON
 from blocks.siem.formats.ocsf import objects
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
-from blocks.siem.formats.ocsf.event import Parts, event
-from blocks.siem.formats.ocsf.unmapped import of_client, unmapped
+from blocks.siem.formats.ocsf.event import ClassFields, encode
+from blocks.siem.formats.ocsf.unmapped import client_versions, unmapped
 
 if TYPE_CHECKING:
     from blocks.siem.formats.body import SignIn
     from blocks.siem.formats.draft import EncoderInput
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
-STATUS: dict[sign_in_outcome.Outcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}
+STATUS: dict[sign_in_outcome.SignInOutcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}
 """`status_id` and `status`. An unknown category is Other, and is the status itself; an absent one is Unknown."""
 
-_SERVICE = objects.Ref(name="1Password")
+_SERVICE = objects.OcsfReference(name="1Password")
 
 
 def document(draft: EncoderInput, body: SignIn) -> bytes:
     person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
     source = objects.endpoint(client.ip_address, body.location, body.country)
-    parts = Parts(
-        user=objects.user(person, None, person.user_account_uuid, person.user_type) or objects.NOBODY,
-        actor=objects.Actor(app_name=client.app_name) if client.app_name else None,
+    parts = ClassFields(
+        user=objects.user(person, None, person.user_account_uuid, person.user_type) or objects.UNKNOWN_USER,
+        actor=objects.OcsfActor(app_name=client.app_name) if client.app_name else None,
         src_endpoint=source,
         device=objects.device(client),
         service=_SERVICE,
-        session=objects.Session(body.session_uuid) if body.session_uuid else None,
+        session=objects.OcsfSession(body.session_uuid) if body.session_uuid else None,
         is_mfa=True if body.type == "mfa_ok" else None,
         status_detail=body.type or None,
         unmapped=unmapped(
             country=body.country,
             details=body.details,
-            client=of_client(client),
+            client=client_versions(client),
             location=None if source else body.location,
         ),
     )
     parts.status_id, parts.status = _status(body.category)
     parts.status_code = body.category or None
-    return event(draft, LOGON, None, parts)
+    return encode(draft, LOGON, None, parts)
 
 
 def _status(category: str | None) -> tuple[int, str]:
     if not category:
         return UNKNOWN, "Unknown"
-    return STATUS.get(sign_in_outcome.of(category), (OTHER, category))
+    return STATUS.get(sign_in_outcome.classify(category), (OTHER, category))

@@ -12,7 +12,7 @@ def unmapped(**members: Any) -> dict[str, Any] | None:
     return {name: value for name, value in members.items() if value is not None} or None
 
 
-def of_client(client: Client) -> Client | None:
+def client_versions(client: Client) -> Client | None:
     """The versions: OCSF's device has neither an app's nor a browser's."""
     if client.app_version is None and client.platform_version is None:
         return None

@@ -165,9 +165,9 @@ def test_two_sources_never_have_one_place() -> None:
         "日" * 127 + "本",
         "日" * 127,
     ]
-    segments = [objects.segment(name) for name in names]
-    cut = objects.segment("日" * 128)
-    assert len({*segments, objects.segment(cut)}) == len(names) + 1
+    segments = [objects.path_segment(name) for name in names]
+    cut = objects.path_segment("日" * 128)
+    assert len({*segments, objects.path_segment(cut)}) == len(names) + 1
     assert max(map(len, segments)) < 250
     assert not [one for one in segments if "/" in one or not one.isascii() or not one.isprintable()]
 
@@ -389,7 +389,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 @pytest.mark.parametrize("answer", [b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""])
 def test_what_is_no_object_store_has_kept_nothing(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    monkeypatch.setattr(bucket, "WHOLE", bucket.timedelta(seconds=0.2))
+    monkeypatch.setattr(bucket, "REQUEST_TIMEOUT", bucket.timedelta(seconds=0.2))
 
     def say(connection: socket.socket, over: threading.Event) -> None:
         over.wait(1) if not answer else _answer(connection, answer)

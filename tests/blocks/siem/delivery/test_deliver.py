@@ -25,8 +25,8 @@ from blocks.siem.delivery.deliver import (
 from blocks.siem.delivery.protocol import (
     ACCEPTED,
     BatchResult,
+    EncodedRecord,
     Limits,
-    Record,
     RejectedRecord,
     RequestRejectedError,
     TooLargeError,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import FormattedEvent, OutgoingEvent, StreamMetadata
 
 
-def ids_of(batches: Sequence[Sequence[Record]]) -> list[list[int]]:
+def ids_of(batches: Sequence[Sequence[EncodedRecord]]) -> list[list[int]]:
     return [[record.event.id for record in batch] for batch in batches]
 
 
@@ -252,8 +252,8 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
         return BatchResult(no, tuple(place for place, one in enumerate(said) if one == "later"))
 
     class Grouped(Told):
-        def encode(self, shaped: FormattedEvent) -> Record:
-            return Record(shaped.event, shaped.document, (str(shaped.event.id % 3),))
+        def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+            return EncodedRecord(shaped.event, shaped.document, (str(shaped.event.id % 3),))
 
     sender = Grouped(answer, Limits(events=5, bytes=1000))
     done = delivered(sender, 17)
@@ -329,7 +329,7 @@ class Archived(Told):
     hour: Hour = field(default_factory=Hour)
     ahead: list[int] = field(default_factory=list)
 
-    def send_object(self, _stamp: StreamMetadata, records: Iterator[Sequence[Record]]) -> None:
+    def send_object(self, _stamp: StreamMetadata, records: Iterator[Sequence[EncodedRecord]]) -> None:
         made = []
         for some in records:
             made += [record.event.id for record in some]

@@ -13,7 +13,7 @@ from support.forwarding import Told
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import FilteredEvent, Preparer
-from blocks.siem.delivery.protocol import Record
+from blocks.siem.delivery.protocol import EncodedRecord
 from blocks.siem.formats.event import OutgoingEvent
 from blocks.siem.privacy.rules import NONE, parse
 
@@ -22,7 +22,7 @@ RULES = parse([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"
 
 def prepared(
     event: OutgoingEvent, rules: object = NONE, shape: str = "raw", api: Api = Api.ITEM_USAGE
-) -> Record | FilteredEvent:
+) -> EncodedRecord | FilteredEvent:
     return Preparer(Told(), rules, shape, support.stream(api)).prepare(event)  # type: ignore[arg-type]
 
 
@@ -30,7 +30,7 @@ def test_without_rules_the_body_stays_byte_for_byte() -> None:
     event = support.event(Api.ITEM_USAGE, action="reveal")
     event = structs.replace(event, body=event.body.replace(":", ": ") + " ")
     record = prepared(event)
-    assert isinstance(record, Record)
+    assert isinstance(record, EncodedRecord)
     assert (record.event, record.data) == (event, event.body.encode())
 
 
@@ -46,7 +46,7 @@ def test_rules_come_before_the_shape_so_nothing_that_they_hide_is_in_it(shape: s
     event = support.event(Api.ITEM_USAGE, action="reveal", user={"uuid": "U", "email": "wendy@example.com"})
     for rules, there in ((NONE, True), (RULES, False)):
         record = prepared(event, rules, shape)
-        assert isinstance(record, Record)
+        assert isinstance(record, EncodedRecord)
         assert (b"wendy@example.com" in record.data) is there
 
 

@@ -19,7 +19,7 @@ from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.elasticsearch.block import INDEX, Elasticsearch
-from blocks.siem.elasticsearch.sender import ElasticsearchSender, by_key, by_password, document_id, indices
+from blocks.siem.elasticsearch.sender import ElasticsearchSender, api_key_header, basic_header, document_id, indices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def receiver(cluster: Cluster) -> Iterator[Receiver]:
 
 @pytest.fixture
 def sender(receiver: Receiver) -> Iterator[ElasticsearchSender]:
-    opened = ElasticsearchSender(receiver.url, INDEX, by_key(KEY), (KEY,))
+    opened = ElasticsearchSender(receiver.url, INDEX, api_key_header(KEY), (KEY,))
     yield opened
     opened.close()
 
@@ -434,20 +434,20 @@ def test_a_page_of_html_is_no_opensearch(receiver: Receiver, sender: Elasticsear
 
 
 def test_a_key_is_sent_as_the_cluster_gives_it_or_as_its_two_parts() -> None:
-    assert by_key(KEY) == by_key(base64.b64decode(KEY).decode()) == f"ApiKey {KEY}"
-    assert by_password("ann", "pässword") == f"Basic {base64.b64encode('ann:pässword'.encode()).decode()}"
+    assert api_key_header(KEY) == api_key_header(base64.b64decode(KEY).decode()) == f"ApiKey {KEY}"
+    assert basic_header("ann", "pässword") == f"Basic {base64.b64encode('ann:pässword'.encode()).decode()}"
 
 
 def test_a_user_signs_in_with_a_password(receiver: Receiver) -> None:
     sender = Elasticsearch(url=receiver.url, username="ann", password=SecretStr("hunter2")).get_sender()
     send(sender)
     sender.close()
-    assert receiver.requests[0].headers["authorization"] == by_password("ann", "hunter2")
+    assert receiver.requests[0].headers["authorization"] == basic_header("ann", "hunter2")
 
 
 def test_neither_a_short_password_nor_its_header_is_shown(receiver: Receiver) -> None:
     sender = Elasticsearch(url=receiver.url, username="ann", password=SecretStr("hunter2")).get_sender()
-    header = by_password("ann", "hunter2")
+    header = basic_header("ann", "hunter2")
     receiver.behave("answer", status=401, body=f"no: hunter2 / {header} /")
     with pytest.raises(ThirdPartyConfigError, match=r"401: no: \*\*\* / Basic \*\*\* /"):
         send(sender)

@@ -13,7 +13,7 @@ from support.formats import ALL, RECEIVED, TIME, UUID, event, made, stream
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import registry
-from blocks.siem.formats.envelope import enveloped
+from blocks.siem.formats.envelope import envelope
 
 SHAPES = ("raw", "ecs", "ocsf")
 
@@ -24,7 +24,7 @@ SHAPES = ("raw", "ecs", "ocsf")
 def test_every_shape_keeps_what_every_siem_needs(shape: str, api: Api, version: str) -> None:
     for number in range(ALL[api]):
         one = made(api, number, version)
-        line = enveloped(registry.format_event(shape, one, stream(api)))
+        line = envelope(registry.format_event(shape, one, stream(api)))
         account = json.loads(one.body).get("account_uuid", "SOURCEACCOUNT")
         for kept in (one.uuid, TIME, RECEIVED, account, api.value, "1Pass", "sec/1password", "blue"):
             assert f'"{kept}"'.encode() in line

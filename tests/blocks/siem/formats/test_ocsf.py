@@ -118,7 +118,7 @@ def test_every_action_of_an_item_usage_is_decided() -> None:
 
 
 def test_every_category_of_a_sign_in_has_a_status() -> None:
-    assert {sign_in.STATUS[sign_in_outcome.of(category)] for category in SIGN_IN_TYPES} == {
+    assert {sign_in.STATUS[sign_in_outcome.classify(category)] for category in SIGN_IN_TYPES} == {
         (1, "Success"),
         (2, "Failure"),
     }

@@ -22,7 +22,7 @@ from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.formats.timestamp import rfc3339
 from blocks.siem.otlp.block import Otlp
-from blocks.siem.otlp.sender import OtlpSender, headers_of
+from blocks.siem.otlp.sender import OtlpSender, parse_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -289,11 +289,11 @@ def test_a_check_is_a_request_without_records(receiver: Receiver, collector: Col
 
 
 def test_headers_are_written_as_opentelemetry_has_them() -> None:
-    assert headers_of(" api-key = a%2Cb , Authorization=Bearer%20x=y,") == {
+    assert parse_headers(" api-key = a%2Cb , Authorization=Bearer%20x=y,") == {
         "api-key": "a,b",
         "Authorization": "Bearer x=y",
     }
-    assert headers_of("") == {}
+    assert parse_headers("") == {}
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=b", "a b=c", "a=%0d%0aX: y", "a=é", "a:b=c"])

@@ -17,7 +17,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import RejectedRecord, RequestRejectedError
-from blocks.siem.splunk.block import SplunkSiem, base_of
+from blocks.siem.splunk.block import SplunkSiem, collector_url
 from blocks.siem.splunk.sender import ACK_SECONDS, SplunkSender
 
 if TYPE_CHECKING:
@@ -356,8 +356,8 @@ def test_a_check_tells_that_splunk_is_not_well(hec: Hec, sender: SplunkSender) -
     ],
 )
 def test_an_endpoint_may_stand_in_the_address(url: str) -> None:
-    assert base_of(url) == "https://s.example:8088"
-    assert base_of("https://s.example/hec/services/collector/raw") == "https://s.example/hec"
+    assert collector_url(url) == "https://s.example:8088"
+    assert collector_url("https://s.example/hec/services/collector/raw") == "https://s.example/hec"
 
 
 def test_a_path_before_the_collector_stays(hec: Hec) -> None:

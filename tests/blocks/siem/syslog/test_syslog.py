@@ -166,7 +166,7 @@ def test_without_a_limit_the_longest_message_is_sent(rsyslog: Daemon) -> None:
 
 
 def _of_size(sender: SyslogSender, size: int) -> FormattedEvent:
-    bare = rfc5425.length_of(sender.encode(_shaped(category="success", details="")).data)
+    bare = rfc5425.message_length(sender.encode(_shaped(category="success", details="")).data)
     return _shaped(category="success", details="x" * (size - bare))
 
 

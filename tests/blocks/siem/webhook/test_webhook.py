@@ -133,7 +133,7 @@ class TestSignature:
         from datetime import UTC, datetime
 
         expected = Standard(SECRET).sign("id", datetime.fromtimestamp(1674087231, UTC), body)
-        keys = webhook_sender.keys_of(SECRET)
+        keys = webhook_sender.parse_signing_secrets(SECRET)
         assert webhook_sender.signature(keys, "id", "1674087231", body.encode()) == expected
 
     @pytest.mark.parametrize("events", [0, 3])
@@ -212,7 +212,7 @@ class TestIdempotency:
 
     @pytest.mark.parametrize(("name", "kept"), [("f-12-1-500", True), ("a.b", False), ("é", False), ("x" * 300, False)])
     def test_an_id_can_stand_in_a_header_and_has_no_dot(self, name: str, kept: bool) -> None:
-        made = webhook_sender.id_of(name, b"{}")
+        made = webhook_sender.webhook_id(name, b"{}")
         assert re.fullmatch(r"[A-Za-z0-9_-]{24,180}", made)
         assert made.startswith(name) == kept
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Checked:
+class TokenCheck:
     """What is known of a token before it is used. `account` and `scopes` are None where nobody told them."""
 
     account: str | None
@@ -26,8 +26,13 @@ class Checked:
     warnings: tuple[str, ...]
 
 
-def examine(config: SourceConfig, pinned: str | None, *, unchecked: bool = False) -> Checked:
-    """The same for the token of a configuration. `pinned`: the account that the events are of so far, where known."""
+def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = False) -> TokenCheck:
+    """Introspect the token of a configuration; nothing is changed.
+
+    `pinned` is the account of the events that are stored already, or None if that is not known.
+    Raises ThirdPartyConfigError with all that is wrong with the token, and ThirdPartyGenericError if the API cannot be
+    reached, unless `unchecked` is True.
+    """
     token = config.api_token.get_secret_value() if config.api_token else ""
     claims = read_claims(token)
     seen, wrong, warnings = _introspect(config, token, unchecked=unchecked)
@@ -39,7 +44,7 @@ def examine(config: SourceConfig, pinned: str | None, *, unchecked: bool = False
     if wrong:
         said = f"The token was not taken; source {config.name!r} keeps what it has:"
         raise ThirdPartyConfigError("\n".join([said, *wrong]), code="token")
-    return Checked(account, scopes, (*config.warnings, *warnings))
+    return TokenCheck(account, scopes, (*config.warnings, *warnings))
 
 
 def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
