@@ -72,7 +72,7 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
     if not any(view.failing_since_ns or view.stopped_fingerprint for view in views):
         findings.over.append(Condition("error", "Recovered", WARNING, "The source is collected again."))
     findings.over.append(Condition(RUNS, "Recovered", WARNING, WORKS))
-    health.settle(engine, record.id, findings.found, findings.over)
+    health.update_conditions(engine, record.id, findings.found, findings.over)
 
 
 def _token(findings: Findings, block: OnePasswordSource) -> None:
@@ -173,7 +173,7 @@ def _quarantine(findings: Findings, engine: Engine, view: StreamView) -> None:
 
 def _future(findings: Findings, engine: Engine, view: StreamView) -> None:
     """Begun by the page that brings such an event; over once none has come for a day."""
-    number, last_ns = event_times.ahead(engine, view.id)
+    number, last_ns = event_times.count_in_future(engine, view.id)
     if last_ns is None or clock.now_ns() - last_ns > DAY_NS:
         kept = f" {number:,} such events are stored." if number else ""
         sentence = f"No event of {view.api} dated in the future has come for a day.{kept}"

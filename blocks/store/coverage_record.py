@@ -63,12 +63,12 @@ def report_of(
     if (first_ns := oldest_ns(engine, ids)) is not None:
         starts.append(first_ns)
     since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
-    seen = lags(engine, ids, since_ns) if with_lags else {}
-    counts = hours(engine, ids, since_ns, now_ns + DAY_NS)
+    seen = hourly_lags(engine, ids, since_ns) if with_lags else {}
+    counts = hourly_counts(engine, ids, since_ns, now_ns + DAY_NS)
     return report(name, found, counts, seen, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour, whole=not apis)
 
 
-def hours(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:
+def hourly_counts(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:
     """By stream, how many events there are of each hour since 1970 that begins in the span."""
     asked = {"first": -(-since_ns // HOUR_NS), "last": -(-until_ns // HOUR_NS)}
     found: dict[int, dict[int, int]] = {}
@@ -85,7 +85,7 @@ def oldest_ns(engine: Engine, stream_ids: Iterable[int]) -> int | None:
     return min((hour * HOUR_NS for hour in found if hour is not None), default=None)
 
 
-def lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, dict[int, int]]:
+def hourly_lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, dict[int, int]]:
     """By stream and hour since 1970, how old the newest event of that hour was when it was stored, in ns.
 
     One event of each hour stands for it, found by the index on the time: so the cost is that of the hours, of which the

@@ -95,7 +95,7 @@ def check_siems(url: str, name: str) -> list[Finding]:
         return []
     engine = open_engine(url)
     try:
-        pairs = [pair for pair in forward_pairs.known(engine) if pair.source == name]
+        pairs = [pair for pair in forward_pairs.find_all(engine) if pair.source == name]
     except SourceError as error:
         return [failed("probe", error.message, error.hint)]
     finally:

@@ -24,7 +24,7 @@ def check_runs(url: str, name: str) -> Finding:
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
-        judged = run_signs.judged(engine)
+        judged = run_signs.judge_all(engine)
     except SourceError:
         return not_checked(STEP, "the store could not be read")
     finally:

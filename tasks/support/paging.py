@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
     from blocks.events_api.models import Api, Page
-    from blocks.store.pages import Prepared
+    from blocks.store.pages import PreparedPage
 
 STOPPED = "stopped; the next run goes on from the page that was committed last"
 EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many never end
@@ -47,7 +47,7 @@ class Paging:
             return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
         return ""
 
-    def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[Prepared, str | None]]:
+    def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[PreparedPage, str | None]]:
         """Each page, and the cursor before it; `first` asks where there is no cursor yet.
 
         While one is written the next is read and prepared.
@@ -69,8 +69,8 @@ class Paging:
                     yield prepared, after
                     return
 
-    def _asked(self, ask: Callable[[], Page]) -> Callable[[], Prepared]:
-        def asked() -> Prepared:
+    def _asked(self, ask: Callable[[], Page]) -> Callable[[], PreparedPage]:
+        def asked() -> PreparedPage:
             try:
                 return prepare(ask(), self.api, self.api_version)
             except UnconfirmedError as error:

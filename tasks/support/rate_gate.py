@@ -54,11 +54,11 @@ class RateGate:
         try:
             yield
         finally:
-            rate_limit_windows.answered(self._engine, self.key, self._windows, granted.at_ns)
+            rate_limit_windows.count_late_response(self._engine, self.key, self._windows, granted.at_ns)
 
     def _wait(self) -> Grant:
         waited = 0.0
-        while not (granted := rate_limit_windows.take(self._engine, self.key, self._windows, 1, self._share)).count:
+        while not (granted := rate_limit_windows.acquire(self._engine, self.key, self._windows, 1, self._share)).count:
             wait = granted.wait_ns / 1e9
             if waited + wait > WAIT_MAX:
                 raise _out_of_budget(wait)

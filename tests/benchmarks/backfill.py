@@ -32,7 +32,7 @@ from rich.table import Table
 from blocks.events_api.models import Api
 from blocks.events_api.rate_limit import Window
 from blocks.store.backfill import jobs
-from blocks.store.backfill.jobs import BACKFILL, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
 from blocks.store.engine import open_engine
 from deployments.sandbox.process import running_sandbox
 
@@ -154,8 +154,8 @@ def new_job(url: str, days: float) -> str:
     """The job that all processes of a run share, as `backfill --start` makes it."""
     now_ns = time.time_ns()
     engine = open_engine(url)
-    wanted = Wanted(BACKFILL, SOURCE.id, tuple(Api), now_ns - int((days + 1) * DAY_NS), now_ns)
-    job = jobs.begin(engine, wanted, DAY_NS)
+    wanted = JobRequest(BACKFILL, SOURCE.id, tuple(Api), now_ns - int((days + 1) * DAY_NS), now_ns)
+    job = jobs.start(engine, wanted, DAY_NS)
     engine.dispose()
     return job.id
 

@@ -40,7 +40,7 @@ from blocks.siem.kinds import block_class
 from blocks.store import sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions, unsent_events
-from blocks.store.forwarding.unsent_events import Events
+from blocks.store.forwarding.unsent_events import UnsentEvents
 from tasks.support.siem import make_preparer
 
 if TYPE_CHECKING:
@@ -135,11 +135,11 @@ def _posts(url: str, target: Target) -> Iterator[Post]:
     engine = open_engine(url)
     block = block_class(target.kind)(**target.config)
     kept: list[Post] = []
-    (source_id,) = sources.known(engine).values()
+    (source_id,) = sources.ids_by_name(engine).values()
     with contextlib.closing(block.get_sender()) as sender, _kept(kept):
-        for view in positions.of_forward(engine, _pair(engine)):
+        for view in positions.of_pair(engine, _pair(engine)):
             preparer: Any = make_preparer(engine, source_id, view.api, block, sender)
-            for portion in unsent_events.portions(Events(engine, view.stream_id, 0), sender.limits.events):
+            for portion in unsent_events.batches(UnsentEvents(engine, view.stream_id, 0), sender.limits.events):
                 made = [preparer.prepare(event) for event in portion.events]
                 records = [one for one in made if not isinstance(one, FilteredEvent)]
                 for chosen in split_batches(records, sender.limits.events, sender.limits.bytes):
@@ -165,7 +165,7 @@ def _kept(posts: list[Post]) -> Iterator[None]:
 
 
 def _pair(engine: Any) -> str:
-    return forward_pairs.known(engine)[0].id
+    return forward_pairs.find_all(engine)[0].id
 
 
 def _show(runs: list[Run]) -> None:

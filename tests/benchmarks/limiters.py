@@ -76,7 +76,7 @@ def _fill_ours(url: str, windows: tuple[Window, ...], count: int) -> None:
     engine = open_engine(url)
     schema.upgrade(engine)
     if count:
-        rate_limit_windows.take(engine, KEY, windows, count)
+        rate_limit_windows.acquire(engine, KEY, windows, count)
 
 
 def _pyrate(url: str, windows: tuple[Window, ...]) -> Any:

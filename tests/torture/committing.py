@@ -23,7 +23,7 @@ def do(url: str, fatal: str, count: str, size: str, odd: str = "") -> dict[str, 
     """
     engine = open_engine(url)
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
-    held = streams.take(engine, view, str(os.getpid()), by_force=True)
+    held = streams.acquire(engine, view, str(os.getpid()), by_force=True)
     assert held
     statements = itertools.count(1)
 
