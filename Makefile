@@ -25,10 +25,11 @@ test-real: .venv/dev  ## against software of others, which it installs: mock ser
 	@tests/real/install.sh
 	@$(PYTEST) -n 2 -m real
 
-check: .venv/dev  ## linters and types
+check: .venv/dev  ## linters, types, and which floor may import which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 bench: .venv/dev  ## what is fast and what is not, on SQLite and PostgreSQL: half an hour or more, all tables
 	@for what in $(BENCHMARKS); do $(BIN)/python tests/benchmarks/$$what.py || exit; done

@@ -1,15 +1,17 @@
 """The deployment of each pair of source and SIEM. A collection that found something starts a run of it.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.orchestration import get_client
+
 from blocks.prefect_names import forward_name
-from deployments.prefect_api.deploy import find_named, flow_name, read_template, remove_named, ticking
+from deployments.prefect_api.deploy import find_by_name, remove_by_name
+from deployments.prefect_api.deployment_specs import FORWARD, read_template, staggered_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,41 +20,39 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
     from deployments.prefect_api.deploy import Change, Deployer
 
-TEMPLATE = Path(__file__).with_name("forward.yaml")
 
-
-def deploy(deployer: Deployer, pair: Known) -> Change:
+def deploy(deployer: Deployer, pair: ForwardPair) -> Change:
     """Create or update the deployment of a pair; where nothing differs, nothing is written."""
     return deployer.deploy(spec_of_pair(pair), paused=pair.paused_ns is not None)
 
 
-def spec_of_pair(pair: Known) -> dict[str, Any]:
+def spec_of_pair(pair: ForwardPair) -> dict[str, Any]:
     """The deployment of a pair as it should be."""
     return spec_of(pair.source_id, pair.source, pair.siem)
 
 
 def spec_of(source_id: str, source: str, siem: str) -> dict[str, Any]:
     """The same for a pair that need not be there yet."""
-    template = read_template(TEMPLATE)
+    template = read_template(FORWARD)
     return {
         **template,
         "name": forward_name(source, siem),
         "description": f"Forwards what is new of {source} to {siem}: right after a collection that found something, "
         "and once an hour.",
         "parameters": {"source": source, "siem": siem, "source_id": source_id},
-        "schedules": ticking(template, f"{source_id} {siem}"),
+        "schedules": staggered_schedules(template, f"{source_id} {siem}"),
     }
 
 
 def remove_deployment(source: str, siem: str) -> bool:
     """Remove the deployment of a pair; False where there is none."""
-    return remove_named(_flow_name(), forward_name(source, siem))
+    return remove_by_name(FORWARD, forward_name(source, siem))
 
 
-def remove_all(pairs: Iterable[Known], source: str) -> None:
+def remove_all(pairs: Iterable[ForwardPair], source: str) -> None:
     """The same for several pairs of a source, under that name of it."""
     for pair in pairs:
         remove_deployment(source, pair.siem)
@@ -60,13 +60,11 @@ def remove_all(pairs: Iterable[Known], source: str) -> None:
 
 def find(client: SyncPrefectClient, source: str, siem: str) -> DeploymentResponse | None:
     """The deployment of a pair, or None where there is none."""
-    return find_named(client, _flow_name(), forward_name(source, siem))
+    return find_by_name(client, FORWARD, forward_name(source, siem))
 
 
 def set_paused(source: str, siem: str, *, paused: bool) -> bool:
     """Pause or resume its schedule; False where there is no deployment."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = find(client, source, siem)
         if found is not None:
@@ -76,14 +74,8 @@ def set_paused(source: str, siem: str, *, paused: bool) -> bool:
 
 def run_now(source: str, siem: str) -> UUID | None:
     """Have a worker forward now. Returns the id of the run; None where there is no deployment."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = find(client, source, siem)
         if found is None:
             return None
         return client.create_flow_run_from_deployment(found.id, name=f"forward {source} to {siem}").id
-
-
-def _flow_name() -> str:
-    return flow_name(read_template(TEMPLATE))

@@ -2,13 +2,18 @@
 
 Each can be killed at any instruction: it completes when it is called again. The store is told first, so that what was
 left undone on the Prefect server can be seen.
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from pydantic import SecretStr
 
 from blocks import settings
 from blocks.command_line import command_line
@@ -18,13 +23,14 @@ from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
 from blocks.store import lifecycle as store
 from blocks.store.forwarding import forward_pairs
-from deployments import forward_deployments, sources
+from blocks.store.sources import save
+from deployments import forward_deployments, sources, token_check
 from deployments.prefect_api import source_runs
 from deployments.prefect_api.deploy import deployments_of, remove_deployment
+from tasks.support.source import open_store, source_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import BlockDocument
@@ -33,17 +39,18 @@ if TYPE_CHECKING:
 
     from blocks.config.source_config import SourceConfig
     from blocks.source import OnePasswordSource
-    from blocks.store.lifecycle import Known
+    from blocks.store.lifecycle import SourceIdentity
+    from deployments.token_check import TokenCheck
 
 SOURCE, CREDENTIALS = "1password-source", "1password-credentials"
 DELETED = "The source was deleted."
 
 
 @dataclass(frozen=True)
-class Managed:
+class ManagedSource:
     """A source: what its store knows, the store, and its block, where there is a valid one."""
 
-    known: Known
+    known: SourceIdentity
     engine: Engine
     block: OnePasswordSource | None
 
@@ -64,7 +71,7 @@ class Managed:
 
 
 @dataclass(frozen=True)
-class Deleted:
+class Deletion:
     """What `delete` did. `kept`: how many events stay; `purged`: what was removed of them, None where they stay."""
 
     name: str
@@ -73,16 +80,16 @@ class Deleted:
     purged: dict[str, Any] | None
 
 
-def locate(name: str) -> Managed:
+def locate(name: str) -> ManagedSource:
     """The source of that name, which was not deleted. A renaming that was broken off is completed first.
 
     Raises ThirdPartyConfigError where there is none such.
     """
-    known, engine, block = _look(name)
+    known, engine, block = _find(name)
     if known is None and block is not None:  # made in the UI, and never run
-        known = _noted(engine, block)
+        known = _recorded(engine, block)
     if known is None:
-        raise _unknown(name)
+        raise _unknown_source(name)
     if known.deleted_ns is not None:
         raise ThirdPartyConfigError(
             f"Source {name!r} was deleted.",
@@ -96,31 +103,31 @@ def locate(name: str) -> Managed:
             code="renaming",
         )
     _complete_renaming(engine, known)
-    return Managed(known, engine, block or _block(name))
+    return ManagedSource(known, engine, block or _block(name))
 
 
-def restart(source: Managed) -> None:
+def restart(source: ManagedSource) -> None:
     """End the runs that are under way, and forget all errors. The next run reads every API."""
-    source_runs.end(source.engine, source.known.id, source_runs.SHORT_SECONDS)
+    source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
     store.restart(source.engine, source.known)
 
 
-def run_now(source: Managed) -> UUID:
+def run_now(source: ManagedSource) -> UUID:
     """Have a worker collect it now. Returns the id of the run."""
     if source.block is not None:
         stopped = source.known.paused_ns is not None
         sources.deploy(source.name, source.block.description or None, source.known.id, paused=stopped)
-    return source_runs.create(source.name)
+    return source_runs.create_run(source.name)
 
 
-def stop(source: Managed) -> bool:
+def stop(source: ManagedSource) -> bool:
     """Stop its schedule, and end its runs after the page in hand. False where one was not done in time."""
     store.pause(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
-    return source_runs.end(source.engine, source.known.id)
+    return source_runs.stop_runs(source.engine, source.known.id)
 
 
-def start(source: Managed) -> None:
+def start(source: ManagedSource) -> None:
     """Let its schedule run again."""
     store.resume(source.engine, source.known)
     block = source.valid_block()
@@ -133,7 +140,7 @@ def rename(old: str, new: str) -> None:
 
     Raises ThirdPartyConfigError where there is no such source, or the new name is taken or cannot be one.
     """
-    begun = _begun_renaming(old, new)
+    begun = _interrupted_renaming(old, new)
     if begun is None:
         source = locate(old)
         _require_free(new, source)
@@ -142,22 +149,41 @@ def rename(old: str, new: str) -> None:
     _complete_renaming(begun.engine, begun.known)
 
 
-def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _: None) -> Deleted:
+def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _: None) -> Deletion:
     """Remove a source: its runs end after the page in hand, then its deployment goes, and its blocks with the token.
 
     Its events stay, unless it is to `purge`. `removed` is told how many rows a purge has removed.
     """
-    known, engine, _ = _look(name)
+    known, engine, _ = _find(name)
     if known is None:
         return _delete_remains(name)
     was_deleted = known.deleted_ns is not None
     if not was_deleted:
-        _end(locate(name))
-    events = store.events_of(engine, known.id)
-    done = store.purge(engine, store.find_id(engine, known.id) or known, removed) if purge else None
+        _retire(locate(name))
+    events = store.count_events(engine, known.id)
+    done = store.purge(engine, store.find_by_id(engine, known.id) or known, removed) if purge else None
     remove_deployment(name)
     remove_blocks(name)
-    return Deleted(name, was_deleted, 0 if purge else events, done)
+    return Deletion(name, was_deleted, 0 if purge else events, done)
+
+
+def check_token(source: ManagedSource, token: str, *, unchecked: bool = False) -> TokenCheck:
+    """Introspect the token that is to replace the one of `source`; nothing is changed. Raises as `check_config`."""
+    config = with_token(source.valid_block().config(), token, allowed_hosts=settings.allowed_hosts())
+    return token_check.check_config(config, source.known.account_uuid, unchecked=unchecked)
+
+
+def replace_token(source: ManagedSource, token: str, *, checked: bool = True) -> None:
+    """Put the token into the encrypted block, end the runs that use the old one, and clear the errors."""
+    block = source.valid_block()
+    block.credentials.api_token = SecretStr(token)
+    name = block.credentials._block_document_name  # noqa: SLF001 - Prefect has no other way to read it
+    block.credentials.save(name or block_name(source.name), overwrite=True)
+    if name is None:
+        block.save(block_name(source.name), overwrite=True)
+    source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
+    save(source.engine, source_record(block))
+    store.restart(source.engine, source.known, "token", checked=checked)
 
 
 def remove_blocks(name: str) -> None:
@@ -165,8 +191,6 @@ def remove_blocks(name: str) -> None:
 
     An event store's block stays: it may be shared.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = client.read_block_documents_by_type(SOURCE, include_secrets=False)
         own = [one for one in found if one.name == block_name(name)]
@@ -180,7 +204,6 @@ def remove_blocks(name: str) -> None:
 
 
 def _credentials_of(document: BlockDocument) -> UUID | None:
-    from uuid import UUID  # noqa: PLC0415
 
     reference = document.block_document_references.get("credentials") or {}
     found = (reference.get("block_document") or {}).get("id")
@@ -188,7 +211,6 @@ def _credentials_of(document: BlockDocument) -> UUID | None:
 
 
 def _remove(client: SyncPrefectClient, document: UUID) -> None:
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
     try:
         client.delete_block_document(document)
@@ -196,16 +218,14 @@ def _remove(client: SyncPrefectClient, document: UUID) -> None:
         return
 
 
-def _look(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
+def _find(name: str) -> tuple[SourceIdentity | None, Engine, OnePasswordSource | None]:
     """What the store knows, the store (of the block, where it names one), and the block, where it is valid.
 
     A block that still has the former name of a source leads to that source.
     """
-    from tasks.support.source import open_store  # noqa: PLC0415 - imports Prefect
-
     block = _block(name)
     engine = sources.open_default_store() if block is None else open_store(block)
-    known = None if block is None else store.find_id(engine, block.source_id)
+    known = None if block is None else store.find_by_id(engine, block.source_id)
     return known or store.find(engine, name), engine, block
 
 
@@ -216,24 +236,22 @@ def _block(name: str) -> OnePasswordSource | None:
         return None
 
 
-def _noted(engine: Engine, block: OnePasswordSource) -> Known | None:
-    from blocks.store.sources import put  # noqa: PLC0415 - 0.5 s
-    from tasks.support.source import source_record  # noqa: PLC0415 - imports Prefect
+def _recorded(engine: Engine, block: OnePasswordSource) -> SourceIdentity | None:
 
-    put(engine, source_record(block.validated()))
-    return store.find_id(engine, block.source_id)
+    save(engine, source_record(block.validated()))
+    return store.find_by_id(engine, block.source_id)
 
 
-def _begun_renaming(old: str, new: str) -> Managed | None:
+def _interrupted_renaming(old: str, new: str) -> ManagedSource | None:
     """The source whose renaming from `old` to `new` was broken off; its block has the one name or the other."""
     for name in (new, old):
-        known, engine, block = _look(name)
+        known, engine, block = _find(name)
         if known is not None and known.name == new and store.former_name(engine, known.id) == old:
-            return Managed(known, engine, block)
+            return ManagedSource(known, engine, block)
     return None
 
 
-def _unknown(name: str) -> ThirdPartyConfigError:
+def _unknown_source(name: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"There is no source named {name!r}.",
         hint="`onepassword-source list` shows those there are; `onepassword-source apply FILE` creates one.",
@@ -241,7 +259,7 @@ def _unknown(name: str) -> ThirdPartyConfigError:
     )
 
 
-def _require_free(new: str, source: Managed) -> None:
+def _require_free(new: str, source: ManagedSource) -> None:
     block = source.valid_block()
     _renamed(block.config(), new)
     other = store.find(source.engine, new)
@@ -263,7 +281,7 @@ def _renamed(config: SourceConfig, new: str) -> SourceConfig:
     return with_token(replace(config, name=new), token, allowed_hosts=settings.allowed_hosts())
 
 
-def _complete_renaming(engine: Engine, known: Known) -> None:
+def _complete_renaming(engine: Engine, known: SourceIdentity) -> None:
     """Bring the Prefect server to the name that the store knows."""
     old = store.former_name(engine, known.id)
     if old is None:
@@ -272,13 +290,13 @@ def _complete_renaming(engine: Engine, known: Known) -> None:
     is_free = block is None or block.source_id == known.id  # else another source has the former name by now
     if is_free:
         source_runs.set_paused(old, paused=True)
-    source_runs.end(engine, known.id)
+    source_runs.stop_runs(engine, known.id)
     if block is not None and is_free and not sources.exists(known.name):
         _save_as(block, known.name)
     if is_free:
         _move_deployments(engine, old, known)
         remove_blocks(old)
-    is_stopped = (store.find_id(engine, known.id) or known).paused_ns is not None
+    is_stopped = (store.find_by_id(engine, known.id) or known).paused_ns is not None
     source_runs.set_paused(known.name, paused=is_stopped)
     store.finish_renaming(engine, known)
 
@@ -295,10 +313,8 @@ def _save_as(block: OnePasswordSource, new: str) -> None:
     renamed.save(block_name(new), overwrite=True)
 
 
-def _move_deployments(engine: Engine, old: str, known: Known) -> None:
+def _move_deployments(engine: Engine, old: str, known: SourceIdentity) -> None:
     """The new ones start paused, so that there are never two that run. Runs that wait are moved to them."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     block = _block(known.name)
     description = block.description or None if block else None
     with get_client(sync_client=True) as client:
@@ -306,11 +322,11 @@ def _move_deployments(engine: Engine, old: str, known: Known) -> None:
         sources.deploy(known.name, description, known.id, paused=True, like=like)
         now = {one.entrypoint: one for one in deployments_of(client, known.name)}
         moves = [(one, now.get(one.entrypoint)) for one in like]
-        siems = [pair.siem for pair in forward_pairs.known(engine, source=known.name)]
+        siems = [pair.siem for pair in forward_pairs.find_all(engine, source=known.name)]
         moves += [
             (one, forward_deployments.find(client, known.name, siem))
             for siem in siems
-            for one in _old(client, old, siem)
+            for one in _deployment_under(client, old, siem)
         ]
         for was, new in moves:
             if new is not None:
@@ -320,26 +336,26 @@ def _move_deployments(engine: Engine, old: str, known: Known) -> None:
         forward_deployments.remove_deployment(old, siem)
 
 
-def _old(client: SyncPrefectClient, old: str, siem: str) -> list[DeploymentResponse]:
+def _deployment_under(client: SyncPrefectClient, old: str, siem: str) -> list[DeploymentResponse]:
     found = forward_deployments.find(client, old, siem)
     return [found] if found else []
 
 
-def _end(source: Managed) -> None:
+def _retire(source: ManagedSource) -> None:
     """Everything of a deletion up to the mark in the store, from which on no run can write."""
     store.begin_deletion(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
-    source_runs.end(source.engine, source.known.id)
+    source_runs.stop_runs(source.engine, source.known.id)
     source_runs.cancel_waiting(source.name, DELETED)
     remove_deployment(source.name)
-    forward_deployments.remove_all(forward_pairs.known(source.engine, source=source.name), source.name)
+    forward_deployments.remove_all(forward_pairs.find_all(source.engine, source=source.name), source.name)
     store.finish_deletion(source.engine, source.known)
 
 
-def _delete_remains(name: str) -> Deleted:
+def _delete_remains(name: str) -> Deletion:
     """The store no longer knows it: it was purged, or lost. What there may be on the Prefect server goes."""
     if not sources.exists(name):
-        raise _unknown(name)
+        raise _unknown_source(name)
     remove_deployment(name)
     remove_blocks(name)
-    return Deleted(name, was_deleted=True, kept=0, purged=None)
+    return Deletion(name, was_deleted=True, kept=0, purged=None)

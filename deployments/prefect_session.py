@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prefect.server.api.server import SubprocessASGIServer
 
-    from deployments.prefect_api.server_access import Access
+    from deployments.prefect_api.server_access import PrefectAccess
 
 UNAUTHORIZED = 401
 QUEUE_LOGGERS = ("APILogWorker", "EventsWorker")
@@ -35,7 +35,7 @@ CHECK_UP = "See whether `onepassword-source up` works."
 
 
 @contextmanager
-def prefect_session() -> Iterator[Access]:
+def prefect_session() -> Iterator[PrefectAccess]:
     """Prefect may be imported and asked within it. FirstPartyGenericError where its API does not answer."""
     quiet_prefect()
     _wait_for_up()
@@ -136,7 +136,7 @@ def _start_ignoring_ctrl_c(server: SubprocessASGIServer) -> None:
         server.start()
 
 
-def _raise_explained(error: Exception, access: Access) -> None:
+def _raise_explained(error: Exception, access: PrefectAccess) -> None:
     import httpx  # noqa: PLC0415 - comes with Prefect
 
     where = f"The Prefect server at {access.url}" if access.url else "The temporary Prefect server"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.prefect_api.deploy import Change, deploy_spec, flow_name, read_template, remove_named
+from deployments.prefect_api.deploy import Change, deploy_spec, remove_by_name
+from deployments.prefect_api.deployment_specs import PRUNE, read_template
 
 if TYPE_CHECKING:
-    from blocks.store.prune import Target
+    from blocks.store.prune import PruneTarget
 
-TEMPLATE = Path(__file__).with_name("prune.yaml")
 SCHEDULES = {"daily": "17 3 * * *", "weekly": "17 3 * * 0", "monthly": "17 3 1 * *"}  # in UTC
 
 
@@ -27,9 +26,9 @@ def cron(schedule: str) -> str:
     return SCHEDULES[schedule]
 
 
-def deploy(older_than: str, cron: str, source: Target | None) -> Change:
+def deploy(older_than: str, cron: str, source: PruneTarget | None) -> Change:
     """Create or update the schedule of one source, or the one of all sources."""
-    template = _template()
+    template = read_template(PRUNE)
     about = f"of {source.source_name} " if source else ""
     source_id = source.source_id if source else None
     return deploy_spec(
@@ -38,18 +37,14 @@ def deploy(older_than: str, cron: str, source: Target | None) -> Change:
             "name": _name(source_id),
             "description": f"Removes events {about}that are older than {older_than}.",
             "parameters": {"older_than": older_than, "source": source_id},
-            "schedules": [{**template["schedules"][0], "cron": cron}],
+            "schedules": [{**template["schedules"][0], "cron": cron, "active": True}],
         }
     )
 
 
 def remove(source_id: str | None) -> bool:
     """Remove the schedule of one source, or the one of all sources; False where there is none."""
-    return remove_named(flow_name(_template()), _name(source_id))
-
-
-def _template() -> dict[str, Any]:
-    return read_template(TEMPLATE)
+    return remove_by_name(PRUNE, _name(source_id))
 
 
 def _name(source_id: str | None) -> str:

@@ -1,6 +1,6 @@
 """Make SIEMs what a configuration says: their blocks, their rows in the store, a deployment for each pair.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+
 from blocks.errors import ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.configuration import KINDS, SiemConfig, block_class
+from blocks.siem.configuration import KINDS, SiemConfig, block_class, build_block
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs
 from deployments import forward_deployments
 from deployments.prefect_api import block_documents
-from deployments.prefect_api.deploy import Deployer, at_once
+from deployments.prefect_api.deploy import Deployer, parallel_requests
 from deployments.sources import open_default_store
+from tasks.support.siem import block_names, load_siem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +34,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 Change = Literal["created", "updated", "unchanged"]
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedSiem:
     """What `apply` did with one SIEM: of its block, and of each source whose events it gets."""
 
     name: str
@@ -49,7 +53,7 @@ class Applied:
     """Sources whose events are not meant for a SIEM."""
 
 
-def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Iterator[str | Applied]:
+def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Iterator[str | AppliedSiem]:
     """Create or update SIEMs one after the other; where nothing differs, nothing is written.
 
     Gives the name of each source when its pair is done, and what was done with a SIEM when all of its are. A new pair
@@ -57,32 +61,26 @@ def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Ite
     Raises ThirdPartyConfigError before anything is stored where a source is not known, or the name of a SIEM is that
     of one of another kind. What is applied before a later error stays.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
-        applying = _Applying(client, configs)
+        applying = _SiemApplier(client, configs)
         for config in configs:
             yield from applying.apply(config, since_ns)
 
 
-def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Applied:
+def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> AppliedSiem:
     """Forward sources to a SIEM whose block a person has made in the UI, under that very name.
 
     Raises ThirdPartyConfigError where there is no such block, or it is not valid.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
-    from tasks.support.siem import load_siem  # noqa: PLC0415 - imports Prefect
-
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
     with get_client(sync_client=True) as client:
-        pairs = _Pairs(client, [config])
+        pairs = _PairApplier(client, [config])
         changes = {source: pairs.put(source, config, block, since_ns) for source in config.sources}
-        return _applied(pairs.engine, config, block, "unchanged", changes)
+        return _result(pairs.engine, config, block, "unchanged", changes)
 
 
-class _Pairs:
+class _PairApplier:
     """The pairs of some SIEMs, through one connection; what is there is read at the start.
 
     Raises ThirdPartyConfigError where a source is not known.
@@ -90,15 +88,15 @@ class _Pairs:
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
         self.engine = open_default_store()
-        self._ids = _ids(self.engine, configs)
+        self._ids = _source_ids(self.engine, configs)
         self._deployer = Deployer(client)
         wanted = [(self._ids[source], source, config.name) for config in configs for source in config.sources]
-        self._deployer.look_up(forward_deployments.spec_of(*one) for one in wanted)
+        self._deployer.prefetch(forward_deployments.spec_of(*one) for one in wanted)
 
     def put(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
         source_id = self._ids[source]
         before = forward_pairs.find(self.engine, source_id, config.name)
-        pair, changed = forward_pairs.put(
+        pair, changed = forward_pairs.save(
             self.engine,
             source_id,
             config.name,
@@ -111,26 +109,25 @@ class _Pairs:
         return "created" if before is None else "updated" if changed else "unchanged"
 
 
-class _Applying:
+class _SiemApplier:
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
         self._client = client
-        self._pairs = _Pairs(client, configs)
+        self._pairs = _PairApplier(client, configs)
         self._documents = _documents(client, configs)
         for config in configs:
             _require_kind(config, self._documents)
 
-    def apply(self, config: SiemConfig, since_ns: int | None) -> Iterator[str | Applied]:
-        from blocks.siem.configuration import build_block  # noqa: PLC0415 - imports Prefect
+    def apply(self, config: SiemConfig, since_ns: int | None) -> Iterator[str | AppliedSiem]:
 
         block = build_block(config)
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
-        with ThreadPoolExecutor(at_once()) as pool:
+        with ThreadPoolExecutor(parallel_requests()) as pool:
             put = partial(self._pairs.put, config=config, block=block, since_ns=since_ns)
             for source, made in zip(config.sources, pool.map(put, config.sources), strict=True):
                 pairs[source] = made
                 yield source
-        yield _applied(self._pairs.engine, config, block, change, pairs)
+        yield _result(self._pairs.engine, config, block, change, pairs)
 
     def _save(self, config: SiemConfig, block: SiemBlock) -> Change:
         found = self._documents.get((config.name, config.kind))
@@ -141,25 +138,27 @@ class _Applying:
         return "created" if found is None else "updated"
 
 
-def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
+def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
     """Pause or resume a pair, in the store first. Whether that was a change."""
     changed = forward_pairs.set_paused(engine, pair, paused=paused)
     forward_deployments.set_paused(pair.source, pair.siem, paused=paused)
     return changed
 
 
-def remove(engine: Engine, pair: Known) -> bool:
+def remove(engine: Engine, pair: ForwardPair) -> bool:
     """Remove a pair; the block goes with its last one, and is then gone with its secrets. Whether that was so."""
     forward_deployments.set_paused(pair.source, pair.siem, paused=True)
     forward_deployments.remove_deployment(pair.source, pair.siem)
     forward_pairs.remove(engine, pair)
-    return not forward_pairs.known(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
+    return not forward_pairs.find_all(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
 
 
-def _applied(engine: Engine, config: SiemConfig, block: SiemBlock, change: Change, pairs: dict[str, Change]) -> Applied:
-    known = forward_pairs.known(engine, config.name)
-    closed = [pair.source for pair in known if not forward_pairs.about(engine, pair.source_id).for_siem]
-    return Applied(
+def _result(
+    engine: Engine, config: SiemConfig, block: SiemBlock, change: Change, pairs: dict[str, Change]
+) -> AppliedSiem:
+    known = forward_pairs.find_all(engine, config.name)
+    closed = [pair.source for pair in known if not forward_pairs.source_metadata(engine, pair.source_id).for_siem]
+    return AppliedSiem(
         name=config.name,
         kind=config.kind,
         change=change,
@@ -169,8 +168,8 @@ def _applied(engine: Engine, config: SiemConfig, block: SiemBlock, change: Chang
     )
 
 
-def _ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
-    known = sources.known(engine)
+def _source_ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
+    known = sources.ids_by_name(engine)
     named = dict.fromkeys(name for config in configs for name in config.sources)
     unknown = [name for name in named if name not in known]
     if unknown:
@@ -184,8 +183,6 @@ def _ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
 
 def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
     """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
-    from tasks.support.siem import block_names  # noqa: PLC0415 - imports Prefect
-
     kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
     named = {config.name: block_names(config.name) for config in configs}
     names = [name for several in named.values() for name in several]
@@ -220,11 +217,6 @@ def _fingerprint(kind: str, document: BlockDocument) -> str | None:
 
 def _remove_block(name: str, kind: str) -> bool:
     """Whether there was one."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
-
-    from tasks.support.siem import block_names  # noqa: PLC0415
-
     removed = False
     with get_client(sync_client=True) as client:
         for document in block_names(name):

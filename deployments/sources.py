@@ -1,6 +1,6 @@
 """Make sources what a configuration says: their blocks, their rows in the store, their deployments.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -10,13 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from prefect.client.orchestration import get_client
+
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from deployments import forward_deployments
-from deployments.prefect_api import block_documents
-from deployments.prefect_api.deploy import Deployer, SourceDeployment, at_once, specs_of
-from deployments.token_rules import USUAL, TokenRules
+from blocks.siem.configuration import KINDS, block_class
+from blocks.source import OnePasswordSource
+from blocks.store import lifecycle, sources, streams
+from blocks.store.block import EventStore
+from blocks.store.forwarding import forward_pairs
+from deployments import forward_deployments, token_check
+from deployments.prefect_api import block_documents, source_runs
+from deployments.prefect_api.deploy import Deployer, parallel_requests
+from deployments.prefect_api.deployment_specs import SourceDeployment, source_specs
+from deployments.token_rules import DEFAULT_RULES, TokenRules
+from tasks.support.source import default_store, open_store, source_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,9 +39,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.source import OnePasswordSource
-    from blocks.store.forwarding.forward_pairs import Known as Pair
-    from blocks.store.lifecycle import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.lifecycle import SourceIdentity
 
 Change = Literal["created", "updated", "revived", "unchanged", "refused"]
 CHECKS_AT_ONCE = 16
@@ -39,7 +48,7 @@ CHECKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedSource:
     """What `apply` did with one source. `restarted`: its errors were cleared, and it is to run now.
 
     Of one that was refused nothing is changed, and `problem` says why.
@@ -55,31 +64,27 @@ class Applied:
     warnings: tuple[str, ...] = ()
 
 
-def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = USUAL) -> Iterator[Applied]:
+def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = DEFAULT_RULES) -> Iterator[AppliedSource]:
     """Create, update or revive sources, and give them in their order; where nothing differs, nothing is written.
 
     A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
     that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
     Call `register_blocks` before. After an error what is applied stays, and no further source is begun.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with (
         get_client(sync_client=True) as client,
         ThreadPoolExecutor(CHECKS_AT_ONCE) as checkers,
-        ThreadPoolExecutor(at_once()) as pool,
+        ThreadPoolExecutor(parallel_requests()) as pool,
     ):
-        applying = _Applying(client, configs, rules)
+        applying = _SourceApplier(client, configs, rules)
         checks = [checkers.submit(applying.check, config) for config in configs]
         yield from pool.map(applying.apply, configs, checks)
 
 
-class _Applying:
+class _SourceApplier:
     """What is there is read at the start, all through one connection: 100 sources take seconds."""
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SourceConfig], rules: TokenRules) -> None:
-        from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415 - as above
-        from blocks.source import OnePasswordSource  # noqa: PLC0415
 
         self._client = client
         self._rules = rules
@@ -88,44 +93,40 @@ class _Applying:
         self._documents = _by_name(block_documents.read_named(client, [slug], names, include_secrets=True))
         slug = OnePasswordCredentials.get_block_type_slug()
         self._credentials = _by_name(block_documents.read_named(client, [slug], names))
-        self._deploying = _Deploying(client, [config.name for config in configs])
+        self._deployer = _SourceDeployer(client, [config.name for config in configs])
 
     def check(self, config: SourceConfig) -> tuple[str, ...]:
         """Introspect a token that is new, or is to be used in a new way. Returns warnings.
 
         Raises ThirdPartyConfigError where it is refused, ThirdPartyGenericError where it could not be checked.
         """
-        from deployments import token_checks  # noqa: PLC0415 - imports httpx
-
-        found, change = _look_up(self._documents.get(block_name(config.name)), config)
+        found, change = _compare(self._documents.get(block_name(config.name)), config)
         if change == "unchanged" or (found is not None and _same_access(found, config)):
             return ()
         if found is not None and not self._rules.replace_token:
-            token_checks.require_newer(config, found)
-        known = None if self._rules.new_account else _known(config, found)
+            token_check.require_newer(config, found)
+        known = None if self._rules.new_account else _stored_source(config, found)
         account = known.account_uuid if known else None
-        return token_checks.examine(config, account, unchecked=self._rules.unchecked).warnings
+        return token_check.check_config(config, account, unchecked=self._rules.unchecked).warnings
 
-    def apply(self, config: SourceConfig, check: Future[tuple[str, ...]]) -> Applied:
+    def apply(self, config: SourceConfig, check: Future[tuple[str, ...]]) -> AppliedSource:
         apis = tuple(str(api) for api in config.supported_apis)
         try:
             warnings = check.result()
         except (ThirdPartyConfigError, ThirdPartyGenericError) as error:
-            return Applied(config.name, "refused", apis, problem=str(error))
+            return AppliedSource(config.name, "refused", apis, problem=str(error))
         return replace(self._applied(config), warnings=warnings)
 
-    def _applied(self, config: SourceConfig) -> Applied:
-        from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-        from tasks.support.source import open_store  # noqa: PLC0415 - see the module's docstring
+    def _applied(self, config: SourceConfig) -> AppliedSource:
 
         document = self._documents.get(block_name(config.name))
-        found, change = _look_up(document, config)
+        found, change = _compare(document, config)
         block = found if found is not None and change == "unchanged" else _block(config, found)
         engine = open_store(block)
-        known = lifecycle.find_id(engine, block.source_id)
+        known = lifecycle.find_by_id(engine, block.source_id)
         if known is not None and known.deleted_ns is not None:
             change = "revived"
-        _note(engine, block)
+        _record(engine, block)
         if change != "unchanged":
             self._save(block, document)
         new_account = self._rules.new_account
@@ -133,8 +134,8 @@ class _Applying:
         if restarted and known is not None:
             _restart(engine, known, new_account=new_account)
         stopped = known is not None and known.deleted_ns is None and known.paused_ns is not None
-        self._deploying.deploy(config.name, config.description, block.source_id, paused=stopped)
-        return Applied(config.name, change, tuple(str(api) for api in config.supported_apis), restarted, stopped)
+        self._deployer.deploy(config.name, config.description, block.source_id, paused=stopped)
+        return AppliedSource(config.name, change, tuple(str(api) for api in config.supported_apis), restarted, stopped)
 
     def _save(self, block: OnePasswordSource, document: BlockDocument | None) -> None:
         name = block_name(block.name)
@@ -147,16 +148,16 @@ class _Applying:
         block_documents.save(self._client, block, name, document.id if document else None, nested)
 
 
-class _Deploying:
+class _SourceDeployer:
     """Deploys sources and their pairs with SIEMs; those that are there of `names` are read at the start."""
 
     def __init__(self, client: SyncPrefectClient, names: Sequence[str]) -> None:
         self._deployer = Deployer(client)
         self._pairs = _pairs_by_source()
-        specs = [spec for name in names for spec in specs_of(SourceDeployment(name))]
+        specs = [spec for name in names for spec in source_specs(SourceDeployment(name))]
         pairs = [forward_deployments.spec_of_pair(pair) for name in names for pair in self._pairs.get(name, ())]
-        self._deployer.look_up(specs)
-        self._deployer.look_up(pairs)
+        self._deployer.prefetch(specs)
+        self._deployer.prefetch(pairs)
 
     def deploy(
         self,
@@ -177,8 +178,6 @@ class _Deploying:
 
 def find(name: str) -> OnePasswordSource | None:
     """The block of a source, or None where there is none. Raises ConfigurationError where it is not valid."""
-    from blocks.source import OnePasswordSource  # noqa: PLC0415 - see the module's docstring
-
     try:
         return cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
     except ValueError:
@@ -202,34 +201,28 @@ def deploy(
     like: Sequence[DeploymentResponse] = (),
 ) -> None:
     """Create or update the deployments of a source. New ones are `paused` if told so, and have what `like` has."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
-        _Deploying(client, [name]).deploy(name, description, source_id, like, paused=paused)
+        _SourceDeployer(client, [name]).deploy(name, description, source_id, like, paused=paused)
 
 
-def deploy_known() -> list[str]:
+def deploy_all() -> list[str]:
     """Deploy every source whose block is on the Prefect server, which knows the block types. Returns their names.
 
     Not one that the store knows for deleted, or under another name; and one that is stopped stays so.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    from blocks.source import OnePasswordSource  # noqa: PLC0415
-
-    in_store = _in_store()
+    in_store = _stored_sources()
     with get_client(sync_client=True) as client:
         documents = block_documents.read_all(client, OnePasswordSource.get_block_type_slug())
         present = {_name_of(one): one for one in documents if _is_present(one, in_store.get(_id_of(one)))}
-        deploying = _Deploying(client, list(present))
-        with ThreadPoolExecutor(at_once()) as pool:
+        deploying = _SourceDeployer(client, list(present))
+        with ThreadPoolExecutor(parallel_requests()) as pool:
             done = [pool.submit(_deploy_one, deploying, one, in_store) for one in present.values()]
             for one in done:
                 one.result()
     return list(present)
 
 
-def _deploy_one(deploying: _Deploying, document: BlockDocument, in_store: Mapping[str, Known]) -> None:
+def _deploy_one(deploying: _SourceDeployer, document: BlockDocument, in_store: Mapping[str, SourceIdentity]) -> None:
     known = in_store.get(_id_of(document))
     description = str(document.data.get("description") or "") or None
     paused = known is not None and known.paused_ns is not None
@@ -244,7 +237,7 @@ def _id_of(document: BlockDocument) -> str:
     return str(document.data.get("source_id") or document.id.hex)
 
 
-def _is_present(document: BlockDocument, known: Known | None) -> bool:
+def _is_present(document: BlockDocument, known: SourceIdentity | None) -> bool:
     name = _name_of(document)
     if document.name != block_name(name):
         return False
@@ -255,31 +248,23 @@ def _by_name(documents: Iterable[BlockDocument]) -> dict[str, BlockDocument]:
     return {str(one.name): one for one in documents}
 
 
-def _pairs_by_source() -> dict[str, list[Pair]]:
+def _pairs_by_source() -> dict[str, list[ForwardPair]]:
     """Without a store there is nothing to forward from; `up` does not wait for it."""
-    from blocks.store.forwarding import forward_pairs  # noqa: PLC0415 - 0.5 s
-
-    found: dict[str, list[Pair]] = {}
+    found: dict[str, list[ForwardPair]] = {}
     with suppress(SourceError):
-        for pair in forward_pairs.known(open_default_store()):
+        for pair in forward_pairs.find_all(open_default_store()):
             found.setdefault(pair.source, []).append(pair)
     return found
 
 
 def register_blocks(*, siems: bool = False) -> None:
     """Make the block types of sources known, and those of `siems` too, so that their forms stand in the UI."""
-    from blocks.events_api.credentials import OnePasswordCredentials  # noqa: PLC0415
-    from blocks.siem.configuration import KINDS, block_class  # noqa: PLC0415
-    from blocks.source import OnePasswordSource  # noqa: PLC0415
-    from blocks.store.block import EventStore  # noqa: PLC0415
-
     blocks: list[type[Block]] = [OnePasswordCredentials, EventStore, OnePasswordSource]
     for block in [*blocks, *map(block_class, KINDS if siems else ())]:
         block.register_type_and_schema()
 
 
-def _look_up(document: BlockDocument | None, config: SourceConfig) -> tuple[OnePasswordSource | None, Change]:
-    from blocks.source import OnePasswordSource  # noqa: PLC0415 - see the module's docstring
+def _compare(document: BlockDocument | None, config: SourceConfig) -> tuple[OnePasswordSource | None, Change]:
 
     if document is None:
         return None, "created"
@@ -307,63 +292,48 @@ def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
     return all(getattr(before, member) == getattr(config, member) for member in members)
 
 
-def _known(config: SourceConfig, found: OnePasswordSource | None) -> Known | None:
+def _stored_source(config: SourceConfig, found: OnePasswordSource | None) -> SourceIdentity | None:
     """The source as its store knows it."""
-    from blocks.store import lifecycle  # noqa: PLC0415 - 0.5 s
-    from tasks.support.source import open_store  # noqa: PLC0415 - imports Prefect
-
     if found is not None:
-        return lifecycle.find_id(open_store(found), found.source_id)
+        return lifecycle.find_by_id(open_store(found), found.source_id)
     return lifecycle.find(open_default_store(), config.name)
 
 
 def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePasswordSource:
-    from blocks.source import OnePasswordSource  # noqa: PLC0415
 
-    block = OnePasswordSource.from_config(config, found.source_id if found else _known_id(config.name))
+    block = OnePasswordSource.from_config(config, found.source_id if found else _stored_id(config.name))
     block.store = found.store if found else None
     return block
 
 
-def _known_id(name: str) -> str | None:
+def _stored_id(name: str) -> str | None:
     """The id of a source whose block is gone, or not valid, but whose events are there."""
-    from blocks.store import sources  # noqa: PLC0415
-
-    return sources.known(open_default_store()).get(name)
+    return sources.ids_by_name(open_default_store()).get(name)
 
 
-def _in_store() -> dict[str, Known]:
+def _stored_sources() -> dict[str, SourceIdentity]:
     """Without a store nothing is known to be stopped or gone; runs wait for the store, and `up` does not."""
-    from blocks.store import lifecycle  # noqa: PLC0415
-
     try:
-        return lifecycle.all_known(open_default_store())
+        return lifecycle.all_by_id(open_default_store())
     except SourceError:
         return {}
 
 
 def open_default_store() -> Engine:
     """The store that the settings name, made or upgraded where that is needed; one engine for the whole process."""
-    from tasks.support.source import default_store  # noqa: PLC0415 - imports Prefect
-
     return default_store()
 
 
-def _note(engine: Engine, block: OnePasswordSource) -> None:
+def _record(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
-    from blocks.store import sources, streams  # noqa: PLC0415
-    from tasks.support.source import source_record  # noqa: PLC0415
-
     record = source_record(block)
-    if sources.put(engine, record, revive=True):
+    if sources.save(engine, record, revive=True):
         streams.restart(engine, record.id)
 
 
-def _restart(engine: Engine, known: Known, *, new_account: bool) -> None:
-    from blocks.store import lifecycle, sources  # noqa: PLC0415
-    from deployments.prefect_api import source_runs  # noqa: PLC0415
+def _restart(engine: Engine, known: SourceIdentity, *, new_account: bool) -> None:
 
-    source_runs.end(engine, known.id, source_runs.SHORT_SECONDS)
+    source_runs.stop_runs(engine, known.id, source_runs.SHORT_SECONDS)
     if new_account:
         sources.unpin_account(engine, known.id)
     lifecycle.restart(engine, known, "apply", new_account=new_account)

@@ -18,4 +18,4 @@ class TokenRules:
     replace_token: bool = False
 
 
-USUAL = TokenRules()
+DEFAULT_RULES = TokenRules()

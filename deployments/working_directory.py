@@ -3,7 +3,7 @@
 Prefect imports code of the working directory: to load a flow, it puts that directory first on `sys.path`. It reads its
 settings there too (`.env`, `prefect.toml`, `pyproject.toml`), and with them the address that our password is sent to,
 and a logging configuration, which can call any function. Both follow from `os.getcwd()` alone. So each process leaves
-the directory before it imports Prefect (`prefect_access.activate`), and its children never see it.
+the directory before it imports Prefect (`server_access.activate`), and its children never see it.
 Nothing here imports Prefect.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from blocks import settings
 
-OF_FILES = (
+FILE_VARIABLES = (
     settings.PREFIX + "DATA_DIR",
     "PREFECT_API_SSL_CERT_FILE",
     "PREFECT_API_TLS_CERT_FILE",
@@ -29,7 +29,7 @@ OF_FILES = (
 DATABASE_URL = settings.PREFIX + "DATABASE_URL"
 
 
-def empty() -> Path:
+def empty_directory() -> Path:
     """A directory with nothing in it, which only this user can fill. Made with mode 0700 where it is missing."""
     path = settings.data_dir() / "empty"
     path.mkdir(mode=0o700, exist_ok=True)
@@ -39,11 +39,13 @@ def empty() -> Path:
 def leave() -> None:
     """Work in the empty directory from now on. What the environment names stays where it is."""
     os.environ.update(_absolute(dict(os.environ)))
-    os.chdir(empty())
+    os.chdir(empty_directory())
 
 
 def _absolute(environment: dict[str, str]) -> dict[str, str]:
-    made = {name: str(Path(environment[name]).expanduser().absolute()) for name in OF_FILES if environment.get(name)}
+    made = {
+        name: str(Path(environment[name]).expanduser().absolute()) for name in FILE_VARIABLES if environment.get(name)
+    }
     dialect, _, path = environment.get(DATABASE_URL, "").partition(":///")
     if dialect.startswith("sqlite") and path and not path.startswith((":memory:", "file:")):
         made[DATABASE_URL] = f"{dialect}:///{Path(path).absolute()}"

@@ -16,7 +16,7 @@ from blocks.store import source_status
 from blocks.store.engine import open_engine
 from deployments.background import within
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning
-from deployments.checks.runs import is_there
+from deployments.checks.runs import store_exists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ HOUR_NS = 3600 * 10**9
 _LOOK = "`onepassword-source status` shows all of it, and what to do."
 
 
-def collection(url: str, name: str) -> Finding:
+def check_collection(url: str, name: str) -> Finding:
     """Whether the source is collected and forwarded without errors, as its store has it. The store is not changed."""
-    if not is_there(url):
+    if not store_exists(url):
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
@@ -53,7 +53,7 @@ def _of(source: SourceStatus) -> Finding:
     read = [one.collector_lag_ns for one in source.streams if one.collector_lag_ns is not None]
     if not read:
         return ok(STEP, "nothing was read yet")
-    return ok(STEP, f"no error is open, and each API was read to its end within {clock.words(max(read))}")
+    return ok(STEP, f"no error is open, and each API was read to its end within {clock.format_span(max(read))}")
 
 
 def _is_kept(state: str) -> bool:
@@ -65,7 +65,7 @@ def _is_in(description: str, errors: Sequence[str]) -> bool:
     return any(description in error for error in errors)
 
 
-def requests(base_url: str, token: str, apis: Sequence[str], api_version: str) -> list[Finding]:
+def check_requests(base_url: str, token: str, apis: Sequence[str], api_version: str) -> list[Finding]:
     """Request one event of each API, as collection does."""
     return [_request(base_url, token, Api(api), api_version) for api in apis]
 
@@ -87,15 +87,15 @@ def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
         return failed(step, f"It was not answered within {REQUEST_SECONDS:.0f} s.", "Try again later.")
 
 
-def siems(url: str, name: str) -> list[Finding]:
+def check_siems(url: str, name: str) -> list[Finding]:
     """Send one probe to each SIEM that the source's events are forwarded to."""
     from blocks.store.forwarding import forward_pairs  # noqa: PLC0415 - 0.5 s
 
-    if not is_there(url):
+    if not store_exists(url):
         return []
     engine = open_engine(url)
     try:
-        pairs = [pair for pair in forward_pairs.known(engine) if pair.source == name]
+        pairs = [pair for pair in forward_pairs.find_all(engine) if pair.source == name]
     except SourceError as error:
         return [failed("probe", error.message, error.hint)]
     finally:

@@ -10,24 +10,24 @@ Result = Literal["ok", "warning", "failed", "not checked"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one step found, and for a warning or a fault what to do."""
+    """The result of one step; for a warning or a failure, what to do."""
 
     step: str
     result: Result
-    found: str
-    todo: str = ""
+    description: str
+    hint: str = ""
 
 
-def ok(step: str, found: str) -> Finding:
-    return Finding(step, "ok", found)
+def ok(step: str, description: str) -> Finding:
+    return Finding(step, "ok", description)
 
 
-def warning(step: str, found: str, todo: str) -> Finding:
-    return Finding(step, "warning", found, todo)
+def warning(step: str, description: str, hint: str) -> Finding:
+    return Finding(step, "warning", description, hint)
 
 
-def failed(step: str, found: str, todo: str) -> Finding:
-    return Finding(step, "failed", found, todo)
+def failed(step: str, description: str, hint: str) -> Finding:
+    return Finding(step, "failed", description, hint)
 
 
 def not_checked(step: str, why: str) -> Finding:

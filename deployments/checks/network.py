@@ -35,8 +35,8 @@ _RENEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What was found on the way to a server; `is_open` where it answers."""
+class Reachability:
+    """What was found on the way to a server; `is_reachable` where it answers."""
 
     base_url: str
     dns: Finding
@@ -44,34 +44,36 @@ class Way:
     clock: Finding
 
     @property
-    def is_open(self) -> bool:
+    def is_reachable(self) -> bool:
         return self.tls.result in ("ok", "warning")
 
 
-def look(base_url: str) -> Way:
+def check_reachability(base_url: str) -> Reachability:
     """Resolve the name, open a connection and look at the certificate and the clock. No token is sent."""
     dns = _dns(base_url)
     if dns.result == "failed":
         why = "the name does not resolve"
-        return Way(base_url, dns, not_checked("TLS", why), not_checked("clock", why))
+        return Reachability(base_url, dns, not_checked("TLS", why), not_checked("clock", why))
     try:
-        answer = within(REACH_SECONDS + 1, lambda: connectivity.reach(base_url, REACH_SECONDS))
+        answer = within(REACH_SECONDS + 1, lambda: connectivity.probe(base_url, REACH_SECONDS))
     except SourceError as error:
-        return Way(base_url, dns, _of_error("TLS", error), not_checked("clock", "the server was not reached"))
+        return Reachability(
+            base_url, dns, _error_finding("TLS", error), not_checked("clock", "the server was not reached")
+        )
     except TimeoutError:
         tls = failed("TLS", f"{base_url} did not answer within {REACH_SECONDS:.0f} s.", "Check the firewall.")
-        return Way(base_url, dns, tls, not_checked("clock", "the server was not reached"))
-    return Way(base_url, dns, _tls(answer.certificate), _clock(answer.ahead))
+        return Reachability(base_url, dns, tls, not_checked("clock", "the server was not reached"))
+    return Reachability(base_url, dns, _tls(answer.certificate), _clock(answer.ahead))
 
 
-def environment() -> list[Finding]:
+def check_environment() -> list[Finding]:
     """A warning for what the variables of proxies hold and nothing can read; nothing where there is none."""
-    todo = "Correct the variable, or take the entry out of it."
-    return [warning("environment", sentence, todo) for sentence in proxies.unreadable()]
+    hint = "Correct the variable, or take the entry out of it."
+    return [warning("environment", sentence, hint) for sentence in proxies.unreadable()]
 
 
-def unknown_way(why: str) -> Way:
-    return Way("", not_checked("DNS", why), not_checked("TLS", why), not_checked("clock", why))
+def not_checked_because(why: str) -> Reachability:
+    return Reachability("", not_checked("DNS", why), not_checked("TLS", why), not_checked("clock", why))
 
 
 def _dns(base_url: str) -> Finding:
@@ -80,10 +82,10 @@ def _dns(base_url: str) -> Finding:
         host = httpx.URL(f"//{proxy}").host if proxy else httpx.URL(base_url).host
         addresses = within(DNS_SECONDS, lambda: connectivity.resolve(host))
     except SourceError as error:
-        return _of_error("DNS", error)
+        return _error_finding("DNS", error)
     except TimeoutError:
-        todo = "Check this machine's DNS servers (/etc/resolv.conf)."
-        return failed("DNS", f"The name {host} was not resolved within {DNS_SECONDS:.0f} s.", todo)
+        hint = "Check this machine's DNS servers (/etc/resolv.conf)."
+        return failed("DNS", f"The name {host} was not resolved within {DNS_SECONDS:.0f} s.", hint)
     more = ", …" if len(addresses) > SHOWN_ADDRESSES else ""
     text = f"{host} is {', '.join(addresses[:SHOWN_ADDRESSES])}{more}"
     return ok("DNS", f"{text}, the proxy that resolves {httpx.URL(base_url).host}" if proxy else text)
@@ -110,12 +112,12 @@ def _clock(ahead: float | None) -> Finding:
     return failed("clock", text, "Set it by NTP (`timedatectl set-ntp true`): times and lags are wrong otherwise.")
 
 
-def account(base_url: str, token: str, apis: Sequence[str], pinned: str | None) -> tuple[Finding, Finding]:
+def check_account(base_url: str, token: str, apis: Sequence[str], pinned: str | None) -> tuple[Finding, Finding]:
     """What introspection and the scopes are found to be. `pinned` is the account that the events are of so far."""
     try:
         seen = introspect(base_url, token)
     except SourceError as error:
-        return _of_error("introspection", error), not_checked("scopes", "the introspection gave none")
+        return _error_finding("introspection", error), not_checked("scopes", "the introspection gave none")
     except TimeoutError:
         text = f"The server did not answer it within {INTROSPECTION_SECONDS:.0f} s."
         return failed("introspection", text, _TRY_AGAIN), not_checked("scopes", "the introspection gave none")
@@ -127,8 +129,8 @@ def _account(seen: Introspection, pinned: str | None) -> Finding:
         return ok("introspection", "the token is accepted; the server does not tell its account")
     if pinned and pinned != seen.account_uuid:
         text = f"The token is of account {seen.account_uuid}, but the events are of account {pinned}."
-        todo = "Apply the source with a token of its account, or with --new-account if it has changed."
-        return failed("introspection", text, todo)
+        hint = "Apply the source with a token of its account, or with --new-account if it has changed."
+        return failed("introspection", text, hint)
     return ok("introspection", f"the token is accepted, account {seen.account_uuid}")
 
 
@@ -139,11 +141,11 @@ def _scopes(seen: Introspection, apis: Sequence[str]) -> Finding:
         return ok("scopes", has)
     lacks = ", ".join(f"{api.path} (for {api})" for api in missing)
     names = ", ".join(missing)
-    todo = f"Issue a token with it (a token's scopes cannot be changed), or take {names} out of supported_apis."
-    return failed("scopes", f"The token lacks {lacks}; it has {has}.", todo)
+    hint = f"Issue a token with it (a token's scopes cannot be changed), or take {names} out of supported_apis."
+    return failed("scopes", f"The token lacks {lacks}; it has {has}.", hint)
 
 
-def expiry(token: str) -> Finding:
+def check_expiry(token: str) -> Finding:
     """When the token expires, as its claims say; nobody has verified them."""
     claims = read_claims(token)
     if claims is None:
@@ -156,7 +158,7 @@ def expiry(token: str) -> Finding:
     days = (claims.expires_at - clock.now()) / DAY
     if days <= 0:
         return failed(
-            "token expiry", f"The token expired {clock.span_since(int(claims.expires_at * 1e9))} ago.", _RENEW
+            "token expiry", f"The token expired {clock.format_age(int(claims.expires_at * 1e9))} ago.", _RENEW
         )
     if days < EXPIRY_DAYS:
         return warning("token expiry", f"The token expires within {int(days) + 1} days.", _RENEW)
@@ -172,7 +174,7 @@ _TODO = {
 }
 
 
-def _of_error(step: str, error: SourceError) -> Finding:
+def _error_finding(step: str, error: SourceError) -> Finding:
     # The errors speak to a run that goes on by itself.
     again = "made again" in error.hint or "goes on" in error.hint
     return failed(step, error.message, _TODO.get(error.code) or (_TRY_AGAIN if again else error.hint))

@@ -16,15 +16,15 @@ STEP = "runs"
 _TERMINAL = "It is restarted where that can help; if it stays so, look at the terminal of `up`, or start it again."
 
 
-def runs(url: str, name: str) -> Finding:
+def check_runs(url: str, name: str) -> Finding:
     """Whether a run of the source has worked lately. The store is not changed."""
     if troubles := [one for one in up_health.troubles_now() if one.what != RUNS]:
         return failed(STEP, " ".join(one.text for one in troubles), _TERMINAL)
-    if not is_there(url):
+    if not store_exists(url):
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
-        judged = run_signs.judged(engine)
+        judged = run_signs.judge_all(engine)
     except SourceError:
         return not_checked(STEP, "the store could not be read")
     finally:
@@ -33,7 +33,7 @@ def runs(url: str, name: str) -> Finding:
     return next(found, not_checked(STEP, "the store knows no such source"))
 
 
-def is_there(url: str) -> bool:
+def store_exists(url: str) -> bool:
     """Whether there is a store at the URL, as far as that can be known without making one."""
     path = sqlite_path(url)
     return path is None or (Path(path).exists() and Path(path).stat().st_size > 0)  # an empty file would be filled
@@ -48,4 +48,4 @@ def _of(judged: Judgement) -> Finding:
     seen_ns = judged.signs.seen_ns(clock.now_ns())
     if seen_ns is None:
         return ok(STEP, "none has begun yet")
-    return ok(STEP, f"the last one gave a sign of life {clock.span_since(seen_ns)} ago")
+    return ok(STEP, f"the last one gave a sign of life {clock.format_age(seen_ns)} ago")

@@ -1,6 +1,6 @@
 """The Prefect server, and what it holds of a source: the block, the schedule, who runs it.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
     from blocks.source import OnePasswordSource
-    from deployments.prefect_api.server_access import Access
+    from deployments.prefect_api.server_access import PrefectAccess
 
 HEALTH_SECONDS, READ_SECONDS = 5.0, 12.0
 START_SECONDS = 60  # a busy machine takes 40; one that cannot start ends by itself much earlier
@@ -41,7 +41,7 @@ _APPLY = "Apply the source again: `onepassword-source apply FILE`."
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServerFindings:
     """What was found, and the block where there is one, be it valid or not in all its parts.
 
     `exists` is False only where the server was asked and has no such source.
@@ -55,37 +55,37 @@ class Seen:
     exists: bool = True
 
 
-def look(name: str) -> Seen:
+def check_server(name: str) -> ServerFindings:
     """Ask the Prefect server; a temporary one is started where none runs. Bounded in time."""
     try:
         prefect_session.quiet_prefect()
-        if server_access.external_url() is None and not _is_anything_kept():
-            return _unseen(failed(STEP, "Prefect keeps nothing on this machine yet.", _APPLY), exists=False)
+        if server_access.external_url() is None and not _has_local_prefect():
+            return _not_reached(failed(STEP, "Prefect keeps nothing on this machine yet.", _APPLY), exists=False)
         access = server_access.activate()
         server = _reach(access)
     except SourceError as error:
-        return _unseen(failed(STEP, error.message, error.hint))
+        return _not_reached(failed(STEP, error.message, error.hint))
     if server.result == "failed":
-        return _unseen(server)
+        return _not_reached(server)
     try:
         return within(READ_SECONDS, lambda: _read(name, access, server))
     except TimeoutError:
         text = f"{_where(access)} did not give what it holds within {READ_SECONDS:.0f} s."
-        return _unseen(failed(STEP, text, f"Look at its load and its log. {_RUN_UP}"))
+        return _not_reached(failed(STEP, text, f"Look at its load and its log. {_RUN_UP}"))
 
 
-def _unseen(server: Finding, *, exists: bool = True) -> Seen:
+def _not_reached(server: Finding, *, exists: bool = True) -> ServerFindings:
     why = "the Prefect server was not reached"
     configuration, schedule, runner = (not_checked(step, why) for step in ("configuration", "schedule", "runner"))
-    return Seen(server, configuration, schedule, runner, exists=exists)
+    return ServerFindings(server, configuration, schedule, runner, exists=exists)
 
 
-def _is_anything_kept() -> bool:
+def _has_local_prefect() -> bool:
     elsewhere = any(name.endswith("_DATABASE_CONNECTION_URL") for name in os.environ if name.startswith("PREFECT_"))
-    return elsewhere or local_files.prefect_database().exists() or database.cluster().is_made
+    return elsewhere or local_files.prefect_database().exists() or database.cluster().is_created
 
 
-def _reach(access: Access) -> Finding:
+def _reach(access: PrefectAccess) -> Finding:
     if access.kind == "external":
         return _health(access)
     if access.kind == "own":
@@ -96,7 +96,7 @@ def _reach(access: Access) -> Finding:
     return _start(access)
 
 
-def _health(access: Access) -> Finding:
+def _health(access: PrefectAccess) -> Finding:
     import httpx  # noqa: PLC0415 - 0.2 s, and comes with Prefect
 
     try:
@@ -110,14 +110,14 @@ def _health(access: Access) -> Finding:
     return _with_warnings(access, f"that of PREFECT_API_URL, {_shown_url(access)}")
 
 
-def _with_warnings(access: Access, text: str) -> Finding:
+def _with_warnings(access: PrefectAccess, text: str) -> Finding:
     if not access.warnings:
         return ok(STEP, text)
-    found, _, todo = access.warnings[0].partition(". ")
-    return warning(STEP, f"{found}.", todo)
+    found, _, hint = access.warnings[0].partition(". ")
+    return warning(STEP, f"{found}.", hint)
 
 
-def _start(access: Access) -> Finding:
+def _start(access: PrefectAccess) -> Finding:
     try:
         prefect_session.start_temporary(START_SECONDS)
     except RuntimeError:  # its text is Prefect's, with the output of a process
@@ -126,16 +126,16 @@ def _start(access: Access) -> Finding:
     return _with_warnings(access, "none is running; a temporary one was started for this check")
 
 
-def _read(name: str, access: Access, server: Finding) -> Seen:
+def _read(name: str, access: PrefectAccess, server: Finding) -> ServerFindings:
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
 
     try:
         with get_client(sync_client=True, httpx_settings={"timeout": HEALTH_SECONDS}) as client:
             schedule, runner = _schedule(client, name, access), _runner(client, access)
             configuration, block, exists = _block(client, name)
-    except _trouble() as error:
-        return _unseen(failed(STEP, *_of_trouble(access, error)))
-    return Seen(server, configuration, schedule, runner, block, exists)
+    except _expected_errors() as error:
+        return _not_reached(failed(STEP, *_explain(access, error)))
+    return ServerFindings(server, configuration, schedule, runner, block, exists)
 
 
 def _block(client: SyncPrefectClient, name: str) -> tuple[Finding, OnePasswordSource | None, bool]:
@@ -147,9 +147,9 @@ def _block(client: SyncPrefectClient, name: str) -> tuple[Finding, OnePasswordSo
         return _invalid(error), None, True
     except ObjectNotFound:
         return failed("configuration", "Prefect has no block of this source.", _APPLY), None, False
-    except _trouble() as error:
-        todo = f"If the encryption key was replaced, restore it. Otherwise: {_APPLY}"
-        return failed("configuration", f"The source's block cannot be read ({_reason(error)}).", todo), None, True
+    except _expected_errors() as error:
+        hint = f"If the encryption key was replaced, restore it. Otherwise: {_APPLY}"
+        return failed("configuration", f"The source's block cannot be read ({_reason(error)}).", hint), None, True
     return _configuration(block), block, True
 
 
@@ -177,7 +177,7 @@ def _invalid(error: ConfigurationError) -> Finding:
     return failed("configuration", text, "Correct it in the Prefect UI under Blocks, or apply the source again.")
 
 
-def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
+def _schedule(client: SyncPrefectClient, name: str, access: PrefectAccess) -> Finding:
     found = _deployment(client, name)
     if found is None:
         return failed("schedule", "There is no deployment of this source.", _APPLY)
@@ -192,15 +192,15 @@ def _schedule(client: SyncPrefectClient, name: str, access: Access) -> Finding:
     if following is None and _was_just_due(client, found):
         return ok("schedule", f"{times}, the next run is planned within a minute")
     if following is None:
-        todo = "Prefect plans runs within a minute; if none comes, see whether its scheduler runs."
-        return warning("schedule", f"{times}, but no run is planned.", todo)
+        hint = "Prefect plans runs within a minute; if none comes, see whether its scheduler runs."
+        return warning("schedule", f"{times}, but no run is planned.", hint)
     return ok("schedule", f"{times}, next run at {format_time(int(following.timestamp() * 1e9))}")
 
 
 def _in_words(schedule: object) -> str:
     cron, interval = getattr(schedule, "cron", None), getattr(schedule, "interval", None)
     if interval is not None:
-        return f"every {clock.words(int(interval.total_seconds()) * 10**9)}"
+        return f"every {clock.format_span(int(interval.total_seconds()) * 10**9)}"
     return f"{cron} ({getattr(schedule, 'timezone', None) or 'UTC'})" if cron else "by a schedule of your own"
 
 
@@ -245,16 +245,16 @@ def _was_just_due(client: SyncPrefectClient, deployment: DeploymentResponse) -> 
     return bool(due)
 
 
-def _runner(client: SyncPrefectClient, access: Access) -> Finding:
+def _runner(client: SyncPrefectClient, access: PrefectAccess) -> Finding:
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
 
-    from deployments.prefect_api.deploy import POOL_TYPE, work_pool  # noqa: PLC0415
+    from deployments.prefect_api.deployment_specs import POOL_TYPE, work_pool  # noqa: PLC0415
 
     if access.kind == "temporary":
         return failed("runner", "Nothing runs the schedule.", "Start `onepassword-source up`, and leave it running.")
-    todo = f"Start one: prefect worker start --pool {work_pool()} --type {POOL_TYPE}"
+    hint = f"Start one: prefect worker start --pool {work_pool()} --type {POOL_TYPE}"
     if access.kind == "own":
-        todo = f"`up` starts it anew by itself; if it does not, look at {settings.data_dir() / 'worker.log'}."
+        hint = f"`up` starts it anew by itself; if it does not, look at {settings.data_dir() / 'worker.log'}."
     try:
         pool = client.read_work_pool(work_pool())
         workers = client.read_workers_for_work_pool(work_pool())
@@ -263,34 +263,34 @@ def _runner(client: SyncPrefectClient, access: Access) -> Finding:
     if pool.is_paused:
         resume = f"Resume it: prefect work-pool resume {work_pool()}"
         return failed("runner", f"The work pool {work_pool()} is paused.", resume)
-    return _of_workers(workers, todo)
+    return _worker_finding(workers, hint)
 
 
-def _of_workers(workers: list[Worker], todo: str) -> Finding:
+def _worker_finding(workers: list[Worker], hint: str) -> Finding:
     heard = {worker.name: worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time}
     if not heard:
-        return failed("runner", "No worker has ever asked for work.", todo)
+        return failed("runner", "No worker has ever asked for work.", hint)
     newest = max(heard.values())
     seconds = clock.now() - newest.timestamp()
     beats = next(worker.heartbeat_interval_seconds for worker in workers if worker.last_heartbeat_time == newest)
-    span = clock.span_since(int(newest.timestamp() * 1e9))
+    span = clock.format_age(int(newest.timestamp() * 1e9))
     if seconds > HEARTBEATS * (beats or HEARTBEAT_SECONDS):
-        return failed("runner", f"No worker is alive; the last one was heard {span} ago.", todo)
+        return failed("runner", f"No worker is alive; the last one was heard {span} ago.", hint)
     name = next(name for name, time in heard.items() if time == newest)
     return ok("runner", f"worker {name}, heard {span} ago")
 
 
-def _where(access: Access) -> str:
+def _where(access: PrefectAccess) -> str:
     return f"The Prefect server at {_shown_url(access)}" if access.url else "The temporary Prefect server"
 
 
-def _shown_url(access: Access) -> str:
+def _shown_url(access: PrefectAccess) -> str:
     """Without a user and a password, which some write into it."""
     scheme, _, rest = (access.url or "").partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
-def _trouble() -> tuple[type[Exception], ...]:
+def _expected_errors() -> tuple[type[Exception], ...]:
     import httpx  # noqa: PLC0415 - comes with Prefect
     from prefect.exceptions import PrefectException  # noqa: PLC0415
 
@@ -305,7 +305,7 @@ def _reason(error: Exception) -> str:
     return type(error).__name__
 
 
-def _of_trouble(access: Access, error: Exception) -> tuple[str, str]:
+def _explain(access: PrefectAccess, error: Exception) -> tuple[str, str]:
     import httpx  # noqa: PLC0415 - comes with Prefect
 
     status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None

@@ -22,10 +22,10 @@ WAL_TIMES = 10
 _RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite3 FILE .recover`)."
 
 
-def store(url: str) -> Finding:
+def check_store(url: str) -> Finding:
     """Whether the store opens, has the right schema, can be written and shows no damage. It is not changed."""
     try:
-        return _store(diagnosis.facts(url))
+        return _store(diagnosis.inspect(url))
     except SourceError as error:
         hint = error.hint
         if error.code == "store" and sqlite_path(url) is None:
@@ -33,7 +33,7 @@ def store(url: str) -> Finding:
         return failed("store", error.message, hint)
 
 
-def _store(facts: diagnosis.Facts) -> Finding:
+def _store(facts: diagnosis.StoreFacts) -> Finding:
     if facts.damage:
         return failed("store", f"{facts.where} is damaged: {facts.damage}.", _RESTORE)
     if facts.version is None:
@@ -42,18 +42,18 @@ def _store(facts: diagnosis.Facts) -> Finding:
         text = f"{facts.where} has schema {facts.version}, made by a newer program; this one knows {schema.HEAD}."
         return failed("store", text, "Install the newer onepassword-source again.")
     if facts.refusal:
-        todo = "Give its user the right to write, the directory of a file included."
-        return failed("store", f"{facts.where} cannot be written: {facts.refusal}.", todo)
+        hint = "Give its user the right to write, the directory of a file included."
+        return failed("store", f"{facts.where} cannot be written: {facts.refusal}.", hint)
     if facts.busy:
-        todo = "Another process is writing for longer than a page takes: end it if it hangs."
-        return warning("store", f"{facts.where} was locked for {diagnosis.LOCK_SECONDS:.0f} s.", todo)
+        hint = "Another process is writing for longer than a page takes: end it if it hangs."
+        return warning("store", f"{facts.where} was locked for {diagnosis.LOCK_SECONDS:.0f} s.", hint)
     if facts.version < schema.HEAD:
         text = f"{facts.where} has schema {facts.version}, older than {schema.HEAD}."
         return warning("store", text, "The next run upgrades it by itself: see that a backup is there.")
     return ok("store", f"{facts.where}, schema {facts.version}, writable, {facts.looked}")
 
 
-def disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
+def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     """How much is free where the store and the data directory are; `least` and `full` in bytes.
 
     What a PostgreSQL has left cannot be seen from here.

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.store.fields import Dropped
-    from deployments.sources import Applied
+    from blocks.store.fields import DroppedField
+    from deployments.sources import AppliedSource
 
 NAMED_RUNS_MAX = 5
 """So many runs are named one by one."""
@@ -95,7 +95,7 @@ def _apply_sources(
     *,
     add_fields: bool = False,
     as_json: bool = False,
-) -> tuple[str, list[Applied]]:
+) -> tuple[str, list[AppliedSource]]:
     parsed = parse_sources(data, allowed_hosts=settings.allowed_hosts(), token=token)
     configs = [_with_token(config) for config in parsed]
     for config in configs:
@@ -124,7 +124,7 @@ def _apply_sources(
     return access.kind, applied
 
 
-def _warn_of_tokens(configs: list[SourceConfig], applied: list[Applied]) -> None:
+def _warn_of_tokens(configs: list[SourceConfig], applied: list[AppliedSource]) -> None:
     """What introspection has shown, beside what the configuration itself has."""
     for config, one in zip(configs, applied, strict=True):
         for warning in one.warnings:
@@ -134,13 +134,13 @@ def _warn_of_tokens(configs: list[SourceConfig], applied: list[Applied]) -> None
 
 def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
     """Make the fields of the sources known. Raises ThirdPartyConfigError, and adds none, where one cannot be."""
-    return fields.add(_store(), (name for config in configs for name in config.fields))
+    return fields.create(_store(), (name for config in configs for name in config.fields))
 
 
-def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[Dropped, ...]]:
+def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[DroppedField, ...]]:
     """Of each source, and a warning for each field."""
     engine = _store()
-    dropped = {config.name: fields.dropped(engine, config.fields) for config in configs}
+    dropped = {config.name: fields.dropped_fields(engine, config.fields) for config in configs}
     for name, of_source in dropped.items():
         for one in of_source:
             print_warning(f"{name}: {one.sentence}")
@@ -153,7 +153,7 @@ def _store() -> Engine:
     return engine
 
 
-def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) -> dict[str, Any]:
+def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedField, ...]) -> dict[str, Any]:
     return {
         "source": applied.name,
         "change": applied.change,
@@ -166,13 +166,13 @@ def _as_json(applied: Applied, run: str | None, dropped: tuple[Dropped, ...]) ->
     }
 
 
-def _run_now(applied: list[Applied]) -> dict[str, str]:
+def _run_now(applied: list[AppliedSource]) -> dict[str, str]:
     """What is new or has changed is collected at once, unless it was stopped. Returns the ids of the runs by source."""
     new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
-    return {name: str(run) for name, run in deferred.source_runs.create_all(new).items()} if new else {}
+    return {name: str(run) for name, run in deferred.source_runs.create_runs(new).items()} if new else {}
 
 
-def _print_follow_up(applied: Applied, run: str | None) -> None:
+def _print_follow_up(applied: AppliedSource, run: str | None) -> None:
     if run:
         cleared = "Its errors are cleared, and the" if applied.restarted else "The"
         print_note(f"{cleared} run 'collect {applied.name}' was started ({run}).")
@@ -203,7 +203,7 @@ def _with_token(config: SourceConfig) -> SourceConfig:
     return with_token(config, token.strip(), allowed_hosts=settings.allowed_hosts())
 
 
-def _apply(configs: list[SourceConfig], rules: TokenRules) -> list[Applied]:
+def _apply(configs: list[SourceConfig], rules: TokenRules) -> list[AppliedSource]:
     with_spinner("Applying…", deferred.sources.register_blocks)
     for warning in deferred.automations.ensure().warnings:
         print_warning(warning)

@@ -22,8 +22,8 @@ from deployments.terminal_output import OUT, print_json, print_line, printable, 
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource
-    from blocks.store.diagnosis import Known
-    from deployments.checks.network import Way
+    from blocks.store.diagnosis import SourceAddress
+    from deployments.checks.network import Reachability
 
 KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
 WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
@@ -56,8 +56,8 @@ def _as_json(finding: Finding) -> dict[str, str | None]:
     return {
         "step": finding.step,
         "result": finding.result,
-        "description": finding.found,
-        "hint": finding.todo or None,
+        "description": finding.description,
+        "hint": finding.hint or None,
     }
 
 
@@ -66,7 +66,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
     # The store and the network are looked at while the Prefect server is asked, or started, which takes longest.
     stored = _StoreChecks(settings.database_url(), name)
     early = Background(lambda: _network_path(stored.base_url()))
-    seen = server.look(name)
+    seen = server.check_server(name)
     stored = _store_of_block(seen.block, stored)
     if not seen.exists and stored.is_unknown():
         raise _no_such_source(name)
@@ -74,7 +74,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
     way = _network_path_to(early, base_url)
     introspection, scopes = _account(seen.block, way, stored.account())
     return [
-        *network.environment(),
+        *network.check_environment(),
         seen.configuration,
         way.dns,
         way.tls,
@@ -98,13 +98,13 @@ class _StoreChecks:
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self._name = url, name
-        self._known = Background(lambda: diagnosis.known(url))
-        self._store = Background(lambda: storage.store(url))
-        self._disk = Background(lambda: storage.disk(url))
-        self._runs = Background(lambda: runs.runs(url, name))
-        self._collection = Background(lambda: collection.collection(url, name))
+        self._known = Background(lambda: diagnosis.source_addresses(url))
+        self._store = Background(lambda: storage.check_store(url))
+        self._disk = Background(lambda: storage.check_disk(url))
+        self._runs = Background(lambda: runs.check_runs(url, name))
+        self._collection = Background(lambda: collection.check_collection(url, name))
 
-    def source(self) -> Known | None:
+    def source(self) -> SourceAddress | None:
         try:
             known = self._known.result(KNOWN_SECONDS)
         except (SourceError, TimeoutError):
@@ -172,35 +172,37 @@ def _normalised(base_url: str) -> str:
         return ""
 
 
-def _network_path(base_url: str) -> Way:
-    return network.look(base_url) if base_url else network.unknown_way("there is no valid base_url")
+def _network_path(base_url: str) -> Reachability:
+    return (
+        network.check_reachability(base_url) if base_url else network.not_checked_because("there is no valid base_url")
+    )
 
 
-def _network_path_to(early: Background[Way], base_url: str) -> Way:
+def _network_path_to(early: Background[Reachability], base_url: str) -> Reachability:
     try:
         found = early.result(WAY_SECONDS)
     except TimeoutError:
-        return network.unknown_way("it takes too long")
+        return network.not_checked_because("it takes too long")
     return found if found.base_url == base_url else _network_path(base_url)
 
 
-def _account(block: OnePasswordSource | None, way: Way, pinned: str | None) -> tuple[Finding, Finding]:
+def _account(block: OnePasswordSource | None, way: Reachability, pinned: str | None) -> tuple[Finding, Finding]:
     token = _token(block)
     why = "the server was not reached" if way.base_url else "there is no valid base_url"
     if block is None or token is None:
         why = "there is no valid token" if block else "the configuration could not be read"
-    elif way.is_open:
-        return network.account(way.base_url, token, block.supported_apis, pinned)
+    elif way.is_reachable:
+        return network.check_account(way.base_url, token, block.supported_apis, pinned)
     return not_checked("introspection", why), not_checked("scopes", why)
 
 
-def _deep(block: OnePasswordSource | None, way: Way, stored: _StoreChecks) -> list[Finding]:
+def _deep(block: OnePasswordSource | None, way: Reachability, stored: _StoreChecks) -> list[Finding]:
     token = _token(block)
-    if block is None or token is None or not way.is_open:
+    if block is None or token is None or not way.is_reachable:
         found = [not_checked("request", "there is no valid token, or the server was not reached")]
     else:
-        found = collection.requests(way.base_url, token, block.supported_apis, block.api_version)
-    return [*found, *(collection.siems(stored.url, block.name) if block else ())]
+        found = collection.check_requests(way.base_url, token, block.supported_apis, block.api_version)
+    return [*found, *(collection.check_siems(stored.url, block.name) if block else ())]
 
 
 def _expiry(block: OnePasswordSource | None) -> Finding:
@@ -208,7 +210,7 @@ def _expiry(block: OnePasswordSource | None) -> Finding:
     if token is None:
         why = "there is no valid token" if block else "the configuration could not be read"
         return not_checked("token expiry", why)
-    return network.expiry(token)
+    return network.check_expiry(token)
 
 
 def _token(block: OnePasswordSource | None) -> str | None:
@@ -236,7 +238,7 @@ def _show(findings: list[Finding]) -> None:
         print_line(_table(findings))
         return
     for finding in findings:
-        text = " ".join(part for part in (finding.found, finding.todo) if part)
+        text = " ".join(part for part in (finding.description, finding.hint) if part)
         print_line(f"{finding.result:11}  {finding.step:{STEP_WIDTH}}  {printable(text)}")
 
 
@@ -247,8 +249,8 @@ def _table(findings: list[Finding]) -> Table:
     table.add_column(overflow="fold")
     for finding in findings:
         style = STYLES[finding.result]
-        text = Text(printable(finding.found), "dim" if finding.result == "not checked" else "")
-        if finding.todo:
-            text.append(f"\n→ {printable(finding.todo)}")
+        text = Text(printable(finding.description), "dim" if finding.result == "not checked" else "")
+        if finding.hint:
+            text.append(f"\n→ {printable(finding.hint)}")
         table.add_row(Text(finding.result, style), Text(finding.step), text)
     return table

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from deployments.prefect_api.server_access import Access
+    from deployments.prefect_api.server_access import PrefectAccess
 
 
 def command(name: Name, as_json: Json = False) -> int:
@@ -41,7 +41,7 @@ def command(name: Name, as_json: Json = False) -> int:
         return collect_source(access, name, as_json=as_json)
 
 
-def collect_source(access: Access, name: str, *, as_json: bool) -> int:
+def collect_source(access: PrefectAccess, name: str, *, as_json: bool) -> int:
     """The same where Prefect is there already."""
     with health_errors_hidden(), status_line(lambda: _progress_line(name)) as end_progress:
 

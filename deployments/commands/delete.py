@@ -15,7 +15,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import ERROR, print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
-    from deployments.lifecycle import Deleted
+    from deployments.lifecycle import Deletion
 
 
 def command(
@@ -47,7 +47,7 @@ def _confirm(name: str) -> None:
         raise ThirdPartyConfigError("That is another name. Nothing was removed.", code="usage")
 
 
-def _delete(name: str, *, purge: bool) -> Deleted:
+def _delete(name: str, *, purge: bool) -> Deletion:
     if not sys.stderr.isatty():
         return deferred.lifecycle.delete(name, purge=purge)
     rows = 0
@@ -61,7 +61,7 @@ def _delete(name: str, *, purge: bool) -> Deleted:
         return deferred.lifecycle.delete(name, purge=purge, removed=count)
 
 
-def _show(deleted: Deleted) -> None:
+def _show(deleted: Deletion) -> None:
     name = printable(deleted.name)
     if deleted.purged is not None:
         apis = deleted.purged["apis"]

@@ -26,7 +26,7 @@ from deployments.terminal_output import (
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from deployments.token_checks import Checked
+    from deployments.token_check import TokenCheck
 
 LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
 
@@ -44,12 +44,12 @@ def command(
         source.valid_block()  # before anyone types a token in vain
         given = (token_from_environment() or _read_token(name)).strip()
         checked = with_spinner(
-            "Checking the token…", lambda: deferred.new_token.check(source, given, unchecked=unchecked)
+            "Checking the token…", lambda: deferred.lifecycle.check_token(source, given, unchecked=unchecked)
         )
         for warning in checked.warnings:
             print_warning(f"{name}: {warning}")
         with_spinner(
-            "Replacing it…", lambda: deferred.new_token.replace(source, given, checked=checked.scopes is not None)
+            "Replacing it…", lambda: deferred.lifecycle.replace_token(source, given, checked=checked.scopes is not None)
         )
         started = None if access.kind == "temporary" else deferred.lifecycle.run_now(source)
     _show(name, checked, started, as_json=as_json)
@@ -72,7 +72,7 @@ def _read_token(name: str) -> str:
     return token
 
 
-def _show(name: str, checked: Checked, started: UUID | None, *, as_json: bool) -> None:
+def _show(name: str, checked: TokenCheck, started: UUID | None, *, as_json: bool) -> None:
     scopes = sorted(checked.scopes) if checked.scopes is not None else None
     if as_json:
         answer = {"source": name, "account_uuid": checked.account, "scopes": scopes}

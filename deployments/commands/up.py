@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deployments.one_machine.up import up
-from deployments.prefect_api.server_access import door
+from deployments.prefect_api.server_access import parse_listen_address
 from deployments.prefect_session import quiet_prefect
 from deployments.terminal_output import print_note
 
@@ -22,6 +22,6 @@ def command(
     ] = None,
 ) -> None:
     """Run everything until Ctrl-C."""
-    at = door(host, public_url)
+    at = parse_listen_address(host, public_url)
     quiet_prefect()
     up(print_note, at)

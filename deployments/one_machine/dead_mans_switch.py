@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
-from deployments.one_machine.time_limit import Bounded
+from deployments.one_machine.bounded_call import BoundedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -35,10 +35,10 @@ class DeadMansSwitch:
         self._url = url
         self._host = urlsplit(url).hostname or url
         self._steady = steady
-        self._request = Bounded(self._ask)
+        self._request = BoundedCall(self._request_url)
         self._last: float | None = None
         self._fails = False
-        logging.getLogger("httpx").addFilter(self._is_discreet)
+        logging.getLogger("httpx").addFilter(self._hides_url)
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self | None:
@@ -54,7 +54,7 @@ class DeadMansSwitch:
             )
         return cls(url)
 
-    def note(self, found: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
+    def after_round(self, found: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
         """Request the URL where all is well, and report how the request before has ended, once."""
         lines = self._outcome()
         now = self._steady()
@@ -72,11 +72,11 @@ class DeadMansSwitch:
             return [FAILS.format(why)]
         return [ANSWERS] if fails and not why else []
 
-    def _is_discreet(self, record: logging.LogRecord) -> bool:
+    def _hides_url(self, record: logging.LogRecord) -> bool:
         """Keep the address out of any log: httpx logs that of each request."""
         return self._host not in record.getMessage()
 
-    def _ask(self) -> str:
+    def _request_url(self) -> str:
         """Why it did not work, without a word of the URL; nothing where it did."""
         from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx: only those pay who set a URL
 

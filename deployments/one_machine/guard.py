@@ -2,7 +2,7 @@
 
 A browser reaches loopback, and takes any page there by a name of the page's own (DNS rebinding): so the password alone
 does not tell who asks. The guard stands before all that Prefect serves, its WebSockets too.
-`python -m deployments.one_machine.guard` runs it as `prefect server start` does, with `prefect_access`'s environment.
+`python -m deployments.one_machine.guard` runs it as `prefect server start` does, with `server_access`'s environment.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
-from deployments.one_machine import health_pages, own_origin, ui_copy, up_health
+from deployments.one_machine import browser_isolation, health_pages, ui_copy, up_health
+from deployments.one_machine.browser_isolation import BrowserIsolation
 from deployments.one_machine.health_pages import HealthPages
-from deployments.one_machine.own_origin import OwnOrigin
 from deployments.prefect_api import database, server_secrets
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ class OriginGuard:
         return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != ("navigate", "document")
 
 
-def guarded(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
+def guard_app(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
     """The application for requests to the hosts of these origins, from these origins or from no web page."""
     allowed = frozenset(origins)
     hosts = sorted({_host(origin) for origin in allowed})
-    return OwnOrigin(TrustedHostMiddleware(OriginGuard(app, allowed), hosts, www_redirect=False))
+    return BrowserIsolation(TrustedHostMiddleware(OriginGuard(app, allowed), hosts, www_redirect=False))
 
 
 def _host(origin: str) -> str:
@@ -73,13 +73,13 @@ def create_app() -> ASGIApp:
     from prefect.server.api import server  # noqa: PLC0415 - reads its settings from the environment
 
     _shorten_waits_of_sqlite()
-    own_origin.keep_server_here()
+    browser_isolation.use_local_collections()
     _leave_out_second_ui()
     app = server.create_app(final=True)
     ui_copy.complete(Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
     origins = os.environ[ORIGINS].split(",")
-    auth = health_pages.auth_for(origins, os.environ.get("PREFECT_SERVER_API_AUTH_STRING"))
-    return guarded(HealthPages(app, up_health.path(), auth=auth), origins)
+    auth = health_pages.metrics_auth(origins, os.environ.get("PREFECT_SERVER_API_AUTH_STRING"))
+    return guard_app(HealthPages(app, up_health.path(), auth=auth), origins)
 
 
 def _shorten_waits_of_sqlite() -> None:
@@ -102,7 +102,7 @@ def _shorten_waits_of_sqlite() -> None:
 def _leave_out_second_ui() -> None:
     """As if it were not installed, which Prefect passes over; else it logs an error that it cannot be unpacked.
 
-    `prefect_access` keeps it out, and says why. It does so too where a later Prefect looks elsewhere.
+    `server_access` keeps it out, and says why. It does so too where a later Prefect looks elsewhere.
     """
     import prefect  # noqa: PLC0415 - as above
 
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log-level")
     options = parser.parse_args()
-    with database.use():  # until this process ends, however the one that started it ends
+    with database.keep_alive():  # until this process ends, however the one that started it ends
         _serve(options)
 
 

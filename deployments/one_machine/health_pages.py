@@ -47,7 +47,7 @@ class HealthPages:
         self._app = app
         self._file = file
         self._auth = auth
-        self._sources = _Shared(sources or metrics_of_sources)
+        self._sources = _SharedComputation(sources or source_metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._answer(scope) if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} else None
@@ -75,11 +75,11 @@ class HealthPages:
             sources = await asyncio.wait_for(asyncio.wrap_future(self._sources.future()), METRICS_SECONDS)
         except Exception:  # noqa: BLE001 - a store that hangs or fails must not hide what is known of `up`
             sources = None
-        own = await asyncio.to_thread(metrics_of_up, up_health.read(self._file), store_answers=sources is not None)
+        own = await asyncio.to_thread(up_metrics, up_health.read(self._file), store_answers=sources is not None)
         return Response((sources or b"") + own, OK, media_type=TEXT)
 
 
-class _Shared:
+class _SharedComputation:
     """One computation at a time, in a thread of its own, whose result all get who ask meanwhile."""
 
     def __init__(self, compute: Callable[[], bytes]) -> None:
@@ -102,24 +102,24 @@ class _Shared:
             future.set_exception(error)
 
 
-def metrics_of_sources() -> bytes:
+def source_metrics() -> bytes:
     """What `status --format prometheus` prints. Raises SourceError."""
     from blocks.store import source_health, source_status  # noqa: PLC0415 - once the first asks, and in its thread
     from blocks.store.forwarding import forward_status  # noqa: PLC0415 - once the first asks, and in its thread
     from deployments.one_machine import metrics  # noqa: PLC0415
 
     with source_status.opened_store() as engine:
-        return metrics.render(source_health.judged_sources(engine), forward_status.forwards(engine))
+        return metrics.render(source_health.judged_sources(engine), forward_status.pairs(engine))
 
 
-def metrics_of_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
+def up_metrics(found: UpHealth | None, *, store_answers: bool) -> bytes:
     """The metrics of `up` itself, in Prometheus's text format."""
     from deployments.one_machine import metrics  # noqa: PLC0415 - as above
 
     return metrics.render_up(found, store_answers=store_answers)
 
 
-def auth_for(origins: list[str], auth_string: str | None) -> str | None:
+def metrics_auth(origins: list[str], auth_string: str | None) -> str | None:
     """What `/metrics` asks for: nothing where `up` answers to names of this machine alone."""
     from urllib.parse import urlsplit  # noqa: PLC0415 - once
 

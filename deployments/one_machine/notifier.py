@@ -1,7 +1,7 @@
 """Notifications about `up` itself, by a way that needs neither the Prefect server nor its automations.
 
 The notification block is loaded while the server works, and kept in memory only. A message is sent by the block's own
-class, in a short-lived process (`notify.py`) that gets the block by its standard input.
+class, in a short-lived process (`send_notification.py`) that gets the block by its standard input.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from blocks import python_process, settings
-from blocks.clock import words
+from blocks.clock import format_span
 from blocks.errors import SourceError
-from deployments.one_machine.time_limit import Bounded
+from deployments.one_machine.bounded_call import BoundedCall
 from deployments.prefect_api import local_files
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Message:
     body: str
 
 
-class NotLoadedError(Exception):
+class BlockNotLoadedError(Exception):
     """Why the block cannot be had; for a person."""
 
 
-class SendError(Exception):
+class NotificationNotSentError(Exception):
     """The name of what went wrong, without a word of the message or of the block."""
 
 
@@ -65,15 +65,15 @@ class Notifier:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._steady = steady
-        self._loading = Bounded(load)
-        self._sending = Bounded(lambda: send(self._block or b"", self._outbox[0]))
+        self._loading = BoundedCall(load)
+        self._sending = BoundedCall(lambda: send(self._block or b"", self._outbox[0]))
         self._block: bytes | None = None
         self._outbox: deque[Message] = deque(maxlen=OUTBOX)
         self._last: dict[str, tuple[Trouble, float]] = {}
         self._load_at = self._send_at = 0.0
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
-    def note(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
+    def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
         """Send what is due; lines for the terminal where that is not possible, once."""
         self._queue(found)
         lines = [*self._loaded(), *self._sent()]
@@ -92,20 +92,20 @@ class Notifier:
             _, at = self._last.get(what, (one, None))
             if at is None or found.time - at >= DAY_SECONDS:
                 self._last[what] = (one, found.time)
-                self._outbox.append(_begun(one, found.time))
+                self._outbox.append(_trouble_message(one, found.time))
         for what in self._last.keys() - present.keys():
             one, _ = self._last.pop(what)
-            self._outbox.append(_over(one, found.time))
+            self._outbox.append(_recovery_message(one, found.time))
 
     def _loaded(self) -> list[str]:
         if self._loading.is_idle or self._loading.is_running:
             return []
         try:
             self._block = self._loading.result(0)
-        except NotLoadedError as error:
+        except BlockNotLoadedError as error:
             return self._once("load", f"No notification can be sent: {error}")
         self._load_at = self._steady() + REFRESH_SECONDS
-        self._said.discard("load")
+        self._reported.discard("load")
         return []
 
     def _sent(self) -> list[str]:
@@ -113,16 +113,16 @@ class Notifier:
             return []
         try:
             self._sending.result(0)
-        except SendError as error:
+        except NotificationNotSentError as error:
             return self._once("send", f"The notification could not be sent ({error}); it is tried again.")
         self._outbox.popleft()
-        self._said.discard("send")
+        self._reported.discard("send")
         self._send_at = 0.0
         return []
 
     def _once(self, what: str, line: str) -> list[str]:
-        lines = [] if what in self._said else [line]
-        self._said.add(what)
+        lines = [] if what in self._reported else [line]
+        self._reported.add(what)
         return lines
 
 
@@ -147,11 +147,11 @@ def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
             with HttpClient(api_url, headers, service=service, deadline=ANSWER_SECONDS, through_proxy=False) as client:
                 answer = client.request("GET", url)
         except SourceError as error:
-            raise NotLoadedError(f"the Prefect server does not answer ({error.code}).") from None
+            raise BlockNotLoadedError(f"the Prefect server does not answer ({error.code}).") from None
         if answer.status_code == NOT_FOUND:
-            raise NotLoadedError(f"there is no block {named}; make it in the Prefect UI under Blocks.")
+            raise BlockNotLoadedError(f"there is no block {named}; make it in the Prefect UI under Blocks.")
         if answer.status_code != OK:
-            raise NotLoadedError(f"the Prefect server answers {answer.status_code} for the block {named}.")
+            raise BlockNotLoadedError(f"the Prefect server answers {answer.status_code} for the block {named}.")
         return answer.content
 
     return load
@@ -161,7 +161,7 @@ def send_by_child(block: bytes, message: Message) -> None:
     """Send a message through a block (its document as JSON) in a process of its own. Raises SendError."""
     told = {"block": msgspec.Raw(block), "subject": message.subject, "body": message.body}
     child = subprocess.Popen(
-        python_process.command("deployments.one_machine.notify"),
+        python_process.command("deployments.one_machine.send_notification"),
         env=child_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -171,7 +171,7 @@ def send_by_child(block: bytes, message: Message) -> None:
     try:
         out, _ = child.communicate(msgspec.json.encode(told), timeout=SEND_SECONDS)
     except subprocess.TimeoutExpired:
-        raise SendError(f"no end within {SEND_SECONDS:.0f} s") from None
+        raise NotificationNotSentError(f"no end within {SEND_SECONDS:.0f} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -181,7 +181,7 @@ def send_by_child(block: bytes, message: Message) -> None:
                 pipe.close()
     if child.returncode:
         name = out.decode(errors="replace").strip()
-        raise SendError(name if name.isidentifier() else f"exit code {child.returncode}")
+        raise NotificationNotSentError(name if name.isidentifier() else f"exit code {child.returncode}")
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -200,8 +200,8 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _begun(trouble: Trouble, now: float) -> Message:
-    lasts = words(int(max(now - trouble.since, 0) * 1e9))
+def _trouble_message(trouble: Trouble, now: float) -> Message:
+    lasts = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what}",
         f"{trouble.text}\n\nSince: {_utc(trouble.since)} ({lasts})\n"
@@ -210,8 +210,8 @@ def _begun(trouble: Trouble, now: float) -> Message:
     )
 
 
-def _over(trouble: Trouble, now: float) -> Message:
-    lasted = words(int(max(now - trouble.since, 0) * 1e9))
+def _recovery_message(trouble: Trouble, now: float) -> Message:
+    lasted = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what} is over",
         f"It is over since {_utc(now)}, and lasted {lasted}: {trouble.text}",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import clock
 from deployments.prefect_api import server_access
-from deployments.prefect_api.deploy import work_pool
+from deployments.prefect_api.deployment_specs import work_pool
 from deployments.tick_offsets import COLLECT, FORWARD, RECONCILE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TICKS = {"collect": COLLECT, "forward": FORWARD, "reconcile": RECONCILE}
 PLANNED = 2
-"""How many runs Prefect plans for a schedule: see `prefect_settings`."""
+"""How many runs Prefect plans for a schedule: see `server_settings`."""
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 SLACK_SECONDS = 60.0
 PAGE, AT_ONCE = 200, 50
@@ -40,7 +40,7 @@ def remove_misplaced(url: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with server_access.client(seconds) as client:
+            with server_access.authenticated_client(seconds) as client:
                 _remove(client, url)
         except (httpx.HTTPError, ValueError):
             if time.monotonic() > deadline:

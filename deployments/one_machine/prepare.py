@@ -10,7 +10,11 @@ import os
 import sys
 from contextlib import suppress
 
+from prefect.client.orchestration import get_client
+
 from blocks.errors import SourceError
+from deployments import sources
+from deployments.prefect_api import automations, deploy, source_runs
 
 SHOWN = 10
 NO_SOURCE = "There is no source yet. Create one, in another terminal, with: onepassword-source apply source.json"
@@ -18,20 +22,15 @@ NO_SOURCE = "There is no source yet. Create one, in another terminal, with: onep
 
 def prepare() -> None:
     """Make what is missing, and bring up to date what an older version made. Raises SourceError, and Prefect's own."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
-
-    from deployments import sources  # noqa: PLC0415
-    from deployments.prefect_api import automations, deploy, source_runs  # noqa: PLC0415
-
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
     sources.register_blocks(siems=True)
-    names = sources.deploy_known()
+    names = sources.deploy_all()
     for warning in automations.ensure().warnings:
         _say(warning)
     _say(f"Collecting every five minutes: {_some(names)}." if names else NO_SOURCE)
     with suppress(SourceError):  # the store may come later; `up` does not wait for it, and its schedules do the same
-        if due := source_runs.create_due(sources.open_default_store()):
+        if due := source_runs.create_due_runs(sources.open_default_store()):
             _say(f"Collecting at once, since their last read is over: {_some(due)}.")
 
 

@@ -24,7 +24,7 @@ class ProbeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class RunsSeen:
+class RunActivity:
     """The sources whose runs are due: how many, which of them are not running, and the newest sign of any (ns)."""
 
     due: int = 0
@@ -42,7 +42,7 @@ class Probes:
 
     server: Callable[[], None]
     worker: Callable[[], int | None]
-    runs: Callable[[int], RunsSeen]
+    runs: Callable[[int], RunActivity]
 
 
 def server_probe(api_url: str) -> Callable[[], None]:
@@ -76,20 +76,20 @@ def worker_probe(heartbeat: Path) -> Callable[[], int | None]:
     return probe
 
 
-def look_at_runs(watched_ns: int) -> RunsSeen:
+def probe_runs(watched_ns: int) -> RunActivity:
     """Judge the runs of all sources, and write changes to the store. Raises SourceError."""
-    unchanged = run_signs_by_driver.judged_unchanged(settings.database_url(), watched_ns=watched_ns)
+    unchanged = run_signs_by_driver.judge_if_unchanged(settings.database_url(), watched_ns=watched_ns)
     if unchanged is not None:
-        return summed(unchanged)
+        return summarize(unchanged)
     from blocks.store import run_health, source_status  # noqa: PLC0415 - 30 MB, where there is something to write or to explain
 
     with source_status.opened_store() as engine:
-        return summed(run_health.settle(engine, watched_ns=watched_ns))
+        return summarize(run_health.update_conditions(engine, watched_ns=watched_ns))
 
 
-def summed(judged: Sequence[Judgement]) -> RunsSeen:
+def summarize(judged: Sequence[Judgement]) -> RunActivity:
     now_ns = clock.now_ns()
     due = [one for one in judged if not one.signs.paused and not one.signs.is_final]
     newest = [max(one.signs.seen_ns(now_ns) or 0, min(one.signs.due_ns, now_ns)) for one in due]
     not_running = tuple(one.signs.name for one in due if not one.is_running)
-    return RunsSeen(len(due), not_running, max(newest, default=None))
+    return RunActivity(len(due), not_running, max(newest, default=None))

@@ -75,7 +75,7 @@ class Child:
         )
         self._started = time.monotonic()
         if callable(self._output):
-            threading.Thread(target=_pass_on, args=(self._process, self._output), daemon=True).start()
+            threading.Thread(target=_copy_lines, args=(self._process, self._output), daemon=True).start()
 
     @property
     def seconds(self) -> float:
@@ -121,7 +121,7 @@ class Child:
         self._process = None
 
 
-def _pass_on(process: subprocess.Popen[bytes], output: Callable[[str], None]) -> None:
+def _copy_lines(process: subprocess.Popen[bytes], output: Callable[[str], None]) -> None:
     assert process.stdout is not None  # noqa: S101 - asked for above
     with contextlib.suppress(ValueError, OSError):
         for line in process.stdout:

@@ -41,7 +41,7 @@ def related_objects(flow_run: FlowRun, env: Mapping[str, str]) -> list[dict[str,
     ]
 
 
-def remember_related(objects: Iterable[Mapping[str, str]]) -> None:
+def cache_related(objects: Iterable[Mapping[str, str]]) -> None:
     """Have Prefect find them where it keeps what it has read before."""
     for one in objects:
         related = RelatedObject(**one)

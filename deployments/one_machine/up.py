@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments.one_machine import planned_runs, watchdog_setup, worker_runs
+from deployments.one_machine.bounded_call import BoundedCall, call_until
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
-from deployments.one_machine.run_lines import RunLines
 from deployments.one_machine.systemd import Systemd
-from deployments.one_machine.time_limit import Bounded, attend
-from deployments.one_machine.watchdog import ClockSetBack, Restart, Say
+from deployments.one_machine.watchdog import ClockSetBack, Restart, TerminalLine
+from deployments.one_machine.worker_log_filter import WorkerLogFilter
 from deployments.prefect_api import (
     database,
-    deploy,
+    deployment_specs,
     local_files,
     server_access,
     server_secrets,
     server_settings,
     up_lock,
 )
-from deployments.prefect_api.server_access import LOCAL, Door
+from deployments.prefect_api.server_access import LOOPBACK_ONLY, ListenAddress
 from deployments.rotating_log import RotatingLog
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ HURRIED_SECONDS = 1.5
 POLL_SECONDS = 0.2
 DATABASE_EVERY_SECONDS = 5.0
 SERVER, WORKER = "Prefect server", "worker"
-RISK = (
+PLAIN_HTTP_WARNING = (
     "Warning: up listens on {host} in plain HTTP. Whoever listens on the way reads the API password, and with it can "
     "read your 1Password tokens. Put TLS in front, on this machine: leave out --host, and give the proxy's address "
     "to --public-url. It answers at these addresses alone: {names}"
 )
 
 
-class Stop:
+class StopRequest:
     """Whether a person has requested a stop (Ctrl-C, SIGTERM, a closed terminal), and again: at once."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Stop:
         self.times += 1
 
 
-def up(say: Callable[[str], None] = print, at: Door = LOCAL, prepare: Sequence[str] = PREPARE) -> None:
+def up(say: Callable[[str], None] = print, at: ListenAddress = LOOPBACK_ONLY, prepare: Sequence[str] = PREPARE) -> None:
     """Run Prefect on this machine until Ctrl-C, then stop it cleanly. To be called in the main thread.
 
     `prepare` is the command that makes the deployments once the server answers; `say` gets every line for the
@@ -85,32 +85,32 @@ def up(say: Callable[[str], None] = print, at: Door = LOCAL, prepare: Sequence[s
     os.umask(0o077)
     with up_lock.hold(), _stop_on_signals() as stop:
         _require_free_port(at)
-        _use_own_prefect(at, say)
+        _activate_own_prefect(at, say)
         with contextlib.ExitStack() as stack:
             machine = Machine(at, stop, say)
             stack.callback(machine.stop)
             machine.start(prepare)
-            machine.run()
+            machine.supervise()
 
 
 class Machine:
     """What `up` has started, from the first step to the last."""
 
-    def __init__(self, at: Door, stop: Stop, say: Callable[[str], None]) -> None:
+    def __init__(self, at: ListenAddress, stop: StopRequest, say: Callable[[str], None]) -> None:
         self._at = at
         self._stop = stop
         self._say = say
         # First of all: both take what they need out of the environment, which the children get.
         switch, self._systemd = DeadMansSwitch.from_environment(), Systemd.from_environment()
-        self._watchdog = watchdog_setup.watchdog(_api_url(), beat_path(), switch)
+        self._watchdog = watchdog_setup.watchdog(_api_url(), heartbeat_path(), switch)
         self._database = contextlib.ExitStack()
         self._server_log = RotatingLog(server_log())
         self._worker_log = RotatingLog(worker_log())
         self._server = self._server_child()
         self._worker = self._worker_child()
-        self._runs_shown = RunLines()
-        self._settling = Bounded(lambda: worker_runs.settle_crashed(_api_url(), SETTLE_SECONDS))
-        self._planning = Bounded(lambda: planned_runs.remove_misplaced(_api_url(), START_SECONDS))
+        self._log_filter = WorkerLogFilter()
+        self._settling = BoundedCall(lambda: worker_runs.end_crashed(_api_url(), SETTLE_SECONDS))
+        self._planning = BoundedCall(lambda: planned_runs.remove_misplaced(_api_url(), START_SECONDS))
         self._database_due = 0.0
 
     def start(self, prepare: Sequence[str]) -> None:
@@ -128,15 +128,15 @@ class Machine:
             if not self._stop.is_requested:
                 step()
 
-    def run(self) -> None:
+    def supervise(self) -> None:
         """Keep it running until a stop is requested."""
         while not self._stop.is_requested:
             self._systemd.alive()
             self._keep_database()
-            self._keep_alive(self._server)
-            self._keep_alive(self._worker)
-            for event in self._watchdog.take():
-                self._follow(event)
+            self._keep_running(self._server)
+            self._keep_running(self._worker)
+            for event in self._watchdog.drain_events():
+                self._handle(event)
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
@@ -149,17 +149,17 @@ class Machine:
         self._worker.stop(signal.SIGTERM, WORKER_SECONDS, urged)
         if self._server.pid is not None:
             seconds = HURRIED_SECONDS if self._stop.is_urged else SETTLE_SECONDS
-            attend(lambda: worker_runs.settle_stopped(_api_url(), seconds), lambda: False, seconds)
+            call_until(lambda: worker_runs.end_stopped(_api_url(), seconds), lambda: False, seconds)
         self._server.stop(signal.SIGTERM, SERVER_SECONDS, urged)
         self._database.close()
-        attend(database.wait_until_stopped, lambda: False, DATABASE_SECONDS)  # in any case: it takes a moment
+        call_until(database.wait_until_stopped, lambda: False, DATABASE_SECONDS)  # in any case: it takes a moment
         if self._stop.is_requested:
             self._say("Stopped.")
 
     def _start_database(self) -> None:
         if (warning := database.warning()) is not None:
             self._say(warning)
-        attend(lambda: self._database.enter_context(database.running()), lambda: self._stop.is_requested)
+        call_until(lambda: self._database.enter_context(database.running()), lambda: self._stop.is_requested)
 
     def _start_server(self) -> None:
         self._server.start()
@@ -175,15 +175,15 @@ class Machine:
             time.sleep(POLL_SECONDS)
 
     def _answers(self) -> bool:
-        return bool(attend(lambda: server_access.answers(_api_url()), lambda: self._stop.is_requested))
+        return bool(call_until(lambda: server_access.answers(_api_url()), lambda: self._stop.is_requested))
 
     def _settle_crashed(self) -> None:
-        attend(lambda: worker_runs.settle_crashed(_api_url(), PREPARE_SECONDS), lambda: self._stop.is_requested)
+        call_until(lambda: worker_runs.end_crashed(_api_url(), PREPARE_SECONDS), lambda: self._stop.is_requested)
 
     def _remove_misplaced(self) -> None:
         """The clock may have been set back since the last `up`."""
         remove = lambda: planned_runs.remove_misplaced(_api_url(), SETTLE_SECONDS)  # noqa: E731 - a name for a call
-        attend(remove, lambda: self._stop.is_requested, PREPARE_SECONDS)
+        call_until(remove, lambda: self._stop.is_requested, PREPARE_SECONDS)
 
     def _prepare(self, command: Sequence[str]) -> None:
         """FirstPartyGenericError where it fails: without deployments there is nothing to run."""
@@ -195,7 +195,7 @@ class Machine:
             text=True,
             start_new_session=True,
         )
-        output = attend(child.communicate, lambda: self._stop.is_requested, PREPARE_SECONDS)
+        output = call_until(child.communicate, lambda: self._stop.is_requested, PREPARE_SECONDS)
         if output is None:
             child.kill()
             return
@@ -219,7 +219,7 @@ class Machine:
         self._say(f"Log in with {server_secrets.load_secrets().auth_string}")
         self._say("Stop with Ctrl-C.")
 
-    def _keep_alive(self, child: Child) -> None:
+    def _keep_running(self, child: Child) -> None:
         if child.is_due():
             child.start()
             self._watchdog.started("server" if child is self._server else "worker")
@@ -235,8 +235,8 @@ class Machine:
         if database.ensure_supervisor() is not None:
             self._say("The supervisor of the Prefect server's database ended; it is started again.")
 
-    def _follow(self, event: Event) -> None:
-        if isinstance(event, Say):
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, TerminalLine):
             self._say(event.text)
             self._systemd.status(event.text)
         elif isinstance(event, ClockSetBack):
@@ -268,20 +268,27 @@ class Machine:
         return Child(SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guard")
 
     def _worker_child(self) -> Child:
-        arguments = ["--pool", deploy.work_pool(), "--name", worker_runs.WORKER, "--beat", str(beat_path())]
+        arguments = [
+            "--pool",
+            deployment_specs.work_pool(),
+            "--name",
+            worker_runs.WORKER,
+            "--heartbeat-file",
+            str(heartbeat_path()),
+        ]
         environment = {**os.environ, **_worker_environment()}
         module = "deployments.one_machine.worker"
         return Child(WORKER, arguments, environment, self._note, module=module, watches_parent=True)
 
     def _note(self, line: str) -> None:
         self._worker_log.write(line)
-        for shown in self._runs_shown.lines(line, time.monotonic()):
+        for shown in self._log_filter.lines(line, time.monotonic()):
             self._say(shown)
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[Stop]:
-    stop = Stop()
+def _stop_on_signals() -> Iterator[StopRequest]:
+    stop = StopRequest()
     # Set here, even where a shell had us ignore Ctrl-C: children inherit an ignored signal, and never stop.
     before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -291,7 +298,7 @@ def _stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _require_free_port(at: Door) -> None:
+def _require_free_port(at: ListenAddress) -> None:
     port = settings.port()
     try:
         kind, _, _, _, address = socket.getaddrinfo(at.host, port, type=socket.SOCK_STREAM)[0]
@@ -309,12 +316,12 @@ def _require_free_port(at: Door) -> None:
         ) from None
 
 
-def _use_own_prefect(at: Door, say: Callable[[str], None]) -> None:
+def _activate_own_prefect(at: ListenAddress, say: Callable[[str], None]) -> None:
     os.environ.pop(settings.PREFIX + "API_TOKEN", None)
-    for warning in server_access.activate_for(at).warnings:
+    for warning in server_access.activate_server(at).warnings:
         say(warning)
     if not at.is_local:
-        say(RISK.format(host=at.host, names=", ".join(at.origins)))
+        say(PLAIN_HTTP_WARNING.format(host=at.host, names=", ".join(at.origins)))
 
 
 def _api_url() -> str:
@@ -331,7 +338,7 @@ def worker_log() -> Path:
     return settings.data_dir() / "worker.log"
 
 
-def beat_path() -> Path:
+def heartbeat_path() -> Path:
     """The file that the worker touches after each poll that the server has answered."""
     return local_files.prefect_home() / "worker-beat"
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from blocks import clock as wall_clock
 from blocks.errors import SourceError
 from deployments.one_machine import up_health
-from deployments.one_machine.probes import ProbeError, RunsSeen
-from deployments.one_machine.time_limit import Bounded
+from deployments.one_machine.bounded_call import BoundedCall
+from deployments.one_machine.probes import ProbeError, RunActivity
 from deployments.one_machine.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SERVER: Process = "server"
 WORKER: Process = "worker"
 STORE, RUNS = "store", "runs"
 
-ROUND_SECONDS, BREATH_SECONDS = 15.0, 1.0
+ROUND_SECONDS, MIN_PAUSE_SECONDS = 15.0, 1.0
 """From the start of one round to that of the next, and at least between the two."""
 SERVER_LIMIT, WORKER_LIMIT, RUNS_LIMIT = 12.0, 5.0, 25.0
 """How long a probe may take in a round. The server's own limit is 10 s; SQLite may have another writer."""
@@ -58,19 +58,19 @@ GOES_ON = "Nothing is lost: what is due is collected when it works again."
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ClockReading:
     """`wall`: seconds since 1970. `steady`: seconds that no clock change moves, and that stand still in sleep."""
 
     wall: float
     steady: float
 
     @classmethod
-    def now(cls) -> Moment:
+    def now(cls) -> ClockReading:
         return cls(wall_clock.now(), time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class TerminalLine:
     """A line for the terminal."""
 
     text: str
@@ -91,18 +91,18 @@ class ClockSetBack:
     seconds: float
 
 
-Event = Say | Restart | ClockSetBack
+Event = TerminalLine | Restart | ClockSetBack
 
 
 class Listener(Protocol):
     """Who is informed after each round; it must not block."""
 
-    def note(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:
+    def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:
         """What was found, and whether every probe of this round was good. Returns lines for the terminal."""
 
 
 @dataclass
-class _Pauses:
+class _Backoff:
     """Restarts that help nothing come ever more rarely."""
 
     first: float
@@ -113,53 +113,53 @@ class _Pauses:
     def is_due(self, steady: float) -> bool:
         return steady >= self._next
 
-    def note_restart(self, steady: float) -> None:
+    def record_restart(self, steady: float) -> None:
         self._delay = min(self._delay * 2, self.longest) if self._delay else self.first
         self._next = steady + self._delay
 
-    def forgive(self) -> None:
+    def reset(self) -> None:
         self._delay = self._next = 0.0
 
 
 @dataclass
-class _Vital:
+class _Component:
     """One thing that is watched: since when it fails (steady), and until when it is not judged."""
 
     what: str
-    pauses: _Pauses
+    pauses: _Backoff
     failing_since: float | None = None
     good_since: float | None = None
-    quiet_until: float = 0.0
+    grace_until: float = 0.0
     why: str = ""
 
-    def note_good(self, now: Moment) -> None:
+    def record_success(self, now: ClockReading) -> None:
         self.failing_since, self.why = None, ""
         self.good_since = now.steady if self.good_since is None else self.good_since
         if now.steady - self.good_since > STEADY_SECONDS:
-            self.pauses.forgive()
+            self.pauses.reset()
 
-    def note_failure(self, now: Moment, why: str) -> None:
+    def record_failure(self, now: ClockReading, why: str) -> None:
         self.good_since, self.why = None, why
-        if now.steady < self.quiet_until:
+        if now.steady < self.grace_until:
             self.failing_since = None
         elif self.failing_since is None:
             self.failing_since = now.steady
 
-    def excuse(self, until: float) -> None:
-        self.quiet_until, self.failing_since = max(until, self.quiet_until), None
+    def grant_grace(self, until: float) -> None:
+        self.grace_until, self.failing_since = max(until, self.grace_until), None
 
-    def failing_for(self, now: Moment) -> float:
+    def failing_for(self, now: ClockReading) -> float:
         return 0.0 if self.failing_since is None else now.steady - self.failing_since
 
 
 @dataclass
 class _State:
     started: float
-    last: Moment
-    server: _Vital = field(default_factory=lambda: _Vital(SERVER, _Pauses(RESTART_SECONDS)))
-    worker: _Vital = field(default_factory=lambda: _Vital(WORKER, _Pauses(RESTART_SECONDS)))
-    store: _Vital = field(default_factory=lambda: _Vital(STORE, _Pauses(RESTART_SECONDS)))
-    stalls: _Pauses = field(default_factory=lambda: _Pauses(STALLED_SECONDS))
+    last: ClockReading
+    server: _Component = field(default_factory=lambda: _Component(SERVER, _Backoff(RESTART_SECONDS)))
+    worker: _Component = field(default_factory=lambda: _Component(WORKER, _Backoff(RESTART_SECONDS)))
+    store: _Component = field(default_factory=lambda: _Component(STORE, _Backoff(RESTART_SECONDS)))
+    stalls: _Backoff = field(default_factory=lambda: _Backoff(STALLED_SECONDS))
     starts: dict[Process, int] = field(default_factory=dict)
     poll: int | None = None
     forget_poll: bool = True
@@ -187,14 +187,14 @@ class Watchdog:
         path: Path,
         *,
         listeners: Sequence[Listener] = (),
-        clock: Callable[[], Moment] = Moment.now,
+        clock: Callable[[], ClockReading] = ClockReading.now,
     ) -> None:
         self._clock = clock
         self._path = path
         self._listeners = tuple(listeners)
-        self._server = Bounded(probes.server)
-        self._worker = Bounded(probes.worker)
-        self._runs = Bounded(lambda: probes.runs(self._state.watched_ns or 0))
+        self._server = BoundedCall(probes.server)
+        self._worker = BoundedCall(probes.worker)
+        self._runs = BoundedCall(lambda: probes.runs(self._state.watched_ns or 0))
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._begun: queue.SimpleQueue[Process] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -213,7 +213,7 @@ class Watchdog:
         """A process was started, or started again: it gets time until it must work."""
         self._begun.put(process)
 
-    def take(self) -> list[Event]:
+    def drain_events(self) -> list[Event]:
         """What has happened since the last call, oldest first."""
         found: list[Event] = []
         while True:
@@ -222,11 +222,11 @@ class Watchdog:
             except queue.Empty:
                 return found
 
-    def look(self) -> UpHealth:
+    def check_once(self) -> UpHealth:
         """One round: look, judge, report. For the watchdog's own thread, and for tests."""
         now, state = self._clock(), self._state
-        self._note_starts(now)
-        self._excuse_after_sleep(now)
+        self._record_starts(now)
+        self._grant_grace_after_sleep(now)
         state.all_good = True
         for probe in self._probed():
             probe.start()
@@ -242,67 +242,69 @@ class Watchdog:
         while not self._stopped.is_set():
             before, fault_before = time.monotonic(), fault
             try:
-                self.look()
+                self.check_once()
                 fault = ""
             except Exception as error:  # noqa: BLE001 - one who watches must not end where something unforeseen is so
                 fault = type(error).__name__
             if fault and fault != fault_before:
-                self._events.put(Say(f"The watchdog itself has a fault ({fault}); please report it."))
-            self._stopped.wait(max(ROUND_SECONDS - (time.monotonic() - before), BREATH_SECONDS))
+                self._events.put(TerminalLine(f"The watchdog itself has a fault ({fault}); please report it."))
+            self._stopped.wait(max(ROUND_SECONDS - (time.monotonic() - before), MIN_PAUSE_SECONDS))
 
-    def _probed(self) -> list[Bounded[None] | Bounded[int | None] | Bounded[RunsSeen]]:
-        found: list[Bounded[None] | Bounded[int | None] | Bounded[RunsSeen]] = []
+    def _probed(self) -> list[BoundedCall[None] | BoundedCall[int | None] | BoundedCall[RunActivity]]:
+        found: list[BoundedCall[None] | BoundedCall[int | None] | BoundedCall[RunActivity]] = []
         found += [self._server] if SERVER in self._state.starts else []
         return [*found, self._worker, self._runs] if WORKER in self._state.starts else found
 
-    def _note_starts(self, now: Moment) -> None:
+    def _record_starts(self, now: ClockReading) -> None:
         state = self._state
         while not self._begun.empty():
             process = self._begun.get()
             state.starts[process] = state.starts.get(process, 0) + 1
             vital = state.server if process == SERVER else state.worker
-            vital.excuse(now.steady + START_SECONDS)
+            vital.grant_grace(now.steady + START_SECONDS)
             if process == WORKER:
                 state.forget_poll = True  # the file is that of the worker before
                 state.watched_ns = int(now.wall * 1e9) if state.watched_ns is None else state.watched_ns
 
-    def _excuse_after_sleep(self, now: Moment) -> None:
+    def _grant_grace_after_sleep(self, now: ClockReading) -> None:
         state = self._state
         steady, wall = now.steady - state.last.steady, now.wall - state.last.wall
         state.last = now
         if abs(wall - steady) < JUMP_SECONDS and steady < STARVED_SECONDS:
             return
-        self._note_jump(wall - steady, now)
+        self._record_jump(wall - steady, now)
         for vital in (state.server, state.worker, state.store):
-            vital.excuse(now.steady + WAKE_SECONDS)
+            vital.grant_grace(now.steady + WAKE_SECONDS)
         if state.watched_ns is not None:
             state.watched_ns = int(now.wall * 1e9)
 
-    def _note_jump(self, seconds: float, now: Moment) -> None:
-        span = wall_clock.words(int(abs(seconds) * 1e9))
+    def _record_jump(self, seconds: float, now: ClockReading) -> None:
+        span = wall_clock.format_span(int(abs(seconds) * 1e9))
         if seconds >= JUMP_SECONDS:
-            self._events.put(Say(f"{_time(now)} The clock went {span} ahead: the machine slept, or it was set."))
+            self._events.put(
+                TerminalLine(f"{_time(now)} The clock went {span} ahead: the machine slept, or it was set.")
+            )
         elif seconds <= -JUMP_SECONDS:
-            self._events.put(Say(f"{_time(now)} The clock was set back by {span}."))
+            self._events.put(TerminalLine(f"{_time(now)} The clock was set back by {span}."))
             if SERVER in self._state.starts:
                 self._events.put(ClockSetBack(-seconds))
             self._state.move_back(-seconds)
 
-    def _judge_server(self, now: Moment) -> None:
+    def _judge_server(self, now: ClockReading) -> None:
         vital = self._state.server
         try:
             self._server.result(SERVER_LIMIT)
         except (TimeoutError, ProbeError) as error:
-            self._note_failure(vital, now, str(error) or f"no answer within {SERVER_LIMIT:.0f} s")
+            self._record_failure(vital, now, str(error) or f"no answer within {SERVER_LIMIT:.0f} s")
         else:
-            vital.quiet_until = 0.0
-            self._note_good(vital, now, "The Prefect server answers again.")
+            vital.grace_until = 0.0
+            self._record_success(vital, now, "The Prefect server answers again.")
         if vital.failing_for(now) >= FAILING_SECONDS:
             text = f"The Prefect server does not answer ({vital.why}), so no run begins. {GOES_ON}"
-            self._begin(SERVER, text, now, vital.failing_for(now))
+            self._open_trouble(SERVER, text, now, vital.failing_for(now))
         self._restart(vital, now, RESTART_SECONDS, "it does not answer")
 
-    def _judge_worker(self, now: Moment) -> None:
+    def _judge_worker(self, now: ClockReading) -> None:
         """One that could not ask a server which does not answer is not to blame."""
         state, vital = self._state, self._state.worker
         try:
@@ -312,71 +314,73 @@ class Watchdog:
         if state.forget_poll:
             state.poll, state.forget_poll = poll, False
         if poll is not None and poll != state.poll:
-            state.poll, vital.quiet_until = poll, 0.0
-            self._note_good(vital, now, "The worker asks for runs again.")
+            state.poll, vital.grace_until = poll, 0.0
+            self._record_success(vital, now, "The worker asks for runs again.")
             return
         if state.server.why:
-            vital.excuse(now.steady + POLL_SECONDS)
-        self._note_failure(vital, now, "it does not ask for runs", all_good=vital.failing_for(now) < POLL_SECONDS)
+            vital.grant_grace(now.steady + POLL_SECONDS)
+        self._record_failure(vital, now, "it does not ask for runs", all_good=vital.failing_for(now) < POLL_SECONDS)
         if vital.failing_for(now) >= POLL_SECONDS:
             text = f"The worker does not ask for runs any more, so none begins. {GOES_ON}"
-            self._begin(WORKER, text, now, vital.failing_for(now))
+            self._open_trouble(WORKER, text, now, vital.failing_for(now))
         self._restart(vital, now, POLL_RESTART_SECONDS, vital.why)
 
-    def _judge_runs(self, now: Moment) -> None:
+    def _judge_runs(self, now: ClockReading) -> None:
         vital = self._state.store
         try:
             seen = self._runs.result(RUNS_LIMIT)
         except TimeoutError:
-            self._note_failure(vital, now, f"no answer within {RUNS_LIMIT:.0f} s")
+            self._record_failure(vital, now, f"no answer within {RUNS_LIMIT:.0f} s")
         except SourceError as error:
-            self._note_failure(vital, now, error.message)
+            self._record_failure(vital, now, error.message)
         else:
-            self._note_good(vital, now, "The store answers again.")
-            self._judge_seen(seen, now)
+            self._record_success(vital, now, "The store answers again.")
+            self._judge_activity(seen, now)
         if vital.failing_for(now) >= FAILING_SECONDS:
             does = "No event is stored until it answers; nothing is lost while 1Password keeps it (120 days)."
             text = f"The store cannot be used: {vital.why.rstrip('.')}. {does} Check database and disk."
-            self._begin(STORE, text, now, vital.failing_for(now))
+            self._open_trouble(STORE, text, now, vital.failing_for(now))
 
-    def _judge_seen(self, seen: RunsSeen, now: Moment) -> None:
+    def _judge_activity(self, seen: RunActivity, now: ClockReading) -> None:
         state = self._state
         idle = now.wall - max(seen.newest_ns or 0, state.watched_ns or 0) / 1e9
         stalled = seen.due > 0 and idle > STALLED_SECONDS
         if not stalled and not seen.not_running:
-            self._end(RUNS, "Runs work again.", now)
+            self._close_trouble(RUNS, "Runs work again.", now)
             return
-        self._begin(RUNS, f"{_of_runs(seen, idle if stalled else None)} {GOES_ON}", now, idle if stalled else 0.0)
+        self._open_trouble(
+            RUNS, f"{_stalled_text(seen, idle if stalled else None)} {GOES_ON}", now, idle if stalled else 0.0
+        )
         if stalled and not {SERVER, WORKER} & state.troubles.keys() and state.stalls.is_due(now.steady):
-            state.stalls.note_restart(now.steady)
+            state.stalls.record_restart(now.steady)
             self._events.put(Restart(WORKER, "no run works"))
 
-    def _note_good(self, vital: _Vital, now: Moment, text: str) -> None:
-        vital.note_good(now)
-        self._end(vital.what, text, now)
+    def _record_success(self, vital: _Component, now: ClockReading, text: str) -> None:
+        vital.record_success(now)
+        self._close_trouble(vital.what, text, now)
 
-    def _note_failure(self, vital: _Vital, now: Moment, why: str, *, all_good: bool = False) -> None:
-        vital.note_failure(now, why)
+    def _record_failure(self, vital: _Component, now: ClockReading, why: str, *, all_good: bool = False) -> None:
+        vital.record_failure(now, why)
         self._state.all_good &= all_good
 
-    def _restart(self, vital: _Vital, now: Moment, after: float, why: str) -> None:
+    def _restart(self, vital: _Component, now: ClockReading, after: float, why: str) -> None:
         if vital.failing_for(now) >= after and vital.pauses.is_due(now.steady):
-            vital.pauses.note_restart(now.steady)
-            vital.excuse(now.steady + POLL_SECONDS)
+            vital.pauses.record_restart(now.steady)
+            vital.grant_grace(now.steady + POLL_SECONDS)
             self._events.put(Restart(SERVER if vital.what == SERVER else WORKER, why))
 
-    def _begin(self, what: str, text: str, now: Moment, seconds: float) -> None:
+    def _open_trouble(self, what: str, text: str, now: ClockReading, seconds: float) -> None:
         """`seconds`: how long it has been so; the first call alone counts."""
         if what not in self._state.troubles:
-            self._events.put(Say(f"{_time(now)} Trouble: {text}"))
+            self._events.put(TerminalLine(f"{_time(now)} Trouble: {text}"))
         since = self._state.troubles[what].since if what in self._state.troubles else now.wall - seconds
         self._state.troubles[what] = Trouble(what, text, since)
 
-    def _end(self, what: str, text: str, now: Moment) -> None:
+    def _close_trouble(self, what: str, text: str, now: ClockReading) -> None:
         if self._state.troubles.pop(what, None) is not None:
-            self._events.put(Say(f"{_time(now)} Over: {text}"))
+            self._events.put(TerminalLine(f"{_time(now)} Over: {text}"))
 
-    def _report(self, now: Moment) -> UpHealth:
+    def _report(self, now: ClockReading) -> UpHealth:
         state = self._state
         restarts = {process: max(number - 1, 0) for process, number in state.starts.items()}
         found = UpHealth(
@@ -390,8 +394,8 @@ class Watchdog:
         if not self._stopped.is_set():
             self._write(found)
         for listener in self._listeners:
-            for line in listener.note(found, all_good=found.healthy and state.all_good):
-                self._events.put(Say(f"{_time(now)} {line}"))
+            for line in listener.after_round(found, all_good=found.healthy and state.all_good):
+                self._events.put(TerminalLine(f"{_time(now)} {line}"))
         return found
 
     def _write(self, found: UpHealth) -> None:
@@ -400,20 +404,20 @@ class Watchdog:
         except OSError as error:
             if not self._state.cannot_write:
                 self._events.put(
-                    Say(f"{self._path} cannot be written ({error.strerror}), so /healthz says not healthy.")
+                    TerminalLine(f"{self._path} cannot be written ({error.strerror}), so /healthz says not healthy.")
                 )
             self._state.cannot_write = True
         else:
             self._state.cannot_write = False
 
 
-def _of_runs(seen: RunsSeen, idle: float | None) -> str:
+def _stalled_text(seen: RunActivity, idle: float | None) -> str:
     if idle is not None:
-        return f"No run has worked for {wall_clock.words(int(idle * 1e9))}, and one is due every five minutes."
+        return f"No run has worked for {wall_clock.format_span(int(idle * 1e9))}, and one is due every five minutes."
     names = ", ".join(seen.not_running[:NAMED])
     more = f" and {len(seen.not_running) - NAMED} more" if len(seen.not_running) > NAMED else ""
     return f"No run has worked for more than two ticks of {names}{more}."
 
 
-def _time(now: Moment) -> str:
+def _time(now: ClockReading) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now.wall))

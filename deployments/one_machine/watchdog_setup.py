@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployments.one_machine import notifier, up_health
-from deployments.one_machine.probes import Probes, look_at_runs, server_probe, worker_probe
+from deployments.one_machine.probes import Probes, probe_runs, server_probe, worker_probe
 from deployments.one_machine.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -19,6 +19,6 @@ def watchdog(api_url: str, worker_heartbeat: Path, switch: DeadMansSwitch | None
 
     To be made once the environment is that of our own Prefect.
     """
-    probes = Probes(server_probe(api_url), worker_probe(worker_heartbeat), look_at_runs)
+    probes = Probes(server_probe(api_url), worker_probe(worker_heartbeat), probe_runs)
     listeners = [one for one in (notifier.from_settings(api_url), switch) if one is not None]
     return Watchdog(probes, up_health.path(), listeners=listeners)

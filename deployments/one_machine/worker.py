@@ -1,4 +1,4 @@
-"""The worker of this project: takes scheduled runs from the work pool, and forks each from a warm template.
+"""The worker of this project: takes scheduled runs from the work pool, and forks each from a warm fork_server.
 
 It is a Prefect worker like any other (`prefect worker start --pool onepassword-source --type onepassword-source`),
 and `up` starts one. A process for each run stays: it can be killed, cancelled and watched on its own.
@@ -33,17 +33,17 @@ from prefect.states import Cancelled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from blocks import python_process
-from deployments.one_machine import processes, template
-from deployments.one_machine.own_origin import LOGO
-from deployments.one_machine.related_objects import related_objects
-from deployments.one_machine.warm_runs import (
+from deployments.one_machine import fork_server, processes
+from deployments.one_machine.browser_isolation import LOGO
+from deployments.one_machine.forked_runs import (
     ForkedProcess,
     ForkedRun,
-    Template,
-    WarmRuns,
+    ForkServerProcess,
+    RunForker,
     can_fork,
-    template_environment,
+    fork_server_environment,
 )
+from deployments.one_machine.related_objects import related_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,14 +92,22 @@ class SourceWorker(ProcessWorker):
     _documentation_url = ""
 
     def __init__(
-        self, *arguments: Any, beat: Path | None = None, first: Template | None = None, **options: Any
+        self,
+        *arguments: Any,
+        heartbeat_file: Path | None = None,
+        fork_server_process: ForkServerProcess | None = None,
+        **options: Any,
     ) -> None:
-        """`beat` is a file that is touched after each poll that the server has answered; `first` the first template."""
+        """Start idle.
+
+        `heartbeat_file` is touched after each poll that the server has answered; `fork_server_process` is a fork server
+        that runs already.
+        """
         super().__init__(*arguments, **options)
         # A run starts when it is due. Prefect's default takes it up ten seconds earlier, and its process would wait.
         self._prefetch_seconds = 0.0
-        self._beat = beat
-        self._warm = WarmRuns(first)
+        self._heartbeat_file = heartbeat_file
+        self._warm = RunForker(fork_server_process)
         self._running: dict[UUID, ForkedRun] = {}
         self._starting = asyncio.Semaphore(2 * (os.cpu_count() or 1))
         self._watching: asyncio.Task[None] | None = None
@@ -120,21 +128,21 @@ class SourceWorker(ProcessWorker):
         """Take up what is due, unless the worker is to stop."""
         if self._is_stopping:
             return []
-        with self._outliving_server():
+        with self._surviving_outage():
             submitted = await super().get_and_submit_flow_runs()
-            if self._beat is not None:
+            if self._heartbeat_file is not None:
                 with suppress(OSError):
-                    self._beat.touch(mode=0o600)
+                    self._heartbeat_file.touch(mode=0o600)
             return submitted
         return []
 
     async def sync_with_backend(self) -> None:
         """Give a sign of life, and learn what has changed about the work pool."""
-        with self._outliving_server():
+        with self._surviving_outage():
             await super().sync_with_backend()
 
     @contextmanager
-    def _outliving_server(self) -> Iterator[None]:
+    def _surviving_outage(self) -> Iterator[None]:
         """Let an outage of the server pass: Prefect's loops would end the worker after a few failures in a row."""
         try:
             yield
@@ -225,9 +233,9 @@ class SourceWorker(ProcessWorker):
 
     def _watch_cancellations(self) -> None:
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.get_running_loop().create_task(self._end_cancelled())
+            self._watching = asyncio.get_running_loop().create_task(self._stop_cancelled_runs())
 
-    async def _end_cancelled(self) -> None:
+    async def _stop_cancelled_runs(self) -> None:
         """One request for all runs, as long as there are any; short runs are over before it is made."""
         ending: set[UUID] = set()
         while self._running:
@@ -249,7 +257,7 @@ class SourceWorker(ProcessWorker):
         return []
 
     async def _cancel(self, number: UUID, run: ForkedRun) -> None:
-        await run.end(CANCEL_SECONDS)
+        await run.stop(CANCEL_SECONDS)
         with suppress(httpx.HTTPError, PrefectException):
             # Refused where the run has set its final state itself, as it does when it can.
             await self.client.set_flow_run_state(number, Cancelled(message="Cancelled by a person."))
@@ -263,7 +271,7 @@ class SourceWorker(ProcessWorker):
         """End a run that is cancelled while it starts."""
         run = next((run for run in self._running.values() if str(run.pid) == infrastructure_pid), None)
         if run is not None:
-            await run.end(grace_seconds)
+            await run.stop(grace_seconds)
 
 
 def _has_own_command(configuration: ProcessJobConfiguration) -> bool:
@@ -301,12 +309,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pool", required=True)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--beat", type=Path)
+    parser.add_argument("--heartbeat-file", type=Path)
     parser.add_argument("--environment", type=int, help="the descriptor of a file with the worker's environment")
     options = parser.parse_args()
-    first = _forked_template(options.environment) if sys.platform.startswith("linux") else None
+    fork_server_process = _start_fork_server(options.environment) if sys.platform.startswith("linux") else None
     processes.end_with_parent()
-    asyncio.run(_main(options, first))
+    asyncio.run(_main(options, fork_server_process))
     # Threads of Prefect's that wait for a server must not keep a stopped worker.
     if threading.active_count() > 1:
         sys.stdout.flush()
@@ -325,44 +333,50 @@ def runs_at_once(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     return max(memory // 2 // RUN_BYTES, RUNS_LEAST)
 
 
-async def _main(options: argparse.Namespace, first: Template | None) -> None:
+async def _main(options: argparse.Namespace, fork_server_process: ForkServerProcess | None) -> None:
     limit = runs_at_once()
-    worker = SourceWorker(work_pool_name=options.pool, name=options.name, limit=limit, beat=options.beat, first=first)
+    worker = SourceWorker(
+        work_pool_name=options.pool,
+        name=options.name,
+        limit=limit,
+        heartbeat_file=options.heartbeat_file,
+        fork_server_process=fork_server_process,
+    )
     await serve(worker)
 
 
-def _forked_template(environment: int | None) -> Template:
-    """A template that shares its memory with this worker: both have imported the same.
+def _start_fork_server(environment: int | None) -> ForkServerProcess:
+    """A fork_server that shares its memory with this worker: both have imported the same.
 
     It must not have the worker's secrets, which are in its environment. So the worker begins again without them, forks
-    the template, and reads its environment only then.
+    the fork_server, and reads its environment only then.
     """
     if environment is None:
-        _begin_again()
-    template.import_all()
+        _exec_without_secrets()
+    fork_server.import_all()
     ours, theirs = socket.socketpair()
     if (pid := os.fork()) == 0:
         ours.close()
         os.close(environment or 0)
-        _be_template(theirs)
+        _serve_forks(theirs)
     theirs.close()
     _read_environment(environment or 0)
     gc.enable()
-    return Template(ours, ForkedProcess(pid))
+    return ForkServerProcess(ours, ForkedProcess(pid))
 
 
-def _begin_again() -> NoReturn:
+def _exec_without_secrets() -> NoReturn:
     kept = os.memfd_create("environment", 0)  # inherited
     os.write(kept, json.dumps(dict(os.environ)).encode())
     os.lseek(kept, 0, os.SEEK_SET)
     command = python_process.command("deployments.one_machine.worker", *sys.argv[1:], "--environment", str(kept))
-    os.execve(sys.executable, command, template_environment())  # noqa: S606 - a fixed list
+    os.execve(sys.executable, command, fork_server_environment())  # noqa: S606 - a fixed list
 
 
-def _be_template(worker: socket.socket) -> NoReturn:
+def _serve_forks(worker: socket.socket) -> NoReturn:
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
         os.dup2(nothing.fileno(), sys.stdin.fileno())
-    template.serve(worker)
+    fork_server.serve(worker)
     sys.exit(0)
 
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from deployments.prefect_api import server_access
-from deployments.prefect_api.deploy import work_pool
+from deployments.prefect_api.deployment_specs import work_pool
 
 if TYPE_CHECKING:
     import httpx
@@ -24,7 +24,7 @@ UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
 PAGE = 200
 
 
-def settle_stopped(url: str, seconds: float) -> bool:
+def end_stopped(url: str, seconds: float) -> bool:
     """Cancel the runs that did not end in time. Only for when no process of theirs is left.
 
     False where the server did not take it within so many seconds; the next `up` settles them then.
@@ -32,7 +32,7 @@ def settle_stopped(url: str, seconds: float) -> bool:
     return _settle(url, {"type": "CANCELLED", "name": "Cancelled", "message": STOPPED}, seconds)
 
 
-def settle_crashed(url: str, seconds: float) -> bool:
+def end_crashed(url: str, seconds: float) -> bool:
     """End the runs whose processes died with their worker. Only for when no process of theirs is left."""
     return _settle(url, {"type": "CRASHED", "name": "Crashed", "message": CRASHED}, seconds)
 
@@ -42,7 +42,7 @@ def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
 
     deadline = time.monotonic() + seconds
     try:
-        with server_access.client(seconds) as client:
+        with server_access.authenticated_client(seconds) as client:
             if _has_other_workers(client, url):
                 return True
             for run in _under_way(client, url):

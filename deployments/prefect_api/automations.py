@@ -2,7 +2,7 @@
 
 `up` and `apply` make them. A tag holds the digest of the form that was shipped: an automation that no longer matches
 it was changed by a person (edited, renamed, switched off), and stays as that person left it.
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -14,6 +14,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, DoNothing, SendNotification
+from prefect.events.filters import AutomationFilter, AutomationFilterTags
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
 from blocks import settings
 from blocks.health import ERROR, UNHEALTHY
 
@@ -21,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger
+    from prefect.events.schemas.automations import Automation
 
 TAG = "1password"
-WAKE = "wake-"
+WAKE_PREFIX = "wake-"
 """How the tag begins of an automation that an older version made for a pair of source and SIEM."""
 SHIPPED = ("source-in-error", "dead-runs", "lost-runs")
 ERRORS = ("ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError")
@@ -40,8 +49,10 @@ ENDED = ("Completed", "Failed", "Crashed", "Cancelled")
 PENDING_SECONDS = 900.0
 """From the moment a worker takes a run up to its first line of code; a slow machine needs one or two minutes."""
 
-DEAD = "No sign of life for three minutes: the process of this run has died. The next run goes on from the last page."
-NEVER_BEGAN = (
+DEAD_MESSAGE = (
+    "No sign of life for three minutes: the process of this run has died. The next run goes on from the last page."
+)
+LOST_MESSAGE = (
     "A worker took this run up fifteen minutes ago, and it has not begun: its start was lost. The next one is run."
 )
 SUBJECT = "1Password source {{ event.resource.name }}: {{ event.payload.eventName }}"
@@ -61,36 +72,35 @@ Change = Literal["created", "updated", "unchanged", "kept"]
 
 
 @dataclass(frozen=True)
-class Ensured:
+class AutomationChanges:
     """What was done: name of each automation and its change (`kept`: a person's), and sentences for a person."""
 
     changes: dict[str, Change]
     warnings: tuple[str, ...] = ()
 
 
-def ensure() -> Ensured:
+def ensure() -> AutomationChanges:
     """Make the automations, or bring them up to date where nobody changed them.
 
     A server that has no automations, or forbids them, is a warning: sources are collected all the same.
     """
-    import httpx  # noqa: PLC0415 - comes with Prefect
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
-        block, warnings = _named_block(client)
+        block, warnings = _notification_block(client)
         try:
-            _remove_wakes(client)
+            _remove_wake_automations(client)
             there = _all_tagged(client)
             changes = {key: _ensure(client, key, there, block) for key in SHIPPED}
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
-            return Ensured({}, (*warnings, f"The Prefect server refused the automations ({code}); see its log."))
-    return Ensured(changes, warnings)
+            return AutomationChanges(
+                {}, (*warnings, f"The Prefect server refused the automations ({code}); see its log.")
+            )
+    return AutomationChanges(changes, warnings)
 
 
-def _remove_wakes(client: SyncPrefectClient) -> None:
+def _remove_wake_automations(client: SyncPrefectClient) -> None:
     """Remove what older versions had for each pair of source and SIEM: a collection starts the forward run itself."""
-    while wakes := [one.id for one in _all_tagged(client) if any(tag.startswith(WAKE) for tag in one.tags)]:
+    while wakes := [one.id for one in _all_tagged(client) if any(tag.startswith(WAKE_PREFIX) for tag in one.tags)]:
         for wake in wakes:
             client.delete_automation(wake)
 
@@ -103,7 +113,7 @@ def _ensure(client: SyncPrefectClient, key: str, there: Sequence[Automation], bl
     if _tag(key, found) not in found.tags:
         return "kept"
     # Where this shell does not name the block, another one did.
-    wanted = _tagged(key, _shipped(key, block or _block_of(found)))
+    wanted = _tagged(key, _shipped(key, block or _notification_block_id(found)))
     if _tag(key, wanted) in found.tags:
         return "unchanged"
     client.update_automation(found.id, wanted)
@@ -117,13 +127,11 @@ def _find(client: SyncPrefectClient, key: str, there: Sequence[Automation]) -> A
 
 
 def _all_tagged(client: SyncPrefectClient) -> list[Automation]:
-    from prefect.events.filters import AutomationFilter, AutomationFilterTags  # noqa: PLC0415 - see above
 
     return client.read_automations(automations=AutomationFilter(tags=AutomationFilterTags(all_=[TAG])))
 
 
-def _named_block(client: SyncPrefectClient) -> tuple[UUID | None, tuple[str, ...]]:
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415 - see the module's docstring
+def _notification_block(client: SyncPrefectClient) -> tuple[UUID | None, tuple[str, ...]]:
 
     named = settings.read("NOTIFY")
     if named is None:
@@ -138,7 +146,7 @@ def _named_block(client: SyncPrefectClient) -> tuple[UUID | None, tuple[str, ...
     return block.id, ()
 
 
-def _block_of(found: Automation) -> UUID | None:
+def _notification_block_id(found: Automation) -> UUID | None:
     blocks = [getattr(action, "block_document_id", None) for action in found.actions]
     return next((block for block in blocks if isinstance(block, UUID)), None)
 
@@ -150,8 +158,6 @@ def _shipped(key: str, block: UUID | None) -> AutomationCore:
 
 
 def _source_in_error(block: UUID | None) -> AutomationCore:
-    from prefect.events.actions import DoNothing, SendNotification  # noqa: PLC0415 - see the module's docstring
-    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: PLC0415
 
     action = SendNotification(block_document_id=block, subject=SUBJECT, body=BODY) if block else DoNothing()
     return AutomationCore(
@@ -173,27 +179,26 @@ def _source_in_error(block: UUID | None) -> AutomationCore:
 
 def _dead_runs() -> AutomationCore:
     # Not every event of the run: one between its last heartbeat and its death would pass for life.
-    return _crashing(
+    return _crash_automation(
         "1Password: dead runs",
         "Ends a run whose process died together with its worker, which frees its place.",
-        DEAD,
-        _silence({HEARTBEAT}, {HEARTBEAT, *_named(*ENDED)}, SILENT_SECONDS),
+        DEAD_MESSAGE,
+        _silence_trigger({HEARTBEAT}, {HEARTBEAT, *_event_names(*ENDED)}, SILENT_SECONDS),
     )
 
 
 def _lost_runs() -> AutomationCore:
-    return _crashing(
+    return _crash_automation(
         "1Password: lost runs",
         "Ends a run that a worker took up and that never began, as when the Prefect server died at that moment.",
-        NEVER_BEGAN,
-        _silence(_named("Pending"), _named("Running", "Scheduled", "Late", "Cancelling", *ENDED), PENDING_SECONDS),
+        LOST_MESSAGE,
+        _silence_trigger(
+            _event_names("Pending"), _event_names("Running", "Scheduled", "Late", "Cancelling", *ENDED), PENDING_SECONDS
+        ),
     )
 
 
-def _crashing(name: str, does: str, message: str, trigger: EventTrigger) -> AutomationCore:
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415 - see the module's docstring
-    from prefect.events.actions import ChangeFlowRunState  # noqa: PLC0415
-    from prefect.events.schemas.automations import AutomationCore  # noqa: PLC0415
+def _crash_automation(name: str, does: str, message: str, trigger: EventTrigger) -> AutomationCore:
 
     return AutomationCore(
         name=name,
@@ -203,15 +208,12 @@ def _crashing(name: str, does: str, message: str, trigger: EventTrigger) -> Auto
     )
 
 
-def _named(*states: str) -> set[str]:
+def _event_names(*states: str) -> set[str]:
     return {f"prefect.flow-run.{name}" for name in states}
 
 
-def _silence(after: set[str], expect: set[str], seconds: float) -> EventTrigger:
+def _silence_trigger(after: set[str], expect: set[str], seconds: float) -> EventTrigger:
     """Fires for a run of ours of which none of these events came for so long after one of those."""
-    from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: PLC0415 - see above
-    from prefect.events.schemas.events import ResourceSpecification  # noqa: PLC0415
-
     return EventTrigger(
         posture=Posture.Proactive,
         after=after,
@@ -231,11 +233,11 @@ def _tagged(key: str, shipped: AutomationCore) -> AutomationCore:
 
 
 def _tag(key: str, automation: AutomationCore) -> str:
-    form = json.dumps(_form(automation), sort_keys=True).encode()
+    form = json.dumps(_canonical(automation), sort_keys=True).encode()
     return f"{key}:{hashlib.sha256(form).hexdigest()[:12]}"
 
 
-def _form(automation: AutomationCore) -> dict[str, Any]:
+def _canonical(automation: AutomationCore) -> dict[str, Any]:
     # Without defaults, so that a member that a newer Prefect adds is no change; and so without `type`, a default too.
     form = automation.model_dump(
         mode="json",

@@ -1,20 +1,23 @@
 """Blocks on the Prefect server, read and written in bulk: `Block.load` and `Block.save` make up to ten requests each.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate
+from prefect.client.schemas.objects import BlockDocument
+from prefect.exceptions import ObjectAlreadyExists
 
 from blocks.secret_block import SecretBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import BlockDocument
 
 PAGE = 100
 
@@ -53,9 +56,6 @@ def save(
 
     `nested` names the documents of blocks that are members of it. The block's type must be registered.
     """
-    from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate  # noqa: PLC0415 - see above
-    from prefect.exceptions import ObjectAlreadyExists  # noqa: PLC0415
-
     kind = type(block)
     schema = kind._block_schema_id  # noqa: SLF001 - Prefect has no other way
     data = _data(block, nested or {})
@@ -76,8 +76,6 @@ def save(
 
 def nested_id(document: BlockDocument, member: str) -> UUID | None:
     """The id of the document that a member of this one refers to, or None."""
-    from uuid import UUID  # noqa: PLC0415
-
     reference = document.block_document_references.get(member) or {}
     found = (reference.get("block_document") or {}).get("id")
     return UUID(str(found)) if found else None
@@ -85,7 +83,6 @@ def nested_id(document: BlockDocument, member: str) -> UUID | None:
 
 def _page(client: SyncPrefectClient, slugs: Sequence[str], asked: dict[str, Any]) -> list[BlockDocument]:
     # The client's own method takes no filter, and the server's list by type is one answer of any size.
-    from prefect.client.schemas.objects import BlockDocument  # noqa: PLC0415 - see the module's docstring
 
     of_type = {"block_types": {"slug": {"any_": list(slugs)}}, "limit": PAGE}
     answer = client.request("POST", "/block_documents/filter", json={**of_type, **asked})

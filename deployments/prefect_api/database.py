@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deployments.prefect_api.postgresql import Cluster
 
 URL_SETTINGS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE, STEADY_AFTER = 1.0, 60.0, 60.0
 """Seconds before a PostgreSQL that ended is started again, doubled each time until one has lived for a while."""
 
@@ -41,7 +41,7 @@ def cluster() -> Cluster:
     return postgresql.cluster_in(prefect_home())
 
 
-def users_url() -> str | None:
+def configured_url() -> str | None:
     """The database that the user has named for the Prefect server, with a setting of Prefect's own."""
     named = (os.environ.get(name) for name in URL_SETTINGS)
     return next((url for url in named if url and url != _url()), None)
@@ -52,13 +52,13 @@ def is_embedded() -> bool:
 
     FirstPartyGenericError where it did so far and cannot any more: another database would look as if all were lost.
     """
-    if users_url() is not None:
+    if configured_url() is not None:
         return False
     if postgresql.is_installed():
         return True
-    if cluster().is_made:
+    if cluster().is_created:
         raise FirstPartyGenericError(
-            f"The Prefect server's database cannot be started: {postgresql.why_not()}. Nothing was changed.",
+            f"The Prefect server's database cannot be started: {postgresql.unavailable_reason()}. Nothing was changed.",
             hint=f"Run it as the user and on the machine that made {cluster().data}.",
             code="prefect-database",
         )
@@ -67,11 +67,11 @@ def is_embedded() -> bool:
 
 def warning() -> str | None:
     """A sentence for the person where SQLite has to do, which a busy machine slows down."""
-    if users_url() is not None or is_embedded():
+    if configured_url() is not None or is_embedded():
         return None
     return (
-        f"The Prefect server uses SQLite, since {postgresql.why_not()}. It is slow with more than a few sources; "
-        f"give it a PostgreSQL with {URL_SETTINGS[0]}=postgresql+asyncpg://…"
+        f"The Prefect server uses SQLite, since {postgresql.unavailable_reason()}. It is slow with more than a few "
+        f"sources; give it a PostgreSQL with {URL_SETTINGS[0]}=postgresql+asyncpg://…"
     )
 
 
@@ -105,14 +105,14 @@ def running() -> Iterator[None]:
     if not is_embedded():
         yield
         return
-    with use() as supervisor:
+    with keep_alive() as supervisor:
         wait_until_ready(supervisor)
         _move_from_sqlite()
         yield
 
 
 @contextlib.contextmanager
-def use() -> Iterator[subprocess.Popen[bytes] | None]:
+def keep_alive() -> Iterator[subprocess.Popen[bytes] | None]:
     """Keep the supervisor from stopping the database, and have one, without waiting until the database answers.
 
     Gives the supervisor where this process has started it.
@@ -120,7 +120,7 @@ def use() -> Iterator[subprocess.Popen[bytes] | None]:
     if not is_embedded():
         yield None
         return
-    with file_lock.held(_users_lock(), shared=True):
+    with file_lock.hold(_users_lock(), shared=True):
         yield ensure_supervisor()
 
 
@@ -171,14 +171,14 @@ def wait_until_ready(supervisor: subprocess.Popen[bytes] | None = None) -> None:
 
 def wait_until_stopped() -> None:
     """Until no supervisor is left; for when this process has given up its use."""
-    while is_embedded() and not file_lock.is_free(_supervisor_lock()) and not _has_users():
-        time.sleep(LOOK_SECONDS / 5)
+    while is_embedded() and not file_lock.is_free(_supervisor_lock()) and not _is_in_use():
+        time.sleep(POLL_SECONDS / 5)
     for supervisor in _started:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            supervisor.wait(LOOK_SECONDS)
+            supervisor.wait(POLL_SECONDS)
 
 
-def _has_users() -> bool:
+def _is_in_use() -> bool:
     descriptor = file_lock.open_lock(_users_lock())
     try:
         # The supervisor takes it when it stops; every other process that has it shared is a user.
@@ -220,16 +220,16 @@ class Supervisor:
         self._started = 0.0
         self.stopping = threading.Event()
 
-    def run(self) -> None:
+    def supervise(self) -> None:
         """Until no process holds the users' lock, or `stopping` is set."""
-        if not self._cluster.is_made:
+        if not self._cluster.is_created:
             self._cluster.make()
         descriptor = file_lock.open_lock(self._users)
         while not self.stopping.is_set():
             if file_lock.try_lock(descriptor):
                 break
             self._keep_running()
-            self.stopping.wait(LOOK_SECONDS)
+            self.stopping.wait(POLL_SECONDS)
         # The lock is kept until the process ends: a process that waits for it starts the next supervisor.
         self._cluster.stop()
         self._end_without_data()
@@ -264,10 +264,10 @@ class Supervisor:
             self._process = self._cluster.start(write)
         finally:
             os.close(write)
-        threading.Thread(target=_pass_on, args=(read, self._log), daemon=True).start()
+        threading.Thread(target=_copy_lines, args=(read, self._log), daemon=True).start()
 
 
-def _pass_on(read: int, log: RotatingLog) -> None:
+def _copy_lines(read: int, log: RotatingLog) -> None:
     with open(read, "rb") as lines:
         for line in lines:
             log.write(line.decode(errors="replace").rstrip())
@@ -277,14 +277,14 @@ def main() -> None:
     """Supervise the database of this data directory, unless another process does so."""
     os.umask(0o077)
     descriptor = file_lock.open_lock(_supervisor_lock())
-    if not file_lock.lock_soon(descriptor):
+    if not file_lock.lock_within(descriptor):
         return
     log = RotatingLog(log_path())
     supervisor = Supervisor(cluster(), _users_lock(), log)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stopping.set())
     try:
-        supervisor.run()
+        supervisor.supervise()
     except (FirstPartyGenericError, OSError) as error:
         log.write(str(error))
         sys.exit(1)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-LEFT_OUT = {"alembic_version", "events", "event_resources", "automation_bucket", "automation_event_follower"}
+SKIPPED_TABLES = {"alembic_version", "events", "event_resources", "automation_bucket", "automation_event_follower"}
 """Prefect's events, which it keeps for two days, and what its automations have half counted of them."""
 ROWS = 1000
 URL_SETTING = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
@@ -41,9 +41,9 @@ def move(environment: Mapping[str, str], psycopg_url: str) -> None:
 
     FirstPartyGenericError, with nothing changed, where Prefect's own upgrade of either database fails.
     """
-    with file_lock.held(prefect_home() / "database-move.lock"):
+    with file_lock.hold(prefect_home() / "database-move.lock"):
         old = prefect_database()
-        if not old.exists() or _is_used(psycopg_url):
+        if not old.exists() or _target_has_data(psycopg_url):
             return
         _upgrade(f"sqlite+aiosqlite:///{old}")
         _upgrade(environment[URL_SETTING])
@@ -53,7 +53,7 @@ def move(environment: Mapping[str, str], psycopg_url: str) -> None:
             old.with_name(old.name + rest).unlink(missing_ok=True)
 
 
-def _is_used(psycopg_url: str) -> bool:
+def _target_has_data(psycopg_url: str) -> bool:
     """Whether PostgreSQL holds something already: then the file is no database of ours that waits to be moved."""
     import psycopg  # noqa: PLC0415 - only where there may be something to move
 
@@ -69,7 +69,7 @@ def _upgrade(url: str) -> None:
     done = subprocess.run(
         python_process.command("prefect", "server", "database", "upgrade", "--yes"),
         env={**os.environ, "PREFECT_HOME": str(prefect_home()), URL_SETTING: url},
-        cwd=working_directory.empty(),
+        cwd=working_directory.empty_directory(),
         capture_output=True,
         text=True,
         check=False,
@@ -103,7 +103,7 @@ def _copy(old: Path, psycopg_url: str) -> None:
 def _types(target: psycopg.Connection[Any]) -> dict[str, dict[str, str]]:
     types: dict[str, dict[str, str]] = {}
     for table, column, kind in target.execute(COLUMNS):
-        if table not in LEFT_OUT:
+        if table not in SKIPPED_TABLES:
             types.setdefault(table, {})[column] = kind
     return types
 

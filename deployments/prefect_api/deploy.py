@@ -1,7 +1,4 @@
-"""A source's deployment on a Prefect server, made from the template in prefect.yaml.
-
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
-"""
+"""Deployments on a Prefect server: created, updated, read and removed. What they should be says `deployment_specs`."""
 
 from __future__ import annotations
 
@@ -9,17 +6,30 @@ import re
 import shlex
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.exceptions import ObjectNotFound
 
 from blocks import python_process
 from blocks.prefect_names import deployment_name
-from deployments import tick_offsets
 from deployments.prefect_api import database, server_access
+from deployments.prefect_api.deployment_specs import (
+    COLLECT,
+    OF_A_SOURCE,
+    POOL_TYPE,
+    SourceDeployment,
+    Spec,
+    flow_name,
+    source_specs,
+    work_pool,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,51 +37,23 @@ if TYPE_CHECKING:
 
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.responses import DeploymentResponse
-    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
-TEMPLATE = Path(__file__).parents[1] / "prefect.yaml"
-BESIDE = tuple(TEMPLATE.with_name(name) for name in ("reconcile.yaml", "backfill.yaml"))
-"""What is deployed beside the collection of a source."""
-SOURCE = "{{ $SOURCE }}"
-POOL_TYPE = "onepassword-source"
-
-TICKS = {"collect": tick_offsets.COLLECT, "reconcile": tick_offsets.RECONCILE, "forward": tick_offsets.FORWARD}
-PAGE = 200  # what Prefect's server gives at most in one answer
+PAGE = 200
+"""The most that Prefect's server gives in one answer."""
 
 Change = Literal["created", "updated", "unchanged"]
 Key = tuple[str, str]
 """The name of a flow and of a deployment of it."""
 
 
-@dataclass(frozen=True)
-class SourceDeployment:
-    """What the deployment of a source says about it. `tags` come after the template's own."""
-
-    source: str
-    description: str | None = None
-    tags: tuple[str, ...] = ()
-    entrypoint: str | None = None
-    """Another flow than the template's, as `module.function`."""
-    paused: bool = False
-    """Whether a new deployment starts paused; one that is there stays as it is."""
-    source_id: str | None = None
-    """Its immutable id: the runs find it by that, and its ticks follow from that; from its name where there is none."""
-
-
-def at_once() -> int:
+def parallel_requests() -> int:
     """How many requests to have under way at a time: while the server waits for its database, it works on another.
 
     SQLite has one writer: there the server would refuse the others, and the client wait for seconds before it retries.
     """
-    own = database.users_url() or ""
+    own = database.configured_url() or ""
     return 4 if own.startswith("postgresql") or server_access.external_url() or database.is_embedded() else 1
-
-
-def work_pool() -> str:
-    """The name of the work pool that all deployments use."""
-    return str(_template()["work_pool"]["name"])
 
 
 def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
@@ -81,21 +63,19 @@ def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] =
     person has paused stays paused. A new one takes what a person has set in that of `like` with the same flow.
     Prefect's own exceptions where its server cannot be reached.
     """
-    with opened() as deployer:
+    with open_deployer() as deployer:
         return deployer.deploy_source(wanted, like)
 
 
-def deploy_spec(spec: dict[str, Any], *, paused: bool = False) -> Change:
+def deploy_spec(spec: Spec, *, paused: bool = False) -> Change:
     """The same for a template's entry that is filled in already."""
-    with opened() as deployer:
+    with open_deployer() as deployer:
         return deployer.deploy(spec, paused=paused)
 
 
 @contextmanager
-def opened() -> Iterator[Deployer]:
+def open_deployer() -> Iterator[Deployer]:
     """A deployer with a connection of its own to the Prefect server."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         yield Deployer(client)
 
@@ -103,7 +83,7 @@ def opened() -> Iterator[Deployer]:
 class Deployer:
     """Creates and updates deployments through one client, in several threads at once where that is wanted.
 
-    What is there of hundreds is read in a few requests (`look_up`); flows and the work pool are made once.
+    What is there of hundreds is read in a few requests (`prefetch`); flows and the work pool are made once.
     """
 
     def __init__(self, client: SyncPrefectClient) -> None:
@@ -112,7 +92,7 @@ class Deployer:
         self._flow_ids: dict[str, UUID] = {}
         self._making = threading.Lock()
 
-    def look_up(self, specs: Iterable[dict[str, Any]]) -> None:
+    def prefetch(self, specs: Iterable[Spec]) -> None:
         """Read at once what the server has of these deployments, instead of one by one when they are deployed."""
         keys = [_key(spec) for spec in specs]
         flows = sorted({flow for flow, _ in keys})
@@ -120,7 +100,7 @@ class Deployer:
         self._there |= dict.fromkeys(keys)
         size = PAGE // max(len(flows), 1)  # a page holds all that can be found
         for start in range(0, len(names), size):
-            found = _read_named(self.client, flows, names[start : start + size])
+            found = _read_by_name(self.client, flows, names[start : start + size])
             self._there |= {(_flow_of(one), one.name): one for one in found}
 
     def deploy_source(self, wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
@@ -128,24 +108,24 @@ class Deployer:
         others = {str(one.entrypoint): one for one in like}
         change, *_ = [
             self.deploy(spec, others.get(spec["entrypoint"]), paused=wanted.paused and bool(spec["schedules"]))
-            for spec in specs_of(wanted)
+            for spec in source_specs(wanted)
         ]
         return change
 
-    def deploy(self, spec: dict[str, Any], like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
+    def deploy(self, spec: Spec, like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
         """Create or update one deployment; where nothing differs, nothing is written."""
         key = _key(spec)
-        found = self._there[key] if key in self._there else find_named(self.client, *key)
+        found = self._there[key] if key in self._there else find_by_name(self.client, *key)
         if found is None:
             self._create(spec, like, paused=paused)
             return "created"
-        return _update(self.client, found, _members(spec), _schedules(spec))
+        return _update(self.client, found, _desired_fields(spec), _schedules(spec))
 
-    def _create(self, spec: dict[str, Any], like: DeploymentResponse | None, *, paused: bool) -> None:
-        schedules, members = _schedules(spec), _members(spec)
+    def _create(self, spec: Spec, like: DeploymentResponse | None, *, paused: bool) -> None:
+        schedules, members = _schedules(spec), _desired_fields(spec)
         if like is not None:
-            members["job_variables"] = _with(members["job_variables"], like.job_variables or {})
-            schedules = _activated(schedules, like)
+            members["job_variables"] = _merged_job_variables(members["job_variables"], like.job_variables or {})
+            schedules = _with_activity_of(schedules, like)
         self.client.create_deployment(
             flow_id=self._flow_id(spec["entrypoint"]),
             name=spec["name"],
@@ -163,37 +143,28 @@ class Deployer:
             return self._flow_ids[entrypoint]
 
 
-def specs_of(wanted: SourceDeployment) -> list[dict[str, Any]]:
-    """The deployments of a source as they should be: the one that collects it first, then those beside it."""
-    specs = [_filled(_template(), wanted)]
-    if wanted.entrypoint is None:
-        specs += [_filled(read_template(path), replace(wanted, description=None)) for path in BESIDE]
-    return specs
-
-
 def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
     """The deployment of a source, or None where there is none."""
-    return find_named(client, flow_name(_template()), deployment_name(source))
+    return find_by_name(client, COLLECT, deployment_name(source))
 
 
 def find_deployments(client: SyncPrefectClient, sources: Sequence[str]) -> dict[str, DeploymentResponse]:
     """The deployments of those of these sources that have one, in their order."""
     names = {deployment_name(source): source for source in sources}
-    wanted, flow = list(names), flow_name(_template())
-    pages = (_read_named(client, [flow], wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE))
+    wanted, flow = list(names), COLLECT
+    pages = (_read_by_name(client, [flow], wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE))
     found = {names[one.name]: one for page in pages for one in page}
     return {source: found[source] for source in sources if source in found}
 
 
-def find_named(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
+def find_by_name(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
     """The deployment of that name of any flow, or None where there is none."""
-    found = _read_named(client, [flow], [name])
+    found = _read_by_name(client, [flow], [name])
     return found[0] if found else None
 
 
-def _read_named(client: SyncPrefectClient, flows: Sequence[str], names: Sequence[str]) -> list[DeploymentResponse]:
+def _read_by_name(client: SyncPrefectClient, flows: Sequence[str], names: Sequence[str]) -> list[DeploymentResponse]:
     # By filter: a name may hold characters, such as ?, that the address of a single deployment cannot.
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
 
     return client.read_deployments(
         flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
@@ -202,7 +173,7 @@ def _read_named(client: SyncPrefectClient, flows: Sequence[str], names: Sequence
     )
 
 
-def _key(spec: dict[str, Any]) -> Key:
+def _key(spec: Spec) -> Key:
     return flow_name(spec), spec["name"]
 
 
@@ -212,27 +183,20 @@ def _flow_of(found: DeploymentResponse) -> str:
 
 def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
     """The deployments of a source: the one that collects it, and those beside it."""
-    flows = [flow_name(template) for template in (_template(), *map(read_template, BESIDE))]
-    found = {_flow_of(one): one for one in _read_named(client, flows, [deployment_name(source)])}
-    return [found[flow] for flow in flows if flow in found]
+    found = {_flow_of(one): one for one in _read_by_name(client, OF_A_SOURCE, [deployment_name(source)])}
+    return [found[flow] for flow in OF_A_SOURCE if flow in found]
 
 
 def remove_deployment(source: str) -> bool:
-    """Remove the deployment of a source with its scheduled runs; False where there is none.
-
-    Those beside it go too.
-    """
-    for path in BESIDE:
-        remove_named(flow_name(read_template(path)), deployment_name(source))
-    return remove_named(flow_name(_template()), deployment_name(source))
+    """Remove the deployments of a source with their scheduled runs; False if it had none that collects."""
+    removed = [remove_by_name(flow, deployment_name(source)) for flow in reversed(OF_A_SOURCE)]
+    return removed[-1]
 
 
-def remove_named(flow: str, name: str) -> bool:
+def remove_by_name(flow: str, name: str) -> bool:
     """The same for a deployment of that name of any flow."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
-        found = find_named(client, flow, name)
+        found = find_by_name(client, flow, name)
         if found is None:
             return False
         client.delete_deployment(found.id)
@@ -245,9 +209,6 @@ def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
     Named so, the engine starts at once where a run is not forked. Otherwise Prefect first starts a second Python to
     look for the flow's code, which here is installed: 1.5 s of every run.
     """
-    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate  # noqa: PLC0415 - see above
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
-
     template = _job_template(shlex.join(python_process.command("prefect.engine")) if local else None)
     try:
         found = client.read_work_pool(work_pool())
@@ -273,44 +234,6 @@ def _job_template(command: str | None) -> dict[str, Any]:
 
 
 @cache
-def read_template(path: Path) -> dict[str, Any]:
-    """The first deployment in a file of Prefect's form."""
-    import yaml  # noqa: PLC0415 - comes with Prefect, and is asked for only with it
-
-    template: dict[str, Any] = yaml.safe_load(path.read_bytes())["deployments"][0]
-    return template
-
-
-def flow_name(template: dict[str, Any]) -> str:
-    return str(template["entrypoint"]).rpartition(".")[2]
-
-
-def _template() -> dict[str, Any]:
-    return read_template(TEMPLATE)
-
-
-def _filled(template: dict[str, Any], wanted: SourceDeployment) -> dict[str, Any]:
-    parameters = {k: wanted.source if v == SOURCE else v for k, v in template["parameters"].items()}
-    return {
-        **template,
-        "name": deployment_name(wanted.source),
-        "description": wanted.description or template["description"],
-        "entrypoint": wanted.entrypoint or template["entrypoint"],
-        "tags": list(dict.fromkeys([*template["tags"], *wanted.tags])),
-        "parameters": {**parameters, "source_id": wanted.source_id} if wanted.source_id else parameters,
-        "schedules": ticking(template, wanted.source_id or wanted.source),
-    }
-
-
-def ticking(template: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """The schedules of a template, at the time of what has this key, such as a source's id."""
-    ticks = TICKS.get(flow_name(template))
-    if ticks is None:
-        return list(template["schedules"])
-    return [{**entry, "anchor_date": ticks.anchor(key)} for entry in template["schedules"]]
-
-
-@cache
 def _flow(entrypoint: str) -> Flow[..., Any]:
     # Not with Prefect's load_flow_from_entrypoint, which looks in the working directory first.
     module, _, name = entrypoint.rpartition(".")
@@ -323,7 +246,7 @@ def _parameters_schema(entrypoint: str) -> dict[str, Any]:
     return _flow(entrypoint).parameters.model_dump(exclude_unset=True)
 
 
-def _members(spec: dict[str, Any]) -> dict[str, Any]:
+def _desired_fields(spec: Spec) -> dict[str, Any]:
     return {
         "description": spec["description"],
         "entrypoint": spec["entrypoint"],
@@ -339,14 +262,12 @@ def _members(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _schedules(spec: dict[str, Any]) -> list[DeploymentScheduleCreate]:
-    from prefect.client.schemas.actions import DeploymentScheduleCreate  # noqa: PLC0415 - see above
+def _schedules(spec: Spec) -> list[DeploymentScheduleCreate]:
 
     return [DeploymentScheduleCreate(schedule=_schedule(one), active=one["active"]) for one in spec["schedules"]]
 
 
 def _schedule(entry: dict[str, Any]) -> CronSchedule | IntervalSchedule:
-    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule  # noqa: PLC0415 - see above
 
     if "cron" in entry:
         return CronSchedule(cron=entry["cron"], timezone=entry["timezone"])
@@ -355,7 +276,9 @@ def _schedule(entry: dict[str, Any]) -> CronSchedule | IntervalSchedule:
     )
 
 
-def _activated(schedules: list[DeploymentScheduleCreate], like: DeploymentResponse) -> list[DeploymentScheduleCreate]:
+def _with_activity_of(
+    schedules: list[DeploymentScheduleCreate], like: DeploymentResponse
+) -> list[DeploymentScheduleCreate]:
     """These schedules, paused where a person has paused those of another deployment."""
     is_active = any(schedule.active for schedule in like.schedules)
     return [schedule.model_copy(update={"active": is_active}) for schedule in schedules]
@@ -367,13 +290,12 @@ def _update(
     members: dict[str, Any],
     schedules: list[DeploymentScheduleCreate],
 ) -> Change:
-    from prefect.client.schemas.actions import DeploymentUpdate  # noqa: PLC0415 - see the module's docstring
 
-    now = _members_of(found)
-    members = {**members, "job_variables": _with(members["job_variables"], found.job_variables or {})}
+    now = _current_fields(found)
+    members = {**members, "job_variables": _merged_job_variables(members["job_variables"], found.job_variables or {})}
     differing = {name: value for name, value in members.items() if now[name] != value}
     if [kept.schedule for kept in found.schedules] != [new.schedule for new in schedules]:
-        kept = _activated(schedules, found) if found.schedules else schedules
+        kept = _with_activity_of(schedules, found) if found.schedules else schedules
         differing["schedules"] = [new.model_dump(mode="json") for new in kept]
     if not differing:
         return "unchanged"
@@ -381,13 +303,13 @@ def _update(
     return "updated"
 
 
-def _with(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+def _merged_job_variables(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """The job variables that a person has set, an environment of the runs among them, and ours over them."""
     both = {**theirs, **ours}
     return {**both, "env": {**(theirs.get("env") or {}), **ours["env"]}} if "env" in ours else both
 
 
-def _members_of(found: DeploymentResponse) -> dict[str, Any]:
+def _current_fields(found: DeploymentResponse) -> dict[str, Any]:
     limit, options = found.global_concurrency_limit, found.concurrency_options
     return {
         "description": found.description,

@@ -29,7 +29,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def lock_soon(descriptor: int, seconds: float = 3.0) -> bool:
+def lock_within(descriptor: int, seconds: float = 3.0) -> bool:
     """Take the lock alone, or return False where another process has it for longer than it takes to look.
 
     Who looks (`is_free`) holds it for a moment, and must not be taken for its owner.
@@ -52,7 +52,7 @@ def is_free(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def held(path: Path, *, shared: bool = False) -> Iterator[None]:
+def hold(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock, alone or together with others. Waits while another process keeps that from being so."""
     descriptor = open_lock(path)
     try:

@@ -23,7 +23,7 @@ def prefect_database() -> Path:
     return prefect_home() / "prefect.db"
 
 
-def in_use() -> FirstPartyGenericError:
+def in_use_error() -> FirstPartyGenericError:
     """The error where a rotation would pull the secrets away from under another process."""
     return FirstPartyGenericError(
         "The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.",

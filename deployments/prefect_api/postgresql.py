@@ -66,7 +66,7 @@ class Cluster:
     sockets: Path
 
     @property
-    def is_made(self) -> bool:
+    def is_created(self) -> bool:
         return (self.data / "PG_VERSION").exists()
 
     def make(self) -> None:
@@ -100,7 +100,7 @@ class Cluster:
     def start(self, log: int) -> subprocess.Popen[bytes]:
         """Start it; its messages go to the file descriptor `log`. Does not wait until it answers."""
         self.require_version()
-        options = {**OPTIONS, "unix_socket_directories": str(_private(self.sockets))}
+        options = {**OPTIONS, "unix_socket_directories": str(_private_directory(self.sockets))}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return subprocess.Popen(
             [_program("postgres"), "-D", self.data, *arguments],
@@ -176,7 +176,7 @@ def is_installed() -> bool:
     return _programs() is not None and (not _needs_namespace() or _has_namespaces())
 
 
-def why_not() -> str:
+def unavailable_reason() -> str:
     """Why `is_installed` says no, as the end of a sentence."""
     if _programs() is None:
         return "there is no embedded PostgreSQL for this platform"
@@ -251,7 +251,7 @@ def _namespace() -> Callable[[], None]:
     return enter
 
 
-def _private(directory: Path) -> Path:
+def _private_directory(directory: Path) -> Path:
     """The directory, for the owner alone. FirstPartyGenericError where another user was first in a shared one."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.is_symlink() or directory.stat().st_uid != os.geteuid():

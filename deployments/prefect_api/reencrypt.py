@@ -38,12 +38,12 @@ class Documents(Protocol):
         """Replace texts by id, in one transaction, and leave no copy of the old ones in the database's files."""
 
 
-def encrypt_again(old: str, new: str) -> int:
+def reencrypt_blocks(old: str, new: str) -> int:
     """Encrypt all documents with `new` instead of `old`, in one transaction; how many there are.
 
     FirstPartyGenericError where another process has the database open, or a document cannot be read with `old`.
     """
-    with _opened(alone=True) as documents:
+    with _open_documents(alone=True) as documents:
         rows = _encrypted(documents.read(), Fernet(old), Fernet(new))
         documents.replace(rows)
         return len(rows)
@@ -51,17 +51,17 @@ def encrypt_again(old: str, new: str) -> int:
 
 def is_encrypted_with(key: str) -> bool:
     """Whether any document can be read with this key."""
-    with _opened(alone=False) as documents:
+    with _open_documents(alone=False) as documents:
         return any(_decrypted(data, Fernet(key)) is not None for _, _, data in documents.read())
 
 
 @contextlib.contextmanager
-def _opened(*, alone: bool) -> Iterator[Documents]:
-    if database.is_embedded() and database.cluster().is_made:
-        with database.running(), _opened_postgresql() as documents:
+def _open_documents(*, alone: bool) -> Iterator[Documents]:
+    if database.is_embedded() and database.cluster().is_created:
+        with database.running(), _open_postgresql() as documents:
             yield documents
     elif local_files.prefect_database().exists():
-        with _opened_sqlite(local_files.prefect_database(), alone=alone) as documents:
+        with _open_sqlite(local_files.prefect_database(), alone=alone) as documents:
             yield documents
     else:
         yield _NoDocuments()
@@ -93,7 +93,7 @@ class _SqliteDocuments:
 
 
 @contextlib.contextmanager
-def _opened_sqlite(path: Path, *, alone: bool) -> Iterator[Documents]:
+def _open_sqlite(path: Path, *, alone: bool) -> Iterator[Documents]:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     with contextlib.closing(connection):
         if alone:
@@ -111,11 +111,11 @@ def _lock(connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             raise
-        raise local_files.in_use() from None
+        raise local_files.in_use_error() from None
 
 
 @contextlib.contextmanager
-def _opened_postgresql() -> Iterator[Documents]:
+def _open_postgresql() -> Iterator[Documents]:
     import psycopg  # noqa: PLC0415 - 0.1 s, and only here
 
     class PostgresqlDocuments:
@@ -145,7 +145,7 @@ def _require_alone(connection: object) -> None:
     others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     found = connection.execute(others).fetchone()  # type: ignore[attr-defined]
     if found[0]:
-        raise local_files.in_use()
+        raise local_files.in_use_error()
 
 
 def _encrypted(rows: Rows, old: Fernet, new: Fernet) -> list[tuple[str, str]]:

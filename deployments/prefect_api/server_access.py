@@ -1,7 +1,7 @@
 """How this machine's own Prefect is reached, and kept shut to everyone else.
 
 Prefect gives secrets to whoever reaches its API, and a web page in a browser can reach loopback. So it asks for a
-password (own_secrets.py), and a guard stands before it (guard.py).
+password (server_secrets.py), and a guard stands before it (guard.py).
 Prefect reads its settings from the environment when it is imported: call `activate` before that.
 Nothing here imports Prefect.
 """
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")
-ANY = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104 - compared, not bound
+WILDCARDS = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104 - compared, not bound
 ANSWER_SECONDS = 5.0
 PREFECT_EVENTS_SECONDS = 2 * 24 * 3600
 OK, UNAUTHORIZED = 200, 401
 
 
 @dataclass(frozen=True)
-class Access:
+class PrefectAccess:
     """Which Prefect: `own` (a running `up`), `temporary` (Prefect starts one) or `external` (the user's)."""
 
     kind: Literal["own", "temporary", "external"]
@@ -58,7 +58,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Door:
+class ListenAddress:
     """Where `up` listens, and the address that a TLS proxy in front of it has for others."""
 
     host: str = HOST
@@ -67,7 +67,7 @@ class Door:
     @property
     def origin(self) -> str:
         """The origin of the UI for this machine's own processes."""
-        return _origin(ANY.get(self.host, self.host))
+        return _origin(WILDCARDS.get(self.host, self.host))
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class Door:
         found = [self.origin]
         if self.is_local:
             found.append(_origin("localhost"))
-        elif self.host in ANY:
+        elif self.host in WILDCARDS:
             found += map(_origin, (*LOOPBACK, socket.gethostname()))
         if self.public_url:
             found.append(self.public_url)
@@ -86,18 +86,18 @@ class Door:
         return self.host in LOOPBACK
 
 
-LOCAL = Door()
+LOOPBACK_ONLY = ListenAddress()
 
 
-def door(host: str, public_url: str | None) -> Door:
+def parse_listen_address(host: str, public_url: str | None) -> ListenAddress:
     """The same from what a person typed. ThirdPartyConfigError where the URL is no `https://host[:port]`."""
     if public_url is None:
-        return Door(host)
+        return ListenAddress(host)
     if not re.fullmatch(r"https://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?/?", public_url, re.ASCII):
         raise ThirdPartyConfigError(
             f"--public-url is {public_url!r}.", hint="Give the address of the TLS proxy: https://prefect.example.com"
         )
-    return Door(host, public_url.rstrip("/").lower().removesuffix(":443"))
+    return ListenAddress(host, public_url.rstrip("/").lower().removesuffix(":443"))
 
 
 def _origin(host: str) -> str:
@@ -133,21 +133,21 @@ def prefect_environment() -> dict[str, str]:
             "It starts its server again by itself; then try again.",
             code="prefect",
         )
-    return _base_environment(load_secrets(), LOCAL)
+    return _base_environment(load_secrets(), LOOPBACK_ONLY)
 
 
-def environment_for(url: str, at: Door = LOCAL) -> dict[str, str]:
+def environment_for(url: str, at: ListenAddress = LOOPBACK_ONLY) -> dict[str, str]:
     """The environment of a server, which need not run yet, with its API at `url`."""
     return {**_base_environment(load_secrets(), at), "PREFECT_API_URL": url}
 
 
-def _base_environment(kept: Secrets, at: Door) -> dict[str, str]:
+def _base_environment(kept: Secrets, at: ListenAddress) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(prefect_home()),
         "PREFECT_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_ENCRYPTION_KEY": kept.encryption_key,
-        "PREFECT_API_SSL_CERT_FILE": str(_one_authority()),
+        "PREFECT_API_SSL_CERT_FILE": str(_single_authority_file()),
         "PREFECT_SERVER_API_HOST": at.host,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(at.origins),
         # Relative, so that the UI asks the origin that it came from, by whichever of its names.
@@ -172,7 +172,7 @@ def _base_environment(kept: Secrets, at: Door) -> dict[str, str]:
     }
 
 
-def _one_authority() -> Path:
+def _single_authority_file() -> Path:
     """A file with one of certifi's certificate authorities, for clients that speak http to this machine.
 
     Each of Prefect's clients reads all that it would trust when it is made, and a run makes dozens: 70 ms each with
@@ -215,13 +215,13 @@ def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
 def find_running() -> RunningUp | None:
     """The `up` of this data directory, where one is running and answers to our password."""
-    running = up_lock.announced()
+    running = up_lock.read_announcement()
     return running if running is not None and answers(running.url) else None
 
 
 def answers(url: str) -> bool:
     """Whether the server at `url` is healthy, asks for a password, and takes ours."""
-    with own_client(ANSWER_SECONDS) as client:
+    with unauthenticated_client(ANSWER_SECONDS) as client:
         kept = load_secrets()
         return (
             _status(client, f"{url}/health") == OK
@@ -230,7 +230,7 @@ def answers(url: str) -> bool:
         )
 
 
-def own_client(seconds: float, auth: tuple[str, str] | None = None) -> httpx.Client:
+def unauthenticated_client(seconds: float, auth: tuple[str, str] | None = None) -> httpx.Client:
     """A client of our own server; each step of a request may take so many seconds. `auth`: user and password."""
     import httpx  # noqa: PLC0415 - 0.2 s that only those pay who ask a server
 
@@ -239,9 +239,9 @@ def own_client(seconds: float, auth: tuple[str, str] | None = None) -> httpx.Cli
     return httpx.Client(timeout=seconds, trust_env=False, verify=no_authority, auth=auth)
 
 
-def client(seconds: float) -> httpx.Client:
+def authenticated_client(seconds: float) -> httpx.Client:
     """The same with the password of this data directory."""
-    return own_client(seconds, (USER, load_secrets().api_password))
+    return unauthenticated_client(seconds, (USER, load_secrets().api_password))
 
 
 def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None) -> int | None:
@@ -253,7 +253,7 @@ def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None)
         return None
 
 
-def activate() -> Access:
+def activate() -> PrefectAccess:
     """Make this process use the right Prefect: to be called before Prefect is imported.
 
     A PREFECT_API_URL of the user's own is used as it is. RuntimeError where Prefect was imported before, with
@@ -262,16 +262,16 @@ def activate() -> Access:
     working_directory.leave()
     external = external_url()
     if external is not None:
-        return Access("external", external, _warnings_about(external))
+        return PrefectAccess("external", external, _warnings_about(external))
     hold_secrets()
     warnings = _warnings_about_secrets()
     wanted = prefect_environment()
     _apply(wanted)
     url = wanted.get("PREFECT_API_URL")
-    return Access("own" if url else "temporary", url, warnings)
+    return PrefectAccess("own" if url else "temporary", url, warnings)
 
 
-def activate_for(at: Door) -> Access:
+def activate_server(at: ListenAddress) -> PrefectAccess:
     """The same for the server that this very process starts."""
     working_directory.leave()
     if (external := external_url()) is not None:
@@ -284,7 +284,7 @@ def activate_for(at: Door) -> Access:
     warnings = _warnings_about_secrets()
     url = f"{at.origin}/api"
     _apply(environment_for(url, at))
-    return Access("own", url, warnings)
+    return PrefectAccess("own", url, warnings)
 
 
 def _apply(wanted: Mapping[str, str]) -> None:
@@ -304,7 +304,7 @@ def _is_ours(environment: Mapping[str, str]) -> bool:
     if not secrets_path().exists():
         return False
     # A shell may hold what was printed before the secrets were rotated.
-    ours = {"PREFECT_HOME": str(prefect_home()), "PREFECT_API_URL": f"{LOCAL.origin}/api"}
+    ours = {"PREFECT_HOME": str(prefect_home()), "PREFECT_API_URL": f"{LOOPBACK_ONLY.origin}/api"}
     if ours.items() <= environment.items():
         return True
     return environment.get("PREFECT_API_AUTH_STRING") == load_secrets().auth_string

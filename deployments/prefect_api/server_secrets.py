@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError
-from deployments.prefect_api.local_files import in_use, prefect_database, prefect_home
+from deployments.prefect_api.local_files import in_use_error, prefect_database, prefect_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,9 @@ class Secrets:
 
 
 @dataclass(frozen=True, repr=False)
-class _Kept:
+class _SecretsFile:
     current: Secrets
-    following: Secrets | None = None
+    pending: Secrets | None = None
 
 
 def secrets_path() -> Path:
@@ -59,10 +59,10 @@ def load_secrets() -> Secrets:
     if is_open_to_others(path):
         path.chmod(0o600)
     kept = _read(path)
-    if kept.following is None:
+    if kept.pending is None:
         return kept.current
     with _locked(fcntl.LOCK_SH):
-        return _settled()
+        return _complete_rotation()
 
 
 def rotate(*, password: bool, key: bool) -> int:
@@ -72,14 +72,14 @@ def rotate(*, password: bool, key: bool) -> int:
     cannot be read with the current key.
     """
     load_secrets()
-    with _alone():
-        old = _settled()
+    with _exclusive_lock():
+        old = _complete_rotation()
         made = _generate()
         new = Secrets(
             made.api_password if password else old.api_password, made.encryption_key if key else old.encryption_key
         )
-        blocks = _encrypt_anew(old, new) if key else 0
-        _write(_Kept(new))
+        blocks = _reencrypt_blocks(old, new) if key else 0
+        _write(_SecretsFile(new))
         if key:  # what an earlier version left when its database was moved
             prefect_database().with_name("prefect.db.moved").unlink(missing_ok=True)
         return blocks
@@ -101,26 +101,26 @@ def is_open_to_others(path: Path) -> bool:
     return path.exists() and bool(path.stat().st_mode & 0o077)
 
 
-def _encrypt_anew(old: Secrets, new: Secrets) -> int:
+def _reencrypt_blocks(old: Secrets, new: Secrets) -> int:
     from deployments.prefect_api import reencrypt  # noqa: PLC0415 - 0.1 s that only a rotation takes
 
-    _write(_Kept(old, following=new))
+    _write(_SecretsFile(old, pending=new))
     try:
-        return reencrypt.encrypt_again(old.encryption_key, new.encryption_key)
+        return reencrypt.reencrypt_blocks(old.encryption_key, new.encryption_key)
     except FirstPartyGenericError:
-        _write(_Kept(old))
+        _write(_SecretsFile(old))
         raise
 
 
-def _settled() -> Secrets:
+def _complete_rotation() -> Secrets:
     from deployments.prefect_api import reencrypt  # noqa: PLC0415 - as above
 
     kept = _read(secrets_path())
-    if kept.following is None:
+    if kept.pending is None:
         return kept.current
-    done = reencrypt.is_encrypted_with(kept.following.encryption_key)
-    valid = kept.following if done else kept.current
-    _write(_Kept(valid))
+    done = reencrypt.is_encrypted_with(kept.pending.encryption_key)
+    valid = kept.pending if done else kept.current
+    _write(_SecretsFile(valid))
     return valid
 
 
@@ -139,10 +139,10 @@ def _lost_hint() -> str:
     )
 
 
-def _read(path: Path) -> _Kept:
+def _read(path: Path) -> _SecretsFile:
     try:
         kept = json.loads(path.read_bytes())
-        return _Kept(_secrets(kept), _secrets(kept["next"]) if "next" in kept else None)
+        return _SecretsFile(_secrets(kept), _secrets(kept["next"]) if "next" in kept else None)
     except (ValueError, KeyError, TypeError):
         raise FirstPartyGenericError(f"{path} is damaged.", hint=_lost_hint()) from None
 
@@ -157,12 +157,12 @@ def _generate() -> Secrets:
 
 def _create(path: Path) -> None:
     # Written whole, then linked: of two processes one wins, and the other never reads half a file.
-    with _written(_Kept(_generate())) as part, contextlib.suppress(FileExistsError):
+    with _temporary_file(_SecretsFile(_generate())) as part, contextlib.suppress(FileExistsError):
         os.link(part, path)
 
 
-def _write(kept: _Kept) -> None:
-    with _written(kept) as part:
+def _write(kept: _SecretsFile) -> None:
+    with _temporary_file(kept) as part:
         part.replace(secrets_path())
     directory = os.open(settings.data_dir(), os.O_RDONLY)
     try:
@@ -172,8 +172,8 @@ def _write(kept: _Kept) -> None:
 
 
 @contextlib.contextmanager
-def _written(kept: _Kept) -> Iterator[Path]:
-    content = asdict(kept.current) | ({"next": asdict(kept.following)} if kept.following else {})
+def _temporary_file(kept: _SecretsFile) -> Iterator[Path]:
+    content = asdict(kept.current) | ({"next": asdict(kept.pending)} if kept.pending else {})
     descriptor, name = tempfile.mkstemp(dir=settings.data_dir(), prefix=".secrets-")
     try:
         with open(descriptor, "w") as file:  # noqa: PTH123 - a descriptor
@@ -200,16 +200,16 @@ def _locked(mode: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def _exclusive_lock() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_locked(fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError:
-            raise in_use() from None
-        _sweep()
+            raise in_use_error() from None
+        _remove_leftovers()
         yield
 
 
-def _sweep() -> None:
+def _remove_leftovers() -> None:
     for left in settings.data_dir().glob(".secrets-*"):
         left.unlink(missing_ok=True)

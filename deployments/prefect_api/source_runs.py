@@ -1,16 +1,24 @@
 """Runs of a source: those under way are asked to end, and new ones are created.
 
-Prefect is imported inside the functions: its settings come from the environment (see `prefect_access.activate`).
+This module imports Prefect, so call `server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import StateType
+from prefect.states import Cancelled, Scheduled
+
+from blocks import clock
 from blocks.errors import FirstPartyGenericError
-from deployments.prefect_api.deploy import PAGE, at_once, deployments_of, find_deployment, find_deployments
+from blocks.store import lifecycle, source_status, sources, streams
+from deployments.prefect_api.deploy import PAGE, deployments_of, find_deployment, find_deployments, parallel_requests
 from deployments.tick_offsets import COLLECT
 
 if TYPE_CHECKING:
@@ -32,13 +40,11 @@ STAGGER_SECONDS = 1.0
 """Between the runs of several sources that are to run now: about the time that a small machine takes for one."""
 
 
-def end(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> bool:
+def stop_runs(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> bool:
     """Ask the runs that read a source to end after the page in hand, and wait until they have.
 
     False where they were not done in time: then their claims were taken away, so that they write nothing more.
     """
-    from blocks.store import lifecycle, sources, streams  # noqa: PLC0415 - 0.5 s
-
     sources.request_stop(engine, source_id)
     deadline = time.monotonic() + seconds
     while streams.are_claimed(engine, source_id):
@@ -49,59 +55,52 @@ def end(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> bool:
     return True
 
 
-def create(source: str) -> UUID:
+def create_run(source: str) -> UUID:
     """Have the deployment of a source run now. Returns the id of the run, which is named `collect SOURCE`."""
-    return create_all([source])[source]
+    return create_runs([source])[source]
 
 
-def create_all(sources: Sequence[str]) -> dict[str, UUID]:
+def create_runs(sources: Sequence[str]) -> dict[str, UUID]:
     """The same for several: the first runs now, each further one a second later. Returns the ids of the runs.
 
     Raises FirstPartyGenericError where one has no deployment.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = find_deployments(client, sources)
         missing = next((source for source in sources if source not in found), None)
         if missing is not None:
             raise _no_deployment(missing)
-        with ThreadPoolExecutor(at_once()) as pool:
+        with ThreadPoolExecutor(parallel_requests()) as pool:
             runs = [
-                pool.submit(_create, client, found[source].id, source, place * STAGGER_SECONDS)
+                pool.submit(_create_run, client, found[source].id, source, place * STAGGER_SECONDS)
                 for place, source in enumerate(sources)
             ]
             return {source: run.result() for source, run in zip(sources, runs, strict=True)}
 
 
-def create_due(engine: Engine) -> list[str]:
+def create_due_runs(engine: Engine) -> list[str]:
     """Have every source run soon that was not read to its end within the last tick. Returns the names of these.
 
     Left out are sources that are stopped or in error, that have a run which waits or is under way, or whose own next
     tick comes first. So the first `up` after an `apply`, or after a pause, collects at once, one source a second.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
-    due = _due(engine)
+    due = _due_sources(engine)
     if not due:
         return []
     created: list[str] = []
     with get_client(sync_client=True) as client:
         found = find_deployments(client, list(due))
-        busy = _busy(client, [one.id for one in found.values()])
+        busy = _deployments_with_open_runs(client, [one.id for one in found.values()])
         for source, deployment in found.items():
             seconds = len(created) * STAGGER_SECONDS
             if deployment.id not in busy and COLLECT.seconds_until(due[source]) >= seconds:
-                _create(client, deployment.id, source, seconds)
+                _create_run(client, deployment.id, source, seconds)
                 created.append(source)
     return created
 
 
-def _due(engine: Engine) -> dict[str, str]:
+def _due_sources(engine: Engine) -> dict[str, str]:
     """The names of the sources that a run would read, and their ids, the one that waits longest first."""
-    from blocks import clock  # noqa: PLC0415
-    from blocks.store import source_status  # noqa: PLC0415
-
     since_ns = clock.now_ns() - COLLECT.every * 10**9
     found: list[tuple[int, str, str]] = []
     for source in source_status.sources(engine):
@@ -111,23 +110,17 @@ def _due(engine: Engine) -> dict[str, str]:
     return {name: source_id for _, name, source_id in sorted(found)}
 
 
-def _busy(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID]:
+def _deployments_with_open_runs(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID]:
     """The deployments of which a run should have begun by now and has not ended."""
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
-
     open_ = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING])
     begun = filters.FlowRunFilter(
         state=filters.FlowRunFilterState(type=open_),
         expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
     )
-    return {run.deployment_id for run in _runs(client, deployments, begun) if run.deployment_id}
+    return {run.deployment_id for run in _read_runs(client, deployments, begun) if run.deployment_id}
 
 
-def _runs(client: SyncPrefectClient, deployments: Sequence[UUID], wanted: FlowRunFilter) -> list[FlowRun]:
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
+def _read_runs(client: SyncPrefectClient, deployments: Sequence[UUID], wanted: FlowRunFilter) -> list[FlowRun]:
 
     found: list[FlowRun] = []
     for start in range(0, len(deployments), PAGE):
@@ -141,10 +134,7 @@ def _runs(client: SyncPrefectClient, deployments: Sequence[UUID], wanted: FlowRu
     return found
 
 
-def _create(client: SyncPrefectClient, deployment: UUID, source: str, seconds: float) -> UUID:
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
-    from prefect.states import Scheduled  # noqa: PLC0415 - see the module's docstring
+def _create_run(client: SyncPrefectClient, deployment: UUID, source: str, seconds: float) -> UUID:
 
     state: State[None] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=seconds))
     return client.create_flow_run_from_deployment(deployment, name=f"collect {source}", state=state).id
@@ -163,8 +153,6 @@ def set_paused(source: str, *, paused: bool) -> bool:
 
     A pause takes the planned runs away. Runs that are created by hand run all the same.
     """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = [one for one in deployments_of(client, source) if one.schedules]
         for one in found:
@@ -174,8 +162,6 @@ def set_paused(source: str, *, paused: bool) -> bool:
 
 def is_paused(source: str) -> bool:
     """Whether the deployment of a source is paused; False where there is none."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         found = find_deployment(client, source)
         return found is not None and bool(found.paused)
@@ -183,8 +169,6 @@ def is_paused(source: str) -> bool:
 
 def cancel_waiting(source: str, why: str) -> None:
     """Cancel the runs of a source that no process has yet."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see the module's docstring
-
     with get_client(sync_client=True) as client:
         _cancel_waiting(client, [one.id for one in deployments_of(client, source)], why)
 
@@ -197,12 +181,8 @@ def move_waiting(
     A planned run that is not due yet is only cancelled: the other deployment has planned its own. Called again after
     it was killed, it creates no run twice.
     """
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from prefect.states import Cancelled, Scheduled  # noqa: PLC0415 - see the module's docstring
-
     old, new = names
-    for run in _runs(client, [was.id], _waiting()):
+    for run in _read_runs(client, [was.id], _waiting_filter()):
         planned = run.expected_start_time or datetime.now(UTC)
         if not run.auto_scheduled or planned <= datetime.now(UTC):
             client.create_flow_run_from_deployment(
@@ -216,15 +196,12 @@ def move_waiting(
 
 
 def _cancel_waiting(client: SyncPrefectClient, deployments: list[UUID], why: str) -> None:
-    from prefect.states import Cancelled  # noqa: PLC0415 - see the module's docstring
 
-    for run in _runs(client, deployments, _waiting()):
+    for run in _read_runs(client, deployments, _waiting_filter()):
         client.set_flow_run_state(run.id, Cancelled(message=why))
 
 
-def _waiting() -> FlowRunFilter:
-    from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+def _waiting_filter() -> FlowRunFilter:
 
     waiting = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
     return filters.FlowRunFilter(state=filters.FlowRunFilterState(type=waiting))

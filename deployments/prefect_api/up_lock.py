@@ -40,7 +40,7 @@ def hold() -> Iterator[None]:
     """Be the one `up` of this data directory. FirstPartyGenericError where another one is."""
     descriptor = file_lock.open_lock(_path())
     try:
-        if not file_lock.lock_soon(descriptor):
+        if not file_lock.lock_within(descriptor):
             raise FirstPartyGenericError(
                 f"`up` is already running with the data in {settings.data_dir()}.",
                 hint="Use it, stop it with Ctrl-C, or set ONEPASSWORD_SOURCE_DATA_DIR to another directory.",
@@ -62,7 +62,7 @@ def announce(url: str) -> None:
     part.replace(announcement_path())
 
 
-def announced() -> RunningUp | None:
+def read_announcement() -> RunningUp | None:
     """What the living `up` has announced; None where none is alive, or it has not got so far yet."""
     if not is_held():
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox.faults import KINDS
 from deployments.sandbox.options import SandboxOptionError, SandboxOptions
-from deployments.sandbox.rates import REAL_WINDOWS, RateWindow
+from deployments.sandbox.rate_limiter import REAL_WINDOWS, RateWindow
 from deployments.sandbox.server import SandboxStartError, serve
 
 if TYPE_CHECKING:

@@ -14,17 +14,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.sandbox import answers
-from deployments.sandbox.bodies import SECOND, write_time
+from deployments.sandbox import responses
+from deployments.sandbox.broken_responses import BrokenAnswer
 from deployments.sandbox.control import control_routes
 from deployments.sandbox.pages import Reading, read_page, write_page
 from deployments.sandbox.queries import BadRequestError, read_query
+from deployments.sandbox.sample_events import SECOND, write_time
 from deployments.sandbox.tokens import Grant, MalformedTokenError
 from deployments.sandbox.vocabulary import APIS
-from deployments.sandbox.wire import BrokenAnswer
 
 if TYPE_CHECKING:
-    from deployments.sandbox.log import Entry
+    from deployments.sandbox.request_log import Entry
     from deployments.sandbox.state import State
 
 SMALLEST_TO_COMPRESS = 500
@@ -72,7 +72,7 @@ class Gate:
 
     async def _events(self, request: Request, version: int) -> Response:
         api = request.path_params["api"]
-        return await self._answer(request, version, api) if api in APIS else answers.not_found()
+        return await self._answer(request, version, api) if api in APIS else responses.not_found()
 
     async def _answer(self, request: Request, version: int, api: str) -> Response:
         try:
@@ -96,18 +96,18 @@ class Gate:
         if fault is None:
             return None
         call.entry.fault = fault.kind
-        return answers.fault_answer(fault, call.version, self._state.stopping)
+        return responses.fault_answer(fault, call.version, self._state.stopping)
 
     def _refusal(self, call: Call) -> Response | None:
         """401 for whatever is wrong with the token; a text that is no JWT does not even find the API."""
         try:
             grant = self._grant(call)
         except MalformedTokenError:
-            return answers.not_found()
+            return responses.not_found()
         if grant is None or (call.api != "introspect" and call.api not in self._scopes(grant)):
-            return answers.error(401, call.version)
+            return responses.error(401, call.version)
         if not self._state.rates.allow(grant.account, self._state.clock.now_ns()):
-            return answers.error(429, call.version)
+            return responses.error(429, call.version)
         return None
 
     def _grant(self, call: Call) -> Grant | None:
@@ -139,7 +139,7 @@ class Gate:
         try:
             place = read_query(call.raw, call.version, call.api, state.options.seed, now_ns)
         except BadRequestError as error:
-            return answers.error(400, call.version, str(error))
+            return responses.error(400, call.version, str(error))
         fault = state.faults.meet("page", call.api, call.version, call.shape)
         if fault is not None:
             call.entry.fault = fault.kind
@@ -177,4 +177,4 @@ def _shape(query: dict[str, Any] | None) -> str:
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return answers.not_found()
+    return responses.not_found()

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from deployments.sandbox.arrivals import every
-from deployments.sandbox.bodies import SECOND, write_time
 from deployments.sandbox.cursors import FOREVER, Place
+from deployments.sandbox.event_history import every
 from deployments.sandbox.faults import KINDS, BadFaultError
-from deployments.sandbox.poison import alter
+from deployments.sandbox.item_faults import alter
 from deployments.sandbox.queries import LARGEST_LIMIT, BadRequestError, read_time
-from deployments.sandbox.rates import RateWindow
+from deployments.sandbox.rate_limiter import RateWindow
+from deployments.sandbox.sample_events import SECOND, write_time
 from deployments.sandbox.vocabulary import APIS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deployments.sandbox.rates import RateWindow
+    from deployments.sandbox.rate_limiter import RateWindow
 
 
 LONGEST_DAYS = 3650

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox.cursors import Place, write_cursor
-from deployments.sandbox.poison import alter
+from deployments.sandbox.item_faults import alter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from deployments.sandbox.arrivals import Arrivals
+    from deployments.sandbox.event_history import Arrivals
     from deployments.sandbox.faults import Fault
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import uvicorn
 
 from deployments.sandbox.app import build_app
+from deployments.sandbox.broken_responses import WireProtocol
 from deployments.sandbox.state import State
-from deployments.sandbox.wire import WireProtocol
 
 if TYPE_CHECKING:
     from deployments.sandbox.options import SandboxOptions

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from deployments.sandbox.arrivals import Arrivals, History, Pace
-from deployments.sandbox.bulk import Bulk
 from deployments.sandbox.clock import SandboxClock
+from deployments.sandbox.computed_history import Bulk
+from deployments.sandbox.event_history import Arrivals, History, Pace
 from deployments.sandbox.faults import BadFaultError, Faults
-from deployments.sandbox.log import Log
 from deployments.sandbox.options import SandboxOptionError, SandboxOptions
 from deployments.sandbox.queries import BadRequestError, read_time
-from deployments.sandbox.rates import Rates
+from deployments.sandbox.rate_limiter import Rates
+from deployments.sandbox.request_log import Log
 from deployments.sandbox.tokens import Tokens
 from deployments.sandbox.vocabulary import APIS
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from deployments.sandbox.cast import cast, identifier
+from deployments.sandbox.sample_account import cast, identifier
 from deployments.sandbox.vocabulary import APIS
 
 if TYPE_CHECKING:

@@ -186,7 +186,7 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
     from blocks.prefect_names import block_name
     from blocks.source import OnePasswordSource
     from deployments import sources
-    from deployments.prefect_api import deploy
+    from deployments.prefect_api import deploy, deployment_specs
 
     assert NAME == SOURCE
     with get_client(sync_client=True) as client:
@@ -194,12 +194,12 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
     save_blocks(Job(sandbox.base_url, sandbox.token, 0))
     block = cast("OnePasswordSource", OnePasswordSource.load(block_name(SOURCE)))
     sources.deploy(SOURCE, None, block.source_id, paused=True)
-    template = deploy.read_template(deploy.TEMPLATE)
+    template = deployment_specs.read_template(deployment_specs.COLLECT)
     deploy.deploy_spec(
         {**template, "name": "plain", "entrypoint": "plain_flow.plain", "parameters": {}, "schedules": []}
     )
     with get_client(sync_client=True) as client:
-        found = {"plain": deploy.find_named(client, "plain", "plain"), SOURCE: deploy.find_deployment(client, SOURCE)}
+        found = {"plain": deploy.find_by_name(client, "plain", "plain"), SOURCE: deploy.find_deployment(client, SOURCE)}
     return {name: one.id for name, one in found.items() if one is not None}
 
 

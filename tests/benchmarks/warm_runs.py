@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def _be(request: dict[str, Any]) -> None:
-    from deployments.one_machine.related_objects import remember_related
+    from deployments.one_machine.related_objects import cache_related
 
     os.environ.update(request["env"])
-    remember_related(request["related"])
+    cache_related(request["related"])
     sys.argv[:] = ["prefect.engine"]
     os.dup2(2, 1)
     code, before = 0, set(sys.modules)

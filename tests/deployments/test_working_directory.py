@@ -25,7 +25,7 @@ STARTS_PYTHON = {
 def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for name in (*working_directory.OF_FILES, working_directory.DATABASE_URL):
+    for name in (*working_directory.FILE_VARIABLES, working_directory.DATABASE_URL):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", "data")
     return tmp_path / "here"
@@ -57,13 +57,13 @@ def test_a_database_that_is_named_in_full_stays_so(somewhere: Path, monkeypatch:
     assert os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"] == url
 
 
-@pytest.mark.parametrize("at", [None, server_access.LOCAL])
+@pytest.mark.parametrize("at", [None, server_access.LOOPBACK_ONLY])
 def test_whoever_activates_prefect_has_left(
-    somewhere: Path, monkeypatch: pytest.MonkeyPatch, at: server_access.Door | None
+    somewhere: Path, monkeypatch: pytest.MonkeyPatch, at: server_access.ListenAddress | None
 ) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": ""})
     monkeypatch.setattr(server_access, "_refuse_late_change", lambda _: None)
-    server_access.activate() if at is None else server_access.activate_for(at)
+    server_access.activate() if at is None else server_access.activate_server(at)
     assert Path.cwd() == somewhere / "data" / "empty"
 
 

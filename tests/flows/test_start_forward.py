@@ -17,7 +17,7 @@ from blocks.siem.sumo_logic.block import SumoLogicSiem
 from blocks.store.forwarding import forward_pairs
 from deployments import forward_deployments
 from deployments.prefect_api import deploy
-from deployments.prefect_api.deploy import find_named
+from deployments.prefect_api.deploy import find_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +37,10 @@ class Deployed:
         block.save(block_name(self.siem))
         self.source_id = str(ask(source, "SELECT id FROM sources")[0][0])
         engine = source.engine()
-        forward_pairs.put(engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint())
-        (pair,) = forward_pairs.known(engine, self.siem)
+        forward_pairs.save(engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint())
+        (pair,) = forward_pairs.find_all(engine, self.siem)
         engine.dispose()
-        with deploy.opened() as deployer:
+        with deploy.open_deployer() as deployer:
             forward_deployments.deploy(deployer, pair)
         self.deployment = self._deployment()
 
@@ -48,7 +48,7 @@ class Deployed:
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            found = find_named(client, "forward", forward_name(self.source.name, self.siem))
+            found = find_by_name(client, "forward", forward_name(self.source.name, self.siem))
         assert found
         return found.id
 

@@ -9,7 +9,7 @@ from typing import Any
 from blocks.events_api.models import Api
 from blocks.siem.formats import registry
 from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
-from deployments.sandbox import bodies
+from deployments.sandbox import sample_events
 from deployments.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
 
 TIME_NS = 1_772_600_767_089_123_456
@@ -33,8 +33,8 @@ def event(body: str) -> OutgoingEvent:
 @cache
 def made(api: Api, number: int, version: str) -> OutgoingEvent:
     """An event of the sandbox, as v1 or as v2 has it."""
-    random = bodies.random_for(7, api.path, number)
-    body = bodies.make_body(7, api.path, number, random, bodies.moment(TIME_NS, 9))
+    random = sample_events.random_for(7, api.path, number)
+    body = sample_events.make_body(7, api.path, number, random, sample_events.moment(TIME_NS, 9))
     text = getattr(body, version).decode()
     return OutgoingEvent(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
 

@@ -11,7 +11,7 @@ from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats import registry
 from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
-from deployments.sandbox.bodies import SECOND, make_body, moment, random_for
+from deployments.sandbox.sample_events import SECOND, make_body, moment, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

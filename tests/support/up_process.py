@@ -27,7 +27,7 @@ START_SECONDS, STOP_SECONDS = 300.0, 40.0
 PARTS = {
     "one_machine.guard": "server",
     "one_machine.worker": "worker",
-    "one_machine.template": "runs",  # and each run, which is a fork of it
+    "one_machine.fork_server": "runs",  # and each run, which is a fork of it
     "one_machine.database": "database",
     "bin/postgres": "database",
     "postgres:": "database",

@@ -57,7 +57,7 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def _write(url: str, seconds: float = 10.0) -> bool:
     """Create a flow, which is one write."""
     try:
-        with server_access.client(seconds) as client:
+        with server_access.authenticated_client(seconds) as client:
             return client.post(f"{url}/flows/", json={"name": f"flow-{time.time_ns()}"}).status_code == 201
     except httpx.HTTPError:
         return False

@@ -223,7 +223,7 @@ def _hold_no_secret_in_templates(site: Site) -> None:
     for machine in (site.one, site.two):
         assert machine.process is not None
         children = psutil.Process(machine.process.pid).children()
-        (template,) = [one for one in children if "deployments.one_machine.template" in one.cmdline()]
+        (template,) = [one for one in children if "deployments.one_machine.fork_server" in one.cmdline()]
         assert [name for name, value in template.environ().items() if PASSWORD in value or AUTH in value] == []
 
 

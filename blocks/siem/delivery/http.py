@@ -104,7 +104,7 @@ class SiemHttpClient:
     def response_error(self, response: HttpResponse) -> SourceError:
         """Return the error of a response that is not 2xx."""
         status, text = response.status_code, self.response_text(response.content)
-        if transport_errors.is_passing(status):
+        if transport_errors.is_transient(status):
             return ThirdPartyGenericError(
                 f"{self.siem} answered {status}{text}.",
                 hint="Nothing is lost: what was not accepted is sent again.",
@@ -133,7 +133,7 @@ class SiemHttpClient:
         """Return what a response says, as a few words after a colon, without the secrets."""
         for secret in self._secrets:
             content = content.replace(secret.encode(), b"***")
-        return api_errors.told(content, self._secrets[0] if self._secrets else "\0")
+        return api_errors.error_text(content, self._secrets[0] if self._secrets else "\0")
 
 
 def is_html(response: HttpResponse) -> bool:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from blocks.store.forwarding import unsent_events as unsent_events
     from deployments import forward_deployments as forward_deployments
     from deployments import lifecycle as lifecycle
-    from deployments import new_token as new_token
     from deployments import prune_deployment as prune_deployment
     from deployments import siems as siems
     from deployments import sources as sources
@@ -50,7 +49,6 @@ _MODULES = {
     "job": "tasks.support.job",
     "jobs": "blocks.store.backfill.jobs",
     "lifecycle": "deployments.lifecycle",
-    "new_token": "deployments.new_token",
     "open_forward": "tasks.open_forward",
     "unsent_events": "blocks.store.forwarding.unsent_events",
     "plan": "blocks.store.backfill.plan",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from deployments.prefect_api.server_access import Access
+    from deployments.prefect_api.server_access import PrefectAccess
 
 CTRL_C_SECONDS = 1.0
 """How long a person who has pressed Ctrl-C waits for what hangs."""
@@ -95,7 +95,7 @@ def print_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bo
         print_line(headline(outcome, message, INTERRUPTED))
 
 
-def shut_down(access: Access) -> None:
+def shut_down(access: PrefectAccess) -> None:
     """What is left to do in a process that ends at once: what was said is seen, and no server is left behind."""
     with suppress(OSError):
         sys.stdout.flush()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blocks.siem.configuration import SiemConfig
-    from deployments.prefect_api.server_access import Access
-    from deployments.siems import Applied
+    from deployments.prefect_api.server_access import PrefectAccess
+    from deployments.siems import AppliedSiem
 
 NOT_FOR_SIEM = (
     "The events of {} are not meant for a SIEM: set its field _siemForward to true. Until then nothing is sent of it."
@@ -33,7 +33,9 @@ def apply_siems(document: object, *, as_json: bool = False) -> None:
         apply_document(document, None, None, access, as_json=as_json)
 
 
-def apply_document(document: object, since: str | None, since_ns: int | None, access: Access, *, as_json: bool) -> None:
+def apply_document(
+    document: object, since: str | None, since_ns: int | None, access: PrefectAccess, *, as_json: bool
+) -> None:
     """The same where Prefect is there already. `since_ns`: from when on a new pair gets what was received."""
     configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document)]
     pairs = sum(len(config.sources) for config in configs)
@@ -47,7 +49,7 @@ def apply_document(document: object, since: str | None, since_ns: int | None, ac
         print_note("Events are forwarded while it runs: onepassword-source up")
 
 
-def print_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
+def print_applied(applied: Sequence[AppliedSiem], *, as_json: bool) -> None:
     if as_json:
         print_json([_as_json(one) for one in applied])
         return
@@ -55,7 +57,7 @@ def print_applied(applied: Sequence[Applied], *, as_json: bool) -> None:
         _print_pairs(one)
 
 
-def warn_of_known_pairs(applied: Sequence[Applied], since: str | None) -> None:
+def warn_of_known_pairs(applied: Sequence[AppliedSiem], since: str | None) -> None:
     for one in applied if since else ():
         for source in (name for name, change in one.sources.items() if change != "created"):
             again = ("--source", source, "--from", since or "")
@@ -82,7 +84,7 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
     return replace(config, members={**config.members, **given}, missing_secrets=())
 
 
-def _as_json(one: Applied) -> dict[str, Any]:
+def _as_json(one: AppliedSiem) -> dict[str, Any]:
     return {
         "siem": one.name,
         "type": one.kind,
@@ -93,7 +95,7 @@ def _as_json(one: Applied) -> dict[str, Any]:
     }
 
 
-def _print_pairs(one: Applied) -> None:
+def _print_pairs(one: AppliedSiem) -> None:
     print_line(f"{printable(one.name)}: {one.change} ({one.kind}).")
     for source, change in one.sources.items():
         print_line(f"  {printable(source)} to {printable(one.name)}: {change}.")

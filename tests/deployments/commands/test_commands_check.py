@@ -33,10 +33,10 @@ from deployments import cli
 from deployments.background import Background, within
 from deployments.checks import collection, network, server, storage
 from deployments.checks.finding import Finding
-from deployments.checks.runs import runs
+from deployments.checks.runs import check_runs
 from deployments.commands import check as command
 from deployments.one_machine import up_health
-from deployments.prefect_api.server_access import Access
+from deployments.prefect_api.server_access import PrefectAccess
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ STEPS = [
     *("configuration", "DNS", "TLS", "clock", "introspection", "scopes", "token expiry"),
     *("store", "disk", "Prefect server", "schedule", "runner", "runs", "collection"),
 ]
-EXTERNAL = Access("external", "http://127.0.0.1:4200/api")
+EXTERNAL = PrefectAccess("external", "http://127.0.0.1:4200/api")
 
 
 @pytest.fixture(autouse=True)
@@ -74,16 +74,16 @@ def results(findings: list[Finding]) -> dict[str, str]:
 
 def test_a_way_that_is_open(tmp_path: Path) -> None:
     with answering(tmp_path, certificate(HERE, days=60)) as there:
-        way = network.look(there.url)
+        way = network.check_reachability(there.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "ok", "ok")
-    assert "localhost is " in way.dns.found
-    assert way.tls.found == "TLSv1.3, certificate by Test Authority, 60 days left"
+    assert "localhost is " in way.dns.description
+    assert way.tls.description == "TLSv1.3, certificate by Test Authority, 60 days left"
 
 
 def test_what_cannot_be_read_in_the_environment_is_named_before_all_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert network.environment() == []
+    assert network.check_environment() == []
     monkeypatch.setenv("NO_PROXY", "localhost,fd00:1234::/64")
     monkeypatch.setenv("HTTP_PROXY", "http://user:hidden@[")
     for name in ("NO_PROXY", "HTTP_PROXY"):  # to be taken out again, as the command puts them in
@@ -95,20 +95,20 @@ def test_what_cannot_be_read_in_the_environment_is_named_before_all_else(
     assert "Warning: HTTP_PROXY is no address of a proxy" in said
     assert "hidden" not in said
     assert (os.environ["NO_PROXY"], os.environ["HTTP_PROXY"]) == ("localhost", "")
-    assert [(one.step, one.result) for one in network.environment()] == [("environment", "warning")] * 2
+    assert [(one.step, one.result) for one in network.check_environment()] == [("environment", "warning")] * 2
 
 
 def test_a_name_that_does_not_resolve_leaves_the_rest_unchecked() -> None:
-    way = network.look("https://events.invalid")
+    way = network.check_reachability("https://events.invalid")
     assert (way.dns.result, way.tls.result, way.clock.result) == ("failed", "not checked", "not checked")
-    assert way.dns.found == "The name events.invalid could not be resolved."
-    assert way.dns.todo == "Check base_url and this machine's DNS."
+    assert way.dns.description == "The name events.invalid could not be resolved."
+    assert way.dns.hint == "Check base_url and this machine's DNS."
 
 
 def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "DNS_SECONDS", 0.05)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(1))
-    assert network.look("https://events.example").dns.found.endswith("was not resolved within 0 s.")
+    assert network.check_reachability("https://events.example").dns.description.endswith("was not resolved within 0 s.")
 
 
 @pytest.mark.parametrize(
@@ -122,21 +122,21 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
     with answering(tmp_path, shown) as there:
-        way = network.look(there.url)
+        way = network.check_reachability(there.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "failed", "not checked")
-    assert text in way.tls.found
-    assert "set SSL_CERT_FILE" in way.tls.todo
+    assert text in way.tls.description
+    assert "set SSL_CERT_FILE" in way.tls.hint
 
 
 def test_a_certificate_that_expires_soon(tmp_path: Path) -> None:
     with answering(tmp_path, certificate(HERE, days=3)) as there:
-        assert network.look(there.url).tls.result == "warning"
+        assert network.check_reachability(there.url).tls.result == "warning"
 
 
 def test_a_port_on_which_nobody_listens() -> None:
-    tls = network.look("http://127.0.0.1:1").tls
-    assert (tls.result, tls.found) == ("failed", "127.0.0.1 refused the connection.")
-    assert tls.todo == "Check base_url and the firewall."
+    tls = network.check_reachability("http://127.0.0.1:1").tls
+    assert (tls.result, tls.description) == ("failed", "127.0.0.1 refused the connection.")
+    assert tls.hint == "Check base_url and the firewall."
 
 
 @pytest.mark.parametrize(
@@ -144,61 +144,61 @@ def test_a_port_on_which_nobody_listens() -> None:
 )
 def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
     with answering(tmp_path, ahead=ahead) as there:
-        found = network.look(there.url).clock
+        found = network.check_reachability(there.url).clock
     # The header has whole seconds, so 90 may be 89 or 91.
     assert found.result == "failed"
-    assert text in found.found.replace("89 s", "90 s").replace("91 s", "90 s")
-    assert "NTP" in found.todo
+    assert text in found.description.replace("89 s", "90 s").replace("91 s", "90 s")
+    assert "NTP" in found.hint
 
 
 def test_a_server_that_does_not_tell_the_time(tmp_path: Path) -> None:
     with answering(tmp_path, ahead=None) as there:
-        assert network.look(there.url).clock.result == "not checked"
+        assert network.check_reachability(there.url).clock.result == "not checked"
 
 
 # The token
 
 
 def test_a_token_that_is_accepted(api: SandboxProcess) -> None:
-    introspection, scopes = network.account(api.base_url, api.token, ["sign-in", "audit"], None)
+    introspection, scopes = network.check_account(api.base_url, api.token, ["sign-in", "audit"], None)
     assert introspection.result == "ok"
-    assert api.introspect().json()["account_uuid"] in introspection.found
-    assert (scopes.result, scopes.found) == ("ok", "auditevents, itemusages, signinattempts")
+    assert api.introspect().json()["account_uuid"] in introspection.description
+    assert (scopes.result, scopes.description) == ("ok", "auditevents, itemusages, signinattempts")
 
 
 def test_a_revoked_token(api: SandboxProcess) -> None:
     token = api.issue_token()
     api.revoke(token)
-    introspection, scopes = network.account(api.base_url, token, ["audit"], None)
+    introspection, scopes = network.check_account(api.base_url, token, ["audit"], None)
     assert (introspection.result, scopes.result) == ("failed", "not checked")
-    assert "refuses the token" in introspection.found
+    assert "refuses the token" in introspection.description
     assert token not in str((introspection, scopes))
 
 
 def test_a_missing_scope(api: SandboxProcess) -> None:
     token = api.issue_token(["signinattempts"])
-    introspection, scopes = network.account(api.base_url, token, ["sign-in", "itemUsage", "audit"], None)
+    introspection, scopes = network.check_account(api.base_url, token, ["sign-in", "itemUsage", "audit"], None)
     assert (introspection.result, scopes.result) == ("ok", "failed")
     lacks = "itemusages (for itemUsage), auditevents (for audit)"
-    assert scopes.found == f"The token lacks {lacks}; it has signinattempts."
-    assert "or take itemUsage, audit out of supported_apis" in scopes.todo
+    assert scopes.description == f"The token lacks {lacks}; it has signinattempts."
+    assert "or take itemUsage, audit out of supported_apis" in scopes.hint
 
 
 def test_a_token_of_another_account(api: SandboxProcess) -> None:
-    introspection, _ = network.account(api.base_url, api.token, ["audit"], "ANOTHER")
+    introspection, _ = network.check_account(api.base_url, api.token, ["audit"], "ANOTHER")
     assert introspection.result == "failed"
-    assert "the events are of account ANOTHER" in introspection.found
-    assert "--new-account" in introspection.todo
+    assert "the events are of account ANOTHER" in introspection.description
+    assert "--new-account" in introspection.hint
 
 
 def test_an_events_api_in_trouble(api: SandboxProcess) -> None:
     api.fault("503", api="introspect")
     try:
-        introspection, _ = network.account(api.base_url, api.token, ["audit"], None)
+        introspection, _ = network.check_account(api.base_url, api.token, ["audit"], None)
     finally:
         api.clear_faults()
-    assert (introspection.result, introspection.found) == ("failed", "The Events API answered 503.")
-    assert introspection.todo.startswith("Try again")
+    assert (introspection.result, introspection.description) == ("failed", "The Events API answered 503.")
+    assert introspection.hint.startswith("Try again")
 
 
 @pytest.mark.parametrize(
@@ -211,12 +211,12 @@ def test_an_events_api_in_trouble(api: SandboxProcess) -> None:
     ],
 )
 def test_when_the_token_expires(api: SandboxProcess, seconds: float | None, result: str, text: str) -> None:
-    found = network.expiry(api.issue_token(expires_in=seconds))
-    assert (found.result, text in found.found) == (result, True)
+    found = network.check_expiry(api.issue_token(expires_in=seconds))
+    assert (found.result, text in found.description) == (result, True)
 
 
 def test_a_token_that_was_cut_off(api: SandboxProcess) -> None:
-    assert network.expiry(api.token.rpartition(".")[0]).result == "warning"
+    assert network.check_expiry(api.token.rpartition(".")[0]).result == "warning"
 
 
 # The store and the disk
@@ -230,10 +230,10 @@ def url(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_good_store_and_disk(url: str) -> None:
-    store, disk = storage.store(url), storage.disk(url)
+    store, disk = storage.check_store(url), storage.check_disk(url)
     assert (store.result, disk.result) == ("ok", "ok")
-    assert store.found.endswith(f"events.db, schema {schema.HEAD}, writable, no damage")
-    assert " free in " in disk.found
+    assert store.description.endswith(f"events.db, schema {schema.HEAD}, writable, no damage")
+    assert " free in " in disk.description
 
 
 def test_runs_that_work_and_runs_that_do_not(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,30 +241,30 @@ def test_runs_that_work_and_runs_that_do_not(url: str, tmp_path: Path, monkeypat
     monkeypatch.setattr(clock, "clock", moving)
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
     engine = open_engine(url)
-    sources.put(engine, SOURCE)
-    assert runs(url, SOURCE.name) == Finding("runs", "ok", "none has begun yet")
-    sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
+    sources.save(engine, SOURCE)
+    assert check_runs(url, SOURCE.name) == Finding("runs", "ok", "none has begun yet")
+    sources.save_state(engine, SOURCE.id, "Collected", "", "run-1")
     moving.advance(720)
-    assert runs(url, SOURCE.name) == Finding("runs", "ok", "the last one gave a sign of life 12 min ago")
+    assert check_runs(url, SOURCE.name) == Finding("runs", "ok", "the last one gave a sign of life 12 min ago")
     moving.advance(1)
-    found = runs(url, SOURCE.name)
-    assert (found.result, "has worked since 2026-09-21T14:13:20Z" in found.found) == ("failed", True)
+    found = check_runs(url, SOURCE.name)
+    assert (found.result, "has worked since 2026-09-21T14:13:20Z" in found.description) == ("failed", True)
     trouble = up_health.Trouble("server", "The Prefect server does not answer.", clock.now())
     up_health.write(up_health.path(), up_health.UpHealth(clock.now(), healthy=False, troubles=(trouble,), started=0))
-    assert runs(url, SOURCE.name).found == trouble.text
+    assert check_runs(url, SOURCE.name).description == trouble.text
     engine.dispose()
 
 
 def test_runs_of_a_store_that_cannot_be_read(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
     path = Path(url.removeprefix("sqlite:///"))
-    assert runs(url, "nobody").result == "not checked"
+    assert check_runs(url, "nobody").result == "not checked"
     for content in (b"nonsense" * 1000, b""):
         path.write_bytes(content)
-        assert runs(url, SOURCE.name).result == "not checked"
+        assert check_runs(url, SOURCE.name).result == "not checked"
         assert path.read_bytes() == content
     path.unlink()
-    assert runs(url, SOURCE.name).result == "not checked"
+    assert check_runs(url, SOURCE.name).result == "not checked"
     assert not path.exists()
 
 
@@ -276,46 +276,48 @@ def _set_version(url: str, version: str) -> None:
 @pytest.mark.parametrize(("version", "result"), [("0001", "warning"), ("9999", "failed")])
 def test_a_store_of_another_version(url: str, version: str, result: str) -> None:
     _set_version(url, version)
-    found = storage.store(url)
-    assert (found.result, version in found.found) == (result, True)
+    found = storage.check_store(url)
+    assert (found.result, version in found.description) == (result, True)
 
 
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:
-    found = storage.store(f"sqlite:///{tmp_path / 'gone' / 'events.db'}")
-    assert (found.result, "There is no store yet" in found.found) == ("failed", True)
-    assert storage.disk(f"sqlite:///{tmp_path / 'gone' / 'events.db'}").result == "ok", "the data directory is there"
+    found = storage.check_store(f"sqlite:///{tmp_path / 'gone' / 'events.db'}")
+    assert (found.result, "There is no store yet" in found.description) == ("failed", True)
+    assert storage.check_disk(f"sqlite:///{tmp_path / 'gone' / 'events.db'}").result == "ok", (
+        "the data directory is there"
+    )
 
 
 def test_a_damaged_store(url: str) -> None:
     Path(url.removeprefix("sqlite:///")).write_bytes(b"nonsense" * 1000)
-    found = storage.store(url)
+    found = storage.check_store(url)
     assert found.result == "failed"
-    assert "is damaged" in found.found
-    assert "restore a backup" in found.todo
+    assert "is damaged" in found.description
+    assert "restore a backup" in found.hint
 
 
 def test_a_postgresql_that_is_not_there() -> None:
-    found = storage.store("postgresql://me:hunter2@127.0.0.1:1/events")
+    found = storage.check_store("postgresql://me:hunter2@127.0.0.1:1/events")
     assert found.result == "failed"
     assert "hunter2" not in str(found)
-    assert found.todo == "Check that PostgreSQL runs and ONEPASSWORD_SOURCE_DATABASE_URL."
+    assert found.hint == "Check that PostgreSQL runs and ONEPASSWORD_SOURCE_DATABASE_URL."
 
 
 def test_a_disk_that_is_nearly_full(url: str) -> None:
-    assert storage.disk(url, least=10**18, full=1).result == "warning"
-    found = storage.disk(url, least=10**18, full=10**18)
+    assert storage.check_disk(url, least=10**18, full=1).result == "warning"
+    found = storage.check_disk(url, least=10**18, full=10**18)
     assert found.result == "failed"
-    assert "writing stops when it is full" in found.todo
+    assert "writing stops when it is full" in found.hint
 
 
 def test_a_disk_with_too_little_for_the_write_ahead_log(url: str) -> None:
     wal = Path(url.removeprefix("sqlite:///") + "-wal")
     with wal.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no room
-    found = storage.disk(url)
+    found = storage.check_disk(url)
     wal.unlink()
     assert found.result == "warning"
-    assert "1.1 TB in the write-ahead log" in found.found
+    assert "1.1 TB in the write-ahead log" in found.description
 
 
 # The command
@@ -324,7 +326,7 @@ def test_a_disk_with_too_little_for_the_write_ahead_log(url: str) -> None:
 @pytest.fixture
 def kept(url: str, api: SandboxProcess) -> None:
     engine = open_engine(url)
-    sources.put(engine, replace(SOURCE, base_url=api.base_url))
+    sources.save(engine, replace(SOURCE, base_url=api.base_url))
     engine.dispose()
 
 
@@ -383,28 +385,28 @@ def test_work_that_takes_too_long_is_left_behind() -> None:
 
 def test_an_api_in_error_is_no_collection_that_works(url: str) -> None:
     engine = open_engine(url)
-    sources.put(engine, SOURCE)
-    assert collection.collection(url, SOURCE.name) == Finding("collection", "ok", "nothing was read yet")
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    sources.save(engine, SOURCE)
+    assert collection.check_collection(url, SOURCE.name) == Finding("collection", "ok", "nothing was read yet")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.note_drained(engine, claim, clock.now_ns())
-    found = collection.collection(url, SOURCE.name)
-    assert (found.result, found.found.split(",")[0]) == ("ok", "no error is open")
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    streams.record_drain(engine, claim, clock.now_ns())
+    found = collection.check_collection(url, SOURCE.name)
+    assert (found.result, found.description.split(",")[0]) == ("ok", "no error is open")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.note_failure(engine, claim, ThirdPartyGenericError("The Events API answered 500.", code="500"))
-    found = collection.collection(url, SOURCE.name)
-    assert (found.result, found.found) == ("failed", "audit: The Events API answered 500.")
+    streams.record_failure(engine, claim, ThirdPartyGenericError("The Events API answered 500.", code="500"))
+    found = collection.check_collection(url, SOURCE.name)
+    assert (found.result, found.description) == ("failed", "audit: The Events API answered 500.")
     streams.recover(engine, claim)
-    health.settle(engine, SOURCE.id, [Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")], [])
+    health.update_conditions(engine, SOURCE.id, [Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")], [])
     engine.dispose()
-    assert collection.collection(url, SOURCE.name).result == "warning"
+    assert collection.check_collection(url, SOURCE.name).result == "warning"
 
 
 def test_a_deep_check_requests_each_api(api: SandboxProcess) -> None:
     api.fault("500", api="auditevents")
     try:
-        found = collection.requests(api.base_url, api.token, list(Api), "v2")
+        found = collection.check_requests(api.base_url, api.token, list(Api), "v2")
     finally:
         api.clear_faults()
     assert {one.step: one.result for one in found} == {
@@ -434,7 +436,7 @@ def deployed(api: SandboxProcess, url: str, request: pytest.FixtureRequest) -> I
         remove_deployment(made.name)
 
 
-def seen(source: Source, access: Access = EXTERNAL) -> dict[str, Finding]:
+def seen(source: Source, access: PrefectAccess = EXTERNAL) -> dict[str, Finding]:
     """What the server part finds; its client asks the temporary server, whatever `access` says it is."""
     found = server._read(source.name, access, server.ok("Prefect server", ""))
     return {one.step: one for one in (found.configuration, found.server, found.schedule, found.runner)}
@@ -512,11 +514,11 @@ def test_a_block_that_is_gone_and_a_source_that_is_not(deployed: Source) -> None
     from blocks.source import OnePasswordSource
 
     engine = open_engine(deployed.url)
-    sources.put(engine, replace(SOURCE, name=deployed.name, base_url=deployed.sandbox.base_url))
+    sources.save(engine, replace(SOURCE, name=deployed.name, base_url=deployed.sandbox.base_url))
     engine.dispose()
     OnePasswordSource.delete(block_name(deployed.name))
     checked = {finding.step: finding for finding in command.run_checks(deployed.name)}
-    assert checked["configuration"].found == "Prefect has no block of this source."
+    assert checked["configuration"].description == "Prefect has no block of this source."
     assert (checked["TLS"].result, checked["introspection"].result) == ("ok", "not checked")
 
 
@@ -526,12 +528,12 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
 
     from prefect.states import Scheduled
 
-    assert "but no run is planned" in seen(deployed)["schedule"].found
+    assert "but no run is planned" in seen(deployed)["schedule"].description
     with _client() as client:
         found = server._deployment(client, deployed.name)
         due = client.create_flow_run_from_deployment(found.id)
     schedule = seen(deployed)["schedule"]
-    assert (schedule.result, schedule.found) == ("ok", "every 5 min, the next run is planned within a minute")
+    assert (schedule.result, schedule.description) == ("ok", "every 5 min, the next run is planned within a minute")
     with _client() as client:
         client.delete_flow_run(due.id)
     at = datetime.now(UTC) + timedelta(hours=1)
@@ -539,7 +541,7 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
         found = server._deployment(client, deployed.name)
         client.create_flow_run_from_deployment(found.id, state=Scheduled(scheduled_time=at))
     schedule = seen(deployed)["schedule"]
-    assert (schedule.result, schedule.found) == ("ok", f"every 5 min, next run at {at:%Y-%m-%d %H:%M:%S}Z")
+    assert (schedule.result, schedule.description) == ("ok", f"every 5 min, next run at {at:%Y-%m-%d %H:%M:%S}Z")
 
 
 @pytest.mark.prefect
@@ -551,9 +553,9 @@ def test_a_paused_deployment_and_none(deployed: Source) -> None:
         assert found.name == deployment_name(deployed.name)
         client.pause_deployment(found.id)
     schedule = seen(deployed)["schedule"]
-    assert (schedule.result, f"`onepassword-source start '{deployed.name}'`" in schedule.todo) == ("failed", True)
+    assert (schedule.result, f"`onepassword-source start '{deployed.name}'`" in schedule.hint) == ("failed", True)
     remove_deployment(deployed.name)
-    assert seen(deployed)["schedule"].found == "There is no deployment of this source."
+    assert seen(deployed)["schedule"].description == "There is no deployment of this source."
 
 
 @pytest.mark.prefect
@@ -563,14 +565,14 @@ def test_a_worker_that_is_heard_and_one_that_is_not(deployed: Source, monkeypatc
     with _client() as client:
         client.send_worker_heartbeat(work_pool(), "there", heartbeat_interval_seconds=30)
     runner = seen(deployed)["runner"]
-    assert (runner.result, runner.found.startswith("worker there, heard")) == ("ok", True)
+    assert (runner.result, runner.description.startswith("worker there, heard")) == ("ok", True)
     later = MovingClock(time.time_ns())
     later.advance(600)
     monkeypatch.setattr(clock, "clock", later)
     runner = seen(deployed)["runner"]
-    assert (runner.result, runner.found) == ("failed", "No worker is alive; the last one was heard 10 min ago.")
-    assert runner.todo == "Start one: prefect worker start --pool onepassword-source --type onepassword-source"
+    assert (runner.result, runner.description) == ("failed", "No worker is alive; the last one was heard 10 min ago.")
+    assert runner.hint == "Start one: prefect worker start --pool onepassword-source --type onepassword-source"
 
 
 def test_no_worker_has_ever_been_there() -> None:
-    assert server._of_workers([], "").found == "No worker has ever asked for work."
+    assert server._worker_finding([], "").description == "No worker has ever asked for work."

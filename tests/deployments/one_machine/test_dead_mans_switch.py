@@ -40,7 +40,7 @@ class Beats:
     def beat(self, *, good: bool = True, after: float = 60) -> list[str]:
         """What it says of the request before; then one more round, with its request ended."""
         self.now += after
-        lines = self.switch.note(WELL, all_good=good)
+        lines = self.switch.after_round(WELL, all_good=good)
         wait_until(lambda: not self.switch._request.is_running)
         return lines
 

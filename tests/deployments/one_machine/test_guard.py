@@ -10,8 +10,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.one_machine.guard import guarded
-from deployments.prefect_api.server_access import LOCAL, Door, door
+from deployments.one_machine.guard import guard_app
+from deployments.prefect_api.server_access import LOOPBACK_ONLY, ListenAddress, parse_listen_address
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,7 +26,7 @@ async def _answers(scope: Scope, receive: Receive, send: Send) -> None:
 
 def status(*headers: tuple[str, str], app: ASGIApp | None = None) -> int:
     async def ask() -> int:
-        transport = httpx.ASGITransport(app or guarded(_answers, ORIGINS))
+        transport = httpx.ASGITransport(app or guard_app(_answers, ORIGINS))
         async with httpx.AsyncClient(transport=transport, base_url=UI) as client:
             answer = await client.get("/", headers=list(headers))
             assert ("secret" in answer.text) == (answer.status_code == 200)
@@ -107,7 +107,7 @@ def test_a_websocket_is_refused_before_it_opens(header: str, value: str) -> None
         "extensions": {"websocket.http.response": {}},
         "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
     }
-    asyncio.run(guarded(_answers, ORIGINS)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(guard_app(_answers, ORIGINS)(scope, None, send))  # type: ignore[arg-type]
     assert sent[0]["type"] == "websocket.http.response.start"
     assert sent[0]["status"] in {400, 403}
 
@@ -118,25 +118,27 @@ def test_what_is_no_request_passes() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["type"])
 
-    asyncio.run(guarded(app, ORIGINS)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    asyncio.run(guard_app(app, ORIGINS)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert seen == ["lifespan"]
 
 
 def test_the_door_is_this_machine_unless_told() -> None:
-    assert LOCAL.origins == (UI, "http://localhost:4200")
+    assert LOOPBACK_ONLY.origins == (UI, "http://localhost:4200")
 
 
 def test_a_wider_door_is_known_by_its_own_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Box")
-    assert Door("192.0.2.7").origins == ("http://192.0.2.7:4200",)
-    assert Door("2001:db8::7").origin == "http://[2001:db8::7]:4200"
-    assert Door("::").origin == "http://[::1]:4200"
-    anywhere = Door("0.0.0.0")  # noqa: S104 - not bound
+    assert ListenAddress("192.0.2.7").origins == ("http://192.0.2.7:4200",)
+    assert ListenAddress("2001:db8::7").origin == "http://[2001:db8::7]:4200"
+    assert ListenAddress("::").origin == "http://[::1]:4200"
+    anywhere = ListenAddress("0.0.0.0")  # noqa: S104 - not bound
     assert anywhere.origins == (UI, "http://localhost:4200", "http://[::1]:4200", "http://box:4200")
 
 
 def test_a_proxy_in_front_is_known_too() -> None:
-    assert door("127.0.0.1", "https://Prefect.example.com/").origins[-1] == "https://prefect.example.com"
+    assert (
+        parse_listen_address("127.0.0.1", "https://Prefect.example.com/").origins[-1] == "https://prefect.example.com"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,4 +148,4 @@ def test_a_proxy_in_front_is_known_too() -> None:
 )  # fmt: skip
 def test_a_public_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match="Give the address of the TLS proxy"):
-        door("127.0.0.1", url)
+        parse_listen_address("127.0.0.1", url)

@@ -17,8 +17,8 @@ from support.values import SOURCE
 
 from blocks.store import sources
 from deployments.one_machine import health_pages, up_health
-from deployments.one_machine.guard import guarded
-from deployments.one_machine.health_pages import HealthPages, auth_for
+from deployments.one_machine.guard import guard_app
+from deployments.one_machine.health_pages import HealthPages, metrics_auth
 from deployments.one_machine.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def ask(
     """Ask so many times at once, through the guard."""
 
     async def each() -> list[httpx.Response]:
-        app = guarded(HealthPages(_prefect, file, auth=auth, sources=sources), [UI])
+        app = guard_app(HealthPages(_prefect, file, auth=auth, sources=sources), [UI])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=UI) as client:
             requests = (client.request(method, path, headers=headers) for _ in range(times))
             return list(await asyncio.gather(*requests))
@@ -129,8 +129,8 @@ def values(text: str) -> dict[str, float]:
 def test_the_metrics_of_the_sources_and_of_up(file: Path, engine: Engine, store_url: str,
                                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
-    sources.put(engine, SOURCE)
-    (answer,) = ask(written(file, TROUBLE), "/metrics", sources=health_pages.metrics_of_sources)
+    sources.save(engine, SOURCE)
+    (answer,) = ask(written(file, TROUBLE), "/metrics", sources=health_pages.source_metrics)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = values(answer.text)
     assert found["onepassword_source_healthy1Pass"] == 0
@@ -197,7 +197,7 @@ def test_the_metrics_ask_for_the_password_where_others_are_answered(
     ],
 )
 def test_by_which_names_up_is_asked_decides(origins: list[str], expected: str | None) -> None:
-    assert auth_for(origins, AUTH) == expected
+    assert metrics_auth(origins, AUTH) == expected
 
 
 def test_what_is_written_can_be_read(file: Path) -> None:

@@ -14,10 +14,10 @@ from support.webhook_receiver import Received, webhook_receiver
 
 from deployments.one_machine import notifier
 from deployments.one_machine.notifier import (
+    BlockNotLoadedError,
     Message,
+    NotificationNotSentError,
     Notifier,
-    NotLoadedError,
-    SendError,
     block_loader,
     child_environment,
     send_by_child,
@@ -57,21 +57,21 @@ def test_a_message_reaches_a_webhook_while_no_prefect_server_runs(monkeypatch: p
 
 
 def test_a_message_that_is_refused_is_an_error_without_the_address() -> None:
-    with webhook_receiver(500) as (url, _), pytest.raises(SendError) as raised:
+    with webhook_receiver(500) as (url, _), pytest.raises(NotificationNotSentError) as raised:
         send_by_child(document(url), MESSAGE)
     assert str(raised.value) == "HTTPStatusError"
 
 
 @pytest.mark.parametrize("block", [b"{}", b"[1]", b'{"block_schema": null}'])
 def test_what_is_no_block_is_an_error(block: bytes) -> None:
-    with pytest.raises(SendError, match="Error"):
+    with pytest.raises(NotificationNotSentError, match="Error"):
         send_by_child(block, MESSAGE)
 
 
 def test_a_receiver_that_hangs_is_left_in_time_and_no_process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier, "SEND_SECONDS", 0.5)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    with pytest.raises(SendError, match="no end within"):
+    with pytest.raises(NotificationNotSentError, match="no end within"):
         send_by_child(document("http://127.0.0.1:1"), MESSAGE)  # Prefect alone takes longer to import
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
 
@@ -105,14 +105,14 @@ class Rounds:
     def _load(self) -> bytes:
         self.loads += 1
         if self.missing:
-            raise NotLoadedError("there is no block x/y.")
+            raise BlockNotLoadedError("there is no block x/y.")
         return b"the block"
 
     def _send(self, block: bytes, message: Message) -> None:
         assert block == b"the block"
         if self.refused:
             self.refused -= 1
-            raise SendError("ConnectError")
+            raise NotificationNotSentError("ConnectError")
         self.sent.append(message.subject.split(": ")[1])
 
     def go(self, *troubles: Trouble, seconds: float = 60) -> list[str]:
@@ -121,7 +121,7 @@ class Rounds:
         for _ in range(max(int(seconds / 15), 1)):
             self.now += 15
             found = UpHealth(1_790_000_000 + self.now, healthy=not troubles, troubles=troubles, started=0)
-            lines += self.notifier.note(found, all_good=not troubles)
+            lines += self.notifier.after_round(found, all_good=not troubles)
             wait_until(lambda: not self.notifier._sending.is_running and not self.notifier._loading.is_running)
         return lines
 
@@ -181,7 +181,7 @@ def test_without_the_setting_there_is_no_notifier(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_server_that_does_not_answer_gives_no_block() -> None:
-    with pytest.raises(NotLoadedError, match="connect"):
+    with pytest.raises(BlockNotLoadedError, match="connect"):
         block_loader(f"http://127.0.0.1:{free_port()}/api", "slack-webhook/security")()
 
 
@@ -200,11 +200,11 @@ def test_a_block_of_a_real_server_is_loaded_with_its_secrets_and_used_once_that_
             CustomWebhookNotificationBlock(
                 name="receiver", url=f"{url}/{{{{path}}}}", json_data=text, secrets={"path": SECRET}
             ).save("watchdog", overwrite=True)
-        with pytest.raises(NotLoadedError, match="there is no block custom-webhook/none"):
+        with pytest.raises(BlockNotLoadedError, match="there is no block custom-webhook/none"):
             block_loader(api, "custom-webhook/none")()
         block = block_loader(api, "custom-webhook/watchdog")()
         running_up.stop()
-        with pytest.raises(NotLoadedError, match="connect"):
+        with pytest.raises(BlockNotLoadedError, match="connect"):
             block_loader(api, "custom-webhook/watchdog")()
         send_by_child(block, MESSAGE)
         assert received == [Received(f"/{SECRET}", {"subject": MESSAGE.subject, "body": MESSAGE.body})]

@@ -10,7 +10,7 @@ import pytest
 from support import browser
 from support.one_machine import run_python
 
-from deployments.one_machine import own_origin
+from deployments.one_machine import browser_isolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def test_who_has_no_password_yet_is_led_to_the_login_without_an_error(
 def test_each_answer_bears_the_headers(running_up: RunningUp, origin: str) -> None:
     for path, headers in (("/", {}), ("/api/health", {}), ("/healthz", {}), ("/", {"Host": "evil.example"})):
         answer = httpx.get(origin + path, headers=headers)
-        assert {name: answer.headers.get(name) for name in own_origin.HEADERS} == own_origin.HEADERS
+        assert {name: answer.headers.get(name) for name in browser_isolation.HEADERS} == browser_isolation.HEADERS
 
 
 def test_the_server_asks_no_other_one_for_its_list_of_workers(running_up: RunningUp) -> None:

@@ -15,8 +15,8 @@ from support.raw_server import listening
 
 from blocks.errors import FirstPartyGenericError
 from deployments.one_machine import up_health, watchdog
-from deployments.one_machine.probes import ProbeError, Probes, RunsSeen, server_probe, worker_probe
-from deployments.one_machine.watchdog import ClockSetBack, Event, Moment, Restart, Say, Watchdog
+from deployments.one_machine.probes import ProbeError, Probes, RunActivity, server_probe, worker_probe
+from deployments.one_machine.watchdog import ClockReading, ClockSetBack, Event, Restart, TerminalLine, Watchdog
 
 if TYPE_CHECKING:
     import socket
@@ -37,7 +37,7 @@ class World:
     polls: bool = True
     poll: int = 0
     store_fails: str = ""
-    seen: RunsSeen = field(default_factory=RunsSeen)
+    seen: RunActivity = field(default_factory=RunActivity)
     runs_work: bool = True
     watched: list[int] = field(default_factory=list)
     events: list[tuple[float, Event]] = field(default_factory=list)
@@ -45,8 +45,8 @@ class World:
     def __post_init__(self) -> None:
         self.dog = Watchdog(Probes(self._server, self._worker, self._runs), self.path, clock=self._moment)
 
-    def _moment(self) -> Moment:
-        return Moment(self.wall, self.steady)
+    def _moment(self) -> ClockReading:
+        return ClockReading(self.wall, self.steady)
 
     def _server(self) -> None:
         if self.server_fails:
@@ -56,14 +56,14 @@ class World:
         self.poll += self.polls and not self.server_fails
         return self.poll
 
-    def _runs(self, watched_ns: int) -> RunsSeen:
+    def _runs(self, watched_ns: int) -> RunActivity:
         self.watched.append(watched_ns)
         if self.store_fails:
             raise FirstPartyGenericError(self.store_fails)
         return replace(self.seen, newest_ns=int(self.wall * 1e9)) if self.runs_work else self.seen
 
     def start(self) -> None:
-        self.seen = RunsSeen(due=1)
+        self.seen = RunActivity(due=1)
         self.dog.started("server")
         self.dog.started("worker")
         self.go(2 * ROUND)
@@ -77,8 +77,8 @@ class World:
         for _ in range(int(seconds / ROUND)):
             self.wall += ROUND
             self.steady += ROUND
-            self.dog.look()
-            taken = self.dog.take()
+            self.dog.check_once()
+            taken = self.dog.drain_events()
             self.events += [(self.steady, event) for event in taken]
             for event in taken:
                 if isinstance(event, Restart):
@@ -104,7 +104,7 @@ def world(tmp_path: Path) -> World:
 
 
 def says(events: list[Event]) -> list[str]:
-    return [event.text[20:] for event in events if isinstance(event, Say)]
+    return [event.text[20:] for event in events if isinstance(event, TerminalLine)]
 
 
 def test_all_is_well(world: World) -> None:
@@ -123,7 +123,7 @@ def test_a_server_that_does_not_answer_is_reported_within_two_minutes_and_restar
     world.server_fails = "ReadTimeout"
     assert world.go(45) == []
     (event,) = world.go(15)
-    assert isinstance(event, Say)
+    assert isinstance(event, TerminalLine)
     assert event.text[20:] == (
         "Trouble: The Prefect server does not answer (ReadTimeout), so no run begins. "
         "Nothing is lost: what is due is collected when it works again."
@@ -194,12 +194,12 @@ def test_a_worker_whose_server_does_not_answer_is_not_to_blame(world: World) -> 
     world.server_fails = ""
     world.go(600)
     assert {event.process for _, event in world.events if isinstance(event, Restart)} == {"server"}
-    assert [event for _, event in world.events if isinstance(event, Say) and "worker" in event.text] == []
+    assert [event for _, event in world.events if isinstance(event, TerminalLine) and "worker" in event.text] == []
 
 
 def test_a_machine_that_slept_raises_no_alarm(world: World) -> None:
     world.runs_work = False
-    world.seen = RunsSeen(due=1, newest_ns=int(world.wall * 1e9))
+    world.seen = RunActivity(due=1, newest_ns=int(world.wall * 1e9))
     world.sleep(8 * 3600)
     world.polls = False
     world.server_fails = "ReadTimeout"
@@ -250,10 +250,10 @@ def test_a_trouble_lasts_as_long_as_it_did_once_the_clock_was_set_back(world: Wo
 
 def test_runs_that_do_not_work_are_reported_and_the_worker_is_restarted(world: World) -> None:
     world.runs_work = False
-    world.seen = RunsSeen(due=2, newest_ns=int(world.wall * 1e9))
+    world.seen = RunActivity(due=2, newest_ns=int(world.wall * 1e9))
     assert world.go(420) == []
     told, restart = world.go(15)
-    assert isinstance(told, Say)
+    assert isinstance(told, TerminalLine)
     assert told.text[20:] == (
         "Trouble: No run has worked for 7 min, and one is due every five minutes. "
         "Nothing is lost: what is due is collected when it works again."
@@ -266,14 +266,14 @@ def test_runs_that_do_not_work_are_reported_and_the_worker_is_restarted(world: W
 
 def test_no_source_is_due_and_so_none_is_missed(world: World) -> None:
     world.runs_work = False
-    world.seen = RunsSeen(due=0, newest_ns=None)
+    world.seen = RunActivity(due=0, newest_ns=None)
     assert world.go(7200) == []
 
 
 def test_some_sources_that_are_not_running_are_named_and_nothing_is_restarted(world: World) -> None:
-    world.seen = RunsSeen(due=9, not_running=tuple("abcdefg"))
+    world.seen = RunActivity(due=9, not_running=tuple("abcdefg"))
     (told,) = world.go(900)
-    assert isinstance(told, Say)
+    assert isinstance(told, TerminalLine)
     assert "Trouble: No run has worked for more than two ticks of a, b, c, d, e and 2 more. " in told.text
     assert not world.told.healthy
 
@@ -292,14 +292,14 @@ def test_a_store_that_does_not_answer_is_reported(world: World) -> None:
 def test_a_file_that_cannot_be_written_is_said_once(world: World) -> None:
     world.path.with_suffix(".part").mkdir()
     assert [text for text in says(world.go(60)) if "cannot be written" in text] or world.events
-    assert len([event for _, event in world.events if isinstance(event, Say)]) == 1
+    assert len([event for _, event in world.events if isinstance(event, TerminalLine)]) == 1
 
 
 def test_what_listens_is_told_whether_each_probe_was_good(tmp_path: Path) -> None:
     heard: list[bool] = []
 
     class Ear:
-        def note(self, found: up_health.UpHealth, *, all_good: bool) -> list[str]:
+        def after_round(self, found: up_health.UpHealth, *, all_good: bool) -> list[str]:
             assert found.time == world.wall
             heard.append(all_good)
             return ["heard"] if not all_good else []
@@ -323,7 +323,7 @@ def test_what_listens_is_told_whether_each_probe_was_good(tmp_path: Path) -> Non
 
 def test_it_watches_in_a_thread_that_nothing_holds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "ROUND_SECONDS", 0.0)
-    monkeypatch.setattr(watchdog, "BREATH_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "MIN_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(watchdog, "SERVER_LIMIT", 0.05)
     monkeypatch.setattr(watchdog, "FAILING_SECONDS", 0.0)
     monkeypatch.setattr(watchdog, "START_SECONDS", 0.0)
@@ -335,11 +335,11 @@ def test_it_watches_in_a_thread_that_nothing_holds_up(tmp_path: Path, monkeypatc
         hung.wait(60)
 
     path = tmp_path / "up-health.json"
-    dog = Watchdog(Probes(server, lambda: None, lambda _: RunsSeen()), path)
+    dog = Watchdog(Probes(server, lambda: None, lambda _: RunActivity()), path)
     dog.start()
     dog.started("server")
     try:
-        (said,) = wait_until(dog.take)
+        (said,) = wait_until(dog.drain_events)
         assert "does not answer (no answer within" in said.text
         assert calls == [1], "no second call while the first hangs"
         assert up_health.read(path)
@@ -351,19 +351,19 @@ def test_it_watches_in_a_thread_that_nothing_holds_up(tmp_path: Path, monkeypatc
 
 def test_a_fault_of_a_probe_is_said_once_and_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "ROUND_SECONDS", 0.0)
-    monkeypatch.setattr(watchdog, "BREATH_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "MIN_PAUSE_SECONDS", 0.01)
     rounds: list[int] = []
 
     def fails() -> None:
         rounds.append(1)
         raise ZeroDivisionError
 
-    dog = Watchdog(Probes(fails, lambda: None, lambda _: RunsSeen()), tmp_path / "up-health.json")
+    dog = Watchdog(Probes(fails, lambda: None, lambda _: RunActivity()), tmp_path / "up-health.json")
     dog.started("server")
     dog.start()
     try:
         wait_until(lambda: len(rounds) > 1)
-        assert [event.text for event in dog.take() if isinstance(event, Say)] == [
+        assert [event.text for event in dog.drain_events() if isinstance(event, TerminalLine)] == [
             "The watchdog itself has a fault (ZeroDivisionError); please report it."
         ]
     finally:

@@ -18,8 +18,8 @@ from blocks.errors import FirstPartyGenericError
 from blocks.store import health, lifecycle, sources, streams
 from deployments import cli
 from deployments.one_machine import notifier, probes, watchdog_setup
-from deployments.one_machine.probes import ProbeError, RunsSeen, look_at_runs, server_probe
-from deployments.one_machine.watchdog import Event, Moment, Restart, Say, Watchdog
+from deployments.one_machine.probes import ProbeError, RunActivity, probe_runs, server_probe
+from deployments.one_machine.watchdog import ClockReading, Event, Restart, TerminalLine, Watchdog
 
 if TYPE_CHECKING:
     import socket
@@ -48,10 +48,10 @@ def answer_nothing(_connection: socket.socket, over: threading.Event) -> None:
 
 def collected(engine: Engine) -> None:
     for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
-        claim = streams.take(engine, view, "run")
+        claim = streams.acquire(engine, view, "run")
         assert claim
-        streams.note_drained(engine, claim, clock.now_ns())
-    sources.show_state(engine, SOURCE.id, "Collected", "", "run")
+        streams.record_drain(engine, claim, clock.now_ns())
+    sources.save_state(engine, SOURCE.id, "Collected", "", "run")
 
 
 class Machine:
@@ -73,25 +73,25 @@ class Machine:
             self.polls += 1
             self.heartbeat.touch()
             os.utime(self.heartbeat, ns=(self.polls, self.polls))
-            self.dog.look()
-            found += self.dog.take()
+            self.dog.check_once()
+            found += self.dog.drain_events()
         return found
 
 
-def watchdog_moment(moving: MovingClock) -> Moment:
-    return Moment(moving.now_ns() / 1e9, moving.now_ns() / 1e9)
+def watchdog_moment(moving: MovingClock) -> ClockReading:
+    return ClockReading(moving.now_ns() / 1e9, moving.now_ns() / 1e9)
 
 
 def test_dead_runs_are_health_events_though_no_run_works(
     engine: Engine, moving: MovingClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     collected(engine)
     with listening(answer_well) as server:
         machine = Machine(server.url, tmp_path / "heartbeat", moving)
         assert machine.go(8 * 60) == []
         said, restart = machine.go(60)
-        assert isinstance(said, Say)
+        assert isinstance(said, TerminalLine)
         assert "Trouble: No run has worked for 8 min, and one is due every five minutes. " in said.text
         assert isinstance(restart, Restart)
         machine.go(60 * 60)
@@ -105,7 +105,7 @@ def test_dead_runs_are_health_events_though_no_run_works(
         assert "NotRunning" in {one["eventName"] for one in json.loads(capsys.readouterr().out)}
         collected(engine)
         (over,) = machine.go(60)
-        assert isinstance(over, Say)
+        assert isinstance(over, TerminalLine)
         assert "Over: Runs work again." in over.text
         assert health.open_conditions(engine, SOURCE.id) == {}
 
@@ -117,25 +117,25 @@ def test_a_server_that_hangs_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
-    assert look_at_runs(clock.now_ns()) == RunsSeen()
-    sources.put(engine, SOURCE)
+    assert probe_runs(clock.now_ns()) == RunActivity()
+    sources.save(engine, SOURCE)
     other = replace(SOURCE, id="2" * 32, name="other")
-    sources.put(engine, other)
+    sources.save(engine, other)
     start_ns = clock.now_ns()
     moving.advance(600)
     collected(engine)
-    assert look_at_runs(start_ns) == RunsSeen(2, (), clock.now_ns())
+    assert probe_runs(start_ns) == RunActivity(2, (), clock.now_ns())
     moving.advance(300)
-    assert look_at_runs(start_ns) == RunsSeen(2, ("other",), clock.now_ns() - 300 * 10**9)
+    assert probe_runs(start_ns) == RunActivity(2, ("other",), clock.now_ns() - 300 * 10**9)
     known = lifecycle.find(engine, "other")
     assert known
     lifecycle.pause(engine, known)
-    assert look_at_runs(start_ns) == RunsSeen(1, (), clock.now_ns() - 300 * 10**9)
+    assert probe_runs(start_ns) == RunActivity(1, (), clock.now_ns() - 300 * 10**9)
 
 
 def test_a_store_that_is_not_there_yet_is_no_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
-    assert look_at_runs(1) == RunsSeen()
+    assert probe_runs(1) == RunActivity()
     assert not (tmp_path / "none.db").exists()
 
 
@@ -143,7 +143,7 @@ def test_a_store_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_p
     (tmp_path / "events.db").write_bytes(b"no database" * 1000)
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
     with pytest.raises(FirstPartyGenericError):
-        look_at_runs(1)
+        probe_runs(1)
 
 
 def test_a_notifier_listens_where_one_is_named(
@@ -158,14 +158,14 @@ def test_a_notifier_listens_where_one_is_named(
 SMALL = """
 import sys, time
 import deployments.cli, deployments.one_machine.up
-from deployments.one_machine.probes import look_at_runs
-assert look_at_runs(time.time_ns()).due == 1
+from deployments.one_machine.probes import probe_runs
+assert probe_runs(time.time_ns()).due == 1
 print(sorted({"sqlalchemy", "pydantic", "prefect"} & set(sys.modules)))
 """
 
 
 def test_up_judges_runs_without_what_is_large(engine: Engine, store_url: str, tmp_path: Path) -> None:
     """SQLAlchemy and what the store's tables need is 30 of the 57 MB that `up` would take."""
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     env = {**environment(tmp_path, 1), "ONEPASSWORD_SOURCE_DATABASE_URL": store_url, "PYTHONPATH": ""}
     assert run_python(SMALL, env, tmp_path) == "[]"

@@ -40,7 +40,7 @@ def _status(code: int) -> httpx.HTTPStatusError:
 def test_an_outage_of_the_server_never_ends_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    worker = SourceWorker(work_pool_name="pool", beat=tmp_path / "beat")
+    worker = SourceWorker(work_pool_name="pool", heartbeat_file=tmp_path / "beat")
     monkeypatch.setattr(worker, "_logger", logging.getLogger("test"))
     with monkeypatch.context() as without_server:
         without_server.setattr(ProcessWorker, "get_and_submit_flow_runs", _failing(error))
@@ -116,8 +116,8 @@ def test_runs_that_may_be_of_other_machines_are_not_ended(
         return httpx.Response(201, json={})
 
     transport = httpx.MockTransport(answer)
-    monkeypatch.setattr(server_access, "client", lambda _: httpx.Client(transport=transport))
-    assert worker_runs.settle_crashed(URL, 5)
+    monkeypatch.setattr(server_access, "authenticated_client", lambda _: httpx.Client(transport=transport))
+    assert worker_runs.end_crashed(URL, 5)
     assert found == ended
 
 

@@ -10,7 +10,7 @@ import pytest
 from support import raw_server
 
 from deployments.one_machine import worker_runs
-from deployments.one_machine.time_limit import attend
+from deployments.one_machine.bounded_call import call_until
 
 if TYPE_CHECKING:
     import socket
@@ -53,7 +53,7 @@ def test_each_run_gets_its_final_state_and_one_that_was_being_cancelled_that() -
     answer, serving = _answering(["up"])
     with raw_server.listening(answer) as server:
         serving.append(server)
-        assert worker_runs.settle_crashed(server.url, 10)
+        assert worker_runs.end_crashed(server.url, 10)
     assert _states(server) == {"one": "CRASHED", "two": "CRASHED", "three": "CANCELLED"}
     assert b"/work_pools/onepassword-source/workers/filter" in server.requests[0], "those of our own pool"
 
@@ -62,7 +62,7 @@ def test_where_another_machine_has_a_worker_no_run_is_ended_that_may_be_its_own(
     answer, serving = _answering(["up", "machine two"])
     with raw_server.listening(answer) as server:
         serving.append(server)
-        assert worker_runs.settle_crashed(server.url, 10)
+        assert worker_runs.end_crashed(server.url, 10)
     assert _states(server) == {}
 
 
@@ -71,8 +71,8 @@ def test_what_a_server_refuses_or_does_not_answer_is_left_to_the_next_up() -> No
         connection.sendall(raw_server.answered(b"locked", b"500 Internal Server Error"))
 
     with raw_server.listening(refuse) as server:
-        assert not worker_runs.settle_stopped(server.url, 10)
-    assert not worker_runs.settle_stopped("http://127.0.0.1:9/api", 10)
+        assert not worker_runs.end_stopped(server.url, 10)
+    assert not worker_runs.end_stopped("http://127.0.0.1:9/api", 10)
 
 
 def test_a_step_that_hangs_is_left_where_a_person_asks_for_it() -> None:
@@ -82,8 +82,8 @@ def test_a_step_that_hangs_is_left_where_a_person_asks_for_it() -> None:
         asked.append(time.monotonic())
         return len(asked) > 3
 
-    assert attend(lambda: time.sleep(600), is_over) is None
-    assert attend(lambda: 42, lambda: False) == 42
-    assert attend(lambda: time.sleep(600), lambda: False, 0.1) is None
+    assert call_until(lambda: time.sleep(600), is_over) is None
+    assert call_until(lambda: 42, lambda: False) == 42
+    assert call_until(lambda: time.sleep(600), lambda: False, 0.1) is None
     with pytest.raises(ZeroDivisionError):
-        attend(lambda: 1 / 0, lambda: False)
+        call_until(lambda: 1 / 0, lambda: False)

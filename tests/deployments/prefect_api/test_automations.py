@@ -275,7 +275,7 @@ def test_a_run_that_was_taken_up_and_never_begins_is_ended_and_one_that_does_is_
         server.ask("POST", f"/api/flow_runs/{run}/set_state", json={"state": {"type": "PENDING"}, "force": True})
     server.ask("POST", f"/api/flow_runs/{soon}/set_state", json={"state": {"type": "RUNNING"}, "force": True})
     wait_until(lambda: server.state(never)["type"] == "CRASHED")
-    assert server.state(never)["message"] == automations.NEVER_BEGAN
+    assert server.state(never)["message"] == automations.LOST_MESSAGE
     assert server.state(soon)["type"] == "RUNNING"
     server.ask("POST", f"/api/flow_runs/{soon}/set_state", json={"state": {"type": "COMPLETED"}, "force": True})
 
@@ -377,7 +377,8 @@ def test_a_run_that_died_with_its_worker_crashes_and_a_healthy_one_outlives_a_ki
     server = fleet.start_server()
     code = """
 from deployments.prefect_api import automations
-from deployments.prefect_api.deploy import SourceDeployment, deploy_source
+from deployments.prefect_api.deploy import deploy_source
+from deployments.prefect_api.deployment_specs import SourceDeployment
 automations.ensure()
 for name in ("dead", "well"):
     deploy_source(SourceDeployment(name, None, (), "stand_in.collect"))

@@ -88,7 +88,7 @@ def test_it_runs_while_it_is_used_and_ends_with_its_last_user(user: subprocess.P
     with database.running():
         assert _answer() == 42
         user.kill()
-        time.sleep(2 * database.LOOK_SECONDS)
+        time.sleep(2 * database.POLL_SECONDS)
         assert _answer() == 42, "one user is left"
     wait_until(lambda: database.cluster().pid() is None, 60)
     database.wait_until_stopped()
@@ -215,4 +215,4 @@ def test_a_full_path_is_too_long_for_a_socket(monkeypatch: pytest.MonkeyPatch, t
 def test_a_socket_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sockets").symlink_to(tmp_path)
     with pytest.raises(FirstPartyGenericError, match="belongs to another user"):
-        postgresql._private(tmp_path / "sockets")
+        postgresql._private_directory(tmp_path / "sockets")

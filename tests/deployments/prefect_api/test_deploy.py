@@ -17,7 +17,7 @@ from deployments.tick_offsets import COLLECT
 if TYPE_CHECKING:
     from support.one_machine import RunningUp
 
-TEMPLATE = ROOT / "deployments" / "prefect.yaml"
+TEMPLATES = ROOT / "deployments" / "prefect.yaml"
 PARTS = ("description", "entrypoint", "tags", "parameters", "enforce_parameter_schema", "work_pool_name", "pull_steps")
 
 HEARTBEAT = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
@@ -59,7 +59,8 @@ def test_deploying_again_writes_only_what_differs_and_keeps_a_pause(running_up: 
     code = """
 from deployments.prefect_api import server_access
 server_access.activate()
-from deployments.prefect_api.deploy import SourceDeployment, deploy_source, remove_deployment
+from deployments.prefect_api.deploy import deploy_source, remove_deployment
+from deployments.prefect_api.deployment_specs import SourceDeployment
 same = SourceDeployment("1Pass", "The source 1Pass", ("blue",), "stand_in.collect")
 print(deploy_source(same))
 print(deploy_source(same))
@@ -82,9 +83,9 @@ print(remove_deployment(odd.source), remove_deployment(odd.source))
 @pytest.mark.torture
 def test_prefects_own_command_deploys_the_template_and_apply_gives_it_a_time_of_its_own(running_up: RunningUp) -> None:
     env = {**running_up.env, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SOURCE": "by hand"}
-    script = 'eval "$(python -c "$1")" && prefect --no-prompt deploy --prefect-file "$0" --all'
+    script = 'eval "$(python -c "$1")" && prefect --no-prompt deploy --prefect-file "$0" -n "$2"'
     exports = "from deployments.prefect_api.server_access import shell_exports; print(shell_exports())"
-    command = ["sh", "-c", script, str(TEMPLATE), exports]
+    command = ["sh", "-c", script, str(TEMPLATES), exports, "{{ $SOURCE }}"]
     done = subprocess.run(
         command, env=env, cwd=running_up.directory, capture_output=True, text=True, timeout=90, check=False
     )
@@ -93,7 +94,8 @@ def test_prefects_own_command_deploys_the_template_and_apply_gives_it_a_time_of_
     code = """
 from deployments.prefect_api import server_access
 server_access.activate()
-from deployments.prefect_api.deploy import SourceDeployment, deploy_source
+from deployments.prefect_api.deploy import deploy_source
+from deployments.prefect_api.deployment_specs import SourceDeployment
 def ticks():
     from prefect.client.orchestration import get_client
     from deployments.prefect_api.deploy import deployments_of
@@ -107,7 +109,7 @@ print(deploy_source(wanted), deploy_source(wanted))
 print(ticks())
 """
     assert run_python(code, running_up.env, running_up.directory).splitlines() == [
-        "[('2026-01-01T00:00:00+00:00', True)]",
+        "[('2026-01-01T00:00:00+00:00', True), ('2026-01-01T02:41:00+00:00', True)]",
         "updated unchanged",
         "[('2026-01-01T00:02:20+00:00', True), ('2026-01-01T01:17:00+00:00', True)]",
     ]

@@ -18,9 +18,9 @@ def test_a_lock_that_another_has_alone_is_not_free_until_it_lets_go(tmp_path: Pa
     mine, other = file_lock.open_lock(path), file_lock.open_lock(path)
     assert file_lock.try_lock(mine)
     assert not file_lock.is_free(path)
-    assert not file_lock.lock_soon(other, 0.1)
+    assert not file_lock.lock_within(other, 0.1)
     os.close(mine)
-    assert file_lock.lock_soon(other, 0.1)
+    assert file_lock.lock_within(other, 0.1)
     os.close(other)
 
 
@@ -37,7 +37,7 @@ def test_looking_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
     try:
         for _ in range(50):
             mine = file_lock.open_lock(path)
-            assert file_lock.lock_soon(mine, 30)
+            assert file_lock.lock_within(mine, 30)
             os.close(mine)
     finally:
         over.set()
@@ -47,7 +47,7 @@ def test_looking_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
 
 def test_several_share_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with file_lock.held(path, shared=True), file_lock.held(path, shared=True):
+    with file_lock.hold(path, shared=True), file_lock.hold(path, shared=True):
         mine = file_lock.open_lock(path)
         assert not file_lock.try_lock(mine)
     assert file_lock.try_lock(mine)

@@ -71,7 +71,9 @@ def server(*, password: str | None) -> Iterator[str]:
 
 
 def test_nothing_here_imports_prefect() -> None:
-    modules = "deployments.prefect_api.server_access, deployments.one_machine.up, deployments.prefect_api.deploy"
+    modules = (
+        "deployments.prefect_api.server_access, deployments.one_machine.up, deployments.prefect_api.deployment_specs"
+    )
     code = f"import sys, {modules}; print('prefect' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
@@ -153,7 +155,7 @@ def test_a_proxy_never_sees_the_password(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_an_up_prefect_starts_a_temporary_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server_access.activate() == server_access.Access("temporary")
+    assert server_access.activate() == server_access.PrefectAccess("temporary")
     assert "PREFECT_API_URL" not in os.environ
     assert os.environ["PREFECT_SERVER_ENCRYPTION_KEY"] == server_secrets.load_secrets().encryption_key
 
@@ -163,7 +165,7 @@ def test_a_running_up_is_found_and_a_stale_one_is_not() -> None:
         with up_lock.hold():
             assert server_access.find_running() is None
             up_lock.announce(url)
-            assert server_access.activate() == server_access.Access("own", url)
+            assert server_access.activate() == server_access.PrefectAccess("own", url)
             left = up_lock.announcement_path().read_bytes()
         up_lock.announcement_path().write_bytes(left)
         assert server_access.find_running() is None
@@ -190,7 +192,7 @@ def test_a_server_of_the_users_own_is_used_as_it_is(data: Path, monkeypatch: pyt
     with server(password="theirs") as url:
         os.environ["PREFECT_API_URL"] = url
         before = dict(os.environ)
-        assert server_access.activate() == server_access.Access("external", url)
+        assert server_access.activate() == server_access.PrefectAccess("external", url)
         assert dict(os.environ) == before
         assert not (data / "secrets.json").exists()
 

@@ -127,7 +127,7 @@ def test_a_database_of_the_users_own_is_left_alone(
 
 
 def test_a_shell_with_the_old_secrets_is_still_known_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in server_access.environment_for(f"{server_access.LOCAL.origin}/api").items():
+    for name, value in server_access.environment_for(f"{server_access.LOOPBACK_ONLY.origin}/api").items():
         monkeypatch.setenv(name, value)
     assert main(["secrets", "rotate"]) == 0
     assert server_access.external_url() is None
@@ -156,12 +156,12 @@ def test_killed_before_any_line_both_hold_or_neither(data: Path, tmp_path: Path,
 def test_a_command_waits_for_a_rotation_and_gets_the_new_secrets() -> None:
     wait = "from deployments.prefect_api import server_secrets as s; print(end='.', flush=True); "
     code = wait + "s.hold_secrets(); print(s.load_secrets().api_password)"
-    with server_secrets._alone():
+    with server_secrets._exclusive_lock():
         waiting = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
         assert waiting.stdout.read(1) == "."
-        old = server_secrets._settled()
-        server_secrets._write(server_secrets._Kept(server_secrets.Secrets("new-password", old.encryption_key)))
+        old = server_secrets._complete_rotation()
+        server_secrets._write(server_secrets._SecretsFile(server_secrets.Secrets("new-password", old.encryption_key)))
     assert waiting.communicate(timeout=30)[0].strip() == "new-password"
 
 

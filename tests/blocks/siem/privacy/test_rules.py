@@ -17,7 +17,7 @@ from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import registry
 from blocks.siem.privacy import conditions, json_members, members, patterns, rules
 from blocks.siem.privacy.rules import UNCHANGED, UNREADABLE, RuleOutcome
-from deployments.sandbox.bodies import Moment, make_body, random_for
+from deployments.sandbox.sample_events import Moment, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.cast import Cast, cast, client, identifier, ip_address, location
+from deployments.sandbox.sample_account import Cast, cast, client, identifier, ip_address, location
 from deployments.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from deployments.sandbox.wire import Reset, Stall, Truncated, pad
+from deployments.sandbox.broken_responses import Reset, Stall, Truncated, pad
 
 if TYPE_CHECKING:
     import asyncio

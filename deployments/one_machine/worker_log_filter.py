@@ -17,7 +17,7 @@ _OUTCOME = re.compile(r"[A-Z]\w*: ")  # which a message of ours begins with
 _IDLE = re.compile(r"Collected: 0 new events \([^)]*\)(, the newest [^.;]*)?\.$")
 
 
-class RunLines:
+class WorkerLogFilter:
     """Decides line by line. For one thread."""
 
     def __init__(self) -> None:

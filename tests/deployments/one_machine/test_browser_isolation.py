@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route
 
 from deployments.one_machine import ui_copy
-from deployments.one_machine.own_origin import HEADERS, LOGO, OwnOrigin, without_foreign_logos
+from deployments.one_machine.browser_isolation import HEADERS, LOGO, BrowserIsolation, without_foreign_logos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def answer(path: str, **headers: str) -> httpx.Response:
         Route("/api/block_types/broken", lambda _: PlainTextResponse("not JSON", 500)),
         Route("/api/flows", lambda _: JSONResponse(TYPES)),
     ]
-    app = OwnOrigin(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware)]))
+    app = BrowserIsolation(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware)]))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://it") as client:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from deployments.sandbox.bodies import HOUR, SECOND, Body, make_body, moment, random_for
+from deployments.sandbox.sample_events import HOUR, SECOND, Body, make_body, moment, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("blocks", "tasks", "flows", "deployments")
-OF_THE_INTERPRETER = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
+INTERPRETER_PREFIXES = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
 """What a process reads only as it starts: a run that wants another value of these is not forked."""
-OF_THE_TEMPLATE = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "VIRTUAL_ENV", "PREFECT_HOME")
+INHERITED_VARIABLES = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "VIRTUAL_ENV", "PREFECT_HOME")
 """What the template has beside those. No secret is among them."""
 UNKNOWN_CODE = 1
 
 
-class TemplateEndedError(Exception):
+class ForkServerEndedError(Exception):
     """The template ended before it had forked the run."""
 
 
@@ -48,7 +48,7 @@ class ForkedRun:
         """Its exit code; minus the signal's number where one ended it."""
         return await asyncio.shield(self._code)
 
-    async def end(self, seconds: float) -> None:
+    async def stop(self, seconds: float) -> None:
         """Have it end in good order, and kill it where it has not after so many seconds."""
         self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
@@ -102,7 +102,7 @@ class ForkedProcess:
         return self._code
 
 
-class Template:
+class ForkServerProcess:
     """One template process, and the runs that were forked from it."""
 
     def __init__(self, connection: socket.socket, process: Process) -> None:
@@ -117,13 +117,13 @@ class Template:
         self._connecting = asyncio.Lock()
 
     @classmethod
-    def started(cls) -> Template:
+    def started(cls) -> ForkServerProcess:
         """One in a process of its own from the start."""
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            python_process.command("deployments.one_machine.template", str(theirs.fileno())),
-            env=template_environment(),
-            cwd=working_directory.empty(),  # a worker that Prefect's own command has started is anywhere
+            python_process.command("deployments.one_machine.fork_server", str(theirs.fileno())),
+            env=fork_server_environment(),
+            cwd=working_directory.empty_directory(),  # a worker that Prefect's own command has started is anywhere
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
@@ -153,7 +153,7 @@ class Template:
         except OSError:
             self._pids.pop(run, None)
             self._codes.pop(run, None)
-            raise TemplateEndedError from None
+            raise ForkServerEndedError from None
         pid = await self._pids[run]
         return ForkedRun(pid, self._codes[run])
 
@@ -200,7 +200,7 @@ class Template:
 
     def _forget(self, run: str) -> None:
         if (pid := self._pids.pop(run, None)) is not None and not pid.done():
-            pid.set_exception(TemplateEndedError())
+            pid.set_exception(ForkServerEndedError())
         if (alive := self._alive.pop(run, None)) is not None:
             with suppress(ProcessLookupError):
                 os.kill(alive, signal.SIGKILL)
@@ -208,12 +208,12 @@ class Template:
             code.set_result(UNKNOWN_CODE)
 
 
-class WarmRuns:
+class RunForker:
     """Forks runs from a template that is made when it is needed, and again when the code has changed or it has died."""
 
-    def __init__(self, first: Template | None = None) -> None:
+    def __init__(self, first: ForkServerProcess | None = None) -> None:
         self._template = first
-        self._retired: list[Template] = []
+        self._retired: list[ForkServerProcess] = []
 
     def warm(self) -> None:
         """Start the template now, so that the first run finds it ready."""
@@ -225,7 +225,7 @@ class WarmRuns:
         """Start a run. TemplateEndedError where a new template has ended, too."""
         try:
             return await self._current().fork(run, env, cwd, related)
-        except TemplateEndedError:
+        except ForkServerEndedError:
             return await self._current().fork(run, env, cwd, related)
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ class WarmRuns:
             if template is not None:
                 template.close()
 
-    def _current(self) -> Template:
+    def _current(self) -> ForkServerProcess:
         template = self._template
         if template is not None and template.is_alive and template.code == code_fingerprint():
             return template
@@ -241,7 +241,7 @@ class WarmRuns:
             template.retire()
             self._retired.append(template)
         self._retired = [old for old in self._retired if not old.has_ended]
-        self._template = Template.started()
+        self._template = ForkServerProcess.started()
         return self._template
 
 
@@ -249,7 +249,7 @@ def can_fork(env: Mapping[str, str]) -> bool:
     """Whether a run with this environment may be forked: on this platform, and by what it asks of the interpreter."""
     if not sys.platform.startswith("linux"):
         return False
-    return _of_interpreter(env) == _of_interpreter(os.environ)
+    return _interpreter_settings(env) == _interpreter_settings(os.environ)
 
 
 def code_fingerprint() -> tuple[tuple[str, int, int], ...]:
@@ -264,11 +264,11 @@ def code_fingerprint() -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted(found))
 
 
-def template_environment() -> dict[str, str]:
+def fork_server_environment() -> dict[str, str]:
     """What a template has of this process's environment: no secret is in it."""
-    kept = {name: value for name, value in os.environ.items() if name in OF_THE_TEMPLATE}
-    return {**_of_interpreter(os.environ), **kept}
+    kept = {name: value for name, value in os.environ.items() if name in INHERITED_VARIABLES}
+    return {**_interpreter_settings(os.environ), **kept}
 
 
-def _of_interpreter(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name.startswith(OF_THE_INTERPRETER)}
+def _interpreter_settings(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(INTERPRETER_PREFIXES)}

@@ -1,4 +1,4 @@
-"""The warm template: what it holds, how its runs end, and when it is replaced."""
+"""The warm fork_server: what it holds, how its runs end, and when it is replaced."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import psutil
 import pytest
 from support.one_machine import lives, wait_until
 
-from deployments.one_machine import warm_runs
-from deployments.one_machine.warm_runs import TemplateEndedError, WarmRuns, can_fork
+from deployments.one_machine import forked_runs
+from deployments.one_machine.forked_runs import ForkServerEndedError, RunForker, can_fork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator
@@ -50,14 +50,14 @@ sys.exit(int(do) if do.isdigit() else 0)
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The template runs a stand-in for the engine."""
+    """The fork_server runs a stand-in for the engine."""
     site = tmp_path / "site"
     site.mkdir()
     hook = (
         "import os, sys, importlib.util, importlib.abc\n"
         "class Finder(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'prefect.engine' and 'SEEN' in os.environ:  # in a run, and not in the template\n"
+        "        if name == 'prefect.engine' and 'SEEN' in os.environ:  # in a run, and not in the fork_server\n"
         f"            return importlib.util.spec_from_file_location(name, {str(tmp_path / 'engine.py')!r})\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
@@ -75,14 +75,14 @@ class Warm:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.runs = WarmRuns()
+        self.runs = RunForker()
         self._loop = asyncio.new_event_loop()
         self._count = 0
 
     def wait_for(self, step: Coroutine[Any, Any, Any] | Awaitable[Any]) -> Any:
         return self._loop.run_until_complete(asyncio.wait_for(step, 120))
 
-    def fork(self, **env: str) -> tuple[warm_runs.ForkedRun, Path]:
+    def fork(self, **env: str) -> tuple[forked_runs.ForkedRun, Path]:
         self._count += 1
         seen = self.directory / f"seen-{self._count}"
         full = {"PATH": os.environ["PATH"], "SEEN": str(seen), **env}
@@ -91,7 +91,7 @@ class Warm:
         return run, seen
 
     @property
-    def template(self) -> psutil.Process:
+    def fork_server(self) -> psutil.Process:
         assert self.runs._template
         return psutil.Process(self.runs._template._process.pid)  # type: ignore[attr-defined]
 
@@ -109,7 +109,7 @@ def warm(tmp_path: Path, stand_in: None) -> Iterator[Warm]:
 
 
 def test_several_runs_at_once_are_the_first_of_a_template(warm: Warm) -> None:
-    async def fork_all() -> list[warm_runs.ForkedRun]:
+    async def fork_all() -> list[forked_runs.ForkedRun]:
         env = {"PATH": os.environ["PATH"], "SEEN": str(warm.directory / "seen")}
         return await asyncio.gather(*(warm.runs.fork(f"run {n}", env, warm.directory) for n in range(4)))
 
@@ -134,12 +134,12 @@ def test_a_run_has_all_imports_and_its_own_environment_and_directory(warm: Warm)
 def test_the_template_holds_no_thread_socket_or_secret(warm: Warm) -> None:
     run, _ = warm.fork()
     warm.wait_for(run.wait())
-    template = warm.template
-    assert template.num_threads() == 1
-    assert template.net_connections("all")[1:] == [], "but the one to its worker"
-    environment = Path(f"/proc/{template.pid}/environ").read_text() + " ".join(template.cmdline())
+    fork_server = warm.fork_server
+    assert fork_server.num_threads() == 1
+    assert fork_server.net_connections("all")[1:] == [], "but the one to its worker"
+    environment = Path(f"/proc/{fork_server.pid}/environ").read_text() + " ".join(fork_server.cmdline())
     assert [secret for secret in SECRETS.values() if secret in environment] == []
-    assert not set(SECRETS) & set(template.environ())
+    assert not set(SECRETS) & set(fork_server.environ())
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -158,23 +158,23 @@ def test_a_run_that_is_killed_says_by_which_signal(warm: Warm) -> None:
 
 def test_a_template_that_is_killed_takes_its_runs_along_and_is_made_again(warm: Warm) -> None:
     run, _ = warm.fork(DO="wait")
-    process, template = psutil.Process(run.pid), warm.template
-    template.kill()
-    assert warm.wait_for(run.wait()) == warm_runs.UNKNOWN_CODE
+    process, fork_server = psutil.Process(run.pid), warm.fork_server
+    fork_server.kill()
+    assert warm.wait_for(run.wait()) == forked_runs.UNKNOWN_CODE
     wait_until(lambda: not lives(process))
     again, _ = warm.fork()
     assert warm.wait_for(again.wait()) == 0
-    assert warm.template.pid != template.pid
+    assert warm.fork_server.pid != fork_server.pid
 
 
 def test_changed_code_makes_another_template_and_the_runs_of_the_old_one_go_on(
     warm: Warm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_run, _ = warm.fork(DO="wait")
-    old = warm.template
-    monkeypatch.setattr(warm_runs, "code_fingerprint", lambda: (("changed.py", 1, 1),))
+    old = warm.fork_server
+    monkeypatch.setattr(forked_runs, "code_fingerprint", lambda: (("changed.py", 1, 1),))
     new_run, _ = warm.fork()
-    assert warm.template.pid != old.pid
+    assert warm.fork_server.pid != old.pid
     assert warm.wait_for(new_run.wait()) == 0
     assert not old_run.has_ended
     old_run.signal(signal.SIGTERM)
@@ -185,18 +185,18 @@ def test_changed_code_makes_another_template_and_the_runs_of_the_old_one_go_on(
 def test_the_fingerprint_changes_with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "flows").mkdir()
     (tmp_path / "flows" / "collect.py").write_text("1")
-    monkeypatch.setattr(warm_runs, "ROOT", tmp_path)
-    before = warm_runs.code_fingerprint()
-    assert warm_runs.code_fingerprint() == before
+    monkeypatch.setattr(forked_runs, "ROOT", tmp_path)
+    before = forked_runs.code_fingerprint()
+    assert forked_runs.code_fingerprint() == before
     (tmp_path / "flows" / "collect.py").write_text("12")
-    assert warm_runs.code_fingerprint() != before
+    assert forked_runs.code_fingerprint() != before
 
 
 def test_a_template_that_cannot_start_is_an_error_and_no_wait_for_ever(
     warm: Warm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_runs, "template_environment", lambda: {"PYTHONHOME": "/nowhere"})
-    with pytest.raises(TemplateEndedError):
+    monkeypatch.setattr(forked_runs, "fork_server_environment", lambda: {"PYTHONHOME": "/nowhere"})
+    with pytest.raises(ForkServerEndedError):
         warm.wait_for(warm.runs.fork("1", {}, warm.directory))
 
 
@@ -210,23 +210,23 @@ def test_a_run_that_wants_another_interpreter_is_not_forked(name: str) -> None:
 @pytest.mark.parametrize("has_read", [True, False], ids=["that has read all", "that had more to read"])
 def test_the_runs_of_a_worker_that_is_killed_end(tmp_path: Path, has_read: bool) -> None:
     ours, theirs = socket.socketpair()
-    template = subprocess.Popen(
-        [sys.executable, "-P", "-m", "deployments.one_machine.template", str(theirs.fileno())],
+    fork_server = subprocess.Popen(
+        [sys.executable, "-P", "-m", "deployments.one_machine.fork_server", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
-        env=warm_runs.template_environment(),
+        env=forked_runs.fork_server_environment(),
     )
     theirs.close()
     env = {"PATH": os.environ["PATH"], "SEEN": str(tmp_path / "seen"), "DO": "wait"}
     ours.sendall(json.dumps({"run": "1", "env": env, "cwd": str(tmp_path)}).encode() + b"\n")
     run = psutil.Process(json.loads(ours.recv(1000))["pid"])
     wait_until((tmp_path / "seen").exists)
-    for number in (signal.SIGTERM, signal.SIGINT):  # as the whole group gets them; the template waits for its runs
-        template.send_signal(number)
-    assert template.poll() is None
+    for number in (signal.SIGTERM, signal.SIGINT):  # as the whole group gets them; the fork_server waits for its runs
+        fork_server.send_signal(number)
+    assert fork_server.poll() is None
     if not has_read:  # closing then resets the connection, and does not end it
         second = {**env, "SEEN": str(tmp_path / "second")}
         ours.sendall(json.dumps({"run": "2", "env": second, "cwd": str(tmp_path)}).encode() + b"\n")
         wait_until((tmp_path / "second").exists)
     ours.close()
-    assert template.wait(60) == 0
+    assert fork_server.wait(60) == 0
     wait_until(lambda: not lives(run))

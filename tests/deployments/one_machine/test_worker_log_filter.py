@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployments.one_machine.run_lines import RunLines
+from deployments.one_machine.worker_log_filter import WorkerLogFilter
 
 ENDED = "23:41:00.123 | collect {}: Finished in state Completed('{}')"
 NEW = "Collected: 3 new events (sign-in 1, itemUsage 1, audit 1), the newest 2 min ago."
@@ -10,12 +10,12 @@ IDLE = "Collected: 0 new events (sign-in 0, itemUsage 0, audit 0), the newest 27
 
 
 def test_a_run_that_brought_something_is_shown_with_what_it_says() -> None:
-    (line,) = RunLines().lines(ENDED.format("1Pass", NEW), 0.0)
+    (line,) = WorkerLogFilter().lines(ENDED.format("1Pass", NEW), 0.0)
     assert line == f"23:41:00.123 collect 1Pass: {NEW}"
 
 
 def test_of_runs_that_found_nothing_one_a_minute_is_shown_with_the_number_of_the_others() -> None:
-    shown = RunLines()
+    shown = WorkerLogFilter()
     found = [shown.lines(ENDED.format(f"s{second}", IDLE), float(second)) for second in range(125)]
     assert [second for second, lines in enumerate(found) if lines] == [0, 60, 120]
     assert found[0] == [f"23:41:00.123 collect s0: {IDLE}"]
@@ -24,7 +24,7 @@ def test_of_runs_that_found_nothing_one_a_minute_is_shown_with_the_number_of_the
 
 
 def test_what_needs_a_person_is_never_left_out() -> None:
-    shown = RunLines()
+    shown = WorkerLogFilter()
     shown.lines(ENDED.format("s0", IDLE), 0.0)
     for text in (
         "ThirdPartyConfigError: audit: The Events API refuses the token. 0 new events (sign-in 0).",

@@ -35,8 +35,8 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-WITH_LOGOS = ("/api/block_types", "/api/block_documents", "/api/block_schemas", "/api/collections/views")
-OURS = "1password"
+LOGO_PATHS = ("/api/block_types", "/api/block_documents", "/api/block_schemas", "/api/collections/views")
+OWN_SLUG = "1password"
 """What the slugs of our own types of blocks begin with."""
 LOGO = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
@@ -44,7 +44,7 @@ LOGO = (
 )
 
 
-class OwnOrigin:
+class BrowserIsolation:
     """Adds the headers to each answer, and takes foreign pictures out of what a browser asks for."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,14 +54,14 @@ class OwnOrigin:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
-        if _is_of_browser(scope) and scope["path"].startswith(WITH_LOGOS):
+        answer = _Response(send)
+        if _is_of_browser(scope) and scope["path"].startswith(LOGO_PATHS):
             answer = _WithoutForeignLogos(send)
             scope = _uncompressed(scope)
         await self._app(scope, receive, answer.send)
 
 
-class _Answer:
+class _Response:
     def __init__(self, send: Send) -> None:
         self._send = send
 
@@ -71,7 +71,7 @@ class _Answer:
         await self._send(message)
 
 
-class _WithoutForeignLogos(_Answer):
+class _WithoutForeignLogos(_Response):
     """Holds the answer back until it is whole."""
 
     def __init__(self, send: Send) -> None:
@@ -108,7 +108,7 @@ def _replace_logos(value: Any) -> None:
             _replace_logos(one)
     elif isinstance(value, dict):
         if "logo_url" in value and not str(value["logo_url"]).startswith("data:"):
-            value["logo_url"] = LOGO if str(value.get("slug", "")).startswith(OURS) else None
+            value["logo_url"] = LOGO if str(value.get("slug", "")).startswith(OWN_SLUG) else None
         for one in value.values():
             _replace_logos(one)
 
@@ -121,7 +121,7 @@ def _uncompressed(scope: Scope) -> Scope:
     return {**scope, "headers": [one for one in scope["headers"] if one[0] != b"accept-encoding"]}
 
 
-def keep_server_here() -> None:
+def use_local_collections() -> None:
     """Have Prefect's server answer with its own copies of what it would fetch from GitHub."""
     from prefect.server.api import collections  # noqa: PLC0415 - reads its settings from the environment
 

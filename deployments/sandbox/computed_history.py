@@ -13,9 +13,9 @@ from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
-from deployments.sandbox.arrivals import Found, History, Pace
-from deployments.sandbox.bodies import SECOND, Moment, make_body, random_for, write_fraction, write_time
-from deployments.sandbox.cast import ID_LENGTH, UPPER
+from deployments.sandbox.event_history import Found, History, Pace
+from deployments.sandbox.sample_account import ID_LENGTH, UPPER
+from deployments.sandbox.sample_events import SECOND, Moment, make_body, random_for, write_fraction, write_time
 
 if TYPE_CHECKING:
     from deployments.sandbox.cursors import Place

@@ -13,7 +13,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.05
 
 
-class Bounded(Generic[T]):
+class BoundedCall(Generic[T]):
     """One call at a time; one that hangs is not made again until it has ended, so that threads do not pile up."""
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -57,12 +57,12 @@ class Bounded(Generic[T]):
             self._error = error
 
 
-def attend(call: Callable[[], T], is_over: Callable[[], bool], seconds: float = float("inf")) -> T | None:
+def call_until(call: Callable[[], T], is_over: Callable[[], bool], seconds: float = float("inf")) -> T | None:
     """The result of a call; None where `is_over` says so first, or so many seconds have passed.
 
     The thread that calls this looks at `is_over` all the time, so a signal is noticed at once, whatever hangs.
     """
-    step, deadline = Bounded(call), time.monotonic() + seconds
+    step, deadline = BoundedCall(call), time.monotonic() + seconds
     step.start()
     while step.is_running:
         if is_over() or time.monotonic() > deadline:

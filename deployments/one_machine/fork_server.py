@@ -1,11 +1,11 @@
-"""The warm template: a process that has imported Prefect and the flows, and is forked for each run.
+"""The warm fork_server: a process that has imported Prefect and the flows, and is forked for each run.
 
-Imports are most of what a short run costs. The template holds no thread, socket, database connection or secret: what
-a run needs comes with the request, and is set after the fork. `python -m deployments.one_machine.template FD` speaks
+Imports are most of what a short run costs. The fork_server holds no thread, socket, database connection or secret: what
+a run needs comes with the request, and is set after the fork. `python -m deployments.one_machine.fork_server FD` speaks
 JSON lines over that socket with the worker that started it:
 
     worker: {"run": ID, "env": {…}, "cwd": PATH, "related": […]}  or {"retire": true}
-    template: {"run": ID, "pid": PID}, and when it has ended {"run": ID, "code": EXIT CODE}
+    fork_server: {"run": ID, "pid": PID}, and when it has ended {"run": ID, "code": EXIT CODE}
 
 A worker that is gone takes its runs with it: they get SIGTERM, then SIGKILL.
 """
@@ -32,14 +32,14 @@ LOOK_SECONDS = 60.0
 
 
 class RunRequestedError(Exception):
-    """Raised in the forked child, so that it leaves the template's loop and frames before it becomes the run."""
+    """Raised in the forked child, so that it leaves the fork_server's loop and frames before it becomes the run."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         super().__init__("fork")
         self.request = request
 
 
-class Template:
+class ForkServer:
     """Forks on request, and reports how each run ended."""
 
     def __init__(self, worker: socket.socket) -> None:
@@ -55,7 +55,7 @@ class Template:
             signal.signal(number, signal.SIG_IGN)
 
     def serve(self) -> None:
-        """Until the worker is gone, or it has retired this template and all runs have ended."""
+        """Until the worker is gone, or it has retired this fork_server and all runs have ended."""
         while not (self._retired and not self._runs):
             ready, _, _ = select.select([self._worker.fileno(), self._wake], [], [], LOOK_SECONDS)
             if self._wake in ready:
@@ -73,10 +73,10 @@ class Template:
         self._received += data
         while b"\n" in self._received:
             line, _, self._received = self._received.partition(b"\n")
-            self._take(json.loads(line))
+            self._handle(json.loads(line))
         return bool(data)
 
-    def _take(self, request: dict[str, Any]) -> None:
+    def _handle(self, request: dict[str, Any]) -> None:
         if request.get("retire"):
             self._retired = True
             return
@@ -119,7 +119,7 @@ def _import_all() -> None:
     import sqlite3  # noqa: F401, PLC0415 - as below, and what else a run would import
 
     import jwt  # noqa: F401, PLC0415
-    import prefect.flow_engine  # noqa: PLC0415 - here, so that what starts the template need not have it
+    import prefect.flow_engine  # noqa: PLC0415 - here, so that what starts the fork_server need not have it
     import prefect.runner  # noqa: PLC0415
     import prefect.task_engine  # noqa: PLC0415
     import prefect.utilities.visualization  # noqa: F401, PLC0415
@@ -141,14 +141,14 @@ def _become_run(request: dict[str, Any]) -> None:
     time.tzset()
     os.chdir(request["cwd"])
 
-    from prefect.context import refresh_global_settings_context  # noqa: PLC0415 - imported by the template
+    from prefect.context import refresh_global_settings_context  # noqa: PLC0415 - imported by the fork_server
     from prefect.logging.configuration import setup_logging  # noqa: PLC0415
 
-    from deployments.one_machine.related_objects import remember_related  # noqa: PLC0415
+    from deployments.one_machine.related_objects import cache_related  # noqa: PLC0415
 
     refresh_global_settings_context()
     setup_logging(incremental=False)
-    remember_related(request.get("related", ()))
+    cache_related(request.get("related", ()))
     gc.enable()
     sys.argv = ["prefect.engine"]
     sys.modules.pop("prefect.engine", None)  # runpy warns of a module that was imported before
@@ -166,7 +166,7 @@ def import_all() -> None:
 def serve(worker: socket.socket) -> None:
     """Serve the worker at the other end until it is gone. In a forked child this call is the run."""
     try:
-        Template(worker).serve()
+        ForkServer(worker).serve()
     except RunRequestedError as requested:
         request = requested.request
     else:
