@@ -309,7 +309,7 @@ def test_altered_events_are_altered_alike_in_pages_and_in_the_truth(
 
 
 def altered(sandbox: SandboxProcess, kind: str, api: str = "auditevents", **options: int) -> list[bytes]:
-    sandbox._desk("POST", "faults", {"kind": kind, "api": api, "every": 1, **options})
+    sandbox._call_control("POST", "faults", {"kind": kind, "api": api, "every": 1, **options})
     return sandbox.events(api)
 
 
