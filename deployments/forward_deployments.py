@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
     from deployments.prefect_api.deploy import Change, Deployer
 
 
-def deploy(deployer: Deployer, pair: Known) -> Change:
+def deploy(deployer: Deployer, pair: ForwardPair) -> Change:
     """Create or update the deployment of a pair; where nothing differs, nothing is written."""
     return deployer.deploy(spec_of_pair(pair), paused=pair.paused_ns is not None)
 
 
-def spec_of_pair(pair: Known) -> dict[str, Any]:
+def spec_of_pair(pair: ForwardPair) -> dict[str, Any]:
     """The deployment of a pair as it should be."""
     return spec_of(pair.source_id, pair.source, pair.siem)
 
@@ -52,7 +52,7 @@ def remove_deployment(source: str, siem: str) -> bool:
     return remove_by_name(FORWARD, forward_name(source, siem))
 
 
-def remove_all(pairs: Iterable[Known], source: str) -> None:
+def remove_all(pairs: Iterable[ForwardPair], source: str) -> None:
     """The same for several pairs of a source, under that name of it."""
     for pair in pairs:
         remove_deployment(source, pair.siem)

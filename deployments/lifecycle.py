@@ -23,7 +23,7 @@ from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
 from blocks.store import lifecycle as store
 from blocks.store.forwarding import forward_pairs
-from blocks.store.sources import put
+from blocks.store.sources import save
 from deployments import forward_deployments, sources, token_check
 from deployments.prefect_api import source_runs
 from deployments.prefect_api.deploy import deployments_of, remove_deployment
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from blocks.config.source_config import SourceConfig
     from blocks.source import OnePasswordSource
-    from blocks.store.lifecycle import Known
+    from blocks.store.lifecycle import SourceIdentity
     from deployments.token_check import TokenCheck
 
 SOURCE, CREDENTIALS = "1password-source", "1password-credentials"
@@ -50,7 +50,7 @@ DELETED = "The source was deleted."
 class ManagedSource:
     """A source: what its store knows, the store, and its block, where there is a valid one."""
 
-    known: Known
+    known: SourceIdentity
     engine: Engine
     block: OnePasswordSource | None
 
@@ -160,8 +160,8 @@ def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _:
     was_deleted = known.deleted_ns is not None
     if not was_deleted:
         _retire(locate(name))
-    events = store.events_of(engine, known.id)
-    done = store.purge(engine, store.find_id(engine, known.id) or known, removed) if purge else None
+    events = store.count_events(engine, known.id)
+    done = store.purge(engine, store.find_by_id(engine, known.id) or known, removed) if purge else None
     remove_deployment(name)
     remove_blocks(name)
     return Deletion(name, was_deleted, 0 if purge else events, done)
@@ -182,7 +182,7 @@ def replace_token(source: ManagedSource, token: str, *, checked: bool = True) ->
     if name is None:
         block.save(block_name(source.name), overwrite=True)
     source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
-    put(source.engine, source_record(block))
+    save(source.engine, source_record(block))
     store.restart(source.engine, source.known, "token", checked=checked)
 
 
@@ -218,14 +218,14 @@ def _remove(client: SyncPrefectClient, document: UUID) -> None:
         return
 
 
-def _find(name: str) -> tuple[Known | None, Engine, OnePasswordSource | None]:
+def _find(name: str) -> tuple[SourceIdentity | None, Engine, OnePasswordSource | None]:
     """What the store knows, the store (of the block, where it names one), and the block, where it is valid.
 
     A block that still has the former name of a source leads to that source.
     """
     block = _block(name)
     engine = sources.open_default_store() if block is None else open_store(block)
-    known = None if block is None else store.find_id(engine, block.source_id)
+    known = None if block is None else store.find_by_id(engine, block.source_id)
     return known or store.find(engine, name), engine, block
 
 
@@ -236,10 +236,10 @@ def _block(name: str) -> OnePasswordSource | None:
         return None
 
 
-def _recorded(engine: Engine, block: OnePasswordSource) -> Known | None:
+def _recorded(engine: Engine, block: OnePasswordSource) -> SourceIdentity | None:
 
-    put(engine, source_record(block.validated()))
-    return store.find_id(engine, block.source_id)
+    save(engine, source_record(block.validated()))
+    return store.find_by_id(engine, block.source_id)
 
 
 def _interrupted_renaming(old: str, new: str) -> ManagedSource | None:
@@ -281,7 +281,7 @@ def _renamed(config: SourceConfig, new: str) -> SourceConfig:
     return with_token(replace(config, name=new), token, allowed_hosts=settings.allowed_hosts())
 
 
-def _complete_renaming(engine: Engine, known: Known) -> None:
+def _complete_renaming(engine: Engine, known: SourceIdentity) -> None:
     """Bring the Prefect server to the name that the store knows."""
     old = store.former_name(engine, known.id)
     if old is None:
@@ -296,7 +296,7 @@ def _complete_renaming(engine: Engine, known: Known) -> None:
     if is_free:
         _move_deployments(engine, old, known)
         remove_blocks(old)
-    is_stopped = (store.find_id(engine, known.id) or known).paused_ns is not None
+    is_stopped = (store.find_by_id(engine, known.id) or known).paused_ns is not None
     source_runs.set_paused(known.name, paused=is_stopped)
     store.finish_renaming(engine, known)
 
@@ -313,7 +313,7 @@ def _save_as(block: OnePasswordSource, new: str) -> None:
     renamed.save(block_name(new), overwrite=True)
 
 
-def _move_deployments(engine: Engine, old: str, known: Known) -> None:
+def _move_deployments(engine: Engine, old: str, known: SourceIdentity) -> None:
     """The new ones start paused, so that there are never two that run. Runs that wait are moved to them."""
     block = _block(known.name)
     description = block.description or None if block else None
@@ -322,7 +322,7 @@ def _move_deployments(engine: Engine, old: str, known: Known) -> None:
         sources.deploy(known.name, description, known.id, paused=True, like=like)
         now = {one.entrypoint: one for one in deployments_of(client, known.name)}
         moves = [(one, now.get(one.entrypoint)) for one in like]
-        siems = [pair.siem for pair in forward_pairs.known(engine, source=known.name)]
+        siems = [pair.siem for pair in forward_pairs.find_all(engine, source=known.name)]
         moves += [
             (one, forward_deployments.find(client, known.name, siem))
             for siem in siems
@@ -348,7 +348,7 @@ def _retire(source: ManagedSource) -> None:
     source_runs.stop_runs(source.engine, source.known.id)
     source_runs.cancel_waiting(source.name, DELETED)
     remove_deployment(source.name)
-    forward_deployments.remove_all(forward_pairs.known(source.engine, source=source.name), source.name)
+    forward_deployments.remove_all(forward_pairs.find_all(source.engine, source=source.name), source.name)
     store.finish_deletion(source.engine, source.known)
 
 

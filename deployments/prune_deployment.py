@@ -9,7 +9,7 @@ from deployments.prefect_api.deploy import Change, deploy_spec, remove_by_name
 from deployments.prefect_api.deployment_specs import PRUNE, read_template
 
 if TYPE_CHECKING:
-    from blocks.store.prune import Target
+    from blocks.store.prune import PruneTarget
 
 SCHEDULES = {"daily": "17 3 * * *", "weekly": "17 3 * * 0", "monthly": "17 3 1 * *"}  # in UTC
 
@@ -26,7 +26,7 @@ def cron(schedule: str) -> str:
     return SCHEDULES[schedule]
 
 
-def deploy(older_than: str, cron: str, source: Target | None) -> Change:
+def deploy(older_than: str, cron: str, source: PruneTarget | None) -> Change:
     """Create or update the schedule of one source, or the one of all sources."""
     template = read_template(PRUNE)
     about = f"of {source.source_name} " if source else ""

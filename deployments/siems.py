@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 Change = Literal["created", "updated", "unchanged"]
 
@@ -98,7 +98,7 @@ class _PairApplier:
     def put(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
         source_id = self._ids[source]
         before = forward_pairs.find(self.engine, source_id, config.name)
-        pair, changed = forward_pairs.put(
+        pair, changed = forward_pairs.save(
             self.engine,
             source_id,
             config.name,
@@ -140,26 +140,26 @@ class _SiemApplier:
         return "created" if found is None else "updated"
 
 
-def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
+def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
     """Pause or resume a pair, in the store first. Whether that was a change."""
     changed = forward_pairs.set_paused(engine, pair, paused=paused)
     forward_deployments.set_paused(pair.source, pair.siem, paused=paused)
     return changed
 
 
-def remove(engine: Engine, pair: Known) -> bool:
+def remove(engine: Engine, pair: ForwardPair) -> bool:
     """Remove a pair; the block goes with its last one, and is then gone with its secrets. Whether that was so."""
     forward_deployments.set_paused(pair.source, pair.siem, paused=True)
     forward_deployments.remove_deployment(pair.source, pair.siem)
     forward_pairs.remove(engine, pair)
-    return not forward_pairs.known(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
+    return not forward_pairs.find_all(engine, pair.siem) and _remove_block(pair.siem, pair.kind)
 
 
 def _result(
     engine: Engine, config: SiemConfig, block: SiemBlock, change: Change, pairs: dict[str, Change]
 ) -> AppliedSiem:
-    known = forward_pairs.known(engine, config.name)
-    closed = [pair.source for pair in known if not forward_pairs.about(engine, pair.source_id).for_siem]
+    known = forward_pairs.find_all(engine, config.name)
+    closed = [pair.source for pair in known if not forward_pairs.source_metadata(engine, pair.source_id).for_siem]
     return AppliedSiem(
         name=config.name,
         kind=config.kind,
@@ -171,7 +171,7 @@ def _result(
 
 
 def _source_ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]:
-    known = sources.known(engine)
+    known = sources.ids_by_name(engine)
     named = dict.fromkeys(name for config in configs for name in config.sources)
     unknown = [name for name in named if name not in known]
     if unknown:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.store.forwarding.forward_pairs import Known as Pair
-    from blocks.store.lifecycle import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.lifecycle import SourceIdentity
 
 Change = Literal["created", "updated", "revived", "unchanged", "refused"]
 CHECKS_AT_ONCE = 16
@@ -123,7 +123,7 @@ class _SourceApplier:
         found, change = _compare(document, config)
         block = found if found is not None and change == "unchanged" else _block(config, found)
         engine = open_store(block)
-        known = lifecycle.find_id(engine, block.source_id)
+        known = lifecycle.find_by_id(engine, block.source_id)
         if known is not None and known.deleted_ns is not None:
             change = "revived"
         _record(engine, block)
@@ -222,7 +222,7 @@ def deploy_all() -> list[str]:
     return list(present)
 
 
-def _deploy_one(deploying: _SourceDeployer, document: BlockDocument, in_store: Mapping[str, Known]) -> None:
+def _deploy_one(deploying: _SourceDeployer, document: BlockDocument, in_store: Mapping[str, SourceIdentity]) -> None:
     known = in_store.get(_id_of(document))
     description = str(document.data.get("description") or "") or None
     paused = known is not None and known.paused_ns is not None
@@ -237,7 +237,7 @@ def _id_of(document: BlockDocument) -> str:
     return str(document.data.get("source_id") or document.id.hex)
 
 
-def _is_present(document: BlockDocument, known: Known | None) -> bool:
+def _is_present(document: BlockDocument, known: SourceIdentity | None) -> bool:
     name = _name_of(document)
     if document.name != block_name(name):
         return False
@@ -248,11 +248,11 @@ def _by_name(documents: Iterable[BlockDocument]) -> dict[str, BlockDocument]:
     return {str(one.name): one for one in documents}
 
 
-def _pairs_by_source() -> dict[str, list[Pair]]:
+def _pairs_by_source() -> dict[str, list[ForwardPair]]:
     """Without a store there is nothing to forward from; `up` does not wait for it."""
-    found: dict[str, list[Pair]] = {}
+    found: dict[str, list[ForwardPair]] = {}
     with suppress(SourceError):
-        for pair in forward_pairs.known(open_default_store()):
+        for pair in forward_pairs.find_all(open_default_store()):
             found.setdefault(pair.source, []).append(pair)
     return found
 
@@ -292,10 +292,10 @@ def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
     return all(getattr(before, member) == getattr(config, member) for member in members)
 
 
-def _stored_source(config: SourceConfig, found: OnePasswordSource | None) -> Known | None:
+def _stored_source(config: SourceConfig, found: OnePasswordSource | None) -> SourceIdentity | None:
     """The source as its store knows it."""
     if found is not None:
-        return lifecycle.find_id(open_store(found), found.source_id)
+        return lifecycle.find_by_id(open_store(found), found.source_id)
     return lifecycle.find(open_default_store(), config.name)
 
 
@@ -308,13 +308,13 @@ def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePassword
 
 def _stored_id(name: str) -> str | None:
     """The id of a source whose block is gone, or not valid, but whose events are there."""
-    return sources.known(open_default_store()).get(name)
+    return sources.ids_by_name(open_default_store()).get(name)
 
 
-def _stored_sources() -> dict[str, Known]:
+def _stored_sources() -> dict[str, SourceIdentity]:
     """Without a store nothing is known to be stopped or gone; runs wait for the store, and `up` does not."""
     try:
-        return lifecycle.all_known(open_default_store())
+        return lifecycle.all_by_id(open_default_store())
     except SourceError:
         return {}
 
@@ -327,11 +327,11 @@ def open_default_store() -> Engine:
 def _record(engine: Engine, block: OnePasswordSource) -> None:
     """Write the source into the store at once, so that `status` knows it before its first run."""
     record = source_record(block)
-    if sources.put(engine, record, revive=True):
+    if sources.save(engine, record, revive=True):
         streams.restart(engine, record.id)
 
 
-def _restart(engine: Engine, known: Known, *, new_account: bool) -> None:
+def _restart(engine: Engine, known: SourceIdentity, *, new_account: bool) -> None:
 
     source_runs.stop_runs(engine, known.id, source_runs.SHORT_SECONDS)
     if new_account:

@@ -24,7 +24,7 @@ def prune(older_than: str, source: str | None = None) -> State[Any]:
         source: the name or the id of one source; all where left out.
     """
     try:
-        rule = retention.rule(older_than)
+        rule = retention.parse_rule(older_than)
         targets = find_targets(source)
         removed = sum(prune_stream(target, rule) for target in targets)
     except SourceError as error:

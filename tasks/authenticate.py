@@ -13,7 +13,7 @@ from blocks.events_api import api_errors
 from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
 from blocks.store import sources, streams
-from blocks.store.streams import Claim
+from blocks.store.streams import StreamClaim
 from tasks import attempts
 from tasks.support import rate_gate
 from tasks.support.source import forget_source, open_store, shared_source, source_record
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 class Access:
     """The streams that the token may read, the refusals of the others, and both in one sentence."""
 
-    claims: tuple[Claim, ...]
-    refused: dict[str, SourceError]
+    claims: tuple[StreamClaim, ...]
+    errors: dict[str, SourceError]
     sentence: str
 
 
-def authenticate(source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
+def authenticate(source: str, source_id: str, claims: tuple[StreamClaim, ...]) -> Access:
     """Introspect the token. A refused token stops all of `claims`; a missing scope stops the streams that need it.
 
     A server that cannot be asked stops nothing: reading is tried all the same.
@@ -43,7 +43,7 @@ def authenticate(source: str, source_id: str, claims: tuple[Claim, ...]) -> Acce
 
 
 @task(name="authenticate", **attempts.TASK_OPTIONS)
-def _step(key: str, source: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
+def _step(key: str, source: str, source_id: str, claims: tuple[StreamClaim, ...]) -> Access:
     try:
         with attempts.attempt_in_memory(key):
             return _authenticate(source, source_id, claims)
@@ -52,15 +52,15 @@ def _step(key: str, source: str, source_id: str, claims: tuple[Claim, ...]) -> A
         raise
 
 
-def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Access:
+def _authenticate(name: str, source_id: str, claims: tuple[StreamClaim, ...]) -> Access:
     block = shared_source(name)
     engine = open_store(block)
     try:
         gate = rate_gate.open_gate(engine, source_record(block))
-        with block.credentials.get_client(block.api_version, turn=gate) as client:
+        with block.credentials.get_client(block.api_version, slot=gate) as client:
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
-        changed = sources.note_introspection(engine, source_id, seen.scopes, account)
+        changed = sources.save_introspection(engine, source_id, seen.scopes, account)
         rate_gate.carry_over_account(engine, source_id, gate)
     except ThirdPartyConfigError as error:
         for claim in claims:
@@ -78,7 +78,7 @@ def _authenticate(name: str, source_id: str, claims: tuple[Claim, ...]) -> Acces
     refused: dict[str, SourceError] = {}
     for claim in claims:
         if claim not in allowed:
-            refused[claim.api] = api_errors.of_missing_scope(claim.api, seen.scopes)
+            refused[claim.api] = api_errors.missing_scope_error(claim.api, seen.scopes)
             streams.stop(engine, claim, refused[claim.api], block.fingerprint())
     return Access(allowed, refused, _sentence(sorted(seen.scopes), account))
 

@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 
 from blocks.errors import SourceError, UnexpectedError
 from blocks.store import streams
-from blocks.store.streams import Claim
+from blocks.store.streams import StreamClaim
 from tasks import attempts
 from tasks.support import rate_gate
 from tasks.support.drain import CollectResult, StreamReader
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @task(name="collect", **attempts.TASK_OPTIONS)
-def collect_stream(source: str, claim: Claim) -> CollectResult:
+def collect_stream(source: str, claim: StreamClaim) -> CollectResult:
     """Read the stream of `claim` to its end; each page and its cursor are one commit.
 
     Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
@@ -53,7 +53,7 @@ def collect_stream(source: str, claim: Claim) -> CollectResult:
             engine = open_store(block)
             attempt.open(StreamRecord(engine, claim, fingerprint))
             record = source_record(block)
-            with block.credentials.get_client(block.api_version, turn=rate_gate.open_gate(engine, record)) as client:
+            with block.credentials.get_client(block.api_version, slot=rate_gate.open_gate(engine, record)) as client:
                 collected = StreamReader(engine, client, record, claim, get_run_logger()).drain()
     except SourceError as judged:
         report_unstored(source, judged, attempts.failing_since_ns(key))
@@ -71,7 +71,7 @@ def collect_stream(source: str, claim: Claim) -> CollectResult:
     return collected
 
 
-def abandon(source: str, claims: Iterable[Claim], error: SourceError) -> None:
+def abandon(source: str, claims: Iterable[StreamClaim], error: SourceError) -> None:
     """Record an error that ended a run before it read, of each of its streams, and release them."""
     for claim in claims:
         with suppress(SourceError):  # the store does not answer: the claim lapses by itself
@@ -88,26 +88,26 @@ class StreamRecord:
     """Where the attempts at a stream are recorded: in its row."""
 
     engine: Engine
-    claim: Claim
+    claim: StreamClaim
     fingerprint: str | None
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:
-        return streams.note_failure(self.engine, self.claim, error, since_ns=since_ns)
+        return streams.record_failure(self.engine, self.claim, error, since_ns=since_ns)
 
     def wait(self, error: SourceError, seconds: float) -> None:
         streams.renew(self.engine, self.claim, for_seconds=seconds)
-        rate_gate.pause_after_429(self.engine, streams.source_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
         again = isinstance(error, UnexpectedError)
         streams.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
-def attempt_key(claim: Claim) -> str:
+def attempt_key(claim: StreamClaim) -> str:
     return f"{claim.stream_id}/{claim.fence}"
 
 
-def _record_of_claim(source: str, claim: Claim) -> StreamRecord | None:
+def _record_of_claim(source: str, claim: StreamClaim) -> StreamRecord | None:
     """The record in the store in which this process has taken the claim."""
     engine = store_if_open(loaded_id(source) or "")
     return None if engine is None else StreamRecord(engine, claim, None)

@@ -17,9 +17,9 @@ from blocks.siem.delivery.ordered_pool import OrderedPool
 from blocks.siem.delivery.protocol import NoConfirmationError, RequestRejectedError
 from blocks.store.engine import use_small_cache
 from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
-from blocks.store.forwarding.positions import ForwardClaim, Step
-from blocks.store.forwarding.rejected_events import Again, RefusedItem
-from blocks.store.forwarding.unsent_events import Events, Hour, Portion
+from blocks.store.forwarding.positions import BatchOutcome, PositionClaim
+from blocks.store.forwarding.rejected_events import RejectedEvent, ReplayBatch
+from blocks.store.forwarding.unsent_events import EventBatch, UnsentEvents, UnsentHour
 from tasks import attempts
 from tasks.support import stopping
 from tasks.support.siem import load_siem, make_preparer, source_store
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from blocks.siem.delivery.prepare import Preparer
     from blocks.siem.formats.event import OutgoingEvent
-    from blocks.store.forwarding.positions import Ahead, PositionView
+    from blocks.store.forwarding.positions import AcknowledgedAhead, PositionView
 
 UNCONFIRMED_MAX = 6
 """After so many tries since the last progress that a target does not confirm, it is the configuration: six minutes."""
@@ -68,7 +68,7 @@ class ForwardResult:
 
 
 @task(name="forward", **attempts.TASK_OPTIONS)
-def forward_stream(source: str, source_id: str, kind: str, claim: ForwardClaim) -> ForwardResult:
+def forward_stream(source: str, source_id: str, kind: str, claim: PositionClaim) -> ForwardResult:
     """Send all that is behind the position of `claim`; the position moves when the SIEM has said yes.
 
     Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
@@ -115,7 +115,7 @@ class ForwardingCheck:
     def _is_enabled(self) -> bool:
         if forward_pairs.is_paused(self._engine, self._forward):
             return False
-        return self._is_archive or forward_pairs.about(self._engine, self._source_id).for_siem
+        return self._is_archive or forward_pairs.source_metadata(self._engine, self._source_id).for_siem
 
 
 class StreamForwarder:
@@ -125,7 +125,7 @@ class StreamForwarder:
     """
 
     def __init__(
-        self, engine: Engine, claim: ForwardClaim, preparer: Preparer, is_enabled: Callable[[], bool] = lambda: True
+        self, engine: Engine, claim: PositionClaim, preparer: Preparer, is_enabled: Callable[[], bool] = lambda: True
     ) -> None:
         self._engine = engine
         self._is_enabled = is_enabled
@@ -134,7 +134,7 @@ class StreamForwarder:
         self._name = f"{claim.forward}-{claim.stream_id}"
         self._planned: tuple[int, ...] = ()
         self._plan: list[int] = []
-        self._ahead: Ahead = {}
+        self._ahead: AcknowledgedAhead = {}
         self._sent = self._filtered = self._rejected = 0
         self._growth = 1.0  # octets that are sent for a character of a body
 
@@ -152,10 +152,10 @@ class StreamForwarder:
     def _resend(self) -> None:
         events = min(self._preparer.sender.limits.events, RESEND_MAX)
         pump = OrderedPool(self._redeliver, self._note_resent, 1, self._renew)
-        pump.process(rejected_events.again(self._engine, self._claim, events), until=self._is_over)
+        pump.process(rejected_events.replay_batches(self._engine, self._claim, events), until=self._is_over)
 
     def _send_new(self) -> None:
-        view = positions.one(self._engine, self._claim)
+        view = positions.get(self._engine, self._claim)
         limits = self._preparer.sender.limits
         if not limits.hourly:
             self._planned, self._ahead = view.plan, dict(view.ahead)
@@ -167,12 +167,12 @@ class StreamForwarder:
     def _is_over(self) -> bool:
         return stopping.requested.is_set() or not self._is_enabled()
 
-    def _batches(self, view: PositionView) -> Iterator[Portion | Hour]:
-        events = Events(self._engine, self._claim.stream_id, view.sent_id)
+    def _batches(self, view: PositionView) -> Iterator[EventBatch | UnsentHour]:
+        events = UnsentEvents(self._engine, self._claim.stream_id, view.sent_id)
         limits = self._preparer.sender.limits
         if limits.hourly:
             return unsent_events.hours(events, limits.events)
-        return unsent_events.portions(events, limits.events, view.plan, self._octets)
+        return unsent_events.batches(events, limits.events, view.plan, self._octets)
 
     def _octets(self) -> int:
         """Characters of bodies that come to full requests, as far as the portions before show."""
@@ -180,9 +180,9 @@ class StreamForwarder:
         requests = max(IN_FLIGHT // (limits.parallel * limits.bytes), 1)
         return min(int(requests * limits.bytes / self._growth), BODY_CHARACTERS_MAX)
 
-    def _deliver(self, portion: Portion | Hour) -> Step | None:
+    def _deliver(self, portion: EventBatch | UnsentHour) -> BatchOutcome | None:
         """What became of it; None where an earlier run has sent it."""
-        if isinstance(portion, Hour):
+        if isinstance(portion, UnsentHour):
             done = deliver_hour(portion, self._preparer)
             return _step(portion.first_id, portion.last_id, done)
         events = portion.take()
@@ -200,7 +200,7 @@ class StreamForwarder:
         if self._pump.failed.wait(clock.engine_delay(seconds)):
             raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
 
-    def _redeliver(self, portion: Again) -> Step:
+    def _redeliver(self, portion: ReplayBatch) -> BatchOutcome:
         # By a name of its own: a SIEM that remembers names has refused these events by another one.
         name = f"{self._name}-again-{portion.mark_ns}"
         try:
@@ -209,37 +209,41 @@ class StreamForwarder:
             done = DeliveryResult(rejected=[Rejection(event, error.code, str(error)) for event in portion.events])
         return _step(portion.events[0].id, portion.events[-1].id, done)
 
-    def _advance(self, done: tuple[Portion | Hour, Step | None] | None, under_way: Sequence[Portion | Hour]) -> None:
+    def _advance(
+        self,
+        done: tuple[EventBatch | UnsentHour, BatchOutcome | None] | None,
+        under_way: Sequence[EventBatch | UnsentHour],
+    ) -> None:
         step = None if done is None else self._completed_step(*done)
-        begun = [portion.last_id for portion in under_way if isinstance(portion, Portion)]
+        begun = [portion.last_id for portion in under_way if isinstance(portion, EventBatch)]
         reached = max([*begun, 0 if step is None else step.last_id])
         # What was planned stays so until it is done, whether or not it is on its way again by now.
         plan = [*begun, *(end for end in self._planned if end > reached)]
         positions.advance(self._engine, self._claim, step, plan, self._ahead)
         self._plan = plan  # not before: what is left ahead must fit the position that stands in the store
 
-    def _completed_step(self, portion: Portion | Hour, step: Step | None) -> Step:
+    def _completed_step(self, portion: EventBatch | UnsentHour, step: BatchOutcome | None) -> BatchOutcome:
         if step is None:
             sent, dropped = self._ahead[portion.last_id]
-            step = Step(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
+            step = BatchOutcome(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
         return self._counted(step)
 
-    def _keep_acknowledged(self, done: Sequence[tuple[Portion | Hour, Step | None]]) -> None:
+    def _keep_acknowledged(self, done: Sequence[tuple[EventBatch | UnsentHour, BatchOutcome | None]]) -> None:
         """Remember what the SIEM took behind a portion that failed. Where that cannot be, it is sent twice."""
         if self._preparer.sender.limits.hourly:  # an object that is written again is the same object
             return
         fresh = [step for _, step in done if step is not None]
         self._ahead |= {step.last_id: (step.sent, step.dropped) for step in fresh}
         with suppress(SourceError):
-            positions.leave_ahead(self._engine, self._claim, fresh, self._plan, self._ahead)
+            positions.record_acknowledged_ahead(self._engine, self._claim, fresh, self._plan, self._ahead)
 
-    def _note_resent(self, done: tuple[Again, Step] | None, _under_way: Sequence[Again]) -> None:
+    def _note_resent(self, done: tuple[ReplayBatch, BatchOutcome] | None, _under_way: Sequence[ReplayBatch]) -> None:
         if done is None:
             self._renew()
         else:
-            positions.note_resent(self._engine, self._claim, done[0], self._counted(done[1]))
+            positions.record_replayed(self._engine, self._claim, done[0], self._counted(done[1]))
 
-    def _counted(self, step: Step) -> Step:
+    def _counted(self, step: BatchOutcome) -> BatchOutcome:
         self._sent += step.sent
         self._filtered += step.dropped
         self._rejected += len(step.refused)
@@ -249,9 +253,9 @@ class StreamForwarder:
         positions.renew(self._engine, self._claim)
 
 
-def _step(first_id: int, last_id: int, delivered: DeliveryResult) -> Step:
-    turned = (RefusedItem(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.rejected)
-    return Step(first_id, last_id, delivered.sent, delivered.filtered, tuple(turned))
+def _step(first_id: int, last_id: int, delivered: DeliveryResult) -> BatchOutcome:
+    turned = (RejectedEvent(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.rejected)
+    return BatchOutcome(first_id, last_id, delivered.sent, delivered.filtered, tuple(turned))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,12 +263,12 @@ class PositionRecord:
     """Where the attempts to forward a stream are recorded: in its position."""
 
     engine: Engine
-    claim: ForwardClaim
+    claim: PositionClaim
     fingerprint: str | None
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:
         unconfirmed = isinstance(error, NoConfirmationError)
-        return positions.note_failure(self.engine, self.claim, error, since_ns=since_ns, unconfirmed=unconfirmed)
+        return positions.record_failure(self.engine, self.claim, error, since_ns=since_ns, unconfirmed=unconfirmed)
 
     def wait(self, error: SourceError, seconds: float) -> None:  # noqa: ARG002 - as the protocol has it
         positions.renew(self.engine, self.claim, for_seconds=seconds)
@@ -274,5 +278,5 @@ class PositionRecord:
         positions.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
 
 
-def attempt_key(claim: ForwardClaim) -> str:
+def attempt_key(claim: PositionClaim) -> str:
     return f"{claim.forward}/{claim.stream_id}/{claim.fence}"

@@ -12,7 +12,7 @@ from blocks import clock
 from blocks.durations import parse_span, parse_width
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.backfill import jobs
-from blocks.store.backfill.jobs import BACKFILL, JobView, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest, JobView
 from tasks import attempts
 from tasks.support.job import OpenedJob, open_and_register
 
@@ -43,9 +43,9 @@ def open_backfill(source: str, asked: BackfillRequest) -> OpenedJob:
         if asked.job is not None or asked.start is None:
             return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
         span = parse_span(asked.start, asked.end, opened_ns)
-        apis = jobs.chosen(asked.apis, record.apis)
-        wanted = Wanted(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
-        job = jobs.begin(engine, wanted, parse_width(asked.width))
+        apis = jobs.choose_apis(asked.apis, record.apis)
+        wanted = JobRequest(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
+        job = jobs.start(engine, wanted, parse_width(asked.width))
         return OpenedJob(record.id, opened_ns, job, span.notes)
 
 

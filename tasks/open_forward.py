@@ -10,7 +10,7 @@ from prefect import get_run_logger, task
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
-from blocks.store.forwarding.positions import ForwardClaim, PositionView
+from blocks.store.forwarding.positions import PositionClaim, PositionView
 from tasks import attempts
 from tasks.support.publish import publish
 from tasks.support.siem import load_siem, source_store
@@ -19,7 +19,7 @@ from tasks.support.source import register_store
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 NOT_FOR_SIEM = "Nothing was sent: the source's field _siemForward is not true, so its events are not meant for a SIEM."
 PAUSED = "Nothing was sent: forwarding to this SIEM is paused."
@@ -35,7 +35,7 @@ class OpenedForward:
     source_id: str
     kind: str
     reason_to_skip: str = ""
-    claims: tuple[ForwardClaim, ...] = ()
+    claims: tuple[PositionClaim, ...] = ()
     stopped: tuple[PositionView, ...] = ()
     elsewhere: tuple[PositionView, ...] = ()
 
@@ -68,7 +68,7 @@ def release_claims(source: str, opened: OpenedForward) -> None:
 
 def _open(source: str, siem: str, run: str) -> OpenedForward:
     engine = source_store(source)
-    source_id = sources.known(engine).get(source)
+    source_id = sources.ids_by_name(engine).get(source)
     if source_id is None:
         raise ThirdPartyConfigError(
             f"There is no source named {source!r} in the store.",
@@ -86,28 +86,28 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
     try:
         block = load_siem(siem, before.kind)
     except ThirdPartyConfigError as error:
-        positions.note_refusal(engine, before.id, error)
+        positions.record_pair_failure(engine, before.id, error)
         publish(source_id)
         raise
     fingerprint = block.fingerprint()
-    pair, _ = forward_pairs.put(
+    pair, _ = forward_pairs.save(
         engine, source_id, siem, block.kind, block.public_settings(), fingerprint, only_known=True
     )
     if pair.paused_ns is not None:
         return OpenedForward(source_id, block.kind, PAUSED)
-    if not block.is_archive and not forward_pairs.about(engine, source_id).for_siem:
+    if not block.is_archive and not forward_pairs.source_metadata(engine, source_id).for_siem:
         return OpenedForward(source_id, block.kind, NOT_FOR_SIEM)
     return _claim(engine, pair, fingerprint, run)
 
 
-def _claim(engine: Engine, pair: Known, fingerprint: str, run: str) -> OpenedForward:
-    claims: list[ForwardClaim] = []
+def _claim(engine: Engine, pair: ForwardPair, fingerprint: str, run: str) -> OpenedForward:
+    claims: list[PositionClaim] = []
     stopped: list[PositionView] = []
     elsewhere: list[PositionView] = []
-    for view in positions.of_forward(engine, pair.id):
+    for view in positions.of_pair(engine, pair.id):
         if view.stopped_fingerprint == fingerprint:
             stopped.append(view)
-        elif claim := positions.take(engine, view, run):
+        elif claim := positions.acquire(engine, view, run):
             claims.append(claim)
         else:
             elsewhere.append(view)

@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.durations import parse_last
 from blocks.store import streams
 from blocks.store.backfill import jobs
-from blocks.store.backfill.jobs import RECONCILE, Wanted
+from blocks.store.backfill.jobs import RECONCILE, JobRequest
 from tasks import attempts
 from tasks.support.job import OpenedJob, open_and_register
 
@@ -33,7 +33,7 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
         opened_ns = clock.now_ns()
         engine, record = open_and_register(source)
         span = parse_last(last, opened_ns)
-        views = streams.of_source(engine, record.id, jobs.chosen(apis, record.apis))
+        views = streams.of_source(engine, record.id, jobs.choose_apis(apis, record.apis))
         refused = {view.api for view in views if view.stopped_fingerprint == record.fingerprint}
         read = {view.api: view.drained_ns for view in views if view.drained_ns is not None}
         ends_ns = {api: end_ns for api, end_ns in read.items() if end_ns > span.start_ns and api not in refused}
@@ -41,8 +41,8 @@ def open_reconcile(source: str, last: str, apis: tuple[str, ...]) -> OpenedJob |
         if not ends_ns:
             return None
         end_ns = max(ends_ns.values())
-        wanted = Wanted(RECONCILE, record.id, tuple(ends_ns), span.start_ns, end_ns)
-        job = jobs.begin(engine, wanted, WIDTH_NS, ends_ns)
+        wanted = JobRequest(RECONCILE, record.id, tuple(ends_ns), span.start_ns, end_ns)
+        job = jobs.start(engine, wanted, WIDTH_NS, ends_ns)
         return OpenedJob(record.id, opened_ns, job, (*span.notes, *notes))
 
 

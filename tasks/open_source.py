@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from blocks import clock
 from blocks.errors import SourceError
 from blocks.store import sources, streams
-from blocks.store.streams import Claim, StreamView
+from blocks.store.streams import StreamClaim, StreamView
 from tasks import attempts
 from tasks.support.publish import report_unstored
 from tasks.support.source import load_and_share, open_store, source_record, store_if_open
@@ -21,7 +21,7 @@ class OpenedSource:
 
     source_id: str
     opened_ns: int
-    claims: tuple[Claim, ...]
+    claims: tuple[StreamClaim, ...]
     stopped: tuple[StreamView, ...]
     elsewhere: tuple[StreamView, ...]
 
@@ -55,15 +55,15 @@ def _open(name: str, run: str) -> OpenedSource:
     block = load_and_share(name)
     engine = open_store(block)
     record = source_record(block)
-    if sources.put(engine, record):
+    if sources.save(engine, record):
         streams.restart(engine, record.id)
-    claims: list[Claim] = []
+    claims: list[StreamClaim] = []
     stopped: list[StreamView] = []
     elsewhere: list[StreamView] = []
     for view in streams.of_source(engine, record.id, record.apis):
         if view.stopped_fingerprint == record.fingerprint:
             stopped.append(view)
-        elif claim := streams.take(engine, view, run):
+        elif claim := streams.acquire(engine, view, run):
             claims.append(claim)
         else:
             elsewhere.append(view)

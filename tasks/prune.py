@@ -11,7 +11,7 @@ from blocks import clock, settings
 from blocks.errors import FirstPartyGenericError
 from blocks.store import prune, schema
 from blocks.store.engine import open_engine
-from blocks.store.prune import Rule, Target
+from blocks.store.prune import PruneTarget, RetentionRule
 
 if TYPE_CHECKING:
     from prefect import Task
@@ -34,7 +34,7 @@ def _again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def prune_stream(target: Target, rule: Rule) -> int:
+def prune_stream(target: PruneTarget, rule: RetentionRule) -> int:
     """Remove them in batches between which collection goes on. Returns how many."""
     engine = open_engine(settings.database_url())
     try:
@@ -45,7 +45,7 @@ def prune_stream(target: Target, rule: Rule) -> int:
     return removed
 
 
-def find_targets(source: str | None) -> list[Target]:
+def find_targets(source: str | None) -> list[PruneTarget]:
     """The streams to prune, of one source or of all. Raises ThirdPartyConfigError where there is no such source."""
     engine = open_engine(settings.database_url())
     try:

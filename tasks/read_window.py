@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
     from blocks.events_api.models import Page
-    from blocks.store.pages import Prepared
+    from blocks.store.pages import PreparedPage
     from blocks.store.sources import SourceRecord
 
 OVERLAP_NS = 10**9  # neighbours read a second in common: whether a bound counts in is not documented
@@ -61,17 +61,17 @@ class WindowReader:
         try:
             self._read()
         except CursorRejectedError:
-            if windows.view(self.engine, self.claim).restarts >= RESTARTS_MAX:
+            if windows.get(self.engine, self.claim).restarts >= RESTARTS_MAX:
                 raise
-            windows.begin_anew(self.engine, self.claim)
+            windows.restart(self.engine, self.claim)
             self._read()
         return self.result
 
     def _read(self) -> None:
-        view = windows.view(self.engine, self.claim)
+        view = windows.get(self.engine, self.claim)
         cursor = view.cursor
         if cursor is not None and view.cursor_version != self.source.api_version:
-            windows.begin_anew(self.engine, self.claim)
+            windows.restart(self.engine, self.claim)
             cursor = None
         for prepared, after in self.paging.pages(cursor, self._first_page):
             page = prepared.page
@@ -86,7 +86,7 @@ class WindowReader:
         self.result.note = STOPPED
         windows.release(self.engine, self.claim)
 
-    def _commit(self, prepared: Prepared, after: str | None, *, last: bool) -> None:
+    def _commit(self, prepared: PreparedPage, after: str | None, *, last: bool) -> None:
         committed = windows.commit_prepared(self.engine, self.claim, prepared, after=after, last=last)
         self.result.pages += 1
         self.result.new += committed.new
@@ -133,7 +133,7 @@ def read_window(source: str, claim: WindowClaim) -> WindowResult:
         attempt.open(WindowRecord(engine, claim))
         record = source_record(block)
         gate = rate_gate.open_gate(engine, record, settings.backfill_share())
-        with block.credentials.get_client(block.api_version, turn=gate) as client:
+        with block.credentials.get_client(block.api_version, slot=gate) as client:
             return WindowReader(engine, client, record, claim).read()
 
 
@@ -149,7 +149,7 @@ class WindowRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
-        rate_gate.pause_after_429(self.engine, streams.source_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
         windows.stop(self.engine, self.claim, error)

@@ -42,7 +42,7 @@ def report_failed_start(source: str, error: SourceError) -> None:
         return
     try:
         engine = default_store()
-        source_id = loaded_id(source) or sources.known(engine).get(source)
+        source_id = loaded_id(source) or sources.ids_by_name(engine).get(source)
         if source_id is None:
             return
         with writing(store_if_open(source_id) or engine) as connection:
@@ -69,7 +69,7 @@ def _log_checkpoint(source_id: str) -> None:
     if (engine := store_if_open(source_id)) is None:
         return
     try:
-        present = checkpoints.present(engine, source_id)
+        present = checkpoints.current(engine, source_id)
     except SourceError as error:
         get_run_logger().warning("The heads of the hash chains could not be read. %s", error)
         return

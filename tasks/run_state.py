@@ -45,7 +45,7 @@ def save_state(source_id: str, name: str, message: str) -> None:
     if (engine := store_if_open(source_id)) is None:
         return
     try:
-        sources.show_state(engine, source_id, name, message, str(flow_run.id))
+        sources.save_state(engine, source_id, name, message, str(flow_run.id))
     except SourceError as error:
         get_run_logger().warning("The state %s could not be kept in the store. %s", name, error)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 FLOW = "forward"
 
@@ -36,7 +36,7 @@ def start_forwards(source: str, source_id: str) -> int:
     if (engine := store_if_open(source_id)) is None:
         return 0
     try:
-        pairs = backlog.pairs(engine, source)
+        pairs = backlog.pairs_with_work(engine, source)
         return _start(pairs) if pairs else 0
     except SourceError as error:
         get_run_logger().warning("Forwarding was not started; the next run does. %s", error)
@@ -46,7 +46,7 @@ def start_forwards(source: str, source_id: str) -> int:
     return 0
 
 
-def _start(pairs: list[Known]) -> int:
+def _start(pairs: list[ForwardPair]) -> int:
     names = {forward_name(pair.source, pair.siem): pair for pair in pairs}
     with get_client(sync_client=True) as client:
         found = {one.id: one for one in _deployments(client, list(names)) if not one.paused}

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
     from deployments.sandbox.process import SandboxProcess
 
 
@@ -200,14 +200,14 @@ def engines(store_url: str) -> Iterator[tuple[Engine, Engine]]:
 
 @pytest.fixture
 def source(engine: Engine) -> SourceRecord:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     return SOURCE
 
 
 @pytest.fixture
-def claim(engine: Engine, source: SourceRecord) -> Claim:
+def claim(engine: Engine, source: SourceRecord) -> StreamClaim:
     """The claim of one run on the stream of audit events."""
-    taken = streams.take(engine, streams.of_source(engine, source.id, (Api.AUDIT,))[0], "run-1")
+    taken = streams.acquire(engine, streams.of_source(engine, source.id, (Api.AUDIT,))[0], "run-1")
     assert taken
     return taken
 

@@ -11,8 +11,7 @@ from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
 from blocks.store.integrity import chain
-from blocks.store.tables import ChainLinkRow, ChangedBodyRow, StreamRow
-from blocks.store.tables import EventRow as StoredEvent
+from blocks.store.tables import ChainLinkRow, ChangedBodyRow, EventRow, StreamRow
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 NAMED = 5  # how many a health event names; all of them are in the table
 
 _chain = ChainLinkRow.__table__  # type: ignore[attr-defined]
-_events = StoredEvent.__table__  # type: ignore[attr-defined]
+_events = EventRow.__table__  # type: ignore[attr-defined]
 _revisions = ChangedBodyRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
-def keep(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:
+def save(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:
     """Keep the bodies among these events' that are not what is stored, each once, and report them. Returns how many.
 
     `known`: events that were there when they came, by their uuids. The same members in another order are no change.
@@ -42,7 +41,7 @@ def keep(connection: Connection, stream: Row[Any], known: Sequence[Event], api_v
     if new:
         counted = update(_streams).where(_streams.c.id == stream.id).values(changed=_streams.c.changed + len(new))
         connection.execute(counted)
-        health.tell(connection, stream.source_id, _changed(stream.api, new))
+        health.report(connection, stream.source_id, _changed(stream.api, new))
     return len(new)
 
 

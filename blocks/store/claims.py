@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, shorter than a tick
 
-FREE: dict[str, Any] = {
+RELEASE_VALUES: dict[str, Any] = {
     "holder": None,
     "holder_until_ns": None,
     "holder_process": None,
@@ -48,18 +48,18 @@ def holder_of(row: Row[Any]) -> Holder | None:
     return Holder(row.holder, host, pid, row.holder_since_ns)
 
 
-def taken(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
+def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
     """What the UPDATE of a row writes that takes it for the run `holder` in this process."""
     return {
         "holder": holder,
         "holder_process": process_identity.own().as_text(),
         "holder_since_ns": now_ns,
         "fence": table.c.fence + 1,
-        **lease(now_ns),
+        **renew_values(now_ns),
     }
 
 
-def lease(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
+def renew_values(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
     """What a claim that is renewed now writes: it lasts for a wait of `wait_ns` and the attempt after it."""
     return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
 
@@ -70,28 +70,28 @@ def next_attempt_ns(holder_until_ns: int | None, now_ns: int) -> int | None:
     return next_ns if next_ns is not None and next_ns > now_ns else None
 
 
-def free(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
+def is_free(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a row among those that `of` names can be taken: no run has it, or its claim is void.
 
     A claim is void once it has expired, or the process that took it is known to be dead.
     """
-    return unclaimed(table, now_ns) | table.c.holder_process.in_(dead(connection, table, *of))
+    return is_unclaimed(table, now_ns) | table.c.holder_process.in_(dead_processes(connection, table, *of))
 
 
-def unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
+def is_unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
     """Whether no run has a row, or its claim has expired."""
     is_free = table.c.holder.is_(None) | (table.c.holder_until_ns < now_ns)
     # The clock was set back since: the time on the claim does not show when it expires.
     return is_free | (table.c.holder_ns > now_ns + LEASE_NS)
 
 
-def held(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
+def is_held(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a row among those that `of` names has a claim that holds: not expired, and not of a dead process."""
-    by_dead = func.coalesce(table.c.holder_process, "").in_(dead(connection, table, *of))
+    by_dead = func.coalesce(table.c.holder_process, "").in_(dead_processes(connection, table, *of))
     return (table.c.holder_until_ns >= now_ns) & ~by_dead
 
 
-def dead(connection: Connection, table: Table, *of: ColumnElement[bool]) -> list[str]:
+def dead_processes(connection: Connection, table: Table, *of: ColumnElement[bool]) -> list[str]:
     """The processes that have claims on rows of a table and are known to be dead.
 
     A dead process stays dead, and no other bears its identity: a claim that is taken meanwhile is not one of theirs.

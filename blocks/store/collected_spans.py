@@ -25,7 +25,7 @@ STARTING_NS = DAY_NS
 _spans = CollectedSpanRow.__table__  # type: ignore[attr-defined]
 
 
-def drained(connection: Connection, stream_id: int, read_from_ns: int | None, started_ns: int) -> None:
+def extend(connection: Connection, stream_id: int, read_from_ns: int | None, started_ns: int) -> None:
     """A stream was read to its end by a run that started at `started_ns`.
 
     `read_from_ns` is where the first request began that its cursor descends from. Times are nanoseconds since 1970.

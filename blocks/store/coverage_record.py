@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from blocks import clock
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, Record, Window, coverage
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, CoverageRecord, ReadWindow, coverage
 from blocks.coverage.report import report
 from blocks.store.engine import reading, store_errors
 
@@ -27,7 +27,7 @@ LAG_HOURS_MAX = 3000
 """At most so many hours of an API are looked at for their lag: 120 days have 2,880."""
 
 
-def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[Record]:
+def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[CoverageRecord]:
     """What was read of each API of a source (or of some), those that it collects no longer but has events of, too."""
     with store_errors(), reading(engine).connect() as connection:
         source = connection.execute(_SOURCE, {"source": source_id}).one()
@@ -63,12 +63,12 @@ def report_of(
     if (first_ns := oldest_ns(engine, ids)) is not None:
         starts.append(first_ns)
     since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
-    seen = lags(engine, ids, since_ns) if with_lags else {}
-    counts = hours(engine, ids, since_ns, now_ns + DAY_NS)
+    seen = hourly_lags(engine, ids, since_ns) if with_lags else {}
+    counts = hourly_counts(engine, ids, since_ns, now_ns + DAY_NS)
     return report(name, found, counts, seen, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour, whole=not apis)
 
 
-def hours(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:
+def hourly_counts(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:
     """By stream, how many events there are of each hour since 1970 that begins in the span."""
     asked = {"first": -(-since_ns // HOUR_NS), "last": -(-until_ns // HOUR_NS)}
     found: dict[int, dict[int, int]] = {}
@@ -85,7 +85,7 @@ def oldest_ns(engine: Engine, stream_ids: Iterable[int]) -> int | None:
     return min((hour * HOUR_NS for hour in found if hour is not None), default=None)
 
 
-def lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, dict[int, int]]:
+def hourly_lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, dict[int, int]]:
     """By stream and hour since 1970, how old the newest event of that hour was when it was stored, in ns.
 
     One event of each hour stands for it, found by the index on the time: so the cost is that of the hours, of which the
@@ -135,8 +135,8 @@ def _by_stream(connection: Connection, question: Any, source_id: str) -> default
 
 def _record(
     row: Row[Any], source: Row[Any], collected: list[str], spans: list[Row[Any]], windows: list[Row[Any]]
-) -> Record:
-    return Record(
+) -> CoverageRecord:
+    return CoverageRecord(
         stream_id=row.id,
         api=row.api,
         read_from_ns=row.read_from_ns,
@@ -144,7 +144,7 @@ def _record(
         progress_ns=row.progress_ns,
         spans=tuple((span.start_ns, span.end_ns) for span in spans),
         windows=tuple(
-            Window(one.start_ns, one.end_ns, one.begun_ns, one.done_ns, one.kind == "reconcile") for one in windows
+            ReadWindow(one.start_ns, one.end_ns, one.begun_ns, one.done_ns, one.kind == "reconcile") for one in windows
         ),
         stopped=_stopped(source, row.api in collected),
         events=row.events,

@@ -31,7 +31,7 @@ _LOW_BYTE = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SourceAddress:
     """What a store knows of a source."""
 
     name: str
@@ -40,7 +40,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StoreFacts:
     """What was found of a store: `version` is that of its schema, None where there is none.
 
     `refusal` is why nothing can be written, `damage` what is broken, both empty where all is well. `busy`: another
@@ -55,36 +55,36 @@ class Facts:
     looked: str = ""
 
 
-def facts(url: str) -> Facts:
+def inspect(url: str) -> StoreFacts:
     """Open the store at `url`. Raises ThirdPartyConfigError where there is none, FirstPartyGenericError."""
     path = sqlite_path(url)
     return _facts_of_postgresql(url) if path is None else _facts_of_sqlite(path)
 
 
-def known(url: str) -> tuple[Known, ...]:
+def source_addresses(url: str) -> tuple[SourceAddress, ...]:
     """The sources in the store at `url`. Raises as `facts` does, and where the tables are not there."""
     path = sqlite_path(url)
     if path is None:
         with _postgresql(url) as connection:
-            return tuple(Known(*row) for row in connection.execute(text(_SOURCES)))
+            return tuple(SourceAddress(*row) for row in connection.execute(text(_SOURCES)))
     with _sqlite(path) as database:
         try:
-            return tuple(Known(*row) for row in database.execute(_SOURCES))
+            return tuple(SourceAddress(*row) for row in database.execute(_SOURCES))
         except sqlite3.Error as error:
             raise _unreadable(path, error) from None
 
 
-def _facts_of_sqlite(path: str) -> Facts:
+def _facts_of_sqlite(path: str) -> StoreFacts:
     with _sqlite(path) as database:
         try:
             version = _version_in_sqlite(database)
             damage, looked = _look_at_sqlite(database)
         except sqlite3.Error as error:
             if _is_damage(error):
-                return Facts(path, damage=str(error))
+                return StoreFacts(path, damage=str(error))
             raise _unreadable(path, error) from None
         refusal, busy = _try_to_write(database, has_tables=version is not None)
-    return Facts(path, version, refusal, busy, damage, looked)
+    return StoreFacts(path, version, refusal, busy, damage, looked)
 
 
 @contextmanager
@@ -174,18 +174,20 @@ def _unreadable(path: str, error: sqlite3.Error) -> FirstPartyGenericError:
     )
 
 
-def _facts_of_postgresql(url: str) -> Facts:
+def _facts_of_postgresql(url: str) -> StoreFacts:
     parsed = make_url(url)
     where = f"PostgreSQL {parsed.host or 'on this machine'}/{parsed.database or ''}"
     with _postgresql(url) as connection:
         ask: Callable[[str], Any] = lambda question: connection.execute(text(question)).scalar()  # noqa: E731
         if not ask("SELECT to_regclass('alembic_version')"):
-            return Facts(where)
+            return StoreFacts(where)
         version = ask("SELECT version_num FROM alembic_version")
         ask(_NEWEST)
         failures = ask("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
         damage = f"PostgreSQL counts {failures} pages with a wrong checksum" if failures else ""
-        return Facts(where, version, _refusal_of_postgresql(ask), damage=damage, looked="the newest events were read")
+        return StoreFacts(
+            where, version, _refusal_of_postgresql(ask), damage=damage, looked="the newest events were read"
+        )
 
 
 @contextmanager

@@ -24,10 +24,10 @@ CACHE_KIB = 65536  # SQLite's page cache: it holds the index on random ids up to
 SMALL_CACHE_KIB = 8192
 ROWS_MAX = 200  # rows that are fetched at once, whatever their expected length: these may be longer
 CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often written again before one
-SILENT_SECONDS, PROBE_SECONDS, PROBES = 30, 10, 9
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 30, 10, 9
 """When the other end of a connection to PostgreSQL is tested, how often again, and after how many silent tests it
 counts as gone: two minutes, which is less than a claim lasts."""
-GONE_MILLISECONDS = (SILENT_SECONDS + PROBE_SECONDS * PROBES) * 1000
+TCP_TIMEOUT_MILLISECONDS = (KEEPALIVE_IDLE_SECONDS + KEEPALIVE_INTERVAL_SECONDS * KEEPALIVE_COUNT) * 1000
 _READS = "onepassword_source_reads"
 
 
@@ -76,7 +76,7 @@ def store_errors() -> Iterator[None]:
         ) from None
 
 
-def in_line(connection: Connection, name: str) -> None:
+def advisory_lock(connection: Connection, name: str) -> None:
     """Wait until no other transaction has come here with this name, and have those that come wait until this one ends.
 
     To be called before what is judged is asked, where several write that: a statement sees what was committed before
@@ -157,10 +157,10 @@ def _parse(url: str) -> URL:
 def _notices_silence(url: URL) -> dict[str, int]:
     """Have this end give a connection up whose other end is gone without a word; what the URL says goes first."""
     ours = {
-        "keepalives_idle": SILENT_SECONDS,
-        "keepalives_interval": PROBE_SECONDS,
-        "keepalives_count": PROBES,
-        "tcp_user_timeout": GONE_MILLISECONDS,
+        "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
+        "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
+        "keepalives_count": KEEPALIVE_COUNT,
+        "tcp_user_timeout": TCP_TIMEOUT_MILLISECONDS,
     }
     return {name: value for name, value in ours.items() if name not in url.query}
 
@@ -168,10 +168,10 @@ def _notices_silence(url: URL) -> dict[str, int]:
 def _have_server_notice_silence(connection: Any, _record: object) -> None:
     """The same for the server's end: it would keep the locks of a machine that was cut off for two hours."""
     wanted = {
-        "tcp_keepalives_idle": SILENT_SECONDS,
-        "tcp_keepalives_interval": PROBE_SECONDS,
-        "tcp_keepalives_count": PROBES,
-        "tcp_user_timeout": GONE_MILLISECONDS,
+        "tcp_keepalives_idle": KEEPALIVE_IDLE_SECONDS,
+        "tcp_keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
+        "tcp_keepalives_count": KEEPALIVE_COUNT,
+        "tcp_user_timeout": TCP_TIMEOUT_MILLISECONDS,
     }
     # By way of the settings that there are: an older server has not all of them.
     known = "SELECT set_config(name, %(wanted)s::json ->> name, false) FROM pg_settings WHERE name = ANY(%(names)s)"

@@ -26,7 +26,7 @@ _events = EventRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
-def later(connection: Connection, newest_ns: int, received_ns: int) -> Any:
+def later_of(connection: Connection, newest_ns: int, received_ns: int) -> Any:
     """The later one of a stream's newest event and this time, neither after `received_ns`. An SQL expression."""
     # max() and min() of two values are called greatest() and least() on PostgreSQL
     sqlite = connection.dialect.name == "sqlite"
@@ -40,7 +40,7 @@ def newest_until(stream_id: int, now_ns: int) -> Any:
     return select(func.max(_events.c.time_ns)).where(_events.c.stream_id == stream_id, _events.c.time_ns <= now_ns)
 
 
-def ahead(engine: Engine, stream_id: int) -> tuple[int, int | None]:
+def count_in_future(engine: Engine, stream_id: int) -> tuple[int, int | None]:
     """How many events of a stream are dated in the future, and when the last of them was received (ns since 1970)."""
     of_future = (_events.c.stream_id == stream_id) & (_events.c.time_ns > clock.now_ns() + AHEAD_NS)
     asked = select(func.count(), func.max(_events.c.received_ns)).where(of_future)
@@ -49,7 +49,7 @@ def ahead(engine: Engine, stream_id: int) -> tuple[int, int | None]:
     return number, last_ns
 
 
-def condition(api: str, times_ns: Sequence[int], received_ns: int) -> Condition | None:
+def future_condition(api: str, times_ns: Sequence[int], received_ns: int) -> Condition | None:
     """What to report of events that were received with these times; None where none of them is in the future."""
     late = [time_ns for time_ns in times_ns if time_ns > received_ns + AHEAD_NS]
     if not late:

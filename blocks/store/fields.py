@@ -34,7 +34,7 @@ _sources = table("sources", column("id", String), column("fields", String))
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class KnownField:
     """One known field."""
 
     name: str
@@ -43,7 +43,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedField:
     """A field that is not sent on, and why. `known_as` is a known name that differs in case alone."""
 
     name: str
@@ -68,39 +68,39 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
+class FilteredFields:
     """A source's fields as they are sent on, and those that are not."""
 
     kept: dict[str, Any]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[DroppedField, ...]
 
 
-def known(engine: Engine) -> list[Field]:
+def all_fields(engine: Engine) -> list[KnownField]:
     """All fields by name, those built in first."""
     with store_errors(), reading(engine).connect() as connection:
         own = _own(connection)
-    built_in = [Field(name, enabled=True, built_in=True) for name in BUILT_IN]
-    return built_in + [Field(name, enabled) for name, enabled in sorted(own.items())]
+    built_in = [KnownField(name, enabled=True, built_in=True) for name in BUILT_IN]
+    return built_in + [KnownField(name, enabled) for name, enabled in sorted(own.items())]
 
 
-def metadata(engine: Engine, fields: Mapping[str, Any]) -> Metadata:
+def filter_fields(engine: Engine, fields: Mapping[str, Any]) -> FilteredFields:
     """What of a source's fields is sent on: the known and enabled ones."""
     with store_errors(), reading(engine).connect() as connection:
         states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
     return _metadata(fields, states)
 
 
-def _metadata(fields: Mapping[str, Any], states: Mapping[str, bool]) -> Metadata:
+def _metadata(fields: Mapping[str, Any], states: Mapping[str, bool]) -> FilteredFields:
     kept = {name: value for name, value in fields.items() if states.get(name)}
-    return Metadata(kept, tuple(_dropped(name, states) for name in fields if name not in kept))
+    return FilteredFields(kept, tuple(_dropped(name, states) for name in fields if name not in kept))
 
 
-def dropped(engine: Engine, fields: Mapping[str, Any]) -> tuple[Dropped, ...]:
+def dropped_fields(engine: Engine, fields: Mapping[str, Any]) -> tuple[DroppedField, ...]:
     """The fields of a source that are not sent on."""
-    return metadata(engine, fields).dropped
+    return filter_fields(engine, fields).dropped
 
 
-def dropped_of_all(engine: Engine) -> dict[str, tuple[Dropped, ...]]:
+def dropped_by_source(engine: Engine) -> dict[str, tuple[DroppedField, ...]]:
     """The same for the fields that the store knows of all sources, by their ids."""
     with store_errors(), reading(engine).connect() as connection:
         states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
@@ -108,7 +108,7 @@ def dropped_of_all(engine: Engine) -> dict[str, tuple[Dropped, ...]]:
     return {row.id: _metadata(json.loads(row.fields or "{}"), states).dropped for row in found}
 
 
-def add(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:
+def create(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:
     """Make names known, enabled. Returns those that were not; what is disabled stays so.
 
     Raises ThirdPartyConfigError with all faults where one of them cannot be a name; then none is added.
@@ -124,7 +124,7 @@ def add(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:
     return new
 
 
-def switch(engine: Engine, names: Iterable[str], *, enabled: bool) -> tuple[str, ...]:
+def set_enabled(engine: Engine, names: Iterable[str], *, enabled: bool) -> tuple[str, ...]:
     """Enable or disable known fields. Returns those that were not so before.
 
     Raises ThirdPartyConfigError with all faults where one is unknown, or built in and to be disabled.
@@ -149,8 +149,10 @@ def _locked(connection: Connection) -> dict[str, bool]:
     return _own(connection)
 
 
-def _dropped(name: str, states: Mapping[str, bool]) -> Dropped:
-    return Dropped(name, "disabled") if name in states else Dropped(name, "unknown", _other_case(name, states))
+def _dropped(name: str, states: Mapping[str, bool]) -> DroppedField:
+    return (
+        DroppedField(name, "disabled") if name in states else DroppedField(name, "unknown", _other_case(name, states))
+    )
 
 
 def _other_case(name: str, names: Iterable[str]) -> str | None:

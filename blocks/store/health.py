@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
-from blocks.store.engine import in_line, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, reading, store_errors, writing
 from blocks.store.tables import ConditionRow, HealthEventRow, SourceRow, UndocumentedValueRow
 from blocks.store.upsert import insert_new
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row
 
-Unfamiliarity = tuple[str, str, str]
+UndocumentedValue = tuple[str, str, str]
 """Its kind (member, value, quarantine), where it stands, and the value."""
 
 _conditions = ConditionRow.__table__  # type: ignore[attr-defined]
@@ -33,16 +33,16 @@ def begin(connection: Connection, source_id: str, condition: Condition, *, since
     """Note that a condition is so. It makes an event where it was not so before, or under another value."""
     if not _is_new(connection, source_id, condition, since_ns or clock.now_ns()):
         return False
-    tell(connection, source_id, condition)
+    report(connection, source_id, condition)
     return True
 
 
-def hold(connection: Connection, source_id: str, tracker: str) -> None:
+def lock(connection: Connection, source_id: str, tracker: str) -> None:
     """Have others that begin or hold this condition wait until the transaction is over.
 
     To be called before what the condition is judged by is asked, where several write that.
     """
-    in_line(connection, f"{source_id}/{tracker}")
+    advisory_lock(connection, f"{source_id}/{tracker}")
 
 
 def is_open(connection: Connection, source_id: str, tracker: str) -> bool:
@@ -57,18 +57,18 @@ def end(connection: Connection, source_id: str, tracker: str, description: str, 
     if severity is None:
         return False
     recovered = Condition(tracker, "Recovered", severity, description, api)
-    tell(connection, source_id, recovered, status=HEALTHY)
+    report(connection, source_id, recovered, status=HEALTHY)
     return True
 
 
-def tell(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
+def report(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
     """Write an event, whatever is open: for what happens once and is not so from then on."""
     name = connection.execute(select(_sources.c.name).where(_sources.c.id == source_id)).scalar()
     event = HealthEvent.from_condition(condition, source_id, name or "", status=status)
     connection.execute(insert(_events).values(_members(event)))
 
 
-def forget(connection: Connection, source_id: str) -> None:
+def close_all(connection: Connection, source_id: str) -> None:
     """Close all conditions of a source without a word: it was deleted."""
     connection.execute(delete(_conditions).where(_conditions.c.source_id == source_id))
 
@@ -80,7 +80,7 @@ def open_conditions(engine: Engine, source_id: str) -> dict[str, int]:
         return {row.tracker: row.since_ns for row in connection.execute(asked)}
 
 
-def settle(engine: Engine, source_id: str, found: Iterable[Condition], over: Iterable[Condition]) -> None:
+def update_conditions(engine: Engine, source_id: str, found: Iterable[Condition], over: Iterable[Condition]) -> None:
     """Begin and end several conditions at once. The ended ones bear the sentence that says so.
 
     Where nothing changes, which is nearly always, nothing is written.
@@ -99,7 +99,9 @@ def settle(engine: Engine, source_id: str, found: Iterable[Condition], over: Ite
             end(connection, source_id, condition.tracker, condition.description, condition.api)
 
 
-def note_unfamiliar(connection: Connection, stream_id: int, seen: Iterable[Unfamiliarity]) -> list[Unfamiliarity]:
+def record_undocumented(
+    connection: Connection, stream_id: int, seen: Iterable[UndocumentedValue]
+) -> list[UndocumentedValue]:
     """Remember what a stream had not shown before (kind, path, value). Returns what is new."""
     return [one for one in seen if _is_unfamiliar(connection, stream_id, one)]
 
@@ -122,7 +124,7 @@ def mark_published(engine: Engine, events: Sequence[HealthEvent]) -> None:
         )
 
 
-def add(engine: Engine, kept: Sequence[tuple[HealthEvent, str]]) -> None:
+def save_published(engine: Engine, kept: Sequence[tuple[HealthEvent, str]]) -> None:
     """Write events, with the values of their conditions, that were told while the store could not be reached.
 
     They count as published. One that is there already stays once.
@@ -143,7 +145,7 @@ def _is_new(connection: Connection, source_id: str, condition: Condition, since_
         "description": condition.description,
     }
     key = (_conditions.c.source_id == source_id) & (_conditions.c.tracker == condition.tracker)
-    hold(connection, source_id, condition.tracker)
+    lock(connection, source_id, condition.tracker)
     changed = connection.execute(update(_conditions).where(key, _conditions.c.value != condition.value).values(values))
     if changed.rowcount:
         return True
@@ -151,7 +153,7 @@ def _is_new(connection: Connection, source_id: str, condition: Condition, since_
     return insert_new(connection, _conditions, row)
 
 
-def _is_unfamiliar(connection: Connection, stream_id: int, one: Unfamiliarity) -> bool:
+def _is_unfamiliar(connection: Connection, stream_id: int, one: UndocumentedValue) -> bool:
     kind, path, value = one
     row = {"stream_id": stream_id, "kind": kind, "path": path, "value": value, "seen_ns": clock.now_ns()}
     return insert_new(connection, _vocabulary, row)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LoggedHealthEvent:
     """A health event as it is kept: its number in the store, and whether what it tells is still so."""
 
     id: int
@@ -27,14 +27,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Older:
+class OlderEvents:
     """How many health events there are before a time, and when the first was (ns since 1970)."""
 
     number: int
     first_ns: int | None
 
 
-def ids_of(engine: Engine, name: str | None) -> list[str] | None:
+def source_ids(engine: Engine, name: str | None) -> list[str] | None:
     """The ids of a source of that name, also of one that is gone but for its health events; None for all sources.
 
     Raises ThirdPartyConfigError where there was never one such.
@@ -56,21 +56,25 @@ def ids_of(engine: Engine, name: str | None) -> list[str] | None:
     return found
 
 
-def told(engine: Engine, ids: Sequence[str] | None, *, since_ns: int, after_id: int = 0) -> list[Told]:
+def events_since(
+    engine: Engine, ids: Sequence[str] | None, *, since_ns: int, after_id: int = 0
+) -> list[LoggedHealthEvent]:
     """The health events of some sources from a time on, and past a number, oldest first."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_TOLD, {"since": since_ns, "after": after_id}).all()
         opened = set(connection.scalars(_STILL_OPEN))
-    found = [Told(row.id, _event(row), row.id in opened) for row in rows if ids is None or row.source_id in ids]
+    found = [
+        LoggedHealthEvent(row.id, _event(row), row.id in opened) for row in rows if ids is None or row.source_id in ids
+    ]
     return sorted(found, key=lambda one: (one.event.time_ns, one.id))
 
 
-def older(engine: Engine, ids: Sequence[str] | None, before_ns: int) -> Older:
+def events_before(engine: Engine, ids: Sequence[str] | None, before_ns: int) -> OlderEvents:
     """What `told` leaves out for its age."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_OLDER, {"before": before_ns}).all()
     found = [row for row in rows if ids is None or row.source_id in ids]
-    return Older(sum(row.number for row in found), min((row.first_ns for row in found), default=None))
+    return OlderEvents(sum(row.number for row in found), min((row.first_ns for row in found), default=None))
 
 
 _TOLD = text("SELECT * FROM health_events WHERE id > :after AND time_ns >= :since")

@@ -19,12 +19,12 @@ HOUR_NS = 3600 * 10**9
 _hours = HourlyCountRow.__table__  # type: ignore[attr-defined]
 
 
-def add(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
+def increment(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
     """Count events of these times (nanoseconds since 1970) that were stored."""
     _change(connection, stream_id, Counter([time_ns // HOUR_NS for time_ns in times_ns]))
 
 
-def take_away(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
+def decrement(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
     """Count events of these times no more, which were removed."""
     gone = Counter([time_ns // HOUR_NS for time_ns in times_ns])
     _change(connection, stream_id, {hour: -events for hour, events in gone.items()})

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class InsertedEvents:
     """Which of some events were stored now: their positions among them in the order of their ids, and those ids' ends.
 
     The ids are those of the table; where none was stored, they are 0.
@@ -43,28 +43,30 @@ class Stored:
         return [item for position, item in enumerate(items) if position not in stored]
 
 
-def insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> Stored:
+def insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> InsertedEvents:
     """Insert those that are not there, under the stream's row lock, so that their ids rise in commit order."""
     if not events:
-        return Stored()
+        return InsertedEvents()
     insert = _into_sqlite if connection.dialect.name == "sqlite" else _into_postgresql
     return insert(connection, stream_id, received_ns, events)
 
 
-def _into_postgresql(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> Stored:
+def _into_postgresql(
+    connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]
+) -> InsertedEvents:
     uuids, times, bodies = map(list, zip(*events, strict=True))
     values = {"stream": stream_id, "received": received_ns, "uuids": uuids, "times": times, "bodies": bodies}
     new = connection.exec_driver_sql(_POSTGRESQL, values).rowcount
     if not new:
-        return Stored()
+        return InsertedEvents()
     # Their ids are asked for afterwards: a thousand rows RETURNING them cost six times as much.
     if new == len(events):
         ends = {"stream": stream_id, "uuids": [uuids[0], uuids[-1]]}
         first_id, last_id = connection.exec_driver_sql(_POSTGRESQL_ENDS, ends).one()
-        return Stored(range(new), first_id, last_id)
+        return InsertedEvents(range(new), first_id, last_id)
     asked = {"stream": stream_id, "uuids": uuids}
     rows = connection.exec_driver_sql(_POSTGRESQL_NEW, asked).all()
-    return Stored(_positions(events, [uuid for _, uuid in rows]), rows[0][0], rows[-1][0])
+    return InsertedEvents(_positions(events, [uuid for _, uuid in rows]), rows[0][0], rows[-1][0])
 
 
 # %b sends the arrays in binary: as text, each body is quoted in Python, at a sixth of the speed. A scan of unnest gives
@@ -89,7 +91,7 @@ _POSTGRESQL_NEW = (
 _ROWS = (1000, 100, 10, 1)
 
 
-def _into_sqlite(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> Stored:
+def _into_sqlite(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> InsertedEvents:
     before = connection.exec_driver_sql("SELECT max(id) FROM events").scalar() or 0
     new = position = 0
     for rows in _ROWS:
@@ -100,13 +102,13 @@ def _into_sqlite(connection: Connection, stream_id: int, received_ns: int, event
             new += connection.exec_driver_sql(_rows(rows), tuple(values)).rowcount
             position += rows
     if not new:
-        return Stored()
+        return InsertedEvents()
     # Only one writes to an SQLite file at a time: what has a higher id than any had is of this page.
     first_id, last_id = connection.exec_driver_sql("SELECT min(id), max(id) FROM events WHERE id > ?", (before,)).one()
     if new == len(events):
-        return Stored(range(new), first_id, last_id)
+        return InsertedEvents(range(new), first_id, last_id)
     stored = connection.exec_driver_sql("SELECT uuid FROM events WHERE id > ? ORDER BY id", (before,)).scalars()
-    return Stored(_positions(events, stored), first_id, last_id)
+    return InsertedEvents(_positions(events, stored), first_id, last_id)
 
 
 def _positions(events: Sequence[Event], stored: Iterable[str]) -> list[int]:

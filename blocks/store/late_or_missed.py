@@ -29,7 +29,7 @@ _found = LateOrMissedRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
-def mark(connection: Connection, stream: Row[Any], events: Sequence[Event]) -> None:
+def record_unseen(connection: Connection, stream: Row[Any], events: Sequence[Event]) -> None:
     """Mark events that were stored now, in a transaction that has written the stream's row; `stream` is that row."""
     now_ns = clock.now_ns()
     values = {"stream_id": stream.id, "found_ns": now_ns, "fence": stream.fence}
@@ -38,7 +38,7 @@ def mark(connection: Connection, stream: Row[Any], events: Sequence[Event]) -> N
     _count(connection, stream.id, undecided=len(rows))
 
 
-def brought(connection: Connection, stream: Row[Any], events: Iterable[Event]) -> None:
+def record_late(connection: Connection, stream: Row[Any], events: Iterable[Event]) -> None:
     """The stream's cursor has brought events that were there already: those of them that are marked were late."""
     uuids = [event.uuid for event in events]
     late = _decide("late").where(_found.c.stream_id == stream.id, _found.c.verdict.is_(None), _found.c.uuid.in_(uuids))
@@ -46,7 +46,7 @@ def brought(connection: Connection, stream: Row[Any], events: Iterable[Event]) -
         _count(connection, stream.id, undecided=-number, late=number)
 
 
-def drained(connection: Connection, stream: Row[Any]) -> None:
+def record_missed(connection: Connection, stream: Row[Any]) -> None:
     """The stream was read to its end under a claim: what was found before it began, and was not brought, was missed.
 
     `stream` is its row, which this transaction has written; its fence is that of the claim.
@@ -58,7 +58,7 @@ def drained(connection: Connection, stream: Row[Any]) -> None:
         return
     connection.execute(_decide("missed").where(before))
     _count(connection, stream.id, undecided=-len(rows), missed=len(rows))
-    health.tell(connection, stream.source_id, _missed(stream.api, [(row.uuid, row.time_ns) for row in rows]))
+    health.report(connection, stream.source_id, _missed(stream.api, [(row.uuid, row.time_ns) for row in rows]))
 
 
 def _decide(verdict: Literal["late", "missed"]) -> Any:

@@ -38,7 +38,7 @@ _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SourceIdentity:
     """A source as the store knows it. Times are nanoseconds since 1970."""
 
     id: str
@@ -49,23 +49,23 @@ class Known:
     purging: bool
 
 
-def find(engine: Engine, name: str) -> Known | None:
+def find(engine: Engine, name: str) -> SourceIdentity | None:
     """The source of that name, deleted or not, or None where there is none."""
     return _found(engine, _sources.c.name == name)
 
 
-def find_id(engine: Engine, source_id: str) -> Known | None:
+def find_by_id(engine: Engine, source_id: str) -> SourceIdentity | None:
     """The source of that id, under whatever name."""
     return _found(engine, _sources.c.id == source_id)
 
 
-def all_known(engine: Engine) -> dict[str, Known]:
+def all_by_id(engine: Engine) -> dict[str, SourceIdentity]:
     """All sources by their ids."""
     with store_errors(), reading(engine).connect() as connection:
         return {row.id: _known(row) for row in connection.execute(select(_sources))}
 
 
-def restart(engine: Engine, source: Known, action: str = "restart", **details: Any) -> None:
+def restart(engine: Engine, source: SourceIdentity, action: str = "restart", **details: Any) -> None:
     """Forget the errors of all streams and take every claim away, so that the next run reads all of them."""
     pending = {"state": "Pending", "state_ns": clock.now_ns(), "state_message": ""}
     with writing(engine) as connection:
@@ -82,14 +82,14 @@ def revoke(engine: Engine, source_id: str) -> None:
         streams.revoke_within(connection, source_id)
 
 
-def pause(engine: Engine, source: Known) -> None:
+def pause(engine: Engine, source: SourceIdentity) -> None:
     """Remember that the schedule of the source was stopped by a person; one that is stopped stays so."""
     with writing(engine) as connection:
         if _set_paused(connection, source.id):
             audit_log.record(connection, "stop", source.id, source.name)
 
 
-def resume(engine: Engine, source: Known) -> None:
+def resume(engine: Engine, source: SourceIdentity) -> None:
     """Remember that its schedule is to run again."""
     ended = update(_sources).where(_sources.c.id == source.id, _sources.c.paused_ns.is_not(None))
     with writing(engine) as connection:
@@ -97,7 +97,7 @@ def resume(engine: Engine, source: Known) -> None:
             audit_log.record(connection, "start", source.id, source.name)
 
 
-def rename(engine: Engine, source: Known, new: str, *, paused: bool) -> None:
+def rename(engine: Engine, source: SourceIdentity, new: str, *, paused: bool) -> None:
     """Give the source another name; its id, events and cursors stay. `paused`: its schedule is, and stays so."""
     with writing(engine) as connection:
         connection.execute(update(_sources).where(_sources.c.id == source.id).values(name=new))
@@ -106,7 +106,7 @@ def rename(engine: Engine, source: Known, new: str, *, paused: bool) -> None:
         audit_log.record(connection, RENAME, source.id, source.name, new_name=new)
 
 
-def finish_renaming(engine: Engine, source: Known) -> None:
+def finish_renaming(engine: Engine, source: SourceIdentity) -> None:
     """Remember that all that bears the source's name has the new one."""
     with writing(engine) as connection:
         audit_log.record(connection, RENAMED, source.id, source.name)
@@ -118,7 +118,7 @@ def former_name(engine: Engine, source_id: str) -> str | None:
     return None if last is None or last.action == RENAMED else str(last.source_name)
 
 
-def begin_deletion(engine: Engine, source: Known) -> None:
+def begin_deletion(engine: Engine, source: SourceIdentity) -> None:
     """Show that the source is being deleted, also while its runs are still ending."""
     stopping = {"state": "Stopping", "state_ns": clock.now_ns(), "state_message": "It is being deleted."}
     with writing(engine) as connection:
@@ -127,7 +127,7 @@ def begin_deletion(engine: Engine, source: Known) -> None:
         )
 
 
-def finish_deletion(engine: Engine, source: Known) -> None:
+def finish_deletion(engine: Engine, source: SourceIdentity) -> None:
     """Mark the source as deleted: no run can write to it, or send from it, any more. Its events stay."""
     now_ns = clock.now_ns()
     values = {"deleted_ns": now_ns, "paused_ns": None, "stop_ns": now_ns}
@@ -138,18 +138,18 @@ def finish_deletion(engine: Engine, source: Known) -> None:
             return
         streams.restart_within(connection, source.id)
         positions.restart_source_within(connection, source.id)
-        health.forget(connection, source.id)
+        health.close_all(connection, source.id)
         audit_log.record(connection, "delete", source.id, source.name)
 
 
-def events_of(engine: Engine, source_id: str) -> int:
+def count_events(engine: Engine, source_id: str) -> int:
     """How many events of the source are kept."""
     asked = select(func.coalesce(func.sum(_streams.c.events), 0)).where(_streams.c.source_id == source_id)
     with store_errors(), reading(engine).connect() as connection:
         return int(connection.execute(asked).scalar_one())
 
 
-def purge(engine: Engine, source: Known, removed: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+def purge(engine: Engine, source: SourceIdentity, removed: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
     """Remove a deleted source and all its events. Returns what was removed, which its record holds too.
 
     In small transactions, with as long a pause after each: other sources are collected meanwhile. The records and
@@ -171,7 +171,7 @@ def purge(engine: Engine, source: Known, removed: Callable[[int], None] = lambda
     return details
 
 
-def _begin_purge(engine: Engine, source: Known) -> dict[str, Any]:
+def _begin_purge(engine: Engine, source: SourceIdentity) -> dict[str, Any]:
     """What is going to be removed, counted once: by the call that was killed, where there was one."""
     last = _last_record(engine, source.id, PURGE) if source.purging else None
     if last is not None:
@@ -265,14 +265,14 @@ def _last_record(engine: Engine, source_id: str, *actions: str) -> Row[Any] | No
         return connection.execute(asked.order_by(_operations.c.id.desc()).limit(1)).one_or_none()
 
 
-def _found(engine: Engine, condition: ColumnElement[bool]) -> Known | None:
+def _found(engine: Engine, condition: ColumnElement[bool]) -> SourceIdentity | None:
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(select(_sources).where(condition)).one_or_none()
     return None if row is None else _known(row)
 
 
-def _known(row: Row[Any]) -> Known:
-    return Known(
+def _known(row: Row[Any]) -> SourceIdentity:
+    return SourceIdentity(
         row.id, row.name, row.account_uuid, row.paused_ns, row.deleted_ns, row.state == PURGING and bool(row.deleted_ns)
     )
 

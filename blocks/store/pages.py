@@ -15,8 +15,8 @@ from blocks.store.engine import writing
 from blocks.store.insert import insert_events
 from blocks.store.integrity import chain
 from blocks.store.legible import legible
-from blocks.store.prune import pruned_of
-from blocks.store.streams import Claim
+from blocks.store.prune import pruned_uuids
+from blocks.store.streams import StreamClaim
 from blocks.store.tables import StreamRow
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row
 
-    from blocks.events_api.models import Api, Event, Page, Rejected
+    from blocks.events_api.models import Api, Event, InvalidItem, Page
 
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class PageCounts:
     """What one page brought: events stored now, events that were there already, items put aside.
 
     `changed`: of those that were there, how many had a body that is new.
@@ -43,7 +43,7 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedPage:
     """A page with what is made of it before the database is kept from other writers.
 
     `digests` are of the bodies, in the order of its events; `copies` are what the views are to show of events whose
@@ -57,14 +57,14 @@ class Prepared:
     copies: Sequence[tuple[Event, str]]
 
 
-def prepare(page: Page, api: Api, api_version: str) -> Prepared:
+def prepare(page: Page, api: Api, api_version: str) -> PreparedPage:
     """Do what can be done before the transaction."""
     digests = [chain.body_digest(event.body) for event in page.events]
     copies = [(event, shown) for event in page.events if (shown := legible(event.body)) is not None]
-    return Prepared(page, api, api_version, digests, copies)
+    return PreparedPage(page, api, api_version, digests, copies)
 
 
-def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, api_version: str) -> Committed:
+def commit_page(engine: Engine, claim: StreamClaim, page: Page, *, after: str | None, api_version: str) -> PageCounts:
     """Store a page's events and move the cursor from `after` to the page's own, in one transaction.
 
     Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
@@ -73,18 +73,18 @@ def commit_page(engine: Engine, claim: Claim, page: Page, *, after: str | None, 
     return commit_prepared(engine, claim, prepare(page, claim.api, api_version), after=after)
 
 
-def commit_prepared(engine: Engine, claim: Claim, prepared: Prepared, *, after: str | None) -> Committed:
+def commit_prepared(engine: Engine, claim: StreamClaim, prepared: PreparedPage, *, after: str | None) -> PageCounts:
     """The same for a page that is prepared already, as it is by the thread that has read it."""
     page = prepared.page
     with writing(engine) as connection:
         stream = _move_cursor(connection, claim, page, after, prepared.api_version)
-        committed, _ = put(connection, stream, prepared)
+        committed, _ = insert_page(connection, stream, prepared)
         if stream.undecided and committed.known:
-            late_or_missed.brought(connection, stream, page.events)
+            late_or_missed.record_late(connection, stream, page.events)
     return committed
 
 
-def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[Committed, Sequence[Event]]:
+def insert_page(connection: Connection, stream: Row[Any], prepared: PreparedPage) -> tuple[PageCounts, Sequence[Event]]:
     """Store what a page holds, in a transaction that has written the stream's row already; `stream` is that row.
 
     Returns what became of it, and the events that were stored now.
@@ -97,15 +97,15 @@ def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[C
     if stored.count:
         new = stored.of(events)
         times = [event.time_ns for event in new]
-        hourly_counts.add(connection, stream.id, times)
-        links = chain.add(connection, stream, prepared.api_version, received_ns, stored, new, stored.of(digests))
-        newest_ns = event_times.later(connection, max(times), received_ns)
+        hourly_counts.increment(connection, stream.id, times)
+        links = chain.append(connection, stream, prepared.api_version, received_ns, stored, new, stored.of(digests))
+        newest_ns = event_times.later_of(connection, max(times), received_ns)
         values |= {"events": _streams.c.events + stored.count, "newest_ns": newest_ns, **links}
-        if (in_future := event_times.condition(prepared.api, times, received_ns)) is not None:
+        if (in_future := event_times.future_condition(prepared.api, times, received_ns)) is not None:
             health.begin(connection, stream.source_id, in_future)
     others = stored.rest(events)
-    changed = changed_bodies.keep(connection, stream, others, prepared.api_version) if others else 0
-    quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.rejected)
+    changed = changed_bodies.save(connection, stream, others, prepared.api_version) if others else 0
+    quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.invalid_items)
     if quarantined:
         values["quarantined"] = _streams.c.quarantined + quarantined
     if values:
@@ -113,41 +113,45 @@ def put(connection: Connection, stream: Row[Any], prepared: Prepared) -> tuple[C
     _add_copies(connection, stream.id, prepared.copies)
     if quarantined or page.unknown:
         _tell(connection, stream, prepared.api, page, quarantined)
-    return Committed(stored.count, len(page.events) - stored.count, quarantined, changed), new
+    return PageCounts(stored.count, len(page.events) - stored.count, quarantined, changed), new
 
 
-def _unpruned(connection: Connection, stream_id: int, prepared: Prepared) -> tuple[Sequence[Event], Sequence[bytes]]:
+def _unpruned(
+    connection: Connection, stream_id: int, prepared: PreparedPage
+) -> tuple[Sequence[Event], Sequence[bytes]]:
     """The events that were not stored and pruned before, and the digests of their bodies."""
-    gone = pruned_of(connection, stream_id, prepared.page.events)
+    gone = pruned_uuids(connection, stream_id, prepared.page.events)
     if not gone:
         return prepared.page.events, prepared.digests
     kept = [n for n, event in enumerate(prepared.page.events) if event.uuid not in gone]
     return [prepared.page.events[n] for n in kept], [prepared.digests[n] for n in kept]
 
 
-def _move_cursor(connection: Connection, claim: Claim, page: Page, after: str | None, api_version: str) -> Row[Any]:
+def _move_cursor(
+    connection: Connection, claim: StreamClaim, page: Page, after: str | None, api_version: str
+) -> Row[Any]:
     """Compare and swap. It is the first statement, so that ids rise in commit order within a stream.
 
     Returns the stream's row.
     """
     now_ns = clock.now_ns()
-    values: dict[str, Any] = {"cursor": page.cursor, "cursor_version": api_version, **streams.progress()}
+    values: dict[str, Any] = {"cursor": page.cursor, "cursor_version": api_version, **streams.progress_values()}
     if page.cursor != after:
         values["cursor_ns"] = now_ns
-    moved = streams.held(claim).where(_streams.c.cursor.is_not_distinct_from(after)).values(values)
-    return streams.require(connection.execute(moved.returning(_streams)).first(), claim)
+    moved = streams.update_under_claim(claim).where(_streams.c.cursor.is_not_distinct_from(after)).values(values)
+    return streams.require_claim(connection.execute(moved.returning(_streams)).first(), claim)
 
 
 def _tell(connection: Connection, stream: Row[Any], api: Api, page: Page, quarantined: int) -> None:
     """Of what is unfamiliar, once for each; of items put aside, where none were before or the reason is new."""
-    for one in health.note_unfamiliar(connection, stream.id, page.unknown):
-        health.tell(connection, stream.source_id, _unknown(api, one))
-    reasons = {item.reason.partition(":")[0] for item in page.rejected} if quarantined else set()
-    new = health.note_unfamiliar(connection, stream.id, [("quarantine", reason, "") for reason in reasons])
+    for one in health.record_undocumented(connection, stream.id, page.unknown):
+        health.report(connection, stream.source_id, _unknown(api, one))
+    reasons = {item.reason.partition(":")[0] for item in page.invalid_items} if quarantined else set()
+    new = health.record_undocumented(connection, stream.id, [("quarantine", reason, "") for reason in reasons])
     if quarantined:
         aside = _quarantined(api, reasons)
         if not health.begin(connection, stream.source_id, aside) and new:
-            health.tell(connection, stream.source_id, aside)
+            health.report(connection, stream.source_id, aside)
 
 
 def _unknown(api: Api, one: tuple[str, str, str]) -> Condition:
@@ -186,7 +190,7 @@ def _add_copies(connection: Connection, stream_id: int, copies: Sequence[tuple[E
         connection.execute(statement, values)
 
 
-def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: Rejected) -> int:
+def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: InvalidItem) -> int:
     statement = text(
         "INSERT INTO quarantine (stream_id, received_ns, reason, digest, body) "
         "VALUES (:stream, :received, :reason, :digest, :body) ON CONFLICT (stream_id, digest) DO NOTHING"

@@ -58,7 +58,7 @@ _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetentionRule:
     """What may go: events of a time before `before_ns` that were received before `received_before_ns` (since 1970)."""
 
     before_ns: int
@@ -72,7 +72,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PruneTarget:
     """A stream to prune."""
 
     stream_id: int
@@ -82,13 +82,13 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PrunePlan:
     """What a prune would remove of a stream, and what it keeps though it is old. Times are ns since 1970.
 
     `unsent` counts what SIEMs have not got: it was not sent to them yet, or they refused it.
     """
 
-    target: Target
+    target: PruneTarget
     events: int
     going: int
     unsent: int
@@ -97,7 +97,7 @@ class Plan:
     last_ns: int | None
 
 
-def rule(older_than: str) -> Rule:
+def parse_rule(older_than: str) -> RetentionRule:
     """The rule of `400d` or `60w`, as of now. Raises ThirdPartyConfigError for no such time, and under 121 days."""
     try:
         span_ns = duration_ns(older_than)
@@ -109,10 +109,10 @@ def rule(older_than: str) -> Rule:
             "so reading again could bring back what was removed."
         )
     now_ns = clock.now_ns()
-    return Rule(max(now_ns - span_ns, _NEVER_NS), now_ns - DAYS_MIN * _DAY_NS)
+    return RetentionRule(max(now_ns - span_ns, _NEVER_NS), now_ns - DAYS_MIN * _DAY_NS)
 
 
-def targets(engine: Engine, name: str | None = None) -> list[Target]:
+def targets(engine: Engine, name: str | None = None) -> list[PruneTarget]:
     """The streams of all sources, or of the one of that name or id; deleted ones too.
 
     Raises ThirdPartyConfigError where there is no such source.
@@ -123,7 +123,7 @@ def targets(engine: Engine, name: str | None = None) -> list[Target]:
         .order_by(_sources.c.name, _streams.c.id)
     )
     with store_errors(), reading(engine).connect() as connection:
-        found = [Target(row.stream_id, row.api, row.id, row.name) for row in connection.execute(asked)]
+        found = [PruneTarget(row.stream_id, row.api, row.id, row.name) for row in connection.execute(asked)]
     chosen = [target for target in found if name in {None, target.source_name, target.source_id}]
     if name is not None and not chosen:
         raise ThirdPartyConfigError(
@@ -134,7 +134,7 @@ def targets(engine: Engine, name: str | None = None) -> list[Target]:
     return chosen
 
 
-def plan(engine: Engine, target: Target, rule: Rule) -> Plan:
+def plan(engine: Engine, target: PruneTarget, rule: RetentionRule) -> PrunePlan:
     """Count what would go of a stream now; nothing is changed."""
     with store_errors(), reading(engine).connect() as connection:
         events = connection.scalar(select(_streams.c.events).where(_streams.c.id == target.stream_id))
@@ -151,10 +151,12 @@ def plan(engine: Engine, target: Target, rule: Rule) -> Plan:
             func.max(time_ns).label("last_ns"),
         ).where(_events.c.stream_id == target.stream_id, _is_old(rule))
         row = connection.execute(asked).one()
-    return Plan(target, events or 0, row.going, row.unsent, row.recent, row.first_ns, row.last_ns)
+    return PrunePlan(target, events or 0, row.going, row.unsent, row.recent, row.first_ns, row.last_ns)
 
 
-def prune(engine: Engine, target: Target, rule: Rule, wait: Callable[[float], object] = time.sleep) -> Iterator[int]:
+def prune(
+    engine: Engine, target: PruneTarget, rule: RetentionRule, wait: Callable[[float], object] = time.sleep
+) -> Iterator[int]:
     """Remove what may go of a stream, oldest first, and give how many each batch removed.
 
     Between batches it waits, at least as long as the one before kept other writers waiting.
@@ -165,7 +167,7 @@ def prune(engine: Engine, target: Target, rule: Rule, wait: Callable[[float], ob
 
 
 def _prune_span(
-    engine: Engine, target: Target, rule: Rule, span: tuple[int, int], wait: Callable[[float], object]
+    engine: Engine, target: PruneTarget, rule: RetentionRule, span: tuple[int, int], wait: Callable[[float], object]
 ) -> Iterator[int]:
     position: tuple[int, int] | None = (span[0], -1)
     while position:
@@ -180,7 +182,7 @@ def _prune_span(
             yield removed
 
 
-def pruned_of(connection: Connection, stream_id: int, events: Sequence[ReadEvent]) -> set[str]:
+def pruned_uuids(connection: Connection, stream_id: int, events: Sequence[ReadEvent]) -> set[str]:
     """The uuids of those events that were stored once and pruned; to be asked under the stream's row lock.
 
     It costs a page of today's events nothing: what was pruned is older than what 1Password keeps.
@@ -241,7 +243,7 @@ def _is_refused(stream_id: int) -> ColumnElement[bool]:
     return rows.exists()
 
 
-def _spans(rule: Rule) -> tuple[tuple[int, int], ...]:
+def _spans(rule: RetentionRule) -> tuple[tuple[int, int], ...]:
     """Where what may go is found by its time: what is old; and what is dated in the future, if it is old by receipt.
 
     What was dated in the future and is not any more goes once its time is old.
@@ -253,13 +255,13 @@ def _within(span: tuple[int, int]) -> Any:
     return (_events.c.time_ns > span[0]) & (_events.c.time_ns < span[1])
 
 
-def _is_old(rule: Rule) -> Any:
+def _is_old(rule: RetentionRule) -> Any:
     old, in_future = map(_within, _spans(rule))
     return old | (in_future & (_events.c.received_ns < rule.before_ns))
 
 
 def _next(
-    engine: Engine, stream_id: int, rule: Rule, until_ns: int, after: tuple[int, int]
+    engine: Engine, stream_id: int, rule: RetentionRule, until_ns: int, after: tuple[int, int]
 ) -> tuple[list[int], tuple[int, int] | None]:
     """Which of the next old events may go, and where to look on. It looks at so few that it is over at once."""
     asked = (
@@ -293,7 +295,7 @@ def _old(row: Row[Any]) -> _Old:
     return _Old(row.id, row.uuid, row.time_ns, row.received_ns, chain.body_digest(row.body))
 
 
-def _remove(engine: Engine, target: Target, rule: Rule, found: Sequence[_Old]) -> int:
+def _remove(engine: Engine, target: PruneTarget, rule: RetentionRule, found: Sequence[_Old]) -> int:
     """One batch. What has gone meanwhile was another prune's, and its forwards are asked once more."""
     with writing(engine) as connection:
         if not _lock(connection, target.stream_id):  # its source was purged
@@ -315,7 +317,7 @@ def _lock(connection: Connection, stream_id: int) -> bool:
     return connection.execute(locked).rowcount > 0
 
 
-def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None:
+def _keep(connection: Connection, target: PruneTarget, batch: Sequence[_Old]) -> None:
     """What stays of the events."""
     insert = dialect_of(connection).insert
     rows = [
@@ -333,12 +335,12 @@ def _keep(connection: Connection, target: Target, batch: Sequence[_Old]) -> None
     uuids = [one.uuid for one in batch]
     for table in (_legible, _revisions):  # bodies too
         connection.execute(delete(table).where(table.c.stream_id == target.stream_id, table.c.uuid.in_(uuids)))
-    hourly_counts.take_away(connection, target.stream_id, [one.time_ns for one in batch])
+    hourly_counts.decrement(connection, target.stream_id, [one.time_ns for one in batch])
     counts = {"events": _streams.c.events - len(batch), "pruned": _streams.c.pruned + len(batch)}
     connection.execute(update(_streams).where(_streams.c.id == target.stream_id).values(counts))
 
 
-def _record(connection: Connection, target: Target, rule: Rule, batch: Sequence[_Old]) -> None:
+def _record(connection: Connection, target: PruneTarget, rule: RetentionRule, batch: Sequence[_Old]) -> None:
     times, ids = [one.time_ns for one in batch], [one.id for one in batch]
     audit_log.record(
         connection,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from blocks.store import health
 from blocks.store.engine import writing
 from blocks.store.run_sign_queries import differs
-from blocks.store.run_signs import judged, judged_within, open_values
+from blocks.store.run_signs import judge_all, judge_one, open_values
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from blocks.liveness import Judgement
 
 
-def settle(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
+def update_conditions(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
     """Judge all sources, and begin and end their conditions; where nothing changes, nothing is written.
 
     Several may do so at once. `watched_ns`: see `blocks.liveness.judge`. Raises FirstPartyGenericError.
     """
     values = open_values(engine)
-    found = judged(engine, watched_ns=watched_ns)
+    found = judge_all(engine, watched_ns=watched_ns)
     for one in found:
         if differs(one, values):
             _settle(engine, one, watched_ns)
@@ -32,9 +32,9 @@ def _settle(engine: Engine, before: Judgement, watched_ns: int | None) -> None:
     source_id = before.signs.source_id
     with writing(engine) as connection:
         for condition in (*before.found, *before.over):
-            health.hold(connection, source_id, condition.tracker)
+            health.lock(connection, source_id, condition.tracker)
         # A run may have ended since: it is judged again behind the lock.
-        judgement = judged_within(connection, source_id, watched_ns=watched_ns)
+        judgement = judge_one(connection, source_id, watched_ns=watched_ns)
         if judgement is None:
             return
         for condition in judgement.found:

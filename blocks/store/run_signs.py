@@ -12,7 +12,7 @@ from blocks.health import WARNING
 from blocks.liveness import Judgement, Signs, judge
 from blocks.store.engine import reading, store_errors
 from blocks.store.run_sign_queries import ALL, ONE, OPEN, signs_of, values_of
-from blocks.store.source_status import Open
+from blocks.store.source_status import OpenCondition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ALL, _ONE, _OPEN = text(ALL), text(ONE), text(OPEN)
 
 
-def judged(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
+def judge_all(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
     """Judge all sources but the deleted ones, by name. `watched_ns`: see `blocks.liveness.judge`."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_ALL).all()
@@ -33,7 +33,7 @@ def judged(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
     return [judge(signs, now_ns, watched_ns=watched_ns) for signs in signs_of(rows)]
 
 
-def judged_within(connection: Connection, source_id: str, *, watched_ns: int | None = None) -> Judgement | None:
+def judge_one(connection: Connection, source_id: str, *, watched_ns: int | None = None) -> Judgement | None:
     """The same of one source in a transaction; None where it was deleted."""
     found = signs_of(connection.execute(_ONE, {"source": source_id}).all())
     return judge(found[0], clock.now_ns(), watched_ns=watched_ns) if found else None
@@ -45,9 +45,9 @@ def open_values(engine: Engine) -> dict[tuple[str, str], str]:
         return values_of(connection.execute(_OPEN))
 
 
-def as_judged(engine: Engine, sources: Sequence[SourceStatus]) -> list[SourceStatus]:
+def with_judgements(engine: Engine, sources: Sequence[SourceStatus]) -> list[SourceStatus]:
     """The same sources with what is judged now among their open conditions, also where no `up` has written it."""
-    by_id = {one.signs.source_id: one for one in judged(engine)}
+    by_id = {one.signs.source_id: one for one in judge_all(engine)}
     return [_with(source, by_id[source.id]) if source.id in by_id else source for source in sources]
 
 
@@ -60,8 +60,10 @@ def _with(source: SourceStatus, judgement: Judgement) -> SourceStatus:
     return replace(source, open=tuple(sorted(opened, key=lambda one: (one.severity == WARNING, one.since_ns))))
 
 
-def _as_open(condition: Condition, signs: Signs, stored: Open | None) -> Open:
+def _as_open(condition: Condition, signs: Signs, stored: OpenCondition | None) -> OpenCondition:
     if stored is not None and stored.severity == condition.severity:
         return stored
     since_ns = signs.seen_ns(clock.now_ns()) or signs.due_ns
-    return Open(condition.tracker, condition.name, condition.severity, condition.description, condition.hint, since_ns)
+    return OpenCondition(
+        condition.tracker, condition.name, condition.severity, condition.description, condition.hint, since_ns
+    )

@@ -28,7 +28,7 @@ SQLITE_SECONDS, POSTGRESQL_SECONDS, GONE_MILLISECONDS = 10.0, 5, 10_000
 """How long a lock, a connection, or one that is gone without a word may take: less than the watchdog's limit."""
 
 
-def judged_unchanged(url: str, *, watched_ns: int | None = None) -> list[Judgement] | None:
+def judge_if_unchanged(url: str, *, watched_ns: int | None = None) -> list[Judgement] | None:
     """What is judged of all sources where the store says the same already; None where it is to be written, or unread.
 
     `watched_ns`: see `blocks.liveness.judge`.

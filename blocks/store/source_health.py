@@ -10,14 +10,14 @@ from blocks.store import run_signs, source_status
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.source_status import Open, SourceStatus
+    from blocks.store.source_status import OpenCondition, SourceStatus
 
 STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stopped", "deleted")
 
 
 def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
     """As `reading.sources`, with what is judged of their runs at this moment."""
-    return run_signs.as_judged(engine, source_status.sources(engine, name, with_deleted=with_deleted))
+    return run_signs.with_judgements(engine, source_status.sources(engine, name, with_deleted=with_deleted))
 
 
 def health(source: SourceStatus) -> str:
@@ -35,7 +35,7 @@ def health(source: SourceStatus) -> str:
     return "not run yet" if source.state_ns is None else "healthy"
 
 
-def _not_running(source: SourceStatus) -> Open | None:
+def _not_running(source: SourceStatus) -> OpenCondition | None:
     return next((one for one in source.open if one.name == NOT_RUNNING), None)
 
 

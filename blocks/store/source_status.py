@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
 BATCH = 2000
-MOST = 1000  # values in one statement
+VALUES_MAX = 1000  # values in one statement
 HOURS = 24
 HOUR_NS = 3600 * 10**9
 ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError"})
@@ -89,7 +89,7 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenCondition:
     """What is not as it should be at present, since when (ns since 1970), and what to do."""
 
     tracker: str
@@ -122,7 +122,7 @@ class SourceStatus:
     deleted_ns: int | None = None
     recovered_ns: int | None = None
     """When an error was over last."""
-    open: tuple[Open, ...] = ()
+    open: tuple[OpenCondition, ...] = ()
     apis: tuple[str, ...] = ()
     """Those that are collected now."""
 
@@ -131,7 +131,7 @@ class SourceStatus:
         return self.state in ERRORS or any(stream.stopped for stream in self.streams)
 
 
-class Pace(NamedTuple):
+class EventCounts(NamedTuple):
     """How many events of an API happened in the last hour, in the last 24, and in each of 24 hours of the clock.
 
     The last of those is the present one, which is not over.
@@ -264,7 +264,7 @@ def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None,
         return sum(_between(connection, stream, _floor(since_ns), _ceiling(until_ns)) for stream in streams)
 
 
-def paces(engine: Engine, streams: Iterable[StreamStatus], now_ns: int) -> dict[int, Pace]:
+def event_counts(engine: Engine, streams: Iterable[StreamStatus], now_ns: int) -> dict[int, EventCounts]:
     """How many events of each stream happened lately, by the streams' ids.
 
     Mostly from the counts by the hour, so that it costs no more where many did, and two statements for any number.
@@ -276,14 +276,14 @@ def paces(engine: Engine, streams: Iterable[StreamStatus], now_ns: int) -> dict[
     counts: dict[int, dict[int, int]] = {one: {} for one in ids}
     parts: dict[int, tuple[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
-        for start in range(0, len(ids), MOST):
-            some = ids[start : start + MOST]
+        for start in range(0, len(ids), VALUES_MAX):
+            some = ids[start : start + VALUES_MAX]
             for row in connection.execute(_HOURS, {"streams": some, "first": hour - HOURS, "last": hour}):
                 counts[row.stream_id][row.hour] = row.events
             found = connection.execute(_PARTS, {"streams": some, **times})
             parts |= {row.id: (row.begun, row.last_hour) for row in found}
     return {
-        one: Pace(
+        one: EventCounts(
             last_hour=parts[one][1],
             last_day=parts[one][0] + sum(counts[one].get(each, 0) for each in range(whole, hour + 1)),
             hourly=tuple(counts[one].get(each, 0) for each in range(hour - HOURS + 1, hour + 1)),
@@ -441,8 +441,8 @@ def _source(row: Row[Any], parts: _Parts) -> SourceStatus:
     )
 
 
-def _opened(row: Row[Any]) -> Open:
-    return Open(**{name: getattr(row, name) for name in Open.__dataclass_fields__})
+def _opened(row: Row[Any]) -> OpenCondition:
+    return OpenCondition(**{name: getattr(row, name) for name in OpenCondition.__dataclass_fields__})
 
 
 def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:

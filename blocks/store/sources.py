@@ -15,7 +15,7 @@ from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health
 from blocks.store.claims import LEASE_NS
-from blocks.store.engine import in_line, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.tables import AuditLogRow, SourceRow, StreamRow
 from blocks.store.upsert import insert_new
@@ -58,7 +58,7 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def put(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
+def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
     """Write a source and a stream for each of its APIs. Tells whether its fingerprint has changed.
 
     Streams of APIs that it no longer has stay as they are, and so does its name: `lifecycle.rename` changes that.
@@ -112,7 +112,7 @@ def created_ns(engine: Engine, source_id: str) -> int:
         return int(connection.execute(select(_sources.c.created_ns).where(_sources.c.id == source_id)).scalar_one())
 
 
-def known(engine: Engine) -> dict[str, str]:
+def ids_by_name(engine: Engine) -> dict[str, str]:
     """The names of all sources, and their ids."""
     with store_errors(), reading(engine).connect() as connection:
         return {row.name: row.id for row in connection.execute(select(_sources.c.name, _sources.c.id))}
@@ -125,7 +125,7 @@ def name_of(engine: Engine, source_id: str) -> str | None:
     return name
 
 
-def show_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:
+def save_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:
     """Remember the state that a run of the source shows. The last word of a run cannot bring a deleted one back."""
     with writing(engine) as connection:
         connection.execute(
@@ -136,14 +136,14 @@ def show_state(engine: Engine, source_id: str, state: str, message: str, run_id:
 
 
 @dataclass(frozen=True, slots=True)
-class Scopes:
+class ScopeChanges:
     """What has changed since the introspection before: scopes that the token no longer has, and those it has now."""
 
     lost: frozenset[str]
     gained: frozenset[str]
 
 
-def note_introspection(engine: Engine, source_id: str, scopes: frozenset[str], account: str | None) -> Scopes:
+def save_introspection(engine: Engine, source_id: str, scopes: frozenset[str], account: str | None) -> ScopeChanges:
     """Remember scopes and, where it was told, the account, which is pinned when it is told first.
 
     Raises TokenError where the account is another one than that.
@@ -219,26 +219,26 @@ def _of_another_account(name: str, pinned: str, found: str) -> TokenError:
     )
 
 
-def _changed(before: str | None, scopes: frozenset[str]) -> Scopes:
+def _changed(before: str | None, scopes: frozenset[str]) -> ScopeChanges:
     if before is None:
-        return Scopes(frozenset(), frozenset())
+        return ScopeChanges(frozenset(), frozenset())
     known = frozenset(msgspec.json.decode(before, type=list[str]))
-    return Scopes(known - scopes, scopes - known)
+    return ScopeChanges(known - scopes, scopes - known)
 
 
-def _tell_scopes(connection: Connection, source_id: str, changed: Scopes) -> None:
+def _tell_scopes(connection: Connection, source_id: str, changed: ScopeChanges) -> None:
     for scope in sorted(changed.lost):
         description = f"The token no longer has the scope {scope}."
-        health.tell(connection, source_id, Condition(f"scope/{scope}", "ScopeLost", WARNING, description))
+        health.report(connection, source_id, Condition(f"scope/{scope}", "ScopeLost", WARNING, description))
     for scope in sorted(changed.gained):
         gained = Condition(f"scope/{scope}", "ScopeGained", WARNING, f"The token now has the scope {scope}.")
-        health.tell(connection, source_id, gained, status=HEALTHY)
+        health.report(connection, source_id, gained, status=HEALTHY)
 
 
 def _tell_shared(connection: Connection, source_id: str, account: str | None) -> None:
     if not account:
         return
-    in_line(connection, f"account/{account}")  # another source may be told the same at this moment
+    advisory_lock(connection, f"account/{account}")  # another source may be told the same at this moment
     same = (_sources.c.account_uuid == account) & (_sources.c.id != source_id) & _sources.c.deleted_ns.is_(None)
     others = sorted(connection.scalars(select(_sources.c.name).where(same)))
     if not others:

@@ -14,7 +14,7 @@ from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
-from blocks.store.claims import FREE, lease
+from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import SourceRow, StreamRow, WindowRow
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from blocks.store.backfill.windows import WindowClaim
     from blocks.store.claims import Holder
 
-TOLD_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
+REPORTED_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
 GIVEN_UP = "It was tried for 90 minutes."
-UNTRIED_NS = 4200 * 10**9  # an hour is the longest wait between two attempts that a server may order
-QUIET_KEPT_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
+LONGEST_WAIT_NS = 4200 * 10**9  # an hour is the longest wait between two attempts that a server may order
+QUIET_REMEMBERED_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
 _sources = SourceRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 _windows = WindowRow.__table__  # type: ignore[attr-defined]
 
-HEALTHY: dict[str, Any] = {
+NO_ERROR: dict[str, Any] = {
     "failing_since_ns": None,
     "failed_attempts": 0,
     "error_type": None,
@@ -49,7 +49,7 @@ HEALTHY: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class StreamClaim:
     """The right to read one stream, held by one run."""
 
     stream_id: int
@@ -59,7 +59,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class DrainStats:
     """What a complete drain tells of a stream's pace, in nanoseconds.
 
     `lag_ns` is how old the events of its last page were when they came (their median), `quiet_ns` the time between
@@ -112,29 +112,29 @@ def of_source(engine: Engine, source_id: str, apis: Sequence[Api]) -> list[Strea
     return [views[api] for api in apis if api in views]
 
 
-def one(engine: Engine, stream_id: int) -> StreamView:
+def get(engine: Engine, stream_id: int) -> StreamView:
     with store_errors(), reading(engine).connect() as connection:
         return _view(connection.execute(select(_streams).where(_streams.c.id == stream_id)).one())
 
 
-def take(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> Claim | None:
+def acquire(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> StreamClaim | None:
     """Take the stream for `holder`, or None where another run has it, or its source was deleted.
 
     A run whose process is known to be dead has nothing.
     """
     now_ns, this = clock.now_ns(), _streams.c.id == view.id
-    taken = update(_streams).where(this).values(claims.taken(_streams, holder, now_ns))
+    taken = update(_streams).where(this).values(claims.acquire_values(_streams, holder, now_ns))
     with writing(engine) as connection:
         if not by_force:
-            taken = taken.where(claims.free(connection, _streams, now_ns, this) | (_streams.c.holder == holder))
+            taken = taken.where(claims.is_free(connection, _streams, now_ns, this) | (_streams.c.holder == holder))
         fence = connection.execute(taken.returning(_streams.c.fence)).scalar()
-        if fence is not None and is_deleted(connection, view.id):
-            connection.execute(update(_streams).where(_streams.c.id == view.id).values(FREE))
+        if fence is not None and is_source_deleted(connection, view.id):
+            connection.execute(update(_streams).where(_streams.c.id == view.id).values(RELEASE_VALUES))
             return None
-    return None if fence is None else Claim(view.id, view.api, holder, fence)
+    return None if fence is None else StreamClaim(view.id, view.api, holder, fence)
 
 
-def is_deleted(connection: Connection, stream_id: int) -> bool:
+def is_source_deleted(connection: Connection, stream_id: int) -> bool:
     """Whether the source of a stream is, asked by who has just taken a claim on it.
 
     Whoever deletes it takes all claims away afterwards, so the claim is void or this is seen, whichever comes first.
@@ -145,26 +145,26 @@ def is_deleted(connection: Connection, stream_id: int) -> bool:
     return row is None or row.deleted_ns is not None
 
 
-def renew(engine: Engine, claim: Claim, *, for_seconds: float = 0) -> None:
+def renew(engine: Engine, claim: StreamClaim, *, for_seconds: float = 0) -> None:
     """Keep the claim for a wait of `for_seconds` and the attempt after it. Raises ClaimLostError."""
     with writing(engine) as connection:
-        write(connection, claim, **lease(clock.now_ns(), int(for_seconds * 1e9)))
+        update_row(connection, claim, **renew_values(clock.now_ns(), int(for_seconds * 1e9)))
 
 
-def release(engine: Engine, claim: Claim) -> None:
+def release(engine: Engine, claim: StreamClaim) -> None:
     """Give the stream back. A claim that was lost meanwhile is nothing to give back."""
     with writing(engine) as connection:
-        connection.execute(held(claim).values(FREE))
+        connection.execute(update_under_claim(claim).values(RELEASE_VALUES))
 
 
-def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: int | None = None) -> int:
+def record_failure(engine: Engine, claim: StreamClaim, error: SourceError, *, since_ns: int | None = None) -> int:
     """Remember an error of the stream. Returns since when it has been failing, in ns. Raises ClaimLostError.
 
     `since_ns` is the first failure that the store could not be told of, where there was one.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        write(
+        update_row(
             connection,
             claim,
             failing_since_ns=first_failure(_streams, since_ns or now_ns, now_ns),
@@ -175,12 +175,14 @@ def note_failure(engine: Engine, claim: Claim, error: SourceError, *, since_ns: 
             error_ns=now_ns,
         )
         source_id, failing_since_ns = _failing(connection, claim)
-        if now_ns - failing_since_ns >= TOLD_AFTER_NS:
+        if now_ns - failing_since_ns >= REPORTED_AFTER_NS:
             health.begin(connection, source_id, error_condition(error, WARNING, claim.api), since_ns=failing_since_ns)
     return failing_since_ns
 
 
-def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | None, *, noted: bool = False) -> None:
+def stop(
+    engine: Engine, claim: StreamClaim, error: SourceError, fingerprint: str | None, *, noted: bool = False
+) -> None:
     """Quit the stream: no request is made for it while the source has this fingerprint.
 
     None: the next run tries again. Either way the stream is free, and a health event says that it is not collected.
@@ -188,7 +190,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        write(
+        update_row(
             connection,
             claim,
             failing_since_ns=first_failure(_streams, now_ns, now_ns),
@@ -198,7 +200,7 @@ def stop(engine: Engine, claim: Claim, error: SourceError, fingerprint: str | No
             error_message=str(error),
             error_ns=now_ns,
             stopped_fingerprint=fingerprint,
-            **FREE,
+            **RELEASE_VALUES,
         )
         source_id, failing_since_ns = _failing(connection, claim)
         condition = error_condition(error, ERROR, claim.api)
@@ -222,22 +224,26 @@ def restart(engine: Engine, source_id: str) -> None:
 
 def restart_within(connection: Connection, source_id: str) -> None:
     """The same as a part of a transaction that does more."""
-    revoke_within(connection, source_id, **HEALTHY)
+    revoke_within(connection, source_id, **NO_ERROR)
 
 
 def revoke_within(connection: Connection, source_id: str, **values: Any) -> None:
     """Take all claims on a source's streams and windows away: whoever had one writes nothing from now on."""
     connection.execute(
-        update(_streams).where(_streams.c.source_id == source_id).values(**FREE, fence=_streams.c.fence + 1, **values)
+        update(_streams)
+        .where(_streams.c.source_id == source_id)
+        .values(**RELEASE_VALUES, fence=_streams.c.fence + 1, **values)
     )
     # Those that nobody has too: one may be taken at this moment, in a transaction that is not seen here yet.
     of_source = _windows.c.stream_id.in_(select(_streams.c.id).where(_streams.c.source_id == source_id))
     connection.execute(
-        update(_windows).where(of_source, _windows.c.done_ns.is_(None)).values(**FREE, fence=_windows.c.fence + 1)
+        update(_windows)
+        .where(of_source, _windows.c.done_ns.is_(None))
+        .values(**RELEASE_VALUES, fence=_windows.c.fence + 1)
     )
 
 
-def source_of(engine: Engine, claim: Claim | WindowClaim) -> str:
+def source_id_of(engine: Engine, claim: StreamClaim | WindowClaim) -> str:
     """The id of the source that a stream belongs to."""
     asked = select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)
     with store_errors(), reading(engine).connect() as connection:
@@ -250,7 +256,9 @@ def are_claimed(engine: Engine, source_id: str) -> bool:
     of_streams = _windows.c.stream_id.in_(select(_streams.c.id).where(of_source))
     with store_errors(), reading(engine).connect() as connection:
         return any(
-            connection.execute(select(table.c.id).where(which, claims.held(connection, table, now_ns, which))).first()
+            connection.execute(
+                select(table.c.id).where(which, claims.is_held(connection, table, now_ns, which))
+            ).first()
             for table, which in ((_streams, of_source), (_windows, of_streams))
         )
 
@@ -261,37 +269,37 @@ def restart_api(engine: Engine, source_id: str, api: Api) -> None:
         connection.execute(
             update(_streams)
             .where(_streams.c.source_id == source_id, _streams.c.api == str(api))
-            .values(fence=_streams.c.fence + 1, **FREE, **HEALTHY)
+            .values(fence=_streams.c.fence + 1, **RELEASE_VALUES, **NO_ERROR)
         )
 
 
-def drop_cursor(engine: Engine, claim: Claim, refused: SourceError | None = None) -> None:
+def drop_cursor(engine: Engine, claim: StreamClaim, refused: SourceError | None = None) -> None:
     """Forget a cursor, which the server has refused or which is of another API version: a first request is next."""
     with writing(engine) as connection:
-        write(connection, claim, cursor=None, cursor_ns=None, cursor_dropped_ns=clock.now_ns())
+        update_row(connection, claim, cursor=None, cursor_ns=None, cursor_dropped_ns=clock.now_ns())
         if refused is not None:
             source_id, _ = _failing(connection, claim)
             health.begin(connection, source_id, _cursor_rejected(claim, refused))
 
 
-def correct_newest(engine: Engine, claim: Claim) -> None:
+def correct_newest(engine: Engine, claim: StreamClaim) -> None:
     """Set the time of the newest event again, which lies in the future, from the events that do not."""
     with writing(engine) as connection:
         newest_ns = event_times.newest_until(claim.stream_id, clock.now_ns()).scalar_subquery()
-        write(connection, claim, newest_ns=newest_ns)
+        update_row(connection, claim, newest_ns=newest_ns)
 
 
-def note_start(engine: Engine, claim: Claim, start_ns: int) -> None:
+def record_first_request(engine: Engine, claim: StreamClaim, start_ns: int) -> None:
     """Remember where a first request begins: what its cursors bring is of that time and later."""
     with writing(engine) as connection:
-        write(connection, claim, read_from_ns=start_ns)
+        update_row(connection, claim, read_from_ns=start_ns)
 
 
-def note_drained(
+def record_drain(
     engine: Engine,
-    claim: Claim,
+    claim: StreamClaim,
     started_ns: int,
-    brought: Brought | None = None,
+    brought: DrainStats | None = None,
     *,
     by_cursor: bool = True,
 ) -> None:
@@ -300,41 +308,43 @@ def note_drained(
     `by_cursor`: the server took a cursor on the way. Only then is a cursor that was refused before forgotten: else a
     server that refuses each of them would be asked from a time for ever.
     """
-    values: dict[str, Any] = {**FREE, **_recovered(clock.now_ns()), **_pace(brought or Brought())}
+    values: dict[str, Any] = {**RELEASE_VALUES, **_recovered(clock.now_ns()), **_pace(brought or DrainStats())}
     if by_cursor:
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
-        stream = write(connection, claim, drained_ns=started_ns, **values)
-        collected_spans.drained(connection, claim.stream_id, stream.read_from_ns, started_ns)
+        stream = update_row(connection, claim, drained_ns=started_ns, **values)
+        collected_spans.extend(connection, claim.stream_id, stream.read_from_ns, started_ns)
         if stream.undecided:
-            late_or_missed.drained(connection, stream)
+            late_or_missed.record_missed(connection, stream)
         _recover(connection, claim, *(("error", "cursor") if by_cursor else ("error",)))
 
 
-def recover(engine: Engine, claim: Claim) -> None:
+def recover(engine: Engine, claim: StreamClaim) -> None:
     """A page was committed after an error: what was open for it is over, also before the stream's end is reached."""
     with writing(engine) as connection:
-        write(connection, claim, **_recovered(clock.now_ns()))
+        update_row(connection, claim, **_recovered(clock.now_ns()))
         _recover(connection, claim, "error")
 
 
-def progress() -> dict[str, Any]:
+def progress_values() -> dict[str, Any]:
     """The values that a committed page sets on its stream: it ends the 90-minute window."""
     now_ns = clock.now_ns()
-    return {"progress_ns": now_ns, **lease(now_ns), **_recovered(now_ns)}
+    return {"progress_ns": now_ns, **renew_values(now_ns), **_recovered(now_ns)}
 
 
-def write(connection: Connection, claim: Claim, **values: Any) -> Row[Any]:
+def update_row(connection: Connection, claim: StreamClaim, **values: Any) -> Row[Any]:
     """Write the stream's row under the claim, and return it. Raises ClaimLostError where it was taken away."""
-    return require(connection.execute(held(claim).values(values).returning(_streams)).first(), claim)
+    return require_claim(
+        connection.execute(update_under_claim(claim).values(values).returning(_streams)).first(), claim
+    )
 
 
-def held(claim: Claim) -> Any:
+def update_under_claim(claim: StreamClaim) -> Any:
     """An UPDATE of the claim's stream that touches nothing once the claim was taken away."""
     return update(_streams).where(_streams.c.id == claim.stream_id, _streams.c.fence == claim.fence)
 
 
-def require(written: Row[Any] | None, claim: Claim) -> Row[Any]:
+def require_claim(written: Row[Any] | None, claim: StreamClaim) -> Row[Any]:
     """The row that an UPDATE made with `held` has touched; raises ClaimLostError where there is none."""
     if written is None:
         raise ClaimLostError(
@@ -348,20 +358,20 @@ def require(written: Row[Any] | None, claim: Claim) -> Row[Any]:
 _OVER = {"error": "{} is collected again.", "cursor": "The cursor of {} is good again."}
 
 
-def _recover(connection: Connection, claim: Claim, *kinds: str) -> None:
+def _recover(connection: Connection, claim: StreamClaim, *kinds: str) -> None:
     source_id, _ = _failing(connection, claim)
     for kind in kinds:
         health.end(connection, source_id, tracker_of(kind, claim.api), _OVER[kind].format(claim.api), claim.api)
 
 
-def _failing(connection: Connection, claim: Claim) -> tuple[str, int]:
+def _failing(connection: Connection, claim: StreamClaim) -> tuple[str, int]:
     """The source of a stream, and since when the stream has been failing (now, where it is not)."""
     asked = select(_streams.c.source_id, _streams.c.failing_since_ns).where(_streams.c.id == claim.stream_id)
     row = connection.execute(asked).one()
     return row.source_id, row.failing_since_ns or clock.now_ns()
 
 
-def _cursor_rejected(claim: Claim, refused: SourceError) -> Condition:
+def _cursor_rejected(claim: StreamClaim, refused: SourceError) -> Condition:
     return Condition(
         tracker=tracker_of("cursor", claim.api),
         name="CursorRejected",
@@ -374,14 +384,14 @@ def _cursor_rejected(claim: Claim, refused: SourceError) -> Condition:
     )
 
 
-def _pace(brought: Brought) -> dict[str, Any]:
+def _pace(brought: DrainStats) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if brought.lag_ns is not None:
         values["lag_ns"] = brought.lag_ns
     if brought.quiet_ns is not None:
         now_ns = clock.now_ns()
         longer = func.coalesce(_streams.c.quiet_ns, -1) < brought.quiet_ns
-        longer |= func.coalesce(_streams.c.quiet_at_ns, 0) < now_ns - QUIET_KEPT_NS
+        longer |= func.coalesce(_streams.c.quiet_at_ns, 0) < now_ns - QUIET_REMEMBERED_NS
         values["quiet_ns"] = case((longer, brought.quiet_ns), else_=_streams.c.quiet_ns)
         values["quiet_at_ns"] = case((longer, now_ns), else_=_streams.c.quiet_at_ns)
     return values
@@ -396,7 +406,7 @@ def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
     known, untried_ns = table.c.failing_since_ns, now_ns - table.c.error_ns
     return case(
         (known > now_ns + claims.LEASE_NS, since_ns),
-        (untried_ns > UNTRIED_NS, known + untried_ns),
+        (untried_ns > LONGEST_WAIT_NS, known + untried_ns),
         else_=func.coalesce(known, since_ns),
     )
 
@@ -404,7 +414,7 @@ def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
 def _recovered(now_ns: int) -> dict[str, Any]:
     """Healthy, and since when: an error that is over within a tick is no change of health, but it is not forgotten."""
     was_failing = _streams.c.failing_since_ns.is_not(None)
-    return {**HEALTHY, "recovered_ns": case((was_failing, now_ns), else_=_streams.c.recovered_ns)}
+    return {**NO_ERROR, "recovered_ns": case((was_failing, now_ns), else_=_streams.c.recovered_ns)}
 
 
 def _view(row: Row[Any]) -> StreamView:

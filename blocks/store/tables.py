@@ -84,7 +84,7 @@ class StreamRow(SQLModel, table=True):
     progress_ns: int | None = Field(default=None, sa_column=_ns(), description="last committed page")
     drained_ns: int | None = Field(default=None, sa_column=_ns(), description="start of the last complete drain")
 
-    lag_ns: int | None = Field(default=None, sa_column=_ns(), description="event lag: see `streams.Brought`")
+    lag_ns: int | None = Field(default=None, sa_column=_ns(), description="event lag: see `streams.DrainStats`")
     quiet_ns: int | None = Field(default=None, sa_column=_ns(), description="longest time between events lately")
     quiet_at_ns: int | None = Field(default=None, sa_column=_ns(), description="when that was seen")
     pruned: int = Field(default=0, sa_column=_count(), description="events removed since they were old enough")

@@ -53,7 +53,7 @@ def _of(source: SourceStatus) -> Finding:
     read = [one.collector_lag_ns for one in source.streams if one.collector_lag_ns is not None]
     if not read:
         return ok(STEP, "nothing was read yet")
-    return ok(STEP, f"no error is open, and each API was read to its end within {clock.words(max(read))}")
+    return ok(STEP, f"no error is open, and each API was read to its end within {clock.format_span(max(read))}")
 
 
 def _is_kept(state: str) -> bool:
@@ -95,7 +95,7 @@ def check_siems(url: str, name: str) -> list[Finding]:
         return []
     engine = open_engine(url)
     try:
-        pairs = [pair for pair in forward_pairs.known(engine) if pair.source == name]
+        pairs = [pair for pair in forward_pairs.find_all(engine) if pair.source == name]
     except SourceError as error:
         return [failed("probe", error.message, error.hint)]
     finally:

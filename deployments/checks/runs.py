@@ -24,7 +24,7 @@ def check_runs(url: str, name: str) -> Finding:
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
     try:
-        judged = run_signs.judged(engine)
+        judged = run_signs.judge_all(engine)
     except SourceError:
         return not_checked(STEP, "the store could not be read")
     finally:
@@ -48,4 +48,4 @@ def _of(judged: Judgement) -> Finding:
     seen_ns = judged.signs.seen_ns(clock.now_ns())
     if seen_ns is None:
         return ok(STEP, "none has begun yet")
-    return ok(STEP, f"the last one gave a sign of life {clock.span_since(seen_ns)} ago")
+    return ok(STEP, f"the last one gave a sign of life {clock.format_age(seen_ns)} ago")

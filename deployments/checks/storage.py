@@ -25,7 +25,7 @@ _RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite
 def check_store(url: str) -> Finding:
     """Whether the store opens, has the right schema, can be written and shows no damage. It is not changed."""
     try:
-        return _store(diagnosis.facts(url))
+        return _store(diagnosis.inspect(url))
     except SourceError as error:
         hint = error.hint
         if error.code == "store" and sqlite_path(url) is None:
@@ -33,7 +33,7 @@ def check_store(url: str) -> Finding:
         return failed("store", error.message, hint)
 
 
-def _store(facts: diagnosis.Facts) -> Finding:
+def _store(facts: diagnosis.StoreFacts) -> Finding:
     if facts.damage:
         return failed("store", f"{facts.where} is damaged: {facts.damage}.", _RESTORE)
     if facts.version is None:

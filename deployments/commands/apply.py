@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.store.fields import Dropped
+    from blocks.store.fields import DroppedField
     from deployments.sources import AppliedSource
 
 NAMED_RUNS_MAX = 5
@@ -134,13 +134,13 @@ def _warn_of_tokens(configs: list[SourceConfig], applied: list[AppliedSource]) -
 
 def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
     """Make the fields of the sources known. Raises ThirdPartyConfigError, and adds none, where one cannot be."""
-    return fields.add(_store(), (name for config in configs for name in config.fields))
+    return fields.create(_store(), (name for config in configs for name in config.fields))
 
 
-def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[Dropped, ...]]:
+def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[DroppedField, ...]]:
     """Of each source, and a warning for each field."""
     engine = _store()
-    dropped = {config.name: fields.dropped(engine, config.fields) for config in configs}
+    dropped = {config.name: fields.dropped_fields(engine, config.fields) for config in configs}
     for name, of_source in dropped.items():
         for one in of_source:
             print_warning(f"{name}: {one.sentence}")
@@ -153,7 +153,7 @@ def _store() -> Engine:
     return engine
 
 
-def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[Dropped, ...]) -> dict[str, Any]:
+def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedField, ...]) -> dict[str, Any]:
     return {
         "source": applied.name,
         "change": applied.change,

@@ -137,12 +137,12 @@ def _show_plan(options: BackfillOptions) -> None:
     span = _span(options)
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, options.name)[0]
-        apis = deferred.jobs.chosen(options.apis, map(Api, source.apis))
-        wanted = deferred.jobs.Wanted(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
+        apis = deferred.jobs.choose_apis(options.apis, map(Api, source.apis))
+        wanted = deferred.jobs.JobRequest(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
         found = deferred.plan.plan(engine, wanted, _width(options), PAGE_SIZE)
     requests = sum(one.requests for one in found)
     limits, share = rate_limit.configured(), settings.backfill_share()
-    seconds = deferred.plan.seconds(requests, DOCUMENTED if limits is None else limits, share)
+    seconds = deferred.plan.estimated_seconds(requests, DOCUMENTED if limits is None else limits, share)
     if options.as_json:
         _print_plan_json(found, requests, seconds, span.notes)
         return
@@ -213,7 +213,7 @@ def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: flo
 def _duration(seconds: float) -> str:
     if seconds < 1:
         return "as fast as the server answers"
-    return f"{clock.words(int(seconds * 10**9))} at least"
+    return f"{clock.format_span(int(seconds * 10**9))} at least"
 
 
 def _backfill(options: BackfillOptions) -> State[Any]:

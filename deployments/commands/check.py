@@ -22,7 +22,7 @@ from deployments.terminal_output import OUT, print_json, print_line, printable, 
 
 if TYPE_CHECKING:
     from blocks.source import OnePasswordSource
-    from blocks.store.diagnosis import Known
+    from blocks.store.diagnosis import SourceAddress
     from deployments.checks.network import Reachability
 
 KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
@@ -98,13 +98,13 @@ class _StoreChecks:
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self._name = url, name
-        self._known = Background(lambda: diagnosis.known(url))
+        self._known = Background(lambda: diagnosis.source_addresses(url))
         self._store = Background(lambda: storage.check_store(url))
         self._disk = Background(lambda: storage.check_disk(url))
         self._runs = Background(lambda: runs.check_runs(url, name))
         self._collection = Background(lambda: collection.check_collection(url, name))
 
-    def source(self) -> Known | None:
+    def source(self) -> SourceAddress | None:
         try:
             known = self._known.result(KNOWN_SECONDS)
         except (SourceError, TimeoutError):

@@ -30,7 +30,7 @@ from deployments.terminal_output import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocks.store.health_log import Told
+    from blocks.store.health_log import LoggedHealthEvent
 
 DEFAULT_SINCE = "7d"
 REREAD_IDS = 1000
@@ -49,9 +49,9 @@ def command(
     """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
     since_ns = parse_time_option("--since", since or DEFAULT_SINCE) or 0
     with source_status.opened_store() as engine:
-        ids = health_log.ids_of(engine, name)
-        found = health_log.told(engine, ids, since_ns=since_ns)
-        older = health_log.older(engine, ids, since_ns)
+        ids = health_log.source_ids(engine, name)
+        found = health_log.events_since(engine, ids, since_ns=since_ns)
+        older = health_log.events_before(engine, ids, since_ns)
     if not as_json:
         _note_older(older, found=bool(found))
     if as_json and not follow:
@@ -66,12 +66,12 @@ def command(
         _Follower(ids, since_ns, say, {one.id for one in found}).follow()
 
 
-def _print_all(found: list[Told], say: Callable[[Told], None]) -> None:
+def _print_all(found: list[LoggedHealthEvent], say: Callable[[LoggedHealthEvent], None]) -> None:
     for one in found:
         say(one)
 
 
-def _note_older(older: health_log.Older, *, found: bool) -> None:
+def _note_older(older: health_log.OlderEvents, *, found: bool) -> None:
     if older.first_ns is not None:
         since = (format_rfc3339(older.first_ns) or "")[:10]
         events = "event" if older.number == 1 else "events"
@@ -80,7 +80,7 @@ def _note_older(older: health_log.Older, *, found: bool) -> None:
         print_note("There is no health event yet: nothing has changed for the worse.")
 
 
-def _print_json_line(one: Told) -> None:
+def _print_json_line(one: LoggedHealthEvent) -> None:
     typer.echo(json.dumps(one.event.as_json()))
 
 
@@ -91,7 +91,7 @@ class _HealthTable:
     names: bool
     has_header: bool = False
 
-    def print(self, one: Told) -> None:
+    def print(self, one: LoggedHealthEvent) -> None:
         if not self.has_header:
             self.has_header = True
             print_cropped(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
@@ -103,7 +103,7 @@ class _HealthTable:
             print_indented(printable(one.event.hint or ""), 4, lead=Text(lead, style))
 
 
-def _line(one: Told, style: str, *, names: bool) -> Text:
+def _line(one: LoggedHealthEvent, style: str, *, names: bool) -> Text:
     event = one.event
     level = "ok" if event.status == HEALTHY else event.severity.lower()
     line = Text.assemble(
@@ -115,7 +115,7 @@ def _line(one: Told, style: str, *, names: bool) -> Text:
     return line.append(f"{' ' * (11 - len(event.api or 'all'))}{printable(event.source_name)}") if names else line
 
 
-def _style(one: Told) -> str:
+def _style(one: LoggedHealthEvent) -> str:
     return "bold green" if one.event.status == HEALTHY else severity_style(one.event.severity)
 
 
@@ -125,7 +125,7 @@ class _Follower:
 
     ids: list[str] | None
     since_ns: int
-    print_event: Callable[[Told], None]
+    print_event: Callable[[LoggedHealthEvent], None]
     seen: set[int]
     is_store_down: bool = False
 
@@ -138,12 +138,12 @@ class _Follower:
                 self.print_event(one)
                 self.seen.add(one.id)
 
-    def _new(self) -> list[Told]:
+    def _new(self) -> list[LoggedHealthEvent]:
         newest = max(self.seen, default=0)
         try:
             # opened anew each time: a file may have been replaced, a server be another one
             with source_status.opened_store() as engine:
-                found = health_log.told(engine, self.ids, since_ns=self.since_ns, after_id=newest - REREAD_IDS)
+                found = health_log.events_since(engine, self.ids, since_ns=self.since_ns, after_id=newest - REREAD_IDS)
         except StoreVersionError:
             raise
         except SourceError as error:

@@ -32,7 +32,7 @@ from deployments.terminal_output import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from blocks.store.prune import Plan, Rule, Target
+    from blocks.store.prune import PrunePlan, PruneTarget, RetentionRule
 
 COLUMNS = ("API", "events", "to go", "from (UTC)", "to (UTC)", "old, but stay")
 NUMBERS = ("events", "to go")
@@ -72,7 +72,7 @@ def command(
     if options.no_schedule:
         _unschedule(options.name, as_json=options.as_json)
         return
-    rule = prune.rule(older_than or "")
+    rule = prune.parse_rule(older_than or "")
     if options.schedule is not None:
         _schedule(older_than or "", options)
         return
@@ -93,7 +93,7 @@ def _usage_error(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source prune --help", code="usage")
 
 
-def _prune_now(options: PruneOptions, rule: Rule) -> None:
+def _prune_now(options: PruneOptions, rule: RetentionRule) -> None:
     engine = source_status.open_store()
     targets = prune.targets(engine, options.name)
     plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
@@ -112,7 +112,9 @@ def _prune_now(options: PruneOptions, rule: Rule) -> None:
     _print_result(options, rule, plans, list(removed.values()))
 
 
-def _print_result(options: PruneOptions, rule: Rule, plans: Sequence[Plan], removed: Sequence[int]) -> None:
+def _print_result(
+    options: PruneOptions, rule: RetentionRule, plans: Sequence[PrunePlan], removed: Sequence[int]
+) -> None:
     if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
         print_json({"before": format_rfc3339(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
@@ -136,14 +138,14 @@ def _confirm(going: int, options: PruneOptions) -> None:
     typer.confirm(f"Remove {_events(going)} for ever?", abort=True, err=True)
 
 
-def _show(plans: Sequence[Plan], rule: Rule) -> None:
+def _show(plans: Sequence[PrunePlan], rule: RetentionRule) -> None:
     for name, of_source in groupby(plans, key=lambda plan: plan.target.source_name):
         print_line(f"{printable(name)}: events before {format_time(rule.before_ns)}", style="bold")
         print_fitting(_table(list(of_source)))
     print_line("")
 
 
-def _table(plans: Sequence[Plan]) -> Table:
+def _table(plans: Sequence[PrunePlan]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in COLUMNS:
         justify = "right" if title in NUMBERS else "left"
@@ -154,13 +156,13 @@ def _table(plans: Sequence[Plan]) -> Table:
     return table
 
 
-def _retained(plan: Plan) -> str:
+def _retained(plan: PrunePlan) -> str:
     unsent = f"{plan.unsent:,} not sent yet" if plan.unsent else ""
     recent = f"{plan.recent:,} received lately" if plan.recent else ""
     return ", ".join(text for text in (unsent, recent) if text)
 
 
-def _as_json(plan: Plan, removed: int) -> dict[str, Any]:
+def _as_json(plan: PrunePlan, removed: int) -> dict[str, Any]:
     return {
         "source": plan.target.source_name,
         "source_id": plan.target.source_id,
@@ -202,7 +204,7 @@ def _schedule(older_than: str, options: PruneOptions) -> None:
     print_note("See what goes with --dry-run; end it with --no-schedule.")
 
 
-def _find(name: str | None) -> Target | None:
+def _find(name: str | None) -> PruneTarget | None:
     return prune.targets(source_status.open_store(), name)[0] if name else None
 
 

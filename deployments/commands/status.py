@@ -41,9 +41,9 @@ from deployments.terminal_output import (
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.fields import Dropped
-    from blocks.store.forwarding.forward_status import ForwardStatus
-    from blocks.store.source_status import Open, Pace, SourceStatus, UnfinishedBackfill
+    from blocks.store.fields import DroppedField
+    from blocks.store.forwarding.forward_status import PairStatus
+    from blocks.store.source_status import EventCounts, OpenCondition, SourceStatus, UnfinishedBackfill
     from deployments.one_machine.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
@@ -74,7 +74,7 @@ def command(
             from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
 
             names = {source.name for source in sources}
-            metrics.print_metrics(sources, [one for one in forward_status.forwards(engine) if one.source in names])
+            metrics.print_metrics(sources, [one for one in forward_status.pairs(engine) if one.source in names])
         elif form == "json":
             read = _load_details(engine, sources)
             print_json([_as_json(source, read) for source in sources])
@@ -100,22 +100,22 @@ def _output_format(named: str | None, *, as_json: bool) -> str:
 class _Details:
     """What is read beside the sources, of all of them at once: by their names or ids, and by the ids of streams."""
 
-    forwards: dict[str, list[ForwardStatus]]
-    paces: dict[int, Pace]
+    forwards: dict[str, list[PairStatus]]
+    paces: dict[int, EventCounts]
     backfills: dict[str, list[UnfinishedBackfill]]
-    dropped: dict[str, tuple[Dropped, ...]]
+    dropped: dict[str, tuple[DroppedField, ...]]
 
 
 def _load_details(engine: Engine, sources: list[SourceStatus]) -> _Details:
-    forwards: dict[str, list[ForwardStatus]] = {}
-    for one in forward_status.forwards(engine, source=sources[0].name if len(sources) == 1 else None):
+    forwards: dict[str, list[PairStatus]] = {}
+    for one in forward_status.pairs(engine, source=sources[0].name if len(sources) == 1 else None):
         forwards.setdefault(one.source, []).append(one)
     streams = [stream for source in sources for stream in source.streams]
     return _Details(
         forwards=forwards,
-        paces=source_status.paces(engine, streams, clock.now_ns()),
+        paces=source_status.event_counts(engine, streams, clock.now_ns()),
         backfills=source_status.unfinished_backfills(engine),
-        dropped=fields.dropped_of_all(engine),
+        dropped=fields.dropped_by_source(engine),
     )
 
 
@@ -194,7 +194,7 @@ def _print_last_run(source: SourceStatus) -> None:
         print_indented(NOT_STARTED, 2)
 
 
-def _print_condition(one: Open, *, said: str) -> None:
+def _print_condition(one: OpenCondition, *, said: str) -> None:
     api = one.tracker.partition("/")[2] or "all"
     level = Text(f"{one.severity.lower():9}", severity_style(one.severity))
     since = f"  since {format_minute(one.since_ns)} ({format_age(one.since_ns)})"
@@ -284,7 +284,7 @@ def _as_json(source: SourceStatus, read: _Details) -> dict[str, Any]:
     }
 
 
-def _open_as_json(one: Open) -> dict[str, Any]:
+def _open_as_json(one: OpenCondition) -> dict[str, Any]:
     return {
         "tracker": one.tracker,
         "condition": one.name,
@@ -295,5 +295,5 @@ def _open_as_json(one: Open) -> dict[str, Any]:
     }
 
 
-def _pace_as_json(pace: Pace) -> dict[str, Any]:
+def _pace_as_json(pace: EventCounts) -> dict[str, Any]:
     return {"last_hour": pace.last_hour, "last_24_hours": pace.last_day, "hourly": list(pace.hourly)}

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.integrity.checkpoints import Heads, Origin
-    from blocks.store.integrity.saved_checkpoints import Checked
-    from blocks.store.integrity.verification import Damage, Proof
+    from blocks.store.integrity.checkpoints import ChainedSource, Checkpoint
+    from blocks.store.integrity.saved_checkpoints import CheckpointResult
+    from blocks.store.integrity.verification import ChainReport, Damage
 
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
@@ -86,9 +86,11 @@ def command(
         if options.print_checkpoint:
             _print_checkpoint(engine, source, options.apis)
             return SOUND
-        with _progress(lambda: verification.count(engine, source.id, options.apis)) as advance:
-            proofs = verification.prove(engine, source.id, options.apis, saved_checkpoints.wanted(saved_lines), advance)
-    checked = saved_checkpoints.check(saved_lines, source.id, proofs, options.apis)
+        with _progress(lambda: verification.count_events(engine, source.id, options.apis)) as advance:
+            proofs = verification.verify(
+                engine, source.id, options.apis, saved_checkpoints.links_of(saved_lines), advance
+            )
+    checked = saved_checkpoints.compare(saved_lines, source.id, proofs, options.apis)
     if saved_lines and not checked:
         raise _usage_error(f"--checkpoints: there is no checkpoint of {', '.join(options.apis)} in it.")
     sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
@@ -99,7 +101,7 @@ def command(
     return SOUND if sound else NOT_SOUND
 
 
-def _saved_checkpoints(options: VerifyOptions) -> list[Heads]:
+def _saved_checkpoints(options: VerifyOptions) -> list[Checkpoint]:
     """The checkpoints of --checkpoints: a line of JSON, a file, or standard input."""
     given = options.checkpoints
     if given is None:
@@ -122,18 +124,20 @@ def _usage_error(message: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(message, hint="See: onepassword-source verify --help", code="usage")
 
 
-def _check_apis(apis: Sequence[str], source: Origin) -> None:
+def _check_apis(apis: Sequence[str], source: ChainedSource) -> None:
     for api in apis:
         if api not in source.apis:
             raise _usage_error(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
 
 
-def _print_checkpoint(engine: Engine, source: Origin, apis: tuple[str, ...]) -> None:
-    if (present := checkpoints.present(engine, source.id, apis)) is not None:
+def _print_checkpoint(engine: Engine, source: ChainedSource, apis: tuple[str, ...]) -> None:
+    if (present := checkpoints.current(engine, source.id, apis)) is not None:
         typer.echo(present.line())
 
 
-def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> None:
+def _show(
+    source: ChainedSource, proofs: Sequence[ChainReport], checked: Sequence[CheckpointResult], *, sound: bool
+) -> None:
     print_fitting(_table(proofs))
     for one in proofs:
         if one.first is not None:
@@ -152,7 +156,7 @@ def _show(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *
         print_note(SAVE_CHECKPOINTS)
 
 
-def _table(proofs: Sequence[Proof]) -> Table:
+def _table(proofs: Sequence[ChainReport]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in COLUMNS:
         text = title in {"API", "newest (UTC)", "verdict"}
@@ -164,7 +168,7 @@ def _table(proofs: Sequence[Proof]) -> Table:
     return table
 
 
-def _show_damage(one: Proof, first: Damage) -> None:
+def _show_damage(one: ChainReport, first: Damage) -> None:
     more = f"; {one.damaged - 1:,} more after it" if one.damaged > 1 else ""
     print_line(f"{one.api}: link {first.link:,} is damaged ({first.kind}){more}.", style="red")
     print_indented(printable(first.sentence), 4)
@@ -177,7 +181,7 @@ def _show_damage(one: Proof, first: Damage) -> None:
         print_indented(f"Its events have ids from {first.first_id:,} to {first.last_id:,}{times}.", 4)
 
 
-def _show_checked(checked: Sequence[Checked]) -> None:
+def _show_checked(checked: Sequence[CheckpointResult]) -> None:
     wrong = [one for one in checked if not one.leads]
     for one in wrong[:CHECKPOINTS_SHOWN]:
         print_line(
@@ -191,7 +195,9 @@ def _show_checked(checked: Sequence[Checked]) -> None:
         print_line(f"The store matches {len(checked) - len(wrong):,} of {len(checked):,} checkpoints.")
 
 
-def _as_json(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked], *, sound: bool) -> dict[str, Any]:
+def _as_json(
+    source: ChainedSource, proofs: Sequence[ChainReport], checked: Sequence[CheckpointResult], *, sound: bool
+) -> dict[str, Any]:
     return {
         "source": source.name,
         "source_id": source.id,
@@ -204,7 +210,7 @@ def _as_json(source: Origin, proofs: Sequence[Proof], checked: Sequence[Checked]
     }
 
 
-def _api_as_json(one: Proof) -> dict[str, Any]:
+def _api_as_json(one: ChainReport) -> dict[str, Any]:
     return {
         "api": one.api,
         "sound": not one.damaged,

@@ -109,7 +109,7 @@ def source_metrics() -> bytes:
     from deployments.one_machine import metrics  # noqa: PLC0415
 
     with source_status.opened_store() as engine:
-        return metrics.render(source_health.judged_sources(engine), forward_status.forwards(engine))
+        return metrics.render(source_health.judged_sources(engine), forward_status.pairs(engine))
 
 
 def up_metrics(found: UpHealth | None, *, store_answers: bool) -> bytes:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
+    from blocks.store.forwarding.forward_status import PairStatus, PositionStatus
     from blocks.store.source_status import SourceStatus, StreamStatus
     from deployments.one_machine.up_health import UpHealth
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 PREFIX = "onepassword_source_"
 
 
-def print_metrics(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> None:
+def print_metrics(sources: Sequence[SourceStatus], forwards: Sequence[PairStatus] = ()) -> None:
     typer.echo(render(sources, forwards), nl=False)
 
 
-def render(sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus] = ()) -> bytes:
+def render(sources: Sequence[SourceStatus], forwards: Sequence[PairStatus] = ()) -> bytes:
     """The metrics of the sources, and of the SIEMs that they are forwarded to, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_SourcesCollector(sources, forwards))
@@ -79,7 +79,7 @@ class _UpCollector:
 class _SourcesCollector:
     """A collector in Prometheus's sense."""
 
-    def __init__(self, sources: Sequence[SourceStatus], forwards: Sequence[ForwardStatus]) -> None:
+    def __init__(self, sources: Sequence[SourceStatus], forwards: Sequence[PairStatus]) -> None:
         self._sources = sources
         self._forwards = forwards
 

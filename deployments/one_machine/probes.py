@@ -78,13 +78,13 @@ def worker_probe(heartbeat: Path) -> Callable[[], int | None]:
 
 def probe_runs(watched_ns: int) -> RunActivity:
     """Judge the runs of all sources, and write changes to the store. Raises SourceError."""
-    unchanged = run_signs_by_driver.judged_unchanged(settings.database_url(), watched_ns=watched_ns)
+    unchanged = run_signs_by_driver.judge_if_unchanged(settings.database_url(), watched_ns=watched_ns)
     if unchanged is not None:
         return summarize(unchanged)
     from blocks.store import run_health, source_status  # noqa: PLC0415 - 30 MB, where there is something to write or to explain
 
     with source_status.opened_store() as engine:
-        return summarize(run_health.settle(engine, watched_ns=watched_ns))
+        return summarize(run_health.update_conditions(engine, watched_ns=watched_ns))
 
 
 def summarize(judged: Sequence[Judgement]) -> RunActivity:

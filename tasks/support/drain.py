@@ -14,7 +14,7 @@ from blocks.durations import DAYS_MAX, first_start_ns
 from blocks.errors import CursorRejectedError, ThirdPartyConfigError
 from blocks.health import tracker_of
 from blocks.store import health, pages, sources, streams
-from blocks.store.streams import Brought
+from blocks.store.streams import DrainStats
 from tasks.support import stopping
 from tasks.support.paging import STOPPED, Paging
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
     from blocks.events_api.models import Page
-    from blocks.store.pages import Committed
+    from blocks.store.pages import PageCounts
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim, StreamView
+    from blocks.store.streams import StreamClaim, StreamView
 
 KEPT_NS = DAYS_MAX * 86_400 * 10**9
 
@@ -45,7 +45,7 @@ class CollectResult:
     seconds: float = 0.0
     note: str = ""
 
-    def add_page(self, committed: Committed) -> None:
+    def add_page(self, committed: PageCounts) -> None:
         self.pages += 1
         self.new += committed.new
         self.known += committed.known
@@ -65,7 +65,7 @@ class Pace:
     next_ns: int | None = None
     """The oldest event that is newer than `newest_ns`."""
 
-    def observe(self, page: Page, committed: Committed) -> None:
+    def observe(self, page: Page, committed: PageCounts) -> None:
         if not committed.new:
             return
         now_ns = clock.now_ns()
@@ -76,18 +76,20 @@ class Pace:
         if times and not page.has_more:
             self.lag_ns = max(now_ns - int(median(times)), 0)
 
-    def drain_stats(self, view: StreamView) -> Brought:
+    def drain_stats(self, view: StreamView) -> DrainStats:
         """What it tells of a stream that was read to its end before; of a first reading it tells nothing."""
         if view.drained_ns is None or self.newest_ns is None:
-            return Brought()
+            return DrainStats()
         quiet_ns = None if self.next_ns is None else self.next_ns - self.newest_ns
-        return Brought(self.lag_ns, quiet_ns)
+        return DrainStats(self.lag_ns, quiet_ns)
 
 
 class StreamReader:
     """One attempt at one stream: from its cursor, or from a time where it has none, to has_more = false."""
 
-    def __init__(self, engine: Engine, client: EventsClient, source: SourceRecord, claim: Claim, log: Log) -> None:
+    def __init__(
+        self, engine: Engine, client: EventsClient, source: SourceRecord, claim: StreamClaim, log: Log
+    ) -> None:
         self.engine = engine
         self.client = client
         self.source = source
@@ -117,16 +119,16 @@ class StreamReader:
         return self.collected
 
     def _view(self) -> StreamView:
-        view = streams.one(self.engine, self.claim.stream_id)
+        view = streams.get(self.engine, self.claim.stream_id)
         if view.newest_ns is None or view.newest_ns <= clock.now_ns():
             return view
         streams.correct_newest(self.engine, self.claim)
-        return streams.one(self.engine, self.claim.stream_id)
+        return streams.get(self.engine, self.claim.stream_id)
 
     def _drain_again(self, rejected: CursorRejectedError) -> None:
         streams.drop_cursor(self.engine, self.claim, rejected)
         try:
-            self._drain(None, streams.one(self.engine, self.claim.stream_id))
+            self._drain(None, streams.get(self.engine, self.claim.stream_id))
         except CursorRejectedError as again:
             raise _rejected_again(again) from None
 
@@ -137,7 +139,7 @@ class StreamReader:
             streams.release(self.engine, self.claim)
         else:
             pace = self.pace.drain_stats(view)
-            streams.note_drained(self.engine, self.claim, started_ns, pace, by_cursor=self.by_cursor)
+            streams.record_drain(self.engine, self.claim, started_ns, pace, by_cursor=self.by_cursor)
 
     def _cursor_of(self, view: StreamView) -> str | None:
         if view.cursor is not None and view.cursor_version != self.source.api_version:
@@ -169,7 +171,7 @@ class StreamReader:
                     "%s: %d items cannot be stored as events and are kept in quarantine: %s",
                     self.claim.api,
                     committed.quarantined,
-                    {item.reason for item in page.rejected},
+                    {item.reason for item in page.invalid_items},
                 )
             self.collected.note = self.paging.reason_to_stop(page, after)
             if self.collected.note:
@@ -181,7 +183,7 @@ class StreamReader:
         start_ns = view.resume_ns
         if start_ns is None:
             start_ns = first_start_ns(self.source.collect_from, sources.created_ns(self.engine, self.source.id))
-        streams.note_start(self.engine, self.claim, start_ns)
+        streams.record_first_request(self.engine, self.claim, start_ns)
         return self.client.first_page(view.api, start_ns)
 
 

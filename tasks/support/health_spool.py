@@ -42,7 +42,7 @@ def flush(engine: Engine, source_id: str) -> None:
     with suppress(FileNotFoundError):  # another process was first
         path.rename(mine)
         try:
-            health.add(engine, list(_read(mine)))
+            health.save_published(engine, list(_read(mine)))
         except SourceError:
             mine.rename(path)
             raise

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.backfill.jobs import Progress
+    from blocks.store.backfill.jobs import ApiProgress
     from blocks.store.sources import SourceRecord
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
@@ -39,11 +39,11 @@ UNDECIDED = "Whether they were late or missed, the next complete collection show
 REFRESH_SECONDS = 2.0  # seconds between two looks at the whole job
 
 
-def _nowhere(_job: JobView, _progress: list[Progress]) -> None:
+def _nowhere(_job: JobView, _progress: list[ApiProgress]) -> None:
     pass
 
 
-on_progress: Callable[[JobView, list[Progress]], None] = _nowhere
+on_progress: Callable[[JobView, list[ApiProgress]], None] = _nowhere
 """Called with the job of this process's run and how far it is, each time that it was looked at."""
 
 
@@ -61,13 +61,13 @@ def open_and_register(source: str) -> tuple[Engine, SourceRecord]:
     """Load the block of `source`, open its store, and note the source there. Raises SourceError."""
     block = load_source(source)
     engine, record = open_store(block), source_record(block)
-    sources.put(engine, record)
+    sources.save(engine, record)
     return engine, record
 
 
 def claim_window(opened: OpenedJob) -> WindowClaim | None:
     """Claim a window for this run; None where all are done or read by others. Raises SourceError."""
-    return windows.take(_engine(opened), opened.job.id, str(flow_run.id))
+    return windows.acquire(_engine(opened), opened.job.id, str(flow_run.id))
 
 
 def release_windows(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
@@ -93,7 +93,7 @@ class JobProgress:
 
     source: str
     opened: OpenedJob
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[ApiProgress] = field(default_factory=list)
     _artifact: UUID | None = None
     _next: float = 0.0
 
@@ -106,7 +106,7 @@ class JobProgress:
         if time.monotonic() < self._next and not now:
             return
         engine, job = _engine(self.opened), self.opened.job
-        jobs.fit(engine, job.id, PAGE_SIZE)
+        jobs.split_dense(engine, job.id, PAGE_SIZE)
         self.progress = jobs.progress(engine, job.id)
         on_progress(job, self.progress)
         with _left_out_where_prefect_fails():
@@ -134,7 +134,7 @@ def _left_out_where_prefect_fails() -> Iterator[None]:
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report_job(source: str, job: JobView, progress: list[Progress], message: str) -> None:
+def report_job(source: str, job: JobView, progress: list[ApiProgress], message: str) -> None:
     """Leave a table as an artifact of the run."""
     titles = COMPARED if job.kind == RECONCILE else COLUMNS
     rows = [dict(zip(titles, _cells(one, job.kind), strict=True)) for one in progress]
@@ -143,7 +143,7 @@ def report_job(source: str, job: JobView, progress: list[Progress], message: str
         create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
 
 
-def part_done(progress: Iterable[Progress]) -> float:
+def part_done(progress: Iterable[ApiProgress]) -> float:
     """How much of the span is read, in per cent."""
     found = list(progress)
     return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
@@ -157,7 +157,7 @@ def format_span(job: JobView) -> str:
     return f"{start} to {end}"
 
 
-def summarize(job: JobView, progress: Iterable[Progress]) -> str:
+def summarize(job: JobView, progress: Iterable[ApiProgress]) -> str:
     """What came of it so far: read, new, known, quarantined; of a reconcile, what was not there, and what differs."""
     counts = [(one.read, one.new, one.known, one.quarantined, one.changed) for one in progress]
     read, new, known, quarantined, changed = map(sum, zip(*counts, strict=True)) if counts else (0,) * 5
@@ -169,7 +169,7 @@ def summarize(job: JobView, progress: Iterable[Progress]) -> str:
     return f"{what}; {quarantined:,} put in quarantine.{undecided}"
 
 
-def _cells(one: Progress, kind: str) -> tuple[str, ...]:
+def _cells(one: ApiProgress, kind: str) -> tuple[str, ...]:
     numbers = (one.read, one.new, one.changed if kind == RECONCILE else one.known, one.quarantined, one.pages)
     return (one.api, f"{one.done:,} of {one.windows:,}", *(f"{number:,}" for number in numbers))
 

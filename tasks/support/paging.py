@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.client import EventsClient
     from blocks.events_api.models import Api, Page
-    from blocks.store.pages import Prepared
+    from blocks.store.pages import PreparedPage
 
 STOPPED = "stopped; the next run goes on from the page that was committed last"
 EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many never end
@@ -42,12 +42,12 @@ class Paging:
             return STOPPED
         if page.cursor == after:
             return "the server says that there is more, but its cursor does not move; the next run asks again"
-        self.empty = 0 if page.events or page.rejected else self.empty + 1
+        self.empty = 0 if page.events or page.invalid_items else self.empty + 1
         if self.empty >= EMPTY_PAGES_MAX:
             return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
         return ""
 
-    def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[Prepared, str | None]]:
+    def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[PreparedPage, str | None]]:
         """Each page, and the cursor before it; `first` asks where there is no cursor yet.
 
         While one is written the next is read and prepared.
@@ -69,8 +69,8 @@ class Paging:
                     yield prepared, after
                     return
 
-    def _asked(self, ask: Callable[[], Page]) -> Callable[[], Prepared]:
-        def asked() -> Prepared:
+    def _asked(self, ask: Callable[[], Page]) -> Callable[[], PreparedPage]:
+        def asked() -> PreparedPage:
             try:
                 return prepare(ask(), self.api, self.api_version)
             except UnconfirmedError as error:
@@ -85,5 +85,5 @@ class Paging:
         except SourceError as confirmed:
             return confirmed if isinstance(confirmed, ThirdPartyConfigError) else error
         if not seen.allows(self.api):
-            return api_errors.of_missing_scope(self.api, seen.scopes)
+            return api_errors.missing_scope_error(self.api, seen.scopes)
         return error

@@ -17,7 +17,7 @@ from blocks import clock
 from blocks.errors import FirstPartyGenericError, SourceError
 from blocks.health import ERROR, HEALTHY, WARNING, error_condition
 from blocks.store import health
-from blocks.store.streams import TOLD_AFTER_NS
+from blocks.store.streams import REPORTED_AFTER_NS
 from tasks.support import health_spool
 from tasks.support.source import loaded_id, store_if_open
 
@@ -60,7 +60,7 @@ def report_unstored(source: str, error: SourceError, since_ns: int | None) -> No
     if not isinstance(error, FirstPartyGenericError) or source_id is None or since_ns is None:
         return
     given_up = error.retry_in is None
-    if given_up or clock.now_ns() - since_ns >= TOLD_AFTER_NS:
+    if given_up or clock.now_ns() - since_ns >= REPORTED_AFTER_NS:
         event = health_spool.append(source_id, source, error_condition(error, ERROR if given_up else WARNING))
         if event and emit_to_prefect([event]):
             _log([event])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.errors import SourceError
-    from blocks.events_api.rate_limit import Grant, Window
+    from blocks.events_api.rate_limit import Grant, RateWindow
     from blocks.store.sources import SourceRecord
 
 LIVE = 1.0
@@ -42,7 +42,7 @@ class RateGate:
     end; both entering and leaving raise FirstPartyGenericError where the store does not answer.
     """
 
-    def __init__(self, engine: Engine, key: str, windows: tuple[Window, ...], share: float) -> None:
+    def __init__(self, engine: Engine, key: str, windows: tuple[RateWindow, ...], share: float) -> None:
         self._engine = engine
         self.key = key
         self._windows = windows
@@ -54,11 +54,11 @@ class RateGate:
         try:
             yield
         finally:
-            rate_limit_windows.answered(self._engine, self.key, self._windows, granted.at_ns)
+            rate_limit_windows.count_late_response(self._engine, self.key, self._windows, granted.at_ns)
 
     def _wait(self) -> Grant:
         waited = 0.0
-        while not (granted := rate_limit_windows.take(self._engine, self.key, self._windows, 1, self._share)).count:
+        while not (granted := rate_limit_windows.acquire(self._engine, self.key, self._windows, 1, self._share)).count:
             wait = granted.wait_ns / 1e9
             if waited + wait > WAIT_MAX:
                 raise _out_of_budget(wait)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
     from blocks.siem.delivery.protocol import Sender
     from blocks.siem.privacy.processing import ProcessingRules
-    from blocks.store.forwarding.forward_pairs import About
+    from blocks.store.forwarding.forward_pairs import SourceMetadata
 
 _OF_UI = re.compile(r"[a-z0-9-]+")  # what a block may be called there
 
@@ -65,12 +65,12 @@ def load_siem(name: str, kind: str | None = None) -> SiemBlock:
 
 def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
     """Makes the records of one API of a source for a SIEM."""
-    about = forward_pairs.about(engine, source_id)
+    about = forward_pairs.source_metadata(engine, source_id)
     stream = StreamMetadata(
         api=api,
         source=about.name,
         category=about.category,
-        fields=fields.metadata(engine, about.fields).kept,
+        fields=fields.filter_fields(engine, about.fields).kept,
         account=about.account,
         classifier=block.classifier if about.for_siem else None,
         namespace=block.data_stream_namespace(api),
@@ -79,7 +79,7 @@ def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, se
     return Preparer(sender, rules, block.shape, stream, _processing_rules(about))
 
 
-def _processing_rules(about: About) -> ProcessingRules:
+def _processing_rules(about: SourceMetadata) -> ProcessingRules:
     """Raises ConfigurationError where they cannot be used, so that nothing is sent that they may keep back."""
     filters, algorithm = about.processing_rules.get("filters", []), about.processing_rules.get("hashAlgorithm")
     found = [

@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.table import Table
 
 from blocks.events_api.models import Api
-from blocks.events_api.rate_limit import Window
+from blocks.events_api.rate_limit import RateWindow
 from blocks.store.backfill import jobs
-from blocks.store.backfill.jobs import BACKFILL, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
 from blocks.store.engine import open_engine
 from deployments.sandbox.process import running_sandbox
 
@@ -44,7 +44,7 @@ DAYS = 7.0
 DAY_NS = 86_400 * 10**9
 SCRIPTS = {"floor": ["floor.py"], "live": ["flow_run.py"], "backfill": ["backfill_run.py"]}
 SCRIPTS["backfill, 2 processes"] = SCRIPTS["backfill"] * 2
-LIMITS = (Window(60, 6.0), Window(300, 36.0))
+LIMITS = (RateWindow(60, 6.0), RateWindow(300, 36.0))
 SHARE = 0.8
 
 
@@ -80,7 +80,7 @@ class Run:
     @property
     def used(self) -> float:
         """Of all requests that a backfill may have made in this time."""
-        share = tuple(Window(int(one.requests * SHARE), one.seconds) for one in LIMITS)
+        share = tuple(RateWindow(int(one.requests * SHARE), one.seconds) for one in LIMITS)
         return self.requests / possible(share, self.seconds)
 
 
@@ -154,8 +154,8 @@ def new_job(url: str, days: float) -> str:
     """The job that all processes of a run share, as `backfill --start` makes it."""
     now_ns = time.time_ns()
     engine = open_engine(url)
-    wanted = Wanted(BACKFILL, SOURCE.id, tuple(Api), now_ns - int((days + 1) * DAY_NS), now_ns)
-    job = jobs.begin(engine, wanted, DAY_NS)
+    wanted = JobRequest(BACKFILL, SOURCE.id, tuple(Api), now_ns - int((days + 1) * DAY_NS), now_ns)
+    job = jobs.start(engine, wanted, DAY_NS)
     engine.dispose()
     return job.id
 

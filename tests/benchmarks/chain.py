@@ -31,7 +31,7 @@ from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api, read_page
 from blocks.store import insert, pages, streams
 from blocks.store.engine import is_sqlite, open_engine
-from blocks.store.insert import Stored
+from blocks.store.insert import InsertedEvents
 from blocks.store.integrity import verification
 from deployments.sandbox.computed_history import BLOCK, ComputedHistory
 from deployments.sandbox.cursors import CursorState
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from blocks.events_api.models import Event, Page
-    from blocks.store.pages import Prepared
-    from blocks.store.streams import Claim
+    from blocks.store.pages import PreparedPage
+    from blocks.store.streams import StreamClaim
     from deployments.sandbox.process import SandboxProcess
 
 WITH, NO_CHAIN, NEITHER = WAYS = ("as it is", "no chain", "no chain, no hours")
@@ -113,7 +113,7 @@ def _measure(databases: Databases, kind: str, count: int) -> Result:
         with running_sandbox(bulk=True, events=len(Api) * count * BLOCK, seed=2) as sandbox:
             store.collect(sandbox, count)
         started = time.perf_counter()
-        found = verification.prove(engine, SOURCE.id, (next(iter(Api)),))[0]
+        found = verification.verify(engine, SOURCE.id, (next(iter(Api)),))[0]
         seconds = time.perf_counter() - started
         engine.dispose()
         if found.damaged or found.events != sum(took[WITH].pages for took in store.took.values()) * BLOCK:
@@ -128,9 +128,9 @@ class _Store:
         self.engine = engine
         self.server = _server(engine)
         self.took = {path: {way: Took() for way in WAYS} for path in (WRITE, COLLECT)}
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, StreamClaim] = {}
         for way, view in zip(WAYS, streams.of_source(engine, SOURCE.id, tuple(Api)), strict=True):
-            claim = streams.take(engine, view, "benchmark")
+            claim = streams.acquire(engine, view, "benchmark")
             assert claim
             self._claims[way] = claim
         self._cursors: dict[str, str | None] = dict.fromkeys(WAYS)
@@ -163,12 +163,12 @@ class _Store:
                 self._commit(way, prepared)
         return prepared.page.cursor
 
-    def _commit(self, way: str, prepared: Prepared) -> None:
+    def _commit(self, way: str, prepared: PreparedPage) -> None:
         pages.commit_prepared(self.engine, self._claims[way], prepared, after=self._cursors[way])
         self._cursors[way] = prepared.page.cursor
 
 
-def _asked(client: EventsClient, api: Api, cursor: str | None) -> Prepared:
+def _asked(client: EventsClient, api: Api, cursor: str | None) -> PreparedPage:
     page = client.next_page(api, cursor) if cursor else client.first_page(api, 0)
     return pages.prepare(page, api, "v2")
 
@@ -208,7 +208,7 @@ def _ways(way: str) -> Iterator[None]:
         yield
 
 
-def _insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> Stored:
+def _insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> InsertedEvents:
     """As `inserting.insert_events`, without telling which were stored and what their ids are."""
     if connection.dialect.name == "sqlite":
         values: list[Any] = [stream_id, received_ns]
@@ -219,7 +219,7 @@ def _insert_events(connection: Connection, stream_id: int, received_ns: int, eve
         uuids, times, bodies = map(list, zip(*events, strict=True))
         page = {"stream": stream_id, "received": received_ns, "uuids": uuids, "times": times, "bodies": bodies}
         stored = connection.exec_driver_sql(_POSTGRESQL, page)
-    return Stored(range(stored.rowcount))
+    return InsertedEvents(range(stored.rowcount))
 
 
 _POSTGRESQL = (

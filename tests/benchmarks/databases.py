@@ -93,7 +93,7 @@ def prepare(url: str) -> None:
     """The store's own tables, and a source with its three streams, as the flow makes them by itself."""
     engine = open_engine(url)
     schema.upgrade(engine)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     engine.dispose()
 
 

@@ -57,7 +57,7 @@ def fill(engine: Engine, events: int, days: int = 110, name: str = NAME) -> None
     """A source that has collected so many events in so many days, made by the database itself."""
     now_ns = time.time_ns()
     record = SourceRecord("b" * 32, name, None, None, {}, "https://events.1password.com", tuple(Api), "v2", None, "f")
-    sources.put(engine, record)
+    sources.save(engine, record)
     start_ns = now_ns - days * DAY_NS
     each = events // len(Api)
     with engine.begin() as connection:

@@ -277,7 +277,7 @@ def test_each_shell_completes_commands_options_and_names(shell: str, tmp_path: P
     store = tmp_path / "events.db"
     engine = open_engine(f"sqlite:///{store}")
     schema.upgrade(engine)
-    sources.put(engine, replace(SOURCE, name="acme"))
+    sources.save(engine, replace(SOURCE, name="acme"))
     engine.dispose()
     for line, wanted in (("siem st", "status"), ("events --fol", "--follow"), ("collect ", "acme")):
         assert wanted in completed(shell, f"onepassword-source {line}", store)

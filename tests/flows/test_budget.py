@@ -114,7 +114,7 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
     """Pages of ten events, so that there is more to ask for than an hour allows."""
     monkeypatch.setitem(EventsClient.first_page.__kwdefaults__, "limit", 10)
     waited: list[float] = []
-    real = rate_limit_windows.take
+    real = rate_limit_windows.acquire
 
     def take(*asked: Any) -> Grant:
         granted = real(*asked)
@@ -122,7 +122,7 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
             waited.append(asked[4])
         return granted
 
-    monkeypatch.setattr(rate_limit_windows, "take", take)
+    monkeypatch.setattr(rate_limit_windows, "acquire", take)
     with running_sandbox(events=3000, days=5) as sandbox:
         source = Source("1Pass an hour", f"sqlite:///{tmp_path / 'events.db'}", sandbox)
         source.save()

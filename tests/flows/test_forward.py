@@ -49,7 +49,7 @@ class Sending:
         block = block or SumoLogicSiem(url=SecretStr(self.receiver.url + PATH), **members)
         block.save(block_name(self.siem), overwrite=True)
         with self.engine() as engine:
-            forward_pairs.put(
+            forward_pairs.save(
                 engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint()
             )
 
@@ -70,7 +70,7 @@ class Sending:
         return str(ask(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> forward_pairs.Known:
+    def pair(self) -> forward_pairs.ForwardPair:
         with self.engine() as engine:
             found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found
@@ -115,8 +115,8 @@ def test_what_is_collected_later_is_sent_then(sending: Sending) -> None:
 
 def test_a_field_that_is_not_enabled_is_not_sent(sending: Sending) -> None:
     with sending.engine() as engine:
-        fields.add(engine, ["team", "region"])
-        fields.switch(engine, ["region"], enabled=False)
+        fields.create(engine, ["team", "region"])
+        fields.set_enabled(engine, ["region"], enabled=False)
     sending.forward()
     assert "team=blue" in sending.of_request()
     assert "region" not in sending.of_request()

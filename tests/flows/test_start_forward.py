@@ -37,8 +37,8 @@ class Deployed:
         block.save(block_name(self.siem))
         self.source_id = str(ask(source, "SELECT id FROM sources")[0][0])
         engine = source.engine()
-        forward_pairs.put(engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint())
-        (pair,) = forward_pairs.known(engine, self.siem)
+        forward_pairs.save(engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint())
+        (pair,) = forward_pairs.find_all(engine, self.siem)
         engine.dispose()
         with deploy.open_deployer() as deployer:
             forward_deployments.deploy(deployer, pair)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from support.values import SOURCE
 from whenever import Instant
 
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.store import pages, streams
 from blocks.store.integrity import verification
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
 START_NS = 1_700_000_000 * 10**9
 
@@ -35,7 +35,7 @@ class Filled:
     """What was committed to the streams of SOURCE."""
 
     engine: Engine
-    claims: dict[Api, Claim] = field(default_factory=dict)
+    claims: dict[Api, StreamClaim] = field(default_factory=dict)
     cursors: dict[Api, str | None] = field(default_factory=dict)
     numbers: dict[Api, int] = field(default_factory=dict)
 
@@ -45,16 +45,16 @@ class Filled:
         # what is known stands between what is new, so that a page's positions are not those of its link
         events = [event(api, n) for n in range(number, number + new)]
         events[1:1] = [event(api, n, "again") for n in range(max(number - known, 0), number)]
-        aside = [Rejected("no uuid", f'{{"aside": "{api} {number + n}"}}'.encode()) for n in range(rejected)]
-        page = Page(f"{api}{number}-{new}-{known}-{rejected}", has_more=False, events=events, rejected=aside)
+        aside = [InvalidItem("no uuid", f'{{"aside": "{api} {number + n}"}}'.encode()) for n in range(rejected)]
+        page = Page(f"{api}{number}-{new}-{known}-{rejected}", has_more=False, events=events, invalid_items=aside)
         after = self.cursors.get(api)
         pages.commit_page(self.engine, self._claim(api), page, after=after, api_version=version)
         self.cursors[api], self.numbers[api] = page.cursor, number + new
 
-    def _claim(self, api: Api) -> Claim:
+    def _claim(self, api: Api) -> StreamClaim:
         if api not in self.claims:
             view = streams.of_source(self.engine, SOURCE.id, (api,))[0]
-            taken = streams.take(self.engine, view, "filler", by_force=True)
+            taken = streams.acquire(self.engine, view, "filler", by_force=True)
             assert taken
             self.claims[api] = taken
         return self.claims[api]
@@ -85,8 +85,8 @@ class Filled:
                 tuple(row) for row in connection.execute(text(query.replace("{audit}", str(self.id_of(Api.AUDIT)))))
             ]
 
-    def prove(self) -> dict[str, verification.Proof]:
-        return {found.api: found for found in verification.prove(self.engine, SOURCE.id)}
+    def prove(self) -> dict[str, verification.ChainReport]:
+        return {found.api: found for found in verification.verify(self.engine, SOURCE.id)}
 
     def damaged(self) -> dict[str, tuple[int, str] | None]:
         """Of each API the first damaged link and what was done to it."""

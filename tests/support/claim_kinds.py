@@ -10,7 +10,7 @@ from support.values import SOURCE
 from blocks.events_api.models import Api
 from blocks.store import sources, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import BACKFILL, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
 from blocks.store.forwarding import forward_pairs, positions
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400 * 10**9
 END = 1_790_000_000 * 10**9
-WANTED = Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), END - 2 * DAY, END)
+WANTED = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), END - 2 * DAY, END)
 SIEM = "soc"
 
 
@@ -39,23 +39,23 @@ class Kind:
 
 
 def prepare(engine: Engine) -> None:
-    sources.put(engine, SOURCE)
-    jobs.begin(engine, WANTED, DAY)
-    forward_pairs.put(engine, SOURCE.id, SIEM, "webhook", {}, "first")
-    positions.of_forward(engine, forward_pairs.known(engine, SIEM)[0].id)
+    sources.save(engine, SOURCE)
+    jobs.start(engine, WANTED, DAY)
+    forward_pairs.save(engine, SOURCE.id, SIEM, "webhook", {}, "first")
+    positions.of_pair(engine, forward_pairs.find_all(engine, SIEM)[0].id)
 
 
 def _stream(engine: Engine, holder: str) -> Any:
-    return streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], holder)
+    return streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], holder)
 
 
 def _window(engine: Engine, holder: str) -> Any:
-    return windows.take(engine, jobs.begin(engine, WANTED, DAY).id, holder)
+    return windows.acquire(engine, jobs.start(engine, WANTED, DAY).id, holder)
 
 
 def _position(engine: Engine, holder: str) -> Any:
-    views = positions.of_forward(engine, forward_pairs.known(engine, SIEM)[0].id)
-    return positions.take(engine, next(view for view in views if view.api == Api.AUDIT), holder)
+    views = positions.of_pair(engine, forward_pairs.find_all(engine, SIEM)[0].id)
+    return positions.acquire(engine, next(view for view in views if view.api == Api.AUDIT), holder)
 
 
 _OF_AUDIT = "stream_id = (SELECT id FROM streams WHERE api = 'audit')"

@@ -35,9 +35,9 @@ def main() -> None:
     job = json.loads(sys.stdin.buffer.read())
     engine = open_engine(job["url"])
     block = block_class(job["kind"])(**job["members"]).ensure_valid()
-    (source_id,) = sources.known(engine).values()
-    pair, _ = forward_pairs.put(engine, source_id, "target", block.kind, block.public_settings(), "")
-    views = positions.of_forward(engine, pair.id)
+    (source_id,) = sources.ids_by_name(engine).values()
+    pair, _ = forward_pairs.save(engine, source_id, "target", block.kind, block.public_settings(), "")
+    views = positions.of_pair(engine, pair.id)
     started, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(len(views)) as pool:
         sent = sum(pool.map(lambda view: _forward(engine, source_id, block, view), views))
@@ -54,7 +54,7 @@ def _most() -> int:
 
 def _forward(engine: Engine, source_id: str, block: SiemBlock, view: PositionView) -> int:
     while True:
-        claim = positions.take(engine, view, "forwarder")
+        claim = positions.acquire(engine, view, "forwarder")
         assert claim is not None  # a killed one had the same name
         with contextlib.closing(block.get_sender()) as sender:
             preparer: Any = make_preparer(engine, source_id, view.api, block, sender)

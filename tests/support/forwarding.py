@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.privacy.rules import Rules
-    from blocks.store.forwarding.forward_pairs import Known
-    from blocks.store.forwarding.positions import ForwardClaim, PositionView
+    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.positions import PositionClaim, PositionView
 
 SIEM = "soc"
 STREAM = StreamMetadata(Api.AUDIT, "1Pass")
@@ -98,26 +98,26 @@ class Pair:
     """SOURCE and the SIEM `soc`; events are committed by `filled`."""
 
     engine: Engine
-    known: Known
+    known: ForwardPair
     filled: Filled
 
     @classmethod
     def made(cls, engine: Engine, kind: str = "webhook", fingerprint: str = "first") -> Pair:
-        sources.put(engine, replace(SOURCE, fields={"_siemForward": True}))
-        known, _ = forward_pairs.put(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
+        sources.save(engine, replace(SOURCE, fields={"_siemForward": True}))
+        known, _ = forward_pairs.save(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
         filled = Filled(engine)
         filled.id_of(Api.AUDIT)  # not while `ask` has SQLite's one connection
         return cls(engine, known, filled)
 
     def view(self, api: Api = Api.AUDIT) -> PositionView:
-        return {one.api: one for one in positions.of_forward(self.engine, self.known.id)}[api]
+        return {one.api: one for one in positions.of_pair(self.engine, self.known.id)}[api]
 
-    def claim(self, api: Api = Api.AUDIT, holder: str = "run-1") -> ForwardClaim:
-        taken = positions.take(self.engine, self.view(api), holder)
+    def claim(self, api: Api = Api.AUDIT, holder: str = "run-1") -> PositionClaim:
+        taken = positions.acquire(self.engine, self.view(api), holder)
         assert taken
         return taken
 
-    def run(self, sender: Told, api: Api = Api.AUDIT, rules: Rules = NONE, claim: ForwardClaim | None = None) -> Any:
+    def run(self, sender: Told, api: Api = Api.AUDIT, rules: Rules = NONE, claim: PositionClaim | None = None) -> Any:
         """What a run does with one stream, without Prefect."""
         return StreamForwarder(self.engine, claim or self.claim(api), preparer(sender, rules)).forward()
 

@@ -46,11 +46,11 @@ def fill(url: str, events: int) -> None:
 def _fill(url: str, events: int) -> None:
     engine = open_engine(url)
     schema.upgrade(engine)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     each = -(-events // (len(Api) * BLOCK))
     bulks = {api: ComputedHistory(1, api.path, ArrivalPace(each * BLOCK, UNTIL_NS, 7.0, 0.0)) for api in Api}
     views = streams.of_source(engine, SOURCE.id, tuple(Api))
-    claims: dict[Api, Any] = {view.api: streams.take(engine, view, "fill") for view in views}
+    claims: dict[Api, Any] = {view.api: streams.acquire(engine, view, "fill") for view in views}
     cursors: dict[Api, str | None] = dict.fromkeys(Api)
     for number in range(each):
         for api in Api:
@@ -63,9 +63,9 @@ def _fill(url: str, events: int) -> None:
 def commit(url: str, name: str, each: int) -> None:
     """So many events of each API of a source that is there: less than a page, as a first collection brings them."""
     engine = open_engine(url)
-    source_id = sources.known(engine)[name]
+    source_id = sources.ids_by_name(engine)[name]
     for view in streams.of_source(engine, source_id, tuple(Api)):
-        claim: Any = streams.take(engine, view, "fill")
+        claim: Any = streams.acquire(engine, view, "fill")
         page = _page(ComputedHistory(1, view.api.path, ArrivalPace(BLOCK, clock.now_ns(), 1.0, 0.0)), view.api, 0, each)
         pages.commit_page(engine, claim, page, after=None, api_version="v2")
         streams.release(engine, claim)

@@ -14,7 +14,7 @@ from support.values import SOURCE
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.events_api.credentials import OnePasswordCredentials
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.health import WARNING
 from blocks.source import OnePasswordSource
 from blocks.store import health, pages, run_health, sources, streams
@@ -41,17 +41,17 @@ def token_for(seconds: float) -> str:
     return jwt.encode({"exp": clock.now() + seconds}, "a key of thirty-two bytes or more!!", algorithm="HS256")
 
 
-def drain(engine: Engine, api: Api, *rejected: Rejected, event: bool = False) -> None:
+def drain(engine: Engine, api: Api, *rejected: InvalidItem, event: bool = False) -> None:
     """A complete drain at this moment, with one event of this moment or none."""
     now_ns = clock.now_ns()
-    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
+    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
     assert held
-    view = streams.one(engine, held.stream_id)
+    view = streams.get(engine, held.stream_id)
     events = [Event(str(now_ns), now_ns, "{}")] if event else []
-    page = Page(f"c{now_ns}", has_more=False, events=events, rejected=list(rejected))
+    page = Page(f"c{now_ns}", has_more=False, events=events, invalid_items=list(rejected))
     pages.commit_page(engine, held, page, after=view.cursor, api_version="v2")
     quiet_ns = now_ns - view.newest_ns if event and view.newest_ns else None
-    streams.note_drained(engine, held, now_ns, streams.Brought(0, quiet_ns))
+    streams.record_drain(engine, held, now_ns, streams.DrainStats(0, quiet_ns))
 
 
 def drain_all(engine: Engine, *events_of: Api) -> None:
@@ -69,7 +69,7 @@ def told(engine: Engine, source: OnePasswordSource) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def kept(engine: Engine, moving: MovingClock) -> Engine:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     drain_all(engine, *Api)
     return engine
 
@@ -148,7 +148,7 @@ def test_an_api_that_is_not_read_to_its_end_is_late_and_not_silent(kept: Engine,
 
 
 def test_an_api_in_error_is_neither_late_nor_well(kept: Engine, moving: MovingClock) -> None:
-    held = streams.take(kept, streams.of_source(kept, SOURCE.id, (Api.AUDIT,))[0], "run")
+    held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert held
     streams.stop(kept, held, ThirdPartyConfigError("No."), "f")
     moving.advance(2 * 3600)
@@ -159,7 +159,7 @@ def test_an_api_in_error_is_neither_late_nor_well(kept: Engine, moving: MovingCl
 
 def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engine) -> None:
     for api in Api:
-        held = streams.take(kept, streams.of_source(kept, SOURCE.id, (api,))[0], "run")
+        held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (api,))[0], "run")
         assert held
         streams.stop(kept, held, TokenError("No."), "f")
     assert told(kept, block()) == [("ThirdPartyConfigError", "error")]
@@ -170,7 +170,7 @@ def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engi
 
 def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving: MovingClock) -> None:
     moving.advance(2 * 3600)
-    run_health.settle(kept)
+    run_health.update_conditions(kept)
     drain_all(kept, *Api)
     assert ("Recovered", "runs") in told(kept, block())
     assert health.open_conditions(kept, SOURCE.id) == {}
@@ -178,7 +178,7 @@ def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving
 
 def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingClock) -> None:
     source = block(silence_after="off", lag_after="off")
-    drain(kept, Api.AUDIT, Rejected("no uuid", b"1"))
+    drain(kept, Api.AUDIT, InvalidItem("no uuid", b"1"))
     assert told(kept, source) == [("EventsQuarantined", "quarantine/audit")]
     moving.advance(DAY - 10)
     assert told(kept, source) == []
@@ -187,7 +187,7 @@ def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingCl
 
 
 def test_a_source_that_was_never_read_to_its_end_is_neither(engine: Engine, moving: MovingClock) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     moving.advance(30 * DAY)
     assert told(engine, block()) == []
 
@@ -226,7 +226,7 @@ def test_a_gap_is_told_14_days_before_it_is_dropped_and_once_it_is_lost(kept: En
     (event,) = [event for event in _all(kept) if event.name == "Gap"]
     start, end = "2026-06-23T14:13:20Z", "2026-06-25T14:13:20Z"
     assert event.sentence == (
-        f"audit was not collected from {start} to {end}, and 1Password drops that from 2026-10-21T14:13:20Z on. "
+        f"audit was not collected from {start} to {end}. 1Password deletes these events from 2026-10-21T14:13:20Z on. "
         "Fetch it while it is there: "
         f"`onepassword-source backfill 1Pass --start {start} --end {end} --api audit`."
     )
@@ -275,10 +275,12 @@ def test_time_before_the_start_is_never_told_of(kept: Engine, moving: MovingCloc
 def test_an_event_of_the_future_hides_no_silence(kept: Engine, moving: MovingClock) -> None:
     source = block(silence_after="1h")
     assert told(kept, source) == []
-    held = streams.take(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
+    held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
     assert held
-    view = streams.one(kept, held.stream_id)
-    page = Page("future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], rejected=[])
+    view = streams.get(kept, held.stream_id)
+    page = Page(
+        "future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], invalid_items=[]
+    )
     pages.commit_page(kept, held, page, after=view.cursor, api_version="v2")
     streams.release(kept, held)
     moving.advance(3601)

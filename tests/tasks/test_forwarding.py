@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.delivery.protocol import Batch
-    from blocks.store.forwarding.positions import ForwardClaim
+    from blocks.store.forwarding.positions import PositionClaim
 
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 
@@ -131,7 +131,7 @@ def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the
     for sender in (first, second):
         with pytest.raises(ThirdPartyGenericError) as raised:
             pair.run(sender, claim=claim)
-        positions.note_failure(pair.engine, claim, raised.value)
+        positions.record_failure(pair.engine, claim, raised.value)
         pair.filled.commit(Api.AUDIT, 5)
     assert second.ids == [chunks(pair.ids(), 10)[0]]
     third.answer = lambda _: ACCEPTED
@@ -164,7 +164,7 @@ def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair:
     done = pair.run(third := Told(limits=limits))
     assert third.ids == [portions[2]]
     assert (done.sent, pair.view().sent_id, pair.view().ahead) == (14, pair.ids()[-1], {})
-    assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [turned]
+    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [turned]
     assert pair.filled.ask("SELECT sum(sent), sum(refused) FROM forward_positions") == [(34, 1)]
 
 
@@ -208,7 +208,9 @@ def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None
 def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(pair: Pair) -> None:
     left_ahead(pair)
     before = pair.view()
-    forward_pairs.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second")
+    forward_pairs.save(
+        pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second"
+    )
     assert (pair.view().plan, pair.view().ahead) == (before.plan, {})
     pair.run(sender := Told())
     assert sender.ids == chunks(pair.ids(), 10)
@@ -228,7 +230,7 @@ def test_what_cannot_be_left_is_sent_twice_and_not_lost(pair: Pair, monkeypatch:
     def not_now(*_: object) -> None:
         raise FirstPartyGenericError("The store did not answer.")
 
-    monkeypatch.setattr(positions, "leave_ahead", not_now)
+    monkeypatch.setattr(positions, "record_acknowledged_ahead", not_now)
     with pytest.raises(ThirdPartyGenericError, match="503"):
         pair.run(Told(once_all_begun(failing(0, of=pair)), limits))
     pair.run(second := Told(limits=limits))
@@ -285,7 +287,7 @@ def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
     claim = pair.claim()
 
     def answer(_: Batch) -> BatchResult:
-        forward_pairs.put(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
+        forward_pairs.save(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
         return ACCEPTED
 
     sender = Told(answer)
@@ -332,7 +334,7 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
     claim = pair.claim()
     with pytest.raises(ThirdPartyGenericError):
         pair.run(Told(failing(0, of=pair)), claim=claim)
-    since_ns = positions.note_failure(pair.engine, claim, BUSY)
+    since_ns = positions.record_failure(pair.engine, claim, BUSY)
     before = pair.view()
     asked_to_stop()
     assert pair.run(Told(), claim=claim).sent == 0
@@ -346,7 +348,9 @@ def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     done = pair.run(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.refused) == (31, 4)
     assert pair.view().sent_id == pair.ids()[-1]
-    assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [ids[2] for ids in sender.ids]
+    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [
+        ids[2] for ids in sender.ids
+    ]
 
 
 def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
@@ -359,7 +363,7 @@ def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pa
     turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
     assert second.ids == [pair.ids()[-3:], *chunks(turned, 3)]
     assert not set(first.names) & set(second.names)
-    assert (done.sent, rejected_events.page(pair.engine, pair.known.id)) == (11, [])
+    assert (done.sent, rejected_events.list_page(pair.engine, pair.known.id)) == (11, [])
     assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
 
 
@@ -371,7 +375,7 @@ def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops
         raise RequestRejectedError("It cannot use it (400).", code="400")
 
     done = pair.run(Told(unusable))
-    (left,) = rejected_events.page(pair.engine, pair.known.id)
+    (left,) = rejected_events.list_page(pair.engine, pair.known.id)
     assert (done.sent, left.answer, left.replay_ns) == (0, "It cannot use it (400).", None)
     assert pair.view().failing_since_ns is None
 
@@ -406,7 +410,7 @@ FILTERS = [{"name": "all", "filterType": "Exclude", "regexp": ".*"}]
 
 
 def put_rules(pair: Pair, filters: list[dict[str, str]]) -> None:
-    sources.put(pair.engine, replace(SOURCE, fields={"_siemForward": True}, processing_rules={"filters": filters}))
+    sources.save(pair.engine, replace(SOURCE, fields={"_siemForward": True}, processing_rules={"filters": filters}))
 
 
 def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(pair: Pair) -> None:
@@ -414,7 +418,7 @@ def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(p
     made = make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := Told())
     done = StreamForwarder(pair.engine, pair.claim(), made).forward()
     assert (done.sent, done.filtered, sender.asked) == (0, len(pair.ids()), [])
-    (status,) = forward_status.forwards(pair.engine)
+    (status,) = forward_status.pairs(pair.engine)
     assert {one.api: one.dropped for one in status.positions}[Api.AUDIT] == len(pair.ids())
 
 
@@ -448,7 +452,7 @@ def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> N
 
     StreamForwarder(pair.engine, pair.claim(), preparer(first), meant).forward()
     assert len(first.ids) == 3
-    assert positions.take(pair.engine, pair.view(), "run-1") is None
+    assert positions.acquire(pair.engine, pair.view(), "run-1") is None
     forward_pairs.set_paused(pair.engine, pair.known, paused=False)
     pair.run(second, claim=pair.claim(holder="run-1"))
     assert sorted([*first.taken, *second.taken]) == pair.ids()
@@ -467,21 +471,21 @@ def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
 def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
     pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
-    middle = rejected_events.page(pair.engine, pair.known.id)[1].event_id
+    middle = rejected_events.list_page(pair.engine, pair.known.id)[1].event_id
     pair.filled.change(f"UPDATE refused_events SET replay_ns = NULL WHERE event_id = {middle}")
     assert pair.run(Told()).sent == 3
-    assert [one.event_id for one in rejected_events.page(pair.engine, pair.known.id)] == [middle]
+    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [middle]
 
 
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
     pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
-    kept = rejected_events.page(pair.engine, pair.known.id)
+    kept = rejected_events.list_page(pair.engine, pair.known.id)
     rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = Told(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
     done = pair.run(second, rules=rules)
     assert (done.sent, done.kept, done.refused) == (2, 1, 1)
-    left = rejected_events.page(pair.engine, pair.known.id)
+    left = rejected_events.list_page(pair.engine, pair.known.id)
     assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in left] == [
         (kept[2].event_id, "422", "still no", None)
     ]
@@ -495,10 +499,10 @@ def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until
     broken, whole = Told(failing(0, of=pair), Limits(events=2)), Told(limits=Limits(events=2))
     with pytest.raises(ThirdPartyGenericError):
         pair.run(broken)
-    assert len(rejected_events.page(pair.engine, pair.known.id)) == 4
+    assert len(rejected_events.list_page(pair.engine, pair.known.id)) == 4
     pair.run(whole)
     assert broken.names == whole.names[:1]
-    assert rejected_events.page(pair.engine, pair.known.id) == []
+    assert rejected_events.list_page(pair.engine, pair.known.id) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("yyyyyyne"), max_size=8), max_size=6), st.integers(1, 4), st.data())
@@ -531,7 +535,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
             pair.run(Told(answer, Limits(events=4, parallel=parallel)), claim=claim)
         except ThirdPartyGenericError as error:
             if data.draw(st.booleans()):
-                positions.note_failure(pair.engine, claim, error)
+                positions.record_failure(pair.engine, claim, error)
         end = pair.view().sent_id
         behind = [id_ for id_ in pair.ids() if start < id_ <= end]
         assert set(behind) <= arrived | turned
@@ -539,7 +543,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
     last = Told()
     pair.run(last)
     arrived |= set(last.taken)
-    kept = {one.event_id for one in rejected_events.page(pair.engine, pair.known.id, size=10_000)}
+    kept = {one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id, size=10_000)}
     assert {id_ for id_ in kept if id_ > start} <= turned
     assert {id_ for id_ in pair.ids() if id_ > start} == {id_ for id_ in arrived | kept if id_ > start}
     assert pair.view().sent_id == pair.ids()[-1]
@@ -571,7 +575,7 @@ def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
 # A target that never confirms
 
 
-def judged(engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str) -> SourceError:
+def judged(engine: Engine, claim: PositionClaim, error: SourceError, fingerprint: str) -> SourceError:
     """The error with which an attempt leaves that ends in `error`."""
     try:
         with attempts.attempt((claim.forward, claim.stream_id), repeats=REPEAT_POLICY) as attempt:
@@ -624,4 +628,4 @@ def test_each_progress_begins_the_count_again(pair: Pair) -> None:
         assert isinstance(error, ThirdPartyGenericError)
         if number % (UNCONFIRMED_MAX - 1) == UNCONFIRMED_MAX - 2:
             end = pair.ids()[number]
-            positions.advance(pair.engine, claim, positions.Step(end, end, 1, 0), [])
+            positions.advance(pair.engine, claim, positions.BatchOutcome(end, end, 1, 0), [])

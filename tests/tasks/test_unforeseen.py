@@ -30,7 +30,7 @@ from blocks.siem.webhook.block import Webhook
 from blocks.source import OnePasswordSource
 from blocks.store import sources, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import RECONCILE, Wanted
+from blocks.store.backfill.jobs import RECONCILE, JobRequest
 from blocks.store.block import EventStore
 from blocks.store.forwarding import forward_pairs, positions
 from deployments.sandbox.process import running_sandbox
@@ -192,7 +192,7 @@ def block(store_url: str, engine: Engine, server: SandboxProcess) -> Iterator[On
         store=EventStore(url=SecretStr(store_url)),
         source_id=SOURCE.id,
     )
-    sources.put(engine, replace(opened.source_record(made), fields={"_siemForward": True}))
+    sources.save(engine, replace(opened.source_record(made), fields={"_siemForward": True}))
     opened._ids[SOURCE.name] = SOURCE.id
     opened._of_source[SOURCE.id] = engine
     with disable_run_logger():
@@ -205,7 +205,7 @@ def test_collect(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     monkeypatch.setattr(collect, "open_store", lambda _: engine)
 
     def take(run: str) -> Any:
-        return streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], run)
+        return streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], run)
 
     def again() -> None:
         """As if nothing was collected: so a first request, pages and a drain are all in each attempt."""
@@ -220,7 +220,7 @@ def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monk
     monkeypatch.setattr(read_window, "load_source", lambda _: block)
     monkeypatch.setattr(read_window, "open_store", lambda _: engine)
     now_ns = clock.now_ns()
-    job = jobs.begin(engine, Wanted(RECONCILE, SOURCE.id, (Api.AUDIT,), now_ns - 2 * DAY, now_ns), 10 * DAY)
+    job = jobs.start(engine, JobRequest(RECONCILE, SOURCE.id, (Api.AUDIT,), now_ns - 2 * DAY, now_ns), 10 * DAY)
 
     def again() -> None:
         with engine.begin() as connection:
@@ -229,7 +229,7 @@ def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monk
 
     struck = Struck(
         engine,
-        lambda run: windows.take(engine, job.id, run),
+        lambda run: windows.acquire(engine, job.id, run),
         lambda claim: read_window.read_window.fn(SOURCE.name, claim),
         "windows",
         again,
@@ -244,15 +244,15 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     monkeypatch.setattr(forward, "load_siem", lambda *_: siem)
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
     monkeypatch.setattr(collect, "open_store", lambda _: engine)
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
     collect.collect_stream.fn(SOURCE.name, claim)
     faults.called.clear()
-    known, _ = forward_pairs.put(engine, SOURCE.id, SIEM, "webhook", {}, "first")
+    known, _ = forward_pairs.save(engine, SOURCE.id, SIEM, "webhook", {}, "first")
 
     def take(run: str) -> Any:
-        view = {one.api: one for one in positions.of_forward(engine, known.id)}[Api.AUDIT]
-        return positions.take(engine, view, run)
+        view = {one.api: one for one in positions.of_pair(engine, known.id)}[Api.AUDIT]
+        return positions.acquire(engine, view, run)
 
     def again() -> None:
         with engine.begin() as connection:
@@ -280,17 +280,17 @@ def test_where_the_fault_is_in_the_recording_itself_the_claim_is_released_all_th
 
     monkeypatch.setattr(collect, "shared_source", broken)
     monkeypatch.setattr(streams, "stop", raise_first)
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
     with pytest.raises(UnexpectedError):
         collect.collect_stream.fn(SOURCE.name, claim)
-    assert streams.one(engine, claim.stream_id).holder is None
+    assert streams.get(engine, claim.stream_id).holder is None
 
 
 def test_a_lost_claim_is_no_fault(engine: Engine, block: OnePasswordSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
     monkeypatch.setattr(collect, "open_store", lambda _: engine)
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
     streams.restart(engine, SOURCE.id)
     with pytest.raises(ClaimLostError):

@@ -23,7 +23,7 @@ def do(url: str, fatal: str, count: str, size: str, odd: str = "") -> dict[str, 
     """
     engine = open_engine(url)
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
-    held = streams.take(engine, view, str(os.getpid()), by_force=True)
+    held = streams.acquire(engine, view, str(os.getpid()), by_force=True)
     assert held
     statements = itertools.count(1)
 
@@ -40,7 +40,7 @@ def do(url: str, fatal: str, count: str, size: str, odd: str = "") -> dict[str, 
         if odd:
             events.append(Event(f"FUTURE{number}", IN_2100, "{}"))
             events.append(Event("SAME", 0, f'{{"n":{number}}}'))
-        page = Page(str(number + 1), has_more=True, events=events, rejected=[])
+        page = Page(str(number + 1), has_more=True, events=events, invalid_items=[])
         pages.commit_page(engine, held, page, after=cursor, api_version="v2")
         cursor = page.cursor
     return {"statements": next(statements) - 1}

@@ -35,15 +35,15 @@ LIMITS = Limits(events=40, bytes=1_000_000, parallel=4)
 def do(url: str, receiver: str) -> dict[str, str]:
     """What became of each API."""
     engine = open_engine(url)
-    (pair,) = forward_pairs.known(engine, SIEM)
-    views = positions.of_forward(engine, pair.id)
+    (pair,) = forward_pairs.find_all(engine, SIEM)
+    views = positions.of_pair(engine, pair.id)
     with ThreadPoolExecutor(len(views)) as pool:
         found = pool.map(lambda view: _forward(engine, view, receiver), views)
         return dict(zip([str(view.api) for view in views], found, strict=True))
 
 
 def _forward(engine: Engine, view: PositionView, receiver: str) -> str:
-    claim = positions.take(engine, view, f"forwarding {os.getpid()}")
+    claim = positions.acquire(engine, view, f"forwarding {os.getpid()}")
     assert claim, "a killed one holds nothing"
     with closing(SumoLogicSiem(url=SecretStr(receiver + PATH)).get_sender()) as sender:
         sender.limits = LIMITS

@@ -31,7 +31,7 @@ def do(url: str, base_url: str, token: str) -> dict[str, str]:
     try:
         engine = open_engine(url)
         source = replace(SOURCE, base_url=base_url, collect_from=FROM)
-        sources.put(engine, source)
+        sources.save(engine, source)
         views = streams.of_source(engine, source.id, source.apis)
     except SourceError as error:
         return {"store": f"{error.name}: {error}"}
@@ -43,7 +43,7 @@ def do(url: str, base_url: str, token: str) -> dict[str, str]:
 def _read(engine: Engine, view: StreamView, base_url: str, token: str) -> str:
     try:
         # One holder for all: what a killed round held is the next one's, so that none need wait until a claim lapses.
-        claim = streams.take(engine, view, "round")
+        claim = streams.acquire(engine, view, "round")
         assert claim
         with EventsClient(base_url, token) as client:
             source = replace(SOURCE, collect_from=FROM)

@@ -78,7 +78,7 @@ def test_a_backfill_killed_at_a_random_moment(store_url: str, backfills: Forks, 
         server = {"base_url": sandbox.base_url, "token": sandbox.token}
         sandbox.fault("delay", seconds=0.03)
         with opened(store_url) as engine:
-            sources.put(engine, SOURCE)
+            sources.save(engine, SOURCE)
         both = [backfills.call(url=store_url, **server, **span) for _ in range(2)]
         wait_until(lambda: asked(sandbox) > 4)
         live = rounds.call(url=store_url, **server)

@@ -78,8 +78,8 @@ class Forwarded:
 @pytest.fixture
 def forwarded(store_url: str, forks: Forks, row: Row, tmp_path: Path) -> Iterator[Forwarded]:
     with opened(store_url) as engine:
-        sources.put(engine, SOURCE)
-        forward_pairs.put(engine, SOURCE.id, SIEM, "sumo-logic", {}, "first")
+        sources.save(engine, SOURCE)
+        forward_pairs.save(engine, SOURCE.id, SIEM, "sumo-logic", {}, "first")
     with running_receiver("sumo_logic", tmp_path / "arrived") as receiver:
         receiver.behave("slow", None, seconds=0.01)
         yield Forwarded(store_url, forks, receiver, row)

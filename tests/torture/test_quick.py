@@ -73,7 +73,7 @@ def test_killed_at_a_random_moment(store_url: str, rounds: Rounds, row: Row) -> 
 def test_two_processes_at_once(store_url: str, rounds: Rounds, row: Row) -> None:
     """Each takes the other's claims away (they bear one name), and whoever has lost his writes nothing."""
     with opened(store_url) as engine:
-        sources.put(engine, SOURCE)
+        sources.save(engine, SOURCE)
     said = [process.wait() for process in (rounds.start(store_url), rounds.start(store_url))]
     assert all(one.startswith(("ok", "ClaimLost")) for each in said for one in each.values()), said
     check(row, store_url, rounds, before=2, interrupted=2)

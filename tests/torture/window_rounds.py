@@ -12,7 +12,7 @@ from blocks.errors import ClaimLostError
 from blocks.events_api.client import EventsClient
 from blocks.store import sources
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import BACKFILL, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
 from blocks.store.engine import open_engine
 from tasks.read_window import WindowReader
 
@@ -24,14 +24,14 @@ def do(url: str, base_url: str, token: str, start_ns: str, end_ns: str) -> dict[
     """Work on the job of this span until nobody else has left anything; how many windows were read."""
     engine = open_engine(url)
     source = replace(SOURCE, base_url=base_url, collect_from="120d")
-    sources.put(engine, source)
-    wanted = Wanted(BACKFILL, source.id, source.apis, int(start_ns), int(end_ns))
-    job = jobs.begin(engine, wanted, 12 * HOUR)
+    sources.save(engine, source)
+    wanted = JobRequest(BACKFILL, source.id, source.apis, int(start_ns), int(end_ns))
+    job = jobs.start(engine, wanted, 12 * HOUR)
 
     def read(_: int) -> int:
         done = 0
         with EventsClient(base_url, token) as client:
-            while claim := windows.take(engine, job.id, str(os.getpid())):
+            while claim := windows.acquire(engine, job.id, str(os.getpid())):
                 try:
                     WindowReader(engine, client, source, claim).read()
                     done += 1

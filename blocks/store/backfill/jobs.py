@@ -36,7 +36,7 @@ _NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _win
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JobRequest:
     """A span of a source's time, from `start_ns` to before `end_ns` (since 1970), of which some APIs are to be read."""
 
     kind: str
@@ -61,7 +61,7 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ApiProgress:
     """How far one API of a job is. `done_ns` and `span_ns` are lengths of time; `error` is why a window waits."""
 
     api: Api
@@ -86,12 +86,12 @@ class Progress:
         return self.done == self.windows
 
 
-def cut(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
+def split(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
     """The span from `start_ns` to before `end_ns` in parts of a width, the last one shorter where it must be."""
     return [(at, min(at + width_ns, end_ns)) for at in range(start_ns, end_ns, width_ns)]
 
 
-def chosen(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
+def choose_apis(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
     """The APIs that are asked for by name; all that the source collects where none is. Raises ThirdPartyConfigError."""
     named, configured = set(named), tuple(configured)
     if unknown := named - set(Api):
@@ -107,7 +107,7 @@ def chosen(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
     return wanted
 
 
-def spans_of(wanted: Wanted, width_ns: int) -> list[tuple[int, int]]:
+def spans_of(wanted: JobRequest, width_ns: int) -> list[tuple[int, int]]:
     """What each API of a job is cut into. Raises ThirdPartyConfigError where it makes more than WINDOWS_MAX windows."""
     number = -(-(wanted.end_ns - wanted.start_ns) // width_ns) * len(wanted.apis)
     if number > WINDOWS_MAX:
@@ -116,10 +116,10 @@ def spans_of(wanted: Wanted, width_ns: int) -> list[tuple[int, int]]:
             hint="Use longer windows: dense ones are cut by themselves.",
             code="windows",
         )
-    return cut(wanted.start_ns, wanted.end_ns, width_ns)
+    return split(wanted.start_ns, wanted.end_ns, width_ns)
 
 
-def begin(engine: Engine, wanted: Wanted, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
+def start(engine: Engine, wanted: JobRequest, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
     """Make a job with its windows; one of the same kind, source, APIs and span that is not finished goes on instead.
 
     `ends_ns`: where the windows of an API are to end before the span does.
@@ -170,7 +170,7 @@ def unfinished(engine: Engine, source_id: str, kind: str = BACKFILL) -> list[Job
         return [_job(row) for row in connection.execute(asked.order_by(_jobs.c.created_ns.desc()))]
 
 
-def fit(engine: Engine, job_id: str, page_size: int) -> int:
+def split_dense(engine: Engine, job_id: str, page_size: int) -> int:
     """Cut windows that were not begun and will be long, going by how dense those of their stream proved to be.
 
     Returns how many windows there are more. Those that were begun stay whole: the order of their events is not known.
@@ -188,7 +188,7 @@ def fit(engine: Engine, job_id: str, page_size: int) -> int:
     return more
 
 
-def progress(engine: Engine, job_id: str) -> list[Progress]:
+def progress(engine: Engine, job_id: str) -> list[ApiProgress]:
     """How far each API of a job is."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_progress_of(connection, job_id)).all()
@@ -205,7 +205,7 @@ def _progress_of(connection: Connection, job_id: str) -> Select[Any]:
             _streams.c.api,
             func.count(),
             func.count().filter(is_done),
-            func.count().filter(claims.held(connection, _windows, clock.now_ns(), of_job)),
+            func.count().filter(claims.is_held(connection, _windows, clock.now_ns(), of_job)),
             func.coalesce(func.sum(span_ns).filter(is_done), 0),
             func.sum(span_ns),
             func.sum(c.pages),
@@ -221,11 +221,11 @@ def _progress_of(connection: Connection, job_id: str) -> Select[Any]:
     )
 
 
-def _progress(row: Row[Any]) -> Progress:
+def _progress(row: Row[Any]) -> ApiProgress:
     api, *numbers, error = row
     windows, done, held, done_ns, span_ns, *counts = map(int, numbers)  # sums may be decimals
     read, new, known, quarantined, changed = counts
-    return Progress(Api(api), windows, done, held, done_ns, span_ns, read, new, known, quarantined, changed, error)
+    return ApiProgress(Api(api), windows, done, held, done_ns, span_ns, read, new, known, quarantined, changed, error)
 
 
 def _lengths_wanted(connection: Connection, job_id: str, page_size: int) -> list[tuple[int, int]]:
@@ -256,7 +256,7 @@ def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: 
     more = 0
     for row in connection.execute(_longer(job_id, stream_id, wanted_ns)).all():
         span_ns = row.end_ns - row.start_ns
-        parts = cut(row.start_ns, row.end_ns, ceil(span_ns / ceil(span_ns / wanted_ns)))
+        parts = split(row.start_ns, row.end_ns, ceil(span_ns / ceil(span_ns / wanted_ns)))
         if more + len(parts) - 1 > room:
             break
         # Not where another run has cut it since it was looked at.

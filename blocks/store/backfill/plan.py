@@ -15,8 +15,8 @@ from blocks.store.tables import EventRow, StreamRow
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.events_api.rate_limit import Window
-    from blocks.store.backfill.jobs import Wanted
+    from blocks.events_api.rate_limit import RateWindow
+    from blocks.store.backfill.jobs import JobRequest
 
 _events = EventRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
@@ -36,7 +36,7 @@ class PlannedWindow:
     requests: int
 
 
-def plan(engine: Engine, wanted: Wanted, width_ns: int, page_size: int) -> list[PlannedWindow]:
+def plan(engine: Engine, wanted: JobRequest, width_ns: int, page_size: int) -> list[PlannedWindow]:
     """The windows of a backfill, oldest first; nothing is changed, and nothing asked of the API.
 
     Raises ThirdPartyConfigError where there are too many.
@@ -53,12 +53,12 @@ def plan(engine: Engine, wanted: Wanted, width_ns: int, page_size: int) -> list[
     ]
 
 
-def seconds(requests: int, windows: tuple[Window, ...], share: float) -> float:
+def estimated_seconds(requests: int, windows: tuple[RateWindow, ...], share: float) -> float:
     """How long so many requests take at least, where all that the rate windows leave is used."""
     return max((max(requests / (one.requests * share) - 1, 0) * one.seconds for one in windows), default=0.0)
 
 
-def _known(engine: Engine, wanted: Wanted, api: str, width_ns: int) -> dict[int, int]:
+def _known(engine: Engine, wanted: JobRequest, api: str, width_ns: int) -> dict[int, int]:
     part = (_events.c.time_ns - wanted.start_ns) // width_ns
     asked = (
         select(part, func.count())

@@ -17,9 +17,9 @@ from blocks.events_api.models import Api
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import claims, health, late_or_missed, pages
 from blocks.store.backfill.jobs import RECONCILE
-from blocks.store.claims import FREE, lease
+from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.streams import is_deleted
+from blocks.store.streams import is_source_deleted
 from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from blocks.errors import SourceError
     from blocks.events_api.models import Page
-    from blocks.store.pages import Committed, Prepared
+    from blocks.store.pages import PageCounts, PreparedPage
 
 
 _jobs = JobRow.__table__  # type: ignore[attr-defined]
@@ -60,7 +60,7 @@ class WindowView:
     restarts: int
 
 
-def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
+def acquire(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
     """Claim the oldest window that no run reads and that is not done, since 1Password drops the oldest first.
 
     None where there is none at present (see `progress`), or the source was deleted. A run whose process is known to be
@@ -76,22 +76,22 @@ def take(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    taken = update(_windows).values(claims.taken(_windows, holder, now_ns))
+    taken = update(_windows).values(claims.acquire_values(_windows, holder, now_ns))
     with writing(engine) as connection:
-        free = claims.free(connection, _windows, now_ns, of_job)
+        free = claims.is_free(connection, _windows, now_ns, of_job)
         window_id = connection.scalar(next_one.where(free))
         if window_id is None:
             return None
         row = connection.execute(taken.where(_windows.c.id == window_id, free).returning(_windows)).first()
         if row is None:
             return None
-        if is_deleted(connection, row.stream_id):  # since it was looked for
-            connection.execute(update(_windows).where(_windows.c.id == window_id).values(FREE))
+        if is_source_deleted(connection, row.stream_id):  # since it was looked for
+            connection.execute(update(_windows).where(_windows.c.id == window_id).values(RELEASE_VALUES))
             return None
         return _claim(connection, row)
 
 
-def view(engine: Engine, claim: WindowClaim) -> WindowView:
+def get(engine: Engine, claim: WindowClaim) -> WindowView:
     """Where the reading of a window stands. Raises ClaimLostError where another run has it now."""
     asked = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts)
     with store_errors(), reading(engine).connect() as connection:
@@ -104,13 +104,13 @@ def view(engine: Engine, claim: WindowClaim) -> WindowView:
 def renew(engine: Engine, claim: WindowClaim, *, for_seconds: float = 0, error: str | None = None) -> None:
     """Keep the claim for a wait of `for_seconds` and the attempt after it, and note what it waits for."""
     with writing(engine) as connection:
-        _write(connection, claim, error=error, **lease(clock.now_ns(), int(for_seconds * 10**9)))
+        _write(connection, claim, error=error, **renew_values(clock.now_ns(), int(for_seconds * 10**9)))
 
 
 def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> None:
     """Give a window back that is not read to its end; whoever takes it goes on from its cursor."""
     with writing(engine) as connection:
-        connection.execute(update(_windows).where(_held(claim)).values(**FREE, error=error))
+        connection.execute(update(_windows).where(_held(claim)).values(**RELEASE_VALUES, error=error))
 
 
 def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
@@ -120,13 +120,13 @@ def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
     """
     with writing(engine) as connection:
         still = (_windows.c.id == claim.id) & (_windows.c.fence == claim.fence)  # free already, where it was done
-        released = update(_windows).where(still).values(**FREE, error=str(error)).returning(_windows.c.id)
+        released = update(_windows).where(still).values(**RELEASE_VALUES, error=str(error)).returning(_windows.c.id)
         if connection.execute(released).first() is not None:
             source_id = connection.scalar(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id))
             health.begin(connection, str(source_id), _not_read(claim, error))
 
 
-def begin_anew(engine: Engine, claim: WindowClaim) -> None:
+def restart(engine: Engine, claim: WindowClaim) -> None:
     """Forget the cursor of a window, which the server refuses."""
     with writing(engine) as connection:
         _write(connection, claim, cursor=None, cursor_version=None, restarts=_windows.c.restarts + 1)
@@ -134,7 +134,7 @@ def begin_anew(engine: Engine, claim: WindowClaim) -> None:
 
 def commit_page(
     engine: Engine, claim: WindowClaim, page: Page, *, after: str | None, api_version: str, last: bool
-) -> Committed:
+) -> PageCounts:
     """Store a page's events and move the window's cursor, in one transaction; `last`: the window is done with it.
 
     The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError where the claim was taken away or
@@ -144,16 +144,16 @@ def commit_page(
 
 
 def commit_prepared(
-    engine: Engine, claim: WindowClaim, prepared: Prepared, *, after: str | None, last: bool
-) -> Committed:
+    engine: Engine, claim: WindowClaim, prepared: PreparedPage, *, after: str | None, last: bool
+) -> PageCounts:
     """The same for a page that is prepared already, as it is by the thread that has read it."""
     page, api_version = prepared.page, prepared.api_version
     with writing(engine) as connection:
         stream = _write_stream(connection, claim.stream_id)
         _move_cursor(connection, claim, page, after, api_version)
-        committed, new = pages.put(connection, stream, prepared)
+        committed, new = pages.insert_page(connection, stream, prepared)
         if new and claim.kind == RECONCILE:
-            late_or_missed.mark(connection, stream, new)
+            late_or_missed.record_unseen(connection, stream, new)
         values: dict[str, Any] = {
             "changed": _windows.c.changed + committed.changed,
             "new": _windows.c.new + committed.new,
@@ -161,7 +161,7 @@ def commit_prepared(
             "quarantined": _windows.c.quarantined + committed.quarantined,
         }
         if last:
-            values |= {"done_ns": clock.now_ns(), **FREE}
+            values |= {"done_ns": clock.now_ns(), **RELEASE_VALUES}
         connection.execute(update(_windows).where(_windows.c.id == claim.id).values(values))
         if last:
             _finish(connection, claim.job_id)
@@ -189,7 +189,7 @@ def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: 
             begun_ns=func.coalesce(_windows.c.begun_ns, now_ns),
             pages=_windows.c.pages + 1,
             error=None,
-            **lease(now_ns),
+            **renew_values(now_ns),
         )
     )
     if connection.execute(moved.returning(_windows.c.id)).first() is None:

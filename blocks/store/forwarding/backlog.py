@@ -16,7 +16,7 @@ from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 ARCHIVE = "archive"
 _events = EventRow.__table__  # type: ignore[attr-defined]
@@ -26,7 +26,7 @@ _refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
 _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
-def pairs(engine: Engine, source: str) -> list[Known]:
+def pairs_with_work(engine: Engine, source: str) -> list[ForwardPair]:
     """The pairs of the source of that name that have events to send, or rejected ones to send again.
 
     Left out are pairs that are paused, those whose source is deleted or does not forward to SIEMs, streams that a run
@@ -34,13 +34,13 @@ def pairs(engine: Engine, source: str) -> list[Known]:
     or the slow schedule of the pair begins those again. An archive waits for the end of the hour.
     Raises FirstPartyGenericError where the store does not answer.
     """
-    known = [pair for pair in forward_pairs.known(engine, source=source) if pair.paused_ns is None]
+    known = [pair for pair in forward_pairs.find_all(engine, source=source) if pair.paused_ns is None]
     if not known:
         return []
     with store_errors(), reading(engine).connect() as connection:
         waiting = set(connection.scalars(_waiting(connection, [pair.id for pair in known], clock.now_ns())))
     found = [pair for pair in known if pair.id in waiting]
-    for_siem = bool(found) and forward_pairs.about(engine, found[0].source_id).for_siem
+    for_siem = bool(found) and forward_pairs.source_metadata(engine, found[0].source_id).for_siem
     return [pair for pair in found if for_siem or pair.kind == ARCHIVE]
 
 
@@ -48,7 +48,7 @@ def _waiting(connection: Connection, known: list[str], now_ns: int) -> Any:
     sent_id = func.coalesce(_positions.c.sent_id, 0)
     of_pair = (_positions.c.forward == _forwards.c.id) & (_positions.c.stream_id == _streams.c.id)
     # A position that is not made yet has no holder either.
-    free = claims.free(connection, _positions, now_ns, _positions.c.forward.in_(known))
+    free = claims.is_free(connection, _positions, now_ns, _positions.c.forward.in_(known))
     return (
         select(_forwards.c.id)
         .distinct()

@@ -29,7 +29,7 @@ _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ForwardPair:
     """A source and a SIEM. Times are nanoseconds since 1970."""
 
     id: str
@@ -44,7 +44,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class SourceMetadata:
     """What goes with the events of a source: all that the store knows of it. `fields` are as they were configured.
 
     `processing_rules` holds `filters` and `hashAlgorithm`, or nothing: see `blocks.siem.privacy.processing`.
@@ -59,19 +59,19 @@ class About:
     @property
     def for_siem(self) -> bool:
         """Whether its events are meant for a SIEM."""
-        return siem_forward_field.for_siem(self.fields)
+        return siem_forward_field.is_forwarding_enabled(self.fields)
 
 
-def about(engine: Engine, source_id: str) -> About:
+def source_metadata(engine: Engine, source_id: str) -> SourceMetadata:
     """What the store knows of a source that is there."""
     asked = select(_sources).where(_sources.c.id == source_id)
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(asked).one()
     rules = json.loads(row.processing_rules)
-    return About(row.name, row.category or None, json.loads(row.fields), row.account_uuid, rules)
+    return SourceMetadata(row.name, row.category or None, json.loads(row.fields), row.account_uuid, rules)
 
 
-def put(  # noqa: PLR0917 - what a pair is made of
+def save(  # noqa: PLR0917 - what a pair is made of
     engine: Engine,
     source_id: str,
     siem: str,
@@ -81,7 +81,7 @@ def put(  # noqa: PLR0917 - what a pair is made of
     *,
     since_ns: int | None = None,
     only_known: bool = False,
-) -> tuple[Known, bool]:
+) -> tuple[ForwardPair, bool]:
     """Write a pair. Returns it, and whether it is new or has changed: then its errors are forgotten.
 
     A new one leaves out what was received before `since_ns` (ns since 1970). One of another kind than before sends all
@@ -105,9 +105,9 @@ def put(  # noqa: PLR0917 - what a pair is made of
         return pair, changed
 
 
-def known(
+def find_all(
     engine: Engine, siem: str | None = None, source: str | None = None, *, with_deleted: bool = False
-) -> list[Known]:
+) -> list[ForwardPair]:
     """The pairs there are, or those of a SIEM or of a source of that name; of deleted sources where asked for."""
     asked = _asked() if with_deleted else _asked().where(_sources.c.deleted_ns.is_(None))
     if siem is not None:
@@ -118,7 +118,7 @@ def known(
         return [_known(row) for row in connection.execute(asked)]
 
 
-def find(engine: Engine, source_id: str, siem: str) -> Known | None:
+def find(engine: Engine, source_id: str, siem: str) -> ForwardPair | None:
     """The pair of that source and SIEM, or None."""
     asked = _asked().where(_forwards.c.source_id == source_id, _forwards.c.siem == siem)
     with store_errors(), reading(engine).connect() as connection:
@@ -126,9 +126,9 @@ def find(engine: Engine, source_id: str, siem: str) -> Known | None:
     return None if row is None else _known(row)
 
 
-def require(engine: Engine, siem: str, source: str | None = None, *, with_deleted: bool = False) -> list[Known]:
+def require(engine: Engine, siem: str, source: str | None = None, *, with_deleted: bool = False) -> list[ForwardPair]:
     """The pairs of a SIEM, see `known`. Raises ThirdPartyConfigError where there is none."""
-    if found := known(engine, siem, source, with_deleted=with_deleted):
+    if found := find_all(engine, siem, source, with_deleted=with_deleted):
         return found
     of = f" for source {source!r}" if source else ""
     raise ThirdPartyConfigError(
@@ -138,7 +138,7 @@ def require(engine: Engine, siem: str, source: str | None = None, *, with_delete
     )
 
 
-def set_paused(engine: Engine, pair: Known, *, paused: bool) -> bool:
+def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
     """Pause or resume a pair; resumed, its errors are forgotten too. Whether that was a change.
 
     A run that sends sees it and gives back, so that what is on its way is not sent twice (`is_paused`); one that
@@ -162,7 +162,7 @@ def is_paused(engine: Engine, forward: str) -> bool:
         return connection.scalar(asked) is not None
 
 
-def replay(engine: Engine, pair: Known, since_ns: int) -> int:
+def replay(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
     """Let the pair send again what was received at that time (ns since 1970) or later. Returns how many events.
 
     What it has not sent yet stays to be sent, however old it is.
@@ -174,25 +174,25 @@ def replay(engine: Engine, pair: Known, since_ns: int) -> int:
             if behind is not None and behind < reached:
                 of = (_events.c.stream_id == stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
                 again += connection.scalar(select(func.count()).where(of)) or 0
-                positions.set_back(connection, pair.id, stream_id, min(behind, sent_id))
+                positions.move_within(connection, pair.id, stream_id, min(behind, sent_id))
         audit_log.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=again)
     return again
 
 
-def count_sent_since(engine: Engine, pair: Known, since_ns: int) -> int:
+def count_sent_since(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
     """How many events `replay` would let the pair send again: those received then or later that were acknowledged."""
     asked = select(_positions.c.stream_id, _positions.c.sent_id, _positions.c.plan)
     with store_errors(), reading(engine).connect() as connection:
         sent = 0
         for row in connection.execute(asked.where(_positions.c.forward == pair.id)).all():
-            behind, reached = _before(connection, row.stream_id, since_ns), positions.reached(row)
+            behind, reached = _before(connection, row.stream_id, since_ns), positions.last_acknowledged(row)
             if behind is not None and behind < reached:
                 of = (_events.c.stream_id == row.stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
                 sent += connection.scalar(select(func.count()).where(of)) or 0
         return sent
 
 
-def remove(engine: Engine, pair: Known) -> None:
+def remove(engine: Engine, pair: ForwardPair) -> None:
     """Remove a pair: its positions, and what its SIEM refused. The events stay."""
     with writing(engine) as connection:
         # The pair first: who makes positions holds it, and finds then that it is gone.
@@ -218,12 +218,12 @@ def _there(connection: Connection, source_id: str, siem: str) -> Row[Any] | None
 
 def _change(connection: Connection, before: Row[Any], values: dict[str, Any]) -> None:
     connection.execute(update(_forwards).where(_forwards.c.id == before.id).values(values))
-    positions.make_within(connection, before.id)
+    positions.create_within(connection, before.id)
     if before.kind == values["kind"]:
         positions.restart_within(connection, before.id)
         positions.forget_ahead_within(connection, before.id)  # it may have another target, which has none of that
     else:
-        positions.begin_anew_within(connection, before.id)
+        positions.reset_within(connection, before.id)
 
 
 def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPartyConfigError:
@@ -234,13 +234,13 @@ def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPa
     )
 
 
-def _leave_out(connection: Connection, pair: Known, until_ns: int) -> None:
+def _leave_out(connection: Connection, pair: ForwardPair, until_ns: int) -> None:
     for stream_id, sent_id, _ in _sent(connection, pair.id):
         end = _end(connection, stream_id)  # first: a page that is committed between the two reads is not left out
         last = _before(connection, stream_id, until_ns)
         behind = end if last is None else last
         if behind is not None and behind > sent_id:
-            positions.set_back(connection, pair.id, stream_id, behind)
+            positions.move_within(connection, pair.id, stream_id, behind)
     audit_log.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
 
 
@@ -253,7 +253,7 @@ def _before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
 def _end(connection: Connection, stream_id: int) -> int | None:
     """The id of the last event of a stream, or None."""
     linked: int | None = connection.scalar(select(_streams.c.link_id).where(_streams.c.id == stream_id))
-    return unsent_events.last_of(connection, stream_id) if linked is None else linked
+    return unsent_events.last_id(connection, stream_id) if linked is None else linked
 
 
 def _sent(connection: Connection, forward: str) -> list[tuple[int, int, int]]:
@@ -261,7 +261,7 @@ def _sent(connection: Connection, forward: str) -> list[tuple[int, int, int]]:
     # A write first: nobody moves a position between the read and what follows from it.
     written = update(_positions).where(_positions.c.forward == forward).values(sent_id=_positions.c.sent_id)
     rows = connection.execute(written.returning(_positions.c.stream_id, _positions.c.sent_id, _positions.c.plan))
-    return [(row.stream_id, row.sent_id, positions.reached(row)) for row in rows]
+    return [(row.stream_id, row.sent_id, positions.last_acknowledged(row)) for row in rows]
 
 
 def _asked() -> Any:
@@ -272,7 +272,7 @@ def _asked() -> Any:
     )
 
 
-def _one(connection: Connection, condition: Any) -> Known:
+def _one(connection: Connection, condition: Any) -> ForwardPair:
     return _known(connection.execute(_asked().where(condition)).one())
 
 
@@ -284,8 +284,8 @@ def _verb(paused: bool) -> str:
     return "siem pause" if paused else "siem resume"
 
 
-def _known(row: Row[Any]) -> Known:
-    return Known(
+def _known(row: Row[Any]) -> ForwardPair:
+    return ForwardPair(
         id=row.id,
         source_id=row.source_id,
         source=row.source,

@@ -13,14 +13,14 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import claims
 from blocks.store.engine import reading, store_errors
 from blocks.store.forwarding import siem_forward_field
-from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS, unlinked
+from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS, unlinked_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection, Engine, Row, TextClause
 
-MOST = 1000  # values in one statement
+VALUES_MAX = 1000  # values in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class PositionStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardStatus:
+class PairStatus:
     """A source and a SIEM, and how far each API is."""
 
     id: str
@@ -116,7 +116,7 @@ class ForwardStatus:
         return not self.deleted and any(one.in_error for one in self.positions)
 
 
-def forwards(engine: Engine, siem: str | None = None, source: str | None = None) -> list[ForwardStatus]:
+def pairs(engine: Engine, siem: str | None = None, source: str | None = None) -> list[PairStatus]:
     """All forwards, or those of a SIEM or of a source of that name; those of deleted sources too.
 
     Raises ThirdPartyConfigError where there is no such SIEM.
@@ -136,9 +136,9 @@ def forwards(engine: Engine, siem: str | None = None, source: str | None = None)
     return found
 
 
-def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
+def rejected_events(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
     """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, refused_ns."""
-    found = {one.id: one for one in forwards(engine, siem, source)}
+    found = {one.id: one for one in pairs(engine, siem, source)}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_REFUSED).all()
     return [
@@ -156,8 +156,8 @@ def refused(engine: Engine, siem: str, source: str | None = None) -> list[dict[s
     ]
 
 
-def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> ForwardStatus:
-    return ForwardStatus(
+def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> PairStatus:
+    return PairStatus(
         id=row.id,
         source=row.source,
         source_id=row.source_id,
@@ -167,7 +167,7 @@ def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> ForwardStatu
         created_ns=row.created_ns,
         paused_ns=row.paused_ns,
         deleted=row.deleted_ns is not None,
-        for_siem=siem_forward_field.for_siem(json.loads(row.fields)),
+        for_siem=siem_forward_field.is_forwarding_enabled(json.loads(row.fields)),
         positions=tuple(positions),
     )
 
@@ -176,8 +176,8 @@ def _positions(connection: Connection, fingerprints: Mapping[str, str]) -> dict[
     """The positions of forwards, given with their fingerprints, in as many statements for hundreds as for one."""
     found: dict[str, list[PositionStatus]] = {forward: [] for forward in fingerprints}
     waiting = _all_waiting(connection, list(fingerprints))
-    for start in range(0, len(found), MOST):
-        some = {"forwards": list(fingerprints)[start : start + MOST]}
+    for start in range(0, len(found), VALUES_MAX):
+        some = {"forwards": list(fingerprints)[start : start + VALUES_MAX]}
         for row in connection.execute(_POSITIONS, some):
             behind = waiting.get((row.forward, row.stream_id), (0, None))
             found[row.forward].append(_position(row, behind, fingerprints[row.forward]))
@@ -214,8 +214,8 @@ def _all_waiting(connection: Connection, forwards: Sequence[str]) -> dict[tuple[
     """How many events wait, and since when the first does, of each forward and stream where any do."""
     rows = [
         row
-        for start in range(0, len(forwards), MOST)
-        for row in connection.execute(_BEHIND, {"forwards": forwards[start : start + MOST]})
+        for start in range(0, len(forwards), VALUES_MAX)
+        for row in connection.execute(_BEHIND, {"forwards": forwards[start : start + VALUES_MAX]})
     ]
     counted = {(row.forward, row.stream_id): _counted(connection, row) for row in rows}
     # What waits begins with a link in most cases: then its first event is known, and all of them are read at once.
@@ -234,7 +234,7 @@ def _counted(connection: Connection, row: Row[Any]) -> int:
     """How many wait that no link counts: of a link that is sent in part, and of before there was a chain."""
     before_chain: list[tuple[int, int]] = []
     if row.first_link is None or row.first_link - 1 > row.sent_id:
-        before_chain = unlinked(connection, row.stream_id, row.sent_id, row.first_link)
+        before_chain = unlinked_ranges(connection, row.stream_id, row.sent_id, row.first_link)
     end = max([row.partial or 0, *(end for _, end in before_chain)])
     if end <= row.sent_id:
         return 0
@@ -244,8 +244,8 @@ def _counted(connection: Connection, row: Row[Any]) -> int:
 
 def _received(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     found: dict[int, int] = {}
-    for start in range(0, len(ids), MOST):
-        found |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + MOST]}).tuples().all())
+    for start in range(0, len(ids), VALUES_MAX):
+        found |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + VALUES_MAX]}).tuples().all())
     return found
 
 

@@ -20,11 +20,11 @@ from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, jo
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health
-from blocks.store.claims import FREE, lease
+from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
-from blocks.store.streams import GIVEN_UP, TOLD_AFTER_NS, first_failure
-from blocks.store.streams import HEALTHY as HEALTHY_STREAM
+from blocks.store.streams import GIVEN_UP, REPORTED_AFTER_NS, first_failure
+from blocks.store.streams import NO_ERROR as HEALTHY_STREAM
 from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow
 from blocks.store.upsert import insert_new
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
     from blocks.store.claims import Holder
-    from blocks.store.forwarding.rejected_events import Again, RefusedItem
+    from blocks.store.forwarding.rejected_events import RejectedEvent, ReplayBatch
 
 _forwards = PairRow.__table__  # type: ignore[attr-defined]
 _positions = PositionRow.__table__  # type: ignore[attr-defined]
@@ -43,12 +43,12 @@ _streams = StreamRow.__table__  # type: ignore[attr-defined]
 
 HEALTHY: dict[str, Any] = {**HEALTHY_STREAM, "unconfirmed": 0}
 """What is written where nothing is in the way (any more)."""
-Ahead = dict[int, tuple[int, int]]
+AcknowledgedAhead = dict[int, tuple[int, int]]
 """By the last id of a portion: how many events were sent, and kept back by rules."""
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardClaim:
+class PositionClaim:
     """The right to forward one stream to one SIEM, held by one run."""
 
     forward: str
@@ -74,7 +74,7 @@ class PositionView:
     api: Api
     sent_id: int
     plan: tuple[int, ...]
-    ahead: Ahead
+    ahead: AcknowledgedAhead
     replays: int
     holder_until_ns: int | None
     failing_since_ns: int | None
@@ -86,7 +86,7 @@ class PositionView:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BatchOutcome:
     """What became of one portion, all of it: its ends, and how many were sent and kept back by rules.
 
     `was_ahead`: it was left by an earlier run, which has written what was refused of it.
@@ -96,17 +96,17 @@ class Step:
     last_id: int
     sent: int
     dropped: int
-    refused: tuple[RefusedItem, ...] = ()
+    refused: tuple[RejectedEvent, ...] = ()
     was_ahead: bool = False
 
 
-def of_forward(engine: Engine, forward: str) -> list[PositionView]:
+def of_pair(engine: Engine, forward: str) -> list[PositionView]:
     """The positions of a forward, one for each stream of its source; those of new streams are made.
 
     Raises ThirdPartyConfigError where the forward was removed.
     """
     with writing(engine) as connection:
-        row = make_within(connection, forward)
+        row = create_within(connection, forward)
         if row is None:
             raise _removed()
         found = connection.execute(select(_positions).where(_positions.c.forward == forward)).all()
@@ -115,42 +115,46 @@ def of_forward(engine: Engine, forward: str) -> list[PositionView]:
     return [_view(one, row.siem, apis[one.stream_id]) for one in found if one.stream_id in apis]
 
 
-def one(engine: Engine, claim: ForwardClaim) -> PositionView:
+def get(engine: Engine, claim: PositionClaim) -> PositionView:
     """The position of a claim as it is now."""
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(select(_positions).where(*_key(claim.forward, claim.stream_id))).one()
     return _view(row, claim.siem, claim.api)
 
 
-def take(engine: Engine, view: PositionView, holder: str) -> ForwardClaim | None:
+def acquire(engine: Engine, view: PositionView, holder: str) -> PositionClaim | None:
     """Take the stream's position for `holder`.
 
     None where another run has it and its claim has not expired, where the forward is paused, or its source deleted.
     A run whose process is known to be dead has nothing.
     """
     now_ns, this = clock.now_ns(), _key(view.forward, view.stream_id)
-    taken = update(_positions).where(*this).values(claims.taken(_positions, holder, now_ns))
+    taken = update(_positions).where(*this).values(claims.acquire_values(_positions, holder, now_ns))
     with writing(engine) as connection:
         is_open = _locked(connection, view.forward) is not None and _is_open(connection, view.forward)
-        taken = taken.where(claims.free(connection, _positions, now_ns, *this) | (_positions.c.holder == holder))
+        taken = taken.where(claims.is_free(connection, _positions, now_ns, *this) | (_positions.c.holder == holder))
         fence = connection.execute(taken.returning(_positions.c.fence)).scalar() if is_open else None
-    return None if fence is None else ForwardClaim(view.forward, view.siem, view.stream_id, view.api, holder, fence)
+    return None if fence is None else PositionClaim(view.forward, view.siem, view.stream_id, view.api, holder, fence)
 
 
-def renew(engine: Engine, claim: ForwardClaim, *, for_seconds: float = 0) -> None:
+def renew(engine: Engine, claim: PositionClaim, *, for_seconds: float = 0) -> None:
     """Keep the claim for a wait of `for_seconds` and the attempt after it. Raises ClaimLostError."""
     with writing(engine) as connection:
-        _write(connection, claim, **lease(clock.now_ns(), int(for_seconds * 1e9)))
+        _write(connection, claim, **renew_values(clock.now_ns(), int(for_seconds * 1e9)))
 
 
-def release(engine: Engine, claim: ForwardClaim) -> None:
+def release(engine: Engine, claim: PositionClaim) -> None:
     """Give the position back. A claim that was lost meanwhile is nothing to give back."""
     with writing(engine) as connection:
-        connection.execute(_held(claim).values(FREE))
+        connection.execute(_held(claim).values(RELEASE_VALUES))
 
 
 def advance(
-    engine: Engine, claim: ForwardClaim, step: Step | None, plan: Sequence[int], ahead: Ahead | None = None
+    engine: Engine,
+    claim: PositionClaim,
+    step: BatchOutcome | None,
+    plan: Sequence[int],
+    ahead: AcknowledgedAhead | None = None,
 ) -> None:
     """Move the position behind a portion (None: it stays), and write the plan, in one transaction.
 
@@ -158,50 +162,52 @@ def advance(
     run has sent. Raises ClaimLostError.
     """
     now_ns = clock.now_ns()
-    values: dict[str, Any] = {"plan": _written(plan, ahead or {}), **lease(now_ns)}
+    values: dict[str, Any] = {"plan": _written(plan, ahead or {}), **renew_values(now_ns)}
     with writing(engine) as connection:
         if step is None:
             _write(connection, claim, **values)
             return
         _write(connection, claim, sent_id=step.last_id, **values, **_counted(step, now_ns))
         if not step.was_ahead:
-            rejected_events.passed(connection, claim, step.first_id, step.last_id, step.refused)
+            rejected_events.record_passed(connection, claim, step.first_id, step.last_id, step.refused)
         _recover(connection, claim)
 
 
-def leave_ahead(engine: Engine, claim: ForwardClaim, steps: Sequence[Step], plan: Sequence[int], ahead: Ahead) -> None:
+def record_acknowledged_ahead(
+    engine: Engine, claim: PositionClaim, steps: Sequence[BatchOutcome], plan: Sequence[int], ahead: AcknowledgedAhead
+) -> None:
     """Write which portions the SIEM has said yes to behind one that failed; the position stays before that one.
 
     They are counted once the position passes them. Raises ClaimLostError.
     """
     with writing(engine) as connection:
-        _write(connection, claim, plan=_written(plan, ahead), **lease(clock.now_ns()))
+        _write(connection, claim, plan=_written(plan, ahead), **renew_values(clock.now_ns()))
         for step in steps:
-            rejected_events.passed(connection, claim, step.first_id, step.last_id, step.refused)
+            rejected_events.record_passed(connection, claim, step.first_id, step.last_id, step.refused)
 
 
-def note_resent(engine: Engine, claim: ForwardClaim, sent: Again, step: Step) -> None:
+def record_replayed(engine: Engine, claim: PositionClaim, sent: ReplayBatch, step: BatchOutcome) -> None:
     """Events that the SIEM had refused were sent again: what it took, or a rule dropped, is refused no more.
 
     The position stays. Raises ClaimLostError.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        _write(connection, claim, **_counted(step, now_ns), **lease(now_ns))
-        rejected_events.resent(connection, claim, sent, step.refused)
+        _write(connection, claim, **_counted(step, now_ns), **renew_values(now_ns))
+        rejected_events.record_replayed(connection, claim, sent, step.refused)
         _recover(connection, claim)
 
 
-def finish(engine: Engine, claim: ForwardClaim) -> None:
+def finish(engine: Engine, claim: PositionClaim) -> None:
     """All that there was has been sent: the position is healthy, and free for the next run."""
     with writing(engine) as connection:
-        _write(connection, claim, plan=None, **FREE, **HEALTHY)
+        _write(connection, claim, plan=None, **RELEASE_VALUES, **HEALTHY)
         _recover(connection, claim)
 
 
-def note_failure(
+def record_failure(
     engine: Engine,
-    claim: ForwardClaim,
+    claim: PositionClaim,
     error: SourceError,
     *,
     since_ns: int | None = None,
@@ -219,12 +225,12 @@ def note_failure(
             values["unconfirmed"] = _positions.c.unconfirmed + 1
         row = _write(connection, claim, **values)
         failing_since_ns = int(row.failing_since_ns)
-        if now_ns - failing_since_ns >= TOLD_AFTER_NS and not _has_stopped(connection, claim):
+        if now_ns - failing_since_ns >= REPORTED_AFTER_NS and not _has_stopped(connection, claim):
             _begin(connection, claim, _condition(claim.siem, error, WARNING), failing_since_ns)
     return failing_since_ns
 
 
-def count_unconfirmed(engine: Engine, claim: ForwardClaim) -> int:
+def count_unconfirmed(engine: Engine, claim: PositionClaim) -> int:
     """How many attempts since the last progress the SIEM has not confirmed, whichever runs made them."""
     asked = select(_positions.c.unconfirmed).where(*_key(claim.forward, claim.stream_id))
     with store_errors(), reading(engine).connect() as connection:
@@ -232,7 +238,7 @@ def count_unconfirmed(engine: Engine, claim: ForwardClaim) -> int:
 
 
 def stop(
-    engine: Engine, claim: ForwardClaim, error: SourceError, fingerprint: str | None, *, noted: bool = False
+    engine: Engine, claim: PositionClaim, error: SourceError, fingerprint: str | None, *, noted: bool = False
 ) -> None:
     """Quit: nothing is sent while the SIEM has this fingerprint, or until someone resumes it.
 
@@ -243,7 +249,7 @@ def stop(
     if noted:
         del values["failed_attempts"]
     with writing(engine) as connection:
-        row = _write(connection, claim, **values, stopped_fingerprint=fingerprint, **FREE)
+        row = _write(connection, claim, **values, stopped_fingerprint=fingerprint, **RELEASE_VALUES)
         condition = _condition(claim.siem, error, ERROR)
         if fingerprint is not None and (noted or isinstance(error, ThirdPartyConfigError)):
             condition = replace(condition, hint=_hint(claim.siem, error))
@@ -256,14 +262,14 @@ def _hint(siem: str, error: SourceError) -> str:
     return join_sentences(error.hint, again) if isinstance(error, ThirdPartyConfigError) else f"{GIVEN_UP} {again}"
 
 
-def note_refusal(engine: Engine, forward: str, error: SourceError) -> None:
+def record_pair_failure(engine: Engine, forward: str, error: SourceError) -> None:
     """Remember an error that keeps the whole forward from being opened: its block is missing, or not valid.
 
     Each run tries again, so a mended block goes on by itself. A forward that was removed meanwhile has no errors.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
-        row = make_within(connection, forward)
+        row = create_within(connection, forward)
         if row is None:
             return
         noted = update(_positions).where(_positions.c.forward == forward)
@@ -272,7 +278,7 @@ def note_refusal(engine: Engine, forward: str, error: SourceError) -> None:
         health.begin(connection, row.source_id, _condition(row.siem, error, ERROR), since_ns=since_ns)
 
 
-def make_within(connection: Connection, forward: str) -> Row[Any] | None:
+def create_within(connection: Connection, forward: str) -> Row[Any] | None:
     """Make the positions that a forward has not got yet. Returns the forward, or None where it was removed."""
     row = _locked(connection, forward)
     if row is not None:
@@ -294,7 +300,7 @@ def restart_within(connection: Connection, forward: str) -> None:
 
 def _restart(connection: Connection, *which: Any) -> None:
     revoked = update(_positions).where(*which)
-    connection.execute(revoked.values(fence=_positions.c.fence + 1, **FREE, **HEALTHY))
+    connection.execute(revoked.values(fence=_positions.c.fence + 1, **RELEASE_VALUES, **HEALTHY))
 
 
 def restart_source_within(connection: Connection, source_id: str) -> None:
@@ -313,24 +319,24 @@ def forget_ahead_within(connection: Connection, forward: str) -> None:
         connection.execute(here.values(plan=_written(ends, {})))
 
 
-def reached(row: Row[Any]) -> int:
+def last_acknowledged(row: Row[Any]) -> int:
     """The last event of a position, with `sent_id` and `plan`, that the SIEM has said yes to."""
     _, ahead = _read(row.plan, row.sent_id)
     return max([int(row.sent_id), *ahead])
 
 
-def begin_anew_within(connection: Connection, forward: str) -> None:
+def reset_within(connection: Connection, forward: str) -> None:
     """Let a forward send all events: it has another target, which has none of them yet."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(_positions.c.forward == forward)
-    connection.execute(moved.values(sent_id=0, plan=None, **counts, **FREE, **HEALTHY))
+    connection.execute(moved.values(sent_id=0, plan=None, **counts, **RELEASE_VALUES, **HEALTHY))
 
 
-def set_back(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
+def move_within(connection: Connection, forward: str, stream_id: int, event_id: int) -> None:
     """Let a position be another one, under no claim: whoever has one writes nothing from now on."""
     counts = {name: _positions.c[name] + 1 for name in ("fence", "replays")}
     moved = update(_positions).where(*_key(forward, stream_id))
-    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **FREE, **HEALTHY))
+    connection.execute(moved.values(sent_id=event_id, plan=None, **counts, **RELEASE_VALUES, **HEALTHY))
 
 
 def tracker(siem: str) -> str:
@@ -362,11 +368,11 @@ def _key(forward: str, stream_id: int) -> tuple[Any, ...]:
     return _positions.c.forward == forward, _positions.c.stream_id == stream_id
 
 
-def _held(claim: ForwardClaim) -> Any:
+def _held(claim: PositionClaim) -> Any:
     return update(_positions).where(*_key(claim.forward, claim.stream_id), _positions.c.fence == claim.fence)
 
 
-def _write(connection: Connection, claim: ForwardClaim, **values: Any) -> Row[Any]:
+def _write(connection: Connection, claim: PositionClaim, **values: Any) -> Row[Any]:
     row = connection.execute(_held(claim).values(values).returning(_positions)).first()
     if row is None:
         raise ClaimLostError(
@@ -377,7 +383,7 @@ def _write(connection: Connection, claim: ForwardClaim, **values: Any) -> Row[An
     return row
 
 
-def _counted(step: Step, now_ns: int) -> dict[str, Any]:
+def _counted(step: BatchOutcome, now_ns: int) -> dict[str, Any]:
     counts = {"sent": _positions.c.sent + step.sent, "dropped": _positions.c.dropped + step.dropped}
     return {**counts, "progress_ns": now_ns, **HEALTHY}
 
@@ -410,25 +416,25 @@ def _condition(siem: str, error: SourceError, severity: Any) -> Condition:
     )
 
 
-def _begin(connection: Connection, claim: ForwardClaim, condition: Condition, since_ns: int) -> None:
+def _begin(connection: Connection, claim: PositionClaim, condition: Condition, since_ns: int) -> None:
     health.begin(connection, _source_of(connection, claim.forward), condition, since_ns=since_ns)
 
 
-def _has_stopped(connection: Connection, claim: ForwardClaim) -> bool:
+def _has_stopped(connection: Connection, claim: PositionClaim) -> bool:
     """Whether the forward has quit a stream: that was told of as an error, and another one's retrying is no news."""
-    health.hold(connection, _source_of(connection, claim.forward), tracker(claim.siem))
+    health.lock(connection, _source_of(connection, claim.forward), tracker(claim.siem))
     stopped = select(_positions.c.stream_id).where(
         _positions.c.forward == claim.forward, _positions.c.stopped_fingerprint.is_not(None)
     )
     return connection.execute(stopped.limit(1)).first() is not None
 
 
-def _recover(connection: Connection, claim: ForwardClaim) -> None:
+def _recover(connection: Connection, claim: PositionClaim) -> None:
     """The error of a forward is over when none of its streams has one."""
     source_id = _source_of(connection, claim.forward)
     if not health.is_open(connection, source_id, tracker(claim.siem)):
         return
-    health.hold(connection, source_id, tracker(claim.siem))
+    health.lock(connection, source_id, tracker(claim.siem))
     failing = select(_positions.c.stream_id).where(
         _positions.c.forward == claim.forward, _positions.c.failing_since_ns.is_not(None)
     )
@@ -437,12 +443,12 @@ def _recover(connection: Connection, claim: ForwardClaim) -> None:
         health.end(connection, source_id, tracker(claim.siem), sentence)
 
 
-def _written(plan: Sequence[int], ahead: Ahead) -> str | None:
+def _written(plan: Sequence[int], ahead: AcknowledgedAhead) -> str | None:
     kept = {end: counts for end, counts in ahead.items() if end in plan}
     return json.dumps({"ends": list(plan), "ahead": kept} if kept else list(plan)) if plan else None
 
 
-def _read(plan: str | None, sent_id: int) -> tuple[tuple[int, ...], Ahead]:
+def _read(plan: str | None, sent_id: int) -> tuple[tuple[int, ...], AcknowledgedAhead]:
     found = json.loads(plan or "[]")
     ends, ahead = (found, {}) if isinstance(found, list) else (found["ends"], found["ahead"])
     return (

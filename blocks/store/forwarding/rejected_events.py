@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.forwarding.forward_pairs import Known
-    from blocks.store.forwarding.positions import ForwardClaim
+    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.positions import PositionClaim
 
 PAGE = 100
 
@@ -35,7 +35,7 @@ _refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedItem:
+class RejectedEvent:
     """An event that a SIEM refused for good, and what it said."""
 
     event_id: int
@@ -45,7 +45,7 @@ class RefusedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedView:
+class RejectedEventView:
     """A refused event as it is shown. `body` is None where the event was pruned since. Times are ns since 1970."""
 
     stream_id: int
@@ -60,22 +60,24 @@ class RefusedView:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReplayBatch:
     """Events of one stream to be sent once more; `mark_ns` is when a person asked for it."""
 
     mark_ns: int
     events: Sequence[OutgoingEvent]
 
 
-def page(engine: Engine, forward: str, after: RefusedView | None = None, size: int = PAGE) -> list[RefusedView]:
+def list_page(
+    engine: Engine, forward: str, after: RejectedEventView | None = None, size: int = PAGE
+) -> list[RejectedEventView]:
     """What the SIEM of a forward has refused, by stream and id; the next page begins behind the last one of this."""
     behind = {"stream": after.stream_id, "event": after.event_id} if after else {"stream": -1, "event": -1}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_PAGE, {"forward": forward, "size": size, **behind})
-        return [RefusedView(**row._mapping) for row in rows]  # noqa: SLF001 - a public member
+        return [RejectedEventView(**row._mapping) for row in rows]  # noqa: SLF001 - a public member
 
 
-def again(engine: Engine, claim: ForwardClaim, size: int) -> Iterator[Again]:
+def replay_batches(engine: Engine, claim: PositionClaim, size: int) -> Iterator[ReplayBatch]:
     """What is marked in the claim's stream, at most `size` events of one mark at a time; each comes once."""
     mark_ns, event_id = -1, -1
     of = {"forward": claim.forward, "stream": claim.stream_id, "size": size}
@@ -87,10 +89,10 @@ def again(engine: Engine, claim: ForwardClaim, size: int) -> Iterator[Again]:
         mark_ns = rows[0].replay_ns
         events = [OutgoingEvent(*row[1:]) for row in rows if row.replay_ns == mark_ns]
         event_id = events[-1].id
-        yield Again(mark_ns, events)
+        yield ReplayBatch(mark_ns, events)
 
 
-def replay(engine: Engine, pair: Known) -> int:
+def replay(engine: Engine, pair: ForwardPair) -> int:
     """Let the next run send again what its SIEM has refused and is still stored. Returns how many events."""
     there = select(_events.c.id).where(_events.c.id == _refused.c.event_id).exists()
     of_pair = _refused.c.forward == pair.id
@@ -104,7 +106,7 @@ def replay(engine: Engine, pair: Known) -> int:
     return number
 
 
-def discard(engine: Engine, pair: Known) -> int:
+def discard(engine: Engine, pair: ForwardPair) -> int:
     """Forget what a SIEM has refused: it is not sent again. Returns how many events."""
     with writing(engine) as connection:
         # The positions first, as runs do.
@@ -116,14 +118,16 @@ def discard(engine: Engine, pair: Known) -> int:
     return number
 
 
-def passed(
-    connection: Connection, claim: ForwardClaim, first_id: int, last_id: int, items: Sequence[RefusedItem]
+def record_passed(
+    connection: Connection, claim: PositionClaim, first_id: int, last_id: int, items: Sequence[RejectedEvent]
 ) -> None:
     """The events in a range were sent or dropped by rules, but for `items`. The caller holds the position's row."""
     _replace(connection, claim, _refused.c.event_id.between(first_id, last_id), items)
 
 
-def resent(connection: Connection, claim: ForwardClaim, sent: Again, items: Sequence[RefusedItem]) -> None:
+def record_replayed(
+    connection: Connection, claim: PositionClaim, sent: ReplayBatch, items: Sequence[RejectedEvent]
+) -> None:
     """The same of marked events that were sent again."""
     ends = _refused.c.event_id.between(sent.events[0].id, sent.events[-1].id)
     _replace(connection, claim, ends & (_refused.c.replay_ns == sent.mark_ns), items)
@@ -134,7 +138,7 @@ def tracker(siem: str) -> str:
     return f"refused/{siem}"
 
 
-def _replace(connection: Connection, claim: ForwardClaim, which: Any, items: Sequence[RefusedItem]) -> None:
+def _replace(connection: Connection, claim: PositionClaim, which: Any, items: Sequence[RejectedEvent]) -> None:
     of_stream = (_refused.c.forward == claim.forward) & (_refused.c.stream_id == claim.stream_id)
     gone = connection.execute(delete(_refused).where(of_stream, which)).rowcount
     if items:
@@ -146,19 +150,19 @@ def _replace(connection: Connection, claim: ForwardClaim, which: Any, items: Seq
         _tell(connection, claim, items)
 
 
-def _tell(connection: Connection, claim: ForwardClaim, items: Sequence[RefusedItem]) -> None:
+def _tell(connection: Connection, claim: PositionClaim, items: Sequence[RejectedEvent]) -> None:
     source_id = str(connection.scalar(select(_forwards.c.source_id).where(_forwards.c.id == claim.forward)))
     if items:
         health.begin(connection, source_id, _condition(claim.siem, items[-1]))
         return
-    health.hold(connection, source_id, tracker(claim.siem))
+    health.lock(connection, source_id, tracker(claim.siem))
     left = select(_refused.c.event_id).where(_refused.c.forward == claim.forward).limit(1)
     if connection.execute(left).first() is None:
         sentence = f"What {claim.siem} had refused was sent again, and nothing of it was refused."
         health.end(connection, source_id, tracker(claim.siem), sentence)
 
 
-def _condition(siem: str, last: RefusedItem) -> Condition:
+def _condition(siem: str, last: RejectedEvent) -> Condition:
     return Condition(
         tracker=tracker(siem),
         name="EventsRefused",
@@ -170,7 +174,7 @@ def _condition(siem: str, last: RefusedItem) -> Condition:
     )
 
 
-def _row(claim: ForwardClaim, item: RefusedItem) -> dict[str, Any]:
+def _row(claim: PositionClaim, item: RejectedEvent) -> dict[str, Any]:
     return {
         "forward": claim.forward,
         "stream_id": claim.stream_id,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 FIELD = "_siemForward"
 
 
-def for_siem(fields: Mapping[str, object]) -> bool:
+def is_forwarding_enabled(fields: Mapping[str, object]) -> bool:
     """True, or the text `true` in any case. The number 1 is not, though it equals True."""
     value = fields.get(FIELD)
     return value is True or (isinstance(value, str) and value.lower() == "true")

@@ -36,7 +36,7 @@ NEAR = 1000  # ids between two links that cost less to pass over than another qu
 
 
 @dataclass(slots=True)
-class Portion:
+class EventBatch:
     """Events of one stream, in the order of their ids, of which the position moves behind all or none."""
 
     events: Sequence[OutgoingEvent]
@@ -53,7 +53,7 @@ class Portion:
 
 
 @dataclass
-class Events:
+class UnsentEvents:
     """Reads the events of a stream behind `after_id`, up to those that were committed when it was asked."""
 
     engine: Engine
@@ -104,9 +104,9 @@ class Events:
         return found, is_all
 
 
-def portions(
-    events: Events, size: int, plan: Iterable[int] = (), octets: Callable[[], int] = lambda: READ_BYTES
-) -> Iterator[Portion]:
+def batches(
+    events: UnsentEvents, size: int, plan: Iterable[int] = (), octets: Callable[[], int] = lambda: READ_BYTES
+) -> Iterator[EventBatch]:
     """Cut what is behind a position into portions; those that were planned end as planned.
 
     A portion has at most `size` events, and no more of them once its bodies have `octets` characters, which is asked
@@ -116,14 +116,14 @@ def portions(
     while events.peek() is not None:
         portion = list(_until(events, ends.popleft())) if ends else list(_some(events, size, octets()))
         if portion:  # what was planned may have been pruned since
-            yield Portion(portion)
+            yield EventBatch(portion)
 
 
 @dataclass
-class Hour:
+class UnsentHour:
     """Events of one stream that were received in the same hour, at most `size`: read while they are used."""
 
-    source: Events
+    source: UnsentEvents
     size: int
     first_id: int
     hour: int
@@ -152,7 +152,7 @@ class Hour:
 
 @dataclass
 class _Within:
-    events: Events
+    events: UnsentEvents
     hour: int
 
     def peek(self) -> OutgoingEvent | None:
@@ -163,7 +163,7 @@ class _Within:
         return self.events.take()
 
 
-def hours(events: Events, size: int) -> Iterator[Hour]:
+def hours(events: UnsentEvents, size: int) -> Iterator[UnsentHour]:
     """The same by the hour in which the events were received; one that is not over yet is left for later.
 
     Use each before you take the next one. One that is not used is the last: the next would be the same, without end.
@@ -173,13 +173,13 @@ def hours(events: Events, size: int) -> Iterator[Hour]:
         is_over = clock.now_ns() >= (hour + 1) * HOUR_NS + GRACE_NS
         if not is_over and not _is_whole(events, first.id, hour, size):
             return
-        made = Hour(events, size, first.id, hour)
+        made = UnsentHour(events, size, first.id, hour)
         yield made
         if not made.count:
             return
 
 
-def _is_whole(events: Events, first_id: int, hour: int, size: int) -> bool:
+def _is_whole(events: UnsentEvents, first_id: int, hour: int, size: int) -> bool:
     """Whether so many events of an hour are there, or one of another hour. Their bodies are not read for that."""
     bounds = {"stream": events.stream_id, "first": first_id, "size": size}
     with store_errors(), reading(events.engine).connect() as connection:
@@ -198,12 +198,12 @@ def newest(engine: Engine, stream_id: int, number: int) -> list[OutgoingEvent]:
     return [OutgoingEvent(*row) for row in reversed(rows)]
 
 
-def _until(events: Events, end: int) -> Iterator[OutgoingEvent]:
+def _until(events: UnsentEvents, end: int) -> Iterator[OutgoingEvent]:
     while (event := events.peek()) is not None and event.id <= end:
         yield events.take()
 
 
-def _some(events: Events | _Within, size: int, octets: int) -> Iterator[OutgoingEvent]:
+def _some(events: UnsentEvents | _Within, size: int, octets: int) -> Iterator[OutgoingEvent]:
     while size > 0 and octets > 0 and events.peek() is not None:
         event = events.take()
         size, octets = size - 1, octets - len(event.body)
@@ -220,7 +220,7 @@ def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, in
         links = connection.execute(text(asked), {"stream": stream_id, "after": after_id, "links": LINKS}).all()
         found = []
         if not links or links[0].number == 1:
-            found = unlinked(connection, stream_id, after_id, links[0].first_id if links else None)
+            found = unlinked_ranges(connection, stream_id, after_id, links[0].first_id if links else None)
     for link in links:
         if found and link.first_id - found[-1][1] <= NEAR:
             found[-1] = (found[-1][0], link.last_id)
@@ -229,7 +229,9 @@ def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, in
     return found
 
 
-def unlinked(connection: Connection, stream_id: int, after_id: int, before_id: int | None) -> list[tuple[int, int]]:
+def unlinked_ranges(
+    connection: Connection, stream_id: int, after_id: int, before_id: int | None
+) -> list[tuple[int, int]]:
     """Where events are that were stored before there was a chain: they have no link, and are before its first one.
 
     The counts tell whether there are any, so that a new stream of a large store is not looked for in all of it.
@@ -240,7 +242,7 @@ def unlinked(connection: Connection, stream_id: int, after_id: int, before_id: i
     )
     if not connection.execute(text(asked), {"stream": stream_id}).scalar():
         return []
-    end = before_id - 1 if before_id is not None else last_of(connection, stream_id) or 0
+    end = before_id - 1 if before_id is not None else last_id(connection, stream_id) or 0
     return [(after_id, end)] if end > after_id else []
 
 
@@ -250,7 +252,7 @@ def first_since(connection: Connection, stream_id: int, time_ns: int) -> int | N
     linked = "SELECT min(first_id) FROM chain WHERE stream_id = :stream AND committed_ns >= :time"
     first: int | None = connection.execute(text(linked), of).scalar()
     begin = connection.execute(text(_FIRST), of).scalar()
-    for low, high in unlinked(connection, stream_id, 0, begin):
+    for low, high in unlinked_ranges(connection, stream_id, 0, begin):
         asked = "SELECT min(id + 0) FROM events WHERE stream_id = :stream AND id > :low AND id <= :high "
         bounds = {**of, "low": low, "high": high}
         before = connection.execute(text(f"{asked} AND received_ns >= :time"), bounds).scalar()
@@ -261,7 +263,7 @@ def first_since(connection: Connection, stream_id: int, time_ns: int) -> int | N
 _FIRST = "SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1"
 
 
-def last_of(connection: Connection, stream_id: int) -> int | None:
+def last_id(connection: Connection, stream_id: int) -> int | None:
     """The id of the last event of a stream that has no links; by going through the stream, not through the table."""
     asked = text("SELECT max(id + 0) FROM events WHERE stream_id = :stream")
     return connection.execute(asked, {"stream": stream_id}).scalar()

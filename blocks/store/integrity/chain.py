@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from blocks.events_api.models import Event
-    from blocks.store.insert import Stored
+    from blocks.store.insert import InsertedEvents
 
 
 ORIGIN = hashlib.sha256(b"onepassword-source chain 1").digest()
@@ -59,12 +59,12 @@ def link_digest(  # noqa: PLR0917 - what a link is made of, in its order
     return link.digest()
 
 
-def add(  # noqa: PLR0917 - what a link is made of
+def append(  # noqa: PLR0917 - what a link is made of
     connection: Connection,
     stream: Row[Any],
     api_version: str,
     committed_ns: int,
-    stored: Stored,
+    stored: InsertedEvents,
     events: Sequence[Event],
     digests: Sequence[bytes],
 ) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HINT = "A head is a line that `onepassword-source verify NAME --print-checkpoint` has printed."
 
 
-class Head(msgspec.Struct, frozen=True):
+class ChainHead(msgspec.Struct, frozen=True):
     """Up to where one chain has grown: its newest link, and how many events of the API were stored by then.
 
     `digest` is in hexadecimal digits, `committed` in RFC 3339; before the first link, they are the origin and None.
@@ -36,13 +36,13 @@ class Head(msgspec.Struct, frozen=True):
     committed: str | None = None
 
 
-class Heads(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """The heads of one source, by API, and when they were taken (RFC 3339)."""
 
     source: str
     source_id: str
     time: str
-    heads: dict[str, Head]
+    heads: dict[str, ChainHead]
 
     def line(self) -> str:
         """In ASCII: nothing in it can break a line or drive a terminal."""
@@ -50,7 +50,7 @@ class Heads(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ChainedSource:
     """A source with chains: its id, its name, and its APIs that have a stream."""
 
     id: str
@@ -67,10 +67,10 @@ _SOURCES = text(
     "SELECT s.id, s.name, t.api FROM sources s JOIN streams t ON t.source_id = s.id "
     "WHERE s.name = :name OR s.id = :name ORDER BY t.id"
 )
-_line = msgspec.json.Decoder(Heads)
+_line = msgspec.json.Decoder(Checkpoint)
 
 
-def find(engine: Engine, name: str) -> Origin:
+def find(engine: Engine, name: str) -> ChainedSource:
     """The source of that name, or else of that id, deleted or not. Raises ThirdPartyConfigError where none is."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_SOURCES, {"name": name}).all()
@@ -81,20 +81,22 @@ def find(engine: Engine, name: str) -> Origin:
             hint="`onepassword-source list` shows those there are, deleted ones too.",
             code="unknown-source",
         )
-    return Origin(rows[0].id, rows[0].name, tuple(row.api for row in rows))
+    return ChainedSource(rows[0].id, rows[0].name, tuple(row.api for row in rows))
 
 
-def present(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Heads | None:
+def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Checkpoint | None:
     """The heads of a source now, of all its APIs or of some: one cheap read. None where there is no such source."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_HEADS, {"id": source_id}).all()
     if not rows:
         return None
     taken = Instant.from_timestamp(clock.now_ns(), unit="nanosecond").format_iso()
-    return Heads(rows[0].name, source_id, taken, {row.api: _head(row) for row in rows if not apis or row.api in apis})
+    return Checkpoint(
+        rows[0].name, source_id, taken, {row.api: _head(row) for row in rows if not apis or row.api in apis}
+    )
 
 
-def parse(lines: str) -> list[Heads]:
+def parse(lines: str) -> list[Checkpoint]:
     """Heads, one in each line that is not empty; what a log has put before the first brace is passed over.
 
     Raises ThirdPartyConfigError where a line holds none, or all are empty.
@@ -105,7 +107,7 @@ def parse(lines: str) -> list[Heads]:
     return found
 
 
-def _parsed(number: int, line: str) -> Heads:
+def _parsed(number: int, line: str) -> Checkpoint:
     try:
         heads = _line.decode(line[max(line.find("{"), 0) :])
         for head in heads.heads.values():
@@ -115,9 +117,9 @@ def _parsed(number: int, line: str) -> Heads:
     return heads
 
 
-def _head(row: Row[Any]) -> Head:
+def _head(row: Row[Any]) -> ChainHead:
     # SQLite takes anything in any column, and a run must not fail for what `verify` finds
     digest = row.link_digest if isinstance(row.link_digest, bytes) else b"" if row.link_digest else ORIGIN
     at_ns = row.committed_ns if isinstance(row.committed_ns, int) else None
     committed = None if at_ns is None else Instant.from_timestamp(at_ns, unit="nanosecond").format_iso()
-    return Head(row.link, digest.hex(), row.events, committed)
+    return ChainHead(row.link, digest.hex(), row.events, committed)

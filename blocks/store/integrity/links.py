@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from blocks.store.integrity import chain
-from blocks.store.integrity.suspects import Row
+from blocks.store.integrity.suspects import BodyRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ LARGEST = 100_000
 LAST = 2**63 - 1
 
 
-class Link(NamedTuple):
+class StoredLink(NamedTuple):
     """A link as it is stored. Times are nanoseconds since 1970."""
 
     number: int
@@ -48,7 +48,7 @@ class Link(NamedTuple):
         )
 
 
-class Item(NamedTuple):
+class ChainItem(NamedTuple):
     """An event, or what stayed of it. `digest` is the SHA-256 of its body."""
 
     id: int
@@ -85,16 +85,16 @@ _PRUNED = (
 
 
 @dataclass(slots=True)
-class Taken:
+class LinkEvents:
     """Events that stand in the place of a link, or of none; `items` are the first of them, up to LARGEST."""
 
-    items: list[Item] = field(default_factory=list)
+    items: list[ChainItem] = field(default_factory=list)
     count: int = 0
     pruned: int = 0
     first_id: int | None = None
     last_id: int | None = None
 
-    def add(self, item: Item) -> None:
+    def add(self, item: ChainItem) -> None:
         self.count += 1
         self.pruned += item.pruned
         self.last_id = item.id
@@ -113,24 +113,24 @@ class Taken:
         return f"{events_of(self.count)} that no link covers {'stands' if self.count == 1 else 'stand'}"
 
 
-class Events:
+class ChainEvents:
     """The events of a stream and what stayed of those that were pruned, in the order of their ids."""
 
     def __init__(self, connection: Connection, stream_id: int, after_id: int, advance: Callable[[int], object]) -> None:
         self._items = _items(connection, stream_id, after_id, advance)
         self._next = next(self._items, None)
 
-    def until(self, last_id: int) -> Taken:
+    def until(self, last_id: int) -> LinkEvents:
         """Those up to an id that were not taken before."""
-        taken = Taken()
+        taken = LinkEvents()
         while self._next is not None and self._next.id <= last_id:
             taken.add(self._next)
             self._next = next(self._items, None)
         return taken
 
-    def of(self, link: Link, following: Link | None) -> Taken:
+    def of(self, link: StoredLink, following: StoredLink | None) -> LinkEvents:
         """Those in the range of a link; as many as it says, where it reaches into the range of the next."""
-        taken = Taken()
+        taken = LinkEvents()
         bound = following.first_id if following is not None and following.readable else LAST
         while self._next is not None and self._next.id <= link.last_id:
             if self._next.id >= bound and taken.count >= link.events:
@@ -140,15 +140,17 @@ class Events:
         return taken
 
 
-def links(connection: Connection, stream_id: int) -> Iterator[Link]:
+def links(connection: Connection, stream_id: int) -> Iterator[StoredLink]:
     asked, after = _query(connection, _LINKS), -LAST
     while rows := connection.execute(asked, {"stream": stream_id, "after": after, "batch": BATCH}).all():
         for number, first_id, last_id, events, version, committed_ns, digest in rows:
-            yield Link(number, first_id, last_id, events, _text(version), committed_ns, digest)
+            yield StoredLink(number, first_id, last_id, events, _text(version), committed_ns, digest)
         after = rows[-1][0]
 
 
-def _items(connection: Connection, stream_id: int, after_id: int, advance: Callable[[int], object]) -> Iterator[Item]:
+def _items(
+    connection: Connection, stream_id: int, after_id: int, advance: Callable[[int], object]
+) -> Iterator[ChainItem]:
     events, pruned = _query(connection, _EVENTS), _query(connection, _PRUNED)
     until = after_id
     while until < LAST:
@@ -162,11 +164,11 @@ def _items(connection: Connection, stream_id: int, after_id: int, advance: Calla
         yield from both
 
 
-def bodies(connection: Connection, stream_id: int, link: Link) -> list[Row]:
+def bodies(connection: Connection, stream_id: int, link: StoredLink) -> list[BodyRow]:
     """The events of a link that have a body still."""
     asked = {"stream": stream_id, "after": max(link.first_id, -LAST) - 1, "until": link.last_id, "batch": BATCH}
     rows = connection.execute(_query(connection, _EVENTS), asked)
-    return [Row(_text(uuid), time_ns, body) for _, uuid, time_ns, _, body in rows]
+    return [BodyRow(_text(uuid), time_ns, body) for _, uuid, time_ns, _, body in rows]
 
 
 def events_of(number: int) -> str:
@@ -174,17 +176,17 @@ def events_of(number: int) -> str:
     return f"{number:,} event{'' if number == 1 else 's'}"
 
 
-_item = partial(tuple.__new__, Item)  # three times as fast as Item(), and there are many
+_item = partial(tuple.__new__, ChainItem)  # three times as fast as Item(), and there are many
 
 
-def _stored(rows: Iterable[Sequence[Any]]) -> list[Item]:
+def _stored(rows: Iterable[Sequence[Any]]) -> list[ChainItem]:
     return [
         _item((id_, _text(uuid), time_ns, received_ns, sha256(_encoded(body)).digest(), False))
         for id_, uuid, time_ns, received_ns, body in rows
     ]
 
 
-def _pruned(rows: Iterable[Sequence[Any]]) -> list[Item]:
+def _pruned(rows: Iterable[Sequence[Any]]) -> list[ChainItem]:
     return [
         _item((id_, _text(uuid), time_ns, received_ns, digest, True))
         for id_, uuid, time_ns, received_ns, digest in rows
@@ -204,7 +206,7 @@ def _query(connection: Connection, query: str) -> TextClause:
     return text(query.format(**_DIALECTS[connection.dialect.name]))
 
 
-def digest_of(before: bytes, link: Link, items: Sequence[Item]) -> bytes | None:
+def digest_of(before: bytes, link: StoredLink, items: Sequence[ChainItem]) -> bytes | None:
     """The digest that a link of these events would have; None where one of them holds what no event holds."""
     uuids, times_ns = [item.uuid for item in items], [item.time_ns for item in items]
     digests = [item.digest for item in items]

@@ -10,10 +10,10 @@ from blocks.store.integrity.links import events_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from blocks.store.integrity.checkpoints import Head, Heads
-    from blocks.store.integrity.verification import Proof
+    from blocks.store.integrity.checkpoints import ChainHead, Checkpoint
+    from blocks.store.integrity.verification import ChainReport
 
-LEADS = "leads"
+MATCHES = "leads"
 OTHER_SOURCE, UNKNOWN_API, SHORTER, REWRITTEN, DAMAGED, COUNT = (
     "other source",
     "unknown API",
@@ -25,7 +25,7 @@ OTHER_SOURCE, UNKNOWN_API, SHORTER, REWRITTEN, DAMAGED, COUNT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckpointResult:
     """A head of one API, when it was taken (RFC 3339), LEADS or what is wrong, and a sentence that says it."""
 
     time: str
@@ -36,10 +36,10 @@ class Checked:
 
     @property
     def leads(self) -> bool:
-        return self.verdict == LEADS
+        return self.verdict == MATCHES
 
 
-def wanted(heads: Iterable[Heads]) -> dict[str, set[int]]:
+def links_of(heads: Iterable[Checkpoint]) -> dict[str, set[int]]:
     """The links, by API, of which the walk is to tell the digests (see `proof.prove`)."""
     links: dict[str, set[int]] = {}
     for one in heads:
@@ -48,18 +48,20 @@ def wanted(heads: Iterable[Heads]) -> dict[str, set[int]]:
     return links
 
 
-def check(heads: Iterable[Heads], source_id: str, proofs: Sequence[Proof], apis: Sequence[str] = ()) -> list[Checked]:
+def compare(
+    heads: Iterable[Checkpoint], source_id: str, proofs: Sequence[ChainReport], apis: Sequence[str] = ()
+) -> list[CheckpointResult]:
     """Compare what was found of a source with each head, or with those of some APIs."""
     found = {proof.api: proof for proof in proofs}
     return [
-        Checked(one.time, api, head.link, *_compared(one, head, source_id, found.get(api)))
+        CheckpointResult(one.time, api, head.link, *_compared(one, head, source_id, found.get(api)))
         for one in heads
         for api, head in one.heads.items()
         if not apis or api in apis
     ]
 
 
-def _compared(heads: Heads, head: Head, source_id: str, proof: Proof | None) -> tuple[str, str]:
+def _compared(heads: Checkpoint, head: ChainHead, source_id: str, proof: ChainReport | None) -> tuple[str, str]:
     if heads.source_id != source_id:
         return OTHER_SOURCE, f"It is a head of another source, with the id {heads.source_id}."
     if proof is None:
@@ -77,4 +79,4 @@ def _compared(heads: Heads, head: Head, source_id: str, proof: Proof | None) -> 
             COUNT,
             f"There are {there} up to this link, and there were {then}: the rest stood before the chain began.",
         )
-    return LEADS, "The store leads to it."
+    return MATCHES, "The store leads to it."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAMED = 2
 
 
-class Row(NamedTuple):
+class BodyRow(NamedTuple):
     """An event as it is stored: its columns uuid and time (nanoseconds since 1970), and its body."""
 
     uuid: str
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     body: str | bytes
 
 
-def told(rows: Iterable[Row]) -> tuple[str, str] | None:
+def explain(rows: Iterable[BodyRow]) -> tuple[str, str] | None:
     """Whether bodies were exchanged or rows were changed, and a sentence that names some of them; None if all fit."""
     apart = [(row, own) for row in rows if (own := _own(row.body)) != (row.uuid, row.time_ns)]
     if not apart:

@@ -15,14 +15,14 @@ from sqlalchemy import text
 
 from blocks.store.engine import is_sqlite, reading, store_errors
 from blocks.store.integrity import chain, suspects
-from blocks.store.integrity.links import LAST, Events, Taken, bodies, digest_of, events_of, links
+from blocks.store.integrity.links import LAST, ChainEvents, LinkEvents, bodies, digest_of, events_of, links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine, Row
 
-    from blocks.store.integrity.links import Link
+    from blocks.store.integrity.links import StoredLink
 
 CHANGED, REMOVED, ADDED, REORDERED = "changed", "removed", "added", "reordered"
 
@@ -46,7 +46,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReachedLink:
     """A link that the walk came by: the digest it bears, how many events there were by then, and how many damages."""
 
     digest: bytes
@@ -55,7 +55,7 @@ class Reached:
 
 
 @dataclass(slots=True)
-class Proof:
+class ChainReport:
     """What the walk of one chain has found. `uncovered` events were stored before the chain began.
 
     `events` and `pruned` are those that links cover, `newest` is the number of the last link and `committed_ns` its
@@ -72,16 +72,16 @@ class Proof:
     first: Damage | None = None
     newest: int = 0
     committed_ns: int | None = None
-    reached: dict[int, Reached] = field(default_factory=dict)
+    reached: dict[int, ReachedLink] = field(default_factory=dict)
 
 
-def prove(
+def verify(
     engine: Engine,
     source_id: str,
     apis: Sequence[str] = (),
     wanted: dict[str, set[int]] | None = None,
     advance: Callable[[int], object] = lambda _: None,
-) -> list[Proof]:
+) -> list[ChainReport]:
     """Walk the chains of a source, all or those of some APIs.
 
     `wanted` are numbers of links, by API, of which the digest is to be told; `advance` is told how many events were
@@ -96,7 +96,7 @@ def prove(
         ]
 
 
-def count(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> int:
+def count_events(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> int:
     """How many events the walk will read, about."""
     with store_errors(), reading(engine).connect() as connection:
         streams = connection.execute(_STREAMS, {"source": source_id}).all()
@@ -136,14 +136,14 @@ class _Walk:
         self.stream = stream
         self.wanted = wanted
         self.advance = advance
-        self.found = Proof(stream.api)
-        self.events: Events
+        self.found = ChainReport(stream.api)
+        self.events: ChainEvents
         self.befores: tuple[bytes, ...] = (chain.ORIGIN,)  # what the next link may follow; nothing where nobody knows
         self.number = 0
         self.last_id = 0
         self.damaged_at: int | None = None
 
-    def run(self) -> Proof:
+    def run(self) -> ChainReport:
         chained = links(self.connection, self.stream.id)
         link = next(chained, None)
         self._begin(link)
@@ -155,15 +155,15 @@ class _Walk:
         self._end(last)
         return self.found
 
-    def _begin(self, link: Link | None) -> None:
+    def _begin(self, link: StoredLink | None) -> None:
         first_id = LAST if link is None else link.first_id if link.readable else 0
         asked = {"stream": self.stream.id, "first": first_id}
         self.found.uncovered = self.connection.execute(_UNCOVERED, asked).scalar_one()
         self.advance(self.found.uncovered)
-        self.events = Events(self.connection, self.stream.id, max(first_id, -LAST) - 1, self.advance)
+        self.events = ChainEvents(self.connection, self.stream.id, max(first_id, -LAST) - 1, self.advance)
         self._note(0, chain.ORIGIN)
 
-    def _check(self, link: Link, following: Link | None) -> None:
+    def _check(self, link: StoredLink, following: StoredLink | None) -> None:
         if not link.readable:
             self._damage(self.number + 1, CHANGED, "A column of it holds what is no number, text or digest.")
             self.befores = ()
@@ -174,10 +174,10 @@ class _Walk:
         astray = self.events.until(min(link.first_id - 1, link.last_id))
         if link.number > self.number + 1:
             self._missing(self.number + 1, link.number - 1, astray)
-            astray = Taken()
+            astray = LinkEvents()
         self._check_events(link, following, astray)
 
-    def _check_events(self, link: Link, following: Link | None, astray: Taken) -> None:
+    def _check_events(self, link: StoredLink, following: StoredLink | None, astray: LinkEvents) -> None:
         own = self.events.of(link, following)
         computed = [digest_of(before, link, own.items) for before in self.befores]
         fits = link.digest in computed or not self.befores
@@ -189,14 +189,16 @@ class _Walk:
         self.number, self.last_id = link.number, own.last_id or self.last_id
         self._count(link, own)
 
-    def _count(self, link: Link, own: Taken) -> None:
+    def _count(self, link: StoredLink, own: LinkEvents) -> None:
         self.found.links += 1
         self.found.events += own.count - own.pruned
         self.found.pruned += own.pruned
         self.found.newest, self.found.committed_ns = link.number, link.committed_ns
         self._note(link.number, link.digest)
 
-    def _fault(self, link: Link, following: Link | None, own: Taken, *, fits: bool) -> tuple[str, str] | None:
+    def _fault(
+        self, link: StoredLink, following: StoredLink | None, own: LinkEvents, *, fits: bool
+    ) -> tuple[str, str] | None:
         """What was done to a link, and a sentence that says it; None where it is as it was committed."""
         late = own.count - own.received(link.committed_ns)
         missing = link.events - own.count
@@ -217,11 +219,11 @@ class _Walk:
             return self._explained(link, own, late)
         return _received(late) if late else None
 
-    def _out_of_order(self, link: Link, following: Link | None) -> bool:
+    def _out_of_order(self, link: StoredLink, following: StoredLink | None) -> bool:
         before_the_last = link.first_id <= self.last_id
         return before_the_last or (following is not None and following.readable and following.first_id < link.first_id)
 
-    def _explained(self, link: Link, own: Taken, late: int) -> tuple[str, str]:
+    def _explained(self, link: StoredLink, own: LinkEvents, late: int) -> tuple[str, str]:
         """Why the digest is another one, where the number of events is the same."""
         others = [link._replace(api_version=version) for version in ("v1", "v2")]
         if any(link.digest == digest_of(before, other, own.items) for other in others for before in self.befores):
@@ -232,19 +234,19 @@ class _Walk:
         if late:
             return _received(late)
         own_bodies = bodies(self.connection, self.stream.id, link)
-        return suspects.told(own_bodies) or (
+        return suspects.explain(own_bodies) or (
             CHANGED,
             "A body, the order of its events, or the link itself was changed.",
         )
 
-    def _missing(self, first: int, last: int, astray: Taken) -> None:
+    def _missing(self, first: int, last: int, astray: LinkEvents) -> None:
         gone = f"Link {first:,} is not there" if first == last else f"Links {first:,} to {last:,} are not there"
         self._damage(
             first, REMOVED, f"{gone}; {astray.words if astray.count else 'no event stands'} in the place.", astray
         )
         self.befores = ()
 
-    def _end(self, last: Link | None) -> None:
+    def _end(self, last: StoredLink | None) -> None:
         astray = self.events.until(LAST)
         stream, number = self.stream, self.number
         if type(stream.link) is not int:
@@ -261,7 +263,7 @@ class _Walk:
             self._damage(number, CHANGED, "The row of the stream has another digest or id of this link.", link=last)
 
     def _damage(
-        self, number: int, kind: str, sentence: str, events: Taken | None = None, link: Link | None = None
+        self, number: int, kind: str, sentence: str, events: LinkEvents | None = None, link: StoredLink | None = None
     ) -> None:
         if number == self.damaged_at:
             return
@@ -274,10 +276,10 @@ class _Walk:
         if number in self.wanted:
             found = self.found
             stored = found.uncovered + found.events + found.pruned
-            found.reached[number] = Reached(digest, stored, found.damaged)
+            found.reached[number] = ReachedLink(digest, stored, found.damaged)
 
 
-def _known(events: Taken | None, link: Link | None) -> dict[str, Any]:
+def _known(events: LinkEvents | None, link: StoredLink | None) -> dict[str, Any]:
     """What is known of a link that was damaged, for `Damage`."""
     known: dict[str, Any] = {}
     if link is not None and link.readable:

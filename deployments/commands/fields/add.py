@@ -12,8 +12,8 @@ from deployments.terminal_output import print_json, print_line
 def command(names: FieldNames, as_json: Json = False) -> None:
     """Add fields and say which were there."""
     engine = open_or_create_store()
-    new = fields.add(engine, names)
-    disabled = {one.name for one in fields.known(engine) if not one.enabled}
+    new = fields.create(engine, names)
+    disabled = {one.name for one in fields.all_fields(engine) if not one.enabled}
     if as_json:
         print_json(
             [

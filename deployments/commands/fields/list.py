@@ -9,7 +9,7 @@ from deployments.terminal_output import join_styled, print_json, print_line, pri
 
 def command(as_json: Json = False) -> None:
     """Print the table of fields."""
-    known = fields.known(source_status.open_store())
+    known = fields.all_fields(source_status.open_store())
     if as_json:
         print_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
         return

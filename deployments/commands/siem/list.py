@@ -14,7 +14,7 @@ from deployments.commands.support.pair_view import NONE_YET, state_style
 from deployments.terminal_output import print_json, print_note, print_table, printable
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_status import ForwardStatus
+    from blocks.store.forwarding.forward_status import PairStatus
 
 COLUMNS = ("SIEM", "type", "source", "state")
 
@@ -22,7 +22,7 @@ COLUMNS = ("SIEM", "type", "source", "state")
 def command(as_json: Json = False) -> None:
     """Print the SIEMs, a line for each pair."""
     with source_status.opened_store() as engine:
-        found = forward_status.forwards(engine)
+        found = forward_status.pairs(engine)
     if as_json:
         print_json([_as_json(one) for one in found])
         return
@@ -32,7 +32,7 @@ def command(as_json: Json = False) -> None:
     print_table(overview.build_table(COLUMNS, map(_line, found)))
 
 
-def _as_json(one: ForwardStatus) -> dict[str, str]:
+def _as_json(one: PairStatus) -> dict[str, str]:
     return {
         "siem": one.siem,
         "type": one.kind,
@@ -42,7 +42,7 @@ def _as_json(one: ForwardStatus) -> dict[str, str]:
     }
 
 
-def _line(one: ForwardStatus) -> tuple[Text, ...]:
+def _line(one: PairStatus) -> tuple[Text, ...]:
     return (
         Text(printable(one.siem), "bold"),
         Text(one.kind),

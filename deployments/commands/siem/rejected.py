@@ -39,7 +39,7 @@ def command(
 
 def _show(name: str, source: str | None, *, as_json: bool) -> None:
     with source_status.opened_store() as engine:
-        found = forward_status.refused(engine, name, source)
+        found = forward_status.rejected_events(engine, name, source)
     if as_json:
         print_json([_as_json(name, one) for one in found])
         return

@@ -10,7 +10,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import confirm, print_json, print_line, printable
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 
 def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
@@ -30,5 +30,5 @@ def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: removed{more}.")
 
 
-def _as_json(pair: Known, *, with_secrets: bool) -> dict[str, object]:
+def _as_json(pair: ForwardPair, *, with_secrets: bool) -> dict[str, object]:
     return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "secrets_removed": with_secrets}

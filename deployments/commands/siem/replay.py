@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 
 def command(
@@ -50,7 +50,7 @@ def command(
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {events} sent again.")
 
 
-def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -> None:
+def _confirm(engine: Engine, name: str, pairs: Sequence[ForwardPair], since_ns: int) -> None:
     """Rejected events never arrived. Events that were sent may be stored twice, so this asks first."""
     number = sum(deferred.forward_pairs.count_sent_since(engine, pair, since_ns) for pair in pairs)
     if number:
@@ -59,7 +59,7 @@ def _confirm(engine: Engine, name: str, pairs: Sequence[Known], since_ns: int) -
         confirm(f"{sentence}; it may keep both. Go on?", f"{sentence}. Nothing was done.")
 
 
-def _replay(engine: Engine, pair: Known, since_ns: int | None) -> int:
+def _replay(engine: Engine, pair: ForwardPair, since_ns: int | None) -> int:
     if since_ns is None:
         number = deferred.rejected_events.replay(engine, pair)
     else:
@@ -69,5 +69,5 @@ def _replay(engine: Engine, pair: Known, since_ns: int | None) -> int:
     return number
 
 
-def _as_json(pair: Known, number: int) -> dict[str, object]:
+def _as_json(pair: ForwardPair, number: int) -> dict[str, object]:
     return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "sent_again": number}

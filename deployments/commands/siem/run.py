@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
     from deployments.prefect_api.server_access import PrefectAccess
 
 
@@ -73,7 +73,7 @@ def _forward(access: PrefectAccess, source: str, siem: str, end_sign: Callable[[
 def _progress_line(name: str, source: str | None) -> str | None:
     try:
         with source_status.opened_store() as engine:
-            pairs = [pair for pair in forward_status.forwards(engine, name, source) if not pair.deleted]
+            pairs = [pair for pair in forward_status.pairs(engine, name, source) if not pair.deleted]
     except SourceError:  # its store is elsewhere, or does not answer: the run's message will say so
         return None
     found = [one for pair in pairs for one in pair.positions]
@@ -85,7 +85,7 @@ def _print_outcome(source: str, outcome: str, message: str, code: int) -> None:
     print_line(Text.assemble((f"{printable(source)}  ", "bold"), headline(outcome, message, code)))
 
 
-def _as_json(pair: Known, state: State[Any]) -> dict[str, Any]:
+def _as_json(pair: ForwardPair, state: State[Any]) -> dict[str, Any]:
     outcome, message = outcome_of(state)
     return {
         "source": pair.source,

@@ -28,7 +28,7 @@ from deployments.terminal_output import (
 )
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_status import ForwardStatus
+    from blocks.store.forwarding.forward_status import PairStatus
 
 COLUMNS = ("API", "state", "sent", "filtered", "rejected", "waiting", "oldest", "last ack")
 NUMBERS = ("sent", "filtered", "rejected", "waiting")
@@ -40,7 +40,7 @@ NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not tru
 def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False) -> int:
     """Print how far each SIEM is, in a line each where there are many; 1 where one is in error."""
     with source_status.opened_store() as engine:
-        found = forward_status.forwards(engine, name, source)
+        found = forward_status.pairs(engine, name, source)
     if as_json:
         print_json([pair_as_json(one) for one in found])
     elif len(found) > overview.DETAILED_MAX:
@@ -55,7 +55,7 @@ def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False
     return 1 if any(one.in_error for one in found) else 0
 
 
-def _show_overview(found: list[ForwardStatus]) -> None:
+def _show_overview(found: list[PairStatus]) -> None:
     worst_first = sorted(
         found, key=lambda one: (not one.in_error, STATES.index(one.state) if one.state in STATES else 0)
     )
@@ -67,7 +67,7 @@ def _show_overview(found: list[ForwardStatus]) -> None:
     print_note("One in detail: onepassword-source siem status SIEM --source NAME")
 
 
-def _show(one: ForwardStatus) -> None:
+def _show(one: PairStatus) -> None:
     state = join_styled(
         (one.siem, "bold"),
         (one.state, STYLES.get(one.state, "bold red")),
@@ -90,7 +90,7 @@ def _show(one: ForwardStatus) -> None:
             print_indented(retry, 2)
 
 
-def _errors(one: ForwardStatus) -> dict[str, list[str]]:
+def _errors(one: PairStatus) -> dict[str, list[str]]:
     """What is in the way: each sentence once, and the APIs that it is true of."""
     found: dict[str, list[str]] = {}
     for position in one.positions:
@@ -100,7 +100,7 @@ def _errors(one: ForwardStatus) -> dict[str, list[str]]:
     return found
 
 
-def _table(one: ForwardStatus) -> Table:
+def _table(one: PairStatus) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for title in COLUMNS:
         justify = "right" if title in NUMBERS else "left"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
     from blocks.siem.delivery.prepare import Preparer
     from blocks.siem.delivery.protocol import Sender
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
 
@@ -60,10 +60,10 @@ def _check(sender: Sender) -> tuple[str, bool]:
 
 
 def _samples_as_json(
-    engine: Engine, pair: Known, block: SiemBlock, sender: Sender, number: int
+    engine: Engine, pair: ForwardPair, block: SiemBlock, sender: Sender, number: int
 ) -> list[dict[str, Any]]:
     found = []
-    for view in deferred.positions.of_forward(engine, pair.id):
+    for view in deferred.positions.of_pair(engine, pair.id):
         preparer: Preparer = deferred.siem.make_preparer(engine, pair.source_id, view.api, block, sender)
         withheld = preparer.stream.classifier is None and not block.is_archive
         for event in deferred.unsent_events.newest(engine, view.stream_id, number):

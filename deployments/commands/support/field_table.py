@@ -29,7 +29,7 @@ def change_of(is_changed: bool) -> str:
 
 def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
     """Enable or disable fields and say which were so already."""
-    changed = fields.switch(open_or_create_store(), names, enabled=enabled)
+    changed = fields.set_enabled(open_or_create_store(), names, enabled=enabled)
     if as_json:
         print_json(
             [{"field": name, "enabled": enabled, "change": change_of(name in changed)} for name in dict.fromkeys(names)]

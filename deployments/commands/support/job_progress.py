@@ -82,7 +82,7 @@ class JobDisplay:
     """What the run has told of its job last, and on a terminal the bar that shows it."""
 
     job: JobView | None = None
-    progress: list[jobs.Progress] = field(default_factory=list)
+    progress: list[jobs.ApiProgress] = field(default_factory=list)
     _bar: Progress | None = None
     _row: TaskID | None = None
     _begun: float = 0.0
@@ -91,7 +91,7 @@ class JobDisplay:
     def attach(self, bar: Progress) -> None:
         self._bar, self._row = bar, bar.add_task("Starting…", total=None)
 
-    def update(self, job: JobView, progress: list[jobs.Progress]) -> None:
+    def update(self, job: JobView, progress: list[jobs.ApiProgress]) -> None:
         if self.job is None:
             self._begun, self._before = time.monotonic(), sum(one.read for one in progress)
         self.job, self.progress = job, progress

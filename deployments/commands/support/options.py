@@ -27,7 +27,7 @@ def source_names() -> list[str]:
 def siem_names() -> list[str]:
     """The names of the SIEMs; none where the store does not answer."""
     with suppress(SourceError), source_status.opened_store() as engine:
-        return list(dict.fromkeys(pair.siem for pair in forward_status.forwards(engine)))
+        return list(dict.fromkeys(pair.siem for pair in forward_status.pairs(engine)))
     return []
 
 

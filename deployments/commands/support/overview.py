@@ -15,8 +15,8 @@ from deployments.terminal_output import OUT, format_age, printable, severity_sty
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from blocks.store.forwarding.forward_status import ForwardStatus
-    from blocks.store.source_status import Open, Pace, SourceStatus
+    from blocks.store.forwarding.forward_status import PairStatus
+    from blocks.store.source_status import EventCounts, OpenCondition, SourceStatus
 
 DETAILED_MAX = 5
 """So many are shown in detail."""
@@ -38,8 +38,8 @@ def source_row(
     source: SourceStatus,
     health: tuple[str, str],
     since_ns: int | None,
-    paces: Iterable[Pace],
-    forwards: Sequence[ForwardStatus],
+    paces: Iterable[EventCounts],
+    forwards: Sequence[PairStatus],
 ) -> tuple[Text, ...]:
     """The cells of a source's line. `health` comes with its style."""
     lags = [stream.lag_ns for stream in source.streams if stream.lag_ns is not None]
@@ -49,7 +49,7 @@ def source_row(
         Text(format_age(since_ns)),
         _worst_cell(source.open),
         Text(f"{sum(pace.last_day for pace in paces):,}"),
-        Text(clock.words(max(lags)) if lags else ""),
+        Text(clock.format_span(max(lags)) if lags else ""),
         _siem_cell(forwards),
     )
 
@@ -60,7 +60,7 @@ def summary(states: Iterable[str], subject: str) -> str:
     return f"{counts.total():,} {subject}: {', '.join(f'{number:,} {state}' for state, number in counts.items())}."
 
 
-def pair_row(one: ForwardStatus, style: str) -> tuple[Text, ...]:
+def pair_row(one: PairStatus, style: str) -> tuple[Text, ...]:
     """The cells of a pair's line."""
     waiting = sum(api.waiting for api in one.positions)
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
@@ -123,7 +123,7 @@ def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, 
     return found
 
 
-def _worst_cell(conditions: Sequence[Open]) -> Text:
+def _worst_cell(conditions: Sequence[OpenCondition]) -> Text:
     """The one that stands first, and how many there are besides."""
     if not conditions:
         return Text()
@@ -133,7 +133,7 @@ def _worst_cell(conditions: Sequence[Open]) -> Text:
     return Text(f"{name}{more}", severity_style(conditions[0].severity))
 
 
-def _siem_cell(forwards: Sequence[ForwardStatus]) -> Text:
+def _siem_cell(forwards: Sequence[PairStatus]) -> Text:
     """How many SIEMs wait or are in error, of how many; nothing for a source without SIEMs."""
     if not forwards:
         return Text()

@@ -10,7 +10,7 @@ from deployments.commands.support.retries import next_attempt
 from deployments.terminal_output import format_age, format_minute, format_rfc3339, join_styled
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_status import ForwardStatus, PositionStatus
+    from blocks.store.forwarding.forward_status import PairStatus, PositionStatus
 
 STYLES = {
     **dict.fromkeys(("ok", "waiting"), "bold green"),
@@ -19,11 +19,11 @@ STYLES = {
 NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
 
 
-def state_style(one: ForwardStatus) -> str:
+def state_style(one: PairStatus) -> str:
     return STYLES.get(one.state, "bold red")
 
 
-def summary_line(one: ForwardStatus) -> Text:
+def summary_line(one: PairStatus) -> Text:
     """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
     sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
@@ -35,7 +35,7 @@ def summary_line(one: ForwardStatus) -> Text:
     return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
 
 
-def pair_as_json(one: ForwardStatus) -> dict[str, Any]:
+def pair_as_json(one: PairStatus) -> dict[str, Any]:
     """A pair as `--json` has it, with times in RFC 3339."""
     return {
         "siem": one.siem,

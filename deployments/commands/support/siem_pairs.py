@@ -9,7 +9,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_pairs import Known
+    from blocks.store.forwarding.forward_pairs import ForwardPair
 
 
 def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:
@@ -29,7 +29,7 @@ def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) ->
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
 
 
-def _as_json(pair: Known, *, paused: bool, changed: bool) -> dict[str, object]:
+def _as_json(pair: ForwardPair, *, paused: bool, changed: bool) -> dict[str, object]:
     change = "updated" if changed else "unchanged"
     return {
         "source": pair.source,

@@ -17,14 +17,14 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import claims, lifecycle, pages, prune, sources, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import BACKFILL, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.lifecycle import Known
+    from blocks.store.lifecycle import SourceIdentity
     from blocks.store.streams import StreamView
 
     Rows = Callable[[str], list[tuple[object, ...]]]
@@ -36,12 +36,12 @@ COUNTS = "SELECT (SELECT count(*) FROM sources), (SELECT count(*) FROM events), 
 
 def filled(engine: Engine, events: int) -> StreamView:
     """SOURCE with so many events of long ago in one stream; a purge takes them by the thousand."""
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     view = streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0]
-    claim = streams.take(engine, view, "run-0")
+    claim = streams.acquire(engine, view, "run-0")
     assert claim
     made = [Event(f"UUID{number}", number + 1, "{}") for number in range(events)]
-    page = Page("c1", has_more=False, events=made, rejected=[])
+    page = Page("c1", has_more=False, events=made, invalid_items=[])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     streams.release(engine, claim)
     with engine.begin() as connection:
@@ -49,13 +49,13 @@ def filled(engine: Engine, events: int) -> StreamView:
     return view
 
 
-def found(engine: Engine) -> Known:
+def found(engine: Engine) -> SourceIdentity:
     known = lifecycle.find(engine, SOURCE.name)
     assert known
     return known
 
 
-def deleted(engine: Engine) -> Known:
+def deleted(engine: Engine) -> SourceIdentity:
     lifecycle.finish_deletion(engine, found(engine))
     return found(engine)
 
@@ -105,7 +105,7 @@ def test_a_purge_is_whole_though_a_prune_removes_what_it_wants_to(
     (target,) = [one for one in prune.targets(engines[0]) if one.api == Api.SIGN_IN]
     monkeypatch.setattr(prune, "_keep", halt := Halt(prune._keep))
     halt.overtaken(
-        lambda: list(prune.prune(engines[0], target, prune.rule("200d"))),
+        lambda: list(prune.prune(engines[0], target, prune.parse_rule("200d"))),
         by=lambda: lifecycle.purge(engines[1], found(engines[1])),
     )
     assert rows(COUNTS) == [(0, 0, 0)]
@@ -117,7 +117,7 @@ def test_no_run_takes_what_was_deleted_since_it_looked(engines: tuple[Engine, En
     gone = deleted(engines[1])
     if purged:
         lifecycle._begin_purge(engines[1], gone)
-    assert streams.take(engines[0], view, "run-1") is None
+    assert streams.acquire(engines[0], view, "run-1") is None
     (now,) = streams.of_source(engines[0], SOURCE.id, (Api.SIGN_IN,))
     assert now.holder_until_ns is None
 
@@ -126,15 +126,17 @@ def test_no_window_is_taken_of_what_is_deleted_while_it_is_looked_for(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL finds the window before the deletion, and waits for its row until after it."""
-    sources.put(engines[0], SOURCE)
-    job = jobs.begin(engines[0], Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), END - DAY, END), DAY)
+    sources.save(engines[0], SOURCE)
+    job = jobs.start(engines[0], JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), END - DAY, END), DAY)
     if engines[0].dialect.name == "sqlite":
         deleted(engines[1])
     else:
-        real = claims.free
+        real = claims.is_free
         slow = text("pg_sleep(0.5) IS NOT NULL")
-        monkeypatch.setattr(claims, "free", lambda *given: real(*given) & slow)
-    taken = at_once(lambda: windows.take(engines[0], job.id, "run-1"), lambda: (time.sleep(0.25), deleted(engines[1])))
+        monkeypatch.setattr(claims, "is_free", lambda *given: real(*given) & slow)
+    taken = at_once(
+        lambda: windows.acquire(engines[0], job.id, "run-1"), lambda: (time.sleep(0.25), deleted(engines[1]))
+    )
     assert taken[0] is None
     assert rows("SELECT holder FROM windows") == [(None,)]
 
@@ -142,8 +144,8 @@ def test_no_window_is_taken_of_what_is_deleted_while_it_is_looked_for(
 def test_what_was_made_anew_is_not_purged(engines: tuple[Engine, Engine], rows: Rows) -> None:
     view = filled(engines[0], 3)
     gone = deleted(engines[0])
-    sources.put(engines[1], SOURCE, revive=True)
-    claim = streams.take(engines[1], view, "run-1")
+    sources.save(engines[1], SOURCE, revive=True)
+    claim = streams.acquire(engines[1], view, "run-1")
     assert claim
     with pytest.raises(ThirdPartyConfigError, match="'1Pass' was made anew or removed meanwhile"):
         lifecycle.purge(engines[0], gone)
@@ -163,7 +165,7 @@ def test_what_is_being_purged_is_not_made_anew(
         with pytest.raises(ThirdPartyConfigError):
             lifecycle._begin_purge(engines[1], gone)
 
-    halt.overtaken(lambda: sources.put(engines[0], SOURCE, revive=True), by=purge)
+    halt.overtaken(lambda: sources.save(engines[0], SOURCE, revive=True), by=purge)
     assert rows("SELECT state, deleted_ns FROM sources") == [("Pending", None)]
     assert rows("SELECT count(*) FROM operations WHERE action = 'purge'") == [(0,)]
 
@@ -171,7 +173,10 @@ def test_what_is_being_purged_is_not_made_anew(
 def test_a_changed_configuration_is_new_to_one_run_alone(
     engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources.put(engines[0], SOURCE)
+    sources.save(engines[0], SOURCE)
     changed = replace(SOURCE, fingerprint="second")
     monkeypatch.setattr(sources, "_refuse_deleted", meeting(sources._refuse_deleted))
-    assert sorted(at_once(*(lambda engine=engine: sources.put(engine, changed) for engine in engines))) == [False, True]
+    assert sorted(at_once(*(lambda engine=engine: sources.save(engine, changed) for engine in engines))) == [
+        False,
+        True,
+    ]

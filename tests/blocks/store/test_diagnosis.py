@@ -19,7 +19,7 @@ from support.values import SOURCE
 
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.store import diagnosis, schema
-from blocks.store.diagnosis import Known
+from blocks.store.diagnosis import SourceAddress
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -44,21 +44,21 @@ def change(url: str, *statements: str) -> None:
 
 
 def test_a_good_store(store_url: str) -> None:
-    found = diagnosis.facts(store_url)
+    found = diagnosis.inspect(store_url)
     assert (found.version, found.refusal, found.busy, found.damage) == (schema.HEAD, "", False, "")
     assert found.looked
 
 
 def test_the_sources_in_it(store_url: str, source: SourceRecord) -> None:
-    assert diagnosis.known(store_url) == (Known(SOURCE.name, SOURCE.base_url, None),)
+    assert diagnosis.source_addresses(store_url) == (SourceAddress(SOURCE.name, SOURCE.base_url, None),)
 
 
 def test_a_database_without_tables(empty_url: str) -> None:
     if empty_url.startswith("sqlite"):
         Path(empty_url.removeprefix("sqlite:///")).touch()
-    assert diagnosis.facts(empty_url).version is None
+    assert diagnosis.inspect(empty_url).version is None
     with pytest.raises(FirstPartyGenericError):
-        diagnosis.known(empty_url)
+        diagnosis.source_addresses(empty_url)
 
 
 def test_another_version_is_told_and_not_migrated(store_url: str) -> None:
@@ -66,12 +66,12 @@ def test_another_version_is_told_and_not_migrated(store_url: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     engine.dispose()
-    assert diagnosis.facts(store_url).version == "0001"
-    assert diagnosis.facts(store_url).version == "0001"
+    assert diagnosis.inspect(store_url).version == "0001"
+    assert diagnosis.inspect(store_url).version == "0001"
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    for ask in (diagnosis.facts, diagnosis.known):
+    for ask in (diagnosis.inspect, diagnosis.source_addresses):
         with pytest.raises(ThirdPartyConfigError, match="There is no store yet at"):
             ask(f"sqlite:///{tmp_path / 'events.db'}")
     assert list(tmp_path.iterdir()) == []
@@ -79,14 +79,14 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_the_file_stays_as_it_is(file: Path) -> None:
     before = file.read_bytes()
-    diagnosis.facts(f"sqlite:///{file}")
+    diagnosis.inspect(f"sqlite:///{file}")
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ["events.db"]
 
 
 def test_a_file_of_something_else_is_damage(file: Path) -> None:
     file.write_bytes(b"not a database, but long enough to have a header of one" * 100)
-    assert "not a database" in diagnosis.facts(f"sqlite:///{file}").damage
+    assert "not a database" in diagnosis.inspect(f"sqlite:///{file}").damage
 
 
 def test_a_page_that_was_overwritten_is_damage(file: Path) -> None:
@@ -97,14 +97,14 @@ def test_a_page_that_was_overwritten_is_damage(file: Path) -> None:
     with file.open("r+b") as raw:
         raw.seek((page - 1) * size)
         raw.write(b"\xff" * size)
-    assert diagnosis.facts(f"sqlite:///{file}").damage
+    assert diagnosis.inspect(f"sqlite:///{file}").damage
 
 
 def test_a_store_that_another_process_writes_to(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "LOCK_SECONDS", 0.1)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        found = diagnosis.facts(f"sqlite:///{file}")
+        found = diagnosis.inspect(f"sqlite:///{file}")
     assert found.busy
     assert not found.refusal
 
@@ -114,7 +114,7 @@ def test_a_large_store_is_looked_at_in_part(file: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(diagnosis, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(diagnosis, "_damage_of", lambda database, _table: database.execute(endless).fetchone())
     before = time.monotonic()
-    found = diagnosis.facts(f"sqlite:///{file}")
+    found = diagnosis.inspect(f"sqlite:///{file}")
     assert time.monotonic() - before < 5
     assert (found.damage, found.version) == ("", schema.HEAD)
     assert "the newest 1,000 events read" in found.looked
@@ -141,7 +141,7 @@ if os.geteuid() == 0:  # for whom nothing is read-only
     os.setgid({NOBODY})
     os.setuid({NOBODY})
 try:
-    print("refusal:", diagnosis.facts("sqlite:///DIRECTORY/events.db").refusal)
+    print("refusal:", diagnosis.inspect("sqlite:///DIRECTORY/events.db").refusal)
 except FirstPartyGenericError as error:
     print(error)
 """
@@ -163,7 +163,7 @@ def test_a_postgresql_that_takes_no_writes(postgresql: str, request: pytest.Fixt
     change(postgresql, f"CREATE DATABASE {name} TEMPLATE migrated")
     request.addfinalizer(lambda: change(postgresql, f"DROP DATABASE {name} WITH (FORCE)"))
     change(postgresql, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    assert diagnosis.facts(url).refusal == "its transactions are read-only"
+    assert diagnosis.inspect(url).refusal == "its transactions are read-only"
 
 
 def test_a_user_without_the_right_to_write(postgresql: str, request: pytest.FixtureRequest) -> None:
@@ -176,12 +176,12 @@ def test_a_user_without_the_right_to_write(postgresql: str, request: pytest.Fixt
     change(url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
     user = url.split("://")[1].split(":")[0].split("@")[0]
     assert (
-        diagnosis.facts(url.replace(f"//{user}", f"//{name}", 1)).refusal
+        diagnosis.inspect(url.replace(f"//{user}", f"//{name}", 1)).refusal
         == "the user has no right to INSERT into events"
     )
 
 
 def test_a_postgresql_that_is_not_there_keeps_its_password_to_itself() -> None:
     with pytest.raises(FirstPartyGenericError, match="The store did not answer") as raised:
-        diagnosis.facts("postgresql://me:hunter2@127.0.0.1:1/events")
+        diagnosis.inspect("postgresql://me:hunter2@127.0.0.1:1/events")
     assert "hunter2" not in str(raised.value)

@@ -14,8 +14,8 @@ from blocks import clock
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import coverage_record, event_times, pages, prune, source_status, sources, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import BACKFILL, Wanted
-from blocks.store.prune import Target
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
+from blocks.store.prune import PruneTarget
 from tasks.support.drain import Pace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -34,9 +34,9 @@ FUTURE = Event("FUTURE", IN_2031, BODY)
 LONG_AGO = Event("1970", 0, '{"uuid": "1970"}')
 
 
-def commit(engine: Engine, claim: Claim, *events: Event) -> Page:
-    view = streams.one(engine, claim.stream_id)
-    page = Page(f"{view.cursor or ''}+", has_more=False, events=list(events), rejected=[])
+def commit(engine: Engine, claim: StreamClaim, *events: Event) -> Page:
+    view = streams.get(engine, claim.stream_id)
+    page = Page(f"{view.cursor or ''}+", has_more=False, events=list(events), invalid_items=[])
     pages.commit_page(engine, claim, page, after=view.cursor, api_version="v2")
     return page
 
@@ -45,11 +45,13 @@ def event(time_ns: int) -> Event:
     return Event(f"U{time_ns}", time_ns, "{}")
 
 
-def newest(engine: Engine, claim: Claim) -> int | None:
-    return streams.one(engine, claim.stream_id).newest_ns
+def newest(engine: Engine, claim: StreamClaim) -> int | None:
+    return streams.get(engine, claim.stream_id).newest_ns
 
 
-def test_the_newest_event_is_not_in_the_future(engine: Engine, moving: MovingClock, claim: Claim, rows: Rows) -> None:
+def test_the_newest_event_is_not_in_the_future(
+    engine: Engine, moving: MovingClock, claim: StreamClaim, rows: Rows
+) -> None:
     commit(engine, claim, event(START_NS - DAY_NS), FUTURE)
     assert newest(engine, claim) == START_NS
     assert rows("SELECT time_ns, body FROM events WHERE uuid = 'FUTURE'") == [(IN_2031, BODY)]
@@ -59,32 +61,34 @@ def test_the_newest_event_is_not_in_the_future(engine: Engine, moving: MovingClo
 
 
 def test_a_window_that_reads_it_again_does_not_count_it_as_new(
-    engine: Engine, moving: MovingClock, claim: Claim
+    engine: Engine, moving: MovingClock, claim: StreamClaim
 ) -> None:
     commit(engine, claim, FUTURE)
     moving.advance(DAY)
-    jobs.begin(engine, Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS), DAY_NS)
-    window = windows.take(engine, jobs.unfinished(engine, SOURCE.id)[0].id, "run")
+    jobs.start(engine, JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS), DAY_NS)
+    window = windows.acquire(engine, jobs.unfinished(engine, SOURCE.id)[0].id, "run")
     assert window
-    page = Page("c", has_more=False, events=[FUTURE], rejected=[])
+    page = Page("c", has_more=False, events=[FUTURE], invalid_items=[])
     windows.commit_page(engine, window, page, after=None, api_version="v2", last=True)
     assert newest(engine, claim) == START_NS
 
 
-def test_they_are_counted_and_reported_once(engine: Engine, moving: MovingClock, claim: Claim, rows: Rows) -> None:
+def test_they_are_counted_and_reported_once(
+    engine: Engine, moving: MovingClock, claim: StreamClaim, rows: Rows
+) -> None:
     commit(engine, claim, *(Event(f"F{n}", IN_2031 - n, "{}") for n in range(3)))
     commit(engine, claim, FUTURE)
     commit(engine, claim, event(START_NS + 299 * 10**9))  # as two clocks may differ
     told = rows("SELECT name, severity, api, description FROM health_events")
     sentence = "3 events of audit had a time in the future when received, up to 2031-01-01T00:00:00Z."
     assert told == [("EventsInFuture", "Warning", "audit", sentence)]
-    assert event_times.ahead(engine, claim.stream_id) == (4, START_NS)
+    assert event_times.count_in_future(engine, claim.stream_id) == (4, START_NS)
     (status,) = source_status.sources(engine, SOURCE.name)
     assert {one.api: one.in_future for one in status.streams} == {"audit": 4, "sign-in": 0, "itemUsage": 0}
 
 
 def test_a_store_that_took_one_for_the_newest_is_put_right(
-    engine: Engine, moving: MovingClock, claim: Claim, rows: Rows
+    engine: Engine, moving: MovingClock, claim: StreamClaim, rows: Rows
 ) -> None:
     commit(engine, claim, event(START_NS - 7), FUTURE, LONG_AGO)
     with engine.begin() as connection:
@@ -95,49 +99,51 @@ def test_a_store_that_took_one_for_the_newest_is_put_right(
     assert newest(engine, claim) == START_NS - 7
 
 
-def test_reading_again_without_a_cursor_begins_at_neither(engine: Engine, moving: MovingClock, claim: Claim) -> None:
+def test_reading_again_without_a_cursor_begins_at_neither(
+    engine: Engine, moving: MovingClock, claim: StreamClaim
+) -> None:
     commit(engine, claim, LONG_AGO)
-    streams.note_drained(engine, claim, START_NS)
-    assert streams.one(engine, claim.stream_id).resume_ns == START_NS - 120 * DAY_NS
-    held = streams.take(engine, streams.one(engine, claim.stream_id), "run-2")
+    streams.record_drain(engine, claim, START_NS)
+    assert streams.get(engine, claim.stream_id).resume_ns == START_NS - 120 * DAY_NS
+    held = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
     assert held
     commit(engine, held, FUTURE)
-    assert streams.one(engine, claim.stream_id).resume_ns == START_NS - 2 * DAY_NS
+    assert streams.get(engine, claim.stream_id).resume_ns == START_NS - 2 * DAY_NS
 
 
-def paced(engine: Engine, claim: Claim, *events: Event) -> streams.Brought:
+def paced(engine: Engine, claim: StreamClaim, *events: Event) -> streams.DrainStats:
     """What a round tells that brings these an hour after an event that is a day old."""
-    view = streams.one(engine, claim.stream_id)
+    view = streams.get(engine, claim.stream_id)
     pace = Pace(view.newest_ns)
-    pace.observe(commit(engine, claim, *events), pages.Committed(len(events), 0, 0))
+    pace.observe(commit(engine, claim, *events), pages.PageCounts(len(events), 0, 0))
     return pace.drain_stats(view)
 
 
-def test_the_pace_of_a_stream_is_that_of_the_others(engine: Engine, moving: MovingClock, claim: Claim) -> None:
+def test_the_pace_of_a_stream_is_that_of_the_others(engine: Engine, moving: MovingClock, claim: StreamClaim) -> None:
     commit(engine, claim, event(START_NS - DAY_NS))
-    streams.note_drained(engine, claim, START_NS - DAY_NS)
+    streams.record_drain(engine, claim, START_NS - DAY_NS)
     now_ns = clock.now_ns()
     own = [event(now_ns - 10), event(now_ns - 20)]
-    assert paced(engine, claim, *own, FUTURE, LONG_AGO) == streams.Brought(10, DAY_NS - 20)
+    assert paced(engine, claim, *own, FUTURE, LONG_AGO) == streams.DrainStats(10, DAY_NS - 20)
 
 
-def test_one_of_them_alone_tells_of_no_pace(engine: Engine, moving: MovingClock, claim: Claim) -> None:
+def test_one_of_them_alone_tells_of_no_pace(engine: Engine, moving: MovingClock, claim: StreamClaim) -> None:
     commit(engine, claim, event(START_NS - DAY_NS))
-    streams.note_drained(engine, claim, START_NS - DAY_NS)
-    assert paced(engine, claim, LONG_AGO) == streams.Brought(None, None)
-    assert paced(engine, claim, FUTURE) == streams.Brought(0, DAY_NS)
+    streams.record_drain(engine, claim, START_NS - DAY_NS)
+    assert paced(engine, claim, LONG_AGO) == streams.DrainStats(None, None)
+    assert paced(engine, claim, FUTURE) == streams.DrainStats(0, DAY_NS)
 
 
 def test_retention_takes_what_is_old_by_its_receipt(
-    engine: Engine, moving: MovingClock, claim: Claim, rows: Rows
+    engine: Engine, moving: MovingClock, claim: StreamClaim, rows: Rows
 ) -> None:
     commit(engine, claim, FUTURE, LONG_AGO, event(START_NS))
-    target = Target(claim.stream_id, "audit", SOURCE.id, SOURCE.name)
+    target = PruneTarget(claim.stream_id, "audit", SOURCE.id, SOURCE.name)
     moving.advance(399 * DAY)
-    assert list(prune.prune(engine, target, prune.rule("400d"), lambda _: None)) == [1], "1970"
+    assert list(prune.prune(engine, target, prune.parse_rule("400d"), lambda _: None)) == [1], "1970"
     moving.advance(2 * DAY)
     commit(engine, claim, event(START_NS + 401 * DAY_NS), Event("NEW", IN_2031 + 1, "{}"))
-    rule = prune.rule("400d")
+    rule = prune.parse_rule("400d")
     assert prune.plan(engine, target, rule).going == 2
     assert sum(prune.prune(engine, target, rule, lambda _: None)) == 2
     assert rows("SELECT uuid FROM events ORDER BY id") == [(f"U{START_NS + 401 * DAY_NS}",), ("NEW",)]
@@ -146,12 +152,12 @@ def test_retention_takes_what_is_old_by_its_receipt(
 
 
 def test_the_report_of_coverage_begins_and_ends_with_what_is_collected(
-    engine: Engine, moving: MovingClock, claim: Claim
+    engine: Engine, moving: MovingClock, claim: StreamClaim
 ) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     commit(engine, claim, FUTURE, LONG_AGO, event(START_NS))
-    seen = coverage_record.lags(engine, [claim.stream_id], START_NS - DAY_NS)
+    seen = coverage_record.hourly_lags(engine, [claim.stream_id], START_NS - DAY_NS)
     assert max(seen[claim.stream_id]) <= START_NS // (3600 * 10**9)
     view = source_status.sources(engine, SOURCE.name)[0].streams
-    pace = source_status.paces(engine, view, START_NS)[claim.stream_id]
+    pace = source_status.event_counts(engine, view, START_NS)[claim.stream_id]
     assert (pace.last_day, sum(pace.hourly)) == (1, 1)

@@ -10,7 +10,7 @@ import pytest
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import fields
 from blocks.store.engine import open_engine
-from blocks.store.fields import BUILT_IN, Dropped, Field
+from blocks.store.fields import BUILT_IN, DroppedField, KnownField
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -18,50 +18,53 @@ if TYPE_CHECKING:
     from blocks.store.sources import SourceRecord
 
 
-def own(engine: Engine) -> list[Field]:
-    return [field for field in fields.known(engine) if not field.built_in]
+def own(engine: Engine) -> list[KnownField]:
+    return [field for field in fields.all_fields(engine) if not field.built_in]
 
 
 def test_a_new_store_knows_the_built_in_ones(engine: Engine) -> None:
-    assert fields.known(engine) == [Field(name, enabled=True, built_in=True) for name in BUILT_IN]
+    assert fields.all_fields(engine) == [KnownField(name, enabled=True, built_in=True) for name in BUILT_IN]
     assert "_siemForward" in BUILT_IN
 
 
 def test_added_once_and_switched(engine: Engine) -> None:
-    assert fields.add(engine, ["team", "region", "team", "_siemForward"]) == ("team", "region")
-    assert fields.switch(engine, ["team"], enabled=False) == ("team",)
-    assert fields.switch(engine, ["team", "_parser", "region"], enabled=True) == ("team",)
-    assert fields.switch(engine, ["team"], enabled=False) == ("team",)
-    assert fields.add(engine, ["team"]) == ()
-    assert own(engine) == [Field("region", enabled=True), Field("team", enabled=False)]
+    assert fields.create(engine, ["team", "region", "team", "_siemForward"]) == ("team", "region")
+    assert fields.set_enabled(engine, ["team"], enabled=False) == ("team",)
+    assert fields.set_enabled(engine, ["team", "_parser", "region"], enabled=True) == ("team",)
+    assert fields.set_enabled(engine, ["team"], enabled=False) == ("team",)
+    assert fields.create(engine, ["team"]) == ()
+    assert own(engine) == [KnownField("region", enabled=True), KnownField("team", enabled=False)]
 
 
 def test_metadata_keeps_what_is_known_and_enabled(engine: Engine) -> None:
-    fields.add(engine, ["team", "region"])
-    fields.switch(engine, ["region"], enabled=False)
+    fields.create(engine, ["team", "region"])
+    fields.set_enabled(engine, ["region"], enabled=False)
     given = {"_siemForward": True, "team": "blue", "region": "eu", "Team": 1, "floor": 3, "_siemforward": "x"}
-    found = fields.metadata(engine, given)
+    found = fields.filter_fields(engine, given)
     assert found.kept == {"_siemForward": True, "team": "blue"}
     assert found.dropped == (
-        Dropped("region", "disabled"),
-        Dropped("Team", "unknown", "team"),
-        Dropped("floor", "unknown"),
-        Dropped("_siemforward", "unknown", "_siemForward"),
+        DroppedField("region", "disabled"),
+        DroppedField("Team", "unknown", "team"),
+        DroppedField("floor", "unknown"),
+        DroppedField("_siemforward", "unknown", "_siemForward"),
     )
-    assert fields.dropped(engine, given) == found.dropped
+    assert fields.dropped_fields(engine, given) == found.dropped
 
 
 @pytest.mark.parametrize(
     ("one", "remedy"),
     [
-        (Dropped("floor", "unknown"), "Add it with: onepassword-source fields add floor"),
-        (Dropped("floor", "disabled"), "Enable it with: onepassword-source fields enable floor"),
-        (Dropped("Team", "unknown", "team"), "It is known as team: write it so."),
-        (Dropped("a b", "unknown"), "It cannot be added: a field's name has only the letters A to Z, digits and _."),
-        (Dropped("x" * 256, "unknown"), "It cannot be added: it has 256 characters, and Sumo Logic takes 255."),
+        (DroppedField("floor", "unknown"), "Add it with: onepassword-source fields add floor"),
+        (DroppedField("floor", "disabled"), "Enable it with: onepassword-source fields enable floor"),
+        (DroppedField("Team", "unknown", "team"), "It is known as team: write it so."),
+        (
+            DroppedField("a b", "unknown"),
+            "It cannot be added: a field's name has only the letters A to Z, digits and _.",
+        ),
+        (DroppedField("x" * 256, "unknown"), "It cannot be added: it has 256 characters, and Sumo Logic takes 255."),
     ],
 )
-def test_a_dropped_field_says_what_to_do(one: Dropped, remedy: str) -> None:
+def test_a_dropped_field_says_what_to_do(one: DroppedField, remedy: str) -> None:
     assert one.sentence.endswith(f"so it is dropped wherever events are sent on. {remedy}")
 
 
@@ -69,9 +72,9 @@ WRONG = ["team", "Team", "a b", "x" * 256, "", "Größe", "_SIEMFORWARD", "zone"
 
 
 def test_wrong_names_are_told_all_at_once_and_nothing_is_added(engine: Engine) -> None:
-    fields.add(engine, ["team"])
+    fields.create(engine, ["team"])
     with pytest.raises(ThirdPartyConfigError) as raised:
-        fields.add(engine, WRONG)
+        fields.create(engine, WRONG)
     told = str(raised.value)
     assert told.startswith("8 fields are wrong:\n")
     assert '"Team" differs from team in case alone: use team.' in told
@@ -79,32 +82,32 @@ def test_wrong_names_are_told_all_at_once_and_nothing_is_added(engine: Engine) -
     assert '"ZONE" differs from zone in case alone: use zone.' in told
     assert '"Größe" cannot be added' in told
     assert '"a\\n" cannot be added' in told
-    assert own(engine) == [Field("team", enabled=True)]
+    assert own(engine) == [KnownField("team", enabled=True)]
 
 
 def test_switching_tells_all_faults_at_once_and_changes_nothing(engine: Engine) -> None:
-    fields.add(engine, ["team"])
+    fields.create(engine, ["team"])
     with pytest.raises(ThirdPartyConfigError) as raised:
-        fields.switch(engine, ["team", "_siemForward", "taem", "TEAM", "\x1b[2J"], enabled=False)
+        fields.set_enabled(engine, ["team", "_siemForward", "taem", "TEAM", "\x1b[2J"], enabled=False)
     told = str(raised.value)
     assert "_siemForward is built in and cannot be disabled." in told
     assert 'There is no field "taem". Did you mean team?' in told
     assert 'There is no field "TEAM". Did you mean team?' in told
     assert "\x1b" not in told
-    assert own(engine) == [Field("team", enabled=True)]
+    assert own(engine) == [KnownField("team", enabled=True)]
 
 
 def test_those_of_all_sources_that_the_store_knows(engine: Engine, source: SourceRecord) -> None:
-    assert fields.dropped_of_all(engine) == {source.id: (Dropped("team", "unknown"),)}
-    fields.add(engine, ["team"])
-    assert fields.dropped_of_all(engine) == {source.id: ()}
+    assert fields.dropped_by_source(engine) == {source.id: (DroppedField("team", "unknown"),)}
+    fields.create(engine, ["team"])
+    assert fields.dropped_by_source(engine) == {source.id: ()}
 
 
 def test_two_at_once_do_not_add_names_that_differ_in_case_alone(store_url: str) -> None:
     def attempt(number: int) -> int:
         engine = open_engine(store_url)
         try:
-            return len(fields.add(engine, ["team" if number % 2 else "Team"]))
+            return len(fields.create(engine, ["team" if number % 2 else "Team"]))
         except ThirdPartyConfigError:
             return 0
         finally:

@@ -13,7 +13,7 @@ from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError
-from blocks.events_api.models import Api, Event, Page, Rejected, Unknown
+from blocks.events_api.models import Api, Drift, Event, InvalidItem, Page
 from blocks.health import ERROR, NAMES, UNHEALTHY, WARNING, Condition, HealthEvent, error_condition
 from blocks.store import health, pages, sources, streams
 from blocks.store.engine import writing
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -41,7 +41,7 @@ def names(engine: Engine) -> list[str]:
 
 
 def settle(engine: Engine, *found: Condition, over: tuple[Condition, ...] = ()) -> None:
-    health.settle(engine, SOURCE.id, found, over)
+    health.update_conditions(engine, SOURCE.id, found, over)
 
 
 def test_a_condition_is_told_when_it_begins_when_it_changes_and_when_it_ends(
@@ -77,7 +77,7 @@ def test_where_nothing_changes_nothing_is_written(engine: Engine, source: Source
 
 
 def test_an_event_has_the_form_of_the_hosted_source(
-    engine: Engine, claim: Claim, moving: MovingClock, rows: Rows
+    engine: Engine, claim: StreamClaim, moving: MovingClock, rows: Rows
 ) -> None:
     error = ThirdPartyConfigError("The token is refused.", hint="Make another.", code="401")
     streams.stop(engine, claim, error, "f")
@@ -107,17 +107,17 @@ def test_an_event_has_the_form_of_the_hosted_source(
 
 
 def test_a_fault_is_told_after_a_tick_and_again_when_its_stream_is_given_up(
-    engine: Engine, claim: Claim, moving: MovingClock
+    engine: Engine, claim: StreamClaim, moving: MovingClock
 ) -> None:
     error = ThirdPartyGenericError("It answered 503.", code="503")
-    streams.note_failure(engine, claim, error)
+    streams.record_failure(engine, claim, error)
     moving.advance(299)
-    streams.note_failure(engine, claim, error)
+    streams.record_failure(engine, claim, error)
     assert told(engine) == []
     moving.advance(2)
-    streams.note_failure(engine, claim, error)
+    streams.record_failure(engine, claim, error)
     moving.advance(60)
-    streams.note_failure(engine, claim, ThirdPartyGenericError("It took too long.", code="timeout"))
+    streams.record_failure(engine, claim, ThirdPartyGenericError("It took too long.", code="timeout"))
     streams.stop(engine, claim, error, "f")
     assert [(severity, tracker) for _, severity, _, tracker in told(engine)] == [
         ("Warning", "error/audit"),
@@ -126,15 +126,15 @@ def test_a_fault_is_told_after_a_tick_and_again_when_its_stream_is_given_up(
     assert health.open_conditions(engine, SOURCE.id) == {"error/audit": moving.now_ns() - 361 * 10**9}
 
 
-def test_a_committed_page_or_a_complete_drain_ends_an_error(engine: Engine, claim: Claim) -> None:
+def test_a_committed_page_or_a_complete_drain_ends_an_error(engine: Engine, claim: StreamClaim) -> None:
     for heal in (
         lambda held: streams.recover(engine, held),
-        lambda held: streams.note_drained(engine, held, clock.now_ns()),
+        lambda held: streams.record_drain(engine, held, clock.now_ns()),
     ):
-        held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-1")
+        held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-1")
         assert held
         streams.stop(engine, held, ThirdPartyConfigError("No."), "f")
-        again = streams.take(engine, streams.one(engine, held.stream_id), "run-1")
+        again = streams.acquire(engine, streams.get(engine, held.stream_id), "run-1")
         assert again
         heal(again)
         assert names(engine)[-2:] == ["ThirdPartyConfigError", "Recovered"]
@@ -146,22 +146,22 @@ def test_what_concerns_the_whole_source_is_told_once_for_all_its_apis(
     engine: Engine, source: SourceRecord, error: ThirdPartyConfigError
 ) -> None:
     for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
-        held = streams.take(engine, view, "run-1")
+        held = streams.acquire(engine, view, "run-1")
         assert held
         streams.stop(engine, held, error, "f")
     assert told(engine) == [(error.name, "Error", "UnHealthy", "error")]
 
 
-def test_a_stream_that_was_restarted_in_vain_tells_nothing_new(engine: Engine, claim: Claim) -> None:
+def test_a_stream_that_was_restarted_in_vain_tells_nothing_new(engine: Engine, claim: StreamClaim) -> None:
     streams.stop(engine, claim, ThirdPartyConfigError("No."), "f")
     streams.restart(engine, SOURCE.id)
-    held = streams.take(engine, streams.one(engine, claim.stream_id), "run-2")
+    held = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
     assert held
     streams.stop(engine, held, ThirdPartyConfigError("No."), "f")
     assert names(engine) == ["ThirdPartyConfigError"]
 
 
-def test_nothing_is_told_of_a_write_that_is_taken_back(engine: Engine, claim: Claim) -> None:
+def test_nothing_is_told_of_a_write_that_is_taken_back(engine: Engine, claim: StreamClaim) -> None:
     with suppress(ZeroDivisionError), writing(engine) as connection:
         health.begin(connection, SOURCE.id, LATE)
         1 / 0  # noqa: B018 - a crash before the commit
@@ -169,47 +169,47 @@ def test_nothing_is_told_of_a_write_that_is_taken_back(engine: Engine, claim: Cl
     assert health.open_conditions(engine, SOURCE.id) == {}
 
 
-def test_a_rejected_cursor_is_told_and_ends_with_the_next_drain(engine: Engine, claim: Claim) -> None:
+def test_a_rejected_cursor_is_told_and_ends_with_the_next_drain(engine: Engine, claim: StreamClaim) -> None:
     streams.drop_cursor(engine, claim, ThirdPartyConfigError("400.", code="400"))
-    streams.note_drained(engine, claim, clock.now_ns())
+    streams.record_drain(engine, claim, clock.now_ns())
     assert told(engine) == [
         ("CursorRejected", "Warning", "UnHealthy", "cursor/audit"),
         ("Recovered", "Warning", "Healthy", "cursor/audit"),
     ]
 
 
-def test_a_drain_without_a_cursor_does_not_forget_that_one_was_refused(engine: Engine, claim: Claim) -> None:
+def test_a_drain_without_a_cursor_does_not_forget_that_one_was_refused(engine: Engine, claim: StreamClaim) -> None:
     streams.drop_cursor(engine, claim, ThirdPartyConfigError("400.", code="400"))
-    streams.note_drained(engine, claim, clock.now_ns(), by_cursor=False)
-    assert streams.one(engine, claim.stream_id).cursor_dropped_ns
+    streams.record_drain(engine, claim, clock.now_ns(), by_cursor=False)
+    assert streams.get(engine, claim.stream_id).cursor_dropped_ns
     assert names(engine) == ["CursorRejected"]
 
 
-def test_a_cursor_dropped_for_another_api_version_is_no_change_of_health(engine: Engine, claim: Claim) -> None:
+def test_a_cursor_dropped_for_another_api_version_is_no_change_of_health(engine: Engine, claim: StreamClaim) -> None:
     streams.drop_cursor(engine, claim)
     assert names(engine) == []
 
 
-def page(cursor: str, *rejected: Rejected, unknown: tuple[Unknown, ...] = ()) -> Page:
+def page(cursor: str, *rejected: InvalidItem, unknown: tuple[Drift, ...] = ()) -> Page:
     event = Event(f"E{cursor}", 0, f'{{"uuid": "E{cursor}"}}')
-    return Page(cursor, has_more=False, events=[event], rejected=list(rejected), unknown=unknown)
+    return Page(cursor, has_more=False, events=[event], invalid_items=list(rejected), unknown=unknown)
 
 
-def commit(engine: Engine, claim: Claim, *shown: Page) -> None:
-    after = streams.one(engine, claim.stream_id).cursor
+def commit(engine: Engine, claim: StreamClaim, *shown: Page) -> None:
+    after = streams.get(engine, claim.stream_id).cursor
     for one in shown:
         pages.commit_page(engine, claim, one, after=after, api_version="v2")
         after = one.cursor
 
 
-def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine, claim: Claim) -> None:
+def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine, claim: StreamClaim) -> None:
     commit(
         engine,
         claim,
-        page("1", Rejected("no uuid", b"1")),
-        page("2", Rejected("no uuid", b"2")),
-        page("3", Rejected("not valid JSON: at 7", b"3")),
-        page("4", Rejected("not valid JSON: at 8", b"4"), Rejected("no uuid", b"5")),
+        page("1", InvalidItem("no uuid", b"1")),
+        page("2", InvalidItem("no uuid", b"2")),
+        page("3", InvalidItem("not valid JSON: at 7", b"3")),
+        page("4", InvalidItem("not valid JSON: at 8", b"4"), InvalidItem("no uuid", b"5")),
         page("5"),
     )
     assert told(engine) == [("EventsQuarantined", "Warning", "UnHealthy", "quarantine/audit")] * 2
@@ -217,8 +217,8 @@ def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine
     assert texts[1] == "Items of audit cannot be stored as events: not valid JSON."
 
 
-def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: Claim) -> None:
-    member, value = Unknown("member", "client.chip", ""), Unknown("value", "action", "beam")
+def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: StreamClaim) -> None:
+    member, value = Drift("member", "client.chip", ""), Drift("value", "action", "beam")
     commit(engine, claim, page("1", unknown=(member,)), page("2", unknown=(member, value)), page("3", unknown=(value,)))
     assert names(engine) == ["UnknownMember", "UnknownValue"]
     texts = [event.description for event in health.unpublished(engine, SOURCE.id)]
@@ -227,25 +227,25 @@ def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: Claim) -> 
 
 
 def test_the_account_is_pinned_when_it_is_told_first(engine: Engine, source: SourceRecord) -> None:
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     with pytest.raises(TokenError, match=r"account B, but .* those of account A\..* --new-account") as refused:
-        sources.note_introspection(engine, SOURCE.id, frozenset(), "B")
+        sources.save_introspection(engine, SOURCE.id, frozenset(), "B")
     assert refused.value.code == "account"
     assert names(engine) == [], "what a foreign token may read is not noted"
 
 
 def test_another_account_is_taken_after_it_was_unpinned_and_read_from_a_time(
-    engine: Engine, claim: Claim, rows: Rows
+    engine: Engine, claim: StreamClaim, rows: Rows
 ) -> None:
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     commit(engine, claim, page("1"))
-    streams.note_drained(engine, claim, clock.now_ns())
+    streams.record_drain(engine, claim, clock.now_ns())
     sources.unpin_account(engine, SOURCE.id)
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "B")
-    view = streams.one(engine, claim.stream_id)
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "B")
+    view = streams.get(engine, claim.stream_id)
     assert (view.cursor, view.resume_ns) == (None, None)
     assert rows("SELECT account_uuid FROM sources") == [("B",)]
     assert rows("SELECT count(*) FROM events") == [(1,)]
@@ -253,10 +253,10 @@ def test_another_account_is_taken_after_it_was_unpinned_and_read_from_a_time(
 
 def test_scopes_lost_and_gained_are_told(engine: Engine, source: SourceRecord) -> None:
     both = frozenset({"auditevents", "itemusages"})
-    sources.note_introspection(engine, SOURCE.id, both, None)
-    lost = sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
-    gained = sources.note_introspection(engine, SOURCE.id, both, None)
-    sources.note_introspection(engine, SOURCE.id, both, None)
+    sources.save_introspection(engine, SOURCE.id, both, None)
+    lost = sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    gained = sources.save_introspection(engine, SOURCE.id, both, None)
+    sources.save_introspection(engine, SOURCE.id, both, None)
     assert (lost.lost, gained.gained) == ({"itemusages"}, {"itemusages"})
     assert told(engine) == [
         ("ScopeLost", "Warning", "UnHealthy", "scope/itemusages"),
@@ -265,15 +265,15 @@ def test_scopes_lost_and_gained_are_told(engine: Engine, source: SourceRecord) -
 
 
 def test_two_sources_of_one_account_are_told_of_each_other(engine: Engine, source: SourceRecord, rows: Rows) -> None:
-    sources.put(engine, replace(SOURCE, id="other", name="Other"))
-    sources.note_introspection(engine, "other", AUDIT_SCOPES, "A")
+    sources.save(engine, replace(SOURCE, id="other", name="Other"))
+    sources.save_introspection(engine, "other", AUDIT_SCOPES, "A")
     for _ in range(2):
-        sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+        sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     assert names(engine) == ["SharedAccount"]
     assert "collected by Other too" in health.unpublished(engine, SOURCE.id)[0].description
     with writing(engine) as connection:
         connection.exec_driver_sql("UPDATE sources SET deleted_ns = 1 WHERE id = 'other'")
-    sources.note_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
+    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     assert names(engine) == ["SharedAccount", "Recovered"]
 
 
@@ -292,7 +292,7 @@ def test_what_was_told_without_the_store_is_added_once_and_ends(engine: Engine, 
         status=UNHEALTHY, **members
     )  # fmt: skip
     for _ in range(2):
-        health.add(engine, [(event, condition.value)])
+        health.save_published(engine, [(event, condition.value)])
     assert names(engine) == [], "it was passed on already"
     assert health.open_conditions(engine, SOURCE.id) == {"error": 5}
     settle(engine, condition, over=(Condition("error", "Recovered", WARNING, "It is back."),))
@@ -308,17 +308,17 @@ def test_runs_side_by_side_tell_once(engine: Engine, source: SourceRecord) -> No
 
 
 def test_the_pace_of_a_stream_is_kept_and_forgotten_after_five_weeks(engine: Engine, moving: MovingClock) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
 
-    def quiet_after(brought: streams.Brought) -> int | None:
-        held = streams.take(engine, view, "run-1")
+    def quiet_after(brought: streams.DrainStats) -> int | None:
+        held = streams.acquire(engine, view, "run-1")
         assert held
-        streams.note_drained(engine, held, moving.now_ns(), brought)
-        return streams.one(engine, view.id).quiet_ns
+        streams.record_drain(engine, held, moving.now_ns(), brought)
+        return streams.get(engine, view.id).quiet_ns
 
-    assert quiet_after(streams.Brought(7, 100)) == 100
-    assert quiet_after(streams.Brought(7, 60)) == 100
-    assert quiet_after(streams.Brought()) == 100
+    assert quiet_after(streams.DrainStats(7, 100)) == 100
+    assert quiet_after(streams.DrainStats(7, 60)) == 100
+    assert quiet_after(streams.DrainStats()) == 100
     moving.advance(36 * 86_400)
-    assert quiet_after(streams.Brought(7, 60)) == 60
+    assert quiet_after(streams.DrainStats(7, 60)) == 60

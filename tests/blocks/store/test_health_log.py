@@ -33,65 +33,67 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
 
 @pytest.fixture
 def two(engine: Engine) -> Engine:
-    sources.put(engine, SOURCE)
-    sources.put(engine, OTHER)
+    sources.save(engine, SOURCE)
+    sources.save(engine, OTHER)
     return engine
 
 
 def test_events_come_oldest_first_and_say_whether_they_are_still_so(two: Engine, moving: MovingClock) -> None:
     for found, over in (([LAG], []), ([], [OVER]), ([LAG], [])):
-        health.settle(two, SOURCE.id, found, over)
+        health.update_conditions(two, SOURCE.id, found, over)
         moving.advance(1)
-    told = health_log.told(two, None, since_ns=0)
+    told = health_log.events_since(two, None, since_ns=0)
     assert [(one.event.name, one.open) for one in told] == [("Lag", False), ("Recovered", False), ("Lag", True)]
     assert [one.event for one in told] == health.unpublished(two, SOURCE.id)
-    assert health_log.told(two, None, since_ns=START_NS + SECOND_NS) == told[1:]
-    assert health_log.told(two, None, since_ns=0, after_id=told[1].id) == told[2:]
+    assert health_log.events_since(two, None, since_ns=START_NS + SECOND_NS) == told[1:]
+    assert health_log.events_since(two, None, since_ns=0, after_id=told[1].id) == told[2:]
 
 
 def test_an_event_that_was_added_late_stands_at_its_time(two: Engine, moving: MovingClock) -> None:
-    health.settle(two, SOURCE.id, [LAG], [])
+    health.update_conditions(two, SOURCE.id, [LAG], [])
     (late,) = health.unpublished(two, SOURCE.id)
-    health.add(two, [(replace(late, event_id="earlier", time_ns=START_NS - 1), "")])
-    assert [one.event.event_id for one in health_log.told(two, None, since_ns=0)] == ["earlier", late.event_id]
+    health.save_published(two, [(replace(late, event_id="earlier", time_ns=START_NS - 1), "")])
+    assert [one.event.event_id for one in health_log.events_since(two, None, since_ns=0)] == ["earlier", late.event_id]
 
 
 def test_events_of_one_source(two: Engine) -> None:
-    health.settle(two, SOURCE.id, [LAG], [])
-    health.settle(two, OTHER.id, [LAG], [])
-    health.settle(two, OTHER.id, [], [OVER])
-    ids = health_log.ids_of(two, "1Pass")
+    health.update_conditions(two, SOURCE.id, [LAG], [])
+    health.update_conditions(two, OTHER.id, [LAG], [])
+    health.update_conditions(two, OTHER.id, [], [OVER])
+    ids = health_log.source_ids(two, "1Pass")
     assert ids == [SOURCE.id]
-    assert health_log.ids_of(two, None) is None
-    assert [(one.event.source_name, one.open) for one in health_log.told(two, ids, since_ns=0)] == [("1Pass", True)]
-    assert not any(one.open for one in health_log.told(two, [OTHER.id], since_ns=0))
+    assert health_log.source_ids(two, None) is None
+    assert [(one.event.source_name, one.open) for one in health_log.events_since(two, ids, since_ns=0)] == [
+        ("1Pass", True)
+    ]
+    assert not any(one.open for one in health_log.events_since(two, [OTHER.id], since_ns=0))
     later_ns = START_NS + SECOND_NS
-    assert health_log.older(two, ids, later_ns) == health_log.Older(1, START_NS)
-    assert health_log.older(two, None, later_ns) == health_log.Older(3, START_NS)
-    assert health_log.older(two, None, START_NS) == health_log.Older(0, None)
+    assert health_log.events_before(two, ids, later_ns) == health_log.OlderEvents(1, START_NS)
+    assert health_log.events_before(two, None, later_ns) == health_log.OlderEvents(3, START_NS)
+    assert health_log.events_before(two, None, START_NS) == health_log.OlderEvents(0, None)
 
 
 def test_what_is_open_stays_so_through_good_news_under_its_name(two: Engine) -> None:
     with two.begin() as connection:
         health.begin(connection, SOURCE.id, LAG)
-        health.tell(connection, SOURCE.id, replace(LAG, name="ScopeGained"), status=HEALTHY)
-    told = health_log.told(two, None, since_ns=0)
+        health.report(connection, SOURCE.id, replace(LAG, name="ScopeGained"), status=HEALTHY)
+    told = health_log.events_since(two, None, since_ns=0)
     assert [(one.event.name, one.open) for one in told] == [("Lag", True), ("ScopeGained", False)]
 
 
 def test_a_name_is_that_of_the_source_that_has_it_now(two: Engine) -> None:
-    health.settle(two, SOURCE.id, [LAG], [])
+    health.update_conditions(two, SOURCE.id, [LAG], [])
     with two.begin() as connection:
         for id_, name in ((SOURCE.id, "Old"), (OTHER.id, "1Pass")):
             connection.execute(text("UPDATE sources SET name = :name WHERE id = :id"), {"name": name, "id": id_})
-    assert health_log.ids_of(two, "1Pass") == [OTHER.id]
+    assert health_log.source_ids(two, "1Pass") == [OTHER.id]
 
 
 def test_a_source_that_is_gone_is_found_by_its_events(two: Engine) -> None:
-    health.settle(two, OTHER.id, [LAG], [])
+    health.update_conditions(two, OTHER.id, [LAG], [])
     with two.begin() as connection:
         connection.execute(text("DELETE FROM streams WHERE source_id = :id"), {"id": OTHER.id})
         connection.execute(text("DELETE FROM sources WHERE id = :id"), {"id": OTHER.id})
-    assert health_log.ids_of(two, "2Pass") == [OTHER.id]
+    assert health_log.source_ids(two, "2Pass") == [OTHER.id]
     with pytest.raises(ThirdPartyConfigError, match="named '3Pass' in the store; there are: 1Pass"):
-        health_log.ids_of(two, "3Pass")
+        health_log.source_ids(two, "3Pass")

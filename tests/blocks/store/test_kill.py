@@ -51,7 +51,7 @@ def kept(engine: Engine) -> tuple[int, int]:
 @pytest.mark.torture
 def test_killed_anywhere_the_next_run_goes_on_from_the_last_commit(forks: Forks, store_url: str) -> None:
     engine = open_engine(store_url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     fatal, kills = 1, 0
     while True:
         lived = collect(forks, store_url, fatal)
@@ -69,7 +69,7 @@ def test_killed_anywhere_the_next_run_goes_on_from_the_last_commit(forks: Forks,
 @pytest.mark.parametrize("fatal", range(1, 13))
 def test_killed_at_one_statement_nothing_of_the_page_in_hand_is_there(forks: Forks, store_url: str, fatal: int) -> None:
     engine = open_engine(store_url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     assert not collect(forks, store_url, fatal)
     events, cursor = kept(engine)
     assert events == cursor * SIZE
@@ -82,7 +82,7 @@ def test_what_is_reported_once_is_reported_once_wherever_the_run_is_killed(
     forks: Forks, store_url: str, rows: Callable[[str], list[tuple[object, ...]]]
 ) -> None:
     engine = open_engine(store_url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     fatal = 1
     while not collect(forks, store_url, fatal, odd="yes"):
         fatal += 1

@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import RECONCILE, Wanted
+from blocks.store.backfill.jobs import RECONCILE, JobRequest
 from blocks.store.backfill.windows import WindowClaim
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[Any, ...]]]
 
@@ -33,7 +33,7 @@ def event(number: int, body: str | None = None) -> Event:
 
 
 def page(events: Sequence[Event], cursor: str) -> Page:
-    return Page(cursor, has_more=False, events=list(events), rejected=[])
+    return Page(cursor, has_more=False, events=list(events), invalid_items=[])
 
 
 class Stream:
@@ -45,20 +45,20 @@ class Stream:
         self.runs = 0
         self.version = "v2"
 
-    def begin(self) -> Claim:
+    def begin(self) -> StreamClaim:
         self.runs += 1
         view = streams.of_source(self.engine, SOURCE.id, (Api.AUDIT,))[0]
-        claim = streams.take(self.engine, view, f"run-{self.runs}", by_force=True)
+        claim = streams.acquire(self.engine, view, f"run-{self.runs}", by_force=True)
         assert claim
         return claim
 
-    def bring(self, claim: Claim, *events: Event) -> None:
+    def bring(self, claim: StreamClaim, *events: Event) -> None:
         wanted = page(events, f"c{self.runs}.{len(events)}")
         pages.commit_page(self.engine, claim, wanted, after=self.cursor, api_version=self.version)
         self.cursor = wanted.cursor
 
-    def end(self, claim: Claim) -> None:
-        streams.note_drained(self.engine, claim, clock.now_ns())
+    def end(self, claim: StreamClaim) -> None:
+        streams.record_drain(self.engine, claim, clock.now_ns())
 
     def drain(self, *events: Event) -> None:
         claim = self.begin()
@@ -66,9 +66,9 @@ class Stream:
         self.end(claim)
 
     def reconcile(self, *events: Event, kind: str = RECONCILE) -> None:
-        wanted = Wanted(kind, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 10**9)
-        job = jobs.begin(self.engine, wanted, 10**9)
-        claim = windows.take(self.engine, job.id, "reconcile")
+        wanted = JobRequest(kind, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 10**9)
+        job = jobs.start(self.engine, wanted, 10**9)
+        claim = windows.acquire(self.engine, job.id, "reconcile")
         assert isinstance(claim, WindowClaim)
         windows.commit_page(self.engine, claim, page(events, "w"), after=None, api_version=self.version, last=True)
         assert jobs.find(self.engine, job.id).finished_ns
@@ -190,8 +190,8 @@ def test_half_a_surrogate_pair_is_compared_too(stream: Stream, rows: Rows) -> No
 
 
 def test_a_window_ends_where_live_collection_has_read_to(engine: Engine, source: SourceRecord, rows: Rows) -> None:
-    wanted = Wanted(RECONCILE, source.id, (Api.AUDIT, Api.SIGN_IN), 0, 30)
-    jobs.begin(engine, wanted, 10, {Api.AUDIT: 15, Api.SIGN_IN: 10})
+    wanted = JobRequest(RECONCILE, source.id, (Api.AUDIT, Api.SIGN_IN), 0, 30)
+    jobs.start(engine, wanted, 10, {Api.AUDIT: 15, Api.SIGN_IN: 10})
     of = "SELECT api, start_ns, end_ns FROM windows JOIN streams ON streams.id = stream_id ORDER BY windows.id"
     assert rows(of) == [("audit", 0, 10), ("sign-in", 0, 10), ("audit", 10, 15)]
 
@@ -200,7 +200,7 @@ def test_jobs_of_times_that_are_gone_are_forgotten(engine: Engine, source: Sourc
     day_ns = 86_400 * 10**9
     now_ns = clock.now_ns()
     for days in (130, 110):
-        jobs.begin(engine, Wanted(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns - days * day_ns), 10**18)
-    jobs.begin(engine, Wanted(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns), 10**18)
+        jobs.start(engine, JobRequest(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns - days * day_ns), 10**18)
+    jobs.start(engine, JobRequest(RECONCILE, source.id, (Api.AUDIT,), 0, now_ns), 10**18)
     assert rows("SELECT count(*) FROM jobs") == [(2,)]
     assert rows("SELECT count(DISTINCT job_id) FROM windows") == [(2,)]

@@ -14,7 +14,7 @@ from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.health import ERROR, Condition
 from blocks.store import claims, health, lifecycle, pages, source_status, sources, streams
 from blocks.store.engine import is_sqlite, writing
@@ -23,7 +23,7 @@ from blocks.store.forwarding import positions
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.lifecycle import Known
+    from blocks.store.lifecycle import SourceIdentity
 
 OTHER = replace(SOURCE, id="0" * 31 + "2", name="other")
 MARKER = "somebody-who-is-to-be-forgotten"
@@ -31,18 +31,18 @@ MARKER = "somebody-who-is-to-be-forgotten"
 
 def fill(engine: Engine, source: sources.SourceRecord, number: int = 2500) -> None:
     """So many sign-ins and one item in quarantine; one sign-in that a view cannot show as it is."""
-    sources.put(engine, source)
+    sources.save(engine, source)
     view = streams.of_source(engine, source.id, (Api.SIGN_IN,))[0]
-    claim = streams.take(engine, view, "filler")
+    claim = streams.acquire(engine, view, "filler")
     assert claim
     events = [Event(f"e{n}", n, f'{{"uuid":"e{n}","who":"{MARKER}"}}') for n in range(number)]
     events.append(Event("odd", 7, '{"uuid":"odd","who":"\\ud800"}'))
-    page = Page("c1", has_more=False, events=events, rejected=[Rejected("no uuid", MARKER.encode())])
+    page = Page("c1", has_more=False, events=events, invalid_items=[InvalidItem("no uuid", MARKER.encode())])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     streams.release(engine, claim)
 
 
-def known(engine: Engine, name: str = "1Pass") -> Known:
+def known(engine: Engine, name: str = "1Pass") -> SourceIdentity:
     found = lifecycle.find(engine, name)
     assert found
     return found
@@ -53,16 +53,18 @@ def records(rows: Any) -> list[tuple[str, str, dict[str, Any]]]:
     return [(action, name, json.loads(details)) for action, name, details in found]
 
 
-def delete(engine: Engine, name: str = "1Pass") -> Known:
+def delete(engine: Engine, name: str = "1Pass") -> SourceIdentity:
     lifecycle.begin_deletion(engine, known(engine, name))
     lifecycle.finish_deletion(engine, known(engine, name))
     return known(engine, name)
 
 
-def test_a_restart_forgets_the_errors_and_takes_the_claims(engine: Engine, claim: streams.Claim, rows: Any) -> None:
+def test_a_restart_forgets_the_errors_and_takes_the_claims(
+    engine: Engine, claim: streams.StreamClaim, rows: Any
+) -> None:
     streams.stop(engine, claim, ThirdPartyConfigError("no", code="401"), "first")
-    sources.show_state(engine, SOURCE.id, "ThirdPartyConfigError", "no", "run-1")
-    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2")
+    sources.save_state(engine, SOURCE.id, "ThirdPartyConfigError", "no", "run-1")
+    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2")
     assert held
     assert streams.are_claimed(engine, SOURCE.id)
     lifecycle.restart(engine, known(engine))
@@ -75,7 +77,7 @@ def test_a_restart_forgets_the_errors_and_takes_the_claims(engine: Engine, claim
 
 
 def test_a_claim_that_has_lapsed_holds_nobody_up(
-    engine: Engine, claim: streams.Claim, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, claim: streams.StreamClaim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = clock.now_ns()
     monkeypatch.setattr(clock, "now_ns", lambda: now_ns + claims.LEASE_NS + 10**9)
@@ -96,7 +98,7 @@ def test_a_renamed_source_keeps_its_id_and_a_run_cannot_name_it_back(
     engine: Engine, source: sources.SourceRecord, rows: Any
 ) -> None:
     lifecycle.rename(engine, known(engine), "acme", paused=True)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     renamed = known(engine, "acme")
     assert (renamed.id, renamed.paused_ns is not None) == (SOURCE.id, True)
     assert lifecycle.former_name(engine, SOURCE.id) == "1Pass"
@@ -107,21 +109,21 @@ def test_a_renamed_source_keeps_its_id_and_a_run_cannot_name_it_back(
 
 def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine, rows: Any) -> None:
     fill(engine, SOURCE, 3)
-    held = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert held
     with writing(engine) as connection:
         health.begin(connection, SOURCE.id, Condition("error", "ThirdPartyConfigError", ERROR, "It is so."))
     lifecycle.begin_deletion(engine, known(engine))
     assert rows("SELECT state FROM sources") == [("Stopping",)]
     deleted = delete(engine)
-    sources.show_state(engine, SOURCE.id, "Stopped", "the last word of a run", "run")
+    sources.save_state(engine, SOURCE.id, "Stopped", "the last word of a run", "run")
     assert rows("SELECT state FROM sources") == [("Deleted",)]
     assert health.open_conditions(engine, SOURCE.id) == {}
     with pytest.raises(ClaimLostError):
         streams.renew(engine, held)
     with pytest.raises(ThirdPartyConfigError, match=r"was deleted\. `onepassword-source apply FILE` makes it anew"):
-        sources.put(engine, SOURCE)
-    assert (lifecycle.events_of(engine, SOURCE.id), source_status.sources(engine)) == (4, [])
+        sources.save(engine, SOURCE)
+    assert (lifecycle.count_events(engine, SOURCE.id), source_status.sources(engine)) == (4, [])
     assert [source.name for source in source_status.sources(engine, with_deleted=True)] == ["1Pass"]
     lifecycle.finish_deletion(engine, deleted)
     assert [action for action, _, _ in records(rows)] == ["delete"], "once, however often it is called"
@@ -137,7 +139,7 @@ def test_a_run_that_forwards_a_source_sends_no_more_of_it(engine: Engine, ending
             connection.execute(text("UPDATE sources SET deleted_ns = NULL"))
     held = pair.claim()
     if ending == "delete":
-        positions.note_failure(engine, held, ThirdPartyConfigError("no"))
+        positions.record_failure(engine, held, ThirdPartyConfigError("no"))
         delete(engine)
     else:
         with engine.begin() as connection:
@@ -151,7 +153,7 @@ def test_a_run_that_forwards_a_source_sends_no_more_of_it(engine: Engine, ending
 def test_a_deleted_source_comes_back_with_its_cursors(engine: Engine) -> None:
     fill(engine, SOURCE, 3)
     delete(engine)
-    sources.put(engine, SOURCE, revive=True)
+    sources.save(engine, SOURCE, revive=True)
     assert known(engine).deleted_ns is None
     (status,) = source_status.sources(engine)
     assert (status.state, sum(stream.events for stream in status.streams)) == ("Pending", 4)
@@ -182,7 +184,7 @@ def test_a_purge_removes_all_but_its_record_and_the_other_source(engine: Engine,
         ("purged", details),
     ]
     with pytest.raises(ThirdPartyConfigError, match="was deleted"):
-        sources.put(engine, SOURCE)
+        sources.save(engine, SOURCE)
 
 
 def test_nothing_of_a_purged_event_is_left_in_the_file(engine: Engine) -> None:
@@ -211,7 +213,7 @@ def test_a_purge_that_is_killed_at_any_statement_goes_on_and_counts_once(
             raise KilledError
 
     event.listen(engine, "before_cursor_execute", count_down)
-    kills, going = 0, lifecycle.find_id(engine, deleted.id)
+    kills, going = 0, lifecycle.find_by_id(engine, deleted.id)
     while going is not None:
         left[0] = kills + 4
         try:
@@ -219,10 +221,10 @@ def test_a_purge_that_is_killed_at_any_statement_goes_on_and_counts_once(
         except KilledError:
             kills += 3
         left[0] = 0
-        going = lifecycle.find_id(engine, deleted.id)
+        going = lifecycle.find_by_id(engine, deleted.id)
         if going is not None:
             with pytest.raises(ThirdPartyConfigError, match="deleted"):
-                sources.put(engine, SOURCE, revive=going.purging)
+                sources.save(engine, SOURCE, revive=going.purging)
     event.remove(engine, "before_cursor_execute", count_down)
     assert kills > 9
     assert rows("SELECT count(*) FROM sources") == rows("SELECT count(*) FROM events") == [(0,)]
@@ -245,7 +247,7 @@ def test_others_write_while_a_purge_runs(engine: Engine, store_url: str) -> None
         purging = pool.submit(lifecycle.purge, engine, deleted)
         while not purging.done():
             before = clock.now_ns()
-            claim = streams.take(beside, view, "beside")
+            claim = streams.acquire(beside, view, "beside")
             assert claim
             streams.release(beside, claim)
             waits.append((clock.now_ns() - before) / 1e9)
@@ -259,4 +261,4 @@ def test_a_source_that_is_being_purged_does_not_come_back(engine: Engine) -> Non
     fill(engine, SOURCE, 3)
     lifecycle._begin_purge(engine, delete(engine))
     with pytest.raises(ThirdPartyConfigError, match=r"is being purged\. Finish it with"):
-        sources.put(engine, SOURCE, revive=True)
+        sources.save(engine, SOURCE, revive=True)

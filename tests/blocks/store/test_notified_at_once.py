@@ -15,16 +15,16 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.store import health, sources
 from blocks.store.forwarding import positions, rejected_events
-from blocks.store.forwarding.positions import Step
-from blocks.store.forwarding.rejected_events import RefusedItem
+from blocks.store.forwarding.positions import BatchOutcome
+from blocks.store.forwarding.rejected_events import RejectedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.positions import ForwardClaim
-    from blocks.store.forwarding.rejected_events import Again
+    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.rejected_events import ReplayBatch
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -45,31 +45,31 @@ class Two:
         self._engines = {self.a: engines[0], self.b: engines[1]}
         self._rows = rows
 
-    def engine(self, claim: ForwardClaim) -> Engine:
+    def engine(self, claim: PositionClaim) -> Engine:
         return self._engines[claim]
 
-    def fails(self, claim: ForwardClaim, *, long: bool = False) -> None:
+    def fails(self, claim: PositionClaim, *, long: bool = False) -> None:
         since_ns = clock.now_ns() - LONG if long else None
-        positions.note_failure(self.engine(claim), claim, BUSY, since_ns=since_ns)
+        positions.record_failure(self.engine(claim), claim, BUSY, since_ns=since_ns)
 
-    def stops(self, claim: ForwardClaim) -> None:
+    def stops(self, claim: PositionClaim) -> None:
         positions.stop(self.engine(claim), claim, SHUT, "first")
 
-    def recovers(self, claim: ForwardClaim) -> None:
+    def recovers(self, claim: PositionClaim) -> None:
         positions.finish(self.engine(claim), claim)
 
-    def is_refused(self, claim: ForwardClaim) -> None:
+    def is_refused(self, claim: PositionClaim) -> None:
         first = self.pair.ids(claim.api)[0]
-        step = Step(first, first, 0, 0, (RefusedItem(first, "UUID", "400", "no"),))
+        step = BatchOutcome(first, first, 0, 0, (RejectedEvent(first, "UUID", "400", "no"),))
         positions.advance(self.engine(claim), claim, step, [])
 
-    def again(self, claim: ForwardClaim) -> Again:
-        (found,) = rejected_events.again(self.engine(claim), claim, 10)
+    def again(self, claim: PositionClaim) -> ReplayBatch:
+        (found,) = rejected_events.replay_batches(self.engine(claim), claim, 10)
         return found
 
-    def is_taken(self, claim: ForwardClaim, sent: Again) -> None:
-        step = Step(sent.events[0].id, sent.events[-1].id, 1, 0)
-        positions.note_resent(self.engine(claim), claim, sent, step)
+    def is_taken(self, claim: PositionClaim, sent: ReplayBatch) -> None:
+        step = BatchOutcome(sent.events[0].id, sent.events[-1].id, 1, 0)
+        positions.record_replayed(self.engine(claim), claim, sent, step)
 
     def open(self) -> list[tuple[object, ...]]:
         return self._rows("SELECT tracker, severity FROM conditions ORDER BY tracker")
@@ -90,7 +90,7 @@ def test_one_that_stops_while_another_recovers_is_in_error(two: Two, monkeypatch
 def test_streams_that_recover_at_once_leave_nothing_open(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     for claim in (two.a, two.b):
         two.fails(claim, long=True)
-    monkeypatch.setattr(health, "hold", meeting(health.hold))
+    monkeypatch.setattr(health, "lock", meeting(health.lock))
     at_once(lambda: two.recovers(two.a), lambda: two.recovers(two.b))
     assert two.open() == []
 
@@ -132,11 +132,11 @@ def test_sources_that_are_told_the_same_account_at_once(
 ) -> None:
     both = [SOURCE, replace(SOURCE, id="2" * 32, name="another")]
     for one in both:
-        sources.put(engines[0], one)
+        sources.save(engines[0], one)
     monkeypatch.setattr(sources, "_tell_shared", meeting(sources._tell_shared))
 
     def introspect(number: int) -> None:
-        sources.note_introspection(engines[number], both[number].id, frozenset(), "ACCOUNT")
+        sources.save_introspection(engines[number], both[number].id, frozenset(), "ACCOUNT")
 
     at_once(lambda: introspect(0), lambda: introspect(1))
     assert rows("SELECT tracker FROM conditions") == [("shared-account",)]

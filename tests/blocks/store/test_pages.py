@@ -10,14 +10,14 @@ from sqlalchemy import text
 from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.store import pages, sources, streams
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
 Rows = "Callable[[str], list[tuple[object, ...]]]"
 CURSOR = "SELECT cursor, events, newest_ns FROM streams WHERE api = 'audit'"
@@ -28,36 +28,36 @@ def event(number: int, body: str | None = None) -> Event:
 
 
 def page(numbers: range | list[int], cursor: str = "c1", *, rejected: int = 0) -> Page:
-    aside = [Rejected("no uuid", b'{"aside": %d}' % number) for number in range(rejected)]
-    return Page(cursor, has_more=False, events=[event(number) for number in numbers], rejected=aside)
+    aside = [InvalidItem("no uuid", b'{"aside": %d}' % number) for number in range(rejected)]
+    return Page(cursor, has_more=False, events=[event(number) for number in numbers], invalid_items=aside)
 
 
-def commit(engine: Engine, claim: Claim, wanted: Page, after: str | None = None) -> pages.Committed:
+def commit(engine: Engine, claim: StreamClaim, wanted: Page, after: str | None = None) -> pages.PageCounts:
     return pages.commit_page(engine, claim, wanted, after=after, api_version="v2")
 
 
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 99, 100, 1000, 1234, 2999])
-def test_any_number_of_events_is_stored_and_counted(engine: Engine, claim: Claim, rows: Rows, size: int) -> None:
-    assert commit(engine, claim, page(range(size))) == pages.Committed(new=size, known=0, quarantined=0)
+def test_any_number_of_events_is_stored_and_counted(engine: Engine, claim: StreamClaim, rows: Rows, size: int) -> None:
+    assert commit(engine, claim, page(range(size))) == pages.PageCounts(new=size, known=0, quarantined=0)
     assert rows("SELECT count(*), count(DISTINCT uuid) FROM events") == [(size, size)]
     assert rows(CURSOR) == [("c1", size, event(size - 1).time_ns)]
 
 
-def test_what_is_there_already_is_known_and_stays(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_what_is_there_already_is_known_and_stays(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, page(range(10)))
-    changed = Page("c2", has_more=False, events=[event(5, '{"n": "changed"}'), event(50)], rejected=[])
-    assert commit(engine, claim, changed, after="c1") == pages.Committed(new=1, known=1, quarantined=0, changed=1)
+    changed = Page("c2", has_more=False, events=[event(5, '{"n": "changed"}'), event(50)], invalid_items=[])
+    assert commit(engine, claim, changed, after="c1") == pages.PageCounts(new=1, known=1, quarantined=0, changed=1)
     assert rows("SELECT body FROM events WHERE uuid LIKE '%0005'") == [('{"n": 5}',)]
     assert rows(CURSOR)[0][:2] == ("c2", 11)
 
 
-def test_one_event_twice_in_a_page_is_kept_once(engine: Engine, claim: Claim, rows: Rows) -> None:
-    assert commit(engine, claim, page([1, 2, 1, 1])) == pages.Committed(new=2, known=2, quarantined=0)
+def test_one_event_twice_in_a_page_is_kept_once(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+    assert commit(engine, claim, page([1, 2, 1, 1])) == pages.PageCounts(new=2, known=2, quarantined=0)
     assert rows("SELECT count(*) FROM events") == [(2,)]
 
 
-def test_the_same_uuid_in_two_streams_is_two_events(engine: Engine, claim: Claim, rows: Rows) -> None:
-    other = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0], "run-1")
+def test_the_same_uuid_in_two_streams_is_two_events(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+    other = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0], "run-1")
     assert other
     commit(engine, claim, page([1]))
     assert commit(engine, other, page([1])).new == 1
@@ -73,12 +73,12 @@ BODIES = (
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-def test_a_body_is_kept_byte_for_byte(engine: Engine, claim: Claim, rows: Rows, body: str) -> None:
-    commit(engine, claim, Page("c1", has_more=False, events=[event(1, body)], rejected=[]))
+def test_a_body_is_kept_byte_for_byte(engine: Engine, claim: StreamClaim, rows: Rows, body: str) -> None:
+    commit(engine, claim, Page("c1", has_more=False, events=[event(1, body)], invalid_items=[]))
     assert rows("SELECT body FROM events") == [(body,)]
 
 
-def test_what_is_no_event_goes_to_quarantine_once(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_what_is_no_event_goes_to_quarantine_once(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     assert commit(engine, claim, page(range(3), rejected=2)).quarantined == 2
     assert commit(engine, claim, page([], "c2", rejected=3), after="c1").quarantined == 1
     found = rows("SELECT reason, body FROM quarantine ORDER BY id")
@@ -90,7 +90,7 @@ def test_what_is_no_event_goes_to_quarantine_once(engine: Engine, claim: Claim, 
     assert rows("SELECT quarantined FROM streams WHERE api = 'audit'") == [(3,)]
 
 
-def test_the_cursor_moves_only_from_where_it_was_read(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_the_cursor_moves_only_from_where_it_was_read(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, page(range(3), "c1"))
     with pytest.raises(ClaimLostError):
         commit(engine, claim, page(range(5), "c9"), after=None)
@@ -100,18 +100,18 @@ def test_the_cursor_moves_only_from_where_it_was_read(engine: Engine, claim: Cla
     assert rows(CURSOR)[0][0] == "c1"
 
 
-def test_a_claim_that_was_taken_away_writes_nothing(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_a_claim_that_was_taken_away_writes_nothing(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
-    assert streams.take(engine, view, "run-2", by_force=True)
+    assert streams.acquire(engine, view, "run-2", by_force=True)
     with pytest.raises(ClaimLostError):
         commit(engine, claim, page(range(3)))
     assert rows("SELECT count(*) FROM events") == [(0,)]
     assert rows(CURSOR)[0][0] is None
 
 
-def test_a_fault_in_the_middle_leaves_neither_events_nor_cursor(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_a_fault_in_the_middle_leaves_neither_events_nor_cursor(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     too_late = Event("LAST", 2**63, "{}")  # no 64-bit column takes this time
-    broken = Page("c1", has_more=False, events=[*page(range(1500)).events, too_late], rejected=[])
+    broken = Page("c1", has_more=False, events=[*page(range(1500)).events, too_late], invalid_items=[])
     with pytest.raises((FirstPartyGenericError, OverflowError)):
         commit(engine, claim, broken)
     assert rows("SELECT count(*) FROM events") == [(0,)]
@@ -119,34 +119,34 @@ def test_a_fault_in_the_middle_leaves_neither_events_nor_cursor(engine: Engine, 
     assert commit(engine, claim, page(range(5))).new == 5
 
 
-def test_an_empty_page_moves_the_cursor(engine: Engine, claim: Claim, rows: Rows) -> None:
-    assert commit(engine, claim, page([], "c7")) == pages.Committed(0, 0, 0)
+def test_an_empty_page_moves_the_cursor(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+    assert commit(engine, claim, page([], "c7")) == pages.PageCounts(0, 0, 0)
     assert rows(CURSOR) == [("c7", 0, None)]
 
 
-def test_an_older_event_does_not_make_the_newest_older(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_an_older_event_does_not_make_the_newest_older(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, page([9], "c1"))
     commit(engine, claim, page([3], "c2"), after="c1")
     assert rows(CURSOR)[0][2] == event(9).time_ns
 
 
-def test_a_committed_page_ends_the_90_minutes(engine: Engine, claim: Claim) -> None:
-    streams.note_failure(engine, claim, FirstPartyGenericError("no"))
-    assert streams.one(engine, claim.stream_id).failing_since_ns is not None
+def test_a_committed_page_ends_the_90_minutes(engine: Engine, claim: StreamClaim) -> None:
+    streams.record_failure(engine, claim, FirstPartyGenericError("no"))
+    assert streams.get(engine, claim.stream_id).failing_since_ns is not None
     commit(engine, claim, page([1]))
-    view = streams.one(engine, claim.stream_id)
+    view = streams.get(engine, claim.stream_id)
     assert (view.failing_since_ns, view.error_type, view.error_message) == (None, None, None)
 
 
 def test_four_writers_at_once_lose_nothing(store_url: str, engine: Engine, rows: Rows) -> None:
     """Each writer has an engine of its own, as processes do, and all write into one stream and its neighbours."""
     for number in range(4):
-        sources.put(engine, _source(number))
+        sources.save(engine, _source(number))
 
     def write(number: int) -> int:
         own = open_engine(store_url)
         view = streams.of_source(own, _source(number).id, (Api.AUDIT,))[0]
-        held = streams.take(own, view, f"run-{number}")
+        held = streams.acquire(own, view, f"run-{number}")
         assert held
         new, after = 0, None
         for turn in range(20):
@@ -161,7 +161,9 @@ def test_four_writers_at_once_lose_nothing(store_url: str, engine: Engine, rows:
     assert rows("SELECT count(*) FROM events") == [(4200,)]
 
 
-def test_ids_rise_in_commit_order_and_are_64_bit_and_never_used_twice(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_ids_rise_in_commit_order_and_are_64_bit_and_never_used_twice(
+    engine: Engine, claim: StreamClaim, rows: Rows
+) -> None:
     commit(engine, claim, page(range(3), "c1"))
     commit(engine, claim, page(range(3, 6), "c2"), after="c1")
     ids = [row[0] for row in rows("SELECT id FROM events ORDER BY time_ns")]

@@ -22,7 +22,7 @@ from blocks.store.engine import open_engine
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
 RUNS = st.sampled_from(["run-1", "run-2", "run-3"])
 
@@ -42,7 +42,7 @@ class Server:
         served = self.arrived[start : start + size]
         again = self.arrived[max(start - 1, 0) : start]
         end = start + len(served)
-        return Page(str(end), has_more=end < len(self.arrived), events=[*again, *served], rejected=[])
+        return Page(str(end), has_more=end < len(self.arrived), events=[*again, *served], invalid_items=[])
 
 
 class Collecting(RuleBasedStateMachine):
@@ -53,9 +53,9 @@ class Collecting(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp())
         self.engine: Engine = open_engine(f"sqlite:///{self.directory / 'events.db'}")
         schema.upgrade(self.engine)
-        sources.put(self.engine, SOURCE)
+        sources.save(self.engine, SOURCE)
         self.server = Server()
-        self.held: dict[str, Claim] = {}
+        self.held: dict[str, StreamClaim] = {}
         self.in_hand: dict[str, tuple[Page, str | None]] = {}
 
     @rule(number=st.integers(1, 30), body=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
@@ -66,7 +66,7 @@ class Collecting(RuleBasedStateMachine):
 
     @rule(run=RUNS, by_force=st.booleans())
     def claim(self, run: str, *, by_force: bool) -> None:
-        taken = streams.take(self.engine, self._view(), run, by_force=by_force)
+        taken = streams.acquire(self.engine, self._view(), run, by_force=by_force)
         if taken:
             self.held[run] = taken
 
@@ -135,7 +135,7 @@ class Collecting(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
             return
-        last = streams.take(self.engine, self._view(), "last", by_force=True)
+        last = streams.acquire(self.engine, self._view(), "last", by_force=True)
         assert last
         while True:
             cursor = self._view().cursor

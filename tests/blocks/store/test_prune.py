@@ -26,8 +26,8 @@ from blocks.store import pages, prune, streams
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.prune import Target
-    from blocks.store.streams import Claim
+    from blocks.store.prune import PruneTarget
+    from blocks.store.streams import StreamClaim
 
 DAY_NS = 86_400 * 10**9
 NOW_NS = 1_790_000_000 * 10**9
@@ -54,7 +54,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> At:
     return stands
 
 
-def store(engine: Engine, claim: Claim, rows: list[tuple[int, int]], body: str = "{}") -> list[str]:
+def store(engine: Engine, claim: StreamClaim, rows: list[tuple[int, int]], body: str = "{}") -> list[str]:
     """Events of these ages and ages of receipt, in days, past the code under test. Returns their uuids by id."""
     made: list[dict[str, Any]] = [
         {"s": claim.stream_id, "u": f"U{n}", "t": NOW_NS - age * DAY_NS, "r": NOW_NS - received * DAY_NS, "b": body}
@@ -70,7 +70,7 @@ def store(engine: Engine, claim: Claim, rows: list[tuple[int, int]], body: str =
     return [row["u"] for row in made]
 
 
-def forward(engine: Engine, claim: Claim, name: str, sent_id: int) -> None:
+def forward(engine: Engine, claim: StreamClaim, name: str, sent_id: int) -> None:
     with engine.begin() as connection:
         connection.execute(
             text("INSERT INTO forward_positions (forward, stream_id, sent_id) VALUES (:f, :s, :i)"),
@@ -78,12 +78,12 @@ def forward(engine: Engine, claim: Claim, name: str, sent_id: int) -> None:
         )
 
 
-def target(engine: Engine, claim: Claim) -> Target:
+def target(engine: Engine, claim: StreamClaim) -> PruneTarget:
     return next(one for one in prune.targets(engine) if one.stream_id == claim.stream_id)
 
 
-def run(engine: Engine, claim: Claim, older_than: str = "400d") -> list[int]:
-    return list(prune.prune(engine, target(engine, claim), prune.rule(older_than), wait=lambda _: None))
+def run(engine: Engine, claim: StreamClaim, older_than: str = "400d") -> list[int]:
+    return list(prune.prune(engine, target(engine, claim), prune.parse_rule(older_than), wait=lambda _: None))
 
 
 def ask(engine: Engine, query: str) -> list[tuple[Any, ...]]:
@@ -98,21 +98,21 @@ def kept(engine: Engine) -> set[str]:
 @pytest.mark.parametrize("span", ["120d", "2903h", "17w", "1m", "0d"])
 def test_under_121_days_is_refused_with_the_reason(span: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match="less than 121 days: 1Password keeps its events for 120"):
-        prune.rule(span)
+        prune.parse_rule(span)
 
 
 @pytest.mark.parametrize("span", ["", "400", "-400d", "1y", "400 d", "2025-01-01"])
 def test_what_is_no_time_is_refused(span: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match=r"--older-than: .* is not a number of days or weeks"):
-        prune.rule(span)
+        prune.parse_rule(span)
 
 
-def test_any_long_time_is_taken(engine: Engine, claim: Claim) -> None:
+def test_any_long_time_is_taken(engine: Engine, claim: StreamClaim) -> None:
     store(engine, claim, [(5000, 5000)])
     assert run(engine, claim, "999999999w") == []
 
 
-def test_an_unknown_source_is_named(engine: Engine, claim: Claim) -> None:
+def test_an_unknown_source_is_named(engine: Engine, claim: StreamClaim) -> None:
     assert {one.api for one in prune.targets(engine, SOURCE.name)} == set(SOURCE.apis)
     with pytest.raises(ThirdPartyConfigError, match="no source named 'Other'"):
         prune.targets(engine, "Other")
@@ -130,7 +130,7 @@ AGES = st.tuples(st.integers(-2, 600), st.integers(0, 600))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_goes_is_old_long_received_and_sent_by_every_forward(  # noqa: PLR0917 - hypothesis names them
     engine: Engine,
-    claim: Claim,
+    claim: StreamClaim,
     at: At,
     monkeypatch: pytest.MonkeyPatch,
     rows: list[tuple[int, int]],
@@ -149,7 +149,7 @@ def test_what_goes_is_old_long_received_and_sent_by_every_forward(  # noqa: PLR0
         for position, (uuid, (age, received)) in enumerate(zip(uuids, rows, strict=True))
         if is_old(age, received, older_than) and received > 121 and all(position < sent for sent in forwards)
     }
-    planned = prune.plan(engine, target(engine, claim), prune.rule(f"{older_than}d"))
+    planned = prune.plan(engine, target(engine, claim), prune.parse_rule(f"{older_than}d"))
     removed = run(engine, claim, f"{older_than}d")
     assert kept(engine) == set(uuids) - goes
     assert {row[0] for row in ask(engine, "SELECT uuid FROM pruned_events")} == goes
@@ -173,12 +173,12 @@ def _empty(engine: Engine) -> None:
         connection.execute(text("UPDATE streams SET events = 0, pruned = 0"))
 
 
-def test_uuid_times_and_digest_stay_and_the_legible_copy_goes(engine: Engine, claim: Claim, at: At) -> None:
+def test_uuid_times_and_digest_stay_and_the_legible_copy_goes(engine: Engine, claim: StreamClaim, at: At) -> None:
     at.at_ns = NOW_NS - 300 * DAY_NS
     times = [NOW_NS - 401 * DAY_NS + 7, NOW_NS - 10 * DAY_NS]
     events = [Event(f"U{n}", time_ns, NUL) for n, time_ns in enumerate(times)]
     pages.commit_page(
-        engine, claim, Page("c1", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+        engine, claim, Page("c1", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
     )
     assert len(ask(engine, "SELECT * FROM legible_bodies")) == 2
     at.at_ns = NOW_NS
@@ -192,7 +192,7 @@ def test_uuid_times_and_digest_stay_and_the_legible_copy_goes(engine: Engine, cl
 
 
 def test_each_batch_is_recorded_with_who_and_what(
-    engine: Engine, claim: Claim, at: At, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, claim: StreamClaim, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune, "BATCH", 3)
     store(engine, claim, [(500 - n, 200) for n in range(5)])
@@ -209,44 +209,44 @@ def test_each_batch_is_recorded_with_who_and_what(
     assert json.loads(second[4])["first_id"] == told["last_id"] + 1
 
 
-def _first_old(engine: Engine, stream_id: int, rule: prune.Rule) -> tuple[list[int], tuple[int, int] | None]:
+def _first_old(engine: Engine, stream_id: int, rule: prune.RetentionRule) -> tuple[list[int], tuple[int, int] | None]:
     return prune._next(engine, stream_id, rule, rule.before_ns, (0, -1))
 
 
-def test_a_forward_that_came_between_look_and_removal_is_obeyed(engine: Engine, claim: Claim, at: At) -> None:
+def test_a_forward_that_came_between_look_and_removal_is_obeyed(engine: Engine, claim: StreamClaim, at: At) -> None:
     store(engine, claim, [(500, 200)] * 3)
-    found, _ = _first_old(engine, claim.stream_id, prune.rule("400d"))
+    found, _ = _first_old(engine, claim.stream_id, prune.parse_rule("400d"))
     old = prune._digests(engine, found)
     forward(engine, claim, "late", old[0].id)
-    assert prune._remove(engine, target(engine, claim), prune.rule("400d"), old) == 1
+    assert prune._remove(engine, target(engine, claim), prune.parse_rule("400d"), old) == 1
     assert kept(engine) == {"U1", "U2"}
 
 
-def test_what_another_prune_took_is_not_counted_twice(engine: Engine, claim: Claim, at: At) -> None:
+def test_what_another_prune_took_is_not_counted_twice(engine: Engine, claim: StreamClaim, at: At) -> None:
     store(engine, claim, [(500, 200)] * 3)
-    found, _ = _first_old(engine, claim.stream_id, prune.rule("400d"))
+    found, _ = _first_old(engine, claim.stream_id, prune.parse_rule("400d"))
     old = prune._digests(engine, found)
-    assert prune._remove(engine, target(engine, claim), prune.rule("400d"), old[:2]) == 2
-    assert prune._remove(engine, target(engine, claim), prune.rule("400d"), old) == 1
+    assert prune._remove(engine, target(engine, claim), prune.parse_rule("400d"), old[:2]) == 2
+    assert prune._remove(engine, target(engine, claim), prune.parse_rule("400d"), old) == 1
     assert ask(engine, "SELECT count(*) FROM operations") == [(2,)]
     assert ask(engine, f"SELECT events, pruned FROM streams WHERE id = {claim.stream_id}") == [(0, 3)]
 
 
-def test_it_waits_after_each_batch(engine: Engine, claim: Claim, at: At, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_after_each_batch(engine: Engine, claim: StreamClaim, at: At, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prune, "BATCH", 2)
     store(engine, claim, [(500, 200)] * 4)
     waits: list[float] = []
-    list(prune.prune(engine, target(engine, claim), prune.rule("400d"), wait=waits.append))
+    list(prune.prune(engine, target(engine, claim), prune.parse_rule("400d"), wait=waits.append))
     assert len(waits) == 2
     assert min(waits) > 0.1  # SQLite's busy writers look again after 0.1 s at most
 
 
-def test_a_removed_event_that_is_read_again_is_not_stored_again(engine: Engine, claim: Claim, at: At) -> None:
+def test_a_removed_event_that_is_read_again_is_not_stored_again(engine: Engine, claim: StreamClaim, at: At) -> None:
     store(engine, claim, [(500, 200), (450, 10)])
     run(engine, claim)
     again = [Event(f"U{n}", NOW_NS - age * DAY_NS, "{}") for n, age in enumerate((500, 450, 440))]
     again[2:] = [Event("NEW", NOW_NS - 440 * DAY_NS, "{}"), Event("TODAY", NOW_NS, "{}")]
-    page = Page("c1", has_more=False, events=again, rejected=[])
+    page = Page("c1", has_more=False, events=again, invalid_items=[])
     committed = pages.commit_page(engine, claim, page, after=None, api_version="v2")
     assert (committed.new, committed.known) == (2, 2)
     assert kept(engine) == {"U1", "NEW", "TODAY"}
@@ -272,7 +272,7 @@ def step(*_):
 event.listen(engine, "before_cursor_execute", step)
 event.listen(engine, "commit", step)
 for target in prune.targets(engine):
-    for _ in prune.prune(engine, target, prune.rule("400d"), wait=lambda seconds: None):
+    for _ in prune.prune(engine, target, prune.parse_rule("400d"), wait=lambda seconds: None):
         pass
 """
 
@@ -294,7 +294,7 @@ def consistent(engine: Engine, everything: set[str]) -> int:
     return len(removed)
 
 
-def _killed_before(engine: Engine, claim: Claim, url: str, fatal: int) -> None:
+def _killed_before(engine: Engine, claim: StreamClaim, url: str, fatal: int) -> None:
     now_ns = time.time_ns()
     uuids = set(store(engine, claim, [(500, 200)] * 25))
     with engine.begin() as connection:
@@ -309,13 +309,17 @@ def _killed_before(engine: Engine, claim: Claim, url: str, fatal: int) -> None:
 
 @pytest.mark.parametrize("fatal", [14, 20])  # in the middle of a batch: on PostgreSQL, on SQLite
 @pytest.mark.torture
-def test_killed_at_one_statement_the_next_run_goes_on(engine: Engine, claim: Claim, store_url: str, fatal: int) -> None:
+def test_killed_at_one_statement_the_next_run_goes_on(
+    engine: Engine, claim: StreamClaim, store_url: str, fatal: int
+) -> None:
     _killed_before(engine, claim, store_url, fatal)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("fatal", range(2, 24))
-def test_killed_at_any_statement_the_next_run_goes_on(engine: Engine, claim: Claim, store_url: str, fatal: int) -> None:
+def test_killed_at_any_statement_the_next_run_goes_on(
+    engine: Engine, claim: StreamClaim, store_url: str, fatal: int
+) -> None:
     _killed_before(engine, claim, store_url, fatal)
 
 
@@ -328,7 +332,7 @@ from blocks.store.engine import open_engine
 
 engine = open_engine(sys.argv[1])
 view = streams.of_source(engine, sys.argv[2], (Api.AUDIT,))[0]
-held = streams.take(engine, view, "collector", by_force=True)
+held = streams.acquire(engine, view, "collector", by_force=True)
 told = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
 cursor, number, took = view.cursor, 0, []
@@ -345,7 +349,7 @@ print(json.dumps({"events": number, "longest": max(took)}), flush=True)
 """
 
 
-def _kills_beside_a_collector(engine: Engine, claim: Claim, url: str, events: int, kills: int) -> None:
+def _kills_beside_a_collector(engine: Engine, claim: StreamClaim, url: str, events: int, kills: int) -> None:
     store(engine, claim, [(0, 0)] * events)
     old_ns = time.time_ns() - 500 * DAY_NS
     with engine.begin() as connection:
@@ -379,10 +383,10 @@ def _kill_when_it_prunes(engine: Engine, url: str, before: int) -> int:
 
 
 @pytest.mark.torture
-def test_killed_beside_a_collector(engine: Engine, claim: Claim, store_url: str) -> None:
+def test_killed_beside_a_collector(engine: Engine, claim: StreamClaim, store_url: str) -> None:
     _kills_beside_a_collector(engine, claim, store_url, events=3000, kills=1)
 
 
 @pytest.mark.torture
-def test_killed_twenty_times_beside_a_collector(engine: Engine, claim: Claim, store_url: str) -> None:
+def test_killed_twenty_times_beside_a_collector(engine: Engine, claim: StreamClaim, store_url: str) -> None:
     _kills_beside_a_collector(engine, claim, store_url, events=60_000, kills=20)

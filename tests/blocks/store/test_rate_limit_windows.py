@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from support.moving_clock import MovingClock
 from support.values import SOURCE
 
-from blocks.events_api.rate_limit import Grant, Window
+from blocks.events_api.rate_limit import Grant, RateWindow
 from blocks.store import rate_limit_windows, sources
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
-WINDOWS = (Window(10, 6.0), Window(30, 60.0))
+WINDOWS = (RateWindow(10, 6.0), RateWindow(30, 60.0))
 NS = 10**9
 
 # Takes what it gets for some seconds, and tells when it was granted.
@@ -41,7 +41,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 end = time.time() + float(sys.argv[2])
 while (now := time.time()) < end:
-    granted = rate_limit_windows.take(engine, "account/A", (Window(60, 1.0),), 1)
+    granted = rate_limit_windows.acquire(engine, "account/A", (Window(60, 1.0),), 1)
     if granted.count:
         print(told.last)
     else:
@@ -50,7 +50,7 @@ while (now := time.time()) < end:
 
 
 def take(engine: Engine, wanted: int = 1, share: float = 1.0, key: str = "account/A") -> Grant:
-    return rate_limit_windows.take(engine, key, WINDOWS, wanted, share)
+    return rate_limit_windows.acquire(engine, key, WINDOWS, wanted, share)
 
 
 def test_what_is_taken_counts_until_it_has_left_the_window(engine: Engine, moving: MovingClock) -> None:
@@ -97,7 +97,7 @@ def test_a_request_that_took_long_counts_from_its_answer(engine: Engine, moving:
     granted = take(engine, 10)
     moving.advance(5)
     for _ in range(2):
-        rate_limit_windows.answered(engine, "account/A", WINDOWS, granted.at_ns)
+        rate_limit_windows.count_late_response(engine, "account/A", WINDOWS, granted.at_ns)
     moving.advance(1.5)
     assert take(engine, 100) == Grant(8), "two still count, for they may have been counted five seconds later"
     moving.advance(5)
@@ -107,9 +107,9 @@ def test_a_request_that_took_long_counts_from_its_answer(engine: Engine, moving:
 def test_sources_of_one_account_share_it_and_until_it_is_known_a_source_is_alone(engine: Engine) -> None:
     other = replace(SOURCE, id="f" * 32, name="another")
     for one in (SOURCE, other):
-        sources.put(engine, one)
+        sources.save(engine, one)
         assert rate_limit_windows.key_of(engine, one.id) == f"source/{one.id}"
-        sources.note_introspection(engine, one.id, frozenset(), "ACCOUNT")
+        sources.save_introspection(engine, one.id, frozenset(), "ACCOUNT")
     assert {rate_limit_windows.key_of(engine, one.id) for one in (SOURCE, other)} == {"account/ACCOUNT"}
 
 
@@ -129,15 +129,15 @@ def test_processes_that_ask_at_full_speed_get_all_of_it_and_no_more(store_url: s
 
 
 def test_what_was_spent_before_the_account_was_known_counts_for_it(engine: Engine, moving: MovingClock) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     before = rate_limit_windows.key_of(engine, SOURCE.id)
-    assert rate_limit_windows.take(engine, before, WINDOWS, 4).count == 4
-    sources.note_introspection(engine, SOURCE.id, frozenset(), "ACCOUNT")
+    assert rate_limit_windows.acquire(engine, before, WINDOWS, 4).count == 4
+    sources.save_introspection(engine, SOURCE.id, frozenset(), "ACCOUNT")
     after = rate_limit_windows.key_of(engine, SOURCE.id)
     assert after != before
-    assert rate_limit_windows.take(engine, after, WINDOWS, 3).count == 3, "another source of the account"
+    assert rate_limit_windows.acquire(engine, after, WINDOWS, 3).count == 3, "another source of the account"
     rate_limit_windows.carry_over(engine, before, after)
-    assert rate_limit_windows.take(engine, after, WINDOWS, 9).count == 3
+    assert rate_limit_windows.acquire(engine, after, WINDOWS, 9).count == 3
     rate_limit_windows.carry_over(engine, before, after)
     moving.advance(6.3)
-    assert rate_limit_windows.take(engine, after, WINDOWS, 99).count == 10, "and no longer than others"
+    assert rate_limit_windows.acquire(engine, after, WINDOWS, 99).count == 10, "and no longer than others"

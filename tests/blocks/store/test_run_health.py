@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -53,22 +53,22 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
 @pytest.fixture
 def ran(engine: Engine, moving: MovingClock) -> Engine:
     """A store with a source of which a run has just ended."""
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     run(engine)
     return engine
 
 
 def run(engine: Engine, source: SourceRecord = SOURCE, *, apis: tuple[Api, ...] = tuple(Api)) -> None:
     for view in streams.of_source(engine, source.id, apis):
-        claim = streams.take(engine, view, "run")
+        claim = streams.acquire(engine, view, "run")
         assert claim
-        streams.note_drained(engine, claim, clock.now_ns())
-    sources.show_state(engine, source.id, "Collected", "", "run")
+        streams.record_drain(engine, claim, clock.now_ns())
+    sources.save_state(engine, source.id, "Collected", "", "run")
 
 
 def changes(engine: Engine, *, watched_ns: int | None = None) -> list[tuple[str, str, str]]:
     """What is new after one more look, but for the lag that follows."""
-    run_health.settle(engine, watched_ns=watched_ns)
+    run_health.update_conditions(engine, watched_ns=watched_ns)
     events = health.unpublished(engine, SOURCE.id)
     if events:
         health.mark_published(engine, events)
@@ -100,7 +100,7 @@ def test_two_missed_ticks_are_a_warning_an_hour_is_an_error_and_a_run_ends_it(ra
 
 def test_the_sentence_says_what_happened_what_it_means_and_what_to_do(ran: Engine, moving: MovingClock) -> None:
     moving.advance(13 * MINUTE)
-    (judgement,) = run_health.settle(ran)
+    (judgement,) = run_health.update_conditions(ran)
     (condition,) = judgement.found
     assert condition.description == (
         "No run of this source has worked since 2026-09-21T14:13:20Z, and one is due every five minutes. Nothing is "
@@ -114,21 +114,21 @@ def test_the_sentence_says_what_happened_what_it_means_and_what_to_do(ran: Engin
 
 def test_a_run_that_reads_for_hours_runs(ran: Engine, moving: MovingClock) -> None:
     view = streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0]
-    claim = streams.take(ran, view, "run")
+    claim = streams.acquire(ran, view, "run")
     assert claim
     cursor = view.cursor
     for minute in range(0, 300, 5):
         moving.advance(5 * MINUTE)
-        page = Page(f"c{minute}", has_more=True, events=[], rejected=[])
+        page = Page(f"c{minute}", has_more=True, events=[], invalid_items=[])
         pages.commit_page(ran, claim, page, after=cursor, api_version="v2")
         cursor = page.cursor
         assert changes(ran) == []
 
 
 def test_a_run_that_waits_for_its_next_attempt_runs_until_that_is_due(ran: Engine, moving: MovingClock) -> None:
-    claim = streams.take(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.note_failure(ran, claim, ThirdPartyGenericError("500."))
+    streams.record_failure(ran, claim, ThirdPartyGenericError("500."))
     streams.renew(ran, claim, for_seconds=HOUR)
     moving.advance(HOUR + 12 * MINUTE)
     assert changes(ran) == []
@@ -138,7 +138,7 @@ def test_a_run_that_waits_for_its_next_attempt_runs_until_that_is_due(ran: Engin
 
 def test_a_dead_run_is_no_sign_of_life(ran: Engine, moving: MovingClock) -> None:
     """Its claim, which nobody renews, lapses."""
-    assert streams.take(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert streams.acquire(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
     moving.advance(12 * MINUTE + 1)
     assert changes(ran) == [BEGUN]
 
@@ -160,7 +160,7 @@ def test_what_was_missed_while_nobody_could_run_begins_nothing_and_ends_nothing(
 
 
 def test_a_source_that_has_never_run(engine: Engine, moving: MovingClock) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     started_ns = clock.now_ns()
     moving.advance(12 * MINUTE + 1)
     assert changes(engine) == [], "nobody may have started anything yet"
@@ -169,7 +169,7 @@ def test_a_source_that_has_never_run(engine: Engine, moving: MovingClock) -> Non
         connection.execute(text("DELETE FROM conditions"))
     moving.advance(48 * MINUTE)
     assert changes(engine) == [GRAVE]
-    assert "has begun since 2026-09-21T14:13:20Z" in run_signs.judged(engine)[0].found[0].description
+    assert "has begun since 2026-09-21T14:13:20Z" in run_signs.judge_all(engine)[0].found[0].description
 
 
 def test_a_source_that_is_stopped_or_deleted_is_not_due(ran: Engine, moving: MovingClock) -> None:
@@ -187,9 +187,9 @@ def test_a_source_that_is_stopped_or_deleted_is_not_due(ran: Engine, moving: Mov
     assert changes(ran) == [BEGUN]
     lifecycle.finish_deletion(ran, known)
     assert changes(ran) == []
-    assert run_signs.judged(ran) == []
+    assert run_signs.judge_all(ran) == []
     moving.advance(DAY)
-    sources.put(ran, SOURCE, revive=True)
+    sources.save(ran, SOURCE, revive=True)
     assert changes(ran) == []
     moving.advance(12 * MINUTE + 1)
     assert changes(ran) == [BEGUN]
@@ -198,17 +198,17 @@ def test_a_source_that_is_stopped_or_deleted_is_not_due(ran: Engine, moving: Mov
 def test_a_source_in_its_final_error_is_not_due(ran: Engine, moving: MovingClock) -> None:
     for view in streams.of_source(ran, SOURCE.id, tuple(Api)):
         assert changes(ran) == []
-        claim = streams.take(ran, view, "run")
+        claim = streams.acquire(ran, view, "run")
         assert claim
         streams.stop(ran, claim, ThirdPartyConfigError("No.", code="401"), SOURCE.fingerprint)
     moving.advance(DAY)
     assert changes(ran) == []
-    sources.put(ran, replace(SOURCE, fingerprint="changed"))
+    sources.save(ran, replace(SOURCE, fingerprint="changed"))
     assert changes(ran) == [GRAVE]
 
 
 def test_a_clock_that_was_set_back_is_no_alarm_and_hides_none(ran: Engine, moving: MovingClock) -> None:
-    assert streams.take(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "a run that dies with its claim")
+    assert streams.acquire(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "a run that dies with its claim")
     moving.advance(-DAY)
     assert changes(ran) == []
     back_ns = clock.now_ns()
@@ -220,32 +220,32 @@ def test_a_clock_that_was_set_back_is_no_alarm_and_hides_none(ran: Engine, movin
 
 
 def test_lag_is_judged_by_the_bound_of_the_source(ran: Engine, moving: MovingClock, rows: Rows) -> None:
-    sources.put(ran, replace(SOURCE, lag_after="30m"))
+    sources.save(ran, replace(SOURCE, lag_after="30m"))
     moving.advance(30 * MINUTE)
     run(ran, apis=(Api.AUDIT,))
-    run_health.settle(ran)
+    run_health.update_conditions(ran)
     opened = "SELECT tracker FROM conditions ORDER BY tracker"
     assert rows(opened) == []
     moving.advance(1)
-    run_health.settle(ran, watched_ns=clock.now_ns())
+    run_health.update_conditions(ran, watched_ns=clock.now_ns())
     assert rows(opened) == []
-    run_health.settle(ran)
+    run_health.update_conditions(ran)
     assert rows(opened) == [("lag/itemUsage",), ("lag/sign-in",)]
     run(ran)
-    run_health.settle(ran)
+    run_health.update_conditions(ran)
     assert rows(opened) == []
-    sources.put(ran, replace(SOURCE, lag_after="off"))
+    sources.save(ran, replace(SOURCE, lag_after="off"))
     moving.advance(DAY)
-    run_health.settle(ran)
+    run_health.update_conditions(ran)
     assert rows(opened) == [(RUNS,)]
 
 
 def test_an_api_in_error_is_not_late(ran: Engine, moving: MovingClock, rows: Rows) -> None:
-    claim = streams.take(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.note_failure(ran, claim, ThirdPartyGenericError("500."))
+    streams.record_failure(ran, claim, ThirdPartyGenericError("500."))
     moving.advance(HOUR + 1)
-    run_health.settle(ran)
+    run_health.update_conditions(ran)
     lags = rows("SELECT tracker FROM conditions WHERE tracker LIKE 'lag/%' ORDER BY tracker")
     assert lags == [("lag/itemUsage",), ("lag/sign-in",)]
 
@@ -266,7 +266,7 @@ def test_a_run_that_ended_meanwhile_wins(ran: Engine, moving: MovingClock, monke
 def test_all_sources_are_judged_by_one_query(engine: Engine, moving: MovingClock) -> None:
     many = [replace(SOURCE, id=f"{number:032x}", name=f"s{number:03}") for number in range(40)]
     for source in many:
-        sources.put(engine, source)
+        sources.save(engine, source)
     run(engine, many[7])
     moving.advance(13 * MINUTE)
     run(engine, many[8])
@@ -277,7 +277,7 @@ def test_all_sources_are_judged_by_one_query(engine: Engine, moving: MovingClock
         asked.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
-    found = run_signs.judged(engine, watched_ns=START_NS)
+    found = run_signs.judge_all(engine, watched_ns=START_NS)
     assert [one.signs.name for one in found if one.is_running] == ["s008"]
     assert len([one for one in asked if not one.startswith("BEGIN")]) == 1
     assert all("has worked" in one.found[0].description for one in found if one.signs.name == "s007")
@@ -285,36 +285,36 @@ def test_all_sources_are_judged_by_one_query(engine: Engine, moving: MovingClock
 
 def test_the_view_of_a_reader_is_judged_and_nothing_is_written(ran: Engine, moving: MovingClock, rows: Rows) -> None:
     moving.advance(13 * MINUTE)
-    (source,) = run_signs.as_judged(ran, source_status.sources(ran))
+    (source,) = run_signs.with_judgements(ran, source_status.sources(ran))
     assert [(one.name, one.severity, one.since_ns) for one in source.open] == [("NotRunning", WARNING, START_NS)]
     assert rows("SELECT * FROM conditions") == rows("SELECT * FROM health_events") == []
-    run_health.settle(ran)
+    run_health.update_conditions(ran)
     moving.advance(HOUR)
-    (source,) = run_signs.as_judged(ran, source_status.sources(ran))
+    (source,) = run_signs.with_judgements(ran, source_status.sources(ran))
     assert [(one.name, one.severity) for one in source.open][:2] == [("NotRunning", ERROR), ("Lag", WARNING)]
     run(ran)
-    (source,) = run_signs.as_judged(ran, source_status.sources(ran))
+    (source,) = run_signs.with_judgements(ran, source_status.sources(ran))
     assert source.open == ()
 
 
 def test_a_claim_of_a_stream_that_is_not_collected_any_more_counts_for_nothing(
-    engine: Engine, claim: Claim, moving: MovingClock
+    engine: Engine, claim: StreamClaim, moving: MovingClock
 ) -> None:
-    sources.put(engine, replace(SOURCE, apis=(Api.SIGN_IN,)))
+    sources.save(engine, replace(SOURCE, apis=(Api.SIGN_IN,)))
     moving.advance(13 * MINUTE)
-    (judgement,) = run_signs.judged(engine)
+    (judgement,) = run_signs.judge_all(engine)
     assert [stream.api for stream in judgement.signs.streams] == ["sign-in"]
 
 
 def test_the_plain_way_judges_as_sqlalchemy_does_where_nothing_is_to_be_written(
     ran: Engine, moving: MovingClock, store_url: str
 ) -> None:
-    assert run_signs_by_driver.judged_unchanged(store_url) == run_signs.judged(ran)
+    assert run_signs_by_driver.judge_if_unchanged(store_url) == run_signs.judge_all(ran)
     moving.advance(3600)
-    assert run_signs_by_driver.judged_unchanged(store_url) is None, "a condition is to be begun"
-    run_health.settle(ran)
-    found = run_signs_by_driver.judged_unchanged(store_url)
-    assert found == run_signs.judged(ran)
+    assert run_signs_by_driver.judge_if_unchanged(store_url) is None, "a condition is to be begun"
+    run_health.update_conditions(ran)
+    found = run_signs_by_driver.judge_if_unchanged(store_url)
+    assert found == run_signs.judge_all(ran)
     assert found
     assert not found[0].is_running
 
@@ -322,13 +322,13 @@ def test_the_plain_way_judges_as_sqlalchemy_does_where_nothing_is_to_be_written(
 def test_the_plain_way_leaves_a_store_of_another_version_to_others(ran: Engine, store_url: str) -> None:
     with ran.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert run_signs_by_driver.judged_unchanged(store_url) is None
+    assert run_signs_by_driver.judge_if_unchanged(store_url) is None
 
 
 def test_the_plain_way_leaves_to_others_what_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
-    assert run_signs_by_driver.judged_unchanged(f"sqlite:///{tmp_path / 'broken.db'}") is None
-    assert run_signs_by_driver.judged_unchanged("postgresql://nobody@127.0.0.1:1/none") is None
-    assert run_signs_by_driver.judged_unchanged("postgresql+psycopg://nobody@127.0.0.1:1/none") is None
-    assert run_signs_by_driver.judged_unchanged(f"sqlite:///{tmp_path / 'none.db'}") == []
+    assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'broken.db'}") is None
+    assert run_signs_by_driver.judge_if_unchanged("postgresql://nobody@127.0.0.1:1/none") is None
+    assert run_signs_by_driver.judge_if_unchanged("postgresql+psycopg://nobody@127.0.0.1:1/none") is None
+    assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'none.db'}") == []
     assert not (tmp_path / "none.db").exists()

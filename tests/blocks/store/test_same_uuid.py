@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -27,9 +27,9 @@ ONE, OTHER = (Event(UUID, 1_700_000_000 * 10**9, body) for body in BODIES)
 ANOTHER = Event("ANOTHER", ONE.time_ns + 1, '{"n": 1}')
 
 
-def commit(engine: Engine, claim: Claim, *events: Event) -> pages.Committed:
-    after = streams.one(engine, claim.stream_id).cursor
-    page = Page(f"{after or ''}+", has_more=False, events=list(events), rejected=[])
+def commit(engine: Engine, claim: StreamClaim, *events: Event) -> pages.PageCounts:
+    after = streams.get(engine, claim.stream_id).cursor
+    page = Page(f"{after or ''}+", has_more=False, events=list(events), invalid_items=[])
     return pages.commit_page(engine, claim, page, after=after, api_version="v2")
 
 
@@ -43,29 +43,29 @@ def kept(rows: Rows) -> tuple[list[object], list[object], int]:
     )
 
 
-def test_two_items_of_one_page(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_two_items_of_one_page(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     assert commit(engine, claim, ONE, ANOTHER, OTHER).changed == 1
     assert kept(rows) == ([ONE.body, ANOTHER.body], [OTHER.body], 1)
     assert require_proof(engine) == 1
 
 
-def test_three_bodies_in_one_page(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_three_bodies_in_one_page(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     third = ONE._replace(body='{"n": 3}')
     assert commit(engine, claim, ONE, OTHER, third, OTHER, ONE).changed == 2
     assert kept(rows) == ([ONE.body], [OTHER.body, third.body], 1)
 
 
-def test_two_pages(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_two_pages(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, ONE)
-    assert commit(engine, claim, OTHER, ANOTHER) == pages.Committed(1, 1, 0, 1)
+    assert commit(engine, claim, OTHER, ANOTHER) == pages.PageCounts(1, 1, 0, 1)
     assert kept(rows) == ([ONE.body, ANOTHER.body], [OTHER.body], 1)
     assert rows("SELECT changed FROM streams WHERE changed > 0") == [(1,)]
 
 
-def test_two_runs_and_once_more(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_two_runs_and_once_more(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, ONE)
     streams.release(engine, claim)
-    later = streams.take(engine, streams.one(engine, claim.stream_id), "run-2")
+    later = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
     assert later
     for _ in range(3):
         commit(engine, later, OTHER)
@@ -73,13 +73,15 @@ def test_two_runs_and_once_more(engine: Engine, claim: Claim, rows: Rows) -> Non
 
 
 @pytest.mark.parametrize("again", [ONE.body, json.dumps(json.loads(ONE.body), sort_keys=True)])
-def test_the_same_said_again_is_no_revision(engine: Engine, claim: Claim, rows: Rows, again: str) -> None:
+def test_the_same_said_again_is_no_revision(engine: Engine, claim: StreamClaim, rows: Rows, again: str) -> None:
     commit(engine, claim, ONE, ONE._replace(body=again))
     commit(engine, claim, ONE._replace(body=again))
     assert kept(rows) == ([ONE.body], [], 0)
 
 
-def test_a_page_of_new_events_reads_no_body(engine: Engine, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_new_events_reads_no_body(
+    engine: Engine, claim: StreamClaim, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is new costs nothing more."""
-    monkeypatch.setattr("blocks.store.changed_bodies.keep", None)
+    monkeypatch.setattr("blocks.store.changed_bodies.save", None)
     assert commit(engine, claim, ONE, ANOTHER).new == 2

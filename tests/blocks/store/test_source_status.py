@@ -19,7 +19,7 @@ from blocks.store import health, source_status, sources, streams
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
 HOUR_NS = 3600 * 10**9
 OTHER = replace(SOURCE, id="2" * 32, name="2Pass", fingerprint="second")
@@ -54,7 +54,7 @@ def count_hours(engine: Engine) -> None:
 
 @pytest.mark.parametrize("past_the_hour_ns", [0, 1, 20 * 60 * 10**9, HOUR_NS - 1])
 def test_the_pace_is_exact_and_its_hours_are_those_of_the_clock(
-    engine: Engine, claim: Claim, past_the_hour_ns: int
+    engine: Engine, claim: StreamClaim, past_the_hour_ns: int
 ) -> None:
     hour_ns = START_NS // HOUR_NS * HOUR_NS
     now_ns = hour_ns + past_the_hour_ns
@@ -71,7 +71,7 @@ def test_the_pace_is_exact_and_its_hours_are_those_of_the_clock(
     add_events(engine, claim.stream_id, *times)
     add_events(engine, claim.stream_id + 1, hour_ns)
     count_hours(engine)
-    all_of_them = source_status.paces(engine, source_status.sources(engine)[0].streams, now_ns)
+    all_of_them = source_status.event_counts(engine, source_status.sources(engine)[0].streams, now_ns)
     assert min(pace.last_day for pace in all_of_them.values()) == 0
     found = all_of_them[claim.stream_id]
     assert found.last_hour == sum(now_ns - HOUR_NS <= at < now_ns for at in times)
@@ -81,8 +81,8 @@ def test_the_pace_is_exact_and_its_hours_are_those_of_the_clock(
 
 
 def test_deleted_sources_are_left_out_unless_named(engine: Engine) -> None:
-    sources.put(engine, SOURCE)
-    sources.put(engine, OTHER)
+    sources.save(engine, SOURCE)
+    sources.save(engine, OTHER)
     with engine.begin() as connection:
         connection.execute(text("UPDATE sources SET deleted_ns = 7 WHERE name = '2Pass'"))
         connection.execute(text("UPDATE sources SET paused_ns = 8 WHERE name = '1Pass'"))
@@ -92,55 +92,57 @@ def test_deleted_sources_are_left_out_unless_named(engine: Engine) -> None:
         source_status.sources(engine, "3Pass")
 
 
-def test_what_is_open_comes_with_what_to_do_and_errors_first(engine: Engine, claim: Claim, moving: MovingClock) -> None:
-    sources.put(engine, OTHER)
+def test_what_is_open_comes_with_what_to_do_and_errors_first(
+    engine: Engine, claim: StreamClaim, moving: MovingClock
+) -> None:
+    sources.save(engine, OTHER)
     token = Condition("token", "TokenExpires", WARNING, "In 14 days.", value="14", hint="Renew it.")
     error = Condition("error/audit", "ThirdPartyConfigError", ERROR, "Refused.", "audit")
-    health.settle(engine, SOURCE.id, [token], [])
-    health.settle(engine, OTHER.id, [replace(token, hint="Another's.")], [])
+    health.update_conditions(engine, SOURCE.id, [token], [])
+    health.update_conditions(engine, OTHER.id, [replace(token, hint="Another's.")], [])
     moving.advance(60)
-    health.settle(
+    health.update_conditions(
         engine, SOURCE.id, [replace(token, description="In 7 days.", value="7", hint="Renew now."), error], []
     )
     first, second = source_status.sources(engine, "1Pass")[0].open
-    assert first == source_status.Open(
+    assert first == source_status.OpenCondition(
         "error/audit", "ThirdPartyConfigError", ERROR, "Refused.", None, START_NS + 60 * 10**9
     )
     assert first.sentence == "Refused."
-    assert second == source_status.Open("token", "TokenExpires", WARNING, "In 7 days.", "Renew now.", START_NS)
+    assert second == source_status.OpenCondition("token", "TokenExpires", WARNING, "In 7 days.", "Renew now.", START_NS)
     assert second.sentence == "In 7 days. Renew now."
     assert [one.hint for one in source_status.sources(engine, "2Pass")[0].open] == ["Another's."]
 
 
-def test_the_last_recovery_from_an_error_is_known(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+def test_the_last_recovery_from_an_error_is_known(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
     def over(tracker: str) -> Condition:
         return Condition(tracker, "Recovered", WARNING, "Over.")
 
     assert source_status.sources(engine)[0].recovered_ns is None
     trackers = ("error/audit", "error", "lag/audit")
-    health.settle(engine, SOURCE.id, [Condition(one, "Lag", WARNING, "So.") for one in trackers], [])
+    health.update_conditions(engine, SOURCE.id, [Condition(one, "Lag", WARNING, "So.") for one in trackers], [])
     for tracker in trackers:
         moving.advance(1)
-        health.settle(engine, SOURCE.id, [], [over(tracker)])
+        health.update_conditions(engine, SOURCE.id, [], [over(tracker)])
     assert source_status.sources(engine)[0].recovered_ns == START_NS + 2 * 10**9
 
 
-def test_an_error_that_is_soon_over_is_not_forgotten(engine: Engine, claim: Claim, moving: MovingClock) -> None:
+def test_an_error_that_is_soon_over_is_not_forgotten(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
     """It is no health event, but since then alone is the source healthy."""
     streams.recover(engine, claim)
     assert source_status.sources(engine)[0].recovered_ns is None  # nothing was in the way
-    streams.note_failure(engine, claim, ThirdPartyGenericError("Slow."))
+    streams.record_failure(engine, claim, ThirdPartyGenericError("Slow."))
     moving.advance(60)
     streams.recover(engine, claim)
     over_ns = START_NS + 60 * 10**9
     assert source_status.sources(engine)[0].recovered_ns == over_ns
     moving.advance(60)
-    streams.note_drained(engine, claim, clock.now_ns())
+    streams.record_drain(engine, claim, clock.now_ns())
     assert source_status.sources(engine)[0].recovered_ns == over_ns
 
 
-def test_both_lags_are_known(engine: Engine, claim: Claim, moving: MovingClock) -> None:
-    streams.note_drained(engine, claim, clock.now_ns(), streams.Brought(lag_ns=90 * 10**9))
+def test_both_lags_are_known(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
+    streams.record_drain(engine, claim, clock.now_ns(), streams.DrainStats(lag_ns=90 * 10**9))
     moving.advance(30)
     found = {stream.api: stream for stream in source_status.sources(engine)[0].streams}
     assert (found[Api.AUDIT].lag_ns, found[Api.AUDIT].collector_lag_ns) == (90 * 10**9, 30 * 10**9)

@@ -28,7 +28,7 @@ def test_runs_that_come_at_once_make_one_source(store_url: str, engine: Engine) 
         def put(_: int, source: sources.SourceRecord = source, together: threading.Barrier = together) -> None:
             own = open_engine(store_url)
             together.wait(30)
-            sources.put(own, source)
+            sources.save(own, source)
             own.dispose()
 
         with ThreadPoolExecutor(RUNS) as pool:
@@ -38,5 +38,5 @@ def test_runs_that_come_at_once_make_one_source(store_url: str, engine: Engine) 
 
 def test_another_source_of_the_same_name_is_refused(engine: Engine, source: sources.SourceRecord) -> None:
     with pytest.raises(ThirdPartyConfigError, match="There is another source named '1Pass' in the store"):
-        sources.put(engine, replace(SOURCE, id="2" * 32))
-    assert sources.known(engine) == {"1Pass": SOURCE.id}
+        sources.save(engine, replace(SOURCE, id="2" * 32))
+    assert sources.ids_by_name(engine) == {"1Pass": SOURCE.id}

@@ -43,7 +43,7 @@ def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     url = f"sqlite:///{tmp_path / 'events.db'}"
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
     opened = open_engine(url)
-    sources.put(opened, SOURCE)
+    sources.save(opened, SOURCE)
     yield opened
     opened.dispose()
 
@@ -105,7 +105,7 @@ def test_all_faults_are_told_at_once(store: Engine, moving: MovingClock, capsys:
 def test_a_plan_of_what_the_store_does_not_have(
     store: Engine, moving: MovingClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sources.put(store, replace(SOURCE, apis=(Api.AUDIT,)))
+    sources.save(store, replace(SOURCE, apis=(Api.AUDIT,)))
     _, err = backfill(capsys, "nobody", "--start", "2d", "--plan", code=cli.WRONG_USE)
     assert "There is no source named 'nobody' in the store; there are: 1Pass." in err
     _, err = backfill(capsys, "1Pass", "--start", "2d", "--plan", "--api", "sign-in", code=cli.WRONG_USE)
@@ -118,10 +118,10 @@ def test_a_plan_of_what_the_store_does_not_have(
 
 def fill(store: Engine, at_ns: int, count: int) -> None:
     """So many audit events a second apart."""
-    claim = streams.take(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
+    claim = streams.acquire(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
     assert claim
     events = [Event(f"U{at_ns}{number}", at_ns + number * 10**9, "{}") for number in range(count)]
-    page = Page("c", has_more=False, events=events, rejected=[])
+    page = Page("c", has_more=False, events=events, invalid_items=[])
     pages.commit_page(store, claim, page, after=None, api_version="v2")
 
 

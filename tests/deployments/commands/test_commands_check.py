@@ -241,9 +241,9 @@ def test_runs_that_work_and_runs_that_do_not(url: str, tmp_path: Path, monkeypat
     monkeypatch.setattr(clock, "clock", moving)
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
     engine = open_engine(url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     assert check_runs(url, SOURCE.name) == Finding("runs", "ok", "none has begun yet")
-    sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
+    sources.save_state(engine, SOURCE.id, "Collected", "", "run-1")
     moving.advance(720)
     assert check_runs(url, SOURCE.name) == Finding("runs", "ok", "the last one gave a sign of life 12 min ago")
     moving.advance(1)
@@ -326,7 +326,7 @@ def test_a_disk_with_too_little_for_the_write_ahead_log(url: str) -> None:
 @pytest.fixture
 def kept(url: str, api: SandboxProcess) -> None:
     engine = open_engine(url)
-    sources.put(engine, replace(SOURCE, base_url=api.base_url))
+    sources.save(engine, replace(SOURCE, base_url=api.base_url))
     engine.dispose()
 
 
@@ -385,20 +385,20 @@ def test_work_that_takes_too_long_is_left_behind() -> None:
 
 def test_an_api_in_error_is_no_collection_that_works(url: str) -> None:
     engine = open_engine(url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     assert collection.check_collection(url, SOURCE.name) == Finding("collection", "ok", "nothing was read yet")
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.note_drained(engine, claim, clock.now_ns())
+    streams.record_drain(engine, claim, clock.now_ns())
     found = collection.check_collection(url, SOURCE.name)
     assert (found.result, found.description.split(",")[0]) == ("ok", "no error is open")
-    claim = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.note_failure(engine, claim, ThirdPartyGenericError("The Events API answered 500.", code="500"))
+    streams.record_failure(engine, claim, ThirdPartyGenericError("The Events API answered 500.", code="500"))
     found = collection.check_collection(url, SOURCE.name)
     assert (found.result, found.description) == ("failed", "audit: The Events API answered 500.")
     streams.recover(engine, claim)
-    health.settle(engine, SOURCE.id, [Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")], [])
+    health.update_conditions(engine, SOURCE.id, [Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")], [])
     engine.dispose()
     assert collection.check_collection(url, SOURCE.name).result == "warning"
 
@@ -514,7 +514,7 @@ def test_a_block_that_is_gone_and_a_source_that_is_not(deployed: Source) -> None
     from blocks.source import OnePasswordSource
 
     engine = open_engine(deployed.url)
-    sources.put(engine, replace(SOURCE, name=deployed.name, base_url=deployed.sandbox.base_url))
+    sources.save(engine, replace(SOURCE, name=deployed.name, base_url=deployed.sandbox.base_url))
     engine.dispose()
     OnePasswordSource.delete(block_name(deployed.name))
     checked = {finding.step: finding for finding in command.run_checks(deployed.name)}

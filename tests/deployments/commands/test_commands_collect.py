@@ -93,7 +93,7 @@ def test_what_another_run_has_is_exit_code_3_with_who_has_it_and_since_when(
     new = source.sandbox.arrive(Api.AUDIT.path, 5)
     engine = source.engine()
     for view in streams.of_source(engine, source.status().id, tuple(Api)):
-        assert streams.take(engine, view, "run-of-another")
+        assert streams.acquire(engine, view, "run-of-another")
     own = process_identity.own()
     who = f"flow run run-of-another on {own.host} (process {own.pid}) is reading it, since 20"
     assert f"Skipped: sign-in, itemUsage, audit: {who}" in collect(source, capsys, code=cli.SKIPPED).replace("\n", " ")

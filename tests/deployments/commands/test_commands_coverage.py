@@ -55,7 +55,7 @@ def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
     opened = open_engine(store_url)
     for record in (SOURCE, NASTY):
-        sources.put(opened, record)
+        sources.save(opened, record)
     with opened.begin() as connection:
         for stream_id in range(1, 7):
             is_audit = stream_id in {3, 6}

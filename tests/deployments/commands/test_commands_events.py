@@ -55,9 +55,9 @@ def filled(server: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> 
     engine = open_engine(url)
     schema.upgrade(engine)
     record = replace(SOURCE, name=NAME, base_url=server.base_url, collect_from="2026-11-01")
-    sources.put(engine, record)
+    sources.save(engine, record)
     for view in streams.of_source(engine, record.id, record.apis):
-        claim = streams.take(engine, view, "run-1")
+        claim = streams.acquire(engine, view, "run-1")
         assert claim
         with EventsClient(server.base_url, server.token) as client:
             StreamReader(engine, client, record, claim, logging.getLogger("test")).drain()
@@ -259,7 +259,7 @@ def peak(migrated: Path, path: Path, rows: int) -> int:
     """KiB of memory at the highest, of a process that exports so many events."""
     engine = open_engine(f"sqlite:///{path}")
     schema.upgrade(engine)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     engine.dispose()
     with sqlite3.connect(path) as database:
         database.execute(MANY, {"rows": rows, "filling": "x" * 200})

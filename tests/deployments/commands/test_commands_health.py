@@ -42,8 +42,8 @@ REFUSED = Condition("error", "ThirdPartyConfigError", ERROR, "The token is refus
 @pytest.fixture
 def store(engine: Engine, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
-    sources.put(engine, SOURCE)
-    sources.put(engine, OTHER)
+    sources.save(engine, SOURCE)
+    sources.save(engine, OTHER)
     return engine
 
 
@@ -55,11 +55,11 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str, said: str = "") 
 
 
 def tell(store: Engine, *found: Condition, source_id: str = SOURCE.id) -> None:
-    store_health.settle(store, source_id, found, [])
+    store_health.update_conditions(store, source_id, found, [])
 
 
 def recover(store: Engine) -> None:
-    store_health.settle(store, SOURCE.id, [], [OVER])
+    store_health.update_conditions(store, SOURCE.id, [], [OVER])
 
 
 def test_what_changed_and_what_is_still_to_do(

@@ -120,13 +120,13 @@ def fill(source: str) -> None:
     """What a run brings: ten events of each API, and a cursor."""
     engine = source_status.open_store()
     for view in streams.of_source(engine, source_status.sources(engine, source)[0].id, tuple(Api)):
-        claim = streams.take(engine, view, "filler")
+        claim = streams.acquire(engine, view, "filler")
         assert claim
         events = [Event(f"{n}", n, f'{{"uuid":"{n}"}}') for n in range(10)]
         pages.commit_page(
-            engine, claim, Page("c", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+            engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
         )
-        streams.note_drained(engine, claim, 1)
+        streams.record_drain(engine, claim, 1)
     engine.dispose()
 
 
@@ -137,10 +137,10 @@ def fail(source: str) -> None:
     ((fingerprint,),) = rows(f"SELECT fingerprint FROM sources WHERE id = '{known.id}'")
     error = TokenError("The Events API refuses the token.", code="401")
     for view in streams.of_source(engine, known.id, tuple(Api)):
-        claim = streams.take(engine, view, "failing")
+        claim = streams.acquire(engine, view, "failing")
         assert claim
         streams.stop(engine, claim, error, fingerprint)
-    sources.show_state(engine, known.id, error.name, str(error), "failing")
+    sources.save_state(engine, known.id, error.name, str(error), "failing")
     engine.dispose()
     assert in_error(source)
 
@@ -168,7 +168,7 @@ def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
 
 
 def test_another_account_is_refused_until_it_is_asked_for(call: CommandCalls, source: str, api: SandboxProcess) -> None:
-    sources.note_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
+    sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
     apply(call, source, api, code=cli.IN_ERROR, api_token=other)
     assert token_of(source) == api.token
@@ -211,7 +211,7 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
 def test_all_that_is_wrong_with_a_token_is_said_at_once(
     call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources.note_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
+    sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
     lines = call("token", source, code=cli.WRONG_USE).splitlines()
     assert lines[0] == f"onepassword-source: The token was not taken; source '{source}' keeps what it has:"

@@ -142,7 +142,7 @@ def test_what_waits_is_counted_as_one_by_one(store: Engine) -> None:
         connection.execute(text("DELETE FROM chain WHERE number = 1 AND stream_id IN (10, 11, 12)"))
         connection.execute(text("DELETE FROM chain WHERE stream_id IN (13, 14, 15)"))
         connection.execute(text("UPDATE streams SET link_id = NULL WHERE id IN (13, 14, 15)"))
-    found = {one.id: one for one in forward_status.forwards(store)}
+    found = {one.id: one for one in forward_status.pairs(store)}
     with store.connect() as connection:
         positions = connection.execute(
             text(

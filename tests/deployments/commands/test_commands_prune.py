@@ -32,7 +32,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", made)
     engine = open_engine(made)
     schema.upgrade(engine)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     now_ns = time.time_ns()
     insert = text("INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (:s, :u, :t, :r, '{}')")
     with engine.begin() as connection:

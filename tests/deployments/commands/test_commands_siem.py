@@ -330,8 +330,8 @@ def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: CommandCalls, 
 def test_what_another_run_forwards_is_exit_code_3(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     engine = source_status.open_store()
-    for view in positions.of_forward(engine, forward_pairs.known(engine, siem)[0].id):
-        assert positions.take(engine, view, "run-of-another")
+    for view in positions.of_pair(engine, forward_pairs.find_all(engine, siem)[0].id):
+        assert positions.acquire(engine, view, "run-of-another")
     engine.dispose()
     found = call.json("siem", "run", siem, code=cli.SKIPPED)[0]
     assert (found["state"], found["in_error"]) == ("Skipped", False)

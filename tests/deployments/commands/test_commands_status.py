@@ -24,7 +24,7 @@ from blocks.health import ERROR, WARNING, Condition
 from blocks.store import health as store_health
 from blocks.store import hourly_counts, sources, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import BACKFILL, RECONCILE, Wanted
+from blocks.store.backfill.jobs import BACKFILL, RECONCILE, JobRequest
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import positions
 from deployments import cli
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
 MINUTE = 60
 DAY_NS = 86_400 * 10**9
@@ -57,7 +57,7 @@ def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     url = f"sqlite:///{tmp_path / 'events.db'}"
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
     opened = open_engine(url)
-    sources.put(opened, SOURCE)
+    sources.save(opened, SOURCE)
     yield opened
     opened.dispose()
 
@@ -68,8 +68,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def audit(store: Engine) -> Claim:
-    taken = streams.take(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
+def audit(store: Engine) -> StreamClaim:
+    taken = streams.acquire(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
     assert taken
     return taken
 
@@ -87,10 +87,10 @@ def health(capsys: pytest.CaptureFixture[str], code: int = cli.DONE) -> Any:
 
 def drain_all(store: Engine) -> None:
     for view in streams.of_source(store, SOURCE.id, SOURCE.apis):
-        claim = streams.take(store, view, "run-1")
+        claim = streams.acquire(store, view, "run-1")
         assert claim
-        streams.note_drained(store, claim, clock.now_ns())
-    sources.show_state(store, SOURCE.id, "Collected", "3 new events.", "run-1")
+        streams.record_drain(store, claim, clock.now_ns())
+    sources.save_state(store, SOURCE.id, "Collected", "3 new events.", "run-1")
 
 
 def test_before_the_first_run_it_is_pending(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,9 +149,9 @@ def test_a_source_that_nobody_started_is_no_error_for_an_hour(
     assert health(capsys, code=cli.IN_ERROR) == "not running"
 
 
-def test_a_stream_that_is_retried_shows(store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]) -> None:
-    sources.show_state(store, SOURCE.id, "Collecting", "", "run-1")
-    streams.note_failure(store, audit, ThirdPartyGenericError("The Events API answered \x1b[31m500.", code="500"))
+def test_a_stream_that_is_retried_shows(store: Engine, audit: StreamClaim, capsys: pytest.CaptureFixture[str]) -> None:
+    sources.save_state(store, SOURCE.id, "Collecting", "", "run-1")
+    streams.record_failure(store, audit, ThirdPartyGenericError("The Events API answered \x1b[31m500.", code="500"))
     shown = status(capsys)
     assert "1Pass  retrying since 2026-09-21 14:13Z (0 s)  https" in shown
     assert "  Collecting 0 s ago\n" in shown
@@ -159,10 +159,12 @@ def test_a_stream_that_is_retried_shows(store: Engine, audit: Claim, capsys: pyt
     assert health(capsys) == "retrying"
 
 
-def test_a_stream_in_error_is_exit_code_1(store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stream_in_error_is_exit_code_1(
+    store: Engine, audit: StreamClaim, capsys: pytest.CaptureFixture[str]
+) -> None:
     error = ThirdPartyConfigError("The token was refused.", hint="Make a new one.", code="401")
     streams.stop(store, audit, error, SOURCE.fingerprint)
-    sources.show_state(store, SOURCE.id, "ThirdPartyConfigError", f"audit: {error}", "run-1")
+    sources.save_state(store, SOURCE.id, "ThirdPartyConfigError", f"audit: {error}", "run-1")
     shown = status(capsys, code=cli.IN_ERROR)
     assert "1Pass  in error since 2026-09-21 14:13Z (0 s)  https" in shown
     assert "  ThirdPartyConfigError 0 s ago: audit: The token was refused. Make a new one.\n" in shown
@@ -171,8 +173,8 @@ def test_a_stream_in_error_is_exit_code_1(store: Engine, audit: Claim, capsys: p
     assert health(capsys, code=cli.IN_ERROR) == "in error"
 
 
-def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]) -> None:
-    streams.note_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
+def test_json_has_all_of_it(store: Engine, audit: StreamClaim, capsys: pytest.CaptureFixture[str]) -> None:
+    streams.record_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
     (found,) = json.loads(status(capsys, "1Pass", "--json"))
     apis = {one.pop("api"): one for one in found.pop("apis")}
     assert found == {
@@ -223,10 +225,10 @@ def test_json_has_all_of_it(store: Engine, audit: Claim, capsys: pytest.CaptureF
 
 
 def test_a_retried_api_shows_when_it_is_tried_next(
-    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+    store: Engine, audit: StreamClaim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        streams.note_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
+        streams.record_failure(store, audit, ThirdPartyGenericError("It answered 500.", code="500"))
         moving.advance(5)
     streams.renew(store, audit, for_seconds=60)
     shown = status(capsys, "1Pass")
@@ -246,7 +248,7 @@ def test_a_retried_siem_shows_which_attempt_is_next_and_when(
     pair = Pair.made(store)
     for api, seconds in ((Api.AUDIT, 60), (Api.SIGN_IN, 90)):
         claim = pair.claim(api)
-        positions.note_failure(store, claim, ThirdPartyGenericError("The SIEM answered 503.", code="503"))
+        positions.record_failure(store, claim, ThirdPartyGenericError("The SIEM answered 503.", code="503"))
         positions.renew(store, claim, for_seconds=seconds)
     assert "soc  webhook  retrying  0 sent; audit: attempt 2 by 14:14:20" in status(capsys)
     assert cli.main(["siem", "status"]) == cli.DONE
@@ -285,8 +287,8 @@ def test_a_narrow_terminal_cuts_no_number(store: Engine, columns: int, monkeypat
 
 
 def test_a_name_is_shown_as_it_is(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    sources.put(store, NASTY)
-    sources.show_state(store, NASTY.id, "Collected", "[bold]:tada:[/bold] 1\r2", "run-1")
+    sources.save(store, NASTY)
+    sources.save_state(store, NASTY.id, "Collected", "[bold]:tada:[/bold] 1\r2", "run-1")
     shown = status(capsys, NASTY.name)
     assert shown.startswith(f"{NASTY.name}  healthy")
     assert "  Collected 0 s ago: [bold]:tada:[/bold] 1\ufffd2\n" in shown
@@ -295,7 +297,7 @@ def test_a_name_is_shown_as_it_is(store: Engine, capsys: pytest.CaptureFixture[s
 def test_all_sources_are_listed_and_an_unknown_one_names_them(
     store: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sources.put(store, NASTY)
+    sources.save(store, NASTY)
     assert [one["source"] for one in json.loads(status(capsys, "--json"))] == ["1Pass", NASTY.name]
     assert cli.main(["status", "2Pass"]) == cli.WRONG_USE
     assert f"There is no source named '2Pass' in the store; there are: 1Pass, {NASTY.name}." in capsys.readouterr().err
@@ -316,14 +318,14 @@ def fill(store: Engine, stream_id: int, hours_ago: float, events: int) -> None:
     statement = "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (:s, :u, :t, 0, '{}')"
     with store.begin() as connection:
         connection.execute(text(statement), rows)
-        hourly_counts.add(connection, stream_id, [row["t"] for row in rows])
+        hourly_counts.increment(connection, stream_id, [row["t"] for row in rows])
 
 
 def test_the_pace_of_an_api(
-    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+    store: Engine, audit: StreamClaim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    streams.note_drained(store, audit, clock.now_ns(), streams.Brought(lag_ns=3 * 3600 * 10**9))
-    sources.show_state(store, SOURCE.id, "Collected", "", "run-1")
+    streams.record_drain(store, audit, clock.now_ns(), streams.DrainStats(lag_ns=3 * 3600 * 10**9))
+    sources.save_state(store, SOURCE.id, "Collected", "", "run-1")
     moving.advance(2 * MINUTE)
     for hours_ago, events in ((24.5, 9), (24, 1), (12, 16), (1, 8)):
         fill(store, audit.stream_id, hours_ago, events)
@@ -350,9 +352,9 @@ def test_what_is_open_says_since_when_and_what_to_do(
 ) -> None:
     expires = Condition("token", "TokenExpires", WARNING, "The token expires soon.", hint="Make\x1b[2J a new one.")
     silent = Condition("silence/audit", "Silence", WARNING, "audit is silent.", "audit")
-    store_health.settle(store, SOURCE.id, [expires, silent], [])
+    store_health.update_conditions(store, SOURCE.id, [expires, silent], [])
     moving.advance(3 * 3600)
-    sources.show_state(store, SOURCE.id, "Collected", "", "run-1")
+    sources.save_state(store, SOURCE.id, "Collected", "", "run-1")
     shown = status(capsys)
     assert (
         "  warning  audit      Silence  since 2026-09-21 14:13Z (3 h)\n"
@@ -372,18 +374,18 @@ def test_what_is_open_says_since_when_and_what_to_do(
 
 
 def test_healthy_since_the_last_recovery(
-    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+    store: Engine, audit: StreamClaim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    streams.note_failure(store, audit, ThirdPartyGenericError("500.", code="500"))
+    streams.record_failure(store, audit, ThirdPartyGenericError("500.", code="500"))
     moving.advance(6 * MINUTE)
-    streams.note_failure(store, audit, ThirdPartyGenericError("500.", code="500"))
+    streams.record_failure(store, audit, ThirdPartyGenericError("500.", code="500"))
     assert status(capsys).count("500.") == 1
     drain_all(store)
     moving.advance(2 * MINUTE)
     assert status(capsys).startswith("1Pass  healthy since 2026-09-21 14:19Z (2 min)  https")
 
 
-def test_a_stopped_source_is_no_error(store: Engine, audit: Claim, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stopped_source_is_no_error(store: Engine, audit: StreamClaim, capsys: pytest.CaptureFixture[str]) -> None:
     streams.stop(store, audit, ThirdPartyConfigError("The token was refused."), SOURCE.fingerprint)
     with store.begin() as connection:
         connection.execute(text("UPDATE sources SET paused_ns = :now"), {"now": clock.now_ns()})
@@ -425,13 +427,13 @@ def test_json_has_two_names(store: Engine, capsys: pytest.CaptureFixture[str]) -
     )
 
 
-def test_it_fits_80_columns_at_its_widest(store: Engine, audit: Claim, tmp_path: Path) -> None:
+def test_it_fits_80_columns_at_its_widest(store: Engine, audit: StreamClaim, tmp_path: Path) -> None:
     error = ThirdPartyGenericError("The Events API does not answer. " * 3, hint="Wait for it, or look. " * 5)
     for view in streams.of_source(store, SOURCE.id, SOURCE.apis):
-        claim = streams.take(store, view, "run-2", by_force=True)
+        claim = streams.acquire(store, view, "run-2", by_force=True)
         assert claim
-        streams.note_drained(store, claim, clock.now_ns() - 10**9, streams.Brought(lag_ns=119 * MINUTE * 10**9))
-        claim = streams.take(store, view, "run-2")
+        streams.record_drain(store, claim, clock.now_ns() - 10**9, streams.DrainStats(lag_ns=119 * MINUTE * 10**9))
+        claim = streams.acquire(store, view, "run-2")
         assert claim
         streams.stop(store, claim, error, SOURCE.fingerprint)
     with store.begin() as connection:
@@ -449,10 +451,10 @@ def test_it_fits_80_columns_at_its_widest(store: Engine, audit: Claim, tmp_path:
 
 
 def test_an_error_that_follows_another_is_shown(
-    store: Engine, audit: Claim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+    store: Engine, audit: StreamClaim, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text_, minutes in (("500.", 6), ("500.", 0), ("503.", 0)):
-        streams.note_failure(store, audit, ThirdPartyGenericError(text_, hint="Wait."))
+        streams.record_failure(store, audit, ThirdPartyGenericError(text_, hint="Wait."))
         moving.advance(minutes * MINUTE)
     shown = status(capsys)
     assert "\n    500.\n    → Wait.\n" in shown
@@ -463,9 +465,9 @@ def test_an_error_of_the_whole_source_has_its_time(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = Condition("error", "FirstPartyGenericError", ERROR, "The database is full.")
-    store_health.settle(store, SOURCE.id, [refused], [])
+    store_health.update_conditions(store, SOURCE.id, [refused], [])
     moving.advance(60 * MINUTE)
-    sources.show_state(store, SOURCE.id, "FirstPartyGenericError", "The database is full.", "run-1")
+    sources.save_state(store, SOURCE.id, "FirstPartyGenericError", "The database is full.", "run-1")
     shown = status(capsys, code=cli.IN_ERROR)
     assert shown.startswith("1Pass  in error since 2026-09-21 14:13Z (60 min)  https")
 
@@ -474,29 +476,29 @@ def test_a_backfill_shows_until_it_is_finished(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start_ns = START_NS - START_NS % DAY_NS - 4 * DAY_NS
-    wanted = Wanted(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
-    job = jobs.begin(store, wanted, DAY_NS)
+    wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
+    job = jobs.start(store, wanted, DAY_NS)
     line = "  Backfill of 2026-09-17 00:00Z to 2026-09-21 00:00Z: {}"
     goes_on = ". `onepassword-source backfill 1Pass --resume` goes on."
     assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
-    while claim := windows.take(store, job.id, "run-1"):
+    while claim := windows.acquire(store, job.id, "run-1"):
         assert "% done, running." in status(capsys)
-        page = Page("c", has_more=False, events=[], rejected=[])
+        page = Page("c", has_more=False, events=[], invalid_items=[])
         windows.commit_page(store, claim, page, after=None, api_version="v2", last=True)
         if claim.start_ns == start_ns:
             told = json.loads(status(capsys, "--json"))[0]["backfills"]
             span = {"start": "2026-09-17T00:00:00Z", "end": "2026-09-21T00:00:00Z"}
             assert told == [{"job": job.id, **span, "done": 0.25, "running": False}]
             assert line.format(f"25% done{goes_on}") in status(capsys).splitlines()
-    jobs.begin(store, replace(wanted, kind=RECONCILE), DAY_NS)
+    jobs.start(store, replace(wanted, kind=RECONCILE), DAY_NS)
     assert "Backfill" not in status(capsys), "a reconcile is none"
 
 
 def test_a_backfill_whose_run_has_died_can_go_on(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = jobs.begin(store, Wanted(BACKFILL, SOURCE.id, tuple(Api), START_NS - DAY_NS, START_NS), DAY_NS)
-    assert windows.take(store, job.id, "run-1")
+    job = jobs.start(store, JobRequest(BACKFILL, SOURCE.id, tuple(Api), START_NS - DAY_NS, START_NS), DAY_NS)
+    assert windows.acquire(store, job.id, "run-1")
     assert "0% done, running." in status(capsys)
     moving.advance(241)
     assert "0% done. `onepassword-source backfill 1Pass --resume` goes on." in status(capsys)

@@ -34,7 +34,7 @@ def filled(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     url = f"sqlite:///{tmp_path / 'events.db'}"
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
     engine = open_engine(url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     yield fill(engine)
     engine.dispose()
 

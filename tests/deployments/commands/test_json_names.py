@@ -92,7 +92,7 @@ def test_what_a_command_prints_is_documented(
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
     engine = open_engine(url)
     schema.upgrade(engine)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     streams.of_source(engine, SOURCE.id, tuple(Api))
     engine.dispose()
     assert cli.main([*arguments, "--json"]) == cli.DONE

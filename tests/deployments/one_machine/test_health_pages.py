@@ -129,7 +129,7 @@ def values(text: str) -> dict[str, float]:
 def test_the_metrics_of_the_sources_and_of_up(file: Path, engine: Engine, store_url: str,
                                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     (answer,) = ask(written(file, TROUBLE), "/metrics", sources=health_pages.source_metrics)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = values(answer.text)

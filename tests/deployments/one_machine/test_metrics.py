@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from sqlalchemy import Engine
 
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Scrape = Callable[..., "Metrics"]
 
@@ -74,10 +74,10 @@ def scrape(capsysbinary: pytest.CaptureFixture[bytes]) -> Scrape:
 
 
 def test_the_metrics_of_a_source_that_collects(
-    engine: Engine, claim: Claim, moving: MovingClock, scrape: Scrape
+    engine: Engine, claim: StreamClaim, moving: MovingClock, scrape: Scrape
 ) -> None:
-    streams.note_drained(engine, claim, clock.now_ns(), streams.Brought(lag_ns=1_500_000_000))
-    sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
+    streams.record_drain(engine, claim, clock.now_ns(), streams.DrainStats(lag_ns=1_500_000_000))
+    sources.save_state(engine, SOURCE.id, "Collected", "", "run-1")
     with engine.begin() as connection:
         values = "events = 5, pruned = 2, quarantined = 1, late = 3, missed = 4, changed = 5, newest_ns = 1500000000"
         connection.execute(text(f"UPDATE streams SET {values} WHERE api = 'audit'"))
@@ -111,15 +111,15 @@ PER_API = {
 }
 
 
-def test_errors_and_conditions(engine: Engine, claim: Claim, moving: MovingClock, scrape: Scrape) -> None:
-    streams.note_failure(engine, claim, ThirdPartyGenericError("It answered 500.", code="500"))
+def test_errors_and_conditions(engine: Engine, claim: StreamClaim, moving: MovingClock, scrape: Scrape) -> None:
+    streams.record_failure(engine, claim, ThirdPartyGenericError("It answered 500.", code="500"))
     moving.advance(60)
     found = scrape()
     assert found.value("failing_since_timestamp_seconds", api="audit") == START
     assert found.value("state", state="retrying") == 1
     streams.stop(engine, claim, ThirdPartyConfigError("The token was refused.", code="401"), SOURCE.fingerprint)
     token = Condition("token", "TokenExpires", WARNING, "It expires.")
-    health.settle(engine, SOURCE.id, [token], [])
+    health.update_conditions(engine, SOURCE.id, [token], [])
     found = scrape(code=cli.IN_ERROR)
     assert (found.value("healthy"), found.value("state", state="in_error")) == (0, 1)
     assert (found.value("stopped", api="audit"), found.value("stopped", api="sign-in")) == (1, 0)
@@ -131,10 +131,10 @@ def test_errors_and_conditions(engine: Engine, claim: Claim, moving: MovingClock
 
 
 def test_a_source_whose_runs_do_not_begin_has_the_condition_though_nobody_wrote_it(
-    engine: Engine, claim: Claim, moving: MovingClock, scrape: Scrape
+    engine: Engine, claim: StreamClaim, moving: MovingClock, scrape: Scrape
 ) -> None:
-    streams.note_drained(engine, claim, clock.now_ns())
-    sources.show_state(engine, SOURCE.id, "Collected", "", "run-1")
+    streams.record_drain(engine, claim, clock.now_ns())
+    sources.save_state(engine, SOURCE.id, "Collected", "", "run-1")
     moving.advance(721)
     found = scrape(code=cli.IN_ERROR)
     not_running = {"tracker": "runs", "name": "NotRunning", "severity": "Warning"}
@@ -147,7 +147,7 @@ def test_a_source_whose_runs_do_not_begin_has_the_condition_though_nobody_wrote_
 
 
 def test_any_name_can_be_a_label(engine: Engine, scrape: Scrape) -> None:
-    sources.put(engine, NASTY)
+    sources.save(engine, NASTY)
     (sample,) = scrape().families["onepassword_source_healthy"].samples
     assert sample.labels == {"source": NASTY.name}
 

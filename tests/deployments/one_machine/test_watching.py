@@ -48,10 +48,10 @@ def answer_nothing(_connection: socket.socket, over: threading.Event) -> None:
 
 def collected(engine: Engine) -> None:
     for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
-        claim = streams.take(engine, view, "run")
+        claim = streams.acquire(engine, view, "run")
         assert claim
-        streams.note_drained(engine, claim, clock.now_ns())
-    sources.show_state(engine, SOURCE.id, "Collected", "", "run")
+        streams.record_drain(engine, claim, clock.now_ns())
+    sources.save_state(engine, SOURCE.id, "Collected", "", "run")
 
 
 class Machine:
@@ -85,7 +85,7 @@ def watchdog_moment(moving: MovingClock) -> ClockReading:
 def test_dead_runs_are_health_events_though_no_run_works(
     engine: Engine, moving: MovingClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     collected(engine)
     with listening(answer_well) as server:
         machine = Machine(server.url, tmp_path / "heartbeat", moving)
@@ -118,9 +118,9 @@ def test_a_server_that_hangs_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch)
 
 def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
     assert probe_runs(clock.now_ns()) == RunActivity()
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     other = replace(SOURCE, id="2" * 32, name="other")
-    sources.put(engine, other)
+    sources.save(engine, other)
     start_ns = clock.now_ns()
     moving.advance(600)
     collected(engine)
@@ -166,6 +166,6 @@ print(sorted({"sqlalchemy", "pydantic", "prefect"} & set(sys.modules)))
 
 def test_up_judges_runs_without_what_is_large(engine: Engine, store_url: str, tmp_path: Path) -> None:
     """SQLAlchemy and what the store's tables need is 30 of the 57 MB that `up` would take."""
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     env = {**environment(tmp_path, 1), "ONEPASSWORD_SOURCE_DATABASE_URL": store_url, "PYTHONPATH": ""}
     assert run_python(SMALL, env, tmp_path) == "[]"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
     from deployments.sandbox.process import SandboxProcess
 
 LOG = logging.getLogger("test")
@@ -48,18 +48,20 @@ def sandbox(server: SandboxProcess) -> SandboxProcess:
 @pytest.fixture
 def record(engine: Engine, sandbox: SandboxProcess) -> SourceRecord:
     made = replace(SOURCE, base_url=sandbox.base_url, collect_from="30d")
-    sources.put(engine, made)
+    sources.save(engine, made)
     return made
 
 
-def claim_audit(engine: Engine, run: str = "run-1", *, by_force: bool = False) -> Claim:
+def claim_audit(engine: Engine, run: str = "run-1", *, by_force: bool = False) -> StreamClaim:
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
-    taken = streams.take(engine, view, run, by_force=by_force)
+    taken = streams.acquire(engine, view, run, by_force=by_force)
     assert taken
     return taken
 
 
-def drain(engine: Engine, sandbox: SandboxProcess, record: SourceRecord, held: Claim | None = None) -> CollectResult:
+def drain(
+    engine: Engine, sandbox: SandboxProcess, record: SourceRecord, held: StreamClaim | None = None
+) -> CollectResult:
     held = held or claim_audit(engine)
     with EventsClient(sandbox.base_url, sandbox.token, api_version=record.api_version) as client:
         return StreamReader(engine, client, record, held, LOG).drain()

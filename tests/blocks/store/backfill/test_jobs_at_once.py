@@ -11,7 +11,7 @@ from support.values import SOURCE
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import sources
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import BACKFILL, Wanted
+from blocks.store.backfill.jobs import BACKFILL, JobRequest
 from blocks.store.tables import JobRow, WindowRow
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ END = 20_000 * DAY
 
 @pytest.fixture
 def engines(engines: tuple[Engine, Engine]) -> tuple[Engine, Engine]:
-    sources.put(engines[0], SOURCE)
+    sources.save(engines[0], SOURCE)
     return engines
 
 
-def wanted(days: int, *apis: Api) -> Wanted:
-    return Wanted(BACKFILL, SOURCE.id, apis or (Api.AUDIT,), END - days * DAY, END)
+def wanted(days: int, *apis: Api) -> JobRequest:
+    return JobRequest(BACKFILL, SOURCE.id, apis or (Api.AUDIT,), END - days * DAY, END)
 
 
 def test_who_begins_the_same_job_gets_the_same(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_forget_old", meeting(jobs._forget_old))
-    one, other = at_once(*(lambda engine=engine: jobs.begin(engine, wanted(3), DAY) for engine in engines))
+    one, other = at_once(*(lambda engine=engine: jobs.start(engine, wanted(3), DAY) for engine in engines))
     assert one == other
     assert rows(f"SELECT count(*) FROM {JobRow.__tablename__}") == [(1,)]
     assert rows(f"SELECT count(*) FROM {WindowRow.__tablename__}") == [(3,)]
@@ -49,14 +49,14 @@ def test_a_job_whose_last_two_windows_end_at_once_is_finished(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two APIs: those of one have to wait for each other before."""
-    job = jobs.begin(engines[0], wanted(1, Api.AUDIT, Api.SIGN_IN), DAY)
-    claims = [windows.take(engine, job.id, f"run-{number}") for number, engine in enumerate(engines)]
+    job = jobs.start(engines[0], wanted(1, Api.AUDIT, Api.SIGN_IN), DAY)
+    claims = [windows.acquire(engine, job.id, f"run-{number}") for number, engine in enumerate(engines)]
     monkeypatch.setattr(windows, "_finish", meeting(windows._finish))
 
     def end(number: int) -> None:
         claim = claims[number]
         assert claim
-        page = Page("c", has_more=False, events=[Event(f"UUID{number}", claim.start_ns, "{}")], rejected=[])
+        page = Page("c", has_more=False, events=[Event(f"UUID{number}", claim.start_ns, "{}")], invalid_items=[])
         windows.commit_page(engines[number], claim, page, after=None, api_version="v2", last=True)
 
     at_once(lambda: end(0), lambda: end(1))
@@ -67,15 +67,15 @@ def test_a_job_whose_last_two_windows_end_at_once_is_finished(
 def test_windows_that_two_want_to_cut_are_cut_once(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = jobs.begin(engines[0], wanted(64), 32 * DAY)
-    claim = windows.take(engines[0], job.id, "run-1")
+    job = jobs.start(engines[0], wanted(64), 32 * DAY)
+    claim = windows.acquire(engines[0], job.id, "run-1")
     assert claim
     page = Page(
-        "c", has_more=False, events=[Event(f"UUID{n}", claim.start_ns + n, "{}") for n in range(1000)], rejected=[]
+        "c", has_more=False, events=[Event(f"UUID{n}", claim.start_ns + n, "{}") for n in range(1000)], invalid_items=[]
     )
     windows.commit_page(engines[0], claim, page, after=None, api_version="v2", last=True)
-    monkeypatch.setattr(jobs, "cut", meeting(jobs.cut))
-    at_once(*(lambda engine=engine: jobs.fit(engine, job.id, 2) for engine in engines))
+    monkeypatch.setattr(jobs, "split", meeting(jobs.split))
+    at_once(*(lambda engine=engine: jobs.split_dense(engine, job.id, 2) for engine in engines))
     spans = rows("SELECT start_ns, end_ns FROM windows ORDER BY start_ns, end_ns")
     assert len(spans) > 3
     assert [end for _, end in spans[:-1]] == [start for start, _ in spans[1:]], "no second is read by two windows"

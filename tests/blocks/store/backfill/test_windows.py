@@ -15,10 +15,10 @@ from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
-from blocks.events_api.rate_limit import Window as RateWindow
+from blocks.events_api.rate_limit import RateWindow
 from blocks.store import lifecycle, pages, streams
 from blocks.store.backfill import jobs, plan, windows
-from blocks.store.backfill.jobs import BACKFILL, JobView, Wanted, cut
+from blocks.store.backfill.jobs import BACKFILL, JobRequest, JobView, split
 from blocks.store.backfill.windows import WindowClaim
 from blocks.store.engine import open_engine
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -40,29 +40,29 @@ START = END - 4 * DAY
 
 @pytest.fixture
 def job(engine: Engine, source: SourceRecord) -> JobView:
-    return jobs.begin(engine, Wanted(BACKFILL, source.id, tuple(Api), START, END), DAY)
+    return jobs.start(engine, JobRequest(BACKFILL, source.id, tuple(Api), START, END), DAY)
 
 
 def page(*numbers: int, cursor: str = "c1", more: bool = False) -> Page:
     events = [Event(f"UUID{number}", START + number, f'{{"n": {number}}}') for number in numbers]
-    return Page(cursor, has_more=more, events=events, rejected=[])
+    return Page(cursor, has_more=more, events=events, invalid_items=[])
 
 
 def commit(
     engine: Engine, claim: WindowClaim, wanted: Page, after: str | None = None, *, last: bool = False
-) -> pages.Committed:
+) -> pages.PageCounts:
     return windows.commit_page(engine, claim, wanted, after=after, api_version="v2", last=last)
 
 
 def taken(engine: Engine, job: JobView, holder: str = "run-1") -> WindowClaim:
-    claim = windows.take(engine, job.id, holder)
+    claim = windows.acquire(engine, job.id, holder)
     assert claim
     return claim
 
 
 @given(st.integers(0, 100), st.integers(1, 1000), st.integers(1, 300))
 def test_a_span_is_cut_without_gaps(start: int, length: int, width: int) -> None:
-    parts = cut(start, start + length, width)
+    parts = split(start, start + length, width)
     assert parts[0][0] == start
     assert parts[-1][1] == start + length
     assert all(0 < end - at <= width for at, end in parts)
@@ -70,27 +70,27 @@ def test_a_span_is_cut_without_gaps(start: int, length: int, width: int) -> None
 
 
 def test_a_job_that_is_asked_for_again_goes_on_until_it_is_finished(engine: Engine, job: JobView, rows: Rows) -> None:
-    wanted = Wanted(BACKFILL, SOURCE.id, tuple(Api), START, END)
-    assert jobs.begin(engine, wanted, DAY) == job
+    wanted = JobRequest(BACKFILL, SOURCE.id, tuple(Api), START, END)
+    assert jobs.start(engine, wanted, DAY) == job
     assert rows("SELECT count(*) FROM windows") == [(12,)]
     assert [one.id for one in jobs.unfinished(engine, SOURCE.id)] == [job.id]
-    while claim := windows.take(engine, job.id, "run-1"):
+    while claim := windows.acquire(engine, job.id, "run-1"):
         commit(engine, claim, page(), last=True)
     assert jobs.find(engine, job.id).finished_ns is not None
     assert jobs.unfinished(engine, SOURCE.id) == []
-    assert jobs.begin(engine, wanted, DAY).id != job.id
+    assert jobs.start(engine, wanted, DAY).id != job.id
 
 
 def test_too_many_windows_are_refused_and_nothing_is_made(engine: Engine, source: SourceRecord, rows: Rows) -> None:
     with pytest.raises(ThirdPartyConfigError, match="at most 20,000 are kept"):
-        jobs.begin(engine, Wanted(BACKFILL, source.id, tuple(Api), START, END), DAY // 10_000)
+        jobs.start(engine, JobRequest(BACKFILL, source.id, tuple(Api), START, END), DAY // 10_000)
     assert rows("SELECT count(*) FROM jobs") == [(0,)]
 
 
 def test_the_oldest_is_taken_first_and_each_once(store_url: str, engine: Engine, job: JobView) -> None:
     def work(number: int) -> list[WindowClaim]:
         own, found = open_engine(store_url), []
-        while claim := windows.take(own, job.id, f"run-{number}"):
+        while claim := windows.acquire(own, job.id, f"run-{number}"):
             found.append(claim)
         own.dispose()
         return found
@@ -105,12 +105,12 @@ def test_the_oldest_is_taken_first_and_each_once(store_url: str, engine: Engine,
 
 
 def test_a_page_and_its_cursor_are_one_and_the_stream_itself_stays(
-    engine: Engine, job: JobView, claim: Claim, rows: Rows
+    engine: Engine, job: JobView, claim: StreamClaim, rows: Rows
 ) -> None:
     live = rows("SELECT cursor, fence, holder, progress_ns, drained_ns FROM streams ORDER BY id")
     window = taken(engine, job)
-    assert commit(engine, window, page(1, 2, more=True)) == pages.Committed(2, 0, 0)
-    assert commit(engine, window, page(2, 3, cursor="c2"), "c1", last=True) == pages.Committed(1, 1, 0)
+    assert commit(engine, window, page(1, 2, more=True)) == pages.PageCounts(2, 0, 0)
+    assert commit(engine, window, page(2, 3, cursor="c2"), "c1", last=True) == pages.PageCounts(1, 1, 0)
     assert rows("SELECT cursor, fence, holder, progress_ns, drained_ns FROM streams ORDER BY id") == live
     assert rows(f"SELECT events, newest_ns FROM streams WHERE id = {window.stream_id}") == [(3, START + 3)]
     assert rows(f"SELECT pages, new, known, holder FROM windows WHERE id = {window.id}") == [(2, 3, 1, None)]
@@ -126,13 +126,13 @@ def test_what_was_taken_away_writes_nothing(engine: Engine, job: JobView, moving
     for act in (
         lambda: commit(engine, first, page(2, cursor="c2"), "c1"),
         lambda: windows.renew(engine, first),
-        lambda: windows.view(engine, first),
-        lambda: windows.begin_anew(engine, first),
+        lambda: windows.get(engine, first),
+        lambda: windows.restart(engine, first),
     ):
         with pytest.raises(ClaimLostError, match="Another run has taken this window over"):
             act()
     windows.release(engine, first)
-    assert windows.view(engine, second).cursor == "c1"
+    assert windows.get(engine, second).cursor == "c1"
     assert rows("SELECT count(*) FROM events") == [(1,)]
 
 
@@ -158,14 +158,14 @@ def test_a_claim_is_kept_for_a_wait_and_says_what_for(engine: Engine, job: JobVi
 
 def test_a_deleted_source_is_written_to_by_no_window(engine: Engine, job: JobView, rows: Rows) -> None:
     window = taken(engine, job)
-    known = lifecycle.find_id(engine, SOURCE.id)
+    known = lifecycle.find_by_id(engine, SOURCE.id)
     assert known
     assert streams.are_claimed(engine, SOURCE.id)
     lifecycle.finish_deletion(engine, known)
     assert not streams.are_claimed(engine, SOURCE.id)
     with pytest.raises(ClaimLostError):
         commit(engine, window, page(1))
-    assert windows.take(engine, job.id, "run-2") is None
+    assert windows.acquire(engine, job.id, "run-2") is None
     assert rows("SELECT count(*) FROM events") == [(0,)]
     lifecycle.purge(engine, known)
     assert rows("SELECT (SELECT count(*) FROM windows), (SELECT count(*) FROM jobs)") == [(0, 0)]
@@ -183,13 +183,13 @@ def test_dense_ones_that_were_not_begun_are_cut_and_the_others_stay(engine: Engi
     begun = next(claim for claim in iter(lambda: taken(engine, job), None) if claim.stream_id == first.stream_id)
     commit(engine, begun, page(900, more=True))
     commit(engine, first, page(*range(400)), last=True)
-    assert jobs.fit(engine, job.id, 1) == 2 * 7  # 400 events a day, 50 wanted: two are left to be cut, in eight
+    assert jobs.split_dense(engine, job.id, 1) == 2 * 7  # 400 events a day, 50 wanted: two are left to be cut, in eight
     of_stream = rows(spans.format(first.stream_id))
     assert len(of_stream) == 4 + 14
     assert (begun.start_ns, begun.end_ns) in of_stream
     assert all(before[1] == after[0] for before, after in pairwise(of_stream))
     assert (of_stream[0][0], of_stream[-1][1]) == (START, END)
-    assert jobs.fit(engine, job.id, 1) == 0
+    assert jobs.split_dense(engine, job.id, 1) == 0
 
 
 def test_where_nothing_is_to_be_cut_nothing_is_locked(engine: Engine, job: JobView, store_url: str) -> None:
@@ -200,9 +200,9 @@ def test_where_nothing_is_to_be_cut_nothing_is_locked(engine: Engine, job: JobVi
     with other.begin() as connection:
         connection.execute(text("UPDATE windows SET pages = pages"))
         impatient = open_engine(f"{store_url}{'&' if '?' in store_url else '?'}{IMPATIENT[other.dialect.name]}")
-        assert jobs.fit(impatient, job.id, 1000) == 0
+        assert jobs.split_dense(impatient, job.id, 1000) == 0
         with pytest.raises(FirstPartyGenericError):
-            jobs.fit(impatient, job.id, 0)
+            jobs.split_dense(impatient, job.id, 0)
         impatient.dispose()
     other.dispose()
 
@@ -217,12 +217,12 @@ def test_how_far_it_is_is_told_by_the_time_that_is_covered(engine: Engine, job: 
     assert (sign_in.done, sign_in.held) == (0, 1)
 
 
-def test_a_plan_tells_known_events_and_guesses_the_rest(engine: Engine, claim: Claim) -> None:
+def test_a_plan_tells_known_events_and_guesses_the_rest(engine: Engine, claim: StreamClaim) -> None:
     events = [Event(f"U{number}", START + number, "{}") for number in range(2500)]
     pages.commit_page(
-        engine, claim, Page("c", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+        engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
     )
-    found = plan.plan(engine, Wanted(BACKFILL, SOURCE.id, tuple(Api), START, END), DAY, 1000)
+    found = plan.plan(engine, JobRequest(BACKFILL, SOURCE.id, tuple(Api), START, END), DAY, 1000)
     audit = [(one.known, one.requests) for one in found if one.api == Api.AUDIT]
     assert audit == [(2500, 3), (0, 3), (0, 3), (0, 3)]
     assert {(one.known, one.requests) for one in found if one.api != Api.AUDIT} == {(0, 1)}
@@ -234,4 +234,4 @@ def test_a_plan_tells_known_events_and_guesses_the_rest(engine: Engine, claim: C
 )
 def test_the_time_at_the_rate_limits(requests: int, seconds: float) -> None:
     limits = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
-    assert plan.seconds(requests, limits, 0.8) == pytest.approx(seconds)
+    assert plan.estimated_seconds(requests, limits, 0.8) == pytest.approx(seconds)

@@ -33,7 +33,7 @@ def pair(engine: Engine) -> Pair:
 
 
 def waiting(pair: Pair) -> list[str]:
-    return [one.siem for one in backlog.pairs(pair.engine, SOURCE.name)]
+    return [one.siem for one in backlog.pairs_with_work(pair.engine, SOURCE.name)]
 
 
 def refuse_all(batch: Batch) -> BatchResult:
@@ -86,7 +86,7 @@ def test_a_pair_that_is_paused_or_whose_source_forwards_nothing_does_not_wait(pa
     forward_pairs.set_paused(pair.engine, pair.known, paused=True)
     assert waiting(pair) == []
     forward_pairs.set_paused(pair.engine, pair.known, paused=False)
-    sources.put(pair.engine, replace(SOURCE, fields={}))
+    sources.save(pair.engine, replace(SOURCE, fields={}))
     assert waiting(pair) == []
 
 
@@ -105,7 +105,7 @@ def test_an_archive_waits_from_the_end_of_the_hour_on(engine: Engine, moving: Mo
     assert waiting(pair) == []
     moving.advance(HOUR + 150)
     assert waiting(pair) == ["soc"]
-    sources.put(engine, replace(SOURCE, fields={}))
+    sources.save(engine, replace(SOURCE, fields={}))
     assert waiting(pair) == ["soc"], "an archive takes the events of every source"
 
 
@@ -118,4 +118,4 @@ def test_an_older_store_without_links_is_looked_at_event_by_event(engine: Engine
 
 
 def test_pairs_of_other_sources_are_left_out(pair: Pair) -> None:
-    assert backlog.pairs(pair.engine, "another") == []
+    assert backlog.pairs_with_work(pair.engine, "another") == []

@@ -13,8 +13,8 @@ from blocks.events_api.models import Api
 from blocks.store import health, prune, sources
 from blocks.store.engine import is_sqlite, writing
 from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
-from blocks.store.forwarding.positions import Step, advance
-from blocks.store.forwarding.rejected_events import RefusedItem
+from blocks.store.forwarding.positions import BatchOutcome, advance
+from blocks.store.forwarding.rejected_events import RejectedEvent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -46,9 +46,9 @@ def actions(pair: Pair) -> list[str]:
 
 
 def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
-    assert forward_pairs.known(pair.engine) == forward_pairs.known(pair.engine, SIEM) == [pair.known]
-    assert forward_pairs.known(pair.engine, SIEM, SOURCE.name) == [pair.known]
-    assert forward_pairs.known(pair.engine, "other") == forward_pairs.known(pair.engine, source="other") == []
+    assert forward_pairs.find_all(pair.engine) == forward_pairs.find_all(pair.engine, SIEM) == [pair.known]
+    assert forward_pairs.find_all(pair.engine, SIEM, SOURCE.name) == [pair.known]
+    assert forward_pairs.find_all(pair.engine, "other") == forward_pairs.find_all(pair.engine, source="other") == []
     assert forward_pairs.find(pair.engine, SOURCE.id, SIEM) == pair.known
     with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'other'"):
         forward_pairs.require(pair.engine, "other")
@@ -57,17 +57,17 @@ def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
 
 def test_those_of_a_deleted_source_are_not_unless_they_are_asked_for(pair: Pair) -> None:
     pair.filled.change("UPDATE sources SET deleted_ns = 1")
-    assert forward_pairs.known(pair.engine) == []
+    assert forward_pairs.find_all(pair.engine) == []
     with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'soc'"):
         forward_pairs.require(pair.engine, SIEM)
-    assert forward_pairs.known(pair.engine, with_deleted=True) == [pair.known]
+    assert forward_pairs.find_all(pair.engine, with_deleted=True) == [pair.known]
     assert forward_pairs.require(pair.engine, SIEM, SOURCE.name, with_deleted=True) == [pair.known]
 
 
 def test_a_new_pair_leaves_out_what_was_received_before_at_once(pair: Pair, moving: MovingClock) -> None:
     since_ns = moving.now_ns() - 2 * MINUTE_NS
     for _ in range(2):  # it is new but once
-        other, _ = forward_pairs.put(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=since_ns)
+        other, _ = forward_pairs.save(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=since_ns)
         since_ns = moving.now_ns() + 1
     beside = Pair(pair.engine, other, pair.filled)
     sender = Told()
@@ -80,40 +80,40 @@ def test_a_pair_that_is_killed_as_it_is_made_is_not_there(pair: Pair, monkeypatc
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(positions, "set_back", killed)
+    monkeypatch.setattr(positions, "move_within", killed)
     with pytest.raises(KeyboardInterrupt):
-        forward_pairs.put(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=2**62)
-    assert forward_pairs.known(pair.engine) == [pair.known]
+        forward_pairs.save(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=2**62)
+    assert forward_pairs.find_all(pair.engine) == [pair.known]
 
 
 def test_a_pair_of_another_kind_sends_all_there_is(pair: Pair) -> None:
     pair.run(Told())
     claim = pair.claim()
     advance(pair.engine, claim, None, [pair.ids()[-1] + 1])
-    _, changed = forward_pairs.put(pair.engine, SOURCE.id, SIEM, "splunk", {}, "first")
+    _, changed = forward_pairs.save(pair.engine, SOURCE.id, SIEM, "splunk", {}, "first")
     assert changed
     assert (pair.view().sent_id, pair.view().plan) == (0, ())
     with pytest.raises(ClaimLostError):
         positions.renew(pair.engine, claim)
-    assert forward_pairs.known(pair.engine)[0].kind == "splunk"
+    assert forward_pairs.find_all(pair.engine)[0].kind == "splunk"
     sender = Told()
     pair.run(sender)
-    forward_pairs.put(pair.engine, SOURCE.id, SIEM, "splunk", {}, "second")
+    forward_pairs.save(pair.engine, SOURCE.id, SIEM, "splunk", {}, "second")
     pair.run(sender)
     assert [sender.taken[id_] for id_ in pair.ids()] == [1] * 8
 
 
 @pytest.mark.parametrize("kind", ["webhook", "splunk"])
 def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
-    changed = forward_pairs.put(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second", only_known=True)
+    changed = forward_pairs.save(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second", only_known=True)
     assert (changed[0].fingerprint, changed[1]) == ("second", True)
     if kind == "webhook":
         forward_pairs.remove(pair.engine, pair.known)
-    before = forward_pairs.known(pair.engine)
+    before = forward_pairs.find_all(pair.engine)
     with pytest.raises(ThirdPartyConfigError, match="The events of '1Pass' are not forwarded to 'soc'") as raised:
-        forward_pairs.put(pair.engine, SOURCE.id, SIEM, kind, {}, "third", only_known=True)
+        forward_pairs.save(pair.engine, SOURCE.id, SIEM, kind, {}, "third", only_known=True)
     assert raised.value.code == "unknown-siem"
-    assert forward_pairs.known(pair.engine) == before
+    assert forward_pairs.find_all(pair.engine) == before
     if kind == "webhook":
         with pytest.raises(ThirdPartyConfigError, match="was removed meanwhile"):
             pair.view()
@@ -127,8 +127,8 @@ def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
 def test_a_source_says_whether_its_events_are_meant_for_a_siem(pair: Pair, value: object, meant: bool) -> None:
     from dataclasses import replace
 
-    sources.put(pair.engine, replace(SOURCE, fields={"_siemForward": value}))
-    assert forward_pairs.about(pair.engine, SOURCE.id).for_siem is meant
+    sources.save(pair.engine, replace(SOURCE, fields={"_siemForward": value}))
+    assert forward_pairs.source_metadata(pair.engine, SOURCE.id).for_siem is meant
 
 
 def test_pause_and_resume_say_whether_they_changed_anything(pair: Pair) -> None:
@@ -158,7 +158,7 @@ def test_replay_sends_what_was_received_since(pair: Pair, moving: MovingClock, m
 
 def test_replay_leaves_what_was_not_sent_yet(pair: Pair, moving: MovingClock) -> None:
     first = pair.ids()[1]
-    advance(pair.engine, pair.claim(), Step(1, first, 2, 0), [])
+    advance(pair.engine, pair.claim(), BatchOutcome(1, first, 2, 0), [])
     assert forward_pairs.replay(pair.engine, pair.known, moving.now_ns() - 2 * MINUTE_NS) == 0
     assert pair.view().sent_id == first
     assert forward_pairs.replay(pair.engine, pair.known, 0) == 2
@@ -216,7 +216,7 @@ def test_a_page_that_is_committed_while_it_looks_is_not_skipped(
 
 def test_what_was_not_sent_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
     moving.advance(500 * 86_400)
-    advance(pair.engine, pair.claim(), Step(1, pair.ids()[3], 4, 0), [])
+    advance(pair.engine, pair.claim(), BatchOutcome(1, pair.ids()[3], 4, 0), [])
     left = pair.ids()[4:]
     assert prune_all(pair) == 4
     assert pair.ids() == left
@@ -225,8 +225,8 @@ def test_what_was_not_sent_is_not_pruned(pair: Pair, moving: MovingClock) -> Non
 def prune_all(pair: Pair, api: Api = Api.AUDIT) -> int:
     """How many events were removed, and how many of those that are old were planned to stay."""
     target = next(one for one in prune.targets(pair.engine) if one.api == api)
-    planned = prune.plan(pair.engine, target, prune.rule("200d"))
-    removed = sum(prune.prune(pair.engine, target, prune.rule("200d"), lambda _: None))
+    planned = prune.plan(pair.engine, target, prune.parse_rule("200d"))
+    removed = sum(prune.prune(pair.engine, target, prune.parse_rule("200d"), lambda _: None))
     assert (planned.going, planned.unsent) == (removed, len(pair.ids(api)))
     return removed
 
@@ -242,10 +242,10 @@ def test_what_was_refused_is_not_pruned_until_it_is_left_out(pair: Pair, moving:
 
 
 def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) -> None:
-    advance(pair.engine, pair.claim(), Step(1, pair.ids()[-1], 8, 0), [])
+    advance(pair.engine, pair.claim(), BatchOutcome(1, pair.ids()[-1], 8, 0), [])
     moving.advance(500 * 86_400)
     target = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
-    rule = prune.rule("200d")
+    rule = prune.parse_rule("200d")
     found, _ = prune._next(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
     digests = prune._digests(pair.engine, found)
     turned = turn_away(pair, 1, 4)
@@ -272,10 +272,10 @@ def test_a_deleted_source_holds_nothing_for_its_siems(pair: Pair, moving: Moving
 
 def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:
     claim = pair.claim()
-    advance(pair.engine, claim, Step(1, 9, 0, 0, (RefusedItem(2, "U2", "400", "no"),)), [])
+    advance(pair.engine, claim, BatchOutcome(1, 9, 0, 0, (RejectedEvent(2, "U2", "400", "no"),)), [])
     positions.stop(pair.engine, claim, ThirdPartyConfigError("401"), "first")
     forward_pairs.remove(pair.engine, pair.known)
-    assert forward_pairs.known(pair.engine) == []
+    assert forward_pairs.find_all(pair.engine) == []
     for table in ("forward_positions", "refused_events", "forwards"):
         assert pair.filled.ask(f"SELECT count(*) FROM {table}") == [(0,)]
     assert health.open_conditions(pair.engine, SOURCE.id) == {}
@@ -289,51 +289,51 @@ def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:
 def turn_away(pair: Pair, *places: int) -> list[int]:
     """The SIEM takes all events of audit but those in these places. Returns their ids."""
     ids = pair.ids()
-    turned = tuple(RefusedItem(ids[place], f"audit-{place:06}", "400", f"no {place}") for place in places)
-    advance(pair.engine, pair.claim(), Step(ids[0], ids[-1], len(ids) - len(turned), 0, turned), [])
+    turned = tuple(RejectedEvent(ids[place], f"audit-{place:06}", "400", f"no {place}") for place in places)
+    advance(pair.engine, pair.claim(), BatchOutcome(ids[0], ids[-1], len(ids) - len(turned), 0, turned), [])
     return [ids[place] for place in places]
 
 
 def test_refused_events_are_listed_with_their_bodies_page_by_page(pair: Pair) -> None:
     turned = turn_away(pair, 1, 4, 6)
-    first = rejected_events.page(pair.engine, pair.known.id, size=2)
-    second = rejected_events.page(pair.engine, pair.known.id, first[-1], size=2)
+    first = rejected_events.list_page(pair.engine, pair.known.id, size=2)
+    second = rejected_events.list_page(pair.engine, pair.known.id, first[-1], size=2)
     assert [one.event_id for one in [*first, *second]] == turned
-    assert rejected_events.page(pair.engine, pair.known.id, second[-1]) == []
+    assert rejected_events.list_page(pair.engine, pair.known.id, second[-1]) == []
     assert [(one.uuid, one.api, one.code, one.answer) for one in second] == [("audit-000006", "audit", "400", "no 6")]
     assert '"uuid": "audit-000006"' in str(second[0].body)
     pair.filled.change(f"DELETE FROM events WHERE id = {turned[2]}")
-    assert rejected_events.page(pair.engine, pair.known.id, first[-1])[0].body is None
+    assert rejected_events.list_page(pair.engine, pair.known.id, first[-1])[0].body is None
 
 
 def test_those_that_are_marked_come_once_and_by_their_mark(pair: Pair, moving: MovingClock) -> None:
     turned = turn_away(pair, 0, 1, 2, 3, 5)
     claim = pair.claim()
-    assert list(rejected_events.again(pair.engine, claim, 10)) == []
+    assert list(rejected_events.replay_batches(pair.engine, claim, 10)) == []
     pair.filled.change(f"UPDATE refused_events SET replay_ns = 7 WHERE event_id >= {turned[3]}")
     assert rejected_events.replay(pair.engine, pair.known) == 5
     assert rejected_events.replay(pair.engine, pair.known) == 5, "those that wait already, too"
-    found = list(rejected_events.again(pair.engine, claim, 2))
+    found = list(rejected_events.replay_batches(pair.engine, claim, 2))
     assert [[event.id for event in one.events] for one in found] == [turned[3:], turned[:2], turned[2:3]]
     assert [one.mark_ns for one in found] == [7, moving.now_ns(), moving.now_ns()]
-    assert list(rejected_events.again(pair.engine, pair.claim(Api.SIGN_IN), 2)) == []
+    assert list(rejected_events.replay_batches(pair.engine, pair.claim(Api.SIGN_IN), 2)) == []
 
 
 def test_a_refused_event_that_was_pruned_cannot_be_sent_again(pair: Pair) -> None:
     turned = turn_away(pair, 0, 1)
     pair.filled.change(f"DELETE FROM events WHERE id = {turned[0]}")
     assert rejected_events.replay(pair.engine, pair.known) == 1
-    assert [event.id for one in rejected_events.again(pair.engine, pair.claim(), 9) for event in one.events] == turned[
-        1:
-    ]
+    assert [
+        event.id for one in rejected_events.replay_batches(pair.engine, pair.claim(), 9) for event in one.events
+    ] == turned[1:]
 
 
 def test_what_is_discarded_is_sent_no_more(pair: Pair) -> None:
     turn_away(pair, 0, 1)
     assert rejected_events.replay(pair.engine, pair.known) == 2
     assert rejected_events.discard(pair.engine, pair.known) == 2
-    assert rejected_events.page(pair.engine, pair.known.id) == []
-    assert list(rejected_events.again(pair.engine, pair.claim(), 9)) == []
+    assert rejected_events.list_page(pair.engine, pair.known.id) == []
+    assert list(rejected_events.replay_batches(pair.engine, pair.claim(), 9)) == []
     assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
     assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(0,)]
     assert actions(pair)[-2:] == ["siem replay", "siem discard"]

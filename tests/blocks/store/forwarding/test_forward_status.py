@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def waiting(engine: Engine, api: Api = Api.AUDIT) -> tuple[int, int | None]:
-    (found,) = forward_status.forwards(engine, SIEM)
+    (found,) = forward_status.pairs(engine, SIEM)
     (one,) = [one for one in found.positions if one.api == api]
     return one.waiting, one.oldest_ns
 
@@ -42,7 +42,7 @@ def test_what_waits_is_what_is_behind_the_position_wherever_that_is(engine: Engi
         stream_id = pair.view(api).stream_id
         for sent_id in (0, *pair.ids(api)):
             with engine.begin() as connection:
-                positions.set_back(connection, pair.known.id, stream_id, sent_id)
+                positions.move_within(connection, pair.known.id, stream_id, sent_id)
             assert waiting(engine, api) == counted(engine, pair, api)
 
 
@@ -63,14 +63,14 @@ def test_the_state_of_a_pair(engine: Engine) -> None:
     pair = Pair.made(engine)
 
     def state() -> str:
-        return forward_status.forwards(engine)[0].state
+        return forward_status.pairs(engine)[0].state
 
     assert state() == "ok"
     pair.filled.commit(Api.AUDIT, 1)
     assert state() == "waiting"
     claim = pair.claim()
     busy = ThirdPartyGenericError("Splunk is busy.", code="503")
-    positions.note_failure(engine, claim, busy)
+    positions.record_failure(engine, claim, busy)
     assert (state(), in_error(engine)) == ("retrying", False)
     positions.stop(engine, claim, busy, "first")
     assert (state(), in_error(engine)) == ("ThirdPartyGenericError", True)
@@ -81,13 +81,13 @@ def test_the_state_of_a_pair(engine: Engine) -> None:
 
 
 def in_error(engine: Engine) -> bool:
-    return forward_status.forwards(engine)[0].in_error
+    return forward_status.pairs(engine)[0].in_error
 
 
 def test_one_that_cannot_be_opened_is_in_error_though_each_run_tries_again(engine: Engine) -> None:
     pair = Pair.made(engine)
-    positions.note_refusal(engine, pair.known.id, ThirdPartyConfigError("There is no block.", code="no-block"))
-    (found,) = forward_status.forwards(engine)
+    positions.record_pair_failure(engine, pair.known.id, ThirdPartyConfigError("There is no block.", code="no-block"))
+    (found,) = forward_status.pairs(engine)
     assert (found.state, found.in_error) == ("ThirdPartyConfigError", True)
     assert {(one.stopped, one.in_error) for one in found.positions} == {(False, True)}
     for api in Api:
@@ -102,13 +102,13 @@ def test_one_whose_events_are_not_meant_for_a_siem_is_not_well(
 ) -> None:
     pair = Pair.made(engine, kind)
     pair.filled.commit(Api.AUDIT, 1)
-    assert forward_status.forwards(engine)[0].state == "waiting"
-    sources.put(engine, replace(SOURCE, fields={} if value is None else {"_siemForward": value}))
-    (found,) = forward_status.forwards(engine)
+    assert forward_status.pairs(engine)[0].state == "waiting"
+    sources.save(engine, replace(SOURCE, fields={} if value is None else {"_siemForward": value}))
+    (found,) = forward_status.pairs(engine)
     assert (found.state, found.for_siem) == (state, False)
 
 
 def test_an_unknown_siem_is_named_with_those_there_are(engine: Engine) -> None:
     Pair.made(engine)
     with pytest.raises(ThirdPartyConfigError, match="There is no SIEM named 'sock' in the store; there are: soc"):
-        forward_status.forwards(engine, "sock")
+        forward_status.pairs(engine, "sock")

@@ -13,15 +13,24 @@ from blocks.events_api.models import Api
 from blocks.store import health
 from blocks.store.claims import LEASE_NS
 from blocks.store.forwarding import forward_pairs, forward_status, positions
-from blocks.store.forwarding.positions import Step, advance, finish, note_failure, release, renew, stop, take
-from blocks.store.forwarding.rejected_events import RefusedItem
-from blocks.store.streams import TOLD_AFTER_NS
+from blocks.store.forwarding.positions import (
+    BatchOutcome,
+    acquire,
+    advance,
+    finish,
+    record_failure,
+    release,
+    renew,
+    stop,
+)
+from blocks.store.forwarding.rejected_events import RejectedEvent
+from blocks.store.streams import REPORTED_AFTER_NS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from support.moving_clock import MovingClock
 
-    from blocks.store.forwarding.positions import ForwardClaim
+    from blocks.store.forwarding.positions import PositionClaim
 
 MINUTE_NS = 60 * 10**9
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", hint="It is sent again.", code="503")
@@ -33,35 +42,37 @@ def pair(engine: Engine) -> Pair:
     return Pair.made(engine)
 
 
-def step(last_id: int, *refused: int, first_id: int = 1, sent: int = 1) -> Step:
-    return Step(first_id, last_id, sent, 0, tuple(RefusedItem(id_, f"U{id_}", "400", "no") for id_ in refused))
+def step(last_id: int, *refused: int, first_id: int = 1, sent: int = 1) -> BatchOutcome:
+    return BatchOutcome(
+        first_id, last_id, sent, 0, tuple(RejectedEvent(id_, f"U{id_}", "400", "no") for id_ in refused)
+    )
 
 
-def fail_for(pair: Pair, claim: ForwardClaim, moving: MovingClock) -> None:
+def fail_for(pair: Pair, claim: PositionClaim, moving: MovingClock) -> None:
     """Until it is told."""
-    note_failure(pair.engine, claim, BUSY)
-    moving.advance(TOLD_AFTER_NS / 1e9)
-    note_failure(pair.engine, claim, BUSY)
+    record_failure(pair.engine, claim, BUSY)
+    moving.advance(REPORTED_AFTER_NS / 1e9)
+    record_failure(pair.engine, claim, BUSY)
 
 
 def test_a_new_pair_begins_before_the_first_event(pair: Pair) -> None:
-    found = positions.of_forward(pair.engine, pair.known.id)
+    found = positions.of_pair(pair.engine, pair.known.id)
     assert sorted(view.api for view in found) == sorted(Api)
     assert {(view.sent_id, view.plan, view.replays) for view in found} == {(0, (), 0)}
 
 
 def test_one_run_has_it_until_its_claim_lapses(pair: Pair, moving: MovingClock) -> None:
     claim = pair.claim()
-    assert take(pair.engine, pair.view(), "run-2") is None
+    assert acquire(pair.engine, pair.view(), "run-2") is None
     moving.advance(LEASE_NS / 1e9 + 1)
-    other = take(pair.engine, pair.view(), "run-2")
+    other = acquire(pair.engine, pair.view(), "run-2")
     assert other
     for write in (
         lambda: advance(pair.engine, claim, step(9), []),
         lambda: advance(pair.engine, claim, None, [9]),
         lambda: renew(pair.engine, claim),
         lambda: finish(pair.engine, claim),
-        lambda: note_failure(pair.engine, claim, BUSY),
+        lambda: record_failure(pair.engine, claim, BUSY),
         lambda: stop(pair.engine, claim, SHUT, "first"),
     ):
         with pytest.raises(ClaimLostError):
@@ -69,7 +80,7 @@ def test_one_run_has_it_until_its_claim_lapses(pair: Pair, moving: MovingClock) 
     release(pair.engine, claim)
     assert (pair.view().sent_id, pair.view().plan, pair.view().failing_since_ns) == (0, (), None)
     renew(pair.engine, other)
-    assert take(pair.engine, pair.view(), "run-3") is None
+    assert acquire(pair.engine, pair.view(), "run-3") is None
 
 
 def test_what_a_run_gives_back_the_next_one_takes(pair: Pair) -> None:
@@ -82,20 +93,20 @@ def test_a_wait_keeps_the_claim(pair: Pair, moving: MovingClock) -> None:
     claim = pair.claim()
     renew(pair.engine, claim, for_seconds=1000)
     moving.advance(1000 + LEASE_NS / 1e9 - 1)
-    assert take(pair.engine, pair.view(), "run-2") is None
+    assert acquire(pair.engine, pair.view(), "run-2") is None
 
 
 def test_the_clock_set_back_frees_it(pair: Pair, moving: MovingClock) -> None:
     pair.claim()
     moving.advance(-7200)
-    assert take(pair.engine, pair.view(), "run-2")
+    assert acquire(pair.engine, pair.view(), "run-2")
 
 
 def test_it_moves_with_the_counts_and_the_plan(pair: Pair) -> None:
     claim = pair.claim()
     advance(pair.engine, claim, None, [5, 9])
     assert (pair.view().sent_id, pair.view().plan) == (0, (5, 9))
-    advance(pair.engine, claim, Step(1, 5, 3, 2), [9, 12])
+    advance(pair.engine, claim, BatchOutcome(1, 5, 3, 2), [9, 12])
     assert (pair.view().sent_id, pair.view().plan) == (5, (9, 12))
     assert pair.filled.ask(f"SELECT sent, dropped, refused FROM forward_positions WHERE sent_id = {5}") == [(3, 2, 0)]
 
@@ -115,14 +126,14 @@ def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -
     claim = pair.claim()
     advance(pair.engine, claim, step(pair.ids()[0]), [pair.ids()[1]])
     if taking_away == "resume":
-        note_failure(pair.engine, claim, BUSY)  # it waits for its next attempt
+        record_failure(pair.engine, claim, BUSY)  # it waits for its next attempt
         forward_pairs.set_paused(pair.engine, pair.known, paused=False)
     elif taking_away == "remove":
         forward_pairs.remove(pair.engine, pair.known)
     elif taking_away == "replay":
         forward_pairs.replay(pair.engine, pair.known, 0)
     else:
-        forward_pairs.put(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second")
+        forward_pairs.save(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second")
     with pytest.raises(ClaimLostError):
         advance(pair.engine, claim, step(pair.ids()[1]), [])
     if taking_away in {"resume", "configuration"}:
@@ -141,7 +152,7 @@ def test_a_pause_or_its_end_leaves_the_claim_of_one_that_sends_well(pair: Pair, 
 
 def test_the_same_configuration_takes_nothing_away(pair: Pair) -> None:
     claim = pair.claim()
-    assert forward_pairs.put(pair.engine, SOURCE.id, SIEM, "webhook", {}, "first")[1] is False
+    assert forward_pairs.save(pair.engine, SOURCE.id, SIEM, "webhook", {}, "first")[1] is False
     renew(pair.engine, claim)
 
 
@@ -151,11 +162,11 @@ def test_the_same_configuration_takes_nothing_away(pair: Pair) -> None:
 def test_a_fault_is_told_once_it_lasts_and_once_for_all_apis(pair: Pair, moving: MovingClock) -> None:
     claims = {api: pair.claim(api) for api in Api}
     for claim in claims.values():
-        note_failure(pair.engine, claim, BUSY)
+        record_failure(pair.engine, claim, BUSY)
     assert pair.told() == []
-    moving.advance(TOLD_AFTER_NS / 1e9)
+    moving.advance(REPORTED_AFTER_NS / 1e9)
     for claim in claims.values():
-        note_failure(pair.engine, claim, BUSY)
+        record_failure(pair.engine, claim, BUSY)
     assert pair.told() == [("ThirdPartyGenericError", "Warning", "UnHealthy")]
     for claim in claims.values():
         advance(pair.engine, claim, step(1), [])
@@ -168,7 +179,7 @@ def test_all_apis_that_give_up_after_each_other_are_one_error(pair: Pair, moving
     for claim in claims.values():
         fail_for(pair, claim, moving)
     for claim in claims.values():
-        note_failure(pair.engine, claim, BUSY)
+        record_failure(pair.engine, claim, BUSY)
         stop(pair.engine, claim, BUSY, "first")
     assert pair.told() == [
         ("ThirdPartyGenericError", "Warning", "UnHealthy"),
@@ -190,26 +201,26 @@ def test_it_is_over_when_no_api_has_one(pair: Pair, moving: MovingClock) -> None
 
 def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pair, moving: MovingClock) -> None:
     claim = pair.claim()
-    first_ns = note_failure(pair.engine, claim, BUSY)
+    first_ns = record_failure(pair.engine, claim, BUSY)
     moving.advance(60)
-    assert note_failure(pair.engine, claim, BUSY) == first_ns
+    assert record_failure(pair.engine, claim, BUSY) == first_ns
     advance(pair.engine, claim, None, [9])
     assert pair.view().failing_since_ns == first_ns, "nothing was taken yet"
     advance(pair.engine, claim, step(9), [])
     assert pair.view().failing_since_ns is None
-    assert note_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that the store was not told of"
+    assert record_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that the store was not told of"
 
 
 def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, moving: MovingClock) -> None:
     def found() -> tuple[int, int | None, int | None]:
-        (one,) = [one for one in forward_status.forwards(pair.engine)[0].positions if one.api == Api.AUDIT]
+        (one,) = [one for one in forward_status.pairs(pair.engine)[0].positions if one.api == Api.AUDIT]
         return one.failed_attempts, one.error_ns, one.retries_ns
 
     first = pair.claim()
-    note_failure(pair.engine, first, BUSY)
+    record_failure(pair.engine, first, BUSY)
     moving.advance(60)
     second = pair.claim(holder=first.holder)
-    note_failure(pair.engine, second, BUSY, unconfirmed=True)
+    record_failure(pair.engine, second, BUSY, unconfirmed=True)
     renew(pair.engine, second, for_seconds=90)
     assert found() == (2, moving.now_ns(), moving.now_ns() + 90 * 10**9)
     assert positions.count_unconfirmed(pair.engine, second) == 1
@@ -246,9 +257,9 @@ MISSING = ThirdPartyConfigError("There is no block.", hint="Give it again.", cod
 
 def test_a_first_failure_that_lies_ahead_since_the_clock_was_set_back_is_now(pair: Pair, moving: MovingClock) -> None:
     claim = pair.claim()
-    note_failure(pair.engine, claim, BUSY)
+    record_failure(pair.engine, claim, BUSY)
     moving.advance(-7200)
-    assert note_failure(pair.engine, claim, BUSY) == moving.now_ns()
+    assert record_failure(pair.engine, claim, BUSY) == moving.now_ns()
 
 
 def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, moving: MovingClock) -> None:
@@ -256,8 +267,8 @@ def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, movin
     stop(pair.engine, pair.claim(Api.SIGN_IN), SHUT, "first")
     moving.advance(60)
     for _ in range(2):
-        positions.note_refusal(pair.engine, pair.known.id, MISSING)
-    views = positions.of_forward(pair.engine, pair.known.id)
+        positions.record_pair_failure(pair.engine, pair.known.id, MISSING)
+    views = positions.of_pair(pair.engine, pair.known.id)
     assert {(one.error_type, one.error_code, one.error_message) for one in views} == {
         ("ThirdPartyConfigError", "no-block", str(MISSING))
     }
@@ -267,12 +278,12 @@ def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, movin
     for api in Api:
         finish(pair.engine, pair.claim(api))
     assert pair.told()[1:] == [("Recovered", "Error", "Healthy")]
-    assert {one.failing_since_ns for one in positions.of_forward(pair.engine, pair.known.id)} == {None}
+    assert {one.failing_since_ns for one in positions.of_pair(pair.engine, pair.known.id)} == {None}
 
 
 def test_a_pair_that_was_removed_meanwhile_has_no_error(pair: Pair) -> None:
     forward_pairs.remove(pair.engine, pair.known)
-    positions.note_refusal(pair.engine, pair.known.id, MISSING)
+    positions.record_pair_failure(pair.engine, pair.known.id, MISSING)
     assert pair.told() == []
     assert pair.filled.ask("SELECT count(*) FROM forward_positions") == [(0,)]
 
@@ -280,11 +291,11 @@ def test_a_pair_that_was_removed_meanwhile_has_no_error(pair: Pair) -> None:
 def test_nobody_takes_what_was_paused_or_deleted_since_it_was_looked_at(pair: Pair) -> None:
     view = pair.view()
     forward_pairs.set_paused(pair.engine, pair.known, paused=True)
-    assert take(pair.engine, view, "run-1") is None
+    assert acquire(pair.engine, view, "run-1") is None
     forward_pairs.set_paused(pair.engine, pair.known, paused=False)
-    assert take(pair.engine, view, "run-1")
+    assert acquire(pair.engine, view, "run-1")
     pair.filled.change("UPDATE sources SET deleted_ns = 1")
-    assert take(pair.engine, view, "run-1") is None
+    assert acquire(pair.engine, view, "run-1") is None
 
 
 # What was refused
@@ -308,7 +319,7 @@ def test_refused_events_are_kept_and_told_of_once_until_none_is_left(pair: Pair)
 
 
 def test_those_of_another_stream_and_another_forward_stay(pair: Pair) -> None:
-    other, _ = forward_pairs.put(pair.engine, SOURCE.id, "other", "webhook", {}, "first")
+    other, _ = forward_pairs.save(pair.engine, SOURCE.id, "other", "webhook", {}, "first")
     elsewhere = Pair(pair.engine, other, pair.filled)
     for of, api in ((pair, Api.AUDIT), (pair, Api.SIGN_IN), (elsewhere, Api.AUDIT)):
         advance(pair.engine, of.claim(api), step(5, 2), [])

@@ -23,7 +23,15 @@ from blocks.store import engine as engine_module
 from blocks.store import pages, schema, sources
 from blocks.store.engine import is_sqlite, open_engine
 from blocks.store.forwarding import unsent_events
-from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS, Events, Portion, first_since, hours, portions
+from blocks.store.forwarding.unsent_events import (
+    GRACE_NS,
+    HOUR_NS,
+    EventBatch,
+    UnsentEvents,
+    batches,
+    first_since,
+    hours,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +47,11 @@ def filled(engine: Engine, source: sources.SourceRecord) -> Filled:
     return fill(engine, SIZES)
 
 
-def behind(filled: Filled, after_id: int = 0, api: Api = Api.AUDIT) -> Events:
-    return Events(filled.engine, filled.id_of(api), after_id)
+def behind(filled: Filled, after_id: int = 0, api: Api = Api.AUDIT) -> UnsentEvents:
+    return UnsentEvents(filled.engine, filled.id_of(api), after_id)
 
 
-def all_of(events: Events) -> list[OutgoingEvent]:
+def all_of(events: UnsentEvents) -> list[OutgoingEvent]:
     found = []
     while events.peek() is not None:
         found.append(events.take())
@@ -55,11 +63,11 @@ def stored(filled: Filled, api: Api = Api.AUDIT) -> list[tuple[Any, ...]]:
     return filled.ask(asked)
 
 
-def ids(found: Sequence[Portion]) -> list[list[int]]:
+def ids(found: Sequence[EventBatch]) -> list[list[int]]:
     return [[one.id for one in portion.events] for portion in found]
 
 
-def hourly_ids(events: Events, size: int) -> list[list[int]]:
+def hourly_ids(events: UnsentEvents, size: int) -> list[list[int]]:
     return [[one.id for chunk in hour.events() for one in chunk] for hour in hours(events, size)]
 
 
@@ -103,13 +111,13 @@ def test_what_is_read_at_once_is_bounded_by_the_length_of_the_bodies(
 def test_a_portion_ends_where_its_bodies_are_long_enough(filled: Filled) -> None:
     rows = stored(filled)
     size = len(rows[0][4])
-    assert ids(list(portions(behind(filled), 100, octets=lambda: 2 * size))) == chunks([row[0] for row in rows], 2)
-    assert ids(list(portions(behind(filled), 100, octets=lambda: 1))) == chunks([row[0] for row in rows], 1)
-    assert ids(list(portions(behind(filled), 100, [rows[4][0]], octets=lambda: 1)))[0] == [row[0] for row in rows[:5]]
+    assert ids(list(batches(behind(filled), 100, octets=lambda: 2 * size))) == chunks([row[0] for row in rows], 2)
+    assert ids(list(batches(behind(filled), 100, octets=lambda: 1))) == chunks([row[0] for row in rows], 1)
+    assert ids(list(batches(behind(filled), 100, [rows[4][0]], octets=lambda: 1)))[0] == [row[0] for row in rows[:5]]
 
 
 def test_what_was_taken_of_a_portion_is_not_kept_there(filled: Filled) -> None:
-    (portion,) = portions(behind(filled), 100)
+    (portion,) = batches(behind(filled), 100)
     assert [one.id for one in portion.take()] == [row[0] for row in stored(filled)]
     assert portion.events == ()
     assert (portion.first_id, portion.last_id) == (stored(filled)[0][0], stored(filled)[-1][0])
@@ -213,15 +221,15 @@ def test_a_store_of_an_older_version_is_read_whole(empty_url: str) -> None:
 
 def test_portions_hold_so_many_events_and_the_last_one_what_is_left(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
-    assert ids(list(portions(behind(filled), 7))) == chunks(all_ids, 7)
+    assert ids(list(batches(behind(filled), 7))) == chunks(all_ids, 7)
 
 
 def test_portions_that_were_planned_end_as_planned_whatever_has_come_since(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
-    before = list(portions(behind(filled), 7))
+    before = list(batches(behind(filled), 7))
     filled.commit(Api.AUDIT, 50)
     plan = [portion.last_id for portion in before]
-    again = list(portions(behind(filled), 7, plan))
+    again = list(batches(behind(filled), 7, plan))
     assert ids(again)[: len(before)] == ids(before)
     assert ids(again)[len(before) :] == chunks([row[0] for row in stored(filled)][len(all_ids) :], 7)
 
@@ -230,14 +238,14 @@ def test_a_planned_portion_that_was_pruned_is_passed_over(filled: Filled) -> Non
     all_ids = [row[0] for row in stored(filled)]
     plan = [all_ids[3], all_ids[7], all_ids[11]]
     _prune(filled, all_ids[4:8])
-    assert ids(list(portions(behind(filled), 100, plan))) == [all_ids[:4], all_ids[8:12], all_ids[12:]]
+    assert ids(list(batches(behind(filled), 100, plan))) == [all_ids[:4], all_ids[8:12], all_ids[12:]]
 
 
 def test_a_portion_that_was_pruned_in_part_keeps_its_end(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
     plan = [all_ids[5], all_ids[9]]
     _prune(filled, all_ids[4:6])
-    assert ids(list(portions(behind(filled), 100, plan)))[:2] == [all_ids[:4], all_ids[6:10]]
+    assert ids(list(batches(behind(filled), 100, plan)))[:2] == [all_ids[:4], all_ids[6:10]]
 
 
 @pytest.fixture
@@ -256,7 +264,7 @@ def test_any_plan_and_any_later_pages_make_portions_of_all_events(
         growing.commit(Api.SIGN_IN, 1)
     new_ids = [row[0] for row in stored(growing) if row[0] > start]
     plan = [new_ids[place] for place in sorted(data.draw(st.sets(st.integers(0, sum(sizes) - 1), max_size=4)))]
-    found = ids(list(portions(behind(growing, start), size, plan)))
+    found = ids(list(batches(behind(growing, start), size, plan)))
     assert [id_ for portion in found for id_ in portion] == new_ids
     assert [portion[-1] for portion in found][: len(plan)] == plan
     assert all(len(portion) <= size for portion in found[len(plan) :])
@@ -448,14 +456,14 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
         cursor = None
         for number in range(25):
             made: list[ReadEvent] = [event(api, number * 7 + n) for n in range(7)]
-            page = Page(f"{api}{number}", has_more=True, events=made, rejected=[])
+            page = Page(f"{api}{number}", has_more=True, events=made, invalid_items=[])
             pages.commit_page(engine, claims[api], page, after=cursor, api_version="v2")
             cursor = page.cursor
 
     writers = [threading.Thread(target=write, args=(api,)) for api in Api]
     for writer in writers:
         writer.start()
-    followed = {api: Events(engine, claims[api].stream_id, 0) for api in Api}
+    followed = {api: UnsentEvents(engine, claims[api].stream_id, 0) for api in Api}
     read: dict[Api, list[int]] = {api: [] for api in Api}
     while not written.is_set():
         if not any(writer.is_alive() for writer in writers):
@@ -471,7 +479,7 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
 
 
 def test_portions_know_their_ends() -> None:
-    portion = Portion([OutgoingEvent(3, "a", 1, 1, "{}"), OutgoingEvent(9, "b", 1, 1, "{}")])
+    portion = EventBatch([OutgoingEvent(3, "a", 1, 1, "{}"), OutgoingEvent(9, "b", 1, 1, "{}")])
     assert (portion.first_id, portion.last_id) == (3, 9)
 
 

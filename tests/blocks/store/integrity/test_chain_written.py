@@ -9,10 +9,10 @@ from sqlalchemy import text
 from support.values import SOURCE, require_proof
 
 from blocks import clock
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.store import pages, prune, schema, streams
 from blocks.store.backfill import jobs, windows
-from blocks.store.backfill.jobs import Wanted
+from blocks.store.backfill.jobs import JobRequest
 from blocks.store.engine import open_engine, writing
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.sources import SourceRecord
-    from blocks.store.streams import Claim
+    from blocks.store.streams import StreamClaim
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -31,16 +31,18 @@ DAY_NS = 24 * HOUR_NS
 
 def page(numbers: Iterable[int], cursor: str, *, start_ns: int = 1_700_000_000 * 10**9) -> Page:
     events = [Event(f"U{n:04}", start_ns + n * HOUR_NS // 7, f'{{"n": {n}, "text": "ä€😀"}}') for n in numbers]
-    return Page(cursor, has_more=False, events=events, rejected=[Rejected("no uuid", b'{"n": %d}' % len(events))])
+    return Page(
+        cursor, has_more=False, events=events, invalid_items=[InvalidItem("no uuid", b'{"n": %d}' % len(events))]
+    )
 
 
-def commit(engine: Engine, claim: Claim, wanted: Page, after: str | None = None) -> None:
+def commit(engine: Engine, claim: StreamClaim, wanted: Page, after: str | None = None) -> None:
     pages.commit_page(engine, claim, wanted, after=after, api_version="v2")
 
 
-def test_each_page_that_brings_something_is_a_link(engine: Engine, claim: Claim) -> None:
+def test_each_page_that_brings_something_is_a_link(engine: Engine, claim: StreamClaim) -> None:
     commit(engine, claim, page(range(2500), "c1"))
-    other = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0], "run-1")
+    other = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0], "run-1")
     assert other
     commit(engine, other, page(range(30), "d1"))
     commit(engine, claim, page([2600, *range(2509, 2489, -1), 3, 2505, 2600], "c2"), "c1")  # known, new, and twice
@@ -49,25 +51,29 @@ def test_each_page_that_brings_something_is_a_link(engine: Engine, claim: Claim)
     assert require_proof(engine) == 3
 
 
-def test_of_two_bodies_with_one_uuid_the_stored_one_is_in_the_chain(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_of_two_bodies_with_one_uuid_the_stored_one_is_in_the_chain(
+    engine: Engine, claim: StreamClaim, rows: Rows
+) -> None:
     commit(engine, claim, page([1, 7], "c1"))
     twice = [Event("A", 5, "{1}"), Event("U0001", 5, "{2}"), Event("B", 6, "{3}"), Event("A", 7, "{4}")]
-    commit(engine, claim, Page("c2", has_more=False, events=twice, rejected=[]), "c1")
+    commit(engine, claim, Page("c2", has_more=False, events=twice, invalid_items=[]), "c1")
     assert rows("SELECT uuid, body FROM events WHERE id > 2 ORDER BY id") == [("A", "{1}"), ("B", "{3}")]
     assert require_proof(engine) == 2
 
 
-def test_windows_add_to_the_same_chain(engine: Engine, claim: Claim, source: SourceRecord) -> None:
+def test_windows_add_to_the_same_chain(engine: Engine, claim: StreamClaim, source: SourceRecord) -> None:
     commit(engine, claim, page(range(10), "c1"))
-    job = jobs.begin(engine, Wanted(jobs.BACKFILL, source.id, (Api.AUDIT,), 0, 2 * DAY_NS), DAY_NS)
-    window = windows.take(engine, job.id, "run-2")
+    job = jobs.start(engine, JobRequest(jobs.BACKFILL, source.id, (Api.AUDIT,), 0, 2 * DAY_NS), DAY_NS)
+    window = windows.acquire(engine, job.id, "run-2")
     assert window
     windows.commit_page(engine, window, page(range(5, 15), "w1"), after=None, api_version="v2", last=True)
     commit(engine, claim, page(range(12, 20), "c2"), "c1")
     assert require_proof(engine) == 3
 
 
-def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(engine: Engine, claim: Claim, rows: Rows) -> None:
+def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(
+    engine: Engine, claim: StreamClaim, rows: Rows
+) -> None:
     commit(engine, claim, page(range(50), "c1", start_ns=clock.now_ns() - 500 * DAY_NS))
     with writing(engine) as connection:  # received long ago, which is in the chain as well
         connection.execute(text("DELETE FROM chain"))
@@ -77,12 +83,12 @@ def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(engine: Engine
     long_ago = clock.now_ns() - 400 * DAY_NS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now_ns", lambda: long_ago)
-        again = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2", by_force=True)
+        again = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2", by_force=True)
         assert again
         commit(engine, again, page(range(50), "c2", start_ns=long_ago - 100 * DAY_NS), "c1")
         commit(engine, again, page(range(50, 60), "c3", start_ns=long_ago), "c2")
     old = next(target for target in prune.targets(engine) if target.api == "audit")
-    assert sum(prune.prune(engine, old, prune.rule("450d"), wait=lambda _: None)) == 50
+    assert sum(prune.prune(engine, old, prune.parse_rule("450d"), wait=lambda _: None)) == 50
     assert require_proof(engine) == 2
     assert rows("SELECT count(*) FROM pruned_events WHERE event_id IS NOT NULL") == [(50,)]
     assert rows("SELECT sum(events) FROM hours") == [(10,)]
@@ -93,11 +99,11 @@ class TestSpans:
 
     @staticmethod
     def drain(engine: Engine, view: streams.StreamView, start_ns: int | None, started_ns: int) -> None:
-        claim = streams.take(engine, view, "run", by_force=True)
+        claim = streams.acquire(engine, view, "run", by_force=True)
         assert claim
         if start_ns is not None:
-            streams.note_start(engine, claim, start_ns)
-        streams.note_drained(engine, claim, started_ns)
+            streams.record_first_request(engine, claim, start_ns)
+        streams.record_drain(engine, claim, started_ns)
 
     @pytest.fixture
     def view(self, engine: Engine, source: SourceRecord) -> streams.StreamView:
@@ -136,8 +142,8 @@ class TestSpans:
             (12 * DAY_NS, 13 * DAY_NS),
         ]
 
-    def test_what_was_not_read_to_its_end_does_not_count(self, engine: Engine, claim: Claim, rows: Rows) -> None:
-        streams.note_start(engine, claim, 10 * DAY_NS)
+    def test_what_was_not_read_to_its_end_does_not_count(self, engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+        streams.record_first_request(engine, claim, 10 * DAY_NS)
         commit(engine, claim, page(range(5), "c1"))
         streams.release(engine, claim)
         assert rows("SELECT * FROM spans") == []

@@ -20,7 +20,7 @@ from blocks.store.integrity import chain, checkpoints, saved_checkpoints, verifi
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.store.integrity.checkpoints import Heads
+    from blocks.store.integrity.checkpoints import Checkpoint
     from blocks.store.sources import SourceRecord
 
 
@@ -32,18 +32,18 @@ def filled(engine: Engine, source: SourceRecord) -> Filled:
     return fill(engine)
 
 
-def head(filled: Filled) -> Heads:
-    present = checkpoints.present(filled.engine, SOURCE.id)
+def head(filled: Filled) -> Checkpoint:
+    present = checkpoints.current(filled.engine, SOURCE.id)
     assert present
     (parsed,) = checkpoints.parse(present.line())
     assert parsed == present
     return parsed
 
 
-def compared(filled: Filled, *kept: Heads) -> dict[str, str]:
+def compared(filled: Filled, *kept: Checkpoint) -> dict[str, str]:
     """The verdict of each API, of the last of these heads."""
-    proofs = verification.prove(filled.engine, SOURCE.id, wanted=saved_checkpoints.wanted(kept))
-    return {one.api: one.verdict for one in saved_checkpoints.check(kept, SOURCE.id, proofs)}
+    proofs = verification.verify(filled.engine, SOURCE.id, wanted=saved_checkpoints.links_of(kept))
+    return {one.api: one.verdict for one in saved_checkpoints.compare(kept, SOURCE.id, proofs)}
 
 
 ALL_LEAD = dict.fromkeys(Api, "leads")
@@ -69,14 +69,14 @@ def test_a_head_is_one_line_with_all_that_is_needed(filled: Filled, moving: Movi
 def test_it_is_one_read(filled: Filled) -> None:
     asked: list[str] = []
     database_event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
-    checkpoints.present(filled.engine, SOURCE.id)
+    checkpoints.current(filled.engine, SOURCE.id)
     assert [one.split()[0] for one in asked if one != "BEGIN"] == ["SELECT"]
 
 
 def test_before_the_first_event_it_is_the_origin(engine: Engine, source: SourceRecord) -> None:
     filled = Filled(engine)
     kept = head(filled)
-    assert kept.heads[Api.AUDIT] == checkpoints.Head(0, chain.ORIGIN.hex(), 0)
+    assert kept.heads[Api.AUDIT] == checkpoints.ChainHead(0, chain.ORIGIN.hex(), 0)
     fill(engine)
     assert compared(filled, kept) == ALL_LEAD
 
@@ -88,12 +88,12 @@ def test_a_store_that_grew_and_was_pruned_leads_to_each_head(filled: Filled) -> 
         kept.append(head(filled))
     for target in prune.targets(filled.engine):
         ids = [row[0] for row in filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} AND id < 40")]
-        prune._remove(filled.engine, target, prune.Rule(2**62, 2**62), prune._digests(filled.engine, ids))
+        prune._remove(filled.engine, target, prune.RetentionRule(2**62, 2**62), prune._digests(filled.engine, ids))
         kept.append(head(filled))
     for one in kept:
         assert compared(filled, one) == ALL_LEAD
-    proofs = verification.prove(filled.engine, SOURCE.id, wanted=saved_checkpoints.wanted(kept))
-    assert [one.leads for one in saved_checkpoints.check(kept, SOURCE.id, proofs)] == [True] * 3 * len(kept)
+    proofs = verification.verify(filled.engine, SOURCE.id, wanted=saved_checkpoints.links_of(kept))
+    assert [one.leads for one in saved_checkpoints.compare(kept, SOURCE.id, proofs)] == [True] * 3 * len(kept)
 
 
 FOURTH = f"SELECT number, digest, last_id FROM {CHAIN} = 4"
@@ -166,18 +166,18 @@ def test_events_from_before_the_chain_are_counted_in_the_head(filled: Filled) ->
 
 def test_a_head_of_another_source_or_api(filled: Filled) -> None:
     kept = head(filled)
-    other = checkpoints.Heads("Other", "f" * 32, kept.time, kept.heads)
+    other = checkpoints.Checkpoint("Other", "f" * 32, kept.time, kept.heads)
     assert compared(filled, other) == dict.fromkeys(Api, "other source")
-    unknown = checkpoints.Heads(kept.source, kept.source_id, kept.time, {"logins": kept.heads[Api.AUDIT]})
+    unknown = checkpoints.Checkpoint(kept.source, kept.source_id, kept.time, {"logins": kept.heads[Api.AUDIT]})
     assert compared(filled, unknown) == {"logins": "unknown API"}
 
 
 def test_some_apis_alone(filled: Filled) -> None:
-    kept = checkpoints.present(filled.engine, SOURCE.id, (Api.AUDIT,))
+    kept = checkpoints.current(filled.engine, SOURCE.id, (Api.AUDIT,))
     assert kept
     assert list(kept.heads) == [Api.AUDIT]
-    proofs = verification.prove(filled.engine, SOURCE.id, [Api.AUDIT], saved_checkpoints.wanted([head(filled)]))
-    checked = saved_checkpoints.check([head(filled)], SOURCE.id, proofs, [Api.AUDIT])
+    proofs = verification.verify(filled.engine, SOURCE.id, [Api.AUDIT], saved_checkpoints.links_of([head(filled)]))
+    checked = saved_checkpoints.compare([head(filled)], SOURCE.id, proofs, [Api.AUDIT])
     assert [(one.api, one.verdict) for one in checked] == [(Api.AUDIT, "leads")]
 
 
@@ -208,10 +208,10 @@ def test_what_is_no_head_is_said_and_not_shown(text: str, said: str) -> None:
 def test_a_source_is_found_by_name_and_by_id_deleted_or_not(filled: Filled) -> None:
     assert checkpoints.find(filled.engine, SOURCE.name) == checkpoints.find(filled.engine, SOURCE.id)
     filled.change("UPDATE sources SET deleted_ns = 1")
-    assert checkpoints.find(filled.engine, SOURCE.id) == checkpoints.Origin(SOURCE.id, SOURCE.name, tuple(Api))
+    assert checkpoints.find(filled.engine, SOURCE.id) == checkpoints.ChainedSource(SOURCE.id, SOURCE.name, tuple(Api))
     with pytest.raises(ThirdPartyConfigError, match="no source named 'Other'"):
         checkpoints.find(filled.engine, "Other")
-    assert checkpoints.present(filled.engine, "other") is None
+    assert checkpoints.current(filled.engine, "other") is None
 
 
 def test_a_tampered_row_fails_no_run(filled: Filled) -> None:
@@ -220,4 +220,4 @@ def test_a_tampered_row_fails_no_run(filled: Filled) -> None:
     values: list[Any] = ["'x'", "x'00'"]
     for value in values:
         filled.change(f"UPDATE streams SET link_digest = {value}", f"UPDATE chain SET committed_ns = {value}")
-        assert checkpoints.present(filled.engine, SOURCE.id)
+        assert checkpoints.current(filled.engine, SOURCE.id)

@@ -27,12 +27,12 @@ def path(migrated_sqlite: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def filled(path: Path) -> Iterator[Filled]:
     engine = open_engine(f"sqlite:///{path}")
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     filled = fill(engine)
     filled.commit(Api.AUDIT, 4, version="v1")
     for target in prune.targets(engine):
         ids = [row[0] for row in filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} AND id < 40")]
-        prune._remove(engine, target, prune.Rule(2**62, 2**62), prune._digests(engine, ids))
+        prune._remove(engine, target, prune.RetentionRule(2**62, 2**62), prune._digests(engine, ids))
     yield filled
     engine.dispose()
 

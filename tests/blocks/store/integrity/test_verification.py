@@ -226,7 +226,7 @@ def prune_some(filled: Filled) -> None:
     for target in prune.targets(filled.engine):
         rows = filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} AND id % 2 = 0")
         old = prune._digests(filled.engine, [row[0] for row in rows])
-        assert prune._remove(filled.engine, target, prune.Rule(2**62, 2**62), old) == len(rows) > 0
+        assert prune._remove(filled.engine, target, prune.RetentionRule(2**62, 2**62), old) == len(rows) > 0
 
 
 def test_pruned_events_leave_the_chain_whole(filled: Filled) -> None:
@@ -251,7 +251,7 @@ def test_pruned_events_leave_the_chain_whole(filled: Filled) -> None:
 def test_what_stays_of_a_pruned_event_is_covered_too(filled: Filled, statement: str, kind: str) -> None:
     one = filled.ids(3)[1]
     target = next(one for one in prune.targets(filled.engine) if one.api == Api.AUDIT)
-    prune._remove(filled.engine, target, prune.Rule(2**62, 2**62), prune._digests(filled.engine, [one]))
+    prune._remove(filled.engine, target, prune.RetentionRule(2**62, 2**62), prune._digests(filled.engine, [one]))
     assert filled.damaged() == SOUND
     filled.change(f"{statement} event_id = {one}", **({"other": b"0" * 32} if ":other" in statement else {}))
     assert filled.damaged()[Api.AUDIT] == (3, kind)
@@ -272,9 +272,9 @@ def test_many_links_and_events_are_read_in_parts(
     filled = fill(engine, [1, 2, 7, 1, 3, 1, 1, 4])
     prune_some(filled)
     read: list[int] = []
-    found = verification.prove(engine, source.id, advance=read.append)
+    found = verification.verify(engine, source.id, advance=read.append)
     assert [(one.links, one.events + one.pruned, one.first) for one in found] == [(8, 20, None)] * 3
-    assert sum(read) == 60 == verification.count(engine, source.id)
+    assert sum(read) == 60 == verification.count_events(engine, source.id)
     assert max(read) <= 6
     filled.change("UPDATE events SET body = '' WHERE id = (SELECT max(id) FROM events WHERE stream_id = {audit})")
     assert filled.damaged()[Api.AUDIT] == (8, "changed")
@@ -287,7 +287,7 @@ def test_a_long_run_of_pruned_events_is_read_in_parts(
     for target in prune.targets(engine):
         rows = filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} ORDER BY id LIMIT 18")
         old = prune._digests(engine, [row[0] for row in rows])
-        prune._remove(engine, target, prune.Rule(2**62, 2**62), old)
+        prune._remove(engine, target, prune.RetentionRule(2**62, 2**62), old)
     monkeypatch.setattr(links, "BATCH", 4)
     assert {(one.events, one.pruned, one.damaged) for one in filled.prove().values()} == {(2, 18, 0)}
 
@@ -305,7 +305,7 @@ def test_what_was_stored_before_the_chain_began_is_counted_and_not_covered(fille
 
 
 def test_an_empty_store_is_sound(engine: Engine, source: SourceRecord) -> None:
-    assert [(one.links, one.damaged) for one in verification.prove(engine, source.id)] == [(0, 0)] * 3
+    assert [(one.links, one.damaged) for one in verification.verify(engine, source.id)] == [(0, 0)] * 3
 
 
 NONSENSE = {
@@ -333,7 +333,7 @@ def test_what_sqlite_takes_in_any_column_is_found_and_no_fault(
 ) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "events.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'events.db'}")
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     filled = fill(engine)
     filled.change(NONSENSE[what])
     found = filled.damaged()
@@ -411,11 +411,11 @@ def as_bytes(value: Any) -> Any:
 def test_what_is_no_utf8_is_not_taken_for_the_sign_that_stands_for_it(migrated_sqlite: Path, tmp_path: Path) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "events.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'events.db'}")
-    sources.put(engine, SOURCE)
+    sources.save(engine, SOURCE)
     filled = fill(engine, [])
-    own = streams.take(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    own = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert own
-    page = Page("c1", has_more=False, events=[Event("a\ufffd", 1, "{}")], rejected=[])
+    page = Page("c1", has_more=False, events=[Event("a\ufffd", 1, "{}")], invalid_items=[])
     pages.commit_page(engine, own, page, after=None, api_version="v2")
     assert filled.damaged() == SOUND
     filled.change("UPDATE events SET uuid = CAST(x'61ff' AS TEXT)")
@@ -429,8 +429,8 @@ def test_a_version_that_swallows_a_time_is_not_read() -> None:
     digest = chain.link_digest(chain.ORIGIN, 1, "v2", 5, ["ABCDEFGHx", "y"], [first, second], bodies)
     times = [second, int.from_bytes(b"ABCDEFGH")]
     assert digest == chain.link_digest(chain.ORIGIN, 1, "v2\0AAAAAAA", 5, ["x", "y"], times, bodies)
-    assert links.Link(1, 1, 2, 2, "v2", 5, digest).readable
-    assert not links.Link(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
+    assert links.StoredLink(1, 1, 2, 2, "v2", 5, digest).readable
+    assert not links.StoredLink(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
 
 
 # Commits pages, in all three streams and in windows, until it is told to stop.
@@ -443,7 +443,7 @@ from support.chains import event
 
 engine = open_engine(sys.argv[1])
 views = {view.api: view for view in streams.of_source(engine, sys.argv[2], tuple(Api))}
-held = {api: streams.take(engine, views[api], "collector", by_force=True) for api in Api}
+held = {api: streams.acquire(engine, views[api], "collector", by_force=True) for api in Api}
 cursors = {api: view.cursor for api, view in views.items()}
 told = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
@@ -470,7 +470,7 @@ prune.BATCH = 20
 engine = open_engine(sys.argv[1])
 print("ready", flush=True)
 for target in prune.targets(engine):
-    for _ in prune.prune(engine, target, prune.rule("400d"), wait=lambda seconds: time.sleep(0.05)):
+    for _ in prune.prune(engine, target, prune.parse_rule("400d"), wait=lambda seconds: time.sleep(0.05)):
         pass
 """
 
@@ -494,10 +494,10 @@ def test_collection_and_retention_at_the_same_time_are_no_damage(
         assert collector.stdout.readline() == pruner.stdout.readline() == "ready\n"
         walks, pruned, kept = 0, set(), []
         while pruner.poll() is None or walks < 3:
-            kept.append(checkpoints.present(engine, source.id))
-            proofs = verification.prove(engine, source.id, wanted=saved_checkpoints.wanted(kept))
+            kept.append(checkpoints.current(engine, source.id))
+            proofs = verification.verify(engine, source.id, wanted=saved_checkpoints.links_of(kept))
             assert [one.first for one in proofs] == [None] * 3
-            assert all(one.leads for one in saved_checkpoints.check(kept, source.id, proofs))
+            assert all(one.leads for one in saved_checkpoints.compare(kept, source.id, proofs))
             pruned.add(sum(one.pruned for one in proofs))
             walks += 1
         collected = int(collector.communicate("")[0])
@@ -512,10 +512,10 @@ def test_thousands_of_events_of_every_origin_are_sound(engine: Engine, source: S
     """Live pages in turns, windows that read the same span between them, known events, quarantine, retention."""
     filled = fill(engine, [700, 1, 0, 300])
     span = (START_NS, START_NS + 86_400 * 10**9)
-    job = jobs.begin(engine, jobs.Wanted(jobs.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
-    while claim := windows.take(engine, job.id, "backfill"):
+    job = jobs.start(engine, jobs.JobRequest(jobs.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
+    while claim := windows.acquire(engine, job.id, "backfill"):
         numbers = [*range(500, 900), *range(5000, 5600)]  # known, never seen, and what live collection brings next
-        page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], rejected=[])
+        page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], invalid_items=[])
         windows.commit_page(engine, claim, page, after=None, api_version="v1", last=True)
         filled.commit(claim.api, 40, known=30, rejected=1)
     prune_some(filled)
