@@ -29,7 +29,7 @@ EventFormat = Literal["raw", "ecs", "ocsf"]
 SHARED_FIELDS = frozenset({"event_format", "classifier", "rules", "hash_key"})
 """The fields that every SIEM has. The form shows them last."""
 HASH_KEY_MIN = 16  # characters; a shorter key can be guessed by someone who knows one address and its hash
-_OLD_NAMES = {"event_format": "event_format"}
+_OLD_NAMES = {"shape": "event_format"}
 """Fields that were renamed: a block that was stored under the old name still loads."""
 
 

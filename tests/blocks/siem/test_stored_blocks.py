@@ -1,6 +1,6 @@
 """Blocks that a Prefect server stored under the version before still load, with every setting.
 
-The fixture has one block of each kind, as the version before the rename of `format` to `event_format` stored it.
+The fixture has one block of each kind, as the version before the rename of `shape` to `event_format` stored it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def settings(block: SiemBlock) -> dict[str, Any]:
 def test_a_stored_block_loads_with_every_setting(kind: str) -> None:
     block = load(kind).ensure_valid()
     stored = dict(STORED[kind]["data"])
-    assert stored.pop("event_format") == "ocsf"
+    assert stored.pop("shape") == "ocsf"
     assert settings(block) == {**stored, "event_format": "ocsf"}
 
 
@@ -60,9 +60,9 @@ def test_the_slug_of_a_block_type_never_changes(kind: str) -> None:
 
 
 def test_a_stored_block_has_no_leftover_of_a_renamed_field() -> None:
-    assert not hasattr(load("splunk"), "event_format")
+    assert not hasattr(load("splunk"), "shape")
 
 
 def test_a_block_in_the_present_form_keeps_its_format() -> None:
-    data = {name: value for name, value in STORED["splunk"]["data"].items() if name != "event_format"}
+    data = {name: value for name, value in STORED["splunk"]["data"].items() if name != "shape"}
     assert block_class("splunk").model_validate({**data, "event_format": "ecs"}).event_format == "ecs"  # type: ignore[attr-defined]

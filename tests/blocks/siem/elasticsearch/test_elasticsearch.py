@@ -41,7 +41,7 @@ class TestElasticsearch(HttpConformance):
     vendor = Cluster
 
     def block_at(self, url: str) -> Elasticsearch:
-        return Elasticsearch(url=url, api_key=SecretStr(KEY), format_name="raw")
+        return Elasticsearch(url=url, api_key=SecretStr(KEY), event_format="raw")
 
     def arrived_in(self, request: Request) -> Iterator[Arrived]:
         if "_bulk" in request.path:
@@ -496,4 +496,4 @@ def test_an_index_is_named_for_each_api_or_for_all(index: str) -> None:
 
 
 def test_the_default_format_is_ecs() -> None:
-    assert Elasticsearch(url="https://es.example.org").format_name == "ecs"
+    assert Elasticsearch(url="https://es.example.org").event_format == "ecs"
