@@ -171,4 +171,4 @@ def test_markdown_can_be_driven_by_no_name() -> None:
     assert "Source `a'\\|<script>\N{REPLACEMENT CHARACTER}# x`, 2026-08-22 to 2026-09-21T14:00:00Z (UTC)." in text
     row = next(line for line in text.splitlines() if line.startswith("| audit | 2026-09-01"))
     assert "`onepassword-source backfill " in row
-    assert "There is no gap." in markdown(made(record((30, UP_TO_NOW))))
+    assert "There are no gaps." in markdown(made(record((30, UP_TO_NOW))))
