@@ -38,12 +38,12 @@ def engine_delay(seconds: float) -> float:
     return clock.engine_delay(seconds)
 
 
-def span_since(ns: int) -> str:
+def format_age(ns: int) -> str:
     """How long ago that was (ns since 1970), in words: `3 min`."""
-    return words(max(now_ns() - ns, 0))
+    return format_span(max(now_ns() - ns, 0))
 
 
-def words(span_ns: int) -> str:
+def format_span(span_ns: int) -> str:
     """A span of time in words: `3 min`."""
     seconds = span_ns / 1e9
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

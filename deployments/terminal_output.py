@@ -129,7 +129,7 @@ def format_minute(ns: int) -> str:
 
 def format_age(ns: int | None) -> str:
     """Time since then: `3 min`; empty for None."""
-    return "" if ns is None else clock.span_since(ns)
+    return "" if ns is None else clock.format_age(ns)
 
 
 def confirm(question: str, refusal: str) -> None:

@@ -74,7 +74,7 @@ def _read(source: str, opened: OpenedSource) -> Outcomes:
         claim.api: collect_stream.with_options(name=f"collect {claim.api}").submit(source, claim)
         for claim in access.claims
     }
-    return {**access.refused, **_gather(opened, readers)}
+    return {**access.errors, **_gather(opened, readers)}
 
 
 def _gather(opened: OpenedSource, readers: dict[Api, PrefectFuture[CollectResult]]) -> Outcomes:

@@ -29,7 +29,7 @@ class Access:
     """The streams that the token may read, the refusals of the others, and both in one sentence."""
 
     claims: tuple[StreamClaim, ...]
-    refused: dict[str, SourceError]
+    errors: dict[str, SourceError]
     sentence: str
 
 
@@ -57,7 +57,7 @@ def _authenticate(name: str, source_id: str, claims: tuple[StreamClaim, ...]) ->
     engine = open_store(block)
     try:
         gate = rate_gate.open_gate(engine, source_record(block))
-        with block.credentials.get_client(block.api_version, turn=gate) as client:
+        with block.credentials.get_client(block.api_version, slot=gate) as client:
             seen = client.introspect()
         account = seen.account_uuid or _claimed_account(block)
         changed = sources.save_introspection(engine, source_id, seen.scopes, account)
@@ -78,7 +78,7 @@ def _authenticate(name: str, source_id: str, claims: tuple[StreamClaim, ...]) ->
     refused: dict[str, SourceError] = {}
     for claim in claims:
         if claim not in allowed:
-            refused[claim.api] = api_errors.of_missing_scope(claim.api, seen.scopes)
+            refused[claim.api] = api_errors.missing_scope_error(claim.api, seen.scopes)
             streams.stop(engine, claim, refused[claim.api], block.fingerprint())
     return Access(allowed, refused, _sentence(sorted(seen.scopes), account))
 

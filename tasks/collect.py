@@ -53,7 +53,7 @@ def collect_stream(source: str, claim: StreamClaim) -> CollectResult:
             engine = open_store(block)
             attempt.open(StreamRecord(engine, claim, fingerprint))
             record = source_record(block)
-            with block.credentials.get_client(block.api_version, turn=rate_gate.open_gate(engine, record)) as client:
+            with block.credentials.get_client(block.api_version, slot=rate_gate.open_gate(engine, record)) as client:
                 collected = StreamReader(engine, client, record, claim, get_run_logger()).drain()
     except SourceError as judged:
         report_unstored(source, judged, attempts.failing_since_ns(key))

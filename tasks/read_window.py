@@ -133,7 +133,7 @@ def read_window(source: str, claim: WindowClaim) -> WindowResult:
         attempt.open(WindowRecord(engine, claim))
         record = source_record(block)
         gate = rate_gate.open_gate(engine, record, settings.backfill_share())
-        with block.credentials.get_client(block.api_version, turn=gate) as client:
+        with block.credentials.get_client(block.api_version, slot=gate) as client:
             return WindowReader(engine, client, record, claim).read()
 
 

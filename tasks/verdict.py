@@ -160,7 +160,7 @@ def format_ago(ns: int | None) -> str:
     """A time in words: `3 min ago`."""
     if ns is None:
         return "never"
-    return f"{clock.span_since(ns)} ago"
+    return f"{clock.format_age(ns)} ago"
 
 
 def format_time(ns: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blocks.coverage.gaps import HOUR_NS, Kind
+from blocks.coverage.gaps import HOUR_NS, GapKind
 from blocks.coverage.intervals import lengths, lowest
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def cells(
     middle = _medians(lags or {}, bounds)
     collected = lengths(found.covered, bounds)
     of_kind = {
-        kind: lengths([(gap.start_ns, gap.end_ns) for gap in found.gaps if gap.kind is kind], bounds) for kind in Kind
+        kind: lengths([(gap.start_ns, gap.end_ns) for gap in found.gaps if gap.kind is kind], bounds)
+        for kind in GapKind
     }
     reconciled = lowest(found.reconciled, found.covered, bounds)
     return [
@@ -60,9 +61,9 @@ def cells(
             end_ns=bounds[number + 1],
             events=events[number],
             collected_ns=collected[number],
-            gap_ns=of_kind[Kind.GAP][number] + of_kind[Kind.OPEN][number],
-            lost_ns=of_kind[Kind.LOST][number],
-            before_ns=of_kind[Kind.BEFORE][number],
+            gap_ns=of_kind[GapKind.GAP][number] + of_kind[GapKind.OPEN][number],
+            lost_ns=of_kind[GapKind.LOST][number],
+            before_ns=of_kind[GapKind.BEFORE][number],
             reconciled_ns=reconciled[number],
             lag_ns=middle[number],
         )

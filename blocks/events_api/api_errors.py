@@ -16,7 +16,7 @@ from blocks.errors import (
     TokenError,
     UnconfirmedError,
 )
-from blocks.http.transport_errors import TOO_MANY_REQUESTS, is_passing, retry_after
+from blocks.http.transport_errors import TOO_MANY_REQUESTS, is_transient, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,12 +36,12 @@ REFUSED_HINT = (
 )
 
 
-def refuse_passing_faults(status: int, headers: Mapping[str, str]) -> None:
+def raise_for_transient(status: int, headers: Mapping[str, str]) -> None:
     """Raise ThirdPartyGenericError for what passes by itself (408, 425, 429, 5xx) and for redirects.
 
     It looks at the status alone, before any body is read.
     """
-    if is_passing(status):
+    if is_transient(status):
         raise _passing(status, retry_after(headers))
     if httpx.codes.MULTIPLE_CHOICES <= status < httpx.codes.BAD_REQUEST:
         raise ThirdPartyGenericError(
@@ -51,7 +51,7 @@ def refuse_passing_faults(status: int, headers: Mapping[str, str]) -> None:
         )
 
 
-def of_page(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceError:
+def page_error(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceError:
     """The error behind a refused request for a page; `said` is what `told` makes of the body."""
     if status == BAD_REQUEST and with_cursor:
         return CursorRejectedError(
@@ -74,7 +74,7 @@ def of_page(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceErr
     return _unexpected(status, said)
 
 
-def of_introspection(status: int, said: str) -> SourceError:
+def introspection_error(status: int, said: str) -> SourceError:
     """The error behind a refused introspection; `said` is what `told` makes of the body."""
     if status == httpx.codes.NOT_FOUND:
         return TokenError(
@@ -88,7 +88,7 @@ def of_introspection(status: int, said: str) -> SourceError:
     return _unexpected(status, said)
 
 
-def of_missing_scope(api: Api, scopes: frozenset[str]) -> ThirdPartyConfigError:
+def missing_scope_error(api: Api, scopes: frozenset[str]) -> ThirdPartyConfigError:
     """The token is good, but not for this API."""
     has = ", ".join(sorted(scopes)) or "none"
     return ThirdPartyConfigError(
@@ -111,7 +111,7 @@ def require_sendable(token: str) -> str:
     )
 
 
-def told(content: bytes, token: str) -> str:
+def error_text(content: bytes, token: str) -> str:
     """What an error body says, in a few words behind a colon: one of the two JSON forms, or its text.
 
     A server may repeat the token, in JSON's escapes, encoded or in part: it is taken out, and so is any long word.

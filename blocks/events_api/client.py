@@ -12,7 +12,7 @@ from whenever import Instant
 from blocks.events_api import api_errors
 from blocks.events_api.hosts import require_allowed
 from blocks.events_api.models import Api, Introspection, Page, read_introspection, read_page
-from blocks.events_api.schema_drift import Known
+from blocks.events_api.schema_drift import KnownSchema
 from blocks.http.client import DEADLINE, HttpClient
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class EventsClient:
         timeout: httpx.Timeout = TIMEOUT,
         deadline: float = DEADLINE,
         response_max: int = RESPONSE_MAX,
-        turn: Callable[[], AbstractContextManager[None]] | None = None,
+        slot: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         require_allowed(base_url)
         self.api_version = api_version
         self._base_url = base_url
-        self._turn = turn or nullcontext
+        self._slot = slot or nullcontext
         self._token = api_errors.require_sendable(token)
-        self._known = Known()
+        self._known_schema = KnownSchema()
         self._http = HttpClient(
             base_url,
             {"Authorization": f"Bearer {token}", "Accept": "application/json"},
@@ -88,7 +88,7 @@ class EventsClient:
         if status == httpx.codes.NOT_FOUND:
             status, content = self._send("GET", "/api/auth/introspect")
         if status != httpx.codes.OK:
-            raise api_errors.of_introspection(status, api_errors.told(content, self._token))
+            raise api_errors.introspection_error(status, api_errors.error_text(content, self._token))
         return read_introspection(content)
 
     def first_page(self, api: Api, start_ns: int, *, end_ns: int | None = None, limit: int = PAGE_SIZE) -> Page:
@@ -108,19 +108,19 @@ class EventsClient:
     def _page(self, api: Api, asked: dict[str, object]) -> Page:
         status, content = self._send("POST", f"/api/{self.api_version}/{api.path}", msgspec.json.encode(asked))
         if status != httpx.codes.OK:
-            said = api_errors.told(content, self._token)
-            raise api_errors.of_page(status, said, api, with_cursor="cursor" in asked)
-        return read_page(content, api, self._known)
+            said = api_errors.error_text(content, self._token)
+            raise api_errors.page_error(status, said, api, with_cursor="cursor" in asked)
+        return read_page(content, api, self._known_schema)
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        response = self._http.request(method, path, content, headers, slot=self._turn)
+        response = self._http.request(method, path, content, headers, slot=self._slot)
         return response.status_code, response.content
 
 
 def _look_at_status(response: httpx.Response) -> None:
     """Called before a body is read."""
-    api_errors.refuse_passing_faults(response.status_code, response.headers)
+    api_errors.raise_for_transient(response.status_code, response.headers)
 
 
 def _rfc3339(time_ns: int) -> str:

@@ -37,7 +37,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResult:
     """A server that answers. `ahead` is by how many seconds its clock is ahead of ours, where it tells the time."""
 
     certificate: Certificate | None
@@ -54,7 +54,7 @@ def proxy_of(base_url: str) -> str | None:
     try:
         proxy = httpx.URL(text)
     except httpx.InvalidURL:
-        raise transport_errors.of_environment() from None
+        raise transport_errors.environment_error() from None
     return f"{proxy.host}:{proxy.port}" if proxy.port else proxy.host
 
 
@@ -69,7 +69,7 @@ def resolve(host: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def reach(base_url: str, seconds: float) -> Answer:
+def probe(base_url: str, seconds: float) -> ProbeResult:
     """Send one request without a token, and look at the certificate and the time of whatever answers.
 
     Raises ThirdPartyGenericError where the way there is blocked, ThirdPartyConfigError for an unusable environment.
@@ -78,7 +78,7 @@ def reach(base_url: str, seconds: float) -> Answer:
         sent, before = clock.now(), time.monotonic()
         with http.open("GET", _PATH) as response:
             middle = sent + (time.monotonic() - before) / 2
-            return Answer(_certificate(response.extensions), _ahead(response.headers, middle))
+            return ProbeResult(_certificate(response.extensions), _ahead(response.headers, middle))
 
 
 def _open(base_url: str, seconds: float) -> HttpClient:

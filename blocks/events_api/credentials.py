@@ -76,7 +76,7 @@ class OnePasswordCredentials(SecretBlock):
         return self
 
     def get_client(
-        self, api_version: str = "v2", *, turn: Callable[[], AbstractContextManager[None]] | None = None
+        self, api_version: str = "v2", *, slot: Callable[[], AbstractContextManager[None]] | None = None
     ) -> EventsClient:
         """A client for the account, to be closed after use. Raises ConfigurationError.
 
@@ -87,7 +87,7 @@ class OnePasswordCredentials(SecretBlock):
         self.validated()
         base_url = normalise_base_url(self.base_url, settings.allowed_hosts())
         token = self.api_token.get_secret_value()
-        return EventsClient(base_url, token, api_version=api_version, turn=turn)
+        return EventsClient(base_url, token, api_version=api_version, slot=slot)
 
 
 def _token_problems(token: str) -> list[Problem]:

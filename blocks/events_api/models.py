@@ -13,7 +13,7 @@ import msgspec
 from whenever import Instant
 
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api.schema_drift import LOOSE, Known, Unknown, Watch
+from blocks.events_api.schema_drift import LOOSE, Drift, KnownSchema, PageDrift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Event(NamedTuple):
     body: str
 
 
-class Rejected(NamedTuple):
+class InvalidItem(NamedTuple):
     """An item of a page that cannot be stored as an event, byte for byte, and why."""
 
     reason: str
@@ -70,8 +70,8 @@ class Page:
     cursor: str
     has_more: bool
     events: list[Event]
-    rejected: list[Rejected]
-    unknown: tuple[Unknown, ...] = ()
+    invalid_items: list[InvalidItem]
+    unknown: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ _loose_envelope = msgspec.json.Decoder(_LooseEnvelope)
 _introspection = msgspec.json.Decoder(_Introspection)
 
 
-def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
+def read_page(content: bytes, api: Api, known: KnownSchema | None = None) -> Page:
     """Cut a response into events, each body byte for byte as it came.
 
     What `known` has named before is not named again. Raises ThirdPartyGenericError where the response is not a page.
@@ -121,9 +121,9 @@ def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
         raise _not_a_page("it has no usable cursor")
     if len(items) > ITEMS_MAX:
         raise _too_many_items()
-    watch = Watch(known or Known(), api.path)
+    watch = PageDrift(known or KnownSchema(), api.path)
     try:
-        return Page(cursor, has_more, _read_at_once(items, watch), rejected=[])
+        return Page(cursor, has_more, _read_at_once(items, watch), invalid_items=[])
     except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
         events, rejected = _read_one_by_one(items, watch)
     return Page(cursor, has_more, events, rejected, tuple(watch.found))
@@ -132,7 +132,7 @@ def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
 _event = partial(tuple.__new__, Event)  # three times as fast as Event(), and there are many
 
 
-def _read_at_once(items: list[bytes], watch: Watch) -> list[Event]:
+def _read_at_once(items: list[bytes], watch: PageDrift) -> list[Event]:
     """The ordinary page, of which there is nothing to tell. Raises ValueError where there may be."""
     decode = watch.decoder.decode
     uuids, times = [], []
@@ -149,51 +149,51 @@ def _have_invalid_uuid(uuids: list[str]) -> bool:
     return not all(uuids) or max(map(len, uuids), default=0) > UUID_MAX or not "".join(uuids).isprintable()
 
 
-def _read_one_by_one(items: list[bytes], watch: Watch) -> tuple[list[Event], list[Rejected]]:
+def _read_one_by_one(items: list[bytes], watch: PageDrift) -> tuple[list[Event], list[InvalidItem]]:
     events: list[Event] = []
-    rejected: list[Rejected] = []
+    rejected: list[InvalidItem] = []
     for item in items:
         try:
             read = _read_event(item, watch.decoder)
         except (ValueError, RecursionError):
             read = _read_unusual(item, watch)
-        if isinstance(read, Rejected):
+        if isinstance(read, InvalidItem):
             rejected.append(read)
         else:
             events.append(read)
     return events, rejected
 
 
-def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | Rejected:
+def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | InvalidItem:
     head = decoder.decode(item)
     event = Event(head.uuid, Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond"), item.decode())
     reason = _uuid_problem(event.uuid) or _time_ns_problem(event.time_ns)
-    return Rejected(reason, item) if reason else event
+    return InvalidItem(reason, item) if reason else event
 
 
-def _read_unusual(item: bytes, watch: Watch) -> Event | Rejected:
+def _read_unusual(item: bytes, watch: PageDrift) -> Event | InvalidItem:
     """An item that the strict decoder refused, mostly for what it does not know; that is no error."""
     try:
         read = _read_event(item, LOOSE)
     except (ValueError, RecursionError):
         read = _read_slowly(item)
     if isinstance(read, Event):
-        watch.look_at(read.body)
+        watch.observe(read.body)
     return read
 
 
-def _read_slowly(item: bytes) -> Event | Rejected:
+def _read_slowly(item: bytes) -> Event | InvalidItem:
     """Once more with the standard library, which takes a lone surrogate escape for the legal JSON that it is."""
     try:
         value = _plain(item)
     except UnicodeDecodeError:
-        return Rejected("not valid UTF-8", item)
+        return InvalidItem("not valid UTF-8", item)
     except RecursionError:
-        return Rejected("nested too deeply", item)
+        return InvalidItem("nested too deeply", item)
     except ValueError as error:
-        return Rejected(f"not valid JSON: {error}", item)
+        return InvalidItem(f"not valid JSON: {error}", item)
     if reason := _item_problem(value):
-        return Rejected(reason, item)
+        return InvalidItem(reason, item)
     return Event(value["uuid"], Instant.parse_iso(value["timestamp"]).timestamp(unit="nanosecond"), item.decode())
 
 

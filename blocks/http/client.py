@@ -148,7 +148,7 @@ class HttpClient:
             self._on_response(response)
 
     def _body(self, response: httpx.Response) -> bytes:
-        if transport_errors.is_passing(response.status_code) or httpx.codes.is_redirect(response.status_code):
+        if transport_errors.is_transient(response.status_code) or httpx.codes.is_redirect(response.status_code):
             self._limits.shorten(REFUSAL_SECONDS)
             return read_beginning(response, min(REFUSAL_MAX, self._body_max))
         return read_body(response, self._body_max)
@@ -158,7 +158,7 @@ class HttpClient:
             return transport_errors.too_large(self._service, self._body_max)
         if self._limits.is_over:
             return transport_errors.too_slow(self._deadline)
-        return transport_errors.of_transport(error, self._http.base_url.host, self._setting)
+        return transport_errors.transport_error(error, self._http.base_url.host, self._setting)
 
 
 def _open(base_url: str, headers: Mapping[str, str], timeout: httpx.Timeout, *, through_proxy: bool) -> httpx.Client:
@@ -177,7 +177,7 @@ def _open(base_url: str, headers: Mapping[str, str], timeout: httpx.Timeout, *, 
             event_hooks={"response": [_forget_location]},
         )
     except (OSError, ValueError, ImportError, httpx.InvalidURL):
-        raise transport_errors.of_environment() from None
+        raise transport_errors.environment_error() from None
 
 
 def _within(timeout: httpx.Timeout, deadline: float) -> httpx.Timeout:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TOO_MANY_REQUESTS = 429
-PASSING = frozenset({408, 425, TOO_MANY_REQUESTS})
+TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS})
 RETRY_AFTER_MAX = 3600.0  # seconds; the longer of the Events API's two rate windows
 _BROKEN_OFF = ("disconnected", "closed connection")
 """In the words of httpcore and of h11: the other side hung up. All else is no HTTP."""
 
 
-def is_passing(status: int) -> bool:
+def is_transient(status: int) -> bool:
     """Whether a refusal passes by itself: 408, 425, 429 and 5xx."""
-    return status in PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR
+    return status in TRANSIENT or status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -41,7 +41,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_MAX)
 
 
-def of_environment() -> ThirdPartyConfigError:
+def environment_error() -> ThirdPartyConfigError:
     """What the environment says of certificates and proxies cannot be used."""
     return ThirdPartyConfigError(
         "The certificates or the proxy that the environment names cannot be used.",
@@ -50,7 +50,7 @@ def of_environment() -> ThirdPartyConfigError:
     )
 
 
-def of_transport(error: httpx.HTTPError, host: str, setting: str = "base_url") -> ThirdPartyGenericError:
+def transport_error(error: httpx.HTTPError, host: str, setting: str = "base_url") -> ThirdPartyGenericError:
     """The error behind a request that got no answer: name, connection, TLS and time-out are told apart.
 
     `setting` is what a person sets the address with, for the hints.

@@ -53,7 +53,7 @@ def _of(source: SourceStatus) -> Finding:
     read = [one.collector_lag_ns for one in source.streams if one.collector_lag_ns is not None]
     if not read:
         return ok(STEP, "nothing was read yet")
-    return ok(STEP, f"no error is open, and each API was read to its end within {clock.words(max(read))}")
+    return ok(STEP, f"no error is open, and each API was read to its end within {clock.format_span(max(read))}")
 
 
 def _is_kept(state: str) -> bool:

@@ -55,7 +55,7 @@ def check_reachability(base_url: str) -> Reachability:
         why = "the name does not resolve"
         return Reachability(base_url, dns, not_checked("TLS", why), not_checked("clock", why))
     try:
-        answer = within(REACH_SECONDS + 1, lambda: connectivity.reach(base_url, REACH_SECONDS))
+        answer = within(REACH_SECONDS + 1, lambda: connectivity.probe(base_url, REACH_SECONDS))
     except SourceError as error:
         return Reachability(
             base_url, dns, _error_finding("TLS", error), not_checked("clock", "the server was not reached")
@@ -158,7 +158,7 @@ def check_expiry(token: str) -> Finding:
     days = (claims.expires_at - clock.now()) / DAY
     if days <= 0:
         return failed(
-            "token expiry", f"The token expired {clock.span_since(int(claims.expires_at * 1e9))} ago.", _RENEW
+            "token expiry", f"The token expired {clock.format_age(int(claims.expires_at * 1e9))} ago.", _RENEW
         )
     if days < EXPIRY_DAYS:
         return warning("token expiry", f"The token expires within {int(days) + 1} days.", _RENEW)

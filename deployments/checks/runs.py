@@ -48,4 +48,4 @@ def _of(judged: Judgement) -> Finding:
     seen_ns = judged.signs.seen_ns(clock.now_ns())
     if seen_ns is None:
         return ok(STEP, "none has begun yet")
-    return ok(STEP, f"the last one gave a sign of life {clock.span_since(seen_ns)} ago")
+    return ok(STEP, f"the last one gave a sign of life {clock.format_age(seen_ns)} ago")

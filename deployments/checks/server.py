@@ -200,7 +200,7 @@ def _schedule(client: SyncPrefectClient, name: str, access: PrefectAccess) -> Fi
 def _in_words(schedule: object) -> str:
     cron, interval = getattr(schedule, "cron", None), getattr(schedule, "interval", None)
     if interval is not None:
-        return f"every {clock.words(int(interval.total_seconds()) * 10**9)}"
+        return f"every {clock.format_span(int(interval.total_seconds()) * 10**9)}"
     return f"{cron} ({getattr(schedule, 'timezone', None) or 'UTC'})" if cron else "by a schedule of your own"
 
 
@@ -273,7 +273,7 @@ def _worker_finding(workers: list[Worker], hint: str) -> Finding:
     newest = max(heard.values())
     seconds = clock.now() - newest.timestamp()
     beats = next(worker.heartbeat_interval_seconds for worker in workers if worker.last_heartbeat_time == newest)
-    span = clock.span_since(int(newest.timestamp() * 1e9))
+    span = clock.format_age(int(newest.timestamp() * 1e9))
     if seconds > HEARTBEATS * (beats or HEARTBEAT_SECONDS):
         return failed("runner", f"No worker is alive; the last one was heard {span} ago.", hint)
     name = next(name for name, time in heard.items() if time == newest)

@@ -211,7 +211,7 @@ def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: flo
 def _duration(seconds: float) -> str:
     if seconds < 1:
         return "as fast as the server answers"
-    return f"{clock.words(int(seconds * 10**9))} at least"
+    return f"{clock.format_span(int(seconds * 10**9))} at least"
 
 
 def _backfill(options: BackfillOptions) -> State[Any]:

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from blocks import clock
 from blocks.coverage import heatmap
-from blocks.coverage.advice import command_for, length, second
-from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind
+from blocks.coverage.advice import command_for, format_length, format_second
+from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, GapKind
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import coverage_record as stored
 from blocks.store import source_status
@@ -34,7 +34,7 @@ from deployments.terminal_output import (
 )
 
 if TYPE_CHECKING:
-    from blocks.coverage.advice import Advised
+    from blocks.coverage.advice import GapAdvice
     from blocks.coverage.cells import Cell
     from blocks.coverage.gaps import Gap
     from blocks.coverage.heatmap import Line
@@ -55,10 +55,10 @@ STYLES = {
 }
 COLUMNS = ("API", "from", "reconciled", "events", "late", "missed", "undecided", "changed")
 TITLES = {
-    Kind.GAP: "gap",
-    Kind.OPEN: "open",
-    Kind.LOST: "lost",
-    Kind.BEFORE: "before the start",
+    GapKind.GAP: "gap",
+    GapKind.OPEN: "open",
+    GapKind.LOST: "lost",
+    GapKind.BEFORE: "before the start",
 }
 
 
@@ -153,7 +153,9 @@ def _write_page(made: Report, path: Path) -> None:
 def _show(made: Report) -> None:
     unit = "hour" if made.by_hour else "day"
     print_line(
-        join_styled((made.name, "bold"), (f"coverage by the {unit} since {second(made.since_ns)[:10]}, in UTC", ""))
+        join_styled(
+            (made.name, "bold"), (f"coverage by the {unit} since {format_second(made.since_ns)[:10]}, in UTC", "")
+        )
     )
     if not made.apis:
         print_indented("The source collects none of these APIs.", 2)
@@ -193,12 +195,14 @@ def _table(made: Report) -> Table:
 def _show_gaps(made: Report) -> None:
     gaps = made.gaps
     print_line("")
-    if not any(one.gap.kind is not Kind.BEFORE for one in gaps):
+    if not any(one.gap.kind is not GapKind.BEFORE for one in gaps):
         print_line("There are no gaps.")
     for one in gaps:
         gap = one.gap
-        style = "" if gap.kind is Kind.BEFORE else "bold red" if gap.kind is Kind.LOST or _is_soon(one) else "yellow"
-        span = f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)}  {length(gap)}"
+        style = (
+            "" if gap.kind is GapKind.BEFORE else "bold red" if gap.kind is GapKind.LOST or _is_soon(one) else "yellow"
+        )
+        span = f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)}  {format_length(gap)}"
         print_line(join_styled((TITLES[gap.kind], style), (span, "")))
         print_indented(f"{', '.join(one.apis)}: {one.sentence}.", 2)
         if one.command:
@@ -206,7 +210,7 @@ def _show_gaps(made: Report) -> None:
             OUT.print(Text(f"  {printable(one.command)}", "bold"), soft_wrap=True)
 
 
-def _is_soon(one: Advised) -> bool:
+def _is_soon(one: GapAdvice) -> bool:
     return one.gap.left_ns(one.now_ns) < SOON_NS
 
 
@@ -219,7 +223,7 @@ def _print_cells(line: Line) -> None:
 
 
 def _date(ns: int | None) -> str:
-    return second(ns)[:10] if ns is not None else ""
+    return format_second(ns)[:10] if ns is not None else ""
 
 
 def report_as_json(made: Report, source: SourceStatus) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from blocks import python_process, settings
-from blocks.clock import words
+from blocks.clock import format_span
 from blocks.errors import SourceError
 from deployments.one_machine.bounded_call import BoundedCall
 from deployments.prefect_api import local_files
@@ -201,7 +201,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _trouble_message(trouble: Trouble, now: float) -> Message:
-    lasts = words(int(max(now - trouble.since, 0) * 1e9))
+    lasts = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what}",
         f"{trouble.text}\n\nSince: {_utc(trouble.since)} ({lasts})\n"
@@ -211,7 +211,7 @@ def _trouble_message(trouble: Trouble, now: float) -> Message:
 
 
 def _recovery_message(trouble: Trouble, now: float) -> Message:
-    lasted = words(int(max(now - trouble.since, 0) * 1e9))
+    lasted = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what} is over",
         f"It is over since {_utc(now)}, and lasted {lasted}: {trouble.text}",

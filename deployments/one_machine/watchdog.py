@@ -279,7 +279,7 @@ class Watchdog:
             state.watched_ns = int(now.wall * 1e9)
 
     def _record_jump(self, seconds: float, now: ClockReading) -> None:
-        span = wall_clock.words(int(abs(seconds) * 1e9))
+        span = wall_clock.format_span(int(abs(seconds) * 1e9))
         if seconds >= JUMP_SECONDS:
             self._events.put(
                 TerminalLine(f"{_time(now)} The clock went {span} ahead: the machine slept, or it was set.")
@@ -413,7 +413,7 @@ class Watchdog:
 
 def _stalled_text(seen: RunActivity, idle: float | None) -> str:
     if idle is not None:
-        return f"No run has worked for {wall_clock.words(int(idle * 1e9))}, and one is due every five minutes."
+        return f"No run has worked for {wall_clock.format_span(int(idle * 1e9))}, and one is due every five minutes."
     names = ", ".join(seen.not_running[:NAMED])
     more = f" and {len(seen.not_running) - NAMED} more" if len(seen.not_running) > NAMED else ""
     return f"No run has worked for more than two ticks of {names}{more}."

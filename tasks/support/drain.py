@@ -171,7 +171,7 @@ class StreamReader:
                     "%s: %d items cannot be stored as events and are kept in quarantine: %s",
                     self.claim.api,
                     committed.quarantined,
-                    {item.reason for item in page.rejected},
+                    {item.reason for item in page.invalid_items},
                 )
             self.collected.note = self.paging.reason_to_stop(page, after)
             if self.collected.note:

@@ -42,7 +42,7 @@ class Paging:
             return STOPPED
         if page.cursor == after:
             return "the server says that there is more, but its cursor does not move; the next run asks again"
-        self.empty = 0 if page.events or page.rejected else self.empty + 1
+        self.empty = 0 if page.events or page.invalid_items else self.empty + 1
         if self.empty >= EMPTY_PAGES_MAX:
             return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
         return ""
@@ -85,5 +85,5 @@ class Paging:
         except SourceError as confirmed:
             return confirmed if isinstance(confirmed, ThirdPartyConfigError) else error
         if not seen.allows(self.api):
-            return api_errors.of_missing_scope(self.api, seen.scopes)
+            return api_errors.missing_scope_error(self.api, seen.scopes)
         return error

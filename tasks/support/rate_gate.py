@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.errors import SourceError
-    from blocks.events_api.rate_limit import Grant, Window
+    from blocks.events_api.rate_limit import Grant, RateWindow
     from blocks.store.sources import SourceRecord
 
 LIVE = 1.0
@@ -42,7 +42,7 @@ class RateGate:
     end; both entering and leaving raise FirstPartyGenericError where the store does not answer.
     """
 
-    def __init__(self, engine: Engine, key: str, windows: tuple[Window, ...], share: float) -> None:
+    def __init__(self, engine: Engine, key: str, windows: tuple[RateWindow, ...], share: float) -> None:
         self._engine = engine
         self.key = key
         self._windows = windows

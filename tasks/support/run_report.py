@@ -49,7 +49,7 @@ def _row(collected: CollectResult) -> dict[str, str]:
         f"{collected.known:,}",
         f"{collected.quarantined:,}",
         Instant.from_timestamp(newest, unit="nanosecond").format_iso(unit="second") if newest is not None else "",
-        clock.span_since(newest) if newest is not None else "",
+        clock.format_age(newest) if newest is not None else "",
         f"{collected.pages:,}",
         f"{collected.seconds:.1f}",
         collected.note,

@@ -33,4 +33,4 @@ def test_a_source_leaves_its_coverage_as_an_artifact(source: Source) -> None:
     assert counts == [f"{stream.events:,}" for stream in source.status().streams]
     assert sum(map(int, counts)) == 300
     assert text.count("```text\n") == 3
-    assert text.endswith("There are no gaps.")
+    assert text.endswith("There is no gap.")

@@ -65,6 +65,10 @@ class Target:
         """How often each uuid is there."""
         raise NotImplementedError
 
+    def cpu_seconds(self) -> float:
+        """What the server has used so far, user and system; 0 where it is not measured."""
+        return 0.0
+
     def close(self) -> None:
         self.kill()
 
@@ -86,6 +90,9 @@ class HttpTarget(Target):
 
     def close(self) -> None:
         self.process.close()
+
+    def cpu_seconds(self) -> float:
+        return self.process.cpu_seconds()
 
     def behave(self, kind: Kind, times: int | None = 1, **options: Any) -> None:
         with contextlib.suppress(httpx.HTTPError):  # it is dead at this moment: that is trouble enough

@@ -101,7 +101,7 @@ class SiemHttpClient:
     def response_error(self, response: HttpResponse) -> SourceError:
         """The error behind any other answer that is none of success."""
         status, said = response.status_code, self.response_text(response.content)
-        if transport_errors.is_passing(status):
+        if transport_errors.is_transient(status):
             return ThirdPartyGenericError(
                 f"{self.siem} answered {status}{said}.",
                 hint="What was not taken is sent again.",
@@ -131,7 +131,7 @@ class SiemHttpClient:
         """What an answer says, in a few words behind a colon, without the secrets."""
         for secret in self._secrets:
             content = content.replace(secret.encode(), b"***")
-        return api_errors.told(content, self._secrets[0] if self._secrets else "\0")
+        return api_errors.error_text(content, self._secrets[0] if self._secrets else "\0")
 
 
 def is_html(response: HttpResponse) -> bool:

@@ -24,7 +24,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import api_errors
 from blocks.events_api.models import Api
-from blocks.http.transport_errors import is_passing
+from blocks.http.transport_errors import is_transient
 from blocks.siem.delivery.http import SiemHttpClient, is_html
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
@@ -408,7 +408,7 @@ def _is_there(item: _Item) -> bool:
 def _passes(item: _Item, error: _Cause) -> bool:
     # A cluster that is short of disk blocks writing, with 403 or 429, until there is room. Other blocks came before.
     blocked = error.type == "cluster_block_exception"
-    return blocked or is_passing(item.status) or item.status == _CONFLICT
+    return blocked or is_transient(item.status) or item.status == _CONFLICT
 
 
 def _is_of_target(item: _Item, error: _Cause) -> bool:

@@ -109,7 +109,7 @@ class Receiver:
 
     def _transport_error(self, wrapped: httpx.HTTPError, error: OSError) -> ThirdPartyGenericError:
         wrapped.__cause__ = error
-        found = transport_errors.of_transport(wrapped, self.host)
+        found = transport_errors.transport_error(wrapped, self.host)
         return ThirdPartyGenericError(found.message, hint=_HINTS.get(found.code, _HINT), code=found.code)
 
     def _certificate_error(self, error: ssl.SSLError) -> ThirdPartyConfigError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blocks import clock
-from blocks.coverage.advice import second
-from blocks.coverage.gaps import DAY_NS, Kind
+from blocks.coverage.advice import format_second
+from blocks.coverage.gaps import DAY_NS, GapKind
 from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def build_figures(made: Report) -> dict[str, Figure]:
 
 def cell_label(cell: Cell, *, by_hour: bool) -> str:
     """`2026-09-21`, or `2026-09-21 14:00`."""
-    when = second(cell.start_ns)[: 13 if by_hour else 10].replace("T", " ")
+    when = format_second(cell.start_ns)[: 13 if by_hour else 10].replace("T", " ")
     return f"{when}:00" if by_hour else when
 
 
 def missing_spans(cell: Cell) -> list[str]:
     """What is missing in a cell, in words."""
-    missing = [f"{clock.words(cell.gap_ns)} not collected"] if cell.gap_ns else []
-    missing += [f"{clock.words(cell.lost_ns)} lost for good"] if cell.lost_ns else []
+    missing = [f"{clock.format_span(cell.gap_ns)} not collected"] if cell.gap_ns else []
+    missing += [f"{clock.format_span(cell.lost_ns)} lost for good"] if cell.lost_ns else []
     return missing + (["before the start"] if cell.before_ns >= cell.whole_ns else [])
 
 
@@ -142,11 +142,11 @@ def _is_quiet(cell: Cell) -> bool:
 
 def _day_place(cell: Cell) -> tuple[str, str]:
     weekday = (cell.start_ns // DAY_NS + 3) % 7  # 1970 began on a Thursday
-    return second(cell.start_ns - weekday * DAY_NS)[:10], WEEKDAYS[weekday]
+    return format_second(cell.start_ns - weekday * DAY_NS)[:10], WEEKDAYS[weekday]
 
 
 def _hour_place(cell: Cell) -> tuple[str, str]:
-    text = second(cell.start_ns)
+    text = format_second(cell.start_ns)
     return text[:10], text[11:13]
 
 
@@ -205,10 +205,10 @@ BAR_STYLES = {
 }
 """Colour, pattern, width and offset of a bar within the row of its API."""
 BAR_OF_KIND = {
-    Kind.GAP: "not collected",
-    Kind.OPEN: "not collected",
-    Kind.LOST: "lost for good",
-    Kind.BEFORE: "before the start",
+    GapKind.GAP: "not collected",
+    GapKind.OPEN: "not collected",
+    GapKind.LOST: "lost for good",
+    GapKind.BEFORE: "before the start",
 }
 
 
@@ -267,7 +267,7 @@ def _delayed_marks(api: ApiReport, made: Report) -> dict[str, Any]:
 
 
 def _lag_points(api: ApiReport, seen: list[Cell], made: Report) -> dict[str, Any]:
-    about = [f"{cell_label(cell, by_hour=made.by_hour)}<br>{clock.words(cell.lag_ns or 0)}" for cell in seen]
+    about = [f"{cell_label(cell, by_hour=made.by_hour)}<br>{clock.format_span(cell.lag_ns or 0)}" for cell in seen]
     return {
         "type": "scatter",
         "x": [_plotly_time(cell.start_ns) for cell in seen],
@@ -278,4 +278,4 @@ def _lag_points(api: ApiReport, seen: list[Cell], made: Report) -> dict[str, Any
 
 
 def _plotly_time(ns: int) -> str:
-    return second(ns).removesuffix("Z")
+    return format_second(ns).removesuffix("Z")

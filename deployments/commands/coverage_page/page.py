@@ -17,15 +17,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from blocks import clock
-from blocks.coverage.advice import length, second
-from blocks.coverage.gaps import SOON_NS, Kind
+from blocks.coverage.advice import format_length, format_second
+from blocks.coverage.gaps import SOON_NS, GapKind
 from deployments.commands.coverage_page.figures import build_figures, cell_label, missing_spans
 from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.coverage.advice import Advised
+    from blocks.coverage.advice import GapAdvice
     from blocks.coverage.report import ApiReport, Report
 
 TEMPLATES = Path(__file__).parent
@@ -60,7 +60,7 @@ def render_page(made: Report) -> str:
         figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - it cannot end its element
         name=made.name,
         unit=_unit(made),
-        since=second(made.since_ns)[:10],
+        since=format_second(made.since_ns)[:10],
         now=format_minute(made.now_ns),
         summary=_summary(made),
         gaps=[_gap(one) for one in made.gaps],
@@ -116,15 +116,15 @@ def _summary_row(api: ApiReport) -> list[str]:
     return [api.api, *times, *(f"{number:,}" for number in numbers)]
 
 
-def _gap(one: Advised) -> dict[str, str]:
+def _gap(one: GapAdvice) -> dict[str, str]:
     gap = one.gap
-    is_before = gap.kind is Kind.BEFORE
+    is_before = gap.kind is GapKind.BEFORE
     is_soon = not is_before and gap.left_ns(one.now_ns) < SOON_NS
     return {
         "severity": "bad" if is_soon else "" if is_before else "warn",
         "kind": "before the start" if is_before else gap.kind.value,
         "apis": ", ".join(one.apis),
-        "span": f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)} ({length(gap)})",
+        "span": f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)} ({format_length(gap)})",
         "sentence": one.sentence,
         "command": one.command,
     }
@@ -140,7 +140,7 @@ def _numbers(made: Report) -> Iterator[dict[str, str]]:
                 "when": cell_label(cell, by_hour=made.by_hour),
                 "api": api,
                 "events": f"{cell.events:,}",
-                "lag": "" if cell.lag_ns is None else clock.words(cell.lag_ns),
+                "lag": "" if cell.lag_ns is None else clock.format_span(cell.lag_ns),
                 "missing": missing,
                 "reconciled": _minute(cell.reconciled_ns),
             }

@@ -49,7 +49,7 @@ def source_row(
         Text(format_age(since_ns)),
         _worst_cell(source.open),
         Text(f"{sum(pace.last_day for pace in paces):,}"),
-        Text(clock.words(max(lags)) if lags else ""),
+        Text(clock.format_span(max(lags)) if lags else ""),
         _siem_cell(forwards),
     )
 

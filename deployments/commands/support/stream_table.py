@@ -75,4 +75,4 @@ def _seconds(span_ns: int | None) -> float | None:
 
 
 def _words(span_ns: int | None) -> str:
-    return "" if span_ns is None else clock.words(span_ns)
+    return "" if span_ns is None else clock.format_span(span_ns)

@@ -121,7 +121,7 @@ def fill(store: Engine, at_ns: int, count: int) -> None:
     claim = streams.acquire(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
     assert claim
     events = [Event(f"U{at_ns}{number}", at_ns + number * 10**9, "{}") for number in range(count)]
-    page = Page("c", has_more=False, events=events, rejected=[])
+    page = Page("c", has_more=False, events=events, invalid_items=[])
     pages.commit_page(store, claim, page, after=None, api_version="v2")
 
 

@@ -124,7 +124,7 @@ def fill(source: str) -> None:
         assert claim
         events = [Event(f"{n}", n, f'{{"uuid":"{n}"}}') for n in range(10)]
         pages.commit_page(
-            engine, claim, Page("c", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+            engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
         )
         streams.record_drain(engine, claim, 1)
     engine.dispose()

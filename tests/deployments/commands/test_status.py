@@ -483,7 +483,7 @@ def test_a_backfill_shows_until_it_is_finished(
     assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
     while claim := windows.acquire(store, job.id, "run-1"):
         assert "% done, running." in status(capsys)
-        page = Page("c", has_more=False, events=[], rejected=[])
+        page = Page("c", has_more=False, events=[], invalid_items=[])
         windows.commit_page(store, claim, page, after=None, api_version="v2", last=True)
         if claim.start_ns == start_ns:
             told = json.loads(status(capsys, "--json"))[0]["backfills"]
