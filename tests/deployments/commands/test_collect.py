@@ -137,7 +137,7 @@ def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["collect", "[red]nobody"]) == cli.WRONG_USE
     assert capsys.readouterr().err == (
         "onepassword-source: There is no source named '[red]nobody'. Create it with `onepassword-source apply FILE`; "
-        "`onepassword-source status` lists those there are.\n"
+        "`onepassword-source list` lists all sources.\n"
     )
 
 
