@@ -54,11 +54,11 @@ class AppliedSiem:
 
 
 def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Iterator[str | AppliedSiem]:
-    """Create or update SIEMs one after the other; where nothing differs, nothing is written.
+    """Create or update SIEMs one after the other; if nothing differs, nothing is written.
 
     Gives the name of each source when its pair is done, and what was done with a SIEM when all of its are. A new pair
     gets all that the store holds, or what was received since `since_ns` (ns since 1970).
-    Raises ThirdPartyConfigError before anything is stored where a source is not known, or the name of a SIEM is that
+    Raises ThirdPartyConfigError before anything is stored if a source is not known, or the name of a SIEM is that
     of one of another kind. What is applied before a later error stays.
     """
     with get_client(sync_client=True) as client:
@@ -70,7 +70,7 @@ def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Ite
 def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> AppliedSiem:
     """Forward sources to a SIEM whose block a person has made in the UI, under that very name.
 
-    Raises ThirdPartyConfigError where there is no such block, or it is not valid.
+    Raises ThirdPartyConfigError if there is no such block, or it is not valid.
     """
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
@@ -83,7 +83,7 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
 class _PairApplier:
     """The pairs of some SIEMs, through one connection; what is there is read at the start.
 
-    Raises ThirdPartyConfigError where a source is not known.
+    Raises ThirdPartyConfigError if a source is not known.
     """
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
@@ -208,7 +208,7 @@ def _require_kind(config: SiemConfig, there: Mapping[tuple[str, str], BlockDocum
 
 
 def _fingerprint(kind: str, document: BlockDocument) -> str | None:
-    """That of the block in a document; None where it is not valid."""
+    """That of the block in a document; None if it is not valid."""
     try:
         return block_class(kind).model_validate(document.data).fingerprint()
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""`onepassword-source prune`."""
+"""`onepassword-source prune`: remove old events now, or schedule it."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from blocks.store.prune import PrunePlan, PruneTarget, RetentionRule
 
-COLUMNS = ("API", "events", "to go", "from (UTC)", "to (UTC)", "old, but stay")
-NUMBERS = ("events", "to go")
+COLUMNS = ("API", "events", "to remove", "from (UTC)", "to (UTC)", "old, but kept")
+NUMBERS = ("events", "to remove")
 
 
 @dataclass(frozen=True)
 class PruneOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     older_than: str | None
     name: str | None
@@ -57,16 +57,18 @@ def command(
         str | None,
         typer.Option(metavar="TIME", help="How long events are kept: 400d, 60w; at least 121d.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which events would be removed.")] = False,
     yes: Yes = False,
     schedule: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="From now on daily, weekly or monthly; nothing now.", show_default=False),
+        typer.Option(
+            metavar="WHEN", help="Make a schedule: daily, weekly or monthly. Removes nothing now.", show_default=False
+        ),
     ] = None,
-    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="End the schedule.")] = False,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Remove the schedule.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for options that do not fit together."""
+    """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for contradicting options."""
     options = PruneOptions(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
     _check(options)
     if options.no_schedule:
@@ -82,11 +84,11 @@ def command(
 def _check(options: PruneOptions) -> None:
     once = options.dry_run or options.yes
     if options.no_schedule and (once or options.schedule or options.older_than):
-        raise _usage_error("--no-schedule stands alone, or with the name of a source.")
+        raise _usage_error("--no-schedule takes no other options, only the name of a source.")
     if options.schedule and once:
-        raise _usage_error("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
+        raise _usage_error("--schedule removes nothing now: leave out --dry-run and --yes.")
     if options.older_than is None and not options.no_schedule:
-        raise _usage_error("--older-than is missing: how long are events kept?")
+        raise _usage_error("--older-than is missing. It says how long events are kept, such as 400d.")
 
 
 def _usage_error(message: str) -> ThirdPartyConfigError:
@@ -131,11 +133,11 @@ def _confirm(going: int, options: PruneOptions) -> None:
         return
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
-            f"{_events(going)} would be removed for ever, so this command asks first.",
-            hint="Look with --dry-run, and give --yes where nobody can answer.",
+            f"{_events(going)} would be removed permanently, which needs a confirmation.",
+            hint="Check with --dry-run. Without a terminal, add --yes.",
             code="usage",
         )
-    typer.confirm(f"Remove {_events(going)} for ever?", abort=True, err=True)
+    typer.confirm(f"Remove {_events(going)} permanently?", abort=True, err=True)
 
 
 def _show(plans: Sequence[PrunePlan], rule: RetentionRule) -> None:
@@ -200,8 +202,8 @@ def _schedule(older_than: str, options: PruneOptions) -> None:
         print_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
         return
     whose = f"of {printable(options.name)} " if options.name else ""
-    print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
-    print_note("See what goes with --dry-run; end it with --no-schedule.")
+    print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, while a worker runs.")
+    print_note("--dry-run shows which events are affected; --no-schedule removes the schedule.")
 
 
 def _find(name: str | None) -> PruneTarget | None:

@@ -1,4 +1,4 @@
-"""`onepassword-source reconcile`: one run of the flow, in this process."""
+"""`onepassword-source reconcile`: run the flow in this process."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def command(
     api: Apis = None,
     as_json: Json = False,
 ) -> int:
-    """Reconcile once. 0 where it went well, 1 where it failed, 130 where it was stopped.
+    """Reconcile once. Returns 0 on success, 1 on failure, 130 if it was stopped.
 
-    ThirdPartyConfigError for what makes no sense, all of it at once.
+    Raises ThirdPartyConfigError with all problems of the options.
     """
     apis = api or []
-    faults = [f"--api takes {', '.join(Api)}, not {api}" for api in apis if api not in set(Api)]
+    problems = [f"--api takes {', '.join(Api)}, not {api}" for api in apis if api not in set(Api)]
     try:
         parse_last(last, clock.now_ns())
     except ThirdPartyConfigError as error:
-        faults.append(error.message.rstrip("."))
-    if faults:
+        problems.append(error.message.rstrip("."))
+    if problems:
         raise ThirdPartyConfigError(
-            f"{'. '.join(faults)}.", hint="See: onepassword-source reconcile --help", code="usage"
+            f"{'. '.join(problems)}.", hint="See: onepassword-source reconcile --help", code="usage"
         )
     return run_job(name, lambda: _reconcile(name, last, apis), as_json=as_json)
 

@@ -48,7 +48,7 @@ SAVE_CHECKPOINTS = (
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     name: str
     apis: tuple[str, ...] = ()
