@@ -328,7 +328,12 @@ class TestFaults:
 
     @settings(max_examples=50)
     @given(JSON)
-    def test_it_never_raises(self, value: object) -> None:
+    def test_any_value_is_reported_or_can_be_used(self, value: object) -> None:
         for given_rules in (value, [value], [rule("Mask", "x") | {"regexp": value}], [{"name": value, "mask": value}]):
-            list(processing.problems(given_rules, "$"))
-        list(processing.algorithm_problems(value, "$"))
+            found = list(processing.problems(given_rules, "$"))
+            assert all(problem.path.startswith("$") and problem.description and problem.expected for problem in found)
+            # Rules without a problem can be used.
+            assert found or processing.parse(given_rules or []).apply(BODY) is not None  # type: ignore[arg-type]
+        assert list(processing.problems([{"name": value, "mask": value}], "$"))
+        is_known = value is None or str(value).upper().replace("-", "") in {"MD5", "SHA256"}
+        assert bool(list(processing.algorithm_problems(value, "$"))) is not is_known

@@ -364,9 +364,11 @@ class TestFaults:
 
     @settings(max_examples=30)
     @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
-    def test_it_never_raises(self, value: object) -> None:
+    def test_any_value_but_an_empty_list_is_reported(self, value: object) -> None:
         for given_rules in (value, [value], [{"drop": value}], [{"mask": value}], [{"keep": {"matches": value}}]):
-            list(rules.problems(given_rules, "$", has_key=False))
+            found = list(rules.problems(given_rules, "$", has_key=False))
+            assert all(problem.path.startswith("$") and problem.description and problem.expected for problem in found)
+            assert found or given_rules == []
 
 
 class TestPatterns:
