@@ -13,7 +13,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.problems import ConfigurationError
 from blocks.store import diagnosis
-from deployments.background import Background
+from deployments.bounded_call import StartedCall
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
@@ -66,7 +66,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
     """All findings, in the order in which a run depends on them. Bounded in time, whatever is broken."""
     # The checks of the store and the network run beside the check of the Prefect server, which takes longest.
     stored = _StoreChecks(settings.database_url(), name)
-    early = Background(lambda: _network_path(stored.base_url()))
+    early = StartedCall(lambda: _network_path(stored.base_url()))
     seen = server.check_server(name)
     stored = _store_of_block(seen.block, stored)
     if not seen.exists and stored.is_unknown():
@@ -99,11 +99,11 @@ class _StoreChecks:
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self._name = url, name
-        self._known = Background(lambda: diagnosis.source_addresses(url))
-        self._store = Background(lambda: storage.check_store(url))
-        self._disk = Background(lambda: storage.check_disk(url))
-        self._runs = Background(lambda: runs.check_runs(url, name))
-        self._collection = Background(lambda: collection.check_collection(url, name))
+        self._known = StartedCall(lambda: diagnosis.source_addresses(url))
+        self._store = StartedCall(lambda: storage.check_store(url))
+        self._disk = StartedCall(lambda: storage.check_disk(url))
+        self._runs = StartedCall(lambda: runs.check_runs(url, name))
+        self._collection = StartedCall(lambda: collection.check_collection(url, name))
 
     def source(self) -> SourceAddress | None:
         try:
@@ -179,7 +179,7 @@ def _network_path(base_url: str) -> Reachability:
     )
 
 
-def _network_path_to(early: Background[Reachability], base_url: str) -> Reachability:
+def _network_path_to(early: StartedCall[Reachability], base_url: str) -> Reachability:
     try:
         found = early.result(WAY_SECONDS)
     except TimeoutError:

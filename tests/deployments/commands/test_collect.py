@@ -217,7 +217,7 @@ def _is_ours(process: psutil.Process) -> bool:
     except psutil.Error:
         return False
     ours = environment.get("PREFECT_HOME") == os.environ["PREFECT_HOME"]
-    return ours and "deployments.one_machine.guard" in line
+    return ours and "deployments.one_machine.guarded_server" in line
 
 
 @pytest.mark.prefect
