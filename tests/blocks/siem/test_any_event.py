@@ -1,4 +1,4 @@
-"""Whatever a stored event holds, each kind of target gets a record of it, in each shape and with all kinds of rules."""
+"""Each kind of SIEM gets a record of any stored event, in each format and with all kinds of rules."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from support.siem_targets import _HTTP_MEMBERS as MEMBERS
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.archive import ndjson, parquet
+from blocks.siem.configuration import block_class
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.formats import registry
 from blocks.siem.formats.ecs import INTEGER
 from blocks.siem.formats.event import OutgoingEvent
-from blocks.siem.kinds import block_class
 from blocks.siem.privacy import processing, rules
 from blocks.siem.syslog.rfc5424 import MessageEncoder, MessageStyle
 
@@ -53,7 +53,13 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 PARTS = sorted(
-    {name for event in EVENTS.values() for shape in event.values() if isinstance(shape, dict) for name in shape}
+    {
+        name
+        for event in EVENTS.values()
+        for format_name in event.values()
+        if isinstance(format_name, dict)
+        for name in format_name
+    }
 )
 NEW = st.sampled_from(["new", "a.b", "", " ", "_id", "onepassword", "new_2"])
 
@@ -90,24 +96,26 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("shape", support.SHAPES)
+@pytest.mark.parametrize("format_name", support.FORMATS)
 @pytest.mark.parametrize("api", list(Api))
 @pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
-def test_an_odd_event_has_a_record_everywhere(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
-    check_records(api, shape, body, senders)
+def test_an_odd_event_has_a_record_everywhere(api: Api, format_name: str, body: str, senders: dict[str, Any]) -> None:
+    check_records(api, format_name, body, senders)
 
 
-@pytest.mark.parametrize("shape", support.SHAPES)
+@pytest.mark.parametrize("format_name", support.FORMATS)
 @pytest.mark.parametrize("api", list(Api))
 @settings(
     deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
-def test_any_event_has_a_record_everywhere(api: Api, shape: str, data: st.DataObject, senders: dict[str, Any]) -> None:
-    check_records(api, shape, data.draw(bodies(api)), senders)
+def test_any_event_has_a_record_everywhere(
+    api: Api, format_name: str, data: st.DataObject, senders: dict[str, Any]
+) -> None:
+    check_records(api, format_name, data.draw(bodies(api)), senders)
 
 
-def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
+def check_records(api: Api, format_name: str, body: str, senders: dict[str, Any]) -> None:
     """Each target's record of the event holds its uuid, once; a line of it is one line, and JSON is JSON."""
     event = OutgoingEvent(1, UUID, support.START_NS, support.RECEIVED_NS, body)
     stream = support.stream(api)
@@ -118,10 +126,10 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
             assert siem is HIDING
             continue
         records = {
-            kind: Preparer(sender, siem, shape, stream, source).prepare(event).data  # type: ignore[union-attr]
+            kind: Preparer(sender, siem, format_name, stream, source).prepare(event).data  # type: ignore[union-attr]
             for kind, sender in senders.items()
         }
-        made = registry.format_event(shape, event, stream, left.body)
+        made = registry.format_event(format_name, event, stream, left.body)
         assert made.account is None or made.account.isprintable()
         records["syslog"] = MessageEncoder(MessageStyle("host", "onepassword@32473")).encode(made)
         records["ndjson"] = ndjson.encode(made)
@@ -132,7 +140,7 @@ def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> N
         for kind in ("splunk", "sentinel", "ndjson", "document"):
             loaded(records[kind])
         in_parquet(made)
-        if shape == "ecs":
+        if format_name == "ecs":
             fits_elasticsearch(json.loads(made.document))
 
 

@@ -17,13 +17,13 @@ from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import registry
 from blocks.siem.privacy import conditions, json_members, members, patterns, rules
 from blocks.siem.privacy.rules import UNCHANGED, UNREADABLE, RuleOutcome
-from deployments.sandbox.sample_events import Moment, make_body, random_for
+from deployments.sandbox.sample_events import EventTime, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "a key that is kept"
-WHEN = Moment(1772600767 * 10**9, "2026-03-04T05:06:07Z")
+WHEN = EventTime(1772600767 * 10**9, "2026-03-04T05:06:07Z")
 SIGN_IN = (
     '{"uuid":"A","timestamp":"2026-03-04T05:06:07.089Z","category":"credentials_failed","type":"code_bad",'
     '"target_user":{"uuid":"U","name":"Ana Test","email":"ana@example.org"},'
@@ -284,13 +284,13 @@ class TestClasses:
             assert set(event) == set(json.loads(body))
 
     @pytest.mark.parametrize("api", list(Api))
-    @pytest.mark.parametrize("shape", support.SHAPES)
-    def test_what_is_masked_is_in_no_shape(self, api: Api, shape: str) -> None:
+    @pytest.mark.parametrize("format_name", support.FORMATS)
+    def test_what_is_masked_is_in_no_format(self, api: Api, format_name: str) -> None:
         checked = rules.parse([{"mask": ["@names", "@emails", "@ips"]}], "")
         found = 0
         for event in support.events(api, 60):
             outcome = checked.apply(api, event.body)
-            made = registry.format_event(shape, event, support.stream(api), outcome.body).document
+            made = registry.format_event(format_name, event, support.stream(api), outcome.body).document
             held = list(_held(json.loads(event.body)))
             found += len(held)
             assert not [value for value in held if value in json.dumps(json.loads(made), ensure_ascii=False)]
@@ -303,11 +303,13 @@ class TestClasses:
 
 
 @pytest.mark.parametrize(("change", "account"), [("mask", "***"), ("hash", digest(support.ACCOUNT))])
-@pytest.mark.parametrize("shape", support.SHAPES)
-def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(shape: str, change: str, account: str) -> None:
+@pytest.mark.parametrize("format_name", support.FORMATS)
+def test_what_a_rule_makes_of_an_account_holds_outside_the_body_too(
+    format_name: str, change: str, account: str
+) -> None:
     one = support.event(Api.AUDIT, action="join", account_uuid=support.ACCOUNT)
     body = applied([{change: ["account_uuid"]}], one.body, Api.AUDIT).body
-    made = registry.format_event(shape, one, support.stream(Api.AUDIT), body)
+    made = registry.format_event(format_name, one, support.stream(Api.AUDIT), body)
     assert made.account == account
     assert support.ACCOUNT.encode() not in made.document
 
