@@ -114,8 +114,8 @@ class SiemHttpClient:
         if status in api_errors.REFUSED:
             return ThirdPartyConfigError(
                 f"{self.siem} denies access ({status}{text}).",
-                hint="Nothing is lost: events wait in the store. Check the SIEM's address and its token or key, and store "
-                "them with `onepassword-source apply FILE`.",
+                hint="Nothing is lost: events wait in the store. Check the SIEM's address and its token or key, and "
+                "store them with `onepassword-source apply FILE`.",
                 code=str(status),
             )
         if response.is_redirect:
