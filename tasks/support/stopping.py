@@ -65,7 +65,7 @@ def end_main_wait() -> None:
 def on_signals(exit_while_waiting: Callable[[str], None]) -> Iterator[None]:
     """Within it, SIGTERM and SIGINT request a stop instead of interrupting the run. A second signal interrupts it.
 
-    `exit_while_waiting` exits the process if the main thread waits for its next attempt. It gets the reason of the wait.
+    `exit_while_waiting` exits the process if the main thread waits for its next attempt. It gets the reason.
     """
     requested.clear()
     end_main_wait()
