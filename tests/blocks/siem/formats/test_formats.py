@@ -120,4 +120,8 @@ def test_members_of_any_type_are_formatted(format_name: str, api: Api, data: st.
         assert document == body.encode()
     else:
         found = json.loads(document, parse_constant=pytest.fail)
-        assert UUID in (found.get("metadata", {}).get("uid"), found.get("event", {}).get("id"))
+        uuid, original = {
+            "ecs": lambda: (found["event"]["id"], found["event"]["original"]),
+            "ocsf": lambda: (found["metadata"]["uid"], found["raw_data"]),
+        }[format_name]()
+        assert (uuid, original) == (UUID, body)
