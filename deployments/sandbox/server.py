@@ -11,7 +11,7 @@ import uvicorn
 
 from deployments.sandbox.app import build_app
 from deployments.sandbox.broken_responses import WireProtocol
-from deployments.sandbox.state import State
+from deployments.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
     from deployments.sandbox.options import SandboxOptions
@@ -34,7 +34,7 @@ def serve(options: SandboxOptions, *, ready: Ready, stop_with: BinaryIO | None =
     """
     listener = _listen(options.port)
     host = f"{HOST}:{listener.getsockname()[1]}"
-    state = State(options, host)
+    state = SandboxState(options, host)
     server = _Server(state, lambda: ready(f"http://{host}", state.tokens.issue()))
     if stop_with is not None:
         threading.Thread(target=server.stop_after, args=(stop_with,), daemon=True).start()
@@ -42,7 +42,7 @@ def serve(options: SandboxOptions, *, ready: Ready, stop_with: BinaryIO | None =
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, state: State, ready: Callable[[], None]) -> None:
+    def __init__(self, state: SandboxState, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 build_app(state),

@@ -34,7 +34,7 @@ def event(body: str) -> OutgoingEvent:
 def made(api: Api, number: int, version: str) -> OutgoingEvent:
     """An event of the sandbox, as v1 or as v2 has it."""
     random = sample_events.random_for(7, api.path, number)
-    body = sample_events.make_body(7, api.path, number, random, sample_events.moment(TIME_NS, 9))
+    body = sample_events.make_body(7, api.path, number, random, sample_events.event_time(TIME_NS, 9))
     text = getattr(body, version).decode()
     return OutgoingEvent(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
 

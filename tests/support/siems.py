@@ -11,7 +11,7 @@ from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.protocol import Batch
 from blocks.siem.formats import registry
 from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
-from deployments.sandbox.sample_events import SECOND, make_body, moment, random_for
+from deployments.sandbox.sample_events import SECOND, event_time, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ def events(api: Api, n: int = DOCUMENTED) -> tuple[OutgoingEvent, ...]:
 
 
 def _event(api: Api, number: int) -> OutgoingEvent:
-    when = moment(START_NS + number * SECOND + 987_654_321, number % 10)
+    when = event_time(START_NS + number * SECOND + 987_654_321, number % 10)
     body = make_body(SEED, api.path, number, random_for(SEED, api.path, number), when).v2.decode()
     received_ns = RECEIVED_NS + number // 100 * SECOND
     return OutgoingEvent(number + 1, json.loads(body)["uuid"], when.ns, received_ns, body)

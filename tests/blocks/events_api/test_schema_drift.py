@@ -14,18 +14,18 @@ from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api, Page, read_page
 from blocks.events_api.schema_drift import IDLE_MAX, LOOSE, NAMED_MAX, TEXT_MAX, Drift, KnownSchema
 from blocks.events_api.vocabulary import EVENTS
-from deployments.sandbox.computed_history import BLOCK, Bulk
-from deployments.sandbox.cursors import Place
-from deployments.sandbox.event_history import Pace
+from deployments.sandbox.computed_history import BLOCK, ComputedHistory
+from deployments.sandbox.cursors import CursorState
+from deployments.sandbox.event_history import ArrivalPace
 from deployments.sandbox.process import running_sandbox
-from deployments.sandbox.sample_events import Moment, make_body, random_for
+from deployments.sandbox.sample_events import EventTime, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deployments.sandbox.process import SandboxProcess
 
-WHEN = Moment(1772600767 * 10**9, "2026-03-04T05:06:07Z")
+WHEN = EventTime(1772600767 * 10**9, "2026-03-04T05:06:07Z")
 START_NS = 1577836800 * 10**9  # 2020-01-01
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 NEW = Drift("member", "new")
@@ -71,8 +71,8 @@ def unknown(api: Api, **members: Any) -> tuple[Drift, ...]:
 @pytest.mark.parametrize("api", Api)
 def test_nothing_of_ordinary_events_is_unknown(api: Api, version: int) -> None:
     assert read(api, *(made(api, number, version) for number in range(1000))).unknown == ()
-    bulk = Bulk(2, api.path, Pace(events=BLOCK, until_ns=WHEN.ns, days=1, rate=0))
-    found = bulk.read(Place(version, api.path, position=0, limit=BLOCK, start_ns=0), WHEN.ns)
+    bulk = ComputedHistory(2, api.path, ArrivalPace(events=BLOCK, until_ns=WHEN.ns, days=1, rate=0))
+    found = bulk.read(CursorState(version, api.path, position=0, limit=BLOCK, start_ns=0), WHEN.ns)
     assert len(read(api, *found.bodies).events) == BLOCK
     assert read(api, *found.bodies).unknown == ()
 

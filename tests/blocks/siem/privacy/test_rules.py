@@ -17,13 +17,13 @@ from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import registry
 from blocks.siem.privacy import conditions, json_members, members, patterns, rules
 from blocks.siem.privacy.rules import UNCHANGED, UNREADABLE, RuleOutcome
-from deployments.sandbox.sample_events import Moment, make_body, random_for
+from deployments.sandbox.sample_events import EventTime, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "a key that is kept"
-WHEN = Moment(1772600767 * 10**9, "2026-03-04T05:06:07Z")
+WHEN = EventTime(1772600767 * 10**9, "2026-03-04T05:06:07Z")
 SIGN_IN = (
     '{"uuid":"A","timestamp":"2026-03-04T05:06:07.089Z","category":"credentials_failed","type":"code_bad",'
     '"target_user":{"uuid":"U","name":"Ana Test","email":"ana@example.org"},'
