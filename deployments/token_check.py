@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenCheck:
-    """What is known of a token before it is used. `account` and `scopes` are None where nobody told them."""
+    """What is known of a token before it is used. `account` and `scopes` are None if nobody told them."""
 
     account: str | None
     scopes: frozenset[str] | None
@@ -48,9 +48,9 @@ def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = 
 
 
 def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
-    """Raises ThirdPartyConfigError where the token of a configuration was issued before the one that the source has.
+    """Raises ThirdPartyConfigError if the token of a configuration was issued before the one that the source has.
 
-    As both say; where one does not say so, it cannot be known.
+    As both say; if one does not say so, it cannot be known.
     """
     present = found.credentials.api_token.get_secret_value()
     token = config.api_token.get_secret_value() if config.api_token else ""

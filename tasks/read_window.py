@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -16,7 +17,8 @@ from blocks.store.backfill.windows import WindowClaim
 from tasks import attempts
 from tasks.support import rate_gate
 from tasks.support.paging import STOPPED, Paging
-from tasks.support.source import after_rotation, load_source, loaded_id, open_store, source_record, store_if_open
+from tasks.support.session import open_session
+from tasks.support.source import load_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -114,45 +116,40 @@ class WindowReader:
 
 @task(name="read window", **attempts.TASK_OPTIONS)
 def read_window(source: str, claim: WindowClaim) -> WindowResult:
-    """Read the window of `claim` to its end; each page and its cursor are one commit.
+    """Read the window of `claim` to its end. Each page and its cursor are one commit.
 
     Submit a copy of this task for each window (`with_options`), since its delay between attempts is its own. An error
-    that leaves here has `retry_in` set where the step is to be tried again; otherwise the window is free again.
+    leaves here judged: its `retry_in` is set if the task is retried; otherwise the window is released.
     """
-    fingerprint = ""
-
-    def rotated(error: SourceError) -> SourceError:
-        return after_rotation(source, error, fingerprint)
-
-    taken_in = store_if_open(loaded_id(source) or "")
-    taken = None if taken_in is None else WindowRecord(taken_in, claim)
-    with attempts.attempt(attempt_key(claim), taken, replace_error=rotated) as attempt:
-        block = load_source(source)
-        fingerprint = block.fingerprint()
-        engine = open_store(block)
-        attempt.open(WindowRecord(engine, claim))
-        record = source_record(block)
-        gate = rate_gate.open_gate(engine, record, settings.backfill_share())
-        with block.credentials.get_client(block.api_version, slot=gate) as client:
-            return WindowReader(engine, client, record, claim).read()
+    record = partial(_record, claim)
+    with open_session(source, attempt_key(claim), record, load_source, settings.backfill_share) as session:
+        return WindowReader(session.engine, session.client, session.source, claim).read()
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
-    """Where the attempts at a window are recorded: in its row. Since when it has been failing, memory knows."""
+    """The record of attempts at a window, in its row.
+
+    Only this process remembers how long a window has been failing: another run that claims it has 90 minutes of its
+    own.
+    """
 
     engine: Engine
     claim: WindowClaim
 
-    def fail(self, error: SourceError, since_ns: int | None) -> int:  # noqa: ARG002 - as the protocol has it
+    def fail(self, error: SourceError, since_ns: int | None) -> int:  # noqa: ARG002 - of the protocol
         return attempts.first_failure_ns(attempt_key(self.claim))
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
         rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
 
-    def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - of the protocol
         windows.stop(self.engine, self.claim, error)
+
+
+def _record(claim: WindowClaim, engine: Engine, _fingerprint: str | None) -> WindowRecord:
+    return WindowRecord(engine, claim)
 
 
 def attempt_key(claim: WindowClaim) -> str:

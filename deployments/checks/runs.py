@@ -13,7 +13,7 @@ from deployments.checks.finding import Finding, failed, not_checked, ok
 from deployments.one_machine import up_health
 
 STEP = "runs"
-_TERMINAL = "It is restarted where that can help; if it stays so, look at the terminal of `up`, or start it again."
+_TERMINAL = "It is restarted if that can help; if it stays so, look at the terminal of `up`, or start it again."
 
 
 def check_runs(url: str, name: str) -> Finding:

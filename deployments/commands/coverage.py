@@ -64,7 +64,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class CoverageOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     name: str
     apis: tuple[str, ...]
@@ -81,7 +81,7 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="From then on: 30d, a date, or RFC 3339; 120d where left out, and 7d with --hours.",
+            help="From this time on: 30d, a date, or RFC 3339. Default: 120d, with --hours 7d.",
             show_default=False,
         ),
     ] = None,
@@ -89,12 +89,12 @@ def command(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", metavar="FILE", help="Write a page with charts, which needs no network.", show_default=False
+            "--html", metavar="FILE", help="Write a page with charts. It needs no network.", show_default=False
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the options."""
+    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all problems of the options."""
     options = CoverageOptions(name, tuple(api or ()), since, hours, html, as_json)
     since_ns = _since_ns(options)
     with source_status.opened_store() as engine:
@@ -117,28 +117,28 @@ def command(
 
 
 def _since_ns(options: CoverageOptions) -> int:
-    """From when on, in ns since 1970."""
-    faults: list[str] = []
+    """The start of the report, in ns since 1970."""
+    problems: list[str] = []
     now_ns = clock.now_ns()
     since_ns = now_ns - (HOURS_SHOWN_NS if options.hours else KEPT_NS)
     if unknown := [api for api in options.apis if api not in APIS]:
-        faults.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
+        problems.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
     try:
         since_ns = parse_time_option("--since", options.since) or since_ns
     except ThirdPartyConfigError as error:
-        faults.append(error.message.rstrip("."))
+        problems.append(error.message.rstrip("."))
     if since_ns >= now_ns:
-        faults.append("--since lies ahead")
+        problems.append("--since is in the future")
     if options.hours and since_ns < now_ns - KEPT_NS:
-        faults.append("--hours shows 120 days at most")
-    if faults:
-        hint = f"Use {TIMES}." if any("--since" in fault for fault in faults) else ""
-        raise ThirdPartyConfigError(f"{'; '.join(faults)}.", hint=hint, code="usage")
+        problems.append("--hours shows 120 days at most")
+    if problems:
+        hint = f"Use {TIMES}." if any("--since" in problem for problem in problems) else ""
+        raise ThirdPartyConfigError(f"{'; '.join(problems)}.", hint=hint, code="usage")
     return since_ns
 
 
 def _write_page(made: Report, path: Path) -> None:
-    from deployments.commands.coverage_page.page import render_page  # noqa: PLC0415 - plotly, which only a page takes
+    from deployments.commands.coverage_page.page import render_page  # noqa: PLC0415 - plotly, which only a page needs
 
     text = render_page(made)
     if str(path) == "-":
@@ -158,7 +158,7 @@ def _show(made: Report) -> None:
         )
     )
     if not made.apis:
-        print_indented("It collects none of these APIs.", 2)
+        print_indented("The source collects none of these APIs.", 2)
         return
     print_line("")
     print_fitting(_table(made))
@@ -196,7 +196,7 @@ def _show_gaps(made: Report) -> None:
     gaps = made.gaps
     print_line("")
     if not any(one.gap.kind is not GapKind.BEFORE for one in gaps):
-        print_line("There is no gap.")
+        print_line("There are no gaps.")
     for one in gaps:
         gap = one.gap
         style = (
@@ -206,7 +206,7 @@ def _show_gaps(made: Report) -> None:
         print_line(join_styled((TITLES[gap.kind], style), (span, "")))
         print_indented(f"{', '.join(one.apis)}: {one.sentence}.", 2)
         if one.command:
-            # Broken by the terminal alone, so that it can be copied as one line.
+            # The terminal breaks it, not this program, so that it can be copied as one line.
             OUT.print(Text(f"  {printable(one.command)}", "bold"), soft_wrap=True)
 
 

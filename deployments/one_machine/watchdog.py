@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from blocks import clock as wall_clock
 from blocks.errors import SourceError
+from deployments.bounded_call import BoundedCall
 from deployments.one_machine import up_health
-from deployments.one_machine.bounded_call import BoundedCall
 from deployments.one_machine.probes import ProbeError, RunActivity
 from deployments.one_machine.up_health import Trouble, UpHealth
 
@@ -244,7 +244,7 @@ class Watchdog:
             try:
                 self.check_once()
                 fault = ""
-            except Exception as error:  # noqa: BLE001 - one who watches must not end where something unforeseen is so
+            except Exception as error:  # noqa: BLE001 - one who watches must not end if something unforeseen is so
                 fault = type(error).__name__
             if fault and fault != fault_before:
                 self._events.put(TerminalLine(f"The watchdog itself has a fault ({fault}); please report it."))

@@ -123,7 +123,7 @@ def running_sandbox(*flags: str, **options: object) -> Iterator[SandboxProcess]:
     """A sandbox with these options (those of SandboxOptions, such as `events=100, seed=7`), ended on leaving.
 
     `faults` takes a list of faults, `rate_windows` one of (requests, seconds); `flags` are added as they are.
-    Raises RuntimeError with what it wrote where it does not start.
+    Raises RuntimeError with what it wrote if it does not start.
     """
     command = python_process.command("deployments.sandbox", "--stop-with-stdin", *_flags(options), *flags)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -14,9 +14,9 @@ KEPT = 1000
 
 @dataclass
 class LoggedRequest:
-    """One request. `shape` is first, cursor, introspect or unreadable; `query` its JSON body where it had one.
+    """One request. `shape` is first, cursor, introspect or unreadable; `query` its JSON body if it had one.
 
-    `status` is None where the connection was broken or left hanging; `items` counts those of a page.
+    `status` is None if the connection was broken or left hanging; `items` counts those of a page.
     """
 
     at: str

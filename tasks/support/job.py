@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,6 +23,7 @@ from blocks.store import sources
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import RECONCILE, JobView
 from blocks.store.backfill.windows import WindowClaim
+from tasks.support.claims import release_each
 from tasks.support.source import load_source, open_store, source_record, store_if_open
 
 if TYPE_CHECKING:
@@ -71,12 +73,8 @@ def claim_window(opened: OpenedJob) -> WindowClaim | None:
 
 
 def release_windows(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
-    """Give back what readers hold that cannot be woken. Where that fails, the claims lapse by themselves."""
-    for claim in claims:
-        try:
-            windows.release(_engine(opened), claim)
-        except SourceError as error:
-            get_run_logger().warning("A window could not be given back. %s", error)
+    """Release the windows of readers that wait for their next attempt and cannot be woken."""
+    release_each(claims, partial(windows.release, _engine(opened)))
 
 
 def stop_requested(opened: OpenedJob) -> bool:

@@ -11,9 +11,9 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
+from blocks.siem.configuration import KINDS, block_class
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.formats.event import StreamMetadata
-from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.privacy import processing
 from blocks.siem.privacy.rules import parse
 from blocks.source import OnePasswordSource
@@ -76,7 +76,7 @@ def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, se
         namespace=block.data_stream_namespace(api),
     )
     rules = parse(block.rules, block.hash_key.get_secret_value())
-    return Preparer(sender, rules, block.shape, stream, _processing_rules(about))
+    return Preparer(sender, rules, block.event_format, stream, _processing_rules(about))
 
 
 def _processing_rules(about: SourceMetadata) -> ProcessingRules:

@@ -93,7 +93,7 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
             ["events", "X", "--until", "2026-11-01T00:00:00"],
             "--until: '2026-11-01T00:00:00' is not a time: the time has",
         ),
-        (["events", "X", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h. Exchange the two."),
+        (["events", "X", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h. Swap the two."),
         (["status"], "There is no store yet at "),
         (["events", "X"], "There is no store yet at "),
         (["apply", "source.json"], "source.json: the file cannot be read: No such file or directory; expected a JSON"),
@@ -131,7 +131,7 @@ def test_an_unexpected_fault_quotes_nothing(
 
     status_does(work)
     assert cli.main(["status"]) == cli.IN_ERROR
-    assert complaint(capsys) == "An unexpected fault in this program: ValueError. --debug shows where."
+    assert complaint(capsys) == "Unexpected ValueError in this program. Run the command with --debug to see where."
 
 
 def test_an_error_cannot_drive_the_terminal(

@@ -12,12 +12,11 @@ from uuid import uuid4
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.header_cache import HeaderCache
-from blocks.siem.delivery.http import SiemHttpClient, unexpected_response
-from blocks.siem.delivery.packing import gzip_bytes
+from blocks.siem.delivery.http import SiemHttpClient, gzip_bytes, unexpected_response
 from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339
 from blocks.siem.formats.json_text import to_json
-from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 from blocks.siem.splunk import responses as answers
 
 if TYPE_CHECKING:
@@ -84,9 +83,9 @@ class SplunkSender:
     def __repr__(self) -> str:
         return "SplunkSender()"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
         """`{"time", "sourcetype", "source", "index", "fields", "event"}`: the event is the document as it stands."""
-        event = shaped.event
+        event = formatted.event
         seconds, fraction = divmod(event.time_ns, _SECOND)
         own = f'{{"time":{seconds}.{fraction:09d},'
         own_fields = (
@@ -95,7 +94,8 @@ class SplunkSender:
         )
         return EncodedRecord(
             event,
-            b"%b%b%b%b}\n" % (own.encode(), self._shared_members.get(shaped), own_fields.encode(), shaped.document),
+            b"%b%b%b%b}\n"
+            % (own.encode(), self._shared_members.get(formatted), own_fields.encode(), formatted.document),
         )
 
     def send(self, batch: Batch) -> BatchResult:
@@ -157,16 +157,16 @@ class SplunkSender:
             return error
         return self._client.batch_error(response) if of_events else self._client.response_error(response)
 
-    def _encode_shared_members(self, shaped: FormattedEvent) -> bytes:
-        api = shaped.stream.api
+    def _encode_shared_members(self, formatted: FormattedEvent) -> bytes:
+        api = formatted.stream.api
         told = {
             "host": self._host,
-            "source": self._source or shaped.stream.source,
-            "sourcetype": sourcetype(api, shaped.shape),
+            "source": self._source or formatted.stream.source,
+            "sourcetype": sourcetype(api, formatted.format_name),
             "index": self._indexes.get(api.value) or self._index,
         }
         start = to_json({name: value for name, value in told.items() if value})
-        return start[1:-1] + b',"fields":' + to_json(_fields(shaped))[:-1] + b","
+        return start[1:-1] + b',"fields":' + to_json(_fields(formatted))[:-1] + b","
 
 
 class _HecClient(SiemHttpClient):
@@ -176,9 +176,9 @@ class _HecClient(SiemHttpClient):
         return super().response_text(answers.hec_text(content) or content)
 
 
-def sourcetype(api: Api, shape: str) -> str:
-    """The add-on's name for raw events; its extractions fit no other shape, so others have names of their own."""
-    return SOURCETYPES[api] if shape == "raw" else SOURCETYPES[api].replace("insights", shape)
+def sourcetype(api: Api, format_name: str) -> str:
+    """The add-on's name for raw events; its extractions fit no other format, so others have names of their own."""
+    return SOURCETYPES[api] if format_name == "raw" else SOURCETYPES[api].replace("insights", format_name)
 
 
 def field_name(name: str) -> str:
@@ -186,13 +186,13 @@ def field_name(name: str) -> str:
     return f"field_{name}" if name in RESERVED_FIELDS or name.startswith("onepassword_") else name
 
 
-def _fields(shaped: FormattedEvent) -> dict[str, str]:
+def _fields(formatted: FormattedEvent) -> dict[str, str]:
     """Indexed fields are flat, and texts."""
-    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(shaped).items()}
-    told["onepassword_api"] = shaped.stream.api.value
-    told["onepassword_event_id"] = shaped.event_id
-    if shaped.account is not None:
-        told["onepassword_account"] = shaped.account
+    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(formatted).items()}
+    told["onepassword_api"] = formatted.stream.api.value
+    told["onepassword_event_id"] = formatted.event_id
+    if formatted.account is not None:
+        told["onepassword_account"] = formatted.account
     return told
 
 

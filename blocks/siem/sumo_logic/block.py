@@ -10,7 +10,8 @@ from blocks.problems import Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
-from blocks.siem.base import ClassifierName, SiemBlock
+from blocks.siem.base import SiemBlock
+from blocks.siem.formats.event import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ class SumoLogicSiem(SiemBlock):
         description="The whole address that Sumo Logic shows for the source. Whoever has it may send, so it is secret.",
         examples=["https://endpoint1.collection.sumologic.com/receiver/v1/http/CODE"],
     )
-    classifier: ClassifierName = Field(
+    classifier: Classifier = Field(
         default="parser",
         title="Told by",
         description=(

@@ -16,7 +16,7 @@ from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, is_html, unexpected_response
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.timestamp import received_rfc3339
+from blocks.siem.formats.field_values import received_rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -54,10 +54,10 @@ class SumoLogicSender:
     def __repr__(self) -> str:
         return "SumoLogicSender()"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
         """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
-        fields = f"{self._fields.get(shaped)},onepassword_received={received_rfc3339(shaped.event.received_ns)}"
-        return EncodedRecord(shaped.event, shaped.document + b"\n", (fields,))
+        fields = f"{self._fields.get(formatted)},onepassword_received={received_rfc3339(formatted.event.received_ns)}"
+        return EncodedRecord(formatted.event, formatted.document + b"\n", (fields,))
 
     def send(self, batch: Batch) -> BatchResult:
         content = b"".join([record.data for record in batch.records])
@@ -102,9 +102,9 @@ def url_secrets(url: str) -> tuple[str, ...]:
     return (url, code)
 
 
-def _fields(shaped: FormattedEvent) -> str:
-    told = {name: value for name, value in metadata.event_metadata(shaped).items() if name not in SENT_AS_HEADERS}
-    told["onepassword_api"] = shaped.stream.api.value
-    if shaped.account is not None:
-        told["onepassword_account"] = shaped.account
+def _fields(formatted: FormattedEvent) -> str:
+    told = {name: value for name, value in metadata.event_metadata(formatted).items() if name not in SENT_AS_HEADERS}
+    told["onepassword_api"] = formatted.stream.api.value
+    if formatted.account is not None:
+        told["onepassword_account"] = formatted.account
     return ",".join(field_pair(name, value) for name, value in told.items())

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from blocks import clock
 from blocks.siem.delivery.http import SiemHttpClient
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits
-from blocks.siem.formats.envelope import envelope
+from blocks.siem.formats.raw import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,9 +83,9 @@ class WebhookSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A WebhookSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
         """The event in its envelope, and what stands between it and the next."""
-        return EncodedRecord(shaped.event, envelope(shaped) + (b"\n" if self._format == "ndjson" else b","))
+        return EncodedRecord(formatted.event, envelope(formatted) + (b"\n" if self._format == "ndjson" else b","))
 
     def send(self, batch: Batch) -> BatchResult:
         """Whatever is an answer of success (2xx) is a yes to all of it."""

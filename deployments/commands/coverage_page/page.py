@@ -1,7 +1,7 @@
-"""The page of `coverage --html`: charts, drawn by plotly, in one file that asks no network for anything.
+"""The page of `coverage --html`: charts drawn by plotly, in one file that needs no network.
 
-What comes from outside is data: escaped in the text, and JSON without a `<` for the charts. The policy of the page
-lets only its own two scripts run, by their digests, and loads nothing. Each chart's numbers stand in a table, too.
+Data from outside is escaped in the text, and is JSON without a `<` for the charts. The page's Content-Security-Policy
+allows only its two scripts, by their digests, and loads nothing. A table has the numbers of the charts.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ COLUMNS = ("API", "collected from", "last reconciled", "events", "late", "missed
 NUMBERS_FROM = 3
 """The first of `COLUMNS` that holds numbers."""
 LAG = (
-    "How old the newest event of each hour was when it was stored; of a {unit}, the median. Diamonds: stored more than "
-    "a day after it had happened, as what a first run or a backfill brings."
+    "The age of the newest event of each hour when it was stored; for a {unit}, the median. Diamonds: stored more than "
+    "a day after the event, as in a first run or a backfill."
 )
 
 
 def render_page(made: Report) -> str:
-    """The whole page, as text."""
+    """The page as HTML."""
     library, script = get_plotlyjs(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     if "</script" in library.lower():
-        raise ValueError("plotly's script cannot stand in a page")
+        raise ValueError("plotly's script cannot be embedded in a page: it has a </script> tag")
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -57,7 +57,7 @@ def render_page(made: Report) -> str:
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         library=Markup(library),  # noqa: S704 - plotly's own
         script=Markup(script),  # noqa: S704 - a file of ours
-        figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - nothing in it can end its element
+        figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - it cannot end its element
         name=made.name,
         unit=_unit(made),
         since=format_second(made.since_ns)[:10],
@@ -82,7 +82,7 @@ def _digest(script: str) -> str:
 
 
 def _script_json(figures: dict[str, Any]) -> str:
-    """JSON in which nothing can end the element that it stands in."""
+    """JSON that cannot end its <script> element."""
     text = json.dumps(figures)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -95,12 +95,12 @@ def _charts(made: Report) -> list[dict[str, str]]:
     unit = _unit(made)
     calendars = [(f"calendar-{number}", f"Events of {api.api}", "") for number, api in enumerate(made.apis)]
     charts = [
-        ("collected", "What was collected", "The thin line: what was compared with the server since, and when last."),
+        ("collected", "What was collected", "The thin line: what was compared with the server since, and when."),
         *calendars,
         ("events", f"Events by the {unit}", "By the time of the events."),
         ("lag", "Event lag", LAG.format(unit=unit)),
     ]
-    return [{"name": name, "title": title, "says": says} for name, title, says in charts]
+    return [{"name": name, "title": title, "caption": caption} for name, title, caption in charts]
 
 
 def _summary(made: Report) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _gap(one: GapAdvice) -> dict[str, str]:
 
 
 def _numbers(made: Report) -> Iterator[dict[str, str]]:
-    """A row for each day or hour and API of which there is something to say."""
+    """A row for each API and day or hour that has events, gaps or a reconcile."""
     rows = [(cell, api.api) for api in made.apis for cell in api.cells if cell.start_ns < made.now_ns]
     for cell, api in sorted(rows, key=lambda row: row[0].start_ns, reverse=True):
         missing = ", ".join(missing_spans(cell))

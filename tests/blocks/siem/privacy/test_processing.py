@@ -239,10 +239,10 @@ class TestBesidePrivacyRules:
 
     EVENT = structs.replace(support.event(Api.ITEM_USAGE, action="reveal"), body=BODY)
 
-    def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], shape: str = "raw") -> Any:
+    def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], format_name: str = "raw") -> Any:
         rules_of_siem = rules.parse(siem, "a key of the test")
         stream = support.stream(Api.ITEM_USAGE)
-        preparer = Preparer(Told(), rules_of_siem, shape, stream, processing.parse(source))  # type: ignore[arg-type]
+        preparer = Preparer(Told(), rules_of_siem, format_name, stream, processing.parse(source))  # type: ignore[arg-type]
         return preparer.prepare(self.EVENT)
 
     def test_what_either_drops_is_not_sent_and_says_which(self) -> None:
@@ -265,11 +265,11 @@ class TestBesidePrivacyRules:
         made = json.loads(self.prepared(source, when).data)
         assert (made["action"], made["user"]["name"]) == ("#", "***")
 
-    @pytest.mark.parametrize("shape", support.SHAPES)
-    def test_what_is_masked_is_in_no_shape(self, shape: str) -> None:
+    @pytest.mark.parametrize("format_name", support.FORMATS)
+    def test_what_is_masked_is_in_no_format(self, format_name: str) -> None:
         source = [rule("Mask", r"([a-z]+)@example\.org"), rule("Hash", '"name":"([^"]*)"')]
         for siem in ([], [{"mask": ["client"]}]):
-            data = self.prepared(source, siem, shape).data
+            data = self.prepared(source, siem, format_name).data
             assert b"ana@" not in data
             assert b"Ana Test" not in data
 
@@ -328,7 +328,12 @@ class TestFaults:
 
     @settings(max_examples=50)
     @given(JSON)
-    def test_it_never_raises(self, value: object) -> None:
+    def test_any_value_is_reported_or_can_be_used(self, value: object) -> None:
         for given_rules in (value, [value], [rule("Mask", "x") | {"regexp": value}], [{"name": value, "mask": value}]):
-            list(processing.problems(given_rules, "$"))
-        list(processing.algorithm_problems(value, "$"))
+            found = list(processing.problems(given_rules, "$"))
+            assert all(problem.path.startswith("$") and problem.description and problem.expected for problem in found)
+            # Rules without a problem can be used.
+            assert found or processing.parse(given_rules or []).apply(BODY) is not None  # type: ignore[arg-type]
+        assert list(processing.problems([{"name": value, "mask": value}], "$"))
+        is_known = value is None or str(value).upper().replace("-", "") in {"MD5", "SHA256"}
+        assert bool(list(processing.algorithm_problems(value, "$"))) is not is_known

@@ -146,7 +146,7 @@ def test_each_sender_has_a_channel_of_its_own(hec: Hec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("api", "shape", "sourcetype"),
+    ("api", "format_name", "sourcetype"),
     [
         (Api.SIGN_IN, "raw", "1password:insights:signin_attempts"),
         (Api.ITEM_USAGE, "raw", "1password:insights:item_usages"),
@@ -156,9 +156,9 @@ def test_each_sender_has_a_channel_of_its_own(hec: Hec) -> None:
     ],
 )
 def test_the_source_types_are_those_of_the_add_on(
-    hec: Hec, sender: SplunkSender, api: Api, shape: str, sourcetype: str
+    hec: Hec, sender: SplunkSender, api: Api, format_name: str, sourcetype: str
 ) -> None:
-    sender.send(support.batch(sender, support.events(api, 1), support.stream(api), shape))
+    sender.send(support.batch(sender, support.events(api, 1), support.stream(api), format_name))
     assert [one["sourcetype"] for one in events_of(hec.receiver.requests[0])] == [sourcetype]
 
 

@@ -201,7 +201,7 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
     new = api.issue_token()
     give(monkeypatch, new)
     shown = call("token", source)
-    assert shown.startswith(f"{source}: the token was replaced by one of account ")
+    assert shown.startswith(f"{source}: the token was replaced with one of account ")
     assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
     assert token_of(source) == new
     assert (in_error(source), actions()) == (False, ["token"])
@@ -418,7 +418,7 @@ def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
     assert call("delete", source) == f"{source}: deleted. 30 events are kept.\n"
     assert (blocks(source), deployment(source), schedules(source)) == ([], None, {})
     assert call("events", source, "--format", "ndjson").count("\n") == 30
-    assert "was deleted before" in call("delete", source)
+    assert "was already deleted" in call("delete", source)
     assert f"Source '{source}' was deleted." in call("restart", source, code=cli.WRONG_USE)
     assert apply(call, source, api) == f"{source}: revived (sign-in, itemUsage, audit).\n"
     assert rows("SELECT id, cursor FROM streams") == before
@@ -450,8 +450,10 @@ def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source
 def test_a_purge_asks_for_the_name(call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(source)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert "nobody is there to be asked. Add --yes." in call("delete", source, "--purge", code=cli.WRONG_USE)
-    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to go on: ", "other\n")])
+    assert "needs a confirmation. Without a terminal, add --yes." in call(
+        "delete", source, "--purge", code=cli.WRONG_USE
+    )
+    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to continue: ", "other\n")])
     assert (code, "Nothing was removed." in shown) == (cli.WRONG_USE, True)
     assert call("events", source, "--format", "ndjson").count("\n") == 30
     assert call("delete", source, "--purge", "--yes").startswith(f"{source}: purged. 30 events were removed")

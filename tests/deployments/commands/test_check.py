@@ -30,7 +30,7 @@ from blocks.prefect_names import deployment_name
 from blocks.store import health, schema, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
-from deployments.background import Background, within
+from deployments.bounded_call import StartedCall, call_within
 from deployments.checks import collection, network, server, storage
 from deployments.checks.finding import Finding
 from deployments.checks.runs import check_runs
@@ -378,9 +378,9 @@ def test_a_source_that_does_not_exist_and_a_machine_without_prefect(tmp_path: Pa
 
 def test_work_that_takes_too_long_is_left_behind() -> None:
     with pytest.raises(TimeoutError):
-        within(0.05, lambda: time.sleep(1))
+        call_within(0.05, lambda: time.sleep(1))
     with pytest.raises(ZeroDivisionError):
-        Background(lambda: 1 // 0).result(5)
+        StartedCall(lambda: 1 // 0).result(5)
 
 
 def test_an_api_in_error_is_no_collection_that_works(url: str) -> None:

@@ -136,7 +136,7 @@ def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: py
     up_health.write(up_health.path(), found)
     code = cli.IN_ERROR if (what, age) == ("server", 0) else cli.DONE
     shown = status(capsys, code=code)
-    assert shown.startswith("Trouble since 2026-09-21 14:13Z: It does not answer.\n\n1Pass  healthy") == bool(code)
+    assert shown.startswith("Problem since 2026-09-21 14:13Z: It does not answer.\n\n1Pass  healthy") == bool(code)
     assert health(capsys, code=code) == "healthy"
 
 
@@ -403,7 +403,7 @@ def test_a_deleted_source_is_shown_when_it_is_named(store: Engine, capsys: pytes
 def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     with store.begin() as connection:
         connection.execute(text("UPDATE streams SET quarantined = 1 WHERE api = 'audit'"))
-    assert status(capsys).endswith("  audit: 1 item in the table quarantine.\n")
+    assert status(capsys).endswith("  audit: 1 item in the table `quarantine`.\n")
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) 
             ["--format", "promethus"],
             "--format takes table, json, prometheus, not 'promethus'. Did you mean prometheus?",
         ),
-        (["--format", "table", "--json"], "--json is short for --format json, and there is --format table too."),
+        (["--format", "table", "--json"], "--json means --format json, which contradicts --format table."),
     ],
 )
 def test_a_wrong_format(store: Engine, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,14 +108,14 @@ def test_json_is_the_record_of_the_hosted_source(
 def test_a_week_is_shown_and_how_many_there_were_before(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert health(capsys, said="There is no health event yet: nothing has changed for the worse.\n") == ""
+    assert health(capsys, said="There are no health events: nothing went wrong.\n") == ""
     tell(store, LAG)
     moving.advance(4 * DAY)
     recover(store)
     moving.advance(3 * DAY)
     assert len(json.loads(health(capsys, "--json"))) == 2
     moving.advance(1)
-    older = "1 older event left out; --since 2026-09-21 shows all.\n"
+    older = "1 older event not shown; --since 2026-09-21 shows all.\n"
     assert health(capsys, said=older).count("Recovered") == 1
     assert health(capsys, "--since", "2026-09-21").count("Lag") == 1
     assert health(capsys, "--since", "1h", said=older.replace("1 older event", "2 older events")) == ""

@@ -69,8 +69,8 @@ MISUSES = (
     ([], "--start is missing."),
     (["--end", "2d"], "--start is missing."),
     (["--start", "2d", "--window", "1s"], "The window '1s' is no duration of a minute or more."),
-    (["--resume", "--start", "2d"], "--resume goes on with a span that is known: leave out --start"),
-    (["--resume", "--plan"], "--resume goes on with a span that is known: leave out"),
+    (["--resume", "--start", "2d"], "--resume continues a known time range: leave out --start"),
+    (["--resume", "--plan"], "--resume continues a known time range: leave out"),
     (["--start", "2d", "--api", "audits"], "--api takes sign-in, itemUsage, audit, not audits."),
     (["--start", "2d", "--readers", "17"], "Invalid value for '--readers': Input should be less than or equal to 16"),
     (
@@ -160,7 +160,7 @@ def test_nothing_to_resume_is_wrong_use_and_starts_nothing(
 ) -> None:
     _, err = backfill(capsys, "1Pass", "--resume", code=cli.WRONG_USE)
     assert err == (
-        "onepassword-source: No backfill of '1Pass' is unfinished, so there is nothing to resume. "
+        "onepassword-source: '1Pass' has no unfinished backfill to resume. "
         "Start one with: onepassword-source backfill 1Pass --start TIME\n"
     )
     assert not (tmp_path / "prefect").exists()

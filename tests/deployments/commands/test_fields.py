@@ -23,7 +23,7 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fields_may_come_before_the_first_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fields", "add", "team", "region", "_siemForward"]) == cli.DONE
-    assert capsys.readouterr().out == "team: added.\nregion: added.\n_siemForward: was there.\n"
+    assert capsys.readouterr().out == "team: added.\nregion: added.\n_siemForward: already exists.\n"
     assert cli.main(["fields", "disable", "team", "team"]) == cli.DONE
     assert capsys.readouterr().out == "team: disabled.\n"
     assert cli.main(["fields", "add", "team"]) == cli.DONE
@@ -33,7 +33,7 @@ def test_fields_may_come_before_the_first_source(capsys: pytest.CaptureFixture[s
     assert shown[-2:] == ["enabled   region", "disabled  team"]
     assert "enabled   _siemForward  built in" in shown
     assert cli.main(["fields", "enable", "team", "region"]) == cli.DONE
-    assert capsys.readouterr().out == "team: enabled.\nregion: was enabled.\n"
+    assert capsys.readouterr().out == "team: enabled.\nregion: was already enabled.\n"
     assert cli.main(["fields", "list", "--json"]) == cli.DONE
     listed = json.loads(capsys.readouterr().out)
     assert [one["field"] for one in listed] == [*BUILT_IN, "region", "team"]

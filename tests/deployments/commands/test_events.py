@@ -120,7 +120,7 @@ def test_nothing_found_is_said_beside_the_answer(
     assert out.splitlines() == [
         "TIME (UTC)           API        ACTION              WHO                           IP ADDRESS                CC"
     ]
-    assert err == "There are no such events.\n"
+    assert err == "No events match.\n"
 
 
 def test_csv_comes_back_through_the_csv_module(events: Any, server: SandboxProcess, tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ def test_what_another_run_forwards_is_exit_code_3(call: CommandCalls, source: st
 def test_pause_and_resume(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert call("siem", "pause", siem) == f"{source} to {siem}: paused.\n"
-    assert call("siem", "pause", siem) == f"{source} to {siem}: was paused.\n"
+    assert call("siem", "pause", siem) == f"{source} to {siem}: was already paused.\n"
     assert call.json("siem", "run", siem)[0]["state"] == "Skipped"
     assert status(call, siem)["state"] == "paused"
     assert splunk.arrivals.events == 0
@@ -359,7 +359,7 @@ def test_replay_sends_again_what_was_received_since(call: CommandCalls, source: 
     assert call("siem", "replay", siem, "--from", "1h", "--yes") == f"{source} to {siem}: 90 events are sent again.\n"
     call("siem", "run", siem)
     assert set(splunk.arrivals.counts().values()) == {2}
-    assert "Say what is to be sent again." in call("siem", "replay", siem, code=cli.WRONG_USE)
+    assert "Nothing says which events to send again." in call("siem", "replay", siem, code=cli.WRONG_USE)
 
 
 def test_rejected_events_are_listed_and_replayed(call: CommandCalls, source: str, splunk: Receiver) -> None:
@@ -382,14 +382,14 @@ def test_rejected_events_can_be_discarded(call: CommandCalls, source: str, splun
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
     call("siem", "run", siem)
-    assert call("siem", "rejected", siem, "--discard", "--yes") == f"{source} to {siem}: 1 forgotten.\n"
+    assert call("siem", "rejected", siem, "--discard", "--yes") == f"{source} to {siem}: 1 discarded.\n"
     assert call.json("siem", "rejected", siem) == []
 
 
 def test_remove_takes_the_secret_and_the_deployment(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert blocks(siem) == ["1Password to Splunk"]
-    assert "Say --yes" in call("siem", "remove", siem, code=cli.WRONG_USE)
+    assert "In a script, use --yes." in call("siem", "remove", siem, code=cli.WRONG_USE)
     assert call("siem", "remove", siem, "--yes") == f"{source} to {siem}: removed, with its secrets.\n"
     assert (blocks(siem), deployments(siem)) == ([], [])
     assert "There is no SIEM named" in call("siem", "status", siem, code=cli.WRONG_USE)

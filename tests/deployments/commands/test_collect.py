@@ -137,7 +137,7 @@ def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["collect", "[red]nobody"]) == cli.WRONG_USE
     assert capsys.readouterr().err == (
         "onepassword-source: There is no source named '[red]nobody'. Create it with `onepassword-source apply FILE`; "
-        "`onepassword-source status` lists those there are.\n"
+        "`onepassword-source list` lists all sources.\n"
     )
 
 
@@ -217,7 +217,7 @@ def _is_ours(process: psutil.Process) -> bool:
     except psutil.Error:
         return False
     ours = environment.get("PREFECT_HOME") == os.environ["PREFECT_HOME"]
-    return ours and "deployments.one_machine.guard" in line
+    return ours and "deployments.one_machine.guarded_server" in line
 
 
 @pytest.mark.prefect
