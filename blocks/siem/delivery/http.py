@@ -114,13 +114,14 @@ class SiemHttpClient:
         if status in api_errors.REFUSED:
             return ThirdPartyConfigError(
                 f"{self.siem} denies access ({status}{text}).",
-                hint="Nothing is lost: events wait in the store. Check the SIEM's address, and its token or key.",
+                hint="Nothing is lost: events wait in the store. Check the SIEM's address and its token or key, and "
+                "store them with `onepassword-source apply FILE`.",
                 code=str(status),
             )
         if response.is_redirect:
             return ThirdPartyConfigError(
                 f"{self.siem} answered {status}, a redirect. It was not followed, so no secret was sent elsewhere.",
-                hint="If the redirect leads to the right address, configure that address.",
+                hint="If the redirect leads to the right address, configure it with `onepassword-source apply FILE`.",
                 code=str(status),
             )
         return ThirdPartyConfigError(

@@ -228,7 +228,7 @@ def test_whatever_a_pattern_takes_json_of_the_same_form_is_left(
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6))
 def test_joined_spans_are_in_order_and_apart(given_spans: list[json_text_spans.Span]) -> None:
-    found = json_text_spans.joined(given_spans)
+    found = json_text_spans.merge_spans(given_spans)
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(found))
     covered = {place for start, end in given_spans for place in range(start, end)}
     assert {place for start, end in found for place in range(start, end)} == covered
@@ -290,20 +290,20 @@ class TestFaults:
             "$[1].name": "it is missing; a name of 1 to 32 characters",
             "$[1].filterType": "it is missing; one of Include, Exclude, Mask, Hash",
             "$[1].regexp": "it is missing; a regular expression, as a text",
-            "$[2].regexp": "it is no regular expression: missing ): (; "
+            "$[2].regexp": "it is not a regular expression: missing ): (; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
-            "$[2].mask": "it holds a colon or half a character; a text without them",
+            "$[2].mask": "it holds a colon or a lone surrogate; a text without them",
             "$[3].name": "it has 33 characters; a name of 1 to 32 characters",
-            "$[3].filterType": '"Forward" is not known here; one of Include, Exclude, Mask, Hash',
-            "$[3].regexp": "it has look-around, which RE2 does not; "
+            "$[3].filterType": '"Forward" is not a known type; one of Include, Exclude, Mask, Hash',
+            "$[3].regexp": "it has look-around, which RE2 does not support; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
             "$[4].name": "it has 0 characters; a name of 1 to 32 characters",
-            "$[4].regexp": "it has back-references, which RE2 does not; "
+            "$[4].regexp": "it has back-references, which RE2 does not support; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
-            "$[5].filterType": '"Masks" is not known here; "Mask"',
+            "$[5].filterType": '"Masks" is not a known type; "Mask"',
             "$[5].regexp": "it is empty; a regular expression, as a text",
             "$[5].mask": "it is a number; a text",
-            "$[6].regexp": "it is no regular expression: invalid repetition size: {1000}; "
+            "$[6].regexp": "it is not a regular expression: invalid repetition size: {1000}; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
         }
 
