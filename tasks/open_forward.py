@@ -61,7 +61,7 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
     if source_id is None:
         raise ThirdPartyConfigError(
             f"There is no source named {source!r} in the store.",
-            hint="It is there once it was applied; `onepassword-source status` lists those there are.",
+            hint="Apply its file first. `onepassword-source status` lists your sources.",
             code="unknown-source",
         )
     register_store(source_id, engine)

@@ -1,4 +1,4 @@
-"""Read one window of time with a cursor of its own, beside live collection, and retry as collection does."""
+"""Read one window of time with a cursor of its own, beside live collection. Retried as collection is."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from blocks.store.pages import PreparedPage
     from blocks.store.sources import SourceRecord
 
-OVERLAP_NS = 10**9  # neighbours read a second in common: whether a bound counts in is not documented
-RESTARTS_MAX = 2  # of a window whose cursor the server refuses
+OVERLAP_NS = 10**9  # neighbours overlap by a second: whether the API includes its bounds is not documented
+RESTARTS_MAX = 2  # of a window whose cursor the server rejects
 _DAY_NS = 86_400 * 10**9
 
 
 @dataclass(slots=True)
 class WindowResult:
-    """What a window brought: counts, never events. `note` says why it was not read to its end, if it was not."""
+    """What was read of a window: counts, never events. `note` says why it was not read to its end, if so."""
 
     api: str
     pages: int = 0
@@ -46,7 +46,7 @@ class WindowResult:
 
 
 class WindowReader:
-    """One attempt at one window: from its cursor, or from its start, to has_more = false."""
+    """Reads one window in one attempt: from its cursor, or from its start, to has_more = false or past its end."""
 
     def __init__(self, engine: Engine, client: EventsClient, source: SourceRecord, claim: WindowClaim) -> None:
         self.engine = engine
@@ -100,12 +100,12 @@ class WindowReader:
         return self.client.first_page(self.claim.api, start_ns, end_ns=self.claim.end_ns)
 
     def _is_past(self, page: Page) -> bool:
-        """Whether the server has left the window behind, which need not stop at its end.
+        """True if the server has passed the end of the window: it may send events behind `end_time`, too.
 
-        Its times rose, page by page, and none of this one is in the window any more.
+        Its times rose, page by page, and no event of this page is in the window.
         """
         now_ns = clock.now_ns()
-        times = [event.time_ns for event in page.events if event.time_ns <= now_ns]  # a wrong clock shows no order
+        times = [event.time_ns for event in page.events if event.time_ns <= now_ns]  # wrong clocks show no order
         if not times:
             return False
         first, before = min(times), self.latest_ns
