@@ -130,7 +130,7 @@ def test_one_api_by_the_hour(store: Engine, capsys: pytest.CaptureFixture[str]) 
     assert "itemUsage" not in shown
 
 
-def test_gaps_are_told_however_short_a_time_is_shown(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gaps_are_reported_even_if_a_shorter_time_is_shown(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     assert "There are no gaps." not in said(capsys, "1Pass", "--hours")
     assert f"{GAP} --api sign-in" in said(capsys, "1Pass", "--since", "2d")
     assert "There are no gaps." in said(capsys, "1Pass", "--api", "audit")
@@ -358,7 +358,7 @@ def test_what_was_backfilled_stands_apart_from_the_lag_of_the_api(filled: None, 
 
 
 @ON_SQLITE
-def test_lines_that_coincide_are_told_apart(filled: None, page: Path) -> None:
+def test_lines_that_coincide_are_distinguishable(filled: None, page: Path) -> None:
     lines = [trace for trace in _figures(page)["lag"]["data"] if trace["mode"] == "lines+markers"]
     assert lines[0]["y"] == lines[1]["y"] == lines[2]["y"]
     widths = [line["line"]["width"] for line in lines]

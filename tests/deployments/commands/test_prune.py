@@ -73,7 +73,7 @@ def test_dry_run_shows_what_would_go_and_why_the_rest_stays(url: str, capsys: py
     assert left(url) == ALL
 
 
-def test_yes_removes_and_json_tells(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_yes_removes_and_json_reports_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "1Pass", "--older-than", "400d", "--yes", "--json"]) == cli.DONE
     told = json.loads(capsys.readouterr().out)
     assert [one["removed"] for one in told["apis"]] == [4, 5, 5]
@@ -91,7 +91,7 @@ def test_without_a_terminal_it_wants_yes(url: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(("answer", "code", "stay"), [("n\n", cli.INTERRUPTED, ALL), ("y\n", cli.DONE, ALL - GOING)])
-def test_on_a_terminal_it_asks(url: str, answer: str, code: int, stay: int) -> None:
+def test_on_a_terminal_it_needs_a_confirmation(url: str, answer: str, code: int, stay: int) -> None:
     ended, shown = in_terminal(
         [*COMMAND, "prune", "--older-than", "400d"], [("permanently? [y/N]:", answer)], os.environ
     )
