@@ -98,7 +98,8 @@ class OnePasswordSource(SecretBlock):
         title="Processing rules",
         description=(
             "What is filtered or redacted for every SIEM and archive, as in Sumo Logic: include, exclude, mask or hash"
-            ' by a regular expression (RE2). Such as {"name": "no fills", "filterType": "Exclude", "regexp": ".*fill.*"}.'
+            " by a regular expression (RE2)."
+            ' Such as {"name": "no fills", "filterType": "Exclude", "regexp": ".*fill.*"}.'
         ),
     )
     hosted: dict[str, Any] = Field(
