@@ -158,7 +158,7 @@ def sweep(struck: Struck, faults: Faults, *, least: int) -> None:
         struck.again()
         claim = struck.take(f"run-{number}")
         faults.victim = point
-        with pytest.raises(UnexpectedError, match="An unexpected fault in this program: MadeUpError") as raised:
+        with pytest.raises(UnexpectedError, match="An unexpected error in this program: MadeUpError") as raised:
             struck.attempt(claim)
         assert faults.victim == "", f"{point} was not reached"
         assert raised.value.retry_in is None
