@@ -70,7 +70,7 @@ class Sending:
         return str(ask(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> forward_pairs.ForwardPair:
+    def pair(self) -> records.ForwardPair:
         with self.engine() as engine:
             found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found
