@@ -28,7 +28,7 @@ from blocks.http.transport_errors import is_transient
 from blocks.siem.delivery.http import SiemHttpClient, is_html
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.field_values import received_rfc3339, rfc3339
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339, to_text
 from blocks.siem.formats.json_text import to_json
 
 if TYPE_CHECKING:
@@ -346,13 +346,8 @@ def _end(group: metadata.MetadataGroup) -> bytes:
     ours = {name.removeprefix("_"): value for name, value in group.standard.items()}
     made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:
-        made["labels"] = {name: _label(value) for name, value in group.fields.items()}
+        made["labels"] = {name: to_text(value) for name, value in group.fields.items()}
     return b"," + to_json(made)[1:]
-
-
-def _label(value: object) -> str:
-    """Return a label as a text, as ECS requires."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _read(reader: Callable[[bytes], Decoded], response: HttpResponse) -> Decoded:
