@@ -16,7 +16,7 @@ from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import SourceRow, StreamRow, WindowRow
+from blocks.store.tables import SourceRow, StreamRow, WindowRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,9 @@ LONGEST_WAIT_NS = 4200 * 10**9  # an hour is the longest wait between two attemp
 QUIET_REMEMBERED_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
-_windows = WindowRow.__table__  # type: ignore[attr-defined]
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
+_windows = table_of(WindowRow)
 
 NO_ERROR: dict[str, Any] = {
     "failing_since_ns": None,
@@ -83,7 +83,7 @@ class StreamView:
     drained_ns: int | None
     quiet_ns: int | None
     holder: str | None
-    holder_until_ns: int | None
+    claim_expires_ns: int | None
     failing_since_ns: int | None
     error_type: str | None
     error_code: str | None
@@ -428,7 +428,7 @@ def _view(row: Row[Any]) -> StreamView:
         drained_ns=row.drained_ns,
         quiet_ns=row.quiet_ns,
         holder=row.holder,
-        holder_until_ns=row.holder_until_ns,
+        claim_expires_ns=row.claim_expires_ns,
         failing_since_ns=row.failing_since_ns,
         error_type=row.error_type,
         error_code=row.error_code,

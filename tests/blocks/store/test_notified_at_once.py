@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
-FORWARD, REFUSED = f"forward/{SIEM}", f"refused/{SIEM}"
+FORWARD, REFUSED = f"forward/{SIEM}", f"rejected/{SIEM}"
 SHUT = ThirdPartyConfigError("The SIEM refuses the token.", code="403")
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 LONG = 400 * 10**9  # ns; failing for so long, it is told of
