@@ -118,7 +118,7 @@ def lag_condition(api: str, bound_ns: int) -> Condition:
         tracker_of(LAG, api),
         "Lag",
         WARNING,
-        f"{api} was not read to its end for more than {clock.words(bound_ns)}.",
+        f"{api} was not read to its end for more than {clock.format_span(bound_ns)}.",
         api,
         hint="Look at the runs' notes: a server that always has more, a run that reads for long, or too little room. "
         "`onepassword-source status NAME` shows the last one.",
@@ -183,7 +183,7 @@ def _lag(signs: Signs, stream: StreamSigns, now_ns: int, watched_ns: int | None)
 def _lag_bound(text: str | None) -> int | None:
     try:
         return alert_thresholds.lag_ns(text)
-    except ValueError:  # written into the block past all checks; the next run says so
+    except ValueError:  # saved in the block past all checks; the next run reports it
         return alert_thresholds.lag_ns(None)
 
 

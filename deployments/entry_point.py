@@ -1,4 +1,4 @@
-"""One call of `onepassword-source`: its environment, signals, exit codes and errors, around whichever command it is."""
+"""One call of `onepassword-source`: environment, signals, exit codes and error messages around any command."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from deployments.lazy_commands import LazyGroup
 
 COMPLETION_VARIABLE = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
-"""Typer's own variable: the shell sets it where it wants to complete a command line."""
+"""Typer's variable. The shell sets it when it completes a command line."""
 
 _token: str | None = None
 
 
 def token_from_environment() -> str | None:
-    """The token that ONEPASSWORD_SOURCE_API_TOKEN held: it is taken out of the environment before a child starts."""
+    """The value of ONEPASSWORD_SOURCE_API_TOKEN, which `run_command` removed from the environment."""
     return _token
 
 
 def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. An error is one clear line, with a traceback for --debug alone."""
-    os.umask(0o077)  # all that is kept is for the owner alone
-    global _token  # noqa: PLW0603 - taken out of the environment before anything else starts
+    """Run a command and return its exit code. An error is one line; only --debug shows a traceback."""
+    os.umask(0o077)  # only the owner may read what commands write
+    global _token  # noqa: PLW0603 - no child process may inherit it
     _token = os.environ.pop(settings.PREFIX + "API_TOKEN", None) or None
     for sentence in proxies.make_readable(os.environ):
         _print_error(f"Warning: {sentence}")
@@ -47,10 +47,10 @@ def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
             code = _invoke(app, rest or ["--help"])
             sys.stdout.flush()
             return code
-    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
+    except BrokenPipeError:  # the reader of a pipe (head, less) has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the user gets a line, not a traceback
         if debug:
             traceback.print_exc()
         message, code = _error_message(error)
@@ -68,10 +68,10 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _invoke(app: LazyGroup, arguments: list[str]) -> int:
-    """What a command returns is its exit code; nothing is 0."""
+    """Run the command. Its return value is the exit code; None is 0."""
     if os.environ.get(COMPLETION_VARIABLE):
-        app.main(prog_name=PROGRAM)  # answers the shell and exits
-    # Else not main(): it has its own ways with Ctrl-C, closed pipes and errors.
+        app.main(prog_name=PROGRAM)  # prints the completions and exits
+    # Otherwise not main(): it handles Ctrl-C, closed pipes and errors in its own way.
     try:
         with app.make_context(PROGRAM, arguments) as context:
             returned: Any = app.invoke(context)
@@ -82,7 +82,7 @@ def _invoke(app: LazyGroup, arguments: list[str]) -> int:
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that nothing it started is left behind."""
+    """Make SIGTERM end the command as Ctrl-C does, so that it stops the processes it started."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -94,7 +94,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _print_error(message: str) -> None:
-    from deployments.terminal_output import printable  # noqa: PLC0415 - 0.1 s that only an error takes
+    from deployments.terminal_output import printable  # noqa: PLC0415 - 0.1 s that only errors need
 
     lines = [printable(line) for line in message.splitlines()]
     typer.echo(f"{PROGRAM}: " + "\n".join(lines), err=True)
@@ -104,14 +104,14 @@ def _error_message(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "Stopped.", INTERRUPTED
     if isinstance(error, SourceError):
-        if error.code == "store":  # it speaks to a run that goes on; a command ends
-            error.hint = f"Check the database and {settings.PREFIX}DATABASE_URL; what was committed stays."
+        if error.code == "store":  # its hint is written for a run that continues; a command ends
+            error.hint = f"Check the database and {settings.PREFIX}DATABASE_URL. Committed events are safe."
         return str(error), WRONG_USE if isinstance(error, ThirdPartyConfigError) else IN_ERROR
-    if callable(format_message := getattr(error, "format_message", None)):  # typer's own errors of use
+    if callable(format_message := getattr(error, "format_message", None)):  # Typer's usage errors
         context = getattr(error, "ctx", None)
         message = str(format_message()).rstrip(".").replace("'?", "'")
         return f"{message}. See: {context.command_path if context else PROGRAM} --help", WRONG_USE
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}.", IN_ERROR
-    # Its text is for --debug alone: it may quote what is secret.
-    return f"An unexpected fault in this program: {type(error).__name__}. --debug shows where.", IN_ERROR
+    # Only --debug shows its text, because the text may quote a secret.
+    return f"Unexpected {type(error).__name__} in this program. Run the command with --debug to see where.", IN_ERROR

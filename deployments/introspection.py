@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks.events_api.client import EventsClient
-from deployments.background import within
+from deployments.bounded_call import call_within
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Introspection
@@ -25,4 +25,4 @@ def introspect(base_url: str, token: str, api_version: str = "v2") -> Introspect
             return client.introspect()
 
     # It may ask v2 and then v1, each within the deadline.
-    return within(INTROSPECTION_SECONDS + 1, ask)
+    return call_within(INTROSPECTION_SECONDS + 1, ask)

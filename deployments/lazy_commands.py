@@ -1,6 +1,6 @@
-"""A group of commands that imports the file of a command when that command is called, and not before.
+"""A group of commands that imports the file of a command only when that command is called.
 
-This is Click's own pattern for lazy commands; help and completion of the group need nothing but the registry.
+This is Click's pattern for lazy commands. Help and completion of the group need only the registry.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ class CommandEntry:
 
 
 class LazyGroup(TyperGroup):
-    """`commands` holds what help and completion show; a command's own file is imported when it is resolved."""
+    """`commands` has placeholders for help and completion. `resolve_command` imports the command's own file."""
 
     def __init__(self, *, entries: Sequence[CommandEntry] = (), package: str = PACKAGE, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.set_entries(entries, package)
 
     def set_entries(self, entries: Sequence[CommandEntry], package: str) -> None:
-        """Take the commands from the registry."""
+        """Set the commands of the group from the registry."""
         self._entries, self._package = {entry.name: entry for entry in entries}, package
         self._former_names = {old: entry.name for entry in entries for old in entry.former_names}
         self.commands = {entry.name: self._placeholder(entry) for entry in entries}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the command that the arguments begin with, and import it."""
+        """Find and import the command that the arguments begin with."""
         present = [self._former_names.get(args[0], args[0]), *args[1:]]
         name, command, rest = super().resolve_command(ctx, present)
         if command is None:
@@ -62,7 +62,7 @@ class LazyGroup(TyperGroup):
         return name, self.load(command.name or ""), _with_present_flags(rest, self._entries[command.name or ""])
 
     def load(self, name: str) -> Any:
-        """The whole command, with its parameters."""
+        """Import the command, with its parameters."""
         command = self.commands[name]
         return command if isinstance(command, LazyGroup) else _load_command(self._entries[name], self._package)
 
@@ -81,7 +81,7 @@ class LazyGroup(TyperGroup):
 
 
 def build_app(text: str, entries: Sequence[CommandEntry]) -> LazyGroup:
-    """The whole program, with its own options."""
+    """The program: its global options and the commands of the registry."""
     app = typer.Typer(
         name=PROGRAM,
         help=text,
@@ -107,17 +107,17 @@ def _show_version(wanted: bool) -> None:
 def _global_options(
     *,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show Prefect's log, and tracebacks. Any command takes it.")
+        bool, typer.Option("--debug", help="Show Prefect's log, and tracebacks. Works with every command.")
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """`entry_point` takes --debug out of the arguments, wherever it stands; this is its help."""
+    """Only the help of --debug: `entry_point` removes the flag from the arguments, at any position."""
 
 
 def _with_present_flags(arguments: list[str], entry: CommandEntry) -> list[str]:
-    """Replace former flags (`--old`, `--old=VALUE`) up to a `--`; what follows it are names."""
+    """Replace former flags (`--old`, `--old=VALUE`) up to a `--`; what follows are names."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     present = []
     for argument in arguments[:end]:

@@ -48,7 +48,7 @@ DELETED = "The source was deleted."
 
 @dataclass(frozen=True)
 class ManagedSource:
-    """A source: what its store knows, the store, and its block, where there is a valid one."""
+    """A source: what its store knows, the store, and its block, if there is a valid one."""
 
     known: SourceIdentity
     engine: Engine
@@ -59,7 +59,7 @@ class ManagedSource:
         return self.known.name
 
     def valid_block(self) -> OnePasswordSource:
-        """The block. Raises ThirdPartyConfigError where it is missing or not valid."""
+        """The block. Raises ThirdPartyConfigError if it is missing or not valid."""
         block = sources.find(self.name)
         if block is None:
             raise ThirdPartyConfigError(
@@ -72,7 +72,7 @@ class ManagedSource:
 
 @dataclass(frozen=True)
 class Deletion:
-    """What `delete` did. `kept`: how many events stay; `purged`: what was removed of them, None where they stay."""
+    """What `delete` did. `kept`: how many events stay; `purged`: what was removed of them, None if they stay."""
 
     name: str
     was_deleted: bool
@@ -83,7 +83,7 @@ class Deletion:
 def locate(name: str) -> ManagedSource:
     """The source of that name, which was not deleted. A renaming that was broken off is completed first.
 
-    Raises ThirdPartyConfigError where there is none such.
+    Raises ThirdPartyConfigError if there is none such.
     """
     known, engine, block = _find(name)
     if known is None and block is not None:  # made in the UI, and never run
@@ -121,7 +121,7 @@ def run_now(source: ManagedSource) -> UUID:
 
 
 def stop(source: ManagedSource) -> bool:
-    """Stop its schedule, and end its runs after the page in hand. False where one was not done in time."""
+    """Stop its schedule, and end its runs after the page in hand. False if one was not done in time."""
     store.pause(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
     return source_runs.stop_runs(source.engine, source.known.id)
@@ -138,7 +138,7 @@ def start(source: ManagedSource) -> None:
 def rename(old: str, new: str) -> None:
     """Give a source another name; its id, events and cursors stay, and so does a pause.
 
-    Raises ThirdPartyConfigError where there is no such source, or the new name is taken or cannot be one.
+    Raises ThirdPartyConfigError if there is no such source, or the new name is taken or cannot be one.
     """
     begun = _interrupted_renaming(old, new)
     if begun is None:
@@ -187,7 +187,7 @@ def replace_token(source: ManagedSource, token: str, *, checked: bool = True) ->
 
 
 def remove_blocks(name: str) -> None:
-    """Remove the block of a source and its credentials, where no other source uses these.
+    """Remove the block of a source and its credentials, if no other source uses these.
 
     An event store's block stays: it may be shared.
     """
@@ -219,7 +219,7 @@ def _remove(client: SyncPrefectClient, document: UUID) -> None:
 
 
 def _find(name: str) -> tuple[SourceIdentity | None, Engine, OnePasswordSource | None]:
-    """What the store knows, the store (of the block, where it names one), and the block, where it is valid.
+    """What the store knows, the store (of the block, if it names one), and the block, if it is valid.
 
     A block that still has the former name of a source leads to that source.
     """
@@ -276,7 +276,7 @@ def _require_free(new: str, source: ManagedSource) -> None:
 
 
 def _renamed(config: SourceConfig, new: str) -> SourceConfig:
-    """The configuration under its new name. Raises ConfigurationError where that cannot be one."""
+    """The configuration under its new name. Raises ConfigurationError if that cannot be one."""
     token = config.api_token.get_secret_value() if config.api_token else ""
     return with_token(replace(config, name=new), token, allowed_hosts=settings.allowed_hosts())
 

@@ -1,4 +1,4 @@
-"""Prefect for the length of a command: the one that runs, or a temporary server that ends with the command."""
+"""A Prefect server for one command: a running one, or a temporary one that ends with the command."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 UNAUTHORIZED = 401
 QUEUE_LOGGERS = ("APILogWorker", "EventsWorker")
-"""Prefect's queues that warn "Still processing items" where a command ends before they are empty.
+"""Prefect's queues that warn "Still processing items" if a command ends before they are empty.
 
-They do not take the level of Prefect's settings: each logs to a logger of its class's name, beside Prefect's own.
+Prefect's log level does not apply to them: each logs to a logger with its class's name, outside of Prefect's own.
 """
 UP_SECONDS, POLL_SECONDS, STOP_SECONDS = 90.0, 0.5, 1.0
-"""How long a command waits for the server of a running `up`, how often it looks, and how long its own may take."""
-CHECK_UP = "See whether `onepassword-source up` works."
+"""How long a command waits for the server of `up`, how often it checks, and how long its own may take to stop."""
+CHECK_UP = "Check whether `onepassword-source up` works."
 
 
 @contextmanager
 def prefect_session() -> Iterator[PrefectAccess]:
-    """Prefect may be imported and asked within it. FirstPartyGenericError where its API does not answer."""
+    """Import and use Prefect only within this context. Raises FirstPartyGenericError if its API does not answer."""
     quiet_prefect()
     _wait_for_up()
     access = server_access.activate()
@@ -54,7 +54,7 @@ def prefect_session() -> Iterator[PrefectAccess]:
 
 
 def _wait_for_up() -> None:
-    """Where an `up` is running, wait for its server: it starts, or is busy, or is being started again."""
+    """If `up` runs, wait for its server, which may be starting, busy or restarting."""
     if server_access.external_url() is not None:
         return
     deadline = time.monotonic() + UP_SECONDS
@@ -69,11 +69,11 @@ def _wait_for_up() -> None:
 
 
 _database_lifetime = contextlib.ExitStack()
-"""What keeps the database of a temporary server: until this process ends, since a server may be started again."""
+"""Holds the database of the temporary server until this process ends, because the server may start again."""
 
 
 def quiet_prefect() -> None:
-    """Only Prefect's errors, unless the person asked for more. To be called before Prefect is imported."""
+    """Show only Prefect's errors, unless --debug asks for more. Call it before Prefect is imported."""
     if os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING") != "DEBUG":
         for name in QUEUE_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -81,7 +81,7 @@ def quiet_prefect() -> None:
 
 
 def stop_temporary() -> None:
-    """End the temporary server, where there is one: for a process that ends at once."""
+    """Stop the temporary server, if there is one, in a process that ends at once."""
     from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - imports Prefect
 
     server = SubprocessASGIServer()
@@ -89,15 +89,15 @@ def stop_temporary() -> None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        process.kill()  # a person waits; what its clients were told stands in its database
+        process.kill()  # the user waits; everything the server confirmed is in its database
     server.stop()
 
 
 @contextmanager
 def ignoring_ctrl_c() -> Iterator[None]:
-    """Processes that this thread starts within it do not notice Ctrl-C.
+    """Processes started by this thread within this context ignore Ctrl-C.
 
-    The terminal sends it to every process of a command, and the helpers must outlive what still needs them.
+    A terminal sends Ctrl-C to every process of a command. Helper processes must live as long as they are needed.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -107,9 +107,9 @@ def ignoring_ctrl_c() -> Iterator[None]:
 
 
 def start_temporary(seconds: float | None = None) -> None:
-    """Start the temporary server; RuntimeError where it does not answer in time, by default that of the settings.
+    """Start the temporary server. Raises RuntimeError if it does not answer within `seconds` (default: the setting).
 
-    With `seconds`, one that ends at its start is not tried again, and its traceback not shown.
+    With `seconds`, a server that ends at its start is not started again, and its traceback is not shown.
     """
     from deployments.one_machine.temporary_server import GuardedServer  # noqa: PLC0415 - imports Prefect
 
@@ -118,7 +118,7 @@ def start_temporary(seconds: float | None = None) -> None:
         print_warning(warning)
     server = GuardedServer()
     server.is_hurried = seconds is not None
-    # In a thread, so that Ctrl-C is heard here meanwhile.
+    # In a thread, so that this one still reacts to Ctrl-C.
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(_start_ignoring_ctrl_c, server)
         try:

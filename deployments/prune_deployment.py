@@ -43,7 +43,7 @@ def deploy(older_than: str, cron: str, source: PruneTarget | None) -> Change:
 
 
 def remove(source_id: str | None) -> bool:
-    """Remove the schedule of one source, or the one of all sources; False where there is none."""
+    """Remove the schedule of one source, or the one of all sources; False if there is none."""
     return remove_by_name(PRUNE, _name(source_id))
 
 

@@ -17,9 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from blocks.errors import ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.configuration import build_block
-from blocks.siem.kinds import KINDS, block_class
-from blocks.siem.siem_config import SiemConfig
+from blocks.siem.configuration import KINDS, SiemConfig, block_class, build_block
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs
 from deployments import forward_deployments
@@ -56,11 +54,11 @@ class AppliedSiem:
 
 
 def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Iterator[str | AppliedSiem]:
-    """Create or update SIEMs one after the other; where nothing differs, nothing is written.
+    """Create or update SIEMs one after the other; if nothing differs, nothing is written.
 
     Gives the name of each source when its pair is done, and what was done with a SIEM when all of its are. A new pair
     gets all that the store holds, or what was received since `since_ns` (ns since 1970).
-    Raises ThirdPartyConfigError before anything is stored where a source is not known, or the name of a SIEM is that
+    Raises ThirdPartyConfigError before anything is stored if a source is not known, or the name of a SIEM is that
     of one of another kind. What is applied before a later error stays.
     """
     with get_client(sync_client=True) as client:
@@ -72,7 +70,7 @@ def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Ite
 def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> AppliedSiem:
     """Forward sources to a SIEM whose block a person has made in the UI, under that very name.
 
-    Raises ThirdPartyConfigError where there is no such block, or it is not valid.
+    Raises ThirdPartyConfigError if there is no such block, or it is not valid.
     """
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
@@ -85,7 +83,7 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
 class _PairApplier:
     """The pairs of some SIEMs, through one connection; what is there is read at the start.
 
-    Raises ThirdPartyConfigError where a source is not known.
+    Raises ThirdPartyConfigError if a source is not known.
     """
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
@@ -210,7 +208,7 @@ def _require_kind(config: SiemConfig, there: Mapping[tuple[str, str], BlockDocum
 
 
 def _fingerprint(kind: str, document: BlockDocument) -> str | None:
-    """That of the block in a document; None where it is not valid."""
+    """That of the block in a document; None if it is not valid."""
     try:
         return block_class(kind).model_validate(document.data).fingerprint()
     except ConfigurationError:

@@ -16,7 +16,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.kinds import KINDS, block_class
+from blocks.siem.configuration import KINDS, block_class
 from blocks.source import OnePasswordSource
 from blocks.store import lifecycle, sources, streams
 from blocks.store.block import EventStore
@@ -65,7 +65,7 @@ class AppliedSource:
 
 
 def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = DEFAULT_RULES) -> Iterator[AppliedSource]:
-    """Create, update or revive sources, and give them in their order; where nothing differs, nothing is written.
+    """Create, update or revive sources, and give them in their order; if nothing differs, nothing is written.
 
     A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
     that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
@@ -98,7 +98,7 @@ class _SourceApplier:
     def check(self, config: SourceConfig) -> tuple[str, ...]:
         """Introspect a token that is new, or is to be used in a new way. Returns warnings.
 
-        Raises ThirdPartyConfigError where it is refused, ThirdPartyGenericError where it could not be checked.
+        Raises ThirdPartyConfigError if it is refused, ThirdPartyGenericError if it could not be checked.
         """
         found, change = _compare(self._documents.get(block_name(config.name)), config)
         if change == "unchanged" or (found is not None and _same_access(found, config)):
@@ -177,7 +177,7 @@ class _SourceDeployer:
 
 
 def find(name: str) -> OnePasswordSource | None:
-    """The block of a source, or None where there is none. Raises ConfigurationError where it is not valid."""
+    """The block of a source, or None if there is none. Raises ConfigurationError if it is not valid."""
     try:
         return cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
     except ValueError:
@@ -320,7 +320,7 @@ def _stored_sources() -> dict[str, SourceIdentity]:
 
 
 def open_default_store() -> Engine:
-    """The store that the settings name, made or upgraded where that is needed; one engine for the whole process."""
+    """The store that the settings name, made or upgraded if that is needed; one engine for the whole process."""
     return default_store()
 
 

@@ -1,4 +1,4 @@
-"""How commands speak: times, texts without surprises, and sentences on standard error."""
+"""The output of commands: tables, JSON, times, notes on standard error, and text that cannot drive a terminal."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ POLL_SECONDS = 1
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # for `main` to judge; rich would end the process with exit code 1
+        raise BrokenPipeError  # `entry_point` handles it; rich would end the process with exit code 1
 
 
-# No markup and no emoji codes: names and messages come from outside.
+# No markup and no emoji codes, because names and messages come from outside.
 ERROR = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 OUT = _Console(highlight=False, markup=False, emoji=False)
 
 
 def print_line(text: RenderableType, style: str | None = None) -> None:
-    """A line of the answer: broken between words on a terminal, whole elsewhere."""
+    """A line on standard output: wrapped between words on a terminal, never elsewhere."""
     OUT.print(text, style=style, soft_wrap=not OUT.is_terminal)
 
 
 def print_table(table: Table) -> None:
-    """A table in the width of the terminal; elsewhere in that which it needs."""
+    """A table in the width of the terminal; elsewhere as wide as it needs."""
     wide = OUT if OUT.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=UNLIMITED_CELLS)
     wide.print(table)
 
 
 def print_fitting(table: Table) -> None:
-    """A table; where a terminal is too narrow for it, a block of lines for each row, so that no number is cut."""
+    """A table; on a terminal that is too narrow, a block of lines for each row, so that no number is cut."""
     natural = Measurement.get(OUT, OUT.options.update(max_width=UNLIMITED_CELLS), table).maximum
     if not OUT.is_terminal or natural <= OUT.width:
         print_line(table)
@@ -68,12 +68,12 @@ def print_fitting(table: Table) -> None:
 
 
 def print_cropped(text: Text) -> None:
-    """A line that a terminal shows as one line, cut short where it is too long for it."""
+    """A line that is cut on a terminal if it is too long, never wrapped."""
     OUT.print(text, no_wrap=True, overflow="ellipsis" if OUT.is_terminal else "ignore", crop=OUT.is_terminal)
 
 
 def print_indented(text: Text | str, cells: int, *, lead: Text | str = "", style: str = "") -> None:
-    """The same, some cells to the right: what a terminal breaks begins below the text, and not below its lead."""
+    """An indented line. On a terminal, wrapped lines begin below the text, not below its lead."""
     line = Text.assemble(" " * cells, lead, (text, style) if isinstance(text, str) else text)
     if not OUT.is_terminal:
         OUT.print(line, soft_wrap=True)
@@ -86,12 +86,12 @@ def print_indented(text: Text | str, cells: int, *, lead: Text | str = "", style
 
 
 def print_json(value: Any) -> None:
-    """The answer for a script, in ASCII: nothing in it can drive a terminal."""
+    """JSON for scripts, in ASCII, so that it cannot drive a terminal."""
     typer.echo(json.dumps(value, indent=2))
 
 
 def print_note(text: str) -> None:
-    """A line for the person, which no script reads."""
+    """A line for people, on standard error."""
     ERROR.print(printable(text), soft_wrap=not ERROR.is_terminal)
 
 
@@ -100,7 +100,7 @@ def print_warning(text: str) -> None:
 
 
 def join_styled(*parts: tuple[str, str]) -> Text:
-    """Texts with their styles, two spaces between them; empty ones are left out."""
+    """Styled texts, two spaces between them. Empty texts are left out."""
     return Text("  ").join(Text(printable(text), style) for text, style in parts if text)
 
 
@@ -109,7 +109,7 @@ def severity_style(severity: str) -> str:
 
 
 def format_time(ns: int | None) -> str:
-    """`2026-11-22 20:15:00Z`, or nothing."""
+    """`2026-11-22 20:15:00Z`; empty for None."""
     return (
         Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second").replace("T", " ")
         if ns is not None
@@ -118,7 +118,7 @@ def format_time(ns: int | None) -> str:
 
 
 def format_rfc3339(ns: int | None) -> str | None:
-    """RFC 3339 in UTC with all its digits."""
+    """RFC 3339 in UTC with all digits."""
     return Instant.from_timestamp(ns, unit="nanosecond").format_iso() if ns is not None else None
 
 
@@ -128,19 +128,19 @@ def format_minute(ns: int) -> str:
 
 
 def format_age(ns: int | None) -> str:
-    """How long ago: `3 min`."""
-    return "" if ns is None else clock.span_since(ns)
+    """Time since then: `3 min`; empty for None."""
+    return "" if ns is None else clock.format_age(ns)
 
 
 def confirm(question: str, refusal: str) -> None:
-    """Go on after a yes on a terminal. ThirdPartyConfigError where nobody can be asked: a script says --yes."""
+    """Continue after a confirmation. Raises ThirdPartyConfigError without a terminal: a script uses --yes."""
     if not sys.stdin.isatty():
-        raise ThirdPartyConfigError(refusal, hint="Say --yes in a script.", code="usage")
+        raise ThirdPartyConfigError(refusal, hint="In a script, use --yes.", code="usage")
     typer.confirm(question, abort=True, err=True)
 
 
 def with_spinner(text: str, work: Callable[[], T]) -> T:
-    """Do the work with a moving sign on a terminal, and silently elsewhere."""
+    """Do the work with a spinner on a terminal, and silently elsewhere."""
     if not sys.stderr.isatty():
         return work()
     with ERROR.status(text):
@@ -148,7 +148,7 @@ def with_spinner(text: str, work: Callable[[], T]) -> T:
 
 
 def printable(value: Any) -> str:
-    """Text from outside for a terminal: without the control characters that could drive it."""
+    """Text from outside, with control characters replaced so that they cannot drive a terminal."""
     text = str(value)
     if text.isprintable():
         return text
@@ -156,12 +156,12 @@ def printable(value: Any) -> str:
 
 
 def wait_for_more() -> None:
-    """A second, or less where nobody reads standard output any more: then raises BrokenPipeError."""
+    """Wait a second. Raises BrokenPipeError as soon as the reader of standard output has ended."""
     try:
         poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)  # asks for nothing but what is always told: errors and hang-ups
+        poll.register(sys.stdout.fileno(), 0)  # 0: only errors and hang-ups, which poll always reports
     except (AttributeError, OSError):  # no poll on this system, or no real file
         time.sleep(POLL_SECONDS)
         return
-    if any(told & (select.POLLERR | select.POLLHUP) for _, told in poll.poll(POLL_SECONDS * 1000)):
+    if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(POLL_SECONDS * 1000)):
         raise BrokenPipeError

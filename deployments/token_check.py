@@ -13,13 +13,13 @@ from deployments import introspection
 if TYPE_CHECKING:
     from blocks.config.source_config import SourceConfig
     from blocks.events_api.models import Introspection
-    from blocks.events_api.token import Claims
+    from blocks.events_api.token import TokenClaims
     from blocks.source import OnePasswordSource
 
 
 @dataclass(frozen=True)
 class TokenCheck:
-    """What is known of a token before it is used. `account` and `scopes` are None where nobody told them."""
+    """What is known of a token before it is used. `account` and `scopes` are None if nobody told them."""
 
     account: str | None
     scopes: frozenset[str] | None
@@ -48,9 +48,9 @@ def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = 
 
 
 def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
-    """Raises ThirdPartyConfigError where the token of a configuration was issued before the one that the source has.
+    """Raises ThirdPartyConfigError if the token of a configuration was issued before the one that the source has.
 
-    As both say; where one does not say so, it cannot be known.
+    As both say; if one does not say so, it cannot be known.
     """
     present = found.credentials.api_token.get_secret_value()
     token = config.api_token.get_secret_value() if config.api_token else ""
@@ -59,8 +59,8 @@ def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
     if token == present or times[0] is None or times[1] is None or times[0] >= times[1]:
         return
     raise ThirdPartyConfigError(
-        f"The token in the file was issued {clock.span_since(int(times[0] * 1e9))} ago, before the one in use "
-        f"({clock.span_since(int(times[1] * 1e9))} ago), which has replaced it. Nothing was changed.",
+        f"The token in the file was issued {clock.format_age(int(times[0] * 1e9))} ago, before the one in use "
+        f"({clock.format_age(int(times[1] * 1e9))} ago), which has replaced it. Nothing was changed.",
         hint="Put the present token into the file, or apply it with --replace-token.",
         code="older-token",
     )
@@ -93,17 +93,17 @@ def _not_checked(message: str, code: str) -> ThirdPartyGenericError:
     )
 
 
-def _wrong_region(config: SourceConfig, claims: Claims) -> list[str]:
+def _wrong_region(config: SourceConfig, claims: TokenClaims) -> list[str]:
     host = config.base_url.rpartition("/")[2]
     if claims.host is None or claims.host == host:
         return []
     return [f"  It was made for {claims.host}, but base_url is {host}: use the server of your account's region."]
 
 
-def _expired(claims: Claims) -> list[str]:
+def _expired(claims: TokenClaims) -> list[str]:
     if claims.expires_at is None or claims.expires_at > clock.now():
         return []
-    return [f"  It expired {clock.span_since(int(claims.expires_at * 1e9))} ago: issue a new one."]
+    return [f"  It expired {clock.format_age(int(claims.expires_at * 1e9))} ago: issue a new one."]
 
 
 def _wrong_account(pinned: str | None, account: str | None) -> list[str]:

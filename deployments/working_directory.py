@@ -30,7 +30,7 @@ DATABASE_URL = settings.PREFIX + "DATABASE_URL"
 
 
 def empty_directory() -> Path:
-    """A directory with nothing in it, which only this user can fill. Made with mode 0700 where it is missing."""
+    """A directory with nothing in it, which only this user can fill. Made with mode 0700 if it is missing."""
     path = settings.data_dir() / "empty"
     path.mkdir(mode=0o700, exist_ok=True)
     return path

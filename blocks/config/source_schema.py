@@ -11,7 +11,7 @@ from blocks.config import alert_thresholds
 from blocks.config.source_config import SourceConfig
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.events_api.models import Api
-from blocks.events_api.token import Claims, read_claims, token_problem
+from blocks.events_api.token import TokenClaims, read_claims, token_problem
 from blocks.problems import Problem, check_keys, closest_match, describe_type, json_path, quote
 from blocks.secret import Secret, is_masked
 from blocks.siem.privacy import processing
@@ -202,7 +202,7 @@ class SourceValidator:
         self.problems.append(problem)
         return None
 
-    def _base_url(self, members: Mapping[str, object], path: str, token: str | None, claims: Claims | None) -> str:
+    def _base_url(self, members: Mapping[str, object], path: str, token: str | None, claims: TokenClaims | None) -> str:
         count = len(self.problems)
         text = self._text(members, path, "base_url")
         if len(self.problems) > count:
@@ -297,7 +297,7 @@ def _shown(value: object) -> str:
     return quote(value) if isinstance(value, str) else describe_type(value)
 
 
-def _warnings_of_claims(config: SourceConfig, claims: Claims | None) -> list[str]:
+def _warnings_of_claims(config: SourceConfig, claims: TokenClaims | None) -> list[str]:
     if config.api_token is None:
         return []
     if claims is None:
@@ -306,14 +306,14 @@ def _warnings_of_claims(config: SourceConfig, claims: Claims | None) -> list[str
     return [text for text in found if text]
 
 
-def _other_host(config: SourceConfig, claims: Claims) -> str:
+def _other_host(config: SourceConfig, claims: TokenClaims) -> str:
     host = config.base_url.partition("://")[2]
     if claims.host in (None, host):
         return ""
     return f"The token was made for {claims.host}, but base_url is {config.base_url}; base_url is used."
 
 
-def _expiry(claims: Claims) -> str:
+def _expiry(claims: TokenClaims) -> str:
     if claims.expires_at is None:
         return ""
     days = (claims.expires_at - clock.now()) / 86_400
@@ -322,6 +322,6 @@ def _expiry(claims: Claims) -> str:
     return f"The token expires within {int(days) + 1} days." if days < EXPIRY_DAYS else ""
 
 
-def _missing_scopes(config: SourceConfig, claims: Claims) -> str:
+def _missing_scopes(config: SourceConfig, claims: TokenClaims) -> str:
     missing = [api.path for api in config.supported_apis if claims.scopes and api.path not in claims.scopes]
     return f"The token does not name the scopes {', '.join(missing)} that supported_apis needs." if missing else ""

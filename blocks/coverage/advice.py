@@ -9,7 +9,7 @@ from whenever import Instant
 
 from blocks import clock
 from blocks.command_line import command_line
-from blocks.coverage.gaps import DAY_NS, SECOND_NS, Gap, Kind
+from blocks.coverage.gaps import DAY_NS, SECOND_NS, Gap, GapKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ TICK_NS = 300 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
-class Advised:
+class GapAdvice:
     """A gap that some APIs have alike, and the command that closes it; none where nothing can."""
 
     gap: Gap
@@ -42,15 +42,15 @@ class Advised:
     def sentence(self) -> str:
         """How long there is time for it."""
         gap, newest = self.gap, _days(self.days_left_newest)
-        if gap.kind is Kind.LOST:
+        if gap.kind is GapKind.LOST:
             return "lost: 1Password has it no longer"
         if gap.left_ns(self.now_ns) < SECOND_NS:
             return f"1Password drops it now, from its start on; the last of it in {newest}"
         left = f"{_days(self.days_left)} left, then 1Password drops it"
-        return f"not collected since; {left}" if gap.kind is Kind.OPEN else left
+        return f"not collected since; {left}" if gap.kind is GapKind.OPEN else left
 
 
-def advised(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list[Advised]:
+def advise(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list[GapAdvice]:
     """The gaps of the APIs of a source, the oldest first.
 
     Those of several APIs that begin and end within a tick of the schedule are one, from the first to the last moment.
@@ -59,7 +59,7 @@ def advised(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list
     groups: list[_Group] = []
     for one in found:
         for gap in one.gaps:
-            stopped = one.record.stopped if gap.kind is Kind.OPEN else ""
+            stopped = one.record.stopped if gap.kind is GapKind.OPEN else ""
             near = next((group for group in groups if group.takes(one.api, gap, stopped)), None)
             if near is None:
                 groups.append(_Group(gap, stopped, [one.api]))
@@ -67,7 +67,7 @@ def advised(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list
                 near.add(one.api, gap)
     every = [one.api for one in found]
     made = [
-        Advised(
+        GapAdvice(
             group.gap,
             tuple(group.apis),
             command_for(group.gap, name, () if whole and group.apis == every else group.apis, group.stopped),
@@ -101,25 +101,25 @@ class _Group:
 
 def command_for(gap: Gap, name: str, apis: Sequence[str], stopped: str = "") -> str:
     """The command that closes a gap of some APIs, or of all where none is named."""
-    if gap.kind is Kind.LOST:
+    if gap.kind is GapKind.LOST:
         return ""
-    if gap.kind is Kind.OPEN:
+    if gap.kind is GapKind.OPEN:
         if stopped in {"deleted", "unsupported"}:
             return command_line("apply", "FILE")
         return command_line("start" if stopped else "restart", name)
-    words = ["--start", second(gap.start_ns), "--end", second(-(-gap.end_ns // SECOND_NS) * SECOND_NS)]
+    words = ["--start", format_second(gap.start_ns), "--end", format_second(-(-gap.end_ns // SECOND_NS) * SECOND_NS)]
     words += [word for api in apis for word in ("--api", api)]
     return command_line("backfill", name, options=tuple(words))
 
 
-def second(ns: int) -> str:
+def format_second(ns: int) -> str:
     """RFC 3339, to the second below."""
     return Instant.from_timestamp(ns // SECOND_NS * SECOND_NS, unit="nanosecond").format_iso(unit="second")
 
 
-def length(gap: Gap) -> str:
+def format_length(gap: Gap) -> str:
     """`2 d`."""
-    return clock.words(gap.length_ns)
+    return clock.format_span(gap.length_ns)
 
 
 def _days(number: int) -> str:

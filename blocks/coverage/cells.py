@@ -1,11 +1,11 @@
-"""The days or hours of a report, and what there is to say of each."""
+"""The cells of a coverage report: days or hours, with counts and with what was collected of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blocks.coverage.gaps import HOUR_NS, Kind
+from blocks.coverage.gaps import HOUR_NS, GapKind
 from blocks.coverage.intervals import lengths, lowest
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Cell:
     """A day or an hour of one API, in UTC, from `start_ns` to before `end_ns`; lengths of time are nanoseconds.
 
     `reconciled_ns` is since when all that was collected of it is known to be what the server has: the oldest of the
-    newest comparisons of its parts. `lag_ns`: see `blocks.store.coverage_record.lags`; None where it was not asked for.
+    newest comparisons of its parts. `lag_ns`: see `blocks.store.coverage_record.lags`; None if it was not requested.
     """
 
     start_ns: int
@@ -51,7 +51,8 @@ def cells(
     middle = _medians(lags or {}, bounds)
     collected = lengths(found.covered, bounds)
     of_kind = {
-        kind: lengths([(gap.start_ns, gap.end_ns) for gap in found.gaps if gap.kind is kind], bounds) for kind in Kind
+        kind: lengths([(gap.start_ns, gap.end_ns) for gap in found.gaps if gap.kind is kind], bounds)
+        for kind in GapKind
     }
     reconciled = lowest(found.reconciled, found.covered, bounds)
     return [
@@ -60,9 +61,9 @@ def cells(
             end_ns=bounds[number + 1],
             events=events[number],
             collected_ns=collected[number],
-            gap_ns=of_kind[Kind.GAP][number] + of_kind[Kind.OPEN][number],
-            lost_ns=of_kind[Kind.LOST][number],
-            before_ns=of_kind[Kind.BEFORE][number],
+            gap_ns=of_kind[GapKind.GAP][number] + of_kind[GapKind.OPEN][number],
+            lost_ns=of_kind[GapKind.LOST][number],
+            before_ns=of_kind[GapKind.BEFORE][number],
             reconciled_ns=reconciled[number],
             lag_ns=middle[number],
         )

@@ -1,6 +1,6 @@
-"""What of an API's past was collected, and what was not: from the record of what was read, never from the events.
+"""The gaps of an API: the past that was not collected. From the record of what was read, never from the events.
 
-An API without events has no gap for that; and one that was not read has a gap however many events there are.
+A quiet API has no gap because of that, and an API that was not read has a gap however many events are stored.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from blocks.coverage.intervals import Interval, Painted, Spans, highest, minus, union
+from blocks.coverage.intervals import Interval, Spans, ValuedInterval, highest, subtract, union
 from blocks.durations import DAYS_MAX
 
 SECOND_NS = 10**9
@@ -29,21 +29,21 @@ SOON_NS = 14 * DAY_NS
 """A gap is warned of when so little time is left to close it."""
 
 
-class Kind(StrEnum):
+class GapKind(StrEnum):
     """What kind of time without collection it is."""
 
     GAP = "gap"
-    """Nobody reads it by himself; a backfill does."""
+    """Live collection does not read it. A backfill does."""
     OPEN = "open"
-    """From the last complete read until now: collection itself closes it once it goes on."""
+    """From the last complete drain until now: live collection closes it once it continues."""
     LOST = "lost"
-    """Not collected, and 1Password has it no longer."""
+    """Not collected, and deleted by 1Password."""
     BEFORE = "before"
-    """Before the start of the source: never asked for, so no gap; a backfill would still bring it."""
+    """Before the start of the source: never requested, so it is no gap. A backfill can still read it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ReadWindow:
     """A window of a backfill or of a reconcile that was read to its end. Nanoseconds since 1970."""
 
     start_ns: int
@@ -54,7 +54,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CoverageRecord:
     """What the store has of the collection of one API. Times are nanoseconds since 1970.
 
     `spans` is what live collection has read. `stopped` says why nothing collects it, where that is so on purpose:
@@ -67,7 +67,7 @@ class Record:
     drained_ns: int | None = None
     progress_ns: int | None = None
     spans: tuple[Interval, ...] = ()
-    windows: tuple[Window, ...] = ()
+    windows: tuple[ReadWindow, ...] = ()
     stopped: str = ""
     events: int = 0
     late: int = 0
@@ -80,7 +80,7 @@ class Record:
 class Gap:
     """A span of one API that was not collected. 1Password drops it between `dropped_from_ns` and `dropped_by_ns`."""
 
-    kind: Kind
+    kind: GapKind
     start_ns: int
     end_ns: int
 
@@ -98,21 +98,21 @@ class Gap:
 
     def left_ns(self, now_ns: int) -> int:
         """How long its oldest moment can still be had; 0 where it is gone."""
-        return max(self.dropped_from_ns - now_ns, 0) if self.kind is not Kind.LOST else 0
+        return max(self.dropped_from_ns - now_ns, 0) if self.kind is not GapKind.LOST else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """What of one API was collected. `reconciled` has for each moment when that was last compared with the server."""
 
-    record: Record
+    record: CoverageRecord
     now_ns: int
     first_ns: int | None
     """Where collection began; None where nothing was ever read."""
     collecting: bool
     covered: Spans = field(default_factory=list)
     gaps: tuple[Gap, ...] = ()
-    reconciled: list[Painted] = field(default_factory=list)
+    reconciled: list[ValuedInterval] = field(default_factory=list)
 
     @property
     def api(self) -> str:
@@ -126,10 +126,10 @@ class Coverage:
     @property
     def holes(self) -> tuple[Gap, ...]:
         """The gaps without the time before the start, which is none."""
-        return tuple(gap for gap in self.gaps if gap.kind is not Kind.BEFORE)
+        return tuple(gap for gap in self.gaps if gap.kind is not GapKind.BEFORE)
 
 
-def coverage(record: Record, now_ns: int) -> Coverage:
+def coverage(record: CoverageRecord, now_ns: int) -> Coverage:
     """What was collected of an API up to now, and what was not."""
     read = [(one, (one.start_ns, _settled_ns(record.api, one))) for one in record.windows]
     covered = union([*record.spans, *(span for _, span in read)])
@@ -143,12 +143,12 @@ def coverage(record: Record, now_ns: int) -> Coverage:
     return Coverage(record, now_ns, first_ns, collecting, covered, tuple(gaps), reconciled)
 
 
-def _settled_ns(api: str, window: Window) -> int:
+def _settled_ns(api: str, window: ReadWindow) -> int:
     """Up to where all events had come when the window was read."""
     return min(window.end_ns, window.begun_ns - LATE_NS.get(api, LATE_OTHERWISE_NS))
 
 
-def _first_ns(record: Record, covered: Spans) -> int | None:
+def _first_ns(record: CoverageRecord, covered: Spans) -> int | None:
     starts = [start for start, _ in covered[:1]]
     if record.read_from_ns is not None:
         starts.append(record.read_from_ns)
@@ -157,31 +157,31 @@ def _first_ns(record: Record, covered: Spans) -> int | None:
 
 def _before(first_ns: int | None, now_ns: int) -> list[Gap]:
     start_ns, end_ns = now_ns - KEPT_NS, now_ns if first_ns is None else min(first_ns, now_ns)
-    return [Gap(Kind.BEFORE, start_ns, end_ns)] if start_ns < end_ns else []
+    return [Gap(GapKind.BEFORE, start_ns, end_ns)] if start_ns < end_ns else []
 
 
-def _holes(record: Record, covered: Spans, first_ns: int | None, now_ns: int, *, collecting: bool) -> list[Gap]:
+def _holes(record: CoverageRecord, covered: Spans, first_ns: int | None, now_ns: int, *, collecting: bool) -> list[Gap]:
     if first_ns is None:
         return []
     edge_ns = min(_edge_ns(record, covered), now_ns)
-    found = [(Kind.GAP, span) for span in minus((first_ns, edge_ns), covered)]
+    found = [(GapKind.GAP, span) for span in subtract((first_ns, edge_ns), covered)]
     if not collecting:
-        found += [(Kind.OPEN, span) for span in minus((edge_ns, now_ns), covered)]
-    told = [(kind, (max(start, now_ns - KNOWN_NS), end)) for kind, (start, end) in found]
-    return [part for kind, span in told for part in _cut(kind, span, now_ns - KEPT_NS)]
+        found += [(GapKind.OPEN, span) for span in subtract((edge_ns, now_ns), covered)]
+    known = [(kind, (max(start, now_ns - KNOWN_NS), end)) for kind, (start, end) in found]
+    return [part for kind, span in known for part in _cut(kind, span, now_ns - KEPT_NS)]
 
 
-def _edge_ns(record: Record, covered: Spans) -> int:
-    """From where on the cursor brings what is missing."""
+def _edge_ns(record: CoverageRecord, covered: Spans) -> int:
+    """The time from which on the cursor delivers what is missing."""
     live = [end for _, end in record.spans]
     if record.read_from_ns is not None:
         live.append(record.read_from_ns)
     return max(live, default=covered[-1][1] if covered else 0)
 
 
-def _cut(kind: Kind, span: Interval, oldest_ns: int) -> list[Gap]:
+def _cut(kind: GapKind, span: Interval, oldest_ns: int) -> list[Gap]:
     """A gap of which 1Password has dropped a part already is two."""
     start, end = span
     at = min(max(start, oldest_ns), end)
-    parts = [Gap(Kind.LOST, start, at), Gap(kind, at, end)]
+    parts = [Gap(GapKind.LOST, start, at), Gap(kind, at, end)]
     return [part for part in parts if part.start_ns < part.end_ns]

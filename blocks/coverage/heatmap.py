@@ -1,7 +1,7 @@
 """Cells as a heat map of text: a week a column and a weekday a row, or a day a row and an hour a column.
 
 Each cell is two characters: how many events, and a mark where a part of it was not collected. So it can be read without
-colour; a piece also bears the name of its style, for those who have one.
+colour; each text also has the name of its style, for outputs with colour.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from blocks.coverage.cells import Cell
 
-Piece = tuple[str, str]
+StyledText = tuple[str, str]
 """A text and its style: one of `STYLES`, or none."""
-Line = list[Piece]
+Line = list[StyledText]
 
 LEVELS = "░▒▓█"
 QUIET, UNREAD, LOST, BEFORE, AHEAD = "·", "?", "!", "-", " "
 STYLES = ("level1", "level2", "level3", "level4", "quiet", "gap", "lost", "before", "label")
-LEGEND: tuple[tuple[Piece, str], ...] = (
+LEGEND: tuple[tuple[StyledText, str], ...] = (
     ((QUIET, "quiet"), "none"),
     ((LEVELS, "level3"), "few to many"),
     ((UNREAD, "gap"), "not collected"),
@@ -58,17 +58,17 @@ def hours(cells: Sequence[Cell], now_ns: int) -> list[Line]:
         name = _date(day * DAY_NS)
         line: Line = [(f"{name}  ", "label")]
         for cell in of_day:
-            line += pieces(cell, largest, now_ns)
+            line += cell_text(cell, largest, now_ns)
         lines.append(line)
     return lines
 
 
-def pieces(cell: Cell, largest: int, now_ns: int) -> tuple[Piece, Piece]:
+def cell_text(cell: Cell, largest: int, now_ns: int) -> tuple[StyledText, StyledText]:
     """The two characters of a cell: what it holds, and what of it is missing."""
     past_ns = min(cell.end_ns, now_ns) - cell.start_ns
     if past_ns <= 0:
         return (AHEAD, ""), (AHEAD, "")
-    missing: Piece = (UNREAD, "gap") if cell.gap_ns else (LOST, "lost") if cell.lost_ns else (" ", "")
+    missing: StyledText = (UNREAD, "gap") if cell.gap_ns else (LOST, "lost") if cell.lost_ns else (" ", "")
     if cell.events:
         level = max(math.ceil(math.sqrt(cell.events / max(largest, 1)) * len(LEVELS)), 1)
         return (LEVELS[level - 1], f"level{level}"), missing
@@ -88,7 +88,7 @@ def legend() -> Line:
     return line
 
 
-def plain(lines: Sequence[Line]) -> str:
+def plain_text(lines: Sequence[Line]) -> str:
     """The text alone."""
     return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
 
@@ -103,7 +103,7 @@ def _weekdays(band: list[list[Cell]], largest: int, now_ns: int) -> Iterator[Lin
         line: Line = [(f"{name:{_MARGIN}}", "label")]
         for week in by_day:
             cell = week.get(weekday)
-            line += [("  ", "")] if cell is None else pieces(cell, largest, now_ns)
+            line += [("  ", "")] if cell is None else cell_text(cell, largest, now_ns)
         yield line
 
 

@@ -1,6 +1,6 @@
 """Arithmetic of half-open intervals of time, from a start to before an end, in nanoseconds since 1970.
 
-`Spans` that are given back are sorted, do not touch each other and are never empty.
+`Spans` that functions return are sorted, do not touch each other and are never empty.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Interval = tuple[int, int]
 Spans = list[Interval]
-Painted = tuple[int, int, int]
+ValuedInterval = tuple[int, int, int]
 """An interval and a value that it has."""
 
 
@@ -31,7 +31,7 @@ def union(intervals: Iterable[Interval]) -> Spans:
     return found
 
 
-def minus(whole: Interval, spans: Sequence[Interval]) -> Spans:
+def subtract(whole: Interval, spans: Sequence[Interval]) -> Spans:
     """What of `whole` is in none of `spans`, which are sorted and do not overlap."""
     found: Spans = []
     at, until = whole
@@ -45,11 +45,11 @@ def minus(whole: Interval, spans: Sequence[Interval]) -> Spans:
     return [(start, end) for start, end in found if start < end]
 
 
-def highest(painted: Iterable[Painted]) -> list[Painted]:
+def highest(painted: Iterable[ValuedInterval]) -> list[ValuedInterval]:
     """The highest value of each moment that has one: sorted, without overlap, equal neighbours made one."""
     todo = sorted(one for one in painted if one[0] < one[1])
     edges = sorted({edge for start, end, _ in todo for edge in (start, end)})
-    found: list[Painted] = []
+    found: list[ValuedInterval] = []
     active: list[tuple[int, int]] = []  # a heap: the value negated, and where it ends
     begun = iter(todo)
     waiting = next(begun, None)
@@ -77,7 +77,7 @@ def lengths(spans: Sequence[Interval], edges: Sequence[int]) -> list[int]:
     return found
 
 
-def lowest(painted: Sequence[Painted], spans: Sequence[Interval], edges: Sequence[int]) -> list[int | None]:
+def lowest(painted: Sequence[ValuedInterval], spans: Sequence[Interval], edges: Sequence[int]) -> list[int | None]:
     """The lowest value within each cell, of those cells all of whose part of `spans` has one; else None."""
     wanted = lengths(spans, edges)
     there = [0] * len(wanted)
@@ -90,8 +90,8 @@ def lowest(painted: Sequence[Painted], spans: Sequence[Interval], edges: Sequenc
     ]
 
 
-def _of_both(painted: Sequence[Painted], spans: Sequence[Interval]) -> list[Painted]:
-    found: list[Painted] = []
+def _of_both(painted: Sequence[ValuedInterval], spans: Sequence[Interval]) -> list[ValuedInterval]:
+    found: list[ValuedInterval] = []
     first = 0
     for start, end, value in painted:
         while first < len(spans) and spans[first][1] <= start:
@@ -103,7 +103,7 @@ def _of_both(painted: Sequence[Painted], spans: Sequence[Interval]) -> list[Pain
     return found
 
 
-def _by_cell(painted: Sequence[Painted], edges: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+def _by_cell(painted: Sequence[ValuedInterval], edges: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
     """The number of each cell that an interval lies in, and which part of it does."""
     first = 0
     for start, end, value in painted:

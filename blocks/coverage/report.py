@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blocks.coverage.advice import Advised, advised, second
+from blocks.coverage.advice import GapAdvice, advise, format_second
 from blocks.coverage.cells import Cell, cells, edges
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, Kind
-from blocks.coverage.heatmap import calendar, hours, plain
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, GapKind
+from blocks.coverage.heatmap import calendar, hours, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,10 +42,10 @@ class Report:
     """These are all APIs of the source."""
 
     @property
-    def gaps(self) -> list[Advised]:
+    def gaps(self) -> list[GapAdvice]:
         """The gaps, oldest first, and the time before the start; of when ever, since there is something to do."""
-        found = advised(self.name, [api.coverage for api in self.apis], whole=self.whole)
-        return sorted(found, key=lambda one: one.gap.kind is Kind.BEFORE)
+        found = advise(self.name, [api.coverage for api in self.apis], whole=self.whole)
+        return sorted(found, key=lambda one: one.gap.kind is GapKind.BEFORE)
 
     def heat_map(self, api: ApiReport) -> list[Line]:
         return (hours if self.by_hour else calendar)(api.cells, self.now_ns)
@@ -75,14 +75,17 @@ def report(
 
 def markdown(made: Report) -> str:
     """The report for a page that shows Markdown. The name of the source is code there, so it can drive nothing."""
-    lines = [f"Source `{_code(made.name)}`, {second(made.since_ns)[:10]} to {second(made.now_ns)} (UTC).", ""]
+    lines = [
+        f"Source `{_code(made.name)}`, {format_second(made.since_ns)[:10]} to {format_second(made.now_ns)} (UTC).",
+        "",
+    ]
     lines += ["| API | collected from | last reconciled | events | late | missed | changed | gaps |"]
     lines += ["|---|---|---|--:|--:|--:|--:|--:|"]
     lines += [_row(api) for api in made.apis]
     for api in made.apis:
-        lines += ["", f"**{api.api}**", "", "```text", plain(made.heat_map(api)), "```"]
+        lines += ["", f"**{api.api}**", "", "```text", plain_text(made.heat_map(api)), "```"]
     lines += ["", "`·` none, `░▒▓█` few to many, `?` not collected, `!` lost for good, `-` before the start."]
-    holes = [one for one in made.gaps if one.gap.kind is not Kind.BEFORE]
+    holes = [one for one in made.gaps if one.gap.kind is not GapKind.BEFORE]
     if not holes:
         return "\n".join([*lines, "", "There is no gap."])
     lines += ["", "| gap of | from | to | | |", "|---|---|---|---|---|"]
@@ -101,15 +104,15 @@ def _row(api: ApiReport) -> str:
     return f"| {' | '.join(cells_)} |"
 
 
-def _gap_row(one: Advised) -> str:
+def _gap_row(one: GapAdvice) -> str:
     command = f"`{_code(one.command)}`" if one.command else ""
-    span = f"{second(one.gap.start_ns)} | {second(one.gap.end_ns)}"
+    span = f"{format_second(one.gap.start_ns)} | {format_second(one.gap.end_ns)}"
     return f"| {', '.join(one.apis)} | {span} | {one.sentence} | {command} |"
 
 
 def _minute(ns: int | None) -> str:
     """Short, so that the table is not wider than the UI's page."""
-    return "" if ns is None else second(ns)[:16].replace("T", " ")
+    return "" if ns is None else format_second(ns)[:16].replace("T", " ")
 
 
 def _code(text: str) -> str:

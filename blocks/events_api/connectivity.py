@@ -37,8 +37,8 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A server that answers. `ahead` is by how many seconds its clock is ahead of ours, where it tells the time."""
+class ProbeResult:
+    """A server that answers. `ahead`: by how many seconds its clock is ahead of this machine's; None if unknown."""
 
     certificate: Certificate | None
     ahead: float | None
@@ -54,7 +54,7 @@ def proxy_of(base_url: str) -> str | None:
     try:
         proxy = httpx.URL(text)
     except httpx.InvalidURL:
-        raise transport_errors.of_environment() from None
+        raise transport_errors.environment_error() from None
     return f"{proxy.host}:{proxy.port}" if proxy.port else proxy.host
 
 
@@ -69,7 +69,7 @@ def resolve(host: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def reach(base_url: str, seconds: float) -> Answer:
+def probe(base_url: str, seconds: float) -> ProbeResult:
     """Send one request without a token, and look at the certificate and the time of whatever answers.
 
     Raises ThirdPartyGenericError where the way there is blocked, ThirdPartyConfigError for an unusable environment.
@@ -78,7 +78,7 @@ def reach(base_url: str, seconds: float) -> Answer:
         sent, before = clock.now(), time.monotonic()
         with http.open("GET", _PATH) as response:
             middle = sent + (time.monotonic() - before) / 2
-            return Answer(_certificate(response.extensions), _ahead(response.headers, middle))
+            return ProbeResult(_certificate(response.extensions), _ahead(response.headers, middle))
 
 
 def _open(base_url: str, seconds: float) -> HttpClient:
@@ -106,7 +106,7 @@ def _certificate(extensions: Mapping[str, Any]) -> Certificate | None:
 def _ahead(headers: Mapping[str, str], received: float) -> float | None:
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
-        told = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-        return told + _HALF_SECOND + float(headers.get("age", 0)) - received
+        server_time = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        return server_time + _HALF_SECOND + float(headers.get("age", 0)) - received
     except (ValueError, TypeError, OverflowError):
         return None

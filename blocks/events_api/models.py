@@ -13,7 +13,7 @@ import msgspec
 from whenever import Instant
 
 from blocks.errors import ThirdPartyGenericError
-from blocks.events_api.schema_drift import LOOSE, Known, Unknown, Watch
+from blocks.events_api.schema_drift import LOOSE, Drift, KnownSchema, PageDrift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,9 @@ class Api(StrEnum):
     SIGN_IN = "sign-in"
     ITEM_USAGE = "itemUsage"
     AUDIT = "audit"
+
+    # Of the text, as its equality: an enumeration's own is a function in Python, which each event would call.
+    __hash__ = str.__hash__
 
     @property
     def path(self) -> str:
@@ -53,7 +56,7 @@ class Event(NamedTuple):
     body: str
 
 
-class Rejected(NamedTuple):
+class InvalidItem(NamedTuple):
     """An item of a page that cannot be stored as an event, byte for byte, and why."""
 
     reason: str
@@ -70,13 +73,13 @@ class Page:
     cursor: str
     has_more: bool
     events: list[Event]
-    rejected: list[Rejected]
-    unknown: tuple[Unknown, ...] = ()
+    invalid_items: list[InvalidItem]
+    unknown: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """What the Events API says of a token. `account_uuid` is told by v2 only, and not by old servers."""
+    """The introspection of a token. `account_uuid` is in v2 only, and not in that of old servers."""
 
     uuid: str
     scopes: frozenset[str]
@@ -110,7 +113,7 @@ _loose_envelope = msgspec.json.Decoder(_LooseEnvelope)
 _introspection = msgspec.json.Decoder(_Introspection)
 
 
-def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
+def read_page(content: bytes, api: Api, known: KnownSchema | None = None) -> Page:
     """Cut a response into events, each body byte for byte as it came.
 
     What `known` has named before is not named again. Raises ThirdPartyGenericError where the response is not a page.
@@ -121,9 +124,9 @@ def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
         raise _not_a_page("it has no usable cursor")
     if len(items) > ITEMS_MAX:
         raise _too_many_items()
-    watch = Watch(known or Known(), api.path)
+    watch = PageDrift(known or KnownSchema(), api.path)
     try:
-        return Page(cursor, has_more, _read_at_once(items, watch), rejected=[])
+        return Page(cursor, has_more, _read_at_once(items, watch), invalid_items=[])
     except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
         events, rejected = _read_one_by_one(items, watch)
     return Page(cursor, has_more, events, rejected, tuple(watch.found))
@@ -132,8 +135,8 @@ def read_page(content: bytes, api: Api, known: Known | None = None) -> Page:
 _event = partial(tuple.__new__, Event)  # three times as fast as Event(), and there are many
 
 
-def _read_at_once(items: list[bytes], watch: Watch) -> list[Event]:
-    """The ordinary page, of which there is nothing to tell. Raises ValueError where there may be."""
+def _read_at_once(items: list[bytes], watch: PageDrift) -> list[Event]:
+    """Read a page without drift and without invalid items. Raises ValueError if it may have some."""
     decode = watch.decoder.decode
     uuids, times = [], []
     for item in items:  # one by one: a thousand heads at once do not fit a processor's cache beside a busy database
@@ -149,51 +152,51 @@ def _have_invalid_uuid(uuids: list[str]) -> bool:
     return not all(uuids) or max(map(len, uuids), default=0) > UUID_MAX or not "".join(uuids).isprintable()
 
 
-def _read_one_by_one(items: list[bytes], watch: Watch) -> tuple[list[Event], list[Rejected]]:
+def _read_one_by_one(items: list[bytes], watch: PageDrift) -> tuple[list[Event], list[InvalidItem]]:
     events: list[Event] = []
-    rejected: list[Rejected] = []
+    rejected: list[InvalidItem] = []
     for item in items:
         try:
             read = _read_event(item, watch.decoder)
         except (ValueError, RecursionError):
             read = _read_unusual(item, watch)
-        if isinstance(read, Rejected):
+        if isinstance(read, InvalidItem):
             rejected.append(read)
         else:
             events.append(read)
     return events, rejected
 
 
-def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | Rejected:
+def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | InvalidItem:
     head = decoder.decode(item)
     event = Event(head.uuid, Instant.parse_iso(head.timestamp).timestamp(unit="nanosecond"), item.decode())
     reason = _uuid_problem(event.uuid) or _time_ns_problem(event.time_ns)
-    return Rejected(reason, item) if reason else event
+    return InvalidItem(reason, item) if reason else event
 
 
-def _read_unusual(item: bytes, watch: Watch) -> Event | Rejected:
-    """An item that the strict decoder refused, mostly for what it does not know; that is no error."""
+def _read_unusual(item: bytes, watch: PageDrift) -> Event | InvalidItem:
+    """Read an item that the strict decoder rejected, mostly because of drift, which is no error."""
     try:
         read = _read_event(item, LOOSE)
     except (ValueError, RecursionError):
         read = _read_slowly(item)
     if isinstance(read, Event):
-        watch.look_at(read.body)
+        watch.observe(read.body)
     return read
 
 
-def _read_slowly(item: bytes) -> Event | Rejected:
-    """Once more with the standard library, which takes a lone surrogate escape for the legal JSON that it is."""
+def _read_slowly(item: bytes) -> Event | InvalidItem:
+    """Read it with the standard library, which accepts a lone surrogate escape. That is valid JSON."""
     try:
         value = _plain(item)
     except UnicodeDecodeError:
-        return Rejected("not valid UTF-8", item)
+        return InvalidItem("not valid UTF-8", item)
     except RecursionError:
-        return Rejected("nested too deeply", item)
+        return InvalidItem("nested too deeply", item)
     except ValueError as error:
-        return Rejected(f"not valid JSON: {error}", item)
+        return InvalidItem(f"not valid JSON: {error}", item)
     if reason := _item_problem(value):
-        return Rejected(reason, item)
+        return InvalidItem(reason, item)
     return Event(value["uuid"], Instant.parse_iso(value["timestamp"]).timestamp(unit="nanosecond"), item.decode())
 
 
@@ -229,7 +232,7 @@ def _time_ns_problem(time_ns: int) -> str:
 
 
 def _plain(item: bytes) -> Any:
-    # float takes a number of any length, where int would refuse it
+    # float accepts a number of any length, int does not
     return json.loads(item.decode(), parse_constant=_no_constant, parse_int=float)
 
 
@@ -300,13 +303,13 @@ def _start_of_items(content: bytes, tokens: Iterator[re.Match[bytes]]) -> int | 
 def read_introspection(content: bytes) -> Introspection:
     """Read an introspection of v2 (snake_case) or v1 (PascalCase). Raises ThirdPartyGenericError."""
     try:
-        told = _introspection.decode(content)
+        answer = _introspection.decode(content)
     except (ValueError, RecursionError) as error:
         raise _not_an_introspection() from error
-    scopes = told.features_v1 if told.features is msgspec.UNSET else told.features
+    scopes = answer.features_v1 if answer.features is msgspec.UNSET else answer.features
     if scopes is msgspec.UNSET:
         raise _not_an_introspection()
-    return Introspection(told.uuid or told.uuid_v1, frozenset(scopes or ()), told.account_uuid or None)
+    return Introspection(answer.uuid or answer.uuid_v1, frozenset(scopes or ()), answer.account_uuid or None)
 
 
 def _not_an_introspection() -> ThirdPartyGenericError:
@@ -325,6 +328,6 @@ def _too_many_items() -> ThirdPartyGenericError:
 def _not_a_page(why: str) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
         f"The Events API answered 200, but not with a page of events: {why}.",
-        hint="Nothing was stored and the cursor stays; the request is made again.",
+        hint="Nothing was stored and the cursor stays. The request is retried.",
         code="invalid-body",
     )

@@ -24,7 +24,7 @@ Spent = dict[str, dict[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class RateWindow:
     """At most so many requests in any so many seconds."""
 
     requests: int
@@ -39,29 +39,29 @@ class Window:
         return max(round(self.seconds * _NS / CELLS), 1)
 
 
-DOCUMENTED = (Window(600, 60.0), Window(30_000, 3600.0))
+DOCUMENTED = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
 """What 1Password allows one account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`count` requests may be made at `at_ns`, which is now; where it is 0, ask again in `wait_ns`."""
+    """`count` requests may be made at `at_ns`, which is now. If it is 0, try again in `wait_ns`."""
 
     count: int
     wait_ns: int = 0
     at_ns: int = field(default=0, compare=False)
 
 
-def parse(text: str) -> tuple[Window, ...]:
+def parse(text: str) -> tuple[RateWindow, ...]:
     """Windows as a person writes them: `600/60 30000/3600`. Raises ValueError."""
     found = [_WINDOW.fullmatch(part) for part in text.split()]
-    windows = tuple(Window(int(one[1]), float(one[2])) for one in found if one and float(one[2]))
+    windows = tuple(RateWindow(int(one[1]), float(one[2])) for one in found if one and float(one[2]))
     if not windows or len(windows) < len(found):
         raise ValueError(f"{text!r} is not REQUESTS/SECONDS, once or more")
     return windows
 
 
-def configured() -> tuple[Window, ...] | None:
+def configured() -> tuple[RateWindow, ...] | None:
     """The rate windows that are set, none of them for `off`; None where nothing is set.
 
     Raises ThirdPartyConfigError where the setting is neither.
@@ -78,12 +78,12 @@ def configured() -> tuple[Window, ...] | None:
 
 
 def grant(
-    spent: Spent, windows: tuple[Window, ...], now_ns: int, wanted: int, share: float = 1.0
+    spent: Spent, windows: tuple[RateWindow, ...], now_ns: int, wanted: int, share: float = 1.0
 ) -> tuple[Grant, Spent]:
     """Up to `wanted` requests, and what is spent then.
 
-    `share`: the part of each window that all together may have spent before this one gets nothing more. Whoever asks
-    with a smaller share than others leaves them the rest, and gives way to what they take.
+    `share`: the part of each window that all together may have spent before this one gets nothing more. A caller
+    with a smaller share leaves the rest to the others, and makes way for them.
     """
     cells = {window: _counted(window, spent.get(window.key, {}), now_ns) for window in windows}
     free = [_allowed(window, share) - sum(cells[window].values()) for window in windows]
@@ -97,12 +97,12 @@ def grant(
     return Grant(count, 0, now_ns), {window.key: cells[window] for window in windows}
 
 
-def is_late(windows: tuple[Window, ...], granted_ns: int, answered_ns: int) -> bool:
-    """Whether the server may have counted a request so long after it was granted that `moved` must be told."""
+def is_late(windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int) -> bool:
+    """True if the server may have counted a request so long after its grant that `moved` must correct the count."""
     return any(_slipped(window, granted_ns, answered_ns) for window in windows)
 
 
-def moved(spent: Spent, windows: tuple[Window, ...], granted_ns: int, answered_ns: int) -> Spent:
+def moved(spent: Spent, windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int) -> Spent:
     """What is spent where one request counts not from when it was granted but from when it was answered."""
     cells = {window: _counted(window, spent.get(window.key, {}), answered_ns) for window in windows}
     for window, counted in cells.items():
@@ -114,16 +114,16 @@ def moved(spent: Spent, windows: tuple[Window, ...], granted_ns: int, answered_n
     return {window.key: {cell: count for cell, count in cells[window].items() if count} for window in windows}
 
 
-def _slipped(window: Window, granted_ns: int, answered_ns: int) -> bool:
+def _slipped(window: RateWindow, granted_ns: int, answered_ns: int) -> bool:
     """Whether it is further on than the one cell that each request may take."""
     return _cell(window, answered_ns) > _cell(window, granted_ns) + 1
 
 
-def _cell(window: Window, now_ns: int) -> int:
+def _cell(window: RateWindow, now_ns: int) -> int:
     return now_ns // window.cell_ns
 
 
-def _counted(window: Window, cells: dict[int, int], now_ns: int) -> dict[int, int]:
+def _counted(window: RateWindow, cells: dict[int, int], now_ns: int) -> dict[int, int]:
     """The cells that still count. What another clock, or this one before it was set back, calls later is now."""
     here = _cell(window, now_ns)
     kept: dict[int, int] = {}
@@ -133,7 +133,7 @@ def _counted(window: Window, cells: dict[int, int], now_ns: int) -> dict[int, in
     return kept
 
 
-def _wait(window: Window, cells: dict[int, int], now_ns: int, share: float) -> int:
+def _wait(window: RateWindow, cells: dict[int, int], now_ns: int, share: float) -> int:
     """Until enough cells no longer count for one request to be free."""
     over = sum(cells.values()) - _allowed(window, share) + 1
     for cell in sorted(cells):
@@ -145,5 +145,5 @@ def _wait(window: Window, cells: dict[int, int], now_ns: int, share: float) -> i
     return 0
 
 
-def _allowed(window: Window, share: float) -> int:
+def _allowed(window: RateWindow, share: float) -> int:
     return max(floor(window.requests * share), 1)

@@ -1,7 +1,7 @@
 """Finds members and values of events that the documented API does not know, at next to no cost where there are none.
 
 A strict decoder, made from the vocabulary, reads what every event is read for, and refuses an event with anything
-new. Only that event is then walked through, its news is named, and the decoder is made anew to take it for known.
+new. Only that event is then searched, its drift is named once, and a new decoder is made that accepts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXT_MAX = 200  # characters of a path or value that are shown, and of a name th
 IDLE_MAX = 20  # events of a page that are walked through without news; each costs as much as reading ten
 
 
-class Unknown(NamedTuple):
+class Drift(NamedTuple):
     """A member, or a value of an enumeration, that is not documented: `client.new_thing`, or `category` and its value.
 
     Never what a new member holds. Where a documented member holds something of another kind than documented
@@ -56,11 +56,11 @@ _Learned = frozenset[_Found]
 
 @dataclass(frozen=True, slots=True)
 class _OfApi:
-    named: frozenset[Unknown] = frozenset()
+    named: frozenset[Drift] = frozenset()
     learned: _Learned = frozenset()
 
 
-class Known:
+class KnownSchema:
     """What is known of the APIs: what is documented, and what was named before. Each unknown is named once by one.
 
     Keep one for as long as what it names is sure to arrive: for one client, whose run ends where a page is not stored.
@@ -71,14 +71,14 @@ class Known:
         self._apis = {api: _OfApi() for api in EVENTS}
 
     def decoder(self, api: str) -> msgspec.json.Decoder[Any]:
-        """Of one event's head. It raises ValueError or RecursionError for what is unknown too, until NAMED_MAX are."""
+        """The decoder of an event's head. It raises ValueError for an unknown drift, too, until NAMED_MAX are named."""
         state = self._apis[api]
         return LOOSE if len(state.named) >= NAMED_MAX else _strict(api, state.learned)
 
-    def name(self, api: str, event: str) -> list[Unknown]:
+    def learn(self, api: str, event: str) -> list[Drift]:
         """What of this event is not known yet; from now on it is."""
         state = self._apis[api]
-        news: list[Unknown] = []
+        news: list[Drift] = []
         learned = set(state.learned)
         for found in _walk(_objects_of(event), EVENTS[api], ()):
             if len(state.named) + len(news) >= NAMED_MAX:
@@ -92,23 +92,23 @@ class Known:
 
 
 @dataclass(slots=True)
-class Watch:
+class PageDrift:
     """Gathers the unknown of one page."""
 
-    known: Known
+    known: KnownSchema
     api: str
-    found: list[Unknown] = field(default_factory=list)
+    found: list[Drift] = field(default_factory=list)
     decoder: msgspec.json.Decoder[Any] = field(init=False)
     idle: int = 0
 
     def __post_init__(self) -> None:
         self.decoder = self.known.decoder(self.api)
 
-    def look_at(self, event: str) -> None:
-        """Name what is new in an event that the decoder refused."""
+    def observe(self, event: str) -> None:
+        """Name the drift in an event that the decoder rejected."""
         if self.idle >= IDLE_MAX or self.decoder is LOOSE:
             return
-        news = self.known.name(self.api, event)
+        news = self.known.learn(self.api, event)
         if not news:
             self.idle += 1
             return
@@ -122,8 +122,8 @@ def _is_learnable(found: _Found) -> bool:
     return len(text) <= TEXT_MAX and text.isprintable() and not set(text) & {'"', "\\"}
 
 
-def _shown(found: _Found) -> Unknown:
-    return Unknown("member" if found.kind == "member" else "value", _cut(".".join(found.path)), _cut(found.value))
+def _shown(found: _Found) -> Drift:
+    return Drift("member" if found.kind == "member" else "value", _cut(".".join(found.path)), _cut(found.value))
 
 
 def _cut(text: str) -> str:

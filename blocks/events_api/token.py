@@ -1,4 +1,4 @@
-"""What a token says about itself. Nothing here is verified: only 1Password's server can do that."""
+"""The claims inside a token. They are not verified: only 1Password's server can do that."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class TokenClaims:
     """What we use of a token's claims. Times are seconds since 1970; without `expires_at` it never expires.
 
     `host` is the Events API server that the token was made for, and `scopes` are the names of its features
-    (`signinattempts`, `itemusages`, `auditevents`), where the token tells them.
+    (`signinattempts`, `itemusages`, `auditevents`), if the token names them.
     """
 
     host: str | None
@@ -33,12 +33,12 @@ class Claims:
     expires_at: float | None
 
 
-def read_claims(token: str) -> Claims | None:
+def read_claims(token: str) -> TokenClaims | None:
     """The claims, unverified, or None where the token is not a JWT of three parts."""
     claims = _decode(token)
     if claims is None:
         return None
-    return Claims(
+    return TokenClaims(
         host=_host(claims.get("aud")),
         scopes=_scopes(claims.get("1password.com/fts")),
         account_uuid=_text(claims.get("1password.com/auuid")),

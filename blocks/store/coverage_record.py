@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from blocks import clock
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, Record, Window, coverage
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, CoverageRecord, ReadWindow, coverage
 from blocks.coverage.report import report
 from blocks.store.engine import reading, store_errors
 
@@ -27,7 +27,7 @@ LAG_HOURS_MAX = 3000
 """At most so many hours of an API are looked at for their lag: 120 days have 2,880."""
 
 
-def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[Record]:
+def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[CoverageRecord]:
     """What was read of each API of a source (or of some), those that it collects no longer but has events of, too."""
     with store_errors(), reading(engine).connect() as connection:
         source = connection.execute(_SOURCE, {"source": source_id}).one()
@@ -136,8 +136,8 @@ def _by_stream(connection: Connection, question: Any, source_id: str) -> default
 
 def _record(
     row: Row[Any], source: Row[Any], collected: list[str], spans: list[Row[Any]], windows: list[Row[Any]]
-) -> Record:
-    return Record(
+) -> CoverageRecord:
+    return CoverageRecord(
         stream_id=row.id,
         api=row.api,
         read_from_ns=row.read_from_ns,
@@ -145,7 +145,7 @@ def _record(
         progress_ns=row.progress_ns,
         spans=tuple((span.start_ns, span.end_ns) for span in spans),
         windows=tuple(
-            Window(one.start_ns, one.end_ns, one.begun_ns, one.done_ns, one.kind == "reconcile") for one in windows
+            ReadWindow(one.start_ns, one.end_ns, one.begun_ns, one.done_ns, one.kind == "reconcile") for one in windows
         ),
         stopped=_stopped(source, row.api in collected),
         events=row.events,

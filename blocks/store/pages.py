@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row
 
-    from blocks.events_api.models import Api, Event, Page, Rejected
+    from blocks.events_api.models import Api, Event, InvalidItem, Page
 
 _streams = table_of(StreamRow)
 
@@ -105,7 +105,7 @@ def insert_page(connection: Connection, stream: Row[Any], prepared: PreparedPage
             health.begin(connection, stream.source_id, in_future)
     others = stored.rest(events)
     changed = changed_bodies.save(connection, stream, others, prepared.api_version) if others else 0
-    quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.rejected)
+    quarantined = sum(_quarantine(connection, stream.id, received_ns, item) for item in page.invalid_items)
     if quarantined:
         values["quarantined"] = _streams.c.quarantined + quarantined
     if values:
@@ -146,7 +146,7 @@ def _tell(connection: Connection, stream: Row[Any], api: Api, page: Page, quaran
     """Of what is unfamiliar, once for each; of items put aside, where none were before or the reason is new."""
     for one in health.record_undocumented(connection, stream.id, page.unknown):
         health.report(connection, stream.source_id, _unknown(api, one))
-    reasons = {item.reason.partition(":")[0] for item in page.rejected} if quarantined else set()
+    reasons = {item.reason.partition(":")[0] for item in page.invalid_items} if quarantined else set()
     new = health.record_undocumented(connection, stream.id, [("quarantine", reason, "") for reason in reasons])
     if quarantined:
         aside = _quarantined(api, reasons)
@@ -190,7 +190,7 @@ def _add_copies(connection: Connection, stream_id: int, copies: Sequence[tuple[E
         connection.execute(statement, values)
 
 
-def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: Rejected) -> int:
+def _quarantine(connection: Connection, stream_id: int, received_ns: int, item: InvalidItem) -> int:
     statement = text(
         "INSERT INTO quarantine (stream_id, received_ns, reason, digest, body) "
         "VALUES (:stream, :received, :reason, :digest, :body) ON CONFLICT (stream_id, digest) DO NOTHING"

@@ -17,7 +17,7 @@ from blocks.store.upsert import insert_new
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from blocks.events_api.rate_limit import Window
+    from blocks.events_api.rate_limit import RateWindow
 
 LONGEST_PAUSE_NS = 3600 * 10**9
 """The longest Retry-After. What lasts longer was ordered before the clock was set back, and nobody knows when it ends.
@@ -36,7 +36,7 @@ def key_of(engine: Engine, source_id: str) -> str:
     return f"account/{account}" if account else f"source/{source_id}"
 
 
-def acquire(engine: Engine, key: str, windows: tuple[Window, ...], wanted: int, share: float = 1.0) -> Grant:
+def acquire(engine: Engine, key: str, windows: tuple[RateWindow, ...], wanted: int, share: float = 1.0) -> Grant:
     """Up to `wanted` requests, which count from now on; see `budget.grant`. Nothing while a pause lasts."""
     with writing(engine) as connection:
         spent, paused_until_ns = _locked(connection, key)
@@ -49,7 +49,7 @@ def acquire(engine: Engine, key: str, windows: tuple[Window, ...], wanted: int, 
     return granted
 
 
-def count_late_response(engine: Engine, key: str, windows: tuple[Window, ...], granted_ns: int) -> None:
+def count_late_response(engine: Engine, key: str, windows: tuple[RateWindow, ...], granted_ns: int) -> None:
     """Now a request that was granted then has its answer, or none: one that took long counts from now on.
 
     It may have been counted by the server at any time between.

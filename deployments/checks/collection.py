@@ -14,7 +14,7 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR
 from blocks.store import source_status
 from blocks.store.engine import open_engine
-from deployments.background import within
+from deployments.bounded_call import call_within
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning
 from deployments.checks.runs import store_exists
 
@@ -53,7 +53,7 @@ def _of(source: SourceStatus) -> Finding:
     read = [one.collector_lag_ns for one in source.streams if one.collector_lag_ns is not None]
     if not read:
         return ok(STEP, "nothing was read yet")
-    return ok(STEP, f"no error is open, and each API was read to its end within {clock.words(max(read))}")
+    return ok(STEP, f"no error is open, and each API was read to its end within {clock.format_span(max(read))}")
 
 
 def _is_kept(state: str) -> bool:
@@ -80,7 +80,9 @@ def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
 
     step = f"request {api}"
     try:
-        return ok(step, "it gave an event" if within(REQUEST_SECONDS + 1, ask) else "it has no event of the last hour")
+        return ok(
+            step, "it gave an event" if call_within(REQUEST_SECONDS + 1, ask) else "it has no event of the last hour"
+        )
     except SourceError as error:
         return failed(step, error.message, error.hint)
     except TimeoutError:
@@ -112,7 +114,7 @@ def _probe(siem: str, kind: str) -> Finding:
 
     step = f"probe {siem}"
     try:
-        return ok(step, within(REQUEST_SECONDS, ask))
+        return ok(step, call_within(REQUEST_SECONDS, ask))
     except SourceError as error:
         return failed(step, error.message, error.hint)
     except TimeoutError:

@@ -14,7 +14,7 @@ from blocks.events_api import connectivity
 from blocks.events_api.models import Api
 from blocks.events_api.token import read_claims
 from blocks.http import proxies
-from deployments.background import within
+from deployments.bounded_call import call_within
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning
 from deployments.introspection import INTROSPECTION_SECONDS, introspect
 
@@ -36,7 +36,7 @@ _RENEW = (
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """What was found on the way to a server; `is_reachable` where it answers."""
+    """What was found on the way to a server; `is_reachable` if it answers."""
 
     base_url: str
     dns: Finding
@@ -55,7 +55,7 @@ def check_reachability(base_url: str) -> Reachability:
         why = "the name does not resolve"
         return Reachability(base_url, dns, not_checked("TLS", why), not_checked("clock", why))
     try:
-        answer = within(REACH_SECONDS + 1, lambda: connectivity.reach(base_url, REACH_SECONDS))
+        answer = call_within(REACH_SECONDS + 1, lambda: connectivity.probe(base_url, REACH_SECONDS))
     except SourceError as error:
         return Reachability(
             base_url, dns, _error_finding("TLS", error), not_checked("clock", "the server was not reached")
@@ -67,7 +67,7 @@ def check_reachability(base_url: str) -> Reachability:
 
 
 def check_environment() -> list[Finding]:
-    """A warning for what the variables of proxies hold and nothing can read; nothing where there is none."""
+    """A warning for what the variables of proxies hold and nothing can read; nothing if there is none."""
     hint = "Correct the variable, or take the entry out of it."
     return [warning("environment", sentence, hint) for sentence in proxies.unreadable()]
 
@@ -80,7 +80,7 @@ def _dns(base_url: str) -> Finding:
     try:
         proxy = connectivity.proxy_of(base_url)
         host = httpx.URL(f"//{proxy}").host if proxy else httpx.URL(base_url).host
-        addresses = within(DNS_SECONDS, lambda: connectivity.resolve(host))
+        addresses = call_within(DNS_SECONDS, lambda: connectivity.resolve(host))
     except SourceError as error:
         return _error_finding("DNS", error)
     except TimeoutError:
@@ -158,7 +158,7 @@ def check_expiry(token: str) -> Finding:
     days = (claims.expires_at - clock.now()) / DAY
     if days <= 0:
         return failed(
-            "token expiry", f"The token expired {clock.span_since(int(claims.expires_at * 1e9))} ago.", _RENEW
+            "token expiry", f"The token expired {clock.format_age(int(claims.expires_at * 1e9))} ago.", _RENEW
         )
     if days < EXPIRY_DAYS:
         return warning("token expiry", f"The token expires within {int(days) + 1} days.", _RENEW)

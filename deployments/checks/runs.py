@@ -13,7 +13,7 @@ from deployments.checks.finding import Finding, failed, not_checked, ok
 from deployments.one_machine import up_health
 
 STEP = "runs"
-_TERMINAL = "It is restarted where that can help; if it stays so, look at the terminal of `up`, or start it again."
+_TERMINAL = "It is restarted if that can help; if it stays so, look at the terminal of `up`, or start it again."
 
 
 def check_runs(url: str, name: str) -> Finding:
@@ -48,4 +48,4 @@ def _of(judged: Judgement) -> Finding:
     seen_ns = judged.signs.seen_ns(clock.now_ns())
     if seen_ns is None:
         return ok(STEP, "none has begun yet")
-    return ok(STEP, f"the last one gave a sign of life {clock.span_since(seen_ns)} ago")
+    return ok(STEP, f"the last one gave a sign of life {clock.format_age(seen_ns)} ago")

@@ -16,7 +16,7 @@ from blocks.errors import SourceError
 from blocks.prefect_names import block_name, deployment_name
 from blocks.problems import ConfigurationError
 from deployments import prefect_session
-from deployments.background import within
+from deployments.bounded_call import call_within
 from deployments.checks.finding import Finding, failed, not_checked, ok, warning
 from deployments.prefect_api import database, local_files, server_access, up_lock
 from deployments.terminal_output import format_time
@@ -42,9 +42,9 @@ _APPLY = "Apply the source again: `onepassword-source apply FILE`."
 
 @dataclass(frozen=True, slots=True)
 class ServerFindings:
-    """What was found, and the block where there is one, be it valid or not in all its parts.
+    """What was found, and the block if there is one, be it valid or not in all its parts.
 
-    `exists` is False only where the server was asked and has no such source.
+    `exists` is False only if the server was asked and has no such source.
     """
 
     server: Finding
@@ -56,7 +56,7 @@ class ServerFindings:
 
 
 def check_server(name: str) -> ServerFindings:
-    """Ask the Prefect server; a temporary one is started where none runs. Bounded in time."""
+    """Ask the Prefect server; a temporary one is started if none runs. Bounded in time."""
     try:
         prefect_session.quiet_prefect()
         if server_access.external_url() is None and not _has_local_prefect():
@@ -68,7 +68,7 @@ def check_server(name: str) -> ServerFindings:
     if server.result == "failed":
         return _not_reached(server)
     try:
-        return within(READ_SECONDS, lambda: _read(name, access, server))
+        return call_within(READ_SECONDS, lambda: _read(name, access, server))
     except TimeoutError:
         text = f"{_where(access)} did not give what it holds within {READ_SECONDS:.0f} s."
         return _not_reached(failed(STEP, text, f"Look at its load and its log. {_RUN_UP}"))
@@ -100,7 +100,9 @@ def _health(access: PrefectAccess) -> Finding:
     import httpx  # noqa: PLC0415 - 0.2 s, and comes with Prefect
 
     try:
-        status = within(HEALTH_SECONDS, lambda: httpx.get(f"{access.url}/health", timeout=HEALTH_SECONDS).status_code)
+        status = call_within(
+            HEALTH_SECONDS, lambda: httpx.get(f"{access.url}/health", timeout=HEALTH_SECONDS).status_code
+        )
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError, TimeoutError):
         text = f"The Prefect server at {_shown_url(access)} does not answer."
         return failed(STEP, text, "Check PREFECT_API_URL and that the server runs, or unset it.")
@@ -200,7 +202,7 @@ def _schedule(client: SyncPrefectClient, name: str, access: PrefectAccess) -> Fi
 def _in_words(schedule: object) -> str:
     cron, interval = getattr(schedule, "cron", None), getattr(schedule, "interval", None)
     if interval is not None:
-        return f"every {clock.words(int(interval.total_seconds()) * 10**9)}"
+        return f"every {clock.format_span(int(interval.total_seconds()) * 10**9)}"
     return f"{cron} ({getattr(schedule, 'timezone', None) or 'UTC'})" if cron else "by a schedule of your own"
 
 
@@ -273,7 +275,7 @@ def _worker_finding(workers: list[Worker], hint: str) -> Finding:
     newest = max(heard.values())
     seconds = clock.now() - newest.timestamp()
     beats = next(worker.heartbeat_interval_seconds for worker in workers if worker.last_heartbeat_time == newest)
-    span = clock.span_since(int(newest.timestamp() * 1e9))
+    span = clock.format_age(int(newest.timestamp() * 1e9))
     if seconds > HEARTBEATS * (beats or HEARTBEAT_SECONDS):
         return failed("runner", f"No worker is alive; the last one was heard {span} ago.", hint)
     name = next(name for name, time in heard.items() if time == newest)

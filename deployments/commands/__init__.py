@@ -1,1 +1,1 @@
-"""One file per command of `onepassword-source`."""
+"""The commands of `onepassword-source`, one file each: options and output together."""

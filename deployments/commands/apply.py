@@ -1,4 +1,4 @@
-"""`onepassword-source apply`."""
+"""`onepassword-source apply`: create or update sources or SIEMs from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blocks import json_file, settings
 from blocks.command_line import command_line
 from blocks.config.source_file import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
-from blocks.siem.document import holds_siems
+from blocks.siem.configuration import holds_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
 from deployments.commands.support import deferred
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from deployments.sources import AppliedSource
 
 NAMED_RUNS_MAX = 5
-"""So many runs are named one by one."""
+"""Up to this many started runs are named one by one."""
 
 
 def command(
@@ -49,22 +49,23 @@ def command(
         typer.Argument(metavar="FILE", help="The JSON configuration; - reads standard input.", show_default=False),
     ],
     new_account: Annotated[
-        bool, typer.Option("--new-account", help="Take a token of another account than that of the events so far.")
+        bool, typer.Option("--new-account", help="Accept a token of another account than that of the stored events.")
     ] = False,
     unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Take a token even where 1Password cannot be reached to check it.")
+        bool,
+        typer.Option("--unchecked", help="Accept a token that cannot be checked because 1Password is unreachable."),
     ] = False,
     replace_token: Annotated[
-        bool, typer.Option("--replace-token", help="Take a token that was issued before the one in use.")
+        bool, typer.Option("--replace-token", help="Accept a token that was issued before the current one.")
     ] = False,
     add_fields: Annotated[
-        bool, typer.Option("--add-fields", help="Add the fields of the sources that are not known yet.")
+        bool, typer.Option("--add-fields", help="Add the sources' fields that are not in the table of fields yet.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Apply a file of sources or of SIEMs, and report what to do next. Nothing is stored from a file with a problem.
+    """Apply a file of sources or of SIEMs, and print what to do next. Nothing is stored from a file with a problem.
 
-    1 where the token of a source was refused; the others are applied.
+    Returns 1 if the token of a source was refused; the other sources are applied.
     """
     data, token = _read(file), token_from_environment()
     if holds_siems(document := json_file.decode(data)):
@@ -79,7 +80,7 @@ def command(
         if kind == "temporary":
             print_note("Start collecting every five minutes with: onepassword-source up")
         else:
-            print_note("Each is collected every five minutes, where a worker runs.")
+            print_note("Each is collected every five minutes while a worker runs.")
     return IN_ERROR if refused else DONE
 
 
@@ -125,7 +126,7 @@ def _apply_sources(
 
 
 def _warn_of_tokens(configs: list[SourceConfig], applied: list[AppliedSource]) -> None:
-    """What introspection has shown, beside what the configuration itself has."""
+    """Print the warnings from introspection that the configuration did not raise itself."""
     for config, one in zip(configs, applied, strict=True):
         for warning in one.warnings:
             if warning not in config.warnings:
@@ -133,12 +134,12 @@ def _warn_of_tokens(configs: list[SourceConfig], applied: list[AppliedSource]) -
 
 
 def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
-    """Make the fields of the sources known. Raises ThirdPartyConfigError, and adds none, where one cannot be."""
+    """Add the sources' fields to the table. Raises ThirdPartyConfigError, and adds none, if a name is invalid."""
     return fields.create(_store(), (name for config in configs for name in config.fields))
 
 
 def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[DroppedField, ...]]:
-    """Of each source, and a warning for each field."""
+    """The dropped fields of each source. Prints a warning for each."""
     engine = _store()
     dropped = {config.name: fields.dropped_fields(engine, config.fields) for config in configs}
     for name, of_source in dropped.items():
@@ -167,7 +168,7 @@ def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedFiel
 
 
 def _run_now(applied: list[AppliedSource]) -> dict[str, str]:
-    """What is new or has changed is collected at once, unless it was stopped. Returns the ids of the runs by source."""
+    """Start a run for each new or changed source that is not stopped. Returns the run ids by source name."""
     new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
     return {name: str(run) for name, run in deferred.source_runs.create_runs(new).items()} if new else {}
 
@@ -190,7 +191,7 @@ def _read(file: Path) -> bytes:
 
 
 def _with_token(config: SourceConfig) -> SourceConfig:
-    """The configuration with its token: asked for on a terminal, without echo, where nothing gave it."""
+    """The configuration with its token. A missing token is typed on the terminal, without echo."""
     if config.api_token is not None:
         return config
     if not sys.stdin.isatty():

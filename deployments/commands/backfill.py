@@ -1,4 +1,4 @@
-"""`onepassword-source backfill`: one run of the flow, in this process, or the plan of one."""
+"""`onepassword-source backfill`: run the flow in this process, or print its plan."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from blocks.store import source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.usage import usage_error
 from deployments.exit_codes import DONE
 from deployments.terminal_output import (
     format_rfc3339,
@@ -42,7 +43,7 @@ PAGE_SIZE = 1000
 
 @dataclass(frozen=True)
 class BackfillOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     name: str
     start: str | None
@@ -62,22 +63,20 @@ def command(
         str | None,
         typer.Option(metavar="TIME", help="A date, a time, or a duration before now: 30d.", show_default=False),
     ] = None,
-    end: Annotated[
-        str | None, typer.Option(metavar="TIME", help="The same; now where left out.", show_default=False)
-    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="The same; default: now.", show_default=False)] = None,
     api: Apis = None,
-    window: Annotated[str, typer.Option(metavar="TIME", help="How long a part is; dense ones are cut.")] = "1d",
+    window: Annotated[str, typer.Option(metavar="TIME", help="Length of a window; dense ones are cut.")] = "1d",
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be read, and how long it takes.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest that is not finished.")] = False,
-    readers: Annotated[int, typer.Option(min=1, max=16, help="Windows that are read at once.")] = 4,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the newest unfinished backfill.")] = False,
+    readers: Annotated[int, typer.Option(min=1, max=16, help="Windows that this process reads at once.")] = 4,
     distributed: Annotated[
-        int, typer.Option(metavar="RUNS", min=0, max=100, help="Further runs on the work pool that share the work.")
+        int, typer.Option(metavar="RUNS", min=0, max=100, help="More runs on the work pool that share the work.")
     ] = 0,
     as_json: Json = False,
 ) -> int:
-    """Backfill once, or show the plan. 0 where it went well, 1 where it failed, 130 where it was stopped.
+    """Backfill once, or show the plan. Returns 0 on success, 1 on failure, 130 if it was stopped.
 
-    ThirdPartyConfigError for options that make no sense together.
+    Raises ThirdPartyConfigError for options that contradict each other.
     """
     options = BackfillOptions(name, start, end, tuple(api or ()), window, plan, resume, readers, distributed, as_json)
     _check(options)
@@ -92,22 +91,20 @@ def command(
 
 
 def _check(options: BackfillOptions) -> None:
-    faults: list[str] = []
+    problems: list[str] = []
     if options.resume and (options.start or options.end or options.apis or options.plan):
-        faults.append("--resume goes on with a span that is known: leave out --start, --end, --api and --plan")
+        problems.append("--resume continues a known time range: leave out --start, --end, --api and --plan")
     elif options.start is None and not options.resume:
-        faults.append("--start is missing")
+        problems.append("--start is missing")
     if unknown := [api for api in options.apis if api not in set(Api)]:
-        faults.append(f"--api takes {', '.join(Api)}, not {', '.join(unknown)}")
+        problems.append(f"--api takes {', '.join(Api)}, not {', '.join(unknown)}")
     for check in (_span, _width):
         try:
             check(options)
         except ThirdPartyConfigError as error:
-            faults.append(error.message.rstrip("."))
-    if faults:
-        raise ThirdPartyConfigError(
-            f"{'. '.join(faults)}.", hint="See: onepassword-source backfill --help", code="usage"
-        )
+            problems.append(error.message.rstrip("."))
+    if problems:
+        raise usage_error("backfill", *problems)
 
 
 def _span(options: BackfillOptions) -> Any:
@@ -119,12 +116,12 @@ def _width(options: BackfillOptions) -> int:
 
 
 def _require_unfinished(name: str) -> None:
-    """ThirdPartyConfigError where there is nothing to resume: then no run starts, and none fails."""
+    """Raise ThirdPartyConfigError if there is nothing to resume, before a run starts and fails."""
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, name)[0]
         if not source_status.unfinished_backfills(engine).get(source.id):
             raise ThirdPartyConfigError(
-                f"No backfill of {name!r} is unfinished, so there is nothing to resume.",
+                f"{name!r} has no unfinished backfill to resume.",
                 hint=f"Start one with: {command_line('backfill', name)} --start TIME",
                 code="usage",
             )
@@ -172,7 +169,7 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
 
 
 class PlanLine(NamedTuple):
-    """Windows that follow each other and are equal in all but their time. `known` and `requests` are of all of them."""
+    """Consecutive windows that differ only in their time. `known` and `requests` are totals."""
 
     start_ns: int
     end_ns: int
@@ -182,7 +179,7 @@ class PlanLine(NamedTuple):
 
 
 def group_windows(found: Sequence[PlannedWindow]) -> list[PlanLine]:
-    """A line for each window, by time; empty ones that follow each other and cost the same share one."""
+    """One line for each window, by time. Consecutive windows with the same length and counts share a line."""
     rows = [
         PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
         for (start, end), group in groupby(found, key=lambda one: (one.start_ns, one.end_ns))
@@ -213,7 +210,7 @@ def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: flo
 def _duration(seconds: float) -> str:
     if seconds < 1:
         return "as fast as the server answers"
-    return f"{clock.words(int(seconds * 10**9))} at least"
+    return f"{clock.format_span(int(seconds * 10**9))} at least"
 
 
 def _backfill(options: BackfillOptions) -> State[Any]:

@@ -1,4 +1,4 @@
-"""`onepassword-source check`: a doctor, who looks at everything a source needs and changes nothing."""
+"""`onepassword-source check`: check everything a source needs, and change nothing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.problems import ConfigurationError
 from blocks.store import diagnosis
-from deployments.background import Background
+from deployments.bounded_call import StartedCall
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
+from deployments.commands.support.usage import unknown_source
 from deployments.exit_codes import DONE, IN_ERROR
 from deployments.terminal_output import OUT, print_json, print_line, printable, with_spinner
 
@@ -34,16 +35,16 @@ STEP_WIDTH = len("Prefect server")
 def command(
     name: Name,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Request one event of each API too, and send a probe to each SIEM.")
+        bool, typer.Option("--deep", help="Also request one event of each API, and send a probe to each SIEM.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Print a line for each step; 1 where one failed. ThirdPartyConfigError where there is no such source.
+    """Print a line for each step, and return 1 if one failed. Raises ThirdPartyConfigError for an unknown source.
 
     `deep`: also request one event of each API, and send a probe to each SIEM.
     """
-    said = "Checking; a temporary Prefect server starts where none runs…"
-    findings = with_spinner(said, lambda: run_checks(name, deep=deep))
+    text = "Checking; a temporary Prefect server starts if none runs…"
+    findings = with_spinner(text, lambda: run_checks(name, deep=deep))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
         print_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
@@ -62,14 +63,14 @@ def _as_json(finding: Finding) -> dict[str, str | None]:
 
 
 def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
-    """All findings, in the order in which a run meets what they are about; bounded in time, whatever is broken."""
-    # The store and the network are looked at while the Prefect server is asked, or started, which takes longest.
+    """All findings, in the order in which a run depends on them. Bounded in time, whatever is broken."""
+    # The checks of the store and the network run beside the check of the Prefect server, which takes longest.
     stored = _StoreChecks(settings.database_url(), name)
-    early = Background(lambda: _network_path(stored.base_url()))
+    early = StartedCall(lambda: _network_path(stored.base_url()))
     seen = server.check_server(name)
     stored = _store_of_block(seen.block, stored)
     if not seen.exists and stored.is_unknown():
-        raise _no_such_source(name)
+        raise unknown_source(name)
     base_url = _base_url(seen.block) if seen.block else stored.base_url()
     way = _network_path_to(early, base_url)
     introspection, scopes = _account(seen.block, way, stored.account())
@@ -94,15 +95,15 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
 
 
 class _StoreChecks:
-    """What is found of the store at one URL, in the background."""
+    """The checks of the store at one URL, run in the background."""
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self._name = url, name
-        self._known = Background(lambda: diagnosis.source_addresses(url))
-        self._store = Background(lambda: storage.check_store(url))
-        self._disk = Background(lambda: storage.check_disk(url))
-        self._runs = Background(lambda: runs.check_runs(url, name))
-        self._collection = Background(lambda: collection.check_collection(url, name))
+        self._known = StartedCall(lambda: diagnosis.source_addresses(url))
+        self._store = StartedCall(lambda: storage.check_store(url))
+        self._disk = StartedCall(lambda: storage.check_disk(url))
+        self._runs = StartedCall(lambda: runs.check_runs(url, name))
+        self._collection = StartedCall(lambda: collection.check_collection(url, name))
 
     def source(self) -> SourceAddress | None:
         try:
@@ -112,7 +113,7 @@ class _StoreChecks:
         return next((source for source in known if source.name == self._name), None)
 
     def is_unknown(self) -> bool:
-        """Whether the store can be read, or is not there yet, and does not know the source."""
+        """True if the store does not have the source: it can be read, or does not exist yet."""
         try:
             known = self._known.result(KNOWN_SECONDS)
         except ThirdPartyConfigError:
@@ -156,7 +157,7 @@ class _StoreChecks:
 
 
 def _store_of_block(block: OnePasswordSource | None, stored: _StoreChecks) -> _StoreChecks:
-    """That of the block, where it names another one than the settings."""
+    """The checks of the block's own store, if the block names another one than the settings."""
     url = block.store.url.get_secret_value() if block and block.store else stored.url
     return stored if url == stored.url else _StoreChecks(url, block.name if block else "")
 
@@ -178,7 +179,7 @@ def _network_path(base_url: str) -> Reachability:
     )
 
 
-def _network_path_to(early: Background[Reachability], base_url: str) -> Reachability:
+def _network_path_to(early: StartedCall[Reachability], base_url: str) -> Reachability:
     try:
         found = early.result(WAY_SECONDS)
     except TimeoutError:
@@ -214,23 +215,15 @@ def _expiry(block: OnePasswordSource | None) -> Finding:
 
 
 def _token(block: OnePasswordSource | None) -> str | None:
-    """The token, where nothing is wrong with it itself."""
+    """The token, if the token itself is valid."""
     if block is None:
         return None
     try:
         block.credentials.validated()
     except ConfigurationError as error:
-        if any(fault.path.endswith(".api_token") for fault in error.problems):
+        if any(problem.path.endswith(".api_token") for problem in error.problems):
             return None
     return block.credentials.api_token.get_secret_value()
-
-
-def _no_such_source(name: str) -> ThirdPartyConfigError:
-    return ThirdPartyConfigError(
-        f"There is no source named {name!r}.",
-        hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
-        code="unknown-source",
-    )
 
 
 def _show(findings: list[Finding]) -> None:

@@ -1,4 +1,4 @@
-"""`onepassword-source collect`: one run of the flow, in this process."""
+"""`onepassword-source collect`: run the flow in this process."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 
 def command(name: Name, as_json: Json = False) -> int:
-    """Collect once. 0: done, 1: the source is in error, 3: other runs have every API, 130: it was stopped.
+    """Collect once. Returns 0: done, 1: the source is in error, 3: other runs work on every API, 130: it was stopped.
 
-    ThirdPartyConfigError where there is no such source.
+    Raises ThirdPartyConfigError if there is no such source.
     """
     with prefect_session() as access:
         return collect_source(access, name, as_json=as_json)
 
 
 def collect_source(access: PrefectAccess, name: str, *, as_json: bool) -> int:
-    """The same where Prefect is there already."""
+    """The same within a `prefect_session`."""
     with health_errors_hidden(), status_line(lambda: _progress_line(name)) as end_progress:
 
         def end_at_once(outcome: str, message: str) -> int:
@@ -85,7 +85,7 @@ def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) ->
 def _stored_source(name: str) -> source_status.SourceStatus | None:
     try:
         return source_status.sources(source_status.open_store(), name)[0]
-    except SourceError:  # its store is elsewhere, or gone: the run's message has said so
+    except SourceError:  # its store is elsewhere, or does not answer: the run's message says so
         return None
 
 
@@ -93,5 +93,5 @@ def _progress_line(name: str) -> str | None:
     source = _stored_source(name)
     if source is None:
         return None
-    kept = sum(stream.events for stream in source.streams)
-    return f"{source.state}: {kept:,} events kept{retry_suffix(source.streams)}"
+    events = sum(stream.events for stream in source.streams)
+    return f"{source.state}: {events:,} events stored{retry_suffix(source.streams)}"

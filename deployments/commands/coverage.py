@@ -13,8 +13,8 @@ from rich.text import Text
 
 from blocks import clock
 from blocks.coverage import heatmap
-from blocks.coverage.advice import command_for, length, second
-from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, Kind
+from blocks.coverage.advice import command_for, format_length, format_second
+from blocks.coverage.gaps import DAY_NS, KEPT_NS, SOON_NS, GapKind
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import coverage_record as stored
 from blocks.store import source_status
@@ -34,7 +34,7 @@ from deployments.terminal_output import (
 )
 
 if TYPE_CHECKING:
-    from blocks.coverage.advice import Advised
+    from blocks.coverage.advice import GapAdvice
     from blocks.coverage.cells import Cell
     from blocks.coverage.gaps import Gap
     from blocks.coverage.heatmap import Line
@@ -55,16 +55,16 @@ STYLES = {
 }
 COLUMNS = ("API", "from", "reconciled", "events", "late", "missed", "undecided", "changed")
 TITLES = {
-    Kind.GAP: "gap",
-    Kind.OPEN: "open",
-    Kind.LOST: "lost",
-    Kind.BEFORE: "before the start",
+    GapKind.GAP: "gap",
+    GapKind.OPEN: "open",
+    GapKind.LOST: "lost",
+    GapKind.BEFORE: "before the start",
 }
 
 
 @dataclass(frozen=True)
 class CoverageOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     name: str
     apis: tuple[str, ...]
@@ -81,7 +81,7 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="From then on: 30d, a date, or RFC 3339; 120d where left out, and 7d with --hours.",
+            help="From this time on: 30d, a date, or RFC 3339. Default: 120d, with --hours 7d.",
             show_default=False,
         ),
     ] = None,
@@ -89,12 +89,12 @@ def command(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", metavar="FILE", help="Write a page with charts, which needs no network.", show_default=False
+            "--html", metavar="FILE", help="Write a page with charts. It needs no network.", show_default=False
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all that is wrong in the options."""
+    """Print the report, or write it as a page. Raises ThirdPartyConfigError with all problems of the options."""
     options = CoverageOptions(name, tuple(api or ()), since, hours, html, as_json)
     since_ns = _since_ns(options)
     with source_status.opened_store() as engine:
@@ -117,28 +117,28 @@ def command(
 
 
 def _since_ns(options: CoverageOptions) -> int:
-    """From when on, in ns since 1970."""
-    faults: list[str] = []
+    """The start of the report, in ns since 1970."""
+    problems: list[str] = []
     now_ns = clock.now_ns()
     since_ns = now_ns - (HOURS_SHOWN_NS if options.hours else KEPT_NS)
     if unknown := [api for api in options.apis if api not in APIS]:
-        faults.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
+        problems.append(f"--api takes {', '.join(APIS)}, not {', '.join(map(repr, unknown))}")
     try:
         since_ns = parse_time_option("--since", options.since) or since_ns
     except ThirdPartyConfigError as error:
-        faults.append(error.message.rstrip("."))
+        problems.append(error.message.rstrip("."))
     if since_ns >= now_ns:
-        faults.append("--since lies ahead")
+        problems.append("--since is in the future")
     if options.hours and since_ns < now_ns - KEPT_NS:
-        faults.append("--hours shows 120 days at most")
-    if faults:
-        hint = f"Use {TIMES}." if any("--since" in fault for fault in faults) else ""
-        raise ThirdPartyConfigError(f"{'; '.join(faults)}.", hint=hint, code="usage")
+        problems.append("--hours shows 120 days at most")
+    if problems:
+        hint = f"Use {TIMES}." if any("--since" in problem for problem in problems) else ""
+        raise ThirdPartyConfigError(f"{'; '.join(problems)}.", hint=hint, code="usage")
     return since_ns
 
 
 def _write_page(made: Report, path: Path) -> None:
-    from deployments.commands.coverage_page.page import render_page  # noqa: PLC0415 - plotly, which only a page takes
+    from deployments.commands.coverage_page.page import render_page  # noqa: PLC0415 - plotly, which only a page needs
 
     text = render_page(made)
     if str(path) == "-":
@@ -153,10 +153,12 @@ def _write_page(made: Report, path: Path) -> None:
 def _show(made: Report) -> None:
     unit = "hour" if made.by_hour else "day"
     print_line(
-        join_styled((made.name, "bold"), (f"coverage by the {unit} since {second(made.since_ns)[:10]}, in UTC", ""))
+        join_styled(
+            (made.name, "bold"), (f"coverage by the {unit} since {format_second(made.since_ns)[:10]}, in UTC", "")
+        )
     )
     if not made.apis:
-        print_indented("It collects none of these APIs.", 2)
+        print_indented("The source collects none of these APIs.", 2)
         return
     print_line("")
     print_fitting(_table(made))
@@ -193,20 +195,22 @@ def _table(made: Report) -> Table:
 def _show_gaps(made: Report) -> None:
     gaps = made.gaps
     print_line("")
-    if not any(one.gap.kind is not Kind.BEFORE for one in gaps):
-        print_line("There is no gap.")
+    if not any(one.gap.kind is not GapKind.BEFORE for one in gaps):
+        print_line("There are no gaps.")
     for one in gaps:
         gap = one.gap
-        style = "" if gap.kind is Kind.BEFORE else "bold red" if gap.kind is Kind.LOST or _is_soon(one) else "yellow"
-        span = f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)}  {length(gap)}"
+        style = (
+            "" if gap.kind is GapKind.BEFORE else "bold red" if gap.kind is GapKind.LOST or _is_soon(one) else "yellow"
+        )
+        span = f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)}  {format_length(gap)}"
         print_line(join_styled((TITLES[gap.kind], style), (span, "")))
         print_indented(f"{', '.join(one.apis)}: {one.sentence}.", 2)
         if one.command:
-            # Broken by the terminal alone, so that it can be copied as one line.
+            # The terminal breaks it, not this program, so that it can be copied as one line.
             OUT.print(Text(f"  {printable(one.command)}", "bold"), soft_wrap=True)
 
 
-def _is_soon(one: Advised) -> bool:
+def _is_soon(one: GapAdvice) -> bool:
     return one.gap.left_ns(one.now_ns) < SOON_NS
 
 
@@ -219,7 +223,7 @@ def _print_cells(line: Line) -> None:
 
 
 def _date(ns: int | None) -> str:
-    return second(ns)[:10] if ns is not None else ""
+    return format_second(ns)[:10] if ns is not None else ""
 
 
 def report_as_json(made: Report, source: SourceStatus) -> dict[str, Any]:

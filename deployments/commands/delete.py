@@ -1,4 +1,4 @@
-"""`onepassword-source delete`: remove a source; its events stay, unless they are purged."""
+"""`onepassword-source delete`: delete a source. Its events stay unless you purge them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def command(
     name: Name,
     purge: Annotated[
-        bool, typer.Option("--purge", help="Remove its events too, for good. Asks for the name to be typed.")
+        bool, typer.Option("--purge", help="Also remove its events permanently. You type the name to confirm.")
     ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Delete the source. `purge` asks first for its name to be typed, unless `yes`."""
+    """Delete the source. With `purge`, you confirm by typing its name, unless `yes` is given."""
     if purge and not yes:
         _confirm(name)
     with prefect_session():
@@ -40,11 +40,13 @@ def command(
 def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
-            "--purge removes events for good, and nobody is there to be asked.", hint="Add --yes.", code="usage"
+            "--purge removes events permanently and needs a confirmation.",
+            hint="Without a terminal, add --yes.",
+            code="usage",
         )
-    print_note(f"This removes {name} and all of its events, for good.")
-    if typer.prompt("Type its name to go on", err=True) != name:
-        raise ThirdPartyConfigError("That is another name. Nothing was removed.", code="usage")
+    print_note(f"This removes {name} and all of its events permanently.")
+    if typer.prompt("Type its name to continue", err=True) != name:
+        raise ThirdPartyConfigError("The name does not match. Nothing was removed.", code="usage")
 
 
 def _delete(name: str, *, purge: bool) -> Deletion:
@@ -56,7 +58,7 @@ def _delete(name: str, *, purge: bool) -> Deletion:
         def count(gone: int) -> None:
             nonlocal rows
             rows += gone
-            sign.update(f"Removing what is kept: {rows:,} rows so far…")
+            sign.update(f"Removing events: {rows:,} rows so far…")
 
         return deferred.lifecycle.delete(name, purge=purge, removed=count)
 
@@ -67,10 +69,10 @@ def _show(deleted: Deletion) -> None:
         apis = deleted.purged["apis"]
         events, quarantined = (sum(each[kind] for each in apis.values()) for kind in ("events", "quarantined"))
         aside = f" and {quarantined:,} items in quarantine" if quarantined else ""
-        print_line(f"{name}: purged. {events:,} events{aside} were removed; a record of that stays.")
+        print_line(f"{name}: purged. {events:,} events{aside} were removed. The operation is recorded.")
         return
     print_line(
-        f"{name}: {'was deleted before' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept."
+        f"{name}: {'was already deleted' if deleted.was_deleted else 'deleted'}. {deleted.kept:,} events are kept."
     )
     if deleted.kept:
         print_note(f"See them with: {command_line('events', deleted.name)}")

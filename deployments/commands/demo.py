@@ -1,4 +1,4 @@
-"""`onepassword-source demo`: the whole way once, from the sandbox into a store in ./.demo."""
+"""`onepassword-source demo`: apply, collect and show events once, from the sandbox into a store in ./.demo."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ SHOWN = 8
 
 
 def command() -> int:
-    """Collect from a sandbox, and show what came. It starts with an empty store each time."""
+    """Collect from a sandbox and show the events. Each demo starts with an empty store."""
     _use_own_directory()
-    program = _program()  # while the working directory is still the person's
+    program = _program()  # before `apply` changes the working directory
     with _sandbox() as sandbox:
         print_line(f"A sandbox Events API with made-up events listens on {sandbox.base_url}.")
         _print_command(f"apply {DIRECTORY}/source.json")
@@ -92,7 +92,7 @@ def _show_events() -> None:
 
 def _show_what_next(program: str) -> None:
     print_line("\nWhat next", style="bold")
-    print_line("Look at these events as JSON, one a line, byte for byte as they came:")
+    print_line("See these events as JSON, one on each line, byte for byte as received:")
     print_line(f"  {settings.PREFIX}DATA_DIR={DIRECTORY} \\\n    {program} events {NAME} --format ndjson")
     print_line("Collect your own: write a source.json (README: Configuration), then")
     print_line(f"  {program} apply source.json")
@@ -104,7 +104,7 @@ def _print_command(arguments: str) -> None:
 
 
 def _program() -> str:
-    """How this program was called, so that the lines to copy work in this very terminal."""
+    """How this program was called, so that you can copy the printed commands."""
     called = Path(sys.argv[0])
     if called.name != "onepassword-source":
         return "onepassword-source"

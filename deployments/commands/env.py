@@ -1,4 +1,4 @@
-"""`onepassword-source env`."""
+"""`onepassword-source env`: the environment of Prefect's own command line."""
 
 from __future__ import annotations
 

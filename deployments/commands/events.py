@@ -1,4 +1,4 @@
-"""`onepassword-source events`: show or export what is stored. It streams, so any number of events needs no memory."""
+"""`onepassword-source events`: show or export stored events. It streams them, so memory use is constant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.problems import closest_match
 from blocks.store import source_status
 from deployments.commands.support.event_filters import EventFilters
 from deployments.commands.support.event_formats import (
@@ -27,6 +26,7 @@ from deployments.commands.support.event_formats import (
 )
 from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
 from deployments.commands.support.output_file import output_file
+from deployments.commands.support.usage import invalid_value
 from deployments.terminal_output import ERROR, OUT, print_note, wait_for_more
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus, StoredEvent, StreamStatus
 
 FOLLOW_LAST = 10
-"""So many events stand before those to come, where nothing else is said."""
+"""So many stored events are shown first, unless --last or --since is given."""
 
 
 @dataclass(frozen=True)
 class EventsOptions:
-    """What the command line says, checked."""
+    """The options of the command line, checked."""
 
     apis: tuple[str, ...]
     since_ns: int | None
@@ -62,7 +62,7 @@ def command(
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Events before that time.")] = None,
     last: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the newest N.")] = None,
     user: Annotated[
-        str | None, typer.Option(metavar="WHO", help="An email address, a name or a UUID; * stands for anything.")
+        str | None, typer.Option(metavar="WHO", help="An email address, a name or a UUID; * matches anything.")
     ] = None,
     ip: Annotated[str | None, typer.Option(metavar="IP", help="An address, or a network: 10.0.0.0/8.")] = None,
     action: Annotated[str | None, typer.Option(metavar="ACTION", help="As the table shows it, or the type.")] = None,
@@ -71,20 +71,20 @@ def command(
     vault: Annotated[
         str | None, typer.Option(metavar="UUID", help="Events about that vault, or an item in it.")
     ] = None,
-    match: Annotated[str | None, typer.Option(metavar="TEXT", help="Events that hold that text anywhere.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
+    match: Annotated[str | None, typer.Option(metavar="TEXT", help="Events with that text anywhere in them.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new events, until Ctrl-C.")] = False,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="table, ndjson (each body as it came, one a line), csv, json or parquet; else as FILE ends.",
+            help="table, ndjson (the bodies as received), csv, json or parquet. Default: as FILE ends.",
         ),
     ] = None,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Write the events. Raises ThirdPartyConfigError for a source, API, time or format that does not exist."""
+    """Write the events. Raises ThirdPartyConfigError for an unknown source, API or format, and for an invalid time."""
     filters = EventFilters(user, ip, action, country, item, vault, match)
     form = _output_format("json" if as_json and form is None else form, output, follow=follow)
     if follow and last is None and since is None:
@@ -107,16 +107,16 @@ def _print(
     seen = source_status.last_ids(engine, streams) if follow else {}
     written = _write(options.output_format, source, _select(engine, streams, options), sys.stdout, lines=follow)
     if follow:
-        with suppress(KeyboardInterrupt):  # the way to end it, and no fault
+        with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end --follow
             _follow(source, streams, options, seen)
     elif not written and options.output_format == "table":
-        print_note("There are no such events.")
+        print_note("No events match.")
 
 
 def _follow(
     source: SourceStatus, streams: Sequence[StreamStatus], options: EventsOptions, seen: dict[int, int]
 ) -> None:
-    """Write what comes, in the order in which it is stored, until Ctrl-C or the reader of a pipe has gone."""
+    """Write new events, in the order in which they are stored, until Ctrl-C or until the reader of a pipe ends."""
     while True:
         sys.stdout.flush()
         wait_for_more()
@@ -150,7 +150,7 @@ def _select(
     options: EventsOptions,
     counted: Callable[[Iterable[StoredEvent]], Iterable[StoredEvent]] = lambda events: events,
 ) -> Iterable[StoredEvent]:
-    """What is asked for, oldest first."""
+    """The selected events, oldest first."""
     between = {"since_ns": options.since_ns, "until_ns": options.until_ns}
     if options.last is None:
         return options.filters.apply(counted(source_status.events(engine, streams, **between)))
@@ -159,16 +159,18 @@ def _select(
 
 
 def _output_format(named: str | None, output: Path | None, *, follow: bool) -> str:
-    """What --format says, or else how the name of the file ends."""
+    """The value of --format, or the format that the file name ends with."""
     is_file = output is not None and str(output) != "-"
     form = named or (SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table")
     if form not in FORMATS:
-        raise _invalid_value("--format", form, FORMATS)
+        raise invalid_value("--format", form, FORMATS)
     if form == "parquet" and not is_file:
         raise ThirdPartyConfigError("Parquet needs a file.", hint="Add --output FILE.parquet.", code="usage")
     if follow and is_file:
         raise ThirdPartyConfigError(
-            "--follow writes to standard output.", hint="Leave --output out, and redirect it.", code="usage"
+            "--follow writes to standard output.",
+            hint="Leave --output out, and redirect standard output.",
+            code="usage",
         )
     return form
 
@@ -176,21 +178,15 @@ def _output_format(named: str | None, output: Path | None, *, follow: bool) -> s
 def _apis(given: list[str]) -> tuple[str, ...]:
     for api in given:
         if api not in APIS:
-            raise _invalid_value("--api", api, APIS)
+            raise invalid_value("--api", api, APIS)
     return tuple(given)
-
-
-def _invalid_value(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
-    close = closest_match(value, known)
-    meant = f"Did you mean {close}?" if close else ""
-    return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.", hint=meant, code="usage")
 
 
 def _window(since: str | None, until: str | None) -> tuple[int | None, int | None]:
     since_ns, until_ns = parse_time_option("--since", since), parse_time_option("--until", until)
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise ThirdPartyConfigError(
-            f"--since {since} is not before --until {until}.", hint="Exchange the two.", code="usage"
+            f"--since {since} is not before --until {until}.", hint="Swap the two.", code="usage"
         )
     return since_ns, until_ns
 
@@ -204,7 +200,7 @@ def _write(
     lines: bool = False,
     titles: bool = True,
 ) -> int:
-    """How many were written."""
+    """Write the events; returns how many."""
     if form == "ndjson":
         return write_ndjson(events, file)
     if form == "json":

@@ -18,18 +18,18 @@ from deployments.terminal_output import print_note, print_warning
 def command(
     name: Name,
     with_token: Annotated[
-        bool, typer.Option("--with-token", help="Write the token too, which is masked otherwise.")
+        bool, typer.Option("--with-token", help="Write the token too; without this it is masked.")
     ] = False,
     output: Output = None,
 ) -> None:
-    """Write the configuration, with the token masked unless it is asked for."""
-    # In full, since `prefect` leaves the working directory.
+    """Write the configuration. The token is masked unless `with_token` is set."""
+    # Absolute, because `prefect_session` leaves the working directory.
     path = output.absolute() if output is not None and str(output) != "-" else None
     with prefect_session():
         text = to_json(deferred.lifecycle.locate(name).valid_block().config(), mask=not with_token)
     if path is None:
         if with_token and sys.stdout.isatty():
-            print_warning("The token stands below, for whoever sees this screen.")
+            print_warning("The token is shown below. Anyone who sees this screen can read it.")
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         sys.stdout.write(text)
         return

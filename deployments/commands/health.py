@@ -1,4 +1,4 @@
-"""`onepassword-source health`."""
+"""`onepassword-source health`: print health events, and follow them."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 DEFAULT_SINCE = "7d"
 REREAD_IDS = 1000
-"""On PostgreSQL a number may be given out before, and be seen after, a larger one: so many are asked for again."""
+"""So many ids are read again: on PostgreSQL, a smaller id may become visible after a larger one."""
 
 
 def command(
     name: OneSource = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Since then: 24h, 30d, a date, or RFC 3339; 7d where left out."),
+        typer.Option(metavar="TIME", help="From this time on: 24h, 30d, a date, or RFC 3339. Default: 7d."),
     ] = None,
     as_json: Json = False,
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new events, until Ctrl-C.")] = False,
 ) -> None:
-    """Print the health events. Raises ThirdPartyConfigError for a source or a time that does not exist."""
+    """Print the health events. Raises ThirdPartyConfigError for an unknown source or an invalid time."""
     since_ns = parse_time_option("--since", since or DEFAULT_SINCE) or 0
     with source_status.opened_store() as engine:
         ids = health_log.source_ids(engine, name)
@@ -61,7 +61,7 @@ def command(
     if not follow:
         _print_all(found, say)
         return
-    with suppress(KeyboardInterrupt):  # the way to end it, and no fault
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end --follow
         _print_all(found, say)
         _Follower(ids, since_ns, say, {one.id for one in found}).follow()
 
@@ -75,9 +75,9 @@ def _note_older(older: health_log.OlderEvents, *, found: bool) -> None:
     if older.first_ns is not None:
         since = (format_rfc3339(older.first_ns) or "")[:10]
         events = "event" if older.number == 1 else "events"
-        print_note(f"{older.number:,} older {events} left out; --since {since} shows all.")
+        print_note(f"{older.number:,} older {events} not shown; --since {since} shows all.")
     elif not found:
-        print_note("There is no health event yet: nothing has changed for the worse.")
+        print_note("There are no health events: nothing went wrong.")
 
 
 def _print_json_line(one: LoggedHealthEvent) -> None:
@@ -86,7 +86,7 @@ def _print_json_line(one: LoggedHealthEvent) -> None:
 
 @dataclass(slots=True)
 class _HealthTable:
-    """A few lines for each event, below titles."""
+    """A few lines for each event, below a header."""
 
     names: bool
     has_header: bool = False
@@ -121,7 +121,7 @@ def _style(one: LoggedHealthEvent) -> str:
 
 @dataclass(slots=True)
 class _Follower:
-    """Shows what comes, whatever happens to the store meanwhile."""
+    """Prints new events. It waits while the store is down."""
 
     ids: list[str] | None
     since_ns: int
@@ -130,7 +130,7 @@ class _Follower:
     is_store_down: bool = False
 
     def follow(self) -> None:
-        """Until Ctrl-C, or until the reader of a pipe has gone (BrokenPipeError)."""
+        """Run until Ctrl-C, or until the reader of a pipe ends (BrokenPipeError)."""
         while True:
             sys.stdout.flush()
             wait_for_more()
@@ -141,7 +141,7 @@ class _Follower:
     def _new(self) -> list[LoggedHealthEvent]:
         newest = max(self.seen, default=0)
         try:
-            # opened anew each time: a file may have been replaced, a server be another one
+            # opened again each time, because the file or the server may have been replaced
             with source_status.opened_store() as engine:
                 found = health_log.events_since(engine, self.ids, since_ns=self.since_ns, after_id=newest - REREAD_IDS)
         except StoreVersionError:

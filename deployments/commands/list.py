@@ -1,4 +1,4 @@
-"""`onepassword-source list`: all sources, from the store alone."""
+"""`onepassword-source list`: all sources, read from the store without Prefect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME_CELLS = 24
 
 
 def command(as_json: Json = False) -> None:
-    """Print one row for each source, also for those that were deleted and have events."""
+    """Print one row for each source, including deleted sources."""
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, with_deleted=True)
     if as_json:

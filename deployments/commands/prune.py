@@ -1,24 +1,23 @@
-"""`onepassword-source prune`."""
+"""`onepassword-source prune`: remove old events now, or schedule it."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import prune, source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OneSource, Yes
+from deployments.commands.support.progress import progress_bar
+from deployments.commands.support.usage import usage_error
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import (
-    ERROR,
     format_rfc3339,
     format_time,
     print_fitting,
@@ -30,17 +29,17 @@ from deployments.terminal_output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from blocks.store.prune import PrunePlan, PruneTarget, RetentionRule
 
-COLUMNS = ("API", "events", "to go", "from (UTC)", "to (UTC)", "old, but stay")
-NUMBERS = ("events", "to go")
+COLUMNS = ("API", "events", "to remove", "from (UTC)", "to (UTC)", "old, but kept")
+NUMBERS = ("events", "to remove")
 
 
 @dataclass(frozen=True)
 class PruneOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     older_than: str | None
     name: str | None
@@ -57,16 +56,18 @@ def command(
         str | None,
         typer.Option(metavar="TIME", help="How long events are kept: 400d, 60w; at least 121d.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which events would be removed.")] = False,
     yes: Yes = False,
     schedule: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="From now on daily, weekly or monthly; nothing now.", show_default=False),
+        typer.Option(
+            metavar="WHEN", help="Make a schedule: daily, weekly or monthly. Removes nothing now.", show_default=False
+        ),
     ] = None,
-    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="End the schedule.")] = False,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Remove the schedule.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for options that do not fit together."""
+    """Prune once, or make or remove the schedule. Raises ThirdPartyConfigError for contradicting options."""
     options = PruneOptions(older_than, name, dry_run, yes, schedule, no_schedule, as_json)
     _check(options)
     if options.no_schedule:
@@ -82,15 +83,11 @@ def command(
 def _check(options: PruneOptions) -> None:
     once = options.dry_run or options.yes
     if options.no_schedule and (once or options.schedule or options.older_than):
-        raise _usage_error("--no-schedule stands alone, or with the name of a source.")
+        raise usage_error("prune", "--no-schedule takes no other options, only the name of a source.")
     if options.schedule and once:
-        raise _usage_error("--schedule makes a schedule and prunes nothing now: leave out --dry-run and --yes.")
+        raise usage_error("prune", "--schedule removes nothing now: leave out --dry-run and --yes.")
     if options.older_than is None and not options.no_schedule:
-        raise _usage_error("--older-than is missing: how long are events kept?")
-
-
-def _usage_error(message: str) -> ThirdPartyConfigError:
-    return ThirdPartyConfigError(message, hint="See: onepassword-source prune --help", code="usage")
+        raise usage_error("prune", "--older-than is missing. It says how long events are kept, such as 400d.")
 
 
 def _prune_now(options: PruneOptions, rule: RetentionRule) -> None:
@@ -104,7 +101,7 @@ def _prune_now(options: PruneOptions, rule: RetentionRule) -> None:
         _confirm(going, options)
     removed = dict.fromkeys(targets, 0)
     if not options.dry_run:
-        with _progress(going) as advance:
+        with progress_bar(lambda: going) as advance:
             for target in targets:
                 for batch in prune.prune(engine, target, rule):
                     removed[target] += batch
@@ -131,11 +128,11 @@ def _confirm(going: int, options: PruneOptions) -> None:
         return
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
-            f"{_events(going)} would be removed for ever, so this command asks first.",
-            hint="Look with --dry-run, and give --yes where nobody can answer.",
+            f"{_events(going)} would be removed permanently, which needs a confirmation.",
+            hint="Check with --dry-run. Without a terminal, add --yes.",
             code="usage",
         )
-    typer.confirm(f"Remove {_events(going)} for ever?", abort=True, err=True)
+    typer.confirm(f"Remove {_events(going)} permanently?", abort=True, err=True)
 
 
 def _show(plans: Sequence[PrunePlan], rule: RetentionRule) -> None:
@@ -181,16 +178,6 @@ def _events(number: int) -> str:
     return f"{number:,} event{'' if number == 1 else 's'}"
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    if not total or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
-        removing = bar.add_task("", total=total)
-        yield lambda number: bar.advance(removing, number)
-
-
 def _schedule(older_than: str, options: PruneOptions) -> None:
     cron = deferred.prune_deployment.cron(options.schedule or "")
     source = _find(options.name)
@@ -200,8 +187,8 @@ def _schedule(older_than: str, options: PruneOptions) -> None:
         print_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
         return
     whose = f"of {printable(options.name)} " if options.name else ""
-    print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, where a worker runs.")
-    print_note("See what goes with --dry-run; end it with --no-schedule.")
+    print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, while a worker runs.")
+    print_note("--dry-run shows which events are affected; --no-schedule removes the schedule.")
 
 
 def _find(name: str | None) -> PruneTarget | None:

@@ -1,4 +1,4 @@
-"""`onepassword-source reconcile`: one run of the flow, in this process."""
+"""`onepassword-source reconcile`: run the flow in this process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from blocks.events_api.models import Api
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.usage import usage_error
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -24,20 +25,18 @@ def command(
     api: Apis = None,
     as_json: Json = False,
 ) -> int:
-    """Reconcile once. 0 where it went well, 1 where it failed, 130 where it was stopped.
+    """Reconcile once. Returns 0 on success, 1 on failure, 130 if it was stopped.
 
-    ThirdPartyConfigError for what makes no sense, all of it at once.
+    Raises ThirdPartyConfigError with all problems of the options.
     """
     apis = api or []
-    faults = [f"--api takes {', '.join(Api)}, not {api}" for api in apis if api not in set(Api)]
+    problems = [f"--api takes {', '.join(Api)}, not {api}" for api in apis if api not in set(Api)]
     try:
         parse_last(last, clock.now_ns())
     except ThirdPartyConfigError as error:
-        faults.append(error.message.rstrip("."))
-    if faults:
-        raise ThirdPartyConfigError(
-            f"{'. '.join(faults)}.", hint="See: onepassword-source reconcile --help", code="usage"
-        )
+        problems.append(error.message.rstrip("."))
+    if problems:
+        raise usage_error("reconcile", *problems)
     return run_job(name, lambda: _reconcile(name, last, apis), as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""`onepassword-source rename`."""
+"""`onepassword-source rename`: rename a source."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def command(
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """Give a source another name."""
+    """Rename a source."""
     with prefect_session():
         with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.rename(old, new))
     if as_json:
         print_json({"source": new, "former_source": old})
     else:
         print_line(f"{printable(old)}: renamed to {printable(new)}. Its events and cursors stay.")
-    print_note(f"Change the name in its file too: applied as it is, it would make a source named {old}.")
+    print_note(f"Change the name in its file too. Otherwise `apply` creates a new source named {old}.")

@@ -1,4 +1,4 @@
-"""`onepassword-source restart`."""
+"""`onepassword-source restart`: clear the errors of a source and collect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployments.terminal_output import print_json, print_line, printable, with_
 
 
 def command(name: Name, as_json: Json = False) -> int:
-    """Clear the errors and run now: by a worker where there is a server, in this process otherwise."""
+    """Clear the errors and collect now: in a worker if there is a server, otherwise in this process."""
     with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
         with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.restart(source))

@@ -1,4 +1,4 @@
-"""`onepassword-source sandbox`: the fake Events API, with its own flags."""
+"""`onepassword-source sandbox`: the fake Events API. It parses its own flags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployments.terminal_output import print_json, print_line
 
 
 def command(context: typer.Context) -> int:
-    """Serve until Ctrl-C. On a terminal it tells how to use it; elsewhere, and with --json, it prints one JSON line."""
+    """Serve until Ctrl-C. On a terminal it prints how to use it; elsewhere, and with --json, one JSON line."""
     ready = _print_instructions if sys.stdout.isatty() else None
     try:
         return program.main(context.args, prog="onepassword-source sandbox", ready=ready)
@@ -21,7 +21,7 @@ def command(context: typer.Context) -> int:
 
 
 def source_configuration(name: str, base_url: str, token: str, **members: Any) -> dict[str, Any]:
-    """What `apply` takes, for a source that collects from a sandbox."""
+    """The JSON for `apply` of a source that collects from a sandbox."""
     config = {
         "name": name,
         **members,

@@ -1,4 +1,4 @@
-"""`onepassword-source start`."""
+"""`onepassword-source start`: resume the schedule of a source."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from deployments.commands.support.options import Json, Name
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, printable
 
-NO_WORKER = "Nothing collects it by schedule at present; start that with: onepassword-source up"
+NO_WORKER = "No worker runs, so nothing is collected yet. Start one with: onepassword-source up"
 
 
 def command(name: Name, as_json: Json = False) -> None:
-    """Let the schedule of one source run again."""
+    """Resume the schedule of one source."""
     with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
         deferred.lifecycle.start(source)

@@ -1,4 +1,4 @@
-"""`onepassword-source status`."""
+"""`onepassword-source status`: the health and the events of sources, read from the store without Prefect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.text import Text
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.problems import closest_match
 from blocks.store import fields, source_status
 from blocks.store.forwarding import forward_status
 from blocks.store.source_health import health, health_since_ns, judged_sources
@@ -21,6 +20,7 @@ from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.pair_view import pair_as_json, summary_line
 from deployments.commands.support.retries import retry_line
 from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
+from deployments.commands.support.usage import invalid_value
 from deployments.one_machine import up_health
 from deployments.terminal_output import (
     format_age,
@@ -63,7 +63,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Print the status; 1 where a source is in error or not running, or `up` is in trouble.
+    """Print the status. Returns 1 if a source is in error or not running, or if `up` has a problem.
 
     Raises ThirdPartyConfigError for an unknown source or format.
     """
@@ -71,7 +71,7 @@ def command(
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
-            from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this form takes
+            from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this format needs
 
             names = {source.name for source in sources}
             metrics.print_metrics(sources, [one for one in forward_status.pairs(engine) if one.source in names])
@@ -86,19 +86,17 @@ def command(
 def _output_format(named: str | None, *, as_json: bool) -> str:
     form = named or ("json" if as_json else "table")
     if form not in FORMATS:
-        close = closest_match(form, FORMATS)
-        meant = f"Did you mean {close}?" if close else ""
-        raise ThirdPartyConfigError(f"--format takes {', '.join(FORMATS)}, not {form!r}.", hint=meant, code="usage")
+        raise invalid_value("--format", form, FORMATS)
     if as_json and form != "json":
         raise ThirdPartyConfigError(
-            f"--json is short for --format json, and there is --format {form} too.", hint="Leave one out.", code="usage"
+            f"--json means --format json, which contradicts --format {form}.", hint="Leave one out.", code="usage"
         )
     return form
 
 
 @dataclass(frozen=True)
 class _Details:
-    """What is read beside the sources, of all of them at once: by their names or ids, and by the ids of streams."""
+    """What is read for all sources at once, by source name or id, or by stream id."""
 
     forwards: dict[str, list[PairStatus]]
     paces: dict[int, EventCounts]
@@ -123,7 +121,7 @@ def _show_all(sources: list[SourceStatus], read: _Details) -> None:
     if not sources:
         print_line("There is no source yet. Create one with: onepassword-source apply source.json")
     for trouble in _troubles_of_up():
-        print_indented(printable(f"Trouble since {format_minute(int(trouble.since * 1e9))}: {trouble.text}"), 0)
+        print_indented(printable(f"Problem since {format_minute(int(trouble.since * 1e9))}: {trouble.text}"), 0)
         print_line("")
     if len(sources) > overview.DETAILED_MAX:
         _show_overview(sources, read)
@@ -135,7 +133,7 @@ def _show_all(sources: list[SourceStatus], read: _Details) -> None:
 
 
 def _troubles_of_up() -> list[Trouble]:
-    """What the running `up` has found of itself; runs that do not work are judged here, source by source."""
+    """Problems that the running `up` found in itself. Runs are judged here for each source."""
     return [one for one in up_health.troubles_now() if one.what != "runs"]
 
 
@@ -147,7 +145,7 @@ def _show_overview(sources: list[SourceStatus], read: _Details) -> None:
     )
     print_line("")
     print_line(overview.summary((healths[source.id] for source in worst_first), "sources"))
-    print_note("One in detail: onepassword-source status NAME")
+    print_note("For details: onepassword-source status NAME")
 
 
 def _line(source: SourceStatus, how: str, read: _Details) -> tuple[Text, ...]:
@@ -166,7 +164,7 @@ def _show(source: SourceStatus, read: _Details) -> None:
     if source.open:
         print_line("")
     for one in source.open:
-        _print_condition(one, said=source.message)
+        _print_condition(one, message=source.message)
     for field in read.dropped[source.id]:
         print_indented(printable(field.sentence), 2)
     _print_stream_notes(source)
@@ -194,19 +192,19 @@ def _print_last_run(source: SourceStatus) -> None:
         print_indented(NOT_STARTED, 2)
 
 
-def _print_condition(one: OpenCondition, *, said: str) -> None:
+def _print_condition(one: OpenCondition, *, message: str) -> None:
     api = one.tracker.partition("/")[2] or "all"
     level = Text(f"{one.severity.lower():9}", severity_style(one.severity))
     since = f"  since {format_minute(one.since_ns)} ({format_age(one.since_ns)})"
     print_indented(Text.assemble(level, f"{printable(api):9}  ", (printable(one.name), "bold"), since), 2)
-    if one.description not in said:
+    if one.description not in message:
         print_indented(printable(one.description), 4)
-    if one.hint and one.hint not in said:
+    if one.hint and one.hint not in message:
         print_indented(printable(one.hint), 4, lead="→ ")
 
 
 def _print_stream_notes(source: SourceStatus) -> None:
-    """Errors that are no change of health (yet, or since they follow another), and what is in quarantine."""
+    """Print retries, errors that are not an open condition, quarantined items, and events dated in the future."""
     for stream in source.streams:
         if retry := retry_line(stream):
             print_indented(retry, 2)
@@ -214,7 +212,7 @@ def _print_stream_notes(source: SourceStatus) -> None:
             print_indented(f"{stream.api}: {printable(stream.error_message)}", 2)
         if stream.quarantined:
             items = "item" if stream.quarantined == 1 else "items"
-            print_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table quarantine.", 2)
+            print_indented(f"{stream.api}: {stream.quarantined:,} {items} in the table `quarantine`.", 2)
         if stream.in_future:
             events = "event is" if stream.in_future == 1 else "events are"
             print_indented(f"{stream.api}: {stream.in_future:,} {events} dated in the future.", 2)
@@ -226,7 +224,7 @@ def _backfill_line(source: SourceStatus, backfill: UnfinishedBackfill) -> str:
     )
     if backfill.running:
         return f"{span}, running."
-    return f"{span}. `{command_line('backfill', source.name, options=('--resume',))}` goes on."
+    return f"{span}. Continue it with: {command_line('backfill', source.name, options=('--resume',))}"
 
 
 def _is_shown(error: str, source: SourceStatus) -> bool:
@@ -248,7 +246,7 @@ def _pace_table(source: SourceStatus, read: _Details) -> Table:
 
 
 def sparkline(counts: tuple[int, ...]) -> str:
-    """One character for each count, as high as it is beside the largest; a dot for none."""
+    """One bar for each count, relative to the largest; a dot for zero."""
     largest = max(counts, default=0)
     return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else EMPTY_BAR for count in counts)
 

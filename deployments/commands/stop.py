@@ -1,4 +1,4 @@
-"""`onepassword-source stop`."""
+"""`onepassword-source stop`: stop the schedule of a source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployments.commands.support.run_notes import FINISHING_PAGE
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, printable, with_spinner
 
-CUT_SHORT = "A run was not done within a minute: its claims were taken away, so it writes nothing more."
+CUT_SHORT = "A run did not end within a minute. Its claims were revoked, so it writes nothing more."
 
 
 def command(name: Name, as_json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""`onepassword-source token`: replace the token of a source by one that was checked."""
+"""`onepassword-source token`: replace the token of a source with a checked one."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
     from deployments.token_check import TokenCheck
 
-LINE_MAX = 100_000  # of standard input: far more than any token, which is refused then with a clear sentence
+LINE_MAX = 100_000  # of standard input; longer than any token, so that a wrong file gets a clear error
 
 
 def command(
     name: Name,
     unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Replace it even where 1Password cannot check it.")
+        bool, typer.Option("--unchecked", help="Replace it even if 1Password cannot check the new one.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask for a token where none was given, check it, and put it in the place of the old one."""
+    """Read the new token, check it, and replace the old one."""
     with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
-        source.valid_block()  # before anyone types a token in vain
+        source.valid_block()  # before you type a token in vain
         given = (token_from_environment() or _read_token(name)).strip()
         checked = with_spinner(
             "Checking the token…", lambda: deferred.lifecycle.check_token(source, given, unchecked=unchecked)
@@ -66,7 +66,7 @@ def _read_token(name: str) -> str:
     if not token.strip():
         raise ThirdPartyConfigError(
             "There is no token on standard input.",
-            hint="Pipe it in, set ONEPASSWORD_SOURCE_API_TOKEN, or run this in a terminal, where you are asked for it.",
+            hint="Pipe it in, set ONEPASSWORD_SOURCE_API_TOKEN, or run this in a terminal and type it.",
             code="usage",
         )
     return token
@@ -80,6 +80,6 @@ def _show(name: str, checked: TokenCheck, started: UUID | None, *, as_json: bool
         return
     whose = f" of account {printable(checked.account)}" if checked.account else ""
     may = f"; it may read {printable(', '.join(scopes))}" if scopes else ""
-    print_line(f"{printable(name)}: the token was replaced by one{whose}{may}.")
+    print_line(f"{printable(name)}: the token was replaced with one{whose}{may}.")
     if started:
         print_line(f"The run 'collect {printable(name)}' was started ({started}).")

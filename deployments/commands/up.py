@@ -1,4 +1,4 @@
-"""`onepassword-source up`."""
+"""`onepassword-source up`: run everything on this machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from deployments.terminal_output import print_note
 
 def command(
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where the Prefect server listens; wider needs TLS in front.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where the Prefect server listens. Other than loopback needs TLS in front."
+        ),
     ] = "127.0.0.1",
     public_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Its address for others, behind a TLS proxy: https://prefect.example.com"),
+        typer.Option(metavar="URL", help="Its public address behind a TLS proxy: https://prefect.example.com"),
     ] = None,
 ) -> None:
     """Run everything until Ctrl-C."""

@@ -7,7 +7,6 @@ picture of its own then. Prefect's server itself would fetch a list of workers f
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -119,12 +118,3 @@ def _is_of_browser(scope: Scope) -> bool:
 
 def _uncompressed(scope: Scope) -> Scope:
     return {**scope, "headers": [one for one in scope["headers"] if one[0] != b"accept-encoding"]}
-
-
-def use_local_collections() -> None:
-    """Have Prefect's server answer with its own copies of what it would fetch from GitHub."""
-    from prefect.server.api import collections  # noqa: PLC0415 - reads its settings from the environment
-
-    copies = (Path(collections.__file__).parent / "collections_data" / "views").glob("*.json")
-    collections.GLOBAL_COLLECTIONS_VIEW_CACHE = {path.stem: json.loads(path.read_bytes()) for path in copies}  # type: ignore[assignment]
-    collections.KNOWN_VIEWS.clear()

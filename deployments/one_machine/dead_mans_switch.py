@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
-from deployments.one_machine.bounded_call import BoundedCall
+from deployments.bounded_call import BoundedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -55,7 +55,7 @@ class DeadMansSwitch:
         return cls(url)
 
     def after_round(self, found: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
-        """Request the URL where all is well, and report how the request before has ended, once."""
+        """Request the URL if all is well, and report how the request before has ended, once."""
         lines = self._outcome()
         now = self._steady()
         if all_good and not self._request.is_running and (self._last is None or now - self._last >= EVERY_SECONDS):
@@ -77,7 +77,7 @@ class DeadMansSwitch:
         return self._host not in record.getMessage()
 
     def _request_url(self) -> str:
-        """Why it did not work, without a word of the URL; nothing where it did."""
+        """Why it did not work, without a word of the URL; nothing if it did."""
         from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx: only those pay who set a URL
 
         try:

@@ -1,4 +1,4 @@
-"""The worker's end of the warm template: has one, replaces it where the code has changed, and forks runs from it."""
+"""The worker's end of the warm template: has one, replaces it if the code has changed, and forks runs from it."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class ForkedRun:
         return self._code.done()
 
     async def wait(self) -> int:
-        """Its exit code; minus the signal's number where one ended it."""
+        """Its exit code; minus the signal's number if one ended it."""
         return await asyncio.shield(self._code)
 
     async def stop(self, seconds: float) -> None:
-        """Have it end in good order, and kill it where it has not after so many seconds."""
+        """Have it end in good order, and kill it if it has not after so many seconds."""
         self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
             await asyncio.wait_for(self.wait(), seconds)
@@ -142,7 +142,7 @@ class ForkServerProcess:
     async def fork(
         self, run: str, env: Mapping[str, str], cwd: Path, related: Sequence[Mapping[str, str]] = ()
     ) -> ForkedRun:
-        """Start the run; `related`: see `related_objects`. TemplateEndedError where the template is gone."""
+        """Start the run; `related`: see `related_objects`. TemplateEndedError if the template is gone."""
         writer = await self._connect()
         loop = asyncio.get_running_loop()
         self._pids[run], self._codes[run] = loop.create_future(), loop.create_future()
@@ -222,7 +222,7 @@ class RunForker:
     async def fork(
         self, run: str, env: Mapping[str, str], cwd: Path, related: Sequence[Mapping[str, str]] = ()
     ) -> ForkedRun:
-        """Start a run. TemplateEndedError where a new template has ended, too."""
+        """Start a run. TemplateEndedError if a new template has ended, too."""
         try:
             return await self._current().fork(run, env, cwd, related)
         except ForkServerEndedError:

@@ -37,7 +37,7 @@ OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
 class HealthPages:
     """Answers the two paths, and passes everything else on.
 
-    `auth`: `user:password` that `/metrics` asks for; None where nobody but this machine is answered. `sources`: the
+    `auth`: `user:password` that `/metrics` asks for; None if nobody but this machine is answered. `sources`: the
     metrics of the sources, computed in a thread.
     """
 
@@ -120,7 +120,7 @@ def up_metrics(found: UpHealth | None, *, store_answers: bool) -> bytes:
 
 
 def metrics_auth(origins: list[str], auth_string: str | None) -> str | None:
-    """What `/metrics` asks for: nothing where `up` answers to names of this machine alone."""
+    """What `/metrics` asks for: nothing if `up` answers to names of this machine alone."""
     from urllib.parse import urlsplit  # noqa: PLC0415 - once
 
     hosts = {urlsplit(origin).hostname for origin in origins}

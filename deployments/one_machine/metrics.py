@@ -57,9 +57,9 @@ class _UpCollector:
     def collect(self) -> Iterator[Metric]:
         found = self._found
         healthy = found is not None and found.is_fresh and found.healthy
-        help_text = "1 where the server, the worker, the store and all runs of `up` work, as of the last minute."
+        help_text = "1 if the server, the worker, the store and all runs of `up` work, as of the last minute."
         yield GaugeMetricFamily(PREFIX + "up_healthy", help_text, healthy)
-        help_text = "1 where the store gave the metrics of its sources in time."
+        help_text = "1 if the store gave the metrics of its sources in time."
         yield GaugeMetricFamily(PREFIX + "up_store_answers", help_text, self._store_answers)
         if found is None:
             return
@@ -104,7 +104,7 @@ class _SourcesCollector:
 
 
 def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
-    healthy = _gauge("healthy", "1 where all is well, 0 where not (onepassword_source_state says how).", "source")
+    healthy = _gauge("healthy", "1 if all is well, 0 if not (onepassword_source_state says how).", "source")
     state = _gauge("state", "1 for the state that the source is in, 0 for the others.", "source", "state")
     run = _gauge("last_run_timestamp_seconds", "When a run of the source last told its state.", "source")
     names = ("source", "tracker", "name", "severity")
@@ -182,7 +182,7 @@ _API_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, st
     (
         GaugeMetricFamily,
         "stopped",
-        "1 where the API is in error: nothing is asked until the configuration changes.",
+        "1 if the API is in error: nothing is asked until the configuration changes.",
         lambda one: one.stopped,
     ),
 )
@@ -199,7 +199,7 @@ _FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str
     (
         GaugeMetricFamily,
         "forward_oldest_waiting_timestamp_seconds",
-        "When the first event that waits was received; there is none where none waits.",
+        "When the first event that waits was received; there is none if none waits.",
         lambda one: _seconds(one.oldest_ns),
     ),
     (
@@ -211,7 +211,7 @@ _FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str
     (
         GaugeMetricFamily,
         "forward_stopped",
-        "1 where nothing is sent until the configuration changes or someone resumes it.",
+        "1 if nothing is sent until the configuration changes or someone resumes it.",
         lambda one: one.stopped,
     ),
 )

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from blocks import python_process, settings
-from blocks.clock import words
+from blocks.clock import format_span
 from blocks.errors import SourceError
-from deployments.one_machine.bounded_call import BoundedCall
+from deployments.bounded_call import BoundedCall
 from deployments.prefect_api import local_files
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Notifier:
         self._reported: set[str] = set()
 
     def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
-        """Send what is due; lines for the terminal where that is not possible, once."""
+        """Send what is due; lines for the terminal if that is not possible, once."""
         self._queue(found)
         lines = [*self._loaded(), *self._sent()]
         now = self._steady()
@@ -127,7 +127,7 @@ class Notifier:
 
 
 def from_settings(api_url: str) -> Notifier | None:
-    """The notifier of the settings, for the server at `api_url`; None where no block is named."""
+    """The notifier of the settings, for the server at `api_url`; None if no block is named."""
     named = settings.read("NOTIFY")
     return None if named is None else Notifier(block_loader(api_url, named), send_by_child)
 
@@ -201,17 +201,17 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _trouble_message(trouble: Trouble, now: float) -> Message:
-    lasts = words(int(max(now - trouble.since, 0) * 1e9))
+    lasts = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what}",
         f"{trouble.text}\n\nSince: {_utc(trouble.since)} ({lasts})\n"
-        "What to do: it is restarted where that can help. If it stays so, look at the terminal of "
+        "What to do: it is restarted if that can help. If it stays so, look at the terminal of "
         "`onepassword-source up`, and run `onepassword-source status` there.",
     )
 
 
 def _recovery_message(trouble: Trouble, now: float) -> Message:
-    lasted = words(int(max(now - trouble.since, 0) * 1e9))
+    lasted = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what} is over",
         f"It is over since {_utc(now)}, and lasted {lasted}: {trouble.text}",

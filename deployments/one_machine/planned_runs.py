@@ -33,7 +33,7 @@ POLL_SECONDS = 1.0
 def remove_misplaced(url: str, seconds: float) -> bool:
     """Remove the runs that are planned further ahead than a schedule plans them, and those ahead that have ended.
 
-    It waits for a server that is starting. False where the server did not do so within so many seconds.
+    It waits for a server that is starting. False if the server did not do so within so many seconds.
     """
     import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
 

@@ -45,7 +45,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Exit code 1 with a sentence on standard output where it fails."""
+    """Exit code 1 with a sentence on standard output if it fails."""
     os.umask(0o077)
     try:
         prepare()

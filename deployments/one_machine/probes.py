@@ -36,7 +36,7 @@ class RunActivity:
 class Probes:
     """Each may hang or raise whatever it wants.
 
-    `server` raises ProbeError where it does not answer. `worker` gives a value that changes with each poll, None
+    `server` raises ProbeError if it does not answer. `worker` gives a value that changes with each poll, None
     before the first. `runs` gets since when runs could begin (ns since 1970), and writes what it finds to the store.
     """
 
@@ -81,7 +81,7 @@ def probe_runs(watched_ns: int) -> RunActivity:
     unchanged = run_signs_by_driver.judge_if_unchanged(settings.database_url(), watched_ns=watched_ns)
     if unchanged is not None:
         return summarize(unchanged)
-    from blocks.store import run_health, source_status  # noqa: PLC0415 - 30 MB, where there is something to write or to explain
+    from blocks.store import run_health, source_status  # noqa: PLC0415 - 30 MB, if there is something to write or to explain
 
     with source_status.opened_store() as engine:
         return summarize(run_health.update_conditions(engine, watched_ns=watched_ns))

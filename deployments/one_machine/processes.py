@@ -34,7 +34,7 @@ def command(module: str, arguments: Sequence[str]) -> list[str]:
 
 
 class Child:
-    """A Python module (Prefect's command line, where none is named) as a child process.
+    """A Python module (Prefect's command line, if none is named) as a child process.
 
     Its output goes to a file, or line by line to a function.
     """

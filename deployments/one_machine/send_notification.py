@@ -31,8 +31,8 @@ def send(told: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Send, within the time limit; 1 where it did not work."""
-    signal.alarm(LIMIT_SECONDS)  # also where nobody is left who would end this process
+    """Send, within the time limit; 1 if it did not work."""
+    signal.alarm(LIMIT_SECONDS)  # also if nobody is left who would end this process
     try:
         send(msgspec.json.decode(sys.stdin.buffer.read()))
     except Exception as error:  # noqa: BLE001 - whatever a block's class raises; its text may hold secrets

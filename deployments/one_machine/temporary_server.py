@@ -29,7 +29,7 @@ class GuardedServer(SubprocessASGIServer):
             raise RuntimeError("The ephemeral server ended at its start.")
         arguments = ["--host", HOST, "--port", str(self.port), "--log-level", "error"]
         return subprocess.Popen(
-            processes.command("deployments.one_machine.guard", arguments),
+            processes.command("deployments.one_machine.guarded_server", arguments),
             env={
                 **os.environ,
                 "PREFECT_UI_ENABLED": "0",
@@ -43,7 +43,7 @@ class GuardedServer(SubprocessASGIServer):
         )
 
     def stop(self) -> None:
-        """End it, where it runs."""
+        """End it, if it runs."""
         process = self.server_process
         super().stop()
         if process is not None and process.stdin is not None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from deployments.bounded_call import BoundedCall, call_until
 from deployments.one_machine import planned_runs, watchdog_setup, worker_runs
-from deployments.one_machine.bounded_call import BoundedCall, call_until
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
 from deployments.one_machine.systemd import Systemd
@@ -79,7 +79,7 @@ def up(say: Callable[[str], None] = print, at: ListenAddress = LOOPBACK_ONLY, pr
     """Run Prefect on this machine until Ctrl-C, then stop it cleanly. To be called in the main thread.
 
     `prepare` is the command that makes the deployments once the server answers; `say` gets every line for the
-    terminal, from other threads too. FirstPartyGenericError where an `up` is running already, the port is in use,
+    terminal, from other threads too. Raises FirstPartyGenericError if an `up` is running already, the port is in use,
     or the server does not start.
     """
     os.umask(0o077)
@@ -140,7 +140,7 @@ class Machine:
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """End all of it within 30 seconds, whatever hangs; at once where a person asks again."""
+        """End all of it within 30 seconds, whatever hangs; at once if a person asks again."""
         self._systemd.stopping()
         self._watchdog.stop()
         if self._stop.is_requested:
@@ -186,7 +186,7 @@ class Machine:
         call_until(remove, lambda: self._stop.is_requested, PREPARE_SECONDS)
 
     def _prepare(self, command: Sequence[str]) -> None:
-        """FirstPartyGenericError where it fails: without deployments there is nothing to run."""
+        """Raises FirstPartyGenericError if it fails: without deployments there is nothing to run."""
         child = subprocess.Popen(
             [*command],
             stdin=subprocess.DEVNULL,
@@ -265,7 +265,9 @@ class Machine:
     def _server_child(self) -> Child:
         arguments = ["--host", self._at.host, "--port", str(settings.port())]
         environment = {**os.environ, **database.environment()}
-        return Child(SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guard")
+        return Child(
+            SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guarded_server"
+        )
 
     def _worker_child(self) -> Child:
         arguments = [
@@ -289,7 +291,7 @@ class Machine:
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[StopRequest]:
     stop = StopRequest()
-    # Set here, even where a shell had us ignore Ctrl-C: children inherit an ignored signal, and never stop.
+    # Set here, even if a shell had us ignore Ctrl-C: children inherit an ignored signal, and never stop.
     before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield stop

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FRESH_SECONDS = 75.0
-"""Older than this, the file shows only that nothing watches any more. A round takes 15 s, or 35 where a probe hangs."""
+"""Older than this, the file shows only that nothing watches any more. A round takes 15 s, or 35 if a probe hangs."""
 NOT_WATCHED = "Nothing watches `up` any more: it has ended, or it hangs."
 
 
@@ -48,7 +48,7 @@ def path() -> Path:
 
 
 def troubles_now() -> tuple[Trouble, ...]:
-    """What does not work of the `up` that runs with this data directory; nothing where none runs."""
+    """What does not work of the `up` that runs with this data directory; nothing if none runs."""
     found = read(path())
     return found.troubles if found is not None and found.is_fresh else ()
 
@@ -63,7 +63,7 @@ def write(file: Path, found: UpHealth) -> None:
 
 
 def read(file: Path) -> UpHealth | None:
-    """What was written last, or None where there is nothing, or nothing readable."""
+    """What was written last, or None if there is nothing, or nothing readable."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=UpHealth)
     except (OSError, msgspec.MsgspecError):

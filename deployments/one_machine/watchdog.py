@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from blocks import clock as wall_clock
 from blocks.errors import SourceError
+from deployments.bounded_call import BoundedCall
 from deployments.one_machine import up_health
-from deployments.one_machine.bounded_call import BoundedCall
 from deployments.one_machine.probes import ProbeError, RunActivity
 from deployments.one_machine.up_health import Trouble, UpHealth
 
@@ -244,7 +244,7 @@ class Watchdog:
             try:
                 self.check_once()
                 fault = ""
-            except Exception as error:  # noqa: BLE001 - one who watches must not end where something unforeseen is so
+            except Exception as error:  # noqa: BLE001 - one who watches must not end if something unforeseen is so
                 fault = type(error).__name__
             if fault and fault != fault_before:
                 self._events.put(TerminalLine(f"The watchdog itself has a fault ({fault}); please report it."))
@@ -279,7 +279,7 @@ class Watchdog:
             state.watched_ns = int(now.wall * 1e9)
 
     def _record_jump(self, seconds: float, now: ClockReading) -> None:
-        span = wall_clock.words(int(abs(seconds) * 1e9))
+        span = wall_clock.format_span(int(abs(seconds) * 1e9))
         if seconds >= JUMP_SECONDS:
             self._events.put(
                 TerminalLine(f"{_time(now)} The clock went {span} ahead: the machine slept, or it was set.")
@@ -413,7 +413,7 @@ class Watchdog:
 
 def _stalled_text(seen: RunActivity, idle: float | None) -> str:
     if idle is not None:
-        return f"No run has worked for {wall_clock.words(int(idle * 1e9))}, and one is due every five minutes."
+        return f"No run has worked for {wall_clock.format_span(int(idle * 1e9))}, and one is due every five minutes."
     names = ", ".join(seen.not_running[:NAMED])
     more = f" and {len(seen.not_running) - NAMED} more" if len(seen.not_running) > NAMED else ""
     return f"No run has worked for more than two ticks of {names}{more}."

@@ -82,7 +82,7 @@ class SourceJobConfiguration(ProcessJobConfiguration):
 
 
 class SourceWorker(ProcessWorker):
-    """Runs each flow run in a process of its own, which is forked where that is possible."""
+    """Runs each flow run in a process of its own, which is forked if that is possible."""
 
     type = TYPE
     job_configuration = SourceJobConfiguration
@@ -259,7 +259,7 @@ class SourceWorker(ProcessWorker):
     async def _cancel(self, number: UUID, run: ForkedRun) -> None:
         await run.stop(CANCEL_SECONDS)
         with suppress(httpx.HTTPError, PrefectException):
-            # Refused where the run has set its final state itself, as it does when it can.
+            # Refused if the run has set its final state itself, as it does when it can.
             await self.client.set_flow_run_state(number, Cancelled(message="Cancelled by a person."))
 
     async def kill_infrastructure(

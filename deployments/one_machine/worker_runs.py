@@ -27,7 +27,7 @@ PAGE = 200
 def end_stopped(url: str, seconds: float) -> bool:
     """Cancel the runs that did not end in time. Only for when no process of theirs is left.
 
-    False where the server did not take it within so many seconds; the next `up` settles them then.
+    False if the server did not take it within so many seconds; the next `up` settles them then.
     """
     return _settle(url, {"type": "CANCELLED", "name": "Cancelled", "message": STOPPED}, seconds)
 

@@ -80,7 +80,7 @@ class AutomationChanges:
 
 
 def ensure() -> AutomationChanges:
-    """Make the automations, or bring them up to date where nobody changed them.
+    """Make the automations, or bring them up to date if nobody changed them.
 
     A server that has no automations, or forbids them, is a warning: sources are collected all the same.
     """

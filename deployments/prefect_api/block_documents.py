@@ -52,7 +52,7 @@ def save(
     there: UUID | None,
     nested: Mapping[str, UUID] | None = None,
 ) -> UUID:
-    """Write a block under that name, over the document `there`, where there is one. Returns the document's id.
+    """Write a block under that name, over the document `there`, if there is one. Returns the document's id.
 
     `nested` names the documents of blocks that are members of it. The block's type must be registered.
     """

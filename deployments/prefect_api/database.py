@@ -50,7 +50,7 @@ def configured_url() -> str | None:
 def is_embedded() -> bool:
     """Whether the Prefect server of this machine uses the embedded PostgreSQL.
 
-    FirstPartyGenericError where it did so far and cannot any more: another database would look as if all were lost.
+    Raises FirstPartyGenericError if it did so far and cannot any more: another database would look as if all were lost.
     """
     if configured_url() is not None:
         return False
@@ -66,7 +66,7 @@ def is_embedded() -> bool:
 
 
 def warning() -> str | None:
-    """A sentence for the person where SQLite has to do, which a busy machine slows down."""
+    """A sentence for the person if SQLite has to do, which a busy machine slows down."""
     if configured_url() is not None or is_embedded():
         return None
     return (
@@ -101,7 +101,7 @@ def _url(scheme: str = "postgresql+asyncpg") -> str:
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
-    """Within it the database answers, where it is the embedded one. FirstPartyGenericError where it does not start."""
+    """Within it the database answers, if it is the embedded one. Raises FirstPartyGenericError if it does not start."""
     if not is_embedded():
         yield
         return
@@ -115,7 +115,7 @@ def running() -> Iterator[None]:
 def keep_alive() -> Iterator[subprocess.Popen[bytes] | None]:
     """Keep the supervisor from stopping the database, and have one, without waiting until the database answers.
 
-    Gives the supervisor where this process has started it.
+    Gives the supervisor if this process has started it.
     """
     if not is_embedded():
         yield None
@@ -125,7 +125,7 @@ def keep_alive() -> Iterator[subprocess.Popen[bytes] | None]:
 
 
 def ensure_supervisor() -> subprocess.Popen[bytes] | None:
-    """Start a supervisor where there is none, since the last one was killed for instance. Call it within `use`."""
+    """Start a supervisor if there is none, since the last one was killed for instance. Call it within `use`."""
     if not file_lock.is_free(_supervisor_lock()):
         return None
     supervisor = subprocess.Popen(
@@ -146,12 +146,12 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def is_ready() -> bool:
-    """Whether the database answers, by its own word; always so where it is not ours."""
+    """Whether the database answers, by its own word; always so if it is not ours."""
     return not is_embedded() or cluster().is_ready()
 
 
 def wait_until_ready(supervisor: subprocess.Popen[bytes] | None = None) -> None:
-    """FirstPartyGenericError where it is not ready in time, or the supervisor has failed."""
+    """Raises FirstPartyGenericError if it is not ready in time, or the supervisor has failed."""
     started = [supervisor] if supervisor is not None else []
 
     def is_alive() -> bool:

@@ -39,7 +39,7 @@ WHERE table_schema = 'public' AND is_generated = 'NEVER' ORDER BY table_name, or
 def move(environment: Mapping[str, str], psycopg_url: str) -> None:
     """Copy all that the SQLite file holds to PostgreSQL, and put the file aside as `prefect.db.moved`.
 
-    FirstPartyGenericError, with nothing changed, where Prefect's own upgrade of either database fails.
+    Raises FirstPartyGenericError, with nothing changed, if Prefect's own upgrade of either database fails.
     """
     with file_lock.hold(prefect_home() / "database-move.lock"):
         old = prefect_database()
@@ -55,7 +55,7 @@ def move(environment: Mapping[str, str], psycopg_url: str) -> None:
 
 def _target_has_data(psycopg_url: str) -> bool:
     """Whether PostgreSQL holds something already: then the file is no database of ours that waits to be moved."""
-    import psycopg  # noqa: PLC0415 - only where there may be something to move
+    import psycopg  # noqa: PLC0415 - only if there may be something to move
 
     with psycopg.connect(psycopg_url) as target:
         made = target.execute("SELECT to_regclass('block_document') IS NOT NULL").fetchone()

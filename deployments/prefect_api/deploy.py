@@ -57,11 +57,11 @@ def parallel_requests() -> int:
 
 
 def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
-    """Create or update the deployment of a source; where nothing differs, nothing is written.
+    """Create or update the deployment of a source; if nothing differs, nothing is written.
 
     So are those that reconcile and backfill it, unless it has a flow of its own. A schedule or a deployment that a
     person has paused stays paused. A new one takes what a person has set in that of `like` with the same flow.
-    Prefect's own exceptions where its server cannot be reached.
+    Prefect's own exceptions if its server cannot be reached.
     """
     with open_deployer() as deployer:
         return deployer.deploy_source(wanted, like)
@@ -81,7 +81,7 @@ def open_deployer() -> Iterator[Deployer]:
 
 
 class Deployer:
-    """Creates and updates deployments through one client, in several threads at once where that is wanted.
+    """Creates and updates deployments through one client, in several threads at once if that is wanted.
 
     What is there of hundreds is read in a few requests (`prefetch`); flows and the work pool are made once.
     """
@@ -113,7 +113,7 @@ class Deployer:
         return change
 
     def deploy(self, spec: Spec, like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
-        """Create or update one deployment; where nothing differs, nothing is written."""
+        """Create or update one deployment; if nothing differs, nothing is written."""
         key = _key(spec)
         found = self._there[key] if key in self._there else find_by_name(self.client, *key)
         if found is None:
@@ -144,7 +144,7 @@ class Deployer:
 
 
 def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
-    """The deployment of a source, or None where there is none."""
+    """The deployment of a source, or None if there is none."""
     return find_by_name(client, COLLECT, deployment_name(source))
 
 
@@ -204,9 +204,9 @@ def remove_by_name(flow: str, name: str) -> bool:
 
 
 def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
-    """Make the work pool where it is missing. `local`: its runs use this very Python, as `up` wants it.
+    """Make the work pool if it is missing. `local`: its runs use this very Python, as `up` wants it.
 
-    Named so, the engine starts at once where a run is not forked. Otherwise Prefect first starts a second Python to
+    Named so, the engine starts at once if a run is not forked. Otherwise Prefect first starts a second Python to
     look for the flow's code, which here is installed: 1.5 s of every run.
     """
     template = _job_template(shlex.join(python_process.command("prefect.engine")) if local else None)
@@ -279,7 +279,7 @@ def _schedule(entry: dict[str, Any]) -> CronSchedule | IntervalSchedule:
 def _with_activity_of(
     schedules: list[DeploymentScheduleCreate], like: DeploymentResponse
 ) -> list[DeploymentScheduleCreate]:
-    """These schedules, paused where a person has paused those of another deployment."""
+    """These schedules, paused if a person has paused those of another deployment."""
     is_active = any(schedule.active for schedule in like.schedules)
     return [schedule.model_copy(update={"active": is_active}) for schedule in schedules]
 

@@ -16,12 +16,12 @@ POLL_SECONDS = 0.02
 
 
 def open_lock(path: Path) -> int:
-    """The file descriptor of a lock file, which is made where there is none (mode 0600)."""
+    """The file descriptor of a lock file, which is made if there is none (mode 0600)."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Take the lock, or return False at once where another process has it."""
+    """Take the lock, or return False at once if another process has it."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -30,7 +30,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def lock_within(descriptor: int, seconds: float = 3.0) -> bool:
-    """Take the lock alone, or return False where another process has it for longer than it takes to look.
+    """Take the lock alone, or return False if another process has it for longer than it takes to look.
 
     Who looks (`is_free`) holds it for a moment, and must not be taken for its owner.
     """

@@ -111,7 +111,7 @@ class Cluster:
         )
 
     def require_version(self) -> None:
-        """FirstPartyGenericError where the data is of another major version: its files cannot be read by this one."""
+        """Raises FirstPartyGenericError if the data is of another major version, which this one cannot read."""
         found = (self.data / "PG_VERSION").read_text().strip()
         if found != MAJOR:
             raise FirstPartyGenericError(
@@ -123,7 +123,7 @@ class Cluster:
             )
 
     def pid(self) -> int | None:
-        """The process id of the server that runs on this data, ready or not; None where there is none."""
+        """The process id of the server that runs on this data, ready or not; None if there is none."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
             os.kill(pid, 0)
@@ -140,7 +140,7 @@ class Cluster:
         return self.pid() is not None and any(line.strip() == "ready" for line in lines[7:8])
 
     def wait_until_ready(self, is_alive: Callable[[], bool] = lambda: True) -> bool:
-        """Wait for it for START_SECONDS; False where it is not ready then, or `is_alive` says that it has ended."""
+        """Wait for it for START_SECONDS; False if it is not ready then, or `is_alive` says that it has ended."""
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline or not is_alive():
@@ -252,7 +252,7 @@ def _namespace() -> Callable[[], None]:
 
 
 def _private_directory(directory: Path) -> Path:
-    """The directory, for the owner alone. FirstPartyGenericError where another user was first in a shared one."""
+    """The directory, for the owner alone. Raises FirstPartyGenericError if another user was first in a shared one."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
         raise FirstPartyGenericError(
@@ -265,7 +265,7 @@ def _private_directory(directory: Path) -> Path:
 
 
 def _is_postgres(pid: int) -> bool:
-    """A process id that was given to another program since is no server; where that is not known, it is one."""
+    """A process id that was given to another program since is no server; if that is not known, it is one."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(" ", 3)[1:3] not in ([], ["(postgres)", "Z"]) and (
             "postgres" in Path(f"/proc/{pid}/comm").read_text()

@@ -1,7 +1,7 @@
 """The blocks in the database of this machine's Prefect: encrypted again with another key, all of them or none.
 
 Prefect keeps each block's document as a JSON string that holds a Fernet token; nothing else there is encrypted. The
-database is the embedded PostgreSQL, or the SQLite file where that does not run.
+database is the embedded PostgreSQL, or the SQLite file if that does not run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Documents(Protocol):
     """The documents of one opened database."""
 
     def read(self) -> Rows:
-        """Of each its id, its name and its JSON text; none where Prefect has made no tables yet."""
+        """Of each its id, its name and its JSON text; none if Prefect has made no tables yet."""
 
     def replace(self, rows: list[tuple[str, str]]) -> None:
         """Replace texts by id, in one transaction, and leave no copy of the old ones in the database's files."""
@@ -41,7 +41,7 @@ class Documents(Protocol):
 def reencrypt_blocks(old: str, new: str) -> int:
     """Encrypt all documents with `new` instead of `old`, in one transaction; how many there are.
 
-    FirstPartyGenericError where another process has the database open, or a document cannot be read with `old`.
+    Raises FirstPartyGenericError if another process has the database open, or a document cannot be read with `old`.
     """
     with _open_documents(alone=True) as documents:
         rows = _encrypted(documents.read(), Fernet(old), Fernet(new))

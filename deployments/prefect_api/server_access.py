@@ -90,7 +90,7 @@ LOOPBACK_ONLY = ListenAddress()
 
 
 def parse_listen_address(host: str, public_url: str | None) -> ListenAddress:
-    """The same from what a person typed. ThirdPartyConfigError where the URL is no `https://host[:port]`."""
+    """The same from what a person typed. Raises ThirdPartyConfigError if the URL is no `https://host[:port]`."""
     if public_url is None:
         return ListenAddress(host)
     if not re.fullmatch(r"https://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?/?", public_url, re.ASCII):
@@ -120,7 +120,7 @@ def prefect_environment() -> dict[str, str]:
     """All that our own Prefect server and its clients need from the environment.
 
     Holds PREFECT_API_URL only while an `up` is running: without it Prefect starts a temporary server, which has
-    the same database, password and key. FirstPartyGenericError where an `up` runs and does not answer: a second
+    the same database, password and key. Raises FirstPartyGenericError if an `up` runs and does not answer: a second
     server on its database would only be in its way.
     """
     running = find_running()
@@ -214,7 +214,7 @@ def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_running() -> RunningUp | None:
-    """The `up` of this data directory, where one is running and answers to our password."""
+    """The `up` of this data directory, if one is running and answers to our password."""
     running = up_lock.read_announcement()
     return running if running is not None and answers(running.url) else None
 
@@ -256,7 +256,7 @@ def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None)
 def activate() -> PrefectAccess:
     """Make this process use the right Prefect: to be called before Prefect is imported.
 
-    A PREFECT_API_URL of the user's own is used as it is. RuntimeError where Prefect was imported before, with
+    A PREFECT_API_URL of the user's own is used as it is. Raises RuntimeError if Prefect was imported before, with
     other settings. It leaves the working directory, whose code and settings Prefect would use.
     """
     working_directory.leave()
@@ -295,7 +295,7 @@ def _apply(wanted: Mapping[str, str]) -> None:
 
 
 def external_url() -> str | None:
-    """The PREFECT_API_URL that the user set; None where it is not set, or comes from `onepassword-source env`."""
+    """The PREFECT_API_URL that the user set; None if it is not set, or comes from `onepassword-source env`."""
     url = os.environ.get("PREFECT_API_URL")
     return url.rstrip("/") if url and not _is_ours(os.environ) else None
 

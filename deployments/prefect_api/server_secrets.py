@@ -51,7 +51,7 @@ def secrets_path() -> Path:
 
 
 def load_secrets() -> Secrets:
-    """The secrets of this machine, made where there are none. FirstPartyGenericError where they are lost."""
+    """The secrets of this machine, made if there are none. Raises FirstPartyGenericError if they are lost."""
     path = secrets_path()
     if not path.exists():
         _refuse_new_key_for_old_blocks()
@@ -68,7 +68,7 @@ def load_secrets() -> Secrets:
 def rotate(*, password: bool, key: bool) -> int:
     """Make them anew, and encrypt all blocks of this machine's Prefect with the new key; how many there are.
 
-    FirstPartyGenericError, with nothing changed, where another process uses the secrets or the database, or a block
+    Raises FirstPartyGenericError, with nothing changed, if another process uses the secrets or the database, or a block
     cannot be read with the current key.
     """
     load_secrets()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SHORT_SECONDS = 10.0
 """How long a run may take to end where a new one is to go on at once; then its claims are taken away."""
 LONG_SECONDS = 60.0
-"""The same where the source is stopped, renamed or deleted."""
+"""The same if the source is stopped, renamed or deleted."""
 POLL_SECONDS = 0.25
 STAGGER_SECONDS = 1.0
 """Between the runs of several sources that are to run now: about the time that a small machine takes for one."""
@@ -43,7 +43,7 @@ STAGGER_SECONDS = 1.0
 def stop_runs(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> bool:
     """Ask the runs that read a source to end after the page in hand, and wait until they have.
 
-    False where they were not done in time: then their claims were taken away, so that they write nothing more.
+    False if they were not done in time: then their claims were taken away, so that they write nothing more.
     """
     sources.request_stop(engine, source_id)
     deadline = time.monotonic() + seconds
@@ -63,7 +63,7 @@ def create_run(source: str) -> UUID:
 def create_runs(sources: Sequence[str]) -> dict[str, UUID]:
     """The same for several: the first runs now, each further one a second later. Returns the ids of the runs.
 
-    Raises FirstPartyGenericError where one has no deployment.
+    Raises FirstPartyGenericError if one has no deployment.
     """
     with get_client(sync_client=True) as client:
         found = find_deployments(client, sources)
@@ -149,7 +149,7 @@ def _no_deployment(source: str) -> FirstPartyGenericError:
 
 
 def set_paused(source: str, *, paused: bool) -> bool:
-    """Pause or resume the schedules of a source; False where there is no deployment.
+    """Pause or resume the schedules of a source; False if there is no deployment.
 
     A pause takes the planned runs away. Runs that are created by hand run all the same.
     """
@@ -161,7 +161,7 @@ def set_paused(source: str, *, paused: bool) -> bool:
 
 
 def is_paused(source: str) -> bool:
-    """Whether the deployment of a source is paused; False where there is none."""
+    """Whether the deployment of a source is paused; False if there is none."""
     with get_client(sync_client=True) as client:
         found = find_deployment(client, source)
         return found is not None and bool(found.paused)

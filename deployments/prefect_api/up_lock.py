@@ -37,7 +37,7 @@ def announcement_path() -> Path:
 
 @contextlib.contextmanager
 def hold() -> Iterator[None]:
-    """Be the one `up` of this data directory. FirstPartyGenericError where another one is."""
+    """Be the one `up` of this data directory. Raises FirstPartyGenericError if another one is."""
     descriptor = file_lock.open_lock(_path())
     try:
         if not file_lock.lock_within(descriptor):
@@ -63,7 +63,7 @@ def announce(url: str) -> None:
 
 
 def read_announcement() -> RunningUp | None:
-    """What the living `up` has announced; None where none is alive, or it has not got so far yet."""
+    """What the living `up` has announced; None if none is alive, or it has not got so far yet."""
     if not is_held():
         return None
     try:

@@ -11,6 +11,6 @@ In a test:
         ...                                                       # let your collector read sandbox.base_url
         assert collected == sandbox.events("itemusages")
 
-The answers are those of 1Password's documentation, and, where it is silent, what clients of the real API have seen.
+The answers are those of 1Password's documentation, and, if it is silent, what clients of the real API have seen.
 What can be asked of it beside: control.py. Which faults there are: faults.py.
 """

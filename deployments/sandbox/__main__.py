@@ -40,7 +40,7 @@ def main(
 
 
 def read_fault(text: str) -> dict[str, Any]:
-    """A fault as a flag gives it: `KIND[:API[:TIMES]]`, or JSON where it has options."""
+    """A fault as a flag gives it: `KIND[:API[:TIMES]]`, or JSON if it has options."""
     kind, _, rest = text.partition(":")
     api, _, times = rest.partition(":")
     try:

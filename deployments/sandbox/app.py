@@ -15,23 +15,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.sandbox import responses
-from deployments.sandbox.broken_responses import BrokenAnswer
+from deployments.sandbox.broken_responses import BrokenResponse
 from deployments.sandbox.control import control_routes
-from deployments.sandbox.pages import Reading, read_page, write_page
+from deployments.sandbox.pages import PageRequest, read_page, write_page
 from deployments.sandbox.queries import BadRequestError, read_query
 from deployments.sandbox.sample_events import SECOND, write_time
-from deployments.sandbox.tokens import Grant, MalformedTokenError
+from deployments.sandbox.tokens import MalformedTokenError, TokenGrant
 from deployments.sandbox.vocabulary import APIS
 
 if TYPE_CHECKING:
-    from deployments.sandbox.request_log import Entry
-    from deployments.sandbox.state import State
+    from deployments.sandbox.request_log import LoggedRequest
+    from deployments.sandbox.state import SandboxState
 
 SMALLEST_TO_COMPRESS = 500
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """One request to the Events API. `api` is `introspect` for introspection."""
 
     request: Request
@@ -39,11 +39,11 @@ class Call:
     version: int
     api: str
     shape: str
-    entry: Entry
+    entry: LoggedRequest
 
 
-def build_app(state: State) -> Starlette:
-    gate = Gate(state)
+def build_app(state: SandboxState) -> Starlette:
+    gate = EventsApi(state)
     routes = [
         Route("/api/auth/introspect", gate.introspect_v1, methods=["GET"]),
         Route("/api/v2/auth/introspect", gate.introspect_v2, methods=["GET"]),
@@ -54,8 +54,8 @@ def build_app(state: State) -> Starlette:
     return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found})
 
 
-class Gate:
-    def __init__(self, state: State) -> None:
+class EventsApi:
+    def __init__(self, state: SandboxState) -> None:
         self._state = state
 
     async def introspect_v1(self, request: Request) -> Response:
@@ -81,24 +81,24 @@ class Gate:
             return Response()
         call = self._log(request, raw, version, api)
         response = self._fault(call) or self._refusal(call) or await self._result(call)
-        broken = isinstance(response, BrokenAnswer)
-        self._state.log.end(call.entry, None if broken else response.status_code)
+        broken = isinstance(response, BrokenResponse)
+        self._state.log.complete(call.entry, None if broken else response.status_code)
         return response
 
-    def _log(self, request: Request, raw: bytes, version: int, api: str) -> Call:
+    def _log(self, request: Request, raw: bytes, version: int, api: str) -> ApiCall:
         query = _json_object(raw)
         shape = "introspect" if api == "introspect" else _shape(query)
         at = write_time(self._state.clock.now_ns())
-        return Call(request, raw, version, api, shape, self._state.log.begin(request, at, shape, query))
+        return ApiCall(request, raw, version, api, shape, self._state.log.record(request, at, shape, query))
 
-    def _fault(self, call: Call) -> Response | None:
+    def _fault(self, call: ApiCall) -> Response | None:
         fault = self._state.faults.meet("answer", call.api, call.version, call.shape)
         if fault is None:
             return None
         call.entry.fault = fault.kind
-        return responses.fault_answer(fault, call.version, self._state.stopping)
+        return responses.fault_response(fault, call.version, self._state.stopping)
 
-    def _refusal(self, call: Call) -> Response | None:
+    def _refusal(self, call: ApiCall) -> Response | None:
         """401 for whatever is wrong with the token; a text that is no JWT does not even find the API."""
         try:
             grant = self._grant(call)
@@ -110,17 +110,17 @@ class Gate:
             return responses.error(429, call.version)
         return None
 
-    def _grant(self, call: Call) -> Grant | None:
+    def _grant(self, call: ApiCall) -> TokenGrant | None:
         kind, _, token = call.request.headers.get("authorization", "").partition(" ")
         return self._state.tokens.check(token.strip()) if kind.lower() == "bearer" else None
 
-    def _scopes(self, grant: Grant) -> list[str]:
+    def _scopes(self, grant: TokenGrant) -> list[str]:
         return sorted(set(grant.scopes) - self._state.faults.lost_scopes())
 
-    async def _result(self, call: Call) -> Response:
+    async def _result(self, call: ApiCall) -> Response:
         return self._introspection(call) if call.api == "introspect" else await self._page(call)
 
-    def _introspection(self, call: Call) -> Response:
+    def _introspection(self, call: ApiCall) -> Response:
         grant = self._grant(call)
         assert grant is not None  # noqa: S101 - _refusal has answered otherwise
         features, issued_at = self._scopes(grant), write_time(grant.issued_at * SECOND)
@@ -134,7 +134,7 @@ class Gate:
         }
         return JSONResponse(body)
 
-    async def _page(self, call: Call) -> Response:
+    async def _page(self, call: ApiCall) -> Response:
         state, now_ns = self._state, self._state.clock.now_ns()
         try:
             place = read_query(call.raw, call.version, call.api, state.options.seed, now_ns)
@@ -144,7 +144,7 @@ class Gate:
         if fault is not None:
             call.entry.fault = fault.kind
             await self._delay(fault.options.get("seconds", 0))
-        page = read_page(Reading(state.arrivals[call.api], place, now_ns), fault, state.faults.of_items(call.api))
+        page = read_page(PageRequest(state.arrivals[call.api], place, now_ns), fault, state.faults.of_items(call.api))
         call.entry.items = len(page.bodies)
         return self._compressed(call.request, write_page(page, state.options.seed))
 

@@ -27,11 +27,11 @@ class WireProtocol(H11Protocol):
         self.app_state = {**self.app_state, "transport": transport}
 
 
-class BrokenAnswer(Response):
+class BrokenResponse(Response):
     """No answer that has a status."""
 
 
-class Reset(BrokenAnswer):
+class Reset(BrokenResponse):
     """A TCP RST. With `sent`, that many bytes of a response are sent before it."""
 
     def __init__(self, body: bytes, sent: int) -> None:
@@ -47,7 +47,7 @@ class Reset(BrokenAnswer):
         await _disconnected(receive)
 
 
-class Truncated(BrokenAnswer):
+class Truncated(BrokenResponse):
     """Says how long it is, and ends before."""
 
     def __init__(self, body: bytes, sent: int) -> None:
@@ -61,7 +61,7 @@ class Truncated(BrokenAnswer):
         await _disconnected(receive)
 
 
-class Stall(BrokenAnswer):
+class Stall(BrokenResponse):
     """Nothing comes (or the headers, and then nothing) until the client hangs up or the sandbox ends."""
 
     def __init__(self, stopping: asyncio.Event, *, after_headers: bool) -> None:

@@ -13,12 +13,12 @@ from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
-from deployments.sandbox.event_history import Found, History, Pace
+from deployments.sandbox.event_history import ArrivalPace, EventHistory, EventSlice
 from deployments.sandbox.sample_account import ID_LENGTH, UPPER
-from deployments.sandbox.sample_events import SECOND, Moment, make_body, random_for, write_fraction, write_time
+from deployments.sandbox.sample_events import SECOND, EventTime, make_body, random_for, write_fraction, write_time
 
 if TYPE_CHECKING:
-    from deployments.sandbox.cursors import Place
+    from deployments.sandbox.cursors import CursorState
 
 BLOCK = 1000
 BLOCKS_KEPT = 16  # of an API: some 10 MB
@@ -29,18 +29,18 @@ _TO_BASE32 = bytes(UPPER.encode()[value % 32] for value in range(256))
 _MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute in range(MINUTES_A_DAY))
 
 
-class Bulk:
+class ComputedHistory:
     """`pace.events` events that end at `pace.until_ns`, then what is added or grows.
 
     Times are spread evenly over at least `pace.days`; there are no late ones among them.
     """
 
-    def __init__(self, seed: int, api: str, pace: Pace) -> None:
+    def __init__(self, seed: int, api: str, pace: ArrivalPace) -> None:
         size = pace.events
         self._seed = seed
         self._api = api
         self._size = size
-        self._added = History(seed, api, replace(pace, events=0), first_number=size)
+        self._added = EventHistory(seed, api, replace(pace, events=0), first_number=size)
         blocks = max(1, -(-size // BLOCK))
         self._minutes_a_block = max(1, int(pace.days * MINUTES_A_DAY) // blocks)
         self._first_minute = pace.until_ns // MINUTE_NS - blocks * self._minutes_a_block
@@ -49,14 +49,14 @@ class Bulk:
         # Of those who read windows side by side each finds the block again in which its last page ended.
         self._block = lru_cache(BLOCKS_KEPT)(self._make_block)
 
-    def read(self, place: Place, now_ns: int) -> Found:
+    def read(self, place: CursorState, now_ns: int) -> EventSlice:
         own = self._read_own(place)
         if len(own.bodies) == place.limit:
             return own
         added = self._read_added(replace(place, limit=place.limit - len(own.bodies)), now_ns)
         if not (own.bodies and added.bodies):
             return own if own.bodies else added
-        return Found(own.bodies + added.bodies, [*own.numbers, *added.numbers], added.position)
+        return EventSlice(own.bodies + added.bodies, [*own.numbers, *added.numbers], added.position)
 
     def append(self, raw: bytes, ns: int) -> None:
         self._added.append(raw, ns)
@@ -64,20 +64,20 @@ class Bulk:
     def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
         self._added.arrive(count, now_ns, late_ns)
 
-    def _read_own(self, place: Place) -> Found:
+    def _read_own(self, place: CursorState) -> EventSlice:
         first = max(place.position, self._first_at(place.start_ns))
         last = min(first + place.limit, self._first_at(place.end_ns))
         if first >= last:
-            return Found([], [], place.position)
-        return Found(self._bodies(place.version, first, last), range(first, last), last)
+            return EventSlice([], [], place.position)
+        return EventSlice(self._bodies(place.version, first, last), range(first, last), last)
 
-    def _read_added(self, place: Place, now_ns: int) -> Found:
+    def _read_added(self, place: CursorState, now_ns: int) -> EventSlice:
         position = max(0, place.position - self._size)
         moved = replace(place, position=position)
         found = self._added.read(moved, now_ns)
         if not found.bodies:
-            return Found([], [], place.position)
-        return Found(found.bodies, [self._size + number for number in found.numbers], self._size + found.position)
+            return EventSlice([], [], place.position)
+        return EventSlice(found.bodies, [self._size + number for number in found.numbers], self._size + found.position)
 
     def _bodies(self, version: int, first: int, last: int) -> list[bytes]:
         """At most two blocks: a page holds no more than one block does."""
@@ -132,7 +132,7 @@ class Bulk:
         return (self._first_minute + block * self._minutes_a_block) * MINUTE_NS + self._offsets[place]
 
 
-_MARKED = Moment(ns=1_772_600_767_000_000_000, text="@time@")
+_MARKED = EventTime(ns=1_772_600_767_000_000_000, text="@time@")
 
 
 def _offsets(random: Random, minutes: int) -> list[int]:

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from deployments.sandbox.cursors import FOREVER, Place
-from deployments.sandbox.event_history import every
+from deployments.sandbox.cursors import FOREVER, CursorState
+from deployments.sandbox.event_history import read_all
 from deployments.sandbox.faults import KINDS, BadFaultError
 from deployments.sandbox.item_faults import alter
 from deployments.sandbox.queries import LARGEST_LIMIT, BadRequestError, read_time
@@ -39,34 +39,34 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from deployments.sandbox.state import State
+    from deployments.sandbox.state import SandboxState
 
     Handler = Callable[[Request], Awaitable[Response]]
 
 
-def control_routes(state: State) -> list[Route]:
-    desk = Desk(state)
+def control_routes(state: SandboxState) -> list[Route]:
+    control = ControlApi(state)
     handlers: dict[tuple[str, str], Handler] = {
-        ("POST", "faults"): desk.add_fault,
-        ("GET", "faults"): desk.show_faults,
-        ("DELETE", "faults"): desk.remove_faults,
-        ("GET", "kinds"): desk.show_kinds,
-        ("GET", "requests"): desk.show_requests,
-        ("DELETE", "requests"): desk.forget_requests,
-        ("GET", "events/{api}"): desk.show_events,
-        ("POST", "events/{api}"): desk.add_events,
-        ("POST", "tokens"): desk.issue_token,
-        ("DELETE", "tokens"): desk.revoke_token,
-        ("POST", "rates"): desk.set_rates,
-        ("POST", "clock"): desk.advance,
+        ("POST", "faults"): control.add_fault,
+        ("GET", "faults"): control.show_faults,
+        ("DELETE", "faults"): control.remove_faults,
+        ("GET", "kinds"): control.show_kinds,
+        ("GET", "requests"): control.show_requests,
+        ("DELETE", "requests"): control.forget_requests,
+        ("GET", "events/{api}"): control.show_events,
+        ("POST", "events/{api}"): control.add_events,
+        ("POST", "tokens"): control.issue_token,
+        ("DELETE", "tokens"): control.revoke_token,
+        ("POST", "rates"): control.set_rates,
+        ("POST", "clock"): control.advance,
     }
     return [
-        Route(f"/_sandbox/{path}", _explained(handler), methods=[method])
+        Route(f"/_sandbox/{path}", _with_readable_errors(handler), methods=[method])
         for (method, path), handler in handlers.items()
     ]
 
 
-def _explained(handler: Handler) -> Handler:
+def _with_readable_errors(handler: Handler) -> Handler:
     """A wish that cannot be read is answered with what is wrong with it."""
 
     async def answer(request: Request) -> Response:
@@ -78,15 +78,15 @@ def _explained(handler: Handler) -> Handler:
     return answer
 
 
-class Desk:
-    def __init__(self, state: State) -> None:
+class ControlApi:
+    def __init__(self, state: SandboxState) -> None:
         self._state = state
 
     async def add_fault(self, request: Request) -> Response:
-        return JSONResponse(self._state.faults.add(await _wishes(request)).shown(), 201)
+        return JSONResponse(self._state.faults.inject(await _read_json(request)).as_json(), 201)
 
     async def show_faults(self, _request: Request) -> Response:
-        return JSONResponse([fault.shown() for fault in self._state.faults.all()])
+        return JSONResponse([fault.as_json() for fault in self._state.faults.all()])
 
     async def remove_faults(self, request: Request) -> Response:
         wanted = request.query_params.get("id")
@@ -100,7 +100,7 @@ class Desk:
         return JSONResponse({name: vars(kind) for name, kind in KINDS.items()})
 
     async def show_requests(self, _request: Request) -> Response:
-        return JSONResponse(self._state.log.shown())
+        return JSONResponse(self._state.log.as_json())
 
     async def forget_requests(self, _request: Request) -> Response:
         self._state.log.clear()
@@ -110,13 +110,13 @@ class Desk:
         api, params = _api(request), request.query_params
         start_ns = read_time(params["start_time"], "start_time") if "start_time" in params else -FOREVER
         end_ns = read_time(params["end_time"], "end_time") if "end_time" in params else FOREVER
-        place = Place(_version(params.get("version", "2")), api, 0, LARGEST_LIMIT, start_ns, end_ns)
+        place = CursorState(_version(params.get("version", "2")), api, 0, LARGEST_LIMIT, start_ns, end_ns)
         lengths = params.get("framing") == "length"
         return StreamingResponse(self._lines(place, lengths=lengths), media_type="application/x-ndjson")
 
-    async def _lines(self, place: Place, *, lengths: bool) -> AsyncIterator[bytes]:
+    async def _lines(self, place: CursorState, *, lengths: bool) -> AsyncIterator[bytes]:
         faults = self._state.faults.of_items(place.api)
-        for found in every(self._state.arrivals[place.api], place, self._state.clock.now_ns()):
+        for found in read_all(self._state.arrivals[place.api], place, self._state.clock.now_ns()):
             bodies = alter(found.bodies, found.numbers, faults)
             yield b"".join(b"%d:%b\n" % (len(body), body) if lengths else body + b"\n" for body in bodies)
             await asyncio.sleep(0)
@@ -132,27 +132,27 @@ class Desk:
         return Response(status_code=201)
 
     async def issue_token(self, request: Request) -> Response:
-        wishes = await _wishes(request)
+        wishes = await _read_json(request)
         unknown = wishes.keys() - {"scopes", "expires_in", "account", "audience"}
         if unknown:
             raise BadRequestError(f"a token has no {min(unknown)!r}")
         return JSONResponse({"token": self._state.tokens.issue(**wishes)}, 201)
 
     async def revoke_token(self, request: Request) -> Response:
-        self._state.tokens.revoke((await _wishes(request))["token"])
+        self._state.tokens.revoke((await _read_json(request))["token"])
         return Response(status_code=204)
 
     async def set_rates(self, request: Request) -> Response:
-        windows = (await _wishes(request))["windows"]
+        windows = (await _read_json(request))["windows"]
         self._state.rates.set(tuple(RateWindow(int(requests), float(seconds)) for requests, seconds in windows))
         return Response(status_code=204)
 
     async def advance(self, request: Request) -> Response:
-        self._state.clock.advance(float((await _wishes(request))["advance"]))
+        self._state.clock.advance(float((await _read_json(request))["advance"]))
         return JSONResponse({"now": write_time(self._state.clock.now_ns())})
 
 
-async def _wishes(request: Request) -> dict[str, Any]:
+async def _read_json(request: Request) -> dict[str, Any]:
     raw = await request.body()
     wishes = json.loads(raw) if raw else {}
     if not isinstance(wishes, dict):

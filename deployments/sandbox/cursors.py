@@ -16,10 +16,10 @@ _CHECK = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
-class Place:
+class CursorState:
     """A reader's place in one API's arrivals. Ns since 1970: `start_ns` inclusive, `end_ns` exclusive.
 
-    `turn` changes nothing but the look of the cursor (a fault that hands out ever new ones counts it up).
+    `serial` changes nothing but the look of the cursor (a fault that hands out ever new ones counts it up).
     """
 
     version: int
@@ -28,10 +28,10 @@ class Place:
     limit: int
     start_ns: int
     end_ns: int = FOREVER
-    turn: int = 0
+    serial: int = 0
 
 
-def write_cursor(place: Place, seed: int) -> str:
+def write_cursor(place: CursorState, seed: int) -> str:
     """Base64url. A sandbox of another seed, another API and another version refuse it."""
     packed = _LAYOUT.pack(
         place.version,
@@ -41,20 +41,20 @@ def write_cursor(place: Place, seed: int) -> str:
         place.limit,
         place.start_ns,
         place.end_ns,
-        place.turn,
+        place.serial,
     )
     sealed = packed + _CHECK.pack(zlib.crc32(packed))
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
-def read_cursor(text: str, seed: int) -> Place | None:
+def read_cursor(text: str, seed: int) -> CursorState | None:
     """None for whatever this sandbox has not written."""
     try:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         packed, check = sealed[: _LAYOUT.size], sealed[_LAYOUT.size :]
-        version, api, seal, position, limit, start_ns, end_ns, turn = _LAYOUT.unpack(packed)
+        version, api, seal, position, limit, start_ns, end_ns, serial = _LAYOUT.unpack(packed)
     except (binascii.Error, struct.error, ValueError):
         return None
     if check != _CHECK.pack(zlib.crc32(packed)) or seal != seed % 2**32 or api >= len(APIS):
         return None
-    return Place(version, APIS[api], position, limit, start_ns, end_ns, turn)
+    return CursorState(version, APIS[api], position, limit, start_ns, end_ns, serial)

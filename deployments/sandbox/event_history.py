@@ -9,20 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from deployments.sandbox.sample_events import HOUR, SECOND, Body, make_body, moment, random_for
+from deployments.sandbox.sample_events import HOUR, SECOND, EventBody, event_time, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from random import Random
 
-    from deployments.sandbox.cursors import Place
+    from deployments.sandbox.cursors import CursorState
 
 DAY = 24 * HOUR
 MINUTE = 60 * SECOND
 
 
 @dataclass(frozen=True)
-class Found:
+class EventSlice:
     """Bodies for one page, each with its number in order of arrival, and the position to go on from."""
 
     bodies: list[bytes]
@@ -31,7 +31,7 @@ class Found:
 
 
 class Arrivals(Protocol):
-    def read(self, place: Place, now_ns: int) -> Found:
+    def read(self, place: CursorState, now_ns: int) -> EventSlice:
         """Up to `place.limit` events of the place's window, from its position on."""
 
     def append(self, raw: bytes, ns: int) -> None:
@@ -42,7 +42,7 @@ class Arrivals(Protocol):
 
 
 @dataclass(frozen=True)
-class Pace:
+class ArrivalPace:
     """How a history is laid out: `events` up to `until_ns`, over `days`; after that `rate` a minute."""
 
     events: int
@@ -61,8 +61,8 @@ class Pace:
         return self.events + max(0, int(grown))
 
 
-class History:
-    def __init__(self, seed: int, api: str, pace: Pace, first_number: int = 0) -> None:
+class EventHistory:
+    def __init__(self, seed: int, api: str, pace: ArrivalPace, first_number: int = 0) -> None:
         self._seed = seed
         self._api = api
         self._pace = pace
@@ -70,10 +70,10 @@ class History:
         self._paced = 0
         self._extra = 0
         self._times: list[int] = []
-        self._bodies: list[Body] = []
+        self._bodies: list[EventBody] = []
         self._grow(pace.until_ns)
 
-    def read(self, place: Place, now_ns: int) -> Found:
+    def read(self, place: CursorState, now_ns: int) -> EventSlice:
         self._grow(now_ns)
         numbers: list[int] = []
         for number in range(place.position, len(self._times)):
@@ -83,11 +83,11 @@ class History:
                     break
         position = numbers[-1] + 1 if numbers else place.position
         bodies = [self._bodies[number].v1 if place.version == 1 else self._bodies[number].v2 for number in numbers]
-        return Found(bodies, numbers, position)
+        return EventSlice(bodies, numbers, position)
 
     def append(self, raw: bytes, ns: int) -> None:
         self._grow(ns)
-        self._add(ns, Body(raw, raw))
+        self._add(ns, EventBody(raw, raw))
 
     def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
         self._grow(now_ns)
@@ -104,10 +104,10 @@ class History:
     def _make(self, number: int, arrival_ns: int, late_ns: int | None) -> None:
         random = random_for(self._seed, self._api, number)
         usual_ns = _lag_ns(random, self._api)
-        when = moment(arrival_ns - (usual_ns if late_ns is None else late_ns), random.randrange(10))
+        when = event_time(arrival_ns - (usual_ns if late_ns is None else late_ns), random.randrange(10))
         self._add(when.ns, make_body(self._seed, self._api, number, random, when))
 
-    def _add(self, ns: int, body: Body) -> None:
+    def _add(self, ns: int, body: EventBody) -> None:
         self._times.append(ns)
         self._bodies.append(body)
 
@@ -120,7 +120,7 @@ def _lag_ns(random: Random, api: str) -> int:
     return random.randrange(longest)
 
 
-def every(arrivals: Arrivals, place: Place, now_ns: int) -> Iterator[Found]:
+def read_all(arrivals: Arrivals, place: CursorState, now_ns: int) -> Iterator[EventSlice]:
     """Page after page to the end."""
     while (found := arrivals.read(place, now_ns)).bodies:
         yield found

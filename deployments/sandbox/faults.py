@@ -30,7 +30,7 @@ _COMMON = frozenset({"kind", "api", "times", "skip", "on", "version", "every"})
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """Where a fault strikes (`answer`, `page` or `item`), what it does, and its options with their defaults."""
 
     stage: str
@@ -39,11 +39,11 @@ class Kind:
     on: str = "any"
 
 
-def _status(meaning: str, form: str, on: str = "any", **options: object) -> Kind:
-    return Kind("answer", meaning, {"form": form, "retry_after": None, **options}, on)
+def _status(meaning: str, form: str, on: str = "any", **options: object) -> FaultKind:
+    return FaultKind("answer", meaning, {"form": form, "retry_after": None, **options}, on)
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, FaultKind] = {
     "400": _status("400 Bad Request", "json"),
     "401": _status("401 Unauthorized", "json"),
     "403": _status("403 Forbidden", "json"),
@@ -60,55 +60,61 @@ KINDS: dict[str, Kind] = {
     "rejected_cursor": _status("400 to every request with a cursor", "json", on="cursor", status=400),
     "rejected_first": _status("400 to every first request", "json", on="first", status=400),
     "revoked": _status("401 to everything, as after the token was revoked", "json", status=401),
-    "lost_scope": Kind("scope", "the API is no longer among the token's features: 401, and introspection shows it"),
-    "reset": Kind("answer", "the connection is reset (TCP RST); option sent: bytes of a page before it", {"sent": 0}),
-    "stall": Kind("answer", "no answer until the client gives up; option after_headers", {"after_headers": False}),
-    "truncated": Kind(
+    "lost_scope": FaultKind(
+        "scope", "the API is no longer among the token's features: 401, and introspection shows it"
+    ),
+    "reset": FaultKind(
+        "answer", "the connection is reset (TCP RST); option sent: bytes of a page before it", {"sent": 0}
+    ),
+    "stall": FaultKind("answer", "no answer until the client gives up; option after_headers", {"after_headers": False}),
+    "truncated": FaultKind(
         "answer", "the body ends before its content-length; option sent: how many bytes come", {"sent": 300}
     ),
-    "bad_json": Kind("answer", "200, application/json, and a body that is not JSON"),
-    "html": Kind("answer", "200 with an HTML page, as a captive portal sends it"),
-    "redirect": Kind(
+    "bad_json": FaultKind("answer", "200, application/json, and a body that is not JSON"),
+    "html": FaultKind("answer", "200 with an HTML page, as a captive portal sends it"),
+    "redirect": FaultKind(
         "answer",
         "a redirect to another host; options status, location",
         {"status": 302, "location": "https://events.example.invalid/"},
     ),
-    "oversized": Kind(
+    "oversized": FaultKind(
         "answer",
         "a valid page of `bytes` bytes; options gzip (small until unpacked), chunked (no content-length)",
         {"bytes": 100_000_000, "gzip": False, "chunked": False},
     ),
-    "body": Kind(
+    "body": FaultKind(
         "answer",
         "any answer; options status, body, content_type",
         {"status": 200, "body": "", "content_type": "application/json"},
     ),
-    "delay": Kind("page", "the page comes `seconds` later", {"seconds": 1.0}),
-    "empty_page": Kind("page", "an empty page with has_more and a new cursor; the events come after it"),
-    "endless_pages": Kind("page", "empty pages with has_more and ever new cursors, until removed"),
-    "stuck_cursor": Kind("page", "an empty page with has_more and the cursor that was sent"),
-    "repeated_page": Kind("page", "the page with has_more and the cursor that was sent, so it comes again"),
-    "duplicates": Kind(
+    "delay": FaultKind("page", "the page comes `seconds` later", {"seconds": 1.0}),
+    "empty_page": FaultKind("page", "an empty page with has_more and a new cursor; the events come after it"),
+    "endless_pages": FaultKind("page", "empty pages with has_more and ever new cursors, until removed"),
+    "stuck_cursor": FaultKind("page", "an empty page with has_more and the cursor that was sent"),
+    "repeated_page": FaultKind("page", "the page with has_more and the cursor that was sent, so it comes again"),
+    "duplicates": FaultKind(
         "page",
         "`count` events twice within the page, and `count` of the page before again; "
         "option where: both, within, between",
         {"count": 3, "where": "both"},
     ),
-    "omitted": Kind("page", "the page without its last `count` events: its cursor leaves them behind", {"count": 1}),
-    "reversed": Kind("page", "the page's events in reverse order"),
-    "null_items": Kind("page", "an empty page with `items` null; the events come after it"),
-    "no_items": Kind("page", "an empty page without `items`; the events come after it"),
-    "no_cursor": Kind("page", "the page without `cursor`"),
-    "no_has_more": Kind("page", "the page without `has_more`"),
-    "unknown_members": Kind("item", "new members, nested ones too"),
-    "unknown_values": Kind("item", "new values of category, type, action and object_type"),
-    "huge_numbers": Kind("item", "numbers beyond 64 bits and beyond a double"),
-    "nul_escapes": Kind("item", r"\u0000 in strings"),
-    "lone_surrogates": Kind("item", r"\ud800 alone in strings"),
-    "no_uuid": Kind("item", "uuid absent, null, a number or empty, in turn"),
-    "unreadable_time": Kind("item", "timestamp a word, absent, null, a number or no such day, in turn"),
-    "not_an_object": Kind("item", "null, a number, a string, a list or true instead of the event, in turn"),
-    "big_event": Kind("item", "a member of `bytes` bytes", {"bytes": 1_000_000}),
+    "omitted": FaultKind(
+        "page", "the page without its last `count` events: its cursor leaves them behind", {"count": 1}
+    ),
+    "reversed": FaultKind("page", "the page's events in reverse order"),
+    "null_items": FaultKind("page", "an empty page with `items` null; the events come after it"),
+    "no_items": FaultKind("page", "an empty page without `items`; the events come after it"),
+    "no_cursor": FaultKind("page", "the page without `cursor`"),
+    "no_has_more": FaultKind("page", "the page without `has_more`"),
+    "unknown_members": FaultKind("item", "new members, nested ones too"),
+    "unknown_values": FaultKind("item", "new values of category, type, action and object_type"),
+    "huge_numbers": FaultKind("item", "numbers beyond 64 bits and beyond a double"),
+    "nul_escapes": FaultKind("item", r"\u0000 in strings"),
+    "lone_surrogates": FaultKind("item", r"\ud800 alone in strings"),
+    "no_uuid": FaultKind("item", "uuid absent, null, a number or empty, in turn"),
+    "unreadable_time": FaultKind("item", "timestamp a word, absent, null, a number or no such day, in turn"),
+    "not_an_object": FaultKind("item", "null, a number, a string, a list or true instead of the event, in turn"),
+    "big_event": FaultKind("item", "a member of `bytes` bytes", {"bytes": 1_000_000}),
 }
 DEFAULT_EVERY = 10
 _CHOICES = {"form": ("json", "v1", "v2", "text", "html", "empty"), "where": ("both", "within", "between")}
@@ -119,7 +125,7 @@ class BadFaultError(Exception):
 
 
 @dataclass
-class Fault:
+class InjectedFault:
     """`met` counts the requests that met it; `passed` those that it let through because of `skip`."""
 
     id: int
@@ -155,16 +161,16 @@ class Fault:
         nth, rest = divmod(number, self.every)
         return rest == 0 and (self.times is None or nth < self.times)
 
-    def shown(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         return {**vars(self), "stage": self.stage}
 
 
-class Faults:
+class FaultInjector:
     def __init__(self) -> None:
-        self._faults: dict[int, Fault] = {}
+        self._faults: dict[int, InjectedFault] = {}
         self._issued = 0
 
-    def add(self, wanted: Mapping[str, Any]) -> Fault:
+    def inject(self, wanted: Mapping[str, Any]) -> InjectedFault:
         fault = _read_fault(self._issued + 1, wanted)
         self._issued = fault.id
         self._faults[fault.id] = fault
@@ -176,17 +182,17 @@ class Faults:
     def clear(self) -> None:
         self._faults.clear()
 
-    def all(self) -> list[Fault]:
+    def all(self) -> list[InjectedFault]:
         return list(self._faults.values())
 
-    def meet(self, stage: str, api: str, version: int, shape: str) -> Fault | None:
+    def meet(self, stage: str, api: str, version: int, shape: str) -> InjectedFault | None:
         """The fault that this request meets, counted."""
         for fault in self._faults.values():
             if fault.stage == stage and fault.fits(api, version, shape) and fault.strike():
                 return fault
         return None
 
-    def of_items(self, api: str) -> list[Fault]:
+    def of_items(self, api: str) -> list[InjectedFault]:
         return [fault for fault in self._faults.values() if fault.stage == "item" and fault.api in (None, api)]
 
     def lost_scopes(self) -> frozenset[str]:
@@ -194,7 +200,7 @@ class Faults:
         return frozenset(APIS) if None in lost else frozenset(api for api in lost if api)
 
 
-def _read_fault(fault_id: int, wanted: Mapping[str, Any]) -> Fault:
+def _read_fault(fault_id: int, wanted: Mapping[str, Any]) -> InjectedFault:
     name = str(wanted.get("kind"))
     kind = KINDS.get(name)
     if kind is None:
@@ -203,7 +209,7 @@ def _read_fault(fault_id: int, wanted: Mapping[str, Any]) -> Fault:
     if unknown:
         options = ", ".join(kind.options) or "none"
         raise BadFaultError(f"fault {name!r} has no option {min(unknown)!r}; its options: {options}")
-    return Fault(
+    return InjectedFault(
         id=fault_id,
         kind=name,
         api=_one_of(wanted, "api", (None, *TARGETS)),

@@ -1,6 +1,6 @@
-"""Alters the bytes of single events. Pure functions of (kind, bytes, turn), so that truth stays comparable.
+"""Alters the bytes of single events. Pure functions of (kind, bytes, occurrence), so that truth stays comparable.
 
-`turn` is 0 for the first event that a fault alters, 1 for the second, and so on.
+`occurrence` is 0 for the first event that a fault alters, 1 for the second, and so on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from deployments.sandbox.faults import Fault
+    from deployments.sandbox.faults import InjectedFault
 
 _UUID = re.compile(rb'^\{"uuid":"[^"]*",')
 _TIME = re.compile(rb'"timestamp":"[^"]*",')
@@ -33,14 +33,14 @@ _NO_TIMES = (
 _NO_OBJECTS = (b"null", b"42", b'"an event"', b"[]", b"true")
 
 
-def alter(bodies: list[bytes], numbers: Any, faults: list[Fault]) -> list[bytes]:
+def alter(bodies: list[bytes], numbers: Any, faults: list[InjectedFault]) -> list[bytes]:
     """The bodies as they are served while these faults are there."""
     if not faults:
         return bodies
     return [_alter_one(body, number, faults) for body, number in zip(bodies, numbers, strict=True)]
 
 
-def _alter_one(body: bytes, number: int, faults: list[Fault]) -> bytes:
+def _alter_one(body: bytes, number: int, faults: list[InjectedFault]) -> bytes:
     for fault in faults:
         if fault.alters(number):
             body = _ALTERATIONS[fault.kind](body, number // fault.every, fault.options)
@@ -54,17 +54,17 @@ def _insert(body: bytes, members: bytes) -> bytes:
 
 
 _ALTERATIONS: dict[str, Callable[[bytes, int, Mapping[str, Any]], bytes]] = {
-    "unknown_members": lambda body, _turn, _options: _insert(body, _NEW_MEMBERS),
-    "unknown_values": lambda body, _turn, _options: _ENUMERATION.sub(rb'"\1":"x_\2_of_tomorrow"', body),
-    "huge_numbers": lambda body, _turn, _options: _insert(_COUNT.sub(_HUGE_COUNT, body), _HUGE_MEMBERS),
-    "nul_escapes": lambda body, _turn, _options: _insert(
+    "unknown_members": lambda body, _occurrence, _options: _insert(body, _NEW_MEMBERS),
+    "unknown_values": lambda body, _occurrence, _options: _ENUMERATION.sub(rb'"\1":"x_\2_of_tomorrow"', body),
+    "huge_numbers": lambda body, _occurrence, _options: _insert(_COUNT.sub(_HUGE_COUNT, body), _HUGE_MEMBERS),
+    "nul_escapes": lambda body, _occurrence, _options: _insert(
         body.replace(b'"name":"', rb'"name":"\u0000'), rb'"x_note":"a\u0000b",'
     ),
-    "lone_surrogates": lambda body, _turn, _options: _insert(
+    "lone_surrogates": lambda body, _occurrence, _options: _insert(
         body.replace(b'"name":"', rb'"name":"\ud800'), rb'"x_note":"a\udfffb",'
     ),
-    "no_uuid": lambda body, turn, _options: _UUID.sub(b"{" + _NO_UUIDS[turn % len(_NO_UUIDS)], body),
-    "unreadable_time": lambda body, turn, _options: _TIME.sub(_NO_TIMES[turn % len(_NO_TIMES)], body, 1),
-    "not_an_object": lambda _body, turn, _options: _NO_OBJECTS[turn % len(_NO_OBJECTS)],
-    "big_event": lambda body, _turn, options: _insert(body, b'"x_blob":"' + b"b" * int(options["bytes"]) + b'",'),
+    "no_uuid": lambda body, occurrence, _options: _UUID.sub(b"{" + _NO_UUIDS[occurrence % len(_NO_UUIDS)], body),
+    "unreadable_time": lambda body, occurrence, _options: _TIME.sub(_NO_TIMES[occurrence % len(_NO_TIMES)], body, 1),
+    "not_an_object": lambda _body, occurrence, _options: _NO_OBJECTS[occurrence % len(_NO_OBJECTS)],
+    "big_event": lambda body, _occurrence, options: _insert(body, b'"x_blob":"' + b"b" * int(options["bytes"]) + b'",'),
 }

@@ -5,42 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.cursors import Place, write_cursor
+from deployments.sandbox.cursors import CursorState, write_cursor
 from deployments.sandbox.item_faults import alter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from deployments.sandbox.event_history import Arrivals
-    from deployments.sandbox.faults import Fault
+    from deployments.sandbox.faults import InjectedFault
 
 
 @dataclass(frozen=True)
-class Page:
+class ServedPage:
     """`place` is where the next page begins, `absent` the members to leave out; `null_items` writes null."""
 
     bodies: list[bytes]
     numbers: Sequence[int]
-    place: Place
+    place: CursorState
     has_more: bool
     absent: frozenset[str] = frozenset()
     null_items: bool = False
 
 
 @dataclass(frozen=True)
-class Reading:
+class PageRequest:
     """What a page is read from."""
 
     arrivals: Arrivals
-    place: Place
+    place: CursorState
     now_ns: int
 
 
-def read_page(reading: Reading, fault: Fault | None, item_faults: list[Fault]) -> Page:
+def read_page(reading: PageRequest, fault: InjectedFault | None, item_faults: list[InjectedFault]) -> ServedPage:
     """has_more means that the page is full: the one after it may be empty, as the API's reference warns."""
     found = reading.arrivals.read(reading.place, reading.now_ns)
-    place = replace(reading.place, position=found.position, turn=0)
-    page = Page(found.bodies, found.numbers, place, len(found.bodies) == reading.place.limit)
+    place = replace(reading.place, position=found.position, serial=0)
+    page = ServedPage(found.bodies, found.numbers, place, len(found.bodies) == reading.place.limit)
     if not found.bodies:
         page = replace(page, place=reading.place)
     if fault is not None:
@@ -48,7 +48,7 @@ def read_page(reading: Reading, fault: Fault | None, item_faults: list[Fault]) -
     return replace(page, bodies=alter(page.bodies, page.numbers, item_faults))
 
 
-def write_page(page: Page, seed: int) -> bytes:
+def write_page(page: ServedPage, seed: int) -> bytes:
     members = {
         "cursor": f'"{write_cursor(page.place, seed)}"',
         "has_more": "true" if page.has_more else "false",
@@ -69,12 +69,12 @@ def _enclose(head: bytes, bodies: list[bytes], tail: bytes) -> bytes:
     return b",".join(parts)
 
 
-def _empty(reading: Reading, *, moves: bool = True) -> Page:
-    turn = reading.place.turn + moves
-    return Page([], [], replace(reading.place, turn=turn), has_more=True)
+def _empty(reading: PageRequest, *, moves: bool = True) -> ServedPage:
+    serial = reading.place.serial + moves
+    return ServedPage([], [], replace(reading.place, serial=serial), has_more=True)
 
 
-def _duplicates(page: Page, reading: Reading, options: dict[str, Any]) -> Page:
+def _duplicates(page: ServedPage, reading: PageRequest, options: dict[str, Any]) -> ServedPage:
     count, where = options["count"], options["where"]
     bodies, numbers = list(page.bodies), list(page.numbers)
     again = (bodies[:count], numbers[:count]) if where in ("both", "within") else ([], [])
@@ -82,7 +82,7 @@ def _duplicates(page: Page, reading: Reading, options: dict[str, Any]) -> Page:
     return replace(page, bodies=before[0] + bodies + again[0], numbers=before[1] + numbers + again[1])
 
 
-def _before(reading: Reading, count: int) -> tuple[list[bytes], list[int]]:
+def _before(reading: PageRequest, count: int) -> tuple[list[bytes], list[int]]:
     place = reading.place
     back = max(0, place.position - count)
     if back == place.position:
@@ -92,12 +92,12 @@ def _before(reading: Reading, count: int) -> tuple[list[bytes], list[int]]:
     return [body for body, _ in kept], [number for _, number in kept]
 
 
-def _without_last(page: Page, count: int) -> Page:
+def _without_last(page: ServedPage, count: int) -> ServedPage:
     kept = max(len(page.bodies) - count, 0)
     return replace(page, bodies=page.bodies[:kept], numbers=page.numbers[:kept])
 
 
-_ALTERATIONS: dict[str, Callable[[Page, Reading, dict[str, Any]], Page]] = {
+_ALTERATIONS: dict[str, Callable[[ServedPage, PageRequest, dict[str, Any]], ServedPage]] = {
     "delay": lambda page, _reading, _options: page,
     "empty_page": lambda _page, reading, _options: _empty(reading),
     "endless_pages": lambda _page, reading, _options: _empty(reading),

@@ -31,14 +31,14 @@ class SandboxProcess:
 
     def fault(self, kind: str, *, api: str | None = None, times: int | None = None, **options: object) -> int:
         """Add a fault (see faults.py for kinds and options). Returns its id."""
-        added = self._desk("POST", "faults", {"kind": kind, "api": api, "times": times, **options})
+        added = self._call_control("POST", "faults", {"kind": kind, "api": api, "times": times, **options})
         return int(added.json()["id"])
 
     def faults(self) -> list[dict[str, Any]]:
-        return list(self._desk("GET", "faults").json())
+        return list(self._call_control("GET", "faults").json())
 
     def clear_faults(self) -> None:
-        self._desk("DELETE", "faults")
+        self._call_control("DELETE", "faults")
 
     def events(
         self, api: str, version: int | str = 2, *, start_time: str | None = None, end_time: str | None = None
@@ -47,9 +47,9 @@ class SandboxProcess:
         params = {"version": str(version).removeprefix("v"), "framing": "length"}
         window = {"start_time": start_time, "end_time": end_time}
         params |= {name: value for name, value in window.items() if value is not None}
-        return _unframe(self._desk("GET", f"events/{api}", params=params).content)
+        return _unframe(self._call_control("GET", f"events/{api}", params=params).content)
 
-    def ask(self, api: str, query: object, version: int = 2, token: str | None = None) -> httpx.Response:
+    def post(self, api: str, query: object, version: int = 2, token: str | None = None) -> httpx.Response:
         """One POST to the Events API, as a client makes it; `query` is bytes, or sent as JSON."""
         content = query if isinstance(query, bytes) else json.dumps(query).encode()
         headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
@@ -61,22 +61,22 @@ class SandboxProcess:
 
     def append(self, api: str, raw: bytes) -> None:
         """Append one event as these bytes."""
-        self._desk("POST", f"events/{api}", raw=raw)
+        self._call_control("POST", f"events/{api}", raw=raw)
 
     def arrive(self, api: str, count: int = 1, *, late: float | None = None) -> None:
         """So many made-up events arrive now, `late` seconds after they happened."""
         params = {"count": str(count), **({} if late is None else {"late": str(late)})}
-        self._desk("POST", f"events/{api}", params=params)
+        self._call_control("POST", f"events/{api}", params=params)
 
     def requests(self) -> dict[str, Any]:
         """What came: `total`, the `last` requests, and `endpoints` with counts of each.
 
         Such as {"POST /api/v2/auditevents": {"requests": 3, "first": 1, "cursor": 2, "200": 2, "500": 1}}.
         """
-        return dict(self._desk("GET", "requests").json())
+        return dict(self._call_control("GET", "requests").json())
 
     def clear_requests(self) -> None:
-        self._desk("DELETE", "requests")
+        self._call_control("DELETE", "requests")
 
     def issue_token(
         self,
@@ -89,20 +89,20 @@ class SandboxProcess:
         wishes = {"expires_in": expires_in, "account": account, "audience": audience}
         if scopes is not None:
             wishes["scopes"] = list(scopes)  # type: ignore[assignment]
-        return str(self._desk("POST", "tokens", wishes).json()["token"])
+        return str(self._call_control("POST", "tokens", wishes).json()["token"])
 
     def revoke(self, token: str) -> None:
-        self._desk("DELETE", "tokens", {"token": token})
+        self._call_control("DELETE", "tokens", {"token": token})
 
     def rates(self, *windows: tuple[int, float]) -> None:
         """Set the rate windows, each (requests, seconds); none takes them away."""
-        self._desk("POST", "rates", {"windows": windows})
+        self._call_control("POST", "rates", {"windows": windows})
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's time on: events arrive, tokens expire, rate windows pass."""
-        self._desk("POST", "clock", {"advance": seconds})
+        self._call_control("POST", "clock", {"advance": seconds})
 
-    def _desk(
+    def _call_control(
         self,
         method: str,
         path: str,
@@ -123,7 +123,7 @@ def running_sandbox(*flags: str, **options: object) -> Iterator[SandboxProcess]:
     """A sandbox with these options (those of SandboxOptions, such as `events=100, seed=7`), ended on leaving.
 
     `faults` takes a list of faults, `rate_windows` one of (requests, seconds); `flags` are added as they are.
-    Raises RuntimeError with what it wrote where it does not start.
+    Raises RuntimeError with what it wrote if it does not start.
     """
     command = python_process.command("deployments.sandbox", "--stop-with-stdin", *_flags(options), *flags)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

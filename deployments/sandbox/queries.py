@@ -7,7 +7,7 @@ from typing import Any
 
 from whenever import Instant
 
-from deployments.sandbox.cursors import FOREVER, Place, read_cursor
+from deployments.sandbox.cursors import FOREVER, CursorState, read_cursor
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
@@ -20,7 +20,7 @@ class BadRequestError(Exception):
     """The request is answered with 400 and this message."""
 
 
-def read_query(raw: bytes, version: int, api: str, seed: int, now_ns: int) -> Place:
+def read_query(raw: bytes, version: int, api: str, seed: int, now_ns: int) -> CursorState:
     """Members that neither shape has are passed over, as 1Password's server does (it is written in Go)."""
     query = _read_object(raw)
     if query.get("cursor") is None:
@@ -49,7 +49,7 @@ def _read_object(raw: bytes) -> dict[str, Any]:
     return query
 
 
-def _first(query: dict[str, Any], version: int, api: str, now_ns: int) -> Place:
+def _first(query: dict[str, Any], version: int, api: str, now_ns: int) -> CursorState:
     end = query.get("end_time")
     end_ns = FOREVER if end is None else read_time(end, "end_time")
     start = query.get("start_time")
@@ -57,7 +57,7 @@ def _first(query: dict[str, Any], version: int, api: str, now_ns: int) -> Place:
     start_ns = an_hour_before if start is None else read_time(start, "start_time")
     if start_ns > end_ns:
         raise BadRequestError("start_time is after end_time")
-    return Place(version, api, 0, _limit(query.get("limit")), start_ns, end_ns)
+    return CursorState(version, api, 0, _limit(query.get("limit")), start_ns, end_ns)
 
 
 def _limit(value: object) -> int:
@@ -69,7 +69,7 @@ def _limit(value: object) -> int:
     raise BadRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}")
 
 
-def _continued(cursor: object, version: int, api: str, seed: int) -> Place:
+def _continued(cursor: object, version: int, api: str, seed: int) -> CursorState:
     place = read_cursor(cursor, seed) if isinstance(cursor, str) else None
     if place is None or place.version != version or place.api != api:
         raise BadRequestError("invalid cursor")

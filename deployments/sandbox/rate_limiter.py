@@ -15,24 +15,24 @@ class RateWindow:
 REAL_WINDOWS = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
 
 
-class Rates:
+class RateLimiter:
     """Sliding windows. A refused request takes no room in them."""
 
     def __init__(self, windows: tuple[RateWindow, ...]) -> None:
         self._windows = windows
-        self._taken: dict[str, tuple[deque[int], ...]] = {}
+        self._requests: dict[str, tuple[deque[int], ...]] = {}
 
     def set(self, windows: tuple[RateWindow, ...]) -> None:
         self._windows = windows
-        self._taken.clear()
+        self._requests.clear()
 
     def allow(self, account: str, now_ns: int) -> bool:
-        taken = self._taken.setdefault(account, tuple(deque() for _ in self._windows))
-        for window, times in zip(self._windows, taken, strict=True):
+        requests = self._requests.setdefault(account, tuple(deque() for _ in self._windows))
+        for window, times in zip(self._windows, requests, strict=True):
             _forget(times, now_ns - int(window.seconds * 1e9))
-        if any(len(times) >= window.requests for window, times in zip(self._windows, taken, strict=True)):
+        if any(len(times) >= window.requests for window, times in zip(self._windows, requests, strict=True)):
             return False
-        for times in taken:
+        for times in requests:
             times.append(now_ns)
         return True
 

@@ -13,10 +13,10 @@ KEPT = 1000
 
 
 @dataclass
-class Entry:
-    """One request. `shape` is first, cursor, introspect or unreadable; `query` its JSON body where it had one.
+class LoggedRequest:
+    """One request. `shape` is first, cursor, introspect or unreadable; `query` its JSON body if it had one.
 
-    `status` is None where the connection was broken or left hanging; `items` counts those of a page.
+    `status` is None if the connection was broken or left hanging; `items` counts those of a page.
     """
 
     at: str
@@ -31,15 +31,15 @@ class Entry:
 
 
 @dataclass
-class Log:
+class RequestLog:
     """Counts of all requests, and the last thousand of them."""
 
     total: int = 0
     endpoints: dict[str, Counter[str]] = field(default_factory=dict)
-    last: deque[Entry] = field(default_factory=lambda: deque(maxlen=KEPT))
+    last: deque[LoggedRequest] = field(default_factory=lambda: deque(maxlen=KEPT))
 
-    def begin(self, request: Request, at: str, shape: str, query: dict[str, Any] | None) -> Entry:
-        entry = Entry(
+    def record(self, request: Request, at: str, shape: str, query: dict[str, Any] | None) -> LoggedRequest:
+        entry = LoggedRequest(
             at=at,
             endpoint=f"{request.method} {request.url.path}",
             shape=shape,
@@ -52,7 +52,7 @@ class Log:
         self.last.append(entry)
         return entry
 
-    def end(self, entry: Entry, status: int | None) -> None:
+    def complete(self, entry: LoggedRequest, status: int | None) -> None:
         entry.status = status
         self.endpoints[entry.endpoint][str(status or entry.fault)] += 1
 
@@ -61,6 +61,6 @@ class Log:
         self.endpoints.clear()
         self.last.clear()
 
-    def shown(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         counts = {name: dict(counter) for name, counter in self.endpoints.items()}
         return {"total": self.total, "endpoints": counts, "last": [vars(entry) for entry in self.last]}

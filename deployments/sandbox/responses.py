@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Callable
 
-    from deployments.sandbox.faults import Fault
+    from deployments.sandbox.faults import InjectedFault
 
 JSON = "application/json"
 PHRASES = {
@@ -45,7 +45,7 @@ def not_found() -> Response:
     return PlainTextResponse("404 page not found\n", 404)
 
 
-def fault_answer(fault: Fault, version: int, stopping: asyncio.Event) -> Response:
+def fault_response(fault: InjectedFault, version: int, stopping: asyncio.Event) -> Response:
     """The response of a fault of stage `answer`."""
     if fault.kind == "stall":
         return Stall(stopping, after_headers=fault.options["after_headers"])
@@ -54,7 +54,7 @@ def fault_answer(fault: Fault, version: int, stopping: asyncio.Event) -> Respons
     return _status(fault, version)
 
 
-def _status(fault: Fault, version: int) -> Response:
+def _status(fault: InjectedFault, version: int) -> Response:
     status = fault.options.get("status") or int(fault.kind)
     response = _in_form(status, fault.options["form"], version)
     if fault.options["retry_after"] is not None:

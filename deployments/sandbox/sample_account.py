@@ -74,7 +74,7 @@ PLACES = (
 
 
 @dataclass(frozen=True)
-class Person:
+class SamplePerson:
     uuid: str
     name: str
     email: str
@@ -91,9 +91,9 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Cast:
+class SampleAccount:
     account: str
-    people: tuple[Person, ...]
+    people: tuple[SamplePerson, ...]
     vaults: tuple[str, ...]
     items: tuple[str, ...]
     groups: tuple[str, ...]
@@ -106,10 +106,10 @@ def identifier(random: Random, alphabet: str = UPPER) -> str:
 
 
 @cache
-def cast(seed: int) -> Cast:
+def sample_account(seed: int) -> SampleAccount:
     random = Random(f"cast/{seed}")  # noqa: S311 - made-up data
     guest_account = identifier(random)
-    return Cast(
+    return SampleAccount(
         account=identifier(random),
         people=tuple(_person(random, place, guest_account) for place in range(len(NAMES))),
         vaults=_ids(random, 12),
@@ -153,10 +153,10 @@ def location(random: Random) -> dict[str, object]:
     }
 
 
-def _person(random: Random, place: int, guest_account: str) -> Person:
+def _person(random: Random, place: int, guest_account: str) -> SamplePerson:
     first = NAMES[place].split()[0].lower().encode("ascii", "ignore").decode()
     guest = guest_account if place in GUESTS else None
-    return Person(identifier(random), NAMES[place], f"{first}.{place}@example.org", guest)
+    return SamplePerson(identifier(random), NAMES[place], f"{first}.{place}@example.org", guest)
 
 
 def _ids(random: Random, number: int) -> tuple[str, ...]:

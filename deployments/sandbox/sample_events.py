@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.sample_account import Cast, cast, client, identifier, ip_address, location
+from deployments.sandbox.sample_account import SampleAccount, client, identifier, ip_address, location, sample_account
 from deployments.sandbox.vocabulary import AUDITS, ITEM_ACTIONS, SIGN_INS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Body:
+class EventBody:
     """One event as v1 and as v2 serve it: both have the same uuid and time."""
 
     v1: bytes
@@ -36,7 +36,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Moment:
+class EventTime:
     """An event's time in ns since 1970, and as the API writes it."""
 
     ns: int
@@ -47,10 +47,10 @@ def random_for(seed: int, api: str, number: int) -> Random:
     return Random(f"{seed}/{api}/{number}")  # noqa: S311 - made-up data
 
 
-def moment(ns: int, digits: int) -> Moment:
+def event_time(ns: int, digits: int) -> EventTime:
     """Cut to 0 to 9 fractional digits; trailing zeros are never written."""
     cut = ns - ns % 10 ** (9 - digits)
-    return Moment(cut, write_time(cut))
+    return EventTime(cut, write_time(cut))
 
 
 def write_time(ns: int) -> str:
@@ -62,13 +62,13 @@ def write_fraction(ns: int) -> str:
     return f".{ns:09d}".rstrip("0") if ns else ""
 
 
-def make_body(seed: int, api: str, number: int, random: Random, when: Moment) -> Body:
+def make_body(seed: int, api: str, number: int, random: Random, when: EventTime) -> EventBody:
     """The event of this number, as bytes. `random` comes from `random_for`, whatever was drawn before."""
     event = {
         "uuid": identifier(random),
-        **_MAKERS[api](random, cast(seed), number, when),
+        **_MAKERS[api](random, sample_account(seed), number, when),
     }
-    return Body(v1=write(_as_v1(event)), v2=write(event))
+    return EventBody(v1=write(_as_v1(event)), v2=write(event))
 
 
 def write(event: Event) -> bytes:
@@ -77,7 +77,7 @@ def write(event: Event) -> bytes:
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e").encode()
 
 
-def _sign_in(random: Random, people: Cast, number: int, when: Moment) -> Event:
+def _sign_in(random: Random, people: SampleAccount, number: int, when: EventTime) -> Event:
     category, kind = _sign_in_kind(random, number)
     place = location(random)
     person = random.choice(people.people)
@@ -112,7 +112,7 @@ def _sign_in_details(random: Random, kind: str, place: Event) -> Event | None:
     return {"value": blocked_by[kind]} if kind in blocked_by else None
 
 
-def _item_usage(random: Random, people: Cast, number: int, when: Moment) -> Event:
+def _item_usage(random: Random, people: SampleAccount, number: int, when: EventTime) -> Event:
     return {
         "timestamp": when.text,
         "used_version": random.randrange(0, 9),
@@ -133,7 +133,7 @@ def _item_action(random: Random, number: int) -> Event:
     return _some(random, 0.98, "action", action)
 
 
-def _audit(random: Random, people: Cast, number: int, when: Moment) -> Event:
+def _audit(random: Random, people: SampleAccount, number: int, when: EventTime) -> Event:
     in_turn = number % 3 == 0
     action, kind = AUDITS[number // 3 % len(AUDITS)] if in_turn else random.choice(AUDITS)
     actor = random.choice(people.people)
@@ -153,7 +153,7 @@ def _audit(random: Random, people: Cast, number: int, when: Moment) -> Event:
     }
 
 
-def _audit_object(random: Random, people: Cast, kind: str) -> Event:
+def _audit_object(random: Random, people: SampleAccount, kind: str) -> Event:
     if kind == "user":
         person = random.choice(people.people)
         return {"object_uuid": person.uuid, "object_details": person.short()}
@@ -162,7 +162,7 @@ def _audit_object(random: Random, people: Cast, kind: str) -> Event:
     return {"object_uuid": random.choice(ids[kind]) if kind in ids else identifier(random)}
 
 
-def _audit_aux(random: Random, people: Cast, kind: str) -> Event:
+def _audit_aux(random: Random, people: SampleAccount, kind: str) -> Event:
     """What aux means depends on the object: a member, who has access, a group, an owner, a note, nothing."""
     person = random.choice(people.people)
     member = {"aux_id": random.randrange(1, 10**6), "aux_uuid": person.uuid, "aux_details": person.short()}
@@ -178,8 +178,8 @@ def _audit_aux(random: Random, people: Cast, kind: str) -> Event:
     return meanings.get(kind, {})
 
 
-def _session(random: Random, people: Cast, when: Moment) -> Event:
-    login = moment(when.ns - random.randrange(8 * HOUR), random.randrange(10))
+def _session(random: Random, people: SampleAccount, when: EventTime) -> Event:
+    login = event_time(when.ns - random.randrange(8 * HOUR), random.randrange(10))
     return {
         "uuid": identifier(random),
         "login_time": login.text,
@@ -203,7 +203,7 @@ def _as_v1(event: Event) -> Event:
 
 
 _V2_ONLY = frozenset({"account_uuid", "actor_type", "actor_account_uuid"})
-_MAKERS: dict[str, Callable[[Random, Cast, int, Moment], Event]] = {
+_MAKERS: dict[str, Callable[[Random, SampleAccount, int, EventTime], Event]] = {
     "signinattempts": _sign_in,
     "itemusages": _item_usage,
     "auditevents": _audit,

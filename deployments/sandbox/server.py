@@ -11,7 +11,7 @@ import uvicorn
 
 from deployments.sandbox.app import build_app
 from deployments.sandbox.broken_responses import WireProtocol
-from deployments.sandbox.state import State
+from deployments.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
     from deployments.sandbox.options import SandboxOptions
@@ -30,11 +30,11 @@ def serve(options: SandboxOptions, *, ready: Ready, stop_with: BinaryIO | None =
     """Serve on loopback until Ctrl-C or SIGTERM. `ready(base_url, token)` is called once it listens.
 
     With `stop_with` (such as standard input) it also stops when that ends, so it never outlives who started it.
-    Raises SandboxStartError where the port is taken, SandboxOptionError for an option that cannot be.
+    Raises SandboxStartError if the port is taken, SandboxOptionError for an option that cannot be.
     """
     listener = _listen(options.port)
     host = f"{HOST}:{listener.getsockname()[1]}"
-    state = State(options, host)
+    state = SandboxState(options, host)
     server = _Server(state, lambda: ready(f"http://{host}", state.tokens.issue()))
     if stop_with is not None:
         threading.Thread(target=server.stop_after, args=(stop_with,), daemon=True).start()
@@ -42,7 +42,7 @@ def serve(options: SandboxOptions, *, ready: Ready, stop_with: BinaryIO | None =
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, state: State, ready: Callable[[], None]) -> None:
+    def __init__(self, state: SandboxState, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 build_app(state),
@@ -75,7 +75,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(port: int) -> socket.socket:
-    # Named in full: asyncio switches Nagle's algorithm off (40 ms an answer) only where the protocol is not 0.
+    # Named in full: asyncio switches Nagle's algorithm off (40 ms an answer) only if the protocol is not 0.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

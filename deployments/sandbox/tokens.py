@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from deployments.sandbox.sample_account import cast, identifier
+from deployments.sandbox.sample_account import identifier, sample_account
 from deployments.sandbox.vocabulary import APIS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 @dataclass(frozen=True)
-class Grant:
+class TokenGrant:
     """What a valid token allows. `issued_at` and `expires_at` in seconds since 1970."""
 
     token_id: str
@@ -47,15 +47,15 @@ class MalformedTokenError(Exception):
     """Not a JWT at all, such as a token that was cut off when it was pasted."""
 
 
-class Tokens:
+class TokenIssuer:
     def __init__(self, seed: int, host: str, clock: SandboxClock) -> None:
         secret = int.from_bytes(hashlib.sha256(f"sandbox/{seed}".encode()).digest())
         self._key = ec.derive_private_key(secret % (_P256_ORDER - 1) + 1, ec.SECP256R1())
-        self._account = cast(seed).account
+        self._account = sample_account(seed).account
         self._integration = identifier(Random(f"integration/{seed}"))  # noqa: S311 - made-up data
         self._host = host
         self._clock = clock
-        self._known: dict[str, Grant] = {}
+        self._known: dict[str, TokenGrant] = {}
         self._revoked: set[str] = set()
 
     def issue(
@@ -83,7 +83,7 @@ class Tokens:
     def revoke(self, token: str) -> None:
         self._revoked.add(token)
 
-    def check(self, token: str) -> Grant | None:
+    def check(self, token: str) -> TokenGrant | None:
         """None for a token that is expired, revoked, forged or meant for another host: all look alike."""
         grant = self._known.get(token) or self._read(token)
         if grant is None or token in self._revoked:
@@ -92,7 +92,7 @@ class Tokens:
         now = self._clock.now_ns() / 1e9
         return None if grant.expires_at is not None and now >= grant.expires_at else grant
 
-    def _read(self, token: str) -> Grant | None:
+    def _read(self, token: str) -> TokenGrant | None:
         if token.count(".") != JWT_DOTS:
             raise MalformedTokenError
         unchecked = {"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_sub": False}
@@ -113,9 +113,9 @@ class Tokens:
         return first == LEGACY_AUDIENCE or str(first).split(":")[0] == self._host.split(":")[0]
 
 
-def _grant(claims: Mapping[str, object]) -> Grant:
+def _grant(claims: Mapping[str, object]) -> TokenGrant:
     scopes, expires_at = claims[SCOPES_CLAIM], claims.get("exp")
-    return Grant(
+    return TokenGrant(
         token_id=str(claims["jti"]),
         integration=str(claims["sub"]),
         account=str(claims[ACCOUNT_CLAIM]),

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from blocks.events_api.models import Api
-from blocks.events_api.rate_limit import Window
+from blocks.events_api.rate_limit import RateWindow
 from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import BACKFILL, JobRequest
 from blocks.store.engine import open_engine
@@ -44,7 +44,7 @@ DAYS = 7.0
 DAY_NS = 86_400 * 10**9
 SCRIPTS = {"floor": ["floor.py"], "live": ["flow_run.py"], "backfill": ["backfill_run.py"]}
 SCRIPTS["backfill, 2 processes"] = SCRIPTS["backfill"] * 2
-LIMITS = (Window(60, 6.0), Window(300, 36.0))
+LIMITS = (RateWindow(60, 6.0), RateWindow(300, 36.0))
 SHARE = 0.8
 
 
@@ -80,7 +80,7 @@ class Run:
     @property
     def used(self) -> float:
         """Of all requests that a backfill may have made in this time."""
-        share = tuple(Window(int(one.requests * SHARE), one.seconds) for one in LIMITS)
+        share = tuple(RateWindow(int(one.requests * SHARE), one.seconds) for one in LIMITS)
         return self.requests / possible(share, self.seconds)
 
 

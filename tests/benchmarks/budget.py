@@ -32,7 +32,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from blocks.events_api.rate_limit import Window
+from blocks.events_api.rate_limit import RateWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 PROCESSES = 4
 KNOWN = 20_000
 COST_SECONDS = 3.0
-WIDE = (Window(1_000_000, 60.0), Window(2_000_000, 3600.0))
-SCALED = (Window(30, 3.0), Window(80, 10.0))
+WIDE = (RateWindow(1_000_000, 60.0), RateWindow(2_000_000, 3600.0))
+SCALED = (RateWindow(30, 3.0), RateWindow(80, 10.0))
 SPAN = 29.5  # seconds: three of the longer window, less a little
 
 
@@ -60,7 +60,7 @@ class Asked:
     def p99_ms(self) -> float:
         return quantiles(self.took, n=100)[98] * 1000
 
-    def most(self, window: Window) -> int:
+    def most(self, window: RateWindow) -> int:
         """The most that any stretch of the window's length held."""
         times = sorted(self.moments)
         return max(bisect_left(times, at + window.seconds) - number for number, at in enumerate(times))
@@ -119,7 +119,7 @@ class _Askers:
     kind: Kind
     beside: str | None
     url: str
-    windows: tuple[Window, ...]
+    windows: tuple[RateWindow, ...]
 
     def fill(self, known: int) -> None:
         with self._process(known=known) as process:
@@ -160,7 +160,7 @@ def _line(process: subprocess.Popen[str]) -> str:
     raise RuntimeError("A process that asked has ended; what it wrote to standard error says why.")
 
 
-def possible(windows: tuple[Window, ...], seconds: float) -> int:
+def possible(windows: tuple[RateWindow, ...], seconds: float) -> int:
     """How many are granted in so many seconds by one who allows all that may be, and no more."""
     times = [0.0]
     while times[-1] < seconds:

@@ -33,9 +33,9 @@ from blocks.store import insert, pages, streams
 from blocks.store.engine import is_sqlite, open_engine
 from blocks.store.insert import InsertedEvents
 from blocks.store.integrity import verification
-from deployments.sandbox.computed_history import BLOCK, Bulk
-from deployments.sandbox.cursors import Place
-from deployments.sandbox.event_history import Pace
+from deployments.sandbox.computed_history import BLOCK, ComputedHistory
+from deployments.sandbox.cursors import CursorState
+from deployments.sandbox.event_history import ArrivalPace
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class _Store:
         self._cursors: dict[str, str | None] = dict.fromkeys(WAYS)
 
     def write(self, count: int) -> None:
-        bulk = Bulk(1, Api.AUDIT.path, Pace(count * len(WAYS) * BLOCK, time.time_ns(), DAYS, 0.0))
+        bulk = ComputedHistory(1, Api.AUDIT.path, ArrivalPace(count * len(WAYS) * BLOCK, time.time_ns(), DAYS, 0.0))
         for turn in range(count):
             made = [_page(bulk, turn * len(WAYS) + number) for number in range(len(WAYS))]
             for way, page in zip(_in_turn(turn), made, strict=True):
@@ -190,8 +190,8 @@ def _cpu(pid: int | None) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9 if pid else 0.0
 
 
-def _page(bulk: Bulk, number: int) -> Page:
-    found = bulk.read(Place(2, Api.AUDIT.path, number * BLOCK, BLOCK, 0), 0)
+def _page(bulk: ComputedHistory, number: int) -> Page:
+    found = bulk.read(CursorState(2, Api.AUDIT.path, number * BLOCK, BLOCK, 0), 0)
     content = b'{"cursor":"%d","has_more":true,"items":[' % number + b",".join(found.bodies) + b"]}"
     return replace(read_page(content, Api.AUDIT), unknown=())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING
 
-from deployments.one_machine import guard
+from deployments.one_machine import guarded_server
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,10 +34,10 @@ class Counted:
 
 
 def main() -> None:
-    made = guard.create_app
+    made = guarded_server.create_app
     with open(os.environ[CALLS], "a", buffering=1) as lines:  # noqa: PTH123 - as short
-        guard.create_app = lambda: Counted(made(), lines)
-        guard.main()
+        guarded_server.create_app = lambda: Counted(made(), lines)
+        guarded_server.main()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blocks.events_api.rate_limit import Window
+from blocks.events_api.rate_limit import RateWindow
 from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Kind:
     name: str
     kept_in: str
     module: str
-    make: Callable[[str, tuple[Window, ...]], Acquire]
-    fill: Callable[[str, tuple[Window, ...], int], None]
+    make: Callable[[str, tuple[RateWindow, ...]], Acquire]
+    fill: Callable[[str, tuple[RateWindow, ...], int], None]
     two: bool = True
     share: bool = False
     pause: bool = False
@@ -49,7 +49,7 @@ class Kind:
         return all(importlib.util.find_spec(one) for one in self.module.split())
 
 
-def _ours(url: str, windows: tuple[Window, ...]) -> Acquire:
+def _ours(url: str, windows: tuple[RateWindow, ...]) -> Acquire:
     from blocks.errors import ThirdPartyGenericError
     from blocks.store.engine import open_engine
     from tasks.support import rate_gate
@@ -69,7 +69,7 @@ def _ours(url: str, windows: tuple[Window, ...]) -> Acquire:
     return acquire
 
 
-def _fill_ours(url: str, windows: tuple[Window, ...], count: int) -> None:
+def _fill_ours(url: str, windows: tuple[RateWindow, ...], count: int) -> None:
     from blocks.store import rate_limit_windows, schema
     from blocks.store.engine import open_engine
 
@@ -79,7 +79,7 @@ def _fill_ours(url: str, windows: tuple[Window, ...], count: int) -> None:
         rate_limit_windows.acquire(engine, KEY, windows, count)
 
 
-def _pyrate(url: str, windows: tuple[Window, ...]) -> Any:
+def _pyrate(url: str, windows: tuple[RateWindow, ...]) -> Any:
     import pyrate_limiter  # type: ignore[import-not-found]
 
     from blocks.store.engine import sqlite_path
@@ -95,12 +95,12 @@ def _pyrate(url: str, windows: tuple[Window, ...]) -> Any:
     return pyrate_limiter.Limiter(bucket)
 
 
-def _acquire_pyrate(url: str, windows: tuple[Window, ...]) -> Acquire:
+def _acquire_pyrate(url: str, windows: tuple[RateWindow, ...]) -> Acquire:
     limiter = _pyrate(url, windows)
     return lambda until: bool(limiter.try_acquire(KEY, timeout=max(until - time.monotonic(), 0.0)))
 
 
-def _fill_pyrate(url: str, windows: tuple[Window, ...], count: int) -> None:
+def _fill_pyrate(url: str, windows: tuple[RateWindow, ...], count: int) -> None:
     limiter = _pyrate(url, windows)
     if count:
         limiter.try_acquire(KEY, weight=count, timeout=5)
@@ -108,7 +108,7 @@ def _fill_pyrate(url: str, windows: tuple[Window, ...], count: int) -> None:
         bucket.close()
 
 
-def _limits(_url: str, windows: tuple[Window, ...]) -> Acquire:
+def _limits(_url: str, windows: tuple[RateWindow, ...]) -> Acquire:
     from limits import RateLimitItemPerSecond  # type: ignore[import-not-found]
     from limits.storage import MemoryStorage  # type: ignore[import-not-found]
     from limits.strategies import MovingWindowRateLimiter  # type: ignore[import-not-found]
@@ -130,7 +130,7 @@ def _limits(_url: str, windows: tuple[Window, ...]) -> Acquire:
     return acquire
 
 
-def _aiolimiter(_url: str, windows: tuple[Window, ...]) -> Acquire:
+def _aiolimiter(_url: str, windows: tuple[RateWindow, ...]) -> Acquire:
     from aiolimiter import AsyncLimiter  # type: ignore[import-not-found]
 
     limiters = [AsyncLimiter(one.requests, one.seconds) for one in windows]
@@ -150,7 +150,7 @@ def _aiolimiter(_url: str, windows: tuple[Window, ...]) -> Acquire:
     return acquire
 
 
-def _prefect(_url: str, windows: tuple[Window, ...]) -> Acquire:
+def _prefect(_url: str, windows: tuple[RateWindow, ...]) -> Acquire:
     from prefect.concurrency.sync import rate_limit
 
     def acquire(until: float) -> bool:
@@ -163,8 +163,8 @@ def _prefect(_url: str, windows: tuple[Window, ...]) -> Acquire:
     return acquire
 
 
-def _prefect_limits(part: float) -> Callable[[str, tuple[Window, ...], int], None]:
-    def fill(_url: str, windows: tuple[Window, ...], _count: int) -> None:
+def _prefect_limits(part: float) -> Callable[[str, tuple[RateWindow, ...], int], None]:
+    def fill(_url: str, windows: tuple[RateWindow, ...], _count: int) -> None:
         from prefect import get_client
         from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
         from prefect.exceptions import ObjectNotFound
@@ -182,11 +182,11 @@ def _prefect_limits(part: float) -> Callable[[str, tuple[Window, ...], int], Non
     return fill
 
 
-def _names(windows: tuple[Window, ...]) -> list[str]:
+def _names(windows: tuple[RateWindow, ...]) -> list[str]:
     return [f"{KEY}-{one.key}" for one in windows]
 
 
-def _nothing(_url: str, _windows: tuple[Window, ...], _count: int) -> None:
+def _nothing(_url: str, _windows: tuple[RateWindow, ...], _count: int) -> None:
     pass
 
 
@@ -208,7 +208,7 @@ def main() -> None:
     if job["beside"]:
         sys.path.append(job["beside"])  # behind the project's own
     server_access.activate()
-    kind, windows = KINDS[job["kind"]], tuple(Window(**one) for one in job["windows"])
+    kind, windows = KINDS[job["kind"]], tuple(RateWindow(**one) for one in job["windows"])
     if "known" in job:
         kind.fill(job["url"], windows, job["known"])
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120
 STOP_SECONDS = 10
-GUARD = "deployments.one_machine.guard"
+GUARD = "deployments.one_machine.guarded_server"
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class Soak:
 
     def strike(self) -> None:
         """SIGKILL one part, at random."""
-        what = self.chance.choice(["worker", "guard", "run", "postgres", "database"])
+        what = self.chance.choice(["worker", "guarded_server", "run", "postgres", "database"])
         with suppress(psutil.NoSuchProcess, StopIteration, IndexError, OSError):
             self._kill(what)
             self.kills[what] += 1

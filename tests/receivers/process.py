@@ -67,6 +67,12 @@ class ReceiverProcess:
     def clear(self) -> None:
         self._ask("DELETE", "behave")
 
+    def cpu_seconds(self) -> float:
+        """CPU time of the process since it was started, user and system (Linux)."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def counts(self) -> dict[str, int]:
         """`requests` since its start, `events` taken (with repetitions) and `distinct` ones, of all its lives."""
         return dict(self._ask("GET", "counts").json())

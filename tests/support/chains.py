@@ -9,7 +9,7 @@ from sqlalchemy import text
 from support.values import SOURCE
 from whenever import Instant
 
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.store import pages, streams
 from blocks.store.integrity import verification
 
@@ -45,8 +45,8 @@ class Filled:
         # what is known stands between what is new, so that a page's positions are not those of its link
         events = [event(api, n) for n in range(number, number + new)]
         events[1:1] = [event(api, n, "again") for n in range(max(number - known, 0), number)]
-        aside = [Rejected("no uuid", f'{{"aside": "{api} {number + n}"}}'.encode()) for n in range(rejected)]
-        page = Page(f"{api}{number}-{new}-{known}-{rejected}", has_more=False, events=events, rejected=aside)
+        aside = [InvalidItem("no uuid", f'{{"aside": "{api} {number + n}"}}'.encode()) for n in range(rejected)]
+        page = Page(f"{api}{number}-{new}-{known}-{rejected}", has_more=False, events=events, invalid_items=aside)
         after = self.cursors.get(api)
         pages.commit_page(self.engine, self._claim(api), page, after=after, api_version=version)
         self.cursors[api], self.numbers[api] = page.cursor, number + new

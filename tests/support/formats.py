@@ -1,4 +1,4 @@
-"""Events for the tests of shapes: the sandbox's, and made-up ones with the members that a test names."""
+"""Events for the tests of formats: the sandbox's, and made-up ones with the members that a test names."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def event(body: str) -> OutgoingEvent:
 def made(api: Api, number: int, version: str) -> OutgoingEvent:
     """An event of the sandbox, as v1 or as v2 has it."""
     random = sample_events.random_for(7, api.path, number)
-    body = sample_events.make_body(7, api.path, number, random, sample_events.moment(TIME_NS, 9))
+    body = sample_events.make_body(7, api.path, number, random, sample_events.event_time(TIME_NS, 9))
     text = getattr(body, version).decode()
     return OutgoingEvent(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
 
 
-def shaped(shape: str, api: Api, members: dict[str, Any], **stream_members: Any) -> dict[str, Any]:
+def formatted(format_name: str, api: Api, members: dict[str, Any], **stream_members: Any) -> dict[str, Any]:
     """The document of an event with these members."""
-    document = registry.format_event(shape, event(json.dumps(members)), stream(api, **stream_members)).document
+    document = registry.format_event(format_name, event(json.dumps(members)), stream(api, **stream_members)).document
     return json.loads(document)

@@ -12,9 +12,9 @@ from blocks.events_api.models import Api, read_page
 from blocks.store import pages, schema, sources, streams
 from blocks.store.engine import open_engine
 from blocks.store.sources import SourceRecord
-from deployments.sandbox.computed_history import BLOCK, Bulk
-from deployments.sandbox.cursors import Place
-from deployments.sandbox.event_history import Pace
+from deployments.sandbox.computed_history import BLOCK, ComputedHistory
+from deployments.sandbox.cursors import CursorState
+from deployments.sandbox.event_history import ArrivalPace
 
 if TYPE_CHECKING:
     from blocks.events_api.models import Page
@@ -48,7 +48,7 @@ def _fill(url: str, events: int) -> None:
     schema.upgrade(engine)
     sources.save(engine, SOURCE)
     each = -(-events // (len(Api) * BLOCK))
-    bulks = {api: Bulk(1, api.path, Pace(each * BLOCK, UNTIL_NS, 7.0, 0.0)) for api in Api}
+    bulks = {api: ComputedHistory(1, api.path, ArrivalPace(each * BLOCK, UNTIL_NS, 7.0, 0.0)) for api in Api}
     views = streams.of_source(engine, SOURCE.id, tuple(Api))
     claims: dict[Api, Any] = {view.api: streams.acquire(engine, view, "fill") for view in views}
     cursors: dict[Api, str | None] = dict.fromkeys(Api)
@@ -66,13 +66,13 @@ def commit(url: str, name: str, each: int) -> None:
     source_id = sources.ids_by_name(engine)[name]
     for view in streams.of_source(engine, source_id, tuple(Api)):
         claim: Any = streams.acquire(engine, view, "fill")
-        page = _page(Bulk(1, view.api.path, Pace(BLOCK, clock.now_ns(), 1.0, 0.0)), view.api, 0, each)
+        page = _page(ComputedHistory(1, view.api.path, ArrivalPace(BLOCK, clock.now_ns(), 1.0, 0.0)), view.api, 0, each)
         pages.commit_page(engine, claim, page, after=None, api_version="v2")
         streams.release(engine, claim)
     engine.dispose()
 
 
-def _page(bulk: Bulk, api: Api, number: int, size: int = BLOCK) -> Page:
-    found = bulk.read(Place(2, api.path, number * BLOCK, size, 0), 0)
+def _page(bulk: ComputedHistory, api: Api, number: int, size: int = BLOCK) -> Page:
+    found = bulk.read(CursorState(2, api.path, number * BLOCK, size, 0), 0)
     content = b'{"cursor":"%d","has_more":true,"items":[' % number + b",".join(found.bodies) + b"]}"
     return replace(read_page(content, api), unknown=())

@@ -43,12 +43,12 @@ class Target:
     def __init__(self, kind: str) -> None:
         self.kind = kind.removesuffix("-s3")
         self.once = kind in ONCE
-        self.shape = ""
+        self.format_name = ""
 
     @property
     def config(self) -> dict[str, Any]:
-        """The members of the block, with the shape where it is to be another than the block's own."""
-        return {**self.members, **({"shape": self.shape} if self.shape else {})}
+        """The members of the block, with the format where it is to be another than the block's own."""
+        return {**self.members, **({"event_format": self.format_name} if self.format_name else {})}
 
     @property
     def members(self) -> dict[str, Any]:
@@ -64,6 +64,10 @@ class Target:
     def arrived(self) -> Counter[str]:
         """How often each uuid is there."""
         raise NotImplementedError
+
+    def cpu_seconds(self) -> float:
+        """What the server has used so far, user and system; 0 where it is not measured."""
+        return 0.0
 
     def close(self) -> None:
         self.kill()
@@ -86,6 +90,9 @@ class HttpTarget(Target):
 
     def close(self) -> None:
         self.process.close()
+
+    def cpu_seconds(self) -> float:
+        return self.process.cpu_seconds()
 
     def behave(self, kind: Kind, times: int | None = 1, **options: Any) -> None:
         with contextlib.suppress(httpx.HTTPError):  # it is dead at this moment: that is trouble enough

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 COMMAND = Path(sys.executable).with_name("onepassword-source")
 START_SECONDS, STOP_SECONDS = 300.0, 40.0
 PARTS = {
-    "one_machine.guard": "server",
+    "one_machine.guarded_server": "server",
     "one_machine.worker": "worker",
     "one_machine.fork_server": "runs",  # and each run, which is a fork of it
-    "one_machine.database": "database",
+    "prefect_api.database": "database",
     "bin/postgres": "database",
     "postgres:": "database",
 }
@@ -115,9 +115,9 @@ class Up:
         return Taken(cpu, memory)
 
     def part(self, module: str) -> psutil.Process:
-        """The process of a module of deployments.one_machine, such as `guard`."""
-        name = f"deployments.one_machine.{module}"
-        return next(one for one in self.processes() if name in one.cmdline())
+        """The process that runs a module of the deployments, such as `guarded_server`."""
+        names = {f"deployments.{package}.{module}" for package in ("one_machine", "prefect_api")}
+        return next(one for one in self.processes() if names & set(one.cmdline()))
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         return prefect_database.execute(self.data, statement, parameters)

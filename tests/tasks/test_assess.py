@@ -14,7 +14,7 @@ from support.values import SOURCE
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.events_api.credentials import OnePasswordCredentials
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.health import WARNING
 from blocks.source import OnePasswordSource
 from blocks.store import health, pages, run_health, sources, streams
@@ -41,14 +41,14 @@ def token_for(seconds: float) -> str:
     return jwt.encode({"exp": clock.now() + seconds}, "a key of thirty-two bytes or more!!", algorithm="HS256")
 
 
-def drain(engine: Engine, api: Api, *rejected: Rejected, event: bool = False) -> None:
+def drain(engine: Engine, api: Api, *rejected: InvalidItem, event: bool = False) -> None:
     """A complete drain at this moment, with one event of this moment or none."""
     now_ns = clock.now_ns()
     held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
     assert held
     view = streams.get(engine, held.stream_id)
     events = [Event(str(now_ns), now_ns, "{}")] if event else []
-    page = Page(f"c{now_ns}", has_more=False, events=events, rejected=list(rejected))
+    page = Page(f"c{now_ns}", has_more=False, events=events, invalid_items=list(rejected))
     pages.commit_page(engine, held, page, after=view.cursor, api_version="v2")
     quiet_ns = now_ns - view.newest_ns if event and view.newest_ns else None
     streams.record_drain(engine, held, now_ns, streams.DrainStats(0, quiet_ns))
@@ -178,7 +178,7 @@ def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving
 
 def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingClock) -> None:
     source = block(silence_after="off", lag_after="off")
-    drain(kept, Api.AUDIT, Rejected("no uuid", b"1"))
+    drain(kept, Api.AUDIT, InvalidItem("no uuid", b"1"))
     assert told(kept, source) == [("EventsQuarantined", "quarantine/audit")]
     moving.advance(DAY - 10)
     assert told(kept, source) == []
@@ -228,8 +228,8 @@ def test_a_gap_is_told_14_days_before_it_is_dropped_and_once_it_is_lost(kept: En
     (event,) = [event for event in _all(kept) if event.name == "Gap"]
     start, end = "2026-06-23T14:13:20Z", "2026-06-25T14:13:20Z"
     assert event.sentence == (
-        f"audit was not collected from {start} to {end}, and 1Password drops that from 2026-10-21T14:13:20Z on. "
-        "Fetch it while it is there: "
+        f"audit was not collected from {start} to {end}. 1Password deletes these events from 2026-10-21T14:13:20Z on. "
+        "Fetch them in time: "
         f"`onepassword-source backfill 1Pass --start {start} --end {end} --api audit`."
     )
     assert (event.severity, event.api) == (WARNING, "audit")
@@ -280,7 +280,9 @@ def test_an_event_of_the_future_hides_no_silence(kept: Engine, moving: MovingClo
     held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
     assert held
     view = streams.get(kept, held.stream_id)
-    page = Page("future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], rejected=[])
+    page = Page(
+        "future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], invalid_items=[]
+    )
     pages.commit_page(kept, held, page, after=view.cursor, api_version="v2")
     streams.release(kept, held)
     moving.advance(3601)

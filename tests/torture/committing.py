@@ -40,7 +40,7 @@ def do(url: str, fatal: str, count: str, size: str, odd: str = "") -> dict[str, 
         if odd:
             events.append(Event(f"FUTURE{number}", IN_2100, "{}"))
             events.append(Event("SAME", 0, f'{{"n":{number}}}'))
-        page = Page(str(number + 1), has_more=True, events=events, rejected=[])
+        page = Page(str(number + 1), has_more=True, events=events, invalid_items=[])
         pages.commit_page(engine, held, page, after=cursor, api_version="v2")
         cursor = page.cursor
     return {"statements": next(statements) - 1}

@@ -45,7 +45,7 @@ def _server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }
     with (directory / "server.log").open("wb") as log:
         arguments = ["--host", "127.0.0.1", "--port", str(port)]
-        server = Child("server", arguments, env, log, module="deployments.one_machine.guard")
+        server = Child("server", arguments, env, log, module="deployments.one_machine.guarded_server")
         server.start()
         try:
             wait_until(lambda: server_access.answers(url), 180)

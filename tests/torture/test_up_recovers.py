@@ -126,16 +126,20 @@ def test_the_write_lock_of_prefects_database_held_from_outside(watched: Watched,
         )
 
 
-@pytest.mark.parametrize("part", ["guard", "worker"])
+@pytest.mark.parametrize("part", ["guarded_server", "worker"])
 def test_a_frozen(watched: Watched, row: Row, part: str) -> None:
     process = watched.up.part(part)
-    says = "Trouble: The Prefect server does not answer" if part == "guard" else "Trouble: The worker does not ask"
+    says = (
+        "Trouble: The Prefect server does not answer"
+        if part == "guarded_server"
+        else "Trouble: The worker does not ask"
+    )
     _recovers(watched, row, process.suspend, says, cure=lambda: wait_until(lambda: not lives(process), 300))
 
 
-@pytest.mark.parametrize("part", ["guard", "worker"])
+@pytest.mark.parametrize("part", ["guarded_server", "worker"])
 def test_a_killed(watched: Watched, row: Row, part: str) -> None:
-    name = "Prefect server" if part == "guard" else "worker"
+    name = "Prefect server" if part == "guarded_server" else "worker"
     _recovers(watched, row, watched.up.part(part).kill, f"The {name} ended (exit code -9); it is started again in")
 
 

@@ -42,7 +42,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     made.stop()
 
 
-@pytest.mark.parametrize("frozen", [("guard",), ("worker",), ("guard", "worker", "postgres")])
+@pytest.mark.parametrize("frozen", [("guarded_server",), ("worker",), ("guarded_server", "worker", "postgres")])
 def test_sigterm_ends_it_within_thirty_seconds_whatever_hangs(up: Up, row: Row, frozen: tuple[str, ...]) -> None:
     assert up.process is not None
     all_of_it = up.processes()

@@ -1,11 +1,11 @@
-"""Events as lines of JSON, packed with gzip."""
+"""Events as lines of JSON, compressed with gzip."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.delivery.packing import gzip_parts
-from blocks.siem.formats.envelope import envelope
+from blocks.siem.delivery.http import gzip_parts
+from blocks.siem.formats.raw import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,11 +17,11 @@ SUFFIX = "ndjson.gz"
 CONTENT_TYPE = "application/gzip"
 
 
-def encode(shaped: FormattedEvent) -> bytes:
-    """One JSON object, and the end of its line."""
-    return envelope(shaped) + b"\n"
+def encode(formatted: FormattedEvent) -> bytes:
+    """Return one JSON object on a line."""
+    return envelope(formatted) + b"\n"
 
 
 def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:  # noqa: ARG001 - each line has it
-    """The lines of an object, the same bytes whenever it is made."""
+    """Return the content of an object. The same events give the same bytes."""
     return gzip_parts(b"".join([record.data for record in some]) for some in records)

@@ -15,7 +15,7 @@ from blocks.store.tables import EventRow, StreamRow, table_of
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from blocks.events_api.rate_limit import Window
+    from blocks.events_api.rate_limit import RateWindow
     from blocks.store.backfill.jobs import JobRequest
 
 _events = table_of(EventRow)
@@ -53,7 +53,7 @@ def plan(engine: Engine, wanted: JobRequest, width_ns: int, page_size: int) -> l
     ]
 
 
-def estimated_seconds(requests: int, windows: tuple[Window, ...], share: float) -> float:
+def estimated_seconds(requests: int, windows: tuple[RateWindow, ...], share: float) -> float:
     """How long so many requests take at least, where all that the rate windows leave is used."""
     return max((max(requests / (one.requests * share) - 1, 0) * one.seconds for one in windows), default=0.0)
 

@@ -1,12 +1,12 @@
-"""The charts of the page. A colour is the name of a variable of page.css, since it differs by the theme."""
+"""The charts of the page. A colour is the name of a CSS variable in page.css, because it depends on the theme."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from blocks import clock
-from blocks.coverage.advice import second
-from blocks.coverage.gaps import DAY_NS, Kind
+from blocks.coverage.advice import format_second
+from blocks.coverage.gaps import DAY_NS, GapKind
 from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from blocks.coverage.report import ApiReport, Report
 
 DELAYED_NS = DAY_NS
-"""Item usages arrive up to a day late. What was stored later than that came with a first run or a backfill."""
+"""Item usages arrive up to a day late. Events stored later than that came with a first run or a backfill."""
 DAY_MILLISECONDS = 86_400_000
 DATE, MINUTE = "%Y-%m-%d", "%Y-%m-%d %H:%M"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LINE_STYLES: dict[str, dict[str, Any]] = {
-    # Of lines that coincide each can be seen: the later ones are thinner, and none has the marks of another.
+    # Lines that coincide stay visible: later ones are thinner, and each has its own marks.
     "sign-in": {"colour": "--sign-in", "width": 6, "size": 11, "dash": "solid", "symbol": "circle", "pattern": ""},
     "itemUsage": {"colour": "--item-usage", "width": 3, "size": 8, "dash": "solid", "symbol": "square", "pattern": "/"},
     "audit": {"colour": "--audit", "width": 1.5, "size": 6, "dash": "dot", "symbol": "triangle-up", "pattern": "."},
@@ -32,26 +32,26 @@ Figure = dict[str, Any]
 
 
 def build_figures(made: Report) -> dict[str, Figure]:
-    """Each chart by the id of its element: plotly's data and layout."""
+    """The data and layout of each chart, by the id of its HTML element."""
     calendars = {f"calendar-{number}": _calendar(made, api) for number, api in enumerate(made.apis)}
     return {"collected": _timeline(made), **calendars, "events": _event_counts(made), "lag": _event_lags(made)}
 
 
 def cell_label(cell: Cell, *, by_hour: bool) -> str:
     """`2026-09-21`, or `2026-09-21 14:00`."""
-    when = second(cell.start_ns)[: 13 if by_hour else 10].replace("T", " ")
+    when = format_second(cell.start_ns)[: 13 if by_hour else 10].replace("T", " ")
     return f"{when}:00" if by_hour else when
 
 
 def missing_spans(cell: Cell) -> list[str]:
-    """What of a cell is missing, in words."""
-    missing = [f"{clock.words(cell.gap_ns)} not collected"] if cell.gap_ns else []
-    missing += [f"{clock.words(cell.lost_ns)} lost for good"] if cell.lost_ns else []
+    """What is missing in a cell, in words."""
+    missing = [f"{clock.format_span(cell.gap_ns)} not collected"] if cell.gap_ns else []
+    missing += [f"{clock.format_span(cell.lost_ns)} lost for good"] if cell.lost_ns else []
     return missing + (["before the start"] if cell.before_ns >= cell.whole_ns else [])
 
 
 def _layout(height: int, left: int = 80, **members: Any) -> dict[str, Any]:
-    """`left`: the room for the names at the left, in pixels."""
+    """`left`: the width of the labels at the left, in pixels."""
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -66,7 +66,7 @@ def _layout(height: int, left: int = 80, **members: Any) -> dict[str, Any]:
 
 
 def _dates(**members: Any) -> dict[str, Any]:
-    """A time axis: year, month and day in the order of all other dates of the page."""
+    """A time axis whose dates are year-month-day, like all dates of the page."""
     formats = [
         {"dtickrange": [None, 86_400_000 - 1], "value": "%H:%M\n%Y-%m-%d"},
         {"dtickrange": [86_400_000, None], "value": DATE},
@@ -142,11 +142,11 @@ def _is_quiet(cell: Cell) -> bool:
 
 def _day_place(cell: Cell) -> tuple[str, str]:
     weekday = (cell.start_ns // DAY_NS + 3) % 7  # 1970 began on a Thursday
-    return second(cell.start_ns - weekday * DAY_NS)[:10], WEEKDAYS[weekday]
+    return format_second(cell.start_ns - weekday * DAY_NS)[:10], WEEKDAYS[weekday]
 
 
 def _hour_place(cell: Cell) -> tuple[str, str]:
-    text = second(cell.start_ns)
+    text = format_second(cell.start_ns)
     return text[:10], text[11:13]
 
 
@@ -157,7 +157,7 @@ def _hover_text(cell: Cell, *, by_hour: bool) -> str:
 
 
 def _timeline(made: Report) -> Figure:
-    """A bar of time for each API, and a thin one below it for what was reconciled."""
+    """A bar for each API, and a thin bar below it for the reconciled spans."""
     parts: dict[str, list[tuple[str, int, int, str]]] = {name: [] for name in BAR_STYLES}
     for api in made.apis:
         found = api.coverage
@@ -203,12 +203,12 @@ BAR_STYLES = {
     "before the start": ("--before", ".", 0.45, -0.35),
     "reconciled": ("--reconciled", "", 0.12, 0.16),
 }
-"""Colour, pattern, and where the bar stands beside the name of its API."""
+"""Colour, pattern, width and offset of a bar within the row of its API."""
 BAR_OF_KIND = {
-    Kind.GAP: "not collected",
-    Kind.OPEN: "not collected",
-    Kind.LOST: "lost for good",
-    Kind.BEFORE: "before the start",
+    GapKind.GAP: "not collected",
+    GapKind.OPEN: "not collected",
+    GapKind.LOST: "lost for good",
+    GapKind.BEFORE: "before the start",
 }
 
 
@@ -267,7 +267,7 @@ def _delayed_marks(api: ApiReport, made: Report) -> dict[str, Any]:
 
 
 def _lag_points(api: ApiReport, seen: list[Cell], made: Report) -> dict[str, Any]:
-    about = [f"{cell_label(cell, by_hour=made.by_hour)}<br>{clock.words(cell.lag_ns or 0)}" for cell in seen]
+    about = [f"{cell_label(cell, by_hour=made.by_hour)}<br>{clock.format_span(cell.lag_ns or 0)}" for cell in seen]
     return {
         "type": "scatter",
         "x": [_plotly_time(cell.start_ns) for cell in seen],
@@ -278,4 +278,4 @@ def _lag_points(api: ApiReport, seen: list[Cell], made: Report) -> dict[str, Any
 
 
 def _plotly_time(ns: int) -> str:
-    return second(ns).removesuffix("Z")
+    return format_second(ns).removesuffix("Z")

@@ -1,11 +1,11 @@
 "use strict";
 const NARROW = matchMedia("(max-width: 700px)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
-// No bar of buttons: a keyboard does not reach it, and one of its buttons would send the chart to plotly's makers.
+// No mode bar: it is not reachable by keyboard, and one of its buttons uploads the chart to plotly.
 const OPTIONS = {responsive: true, displayModeBar: false, showSendToCloud: false, plotlyServerURL: ""};
 const FIGURES = JSON.parse(document.getElementById("figures").textContent);
 
-// A colour is named as the variable of the style sheet that holds it, which differs by the theme.
+// A colour is the name of a CSS variable, because its value depends on the theme.
 function coloured(value, style) {
   if (typeof value === "string") {
     return value.startsWith("--") ? style.getPropertyValue(value).trim() || value : value;

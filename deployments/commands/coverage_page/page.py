@@ -1,7 +1,7 @@
-"""The page of `coverage --html`: charts, drawn by plotly, in one file that asks no network for anything.
+"""The page of `coverage --html`: charts drawn by plotly, in one file that needs no network.
 
-What comes from outside is data: escaped in the text, and JSON without a `<` for the charts. The policy of the page
-lets only its own two scripts run, by their digests, and loads nothing. Each chart's numbers stand in a table, too.
+Data from outside is escaped in the text, and is JSON without a `<` for the charts. The page's Content-Security-Policy
+allows only its two scripts, by their digests, and loads nothing. A table has the numbers of the charts.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from blocks import clock
-from blocks.coverage.advice import length, second
-from blocks.coverage.gaps import SOON_NS, Kind
+from blocks.coverage.advice import format_length, format_second
+from blocks.coverage.gaps import SOON_NS, GapKind
 from deployments.commands.coverage_page.figures import build_figures, cell_label, missing_spans
 from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blocks.coverage.advice import Advised
+    from blocks.coverage.advice import GapAdvice
     from blocks.coverage.report import ApiReport, Report
 
 TEMPLATES = Path(__file__).parent
@@ -33,16 +33,16 @@ COLUMNS = ("API", "collected from", "last reconciled", "events", "late", "missed
 NUMBERS_FROM = 3
 """The first of `COLUMNS` that holds numbers."""
 LAG = (
-    "How old the newest event of each hour was when it was stored; of a {unit}, the median. Diamonds: stored more than "
-    "a day after it had happened, as what a first run or a backfill brings."
+    "The age of the newest event of each hour when it was stored; for a {unit}, the median. Diamonds: stored more than "
+    "a day after the event, as in a first run or a backfill."
 )
 
 
 def render_page(made: Report) -> str:
-    """The whole page, as text."""
+    """The page as HTML."""
     library, script = get_plotlyjs(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     if "</script" in library.lower():
-        raise ValueError("plotly's script cannot stand in a page")
+        raise ValueError("plotly's script cannot be embedded in a page: it has a </script> tag")
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -57,10 +57,10 @@ def render_page(made: Report) -> str:
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         library=Markup(library),  # noqa: S704 - plotly's own
         script=Markup(script),  # noqa: S704 - a file of ours
-        figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - nothing in it can end its element
+        figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - it cannot end its element
         name=made.name,
         unit=_unit(made),
-        since=second(made.since_ns)[:10],
+        since=format_second(made.since_ns)[:10],
         now=format_minute(made.now_ns),
         summary=_summary(made),
         gaps=[_gap(one) for one in made.gaps],
@@ -82,7 +82,7 @@ def _digest(script: str) -> str:
 
 
 def _script_json(figures: dict[str, Any]) -> str:
-    """JSON in which nothing can end the element that it stands in."""
+    """JSON that cannot end its <script> element."""
     text = json.dumps(figures)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -95,12 +95,12 @@ def _charts(made: Report) -> list[dict[str, str]]:
     unit = _unit(made)
     calendars = [(f"calendar-{number}", f"Events of {api.api}", "") for number, api in enumerate(made.apis)]
     charts = [
-        ("collected", "What was collected", "The thin line: what was compared with the server since, and when last."),
+        ("collected", "What was collected", "The thin line: what was compared with the server since, and when."),
         *calendars,
         ("events", f"Events by the {unit}", "By the time of the events."),
         ("lag", "Event lag", LAG.format(unit=unit)),
     ]
-    return [{"name": name, "title": title, "says": says} for name, title, says in charts]
+    return [{"name": name, "title": title, "caption": caption} for name, title, caption in charts]
 
 
 def _summary(made: Report) -> dict[str, Any]:
@@ -116,22 +116,22 @@ def _summary_row(api: ApiReport) -> list[str]:
     return [api.api, *times, *(f"{number:,}" for number in numbers)]
 
 
-def _gap(one: Advised) -> dict[str, str]:
+def _gap(one: GapAdvice) -> dict[str, str]:
     gap = one.gap
-    is_before = gap.kind is Kind.BEFORE
+    is_before = gap.kind is GapKind.BEFORE
     is_soon = not is_before and gap.left_ns(one.now_ns) < SOON_NS
     return {
         "severity": "bad" if is_soon else "" if is_before else "warn",
         "kind": "before the start" if is_before else gap.kind.value,
         "apis": ", ".join(one.apis),
-        "span": f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)} ({length(gap)})",
+        "span": f"{format_minute(gap.start_ns)} to {format_minute(gap.end_ns)} ({format_length(gap)})",
         "sentence": one.sentence,
         "command": one.command,
     }
 
 
 def _numbers(made: Report) -> Iterator[dict[str, str]]:
-    """A row for each day or hour and API of which there is something to say."""
+    """A row for each API and day or hour that has events, gaps or a reconcile."""
     rows = [(cell, api.api) for api in made.apis for cell in api.cells if cell.start_ns < made.now_ns]
     for cell, api in sorted(rows, key=lambda row: row[0].start_ns, reverse=True):
         missing = ", ".join(missing_spans(cell))
@@ -140,7 +140,7 @@ def _numbers(made: Report) -> Iterator[dict[str, str]]:
                 "when": cell_label(cell, by_hour=made.by_hour),
                 "api": api,
                 "events": f"{cell.events:,}",
-                "lag": "" if cell.lag_ns is None else clock.words(cell.lag_ns),
+                "lag": "" if cell.lag_ns is None else clock.format_span(cell.lag_ns),
                 "missing": missing,
                 "reconciled": _minute(cell.reconciled_ns),
             }

@@ -1,1 +1,1 @@
-"""One file per command of `onepassword-source fields`."""
+"""The commands of `onepassword-source fields`, one file each."""

@@ -1,4 +1,4 @@
-"""`onepassword-source fields add`."""
+"""`onepassword-source fields add`: add fields to the table of fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployments.terminal_output import print_json, print_line
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:
-    """Add fields and say which were there."""
+    """Add fields, and print which existed already."""
     engine = open_or_create_store()
     new = fields.create(engine, names)
     disabled = {one.name for one in fields.all_fields(engine) if not one.enabled}
@@ -26,6 +26,6 @@ def command(names: FieldNames, as_json: Json = False) -> None:
         if name in new:
             print_line(f"{name}: added.")
         elif name in disabled:
-            print_line(f"{name}: was there, disabled. Enable it with: {command_line('fields enable', name)}")
+            print_line(f"{name}: already exists, disabled. Enable it with: {command_line('fields enable', name)}")
         else:
-            print_line(f"{name}: was there.")
+            print_line(f"{name}: already exists.")

@@ -7,5 +7,5 @@ from deployments.commands.support.options import FieldNames, Json
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:
-    """Disable fields and say which were so already."""
+    """Disable fields, and print which were disabled already."""
     set_enabled(names, enabled=False, as_json=as_json)

@@ -7,5 +7,5 @@ from deployments.commands.support.options import FieldNames, Json
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:
-    """Enable fields and say which were so already."""
+    """Enable fields, and print which were enabled already."""
     set_enabled(names, enabled=True, as_json=as_json)

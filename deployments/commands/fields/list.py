@@ -20,4 +20,4 @@ def command(as_json: Json = False) -> None:
             join_styled((state.ljust(8), "green" if one.enabled else "yellow"), (one.name, "bold"), (kind, "dim"))
         )
     if all(one.built_in for one in known):
-        print_note("There is no field of your own yet. Add one with: onepassword-source fields add NAME")
+        print_note("You have no fields of your own yet. Add one with: onepassword-source fields add NAME")

@@ -1,1 +1,1 @@
-"""One file per command of `onepassword-source secrets`."""
+"""The commands of `onepassword-source secrets`, one file each."""

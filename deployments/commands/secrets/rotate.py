@@ -1,4 +1,4 @@
-"""`onepassword-source secrets rotate`."""
+"""`onepassword-source secrets rotate`: a new API password, a new encryption key, or both."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Rotate the password, the key, or both, and say what to do next."""
+    """Rotate the password, the key, or both, and print what to do next."""
     if password_only and key_only:
         raise ThirdPartyConfigError(
-            "--password-only and --key-only exclude each other.", hint="Leave both out for both."
+            "--password-only and --key-only exclude each other.", hint="Leave both out to rotate both."
         )
     _refuse_another_prefect()
     blocks = server_secrets.rotate(password=not key_only, key=not password_only)
@@ -35,9 +35,9 @@ def command(
         print_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
         return
     if not key_only:
-        print_line("There is a new API password: log in to the Prefect UI with what `up` prints.")
+        print_line("The API password is new. Log in to the Prefect UI with the password that `up` prints.")
     if not password_only:
-        print_line(f"There is a new encryption key: {blocks:,} blocks are encrypted with it.")
+        print_line(f"The encryption key is new. {blocks:,} blocks are encrypted with it.")
         print_line("Older backups of Prefect's database need the older secrets.json.")
     print_line('In each shell that uses Prefect\'s own commands: eval "$(onepassword-source env)"')
 
@@ -45,11 +45,11 @@ def command(
 def _refuse_another_prefect() -> None:
     if (url := server_access.external_url()) is not None:
         raise FirstPartyGenericError(
-            f"PREFECT_API_URL is set to {url}: the secrets of that server are not kept here.",
-            hint="Rotate them where it runs; or unset PREFECT_API_URL to rotate those of this machine's own Prefect.",
+            f"PREFECT_API_URL is set to {url}. Its secrets are not on this machine. Nothing was changed.",
+            hint="Rotate them where it runs, or unset PREFECT_API_URL to rotate those of this machine's Prefect.",
         )
     if named := next((name for name in DATABASES if os.environ.get(name)), None):
         raise FirstPartyGenericError(
-            f"{named} is set, so Prefect's blocks are in a database of your own, which this command does not change.",
-            hint="Unset it where this machine's Prefect has its own database.",
+            f"{named} is set, so Prefect's blocks are in your own database, which this command does not change.",
+            hint="Unset it if this machine's Prefect has its own database.",
         )

@@ -1,1 +1,1 @@
-"""One file per command of `onepassword-source siem`."""
+"""The commands of `onepassword-source siem`, one file each."""

@@ -1,4 +1,4 @@
-"""`onepassword-source siem add`."""
+"""`onepassword-source siem add`: add or change one SIEM, from options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.siem.kinds import KINDS
+from blocks.siem.configuration import KINDS
 from deployments.commands.support import deferred
 from deployments.commands.support.options import From, Json, Siem, parse_time_option
 from deployments.commands.support.siem_documents import apply_document, print_applied, warn_of_known_pairs
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 def command(
     name: Siem,
-    source: Annotated[list[str], typer.Option("--source", metavar="NAME", help="Whose events; may be given again.")],
+    source: Annotated[list[str], typer.Option("--source", metavar="NAME", help="The source; repeatable.")],
     kind: Annotated[
         str | None,
         typer.Option(
             "--type",
             metavar="TYPE",
-            help="splunk, syslog, archive, …; left out where its block was made in the UI.",
+            help="splunk, syslog, archive, …; leave it out if you made its block in the UI.",
             show_default=False,
         ),
     ] = None,
     members: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A member of its config; may be given again."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A member of its config; repeatable."),
     ] = None,
     since: From = None,
     as_json: Json = False,
 ) -> None:
-    """Add one SIEM from options; without a kind, one whose block was made in the UI."""
+    """Add one SIEM from options; without a kind, one whose block you made in the UI."""
     since_ns = parse_time_option("--from", since)
     if kind is None and members:
-        raise ThirdPartyConfigError("--set wants --type too.", hint="Give the type of the SIEM.", code="usage")
+        raise ThirdPartyConfigError("--set needs --type.", hint="Give the type of the SIEM.", code="usage")
     with prefect_session() as access:
         if kind is not None:
             found = {"name": name, "type": kind, "sources": source, "config": _config(kind, members or [])}
@@ -53,7 +53,7 @@ def command(
 
 
 def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
-    """The members of --set. A secret does not stand on a command line, where `ps` and the shell's history show it."""
+    """The members of --set. A secret is refused, because `ps` and the shell's history would show it."""
     members = dict(_member(text) for text in given)
     secrets = deferred.configuration.config_fields(kind) if kind in KINDS else {}
     for name, value in members.items():
@@ -61,8 +61,8 @@ def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
             continue
         if value not in {"", None}:
             raise ThirdPartyConfigError(
-                f"{name} is a secret: it is not taken from the command line.",
-                hint=f'Say --set {name}= to be asked for it, or --set \'{name}={{"env": "NAME"}}\' for a variable.',
+                f"{name} is a secret, so it is not accepted on the command line.",
+                hint=f'Use --set {name}= to type it without echo, or a variable: --set \'{name}={{"env": "NAME"}}\'.',
                 code="usage",
             )
         members[name] = None

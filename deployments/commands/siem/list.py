@@ -1,4 +1,4 @@
-"""`onepassword-source siem list`: from the store alone, without Prefect."""
+"""`onepassword-source siem list`: the pairs of SIEMs and sources, read from the store without Prefect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ("SIEM", "type", "source", "state")
 
 
 def command(as_json: Json = False) -> None:
-    """Print the SIEMs, a line for each pair."""
+    """Print the SIEMs, one line for each pair."""
     with source_status.opened_store() as engine:
         found = forward_status.pairs(engine)
     if as_json:

@@ -1,4 +1,4 @@
-"""`onepassword-source siem rejected`: from the store alone, without Prefect."""
+"""`onepassword-source siem rejected`: list or discard rejected events, from the store without Prefect."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from deployments.terminal_output import (
 def command(
     name: Siem,
     source: OfSource = None,
-    discard: Annotated[bool, typer.Option("--discard", help="Forget them: they are not sent any more.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Discard them: they are never sent again.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Print what a SIEM rejected, or forget it."""
+    """Print the events that a SIEM rejected, or discard them."""
     if discard:
         _discard(name, source, yes=yes, as_json=as_json)
     else:
@@ -47,7 +47,8 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
         print_line(join_styled((one["source"], ""), (one["api"], ""), (one["uuid"], "bold"), (one["code"], "red")))
         print_indented(printable(one["answer"]), 2)
     if found:
-        print_note(f"When you have fixed the cause: {command_line('siem replay', name, options=('--rejected',))}")
+        again = command_line("siem replay", name, options=("--rejected",))
+        print_note(f"When you have fixed the cause, send them again: {again}")
     else:
         print_note("It has rejected nothing.")
 
@@ -68,7 +69,7 @@ def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
 def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
     if not yes:
         confirm(
-            f"Forget the events that {printable(name)} rejected? They are never sent then", "Nothing was forgotten."
+            f"Discard the events that {printable(name)} rejected? They are never sent again", "Nothing was discarded."
         )
     with source_status.opened_store() as engine:
         pairs = deferred.forward_pairs.require(engine, name, source)
@@ -82,4 +83,4 @@ def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None
         )
         return
     for pair, number in gone:
-        print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {number:,} forgotten.")
+        print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {number:,} discarded.")

@@ -1,4 +1,4 @@
-"""`onepassword-source siem remove`."""
+"""`onepassword-source siem remove`: remove the pairs of a SIEM, with their positions and secrets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
-    """Remove the pairs of a SIEM, after a question."""
+    """Remove the pairs of a SIEM, after a confirmation."""
     with prefect_session():
         engine = deferred.sources.open_default_store()
         pairs = deferred.forward_pairs.require(engine, name, source, with_deleted=True)
         if not yes:
             of = ", ".join(printable(pair.source) for pair in pairs)
-            confirm(f"Remove {printable(name)} for {of}? How far it is will be forgotten", "Nothing was removed.")
+            confirm(f"Remove {printable(name)} for {of}? Its positions are removed too", "Nothing was removed.")
         removed = [(pair, deferred.siems.remove(engine, pair)) for pair in pairs]
     if as_json:
         print_json([_as_json(pair, with_secrets=gone) for pair, gone in removed])

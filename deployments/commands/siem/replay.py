@@ -1,4 +1,4 @@
-"""`onepassword-source siem replay`."""
+"""`onepassword-source siem replay`: send events again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(
     """Send events again: those received since a time, or those that the SIEM rejected."""
     if (since is None) is not rejected:
         raise ThirdPartyConfigError(
-            "Say what is to be sent again.",
+            "Nothing says which events to send again.",
             hint="Give --from TIME, or --rejected for the events that the SIEM rejected.",
             code="usage",
         )
@@ -56,7 +56,7 @@ def _confirm(engine: Engine, name: str, pairs: Sequence[ForwardPair], since_ns: 
     if number:
         events = "1 event was" if number == 1 else f"{number:,} events were"
         sentence = f"{events} sent to {printable(name)} already, and would be sent again"
-        confirm(f"{sentence}; it may keep both. Go on?", f"{sentence}. Nothing was done.")
+        confirm(f"{sentence}. It may store both copies. Continue?", f"{sentence}. Nothing was done.")
 
 
 def _replay(engine: Engine, pair: ForwardPair, since_ns: int | None) -> int:

@@ -7,5 +7,5 @@ from deployments.commands.support.siem_pairs import set_paused
 
 
 def command(name: Siem, source: OfSource = None, as_json: Json = False) -> None:
-    """Resume the pairs of a SIEM, and forward what has waited."""
+    """Resume the pairs of a SIEM, and forward the events that waited."""
     set_paused(name, source, paused=False, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`onepassword-source siem run`: one run of the flow for each source, in this process."""
+"""`onepassword-source siem run`: run the flow for each source, in this process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
-    """Forward once. 0: done, 1: the SIEM is in error, 3: other runs have every API, 130: it was stopped."""
+    """Forward once. Returns 0: done, 1: the SIEM is in error, 3: other runs work on every API, 130: it was stopped."""
     with prefect_session() as access:
         pairs = deferred.forward_pairs.require(deferred.sources.open_default_store(), name, source)
         done = []
@@ -43,7 +43,7 @@ def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
             for pair in pairs:
                 done.append((pair, _forward(access, pair.source, name, end_sign)))
                 if exit_code_of(done[-1][1]) == INTERRUPTED:
-                    break  # Ctrl-C is meant for all of them
+                    break  # Ctrl-C stops all of them
     if as_json:
         print_json([_as_json(pair, state) for pair, state in done])
     else:
@@ -53,7 +53,7 @@ def command(name: Siem, source: OfSource = None, as_json: Json = False) -> int:
 
 
 def _code_of(state: State[Any]) -> int:
-    # What a person has switched off is as it should be.
+    # A pair that you switched off is not an error.
     switched_off = {deferred.open_forward.NOT_FOR_SIEM, deferred.open_forward.PAUSED}
     return DONE if outcome_of(state)[1] in switched_off else exit_code_of(state)
 
@@ -74,7 +74,7 @@ def _progress_line(name: str, source: str | None) -> str | None:
     try:
         with source_status.opened_store() as engine:
             pairs = [pair for pair in forward_status.pairs(engine, name, source) if not pair.deleted]
-    except SourceError:  # its store is elsewhere, or does not answer: the run's message will say so
+    except SourceError:  # its store is elsewhere, or does not answer: the run's message says so
         return None
     found = [one for pair in pairs for one in pair.positions]
     sent, waiting = sum(one.sent for one in found), sum(one.waiting for one in found)

@@ -1,4 +1,4 @@
-"""`onepassword-source siem status`: from the store alone, without Prefect."""
+"""`onepassword-source siem status`: how far each SIEM is, read from the store without Prefect."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 COLUMNS = ("API", "state", "sent", "filtered", "rejected", "waiting", "oldest", "last ack")
 NUMBERS = ("sent", "filtered", "rejected", "waiting")
 STATES = ("retrying", "withheld", "waiting", "ok", "paused", "source deleted")
-"""In the order in which a list shows them, after the errors."""
+"""The order of the overview, after the errors."""
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
 
 def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False) -> int:
-    """Print how far each SIEM is, in a line each where there are many; 1 where one is in error."""
+    """Print how far each SIEM is; if there are many, one line each. Returns 1 if one is in error."""
     with source_status.opened_store() as engine:
         found = forward_status.pairs(engine, name, source)
     if as_json:
@@ -64,7 +64,7 @@ def _show_overview(found: list[PairStatus]) -> None:
     )
     print_line("")
     print_line(overview.summary((one.state for one in worst_first), "pairs of SIEM and source"))
-    print_note("One in detail: onepassword-source siem status SIEM --source NAME")
+    print_note("For details: onepassword-source siem status SIEM --source NAME")
 
 
 def _show(one: PairStatus) -> None:
@@ -91,7 +91,7 @@ def _show(one: PairStatus) -> None:
 
 
 def _errors(one: PairStatus) -> dict[str, list[str]]:
-    """What is in the way: each sentence once, and the APIs that it is true of."""
+    """The error messages, each once, with the APIs that have it."""
     found: dict[str, list[str]] = {}
     for position in one.positions:
         if position.error_message:

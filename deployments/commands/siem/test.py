@@ -1,4 +1,4 @@
-"""`onepassword-source siem test`: what would be sent, and why an event would not."""
+"""`onepassword-source siem test`: show what would be sent, and which rule filters an event."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
 def command(
     name: Siem,
     source: OfSource = None,
-    sample: Annotated[int, typer.Option(min=1, max=100, help="How many of the newest events of each API.")] = 5,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the SIEM whether it would take them.")] = False,
+    sample: Annotated[int, typer.Option(min=1, max=100, help="So many of the newest events of each API.")] = 5,
+    offline: Annotated[bool, typer.Option("--offline", help="Send no test request to the SIEM.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Show the newest events as they would be sent, and ask the SIEM. 1 where it would not take them."""
+    """Show the newest events as they would be sent, and send a test request. Returns 1 if that fails."""
     with prefect_session():
         engine = deferred.sources.open_default_store()
         pairs = deferred.forward_pairs.require(engine, name, source)
@@ -46,7 +46,7 @@ def command(
     for one in shown:
         _print_sample(one)
     if not shown:
-        print_note("There is no event yet to show.")
+        print_note("There are no events to show yet.")
     if answer:
         print_line(f"{'ok' if works else 'error'}: {printable(answer)}", "green" if works else "bold red")
     return DONE if works else IN_ERROR
@@ -85,7 +85,7 @@ def _samples_as_json(
 def _print_sample(one: dict[str, Any]) -> None:
     head = f"{printable(one['source'])}  {one['api']}  {printable(one['uuid'])}"
     if "filtered_by" in one:
-        print_line(f"{head}  dropped: {printable(one['filtered_by'])}", "yellow")
+        print_line(f"{head}  filtered: {printable(one['filtered_by'])}", "yellow")
         return
     print_line(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
     if one["group"]:

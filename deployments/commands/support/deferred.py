@@ -1,9 +1,9 @@
-"""The modules that import Prefect or SQLModel, each imported at its first use.
+"""Modules that import Prefect or SQLModel. Each is imported at its first use.
 
-Prefect reads its settings from the environment when it is imported, so that must not happen before
-`prefect_server.prefect()` has prepared it. It also takes more than a second, which `--help`, completion, wrong use and
-the commands that only read the store do not pay. So commands import this module at their top, and write
-`deferred.lifecycle.restart(…)` within `prefect()`.
+Prefect reads its settings from the environment when it is imported, so `prefect_session` must prepare the environment
+first. The import also takes more than a second, which `--help`, completion, wrong use and the commands that only read
+the store do not need. So commands import this module at the top, and use `deferred.lifecycle.restart(…)` within a
+`prefect_session`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# ruff: noqa: PLC0414 - `as` says that these names are for others
+# ruff: noqa: PLC0414 - `as` exports these names
 if TYPE_CHECKING:
     from blocks.siem import configuration as configuration
     from blocks.siem.delivery import prepare as prepare

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EventFilters:
-    """An event passes where it has each of these, capital or small; `*` stands for any characters.
+    """An event passes if it has each of these. Case does not matter; `*` matches any characters.
 
     `ip` is an address or a network such as 10.0.0.0/8, `match` a text anywhere in the body.
     """
@@ -34,11 +34,11 @@ class EventFilters:
     match: str | None = None
 
     def check(self) -> None:
-        """Raise ThirdPartyConfigError where --ip is neither an address nor a network."""
+        """Raise ThirdPartyConfigError if --ip is neither an address nor a network."""
         self._network()
 
     def apply(self, events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
-        """Those of the events that pass, in their order."""
+        """The events that pass, in their order."""
         patterns = [self.user, self.ip, self.action, self.country, self.item, self.vault]
         network, text = self._network(), self.match.casefold() if self.match else ""
         for event in events:
@@ -74,7 +74,7 @@ class EventFilters:
 def _matches(pattern: str | None, *values: str | None) -> bool:
     if pattern is None:
         return True
-    # fnmatch gives brackets and ? a meaning of their own, which names may have.
+    # Names may contain brackets and ?, which fnmatch would interpret.
     literal = pattern.casefold().replace("[", "[[]").replace("?", "[?]")
     return any(value is not None and fnmatchcase(value.casefold(), literal) for value in values)
 

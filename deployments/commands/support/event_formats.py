@@ -1,6 +1,6 @@
-"""The forms in which `events` writes: a table, JSON, NDJSON, CSV, Parquet. Each takes any number and needs no memory.
+"""The formats of `events`: a table, JSON, NDJSON, CSV, Parquet. All stream, so memory use is constant.
 
-What a terminal gets holds nothing that could drive it; a file or a pipe gets each body byte for byte.
+Output to a terminal has no control characters. A file or a pipe gets each body byte for byte.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ PARQUET_GROUP_ROWS = 10_000  # of a group in a Parquet file
 
 
 def write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> int:
-    """Each body as it came, one a line. How many were written, as of all of these."""
+    """Write each body as received, one on each line. Returns how many, like all of these functions."""
     written, for_person = 0, file.isatty()
     for written, event in enumerate(events, 1):  # noqa: B007 - the last number is how many there were
         body = event.body
-        if "\n" in body or "\r" in body:  # JSON has them between tokens alone, and a line is a record here
+        if "\n" in body or "\r" in body:  # in JSON they are only between tokens; here a line is a record
             body = body.replace("\r", " ").replace("\n", " ")
         file.write((_escaped(body) if for_person else body) + "\n")
     return written
 
 
 def write_json(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str], *, lines: bool = False) -> int:
-    """A JSON array with an event a line, or the lines alone. Members as in docs/json.md."""
+    """Write a JSON array with one event on each line, or only the lines. Members as in docs/json.md."""
     written = 0
     if not lines:
         file.write("[")
@@ -75,7 +75,7 @@ def _as_json(source: SourceStatus, event: StoredEvent) -> dict[str, Any]:
 
 
 def write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str], *, titles: bool = True) -> int:
-    """One row for each, below the names of the columns; no cell is a formula."""
+    """Write one row for each event, below the column names. No cell is a formula."""
     writer, for_person = csv.writer(file), file.isatty()
     if titles:
         writer.writerow(CSV_COLUMNS)
@@ -94,7 +94,7 @@ def _cells(source: SourceStatus, event: StoredEvent) -> tuple[str | None, ...]:
 
 
 def _cell(value: str | None) -> str:
-    """A spreadsheet would run what begins like a formula, and some of these texts come from outside."""
+    """Quote a text that a spreadsheet would run as a formula. These texts come from outside."""
     text = value or ""
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
 
@@ -103,7 +103,7 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d",
 
 
 def write_parquet(source: SourceStatus, events: Iterable[StoredEvent], file: IO[bytes]) -> int:
-    """A table with the columns of the CSV. ThirdPartyConfigError where what writes Parquet is not installed."""
+    """Write a table with the columns of the CSV. Raises ThirdPartyConfigError without the Parquet writer."""
     core, io = _arro3()
     schema = core.Schema([core.Field(name, kind) for name, kind in _types(core).items()])
     written = 0
@@ -149,14 +149,14 @@ def _arro3() -> tuple[Any, Any]:
         return import_module("arro3.core"), import_module("arro3.io")
     except ImportError as error:
         raise ThirdPartyConfigError(
-            "What writes Parquet is not installed.",
+            "The Parquet writer is not installed.",
             hint="Install it with: pip install 'onepassword-source[parquet]', or choose .csv or .ndjson.",
             code="parquet",
         ) from error
 
 
 def write_table(events: Iterable[StoredEvent], file: IO[str], width: int | None = None, *, titles: bool = True) -> int:
-    """Lines for a person, cut to `width` cells; uncut where there is none, since a pipe has no width."""
+    """Write lines for people, cut to `width` cells; None does not cut, because a pipe has no width."""
     layout = _Layout(width)
     if titles:
         file.write(layout.line("TIME (UTC)", "API", "ACTION", "WHO", "IP ADDRESS", "CC"))
@@ -170,7 +170,7 @@ def write_table(events: Iterable[StoredEvent], file: IO[str], width: int | None 
 
 
 class _Layout:
-    """How wide each column is."""
+    """The width of each column."""
 
     def __init__(self, width: int | None) -> None:
         self._cut = width is not None
@@ -201,7 +201,7 @@ ACTION_CELLS, IPV4_CELLS, IPV6_CELLS = 19, 15, 24
 
 
 def _escaped(body: str) -> str:
-    """The same JSON; each character that could drive a terminal is escaped."""
+    """The same JSON, with control characters escaped so that they cannot drive a terminal."""
     if body.isprintable():
         return body
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in body)

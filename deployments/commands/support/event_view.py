@@ -1,4 +1,4 @@
-"""The few things of an event that a person looks for: who did what, where, and to which item."""
+"""The parts of an event that people look for: who did what, from where, and to which item."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class EventView(msgspec.Struct):
-    """An event's action, person and place, as far as its body has them."""
+    """An event's action, actor and place. A part that its body does not have is None."""
 
     action: str | None
     type: str | None
@@ -47,14 +47,14 @@ class EventView(msgspec.Struct):
 
 
 def _object(body: dict[str, Any], kind: str) -> object:
-    """What an audit event is about, where it is of that kind."""
+    """The uuid of an audit event's object, if it is of that kind."""
     return body.get("object_uuid") if body.get("object_type") == kind else None
 
 
 def _body(body: str) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)
-    except ValueError:  # a lone surrogate, which msgspec does not take
+    except ValueError:  # a lone surrogate, which msgspec rejects
         value = json.loads(body)
     return value if isinstance(value, dict) else {}
 

@@ -1,4 +1,4 @@
-"""The table of fields in the store, as the commands `fields …` change it."""
+"""The table of fields in the store, which the commands `fields …` change."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 def open_or_create_store() -> Engine:
-    """The store, made where there is none: fields may come before the first source."""
+    """The store. It is created if there is none, because you may add fields before the first source."""
     engine = open_engine(settings.database_url())
     schema.upgrade(engine)
     return engine
 
 
 def change_of(is_changed: bool) -> str:
-    """The word of `--json` for it."""
+    """The value of `change` in `--json`."""
     return "updated" if is_changed else "unchanged"
 
 
 def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
-    """Enable or disable fields and say which were so already."""
+    """Enable or disable fields, and print which were enabled or disabled already."""
     changed = fields.set_enabled(open_or_create_store(), names, enabled=enabled)
     if as_json:
         print_json(
@@ -37,4 +37,4 @@ def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
         return
     state = "enabled" if enabled else "disabled"
     for name in dict.fromkeys(names):
-        print_line(f"{name}: {state}." if name in changed else f"{name}: was {state}.")
+        print_line(f"{name}: {state}." if name in changed else f"{name}: was already {state}.")

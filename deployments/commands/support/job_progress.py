@@ -1,4 +1,4 @@
-"""A run that reads a span of time in windows, in this process: a bar on the terminal, and what came of it."""
+"""A backfill or reconcile in this process: a bar on the terminal, and its result."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_workers: bool = False) -> int:
-    """Run the flow for the source of that name. 0 where it went well, 1 where it failed, 130 where it was stopped.
+    """Run the flow for the source of that name. Returns 0 on success, 1 on failure, 130 if it was stopped.
 
-    ThirdPartyConfigError where there is no such source, or it `needs_workers` and there are none.
+    Raises ThirdPartyConfigError if there is no such source, or if the run `needs_workers` and none runs.
     """
     shown = JobDisplay()
     with prefect_session() as access:
@@ -79,7 +79,7 @@ def _print_result(name: str, shown: JobDisplay, outcome: str, message: str, code
 
 @dataclass
 class JobDisplay:
-    """What the run has told of its job last, and on a terminal the bar that shows it."""
+    """The last reported progress of a job, and on a terminal the bar that shows it."""
 
     job: JobView | None = None
     progress: list[jobs.ApiProgress] = field(default_factory=list)
@@ -104,7 +104,7 @@ class JobDisplay:
             self._bar.stop()
 
     def as_json(self) -> dict[str, Any]:
-        """The job and its counts; nothing where the run did not come so far."""
+        """The job and its counts; empty if the run ended before it had a job."""
         if self.job is None:
             return {}
         found = {
@@ -132,7 +132,7 @@ class JobDisplay:
 
 @contextmanager
 def _bar(shown: JobDisplay) -> Iterator[None]:
-    """On a terminal, a bar over the span with events, windows, rate and time left."""
+    """Show a bar on a terminal, with events, windows, rate and time left."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""A run of a flow in the process of a command: its exit code, what is printed of it, and how Ctrl-C ends it."""
+"""A run of a flow in the process of a command: its exit code, its output, and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
+from deployments.commands.support.usage import unknown_source
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 from deployments.prefect_session import stop_temporary
 from deployments.terminal_output import print_json, print_line, printable
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from deployments.prefect_api.server_access import PrefectAccess
 
 CTRL_C_SECONDS = 1.0
-"""How long a person who has pressed Ctrl-C waits for what hangs."""
+"""How long Ctrl-C waits for a request that hangs."""
 _WORST_FIRST = (INTERRUPTED, IN_ERROR, SKIPPED, DONE)
-_NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs have every API
+_NOT_DONE = frozenset({"Skipped", "Retrying"})  # other runs work on every API
 QUIET = "WARNING"
 _HEALTH_ERROR = re.compile(r"Health: \S+ \(error(/[^)]*)?\)\. ")
-"""As `tasks.support.publish` logs it."""
+"""The log line of a health event, see `tasks.support.publish`."""
 
 
 @contextmanager
 def health_errors_hidden() -> Iterator[None]:
-    """On a terminal an error of the source is not logged: the run's state has it, and the command prints that.
+    """Do not log errors of the source on a terminal: the command prints them from the run's final state.
 
-    Prefect gets the log in any case. Warnings stand in no state, so they are shown; with --debug everything is.
+    Prefect receives the log in any case. Warnings are not part of a state, so they are shown; --debug shows everything.
     """
     if not sys.stderr.isatty() or os.environ.get("PREFECT_LOGGING_LEVEL") != QUIET:
         yield
         return
-    _ = deferred.collect  # imports Prefect, which sets up its logging
+    _ = deferred.collect  # imports Prefect, which configures its logging
     handlers = logging.getLogger().handlers.copy()
     for handler in handlers:
         handler.addFilter(_is_no_health_error)
@@ -60,8 +60,8 @@ def _is_no_health_error(record: logging.LogRecord) -> bool:
 def exit_code_of(state: State[Any]) -> int:
     """The exit code for the final state of a run.
 
-    A run that left everything to other runs is neither done, since what is new may not be there yet when it ends, nor
-    in error: so a script can tell it from both.
+    A skipped run has its own code: new events may not be stored yet when it ends, so it is not DONE, but nothing is
+    wrong, so it is not IN_ERROR.
     """
     if state.is_cancelled():
         return INTERRUPTED
@@ -71,13 +71,13 @@ def exit_code_of(state: State[Any]) -> int:
 
 
 def outcome_of(state: State[Any]) -> tuple[str, str]:
-    """What a run came to, in one word and in sentences."""
+    """The outcome of a run in one word, and its message."""
     found = deferred.run_state.outcome_of(state)
     return found.name, found.message
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:
-    """The exit code of several runs, DONE where there was none."""
+    """The exit code of several runs; DONE if there were none."""
     return min(codes, key=_WORST_FIRST.index, default=DONE)
 
 
@@ -88,7 +88,7 @@ def headline(outcome: str, message: str, code: int) -> Text:
 
 
 def print_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bool) -> None:
-    """What a run came to that a person has stopped while it waited: one line, and nothing that a store must answer."""
+    """Print the outcome of a run that Ctrl-C stopped while it waited. It does not read the store, which may hang."""
     if as_json:
         print_json({**of, "state": outcome, "message": message, "in_error": False})
     else:
@@ -96,7 +96,7 @@ def print_stopped(of: dict[str, str], outcome: str, message: str, *, as_json: bo
 
 
 def shut_down(access: PrefectAccess) -> None:
-    """What is left to do in a process that ends at once: what was said is seen, and no server is left behind."""
+    """Flush the output and stop the temporary server, in a process that ends at once."""
     with suppress(OSError):
         sys.stdout.flush()
     if access.kind == "temporary":
@@ -104,10 +104,6 @@ def shut_down(access: PrefectAccess) -> None:
 
 
 def require_source(name: str) -> None:
-    """ThirdPartyConfigError where there is no such source."""
+    """Raise ThirdPartyConfigError if there is no such source."""
     if not deferred.sources.exists(name):
-        raise ThirdPartyConfigError(
-            f"There is no source named {name!r}.",
-            hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
-            code="unknown-source",
-        )
+        raise unknown_source(name)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and their completion."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TIMES = "a duration such as 90m, 24h or 7d (before now), a date, or a time such 
 
 
 def source_names() -> list[str]:
-    """The names of the sources; none where the store does not answer."""
+    """The names of the sources, for completion; empty if the store does not answer."""
     with suppress(SourceError), source_status.opened_store() as engine:
         return [source.name for source in source_status.sources(engine)]
     return []
 
 
 def siem_names() -> list[str]:
-    """The names of the SIEMs; none where the store does not answer."""
+    """The names of the SIEMs, for completion; empty if the store does not answer."""
     with suppress(SourceError), source_status.opened_store() as engine:
         return list(dict.fromkeys(pair.siem for pair in forward_status.pairs(engine)))
     return []
@@ -42,48 +42,46 @@ Apis = Annotated[
     typer.Option(
         "--api",
         metavar="API",
-        help="sign-in, itemUsage or audit; may be given again.",
+        help="sign-in, itemUsage or audit; repeatable.",
         show_default=False,
         autocompletion=lambda: list(APIS),
     ),
 ]
 OneSource = Annotated[
     str | None,
-    typer.Argument(
-        metavar="NAME", help="One source; all where left out.", show_default=False, autocompletion=source_names
-    ),
+    typer.Argument(metavar="NAME", help="One source; default: all.", show_default=False, autocompletion=source_names),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write into FILE, which only you can read, instead."),
+    typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, which only you can read."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation, for scripts.")]
 Siem = Annotated[
     str, typer.Argument(metavar="NAME", help="The name of the SIEM.", show_default=False, autocompletion=siem_names)
 ]
 OneSiem = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="One SIEM; all where left out.", show_default=False, autocompletion=siem_names),
+    typer.Argument(metavar="NAME", help="One SIEM; default: all.", show_default=False, autocompletion=siem_names),
 ]
 OfSource = Annotated[
     str | None,
     typer.Option(
         "--source",
         metavar="NAME",
-        help="Of this source alone; all where left out.",
+        help="Only this source; default: all.",
         show_default=False,
         autocompletion=source_names,
     ),
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="What was received then or later: 7d, a date.", show_default=False),
+    typer.Option("--from", metavar="TIME", help="Events received then or later: 7d, a date.", show_default=False),
 ]
 FieldNames = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names of fields.", show_default=False)]
 
 
 def parse_time_option(flag: str, text: str | None) -> int | None:
-    """The time that an option names, in ns since 1970. Raises ThirdPartyConfigError, which names the option."""
+    """The time given for an option, in ns since 1970. Raises ThirdPartyConfigError, which names the option."""
     if text is None:
         return None
     try:

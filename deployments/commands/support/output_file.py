@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def output_file(path: Path, flag: str = "--output", *, binary: bool = False) -> Iterator[IO[Any]]:
-    """Where an answer goes: a new file, or what is no file at all (a pipe, /dev/null) as it is."""
+    """Open the file for writing: a new file, or a pipe or device (/dev/null) as it is."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             with open(path, **_mode(binary)) as file:  # noqa: PTH123 - as below
@@ -32,7 +32,7 @@ def output_file(path: Path, flag: str = "--output", *, binary: bool = False) -> 
 
 @contextmanager
 def _new_file(path: Path, *, binary: bool) -> Iterator[IO[Any]]:
-    """It appears whole or not at all, and only its owner can read it."""
+    """A file that appears complete or not at all, readable only by its owner."""
     if path.is_dir():
         raise IsADirectoryError(21, "it is a directory")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")  # of mode 0600

@@ -1,4 +1,4 @@
-"""A line for each source, or for each pair of source and SIEM, where there are more than a screen shows in detail."""
+"""One line for each source, or for each pair of source and SIEM, if there are too many for details."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from blocks.store.source_status import EventCounts, OpenCondition, SourceStatus
 
 DETAILED_MAX = 5
-"""So many are shown in detail."""
+"""Up to this many are shown in detail."""
 COLUMNS = ("source", "state", "since", "worst condition", "last 24 h", "lag", "SIEMs")
 PAIR_COLUMNS = ("SIEM", "source", "state", "sent", "waiting", "oldest", "rejected")
 NUMBERS = ("last 24 h", "events", "sent", "waiting", "rejected")
 SHRINKABLE = ("source", "SIEM", "worst condition", "name", "APIs", "base URL")
-"""What a terminal that is too narrow cuts short; no other column loses anything."""
+"""The columns that a narrow terminal cuts; other columns are never cut."""
 GAP_CELLS, LEAST = 2, 6
 
 
 def urgency(health: str) -> int:
-    """Where a source of that health stands in the list: what needs a person first."""
+    """The rank of a health in the list: what needs attention comes first."""
     order = ("in error", "not running", "retrying", "not run yet", "healthy", "stopped", "deleted")
     return order.index(health) if health in order else 0
 
@@ -41,7 +41,7 @@ def source_row(
     paces: Iterable[EventCounts],
     forwards: Sequence[PairStatus],
 ) -> tuple[Text, ...]:
-    """The cells of a source's line. `health` comes with its style."""
+    """The cells of a source's line. `health` is the word and its style."""
     lags = [stream.lag_ns for stream in source.streams if stream.lag_ns is not None]
     return (
         Text(printable(source.name), "bold"),
@@ -49,13 +49,13 @@ def source_row(
         Text(format_age(since_ns)),
         _worst_cell(source.open),
         Text(f"{sum(pace.last_day for pace in paces):,}"),
-        Text(clock.words(max(lags)) if lags else ""),
+        Text(clock.format_span(max(lags)) if lags else ""),
         _siem_cell(forwards),
     )
 
 
 def summary(states: Iterable[str], subject: str) -> str:
-    """How many there are of each, in the order in which they come: `500 sources: 3 in error, 497 healthy.`."""
+    """The count of each state, in the given order: `500 sources: 3 in error`."""
     counts = Counter(states)
     return f"{counts.total():,} {subject}: {', '.join(f'{number:,} {state}' for state, number in counts.items())}."
 
@@ -64,7 +64,7 @@ def pair_row(one: PairStatus, style: str) -> tuple[Text, ...]:
     """The cells of a pair's line."""
     waiting = sum(api.waiting for api in one.positions)
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    refused = sum(api.rejected for api in one.positions)
+    rejected = sum(api.rejected for api in one.positions)
     return (
         Text(printable(one.siem), "bold"),
         Text(printable(one.source)),
@@ -72,12 +72,12 @@ def pair_row(one: PairStatus, style: str) -> tuple[Text, ...]:
         Text(f"{sum(api.sent for api in one.positions):,}"),
         Text(f"{waiting:,}" if waiting else ""),
         Text(format_age(oldest)),
-        Text(f"{refused:,}" if refused else "", "yellow"),
+        Text(f"{rejected:,}" if rejected else "", "yellow"),
     )
 
 
 def build_table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
-    """One line of the terminal for each, whatever its width; elsewhere nothing is cut."""
+    """One terminal line for each row, at any width. Elsewhere nothing is cut."""
     rows = list(lines)
     if OUT.is_terminal:
         titles, rows = _without_empty(titles, rows)
@@ -99,16 +99,16 @@ def build_table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table
 
 
 def _without_empty(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> tuple[list[str], list[Sequence[Text]]]:
-    """Where the terminal is too narrow for all columns, those that are empty in every row give up their room."""
+    """If the terminal is too narrow for all columns, leave out those that are empty in every row."""
     needed = sum(
         GAP_CELLS + max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
     )
-    kept = [place for place in range(len(titles)) if needed <= OUT.width or any(row[place] for row in rows)]
-    return [titles[place] for place in kept], [[row[place] for place in kept] for row in rows]
+    shown = [place for place in range(len(titles)) if needed <= OUT.width or any(row[place] for row in rows)]
+    return [titles[place] for place in shown], [[row[place] for place in shown] for row in rows]
 
 
 def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, int]:
-    """The width of each column that can be cut: what the others leave, the name of the source before the rest."""
+    """The width of each column that can be cut: the room that the others leave, source names first."""
     needed = {
         title: max([cell_len(title), *(row[place].cell_len for row in rows)]) for place, title in enumerate(titles)
     }
@@ -124,7 +124,7 @@ def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> dict[str, 
 
 
 def _worst_cell(conditions: Sequence[OpenCondition]) -> Text:
-    """The one that stands first, and how many there are besides."""
+    """The first condition, and how many more there are."""
     if not conditions:
         return Text()
     api = conditions[0].tracker.partition("/")[2]
@@ -134,7 +134,7 @@ def _worst_cell(conditions: Sequence[OpenCondition]) -> Text:
 
 
 def _siem_cell(forwards: Sequence[PairStatus]) -> Text:
-    """How many SIEMs wait or are in error, of how many; nothing for a source without SIEMs."""
+    """How many of the SIEMs wait or are in error; empty for a source without SIEMs."""
     if not forwards:
         return Text()
     errors = sum(one.in_error for one in forwards)

@@ -16,7 +16,7 @@ STYLES = {
     **dict.fromkeys(("ok", "waiting"), "bold green"),
     **dict.fromkeys(("retrying", "paused", "withheld", "source deleted"), "bold yellow"),
 }
-NONE_YET = "There is no SIEM yet. Add one with: onepassword-source siem add"
+NONE_YET = "There are no SIEMs yet. Add one with: onepassword-source siem add"
 
 
 def state_style(one: PairStatus) -> str:
@@ -36,7 +36,7 @@ def summary_line(one: PairStatus) -> Text:
 
 
 def pair_as_json(one: PairStatus) -> dict[str, Any]:
-    """A pair as `--json` has it, with times in RFC 3339."""
+    """The record of a pair for `--json`, with times in RFC 3339."""
     return {
         "siem": one.siem,
         "type": one.kind,

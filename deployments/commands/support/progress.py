@@ -1,4 +1,4 @@
-"""On a terminal, a moving sign and one line of how far a run is, while it runs."""
+"""Progress on a terminal while a run works: a spinner with one line, or a bar."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from deployments.commands.support.retries import clock_of
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 @contextmanager
 def status_line(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
-    """Show what `line` says, asked in a thread now and then; None leaves what was there. Gives what ends the sign."""
+    """Show the text of `line`, read every second in a thread; None keeps the old text. Yields what ends it."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
@@ -47,12 +48,22 @@ def status_line(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
             end()
 
 
+@contextmanager
+def progress_bar(total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere. `total` is called for the bar only. Yields what advances it."""
+    number = total() if sys.stderr.isatty() else 0
+    if not number:
+        yield lambda _: None
+        return
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
+        task = bar.add_task("", total=number)
+        yield lambda steps: bar.advance(task, steps)
+
+
 def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
-    """Gather what is done, with a bar on a terminal and silently elsewhere. `step`: what counts towards the total."""
+    """Gather the items in a list, with a bar on a terminal. `step`: whether an item counts towards the total."""
     if not sys.stderr.isatty():
         return list(done)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
     gathered: list[T] = []
     with Progress(*columns, console=ERROR, transient=True) as bar:
@@ -65,7 +76,7 @@ def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[
 
 
 def retry_suffix(streams: Iterable[StreamStatus | PositionStatus]) -> str:
-    """What a line ends with where APIs wait for their next attempt, and for which one; empty where none does."""
+    """The end of a progress line while APIs wait for their next attempt; empty if none does."""
     waiting = [one for one in streams if one.is_retried]
     names = ", ".join(sorted({f"{one.api} (attempt {one.failed_attempts + 1:,})" for one in waiting}))
     times = [one.retries_ns for one in waiting if one.retries_ns is not None]
@@ -75,5 +86,5 @@ def retry_suffix(streams: Iterable[StreamStatus | PositionStatus]) -> str:
 
 def _watch(line: Callable[[], str | None], sign: Status, done: threading.Event) -> None:
     while not done.wait(REFRESH_SECONDS):
-        if said := line():
-            sign.update(Text(said))  # a str would be markup
+        if text := line():
+            sign.update(Text(text))  # rich would read markup in a str

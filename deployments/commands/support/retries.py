@@ -1,4 +1,4 @@
-"""What commands say of an API that fails and is tried again: which attempt failed, and when the next one is."""
+"""The retries of a failing API in words: which attempt failed, and when the next one is due."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from blocks.store.source_status import StreamStatus
 
 RETRIED_NS = 90 * 60 * 10**9
-"""So long what fails is tried again since its last progress, see `tasks.attempts`."""
+"""A failing API is retried for so long since its last progress, see `tasks.attempts`."""
 
 
 def retry_line(one: StreamStatus | PositionStatus) -> str | None:
-    """When it was tried last, when it is tried next, and until when; None where it does not fail or is not retried."""
+    """The last attempt, the next one, and when retries end; None if it does not fail or is not retried."""
     if not one.is_retried or one.failing_since_ns is None:
         return None
     parts = [
@@ -34,5 +34,5 @@ def next_attempt(one: StreamStatus | PositionStatus) -> str:
 
 
 def clock_of(ns: int | None) -> str:
-    """The time of the day, to the second, in UTC."""
+    """The time of day in UTC, to the second."""
     return format_time(ns)[11:19]

@@ -1,4 +1,4 @@
-"""What the commands that start or end runs of a source tell a person beside their answer."""
+"""Notes of commands that start or stop runs of a source."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SCHEDULE_STOPPED = "Its schedule is stopped; resume it with: {}"
 
 
 def note_after_start(access: PrefectAccess, source: ManagedSource) -> None:
-    """What a person should know after a run was created for a source."""
+    """Print what to know after a run was created for a source."""
     if source.known.paused_ns is not None:
         print_note(SCHEDULE_STOPPED.format(command_line("start", source.name)))
     if access.kind == "external":
-        print_note(f"A worker takes it. Look at it with: {command_line('status', source.name)}")
+        print_note(f"A worker runs it. See its state with: {command_line('status', source.name)}")

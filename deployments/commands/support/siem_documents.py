@@ -1,4 +1,4 @@
-"""A document of SIEMs, applied: what `siem add` and `apply` with a file of SIEMs share."""
+"""Applying a document of SIEMs, for `siem add` and for `apply` with a file of SIEMs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from deployments.terminal_output import print_json, print_line, print_note, prin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blocks.siem.siem_config import SiemConfig
+    from blocks.siem.configuration import SiemConfig
     from deployments.prefect_api.server_access import PrefectAccess
     from deployments.siems import AppliedSiem
 
 NOT_FOR_SIEM = (
-    "The events of {} are not meant for a SIEM: set its field _siemForward to true. Until then nothing is sent of it."
+    "Forwarding is not enabled for {}, so none of its events are sent to SIEMs. Set its field _siemForward to true."
 )
 
 
 def apply_siems(document: object, *, as_json: bool = False) -> None:
-    """Apply a document of SIEMs, and tell what changed. Nothing is stored from one with a fault."""
+    """Apply a document of SIEMs, and print what changed. Nothing is stored from a document with a problem."""
     with prefect_session() as access:
         apply_document(document, None, None, access, as_json=as_json)
 
@@ -36,7 +36,7 @@ def apply_siems(document: object, *, as_json: bool = False) -> None:
 def apply_document(
     document: object, since: str | None, since_ns: int | None, access: PrefectAccess, *, as_json: bool
 ) -> None:
-    """The same where Prefect is there already. `since_ns`: from when on a new pair gets what was received."""
+    """The same within a `prefect_session`. `since_ns`: a new pair gets the events received from then on."""
     configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document)]
     pairs = sum(len(config.sources) for config in configs)
     done = gather_with_bar(
@@ -46,7 +46,7 @@ def apply_document(
     print_applied(applied, as_json=as_json)
     warn_of_known_pairs(applied, since)
     if not as_json and access.kind == "temporary":
-        print_note("Events are forwarded while it runs: onepassword-source up")
+        print_note("Events are forwarded while this runs: onepassword-source up")
 
 
 def print_applied(applied: Sequence[AppliedSiem], *, as_json: bool) -> None:
@@ -62,13 +62,14 @@ def warn_of_known_pairs(applied: Sequence[AppliedSiem], since: str | None) -> No
         for source in (name for name, change in one.sources.items() if change != "created"):
             again = ("--source", source, "--from", since or "")
             print_warning(
-                f"--from is for what is new: {printable(source)} to {printable(one.name)} goes on from where it is. "
-                f"To send again: {command_line('siem replay', one.name, options=again)}"
+                f"--from applies only to new pairs. {printable(source)} to {printable(one.name)} continues from its "
+                "position. "
+                f"To send events again: {command_line('siem replay', one.name, options=again)}"
             )
 
 
 def _with_secrets(config: SiemConfig) -> SiemConfig:
-    """The configuration with its secrets: asked for on a terminal, without echo, where nothing gave them."""
+    """The configuration with its secrets. Missing ones are typed on the terminal, without echo."""
     if not config.missing_secrets:
         return config
     if not sys.stdin.isatty():
@@ -103,6 +104,6 @@ def _print_pairs(one: AppliedSiem) -> None:
         print_warning(NOT_FOR_SIEM.format(printable(source)))
     for source in one.left:
         print_warning(
-            f"{printable(one.name)} still gets the events of {printable(source)}, which is not named here. "
-            f"End that with: {command_line('siem remove', one.name, options=('--source', source))}"
+            f"{printable(one.name)} still gets the events of {printable(source)}, which this file does not name. "
+            f"Stop that with: {command_line('siem remove', one.name, options=('--source', source))}"
         )

@@ -1,4 +1,4 @@
-"""The pairs of a SIEM and its sources, as `siem pause` and `siem resume` switch them."""
+"""Pausing and resuming the pairs of a SIEM and its sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:
-    """Pause or resume the pairs of a SIEM, and say which were so already."""
+    """Pause or resume the pairs of a SIEM, and print which were paused or resumed already."""
     with prefect_session():
         engine = deferred.sources.open_default_store()
         changed = []
@@ -25,7 +25,7 @@ def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) ->
         print_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed])
         return
     for pair, each in changed:
-        was = "" if each else "was "
+        was = "" if each else "was already "
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
 
 

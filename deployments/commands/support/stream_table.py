@@ -1,4 +1,4 @@
-"""What the store knows of each API of a source: a table for a terminal, a record for `--json`."""
+"""The state of each API of a source: a table for a terminal, a record for `--json`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORT = {"not read yet": "not read"}
 
 
 def stream_table(source: SourceStatus) -> Table:
-    """A row for each API, in at most 80 columns."""
+    """One row for each API, at most 80 columns wide."""
     table = new_table(COLUMNS)
     for stream in source.streams:
         state = "in error" if stream.stopped else SHORT.get(stream.state, stream.state)
@@ -43,7 +43,7 @@ def new_table(titles: tuple[str, ...]) -> Table:
 
 
 def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
-    """What is known of one API, with times in RFC 3339."""
+    """The record of one API, with times in RFC 3339."""
     failing = stream.failing_since_ns is not None
     return {
         "api": stream.api,
@@ -75,4 +75,4 @@ def _seconds(span_ns: int | None) -> float | None:
 
 
 def _words(span_ns: int | None) -> str:
-    return "" if span_ns is None else clock.words(span_ns)
+    return "" if span_ns is None else clock.format_span(span_ns)

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, KNOWN_NS, Coverage, Gap, Kind, Record, Window, coverage
+from blocks.coverage.gaps import (
+    DAY_NS,
+    HOUR_NS,
+    KEPT_NS,
+    KNOWN_NS,
+    Coverage,
+    CoverageRecord,
+    Gap,
+    GapKind,
+    ReadWindow,
+    coverage,
+)
 from blocks.store.backfill import jobs
 
 NOW = 1_000 * DAY_NS
@@ -16,7 +27,7 @@ MINUTE = 60 * 10**9
 
 
 def found_of(api: str = "audit", *, now_ns: int = NOW, **members: Any) -> Coverage:
-    return coverage(Record(1, api, **members), now_ns)
+    return coverage(CoverageRecord(1, api, **members), now_ns)
 
 
 def ago(days: float) -> int:
@@ -29,11 +40,11 @@ def live(*spans: tuple[float, float], drained: float = 0.0, **members: Any) -> d
     return {"read_from_ns": bounds[0][0], "drained_ns": ago(drained), "spans": bounds, **members}
 
 
-def window(start: float, end: float, *, begun: float = 0.0, done: float = 0.0, reconcile: bool = False) -> Window:
-    return Window(ago(start), ago(end), ago(begun), ago(done), reconcile)
+def window(start: float, end: float, *, begun: float = 0.0, done: float = 0.0, reconcile: bool = False) -> ReadWindow:
+    return ReadWindow(ago(start), ago(end), ago(begun), ago(done), reconcile)
 
 
-def gaps(found: Coverage, *kinds: Kind) -> list[tuple[str, float, float]]:
+def gaps(found: Coverage, *kinds: GapKind) -> list[tuple[str, float, float]]:
     """Kind, and start and end in days ago."""
     return [
         (gap.kind.value, (NOW - gap.start_ns) / DAY_NS, (NOW - gap.end_ns) / DAY_NS)
@@ -65,7 +76,7 @@ def test_half_an_hour_after_the_last_read_there_is_an_open_gap_since_then() -> N
     later = found_of(**live((30, 1 / 48 + 0.001), drained=1 / 48 + 0.001))
     assert (within.holes, within.collecting) == ((), True)
     assert later.collecting is False
-    ((kind, start, end),) = gaps(later, Kind.OPEN)
+    ((kind, start, end),) = gaps(later, GapKind.OPEN)
     assert (kind, end) == ("open", 0)
     assert start == pytest.approx(1 / 48 + 0.001)
 
@@ -87,17 +98,17 @@ def test_a_cursor_that_was_begun_anew_has_a_gap_before_it_and_none_behind() -> N
 def test_a_window_that_was_read_closes_a_gap_in_part_or_wholly(kind: str) -> None:
     spans = live((30, 20), (10, 0))
     half = window(20, 15, reconcile=kind == "reconcile")
-    assert gaps(found_of(**spans, windows=(half,)), Kind.GAP) == [("gap", 15, 10)]
+    assert gaps(found_of(**spans, windows=(half,)), GapKind.GAP) == [("gap", 15, 10)]
     assert found_of(**spans, windows=(half, window(16, 10))).holes == ()
 
 
 def test_item_usages_of_the_last_day_before_a_window_was_read_may_still_come() -> None:
     spans = live((30, 20), (10, 0))
     early = (window(20, 10, begun=9.5),)
-    assert gaps(found_of("itemUsage", **spans, windows=early), Kind.GAP) == [("gap", 10.5, 10)]
+    assert gaps(found_of("itemUsage", **spans, windows=early), GapKind.GAP) == [("gap", 10.5, 10)]
     assert found_of("itemUsage", **spans, windows=(window(20, 10, begun=9),)).holes == ()
     assert found_of("audit", **spans, windows=early).holes == ()
-    ((_, start, end),) = gaps(found_of("sign-in", **spans, windows=(window(20, 10, begun=10),)), Kind.GAP)
+    ((_, start, end),) = gaps(found_of("sign-in", **spans, windows=(window(20, 10, begun=10),)), GapKind.GAP)
     assert (end, start) == (10, pytest.approx(10 + 1 / 24))
 
 
@@ -178,13 +189,13 @@ def test_every_minute_is_what_a_model_says_that_knows_each_by_itself(
     read_from = None if read_from is None or read_from > now else read_from
     drained = min(drained, now)
     now_ns = at(now)
-    record = Record(
+    record = CoverageRecord(
         1,
         "audit",
         read_from_ns=None if read_from is None else at(read_from),
         drained_ns=at(drained),
         spans=tuple((at(a), at(b)) for a, b in spans),
-        windows=tuple(Window(at(a), at(b), at(begun), at(begun)) for a, b, begun in windows),
+        windows=tuple(ReadWindow(at(a), at(b), at(begun), at(begun)) for a, b, begun in windows),
     )
     found = coverage(record, now_ns)
 
@@ -196,7 +207,7 @@ def test_every_minute_is_what_a_model_says_that_knows_each_by_itself(
     is_gap = set() if first is None else {m for m in range(first, edge) if m not in covered}
     is_open = set() if first is None or now - drained <= 30 else {m for m in range(edge, now) if m not in covered}
 
-    def minutes_of(kind: Kind) -> set[int]:
+    def minutes_of(kind: GapKind) -> set[int]:
         return {
             m
             for gap in found.gaps
@@ -205,16 +216,16 @@ def test_every_minute_is_what_a_model_says_that_knows_each_by_itself(
             if 0 <= m < now
         }
 
-    assert minutes_of(Kind.GAP) == is_gap
-    assert minutes_of(Kind.OPEN) == is_open
-    assert minutes_of(Kind.BEFORE) == set(range(now if first is None else first))
+    assert minutes_of(GapKind.GAP) == is_gap
+    assert minutes_of(GapKind.OPEN) == is_open
+    assert minutes_of(GapKind.BEFORE) == set(range(now if first is None else first))
     assert {m for a, b in found.covered for m in range((a - zero) // MINUTE, (b - zero) // MINUTE)} == covered
 
 
 @given(st.integers(-300, 100), st.integers(1, 300), st.integers(0, 600))
 def test_a_gap_is_lost_up_to_the_oldest_moment_that_is_kept(start: int, length: int, later: int) -> None:
     begin = NOW - KEPT_NS + start * HOUR_NS
-    record = Record(
+    record = CoverageRecord(
         1,
         "audit",
         read_from_ns=begin - DAY_NS,
@@ -222,14 +233,14 @@ def test_a_gap_is_lost_up_to_the_oldest_moment_that_is_kept(start: int, length: 
         spans=((begin - DAY_NS, begin), (begin + length * HOUR_NS, NOW)),
     )
     now = NOW + later * HOUR_NS
-    parts = [gap for gap in coverage(record, now).holes if gap.kind is not Kind.OPEN]
+    parts = [gap for gap in coverage(record, now).holes if gap.kind is not GapKind.OPEN]
     hours = {
         (gap.kind, hour)
         for gap in parts
         for hour in range((gap.start_ns - begin) // HOUR_NS, (gap.end_ns - begin) // HOUR_NS)
     }
     assert hours == {
-        (Kind.LOST if begin + hour * HOUR_NS < now - KEPT_NS else Kind.GAP, hour)
+        (GapKind.LOST if begin + hour * HOUR_NS < now - KEPT_NS else GapKind.GAP, hour)
         for hour in range(length)
         if begin + hour * HOUR_NS >= now - KNOWN_NS
     }

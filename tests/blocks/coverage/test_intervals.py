@@ -35,13 +35,13 @@ def test_union_holds_each_moment_that_one_of_them_holds(given_: list[tuple[int, 
 
 @given(interval, some)
 def test_minus_holds_each_moment_that_none_of_them_holds(whole: tuple[int, int], given_: list[tuple[int, int]]) -> None:
-    found = intervals.minus(whole, intervals.union(given_))
+    found = intervals.subtract(whole, intervals.union(given_))
     assert moments(found) == moments([whole]) - moments(given_)
     assert is_tidy(found)
 
 
 @given(painted)
-def test_highest_has_the_highest_value_of_each_moment(given_: list[intervals.Painted]) -> None:
+def test_highest_has_the_highest_value_of_each_moment(given_: list[intervals.ValuedInterval]) -> None:
     found = intervals.highest(given_)
     expected: dict[int, int] = {}
     for start, end, value in given_:
@@ -61,7 +61,7 @@ def test_lengths_count_the_moments_of_each_cell(given_: list[tuple[int, int]], b
 
 @given(painted, some, edges)
 def test_lowest_is_known_where_the_whole_part_of_a_cell_has_a_value(
-    values: list[intervals.Painted], given_: list[tuple[int, int]], bounds: list[int]
+    values: list[intervals.ValuedInterval], given_: list[tuple[int, int]], bounds: list[int]
 ) -> None:
     spans, of_moment = moments(given_), {}
     for start, end, value in intervals.highest(values):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from blocks.coverage import heatmap
-from blocks.coverage.advice import advised
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, Gap, Kind, Record, coverage
+from blocks.coverage.advice import advise
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, CoverageRecord, Gap, GapKind, coverage
 from blocks.coverage.report import Report, markdown, report
 
 MIDNIGHT = 1_789_948_800 * 10**9  # 2026-09-21, a Monday
@@ -19,13 +19,15 @@ def ago(days: float) -> int:
     return MIDNIGHT - int(days * DAY_NS)
 
 
-def record(*spans: tuple[float, float], stream_id: int = 1, api: str = "audit", **members: Any) -> Record:
+def record(*spans: tuple[float, float], stream_id: int = 1, api: str = "audit", **members: Any) -> CoverageRecord:
     bounds = tuple((ago(start), ago(end)) for start, end in spans)
     first = {"read_from_ns": bounds[0][0], "drained_ns": bounds[-1][1]} if bounds else {}
-    return Record(stream_id, api, spans=bounds, **{**first, **members})
+    return CoverageRecord(stream_id, api, spans=bounds, **{**first, **members})
 
 
-def made(*records: Record, days: float = 30, by_hour: bool = False, events: dict[int, int] | None = None) -> Report:
+def made(
+    *records: CoverageRecord, days: float = 30, by_hour: bool = False, events: dict[int, int] | None = None
+) -> Report:
     found = [coverage(one, NOW) for one in records]
     counts = {(ago(day) // HOUR_NS): number for day, number in (events or {}).items()}
     return report("1Pass", found, {1: counts}, {}, since_ns=ago(days), now_ns=NOW, by_hour=by_hour)
@@ -40,7 +42,7 @@ def test_a_calendar_is_read_without_colour() -> None:
         days=27,
         events={21: 100, 20: 60, 19: 20, 18: 1, 14: 5, 13: 7, 2: 100},
     )
-    assert heatmap.plain(one.heat_map(one.apis[0])).splitlines() == [
+    assert heatmap.plain_text(one.heat_map(one.apis[0])).splitlines() == [
         "       Sep",
         "Mon    █ ░?· ·",
         "     - █ ▒ ·",
@@ -54,7 +56,7 @@ def test_a_calendar_is_read_without_colour() -> None:
 
 def test_a_calendar_of_a_year_fits_80_columns() -> None:
     one = made(record((400, UP_TO_NOW)), days=400)
-    lines = heatmap.plain(one.heat_map(one.apis[0])).splitlines()
+    lines = heatmap.plain_text(one.heat_map(one.apis[0])).splitlines()
     assert len(lines) == 2 * 8
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb", "Mar", "Apr"]
@@ -63,13 +65,13 @@ def test_a_calendar_of_a_year_fits_80_columns() -> None:
 def test_a_calendar_shows_each_day_once_and_in_its_place() -> None:
     events = dict.fromkeys(range(0, 120, 7), 1)  # Mondays
     one = made(record((119, UP_TO_NOW)), days=119, events=events)
-    rows = heatmap.plain(one.heat_map(one.apis[0])).splitlines()[1:]
+    rows = heatmap.plain_text(one.heat_map(one.apis[0])).splitlines()[1:]
     assert [row.count("█") for row in rows] == [len(events), *[0] * 6]
 
 
 def test_hours_are_a_day_a_row() -> None:
     one = made(record((3, 1.5), (1.25, UP_TO_NOW)), days=2, by_hour=True)
-    lines = heatmap.plain(one.heat_map(one.apis[0])).splitlines()
+    lines = heatmap.plain_text(one.heat_map(one.apis[0])).splitlines()
     assert lines == [
         "            00    03    06    09    12    15    18    21",
         "2026-09-19  " + "· " * 12 + "??" * 6 + "· " * 5 + "·",
@@ -83,12 +85,12 @@ def test_hours_are_a_day_a_row() -> None:
 )
 def test_one_event_shows_and_the_most_is_the_darkest(events: int, largest: int, shown: str) -> None:
     cell = made(record((30, UP_TO_NOW)), events={5: events}).apis[0].cells[-6]
-    assert heatmap.pieces(cell, largest, NOW)[0][0] == shown
+    assert heatmap.cell_text(cell, largest, NOW)[0][0] == shown
 
 
 def test_what_is_lost_and_what_was_never_asked_for_look_different_from_a_gap() -> None:
     one = made(record((140, 123), (110, UP_TO_NOW)), record((20, UP_TO_NOW), stream_id=2, api="sign-in"), days=130)
-    first, second = (heatmap.plain(one.heat_map(api)) for api in one.apis)
+    first, second = (heatmap.plain_text(one.heat_map(api)) for api in one.apis)
     assert [row[5:13] for row in first.splitlines()[1:]] == [
         "  · ????",
         "  · ????",
@@ -103,8 +105,8 @@ def test_what_is_lost_and_what_was_never_asked_for_look_different_from_a_gap() -
 
 def test_the_command_that_closes_a_gap_takes_whole_seconds_and_names_the_apis() -> None:
     odd = ago(20) + 7
-    gap = Record(1, "audit", read_from_ns=ago(30), drained_ns=NOW, spans=((ago(30), odd), (ago(19) + 1, NOW)))
-    (one,) = [one for one in advised("1Pass", [coverage(gap, NOW), found_of("sign-in")]) if one.gap.kind is Kind.GAP]
+    gap = CoverageRecord(1, "audit", read_from_ns=ago(30), drained_ns=NOW, spans=((ago(30), odd), (ago(19) + 1, NOW)))
+    (one,) = [one for one in advise("1Pass", [coverage(gap, NOW), found_of("sign-in")]) if one.gap.kind is GapKind.GAP]
     assert one.command == (
         "onepassword-source backfill 1Pass --start 2026-09-01T00:00:00Z --end 2026-09-02T00:00:01Z --api audit"
     )
@@ -119,12 +121,12 @@ def test_apis_with_one_gap_are_named_together_and_all_of_them_need_no_names() ->
     spans = ((30.0, 20.0), (19.0, UP_TO_NOW))
     late = ((30.0, 20.0 - 0.003), (19.0 - 0.003, UP_TO_NOW))
     both = [coverage(record(*spans), NOW), coverage(record(*late, stream_id=2, api="sign-in"), NOW)]
-    (one,) = [one for one in advised("1Pass", both) if one.gap.kind is Kind.GAP]
+    (one,) = [one for one in advise("1Pass", both) if one.gap.kind is GapKind.GAP]
     assert one.apis == ("audit", "sign-in")
     assert "--api" not in one.command
     assert (one.gap.start_ns, one.gap.end_ns) == (ago(20), ago(19 - 0.003))
     third = [*both, found_of("itemUsage")]
-    (one,) = [one for one in advised("1Pass", third) if one.gap.kind is Kind.GAP]
+    (one,) = [one for one in advise("1Pass", third) if one.gap.kind is GapKind.GAP]
     assert one.command.endswith("--api audit --api sign-in")
 
 
@@ -139,29 +141,29 @@ def test_apis_with_one_gap_are_named_together_and_all_of_them_need_no_names() ->
 )
 def test_an_open_gap_is_closed_by_collecting_again(stopped: str, command: str) -> None:
     found = coverage(record((30, 2), stopped=stopped), NOW)
-    (one,) = [one for one in advised("1 Pass; rm -rf /", [found]) if one.gap.kind is Kind.OPEN]
+    (one,) = [one for one in advise("1 Pass; rm -rf /", [found]) if one.gap.kind is GapKind.OPEN]
     assert one.command == command
     assert one.sentence == "not collected since; 117 days left, then 1Password drops it"
 
 
 def test_a_name_like_an_option_stands_behind_two_dashes() -> None:
     found = coverage(record((30, 2)), NOW)
-    assert advised("-x", [found])[-1].command == "onepassword-source restart -- -x"
+    assert advise("-x", [found])[-1].command == "onepassword-source restart -- -x"
 
 
 @pytest.mark.parametrize(
     ("kind", "start", "end", "says"),
     [
-        (Kind.GAP, 118.2, 117, "1 day left, then 1Password drops it"),
-        (Kind.GAP, 119, 117, "less than a day left, then 1Password drops it"),
-        (Kind.GAP, 119.5, 117, "1Password drops it now, from its start on; the last of it in 2 days"),
-        (Kind.LOST, 122, 121, "lost: 1Password has it no longer"),
+        (GapKind.GAP, 118.2, 117, "1 day left, then 1Password drops it"),
+        (GapKind.GAP, 119, 117, "less than a day left, then 1Password drops it"),
+        (GapKind.GAP, 119.5, 117, "1Password drops it now, from its start on; the last of it in 2 days"),
+        (GapKind.LOST, 122, 121, "lost: 1Password has it no longer"),
     ],
 )
-def test_how_long_there_is_time(kind: Kind, start: float, end: float, says: str) -> None:
-    from blocks.coverage.advice import Advised
+def test_how_long_there_is_time(kind: GapKind, start: float, end: float, says: str) -> None:
+    from blocks.coverage.advice import GapAdvice
 
-    assert Advised(Gap(kind, ago(start), ago(end)), ("audit",), "", NOW).sentence == says
+    assert GapAdvice(Gap(kind, ago(start), ago(end)), ("audit",), "", NOW).sentence == says
 
 
 def test_markdown_can_be_driven_by_no_name() -> None:

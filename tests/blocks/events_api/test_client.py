@@ -127,9 +127,9 @@ def test_every_event_is_read_once_byte_for_byte(sandbox: SandboxProcess, api: Ap
 
 def test_a_packed_page_is_the_same_page(sandbox: SandboxProcess) -> None:
     asked = {"limit": 1000, "start_time": "2020-01-01T00:00:00Z"}
-    assert sandbox.ask("auditevents", asked).headers["content-encoding"] == "gzip"  # so they came packed above
+    assert sandbox.post("auditevents", asked).headers["content-encoding"] == "gzip"  # so they came packed above
     with running_sandbox(events=30, gzip=False) as plain, opened(plain) as client:
-        assert "content-encoding" not in plain.ask("auditevents", asked).headers
+        assert "content-encoding" not in plain.post("auditevents", asked).headers
         assert bodies(drained(client)) == plain.events("auditevents")
 
 
@@ -137,7 +137,7 @@ def test_the_end_of_a_stream_is_asked_again_until_something_comes(
     client: EventsClient, sandbox: SandboxProcess
 ) -> None:
     end = drained(client, Api.SIGN_IN)[-1]
-    assert client.next_page(Api.SIGN_IN, end.cursor) == Page(end.cursor, has_more=False, events=[], rejected=[])
+    assert client.next_page(Api.SIGN_IN, end.cursor) == Page(end.cursor, has_more=False, events=[], invalid_items=[])
     sandbox.append("signinattempts", b'{ "uuid" : "LATE" , "timestamp":"2026-03-04T05:06:07.5Z","x":"\\ud800"}')
     page = client.next_page(Api.SIGN_IN, end.cursor)
     assert [event.body for event in page.events] == [
@@ -162,11 +162,11 @@ STATUSES = {
 }
 TEXTS = {
     "400": "refused the first request for audit (400: Bad Request). Check collect_from and api_version",
-    "401": "answered 401: Unauthorized for audit. It is asked whether the token is still good",
-    "403": "answered 403: Forbidden for audit. It is asked whether the token is still good",
-    "404": "answered 404: 404 page not found for audit. It is asked whether the token is still good",
+    "401": "answered 401: Unauthorized for audit. The source checks the token by introspection",
+    "403": "answered 403: Forbidden for audit. The source checks the token by introspection",
+    "404": "answered 404: 404 page not found for audit. The source checks the token by introspection",
     "429": "too many requests in this minute or hour. Reading goes on by itself.",
-    "500": "answered 500. The request is made again.",
+    "500": "answered 500. The request is retried.",
 }
 BROKEN: dict[str, tuple[dict[str, Any], type[SourceError], str, str]] = {
     "rejected_first": ({}, ThirdPartyConfigError, "400", "first request"),
@@ -217,7 +217,7 @@ def test_a_status_is_one_error(
     sandbox.fault(kind)
     error = failed(client)
     assert type(error) is error_type
-    assert (error.code, TEXTS.get(kind, f"answered {kind}. The request is made again.") in str(error)) == (kind, True)
+    assert (error.code, TEXTS.get(kind, f"answered {kind}. The request is retried.") in str(error)) == (kind, True)
     sandbox.clear_faults()
     assert client.first_page(Api.AUDIT, START_NS).events
 
@@ -275,7 +275,7 @@ def test_what_a_client_must_bear(
     sandbox.fault(kind, api="auditevents", **options)
     pages = drained(client)
     assert set(bodies(pages)) == set(sandbox.events("auditevents"))
-    assert not any(page.rejected for page in pages)
+    assert not any(page.invalid_items for page in pages)
 
 
 @pytest.mark.parametrize("kind", sorted(ENDLESS))
@@ -296,10 +296,10 @@ def test_an_item_that_is_no_event_stops_no_page(
     sandbox.fault(kind, api="auditevents", every=5)
     page = client.first_page(Api.AUDIT, START_NS)
     truth = sandbox.events("auditevents")
-    assert len(page.rejected) == EVENTS // 5
-    assert [one.body for one in page.rejected] == truth[::5]
+    assert len(page.invalid_items) == EVENTS // 5
+    assert [one.body for one in page.invalid_items] == truth[::5]
     assert bodies([page]) == [body for number, body in enumerate(truth) if number % 5]
-    assert {one.reason for one in page.rejected} >= reasons
+    assert {one.reason for one in page.invalid_items} >= reasons
 
 
 # Introspection refused

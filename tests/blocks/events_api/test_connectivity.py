@@ -40,7 +40,7 @@ def test_a_name_that_does_not_resolve(host: str) -> None:
 
 def test_a_certificate_is_verified_and_told(tmp_path: Path) -> None:
     with answering(tmp_path, certificate(HERE, days=90)) as server:
-        answer = connectivity.reach(server.url, 5)
+        answer = connectivity.probe(server.url, 5)
     assert answer.certificate
     assert answer.certificate.issuer == "Test Authority"
     assert answer.certificate.tls == "TLSv1.3"
@@ -60,27 +60,27 @@ def test_a_certificate_is_verified_and_told(tmp_path: Path) -> None:
 )
 def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
     with answering(tmp_path, shown) as server, pytest.raises(ThirdPartyGenericError, match=text) as raised:
-        connectivity.reach(server.url, 5)
+        connectivity.probe(server.url, 5)
     assert raised.value.code == "tls"
     assert server.requests == []
 
 
 def test_plain_http_has_no_certificate(tmp_path: Path) -> None:
     with answering(tmp_path) as server:
-        assert connectivity.reach(server.url, 5).certificate is None
+        assert connectivity.probe(server.url, 5).certificate is None
 
 
 @pytest.mark.parametrize("ahead", [0, 90, -7200])
 def test_the_clocks_are_compared(tmp_path: Path, ahead: int) -> None:
     with answering(tmp_path, ahead=ahead) as server:
-        found = connectivity.reach(server.url, 5).ahead
+        found = connectivity.probe(server.url, 5).ahead
     assert found is not None
     assert abs(found - ahead) < 2
 
 
 def test_a_cached_answer_is_as_old_as_it_says(tmp_path: Path) -> None:
     with answering(tmp_path, ahead=-600, headers={"Age": "600"}) as server:
-        found = connectivity.reach(server.url, 5).ahead
+        found = connectivity.probe(server.url, 5).ahead
     assert found is not None
     assert abs(found) < 2
 
@@ -88,12 +88,12 @@ def test_a_cached_answer_is_as_old_as_it_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
 def test_a_server_that_does_not_tell_the_time(tmp_path: Path, headers: dict[str, str]) -> None:
     with answering(tmp_path, ahead=None, headers=headers) as server:
-        assert connectivity.reach(server.url, 5).ahead is None
+        assert connectivity.probe(server.url, 5).ahead is None
 
 
 def test_a_redirect_is_not_followed_wherever_it_leads(tmp_path: Path) -> None:
     with answering(tmp_path, status=302, headers={"Location": "http://elsewhere:port"}) as server:
-        assert connectivity.reach(server.url, 5).ahead is not None
+        assert connectivity.probe(server.url, 5).ahead is not None
     assert len(server.requests) == 1
 
 
@@ -101,7 +101,7 @@ def test_a_server_that_never_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         before = time.monotonic()
         with pytest.raises(ThirdPartyGenericError, match=r"took longer than 0\.2 seconds") as raised:
-            connectivity.reach(f"http://127.0.0.1:{door.getsockname()[1]}", 0.2)
+            connectivity.probe(f"http://127.0.0.1:{door.getsockname()[1]}", 0.2)
     assert raised.value.code == "timeout"
     assert time.monotonic() - before < 2
 

@@ -18,8 +18,8 @@ from blocks.events_api.models import (
     Api,
     Event,
     Introspection,
+    InvalidItem,
     Page,
-    Rejected,
     read_introspection,
     read_page,
 )
@@ -40,11 +40,11 @@ def event(members: bytes = b"", uuid: str = "A", timestamp: str = TIME) -> bytes
     return b'{"uuid":%b,"timestamp":%b%b}' % (json.dumps(uuid).encode(), json.dumps(timestamp).encode(), members)
 
 
-def read_one(item: bytes) -> Event | Rejected:
+def read_one(item: bytes) -> Event | InvalidItem:
     """The item between two good ones, which it must not harm."""
     page = read_page(envelope(event(uuid="before"), item, event(uuid="behind")), Api.AUDIT)
     assert [one.uuid for one in (page.events[0], page.events[-1])] == ["before", "behind"]
-    found: list[Event | Rejected] = [*page.events[1:-1], *page.rejected]
+    found: list[Event | InvalidItem] = [*page.events[1:-1], *page.invalid_items]
     assert len(found) == 1
     return found[0]
 
@@ -58,7 +58,7 @@ def accepted(item: bytes) -> Event:
 
 def refused(item: bytes) -> str:
     found = read_one(item)
-    assert isinstance(found, Rejected), found
+    assert isinstance(found, InvalidItem), found
     assert found.body == item
     return found.reason
 
@@ -68,7 +68,7 @@ def refused(item: bytes) -> str:
 
 def test_a_page() -> None:
     assert read_page(envelope(event(), has_more=b"true"), Api.AUDIT) == Page(
-        cursor="c", has_more=True, events=[Event("A", TIME_NS, event().decode())], rejected=[]
+        cursor="c", has_more=True, events=[Event("A", TIME_NS, event().decode())], invalid_items=[]
     )
 
 
@@ -83,7 +83,7 @@ def test_a_page() -> None:
     ],
 )
 def test_a_page_without_events(content: bytes) -> None:
-    assert read_page(content, Api.AUDIT) == Page("c", has_more=False, events=[], rejected=[])
+    assert read_page(content, Api.AUDIT) == Page("c", has_more=False, events=[], invalid_items=[])
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_is_no_page_is_1passwords_trouble(content: bytes) -> None:
 @pytest.mark.parametrize("rest", [b"", b",NaN"])
 def test_a_page_with_more_items_than_any_page_has_is_none(rest: bytes) -> None:
     content = b'{"cursor":"c","has_more":false,"items":[%b%b]}'
-    assert len(read_page(content % (b"1," * (ITEMS_MAX - 2) + b"1", rest), Api.AUDIT).rejected) <= ITEMS_MAX
+    assert len(read_page(content % (b"1," * (ITEMS_MAX - 2) + b"1", rest), Api.AUDIT).invalid_items) <= ITEMS_MAX
     with pytest.raises(ThirdPartyGenericError, match="more than 10,000 items"):
         read_page(content % (b"1," * (ITEMS_MAX + 1) + b"1", rest), Api.AUDIT)
 
@@ -159,8 +159,8 @@ def test_the_items_of_a_page_with_poison_are_its_own(before: bytes) -> None:
     )
 
 
-def _not_json(item: bytes) -> Rejected:
-    return Rejected("not valid JSON: NaN is not JSON", item)
+def _not_json(item: bytes) -> InvalidItem:
+    return InvalidItem("not valid JSON: NaN is not JSON", item)
 
 
 # One item
@@ -351,7 +351,7 @@ def test_any_mixture_is_cut_without_loss(mixed: list[tuple[bool, bytes]], data: 
     spaced = [data.draw(SPACE) + item + data.draw(SPACE) for _, item in mixed]
     page = read_page(envelope(*spaced, more=data.draw(st.sampled_from([b"", b',"x":{"items":[1]}', b"\n"]))), Api.AUDIT)
     assert [one.body.encode() for one in page.events] == [item for good, item in mixed if good]
-    assert [one.body for one in page.rejected] == [item for good, item in mixed if not good]
+    assert [one.body for one in page.invalid_items] == [item for good, item in mixed if not good]
 
 
 @FEWER
@@ -371,7 +371,7 @@ def test_a_damaged_page_is_read_or_refused_and_nothing_else(items: list[bytes], 
     with contextlib.suppress(ThirdPartyGenericError):
         page = read_page(bytes(content), Api.AUDIT)
         assert all(one.body.encode() in content for one in page.events)
-        assert all(one.body in content for one in page.rejected)
+        assert all(one.body in content for one in page.invalid_items)
 
 
 MARKS = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b'"items":[', b"NaN", b"\\ud800"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.events_api.rate_limit import CELLS, DOCUMENTED, Grant, Spent, Window, grant, is_late, moved, parse
+from blocks.events_api.rate_limit import CELLS, DOCUMENTED, Grant, RateWindow, Spent, grant, is_late, moved, parse
 
 S = 10**9
 NOW = 1_800_000_000 * S + 123_456_789
@@ -20,20 +20,20 @@ NOW = 1_800_000_000 * S + 123_456_789
 class Server:
     """Counts requests as a server does that allows so many in any so many seconds, exactly."""
 
-    windows: tuple[Window, ...]
+    windows: tuple[RateWindow, ...]
     times: list[int] = field(default_factory=list)
 
     def come(self, time_ns: int) -> None:
         self.times.append(time_ns)
 
-    def most(self, window: Window) -> int:
+    def most(self, window: RateWindow) -> int:
         """The most that came within any span of the window's length."""
         times = sorted(self.times)
         span = int(window.seconds * S)
         return max((bisect_right(times, at + span - 1) - number for number, at in enumerate(times)), default=0)
 
 
-def at_full_speed(windows: tuple[Window, ...], seconds: float, *, share: float = 1.0, batch: int = 1) -> Server:
+def at_full_speed(windows: tuple[RateWindow, ...], seconds: float, *, share: float = 1.0, batch: int = 1) -> Server:
     server, spent, now_ns = Server(windows), Spent(), NOW
     while now_ns < NOW + seconds * S:
         given_, spent = grant(spent, windows, now_ns, batch, share)
@@ -54,7 +54,7 @@ def test_the_documented_windows_are_used_and_never_passed() -> None:
 
 
 def test_a_share_leaves_the_rest_to_others_and_gives_way_to_what_they_take() -> None:
-    windows = (Window(100, 10),)
+    windows = (RateWindow(100, 10),)
     given_, spent = grant({}, windows, NOW, 1000, 0.8)
     assert given_ == Grant(80)
     assert grant(spent, windows, NOW, 1, 0.8)[0].count == 0
@@ -66,7 +66,10 @@ def test_a_share_leaves_the_rest_to_others_and_gives_way_to_what_they_take() -> 
 
 @given(
     windows=st.lists(
-        st.builds(Window, st.integers(1, 50), st.sampled_from([0.6, 3.0, 60.0])), min_size=1, max_size=2, unique=True
+        st.builds(RateWindow, st.integers(1, 50), st.sampled_from([0.6, 3.0, 60.0])),
+        min_size=1,
+        max_size=2,
+        unique=True,
     ),
     steps=st.lists(
         st.tuples(st.integers(0, 2 * S), st.integers(1, 9), st.sampled_from([1.0, 0.5])), min_size=1, max_size=120
@@ -74,7 +77,7 @@ def test_a_share_leaves_the_rest_to_others_and_gives_way_to_what_they_take() -> 
     delays=st.lists(st.floats(0, 1), min_size=1, max_size=20),
 )
 def test_no_order_of_asking_passes_a_window_whatever_the_requests_take_on_their_way(
-    windows: list[Window], steps: list[tuple[int, int, float]], delays: list[float]
+    windows: list[RateWindow], steps: list[tuple[int, int, float]], delays: list[float]
 ) -> None:
     chosen = tuple(windows)
     slack = min(window.cell_ns for window in chosen)
@@ -90,12 +93,15 @@ def test_no_order_of_asking_passes_a_window_whatever_the_requests_take_on_their_
 
 @given(
     windows=st.lists(
-        st.builds(Window, st.integers(1, 20), st.sampled_from([0.6, 3.0, 60.0])), min_size=1, max_size=2, unique=True
+        st.builds(RateWindow, st.integers(1, 20), st.sampled_from([0.6, 3.0, 60.0])),
+        min_size=1,
+        max_size=2,
+        unique=True,
     ),
     ways=st.lists(st.tuples(st.floats(0, 0.9), st.floats(0, 1)), min_size=1, max_size=120),
 )
 def test_a_request_that_took_long_counts_from_its_answer_and_no_window_is_passed(
-    windows: list[Window], ways: list[tuple[float, float]]
+    windows: list[RateWindow], ways: list[tuple[float, float]]
 ) -> None:
     """At full speed; the ways are far longer than a cell, and the server counts a request somewhere on its way."""
     chosen = tuple(windows)
@@ -120,7 +126,7 @@ def test_a_request_that_took_long_counts_from_its_answer_and_no_window_is_passed
 
 
 def test_a_request_is_moved_and_not_counted_twice_and_a_quick_one_is_left_alone() -> None:
-    windows = (Window(3, 6.0),)
+    windows = (RateWindow(3, 6.0),)
     _, spent = grant({}, windows, NOW, 2)
     assert not is_late(windows, NOW, NOW + windows[0].cell_ns)
     assert is_late(windows, NOW, NOW + 2 * windows[0].cell_ns)
@@ -135,7 +141,7 @@ def test_a_request_is_moved_and_not_counted_twice_and_a_quick_one_is_left_alone(
 def test_who_waits_as_long_as_told_gets_one_and_nobody_gets_one_before(
     taken: list[tuple[int, int]], requests: int
 ) -> None:
-    windows, spent, now_ns = (Window(requests, 6.0), Window(3 * requests, 60.0)), Spent(), NOW
+    windows, spent, now_ns = (RateWindow(requests, 6.0), RateWindow(3 * requests, 60.0)), Spent(), NOW
     for wanted, after in taken:
         now_ns += after
         _, spent = grant(spent, windows, now_ns, wanted)
@@ -146,7 +152,7 @@ def test_who_waits_as_long_as_told_gets_one_and_nobody_gets_one_before(
 
 
 def test_a_clock_that_was_ahead_holds_nobody_up_for_longer_than_the_window() -> None:
-    windows = (Window(10, 60),)
+    windows = (RateWindow(10, 60),)
     _, spent = grant({}, windows, NOW + 86_400 * S, 10)
     given_, spent = grant(spent, windows, NOW, 1)
     assert given_.count == 0
@@ -162,12 +168,12 @@ def test_what_is_kept_stays_small() -> None:
 
 
 def test_a_smaller_window_than_one_share_still_gives_one() -> None:
-    assert grant({}, (Window(1, 1),), NOW, 5, 0.1)[0] == Grant(1)
+    assert grant({}, (RateWindow(1, 1),), NOW, 5, 0.1)[0] == Grant(1)
 
 
 def test_windows_are_written_as_requests_and_seconds() -> None:
     assert parse("600/60 30000/3600") == DOCUMENTED
-    assert parse("5/0.5") == (Window(5, 0.5),)
+    assert parse("5/0.5") == (RateWindow(5, 0.5),)
 
 
 @pytest.mark.parametrize("text", ["", "600", "600/", "/60", "0/60", "600/0", "600/60;30000/3600", "-1/60", "6e2/60"])

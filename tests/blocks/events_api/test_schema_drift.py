@@ -12,34 +12,34 @@ from hypothesis import strategies as st
 
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api, Page, read_page
-from blocks.events_api.schema_drift import IDLE_MAX, LOOSE, NAMED_MAX, TEXT_MAX, Known, Unknown
+from blocks.events_api.schema_drift import IDLE_MAX, LOOSE, NAMED_MAX, TEXT_MAX, Drift, KnownSchema
 from blocks.events_api.vocabulary import EVENTS
-from deployments.sandbox.computed_history import BLOCK, Bulk
-from deployments.sandbox.cursors import Place
-from deployments.sandbox.event_history import Pace
+from deployments.sandbox.computed_history import BLOCK, ComputedHistory
+from deployments.sandbox.cursors import CursorState
+from deployments.sandbox.event_history import ArrivalPace
 from deployments.sandbox.process import running_sandbox
-from deployments.sandbox.sample_events import Moment, make_body, random_for
+from deployments.sandbox.sample_events import EventTime, make_body, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deployments.sandbox.process import SandboxProcess
 
-WHEN = Moment(1772600767 * 10**9, "2026-03-04T05:06:07Z")
+WHEN = EventTime(1772600767 * 10**9, "2026-03-04T05:06:07Z")
 START_NS = 1577836800 * 10**9  # 2020-01-01
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
-NEW = Unknown("member", "new")
+NEW = Drift("member", "new")
 
 
 def page_of(*items: bytes) -> bytes:
     return b'{"cursor":"c","has_more":false,"items":[%b]}' % b",".join(items)
 
 
-def read(api: Api, *items: bytes, known: Known | None = None) -> Page:
+def read(api: Api, *items: bytes, known: KnownSchema | None = None) -> Page:
     """The page of these items, all of which are events and come back as they are."""
     page = read_page(page_of(*items), api, known)
     assert [one.body.encode() for one in page.events] == list(items)
-    assert not page.rejected
+    assert not page.invalid_items
     return page
 
 
@@ -60,7 +60,7 @@ def altered(api: Api, **members: Any) -> bytes:
     return json.dumps(event).encode()
 
 
-def unknown(api: Api, **members: Any) -> tuple[Unknown, ...]:
+def unknown(api: Api, **members: Any) -> tuple[Drift, ...]:
     return read(api, altered(api, **members)).unknown
 
 
@@ -71,8 +71,8 @@ def unknown(api: Api, **members: Any) -> tuple[Unknown, ...]:
 @pytest.mark.parametrize("api", Api)
 def test_nothing_of_ordinary_events_is_unknown(api: Api, version: int) -> None:
     assert read(api, *(made(api, number, version) for number in range(1000))).unknown == ()
-    bulk = Bulk(2, api.path, Pace(events=BLOCK, until_ns=WHEN.ns, days=1, rate=0))
-    found = bulk.read(Place(version, api.path, position=0, limit=BLOCK, start_ns=0), WHEN.ns)
+    bulk = ComputedHistory(2, api.path, ArrivalPace(events=BLOCK, until_ns=WHEN.ns, days=1, rate=0))
+    found = bulk.read(CursorState(version, api.path, position=0, limit=BLOCK, start_ns=0), WHEN.ns)
     assert len(read(api, *found.bodies).events) == BLOCK
     assert read(api, *found.bodies).unknown == ()
 
@@ -121,13 +121,13 @@ ENUMERATIONS = [(api, name) for api in Api for name, shape in EVENTS[api.path].i
 @pytest.mark.parametrize(("api", "name"), OBJECTS)
 def test_a_new_member_of_any_object_is_named(api: Api, name: str) -> None:
     event = altered(api, **{name: {"x.y": 1, "new": {"more": "ana@example.org"}}})
-    assert set(read(api, event).unknown) == {Unknown("member", f"{name}.x.y"), Unknown("member", f"{name}.new")}
+    assert set(read(api, event).unknown) == {Drift("member", f"{name}.x.y"), Drift("member", f"{name}.new")}
     assert_quick_again(api, event)
 
 
 @pytest.mark.parametrize(("api", "name"), ENUMERATIONS)
 def test_a_new_value_of_any_enumeration_is_named(api: Api, name: str) -> None:
-    assert unknown(api, **{name: "of_tomorrow"}) == (Unknown("value", name, "of_tomorrow"),)
+    assert unknown(api, **{name: "of_tomorrow"}) == (Drift("value", name, "of_tomorrow"),)
     assert_quick_again(api, altered(api, **{name: "of_tomorrow"}))
 
 
@@ -157,34 +157,34 @@ def test_the_enumerations_are_those_that_are_documented() -> None:
     ],
 )
 def test_a_member_of_another_kind_is_told_by_its_kind_alone(name: str, value: object, kind: str) -> None:
-    assert unknown(Api.SIGN_IN, **{name: value}) == (Unknown("value", name, kind),)
+    assert unknown(Api.SIGN_IN, **{name: value}) == (Drift("value", name, kind),)
     assert_quick_again(Api.SIGN_IN, altered(Api.SIGN_IN, **{name: value}))
 
 
 def test_values_and_names_are_cut_and_printable() -> None:
     long = "x" * (TEXT_MAX + 1)
-    assert unknown(Api.SIGN_IN, category=long) == (Unknown("value", "category", long[:TEXT_MAX]),)
-    assert unknown(Api.SIGN_IN, **{long: 1}) == (Unknown("member", long[:TEXT_MAX]),)
-    assert unknown(Api.SIGN_IN, type="a\0\ud800\nb\u202e") == (Unknown("value", "type", "a\ufffd\ufffd\ufffdb\ufffd"),)
-    assert unknown(Api.SIGN_IN, **{"client__a\ud800\x1b[1m": 1}) == (Unknown("member", "client.a\ufffd\ufffd[1m"),)
+    assert unknown(Api.SIGN_IN, category=long) == (Drift("value", "category", long[:TEXT_MAX]),)
+    assert unknown(Api.SIGN_IN, **{long: 1}) == (Drift("member", long[:TEXT_MAX]),)
+    assert unknown(Api.SIGN_IN, type="a\0\ud800\nb\u202e") == (Drift("value", "type", "a\ufffd\ufffd\ufffdb\ufffd"),)
+    assert unknown(Api.SIGN_IN, **{"client__a\ud800\x1b[1m": 1}) == (Drift("member", "client.a\ufffd\ufffd[1m"),)
 
 
 def test_each_is_named_once_in_a_page() -> None:
     twice = [altered(Api.AUDIT, new=1, action="x"), altered(Api.AUDIT, action="y", new=2), made(Api.AUDIT, 3)] * 3
     news = read(Api.AUDIT, *twice).unknown
-    assert sorted(news) == [NEW, Unknown("value", "action", "x"), Unknown("value", "action", "y")]
+    assert sorted(news) == [NEW, Drift("value", "action", "x"), Drift("value", "action", "y")]
 
 
 def test_both_of_two_members_of_one_name_are_looked_at() -> None:
     head = b'{"uuid":"A","timestamp":"2026-03-04T05:06:07Z"'
     event = head + b',"category":"x","category":"success","client":{"n":1,"n":2},"client":{},"new":1,"new":2}'
-    news = [Unknown("value", "category", "x"), Unknown("member", "client.n"), NEW]
+    news = [Drift("value", "category", "x"), Drift("member", "client.n"), NEW]
     assert read(Api.SIGN_IN, event).unknown == tuple(news)
 
 
 def test_what_is_put_aside_is_not_looked_at() -> None:
     page = read_page(page_of(b'{"uuid":"A","new":1}', b'{"x":NaN,"new":1}', made(Api.AUDIT)), Api.AUDIT)
-    assert len(page.rejected) == 2
+    assert len(page.invalid_items) == 2
     assert page.unknown == ()
 
 
@@ -192,20 +192,18 @@ def test_what_is_put_aside_is_not_looked_at() -> None:
 
 
 def test_what_was_named_is_not_named_again_of_that_api() -> None:
-    known = Known()
+    known = KnownSchema()
     event = altered(Api.SIGN_IN, new=1)
     assert read(Api.SIGN_IN, event, known=known).unknown == (NEW,)
     assert read(Api.SIGN_IN, event, event, known=known).unknown == ()
-    assert read(Api.SIGN_IN, altered(Api.SIGN_IN, new={}, newer=1), known=known).unknown == (
-        Unknown("member", "newer"),
-    )
+    assert read(Api.SIGN_IN, altered(Api.SIGN_IN, new={}, newer=1), known=known).unknown == (Drift("member", "newer"),)
     assert read(Api.AUDIT, altered(Api.AUDIT, new=1), known=known).unknown == (NEW,)
-    assert read(Api.SIGN_IN, event, known=Known()).unknown == (NEW,)
+    assert read(Api.SIGN_IN, event, known=KnownSchema()).unknown == (NEW,)
 
 
 def assert_quick_again(api: Api, event: bytes) -> None:
     """Such an event is known to the strict decoder of whoever named it."""
-    known = Known()
+    known = KnownSchema()
     read(api, event, known=known)
     assert known.decoder(api.path).decode(event).uuid
 
@@ -218,15 +216,15 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 def test_whatever_is_new_is_named_once(name: str, value: str) -> None:
     event = altered(Api.SIGN_IN, type=value, client__x=1)
     event = event[:-1] + b"," + json.dumps(name).encode() + b":[]}"
-    known = Known()
+    known = KnownSchema()
     first = read(Api.SIGN_IN, event, known=known).unknown
     assert len(set(first)) == len(first)
-    assert Unknown("member", "client.x") in first
+    assert Drift("member", "client.x") in first
     assert read(Api.SIGN_IN, event, event, known=known).unknown == ()
 
 
 def test_no_more_than_a_bound_are_named_and_all_events_stay() -> None:
-    known = Known()
+    known = KnownSchema()
     events = [altered(Api.AUDIT, **{f"new_{number}": 1, "action": f"x{number}"}) for number in range(2 * NAMED_MAX)]
     assert len(read(Api.AUDIT, *events, known=known).unknown) == NAMED_MAX
     assert read(Api.AUDIT, *events, altered(Api.AUDIT, newest=1), known=known).unknown == ()
@@ -309,7 +307,7 @@ ODD = st.sampled_from(
 @given(st.lists(st.lists(ODD, max_size=4), max_size=6), st.booleans())
 def test_no_oddity_costs_an_event(oddities: list[list[bytes]], learned: bool) -> None:
     head = b'{"uuid":"A","timestamp":"2026-03-04T05:06:07Z"'
-    known = Known()
+    known = KnownSchema()
     items = [b",".join([head, *members]) + b"}" for members in oddities]
     for _ in range(1 + learned):
         page = read(Api.ITEM_USAGE, *items, known=known)
@@ -328,8 +326,8 @@ def test_most_of_a_page_is_not_walked_through(
     alter: Callable[[Api, list[bytes]], list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walked = []
-    name = Known.name
-    monkeypatch.setattr(Known, "name", lambda *given: walked.append(given) or name(*given))  # type: ignore[func-returns-value]
+    name = KnownSchema.learn
+    monkeypatch.setattr(KnownSchema, "learn", lambda *given: walked.append(given) or name(*given))  # type: ignore[func-returns-value]
     items = alter(Api.AUDIT, [made(Api.AUDIT, number) for number in range(300)])
     read(Api.AUDIT, *items)
     assert len(walked) <= 1
@@ -365,7 +363,7 @@ def test_a_client_names_each_once(sandbox: SandboxProcess, api: Api, version: st
     assert {one for page in pages(sandbox, api, version) for one in page.unknown} == set()
     sandbox.fault("unknown_members", api=api.path, every=3)
     told = [one for page in pages(sandbox, api, version) for one in page.unknown]
-    assert sorted(told) == [Unknown("member", "x_flag"), Unknown("member", "x_risk")]
+    assert sorted(told) == [Drift("member", "x_flag"), Drift("member", "x_risk")]
     sandbox.clear_faults()
     sandbox.fault("unknown_values", api=api.path)
     told = [one for page in pages(sandbox, api, version) for one in page.unknown]

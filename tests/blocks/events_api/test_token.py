@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.events_api.token import Claims, read_claims
+from blocks.events_api.token import TokenClaims, read_claims
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -38,7 +38,7 @@ def test_the_claims_of_a_token_as_1password_makes_it() -> None:
             "jti": "J",
         }
     )
-    assert read_claims(token) == Claims(
+    assert read_claims(token) == TokenClaims(
         host="events.1password.eu",
         scopes=frozenset({"signinattempts", "auditevents"}),
         account_uuid="ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -55,7 +55,7 @@ def test_an_expired_token_of_the_future_with_a_bad_signature_is_read_all_the_sam
 
 
 def test_an_old_token_names_no_host_and_one_without_end_never_expires() -> None:
-    nothing = Claims(host=None, scopes=frozenset(), account_uuid=None, issued_at=None, expires_at=None)
+    nothing = TokenClaims(host=None, scopes=frozenset(), account_uuid=None, issued_at=None, expires_at=None)
     assert read_claims(signed({"aud": ["com.1password.streamingservice"]})) == nothing
     assert read_claims(signed({})) == nothing
 
@@ -119,7 +119,7 @@ def test_what_is_no_token_of_three_parts(token: str) -> None:
     ],
 )
 def test_a_claim_of_a_strange_kind_is_as_if_it_were_not_there(claims: dict[str, Any]) -> None:
-    nothing = Claims(host=None, scopes=frozenset(), account_uuid=None, issued_at=None, expires_at=None)
+    nothing = TokenClaims(host=None, scopes=frozenset(), account_uuid=None, issued_at=None, expires_at=None)
     assert read_claims(unsigned(json.dumps(claims).encode())) == nothing
 
 

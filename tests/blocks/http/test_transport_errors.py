@@ -128,7 +128,7 @@ UNVERIFIED.verify_message = "certificate has expired"
     ],
 )
 def test_no_answer_is_told_apart(error: httpx.HTTPError, code: str, text: str) -> None:
-    found = transport_errors.of_transport(error, "H")
+    found = transport_errors.transport_error(error, "H")
     assert type(found) is ThirdPartyGenericError
     assert (found.code, text in str(found)) == (code, True), str(found)
     assert found.hint
@@ -137,10 +137,10 @@ def test_no_answer_is_told_apart(error: httpx.HTTPError, code: str, text: str) -
 
 def test_a_siem_has_no_base_url() -> None:
     error = arisen(httpx.ConnectError, ConnectionRefusedError())
-    assert transport_errors.of_transport(error, "H", "its address").hint == "Check its address and the firewall."
+    assert transport_errors.transport_error(error, "H", "its address").hint == "Check its address and the firewall."
 
 
 def test_the_rest() -> None:
     assert str(transport_errors.too_slow(0.25)).startswith("The answer took longer than 0.25 seconds.")
     assert str(transport_errors.too_large("Splunk", 2**20)).startswith("Splunk answered with more than 1,048,576 bytes")
-    assert "SSL_CERT_FILE" in str(transport_errors.of_environment())
+    assert "SSL_CERT_FILE" in str(transport_errors.environment_error())

@@ -10,7 +10,7 @@ from support.moving_clock import START_NS, MovingClock
 from support.values import SOURCE
 
 from blocks import clock
-from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, Kind, coverage
+from blocks.coverage.gaps import DAY_NS, HOUR_NS, KEPT_NS, GapKind, coverage
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import coverage_record as stored
 from blocks.store import hourly_counts, lifecycle, pages, sources, streams
@@ -40,7 +40,7 @@ def collect(engine: Engine, api: Api, *events_ns: int, from_ns: int | None = Non
         streams.record_first_request(engine, claim, from_ns)
     started_ns, view = clock.now_ns(), streams.get(engine, claim.stream_id)
     found = [Event(f"U{api}{ns}", ns, "{}") for ns in events_ns]
-    page = Page(f"c{started_ns}", has_more=False, events=found, rejected=[])
+    page = Page(f"c{started_ns}", has_more=False, events=found, invalid_items=[])
     pages.commit_page(engine, claim, page, after=view.cursor, api_version="v2")
     streams.record_drain(engine, claim, started_ns)
 
@@ -49,7 +49,7 @@ def read(engine: Engine, kind: str, api: Api, start_ns: int, end_ns: int) -> Non
     """A job that is read to its end, in windows of a day."""
     job = jobs.start(engine, JobRequest(kind, SOURCE.id, (api,), start_ns, end_ns), DAY_NS)
     while claim := windows.acquire(engine, job.id, "run"):
-        page = Page("c", has_more=False, events=[], rejected=[])
+        page = Page("c", has_more=False, events=[], invalid_items=[])
         windows.commit_page(engine, claim, page, after=None, api_version="v2", last=True)
 
 
@@ -63,7 +63,7 @@ def report(engine: Engine, *, by_hour: bool = False, with_lags: bool = True) -> 
     return stored.report_of(engine, SOURCE.id, SOURCE.name, since_ns, by_hour=by_hour, with_lags=with_lags)
 
 
-def gaps(one: Coverage) -> list[tuple[Kind, int, int]]:
+def gaps(one: Coverage) -> list[tuple[GapKind, int, int]]:
     return [(gap.kind, gap.start_ns, gap.end_ns) for gap in one.holes]
 
 
@@ -80,7 +80,7 @@ def test_a_source_that_collects_is_covered_from_its_start_on(engine: Engine, mov
 def test_a_pause_is_an_open_gap_that_collection_closes_by_itself(engine: Engine, moving: MovingClock) -> None:
     collect(engine, Api.AUDIT, from_ns=START_NS - DAY_NS)
     moving.advance(5 * DAY)
-    assert gaps(found(engine)) == [(Kind.OPEN, START_NS, clock.now_ns())]
+    assert gaps(found(engine)) == [(GapKind.OPEN, START_NS, clock.now_ns())]
     collect(engine, Api.AUDIT)
     assert gaps(found(engine)) == []
 
@@ -92,9 +92,9 @@ def test_a_cursor_that_is_begun_anew_later_leaves_a_gap_that_a_backfill_closes(
     moving.advance(5 * DAY)
     again_ns = START_NS + 4 * DAY_NS
     collect(engine, Api.AUDIT, from_ns=again_ns)
-    assert gaps(found(engine)) == [(Kind.GAP, START_NS, again_ns)]
+    assert gaps(found(engine)) == [(GapKind.GAP, START_NS, again_ns)]
     read(engine, BACKFILL, Api.AUDIT, START_NS, START_NS + DAY_NS)
-    assert gaps(found(engine)) == [(Kind.GAP, START_NS + DAY_NS, again_ns)]
+    assert gaps(found(engine)) == [(GapKind.GAP, START_NS + DAY_NS, again_ns)]
     assert found(engine).reconciled == []
     read(engine, RECONCILE, Api.AUDIT, START_NS + DAY_NS, again_ns)
     assert gaps(found(engine)) == []
@@ -109,9 +109,9 @@ def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, mov
     wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS)
     claim = windows.acquire(engine, jobs.start(engine, wanted, DAY_NS).id, "run")
     assert claim
-    page = Page("c", has_more=True, events=[], rejected=[])
+    page = Page("c", has_more=True, events=[], invalid_items=[])
     windows.commit_page(engine, claim, page, after=None, api_version="v2", last=False)
-    assert gaps(found(engine)) == [(Kind.GAP, START_NS, clock.now_ns())]
+    assert gaps(found(engine)) == [(GapKind.GAP, START_NS, clock.now_ns())]
 
 
 def test_why_nothing_collects_an_api(engine: Engine) -> None:

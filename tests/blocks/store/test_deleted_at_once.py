@@ -41,7 +41,7 @@ def filled(engine: Engine, events: int) -> StreamView:
     claim = streams.acquire(engine, view, "run-0")
     assert claim
     made = [Event(f"UUID{number}", number + 1, "{}") for number in range(events)]
-    page = Page("c1", has_more=False, events=made, rejected=[])
+    page = Page("c1", has_more=False, events=made, invalid_items=[])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     streams.release(engine, claim)
     with engine.begin() as connection:

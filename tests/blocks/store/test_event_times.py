@@ -36,7 +36,7 @@ LONG_AGO = Event("1970", 0, '{"uuid": "1970"}')
 
 def commit(engine: Engine, claim: StreamClaim, *events: Event) -> Page:
     view = streams.get(engine, claim.stream_id)
-    page = Page(f"{view.cursor or ''}+", has_more=False, events=list(events), rejected=[])
+    page = Page(f"{view.cursor or ''}+", has_more=False, events=list(events), invalid_items=[])
     pages.commit_page(engine, claim, page, after=view.cursor, api_version="v2")
     return page
 
@@ -68,7 +68,7 @@ def test_a_window_that_reads_it_again_does_not_count_it_as_new(
     jobs.start(engine, JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS), DAY_NS)
     window = windows.acquire(engine, jobs.unfinished(engine, SOURCE.id)[0].id, "run")
     assert window
-    page = Page("c", has_more=False, events=[FUTURE], rejected=[])
+    page = Page("c", has_more=False, events=[FUTURE], invalid_items=[])
     windows.commit_page(engine, window, page, after=None, api_version="v2", last=True)
     assert newest(engine, claim) == START_NS
 

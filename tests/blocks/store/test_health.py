@@ -13,7 +13,7 @@ from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError
-from blocks.events_api.models import Api, Event, Page, Rejected, Unknown
+from blocks.events_api.models import Api, Drift, Event, InvalidItem, Page
 from blocks.health import ERROR, NAMES, UNHEALTHY, WARNING, Condition, HealthEvent, error_condition
 from blocks.store import health, pages, sources, streams
 from blocks.store.engine import writing
@@ -190,9 +190,9 @@ def test_a_cursor_dropped_for_another_api_version_is_no_change_of_health(engine:
     assert names(engine) == []
 
 
-def page(cursor: str, *rejected: Rejected, unknown: tuple[Unknown, ...] = ()) -> Page:
+def page(cursor: str, *rejected: InvalidItem, unknown: tuple[Drift, ...] = ()) -> Page:
     event = Event(f"E{cursor}", 0, f'{{"uuid": "E{cursor}"}}')
-    return Page(cursor, has_more=False, events=[event], rejected=list(rejected), unknown=unknown)
+    return Page(cursor, has_more=False, events=[event], invalid_items=list(rejected), unknown=unknown)
 
 
 def commit(engine: Engine, claim: StreamClaim, *shown: Page) -> None:
@@ -206,10 +206,10 @@ def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine
     commit(
         engine,
         claim,
-        page("1", Rejected("no uuid", b"1")),
-        page("2", Rejected("no uuid", b"2")),
-        page("3", Rejected("not valid JSON: at 7", b"3")),
-        page("4", Rejected("not valid JSON: at 8", b"4"), Rejected("no uuid", b"5")),
+        page("1", InvalidItem("no uuid", b"1")),
+        page("2", InvalidItem("no uuid", b"2")),
+        page("3", InvalidItem("not valid JSON: at 7", b"3")),
+        page("4", InvalidItem("not valid JSON: at 8", b"4"), InvalidItem("no uuid", b"5")),
         page("5"),
     )
     assert told(engine) == [("EventsQuarantined", "Warning", "UnHealthy", "quarantine/audit")] * 2
@@ -218,7 +218,7 @@ def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine
 
 
 def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: StreamClaim) -> None:
-    member, value = Unknown("member", "client.chip", ""), Unknown("value", "action", "beam")
+    member, value = Drift("member", "client.chip", ""), Drift("value", "action", "beam")
     commit(engine, claim, page("1", unknown=(member,)), page("2", unknown=(member, value)), page("3", unknown=(value,)))
     assert names(engine) == ["UnknownMember", "UnknownValue"]
     texts = [event.description for event in health.unpublished(engine, SOURCE.id)]

@@ -33,7 +33,7 @@ def event(number: int, body: str | None = None) -> Event:
 
 
 def page(events: Sequence[Event], cursor: str) -> Page:
-    return Page(cursor, has_more=False, events=list(events), rejected=[])
+    return Page(cursor, has_more=False, events=list(events), invalid_items=[])
 
 
 class Stream:

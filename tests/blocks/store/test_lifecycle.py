@@ -14,7 +14,7 @@ from support.values import SOURCE
 
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.health import ERROR, Condition
 from blocks.store import claims, health, lifecycle, pages, source_status, sources, streams
 from blocks.store.engine import is_sqlite, writing
@@ -37,7 +37,7 @@ def fill(engine: Engine, source: sources.SourceRecord, number: int = 2500) -> No
     assert claim
     events = [Event(f"e{n}", n, f'{{"uuid":"e{n}","who":"{MARKER}"}}') for n in range(number)]
     events.append(Event("odd", 7, '{"uuid":"odd","who":"\\ud800"}'))
-    page = Page("c1", has_more=False, events=events, rejected=[Rejected("no uuid", MARKER.encode())])
+    page = Page("c1", has_more=False, events=events, invalid_items=[InvalidItem("no uuid", MARKER.encode())])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     streams.release(engine, claim)
 

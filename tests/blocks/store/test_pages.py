@@ -10,7 +10,7 @@ from sqlalchemy import text
 from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.store import pages, sources, streams
 from blocks.store.engine import open_engine
 
@@ -28,8 +28,8 @@ def event(number: int, body: str | None = None) -> Event:
 
 
 def page(numbers: range | list[int], cursor: str = "c1", *, rejected: int = 0) -> Page:
-    aside = [Rejected("no uuid", b'{"aside": %d}' % number) for number in range(rejected)]
-    return Page(cursor, has_more=False, events=[event(number) for number in numbers], rejected=aside)
+    aside = [InvalidItem("no uuid", b'{"aside": %d}' % number) for number in range(rejected)]
+    return Page(cursor, has_more=False, events=[event(number) for number in numbers], invalid_items=aside)
 
 
 def commit(engine: Engine, claim: StreamClaim, wanted: Page, after: str | None = None) -> pages.PageCounts:
@@ -45,7 +45,7 @@ def test_any_number_of_events_is_stored_and_counted(engine: Engine, claim: Strea
 
 def test_what_is_there_already_is_known_and_stays(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, page(range(10)))
-    changed = Page("c2", has_more=False, events=[event(5, '{"n": "changed"}'), event(50)], rejected=[])
+    changed = Page("c2", has_more=False, events=[event(5, '{"n": "changed"}'), event(50)], invalid_items=[])
     assert commit(engine, claim, changed, after="c1") == pages.PageCounts(new=1, known=1, quarantined=0, changed=1)
     assert rows("SELECT body FROM events WHERE uuid LIKE '%0005'") == [('{"n": 5}',)]
     assert rows(CURSOR)[0][:2] == ("c2", 11)
@@ -74,7 +74,7 @@ BODIES = (
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
 def test_a_body_is_kept_byte_for_byte(engine: Engine, claim: StreamClaim, rows: Rows, body: str) -> None:
-    commit(engine, claim, Page("c1", has_more=False, events=[event(1, body)], rejected=[]))
+    commit(engine, claim, Page("c1", has_more=False, events=[event(1, body)], invalid_items=[]))
     assert rows("SELECT body FROM events") == [(body,)]
 
 
@@ -111,7 +111,7 @@ def test_a_claim_that_was_taken_away_writes_nothing(engine: Engine, claim: Strea
 
 def test_a_fault_in_the_middle_leaves_neither_events_nor_cursor(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     too_late = Event("LAST", 2**63, "{}")  # no 64-bit column takes this time
-    broken = Page("c1", has_more=False, events=[*page(range(1500)).events, too_late], rejected=[])
+    broken = Page("c1", has_more=False, events=[*page(range(1500)).events, too_late], invalid_items=[])
     with pytest.raises((FirstPartyGenericError, OverflowError)):
         commit(engine, claim, broken)
     assert rows("SELECT count(*) FROM events") == [(0,)]

@@ -42,7 +42,7 @@ class Server:
         served = self.arrived[start : start + size]
         again = self.arrived[max(start - 1, 0) : start]
         end = start + len(served)
-        return Page(str(end), has_more=end < len(self.arrived), events=[*again, *served], rejected=[])
+        return Page(str(end), has_more=end < len(self.arrived), events=[*again, *served], invalid_items=[])
 
 
 class Collecting(RuleBasedStateMachine):

@@ -178,7 +178,7 @@ def test_uuid_times_and_digest_stay_and_the_legible_copy_goes(engine: Engine, cl
     times = [NOW_NS - 401 * DAY_NS + 7, NOW_NS - 10 * DAY_NS]
     events = [Event(f"U{n}", time_ns, NUL) for n, time_ns in enumerate(times)]
     pages.commit_page(
-        engine, claim, Page("c1", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+        engine, claim, Page("c1", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
     )
     assert len(ask(engine, "SELECT * FROM legible_bodies")) == 2
     at.at_ns = NOW_NS
@@ -246,7 +246,7 @@ def test_a_removed_event_that_is_read_again_is_not_stored_again(engine: Engine, 
     run(engine, claim)
     again = [Event(f"U{n}", NOW_NS - age * DAY_NS, "{}") for n, age in enumerate((500, 450, 440))]
     again[2:] = [Event("NEW", NOW_NS - 440 * DAY_NS, "{}"), Event("TODAY", NOW_NS, "{}")]
-    page = Page("c1", has_more=False, events=again, rejected=[])
+    page = Page("c1", has_more=False, events=again, invalid_items=[])
     committed = pages.commit_page(engine, claim, page, after=None, api_version="v2")
     assert (committed.new, committed.known) == (2, 2)
     assert kept(engine) == {"U1", "NEW", "TODAY"}

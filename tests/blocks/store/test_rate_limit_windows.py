@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from support.moving_clock import MovingClock
 from support.values import SOURCE
 
-from blocks.events_api.rate_limit import Grant, Window
+from blocks.events_api.rate_limit import Grant, RateWindow
 from blocks.store import rate_limit_windows, sources
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
-WINDOWS = (Window(10, 6.0), Window(30, 60.0))
+WINDOWS = (RateWindow(10, 6.0), RateWindow(30, 60.0))
 NS = 10**9
 
 # Takes what it gets for some seconds, and tells when it was granted.

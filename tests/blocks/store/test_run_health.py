@@ -119,7 +119,7 @@ def test_a_run_that_reads_for_hours_runs(ran: Engine, moving: MovingClock) -> No
     cursor = view.cursor
     for minute in range(0, 300, 5):
         moving.advance(5 * MINUTE)
-        page = Page(f"c{minute}", has_more=True, events=[], rejected=[])
+        page = Page(f"c{minute}", has_more=True, events=[], invalid_items=[])
         pages.commit_page(ran, claim, page, after=cursor, api_version="v2")
         cursor = page.cursor
         assert changes(ran) == []

@@ -29,7 +29,7 @@ ANOTHER = Event("ANOTHER", ONE.time_ns + 1, '{"n": 1}')
 
 def commit(engine: Engine, claim: StreamClaim, *events: Event) -> pages.PageCounts:
     after = streams.get(engine, claim.stream_id).cursor
-    page = Page(f"{after or ''}+", has_more=False, events=list(events), rejected=[])
+    page = Page(f"{after or ''}+", has_more=False, events=list(events), invalid_items=[])
     return pages.commit_page(engine, claim, page, after=after, api_version="v2")
 
 

@@ -159,7 +159,7 @@ def test_attempts_are_counted_across_runs_until_one_succeeds(engine: Engine, cla
 
 def test_what_is_given_up_is_reported_with_the_commands_that_help(engine: Engine, claim: StreamClaim) -> None:
     """Its own hint says that the request is made again."""
-    error = ThirdPartyGenericError("It answered 500.", hint="The request is made again.")
+    error = ThirdPartyGenericError("It answered 500.", hint="The request is retried.")
     streams.stop(engine, claim, error, "first", noted=True)
     (event,) = health.unpublished(engine, SOURCE.id)
     assert event.hint == (
@@ -175,7 +175,7 @@ def test_restart_takes_the_claim_away(engine: Engine, claim: StreamClaim) -> Non
 
 
 def test_without_a_complete_drain_there_is_no_point_to_resume_from(engine: Engine, claim: StreamClaim) -> None:
-    page = Page("c1", has_more=True, events=[], rejected=[])
+    page = Page("c1", has_more=True, events=[], invalid_items=[])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     assert audit(engine).resume_ns is None
 
@@ -187,12 +187,12 @@ def test_it_resumes_48_hours_before_the_earlier_of_newest_event_and_last_drain(
 
     drain = moving.now_ns()
     newest = drain - 5 * HOUR
-    page = Page("c1", has_more=False, events=[Event("a", newest, "{}")], rejected=[])
+    page = Page("c1", has_more=False, events=[Event("a", newest, "{}")], invalid_items=[])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     streams.record_drain(engine, claim, drain)
     assert audit(engine).resume_ns == newest - 48 * HOUR
     claimed = streams.acquire(engine, audit(engine), "run-2")
     assert claimed
-    later = Page("c2", has_more=False, events=[Event("b", drain + 9 * HOUR, "{}")], rejected=[])
+    later = Page("c2", has_more=False, events=[Event("b", drain + 9 * HOUR, "{}")], invalid_items=[])
     pages.commit_page(engine, claimed, later, after="c1", api_version="v2")
     assert audit(engine).resume_ns == drain - 48 * HOUR

@@ -54,7 +54,7 @@ def store(engine: Engine, api: Api, *items: bytes) -> None:
     held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
     assert held
     page = read_page(b'{"cursor":"c","has_more":false,"items":[' + b",".join(items) + b"]}", api)
-    assert not page.rejected
+    assert not page.invalid_items
     cursor = streams.get(engine, held.stream_id).cursor
     pages.commit_page(engine, held, page, after=cursor, api_version="v2")
 

@@ -252,7 +252,7 @@ def test_a_block_is_encrypted_with_a_key_that_is_not_in_the_database(running_up:
 def test_a_worker_or_server_that_dies_is_started_again(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="orphan", pages=999)
     wait_until(lambda: running_up.seen("orphan.pages"))
-    server, worker = running_up.child("guard"), running_up.child("worker")
+    server, worker = running_up.child("guarded_server"), running_up.child("worker")
     flow = psutil.Process(int(running_up.seen("orphan")[0]))
     worker.kill()
     running_up.wait_for("The worker ended (exit code -9); it is started again in 1 s.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support import raw_server
 
+from deployments.bounded_call import call_until
 from deployments.one_machine import worker_runs
-from deployments.one_machine.bounded_call import call_until
 
 if TYPE_CHECKING:
     import socket

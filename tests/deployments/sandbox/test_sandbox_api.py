@@ -25,9 +25,9 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 
 def pages(sandbox: SandboxProcess, api: str, query: dict[str, Any], version: int = 2) -> list[dict[str, Any]]:
-    read = [sandbox.ask(api, query, version).json()]
+    read = [sandbox.post(api, query, version).json()]
     while read[-1]["has_more"]:
-        read.append(sandbox.ask(api, {"cursor": read[-1]["cursor"]}, version).json())
+        read.append(sandbox.post(api, {"cursor": read[-1]["cursor"]}, version).json())
     return read
 
 
@@ -58,7 +58,7 @@ def test_the_token_bears_the_claims_of_1password(sandbox: SandboxProcess) -> Non
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("api", APIS)
 def test_every_event_comes_once_byte_for_byte(sandbox: SandboxProcess, api: str, version: int) -> None:
-    page = sandbox.ask(api, FROM_THE_START, version)
+    page = sandbox.post(api, FROM_THE_START, version)
     truth = sandbox.events(api, version)
     assert len(truth) == 300
     assert page.content.endswith(b'"items":[' + b",".join(truth) + b"]}")
@@ -67,8 +67,8 @@ def test_every_event_comes_once_byte_for_byte(sandbox: SandboxProcess, api: str,
 @pytest.mark.parametrize("limit", [1, 7, 100, 299, 300, 301])
 def test_the_page_size_rides_in_the_cursor(sandbox: SandboxProcess, limit: int) -> None:
     if limit == 1:
-        read = [sandbox.ask("auditevents", {**FROM_THE_START, "limit": 1}).json()]
-        read.append(sandbox.ask("auditevents", {"cursor": read[0]["cursor"]}).json())
+        read = [sandbox.post("auditevents", {**FROM_THE_START, "limit": 1}).json()]
+        read.append(sandbox.post("auditevents", {"cursor": read[0]["cursor"]}).json())
         assert [len(page["items"]) for page in read] == [1, 1]
         return
     read = pages(sandbox, "auditevents", {**FROM_THE_START, "limit": limit})
@@ -83,22 +83,22 @@ def test_a_full_last_page_has_more_and_an_empty_page_follows(sandbox: SandboxPro
 
 def test_at_the_end_the_same_cursor_comes_again(sandbox: SandboxProcess) -> None:
     last = pages(sandbox, "itemusages", FROM_THE_START)[-1]["cursor"]
-    again = [sandbox.ask("itemusages", {"cursor": last}).json() for _ in range(3)]
+    again = [sandbox.post("itemusages", {"cursor": last}).json() for _ in range(3)]
     assert again == [{"cursor": last, "has_more": False, "items": []}] * 3
 
 
 def test_an_empty_result_has_a_cursor_too(sandbox: SandboxProcess) -> None:
-    page = sandbox.ask("auditevents", {}).json()
+    page = sandbox.post("auditevents", {}).json()
     assert page["items"] == []
     assert page["cursor"]
 
 
 def test_the_defaults_are_one_hundred_and_one_hour_before_the_end() -> None:
     with running_sandbox(events=900, days=0.125, until="2026-03-04T05:06:07Z") as sandbox:
-        page = sandbox.ask("signinattempts", {"end_time": "2026-03-04T05:00:00Z"}).json()
+        page = sandbox.post("signinattempts", {"end_time": "2026-03-04T05:00:00Z"}).json()
         assert len(page["items"]) == 100
         assert page["items"][0]["timestamp"] >= "2026-03-04T04:00:00Z"
-        late = sandbox.ask("signinattempts", {"end_time": "2026-03-04T05:06:08Z", "limit": 1000}).json()
+        late = sandbox.post("signinattempts", {"end_time": "2026-03-04T05:06:08Z", "limit": 1000}).json()
         assert len(late["items"]) == pytest.approx(100, abs=1)
 
 
@@ -114,13 +114,13 @@ def test_start_is_inclusive_and_end_is_not(sandbox: SandboxProcess) -> None:
 def test_times_may_have_an_offset(sandbox: SandboxProcess) -> None:
     in_utc = {"limit": 1000, "start_time": "2026-03-03T05:00:00.5Z", "end_time": "2026-03-04T00:00:00Z"}
     shifted = {"limit": 1000, "start_time": "2026-03-03T02:00:00.500-03:00", "end_time": "2026-03-04T02:00:00+02:00"}
-    assert sandbox.ask("auditevents", in_utc).content == sandbox.ask("auditevents", shifted).content
-    assert sandbox.ask("auditevents", in_utc).json()["items"]
+    assert sandbox.post("auditevents", in_utc).content == sandbox.post("auditevents", shifted).content
+    assert sandbox.post("auditevents", in_utc).json()["items"]
 
 
 def test_null_members_count_as_absent(sandbox: SandboxProcess) -> None:
     query = {**FROM_THE_START, "cursor": None, "end_time": None}
-    assert len(sandbox.ask("auditevents", query).json()["items"]) == 300
+    assert len(sandbox.post("auditevents", query).json()["items"]) == 300
 
 
 def test_late_item_usages_stand_behind_younger_ones(sandbox: SandboxProcess) -> None:
@@ -151,26 +151,26 @@ def test_late_item_usages_stand_behind_younger_ones(sandbox: SandboxProcess) -> 
     ],
 )
 def test_a_wrong_request_is_refused_with_400(sandbox: SandboxProcess, query: object, said: str) -> None:
-    refused = sandbox.ask("auditevents", query)
+    refused = sandbox.post("auditevents", query)
     assert refused.status_code == 400
     assert refused.json()["status"] == 400
     assert said in refused.json()["message"]
 
 
 def test_a_cursor_is_bound_to_its_api_its_version_and_its_sandbox(sandbox: SandboxProcess) -> None:
-    cursor = sandbox.ask("auditevents", FROM_THE_START, 1).json()["cursor"]
-    assert sandbox.ask("auditevents", {"cursor": cursor}, 1).status_code == 200
-    assert sandbox.ask("auditevents", {"cursor": cursor}, 2).status_code == 400
-    assert sandbox.ask("itemusages", {"cursor": cursor}, 1).status_code == 400
+    cursor = sandbox.post("auditevents", FROM_THE_START, 1).json()["cursor"]
+    assert sandbox.post("auditevents", {"cursor": cursor}, 1).status_code == 200
+    assert sandbox.post("auditevents", {"cursor": cursor}, 2).status_code == 400
+    assert sandbox.post("itemusages", {"cursor": cursor}, 1).status_code == 400
     altered = ("B" if cursor[20] != "B" else "C").join((cursor[:20], cursor[21:]))
-    assert sandbox.ask("auditevents", {"cursor": altered}, 1).status_code == 400
+    assert sandbox.post("auditevents", {"cursor": altered}, 1).status_code == 400
     with running_sandbox(seed=6) as another:
-        assert another.ask("auditevents", {"cursor": cursor}, 1).status_code == 400
+        assert another.post("auditevents", {"cursor": cursor}, 1).status_code == 400
 
 
 def test_v1_and_v2_write_errors_in_their_own_form(sandbox: SandboxProcess) -> None:
-    assert set(sandbox.ask("auditevents", {"limit": 0}, 1).json()) == {"Error"}
-    assert set(sandbox.ask("auditevents", {"limit": 0}, 2).json()) == {"status", "message"}
+    assert set(sandbox.post("auditevents", {"limit": 0}, 1).json()) == {"Error"}
+    assert set(sandbox.post("auditevents", {"limit": 0}, 2).json()) == {"status", "message"}
 
 
 @pytest.mark.parametrize("path", ["/api/v1/introspect", "/api/v2/unknown", "/api/v3/auditevents", "/", "/api/v2"])
@@ -191,7 +191,7 @@ def test_without_a_token_or_with_another_scheme_it_is_401(sandbox: SandboxProces
 
 def test_a_text_that_is_no_token_is_not_found(sandbox: SandboxProcess) -> None:
     cut_off = sandbox.token[:40]
-    assert sandbox.ask("auditevents", {}, token=cut_off).text == "404 page not found\n"
+    assert sandbox.post("auditevents", {}, token=cut_off).text == "404 page not found\n"
     assert sandbox.introspect(token="a.b.c").text == "404 page not found\n"
 
 
@@ -203,7 +203,7 @@ def test_expired_revoked_forged_and_foreign_tokens_look_alike(sandbox: SandboxPr
     foreign = sandbox.issue_token(audience="events.1password.ca")
     with running_sandbox(seed=99) as another:
         forged = another.token
-    answers = [sandbox.ask("auditevents", {}, token=bad) for bad in (revoked, expired, foreign, forged)]
+    answers = [sandbox.post("auditevents", {}, token=bad) for bad in (revoked, expired, foreign, forged)]
     assert {(answer.status_code, answer.text) for answer in answers} == {
         (401, '{"status":401,"message":"Unauthorized"}')
     }
@@ -218,8 +218,8 @@ def test_an_old_token_names_no_host_and_is_good(sandbox: SandboxProcess) -> None
 def test_a_token_is_good_for_its_scopes_only(sandbox: SandboxProcess) -> None:
     narrow = sandbox.issue_token(["itemusages"])
     assert sandbox.introspect(token=narrow).json()["features"] == ["itemusages"]
-    assert sandbox.ask("itemusages", {}, token=narrow).status_code == 200
-    assert sandbox.ask("auditevents", {}, token=narrow).status_code == 401
+    assert sandbox.post("itemusages", {}, token=narrow).status_code == 200
+    assert sandbox.post("auditevents", {}, token=narrow).status_code == 401
 
 
 def test_a_token_of_another_account_says_so(sandbox: SandboxProcess) -> None:
@@ -238,7 +238,7 @@ def test_a_token_outlives_a_restart_with_the_same_seed() -> None:
 def test_gzip_is_on_but_not_in_bulk(flags: dict[str, bool]) -> None:
     expected = flags.get("gzip", not flags.get("bulk"))
     with running_sandbox(events=300, **flags) as sandbox:
-        page = sandbox.ask("auditevents", FROM_THE_START)
+        page = sandbox.post("auditevents", FROM_THE_START)
         assert page.headers.get("content-encoding") == ("gzip" if expected else None)
         assert len(page.json()["items"]) == 100
         plain = sandbox._http.post(
@@ -259,7 +259,7 @@ def test_gzip_is_on_but_not_in_bulk(flags: dict[str, bool]) -> None:
     ],
 )
 def test_what_is_legal_but_seldom_is_answered(sandbox: SandboxProcess, query: object) -> None:
-    assert sandbox.ask("auditevents", query).status_code == 200
+    assert sandbox.post("auditevents", query).status_code == 200
 
 
 @pytest.mark.parametrize("raw", [b"[" * 200_000, b'{"limit": NaN}', b'{"limit": 1e400}', b'{"limit": 1.5}', b"\xff"])

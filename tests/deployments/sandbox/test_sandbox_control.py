@@ -35,13 +35,13 @@ def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
 
 
 def test_requests_are_counted_by_endpoint_shape_and_status(sandbox: SandboxProcess) -> None:
-    cursor = sandbox.ask("auditevents", FROM_THE_START).json()["cursor"]
-    sandbox.ask("auditevents", {"cursor": cursor})
-    sandbox.ask("auditevents", b"{")
+    cursor = sandbox.post("auditevents", FROM_THE_START).json()["cursor"]
+    sandbox.post("auditevents", {"cursor": cursor})
+    sandbox.post("auditevents", b"{")
     sandbox.introspect(1)
     sandbox.fault("reset", times=1)
     with pytest.raises(Exception, match="reset"):
-        sandbox.ask("itemusages", {})
+        sandbox.post("itemusages", {})
     log = sandbox.requests()
     assert log["total"] == 5
     assert log["endpoints"] == {
@@ -56,7 +56,7 @@ def test_requests_are_counted_by_endpoint_shape_and_status(sandbox: SandboxProce
 
 
 def test_the_log_never_holds_the_token(sandbox: SandboxProcess) -> None:
-    sandbox.ask("auditevents", FROM_THE_START)
+    sandbox.post("auditevents", FROM_THE_START)
     sandbox.introspect()
     log = json.dumps(sandbox.requests())
     assert sandbox.token not in log
@@ -73,7 +73,7 @@ def test_asking_the_sandbox_itself_is_not_logged(sandbox: SandboxProcess) -> Non
 def test_both_rate_windows_hold_side_by_side(sandbox: SandboxProcess) -> None:
     sandbox.rates((3, 60), (5, 3600))
     assert [sandbox.introspect().status_code for _ in range(4)] == [200, 200, 200, 429]
-    assert sandbox.ask("auditevents", {}, 1).json() == {"Error": {"Message": "Too Many Requests"}}
+    assert sandbox.post("auditevents", {}, 1).json() == {"Error": {"Message": "Too Many Requests"}}
     sandbox.advance(61)
     assert [sandbox.introspect().status_code for _ in range(3)] == [200, 200, 429]
     sandbox.advance(61)

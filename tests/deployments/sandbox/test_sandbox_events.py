@@ -37,9 +37,9 @@ def events(sandbox: SandboxProcess, api: str, version: int = 2) -> list[dict[str
 
 
 def drain(sandbox: SandboxProcess, api: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-    read = [sandbox.ask(api, query).json()]
+    read = [sandbox.post(api, query).json()]
     while read[-1]["has_more"]:
-        read.append(sandbox.ask(api, {"cursor": read[-1]["cursor"]}).json())
+        read.append(sandbox.post(api, {"cursor": read[-1]["cursor"]}).json())
     return [item for page in read for item in page["items"]]
 
 
@@ -132,7 +132,7 @@ def test_bodies_are_written_as_go_does(sandbox: SandboxProcess) -> None:
 
 
 def test_one_seed_and_one_end_make_the_same_bytes(sandbox: SandboxProcess) -> None:
-    bulk = "content-encoding" not in sandbox.ask("auditevents", FROM_THE_START).headers
+    bulk = "content-encoding" not in sandbox.post("auditevents", FROM_THE_START).headers
     for seed, same in ((5, True), (6, False)):
         with running_sandbox(events=3000, seed=seed, until=UNTIL, bulk=bulk) as other:
             assert (other.events("auditevents") == sandbox.events("auditevents")) is same
@@ -161,18 +161,18 @@ def test_the_truth_comes_as_lines_too(sandbox: SandboxProcess) -> None:
 
 
 def test_events_arrive_as_time_passes(growing: SandboxProcess) -> None:
-    first = growing.ask("auditevents", FROM_THE_START).json()
+    first = growing.post("auditevents", FROM_THE_START).json()
     growing.advance(150)
-    second = growing.ask("auditevents", {"cursor": first["cursor"]}).json()
+    second = growing.post("auditevents", {"cursor": first["cursor"]}).json()
     assert (len(first["items"]), len(second["items"])) == (10, 5)
     assert second["cursor"] != first["cursor"]
     assert len(growing.events("auditevents")) == 15
 
 
 def test_what_arrives_late_comes_after_the_cursor(growing: SandboxProcess) -> None:
-    cursor = growing.ask("itemusages", FROM_THE_START).json()["cursor"]
+    cursor = growing.post("itemusages", FROM_THE_START).json()["cursor"]
     growing.arrive("itemusages", 2, late=20 * 3600)
-    late = growing.ask("itemusages", {"cursor": cursor}).json()["items"]
+    late = growing.post("itemusages", {"cursor": cursor}).json()["items"]
     assert len(late) == 2
     assert late[0]["uuid"] != late[1]["uuid"]
     assert late[0]["timestamp"] < max(event["timestamp"] for event in events(growing, "itemusages"))
@@ -186,8 +186,8 @@ def test_an_appended_event_is_served_byte_for_byte_in_both_versions(*, bulk: boo
         sandbox.append("auditevents", b"null")
         for version in (1, 2):
             assert sandbox.events("auditevents", version)[-2:] == [raw, b"null"]
-            first = sandbox.ask("auditevents", FROM_THE_START, version).json()
-            last = sandbox.ask("auditevents", {"cursor": first["cursor"]}, version)
+            first = sandbox.post("auditevents", FROM_THE_START, version).json()
+            last = sandbox.post("auditevents", {"cursor": first["cursor"]}, version)
             assert last.content.endswith(b"," + raw + b",null]}")
             assert (len(last.json()["items"]), last.json()["has_more"]) == (502, False)
 
@@ -195,9 +195,9 @@ def test_an_appended_event_is_served_byte_for_byte_in_both_versions(*, bulk: boo
 def test_an_appended_event_stands_at_its_own_time(growing: SandboxProcess) -> None:
     growing.append("auditevents", b'{"uuid":"A","timestamp":"2021-05-05T00:00:00Z"}')
     growing.append("auditevents", b'{"uuid":"B","timestamp":"never"}')
-    old = growing.ask("auditevents", {"start_time": "2021-01-01T00:00:00Z", "end_time": "2022-01-01T00:00:00Z"})
+    old = growing.post("auditevents", {"start_time": "2021-01-01T00:00:00Z", "end_time": "2022-01-01T00:00:00Z"})
     assert old.json()["items"] == [{"uuid": "A", "timestamp": "2021-05-05T00:00:00Z"}]
-    recent = growing.ask("auditevents", {}).json()["items"]
+    recent = growing.post("auditevents", {}).json()["items"]
     assert {"uuid": "B", "timestamp": "never"} in recent
 
 
@@ -229,12 +229,12 @@ def test_bulk_windows_hold_what_happened_in_them_and_side_by_side_they_hold_it_a
     with running_sandbox(events=30_000, bulk=True, days=2, until=UNTIL) as sandbox:
         days = [f"2026-03-0{day}T00:00:00Z" for day in (1, 2, 3, 4, 5)]
         spans = [{"limit": 1000, "start_time": start, "end_time": end} for start, end in pairwise(days)]
-        pages = [sandbox.ask("itemusages", span).json() for span in spans]
+        pages = [sandbox.post("itemusages", span).json() for span in spans]
         windows: list[list[dict[str, Any]]] = [page["items"] for page in pages]
         while any(page["has_more"] for page in pages):  # in turns, as readers ask
             for number, page in enumerate(pages):
                 if page["has_more"]:
-                    pages[number] = sandbox.ask("itemusages", {"cursor": page["cursor"]}).json()
+                    pages[number] = sandbox.post("itemusages", {"cursor": page["cursor"]}).json()
                     windows[number] += pages[number]["items"]
         for span, items in zip(spans, windows, strict=True):
             assert all(span["start_time"] <= item["timestamp"] < span["end_time"] for item in items)
@@ -245,9 +245,9 @@ def test_bulk_windows_hold_what_happened_in_them_and_side_by_side_they_hold_it_a
 
 def test_bulk_grows_behind_its_events() -> None:
     with running_sandbox(events=3000, bulk=True, rate=1) as sandbox:
-        first = sandbox.ask("auditevents", FROM_THE_START).json()
+        first = sandbox.post("auditevents", FROM_THE_START).json()
         sandbox.advance(180)
-        again = sandbox.ask("auditevents", {"cursor": first["cursor"]}).json()
+        again = sandbox.post("auditevents", {"cursor": first["cursor"]}).json()
         assert (len(first["items"]), first["has_more"], len(again["items"])) == (1000, True, 3)
         everything = [event["uuid"] for event in events(sandbox, "auditevents")]
         assert len(set(everything)) == 1003

@@ -39,11 +39,11 @@ def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
 
 
 def first(sandbox: SandboxProcess, api: str = "auditevents", version: int = 2) -> httpx.Response:
-    return sandbox.ask(api, FROM_THE_START, version)
+    return sandbox.post(api, FROM_THE_START, version)
 
 
 def whole(sandbox: SandboxProcess, api: str = "auditevents") -> list[Any]:
-    return list(sandbox.ask(api, ALL_AT_ONCE).json()["items"])
+    return list(sandbox.post(api, ALL_AT_ONCE).json()["items"])
 
 
 STATUSES = [
@@ -121,13 +121,13 @@ def test_a_rejected_cursor_leaves_first_requests_alone(sandbox: SandboxProcess) 
     sandbox.fault("rejected_cursor")
     page = first(sandbox)
     assert page.status_code == 200
-    assert sandbox.ask("auditevents", {"cursor": page.json()["cursor"]}).status_code == 400
+    assert sandbox.post("auditevents", {"cursor": page.json()["cursor"]}).status_code == 400
 
 
 def test_rejected_first_leaves_cursors_alone(sandbox: SandboxProcess) -> None:
     cursor = first(sandbox).json()["cursor"]
     sandbox.fault("rejected_first")
-    assert sandbox.ask("auditevents", {"cursor": cursor}).status_code == 200
+    assert sandbox.post("auditevents", {"cursor": cursor}).status_code == 200
 
 
 def test_a_revoked_token_fails_everywhere(sandbox: SandboxProcess) -> None:
@@ -223,7 +223,7 @@ def test_an_empty_page_holds_nothing_back_for_good(sandbox: SandboxProcess, kind
     empty = first(sandbox).json()
     assert (empty.get("items"), empty["has_more"]) == ([] if kind == "empty_page" else None, True)
     assert ("items" in empty) is (kind != "no_items")
-    after = sandbox.ask("auditevents", {"cursor": empty["cursor"]}).json()
+    after = sandbox.post("auditevents", {"cursor": empty["cursor"]}).json()
     assert after["items"] == first(sandbox).json()["items"]
 
 
@@ -233,23 +233,23 @@ def test_endless_pages_have_ever_new_cursors(sandbox: SandboxProcess) -> None:
     for _ in range(20):
         assert (page["items"], page["has_more"]) == ([], True)
         seen.add(page["cursor"])
-        page = sandbox.ask("auditevents", {"cursor": page["cursor"]}).json()
+        page = sandbox.post("auditevents", {"cursor": page["cursor"]}).json()
     assert len(seen) == 20
     sandbox.clear_faults()
-    assert sandbox.ask("auditevents", {"cursor": page["cursor"]}).json()["items"] == first(sandbox).json()["items"]
+    assert sandbox.post("auditevents", {"cursor": page["cursor"]}).json()["items"] == first(sandbox).json()["items"]
 
 
 def test_a_stuck_cursor_does_not_move(sandbox: SandboxProcess) -> None:
     cursor = first(sandbox).json()["cursor"]
     sandbox.fault("stuck_cursor")
-    page = sandbox.ask("auditevents", {"cursor": cursor}).json()
+    page = sandbox.post("auditevents", {"cursor": cursor}).json()
     assert page == {"cursor": cursor, "has_more": True, "items": []}
 
 
 def test_a_repeated_page_comes_again(sandbox: SandboxProcess) -> None:
     cursor = first(sandbox).json()["cursor"]
     sandbox.fault("repeated_page")
-    page = sandbox.ask("auditevents", {"cursor": cursor}).json()
+    page = sandbox.post("auditevents", {"cursor": cursor}).json()
     assert (page["cursor"], page["has_more"], len(page["items"])) == (cursor, True, 10)
 
 
@@ -257,7 +257,7 @@ def test_a_repeated_page_comes_again(sandbox: SandboxProcess) -> None:
 def test_duplicates_lose_nothing(sandbox: SandboxProcess, where: str, extra: tuple[int, int]) -> None:
     sandbox.fault("duplicates", where=where)
     one = first(sandbox).json()
-    two = sandbox.ask("auditevents", {"cursor": one["cursor"]}).json()
+    two = sandbox.post("auditevents", {"cursor": one["cursor"]}).json()
     assert (len(one["items"]) - 10, len(two["items"]) - 10) == extra
     served = [item["uuid"] for page in (one, two) for item in page["items"]]
     truth = [json.loads(body)["uuid"] for body in sandbox.events("auditevents")]
@@ -275,7 +275,7 @@ def test_a_page_that_leaves_events_out(sandbox: SandboxProcess) -> None:
     sandbox.fault("omitted", times=1, count=3)
     page = first(sandbox).json()
     assert page["items"] == truth[:7], "a page here is of ten events"
-    after = sandbox.ask("auditevents", {"cursor": page["cursor"]}).json()
+    after = sandbox.post("auditevents", {"cursor": page["cursor"]}).json()
     assert after["items"][0] == truth[10], "the cursor leaves them behind"
     sandbox.fault("omitted", times=1, count=9999)
     assert whole(sandbox) == []
@@ -303,13 +303,13 @@ def test_altered_events_are_altered_alike_in_pages_and_in_the_truth(
     truth = sandbox.events(api)
     assert [number for number in range(30) if truth[number] != before[number]] == [0, 7, 14, 21]
     for _ in range(2):
-        assert sandbox.ask(api, ALL_AT_ONCE).content.endswith(b'"items":[' + b",".join(truth) + b"]}")
+        assert sandbox.post(api, ALL_AT_ONCE).content.endswith(b'"items":[' + b",".join(truth) + b"]}")
     sandbox.clear_faults()
     assert sandbox.events(api) == before
 
 
 def altered(sandbox: SandboxProcess, kind: str, api: str = "auditevents", **options: int) -> list[bytes]:
-    sandbox._desk("POST", "faults", {"kind": kind, "api": api, "every": 1, **options})
+    sandbox._call_control("POST", "faults", {"kind": kind, "api": api, "every": 1, **options})
     return sandbox.events(api)
 
 

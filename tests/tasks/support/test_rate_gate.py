@@ -11,7 +11,7 @@ from support.clients import START_NS, opened
 from support.one_machine import wait_until
 
 from blocks.events_api.models import Api
-from blocks.events_api.rate_limit import Window
+from blocks.events_api.rate_limit import RateWindow
 from deployments.sandbox.process import running_sandbox
 from tasks.support import rate_gate
 
@@ -23,10 +23,10 @@ HELD_UP = 1.0  # 30 times what a request may take on its way without more being 
 
 
 def test_requests_that_are_held_up_on_their_way_cost_no_later_one_its_answer(engine: Engine) -> None:
-    gate = rate_gate.RateGate(engine, "account/A", (Window(BURST, SECONDS),), 1.0)
+    gate = rate_gate.RateGate(engine, "account/A", (RateWindow(BURST, SECONDS),), 1.0)
     with (
         running_sandbox(events=9, rate_windows=[(BURST, SECONDS)]) as sandbox,
-        opened(sandbox, turn=gate) as client,
+        opened(sandbox, slot=gate) as client,
         ThreadPoolExecutor(BURST) as pool,
     ):
         server = psutil.Process(sandbox.pid)

@@ -56,7 +56,7 @@ def test_a_job_whose_last_two_windows_end_at_once_is_finished(
     def end(number: int) -> None:
         claim = claims[number]
         assert claim
-        page = Page("c", has_more=False, events=[Event(f"UUID{number}", claim.start_ns, "{}")], rejected=[])
+        page = Page("c", has_more=False, events=[Event(f"UUID{number}", claim.start_ns, "{}")], invalid_items=[])
         windows.commit_page(engines[number], claim, page, after=None, api_version="v2", last=True)
 
     at_once(lambda: end(0), lambda: end(1))
@@ -71,7 +71,7 @@ def test_windows_that_two_want_to_cut_are_cut_once(
     claim = windows.acquire(engines[0], job.id, "run-1")
     assert claim
     page = Page(
-        "c", has_more=False, events=[Event(f"UUID{n}", claim.start_ns + n, "{}") for n in range(1000)], rejected=[]
+        "c", has_more=False, events=[Event(f"UUID{n}", claim.start_ns + n, "{}") for n in range(1000)], invalid_items=[]
     )
     windows.commit_page(engines[0], claim, page, after=None, api_version="v2", last=True)
     monkeypatch.setattr(jobs, "split", meeting(jobs.split))

@@ -15,7 +15,7 @@ from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
-from blocks.events_api.rate_limit import Window as RateWindow
+from blocks.events_api.rate_limit import RateWindow
 from blocks.store import lifecycle, pages, streams
 from blocks.store.backfill import jobs, plan, windows
 from blocks.store.backfill.jobs import BACKFILL, JobRequest, JobView, split
@@ -45,7 +45,7 @@ def job(engine: Engine, source: SourceRecord) -> JobView:
 
 def page(*numbers: int, cursor: str = "c1", more: bool = False) -> Page:
     events = [Event(f"UUID{number}", START + number, f'{{"n": {number}}}') for number in numbers]
-    return Page(cursor, has_more=more, events=events, rejected=[])
+    return Page(cursor, has_more=more, events=events, invalid_items=[])
 
 
 def commit(
@@ -220,7 +220,7 @@ def test_how_far_it_is_is_told_by_the_time_that_is_covered(engine: Engine, job: 
 def test_a_plan_tells_known_events_and_guesses_the_rest(engine: Engine, claim: StreamClaim) -> None:
     events = [Event(f"U{number}", START + number, "{}") for number in range(2500)]
     pages.commit_page(
-        engine, claim, Page("c", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+        engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
     )
     found = plan.plan(engine, JobRequest(BACKFILL, SOURCE.id, tuple(Api), START, END), DAY, 1000)
     audit = [(one.known, one.requests) for one in found if one.api == Api.AUDIT]

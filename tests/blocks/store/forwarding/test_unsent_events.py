@@ -456,7 +456,7 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
         cursor = None
         for number in range(25):
             made: list[ReadEvent] = [event(api, number * 7 + n) for n in range(7)]
-            page = Page(f"{api}{number}", has_more=True, events=made, rejected=[])
+            page = Page(f"{api}{number}", has_more=True, events=made, invalid_items=[])
             pages.commit_page(engine, claims[api], page, after=cursor, api_version="v2")
             cursor = page.cursor
 

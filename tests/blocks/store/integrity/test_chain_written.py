@@ -9,7 +9,7 @@ from sqlalchemy import text
 from support.values import SOURCE, require_proof
 
 from blocks import clock
-from blocks.events_api.models import Api, Event, Page, Rejected
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.store import pages, prune, schema, streams
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import JobRequest
@@ -31,7 +31,9 @@ DAY_NS = 24 * HOUR_NS
 
 def page(numbers: Iterable[int], cursor: str, *, start_ns: int = 1_700_000_000 * 10**9) -> Page:
     events = [Event(f"U{n:04}", start_ns + n * HOUR_NS // 7, f'{{"n": {n}, "text": "ä€😀"}}') for n in numbers]
-    return Page(cursor, has_more=False, events=events, rejected=[Rejected("no uuid", b'{"n": %d}' % len(events))])
+    return Page(
+        cursor, has_more=False, events=events, invalid_items=[InvalidItem("no uuid", b'{"n": %d}' % len(events))]
+    )
 
 
 def commit(engine: Engine, claim: StreamClaim, wanted: Page, after: str | None = None) -> None:
@@ -54,7 +56,7 @@ def test_of_two_bodies_with_one_uuid_the_stored_one_is_in_the_chain(
 ) -> None:
     commit(engine, claim, page([1, 7], "c1"))
     twice = [Event("A", 5, "{1}"), Event("U0001", 5, "{2}"), Event("B", 6, "{3}"), Event("A", 7, "{4}")]
-    commit(engine, claim, Page("c2", has_more=False, events=twice, rejected=[]), "c1")
+    commit(engine, claim, Page("c2", has_more=False, events=twice, invalid_items=[]), "c1")
     assert rows("SELECT uuid, body FROM events WHERE id > 2 ORDER BY id") == [("A", "{1}"), ("B", "{3}")]
     assert require_proof(engine) == 2
 

@@ -415,7 +415,7 @@ def test_what_is_no_utf8_is_not_taken_for_the_sign_that_stands_for_it(migrated_s
     filled = fill(engine, [])
     own = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert own
-    page = Page("c1", has_more=False, events=[Event("a\ufffd", 1, "{}")], rejected=[])
+    page = Page("c1", has_more=False, events=[Event("a\ufffd", 1, "{}")], invalid_items=[])
     pages.commit_page(engine, own, page, after=None, api_version="v2")
     assert filled.damaged() == SOUND
     filled.change("UPDATE events SET uuid = CAST(x'61ff' AS TEXT)")
@@ -515,7 +515,7 @@ def test_thousands_of_events_of_every_origin_are_sound(engine: Engine, source: S
     job = jobs.start(engine, jobs.JobRequest(jobs.BACKFILL, source.id, tuple(Api), *span), 86_400 * 10**9)
     while claim := windows.acquire(engine, job.id, "backfill"):
         numbers = [*range(500, 900), *range(5000, 5600)]  # known, never seen, and what live collection brings next
-        page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], rejected=[])
+        page = Page("w1", has_more=False, events=[event(claim.api, n) for n in numbers], invalid_items=[])
         windows.commit_page(engine, claim, page, after=None, api_version="v1", last=True)
         filled.commit(claim.api, 40, known=30, rejected=1)
     prune_some(filled)

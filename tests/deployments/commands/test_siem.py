@@ -94,7 +94,7 @@ def blocks(siem: str) -> list[str]:
         return [str(one.block_type_name) for one in client.read_block_documents() if one.name == block_name(siem)]
 
 
-def test_a_siem_gets_every_event_once_and_status_says_so(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_a_siem_gets_every_event_once_and_status_counts_them(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     before = status(call, siem)
     assert [one["waiting"] for one in before["apis"]] == [EVENTS] * 3
@@ -145,12 +145,12 @@ def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
         ({"siem": {"name": "a", "type": "splunk", "sources": ["x"], "config": {"url": 5}}}, "$.siem.config.url"),
     ],
 )
-def test_a_wrong_file_is_told_of_with_its_place(call: CommandCalls, document: object, said: str) -> None:
+def test_a_wrong_file_is_reported_with_the_place(call: CommandCalls, document: object, said: str) -> None:
     write_document("siem.json", document)
     assert said in call("apply", "siem.json", code=cli.WRONG_USE)
 
 
-def test_a_source_that_is_not_there_is_refused(call: CommandCalls, splunk: Receiver, source: str) -> None:
+def test_an_unknown_source_is_refused(call: CommandCalls, splunk: Receiver, source: str) -> None:
     write_document("siem.json", document("soc", splunk, "nobody"))
     assert "There is no source named 'nobody'." in call("apply", "siem.json", code=cli.WRONG_USE)
 
@@ -205,7 +205,7 @@ def test_a_secret_is_not_taken_from_the_command_line(call: CommandCalls, source:
     assert "There is no token" in call("siem", "add", "shown", *wanted, "--set", "token=", code=cli.WRONG_USE)
 
 
-def test_nothing_of_a_file_is_stored_where_its_last_siem_cannot_be(
+def test_nothing_of_a_file_is_stored_if_its_last_siem_cannot_be(
     call: CommandCalls, source: str, splunk: Receiver
 ) -> None:
     both = [document(name, splunk, of)["siem"] for name, of in (("first", source), ("second", "nobody"))]
@@ -247,7 +247,7 @@ def test_an_added_siem_may_leave_out_the_past(call: CommandCalls, source: str, s
     assert [one["waiting"] for one in status(call, "late")["apis"]] == [0, 0, 0]
 
 
-def test_events_that_are_not_meant_for_a_siem_are_not_sent(
+def test_without_forwarding_enabled_no_event_is_sent(
     call: CommandCalls, name: str, api: SandboxProcess, splunk: Receiver
 ) -> None:
     apply_source(call, name, api, _siemForward=False)
@@ -300,7 +300,7 @@ def test_processing_rules_of_the_source_are_shown_and_counted(
     assert json.loads(call("export", source))["source"]["filters"] == document_of_source["source"]["filters"]
 
 
-def test_test_says_what_the_siem_says(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_test_shows_the_answer_of_the_siem(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     splunk.behave("status", None, status=403)
     found = call.json("siem", "test", siem, code=cli.IN_ERROR)
@@ -344,7 +344,7 @@ def test_what_another_run_forwards_is_exit_code_3(call: CommandCalls, source: st
 def test_pause_and_resume(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert call("siem", "pause", siem) == f"{source} to {siem}: paused.\n"
-    assert call("siem", "pause", siem) == f"{source} to {siem}: was paused.\n"
+    assert call("siem", "pause", siem) == f"{source} to {siem}: was already paused.\n"
     assert call.json("siem", "run", siem)[0]["state"] == "Skipped"
     assert status(call, siem)["state"] == "paused"
     assert splunk.arrivals.events == 0
@@ -359,14 +359,14 @@ def test_replay_sends_again_what_was_received_since(call: CommandCalls, source: 
     assert call("siem", "replay", siem, "--from", "1h", "--yes") == f"{source} to {siem}: 90 events are sent again.\n"
     call("siem", "run", siem)
     assert set(splunk.arrivals.counts().values()) == {2}
-    assert "Say what is to be sent again." in call("siem", "replay", siem, code=cli.WRONG_USE)
+    assert "Nothing says which events to send again." in call("siem", "replay", siem, code=cli.WRONG_USE)
 
 
 def test_rejected_events_are_listed_and_replayed(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
-    assert "1 refused by it" in call.json("siem", "run", siem)[0]["message"]
+    assert "1 rejected by it" in call.json("siem", "run", siem)[0]["message"]
     found = call.json("siem", "rejected", siem)
     assert [(one["uuid"], one["api"]) for one in found] == [(first, "sign-in")]
     assert first in call("siem", "rejected", siem)
@@ -382,14 +382,14 @@ def test_rejected_events_can_be_discarded(call: CommandCalls, source: str, splun
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
     call("siem", "run", siem)
-    assert call("siem", "rejected", siem, "--discard", "--yes") == f"{source} to {siem}: 1 forgotten.\n"
+    assert call("siem", "rejected", siem, "--discard", "--yes") == f"{source} to {siem}: 1 discarded.\n"
     assert call.json("siem", "rejected", siem) == []
 
 
 def test_remove_takes_the_secret_and_the_deployment(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     assert blocks(siem) == ["1Password to Splunk"]
-    assert "Say --yes" in call("siem", "remove", siem, code=cli.WRONG_USE)
+    assert "In a script, use --yes." in call("siem", "remove", siem, code=cli.WRONG_USE)
     assert call("siem", "remove", siem, "--yes") == f"{source} to {siem}: removed, with its secrets.\n"
     assert (blocks(siem), deployments(siem)) == ([], [])
     assert "There is no SIEM named" in call("siem", "status", siem, code=cli.WRONG_USE)
@@ -440,7 +440,9 @@ def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
     assert splunk.arrived().total() == 3 * EVENTS
 
 
-def test_what_was_sent_is_not_sent_again_unasked(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_sent_events_are_not_sent_again_without_a_confirmation(
+    call: CommandCalls, source: str, splunk: Receiver
+) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
     said = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)

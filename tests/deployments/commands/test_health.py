@@ -108,14 +108,14 @@ def test_json_is_the_record_of_the_hosted_source(
 def test_a_week_is_shown_and_how_many_there_were_before(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert health(capsys, said="There is no health event yet: nothing has changed for the worse.\n") == ""
+    assert health(capsys, said="There are no health events: nothing went wrong.\n") == ""
     tell(store, LAG)
     moving.advance(4 * DAY)
     recover(store)
     moving.advance(3 * DAY)
     assert len(json.loads(health(capsys, "--json"))) == 2
     moving.advance(1)
-    older = "1 older event left out; --since 2026-09-21 shows all.\n"
+    older = "1 older event not shown; --since 2026-09-21 shows all.\n"
     assert health(capsys, said=older).count("Recovered") == 1
     assert health(capsys, "--since", "2026-09-21").count("Lag") == 1
     assert health(capsys, "--since", "1h", said=older.replace("1 older event", "2 older events")) == ""
@@ -203,7 +203,7 @@ def test_an_event_with_a_number_from_before_is_not_missed(store: Engine, follow:
 
 
 @on_sqlite
-def test_following_ends_when_nobody_reads_any_more(store: Engine) -> None:
+def test_following_ends_when_the_reader_of_the_pipe_ends(store: Engine) -> None:
     tell(store, LAG)
     process = subprocess.Popen([*COMMAND, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None

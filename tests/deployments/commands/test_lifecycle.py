@@ -124,7 +124,7 @@ def fill(source: str) -> None:
         assert claim
         events = [Event(f"{n}", n, f'{{"uuid":"{n}"}}') for n in range(10)]
         pages.commit_page(
-            engine, claim, Page("c", has_more=False, events=events, rejected=[]), after=None, api_version="v2"
+            engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
         )
         streams.record_drain(engine, claim, 1)
     engine.dispose()
@@ -167,7 +167,7 @@ def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
     assert (in_error(source), actions()) == (False, ["apply"])
 
 
-def test_another_account_is_refused_until_it_is_asked_for(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_another_account_is_refused_without_new_account(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
     apply(call, source, api, code=cli.IN_ERROR, api_token=other)
@@ -179,7 +179,7 @@ def test_another_account_is_refused_until_it_is_asked_for(call: CommandCalls, so
 
 
 @pytest.mark.parametrize("command", ["restart", "token", "delete", "export", "stop", "start", "rename"])
-def test_a_source_that_is_not_there_is_one_clear_line(call: CommandCalls, command: str) -> None:
+def test_an_unknown_source_is_one_clear_line(call: CommandCalls, command: str) -> None:
     arguments = ["nobody", "somebody"] if command == "rename" else ["nobody"]
     assert call(command, *arguments, code=cli.WRONG_USE) == (
         "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows those there are; "
@@ -201,14 +201,14 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
     new = api.issue_token()
     give(monkeypatch, new)
     shown = call("token", source)
-    assert shown.startswith(f"{source}: the token was replaced by one of account ")
+    assert shown.startswith(f"{source}: the token was replaced with one of account ")
     assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
     assert token_of(source) == new
     assert (in_error(source), actions()) == (False, ["token"])
     assert new not in shown + call.err + str(rows("SELECT details FROM audit_log"))
 
 
-def test_all_that_is_wrong_with_a_token_is_said_at_once(
+def test_all_problems_of_a_token_are_reported_at_once(
     call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
@@ -221,7 +221,7 @@ def test_all_that_is_wrong_with_a_token_is_said_at_once(
     assert "token" not in actions()
 
 
-def test_a_refused_token_is_not_taken(
+def test_a_refused_token_does_not_replace_the_old_one(
     call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = api.issue_token()
@@ -399,7 +399,7 @@ def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCal
     assert call.json("list")[0]["health"] == "stopped"
 
 
-def test_a_name_that_is_taken_or_none_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_an_existing_or_empty_name_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     apply(call, "taken", api)
     assert "There is a source named 'taken' already." in call("rename", source, "taken", code=cli.WRONG_USE)
     call("delete", "taken")
@@ -418,7 +418,7 @@ def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
     assert call("delete", source) == f"{source}: deleted. 30 events are kept.\n"
     assert (blocks(source), deployment(source), schedules(source)) == ([], None, {})
     assert call("events", source, "--format", "ndjson").count("\n") == 30
-    assert "was deleted before" in call("delete", source)
+    assert "was already deleted" in call("delete", source)
     assert f"Source '{source}' was deleted." in call("restart", source, code=cli.WRONG_USE)
     assert apply(call, source, api) == f"{source}: revived (sign-in, itemUsage, audit).\n"
     assert rows("SELECT id, cursor FROM streams") == before
@@ -447,11 +447,15 @@ def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source
     assert EventStore.load("shared-store")
 
 
-def test_a_purge_asks_for_the_name(call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purge_is_confirmed_by_typing_the_name(
+    call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(source)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert "nobody is there to be asked. Add --yes." in call("delete", source, "--purge", code=cli.WRONG_USE)
-    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to go on: ", "other\n")])
+    assert "needs a confirmation. Without a terminal, add --yes." in call(
+        "delete", source, "--purge", code=cli.WRONG_USE
+    )
+    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to continue: ", "other\n")])
     assert (code, "Nothing was removed." in shown) == (cli.WRONG_USE, True)
     assert call("events", source, "--format", "ndjson").count("\n") == 30
     assert call("delete", source, "--purge", "--yes").startswith(f"{source}: purged. 30 events were removed")

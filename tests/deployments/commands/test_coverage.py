@@ -132,10 +132,10 @@ def test_one_api_by_the_hour(store: Engine, capsys: pytest.CaptureFixture[str]) 
     assert "itemUsage" not in shown
 
 
-def test_gaps_are_told_however_short_a_time_is_shown(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "There is no gap." not in said(capsys, "1Pass", "--hours")
+def test_gaps_are_reported_even_if_a_shorter_time_is_shown(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There are no gaps." not in said(capsys, "1Pass", "--hours")
     assert f"{GAP} --api sign-in" in said(capsys, "1Pass", "--since", "2d")
-    assert "There is no gap." in said(capsys, "1Pass", "--api", "audit")
+    assert "There are no gaps." in said(capsys, "1Pass", "--api", "audit")
 
 
 def test_the_command_for_some_apis_is_for_them_alone(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +223,7 @@ def test_a_terminal_of_80_columns_shows_each_line_whole(
     [
         (("2Pass",), "There is no source named '2Pass'"),
         (("1Pass", "--since", "yesterday"), "--since: 'yesterday' is not a time"),
-        (("1Pass", "--since", "2030-01-01"), "--since lies ahead."),
+        (("1Pass", "--since", "2030-01-01"), "--since is in the future."),
         (("1Pass", "--hours", "--since", "200d"), "--hours shows 120 days at most."),
         (
             ("1Pass", "--api", "audits", "--api", "x", "--since", "never"),
@@ -360,7 +360,7 @@ def test_what_was_backfilled_stands_apart_from_the_lag_of_the_api(filled: None, 
 
 
 @ON_SQLITE
-def test_lines_that_coincide_are_told_apart(filled: None, page: Path) -> None:
+def test_lines_that_coincide_are_distinguishable(filled: None, page: Path) -> None:
     lines = [trace for trace in _figures(page)["lag"]["data"] if trace["mode"] == "lines+markers"]
     assert lines[0]["y"] == lines[1]["y"] == lines[2]["y"]
     widths = [line["line"]["width"] for line in lines]

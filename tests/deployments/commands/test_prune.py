@@ -73,7 +73,7 @@ def test_dry_run_shows_what_would_go_and_why_the_rest_stays(url: str, capsys: py
     assert left(url) == ALL
 
 
-def test_yes_removes_and_json_tells(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_yes_removes_and_json_reports_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "1Pass", "--older-than", "400d", "--yes", "--json"]) == cli.DONE
     told = json.loads(capsys.readouterr().out)
     assert [one["removed"] for one in told["apis"]] == [4, 5, 5]
@@ -86,13 +86,15 @@ def test_yes_removes_and_json_tells(url: str, capsys: pytest.CaptureFixture[str]
 
 def test_without_a_terminal_it_wants_yes(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "--older-than", "400d"]) == cli.WRONG_USE
-    assert "14 events would be removed for ever, so this command asks first." in capsys.readouterr().err
+    assert "14 events would be removed permanently, which needs a confirmation." in capsys.readouterr().err
     assert left(url) == ALL
 
 
 @pytest.mark.parametrize(("answer", "code", "stay"), [("n\n", cli.INTERRUPTED, ALL), ("y\n", cli.DONE, ALL - GOING)])
-def test_on_a_terminal_it_asks(url: str, answer: str, code: int, stay: int) -> None:
-    ended, shown = in_terminal([*COMMAND, "prune", "--older-than", "400d"], [("for ever? [y/N]:", answer)], os.environ)
+def test_on_a_terminal_it_needs_a_confirmation(url: str, answer: str, code: int, stay: int) -> None:
+    ended, shown = in_terminal(
+        [*COMMAND, "prune", "--older-than", "400d"], [("permanently? [y/N]:", answer)], os.environ
+    )
     assert ended == code, shown
     assert left(url) == stay
 
@@ -106,7 +108,7 @@ def test_on_a_terminal_it_asks(url: str, answer: str, code: int, stay: int) -> N
         (["--older-than", "400d", "Nobody"], "There is no source named 'Nobody' in the store."),
         (["--older-than", "400d", "--schedule", "hourly"], "--schedule takes daily, weekly, monthly, not 'hourly'."),
         (["--older-than", "400d", "--schedule", "daily", "--yes"], "leave out --dry-run and --yes"),
-        (["--older-than", "400d", "--no-schedule"], "--no-schedule stands alone"),
+        (["--older-than", "400d", "--no-schedule"], "--no-schedule takes no other options"),
     ],
 )
 def test_wrong_use_is_explained(url: str, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fields_may_come_before_the_first_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fields", "add", "team", "region", "_siemForward"]) == cli.DONE
-    assert capsys.readouterr().out == "team: added.\nregion: added.\n_siemForward: was there.\n"
+    assert capsys.readouterr().out == "team: added.\nregion: added.\n_siemForward: already exists.\n"
     assert cli.main(["fields", "disable", "team", "team"]) == cli.DONE
     assert capsys.readouterr().out == "team: disabled.\n"
     assert cli.main(["fields", "add", "team"]) == cli.DONE
@@ -33,7 +33,7 @@ def test_fields_may_come_before_the_first_source(capsys: pytest.CaptureFixture[s
     assert shown[-2:] == ["enabled   region", "disabled  team"]
     assert "enabled   _siemForward  built in" in shown
     assert cli.main(["fields", "enable", "team", "region"]) == cli.DONE
-    assert capsys.readouterr().out == "team: enabled.\nregion: was enabled.\n"
+    assert capsys.readouterr().out == "team: enabled.\nregion: was already enabled.\n"
     assert cli.main(["fields", "list", "--json"]) == cli.DONE
     listed = json.loads(capsys.readouterr().out)
     assert [one["field"] for one in listed] == [*BUILT_IN, "region", "team"]
@@ -49,7 +49,9 @@ def test_wrong_names_are_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert "is built in and cannot be disabled. Nothing was changed" in capsys.readouterr().err
 
 
-def test_listing_without_a_store_says_so_and_makes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_listing_without_a_store_is_an_error_and_creates_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["fields", "list"]) == cli.WRONG_USE
     assert "There is no store yet" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -66,7 +68,7 @@ def test_listing_imports_no_prefect(tmp_path: Path) -> None:
 
 
 @pytest.mark.prefect
-def test_apply_warns_of_dropped_fields_and_adds_them_where_asked(
+def test_apply_warns_of_dropped_fields_and_adds_them_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "source.json"

@@ -10,11 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command_calls import CommandCalls
 from support.terminal import CTRL_C, in_terminal
 
 from blocks.config.source_file import parse_sources
 from deployments import cli
-from deployments.prefect_api import server_access
+from deployments.prefect_api import server_secrets
 from deployments.prefect_session import ignoring_ctrl_c
 
 if TYPE_CHECKING:
@@ -23,14 +24,29 @@ if TYPE_CHECKING:
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 
 
-def test_env_for_a_shell_and_for_a_script(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["env"]) == cli.DONE
-    assert capsys.readouterr().out == server_access.shell_exports()
-    assert cli.main(["env", "--json"]) == cli.DONE
-    assert json.loads(capsys.readouterr().out) == server_access.prefect_environment()
+def test_env_gives_a_shell_and_a_script_the_same_settings(call: CommandCalls) -> None:
+    """A shell that evaluates the lines has the settings of --json, and no server that it knew before."""
+    settings = call.json("env")
+    assert settings["PREFECT_API_AUTH_STRING"] == server_secrets.load_secrets().auth_string
+    assert settings["PREFECT_HOME"] == str(server_secrets.prefect_home())
+    before = {"PATH": os.environ["PATH"], "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    script = ["sh", "-c", 'eval "$1"; env -0', "sh", call("env")]
+    shown = subprocess.check_output(script, env=before, text=True)
+    exported = dict(line.split("=", 1) for line in shown.split("\0") if line)
+    assert "PREFECT_API_URL" not in exported, "no `up` runs"
+    assert {name: exported[name] for name in settings} == {**settings, "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
 
 
-def test_sandbox_tells_a_script_one_json_line() -> None:
+def test_env_prints_nothing_secret_for_a_server_of_the_users_own(
+    call: CommandCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.delenv("PREFECT_API_AUTH_STRING", raising=False)
+    assert call.json("env") == {}
+    assert call("env").startswith("# PREFECT_API_URL is set")
+
+
+def test_sandbox_prints_one_json_line_for_a_script() -> None:
     with subprocess.Popen([*COMMAND, "sandbox", "--events", "3"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert set(json.loads(process.stdout.readline())) == {"base_url", "token"}
@@ -38,7 +54,7 @@ def test_sandbox_tells_a_script_one_json_line() -> None:
         assert process.wait(20) == 0
 
 
-def test_sandbox_tells_a_person_a_configuration_that_apply_takes() -> None:
+def test_sandbox_shows_a_configuration_that_apply_accepts() -> None:
     code, shown = in_terminal([*COMMAND, "sandbox", "--events", "3"], [("Ctrl-C.", CTRL_C)])
     assert code == 0
     document = shown[shown.index("\n{") : shown.rindex("}") + 1]
@@ -61,7 +77,7 @@ def test_sandbox_names_a_wrong_flag(flags: list[str], said: str, capsys: pytest.
     assert said in capsys.readouterr().err
 
 
-def test_helpers_outlive_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
+def test_helpers_ignore_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
     with ignoring_ctrl_c():
         helper = subprocess.Popen(["sleep", "60"])
     helper.send_signal(signal.SIGINT)
@@ -72,9 +88,9 @@ def test_helpers_outlive_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
 
 
 @pytest.mark.prefect
-def test_demo_starts_anew_in_its_own_directory(tmp_path: Path) -> None:
+def test_demo_starts_with_an_empty_store_in_its_own_directory(tmp_path: Path) -> None:
     (tmp_path / ".demo").mkdir()
-    (tmp_path / ".demo" / "events.db").write_bytes(b"left by a demo that was broken off")
+    (tmp_path / ".demo" / "events.db").write_bytes(b"left by a demo that was interrupted")
     (tmp_path / ".demo" / "source.json").write_text("{}")
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
@@ -94,5 +110,5 @@ def test_demo_starts_anew_in_its_own_directory(tmp_path: Path) -> None:
     env["ONEPASSWORD_SOURCE_DATA_DIR"] = ".demo"
     del env["ONEPASSWORD_SOURCE_DATABASE_URL"]
     assert "ONEPASSWORD_SOURCE_DATA_DIR=.demo \\\n    onepassword-source events demo --format ndjson" in next_steps
-    told = [*COMMAND, "events", "demo", "--format", "ndjson"]
-    assert len(subprocess.check_output(told, cwd=tmp_path, env=env).splitlines()) == 3000
+    command = [*COMMAND, "events", "demo", "--format", "ndjson"]
+    assert len(subprocess.check_output(command, cwd=tmp_path, env=env).splitlines()) == 3000

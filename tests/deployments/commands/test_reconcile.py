@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         (["--api", "x", "--last", "1s"], "not x. The last '1s' is no duration of a minute or more."),
     ],
 )
-def test_what_makes_no_sense_is_said_at_once(
+def test_contradicting_options_are_all_reported(
     capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     assert cli.main(["reconcile", "1Pass", *arguments]) == cli.WRONG_USE
@@ -31,7 +31,7 @@ def test_what_makes_no_sense_is_said_at_once(
 
 
 @pytest.mark.prefect
-def test_it_finds_what_was_missed_and_says_so(
+def test_it_finds_and_reports_missed_events(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(*arguments: str) -> str:
@@ -48,7 +48,7 @@ def test_it_finds_what_was_missed_and_says_so(
         said = call("reconcile", source.name, "--last", "2d")
         assert said.startswith("Reconciled: ")
         assert "90 events compared: 2 were not there, 0 have changed; 0 put in quarantine." in said
-        assert said.endswith("Whether they were late or missed, the next complete collection shows.\n")
+        assert said.endswith("The next complete collection shows whether they were late or missed.\n")
         again = json.loads(call("reconcile", source.name, "--last", "2d", "--api", "audit", "--json"))
     assert {name: again[name] for name in ("state", "in_error", "read", "new", "changed")} == {
         "state": "Reconciled",

@@ -136,11 +136,11 @@ def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: py
     up_health.write(up_health.path(), found)
     code = cli.IN_ERROR if (what, age) == ("server", 0) else cli.DONE
     shown = status(capsys, code=code)
-    assert shown.startswith("Trouble since 2026-09-21 14:13Z: It does not answer.\n\n1Pass  healthy") == bool(code)
+    assert shown.startswith("Problem since 2026-09-21 14:13Z: It does not answer.\n\n1Pass  healthy") == bool(code)
     assert health(capsys, code=code) == "healthy"
 
 
-def test_a_source_that_nobody_started_is_no_error_for_an_hour(
+def test_a_source_that_never_ran_is_no_error_for_an_hour(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moving.advance(60 * MINUTE)
@@ -303,7 +303,7 @@ def test_all_sources_are_listed_and_an_unknown_one_names_them(
     assert f"There is no source named '2Pass' in the store; there are: 1Pass, {NASTY.name}." in capsys.readouterr().err
 
 
-def test_a_store_without_sources_says_how_to_make_one(
+def test_a_store_without_sources_shows_how_to_create_one(
     migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{migrated_sqlite}")
@@ -347,7 +347,7 @@ def test_a_chart_shows_even_one_event(counts: tuple[int, ...], drawn: str) -> No
     assert sparkline(counts) == drawn
 
 
-def test_what_is_open_says_since_when_and_what_to_do(
+def test_an_open_condition_shows_since_when_and_what_to_do(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expires = Condition("token", "TokenExpires", WARNING, "The token expires soon.", hint="Make\x1b[2J a new one.")
@@ -403,7 +403,7 @@ def test_a_deleted_source_is_shown_when_it_is_named(store: Engine, capsys: pytes
 def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     with store.begin() as connection:
         connection.execute(text("UPDATE streams SET quarantined = 1 WHERE api = 'audit'"))
-    assert status(capsys).endswith("  audit: 1 item in the table quarantine.\n")
+    assert status(capsys).endswith("  audit: 1 item in the table `quarantine`.\n")
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) 
             ["--format", "promethus"],
             "--format takes table, json, prometheus, not 'promethus'. Did you mean prometheus?",
         ),
-        (["--format", "table", "--json"], "--json is short for --format json, and there is --format table too."),
+        (["--format", "table", "--json"], "--json means --format json, which contradicts --format table."),
     ],
 )
 def test_a_wrong_format(store: Engine, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -479,11 +479,11 @@ def test_a_backfill_shows_until_it_is_finished(
     wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
     job = jobs.start(store, wanted, DAY_NS)
     line = "  Backfill of 2026-09-17 00:00Z to 2026-09-21 00:00Z: {}"
-    goes_on = ". `onepassword-source backfill 1Pass --resume` goes on."
+    goes_on = ". Continue it with: onepassword-source backfill 1Pass --resume"
     assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
     while claim := windows.acquire(store, job.id, "run-1"):
         assert "% done, running." in status(capsys)
-        page = Page("c", has_more=False, events=[], rejected=[])
+        page = Page("c", has_more=False, events=[], invalid_items=[])
         windows.commit_page(store, claim, page, after=None, api_version="v2", last=True)
         if claim.start_ns == start_ns:
             told = json.loads(status(capsys, "--json"))[0]["backfills"]
@@ -501,4 +501,4 @@ def test_a_backfill_whose_run_has_died_can_go_on(
     assert windows.acquire(store, job.id, "run-1")
     assert "0% done, running." in status(capsys)
     moving.advance(241)
-    assert "0% done. `onepassword-source backfill 1Pass --resume` goes on." in status(capsys)
+    assert "0% done. Continue it with: onepassword-source backfill 1Pass --resume" in status(capsys)

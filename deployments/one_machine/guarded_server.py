@@ -1,0 +1,102 @@
+"""Prefect's server behind the guard, as a program: `python -m deployments.one_machine.guarded_server`.
+
+It serves as `prefect server start` does, with the environment of `server_access`. Importing it imports Prefect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import prefect
+import uvicorn
+from prefect.server.api import collections, server
+from prefect.settings import get_current_settings
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+from deployments.one_machine import health_pages, ui_copy, up_health
+from deployments.one_machine.guard import guard_app
+from deployments.one_machine.health_pages import HealthPages
+from deployments.prefect_api import database, server_secrets
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+SQLITE_BUSY_MILLISECONDS = 5000
+ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+
+
+def create_app() -> ASGIApp:
+    """Prefect's server as the environment configures it, with its services, behind the guard."""
+    server_secrets.hold_secrets()
+    _shorten_waits_of_sqlite()
+    _use_local_collections()
+    _leave_out_second_ui()
+    app = server.create_app(final=True)
+    ui_copy.complete(Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
+    origins = os.environ[ORIGINS].split(",")
+    auth = health_pages.metrics_auth(origins, os.environ.get("PREFECT_SERVER_API_AUTH_STRING"))
+    return guard_app(HealthPages(app, up_health.path(), auth=auth), origins)
+
+
+def _shorten_waits_of_sqlite() -> None:
+    """Make Prefect wait five seconds for a lock of SQLite instead of a minute.
+
+    Prefect then answers 503, and its clients retry. While it waits, an event loop that frees an older cursor of the
+    same connection waits too, and the whole server with it.
+    """
+
+    @event.listens_for(Pool, "checkout")
+    def wait_less(connection: Any, _record: object, _proxy: object) -> None:  # Prefect sets a minute on connecting
+        if "sqlite" in type(connection).__module__:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
+            cursor.close()
+
+
+def _use_local_collections() -> None:
+    """Make Prefect's server answer with its own copies of the lists that it would fetch from GitHub."""
+    copies = (Path(collections.__file__).parent / "collections_data" / "views").glob("*.json")
+    collections.GLOBAL_COLLECTIONS_VIEW_CACHE = {path.stem: json.loads(path.read_bytes()) for path in copies}  # type: ignore[assignment]
+    collections.KNOWN_VIEWS.clear()
+
+
+def _leave_out_second_ui() -> None:
+    """Make Prefect skip its second UI, as if that were not installed.
+
+    `server_access` keeps the UI out and says why, also with a later Prefect that looks elsewhere. Without this, Prefect
+    logs an error because it cannot unpack the UI.
+    """
+    prefect.__ui_v2_static_path__ = Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]) / "kept-out"
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--log-level")
+    options = parser.parse_args()
+    with database.keep_alive():  # until this process ends, however the process that started it ends
+        _serve(options)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    settings = get_current_settings().server
+    uvicorn.run(
+        create_app(),
+        host=options.host,
+        port=options.port,
+        timeout_keep_alive=settings.api.keepalive_timeout,
+        ws_ping_interval=settings.api.websocket_ping_interval,
+        ws_ping_timeout=settings.api.websocket_ping_timeout,
+        log_level=(options.log_level or settings.logging_level).lower(),
+    )
+
+
+if __name__ == "__main__":
+    main()
