@@ -17,7 +17,8 @@ from blocks.siem.delivery.ordered_pool import OrderedPool
 from blocks.siem.delivery.protocol import NoConfirmationError, RequestRejectedError
 from blocks.store.engine import use_small_cache
 from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
-from blocks.store.forwarding.positions import BatchOutcome, PositionClaim
+from blocks.store.forwarding.positions import BatchOutcome
+from blocks.store.forwarding.records import PositionClaim
 from blocks.store.forwarding.rejected_events import RejectedEvent, ReplayBatch
 from blocks.store.forwarding.unsent_events import EventBatch, UnsentEvents, UnsentHour
 from tasks import attempts

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Row, Table
 
-    from blocks.store.backfill.windows import WindowClaim
     from blocks.store.claims import Holder
 
 REPORTED_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
@@ -243,11 +242,11 @@ def revoke_within(connection: Connection, source_id: str, **values: Any) -> None
     )
 
 
-def source_id_of(engine: Engine, claim: StreamClaim | WindowClaim) -> str:
+def source_id_of(engine: Engine, stream_id: int) -> str:
     """The id of the source that a stream belongs to."""
-    asked = select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)
+    query = select(_streams.c.source_id).where(_streams.c.id == stream_id)
     with store_errors(), reading(engine).connect() as connection:
-        return str(connection.scalar(asked))
+        return str(connection.scalar(query))
 
 
 def are_claimed(engine: Engine, source_id: str) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
+    from blocks.store.forwarding.records import ForwardPair
 
 pytestmark = pytest.mark.prefect
 
@@ -70,7 +71,7 @@ class Sending:
         return str(ask(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> forward_pairs.ForwardPair:
+    def pair(self) -> ForwardPair:
         with self.engine() as engine:
             found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found

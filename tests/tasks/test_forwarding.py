@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.delivery.protocol import Batch
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import PositionClaim
 
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 

@@ -16,7 +16,7 @@ from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 ARCHIVE = "archive"
 _events = table_of(EventRow)

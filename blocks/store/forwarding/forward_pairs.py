@@ -14,6 +14,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import positions, rejected_events, siem_forward_field, unsent_events
+from blocks.store.forwarding.records import ForwardPair
 from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, SourceRow, StreamRow, table_of
 from blocks.store.upsert import insert_new
 
@@ -26,21 +27,6 @@ _positions = table_of(PositionRow)
 _rejected = table_of(RejectedEventRow)
 _sources = table_of(SourceRow)
 _streams = table_of(StreamRow)
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardPair:
-    """A source and a SIEM. Times are nanoseconds since 1970."""
-
-    id: str
-    source_id: str
-    source: str
-    siem: str
-    kind: str
-    config: dict[str, Any]
-    fingerprint: str
-    created_ns: int
-    paused_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from blocks.store import claims, health
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
+from blocks.store.forwarding.records import PositionClaim
 from blocks.store.streams import GIVEN_UP, REPORTED_AFTER_NS, first_failure
 from blocks.store.streams import NO_ERROR as HEALTHY_STREAM
 from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow, table_of
@@ -45,18 +46,6 @@ HEALTHY: dict[str, Any] = {**HEALTHY_STREAM, "unconfirmed": 0}
 """What is written where nothing is in the way (any more)."""
 AcknowledgedAhead = dict[int, tuple[int, int]]
 """By the last id of a portion: how many events were sent, and kept back by rules."""
-
-
-@dataclass(frozen=True, slots=True)
-class PositionClaim:
-    """The right to forward one stream to one SIEM, held by one run."""
-
-    pair_id: str
-    siem: str
-    stream_id: int
-    api: Api
-    holder: str
-    fence: int
 
 
 @dataclass(frozen=True, slots=True)

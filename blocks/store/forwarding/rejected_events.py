@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.forwarding.forward_pairs import ForwardPair
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import ForwardPair, PositionClaim
 
 PAGE = 100
 

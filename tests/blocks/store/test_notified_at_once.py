@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import PositionClaim
     from blocks.store.forwarding.rejected_events import ReplayBatch
 
     Rows = Callable[[str], list[tuple[object, ...]]]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from support.moving_clock import MovingClock
 
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import PositionClaim
 
 MINUTE_NS = 60 * 10**9
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", hint="It is sent again.", code="503")
