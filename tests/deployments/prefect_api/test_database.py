@@ -131,7 +131,7 @@ def test_a_killed_server_is_started_again_and_keeps_what_was_committed(user: sub
     with psycopg.connect(database.psycopg_url()) as connection:
         assert connection.execute("SELECT value FROM kept").fetchall() == [(42,)]
     assert user.poll() is None
-    assert "PostgreSQL ended; it is started again in 1 s." in database.log_path().read_text()
+    assert "PostgreSQL ended; it restarts in 1 s." in database.log_path().read_text()
 
 
 def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(user: subprocess.Popen[str]) -> None:

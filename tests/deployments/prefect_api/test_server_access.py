@@ -105,7 +105,7 @@ def test_no_new_key_is_made_for_blocks_that_an_old_one_encrypted(data: Path) -> 
     server_secrets.load_secrets()
     (server_secrets.prefect_home() / "prefect.db").touch()
     (data / "secrets.json").unlink()
-    with pytest.raises(FirstPartyGenericError, match=r"secrets.json is gone, and what Prefect stored cannot be read"):
+    with pytest.raises(FirstPartyGenericError, match=r"secrets.json is missing. Prefect's stored blocks"):
         server_secrets.load_secrets()
 
 
