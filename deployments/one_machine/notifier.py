@@ -55,7 +55,7 @@ class NotificationNotSentError(Exception):
 
 
 class Notifier:
-    """A listener of the watchdog. It sends a message at the begin and the end of a trouble, and once a day meanwhile."""
+    """A listener of the watchdog. It sends a message when a trouble begins, when it ends, and daily meanwhile."""
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ PENDING_SECONDS = 900.0
 """From the moment a worker takes a run to its first line of code. A slow machine needs one or two minutes."""
 
 DEAD_MESSAGE = (
-    "No sign of life for three minutes: the process of this run has died. The next run goes on from the last page."
+    "No sign of life for three minutes: the process of this run has died. The next run continues after the last page."
 )
 LOST_MESSAGE = (
     "A worker took this run fifteen minutes ago, and it has not begun: its start was lost. The next run collects."

@@ -75,7 +75,7 @@ def _upgrade(url: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = last_line(done.stderr) or "it said nothing"
+        said = last_line(done.stderr) or "no message"
         raise FirstPartyGenericError(
             f"Prefect could not bring its database to the newest form: {said} Nothing was moved.",
             hint=f"Keep {prefect_database()}: your sources' tokens are in it. Please report this.",

@@ -170,7 +170,7 @@ def test_data_of_another_major_version_is_refused_and_not_touched() -> None:
     database.wait_until_stopped()
     version = database.cluster().data / "PG_VERSION"
     version.write_text("19\n")
-    with pytest.raises(FirstPartyGenericError, match="is of PostgreSQL 19, and this version brings PostgreSQL 18"):
+    with pytest.raises(FirstPartyGenericError, match="is of PostgreSQL 19, but this version uses PostgreSQL 18"):
         database.cluster().require_version()
     with pytest.raises(FirstPartyGenericError, match=r"The Prefect server's database did not start: .*PostgreSQL 19"):
         database.running().__enter__()

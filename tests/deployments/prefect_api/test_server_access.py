@@ -201,7 +201,7 @@ def test_an_open_server_of_the_users_own_gets_a_warning() -> None:
     with server(password=None) as url:
         os.environ["PREFECT_API_URL"] = url
         (warning,) = server_access.activate().warnings
-    assert warning.startswith(f"The Prefect server at {url} answers without a password")
+    assert warning.startswith(f"The Prefect server at {url} does not require a password")
 
 
 def test_prefect_imported_too_early_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
