@@ -1,4 +1,4 @@
-"""Ask 1Password about a token, with a limit in time, as `apply`, `token` and `check` do."""
+"""Introspects a token within a time limit, for `apply`, `token` and `check`."""
 
 from __future__ import annotations
 

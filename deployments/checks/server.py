@@ -1,6 +1,6 @@
-"""The Prefect server, and what it holds of a source: the block, the schedule, who runs it.
+"""The Prefect server, and what it holds of a source: the block, the schedule, and the worker that runs it.
 
-This module imports Prefect, so call `server_access.activate` before it is imported.
+Prefect is imported inside the functions, because `check_server` sets its environment first.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from deployments.prefect_api.server_access import PrefectAccess
 
 HEALTH_SECONDS, READ_SECONDS = 5.0, 12.0
-START_SECONDS = 60  # a busy machine takes 40; one that cannot start ends by itself much earlier
-HEARTBEATS = 3  # what Prefect too takes for a sign that a worker has gone
+START_SECONDS = 60  # a busy machine takes 40; a server that cannot start ends much earlier
+HEARTBEATS = 3  # after as many missing heartbeats Prefect too considers a worker gone
 HEARTBEAT_SECONDS = 30
 JUST_SECONDS = 60.0
 OK, REFUSED = 200, (401, 403)
 STEP = "Prefect server"
-_RUN_UP = "Start `onepassword-source up`, or ask the person who runs the server."
+_RUN_UP = "Start `onepassword-source up`, or contact the person who runs the server."
 _APPLY = "Apply the source again: `onepassword-source apply FILE`."
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFindings:
-    """What was found, and the block if there is one, be it valid or not in all its parts.
+    """The findings, and the block of the source if there is one, valid or not.
 
-    `exists` is False only if the server was asked and has no such source.
+    `exists` is False only if the server has answered that there is no such source.
     """
 
     server: Finding
@@ -56,11 +56,11 @@ class ServerFindings:
 
 
 def check_server(name: str) -> ServerFindings:
-    """Ask the Prefect server; a temporary one is started if none runs. Bounded in time."""
+    """Check the Prefect server. If none runs, a temporary one is started. Bounded in time."""
     try:
         prefect_session.quiet_prefect()
         if server_access.external_url() is None and not _has_local_prefect():
-            return _not_reached(failed(STEP, "Prefect keeps nothing on this machine yet.", _APPLY), exists=False)
+            return _not_reached(failed(STEP, "There is no Prefect data on this machine yet.", _APPLY), exists=False)
         access = server_access.activate()
         server = _reach(access)
     except SourceError as error:
@@ -70,8 +70,8 @@ def check_server(name: str) -> ServerFindings:
     try:
         return call_within(READ_SECONDS, lambda: _read(name, access, server))
     except TimeoutError:
-        text = f"{_where(access)} did not give what it holds within {READ_SECONDS:.0f} s."
-        return _not_reached(failed(STEP, text, f"Look at its load and its log. {_RUN_UP}"))
+        text = f"{_where(access)} did not return its data within {READ_SECONDS:.0f} s."
+        return _not_reached(failed(STEP, text, f"Check its load and its log. {_RUN_UP}"))
 
 
 def _not_reached(server: Finding, *, exists: bool = True) -> ServerFindings:
@@ -89,7 +89,7 @@ def _reach(access: PrefectAccess) -> Finding:
     if access.kind == "external":
         return _health(access)
     if access.kind == "own":
-        return _with_warnings(access, f"that of `up` at {access.url}, which asks for the password")
+        return _with_warnings(access, f"that of `up` at {access.url}, which requires the password")
     if up_lock.is_held():
         text = "`up` is running, but its Prefect server does not answer (yet)."
         return failed(STEP, text, f"Wait a minute; then look at {settings.data_dir() / 'server.log'}.")
@@ -107,7 +107,7 @@ def _health(access: PrefectAccess) -> Finding:
         text = f"The Prefect server at {_shown_url(access)} does not answer."
         return failed(STEP, text, "Check PREFECT_API_URL and that the server runs, or unset it.")
     if status != OK and status not in REFUSED:
-        text = f"The Prefect server at {_shown_url(access)} answered {status} when asked for its health."
+        text = f"The Prefect server at {_shown_url(access)} answered {status} to a health check."
         return failed(STEP, text, "Check that PREFECT_API_URL ends in /api, and the server's log.")
     return _with_warnings(access, f"that of PREFECT_API_URL, {_shown_url(access)}")
 
@@ -122,9 +122,9 @@ def _with_warnings(access: PrefectAccess, text: str) -> Finding:
 def _start(access: PrefectAccess) -> Finding:
     try:
         prefect_session.start_temporary(START_SECONDS)
-    except RuntimeError:  # its text is Prefect's, with the output of a process
+    except RuntimeError:  # its text is Prefect's, and holds the output of a process
         text = "None is running, and a temporary one did not start."
-        return failed(STEP, text, "See whether `onepassword-source up` starts, and what its server.log says.")
+        return failed(STEP, text, "Check whether `onepassword-source up` starts, and its server.log.")
     return _with_warnings(access, "none is running; a temporary one was started for this check")
 
 
@@ -158,7 +158,7 @@ def _block(client: SyncPrefectClient, name: str) -> tuple[Finding, OnePasswordSo
 def _load(client: SyncPrefectClient, name: str) -> OnePasswordSource:
     from blocks.source import OnePasswordSource  # noqa: PLC0415 - imports Prefect
 
-    # Not load(): it emits an event, and a check leaves nothing behind.
+    # Not load(), which emits an event: a check must leave nothing behind.
     slug = OnePasswordSource.get_block_type_slug()
     document = client.read_block_document_by_name(block_name(name), slug, include_secrets=True)
     return OnePasswordSource.model_validate(document.data)
@@ -185,7 +185,7 @@ def _schedule(client: SyncPrefectClient, name: str, access: PrefectAccess) -> Fi
         return failed("schedule", "There is no deployment of this source.", _APPLY)
     active = [one for one in found.schedules if one.active]
     if found.paused or not active:
-        text = "The schedule is paused: nothing is collected by itself."
+        text = "The schedule is paused: nothing is collected automatically."
         return failed("schedule", text, f"`{command_line('start', name)}` resumes it.")
     times = ", ".join(_in_words(one.schedule) for one in active)
     if access.kind == "temporary":
@@ -194,7 +194,7 @@ def _schedule(client: SyncPrefectClient, name: str, access: PrefectAccess) -> Fi
     if following is None and _was_just_due(client, found):
         return ok("schedule", f"{times}, the next run is planned within a minute")
     if following is None:
-        hint = "Prefect plans runs within a minute; if none comes, see whether its scheduler runs."
+        hint = "Prefect plans runs within a minute. If none appears, check whether its scheduler runs."
         return warning("schedule", f"{times}, but no run is planned.", hint)
     return ok("schedule", f"{times}, next run at {format_time(int(following.timestamp() * 1e9))}")
 
@@ -233,7 +233,7 @@ def _next_run(client: SyncPrefectClient, deployment: DeploymentResponse) -> date
 
 
 def _was_just_due(client: SyncPrefectClient, deployment: DeploymentResponse) -> bool:
-    """Whether a run was due in the last minute: only after it does the scheduler plan the next one."""
+    """True if a run was due in the last minute: the scheduler plans the next one only afterwards."""
     from prefect.client.schemas import filters  # noqa: PLC0415 - see the module's docstring
 
     since = datetime.fromtimestamp(clock.now() - JUST_SECONDS, UTC)
@@ -256,7 +256,7 @@ def _runner(client: SyncPrefectClient, access: PrefectAccess) -> Finding:
         return failed("runner", "Nothing runs the schedule.", "Start `onepassword-source up`, and leave it running.")
     hint = f"Start one: prefect worker start --pool {work_pool()} --type {POOL_TYPE}"
     if access.kind == "own":
-        hint = f"`up` starts it anew by itself; if it does not, look at {settings.data_dir() / 'worker.log'}."
+        hint = f"`up` restarts it automatically. If it does not, check {settings.data_dir() / 'worker.log'}."
     try:
         pool = client.read_work_pool(work_pool())
         workers = client.read_workers_for_work_pool(work_pool())
@@ -271,15 +271,15 @@ def _runner(client: SyncPrefectClient, access: PrefectAccess) -> Finding:
 def _worker_finding(workers: list[Worker], hint: str) -> Finding:
     heard = {worker.name: worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time}
     if not heard:
-        return failed("runner", "No worker has ever asked for work.", hint)
+        return failed("runner", "No worker has ever polled for work.", hint)
     newest = max(heard.values())
     seconds = clock.now() - newest.timestamp()
     beats = next(worker.heartbeat_interval_seconds for worker in workers if worker.last_heartbeat_time == newest)
     span = clock.format_age(int(newest.timestamp() * 1e9))
     if seconds > HEARTBEATS * (beats or HEARTBEAT_SECONDS):
-        return failed("runner", f"No worker is alive; the last one was heard {span} ago.", hint)
+        return failed("runner", f"No worker is alive; the last heartbeat was {span} ago.", hint)
     name = next(name for name, time in heard.items() if time == newest)
-    return ok("runner", f"worker {name}, heard {span} ago")
+    return ok("runner", f"worker {name}, last heartbeat {span} ago")
 
 
 def _where(access: PrefectAccess) -> str:
@@ -287,7 +287,7 @@ def _where(access: PrefectAccess) -> str:
 
 
 def _shown_url(access: PrefectAccess) -> str:
-    """Without a user and a password, which some write into it."""
+    """The URL without user and password, which some URLs hold."""
     scheme, _, rest = (access.url or "").partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
@@ -312,5 +312,5 @@ def _explain(access: PrefectAccess, error: Exception) -> tuple[str, str]:
 
     status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
     if status in REFUSED:
-        return f"{_where(access)} refuses the password.", "Set PREFECT_API_AUTH_STRING to its user:password."
-    return f"{_where(access)} did not give what it holds ({_reason(error)}).", _RUN_UP
+        return f"{_where(access)} rejects the password.", "Set PREFECT_API_AUTH_STRING to its user:password."
+    return f"{_where(access)} did not return its data ({_reason(error)}).", _RUN_UP

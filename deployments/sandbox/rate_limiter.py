@@ -16,7 +16,7 @@ REAL_WINDOWS = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
 
 
 class RateLimiter:
-    """Sliding windows. A refused request takes no room in them."""
+    """Sliding windows. A rejected request does not count."""
 
     def __init__(self, windows: tuple[RateWindow, ...]) -> None:
         self._windows = windows
