@@ -78,7 +78,7 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
     config = SiemConfig(name, block.kind, tuple(sources_), {})
     with get_client(sync_client=True) as client:
         pairs = _PairApplier(client, [config])
-        changes = {source: pairs.put(source, config, block, since_ns) for source in config.sources}
+        changes = {source: pairs.apply(source, config, block, since_ns) for source in config.sources}
         return _result(pairs.engine, config, block, "unchanged", changes)
 
 
@@ -95,7 +95,7 @@ class _PairApplier:
         wanted = [(self._ids[source], source, config.name) for config in configs for source in config.sources]
         self._deployer.prefetch(forward_deployments.spec_of(*one) for one in wanted)
 
-    def put(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
+    def apply(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
         source_id = self._ids[source]
         before = forward_pairs.find(self.engine, source_id, config.name)
         pair, changed = forward_pairs.save(
@@ -125,7 +125,7 @@ class _SiemApplier:
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
         with ThreadPoolExecutor(parallel_requests()) as pool:
-            put = partial(self._pairs.put, config=config, block=block, since_ns=since_ns)
+            put = partial(self._pairs.apply, config=config, block=block, since_ns=since_ns)
             for source, made in zip(config.sources, pool.map(put, config.sources), strict=True):
                 pairs[source] = made
                 yield source

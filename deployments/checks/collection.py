@@ -71,7 +71,7 @@ def check_requests(base_url: str, token: str, apis: Sequence[str], api_version: 
 
 
 def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
-    def ask() -> bool:
+    def request() -> bool:
         timeout = httpx.Timeout(REQUEST_SECONDS)
         with EventsClient(
             base_url, token, api_version=api_version, timeout=timeout, deadline=REQUEST_SECONDS
@@ -82,7 +82,7 @@ def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
     try:
         return ok(
             step,
-            "it returned an event" if call_within(REQUEST_SECONDS + 1, ask) else "it has no event of the last hour",
+            "it returned an event" if call_within(REQUEST_SECONDS + 1, request) else "it has no event of the last hour",
         )
     except SourceError as error:
         return failed(step, error.message, error.hint)
@@ -109,13 +109,13 @@ def check_siems(url: str, name: str) -> list[Finding]:
 def _probe(siem: str, kind: str) -> Finding:
     from tasks.support.siem import load_siem  # noqa: PLC0415 - imports Prefect
 
-    def ask() -> str:
+    def probe() -> str:
         with closing(load_siem(siem, kind).get_sender()) as sender:
             return sender.check()
 
     step = f"probe {siem}"
     try:
-        return ok(step, call_within(REQUEST_SECONDS, ask))
+        return ok(step, call_within(REQUEST_SECONDS, probe))
     except SourceError as error:
         return failed(step, error.message, error.hint)
     except TimeoutError:

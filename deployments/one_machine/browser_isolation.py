@@ -7,7 +7,9 @@ draws a logo of its own.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -37,10 +39,8 @@ HEADERS = {
 LOGO_PATHS = ("/api/block_types", "/api/block_documents", "/api/block_schemas", "/api/collections/views")
 OWN_SLUG = "1password"
 """The slugs of our own block types begin with this."""
-LOGO = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
-    "fill='none' stroke='%230a5' stroke-width='2'/%3E%3Cpath d='M8 4v8' stroke='%230a5' stroke-width='2'/%3E%3C/svg%3E"
-)
+_SVG = (Path(__file__).parent / "ui" / "logo.svg").read_text(encoding="utf-8").strip()
+LOGO = "data:image/svg+xml," + quote(_SVG, safe=" '=/:")
 
 
 class BrowserIsolation:

@@ -104,8 +104,8 @@ class _SharedComputation:
 
 def source_metrics() -> bytes:
     """What `status --format prometheus` prints. Raises SourceError."""
-    from blocks.store import source_health, source_status  # noqa: PLC0415 - once the first asks, and in its thread
-    from blocks.store.forwarding import forward_status  # noqa: PLC0415 - once the first asks, and in its thread
+    from blocks.store import source_health, source_status  # noqa: PLC0415 - 20 MB, on the first request and in its thread
+    from blocks.store.forwarding import forward_status  # noqa: PLC0415 - 20 MB, on the first request and in its thread
     from deployments.one_machine import metrics  # noqa: PLC0415
 
     with source_status.opened_store() as engine:

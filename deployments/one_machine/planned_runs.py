@@ -35,7 +35,7 @@ def remove_misplaced(url: str, seconds: float) -> bool:
 
     Waits for a server that is starting. False if the server did not do it within `seconds`.
     """
-    import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
+    import httpx  # noqa: PLC0415 - 0.2 s, after `up` has started its server
 
     deadline = time.monotonic() + seconds
     while True:

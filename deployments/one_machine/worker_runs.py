@@ -38,7 +38,7 @@ def end_crashed(url: str, seconds: float) -> bool:
 
 
 def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
-    import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
+    import httpx  # noqa: PLC0415 - 0.2 s, after `up` has started its server
 
     deadline = time.monotonic() + seconds
     try:

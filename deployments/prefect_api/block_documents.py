@@ -81,11 +81,11 @@ def nested_id(document: BlockDocument, member: str) -> UUID | None:
     return UUID(str(found)) if found else None
 
 
-def _page(client: SyncPrefectClient, slugs: Sequence[str], asked: dict[str, Any]) -> list[BlockDocument]:
+def _page(client: SyncPrefectClient, slugs: Sequence[str], query: dict[str, Any]) -> list[BlockDocument]:
     # The client's own method takes no filter, and the server's list by type is one response of any size.
 
     of_type = {"block_types": {"slug": {"any_": list(slugs)}}, "limit": PAGE}
-    answer = client.request("POST", "/block_documents/filter", json={**of_type, **asked})
+    answer = client.request("POST", "/block_documents/filter", json={**of_type, **query})
     return BlockDocument.model_validate_list(answer.json())
 
 

@@ -231,7 +231,7 @@ def answers(url: str) -> bool:
 
 def unauthenticated_client(seconds: float, auth: tuple[str, str] | None = None) -> httpx.Client:
     """An HTTP client for our own server. `seconds` limits each step of a request; `auth` is user and password."""
-    import httpx  # noqa: PLC0415 - 0.2 s that only those pay who ask a server
+    import httpx  # noqa: PLC0415 - 0.2 s, only for commands that reach a server
 
     # Our server uses plain HTTP, so no authority is trusted: reading all of certifi's takes 70 ms. No proxy is used,
     # because it would receive the password.
