@@ -121,6 +121,11 @@ class ClaimLostError(SourceError):
     name = "ClaimLost"
 
 
+def as_source_error(error: BaseException) -> SourceError:
+    """The error itself, or an UnexpectedError for an exception of another kind."""
+    return error if isinstance(error, SourceError) else UnexpectedError.from_exception(error)
+
+
 def _rebuild(kind: type[SourceError], members: dict[str, object]) -> SourceError:
     error = kind.__new__(kind)
     Exception.__init__(error, members["message"])

@@ -17,9 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from blocks.errors import ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.configuration import build_block
-from blocks.siem.kinds import KINDS, block_class
-from blocks.siem.siem_config import SiemConfig
+from blocks.siem.configuration import KINDS, SiemConfig, block_class, build_block
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs
 from deployments import forward_deployments

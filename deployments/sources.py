@@ -16,7 +16,7 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
-from blocks.siem.kinds import KINDS, block_class
+from blocks.siem.configuration import KINDS, block_class
 from blocks.source import OnePasswordSource
 from blocks.store import lifecycle, sources, streams
 from blocks.store.block import EventStore

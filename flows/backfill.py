@@ -1,4 +1,7 @@
-"""The flow `backfill`: read a past span once more, in windows, beside live collection, which goes first."""
+"""The flow `backfill`: read a past span of time again, in windows, beside live collection, which goes first.
+
+Open the backfill job, start its parallel runs, read its windows, start forwarding, show the coverage.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
     apis: Apis = None,
     window: str = "1d",
     readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 4,
-    pieces: Annotated[int, Field(ge=0, le=100)] = 0,
+    parallel_runs: Annotated[int, Field(ge=0, le=100)] = 0,
     job: Line = None,
     source_id: Line = None,
 ) -> State[Any]:
@@ -43,28 +46,28 @@ def backfill(  # noqa: PLR0917 - Prefect calls it by name
 
     Args:
         source: The name of the source, as in its configuration.
-        start: Where the span begins. Left out: the newest backfill of the source that is not finished goes on. As JSON
-            or on a command line also a date (UTC), or a duration before now such as 30d.
-        end: Where it ends, likewise. Left out: now.
-        apis: Those to read: sign-in, itemUsage, audit. Left out: all that the source collects.
-        window: How long a part is that is read with a cursor of its own, such as 6h or 1d. Dense ones are cut.
+        start: The start of the span. Without it, the newest unfinished backfill of the source continues. In JSON and
+            on a command line it may also be a date (UTC), or a duration before now such as 30d.
+        end: The end of the span, in the same forms. Default: now.
+        apis: The APIs to read: sign-in, itemUsage, audit. Default: all that the source collects.
+        window: The length of a window, which is read with a cursor of its own: 6h or 1d. Dense windows are split.
         readers: How many windows this run reads at once, 1 to 16.
-        pieces: How many further runs share the work, on any workers of the work pool, 0 to 100.
-        job: The id of a backfill that is to go on; its further runs are started with it.
-        source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
+        parallel_runs: How many further runs share the work, on any workers of the work pool, 0 to 100.
+        job: The id of a backfill to continue. Parallel runs are started with it.
+        source_id: The id of the source. With it, a queued run finds the source after a rename. Not needed by hand.
     """
-    asked = BackfillRequest(start, end, tuple(apis or ()), window, job)
+    request = BackfillRequest(start, end, tuple(apis or ()), window, job)
     with stopping.on_signals(exit_while_waiting):
         source = current_name(source, source_id)
         try:
-            opened = open_backfill(source, asked)
-            if pieces:
-                start_parallel_runs(source, opened.job.id, pieces, readers)
+            opened = open_backfill(source, request)
+            if parallel_runs:
+                start_parallel_runs(source, opened.job.id, parallel_runs, readers)
         except SourceError as failed:
             return conclude(verdict.error_verdict(failed))
         state = read_job(source, opened, readers, done="Backfilled")
         start_forwards(source, opened.source_id)
-        show_coverage(source, return_state=True)  # whatever becomes of that, the events are stored
+        show_coverage(source, return_state=True)  # even if that fails, the events are stored
         return state
 
 

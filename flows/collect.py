@@ -1,4 +1,8 @@
-"""The flow `collect`: read what is new in each API of a source. Its run's states are the source's states."""
+"""The flow `collect`: read what is new in each API of a source.
+
+Open the source, authenticate, read one stream per API side by side, assess, report. The states of the run are the
+states of the source: Started, Initialized, Authenticated, Collecting, then Completed, Failed or Cancelled.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from tasks.run_monitor import assess_and_publish, poll, report_failed_start
 from tasks.run_state import conclude, exit_now, exit_while_waiting, save_state, set_state
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
-from tasks.support.futures import wait_for_some
+from tasks.support.futures import gather
 from tasks.support.run_report import report_run
 from tasks.support.source import current_name
 
@@ -42,8 +46,8 @@ def collect(source: str, source_id: Line = None) -> State[Any]:
     """Collect what is new from 1Password: sign-in attempts, item usages and audit events, into your database.
 
     Args:
-        source: the name of the source, as in its configuration.
-        source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
+        source: The name of the source, as in its configuration.
+        source_id: The id of the source. With it, a queued run finds the source after a rename. Not needed by hand.
     """
     with stopping.on_signals(exit_while_waiting):
         set_state("Started")
@@ -70,20 +74,12 @@ def _read(source: str, opened: OpenedSource) -> Outcomes:
         return {claim.api: error for claim in opened.claims}
     set_state("Authenticated", access.sentence, source_id=opened.source_id)
     set_state("Collecting", source_id=opened.source_id)
-    readers = {
+    readers: dict[str, PrefectFuture[CollectResult]] = {
         claim.api: collect_stream.with_options(name=f"collect {claim.api}").submit(source, claim)
         for claim in access.claims
     }
-    return {**access.errors, **_gather(opened, readers)}
-
-
-def _gather(opened: OpenedSource, readers: dict[Api, PrefectFuture[CollectResult]]) -> Outcomes:
-    running = list(readers.values())
-    while running and not (stopping.requested.is_set() and stopping.waiting_readers() >= len(running)):
-        ended = wait_for_some(running, 0.5)
-        running = [reader for reader in running if reader not in ended]
-        poll(opened)
-    return {api: reader.result(raise_on_failure=False) for api, reader in readers.items() if reader not in running}
+    results = gather(readers, lambda: poll(opened))
+    return {**access.errors, **results}
 
 
 def _finish(source: str, opened: OpenedSource, outcomes: Outcomes) -> State[Any]:
@@ -91,7 +87,7 @@ def _finish(source: str, opened: OpenedSource, outcomes: Outcomes) -> State[Any]
     found = verdict.collect_verdict(
         source, outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped
     )
-    if stopped and stopping.waiting_readers():
+    if stopped and stopping.waiting_readers():  # a reader that waits for its next attempt cannot be woken
         exit_now(
             found,
             lambda: save_state(opened.source_id, found.name, found.message),

@@ -1,7 +1,7 @@
-"""How a flow's parameters look in the run form of the Prefect UI: a calendar, a list to choose from, a line of text.
+"""How the parameters of a flow look in the run form of the Prefect UI: a calendar, a choice, a line of text.
 
-The form would else first ask whether a value is to be None. From a command line a time may be a date or a duration
-before now too: forms check that, Prefect does not.
+Without these types the form shows a choice between None and a value first. On a command line a time may also be a date
+or a duration before now: only the form checks `date-time`, Prefect's API does not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Line = Annotated[str | None, WithJsonSchema({"type": "string"})]
 
 
 def leave_out_none(flow: Flow[..., Any]) -> None:
-    """Take None out of the form's defaults: it would send that as the value, and Prefect refuse it."""
+    """Remove None from the defaults of the form. The form would send it as a value, which Prefect rejects."""
     for shown in flow.parameters.properties.values():
         if shown.get("default", "") is None:
             del shown["default"]

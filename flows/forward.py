@@ -1,4 +1,7 @@
-"""The flow `forward`: send what is stored of a source to one SIEM. One that is down delays nothing else."""
+"""The flow `forward`: send the stored events of a source to one SIEM. A SIEM that is down delays nothing else.
+
+Open the pair of source and SIEM, forward one stream per API side by side, publish its health.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tasks.forward import forward_stream
 from tasks.open_forward import OpenedForward, open_forward, release_claims
 from tasks.run_state import conclude, exit_now, exit_while_waiting, set_state
 from tasks.support import stopping
-from tasks.support.futures import wait_for_some
+from tasks.support.futures import gather
 from tasks.support.publish import publish
 from tasks.support.source import current_name
 from tasks.verdict import SKIPPED, Verdict
@@ -37,12 +40,12 @@ Outcomes = dict[str, "ForwardResult | BaseException"]
     persist_result=False,
 )
 def forward(source: str, siem: str, source_id: Line = None) -> State[Any]:
-    """Forward what is new in your database to a SIEM or an archive, each event once as far as it can be told.
+    """Forward what is new in your database to a SIEM or an archive. After a failure, an event may arrive twice.
 
     Args:
-        source: the name of the source, as in its configuration.
-        siem: the name of the SIEM, as in its configuration.
-        source_id: the source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
+        source: The name of the source, as in its configuration.
+        siem: The name of the SIEM, as in its configuration.
+        source_id: The id of the source. With it, a queued run finds the source after a rename. Not needed by hand.
     """
     with stopping.on_signals(exit_while_waiting):
         set_state("Started")
@@ -69,12 +72,7 @@ def _send(source: str, opened: OpenedForward) -> Outcomes:
         )
         for claim in opened.claims
     }
-    running = list(senders.values())
-    while running and not (stopping.requested.is_set() and stopping.waiting_readers() >= len(running)):
-        ended = wait_for_some(running, 0.5)
-        running = [sender for sender in running if sender not in ended]
-        publish(opened.source_id)
-    return {api: sender.result(raise_on_failure=False) for api, sender in senders.items() if sender not in running}
+    return gather(senders, lambda: publish(opened.source_id))
 
 
 def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -> State[Any]:
@@ -82,6 +80,6 @@ def _finish(source: str, siem: str, opened: OpenedForward, outcomes: Outcomes) -
     found = verdict.forward_verdict(
         siem, outcomes, stopped=opened.stopped, elsewhere=opened.elsewhere, stopping=stopped
     )
-    if stopped and stopping.waiting_readers():
+    if stopped and stopping.waiting_readers():  # a sender that waits for its next attempt cannot be woken
         exit_now(found, lambda: release_claims(source, opened))
     return conclude(found)

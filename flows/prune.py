@@ -1,4 +1,4 @@
-"""The flow `prune`: remove what is older than you keep. It is off until a deployment with a schedule is made."""
+"""The flow `prune`: remove events that are older than you keep them. It runs only if you schedule it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def prune(older_than: str, source: str | None = None) -> State[Any]:
     """Remove old events from your database; the uuid and the SHA-256 digest of each stay.
 
     Args:
-        older_than: how long events are kept, such as 400d; at least 121d.
-        source: the name or the id of one source; all where left out.
+        older_than: How long events are kept, such as 400d; at least 121d.
+        source: The name or the id of one source. Default: all sources.
     """
     try:
         rule = retention.parse_rule(older_than)

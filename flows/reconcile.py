@@ -1,4 +1,7 @@
-"""The flow `reconcile`: read the recent past again, and compare it with the store uuid by uuid."""
+"""The flow `reconcile`: read the recent past again, and compare it with the store by uuid.
+
+Open the reconcile job, read its windows, assess the source, start forwarding, show the coverage.
+"""
 
 from __future__ import annotations
 
@@ -39,16 +42,16 @@ def reconcile(
     readers: Annotated[int, Field(ge=1, le=READERS_MAX)] = 2,
     source_id: Line = None,
 ) -> State[Any]:
-    """Read the recent past again and compare it with your database. What was not there is stored at once, and marked.
+    """Read the recent past again and compare it with your database. Missing events are stored at once, and marked.
 
-    Whether that was late or missed, the next complete collection shows.
+    The next complete collection shows whether they were late or missed.
 
     Args:
         source: The name of the source, as in its configuration.
-        last: How far back, such as 48h or 7d.
-        apis: Those to compare: sign-in, itemUsage, audit. Left out: all that the source collects.
+        last: How far back to read, such as 48h or 7d.
+        apis: The APIs to compare: sign-in, itemUsage, audit. Default: all that the source collects.
         readers: How many windows this run reads at once, 1 to 16.
-        source_id: The source's id, by which a queued run finds it after a rename. Left out in a run started by hand.
+        source_id: The id of the source. With it, a queued run finds the source after a rename. Not needed by hand.
     """
     with stopping.on_signals(exit_while_waiting):
         source = current_name(source, source_id)
@@ -61,7 +64,7 @@ def reconcile(
         state = read_job(source, opened, readers, done=DONE)
         assess_and_publish(source, opened.source_id)
         start_forwards(source, opened.source_id)
-        show_coverage(source, return_state=True)  # whatever becomes of that, the events are compared
+        show_coverage(source, return_state=True)  # even if that fails, the events are compared
         return state
 
 

@@ -1,4 +1,4 @@
-"""Look a source over at the end of a run: what only time shows, such as silence, lag, a token that will expire."""
+"""Assess a source at the end of a run, for conditions that depend on time: silence, lag, gaps, an expiring token."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
     from blocks.store.streams import StreamView
 
 DAY_NS = 86_400 * 10**9
-LOST_TOLD_NS = 4 * DAY_NS  # it stays in `status` so long; what was read is remembered for five days after the 120
+LOST_SHOWN_NS = 4 * DAY_NS  # how long a lost gap stays in `status`; windows are remembered for 125 days
 EXPIRES_IN_DAYS = (1, 7, 14)
 RENEW = (
-    "Issue a new one in 1Password under Integrations, Events Reporting, and give it with `onepassword-source token`."
+    "Issue a new one in 1Password under Integrations, Events Reporting, and store it with `onepassword-source token`."
 )
 
 
 @dataclass(slots=True)
 class Findings:
-    """Conditions that are so, and conditions that are not (any more), each with the sentence that says it."""
+    """Conditions that are active, and conditions that have ended, each with a sentence for people."""
 
     active: list[Condition] = field(default_factory=list)
     ended: list[Condition] = field(default_factory=list)
 
-    def settle(self, condition: Condition, *, so: bool, over: str) -> None:
-        if so:
+    def settle(self, condition: Condition, *, is_active: bool, over: str) -> None:
+        """Note the condition as active, or as ended with the sentence `over`."""
+        if is_active:
             self.active.append(condition)
         else:
             ended = Condition(condition.tracker, "Recovered", condition.severity, over, condition.api)
@@ -47,13 +48,13 @@ class Findings:
 
 
 def assess(source: str) -> None:
-    """Begin and end the conditions of a source that hang on the time of day. Raises SourceError."""
+    """Begin and end the conditions of a source that depend on time. Raises SourceError."""
     block = shared_source(source)
     assess_block(block, open_store(block))
 
 
 def assess_block(block: OnePasswordSource, engine: Engine) -> None:
-    """The same of a block and its opened store."""
+    """Assess a loaded block, with its opened store."""
     record = source_record(block)
     findings = Findings()
     views = streams.of_source(engine, record.id, record.apis)
@@ -83,11 +84,11 @@ def _token(findings: Findings, block: OnePasswordSource) -> None:
     expires = Condition(
         "token", "TokenExpires", WARNING, f"The token {when}.", value=when, error_code="expiry", hint=RENEW
     )
-    findings.settle(expires, so=bound is not None, over="The token is good for longer than 14 days again.")
+    findings.settle(expires, is_active=bound is not None, over="The token is valid for more than 14 days again.")
 
 
 def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, created_ns: int) -> None:
-    """An API that is not read to its end is not silent: that is another condition."""
+    """An API that is not read to its end is not silent: that is the condition Lag."""
     bound = alert_thresholds.silence_ns(block.silence_after, view.api, view.quiet_ns)
     if view.drained_ns is None:
         return
@@ -102,33 +103,35 @@ def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, cre
         hint="If your people do use 1Password, check the token's scopes and the events in 1Password itself; "
         "`onepassword-source check NAME --deep` requests one of each API; silence_after sets another bound.",
     )
-    findings.settle(condition, so=silent, over=f"{view.api} has events again.")
+    findings.settle(condition, is_active=silent, over=f"{view.api} has events again.")
 
 
 def _lag(findings: Findings, block: OnePasswordSource, view: StreamView) -> None:
-    """An API in error is not late: it is in error."""
+    """An API in error has a condition of its own, so it does not lag as well."""
     bound = alert_thresholds.lag_ns(block.lag_after)
     failing = view.failing_since_ns is not None or view.stopped_fingerprint is not None
     late = bound is not None and view.drained_ns is not None and clock.now_ns() - view.drained_ns > bound
     if not failing:
-        findings.settle(lag_condition(view.api, bound or 0), so=late, over=f"{view.api} is read to its end again.")
+        findings.settle(
+            lag_condition(view.api, bound or 0), is_active=late, over=f"{view.api} is read to its end again."
+        )
 
 
 def _gap(findings: Findings, block: OnePasswordSource, found: Coverage) -> None:
-    """What can still be fetched comes before what is lost: there is something to do about it.
+    """A gap that can still be closed comes before a lost one, since you can do something about it.
 
-    Both are one condition, so a gap that nobody closes is told of twice: while there is time, and when there is none.
+    Both are one condition. A gap that is not closed is reported twice: while there is time, and when it is lost.
     """
     now_ns = found.now_ns
     soon = [gap for gap in found.holes if gap.kind is not GapKind.LOST and gap.left_ns(now_ns) < SOON_NS]
-    lost = [gap for gap in found.holes if gap.kind is GapKind.LOST and gap.dropped_by_ns > now_ns - LOST_TOLD_NS]
+    lost = [gap for gap in found.holes if gap.kind is GapKind.LOST and gap.dropped_by_ns > now_ns - LOST_SHOWN_NS]
     tracker = tracker_of("gap", found.api)
     if soon:
         findings.active.append(_closing(tracker, block.name, found, soon[0]))
     elif lost:
         findings.active.append(_lost(tracker, found.api, lost[-1]))
     else:
-        over = f"No gap of {found.api} is about to be dropped by 1Password any more."
+        over = f"1Password is no longer about to delete a gap of {found.api}."
         findings.ended.append(Condition(tracker, "Recovered", WARNING, over, found.api))
 
 
@@ -143,7 +146,7 @@ def _closing(tracker: str, name: str, found: Coverage, gap: Gap) -> Condition:
         found.api,
         value=gap.kind.value if gap.kind is GapKind.OPEN else f"{gap.kind.value} {gap.end_ns}",
         error_code="gap",
-        hint=f"Fetch it while it is there: `{command}`.",
+        hint=f"Fetch them in time: `{command}`.",
     )
 
 
@@ -152,11 +155,11 @@ def _lost(tracker: str, api: str, gap: Gap) -> Condition:
         tracker,
         "GapLost",
         WARNING,
-        f"{api} was not collected {_span(gap)}, and 1Password has dropped that: it cannot be had any more.",
+        f"{api} was not collected {_span(gap)}. 1Password has deleted these events: they are lost.",
         api,
         value=f"{gap.kind.value} {gap.end_ns}",
         error_code="gap-lost",
-        hint="`onepassword-source coverage` shows what there is.",
+        hint="`onepassword-source coverage` shows what is stored.",
     )
 
 
@@ -173,7 +176,7 @@ def _quarantine(findings: Findings, engine: Engine, view: StreamView) -> None:
 
 
 def _future(findings: Findings, engine: Engine, view: StreamView) -> None:
-    """Begun by the page that brings such an event; over once none has come for a day."""
+    """The condition begins with the page that holds such an event. It ends when none has come for a day."""
     number, last_ns = event_times.count_in_future(engine, view.id)
     if last_ns is None or clock.now_ns() - last_ns > DAY_NS:
         kept = f" {number:,} such events are stored." if number else ""

@@ -1,4 +1,4 @@
-"""Attempts at a step: one is made and judged, what came of it is recorded, and it is retried for up to 90 minutes.
+"""Attempts of a task: judge an error, record it, and retry for up to 90 minutes since the last progress.
 
 The task decides whether and when it is retried, since it knows how long its stream has been failing. It leaves its
 decision in the error's `retry_in`. Prefect calls `should_retry` after each failed attempt and reads
@@ -42,23 +42,26 @@ WINDOW_SECONDS = 90 * 60
 SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
 DUPLICATES_SHORTEST, DUPLICATES_LONGEST = 15.0, 900.0  # where each attempt may be another copy of the same events
 ATTEMPTS_MAX = 2000  # more than the window can hold: time ends the retries, not their number
-FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError, UnexpectedError)
+FINAL = (ThirdPartyConfigError, ClaimLostError, StoreVersionError, UnexpectedError)  # never retried in the same run
 
 _first_failures: dict[Hashable, int] = {}
 _first_errors: dict[Hashable, SourceError] = {}
 
 
 class AttemptRecord(Protocol):
-    """Where the store keeps what became of the attempts at a claim. Raises what the store raises."""
+    """Records attempts in the row that holds the claim. Its methods raise what the store raises."""
 
     def fail(self, error: SourceError, since_ns: int | None) -> int:
-        """Record a failed attempt. `since_ns`, and what it returns: since when attempts have been failing, in ns."""
+        """Record a failed attempt, and return the time of the first failure since the last progress (ns since 1970).
+
+        `since_ns` is that time if only this process knows it, as after a failure of the store itself.
+        """
 
     def wait(self, error: SourceError, seconds: float) -> None:
-        """Keep the claim until the next attempt is over."""
+        """Renew the claim for a wait of `seconds` and the attempt after it."""
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
-        """Record that no further attempt is made in this run, report it as a health event, and release the claim.
+        """Record that this run stops retrying, report it as a health event, and release the claim.
 
         `noted`: `fail` has counted the attempt already.
         """
@@ -70,11 +73,11 @@ def _never(_error: SourceError, _record: AttemptRecord) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RepeatPolicy:
-    """What an attempt that fails again and again costs, and comes to.
+    """How a task treats errors that repeat.
 
-    `duplicating_codes`: the codes of errors after which each attempt may send another copy of the same events, so
-    that they are few. `escalate` gets an error and the record that it was noted in, and gives the final error that so
-    many of them mean, or None.
+    `duplicating_codes`: codes of errors after which each further attempt may send the same events again. Their waits
+    are longer, so that there are few copies. `escalate` gets an error and the record in which it was counted. It
+    returns the final error to raise instead, or None.
     """
 
     duplicating_codes: frozenset[str] = frozenset()
@@ -82,21 +85,21 @@ class RepeatPolicy:
 
 
 class Attempt:
-    """One attempt at a claim. `record` is set as soon as it is known where the claim is kept."""
+    """One attempt at a claim. `record` is None while no store is known that holds the claim."""
 
     def __init__(self, key: Hashable, record: AttemptRecord | None, repeats: RepeatPolicy) -> None:
         self.key = key
         self.record = record
         self._repeats = repeats
         self.opened = False
-        """Whether the attempt got as far as its own store: until then a store that fails cannot be recorded there."""
+        """True once the attempt has opened the store. Before that, a failing store cannot record its own failure."""
 
     def open(self, record: AttemptRecord) -> None:
         self.record = record
         self.opened = True
 
     def judge(self, error: SourceError) -> SourceError:
-        """The error to raise, with `retry_in` set, after it was recorded; the store may fail at that too."""
+        """Record the error, set its `retry_in`, and return the error to raise: if recording fails, that error."""
         try:
             with convert_unexpected():
                 error = self._record(error)
@@ -112,9 +115,8 @@ class Attempt:
         return error
 
     def _record(self, error: SourceError) -> SourceError:
-        """Set `retry_in` of the error, or of what many rounds of it come to, and record it where the claim is."""
         if isinstance(error, ClaimLostError):
-            return error
+            return error  # the row belongs to another run now: this one writes nothing more (fencing)
         noted = False
         if isinstance(error, FINAL):
             error.retry_in = None
@@ -150,11 +152,11 @@ def attempt(
     replace_error: Callable[[SourceError], SourceError] | None = None,
     repeats: RepeatPolicy = RepeatPolicy(),
 ) -> Iterator[Attempt]:
-    """One attempt of a task at a claim: what is raised within it leaves here judged and recorded.
+    """One attempt of a task at a claim. Every exception leaves this block as a SourceError, judged and recorded.
 
-    `record` is where the claim was taken; `open` replaces it by what the attempt itself has opened. `replace_error`
-    may replace an error before it is judged. An exception that nothing foresees is an UnexpectedError: reported at
-    once, the claim released, and the next run tries again.
+    `record` is in the store in which the claim was taken. `Attempt.open` replaces it by the store that this attempt
+    has opened. `replace_error` may replace an error before it is judged. An exception of another kind becomes an
+    UnexpectedError: it is reported at once, the claim is released, and the next run tries again.
     """
     stopping.end_retry_wait(key)
     made = Attempt(key, record, repeats)
@@ -168,31 +170,30 @@ def attempt(
 
 @contextmanager
 def convert_unexpected() -> Iterator[None]:
-    """Turn an exception that is none of ours into an UnexpectedError. The run's log shows where it was raised."""
+    """Turn every exception that is no SourceError into an UnexpectedError. The run's log shows where it was raised."""
     try:
         yield
     except SourceError:
         raise
-    except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw becomes an error of ours
-        where = "".join(traceback.format_tb(error.__traceback__))  # without its text, which may quote an event
+    except Exception as error:  # noqa: BLE001 - the one place that catches every exception
+        where = "".join(traceback.format_tb(error.__traceback__))  # without the message, which may quote an event
         get_run_logger().error("An unexpected error in this program, %s, at:\n%s", type(error).__name__, where)
         raise UnexpectedError.from_exception(error) from None
 
 
 def next_wait(failing_since_ns: int, retry_after: float | None = None, *, may_duplicate: bool = False) -> float | None:
-    """Seconds until the next attempt, or None when 90 minutes have passed since the first failure.
+    """Seconds until the next attempt; None once 90 minutes have passed since the first failure.
 
-    Half of the time that it has been failing, with jitter: so the waits grow by themselves, also across processes,
-    and the last attempt falls on the end of the window. A server that asks for a longer wait gets it.
-    `may_duplicate`: each attempt may be another copy of the same events, so each wait is as long as all before it: some
-    13 in 90 minutes.
+    The wait is half of the time since the first failure, with jitter. So waits grow without a counter, also across
+    processes, and the last attempt falls on the end of the 90 minutes. `retry_after` (seconds) of a server is honoured.
+    `may_duplicate`: each attempt may send the same events again, so there are fewer: some 13 in 90 minutes.
     """
     failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
     left = WINDOW_SECONDS - failing
     if left <= 0:
         return None
     if may_duplicate:
-        # As long as all waits before it together: some 13 attempts in 90 minutes.
+        # As long as all waits before it together.
         wait = min(max(failing, DUPLICATES_SHORTEST), DUPLICATES_LONGEST) * random.uniform(0.8, 1.0)  # noqa: S311
     else:
         wait = min(max(failing / 2, SHORTEST), LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
@@ -200,24 +201,27 @@ def next_wait(failing_since_ns: int, retry_after: float | None = None, *, may_du
 
 
 def retry_wait_in_memory(key: Hashable, error: SourceError) -> float | None:
-    """The wait for a failure that the store does not remember, for one because it is the store that fails."""
+    """The wait after a failure that the store cannot record, for example because the store itself fails."""
     if isinstance(error, FINAL):
         return None
     return next_wait(first_failure_ns(key), getattr(error, "retry_after", None))
 
 
 def first_failure_ns(key: Hashable) -> int:
-    """Since when attempts at something have been failing, in ns; now, where this is the first that fails."""
+    """The time of the first failure that this process remembers of `key`, in ns since 1970; now if it is the first."""
     now_ns = clock.now_ns()
     since_ns = _first_failures.get(key, now_ns)
-    # One that lies ahead was noted before the clock was set back.
+    # A time in the future was noted before the clock was set back: the 90 minutes start again.
     _first_failures[key] = since_ns if since_ns <= now_ns + LEASE_NS else now_ns
     return _first_failures[key]
 
 
 @contextmanager
 def attempt_in_memory(key: Hashable) -> Iterator[None]:
-    """What fails within it has its window in memory: a step of the run as a whole, which no stream remembers."""
+    """One attempt of a step of the whole run, such as opening the source. No row records it, so memory does.
+
+    The error that `run_inline` has kept for `key` is raised as the first attempt.
+    """
     if _is_in_main_thread():
         stopping.end_main_wait()
     if (handed_over := _first_errors.pop(key, None)) is not None:
@@ -232,10 +236,10 @@ def attempt_in_memory(key: Hashable) -> Iterator[None]:
 
 
 def run_inline(step: Task[P, T], key: Hashable, *arguments: P.args, **named: P.kwargs) -> T:
-    """Do a step as a function, and hand over to its task only where it fails and is to be tried again.
+    """Call a step as a plain function. Only if it fails and is retried, run it as a Prefect task.
 
-    A task run costs more than most steps do: three events, some thirty rows. The task's first attempt is the one that
-    failed here, so its wait and its window begin there. `key` is that of the step's `attempt_in_memory`.
+    A task run costs more than most steps do: three events and some thirty rows. The failed call counts as the task's
+    first attempt, so its wait and its 90 minutes begin there. `key` is the key of the step's `attempt_in_memory`.
     """
     try:
         return step.fn(*arguments, **named)
@@ -251,6 +255,7 @@ def _is_in_main_thread() -> bool:
 
 
 def failing_since_ns(key: Hashable) -> int | None:
+    """The time of the first failure of `key` that only this process knows (ns since 1970), or None."""
     return _first_failures.get(key)
 
 
@@ -259,11 +264,11 @@ def forget(key: Hashable) -> None:
 
 
 def should_retry(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Prefect's question after a failed attempt. `task` must be a copy of its own for each call."""
+    """Prefect's `retry_condition_fn`. Each submitted `task` must be a copy, since its delay is set here."""
     wait = getattr(state.data, "retry_in", None)
     if wait is None or (_is_in_main_thread() and not stopping.begin_main_wait(str(state.data))):
         return False
-    task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # any form of it is taken
+    task.retry_delay_seconds = clock.engine_delay(wait)  # type: ignore[assignment]  # Prefect accepts a number, too
     return True
 
 
@@ -274,4 +279,4 @@ TASK_OPTIONS: dict[str, Any] = {
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }
-"""Of a task that is retried in this way."""
+"""The options of a task that is retried by this module."""

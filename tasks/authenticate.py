@@ -1,4 +1,4 @@
-"""Ask the Events API whose token it is and what it may read."""
+"""Introspect the token: whose it is, and which APIs it may read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The streams that the token may read, the refusals of the others, and both in one sentence."""
+    """The streams that the token may read, the errors of the other streams by API, and a sentence for people."""
 
     claims: tuple[StreamClaim, ...]
     errors: dict[str, SourceError]
@@ -34,9 +34,9 @@ class Access:
 
 
 def authenticate(source: str, source_id: str, claims: tuple[StreamClaim, ...]) -> Access:
-    """Introspect the token. A refused token stops all of `claims`; a missing scope stops the streams that need it.
+    """Introspect the token. A rejected token stops all of `claims`; a missing scope stops the streams that need it.
 
-    A server that cannot be asked stops nothing: reading is tried all the same.
+    If the server does not answer, nothing is stopped: the run reads without introspection.
     """
     key = f"authenticate/{flow_run.id}"
     return attempts.run_inline(_step, key, key, source, source_id, claims)
@@ -71,16 +71,16 @@ def _authenticate(name: str, source_id: str, claims: tuple[StreamClaim, ...]) ->
             streams.release(engine, claim)
         return Access((), {}, "The run was stopped before the token was checked.")
     except ThirdPartyGenericError as error:
-        get_run_logger().warning("The token could not be introspected; reading goes on without. %s", error)
-        return Access(claims, {}, f"Not told by the server: {error.message}")
+        get_run_logger().warning("The token could not be introspected. Reading continues without it. %s", error)
+        return Access(claims, {}, f"The server did not introspect the token: {error.message}")
     _read_again(engine, source_id, changed.gained)
     allowed = tuple(claim for claim in claims if seen.allows(claim.api))
-    refused: dict[str, SourceError] = {}
+    errors: dict[str, SourceError] = {}
     for claim in claims:
         if claim not in allowed:
-            refused[claim.api] = api_errors.missing_scope_error(claim.api, seen.scopes)
-            streams.stop(engine, claim, refused[claim.api], block.fingerprint())
-    return Access(allowed, refused, _sentence(sorted(seen.scopes), account))
+            errors[claim.api] = api_errors.missing_scope_error(claim.api, seen.scopes)
+            streams.stop(engine, claim, errors[claim.api], block.fingerprint())
+    return Access(allowed, errors, _sentence(sorted(seen.scopes), account))
 
 
 def _claimed_account(block: OnePasswordSource) -> str | None:
@@ -90,7 +90,7 @@ def _claimed_account(block: OnePasswordSource) -> str | None:
 
 
 def _read_again(engine: Engine, source_id: str, gained: frozenset[str]) -> None:
-    """An API that was stopped for want of a scope is read again from the next run on, now that the scope is there."""
+    """An API that stopped because of a missing scope is read again from the next run on, now that the scope exists."""
     for view in streams.of_source(engine, source_id, [api for api in Api if api.path in gained]):
         if view.stopped_fingerprint and view.error_code == "scope":
             streams.restart_api(engine, source_id, view.api)

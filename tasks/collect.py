@@ -1,10 +1,11 @@
-"""Collect one stream: try, judge what went wrong, and try again for up to 90 minutes since the last progress."""
+"""Collect one stream: one attempt reads it to its end. Failed attempts are retried, see `tasks.attempts`."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
@@ -16,15 +17,8 @@ from tasks import attempts
 from tasks.support import rate_gate
 from tasks.support.drain import CollectResult, StreamReader
 from tasks.support.publish import report_unstored
-from tasks.support.source import (
-    after_rotation,
-    forget_source,
-    loaded_id,
-    open_store,
-    shared_source,
-    source_record,
-    store_if_open,
-)
+from tasks.support.session import open_session
+from tasks.support.source import loaded_id, shared_source, store_if_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,58 +28,39 @@ if TYPE_CHECKING:
 
 @task(name="collect", **attempts.TASK_OPTIONS)
 def collect_stream(source: str, claim: StreamClaim) -> CollectResult:
-    """Read the stream of `claim` to its end; each page and its cursor are one commit.
+    """Read the stream of `claim` to its end. Each page and its cursor are one commit.
 
-    Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
-    An error leaves here judged: remembered in the store, with `retry_in` set where the step is to be tried again.
+    Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own. An error
+    leaves here judged: it is recorded in the store, and its `retry_in` is set if the task is retried.
     """
-    fingerprint = ""
-
-    def rotated(error: SourceError) -> SourceError:
-        forget_source(source)
-        return after_rotation(source, error, fingerprint)
-
     key = attempt_key(claim)
     try:
-        with attempts.attempt(key, _record_of_claim(source, claim), replace_error=rotated) as attempt:
-            block = shared_source(source)
-            fingerprint = block.fingerprint()
-            engine = open_store(block)
-            attempt.open(StreamRecord(engine, claim, fingerprint))
-            record = source_record(block)
-            with block.credentials.get_client(block.api_version, slot=rate_gate.open_gate(engine, record)) as client:
-                collected = StreamReader(engine, client, record, claim, get_run_logger()).drain()
+        with open_session(source, key, partial(_record, claim), shared_source) as session:
+            reader = StreamReader(session.engine, session.client, session.source, claim, get_run_logger())
+            collected = reader.drain()
     except SourceError as judged:
         report_unstored(source, judged, attempts.failing_since_ns(key))
         raise
-    get_run_logger().log(
-        logging.INFO if collected.new or collected.quarantined else logging.DEBUG,
-        "%s: %d new, %d already known, %d put in quarantine; %d pages in %.1f s",
-        claim.api,
-        collected.new,
-        collected.known,
-        collected.quarantined,
-        collected.pages,
-        collected.seconds,
-    )
+    _log(collected)
     return collected
 
 
 def abandon(source: str, claims: Iterable[StreamClaim], error: SourceError) -> None:
-    """Record an error that ended a run before it read, of each of its streams, and release them."""
+    """Release the streams of a run that an error ended before it read. An unexpected error is recorded for each."""
+    engine = store_if_open(loaded_id(source) or "")
+    if engine is None:
+        return
     for claim in claims:
-        with suppress(SourceError):  # the store does not answer: the claim lapses by itself
-            if (record := _record_of_claim(source, claim)) is None:
-                return
+        with suppress(SourceError):  # the store does not answer: the claim expires by itself
             if isinstance(error, UnexpectedError):
-                record.stop(error)
+                StreamRecord(engine, claim, None).stop(error)
             else:
-                streams.release(record.engine, claim)
+                streams.release(engine, claim)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """Where the attempts at a stream are recorded: in its row."""
+    """The record of attempts at a stream, in its row. So the 90 minutes go on in another process, too."""
 
     engine: Engine
     claim: StreamClaim
@@ -99,15 +74,27 @@ class StreamRecord:
         rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
-        again = isinstance(error, UnexpectedError)
-        streams.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
+        # An unexpected error stops this run only. Without a fingerprint the next run tries again.
+        fingerprint = None if isinstance(error, UnexpectedError) else self.fingerprint
+        streams.stop(self.engine, self.claim, error, fingerprint, noted=noted)
 
 
 def attempt_key(claim: StreamClaim) -> str:
     return f"{claim.stream_id}/{claim.fence}"
 
 
-def _record_of_claim(source: str, claim: StreamClaim) -> StreamRecord | None:
-    """The record in the store in which this process has taken the claim."""
-    engine = store_if_open(loaded_id(source) or "")
-    return None if engine is None else StreamRecord(engine, claim, None)
+def _record(claim: StreamClaim, engine: Engine, fingerprint: str | None) -> StreamRecord:
+    return StreamRecord(engine, claim, fingerprint)
+
+
+def _log(collected: CollectResult) -> None:
+    get_run_logger().log(
+        logging.INFO if collected.new or collected.quarantined else logging.DEBUG,
+        "%s: %d new, %d already known, %d put in quarantine; %d pages in %.1f s",
+        collected.api,
+        collected.new,
+        collected.known,
+        collected.quarantined,
+        collected.pages,
+        collected.seconds,
+    )

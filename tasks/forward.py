@@ -1,4 +1,4 @@
-"""Forward one stream to one SIEM: try, judge what went wrong, and try again for up to 90 minutes since the last yes."""
+"""Forward one stream to one SIEM: one attempt sends what is unsent. Failed attempts are retried: `tasks.attempts`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from blocks.store.forwarding.positions import AcknowledgedAhead, PositionView
 
 UNCONFIRMED_MAX = 6
-"""After so many tries since the last progress that a target does not confirm, it is the configuration: six minutes."""
+"""Attempts without confirmation since the last progress, after which it is the configuration: about six minutes."""
 _DUPLICATING_CODES = frozenset({"unconfirmed", "ack", "invalid-body", "timeout", "reset"})
-"""Codes of errors after which the target may have the events all the same."""
+"""Codes of errors after which the target may have stored the events: a further attempt may duplicate them."""
 
 
 def _escalate(error: SourceError, record: attempts.AttemptRecord) -> SourceError | None:
@@ -48,17 +48,17 @@ def _escalate(error: SourceError, record: attempts.AttemptRecord) -> SourceError
 
 
 REPEAT_POLICY = attempts.RepeatPolicy(_DUPLICATING_CODES, _escalate)
-RESEND_MAX = 1000  # events that were refused and are sent again at once
+RESEND_MAX = 1000  # rejected events that are replayed in one batch
 IN_FLIGHT = 4_000_000
-"""Bytes of one stream that are on their way at once, before compression, where a request is not larger than that."""
-BODY_CHARACTERS_MAX = 1_000_000  # characters of bodies in a portion at most, or one body
+"""Bytes of one stream in flight at once, before compression; more only if a single request is larger."""
+BODY_CHARACTERS_MAX = 1_000_000  # characters of bodies in a batch; a single body may be larger
 GROWTH_MARGIN = 0.02
-"""By how much a portion is smaller than what would come to a full request: else it would be a full one and a rest."""
+"""How much smaller a batch is than a full request by the estimate. Otherwise it would be a full request and a rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardResult:
-    """What became of a stream's events: sent, kept back by rules, refused for good."""
+    """The counts of a forwarded stream: events sent, filtered by rules, rejected by the target; and the seconds."""
 
     api: Api
     sent: int
@@ -69,34 +69,35 @@ class ForwardResult:
 
 @task(name="forward", **attempts.TASK_OPTIONS)
 def forward_stream(source: str, source_id: str, kind: str, claim: PositionClaim) -> ForwardResult:
-    """Send all that is behind the position of `claim`; the position moves when the SIEM has said yes.
+    """Send all events behind the position of `claim`. The position moves when the SIEM has acknowledged them.
 
-    Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own.
-    An error leaves here judged: remembered in the store, with `retry_in` set where the step is to be tried again.
+    Submit a copy of this task for each stream (`with_options`), since its delay between attempts is its own. An error
+    leaves here judged: it is recorded in the store, and its `retry_in` is set if the task is retried.
     """
-    taken_in = store_if_open(source_id)
-    record = None if taken_in is None else PositionRecord(taken_in, claim, None)
+    opened_in = store_if_open(source_id)
+    record = None if opened_in is None else PositionRecord(opened_in, claim, None)
     with attempts.attempt(attempt_key(claim), record, repeats=REPEAT_POLICY) as attempt:
         engine = source_store(source)
         attempt.open(PositionRecord(engine, claim, None))
         block = load_siem(claim.siem, kind)
         attempt.open(PositionRecord(engine, claim, block.fingerprint()))
-        meant = ForwardingCheck(engine, source_id, claim.forward, is_archive=block.is_archive)
+        is_enabled = ForwardingCheck(engine, source_id, claim.forward, is_archive=block.is_archive)
         with closing(block.get_sender()) as sender:
             preparer = make_preparer(engine, source_id, claim.api, block, sender)
-            done = StreamForwarder(engine, claim, preparer, meant).forward()
+            done = StreamForwarder(engine, claim, preparer, is_enabled).forward()
     get_run_logger().info(
-        "%s: %d sent to %s, %d filtered by rules, %d refused by it; %.1f s",
+        "%s: %d sent to %s, %d filtered by rules, %d rejected by it; %.1f s",
         *(done.api, done.sent, claim.siem, done.filtered, done.rejected, done.seconds),
     )
     return done
 
 
 class ForwardingCheck:
-    """Whether the events of a source are meant for this SIEM, which is not paused. Asked before each portion.
+    """True if forwarding is enabled: the pair is not paused, and the source's field `_siemForward` is true.
 
-    An archive takes the events of every source. The store is looked at once a second: a person may pause the SIEM, or
-    switch `_siemForward` off, in the middle of a long run. Such a run has ended then, whatever is changed back.
+    An archive takes the events of every source. It is checked before each batch, but the store is read at most once a
+    second. A person may pause the pair or change the field during a long run. Once it was false, it stays false: the
+    run ends, and the next one starts with the present configuration.
     """
 
     def __init__(self, engine: Engine, source_id: str, forward: str, *, is_archive: bool) -> None:
@@ -119,9 +120,11 @@ class ForwardingCheck:
 
 
 class StreamForwarder:
-    """Sends what is behind a position, several portions at once, until there is no more or the run is to end.
+    """Sends the events behind a position, several batches at once, until none is left or the run is to end.
 
-    After that goes what the SIEM had refused and a person wants sent again.
+    Batches may be acknowledged in any order, but the position only moves over a complete prefix. What was acknowledged
+    behind a failed batch is kept as acknowledged ahead, so that the next attempt does not send it again. After the new
+    events, rejected events are sent again if a person has requested a replay.
     """
 
     def __init__(
@@ -139,20 +142,20 @@ class StreamForwarder:
         self._growth = 1.0  # octets that are sent for a character of a body
 
     def forward(self) -> ForwardResult:
-        """Raises what the sender or the store raises; what the SIEM has said yes to before stays so."""
+        """Send everything. Raises what the sender or the store raises; what was acknowledged before stays recorded."""
         started = time.monotonic()
         use_small_cache(self._engine)
         self._send_new()
         self._resend()
-        # A run that was stopped leaves its plan and its error to the next one.
+        # A stopped run leaves its plan and its error to the next one.
         end = positions.release if self._is_over() else positions.finish
         end(self._engine, self._claim)
         return ForwardResult(self._claim.api, self._sent, self._filtered, self._rejected, time.monotonic() - started)
 
     def _resend(self) -> None:
         events = min(self._preparer.sender.limits.events, RESEND_MAX)
-        pump = OrderedPool(self._redeliver, self._note_resent, 1, self._renew)
-        pump.process(rejected_events.replay_batches(self._engine, self._claim, events), until=self._is_over)
+        pool = OrderedPool(self._redeliver, self._note_resent, 1, self._renew)
+        pool.process(rejected_events.replay_batches(self._engine, self._claim, events), until=self._is_over)
 
     def _send_new(self) -> None:
         view = positions.get(self._engine, self._claim)
@@ -160,9 +163,9 @@ class StreamForwarder:
         if not limits.hourly:
             self._planned, self._ahead = view.plan, dict(view.ahead)
         self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
-        self._pump = OrderedPool(self._deliver, self._advance, limits.parallel, self._renew, self._keep_acknowledged)
+        self._pool = OrderedPool(self._deliver, self._advance, limits.parallel, self._renew, self._keep_acknowledged)
         careful = view.failing_since_ns is not None
-        self._pump.process(self._batches(view), until=self._is_over, first_alone=careful)
+        self._pool.process(self._batches(view), until=self._is_over, first_alone=careful)
 
     def _is_over(self) -> bool:
         return stopping.requested.is_set() or not self._is_enabled()
@@ -175,39 +178,39 @@ class StreamForwarder:
         return unsent_events.batches(events, limits.events, view.plan, self._octets)
 
     def _octets(self) -> int:
-        """Characters of bodies that come to full requests, as far as the portions before show."""
+        """The characters of bodies that fill whole requests, estimated from the batches before."""
         limits = self._preparer.sender.limits
         requests = max(IN_FLIGHT // (limits.parallel * limits.bytes), 1)
         return min(int(requests * limits.bytes / self._growth), BODY_CHARACTERS_MAX)
 
-    def _deliver(self, portion: EventBatch | UnsentHour) -> BatchOutcome | None:
-        """What became of it; None where an earlier run has sent it."""
-        if isinstance(portion, UnsentHour):
-            done = deliver_hour(portion, self._preparer)
-            return _step(portion.first_id, portion.last_id, done)
-        events = portion.take()
-        if portion.last_id in self._ahead:
+    def _deliver(self, batch: EventBatch | UnsentHour) -> BatchOutcome | None:
+        """The outcome of a batch; None if an earlier run has sent it and it was acknowledged ahead."""
+        if isinstance(batch, UnsentHour):
+            done = deliver_hour(batch, self._preparer)
+            return _outcome(batch.first_id, batch.last_id, done)
+        events = batch.take()
+        if batch.last_id in self._ahead:
             return None
         done = deliver(self._name, events, self._preparer, self._pause)
         self._note_growth(events, done)
-        return _step(portion.first_id, portion.last_id, done)
+        return _outcome(batch.first_id, batch.last_id, done)
 
     def _note_growth(self, events: Sequence[OutgoingEvent], done: DeliveryResult) -> None:
         bodies = sum([len(event.body) for event in events])
         self._growth = max(done.octets / max(bodies, 1) * (1 + GROWTH_MARGIN), 1.0)
 
     def _pause(self, seconds: float) -> None:
-        if self._pump.failed.wait(clock.engine_delay(seconds)):
-            raise ThirdPartyGenericError("What is before these events was not taken.", code="behind")
+        if self._pool.failed.wait(clock.engine_delay(seconds)):
+            raise ThirdPartyGenericError("An earlier batch was not acknowledged.", code="behind")
 
-    def _redeliver(self, portion: ReplayBatch) -> BatchOutcome:
-        # By a name of its own: a SIEM that remembers names has refused these events by another one.
-        name = f"{self._name}-again-{portion.mark_ns}"
+    def _redeliver(self, batch: ReplayBatch) -> BatchOutcome:
+        # A new name: a SIEM that deduplicates by name has rejected these events under the old one.
+        name = f"{self._name}-again-{batch.mark_ns}"
         try:
-            done = deliver(name, portion.events, self._preparer, lambda wait: time.sleep(clock.engine_delay(wait)))
-        except RequestRejectedError as error:  # it has taken others before these: it is not the configuration
-            done = DeliveryResult(rejected=[Rejection(event, error.code, str(error)) for event in portion.events])
-        return _step(portion.events[0].id, portion.events[-1].id, done)
+            done = deliver(name, batch.events, self._preparer, lambda wait: time.sleep(clock.engine_delay(wait)))
+        except RequestRejectedError as error:  # other events were accepted before: it is not the configuration
+            done = DeliveryResult(rejected=[Rejection(event, error.code, str(error)) for event in batch.events])
+        return _outcome(batch.events[0].id, batch.events[-1].id, done)
 
     def _advance(
         self,
@@ -215,22 +218,23 @@ class StreamForwarder:
         under_way: Sequence[EventBatch | UnsentHour],
     ) -> None:
         step = None if done is None else self._completed_step(*done)
-        begun = [portion.last_id for portion in under_way if isinstance(portion, EventBatch)]
+        begun = [batch.last_id for batch in under_way if isinstance(batch, EventBatch)]
         reached = max([*begun, 0 if step is None else step.last_id])
-        # What was planned stays so until it is done, whether or not it is on its way again by now.
+        # A planned batch stays in the plan until it is acknowledged, also while it is not in flight again yet: the next
+        # run must cut the same batches, so that a target which deduplicates by name recognizes them.
         plan = [*begun, *(end for end in self._planned if end > reached)]
         positions.advance(self._engine, self._claim, step, plan, self._ahead)
-        self._plan = plan  # not before: what is left ahead must fit the position that stands in the store
+        self._plan = plan  # only now: what is acknowledged ahead must fit the position in the store
 
-    def _completed_step(self, portion: EventBatch | UnsentHour, step: BatchOutcome | None) -> BatchOutcome:
+    def _completed_step(self, batch: EventBatch | UnsentHour, step: BatchOutcome | None) -> BatchOutcome:
         if step is None:
-            sent, dropped = self._ahead[portion.last_id]
-            step = BatchOutcome(portion.first_id, portion.last_id, sent, dropped, was_ahead=True)
+            sent, dropped = self._ahead[batch.last_id]
+            step = BatchOutcome(batch.first_id, batch.last_id, sent, dropped, was_ahead=True)
         return self._counted(step)
 
     def _keep_acknowledged(self, done: Sequence[tuple[EventBatch | UnsentHour, BatchOutcome | None]]) -> None:
-        """Remember what the SIEM took behind a portion that failed. Where that cannot be, it is sent twice."""
-        if self._preparer.sender.limits.hourly:  # an object that is written again is the same object
+        """Record the batches that were acknowledged after the first failed one. If that fails, they are sent twice."""
+        if self._preparer.sender.limits.hourly:  # an object that is written again replaces itself
             return
         fresh = [step for _, step in done if step is not None]
         self._ahead |= {step.last_id: (step.sent, step.dropped) for step in fresh}
@@ -253,14 +257,14 @@ class StreamForwarder:
         positions.renew(self._engine, self._claim)
 
 
-def _step(first_id: int, last_id: int, delivered: DeliveryResult) -> BatchOutcome:
-    turned = (RejectedEvent(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.rejected)
-    return BatchOutcome(first_id, last_id, delivered.sent, delivered.filtered, tuple(turned))
+def _outcome(first_id: int, last_id: int, delivered: DeliveryResult) -> BatchOutcome:
+    rejected = (RejectedEvent(one.event.id, one.event.uuid, one.code, one.answer) for one in delivered.rejected)
+    return BatchOutcome(first_id, last_id, delivered.sent, delivered.filtered, tuple(rejected))
 
 
 @dataclass(frozen=True, slots=True)
 class PositionRecord:
-    """Where the attempts to forward a stream are recorded: in its position."""
+    """The record of attempts to forward a stream, in its position. So the 90 minutes go on in another process, too."""
 
     engine: Engine
     claim: PositionClaim
@@ -270,12 +274,13 @@ class PositionRecord:
         unconfirmed = isinstance(error, NoConfirmationError)
         return positions.record_failure(self.engine, self.claim, error, since_ns=since_ns, unconfirmed=unconfirmed)
 
-    def wait(self, error: SourceError, seconds: float) -> None:  # noqa: ARG002 - as the protocol has it
+    def wait(self, error: SourceError, seconds: float) -> None:  # noqa: ARG002 - of the protocol
         positions.renew(self.engine, self.claim, for_seconds=seconds)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
-        again = isinstance(error, UnexpectedError)
-        positions.stop(self.engine, self.claim, error, None if again else self.fingerprint, noted=noted)
+        # An unexpected error stops this run only. Without a fingerprint the next run tries again.
+        fingerprint = None if isinstance(error, UnexpectedError) else self.fingerprint
+        positions.stop(self.engine, self.claim, error, fingerprint, noted=noted)
 
 
 def attempt_key(claim: PositionClaim) -> str:

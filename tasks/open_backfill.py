@@ -1,4 +1,4 @@
-"""Open a backfill: make the job that is asked for, or find the one that is to go on."""
+"""Open a backfill: create the requested job, or find the unfinished one to continue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BackfillRequest:
-    """What a backfill is asked for: a span with its width and APIs, or a job that is to go on."""
+    """A span to read, with its APIs and the width of its windows; or a job to continue."""
 
     start: str | None = None
     end: str | None = None
@@ -32,30 +32,31 @@ class BackfillRequest:
 
 
 @task(name="open backfill", **attempts.TASK_OPTIONS)
-def open_backfill(source: str, asked: BackfillRequest) -> OpenedJob:
-    """Load the block of `source` and make the job that is asked for, or find the one that is to go on.
+def open_backfill(source: str, request: BackfillRequest) -> OpenedJob:
+    """Load the block of `source`, and create the requested job or find the one to continue.
 
-    Raises ThirdPartyConfigError where what is asked for makes no sense.
+    Without a job and a start, that is the newest unfinished backfill of the source. Raises ThirdPartyConfigError if
+    the request is not valid.
     """
     with attempts.attempt_in_memory(str(task_run.id)):
         opened_ns = clock.now_ns()
         engine, record = open_and_register(source)
-        if asked.job is not None or asked.start is None:
-            return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, asked), ())
-        span = parse_span(asked.start, asked.end, opened_ns)
-        apis = jobs.choose_apis(asked.apis, record.apis)
+        if request.job is not None or request.start is None:
+            return OpenedJob(record.id, opened_ns, _unfinished(engine, record.id, request), ())
+        span = parse_span(request.start, request.end, opened_ns)
+        apis = jobs.choose_apis(request.apis, record.apis)
         wanted = JobRequest(BACKFILL, record.id, apis, span.start_ns, span.end_ns)
-        job = jobs.start(engine, wanted, parse_width(asked.width))
+        job = jobs.start(engine, wanted, parse_width(request.width))
         return OpenedJob(record.id, opened_ns, job, span.notes)
 
 
-def _unfinished(engine: Engine, source_id: str, asked: BackfillRequest) -> JobView:
-    if asked.job is not None:
-        job = jobs.find(engine, asked.job)
+def _unfinished(engine: Engine, source_id: str, request: BackfillRequest) -> JobView:
+    if request.job is not None:
+        job = jobs.find(engine, request.job)
         if job.source_id == source_id:
             return job
         raise ThirdPartyConfigError(
-            f"The backfill {asked.job!r} is of another source.",
+            f"The backfill {request.job!r} is of another source.",
             hint="`onepassword-source status NAME` shows those of a source that are not finished.",
             code="unknown-job",
         )

@@ -1,35 +1,30 @@
-"""Open a pair of source and SIEM: its block is loaded and valid, the store answers, and its streams are claimed."""
+"""Open a pair of source and SIEM: load and validate the block, open the store, claim the positions for this run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
+from prefect import task
 
-from blocks.errors import SourceError, ThirdPartyConfigError
+from blocks.errors import ThirdPartyConfigError
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
 from blocks.store.forwarding.positions import PositionClaim, PositionView
 from tasks import attempts
+from tasks.support.claims import claim_each, release_each
 from tasks.support.publish import publish
 from tasks.support.siem import load_siem, source_store
 from tasks.support.source import register_store
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from blocks.store.forwarding.forward_pairs import ForwardPair
-
-NOT_FOR_SIEM = "Nothing was sent: the source's field _siemForward is not true, so its events are not meant for a SIEM."
+NOT_FOR_SIEM = "Nothing was sent: forwarding is not enabled. The source's field _siemForward is not true."
 PAUSED = "Nothing was sent: forwarding to this SIEM is paused."
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedForward:
-    """What a run found: streams to forward, streams in error for good, and streams that other runs forward.
+    """What this run claimed, the APIs that are stopped in error, and the APIs that other runs forward.
 
-    `left`: why nothing is to be sent at all; empty where something may be.
+    `reason_to_skip` says why this run sends nothing at all; it is empty if something may be sent.
     """
 
     source_id: str
@@ -41,10 +36,10 @@ class OpenedForward:
 
 
 def open_forward(source: str, siem: str, run: str) -> OpenedForward:
-    """Load the block of `siem`, and claim the positions of the pair, which is known, for the flow run `run`.
+    """Load the block of `siem`, and claim the positions of its pair with `source` for the flow run `run`.
 
-    A position in error for good is left alone while the SIEM's block is the one that it failed with. A changed block
-    takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
+    A position that stopped in error stays stopped while the SIEM's block is the one with which it failed. A changed
+    block takes every claim away and clears the errors. Raises SourceError after 90 minutes of attempts.
     """
     return attempts.run_inline(_step, run, source, siem, run)
 
@@ -56,14 +51,8 @@ def _step(source: str, siem: str, run: str) -> OpenedForward:
 
 
 def release_claims(source: str, opened: OpenedForward) -> None:
-    """Give back what a stopped run still holds, so that the next one need not wait until the claims lapse."""
-    for claim in opened.claims:
-        try:
-            positions.release(source_store(source), claim)
-        except SourceError as error:
-            get_run_logger().warning(
-                "The claim on %s could not be given back; it lapses by itself. %s", claim.api, error
-            )
+    """Release what a stopped run still holds."""
+    release_each(opened.claims, lambda claim: positions.release(source_store(source), claim))
 
 
 def _open(source: str, siem: str, run: str) -> OpenedForward:
@@ -72,12 +61,12 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
     if source_id is None:
         raise ThirdPartyConfigError(
             f"There is no source named {source!r} in the store.",
-            hint="It is there once it was applied; `onepassword-source status` lists those there are.",
+            hint="Apply its file first. `onepassword-source status` lists your sources.",
             code="unknown-source",
         )
     register_store(source_id, engine)
     before = forward_pairs.find(engine, source_id, siem)
-    if before is None:  # a run that is late must not bring back a pair that was removed, and send it all
+    if before is None:  # a late run must not create a removed pair again: it would send every event
         raise ThirdPartyConfigError(
             f"The events of {source!r} are not forwarded to {siem!r}.",
             hint="`onepassword-source siem add` makes the pair; `onepassword-source siem list` shows those there are.",
@@ -97,18 +86,6 @@ def _open(source: str, siem: str, run: str) -> OpenedForward:
         return OpenedForward(source_id, block.kind, PAUSED)
     if not block.is_archive and not forward_pairs.source_metadata(engine, source_id).for_siem:
         return OpenedForward(source_id, block.kind, NOT_FOR_SIEM)
-    return _claim(engine, pair, fingerprint, run)
-
-
-def _claim(engine: Engine, pair: ForwardPair, fingerprint: str, run: str) -> OpenedForward:
-    claims: list[PositionClaim] = []
-    stopped: list[PositionView] = []
-    elsewhere: list[PositionView] = []
-    for view in positions.of_pair(engine, pair.id):
-        if view.stopped_fingerprint == fingerprint:
-            stopped.append(view)
-        elif claim := positions.acquire(engine, view, run):
-            claims.append(claim)
-        else:
-            elsewhere.append(view)
-    return OpenedForward(pair.source_id, pair.kind, "", tuple(claims), tuple(stopped), tuple(elsewhere))
+    views = positions.of_pair(engine, pair.id)
+    found = claim_each(views, fingerprint, lambda view: positions.acquire(engine, view, run))
+    return OpenedForward(source_id, pair.kind, "", *found)

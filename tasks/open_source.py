@@ -1,23 +1,25 @@
-"""Open a source: its block is loaded and valid, the store answers, and its streams are claimed for this run."""
+"""Open a source: load and validate its block, open the store, claim the streams for this run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from prefect import get_run_logger, task
+from prefect import task
 
 from blocks import clock
 from blocks.errors import SourceError
 from blocks.store import sources, streams
 from blocks.store.streams import StreamClaim, StreamView
 from tasks import attempts
+from tasks.support.claims import claim_each, release_each
 from tasks.support.publish import report_unstored
 from tasks.support.source import load_and_share, open_store, source_record, store_if_open
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSource:
-    """What a run found: streams that are its own now, streams in error for good, and streams that others hold."""
+    """What this run claimed, the APIs that are stopped in error, and the APIs that other runs hold."""
 
     source_id: str
     opened_ns: int
@@ -27,10 +29,10 @@ class OpenedSource:
 
 
 def open_source(source: str, run: str) -> OpenedSource:
-    """Load the block of `source`, write it into the store, and claim its streams for the flow run `run`.
+    """Load the block of `source`, save it in the store, and claim its streams for the flow run `run`.
 
-    A stream in error for good is left alone while the configuration is the one that it failed with. A changed
-    configuration takes every claim away and forgets the errors. Raises SourceError after 90 minutes of attempts.
+    A stream that stopped in error stays stopped while the configuration is the one with which it failed. A changed
+    configuration takes every claim away and clears the errors. Raises SourceError after 90 minutes of attempts.
     """
     return attempts.run_inline(_step, _key(run), source, run)
 
@@ -57,27 +59,12 @@ def _open(name: str, run: str) -> OpenedSource:
     record = source_record(block)
     if sources.save(engine, record):
         streams.restart(engine, record.id)
-    claims: list[StreamClaim] = []
-    stopped: list[StreamView] = []
-    elsewhere: list[StreamView] = []
-    for view in streams.of_source(engine, record.id, record.apis):
-        if view.stopped_fingerprint == record.fingerprint:
-            stopped.append(view)
-        elif claim := streams.acquire(engine, view, run):
-            claims.append(claim)
-        else:
-            elsewhere.append(view)
-    return OpenedSource(record.id, opened_ns, tuple(claims), tuple(stopped), tuple(elsewhere))
+    views = streams.of_source(engine, record.id, record.apis)
+    found = claim_each(views, record.fingerprint, lambda view: streams.acquire(engine, view, run))
+    return OpenedSource(record.id, opened_ns, *found)
 
 
 def release_claims(opened: OpenedSource) -> None:
-    """Give back what a stopped run still holds, so that the next one need not wait until the claims lapse."""
-    if (engine := store_if_open(opened.source_id)) is None:
-        return
-    for claim in opened.claims:
-        try:
-            streams.release(engine, claim)
-        except SourceError as error:
-            get_run_logger().warning(
-                "The claim on %s could not be given back; it lapses by itself. %s", claim.api, error
-            )
+    """Release what a stopped run still holds."""
+    if (engine := store_if_open(opened.source_id)) is not None:
+        release_each(opened.claims, partial(streams.release, engine))

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
-RETRIES, RETRY_SECONDS = 3, 60  # the next scheduled run goes on anyway
+RETRIES, RETRY_SECONDS = 3, 60  # the next scheduled run continues in any case
 
 
 def _again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    task.retry_delay_seconds = clock.engine_delay(RETRY_SECONDS)  # type: ignore[assignment]  # any form is taken
+    task.retry_delay_seconds = clock.engine_delay(RETRY_SECONDS)  # type: ignore[assignment]  # Prefect accepts a number, too
     return isinstance(state.data, FirstPartyGenericError)
 
 
@@ -35,7 +35,10 @@ def _again(task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     persist_result=False,
 )
 def prune_stream(target: PruneTarget, rule: RetentionRule) -> int:
-    """Remove them in batches between which collection goes on. Returns how many."""
+    """Remove the events of `target` that are older than `rule` in batches, and return their number.
+
+    Between the batches, collection continues.
+    """
     engine = open_engine(settings.database_url())
     try:
         removed = sum(prune.prune(engine, target, rule))
@@ -46,7 +49,7 @@ def prune_stream(target: PruneTarget, rule: RetentionRule) -> int:
 
 
 def find_targets(source: str | None) -> list[PruneTarget]:
-    """The streams to prune, of one source or of all. Raises ThirdPartyConfigError where there is no such source."""
+    """The streams to prune, of one source or of all. Raises ThirdPartyConfigError if there is no such source."""
     engine = open_engine(settings.database_url())
     try:
         schema.upgrade(engine)

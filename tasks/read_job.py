@@ -1,4 +1,4 @@
-"""Read the windows of a job until none is left: several at once, beside other runs that share them."""
+"""Read the windows of a job until none is left: several at once, beside parallel runs of the same job."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from blocks.command_line import command_line
-from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError
+from blocks.errors import ClaimLostError, FirstPartyGenericError, SourceError, as_source_error
 from blocks.store.backfill.jobs import BACKFILL
-from tasks import attempts, verdict
+from tasks import attempts
 from tasks.read_window import read_window
 from tasks.run_state import conclude, exit_now
 from tasks.support import stopping
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from tasks.read_window import WindowResult
 
 READERS_MAX = 16
-STORE_SECONDS = 5.0  # between two looks at a store that does not answer
+STORE_SECONDS = 5.0  # between two attempts at a store that does not answer
 
 
 def read_job(source: str, opened: OpenedJob, readers: int, *, done: str) -> State[Any]:
-    """Read the windows of a job, `readers` at once, and return the state of the run that does so.
+    """Read the windows of a job, `readers` at once, and return the final state of this run.
 
-    Its outcome is `done` where all windows are read, by whichever runs; Stopped; or the error that ended it.
+    Its outcome is `done` if all windows are read, by this run or by parallel ones; Stopped; or the error that ended it.
     """
-    shown = JobProgress(source, opened)
-    return _state(source, shown, _read(source, opened, shown, readers), done)
+    progress = JobProgress(source, opened)
+    return _state(source, progress, _read(source, opened, progress, readers), done)
 
 
-def _read(source: str, opened: OpenedJob, shown: JobProgress, readers: int) -> SourceError | None:
-    """Read windows until there are none left, or one fails for good; what failed then."""
+def _read(source: str, opened: OpenedJob, progress: JobProgress, readers: int) -> SourceError | None:
+    """Read windows until none is left, or one fails for good. Returns its error."""
     running: dict[PrefectFuture[WindowResult], WindowClaim] = {}
     error: SourceError | None = None
     while True:
@@ -58,14 +58,14 @@ def _read(source: str, opened: OpenedJob, shown: JobProgress, readers: int) -> S
             with attempts.attempt_in_memory(f"job/{opened.job.id}"):
                 if not ending:
                     _hand_out(source, opened, running, readers)
-                shown.refresh(now=not running)
-        except FirstPartyGenericError as failed:  # of the store, which the readers wait for too
+                progress.refresh(now=not running)
+        except FirstPartyGenericError as failed:  # the store does not answer: the readers wait for it, too
             error = error or (failed if failed.retry_in is None else None)
             _pause(min(failed.retry_in or 0.0, STORE_SECONDS))
         if ending and stopping.waiting_readers() >= len(running):
-            release_windows(opened, running.values())
+            release_windows(opened, running.values())  # what still runs waits for its next attempt
             return error
-        if not running and shown.finished:  # else others read what is left, or did and died: their claims lapse
+        if not running and progress.finished:  # else parallel runs read the rest, or died: their claims expire
             return error
         for reader in wait_for_some(running, 0.5) if running else _pause(1.0):
             error = _error_of(reader) or error
@@ -89,33 +89,33 @@ def _error_of(reader: PrefectFuture[WindowResult]) -> SourceError | None:
     outcome = reader.result(raise_on_failure=False)
     if not isinstance(outcome, BaseException) or isinstance(outcome, ClaimLostError):
         return None
-    return verdict.as_source_error(outcome)
+    return as_source_error(outcome)
 
 
-def _state(source: str, shown: JobProgress, error: SourceError | None, done: str) -> State[Any]:
-    opened = shown.opened
+def _state(source: str, progress: JobProgress, error: SourceError | None, done: str) -> State[Any]:
+    opened = progress.opened
     with suppress(SourceError):
-        shown.refresh(now=True)
-    message = " ".join([f"{format_span(opened.job)}. {summarize(opened.job, shown.progress)}", *opened.notes])
+        progress.refresh(now=True)
+    message = " ".join([f"{format_span(opened.job)}. {summarize(opened.job, progress.progress)}", *opened.notes])
     if error is not None:
-        found = Verdict(error.name, f"{error} {message} {_left(source, shown)}")
-    elif not shown.finished:
-        found = Verdict(STOPPED, f"{message} {_left(source, shown)}")
+        found = Verdict(error.name, f"{error} {message} {_left(source, progress)}")
+    elif not progress.finished:
+        found = Verdict(STOPPED, f"{message} {_left(source, progress)}")
     else:
         found = Verdict(done, message)
-    report_job(source, opened.job, shown.progress, message)
+    report_job(source, opened.job, progress.progress, message)
     publish(opened.source_id)
     if stopping.waiting_readers():
         exit_now(found)
     return conclude(found)
 
 
-def _left(source: str, shown: JobProgress) -> str:
-    windows = sum(one.windows for one in shown.progress)
-    left = f"{windows - sum(one.done for one in shown.progress):,} of {windows:,} windows are left"
-    if shown.opened.job.kind != BACKFILL:
+def _left(source: str, progress: JobProgress) -> str:
+    windows = sum(one.windows for one in progress.progress)
+    left = f"{windows - sum(one.done for one in progress.progress):,} of {windows:,} windows are left"
+    if progress.opened.job.kind != BACKFILL:
         return f"{left}."
     return (
-        f"{left}: a run without a start goes on with them, and so does "
+        f"{left}. A run without a start reads them, and so does "
         f"`{command_line('backfill', source, options=('--resume',))}`."
     )

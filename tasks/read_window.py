@@ -1,8 +1,9 @@
-"""Read one window of time with a cursor of its own, beside live collection, and retry as collection does."""
+"""Read one window of time with a cursor of its own, beside live collection. Retried as collection is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -16,7 +17,8 @@ from blocks.store.backfill.windows import WindowClaim
 from tasks import attempts
 from tasks.support import rate_gate
 from tasks.support.paging import STOPPED, Paging
-from tasks.support.source import after_rotation, load_source, loaded_id, open_store, source_record, store_if_open
+from tasks.support.session import open_session
+from tasks.support.source import load_source
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
     from blocks.store.pages import PreparedPage
     from blocks.store.sources import SourceRecord
 
-OVERLAP_NS = 10**9  # neighbours read a second in common: whether a bound counts in is not documented
-RESTARTS_MAX = 2  # of a window whose cursor the server refuses
+OVERLAP_NS = 10**9  # neighbours overlap by a second: whether the API includes its bounds is not documented
+RESTARTS_MAX = 2  # of a window whose cursor the server rejects
 _DAY_NS = 86_400 * 10**9
 
 
 @dataclass(slots=True)
 class WindowResult:
-    """What a window brought: counts, never events. `note` says why it was not read to its end, if it was not."""
+    """What was read of a window: counts, never events. `note` says why it was not read to its end, if so."""
 
     api: str
     pages: int = 0
@@ -44,7 +46,7 @@ class WindowResult:
 
 
 class WindowReader:
-    """One attempt at one window: from its cursor, or from its start, to has_more = false."""
+    """Reads one window in one attempt: from its cursor, or from its start, to has_more = false or past its end."""
 
     def __init__(self, engine: Engine, client: EventsClient, source: SourceRecord, claim: WindowClaim) -> None:
         self.engine = engine
@@ -98,12 +100,12 @@ class WindowReader:
         return self.client.first_page(self.claim.api, start_ns, end_ns=self.claim.end_ns)
 
     def _is_past(self, page: Page) -> bool:
-        """Whether the server has left the window behind, which need not stop at its end.
+        """True if the server has passed the end of the window: it may send events behind `end_time`, too.
 
-        Its times rose, page by page, and none of this one is in the window any more.
+        Its times rose, page by page, and no event of this page is in the window.
         """
         now_ns = clock.now_ns()
-        times = [event.time_ns for event in page.events if event.time_ns <= now_ns]  # a wrong clock shows no order
+        times = [event.time_ns for event in page.events if event.time_ns <= now_ns]  # wrong clocks show no order
         if not times:
             return False
         first, before = min(times), self.latest_ns
@@ -114,45 +116,40 @@ class WindowReader:
 
 @task(name="read window", **attempts.TASK_OPTIONS)
 def read_window(source: str, claim: WindowClaim) -> WindowResult:
-    """Read the window of `claim` to its end; each page and its cursor are one commit.
+    """Read the window of `claim` to its end. Each page and its cursor are one commit.
 
     Submit a copy of this task for each window (`with_options`), since its delay between attempts is its own. An error
-    that leaves here has `retry_in` set where the step is to be tried again; otherwise the window is free again.
+    leaves here judged: its `retry_in` is set if the task is retried; otherwise the window is released.
     """
-    fingerprint = ""
-
-    def rotated(error: SourceError) -> SourceError:
-        return after_rotation(source, error, fingerprint)
-
-    taken_in = store_if_open(loaded_id(source) or "")
-    taken = None if taken_in is None else WindowRecord(taken_in, claim)
-    with attempts.attempt(attempt_key(claim), taken, replace_error=rotated) as attempt:
-        block = load_source(source)
-        fingerprint = block.fingerprint()
-        engine = open_store(block)
-        attempt.open(WindowRecord(engine, claim))
-        record = source_record(block)
-        gate = rate_gate.open_gate(engine, record, settings.backfill_share())
-        with block.credentials.get_client(block.api_version, slot=gate) as client:
-            return WindowReader(engine, client, record, claim).read()
+    record = partial(_record, claim)
+    with open_session(source, attempt_key(claim), record, load_source, settings.backfill_share) as session:
+        return WindowReader(session.engine, session.client, session.source, claim).read()
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
-    """Where the attempts at a window are recorded: in its row. Since when it has been failing, memory knows."""
+    """The record of attempts at a window, in its row.
+
+    Only this process remembers how long a window has been failing: another run that claims it has 90 minutes of its
+    own.
+    """
 
     engine: Engine
     claim: WindowClaim
 
-    def fail(self, error: SourceError, since_ns: int | None) -> int:  # noqa: ARG002 - as the protocol has it
+    def fail(self, error: SourceError, since_ns: int | None) -> int:  # noqa: ARG002 - of the protocol
         return attempts.first_failure_ns(attempt_key(self.claim))
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
         rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
 
-    def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
+    def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - of the protocol
         windows.stop(self.engine, self.claim, error)
+
+
+def _record(claim: WindowClaim, engine: Engine, _fingerprint: str | None) -> WindowRecord:
+    return WindowRecord(engine, claim)
 
 
 def attempt_key(claim: WindowClaim) -> str:

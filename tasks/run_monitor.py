@@ -1,4 +1,4 @@
-"""What a run looks to while its readers read, and once they are done: being asked to stop, health, heads of chains."""
+"""What a run does beside reading: notice stop requests, publish health events, assess, log checkpoints."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 def poll(opened: OpenedSource) -> None:
-    """Notice that someone asked this run to end, and pass on what its readers found. Its own trouble is no matter."""
+    """Notice a stop request, and publish new health events. An error of the store is ignored here."""
     engine = store_if_open(opened.source_id)
     try:
         if engine is not None and sources.stop_requested(engine, opened.source_id, opened.opened_ns):
             stopping.requested.set()
     except SourceError:
-        return  # the readers have the same trouble, and tell
+        return  # the readers report that the store does not answer
     publish(opened.source_id)
 
 
 def report_failed_start(source: str, error: SourceError) -> None:
-    """Note that a run could not even begin, for a wrong configuration or a fault in this program: a change of health.
+    """Report that a run could not begin, because of its configuration or an unexpected error, as a health event.
 
-    Such a block need not tell its own store or id: they are those under which the source was last seen.
+    Such a block may have no readable store or id. Those under which the source was last seen are used.
     """
     if not isinstance(error, (ThirdPartyConfigError, UnexpectedError)):
         return
@@ -50,11 +50,11 @@ def report_failed_start(source: str, error: SourceError) -> None:
         save_state(source_id, error.name, str(error))
         publish(source_id)
     except SourceError as unwritten:
-        get_run_logger().warning("That could not be kept in the store. %s", unwritten)
+        get_run_logger().warning("The error could not be saved in the store. %s", unwritten)
 
 
 def assess_and_publish(source: str, source_id: str) -> None:
-    """Assess the source at the end of a run, and pass on what was found; and log up to where its chains have grown."""
+    """Assess the source at the end of a run, publish its health events, and log a checkpoint of its hash chains."""
     try:
         with attempts.convert_unexpected():
             assess(source)
@@ -65,13 +65,13 @@ def assess_and_publish(source: str, source_id: str) -> None:
 
 
 def _log_checkpoint(source_id: str) -> None:
-    """Prefect keeps the logs of runs in another database: whoever makes new chains in the store does not reach them."""
+    """Prefect keeps the logs in another database. A chain that is rewritten in the store does not match them."""
     if (engine := store_if_open(source_id)) is None:
         return
     try:
         present = checkpoints.current(engine, source_id)
     except SourceError as error:
-        get_run_logger().warning("The heads of the hash chains could not be read. %s", error)
+        get_run_logger().warning("The checkpoint of the hash chains could not be read. %s", error)
         return
     if present is not None:
-        get_run_logger().info("Heads of the hash chains: %s", present.line())
+        get_run_logger().info("Checkpoint of the hash chains: %s", present.line())

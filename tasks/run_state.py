@@ -1,4 +1,4 @@
-"""Show a source's state: on its flow run, where a person looks, and in the store, where commands look."""
+"""Set the state of a source: on its flow run for people, and in the store for commands."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _OUTCOME = re.compile(r"([A-Z]\w*): (.*)", re.DOTALL)
 
 
 def set_state(name: str, message: str = "", *, source_id: str | None = None) -> None:
-    """Name the running flow run's state; once the source's id is known, the store remembers it too.
+    """Set the name of the running state of this flow run; with a `source_id`, save it in the store, too.
 
-    A state is a sign for people: where it cannot be set, collecting goes on.
+    The state is for people. If it cannot be set, the run continues.
     """
     state: State[None] = State(type=StateType.RUNNING, name=name, message=message or None)
     _set(state)
@@ -41,19 +41,19 @@ def set_state(name: str, message: str = "", *, source_id: str | None = None) -> 
 
 
 def save_state(source_id: str, name: str, message: str) -> None:
-    """Keep the state of a source in its store, where commands look that do not ask Prefect."""
+    """Save the state of a source in its store, for the commands that do not use Prefect."""
     if (engine := store_if_open(source_id)) is None:
         return
     try:
         sources.save_state(engine, source_id, name, message, str(flow_run.id))
     except SourceError as error:
-        get_run_logger().warning("The state %s could not be kept in the store. %s", name, error)
+        get_run_logger().warning("The state %s could not be saved in the store. %s", name, error)
 
 
 def conclude(found: Verdict) -> State[Any]:
-    """The final state of this run, before which an error stands in the history as a state of its own.
+    """The final state of this run. An error is set as a state of its own before it, so that the history shows it.
 
-    An error after a stop was requested is no reason to call for a person: nothing was tried again.
+    After a stop request an error becomes Stopped: it was not retried, so it may be harmless.
     """
     if found.in_error and stopping.requested.is_set():
         found = Verdict(STOPPED, found.message)
@@ -69,29 +69,29 @@ def final_state(found: Verdict) -> State[Any]:
 
 
 def outcome_of(state: State[Any]) -> Verdict:
-    """Read back what `final_state` made. Of a state that Prefect itself has set: its name, and its message."""
+    """The verdict in a state of `final_state`. Of a state that Prefect itself has set: its name and message."""
     message = state.message or ""
     if parts := _OUTCOME.fullmatch(message):
         return Verdict(parts[1], parts[2])
     return Verdict(state.name or "", message)
 
 
-def exit_now(found: Verdict, *last_words: Callable[[], object]) -> NoReturn:
-    """Show the final state and end this process: readers that wait for their next attempt cannot be woken.
+def exit_now(found: Verdict, *last_steps: Callable[[], object]) -> NoReturn:
+    """Set the final state and exit this process: readers that wait for their next attempt cannot be woken.
 
-    `last_words` are said side by side with that, and none of it keeps the process for long.
+    `last_steps` run beside that, in threads. Together they have `stopping.exit_seconds`: a server may hang.
     """
-    words = [Thread(target=copy_context().run, args=(one,), daemon=True) for one in (lambda: _end(found), *last_words)]
-    for word in words:
-        word.start()
+    steps = [Thread(target=copy_context().run, args=(one,), daemon=True) for one in (lambda: _end(found), *last_steps)]
+    for step in steps:
+        step.start()
     deadline = time.monotonic() + stopping.exit_seconds
-    for word in words:
-        word.join(max(deadline - time.monotonic(), 0))
+    for step in steps:
+        step.join(max(deadline - time.monotonic(), 0))
     os._exit(stopping.exit_hook(found.name, found.message))
 
 
 def exit_while_waiting(why: str) -> NoReturn:
-    """End a run whose main thread waits for its next attempt: of a step without which there is nothing to read."""
+    """Exit a run whose main thread waits for the next attempt of a step, such as opening the source."""
     exit_now(Verdict(STOPPED, f"The run waited for its next attempt. {why}"))
 
 

@@ -16,9 +16,9 @@ from tasks.support.source import load_source, open_store, source_record
 
 @task(name="coverage", cache_policy=NO_CACHE, persist_result=False)
 def show_coverage(source: str) -> None:
-    """Leave the report of the last 120 days as an artifact, under a key of the source: the UI shows its history.
+    """Save the report of the last 120 days as an artifact, under a key of the source: the UI shows its history.
 
-    Raises SourceError where the source or its store cannot be read.
+    Raises SourceError if the source or its store cannot be read.
     """
     block = load_source(source)
     record = source_record(block)

@@ -1,4 +1,4 @@
-"""Start the runs that forward a source, where one of its pairs has something to send: after each run that reads."""
+"""Start the forward runs of a source after each run that reads, for each pair that has unsent events."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ FLOW = "forward"
 
 
 def start_forwards(source: str, source_id: str) -> int:
-    """Create a run for each pair of `source` that has something to send and that no run is about to take up.
+    """Create a run for each pair of `source` that has unsent events and no run that is due. Returns their number.
 
-    Returns how many. A pair without a deployment, or with a paused one, is left out. Where the store or Prefect does
-    not answer, the next run of the source tries again.
+    A pair without a deployment, or with a paused one, is left out. If the store or Prefect does not answer, the next
+    run of the source tries again.
     """
     if (engine := store_if_open(source_id)) is None:
         return 0
@@ -39,10 +39,10 @@ def start_forwards(source: str, source_id: str) -> int:
         pairs = backlog.pairs_with_work(engine, source)
         return _start(pairs) if pairs else 0
     except SourceError as error:
-        get_run_logger().warning("Forwarding was not started; the next run does. %s", error)
+        get_run_logger().warning("Forwarding was not started. The next run tries again. %s", error)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         why = type(error).__name__
-        get_run_logger().warning("Forwarding could not be started in Prefect (%s); the next run does.", why)
+        get_run_logger().warning("Forwarding could not be started in Prefect (%s). The next run tries again.", why)
     return 0
 
 
@@ -66,9 +66,9 @@ def _deployments(client: SyncPrefectClient, names: list[str]) -> list[Deployment
 
 
 def _waiting(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID | None]:
-    """Those of which a run is due and has not begun: it will take all that there is.
+    """The deployments with a run that is due and has not begun: that run will send everything.
 
-    One that runs is no reason to wait. It may be in the retries of another API for long; claims keep the two apart.
+    A running one does not count. It may retry another API for a long time; claims keep the two runs apart.
     """
     not_begun = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])
     runs = client.read_flow_runs(

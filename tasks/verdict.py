@@ -1,4 +1,4 @@
-"""What a run came to, in one state: its type, its name and a sentence for the person who looks at it."""
+"""The verdict on a run: the outcome in one word, and a sentence for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from whenever import Instant
 
 from blocks import clock
 from blocks.command_line import command_line
-from blocks.errors import ClaimLostError, SourceError, UnexpectedError
+from blocks.errors import ClaimLostError, SourceError, as_source_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Where several streams are in error, the run bears the name of the one that a person has to act on first.
+# If several streams are in error, the run has the name of the error that a person has to act on first.
 GRAVEST_FIRST = ("ThirdPartyConfigError", "FirstPartyGenericError", "ThirdPartyGenericError")
 
 SKIPPED, RETRYING, STOPPED = "Skipped", "Retrying", "Stopped"
@@ -30,10 +30,10 @@ SKIPPED, RETRYING, STOPPED = "Skipped", "Retrying", "Stopped"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a run came to: `name` is one word for it.
+    """The outcome of a run. `name` is one word for it.
 
-    It is Collected, Skipped (other runs have every API), Retrying (so, and one of these APIs is failing), Stopped, or
-    the gravest error.
+    It is Collected (or Forwarded, …), Skipped (other runs hold every API), Retrying (the same, and one of these APIs
+    is failing), Stopped, or the name of the gravest error.
     """
 
     name: str
@@ -52,7 +52,11 @@ def collect_verdict(
     elsewhere: Sequence[StreamView] = (),
     stopping: bool = False,
 ) -> Verdict:
-    """The verdict over a run of `source`: its own streams, by API, those in error from before, and those of others."""
+    """The verdict on a collect run of `source`.
+
+    `outcomes` are of the streams that this run claimed, by API. `stopped` were in error before, and `elsewhere` are
+    held by other runs. `stopping`: a stop was requested.
+    """
     waited = stopping and not outcomes
     words = "Every API waited for its next attempt." if waited else _collected(_done(outcomes))
     run = _RunSummary(
@@ -69,7 +73,7 @@ def forward_verdict(
     elsewhere: Sequence[PositionView] = (),
     stopping: bool = False,
 ) -> Verdict:
-    """The same over a run that forwards to `siem`; where all is well its name is Forwarded."""
+    """The verdict on a run that forwards to `siem`; see `collect_verdict`."""
     done = _done(outcomes)
     run = _RunSummary("Forwarded", "forwarding", resume(siem), _forwarded(siem, done), bool(done), stopped, elsewhere)
     return _build(run, outcomes, stopping=stopping)
@@ -77,7 +81,7 @@ def forward_verdict(
 
 @dataclass(frozen=True, slots=True)
 class _RunSummary:
-    """What differs between runs: what they do, and what they say of it. `any_done`: an API was done to its end."""
+    """What differs between the flows: their verb, hint and sentence. `any_done`: an API was read or sent to its end."""
 
     name: str
     doing: str
@@ -109,12 +113,12 @@ def _build(run: _RunSummary, outcomes: Mapping[str, object], *, stopping: bool) 
 
 
 def outcome_of_other_runs(elsewhere: Sequence[StreamView | PositionView]) -> str:
-    """The name for a run that has nothing of its own, since other runs have all that there is."""
+    """The outcome of a run that could claim nothing, since other runs hold every API."""
     return RETRYING if any(view.failing_since_ns is not None for view in elsewhere) else SKIPPED
 
 
 def describe_other_run(view: StreamView | PositionView, doing: str) -> str:
-    """What another run does with an API: it is `doing` it (reading, forwarding) since when, or it is retrying."""
+    """What another run does with an API: since when it is `doing` it (reading, forwarding), or is retrying."""
     if view.failing_since_ns is not None:
         return f"retrying since {format_time(view.failing_since_ns)} in another run. {view.error_message}"
     if view.claimed_by is None:
@@ -132,27 +136,27 @@ def _since_words(ns: int | None) -> str:
     return "" if ns is None else f", since {format_time(ns)}"
 
 
-def group_by_sentence(said: Mapping[str, str]) -> list[str]:
-    """`sign-in, audit: what happened`: what is the same for several APIs is said once."""
+def group_by_sentence(sentences: Mapping[str, str]) -> list[str]:
+    """`sign-in, audit: what happened`: APIs with the same sentence share one."""
     apis: dict[str, list[str]] = {}
-    for api, sentence in said.items():
+    for api, sentence in sentences.items():
         apis.setdefault(sentence, []).append(api)
     return [f"{', '.join(names)}: {sentence}" for sentence, names in apis.items()]
 
 
 def restart(source: str) -> str:
-    """What brings an API in error back."""
+    """How an API in error is read again."""
     command = command_line("restart", source)
     return f"No more requests are made for it until the configuration changes, or until `{command}`."
 
 
 def resume(siem: str) -> str:
-    """What brings a pair in error back."""
+    """How a pair in error is forwarded again."""
     return f"Nothing is sent until its configuration changes, or until `{command_line('siem resume', siem)}`."
 
 
 def error_verdict(error: SourceError) -> Verdict:
-    """The verdict on a run that an error ended before it did anything."""
+    """The verdict on a run that an error ended before it read or sent anything."""
     return Verdict(error.name, str(error))
 
 
@@ -166,11 +170,6 @@ def format_ago(ns: int | None) -> str:
 def format_time(ns: int) -> str:
     """A time to the second: `2026-08-01T12:00:00Z`."""
     return Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second")
-
-
-def as_source_error(error: BaseException) -> SourceError:
-    """What a reader ended with, as an error of ours: a fault in this program is one too."""
-    return error if isinstance(error, SourceError) else UnexpectedError.from_exception(error)
 
 
 def _collected(done: list[CollectResult]) -> str:
@@ -191,8 +190,8 @@ def _forwarded(siem: str, done: list[ForwardResult]) -> str:
     text = f"{sent:,} event{'' if sent == 1 else 's'} sent to {siem}"
     if each := ", ".join(f"{one.api} {one.sent:,}" for one in done if one.sent):
         text += f" ({each})"
-    if kept := sum(one.filtered for one in done):
-        text += f"; {kept:,} filtered by rules"
-    if refused := sum(one.rejected for one in done):
-        text += f"; {refused:,} refused by it"
+    if filtered := sum(one.filtered for one in done):
+        text += f"; {filtered:,} filtered by rules"
+    if rejected := sum(one.rejected for one in done):
+        text += f"; {rejected:,} rejected by it"
     return f"{text}."

@@ -12,9 +12,8 @@ from support.paths import ROOT
 from blocks.config.source_config import SourceConfig
 from blocks.settings import PREFIX, SETTINGS
 from blocks.siem.base import SiemBlock
-from blocks.siem.configuration import config_fields, parse_siems
-from blocks.siem.kinds import KINDS as KINDS_OF_SIEM
-from blocks.siem.kinds import block_class
+from blocks.siem.configuration import KINDS as KINDS_OF_SIEM
+from blocks.siem.configuration import block_class, config_fields, parse_siems
 from deployments.cli import app
 from deployments.sandbox.__main__ import parser
 from deployments.sandbox.faults import KINDS
@@ -47,7 +46,7 @@ def test_every_command_for_siems(name: str) -> None:
 def test_every_kind_of_siem_stands_in_the_table_and_has_a_page_with_a_working_example(kind: str) -> None:
     row = next(line for line in README.splitlines() if line.startswith(f"| [`{kind}`]"))
     assert f"(docs/siem/{kind}.md)" in row
-    assert f" {block_class(kind).model_fields['shape'].default} " in row.replace("`", " ")
+    assert f" {block_class(kind).model_fields['event_format'].default} " in row.replace("`", " ")
     page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
     examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if '"siem"' in text]
     assert examples, page

@@ -1,4 +1,4 @@
-"""The base of all SIEM blocks: what a person can set for each of them."""
+"""The base of all SIEM blocks: the fields that every SIEM has, and how a block is checked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from abc import abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from blocks.problems import ConfigurationError, Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
+from blocks.siem.formats.event import Classifier
+from blocks.siem.privacy import rules as privacy_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,45 +24,45 @@ if TYPE_CHECKING:
     from blocks.events_api.models import Api
     from blocks.siem.delivery.protocol import Sender
 
-Shape = Literal["raw", "ecs", "ocsf"]
-ClassifierName = Literal["event-id", "parser"]
+EventFormat = Literal["raw", "ecs", "ocsf"]
 
-
-SHARED = frozenset({"shape", "classifier", "rules", "hash_key"})
-"""What a person can set for each of them alike."""
-HASH_KEY_MIN = 16  # characters; a shorter key can be guessed by whoever knows one address and its hash
+SHARED_FIELDS = frozenset({"event_format", "classifier", "rules", "hash_key"})
+"""The fields that every SIEM has. The form shows them last."""
+HASH_KEY_MIN = 16  # characters; a shorter key can be guessed by someone who knows one address and its hash
+_OLD_NAMES = {"shape": "event_format"}
+"""Fields that were renamed: a block that was stored under the old name still loads."""
 
 
 class SiemBlock(SecretBlock):
     """One SIEM, or one archive, that events are forwarded to.
 
-    A block is opened with `get_sender`. What is wrong in it comes from `validated`, all at once.
+    `get_sender` opens a connection. `ensure_valid` raises one error with all problems of the configuration.
     """
 
     kind: ClassVar[str]
-    """What it is called in a JSON file and on the command line, such as splunk."""
+    """The name of this kind of SIEM in a JSON file and on the command line, such as splunk."""
     is_archive: ClassVar[bool] = False
-    """Whether it takes events that are not meant for a SIEM too (`_siemForward` is not true)."""
+    """Whether it also gets events for which forwarding to SIEMs is not enabled (`_siemForward` is not true)."""
     guarantee: ClassVar[str]
-    """What is promised of an event's copies, in a few words for the table of SIEMs."""
+    """How often an event may arrive, in a few words for the table of SIEMs."""
 
-    shape: Shape = Field(
+    event_format: EventFormat = Field(
         default="raw",
-        description="The form of each event: raw as 1Password sent it, or ECS (Elastic), or OCSF.",
+        description="The format of each event: raw as 1Password sent it, or ECS (Elastic), or OCSF.",
     )
-    classifier: ClassifierName = Field(
+    classifier: Classifier = Field(
         default="event-id",
-        title="Told by",
+        title="Classifier",
         description=(
-            "How Sumo Logic's SIEM is told what an event is: event-id sends _siemEventID (such as signin-success),"
-            " parser sends _siemParser."
+            "How Sumo Logic's SIEM recognizes the type of an event: event-id sends _siemEventID (such as"
+            " signin-success), parser sends _siemParser."
         ),
     )
     rules: list[dict[str, Any]] = Field(
         default_factory=list,
         title="Privacy rules",
         description=(
-            "What is kept from this SIEM, in order: keep or drop events, mask, hash or remove members."
+            "What this SIEM does not get, in order: keep or drop events, mask, hash or remove members."
             ' Such as {"remove": ["location"]} or {"drop": {"action": ["fill"]}}.'
         ),
         examples=[[{"mask": ["user.email", "target_user.email"]}]],
@@ -69,81 +71,87 @@ class SiemBlock(SecretBlock):
         default=SecretStr(""),
         title="Key for hashes",
         description=(
-            f"With which members are hashed, where a rule says so: {HASH_KEY_MIN} random characters or more."
-            " Keep it, to find a person again."
+            f"The key with which rules hash members: {HASH_KEY_MIN} random characters or more."
+            " Keep it, so that you can find a person again."
         ),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_fields(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {_OLD_NAMES.get(name, name): value for name, value in values.items()}
+
     @classmethod
     def model_json_schema(cls, *how: Any, **also: Any) -> dict[str, Any]:
-        """The form: what this SIEM alone has comes first."""
+        """Return the form, with the fields that only this SIEM has first."""
         schema = super().model_json_schema(*how, **also)
         members = schema.get("properties", {})
-        schema["properties"] = dict(sorted(members.items(), key=lambda member: member[0] in SHARED))
+        schema["properties"] = dict(sorted(members.items(), key=lambda member: member[0] in SHARED_FIELDS))
         return schema
 
-    def data_stream_namespace(self, api: Api) -> str:  # noqa: ARG002 - not every index has one for all
-        """The `data_stream.namespace` of an API's events in the shape ECS."""
+    def data_stream_namespace(self, api: Api) -> str:  # noqa: ARG002 - the same for all APIs, unless a SIEM overrides it
+        """Return the `data_stream.namespace` of an API's events in the format ECS."""
         return "default"
 
     @abstractmethod
     def get_sender(self) -> Sender:
-        """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
+        """Open a connection, to be closed after use. Raises ConfigurationError and ThirdPartyConfigError."""
 
     def problems(self) -> Iterator[Problem]:
-        """All that is wrong in what this SIEM alone has; `PATH` is where the paths begin."""
+        """Yield the problems of the fields that only this SIEM has. Their paths begin with `PATH`."""
         return iter(())
 
     def ensure_valid(self) -> Self:
-        """The block itself. Raises ConfigurationError with all that is wrong in it."""
-        found = [*self._secret_problems(), *self.problems(), *self._rule_problems()]
-        if found:
-            raise ConfigurationError(found)
+        """Return the block itself. Raises ConfigurationError with all its problems."""
+        problems = [*self._secret_problems(), *self.problems(), *self._rule_problems()]
+        if problems:
+            raise ConfigurationError(problems)
         return self
 
     def public_settings(self) -> dict[str, Any]:
-        """What may be shown of it, and kept in the store: all but its secrets."""
-        return {name: value for name, value in self._members().items() if not isinstance(value, SecretStr)}
+        """Return all settings except secrets: what may be shown, and kept in the store."""
+        return {name: value for name, value in self._settings().items() if not isinstance(value, SecretStr)}
 
     def fingerprint(self) -> str:
-        """32 hexadecimal characters that change with whatever is sent, or where; its secrets are not in them.
+        """Return 32 hexadecimal digits that change with every setting, secrets included.
 
-        They are stored, so that whoever reads the store could try secrets: each try takes as long as `_slow` does.
+        The store keeps fingerprints. A reader of the store could test guesses of a secret against one, so each secret
+        goes through a slow hash first.
         """
         plain = {
-            name: _slow(f"{self.kind}.{name}", value.get_secret_value()) if isinstance(value, SecretStr) else value
-            for name, value in self._members().items()
+            name: _slow_hash(f"{self.kind}.{name}", value.get_secret_value()) if isinstance(value, SecretStr) else value
+            for name, value in self._settings().items()
         }
         return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @classmethod
     def setting_fields(cls) -> dict[str, FieldInfo]:
-        """The members that a person sets, in the order of the form."""
-        return {name: one for name, one in cls.model_fields.items() if name not in _OF_PREFECT}
+        """Return the fields that a user sets, in the order of the form."""
+        return {name: info for name, info in cls.model_fields.items() if name not in _PREFECT_FIELDS}
 
-    def _members(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.setting_fields()}
 
     def _rule_problems(self) -> Iterator[Problem]:
-        from blocks.siem.privacy import rules  # noqa: PLC0415 - pydantic models of its own
-
         key = self.hash_key.get_secret_value()
-        yield from rules.problems(self.rules, f"{PATH}.rules", has_key=bool(key))
-        if 0 < len(key) < HASH_KEY_MIN and not is_masked(key) and rules.hashes(self.rules):
+        yield from privacy_rules.problems(self.rules, f"{PATH}.rules", has_key=bool(key))
+        if 0 < len(key) < HASH_KEY_MIN and not is_masked(key) and privacy_rules.hashes(self.rules):
             expected = f"{HASH_KEY_MIN} random characters or more, such as: openssl rand -hex 32"
-            yield Problem(f"{PATH}.hash_key", "it is too short to hash with", expected)
+            yield Problem(f"{PATH}.hash_key", "it is too short for a key of hashes", expected)
 
     def _secret_problems(self) -> Iterator[Problem]:
-        for name, value in self._members().items():
+        for name, value in self._settings().items():
             if isinstance(value, SecretStr) and (text := value.get_secret_value()) and is_masked(text):
-                yield Problem(f"{PATH}.{name}", "there are only asterisks", "the secret, which is not copied along")
+                yield Problem(f"{PATH}.{name}", "it holds asterisks only", "the secret itself; a copy masks it")
 
 
 @lru_cache(maxsize=256)
-def _slow(member: str, secret: str) -> str:
-    """What stands for a secret in a fingerprint: about 10 ms and 4 MB, once in a process. Nothing for an empty one.
+def _slow_hash(member: str, secret: str) -> str:
+    """Return the scrypt of a secret (about 10 ms and 4 MB), or an empty text for an empty secret.
 
-    The salt is fixed: in any process, the same secret of the same member must come to the same.
+    The salt is fixed, because every process must get the same fingerprint for the same secret of the same member.
     """
     if not secret:
         return ""
@@ -151,4 +159,4 @@ def _slow(member: str, secret: str) -> str:
     return hashlib.scrypt(secret.encode(errors="surrogatepass"), salt=salt, n=2**12, r=8, p=1, dklen=32).hex()
 
 
-_OF_PREFECT = set(SecretBlock.model_fields)
+_PREFECT_FIELDS = set(SecretBlock.model_fields)

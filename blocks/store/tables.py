@@ -323,7 +323,7 @@ class PairRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     source_id: str
     siem: str = Field(description="the name of the SIEM")
-    kind: str = Field(description="splunk, syslog, …; see `blocks.siem.kinds`")
+    kind: str = Field(description="splunk, syslog, …; see `blocks.siem.configuration`")
     config: str = Field(sa_column=Column(Text, nullable=False), description="JSON map: its block without the secrets")
     fingerprint: str = Field(description="digest of what matters for what is sent, secrets included")
     created_ns: int = Field(sa_column=_ns(nullable=False))

@@ -12,7 +12,7 @@ from blocks import json_file, settings
 from blocks.command_line import command_line
 from blocks.config.source_file import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
-from blocks.siem.document import holds_siems
+from blocks.siem.configuration import holds_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
 from deployments.commands.support import deferred

@@ -20,6 +20,7 @@ from blocks.store import source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.usage import usage_error
 from deployments.exit_codes import DONE
 from deployments.terminal_output import (
     format_rfc3339,
@@ -103,9 +104,7 @@ def _check(options: BackfillOptions) -> None:
         except ThirdPartyConfigError as error:
             problems.append(error.message.rstrip("."))
     if problems:
-        raise ThirdPartyConfigError(
-            f"{'. '.join(problems)}.", hint="See: onepassword-source backfill --help", code="usage"
-        )
+        raise usage_error("backfill", *problems)
 
 
 def _span(options: BackfillOptions) -> Any:

@@ -17,6 +17,7 @@ from deployments.bounded_call import StartedCall
 from deployments.checks import collection, network, runs, server, storage
 from deployments.checks.finding import Finding, failed, not_checked
 from deployments.commands.support.options import Json, Name
+from deployments.commands.support.usage import unknown_source
 from deployments.exit_codes import DONE, IN_ERROR
 from deployments.terminal_output import OUT, print_json, print_line, printable, with_spinner
 
@@ -69,7 +70,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
     seen = server.check_server(name)
     stored = _store_of_block(seen.block, stored)
     if not seen.exists and stored.is_unknown():
-        raise _no_such_source(name)
+        raise unknown_source(name)
     base_url = _base_url(seen.block) if seen.block else stored.base_url()
     way = _network_path_to(early, base_url)
     introspection, scopes = _account(seen.block, way, stored.account())
@@ -223,14 +224,6 @@ def _token(block: OnePasswordSource | None) -> str | None:
         if any(problem.path.endswith(".api_token") for problem in error.problems):
             return None
     return block.credentials.api_token.get_secret_value()
-
-
-def _no_such_source(name: str) -> ThirdPartyConfigError:
-    return ThirdPartyConfigError(
-        f"There is no source named {name!r}.",
-        hint="Create it with `onepassword-source apply FILE`. `onepassword-source list` lists all sources.",
-        code="unknown-source",
-    )
 
 
 def _show(findings: list[Finding]) -> None:

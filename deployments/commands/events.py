@@ -13,7 +13,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.problems import closest_match
 from blocks.store import source_status
 from deployments.commands.support.event_filters import EventFilters
 from deployments.commands.support.event_formats import (
@@ -27,6 +26,7 @@ from deployments.commands.support.event_formats import (
 )
 from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
 from deployments.commands.support.output_file import output_file
+from deployments.commands.support.usage import invalid_value
 from deployments.terminal_output import ERROR, OUT, print_note, wait_for_more
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _output_format(named: str | None, output: Path | None, *, follow: bool) -> s
     is_file = output is not None and str(output) != "-"
     form = named or (SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table")
     if form not in FORMATS:
-        raise _invalid_value("--format", form, FORMATS)
+        raise invalid_value("--format", form, FORMATS)
     if form == "parquet" and not is_file:
         raise ThirdPartyConfigError("Parquet needs a file.", hint="Add --output FILE.parquet.", code="usage")
     if follow and is_file:
@@ -178,14 +178,8 @@ def _output_format(named: str | None, output: Path | None, *, follow: bool) -> s
 def _apis(given: list[str]) -> tuple[str, ...]:
     for api in given:
         if api not in APIS:
-            raise _invalid_value("--api", api, APIS)
+            raise invalid_value("--api", api, APIS)
     return tuple(given)
-
-
-def _invalid_value(flag: str, value: str, known: tuple[str, ...]) -> ThirdPartyConfigError:
-    close = closest_match(value, known)
-    hint = f"Did you mean {close}?" if close else ""
-    return ThirdPartyConfigError(f"{flag} takes {', '.join(known)}, not {value!r}.", hint=hint, code="usage")
 
 
 def _window(since: str | None, until: str | None) -> tuple[int | None, int | None]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import prune, source_status
 from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, OneSource, Yes
+from deployments.commands.support.progress import progress_bar
+from deployments.commands.support.usage import usage_error
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import (
-    ERROR,
     format_rfc3339,
     format_time,
     print_fitting,
@@ -30,7 +29,7 @@ from deployments.terminal_output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from blocks.store.prune import PrunePlan, PruneTarget, RetentionRule
 
@@ -84,15 +83,11 @@ def command(
 def _check(options: PruneOptions) -> None:
     once = options.dry_run or options.yes
     if options.no_schedule and (once or options.schedule or options.older_than):
-        raise _usage_error("--no-schedule takes no other options, only the name of a source.")
+        raise usage_error("prune", "--no-schedule takes no other options, only the name of a source.")
     if options.schedule and once:
-        raise _usage_error("--schedule removes nothing now: leave out --dry-run and --yes.")
+        raise usage_error("prune", "--schedule removes nothing now: leave out --dry-run and --yes.")
     if options.older_than is None and not options.no_schedule:
-        raise _usage_error("--older-than is missing. It says how long events are kept, such as 400d.")
-
-
-def _usage_error(message: str) -> ThirdPartyConfigError:
-    return ThirdPartyConfigError(message, hint="See: onepassword-source prune --help", code="usage")
+        raise usage_error("prune", "--older-than is missing. It says how long events are kept, such as 400d.")
 
 
 def _prune_now(options: PruneOptions, rule: RetentionRule) -> None:
@@ -106,7 +101,7 @@ def _prune_now(options: PruneOptions, rule: RetentionRule) -> None:
         _confirm(going, options)
     removed = dict.fromkeys(targets, 0)
     if not options.dry_run:
-        with _progress(going) as advance:
+        with progress_bar(lambda: going) as advance:
             for target in targets:
                 for batch in prune.prune(engine, target, rule):
                     removed[target] += batch
@@ -181,16 +176,6 @@ def _as_json(plan: PrunePlan, removed: int) -> dict[str, Any]:
 
 def _events(number: int) -> str:
     return f"{number:,} event{'' if number == 1 else 's'}"
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    if not total or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
-        removing = bar.add_task("", total=total)
-        yield lambda number: bar.advance(removing, number)
 
 
 def _schedule(older_than: str, options: PruneOptions) -> None:

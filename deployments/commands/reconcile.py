@@ -13,6 +13,7 @@ from blocks.events_api.models import Api
 from deployments.commands.support import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.usage import usage_error
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -35,9 +36,7 @@ def command(
     except ThirdPartyConfigError as error:
         problems.append(error.message.rstrip("."))
     if problems:
-        raise ThirdPartyConfigError(
-            f"{'. '.join(problems)}.", hint="See: onepassword-source reconcile --help", code="usage"
-        )
+        raise usage_error("reconcile", *problems)
     return run_job(name, lambda: _reconcile(name, last, apis), as_json=as_json)
 
 

@@ -12,7 +12,6 @@ from rich.text import Text
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from blocks.problems import closest_match
 from blocks.store import fields, source_status
 from blocks.store.forwarding import forward_status
 from blocks.store.source_health import health, health_since_ns, judged_sources
@@ -21,6 +20,7 @@ from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.pair_view import pair_as_json, summary_line
 from deployments.commands.support.retries import retry_line
 from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
+from deployments.commands.support.usage import invalid_value
 from deployments.one_machine import up_health
 from deployments.terminal_output import (
     format_age,
@@ -86,9 +86,7 @@ def command(
 def _output_format(named: str | None, *, as_json: bool) -> str:
     form = named or ("json" if as_json else "table")
     if form not in FORMATS:
-        close = closest_match(form, FORMATS)
-        hint = f"Did you mean {close}?" if close else ""
-        raise ThirdPartyConfigError(f"--format takes {', '.join(FORMATS)}, not {form!r}.", hint=hint, code="usage")
+        raise invalid_value("--format", form, FORMATS)
     if as_json and form != "json":
         raise ThirdPartyConfigError(
             f"--json means --format json, which contradicts --format {form}.", hint="Leave one out.", code="usage"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from blocks.errors import ThirdPartyConfigError
 from blocks.store import source_status
 from blocks.store.integrity import checkpoints, saved_checkpoints, verification
 from deployments.commands.support.options import Apis, Json, Name
+from deployments.commands.support.progress import progress_bar
+from deployments.commands.support.usage import usage_error
 from deployments.terminal_output import (
-    ERROR,
     format_rfc3339,
     format_time,
     print_fitting,
@@ -29,7 +27,7 @@ from deployments.terminal_output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Engine
 
@@ -86,13 +84,13 @@ def command(
         if options.print_checkpoint:
             _print_checkpoint(engine, source, options.apis)
             return SOUND
-        with _progress(lambda: verification.count_events(engine, source.id, options.apis)) as advance:
+        with progress_bar(lambda: verification.count_events(engine, source.id, options.apis)) as advance:
             proofs = verification.verify(
                 engine, source.id, options.apis, saved_checkpoints.links_of(saved_lines), advance
             )
     checked = saved_checkpoints.compare(saved_lines, source.id, proofs, options.apis)
     if saved_lines and not checked:
-        raise _usage_error(f"--checkpoints: there is no checkpoint of {', '.join(options.apis)} in it.")
+        raise usage_error("verify", f"--checkpoints: there is no checkpoint of {', '.join(options.apis)} in it.")
     sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
     if options.as_json:
         print_json(_as_json(source, proofs, checked, sound=sound))
@@ -107,27 +105,24 @@ def _saved_checkpoints(options: VerifyOptions) -> list[Checkpoint]:
     if given is None:
         return []
     if options.print_checkpoint:
-        raise _usage_error("--print-checkpoint verifies nothing: leave out --checkpoints.")
+        raise usage_error("verify", "--print-checkpoint verifies nothing: leave out --checkpoints.")
     if given.lstrip().startswith("{"):
         return checkpoints.parse(given)
     try:
         return checkpoints.parse(sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8"))
     except OSError as error:
-        raise _usage_error(
-            f"--checkpoints: {given[:100]} is neither a checkpoint nor a file of checkpoints: {error.strerror}."
+        raise usage_error(
+            "verify",
+            f"--checkpoints: {given[:100]} is neither a checkpoint nor a file of checkpoints: {error.strerror}.",
         ) from None
     except UnicodeDecodeError:
-        raise _usage_error(f"--checkpoints: {given[:100]} is not a text file.") from None
-
-
-def _usage_error(message: str) -> ThirdPartyConfigError:
-    return ThirdPartyConfigError(message, hint="See: onepassword-source verify --help", code="usage")
+        raise usage_error("verify", f"--checkpoints: {given[:100]} is not a text file.") from None
 
 
 def _check_apis(apis: Sequence[str], source: ChainedSource) -> None:
     for api in apis:
         if api not in source.apis:
-            raise _usage_error(f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
+            raise usage_error("verify", f"--api takes {', '.join(source.apis)} for this source, not {api!r}.")
 
 
 def _print_checkpoint(engine: Engine, source: ChainedSource, apis: tuple[str, ...]) -> None:
@@ -235,13 +230,3 @@ def _damage_as_json(first: Damage) -> dict[str, Any]:
         "first_time": format_rfc3339(first.first_ns),
         "last_time": format_rfc3339(first.last_ns),
     }
-
-
-@contextmanager
-def _progress(total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
-        walking = bar.add_task("", total=total())
-        yield lambda number: bar.advance(walking, number)

@@ -1,4 +1,4 @@
-"""Read one stream from its cursor to the server's end. No retries and no judgement here: errors leave as they are."""
+"""Read one stream from its cursor to has_more = false. Errors leave unchanged: `tasks.attempts` judges and retries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 @dataclass(slots=True)
 class CollectResult:
-    """What one stream brought: counts, never events. `note` says why it ended before the server's end, if it did."""
+    """What was read of one stream: counts, never events. `note` says why reading stopped before has_more = false."""
 
     api: str
     pages: int = 0
@@ -54,10 +54,10 @@ class CollectResult:
 
 @dataclass(slots=True)
 class Pace:
-    """How old the events of the last page were when they came, and how long the time before them was.
+    """How late the events of the last page came, and how long the stream was quiet before them. Times are ns.
 
-    `newest_ns`: the newest event before this round. Times in the future count as the present; what is older than
-    1Password keeps its events is dated wrongly, and counts for nothing.
+    `newest_ns`: the newest event before this drain. Times in the future count as now. An event that is older than
+    1Password keeps events is dated wrongly, and is not counted.
     """
 
     newest_ns: int | None = None
@@ -77,7 +77,7 @@ class Pace:
             self.lag_ns = max(now_ns - int(median(times)), 0)
 
     def drain_stats(self, view: StreamView) -> DrainStats:
-        """What it tells of a stream that was read to its end before; of a first reading it tells nothing."""
+        """The lag and the quiet time, for a stream that was drained before. A first drain shows neither."""
         if view.drained_ns is None or self.newest_ns is None:
             return DrainStats()
         quiet_ns = None if self.next_ns is None else self.next_ns - self.newest_ns
@@ -85,7 +85,7 @@ class Pace:
 
 
 class StreamReader:
-    """One attempt at one stream: from its cursor, or from a time where it has none, to has_more = false."""
+    """Reads one stream in one attempt: from its cursor, or without one from a start time, to has_more = false."""
 
     def __init__(
         self, engine: Engine, client: EventsClient, source: SourceRecord, claim: StreamClaim, log: Log
@@ -102,6 +102,12 @@ class StreamReader:
         self.pace = Pace()
 
     def drain(self) -> CollectResult:
+        """Read page after page; each page and its cursor are one commit. Raises what the client or the store raises.
+
+        A stored cursor that the server rejects is dropped once: the stream is read again from an earlier time, and
+        events that are stored already count as known. If that was tried since the last complete drain, the error is
+        final. Otherwise a server that rejects every cursor would make each run read days again, forever.
+        """
         started, started_ns = time.monotonic(), clock.now_ns()
         streams.renew(self.engine, self.claim)
         view = self._view()
@@ -110,7 +116,7 @@ class StreamReader:
         try:
             self._drain(self._cursor_of(view), view)
         except CursorRejectedError as rejected:
-            if view.cursor_dropped_ns is not None:  # it was dropped before, and nothing was read to the end since
+            if view.cursor_dropped_ns is not None:  # dropped before, and not drained since
                 raise _rejected_again(rejected) from None
             self.log.warning("%s", rejected)
             self._drain_again(rejected)
@@ -122,6 +128,7 @@ class StreamReader:
         view = streams.get(self.engine, self.claim.stream_id)
         if view.newest_ns is None or view.newest_ns <= clock.now_ns():
             return view
+        # An event dated in the future would hide every later one from lag and silence.
         streams.correct_newest(self.engine, self.claim)
         return streams.get(self.engine, self.claim.stream_id)
 
@@ -144,7 +151,7 @@ class StreamReader:
     def _cursor_of(self, view: StreamView) -> str | None:
         if view.cursor is not None and view.cursor_version != self.source.api_version:
             self.log.warning(
-                "api_version is now %s: a cursor of %s does not count there, so %s is read again from a time.",
+                "api_version is now %s, and a cursor of %s is not valid there. %s is read again from an earlier time.",
                 self.source.api_version,
                 view.cursor_version,
                 view.api,
@@ -155,29 +162,32 @@ class StreamReader:
 
     def _drain(self, cursor: str | None, view: StreamView) -> None:
         for prepared, after in self.paging.pages(cursor, partial(self._first_page, view)):
-            page = prepared.page
+            # Compare-and-swap from `after`: a run that lost its claim meanwhile fails here and stores nothing.
             committed = pages.commit_prepared(self.engine, self.claim, prepared, after=after)
             self.by_cursor |= after is not None
-            self.collected.add_page(committed)
-            self.pace.observe(page, committed)
-            if self.in_error:
+            if self.in_error:  # a committed page is progress: it ends the error and its 90 minutes
                 streams.recover(self.engine, self.claim)
                 self.in_error = False
-            newest_ns = max((min(event.time_ns, clock.now_ns()) for event in page.events), default=None)
-            if newest_ns is not None:
-                self.collected.newest_ns = max(newest_ns, self.collected.newest_ns or newest_ns)
-            if committed.quarantined:
-                self.log.warning(
-                    "%s: %d items cannot be stored as events and are kept in quarantine: %s",
-                    self.claim.api,
-                    committed.quarantined,
-                    {item.reason for item in page.invalid_items},
-                )
-            self.collected.note = self.paging.reason_to_stop(page, after)
+            self._count(prepared.page, committed)
+            self.collected.note = self.paging.reason_to_stop(prepared.page, after)
             if self.collected.note:
                 return
-        if self.paging.broken_off:
+        if self.paging.interrupted:
             self.collected.note = STOPPED
+
+    def _count(self, page: Page, committed: PageCounts) -> None:
+        self.collected.add_page(committed)
+        self.pace.observe(page, committed)
+        newest_ns = max((min(event.time_ns, clock.now_ns()) for event in page.events), default=None)
+        if newest_ns is not None:
+            self.collected.newest_ns = max(newest_ns, self.collected.newest_ns or newest_ns)
+        if committed.quarantined:
+            self.log.warning(
+                "%s: %d items cannot be stored as events and are kept in quarantine: %s",
+                self.claim.api,
+                committed.quarantined,
+                {item.reason for item in page.invalid_items},
+            )
 
     def _first_page(self, view: StreamView) -> Page:
         start_ns = view.resume_ns
@@ -189,7 +199,7 @@ class StreamReader:
 
 def _rejected_again(rejected: CursorRejectedError) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
-        f"{rejected.message} A cursor was dropped once already, and the new one is refused as well.",
+        f"{rejected.message} A cursor was dropped once already, and the new one was rejected as well.",
         hint="Check api_version of the source, then `onepassword-source restart NAME`.",
         code=rejected.code,
     )

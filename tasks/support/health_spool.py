@@ -1,4 +1,4 @@
-"""What happened while the store could not be reached: kept in a file, and brought into the store when it is back."""
+"""Health events of the time while the store did not answer: kept in a file, then moved into the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _last_values: dict[tuple[str, str], str] = {}
 
 
 def append(source_id: str, source_name: str, condition: Condition) -> HealthEvent | None:
-    """Keep a condition of a source as an event for later; None where it was kept before under the same value."""
+    """Append a condition of a source to the file, and return its event; None if it was appended with the same value."""
     if _last_values.get((source_id, condition.tracker)) == condition.value:
         return None
     _last_values[source_id, condition.tracker] = condition.value
@@ -34,12 +34,12 @@ def append(source_id: str, source_name: str, condition: Condition) -> HealthEven
 
 
 def flush(engine: Engine, source_id: str) -> None:
-    """Write what was kept of a source into its store. Raises FirstPartyGenericError where it is still away."""
+    """Move the events of a source into its store. Raises FirstPartyGenericError if the store does not answer."""
     path = _path(source_id)
     if not path.exists():
         return
     mine = path.with_suffix(f".{uuid.uuid4().hex}")
-    with suppress(FileNotFoundError):  # another process was first
+    with suppress(FileNotFoundError):  # another process has moved it first
         path.rename(mine)
         try:
             health.save_published(engine, list(_read(mine)))
@@ -62,6 +62,6 @@ def _append(path: Path, line: dict[str, object]) -> None:
 
 def _read(path: Path) -> Iterator[tuple[HealthEvent, str]]:
     for line in path.read_text().splitlines():
-        with suppress(ValueError, TypeError, KeyError):  # half a line of a process that was killed
+        with suppress(ValueError, TypeError, KeyError):  # half a line of a killed process
             kept = json.loads(line)
             yield HealthEvent(**kept["event"]), str(kept["value"])

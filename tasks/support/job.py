@@ -1,10 +1,11 @@
-"""What a run does around the windows of a job: they are handed out, and people see how far it is."""
+"""The job of a backfill or a reconcile, as a run sees it: claim and release its windows, and show its progress."""
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,6 +23,7 @@ from blocks.store import sources
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import RECONCILE, JobView
 from blocks.store.backfill.windows import WindowClaim
+from tasks.support.claims import release_each
 from tasks.support.source import load_source, open_store, source_record, store_if_open
 
 if TYPE_CHECKING:
@@ -35,21 +37,21 @@ if TYPE_CHECKING:
 
 COLUMNS = ("API", "windows", "events", "new", "already known", "quarantined", "pages")
 COMPARED = ("API", "windows", "events", "not there", "changed", "quarantined", "pages")
-UNDECIDED = "Whether they were late or missed, the next complete collection shows."
-REFRESH_SECONDS = 2.0  # seconds between two looks at the whole job
+UNDECIDED = "The next complete collection shows whether they were late or missed."
+REFRESH_SECONDS = 2.0  # between two reads of the whole job's progress
 
 
-def _nowhere(_job: JobView, _progress: list[ApiProgress]) -> None:
+def _ignore(_job: JobView, _progress: list[ApiProgress]) -> None:
     pass
 
 
-on_progress: Callable[[JobView, list[ApiProgress]], None] = _nowhere
-"""Called with the job of this process's run and how far it is, each time that it was looked at."""
+on_progress: Callable[[JobView, list[ApiProgress]], None] = _ignore
+"""Called with the job of this process's run and its progress, each time that it was read. A command sets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedJob:
-    """A job that this run works on. `notes` say what was made of what was asked for."""
+    """A job that this run works on. `notes` say how the requested span was changed."""
 
     source_id: str
     opened_ns: int
@@ -58,7 +60,7 @@ class OpenedJob:
 
 
 def open_and_register(source: str) -> tuple[Engine, SourceRecord]:
-    """Load the block of `source`, open its store, and note the source there. Raises SourceError."""
+    """Load the block of `source`, open its store, and save the source there. Raises SourceError."""
     block = load_source(source)
     engine, record = open_store(block), source_record(block)
     sources.save(engine, record)
@@ -66,30 +68,26 @@ def open_and_register(source: str) -> tuple[Engine, SourceRecord]:
 
 
 def claim_window(opened: OpenedJob) -> WindowClaim | None:
-    """Claim a window for this run; None where all are done or read by others. Raises SourceError."""
+    """Claim a window for this run; None if all are read, or claimed by other runs. Raises SourceError."""
     return windows.acquire(_engine(opened), opened.job.id, str(flow_run.id))
 
 
 def release_windows(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
-    """Give back what readers hold that cannot be woken. Where that fails, the claims lapse by themselves."""
-    for claim in claims:
-        try:
-            windows.release(_engine(opened), claim)
-        except SourceError as error:
-            get_run_logger().warning("A window could not be given back. %s", error)
+    """Release the windows of readers that wait for their next attempt and cannot be woken."""
+    release_each(claims, partial(windows.release, _engine(opened)))
 
 
 def stop_requested(opened: OpenedJob) -> bool:
-    """Whether somebody has asked the runs of the source to end since this one began."""
+    """True if a command requested that the source's runs stop, since this run began."""
     try:
         return sources.stop_requested(_engine(opened), opened.source_id, opened.opened_ns)
     except SourceError:
-        return False  # the readers have the same trouble, and tell
+        return False  # the readers report that the store does not answer
 
 
 @dataclass
 class JobProgress:
-    """Shows how far a job is: a progress bar in the UI, kept up to date, and a table at the end."""
+    """The progress of a job, shown as a progress bar in the UI."""
 
     source: str
     opened: OpenedJob
@@ -102,14 +100,14 @@ class JobProgress:
         return bool(self.progress) and all(one.finished for one in self.progress)
 
     def refresh(self, *, now: bool = False) -> None:
-        """Look at the job, and cut windows that would be long; not more often than every two seconds, unless `now`."""
+        """Read the progress, and split dense windows; at most every two seconds, unless `now`. Raises SourceError."""
         if time.monotonic() < self._next and not now:
             return
         engine, job = _engine(self.opened), self.opened.job
         jobs.split_dense(engine, job.id, PAGE_SIZE)
         self.progress = jobs.progress(engine, job.id)
         on_progress(job, self.progress)
-        with _left_out_where_prefect_fails():
+        with _without_prefect():
             self._draw()
         self._next = time.monotonic() + REFRESH_SECONDS
 
@@ -125,26 +123,26 @@ class JobProgress:
 
 
 @contextmanager
-def _left_out_where_prefect_fails() -> Iterator[None]:
-    """What is shown in the UI is a sign for people: where it cannot be shown, reading goes on."""
+def _without_prefect() -> Iterator[None]:
+    """Log it if the UI cannot show something. The UI is for people: reading continues."""
     try:
         yield
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        get_run_logger().warning("How far this is could not be shown in Prefect (%s).", type(error).__name__)
+        get_run_logger().warning("The progress could not be shown in Prefect (%s).", type(error).__name__)
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
 def report_job(source: str, job: JobView, progress: list[ApiProgress], message: str) -> None:
-    """Leave a table as an artifact of the run."""
+    """Save a table of the job as an artifact of the run."""
     titles = COMPARED if job.kind == RECONCILE else COLUMNS
     rows = [dict(zip(titles, _cells(one, job.kind), strict=True)) for one in progress]
     key = f"{job.kind}-table-{block_name(source)}"
-    with _left_out_where_prefect_fails():
+    with _without_prefect():
         create_table_artifact(key=key, table=rows, description=f"**{source}**: {message}")
 
 
 def part_done(progress: Iterable[ApiProgress]) -> float:
-    """How much of the span is read, in per cent."""
+    """How much of the span was read, in percent."""
     found = list(progress)
     return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
 
@@ -158,7 +156,7 @@ def format_span(job: JobView) -> str:
 
 
 def summarize(job: JobView, progress: Iterable[ApiProgress]) -> str:
-    """What came of it so far: read, new, known, quarantined; of a reconcile, what was not there, and what differs."""
+    """The counts of a job in a sentence: read, new, known and quarantined; of a reconcile, missing and changed."""
     counts = [(one.read, one.new, one.known, one.quarantined, one.changed) for one in progress]
     read, new, known, quarantined, changed = map(sum, zip(*counts, strict=True)) if counts else (0,) * 5
     if job.kind == RECONCILE:

@@ -1,4 +1,4 @@
-"""Page after page of one API, the next one read while this one is written. Errors leave as they are, confirmed."""
+"""Read page after page of one API. The next page is read while the current one is committed."""
 
 from __future__ import annotations
 
@@ -20,70 +20,74 @@ if TYPE_CHECKING:
     from blocks.store.pages import PreparedPage
 
 STOPPED = "stopped; the next run goes on from the page that was committed last"
-EMPTY_PAGES_MAX = 100  # in a row: one may come by the documentation, these many never end
+EMPTY_PAGES_MAX = 100  # in a row; by the documentation a single one may come
 
 
 class Paging:
-    """Asks for pages from a cursor on, until the server has no more."""
+    """Requests pages from a cursor on, until has_more is false."""
 
     def __init__(self, client: EventsClient, api: Api, api_version: str) -> None:
         self.client = client
         self.api = api
         self.api_version = api_version
         self.empty = 0
-        self.broken_off = False
-        """Whether the run was asked to end while a request waited for its turn."""
+        self.interrupted = False
+        """True if a stop was requested while a request waited for its rate-limit slot."""
 
     def reason_to_stop(self, page: Page, after: str | None) -> str:
-        """Why no further page is to be asked for though the server says that there is one; empty where there is not."""
+        """Why no further page is requested although has_more is true; empty if there is no such reason.
+
+        The guards keep a server that repeats itself from holding the run: a cursor that does not move, or that moves
+        through empty pages only.
+        """
         if not page.has_more:
             return ""
         if stopping.requested.is_set():
             return STOPPED
         if page.cursor == after:
-            return "the server says that there is more, but its cursor does not move; the next run asks again"
+            return "has_more is true, but the cursor does not move; the next run tries again"
         self.empty = 0 if page.events or page.invalid_items else self.empty + 1
         if self.empty >= EMPTY_PAGES_MAX:
-            return f"the server sent {self.empty} empty pages and says that there is more; the next run goes on"
+            return f"the server sent {self.empty} empty pages, and has_more is still true; the next run continues"
         return ""
 
     def pages(self, cursor: str | None, first: Callable[[], Page]) -> Iterator[tuple[PreparedPage, str | None]]:
-        """Each page, and the cursor before it; `first` asks where there is no cursor yet.
+        """Each page, prepared for its commit, and the cursor before it (None before the first page of all).
 
-        While one is written the next is read and prepared.
+        Without a cursor, `first` requests the first page. The next page is requested before the current one is yielded:
+        it depends on the cursor only, and nothing of it is stored before the current page is committed. Raises
+        SourceError as the client does; a 401, 403 or 404 is confirmed by introspection first.
         """
-        ask = first if cursor is None else partial(self.client.next_page, self.api, cursor)
+        request = first if cursor is None else partial(self.client.next_page, self.api, cursor)
         with ThreadPoolExecutor(1, thread_name_prefix=f"read-{self.api}") as reader:
-            waiting = reader.submit(self._asked(ask))
+            waiting = reader.submit(self._read, request)
             while True:
                 try:
                     prepared, after = waiting.result(), cursor
                 except StoppedWaitingError:
-                    self.broken_off = True
+                    self.interrupted = True
                     return
                 page, cursor = prepared.page, prepared.page.cursor
                 if page.has_more and cursor != after and not stopping.requested.is_set():
-                    waiting = reader.submit(self._asked(partial(self.client.next_page, self.api, cursor)))
+                    waiting = reader.submit(self._read, partial(self.client.next_page, self.api, cursor))
                     yield prepared, after
                 else:
                     yield prepared, after
                     return
 
-    def _asked(self, ask: Callable[[], Page]) -> Callable[[], PreparedPage]:
-        def asked() -> PreparedPage:
-            try:
-                return prepare(ask(), self.api, self.api_version)
-            except UnconfirmedError as error:
-                raise self._confirmed(error) from None
-
-        return asked
+    def _read(self, request: Callable[[], Page]) -> PreparedPage:
+        try:
+            return prepare(request(), self.api, self.api_version)
+        except UnconfirmedError as error:
+            raise self._confirmed(error) from None
 
     def _confirmed(self, error: UnconfirmedError) -> SourceError:
-        """A 401, 403 or 404 counts as a wrong configuration only where introspection says so too."""
+        """A 401, 403 or 404 is an error of the configuration only if introspection confirms it. Else it is retried."""
         try:
             seen = self.client.introspect()
         except SourceError as confirmed:
             return confirmed if isinstance(confirmed, ThirdPartyConfigError) else error
+
         if not seen.allows(self.api):
             return api_errors.missing_scope_error(self.api, seen.scopes)
         return error

@@ -1,4 +1,4 @@
-"""Further runs of a backfill, on any workers of the work pool: they take windows of the same job."""
+"""Start parallel runs of a backfill, on any workers of the work pool. They claim windows of the same job."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.prefect_names import deployment_name
 
 FLOW = "backfill"
-_PARALLEL = ", piece "
+_PARALLEL = ", parallel run "
 
 
-@task(name="start pieces", cache_policy=NO_CACHE, persist_result=False)
+@task(name="start parallel runs", cache_policy=NO_CACHE, persist_result=False)
 def start_parallel_runs(source: str, job: str, runs: int, readers: int) -> None:
-    """Create so many runs of the source's deployment of this flow, to go on with `job`.
+    """Create `runs` runs of the source's backfill deployment, which continue `job`.
 
-    Raises ThirdPartyConfigError where there is no such deployment, FirstPartyGenericError where Prefect does not
+    Raises ThirdPartyConfigError if the source has no such deployment, FirstPartyGenericError if Prefect does not
     answer.
     """
     deployment = deployment_name(source)
@@ -37,21 +37,21 @@ def start_parallel_runs(source: str, job: str, runs: int, readers: int) -> None:
             )
             if not found:
                 raise _no_deployment(source)
-            for piece in range(1, runs + 1):
+            for number in range(1, runs + 1):
                 parameters = {"source": source, "job": job, "readers": readers}
-                name = f"{FLOW} {source}{_PARALLEL}{piece}"
+                name = f"{FLOW} {source}{_PARALLEL}{number}"
                 client.create_flow_run_from_deployment(found[0].id, name=name, parameters=parameters)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
         raise FirstPartyGenericError(
-            f"The Prefect API did not start the pieces of the backfill ({type(error).__name__}).",
+            f"The Prefect API did not start the parallel runs of the backfill ({type(error).__name__}).",
             hint="Check that `onepassword-source up` runs, or the server of PREFECT_API_URL.",
             code="prefect",
         ) from None
-    get_run_logger().info("%d further runs work on backfill %s", runs, job)
+    get_run_logger().info("%d parallel runs work on backfill %s", runs, job)
 
 
 def run_name() -> str:
-    """The name of this run of the flow: a piece keeps the one that it was given, which the flow would else replace."""
+    """The name of this run of the flow. A parallel run keeps its given name, which the flow would replace otherwise."""
     given = str(flow_run.name or "")
     return given if _PARALLEL in given else f"{FLOW} {flow_run.parameters['source']}"
 

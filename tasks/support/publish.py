@@ -1,4 +1,4 @@
-"""Pass health events on: to the log, and to Prefect, where automations wait for them. Each at least once."""
+"""Publish health events to the log and to Prefect, where automations wait for them. Each at least once."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 PREFIX = "onepassword-source.health."
 RETRY_AFTER_SECONDS = 60.0
-"""Before Prefect is told again, where it did not listen."""
+"""The pause after a failed request, so that each run does not wait for a Prefect server that hangs."""
 
 _not_before = 0.0
 
 
 def publish(source_id: str) -> None:
-    """Pass on what the store holds of a source that was not passed on yet.
+    """Publish the health events of a source that the store holds and that were not published yet.
 
-    An event bears its own id, so one that is sent again after a kill is known to be the same. Where Prefect cannot
-    be told, the event stays for the next time.
+    An event has its own id, so Prefect recognizes one that is sent again after a kill. If Prefect does not accept the
+    events, the next call sends them again.
     """
     if (engine := store_if_open(source_id)) is None:
         return
@@ -48,13 +48,13 @@ def publish(source_id: str) -> None:
             health.mark_published(engine, events)
             _log(events)
     except SourceError as error:
-        get_run_logger().warning("Health events could not be read from the store; they follow later. %s", error)
+        get_run_logger().warning("Health events could not be read from the store. They are published later. %s", error)
 
 
 def report_unstored(source: str, error: SourceError, since_ns: int | None) -> None:
-    """Pass on that the store cannot be reached, where it has been so for a tick, or nothing is tried any more.
+    """Publish that the store does not answer, once that has lasted for a tick or retries have ended.
 
-    The event is kept in a file until the store is back.
+    The event is kept in a file until the store answers again.
     """
     source_id = loaded_id(source)
     if not isinstance(error, FirstPartyGenericError) or source_id is None or since_ns is None:
@@ -67,9 +67,9 @@ def report_unstored(source: str, error: SourceError, since_ns: int | None) -> No
 
 
 def emit_to_prefect(events: Sequence[HealthEvent]) -> bool:
-    """Emit events on the Prefect server; False where it did not take them.
+    """Emit events on the Prefect server; False if it did not accept them.
 
-    Not with Prefect's `emit_event`, which only queues them: here the server has said yes before they count as told.
+    Prefect's own `emit_event` only queues them. Here the server has acknowledged them before they count as published.
     """
     return _emit([_prefect_event(event) for event in events])
 
@@ -83,7 +83,7 @@ def _emit(events: Sequence[Event]) -> bool:
         with get_client(sync_client=True) as client:
             client.request("POST", "/events", json=wanted)
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        get_run_logger().warning("Prefect could not be told of an event (%s).", type(error).__name__)
+        get_run_logger().warning("Prefect did not accept a health event (%s).", type(error).__name__)
         _not_before = time.monotonic() + RETRY_AFTER_SECONDS
         return False
     return True

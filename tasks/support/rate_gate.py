@@ -1,4 +1,4 @@
-"""Keeps the requests of a run within the account's rate windows, with all others that use its tokens."""
+"""Keep the requests of a run within the account's rate limits, together with all runs that use its tokens."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 LIVE = 1.0
 WAIT_MAX = 60.0
-"""Seconds that a request waits for its turn; then its reader makes way and comes back as after a 429."""
-POLL_SECONDS = 1.0  # seconds between two looks, so that a pause that another run ordered is noticed soon
+"""Seconds that a request waits for its slot. After that its reader is retried, as after a 429."""
+POLL_SECONDS = 1.0  # so that a pause that another run has ordered is noticed soon
 
 
 class StoppedWaitingError(Exception):
-    """The run was asked to end while a request waited for its turn."""
+    """A stop was requested while a request waited for its slot."""
 
 
 class RateGate:
-    """Call it for each request, and make that within what it gives: entered once it is allowed. Threads may share it.
+    """Gives rate-limit slots: call it for each request, and make the request within the context that it returns.
 
-    Leave it as soon as the server has begun to answer: a request that took long counts from then on. Entering raises
-    ThirdPartyGenericError where its turn is further away than PATIENCE, StoppedWaitingError where the run is asked to
-    end; both entering and leaving raise FirstPartyGenericError where the store does not answer.
+    Entering waits for a slot. Leave it as soon as the server begins to answer: a slow request counts from then on.
+    Threads may share a gate. Entering raises ThirdPartyGenericError if the slot is further away than WAIT_MAX, and
+    StoppedWaitingError if a stop is requested. Both raise FirstPartyGenericError if the store does not answer.
     """
 
     def __init__(self, engine: Engine, key: str, windows: tuple[RateWindow, ...], share: float) -> None:
@@ -70,9 +70,9 @@ class RateGate:
 
 
 def open_gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> RateGate | None:
-    """The gate before a source's requests; None where its server has no limits, as a sandbox on this machine.
+    """The gate before a source's requests; None if its server has no limits, as a sandbox on this machine.
 
-    `share`: the part of the rate windows that may be spent by all together before this one waits.
+    `share`: the part of the rate windows (0 to 1) that all runs together may spend before this one waits.
     """
     windows = rate_limit.configured()
     if windows is None:
@@ -81,13 +81,13 @@ def open_gate(engine: Engine, source: SourceRecord, share: float = LIVE) -> Rate
 
 
 def carry_over_account(engine: Engine, source_id: str, gate: RateGate | None) -> None:
-    """After an introspection by this gate: where the account was not known before it, its windows have that too."""
+    """Count an introspection through this gate for the account as well, if it showed the account for the first time."""
     if gate is not None and (now := rate_limit_windows.key_of(engine, source_id)) != gate.key:
         rate_limit_windows.carry_over(engine, gate.key, now)
 
 
 def pause_after_429(engine: Engine, source_id: str, error: SourceError) -> None:
-    """After a 429 nobody who uses the account's tokens asks until the error's next attempt. Otherwise nothing."""
+    """After a 429, pause all runs that use the account's tokens until the error's next attempt. Otherwise nothing."""
     if error.code == str(httpx.codes.TOO_MANY_REQUESTS.value) and error.retry_in is not None:
         rate_limit_windows.pause(engine, rate_limit_windows.key_of(engine, source_id), error.retry_in)
 
@@ -95,7 +95,7 @@ def pause_after_429(engine: Engine, source_id: str, error: SourceError) -> None:
 def _out_of_budget(wait: float) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
         f"The account's rate limits are used up for the next {wait:.0f} s.",
-        hint="Reading goes on by itself; a backfill that runs takes less with ONEPASSWORD_SOURCE_BACKFILL_SHARE.",
+        hint="Reading continues by itself. ONEPASSWORD_SOURCE_BACKFILL_SHARE limits what a running backfill takes.",
         code="rate-limit",
         retry_after=wait,
     )

@@ -1,4 +1,4 @@
-"""Report a run in which something was new: a table per API in the Prefect UI."""
+"""The table of a collect run in the Prefect UI: one row per API. Only runs with news have one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ COLUMNS = ("API", "new", "already known", "quarantined", "newest event", "lag", 
 
 
 def report_run(source: str, outcomes: Mapping[str, CollectResult | BaseException], message: str) -> None:
-    """Leave a table as an artifact of the run, under a key of the source, so that the UI shows its history.
+    """Save a table as an artifact of the run, under a key of the source, so that the UI shows its history.
 
-    A run that found nothing new leaves none: its state says so. An error is new, since an API that has stopped in
-    error is not read again. Where Prefect does not take the table, the run goes on.
+    A run without new events saves none. An error counts as new: an API that has stopped in error is not read again. If
+    Prefect does not accept the table, the run continues.
     """
     if not any(_is_news(outcome) for outcome in outcomes.values()):
         return

@@ -1,4 +1,4 @@
-"""What forwarding starts with: the source's store, the block of the SIEM as it is now, what goes with each event."""
+"""What forwarding needs: the source's store, the present block of the SIEM, and the metadata of each event."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError
+from blocks.siem.configuration import KINDS, block_class
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.formats.event import StreamMetadata
-from blocks.siem.kinds import KINDS, block_class
 from blocks.siem.privacy import processing
 from blocks.siem.privacy.rules import parse
 from blocks.source import OnePasswordSource
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from blocks.siem.privacy.processing import ProcessingRules
     from blocks.store.forwarding.forward_pairs import SourceMetadata
 
-_OF_UI = re.compile(r"[a-z0-9-]+")  # what a block may be called there
+_UI_NAME = re.compile(r"[a-z0-9-]+")  # a block name that Prefect's UI allows
 
 
 def source_store(source: str) -> Engine:
-    """The store of a source. Its token is not needed, so a block that is not valid keeps no event from a SIEM.
+    """The store of a source. The token is not needed, so an invalid block does not stop forwarding.
 
-    Raises FirstPartyGenericError where the store or the Prefect API does not answer: another store is not its own.
+    Raises FirstPartyGenericError if the store or the Prefect API does not answer. The default store is no substitute
+    then: the source may have a store of its own.
     """
     try:
         block = cast("OnePasswordSource", OnePasswordSource.load(block_name(source)))
@@ -48,10 +49,10 @@ def source_store(source: str) -> Engine:
 
 
 def load_siem(name: str, kind: str | None = None) -> SiemBlock:
-    """The SIEM's block as it is now, valid; of any kind, where none is named.
+    """The present block of a SIEM, validated; of any kind if `kind` is None.
 
-    Raises ThirdPartyConfigError where there is none such or it is not valid, FirstPartyGenericError where the Prefect
-    API does not answer.
+    Raises ThirdPartyConfigError if there is no such block or it is not valid, FirstPartyGenericError if the Prefect API
+    does not answer.
     """
     for one in [kind] if kind else KINDS:
         if found := _load(name, one):
@@ -64,7 +65,7 @@ def load_siem(name: str, kind: str | None = None) -> SiemBlock:
 
 
 def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, sender: Sender) -> Preparer:
-    """Makes the records of one API of a source for a SIEM."""
+    """The preparer that encodes the events of one API of a source for a SIEM."""
     about = forward_pairs.source_metadata(engine, source_id)
     stream = StreamMetadata(
         api=api,
@@ -76,11 +77,11 @@ def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, se
         namespace=block.data_stream_namespace(api),
     )
     rules = parse(block.rules, block.hash_key.get_secret_value())
-    return Preparer(sender, rules, block.shape, stream, _processing_rules(about))
+    return Preparer(sender, rules, block.event_format, stream, _processing_rules(about))
 
 
 def _processing_rules(about: SourceMetadata) -> ProcessingRules:
-    """Raises ConfigurationError where they cannot be used, so that nothing is sent that they may keep back."""
+    """Raises ConfigurationError if the rules are not valid: nothing is sent that they might filter."""
     filters, algorithm = about.processing_rules.get("filters", []), about.processing_rules.get("hashAlgorithm")
     found = [
         *processing.problems(filters, f"{about.name}.filters"),
@@ -92,13 +93,13 @@ def _processing_rules(about: SourceMetadata) -> ProcessingRules:
 
 
 def _load(name: str, kind: str) -> SiemBlock | None:
-    """Under the name that `siem add` gives it, or under the very name that a person gave it in the UI."""
+    """By the block name that `siem add` uses, or by the name that a person entered in the UI."""
     return next((found for one in block_names(name) if (found := _loaded(one, kind))), None)
 
 
 def block_names(name: str) -> tuple[str, ...]:
-    """What the block of a SIEM may be called on the Prefect server."""
-    return (block_name(name), name) if _OF_UI.fullmatch(name) else (block_name(name),)
+    """The names that the block of a SIEM may have on the Prefect server."""
+    return (block_name(name), name) if _UI_NAME.fullmatch(name) else (block_name(name),)
 
 
 def _loaded(document: str, kind: str) -> SiemBlock | None:

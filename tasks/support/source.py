@@ -1,4 +1,4 @@
-"""What every task of a source starts with: its block, loaded anew, and its store."""
+"""What every task of a source needs: its block, loaded again for each attempt, and its store."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _of_source: dict[str, Engine] = {}
 _ids: dict[str, str] = {}
 _shared: dict[str, tuple[float, OnePasswordSource]] = {}
 SHARED_SECONDS = 60.0
-"""How long the steps of a run share the block that the first of them has loaded."""
+"""How long the steps of a run share the block that its first step has loaded."""
 
 
 def load_source(name: str) -> OnePasswordSource:
-    """The source's block as it is now. An edit in the UI or a rotated token counts from the next attempt on.
+    """The present block of a source. An edit in the UI or a rotated token counts from the next attempt on.
 
-    Raises ThirdPartyConfigError where there is no such block or it is not valid, FirstPartyGenericError where the
-    Prefect API does not answer.
+    Raises ThirdPartyConfigError if there is no such block or it is not valid, FirstPartyGenericError if the Prefect API
+    does not answer.
     """
     try:
         block = OnePasswordSource.from_document(_document(name))
@@ -64,16 +64,16 @@ def _document(name: str) -> BlockDocument:
 
 
 def load_and_share(name: str) -> OnePasswordSource:
-    """Load the block, see `load_source`, and let the steps that follow within a minute have this very one."""
+    """Load the block, see `load_source`, and share it with the steps that follow within a minute."""
     block = load_source(name)
     _shared[name] = (time.monotonic(), block)
     return block
 
 
 def shared_source(name: str) -> OnePasswordSource:
-    """The block that the run has opened less than a minute ago; else as it is now, see `load_source`.
+    """The block that a step of this run has loaded less than a minute ago; otherwise load it, see `load_source`.
 
-    A step that has failed calls `forget_source`, so that each further attempt of any step loads the block.
+    A failed step calls `forget_source`, so that each further attempt loads the block again.
     """
     shared_at, block = _shared.get(name, (0.0, None))
     if block is None or time.monotonic() - shared_at > SHARED_SECONDS:
@@ -82,15 +82,15 @@ def shared_source(name: str) -> OnePasswordSource:
 
 
 def forget_source(name: str) -> None:
-    """Have every further step load the block."""
+    """Let every further step load the block again."""
     _shared.pop(name, None)
 
 
 def current_name(name: str, source_id: str | None) -> str:
-    """The name that a source has now: a run may have been queued before a rename.
+    """The present name of a source. A run may have been queued before a rename.
 
-    It is `name` where no id is given, the store of the settings does not know it or does not answer, or the rename
-    has not come to the source's block yet.
+    It is `name` if no id is given, if the default store does not know the id or does not answer, or if the source's
+    block is not renamed yet.
     """
     if source_id is None:
         return name
@@ -107,7 +107,8 @@ def current_name(name: str, source_id: str | None) -> str:
 def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceError:
     """The error of an attempt that began with the configuration of `fingerprint`.
 
-    A token that was replaced while it was in use is no wrong configuration: the next attempt has the new one.
+    A rejected token that was replaced during the attempt is no error of the configuration: the next attempt uses the
+    new token.
     """
     if not isinstance(error, TokenError):
         return error
@@ -120,7 +121,7 @@ def after_rotation(source: str, error: SourceError, fingerprint: str) -> SourceE
 
 
 def loaded_id(name: str) -> str | None:
-    """The id of a source that this process has loaded before, or None."""
+    """The id of a source that this process has loaded, or None."""
     return _ids.get(name)
 
 
@@ -134,18 +135,18 @@ def open_store(source: OnePasswordSource) -> Engine:
 
 
 def default_store() -> Engine:
-    """The store of the settings, where the sources are that have none of their own."""
+    """The store of the settings, which holds the sources without a store of their own."""
     with _opening:
         return _engine(settings.database_url())
 
 
 def register_store(source_id: str, engine: Engine) -> None:
-    """Remember where a source is kept whose block this process has not opened."""
+    """Register the store of a source whose block this process has not opened."""
     _of_source.setdefault(source_id, engine)
 
 
 def store_if_open(source_id: str) -> Engine | None:
-    """The store of a source that this process has opened before, or None."""
+    """The store of a source that this process has opened, or None."""
     return _of_source.get(source_id)
 
 
@@ -161,7 +162,7 @@ def _engine(url: str) -> Engine:
 
 
 def source_record(source: OnePasswordSource) -> SourceRecord:
-    """What the store keeps of a source: everything but the token."""
+    """What the store keeps of a source: everything except the token."""
     return SourceRecord(
         id=source.source_id,
         name=source.name,
@@ -181,6 +182,6 @@ def source_record(source: OnePasswordSource) -> SourceRecord:
 def _unknown(name: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"There is no source named {name!r}.",
-        hint="Create it with `onepassword-source apply FILE`; `onepassword-source status` lists those there are.",
+        hint="Create it with `onepassword-source apply FILE`. `onepassword-source status` lists your sources.",
         code="configuration",
     )

@@ -1,4 +1,4 @@
-"""Stopping in good order: the page in hand is committed, then each reader ends."""
+"""Stop a run in good order: each reader commits its current page, then ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 requested = threading.Event()
-"""Set once this process is to end. Readers look at it after each page."""
+"""Set when this process is to stop. Readers check it after each page."""
 
 
 def _exit_code(_name: str, _message: str) -> int:
@@ -20,19 +20,19 @@ def _exit_code(_name: str, _message: str) -> int:
 
 
 exit_hook: Callable[[str, str], int] = _exit_code
-"""Called with the outcome of the run and its message where the process ends at once; gives its exit code."""
+"""Called with the outcome of the run and its message if the process exits at once. Returns the exit code."""
 
 exit_seconds = 10.0
-"""How long the last words may take where the process ends at once: a store or a Prefect server may hang."""
+"""How long the last steps may take if the process exits at once: a store or a Prefect server may hang."""
 
 _waits_for = ""
-"""Why the main thread waits for the next attempt of a step; empty while it does not."""
+"""Why the main thread waits for the next attempt of a step; empty while it does not wait."""
 _waiting: set[object] = set()
 _lock = threading.Lock()
 
 
 def begin_retry_wait(reader: object) -> None:
-    """A reader waits for its next attempt, which cannot be cut short."""
+    """A reader waits for its next attempt. Prefect sleeps there, and cannot be woken."""
     with _lock:
         _waiting.add(reader)
 
@@ -43,29 +43,29 @@ def end_retry_wait(reader: object) -> None:
 
 
 def waiting_readers() -> int:
-    """How many readers wait for their next attempt."""
+    """The number of readers that wait for their next attempt."""
     with _lock:
         return len(_waiting)
 
 
 def begin_main_wait(why: str) -> bool:
-    """To be called before the main thread waits, which cannot be cut short; False where a stop was requested."""
+    """Call this before the main thread waits for its next attempt. False if a stop was requested: do not wait then."""
     global _waits_for  # noqa: PLW0603 - there is one main thread
     _waits_for = why  # first: a signal in between is noticed by one of the two
     return not requested.is_set()
 
 
 def end_main_wait() -> None:
-    """To be called when the main thread goes on."""
+    """Call this when the main thread continues."""
     global _waits_for  # noqa: PLW0603 - as above
     _waits_for = ""
 
 
 @contextmanager
 def on_signals(exit_while_waiting: Callable[[str], None]) -> Iterator[None]:
-    """Within it, SIGTERM and SIGINT request a stop instead of breaking the run off. A second one breaks it off.
+    """Within it, SIGTERM and SIGINT request a stop instead of interrupting the run. A second signal interrupts it.
 
-    `end_asleep` ends the process where the main thread waits for its next attempt; it gets what it waits for.
+    `exit_while_waiting` exits the process if the main thread waits for its next attempt. It gets the reason.
     """
     requested.clear()
     end_main_wait()

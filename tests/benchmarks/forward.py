@@ -33,10 +33,10 @@ from rich.table import Table
 from support import siem_store, siem_targets
 from support.siem_targets import HTTP, Forwarder
 
+from blocks.siem.configuration import block_class
 from blocks.siem.delivery.deliver import split_batches
 from blocks.siem.delivery.prepare import FilteredEvent
 from blocks.siem.delivery.protocol import Batch
-from blocks.siem.kinds import block_class
 from blocks.store import sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions, unsent_events
@@ -63,7 +63,7 @@ class Floor:
 @dataclass
 class Run:
     kind: str
-    shape: str
+    format_name: str
     events: int
     seconds: float
     floor: Floor | None
@@ -80,8 +80,8 @@ def main() -> int:
         with console.status(f"{chosen.events:,} events"):
             siem_store.fill(f"sqlite:///{tenth}", chosen.events // 10)
             siem_store.fill(f"sqlite:///{filled}", chosen.events)
-        pairs = [(kind, shape) for kind in chosen.kinds.split(",") for shape in chosen.shapes.split(",")]
-        runs = [_measure(filled, tenth, kind, shape) for kind, shape in pairs]
+        pairs = [(kind, format_name) for kind in chosen.kinds.split(",") for format_name in chosen.formats.split(",")]
+        runs = [_measure(filled, tenth, kind, format_name) for kind, format_name in pairs]
     _show(runs)
     return 0
 
@@ -90,23 +90,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=300_000, help="(%(default)s)")
     parser.add_argument("--kinds", default=",".join(siem_targets.KINDS), help="(%(default)s)")
-    parser.add_argument("--shapes", default="raw", help="raw, ecs, ocsf; several with commas (%(default)s)")
+    parser.add_argument("--formats", default="raw", help="raw, ecs, ocsf; several with commas (%(default)s)")
     return parser
 
 
-def _measure(filled: Path, tenth: Path, kind: str, shape: str) -> Run:
-    _, small, _ = _run(tenth, kind, shape, floor=False)
-    floor, run, receiver_cpu = _run(filled, kind, shape, floor=kind in HTTP)
-    return Run(kind, shape, run["sent"], run["seconds"], floor, run["cpu"], receiver_cpu, run["most"], small["most"])
+def _measure(filled: Path, tenth: Path, kind: str, format_name: str) -> Run:
+    _, small, _ = _run(tenth, kind, format_name, floor=False)
+    floor, run, receiver_cpu = _run(filled, kind, format_name, floor=kind in HTTP)
+    return Run(
+        kind, format_name, run["sent"], run["seconds"], floor, run["cpu"], receiver_cpu, run["most"], small["most"]
+    )
 
 
-def _run(filled: Path, kind: str, shape: str, *, floor: bool) -> tuple[Floor | None, dict[str, Any], float]:
+def _run(filled: Path, kind: str, format_name: str, *, floor: bool) -> tuple[Floor | None, dict[str, Any], float]:
     """The bare loop, what the forwarder reports, and the CPU seconds of the receiver meanwhile."""
     directory = Path(tempfile.mkdtemp(dir=filled.parent))
     shutil.copy(filled, directory / "events.db")
     url = f"sqlite:///{directory / 'events.db'}"
-    with console.status(f"{kind}, {shape}"), siem_targets.running(kind, directory) as target:
-        target.shape = shape
+    with console.status(f"{kind}, {format_name}"), siem_targets.running(kind, directory) as target:
+        target.format_name = format_name
         forwarder = Forwarder(url, target)
         idle = target.cpu_seconds()
         forwarder.start()
@@ -172,7 +174,7 @@ def _show(runs: list[Run]) -> None:
     table = Table(box=box.MARKDOWN)
     for heading in (
         "to",
-        "shape",
+        "format",
         "events a second",
         "the bare loop",
         "to the loop",
@@ -185,11 +187,11 @@ def _show(runs: list[Run]) -> None:
         "peak memory, a tenth",
         "and all",
     ):
-        table.add_column(heading, justify="left" if heading in {"to", "shape"} else "right")
+        table.add_column(heading, justify="left" if heading in {"to", "format"} else "right")
     for run in runs:
         table.add_row(
             run.kind,
-            run.shape,
+            run.format_name,
             f"{run.events / run.seconds:,.0f}",
             *_beside_floor(run),
             f"{run.most_of_tenth / 1e6:,.0f} MB",

@@ -40,7 +40,7 @@ def logged(state: State[Any]) -> list[str]:
     of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
         found = client.read_logs(of_run)
-    return [log.message for log in found if "Heads of the hash chains" in log.message]
+    return [log.message for log in found if "Checkpoint of the hash chains" in log.message]
 
 
 def test_the_log_of_a_run_has_one_line_that_the_store_leads_to(source: Source, told_at_info: None) -> None:

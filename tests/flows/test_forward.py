@@ -205,7 +205,7 @@ def test_a_refused_key_stops_it_until_its_configuration_changes(sending: Sending
 
 def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) -> None:
     sending.receiver.behave("too-large", None, bytes=10)
-    assert "refused by it" in str(sending.forward().message)
+    assert "rejected by it" in str(sending.forward().message)
     assert sending.receiver.arrived() == {}
     sending.receiver.clear()
     with sending.engine() as engine:

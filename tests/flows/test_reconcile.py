@@ -119,7 +119,7 @@ def test_an_api_that_is_stopped_in_error_is_not_asked_for(source: Source) -> Non
     source.collect()
     asked = source.sandbox.requests()["endpoints"]["POST /api/v2/auditevents"]["requests"]
     state = reconcile(source)
-    assert "audit is stopped in error and was not asked for." in (state.message or "")
+    assert "audit is stopped in error and was not compared." in (state.message or "")
     assert f"{2 * PER_API:,} events compared" in (state.message or "")
     assert source.sandbox.requests()["endpoints"]["POST /api/v2/auditevents"]["requests"] == asked
 

@@ -68,7 +68,7 @@ _read = msgspec.json.Decoder(_Document).decode
 
 
 def uuid_of(document: bytes | msgspec.Raw) -> str:
-    """The uuid of an event in any shape, alone or in an envelope. Raises ValueError where there is none."""
+    """The uuid of an event in any format, alone or in an envelope. Raises ValueError where there is none."""
     found = _read(document)
     uuid = found.uuid or (found.onepassword and found.onepassword.uuid) or (found.metadata and found.metadata.uid)
     if not uuid:

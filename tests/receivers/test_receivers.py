@@ -11,7 +11,7 @@ from receivers.lines import Lines
 from receivers.process import running_receiver
 from receivers.server import Receiver, receiving
 
-from blocks.siem.delivery.packing import gzip_bytes
+from blocks.siem.delivery.http import gzip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

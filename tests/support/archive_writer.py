@@ -28,14 +28,14 @@ def uuid_of(number: int) -> str:
     return f"UUID{number:022d}"
 
 
-def shaped(number: int) -> FormattedEvent:
+def formatted(number: int) -> FormattedEvent:
     body = f'{{"uuid":"{uuid_of(number)}","category":"success","details":"{"x" * 500}"}}'
     event = OutgoingEvent(number + 1, uuid_of(number), RECEIVED_NS - 60_000_000_000, RECEIVED_NS, body)
     return FormattedEvent(event, STREAM, "raw", body.encode(), "signin-success", None)
 
 
 def main(position: Path, events: int, per_object: int, sender: ArchiveSender) -> None:
-    records = [sender.encode(shaped(number)) for number in range(events)]
+    records = [sender.encode(formatted(number)) for number in range(events)]
     print("ready", flush=True)  # noqa: T201 - the parent waits for it
     at = int(position.read_text()) if position.exists() else 0
     while at < events:

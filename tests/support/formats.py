@@ -1,4 +1,4 @@
-"""Events for the tests of shapes: the sandbox's, and made-up ones with the members that a test names."""
+"""Events for the tests of formats: the sandbox's, and made-up ones with the members that a test names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def made(api: Api, number: int, version: str) -> OutgoingEvent:
     return OutgoingEvent(number, json.loads(text)["uuid"], TIME_NS, RECEIVED_NS, text)
 
 
-def shaped(shape: str, api: Api, members: dict[str, Any], **stream_members: Any) -> dict[str, Any]:
+def formatted(format_name: str, api: Api, members: dict[str, Any], **stream_members: Any) -> dict[str, Any]:
     """The document of an event with these members."""
-    document = registry.format_event(shape, event(json.dumps(members)), stream(api, **stream_members)).document
+    document = registry.format_event(format_name, event(json.dumps(members)), stream(api, **stream_members)).document
     return json.loads(document)

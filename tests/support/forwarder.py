@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import ThirdPartyGenericError
-from blocks.siem.kinds import block_class
+from blocks.siem.configuration import block_class
 from blocks.store import sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs, positions

@@ -49,8 +49,8 @@ class Told:
     taken: Counter[int] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        return EncodedRecord(shaped.event, shaped.document)
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(formatted.event, formatted.document)
 
     def send(self, batch: Batch) -> BatchResult:
         with self._lock:
@@ -89,7 +89,7 @@ def records(*ids: int, size: int = 2, group: tuple[str, ...] = ()) -> list[Encod
     return [EncodedRecord(event, b"x" * size, group) for event in outgoing(*ids)]
 
 
-def shaped_of(event: OutgoingEvent) -> FormattedEvent:
+def format_raw(event: OutgoingEvent) -> FormattedEvent:
     return registry.format_event("raw", event, STREAM)
 
 

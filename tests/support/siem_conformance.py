@@ -73,7 +73,7 @@ class SenderConformance:
     """The sender's module."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """What the block of the tests holds and nobody may see."""
-    shapes: ClassVar[tuple[str, ...]] = support.SHAPES
+    formats: ClassVar[tuple[str, ...]] = support.FORMATS
 
     @pytest.fixture
     def block(self) -> SiemBlock:
@@ -98,11 +98,11 @@ class SenderConformance:
     # What arrives
 
     @pytest.mark.parametrize("api", list(Api))
-    @pytest.mark.parametrize("shape", support.SHAPES)
-    def test_every_documented_event_arrives_in_every_shape(
-        self, sender: Sender, arrived: Callable[[], list[Arrived]], shape: str, api: Api
+    @pytest.mark.parametrize("format_name", support.FORMATS)
+    def test_every_documented_event_arrives_in_every_format(
+        self, sender: Sender, arrived: Callable[[], list[Arrived]], format_name: str, api: Api
     ) -> None:
-        sent = self._shaped(api, support.DOCUMENTED, shape)
+        sent = self._formatted(api, support.DOCUMENTED, format_name)
         self._deliver(sender, sent)
         have = {one.uuid: one for one in arrived()}
         assert Counter(one.uuid for one in arrived()) == Counter(one.event.uuid for one in sent)
@@ -113,16 +113,16 @@ class SenderConformance:
     def test_an_event_is_told_by_its_id_or_by_its_parser_and_never_by_both(
         self, sender: Sender, arrived: Callable[[], list[Arrived]], classifier: str
     ) -> None:
-        self._deliver(sender, self._shaped(Api.AUDIT, PORTION, "raw", classifier=classifier))
+        self._deliver(sender, self._formatted(Api.AUDIT, PORTION, "raw", classifier=classifier))
         told = "_siemParser" if classifier == "parser" else "_siemEventID"
         assert all({"_siemParser", "_siemEventID"} & set(one.metadata) == {told} for one in arrived())
 
-    @pytest.mark.parametrize("shape", support.SHAPES)
+    @pytest.mark.parametrize("format_name", support.FORMATS)
     def test_what_is_not_meant_for_a_siem_has_no_word_of_one(
-        self, sender: Sender, arrived: Callable[[], list[Arrived]], shape: str
+        self, sender: Sender, arrived: Callable[[], list[Arrived]], format_name: str
     ) -> None:
         fields = {"_siemForward": False, "_siemVendor": "else", "team": "blue"}
-        self._deliver(sender, self._shaped(Api.AUDIT, PORTION, shape, classifier=None, fields=fields))
+        self._deliver(sender, self._formatted(Api.AUDIT, PORTION, format_name, classifier=None, fields=fields))
         assert len(arrived()) == PORTION
         assert not [one for one in arrived() if "_siem" in f"{one.document!r}{one.metadata}"]
 
@@ -141,7 +141,7 @@ class SenderConformance:
         assert [json.loads(have.document) for have in arrived()] == [json.loads(one.body)]
 
     def test_threads_share_a_sender(self, sender: Sender, arrived: Callable[[], list[Arrived]]) -> None:
-        sent = self._shaped(Api.SIGN_IN, 200)
+        sent = self._formatted(Api.SIGN_IN, 200)
         parts = [sent[at : at + 20] for at in range(0, len(sent), 20)]
         with ThreadPoolExecutor(sender.limits.parallel) as pool:  # a directory or a bucket takes one at a time
             list(pool.map(lambda part: support.send_all(sender, part), parts))
@@ -157,7 +157,7 @@ class SenderConformance:
         sender.close()
 
     def test_a_record_is_of_its_event(self, sender: Sender) -> None:
-        for one in self._shaped(Api.ITEM_USAGE, PORTION):
+        for one in self._formatted(Api.ITEM_USAGE, PORTION):
             record = sender.encode(one)
             assert record.event is one.event
             assert record == sender.encode(one)
@@ -169,17 +169,21 @@ class SenderConformance:
         document = json.loads(have.document)
         shown = json.dumps(document, ensure_ascii=False)
         for name, value in metadata.event_facts(sent).items():
-            in_body = sent.shape == "raw" and name in {"uuid", "time"}
-            assert have.facts.get(name) == value or in_body or (sent.shape != "raw" and value in shown), name
+            in_body = sent.format_name == "raw" and name in {"uuid", "time"}
+            assert have.facts.get(name) == value or in_body or (sent.format_name != "raw" and value in shown), name
         for name, told in metadata.event_metadata(sent).items():
-            held = have.metadata.get(name) if sent.shape == "raw" else have.metadata.get(name, _found(document, name))
+            held = (
+                have.metadata.get(name)
+                if sent.format_name == "raw"
+                else have.metadata.get(name, _found(document, name))
+            )
             assert plain(held) == plain(told), name
-        assert sent.shape != "raw" or set(have.metadata) == set(metadata.event_metadata(sent))
+        assert sent.format_name != "raw" or set(have.metadata) == set(metadata.event_metadata(sent))
 
-    def _shaped(self, api: Api, n: int, shape: str = "raw", **members: object) -> list[FormattedEvent]:
-        if shape not in self.shapes:
-            pytest.skip(f"It has no shape {shape}.")
-        return support.shaped(api, n, shape, **members)
+    def _formatted(self, api: Api, n: int, format_name: str = "raw", **members: object) -> list[FormattedEvent]:
+        if format_name not in self.formats:
+            pytest.skip(f"It has no format {format_name}.")
+        return support.formatted(api, n, format_name, **members)
 
     def _deliver(self, sender: Sender, sent: Sequence[FormattedEvent]) -> None:
         for answer in support.send_all(sender, sent):
@@ -227,7 +231,7 @@ class SenderConformance:
 
     def test_the_block_is_valid_and_another_secret_is_another_fingerprint(self, block: SiemBlock) -> None:
         assert block.ensure_valid() is block
-        assert block.model_copy(update={"shape": "ecs"}).fingerprint() != block.fingerprint()
+        assert block.model_copy(update={"event_format": "ecs"}).fingerprint() != block.fingerprint()
         assert block.model_copy().fingerprint() == block.fingerprint()
 
     def test_all_faults_are_told_at_once(self) -> None:

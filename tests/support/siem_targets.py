@@ -43,12 +43,12 @@ class Target:
     def __init__(self, kind: str) -> None:
         self.kind = kind.removesuffix("-s3")
         self.once = kind in ONCE
-        self.shape = ""
+        self.format_name = ""
 
     @property
     def config(self) -> dict[str, Any]:
-        """The members of the block, with the shape where it is to be another than the block's own."""
-        return {**self.members, **({"shape": self.shape} if self.shape else {})}
+        """The members of the block, with the format where it is to be another than the block's own."""
+        return {**self.members, **({"event_format": self.format_name} if self.format_name else {})}
 
     @property
     def members(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ START_NS = 1_772_600_767_000_000_000  # 2026-03-04T05:06:07Z
 RECEIVED_NS = START_NS + 240_123_456_789
 DOCUMENTED = 3 * 160  # as many numbers go once through all that is documented: every third takes the next value
 ACCOUNT = "ACCT2222ACCT2222ACCT2222AC"
-SHAPES = ("raw", "ecs", "ocsf")
+FORMATS = ("raw", "ecs", "ocsf")
 
 
 @cache
@@ -57,41 +57,41 @@ def stream(api: Api = Api.SIGN_IN, **members: Any) -> StreamMetadata:
     return StreamMetadata(api, **given)
 
 
-def shaped(api: Api, n: int = DOCUMENTED, shape: str = "raw", **members: Any) -> list[FormattedEvent]:
-    """The sandbox's events in a shape; `members` are those of the stream."""
-    return of_events(events(api, n), stream(api, **members), shape)
+def formatted(api: Api, n: int = DOCUMENTED, format_name: str = "raw", **members: Any) -> list[FormattedEvent]:
+    """The sandbox's events in a format; `members` are those of the stream."""
+    return of_events(events(api, n), stream(api, **members), format_name)
 
 
-def of_events(outgoings: Iterable[OutgoingEvent], of: StreamMetadata, shape: str = "raw") -> list[FormattedEvent]:
-    return [registry.format_event(shape, one, of) for one in outgoings]
+def of_events(outgoings: Iterable[OutgoingEvent], of: StreamMetadata, format_name: str = "raw") -> list[FormattedEvent]:
+    return [registry.format_event(format_name, one, of) for one in outgoings]
 
 
 def batch(
-    sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, shape: str = "raw"
+    sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, format_name: str = "raw"
 ) -> Batch:
     """One batch of all these events. Where the sender makes several groups of them, use `batches`."""
-    made = batches(sender, outgoings, of, shape)
+    made = batches(sender, outgoings, of, format_name)
     assert len(made) == 1
     return made[0]
 
 
 def batches(
-    sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, shape: str = "raw"
+    sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, format_name: str = "raw"
 ) -> list[Batch]:
     """Batches within the sender's limits, one group each, as the forwarder makes them."""
-    return of_shaped(sender, of_events(outgoings, of or stream(), shape))
+    return of_formatted(sender, of_events(outgoings, of or stream(), format_name))
 
 
-def of_shaped(sender: Sender, shaped_events: Sequence[FormattedEvent]) -> list[Batch]:
-    records = [sender.encode(one) for one in shaped_events]
+def of_formatted(sender: Sender, formatted_events: Sequence[FormattedEvent]) -> list[Batch]:
+    records = [sender.encode(one) for one in formatted_events]
     limits = sender.limits
-    return [_batch(shaped_events[0].stream, part) for part in split_batches(records, limits.events, limits.bytes)]
+    return [_batch(formatted_events[0].stream, part) for part in split_batches(records, limits.events, limits.bytes)]
 
 
 def _batch(of: StreamMetadata, records: Sequence[EncodedRecord]) -> Batch:
     return Batch(f"{of.api.path}-{records[0].event.id}-{records[-1].event.id}", of, records)
 
 
-def send_all(sender: Sender, shaped_events: Sequence[FormattedEvent]) -> list[BatchResult]:
+def send_all(sender: Sender, formatted_events: Sequence[FormattedEvent]) -> list[BatchResult]:
     """Encode, batch and send them. Returns the answers."""
-    return [sender.send(one) for one in of_shaped(sender, shaped_events)]
+    return [sender.send(one) for one in of_formatted(sender, formatted_events)]

@@ -227,7 +227,7 @@ def test_a_gap_is_told_14_days_before_it_is_dropped_and_once_it_is_lost(kept: En
     start, end = "2026-06-23T14:13:20Z", "2026-06-25T14:13:20Z"
     assert event.sentence == (
         f"audit was not collected from {start} to {end}. 1Password deletes these events from 2026-10-21T14:13:20Z on. "
-        "Fetch it while it is there: "
+        "Fetch them in time: "
         f"`onepassword-source backfill 1Pass --start {start} --end {end} --api audit`."
     )
     assert (event.severity, event.api) == (WARNING, "audit")

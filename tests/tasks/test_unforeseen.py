@@ -35,6 +35,7 @@ from blocks.store.block import EventStore
 from blocks.store.forwarding import forward_pairs, positions
 from deployments.sandbox.process import running_sandbox
 from tasks import attempts, collect, forward, read_window
+from tasks.support import session
 from tasks.support import source as opened
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def block(store_url: str, engine: Engine, server: SandboxProcess) -> Iterator[On
 
 def test_collect(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
-    monkeypatch.setattr(collect, "open_store", lambda _: engine)
+    monkeypatch.setattr(session, "open_store", lambda _: engine)
 
     def take(run: str) -> Any:
         return streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], run)
@@ -218,7 +219,7 @@ def test_collect(engine: Engine, block: OnePasswordSource, faults: Faults, monke
 
 def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_window, "load_source", lambda _: block)
-    monkeypatch.setattr(read_window, "open_store", lambda _: engine)
+    monkeypatch.setattr(session, "open_store", lambda _: engine)
     now_ns = clock.now_ns()
     job = jobs.start(engine, JobRequest(RECONCILE, SOURCE.id, (Api.AUDIT,), now_ns - 2 * DAY, now_ns), 10 * DAY)
 
@@ -243,7 +244,7 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     monkeypatch.setattr(forward, "source_store", lambda _: engine)
     monkeypatch.setattr(forward, "load_siem", lambda *_: siem)
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
-    monkeypatch.setattr(collect, "open_store", lambda _: engine)
+    monkeypatch.setattr(session, "open_store", lambda _: engine)
     claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
     collect.collect_stream.fn(SOURCE.name, claim)
@@ -289,7 +290,7 @@ def test_where_the_fault_is_in_the_recording_itself_the_claim_is_released_all_th
 
 def test_a_lost_claim_is_no_fault(engine: Engine, block: OnePasswordSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
-    monkeypatch.setattr(collect, "open_store", lambda _: engine)
+    monkeypatch.setattr(session, "open_store", lambda _: engine)
     claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
     streams.restart(engine, SOURCE.id)

@@ -20,7 +20,7 @@ from support.siem_targets import HTTP, Forwarder, HttpTarget
 from torture import outcome
 
 from blocks.events_api.models import Api
-from blocks.siem.kinds import block_class
+from blocks.siem.configuration import block_class
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:

@@ -353,7 +353,7 @@ def test_a_cursor_that_is_rejected_again(start: Callable[..., Victim]) -> None:
     victim.arrive()
     victim.sandbox.fault("rejected_cursor", api=Api.AUDIT.path)
     state = victim.collect(CONFIG)
-    assert "A cursor was dropped once already, and the new one is refused as well" in (state.message or "")
+    assert "A cursor was dropped once already, and the new one was rejected as well" in (state.message or "")
     assert victim.told() == [("CursorRejected", "Warning"), REFUSED]
     quiet_while_stopped(victim, Api.AUDIT, ticks=3)
     victim.row.times = 2
@@ -376,7 +376,7 @@ def test_a_cursor_that_never_moves(kind: str, start: Callable[..., Victim]) -> N
     victim.arrive()
     victim.sandbox.fault(kind, api=Api.AUDIT.path)
     before = asked(victim.sandbox, Api.AUDIT.path)
-    ticks(victim, 18, "its cursor does not move")
+    ticks(victim, 18, "the cursor does not move")
     assert asked(victim.sandbox, Api.AUDIT.path) - before == 18
     victim.row.times = 18
     after_being_late(victim)

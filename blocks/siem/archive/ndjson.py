@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.siem.delivery.packing import gzip_parts
-from blocks.siem.formats.envelope import envelope
+from blocks.siem.delivery.http import gzip_parts
+from blocks.siem.formats.raw import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,9 +17,9 @@ SUFFIX = "ndjson.gz"
 CONTENT_TYPE = "application/gzip"
 
 
-def encode(shaped: FormattedEvent) -> bytes:
+def encode(formatted: FormattedEvent) -> bytes:
     """One JSON object, and the end of its line."""
-    return envelope(shaped) + b"\n"
+    return envelope(formatted) + b"\n"
 
 
 def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:  # noqa: ARG001 - each line has it

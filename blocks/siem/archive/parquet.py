@@ -42,7 +42,7 @@ _TIME = DataType.timestamp("ns", tz="UTC")
 class ParquetRow(NamedTuple):
     """What an event's record holds beside the event and the stream."""
 
-    shape: str
+    format_name: str
     event_id: str
     account: str | None
     document: str
@@ -52,23 +52,23 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ParquetRow).decode
 
 
-def encode(shaped: FormattedEvent) -> bytes:
+def encode(formatted: FormattedEvent) -> bytes:
     """What `packed` needs of an event; it is no Parquet yet, which exists for many rows only."""
-    return _encode((shaped.shape, shaped.event_id, shaped.account, shaped.document.decode()))
+    return _encode((formatted.format_name, formatted.event_id, formatted.account, formatted.document.decode()))
 
 
 def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:
     """A table of the records, which come to be rows while it is written, a group after the other.
 
     Columns: `uuid`, `time`, `received` (nanoseconds, UTC), `api`, `account`, `source`, `event_id`, `category`,
-    `metadata` (JSON, as `metadata.of` has it), and `body` for the shape raw, `document` for the others. Raises what
+    `metadata` (JSON, as `metadata.of` has it), and `body` for the format raw, `document` for the others. Raises what
     `records` raises.
     """
     some = iter(records)
     first = next(some)
     kept = _Kept(chain([first], some))
     file = io.BytesIO()
-    is_raw = _decode(first[0].data).shape == "raw"
+    is_raw = _decode(first[0].data).format_name == "raw"
     batches = RecordBatchReader.from_batches(
         _schema(is_raw=is_raw), map(partial(_rows, stream, is_raw=is_raw), kept)
     )  # read while it is written

@@ -26,7 +26,7 @@ class ObjectFormat(Protocol):
     SUFFIX: str
     CONTENT_TYPE: str
 
-    def encode(self, shaped: FormattedEvent) -> bytes: ...
+    def encode(self, formatted: FormattedEvent) -> bytes: ...
 
     def pack(self, stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes: ...
 
@@ -47,8 +47,8 @@ class ArchiveSender:
     def __repr__(self) -> str:
         return f"ArchiveSender({self._objects!r})"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        return EncodedRecord(shaped.event, self._form.encode(shaped))
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(formatted.event, self._form.encode(formatted))
 
     def send(self, batch: Batch) -> BatchResult:
         self.send_object(batch.stream, iter([batch.records]))

@@ -1,4 +1,4 @@
-"""What is the same for all events of one stream, event id and account: made once."""
+"""A cache for what is the same for all events with one stream, event id and account, such as headers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ if TYPE_CHECKING:
 
     from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
-MOST = 1024  # a source has a few hundred at most
+CACHE_SIZE = 1024  # a source has at most a few hundred
 T = TypeVar("T")
 
 
 class HeaderCache(Generic[T]):
-    """Calls `make` for the first event of each kind. Threads may share it: at worst something is made twice."""
+    """Calls `make` for the first event of each kind. Threads may share it: at worst, a value is made twice."""
 
     def __init__(self, make: Callable[[FormattedEvent], T]) -> None:
         self._make = make
-        self._found: dict[tuple[int, str, str | None], tuple[StreamMetadata, T]] = {}
+        self._values: dict[tuple[StreamMetadata, str, str | None], T] = {}
 
-    def get(self, shaped: FormattedEvent) -> T:
-        key = (id(shaped.stream), shaped.event_id, shaped.account)
-        found = self._found.get(key)
-        if found is None:
-            if len(self._found) >= MOST:
-                self._found.clear()
-            # The stream is kept, so that its address is no other stream's meanwhile.
-            found = self._found[key] = (shaped.stream, self._make(shaped))
-        return found[1]
+    def get(self, formatted: FormattedEvent) -> T:
+        key = (formatted.stream, formatted.event_id, formatted.account)
+        try:
+            return self._values[key]
+        except KeyError:
+            value = self._make(formatted)
+        if len(self._values) >= CACHE_SIZE:
+            self._values.clear()
+        self._values[key] = value
+        return value

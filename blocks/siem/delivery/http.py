@@ -1,29 +1,31 @@
-"""Posting to a SIEM over HTTP, with every outcome mapped to one error."""
+"""HTTP requests to a SIEM, with each outcome mapped to one error, and gzip for their bodies."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
 import httpx
+from isal import isal_zlib
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import api_errors
 from blocks.http import transport_errors
 from blocks.http.client import BODY_MAX, DEADLINE, TIMEOUT, HttpClient, HttpResponse
-from blocks.siem.delivery.packing import gzip_bytes
 from blocks.siem.delivery.protocol import RequestRejectedError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-_UNUSABLE = frozenset({400, 422})
+GZIP_LEVEL = 1
+_GZIP_WBITS = 16 + isal_zlib.MAX_WBITS
+_INVALID = frozenset({400, 422})
 
 
 class SiemHttpClient:
-    """Posts to one SIEM. `secrets` are never shown: not in an error, not by repr. Redirects are not followed.
+    """An HTTP client of one SIEM. Threads may share it. Close it after use.
 
-    `siem` is the name that a person reads in errors, such as "Splunk"; `answer_max` is how many bytes an answer may
-    have, unpacked; `deadline` is in seconds, for each exchange. Threads may share it. Close it after use.
+    `siem` is the name in error messages, such as "Splunk". `secrets` appear in no error and not in the repr.
+    `answer_max` bounds an unpacked response in bytes, `deadline` one exchange in seconds. Redirects are not followed.
     """
 
     def __init__(
@@ -57,10 +59,11 @@ class SiemHttpClient:
     def post(
         self, path: str, content: bytes, headers: Mapping[str, str] | None = None, *, with_events: bool = True
     ) -> HttpResponse:
-        """The answer, where it is one of success (2xx). Raises as `Sender.send`.
+        """Post events and return a 2xx response. Raises as `Sender.send`.
 
-        `path` is joined to the base URL, or is a whole URL; empty, the base URL is asked, with a slash at its end.
-        `of_events`: without events in it, such as for a check, it raises as `ask`.
+        `path` is joined to the base URL, or is a whole URL. An empty path requests the base URL with a slash at its
+        end. If the content holds no events, such as that of a check, set `with_events` to False: then this raises as
+        `checked_request`.
         """
         sent = dict(headers or {})
         if self._compress:
@@ -73,9 +76,9 @@ class SiemHttpClient:
     def checked_request(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
-        """The same for any method, without compression and for what holds no events.
+        """Send a request without events, uncompressed, and return a 2xx response.
 
-        Raises ThirdPartyConfigError and ThirdPartyGenericError alone: no event is to be looked for in it.
+        Raises ThirdPartyConfigError and ThirdPartyGenericError only: there is no event to look for in the request.
         """
         response = self.request(method, path, content, headers)
         if response.is_success:
@@ -85,65 +88,81 @@ class SiemHttpClient:
     def request(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
-        """The answer, whatever its status. Raises ThirdPartyGenericError where there is none."""
+        """Return the response, whatever its status. Raises ThirdPartyGenericError if there is none."""
         return self._http.request(method, path, content, headers)
 
     def batch_error(self, response: HttpResponse) -> SourceError:
-        """The error behind an answer to events that is none of success: they may be too many, or one may spoil all."""
+        """Return the error of a response to events: the batch may be too large, or one event may be invalid."""
         error, status = self.response_error(response), response.status_code
         if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-            said = self.response_text(response.content)
-            return TooLargeError(f"{self.siem} does not take so large a request (413{said}).", code="413")
-        if status in _UNUSABLE:
+            text = self.response_text(response.content)
+            return TooLargeError(f"{self.siem} does not accept a request of this size (413{text}).", code="413")
+        if status in _INVALID:
             return RequestRejectedError(error.message, hint=error.hint, code=error.code)
         return error
 
     def response_error(self, response: HttpResponse) -> SourceError:
-        """The error behind any other answer that is none of success."""
-        status, said = response.status_code, self.response_text(response.content)
+        """Return the error of a response that is not 2xx."""
+        status, text = response.status_code, self.response_text(response.content)
         if transport_errors.is_transient(status):
             return ThirdPartyGenericError(
-                f"{self.siem} answered {status}{said}.",
-                hint="What was not taken is sent again.",
+                f"{self.siem} answered {status}{text}.",
+                hint="Nothing is lost: what was not accepted is sent again.",
                 code=str(status),
                 retry_after=transport_errors.retry_after(response.headers),
             )
         if status in api_errors.REFUSED:
             return ThirdPartyConfigError(
-                f"{self.siem} refuses what it is sent ({status}{said}).",
-                hint="Check its address and its token or key, and store them with `onepassword-source apply FILE`; "
-                "nothing is lost meanwhile.",
+                f"{self.siem} denies access ({status}{text}).",
+                hint="Nothing is lost: events wait in the store. Check the SIEM's address and its token or key, and "
+                "store them with `onepassword-source apply FILE`.",
                 code=str(status),
             )
         if response.is_redirect:
             return ThirdPartyConfigError(
-                f"{self.siem} answered {status}, a redirect. It was not followed, so no secret went elsewhere.",
-                hint="If the address that it leads to is the right one, give that: `onepassword-source apply FILE`.",
+                f"{self.siem} answered {status}, a redirect. It was not followed, so no secret was sent elsewhere.",
+                hint="If the redirect leads to the right address, configure it with `onepassword-source apply FILE`.",
                 code=str(status),
             )
         return ThirdPartyConfigError(
-            f"{self.siem} cannot use what it was sent ({status}{said}).",
-            hint="Check the configuration of this SIEM, such as its shape, its index or its stream.",
+            f"{self.siem} rejects the request as invalid ({status}{text}).",
+            hint="Check the configuration of this SIEM, such as its format, its index or its stream.",
             code=str(status),
         )
 
     def response_text(self, content: bytes) -> str:
-        """What an answer says, in a few words behind a colon, without the secrets."""
+        """Return what a response says, as a few words after a colon, without the secrets."""
         for secret in self._secrets:
             content = content.replace(secret.encode(), b"***")
         return api_errors.error_text(content, self._secrets[0] if self._secrets else "\0")
 
 
 def is_html(response: HttpResponse) -> bool:
-    """Whether it is a page for a person, such as a proxy's or that of a sign-in: nothing was taken."""
+    """Return whether a response is a web page, such as a proxy's or a sign-in. Then the SIEM accepted nothing."""
     declared: str = response.headers.get("content-type", "")
     return declared.lower().startswith("text/html") or response.content.lstrip().startswith(b"<")
 
 
 def unexpected_response(siem: str) -> ThirdPartyGenericError:
-    """The error behind an answer of success that is not this SIEM's."""
+    """Return the error of a 2xx response that this SIEM does not give."""
     return ThirdPartyGenericError(
-        f"What answered is not {siem}: it is no answer that {siem} gives.",
-        hint="Check its address, and what stands between, such as a proxy or a sign-in. Nothing counts as sent.",
+        f"The response does not come from {siem}: it is not one that {siem} gives.",
+        hint="Nothing counts as sent. Check the SIEM's address, and look for a proxy or a sign-in page in between.",
         code="invalid-body",
     )
+
+
+def gzip_bytes(content: bytes) -> bytes:
+    """Return the content as gzip. The same content gives the same bytes: there is no time in the header.
+
+    ISA-L compresses raw, ECS and OCSF in a sixth to a quarter of the time of zlib's fastest level, to the same size.
+    """
+    compressor = isal_zlib.compressobj(GZIP_LEVEL, wbits=_GZIP_WBITS)
+    return compressor.compress(content) + compressor.flush()
+
+
+def gzip_parts(parts: Iterable[bytes]) -> bytes:
+    """Return the parts as one gzip stream. The whole content is never in memory, only its compressed form."""
+    compressor = isal_zlib.compressobj(GZIP_LEVEL, wbits=_GZIP_WBITS)
+    compressed = [compressor.compress(part) for part in parts]
+    return b"".join([*compressed, compressor.flush()])

@@ -1,7 +1,7 @@
-"""Several portions on their way at once, and what became of them in the order in which they were cut.
+"""A pool with several batches in flight that reports their outcomes in the order in which they were cut.
 
-So a position moves over an unbroken range, and no more is sent twice after a kill than what was on its way then. After
-an error it is less: what was done behind the item that failed is told of, too.
+Because of the order, a position moves over an unbroken range. After a kill, only the batches that were in flight are
+sent again. After an error it is less: the batches acknowledged behind the failed one are reported, too.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Out = TypeVar("Out")
 
 
 class OrderedPool(Generic[In, Out]):
-    """Runs `work` for each item, at most `parallel` at once.
+    """Runs `work` for each item, at most `parallel` at once, and reports the outcomes in order.
 
-    `announce` is called with all items that are on their way, or about to be, before any new one of them begins; and
-    with the item that is done, and its outcome, where one is. Each item is done after all those before it. `leave` is
-    called after a failure with those that are done and were not announced. `beat` is called now and then while nothing
-    is done: whoever holds a claim renews it.
+    `on_progress(finished, in_flight)` is called before new items begin, and when the oldest item is finished: with
+    that item and its outcome (or None), and with all items that are in flight or about to be. `on_failure` is called
+    after a failure, with the items that are finished and were not reported. `heartbeat` is called every
+    HEARTBEAT_SECONDS while nothing finishes, so that the holder of a claim can renew it.
     """
 
     def __init__(
@@ -42,66 +42,69 @@ class OrderedPool(Generic[In, Out]):
         on_failure: Callable[[Sequence[tuple[In, Out]]], None] = lambda _: None,
     ) -> None:
         self._work = work
-        self._leave = on_failure
-        self._beat = heartbeat
-        self._announce = on_progress
+        self._on_failure = on_failure
+        self._heartbeat = heartbeat
+        self._on_progress = on_progress
         self._parallel = max(parallel, 1)
         self.failed = threading.Event()
-        """Set where an item has failed: what is still at work need not be patient with what puts it off."""
+        """Set after an item failed. Work that is still in flight should not wait for a retry."""
 
     def process(
         self, items: Iterator[In], *, until: Callable[[], bool] = lambda: False, first_alone: bool = False
     ) -> None:
-        """Work through all items, or those begun when `until` says so. Raises what the first failed one raised.
+        """Process all items, or those begun when `until` returns True. Raises the error of the first failed item.
 
-        Then those before it are done, and those behind it that had begun have ended; `leave` knows which are done.
-        `careful`: the first item goes alone, so that what has just failed does not cost those behind it another time.
+        When this raises, the items before the failed one are reported, and those behind it that had begun have ended.
+        `first_alone`: the first item runs alone, so that an item which has just failed does not cost the others
+        another attempt.
         """
-        under_way: deque[tuple[In, Future[Out]]] = deque()
-        at_once = 1 if first_alone else self._parallel
+        in_flight: deque[tuple[In, Future[Out]]] = deque()
+        parallel = 1 if first_alone else self._parallel
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="forward") as pool:
             try:
                 while True:
-                    done = self._next(under_way)
-                    at_once = at_once if done is None else self._parallel
-                    behind = [item for item, _ in under_way][0 if done is None else 1 :]
-                    fresh = [] if until() else self._fresh(items, at_once - len(behind))
-                    if done is None and not fresh:
+                    finished = self._wait_for_oldest(in_flight)
+                    parallel = parallel if finished is None else self._parallel
+                    others = [item for item, _ in in_flight][0 if finished is None else 1 :]
+                    new = [] if until() else self._take(items, parallel - len(others))
+                    if finished is None and not new:
                         return
-                    self._announce(done, behind + fresh)
-                    if done is not None:  # until then it is one of those that are done and not told of
-                        under_way.popleft()
-                    under_way.extend((item, pool.submit(self._work, item)) for item in fresh)
+                    self._on_progress(finished, others + new)
+                    # Only now: if on_progress raises, on_failure must still report this item.
+                    if finished is not None:
+                        in_flight.popleft()
+                    in_flight.extend((item, pool.submit(self._work, item)) for item in new)
             except BaseException:
-                self._let_end([future for _, future in under_way])
-                if ahead := [(item, future.result()) for item, future in under_way if _is_done(future)]:
-                    self._leave(ahead)
+                self._drain([future for _, future in in_flight])
+                if unreported := [(item, future.result()) for item, future in in_flight if _is_successful(future)]:
+                    self._on_failure(unreported)
                 raise
 
-    def _next(self, under_way: deque[tuple[In, Future[Out]]]) -> tuple[In, Out] | None:
-        if not under_way:
+    def _wait_for_oldest(self, in_flight: deque[tuple[In, Future[Out]]]) -> tuple[In, Out] | None:
+        if not in_flight:
             return None
-        item, future = under_way[0]
+        item, future = in_flight[0]
         while not wait([future], HEARTBEAT_SECONDS).done:
-            self._beat()
+            self._heartbeat()
         return item, future.result()
 
-    def _fresh(self, items: Iterator[In], most: int) -> list[In]:
-        found: list[In] = []
-        while len(found) < most and (item := next(items, None)) is not None:
-            found.append(item)
-        return found
+    def _take(self, items: Iterator[In], most: int) -> list[In]:
+        taken: list[In] = []
+        while len(taken) < most and (item := next(items, None)) is not None:
+            taken.append(item)
+        return taken
 
-    def _let_end(self, begun: Sequence[Future[Out]]) -> None:
+    def _drain(self, begun: Sequence[Future[Out]]) -> None:
+        """Cancel what has not begun, and wait for the rest."""
         if not begun:
             return
         self.failed.set()
         running = [future for future in begun if not future.cancel()]
         while wait(running, HEARTBEAT_SECONDS).not_done:
-            # What has failed is told of, not this; a lost claim shows at the next write.
+            # The first error is the one to raise. A claim that is lost meanwhile shows at the next write.
             with suppress(SourceError):
-                self._beat()
+                self._heartbeat()
 
 
-def _is_done(future: Future[Any]) -> bool:
+def _is_successful(future: Future[Any]) -> bool:
     return not future.cancelled() and future.exception() is None

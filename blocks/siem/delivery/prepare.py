@@ -1,6 +1,6 @@
-"""From a stored event to the record that a SIEM is sent.
+"""From a stored event to the record that is sent to a SIEM.
 
-First the source's processing rules, then the SIEM's privacy rules, then the shape, then the SIEM's own form.
+The steps: the source's processing rules, the SIEM's privacy rules, the format, and the SIEM's own encoding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FilteredEvent:
-    """An event that a rule keeps from the SIEM, and why."""
+    """An event that a rule filters, and the reason: it is not sent to the SIEM."""
 
     event: OutgoingEvent
     reason: str
@@ -28,19 +28,19 @@ class FilteredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """Makes records for one SIEM of the events of one stream. Threads share it."""
+    """Makes the records for one SIEM from the events of one stream. Threads share it."""
 
     sender: Sender
     rules: Rules
-    shape: str
+    format_name: str
     stream: StreamMetadata
     processing: ProcessingRules = processing.NONE
 
     def prepare(self, event: OutgoingEvent) -> EncodedRecord | FilteredEvent:
-        """Never raises for what a stored event may hold."""
+        """Return the record of an event, or why it is not sent. Raises nothing, whatever the stored event holds."""
         outcome = self.processing.apply(event.body)
         if outcome.filter_reason is None and not self.rules.empty:
             outcome = self.rules.apply(self.stream.api, event.body, outcome.body)
         if outcome.filter_reason is not None:
             return FilteredEvent(event, outcome.filter_reason)
-        return self.sender.encode(registry.format_event(self.shape, event, self.stream, outcome.body))
+        return self.sender.encode(registry.format_event(self.format_name, event, self.stream, outcome.body))

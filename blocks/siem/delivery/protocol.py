@@ -1,4 +1,4 @@
-"""What a sender is given, and what it answers. One sender is one open connection to one SIEM."""
+"""The contract between delivery and a sender. A sender is one open connection to one SIEM."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 
 
 class TooLargeError(SourceError):
-    """The SIEM does not take so large a request (413): it is cut in halves."""
+    """The SIEM does not accept a request of this size (413). The batch is cut in half and sent again."""
 
     name = "TooLarge"
 
 
 class RequestRejectedError(ThirdPartyConfigError):
-    """The SIEM cannot use a request (400, 422) and does not say which of its events is to blame.
+    """The SIEM rejects a request as invalid (400, 422) and does not name the event that is invalid.
 
-    The event is found by halving. Where none at all is taken, it is the configuration.
+    The event is found by bisection. If the SIEM accepts no event at all, the error is one of the configuration.
     """
 
 
 class NoConfirmationError(ThirdPartyGenericError):
-    """The target may have taken the batch, and did not confirm it as its protocol demands.
+    """The SIEM may have accepted the batch, but did not confirm it as its protocol demands.
 
-    Each further try may be another copy of the same events. Where it never confirms, it is the configuration.
+    Each retry may store another copy of the same events. After several, the error is one of the configuration.
     """
 
     def as_configuration(self, tries: int) -> ThirdPartyConfigError:
-        """What remains to be said after so many tries."""
-        return ThirdPartyConfigError(f"{self.message} So it was {tries} times.", hint=self.hint, code=self.code)
+        """Return the error that stops delivery after so many tries."""
+        return ThirdPartyConfigError(f"{self.message} This happened {tries} times.", hint=self.hint, code=self.code)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How a SIEM wants its requests.
+    """The limits of a SIEM's requests.
 
-    `events` and `bytes` (of encoded records, before compression) bound one request; `parallel` is how many may be on
-    their way at once. `hourly`: events go out when the hour in which they were received is over, one object for each.
+    `events` and `bytes` (of encoded records, before compression) bound one request, `parallel` the requests in flight.
+    `hourly`: events are sent after the hour in which they were received is over, as one object for each hour.
     """
 
     events: int = 1000
@@ -54,7 +54,7 @@ class Limits:
 
 
 class EncodedRecord(msgspec.Struct, frozen=True, gc=False):
-    """An event as it stands in a request. Only records of one group go into one request."""
+    """An event as it is in a request. One request holds records of one `group` only."""
 
     event: OutgoingEvent
     data: bytes
@@ -65,7 +65,7 @@ class EncodedRecord(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """The records of one request, in the order of their ids.
 
-    `name` is the same whenever the same events are sent again: a SIEM that knows it need not take them twice.
+    `name` is the same whenever the same events are sent again, so that a SIEM can use it as an idempotency key.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record that the SIEM refuses for good: its place in the batch, and what the SIEM said of it."""
+    """A record that the SIEM rejects for good: its index in the batch, and the SIEM's answer."""
 
     index: int
     code: str
@@ -88,10 +88,10 @@ class RejectedRecord:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of a batch. Records that are named in neither member were accepted.
+    """The result of a batch. Records in neither member were accepted.
 
-    `again`: places of the records to be sent once more, since what is in their way passes; `wait`: seconds that the
-    SIEM asks for before that.
+    `deferred`: indexes of the records to send again, since the obstacle is temporary. `retry_after`: the seconds that
+    the SIEM requests before that.
     """
 
     rejected: tuple[RejectedRecord, ...] = ()
@@ -100,43 +100,41 @@ class BatchResult:
 
 
 ACCEPTED = BatchResult()
-NOT_TRIED = "No event was tried: whether one is taken shows with the first."
-"""What a check says where the SIEM can neither take one back nor try it."""
+NOT_TRIED = "No event was sent: the first one will show whether events are accepted."
+"""The last sentence of a check, if the SIEM can neither delete a test event nor simulate one."""
 
 
 class Sender(Protocol):
     """An open connection to one SIEM. Threads share it.
 
-    Raises ThirdPartyConfigError (401, 403, 404: a person must act), ThirdPartyGenericError (408, 425, 429, 5xx,
-    network: the batch is sent again), RequestRejectedError or TooLargeError; then no record of it counts as sent.
+    `send` and `check` raise ThirdPartyConfigError (401, 403, 404: you must act) or ThirdPartyGenericError (408, 425,
+    429, 5xx, network: the batch is sent again). `send` also raises RequestRejectedError and TooLargeError. After an
+    error, no record of the batch counts as sent.
     """
 
     limits: Limits
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        """The record of an event. Called once for each event, from several threads."""
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        """Return the record of an event. It is called once for each event, from several threads."""
         ...
 
     def send(self, batch: Batch) -> BatchResult:
-        """Send a batch and wait for the SIEM's word on it."""
+        """Send a batch and wait until the SIEM acknowledges or rejects it."""
         ...
 
     def check(self) -> str:
-        """Ask the SIEM, without sending an event, whether it would take some: one sentence.
-
-        Raises ThirdPartyConfigError and ThirdPartyGenericError.
-        """
+        """Check, without sending an event, whether the SIEM would accept one. Returns one sentence."""
         ...
 
     def close(self) -> None: ...
 
 
 class ObjectSender(Sender, Protocol):
-    """A sender of objects, `limits.hourly`: each takes its records while they are made, so it is never held whole."""
+    """A sender of objects (`limits.hourly`). It reads records while it writes, so no object is in memory as a whole."""
 
     def send_object(self, stream: StreamMetadata, records: Iterator[Sequence[EncodedRecord]]) -> None:
-        """Write one object of all records, or none where there are none. Raises as `send`, and what `records` raises.
+        """Write one object with all records, or none if there are none. Raises as `send`, and what `records` raises.
 
-        Where the same event begins it again, it is the same object.
+        An object that begins with the same event is the same object: it is replaced.
         """
         ...

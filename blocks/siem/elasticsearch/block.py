@@ -12,7 +12,7 @@ from blocks.http.loopback import is_loopback
 from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
-from blocks.siem.base import Shape, SiemBlock
+from blocks.siem.base import EventFormat, SiemBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ class Elasticsearch(SiemBlock):
         examples=["onepassword_writer"],
     )
     password: SecretStr = Field(default=SecretStr(""), title="Password", description="The password of that user.")
-    shape: Shape = Field(
+    event_format: EventFormat = Field(
         default="ecs",
         description=(
             "The form of each event: ECS (Elastic); raw, with the event in event.original, for the ingest pipeline of"

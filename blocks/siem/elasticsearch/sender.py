@@ -28,8 +28,8 @@ from blocks.http.transport_errors import is_transient
 from blocks.siem.delivery.http import SiemHttpClient, is_html
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339
 from blocks.siem.formats.json_text import to_json
-from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,11 +161,11 @@ class ElasticsearchSender:
     def __repr__(self) -> str:
         return f"ElasticsearchSender({sorted(self._indices.values())!r})"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
         """The action and the document, a line each."""
-        action = self._actions[shaped.stream.api]
-        data = b'%b"_id":%b}}\n%b\n' % (action, to_json(document_id(shaped.event.uuid)), document(shaped))
-        return EncodedRecord(shaped.event, data)
+        action = self._actions[formatted.stream.api]
+        data = b'%b"_id":%b}}\n%b\n' % (action, to_json(document_id(formatted.event.uuid)), document(formatted))
+        return EncodedRecord(formatted.event, data)
 
     def send(self, batch: Batch) -> BatchResult:
         return self._bulk(self._indices[batch.stream.api], [record.data for record in batch.records])
@@ -313,24 +313,24 @@ def document_id(uuid: str) -> str:
     return uuid if len(raw) <= ID_MAX else hashlib.blake2b(raw, digest_size=32).hexdigest()
 
 
-def document(shaped: FormattedEvent) -> bytes:
+def document(formatted: FormattedEvent) -> bytes:
     """What is stored: ECS as it is; raw as ECS with nothing but the body in `event.original` and what goes beside it.
 
     Whatever is no ECS gets the `@timestamp` that data streams want.
     """
-    if shaped.shape == "ecs":
-        return shaped.document
-    event, original = shaped.event, shaped.document
+    if formatted.format_name == "ecs":
+        return formatted.document
+    event, original = formatted.event, formatted.document
     time = rfc3339(event.time_ns).encode()
-    if shaped.shape != "raw":
+    if formatted.format_name != "raw":
         return b'{"@timestamp":"%b",%b' % (time, original[1:])
     return b'{"@timestamp":"%b","event":{"id":%b,"created":"%b","original":%b}%b%b' % (
         time,
         to_json(event.uuid),
         received_rfc3339(event.received_ns).encode(),
         to_json(original.decode()),
-        b"" if shaped.account is None else b',"organization":{"id":%b}' % to_json(shaped.account),
-        _end(metadata.metadata_group(shaped.stream, shaped.event_id)),
+        b"" if formatted.account is None else b',"organization":{"id":%b}' % to_json(formatted.account),
+        _end(metadata.metadata_group(formatted.stream, formatted.event_id)),
     )
 
 
@@ -342,7 +342,7 @@ def _probe() -> bytes:
 
 @lru_cache(maxsize=1024)
 def _end(group: metadata.MetadataGroup) -> bytes:
-    """The metadata as the shape ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
+    """The metadata as the format ECS has it; a member `_source` at the top would be refused, as Elasticsearch's own."""
     ours = {name.removeprefix("_"): value for name, value in group.standard.items()}
     made: dict[str, object] = {"onepassword_source": {"api": group.stream.api.value, **ours}}
     if group.fields:

@@ -1,7 +1,7 @@
-"""The shape ECS: the Elastic Common Schema, as Elastic's own 1Password integration fills it.
+"""The format ECS: the Elastic Common Schema, as Elastic's own 1Password integration fills it.
 
 Field by field as its ingest pipelines do (`elastic/integrations`, `packages/1password`, ECS 8.11). What differs stands
-in `docs/siem/shapes.md` with the reason, and in a test beside the whole table. A member that Elasticsearch's type of a
+in `docs/siem/formats.md` with the reason, and in a test beside the whole table. A member that Elasticsearch's type of a
 field would refuse, and so the whole event, stands in `event.original` only.
 """
 
@@ -27,13 +27,12 @@ from blocks.siem.formats.body import (
     SignIn,
     UserDetails,
 )
-from blocks.siem.formats.field_values import country_code, is_ip, to_milliseconds
+from blocks.siem.formats.field_values import country_code, is_ip, received_rfc3339, rfc3339, to_milliseconds
 from blocks.siem.formats.json_text import to_json
-from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from blocks.siem.formats.body import Location, Session
-    from blocks.siem.formats.draft import EncoderInput
+    from blocks.siem.formats.event import EncoderInput
 
 ECS_VERSION = "8.11.0"
 DATASETS = {

@@ -1,6 +1,6 @@
-"""What is forwarded: an event as the store has it, and what is the same for all events of one stream.
+"""What is forwarded: an event as it is stored, the metadata of its stream, and the event in its format.
 
-What is made once for each event is a struct of msgspec, which costs a tenth of a frozen dataclass.
+The records that exist once for each event are structs of msgspec. Making one costs a tenth of a frozen dataclass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FieldValue = str | bool | int | float
 Classifier = Literal["event-id", "parser"]
-"""How a SIEM is told what an event is: by `_siemEventID`, or by `_siemParser`. Never both."""
+"""How Sumo Logic's SIEM learns the type of an event: from `_siemEventID`, or from `_siemParser`. Never both."""
 
 
 class OutgoingEvent(msgspec.Struct, frozen=True, gc=False):
@@ -30,13 +30,16 @@ class OutgoingEvent(msgspec.Struct, frozen=True, gc=False):
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class StreamMetadata:
-    """What goes with each event of a stream: API, source and its metadata.
+    """The metadata of one stream: the API, the source and what the user configured for it.
 
-    `fields` are those of the source that are known and enabled. `account` is the source's, where it is known; an
-    event that names its own account has that one. `classifier` is None where the events are not meant for a SIEM
-    (`_siemForward` is not true): then no `_siem…` member is sent.
+    `fields` are the source's fields that are enabled. `account` is the source's account, where it is known; an event
+    that names its own account overrides it. `classifier` is None if forwarding to SIEMs is not enabled (`_siemForward`
+    is not true); then no `_siem…` member is sent. `namespace` is that of the data stream that the events go to, for
+    the format ECS: an index holds one value of it.
+
+    Two records are never equal. Caches use a record as a key, and its hash is its identity.
     """
 
     api: Api
@@ -46,21 +49,29 @@ class StreamMetadata:
     account: str | None = None
     classifier: Classifier | None = "event-id"
     namespace: str = "default"
-    """Of the data stream that the events go to, for the shape ECS: an index has one value of it."""
+
+
+class EncoderInput(msgspec.Struct, frozen=True, gc=False):
+    """What an encoder reads: an event, the text of its body after redaction, its event id and its account."""
+
+    event: OutgoingEvent
+    stream: StreamMetadata
+    original: str
+    event_id: str
+    account: str | None
 
 
 class FormattedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event in the shape that a SIEM wants.
+    """An event in the format that a SIEM is configured for.
 
-    `document` is one JSON object in UTF-8 without line breaks: for the shape `raw` the body itself, byte for byte
-    (line breaks between its members, where there are any, become spaces); else a document of that shape, which holds
-    the metadata too.
+    `document` is one JSON object in UTF-8 on one line. In the format `raw` it is the body, byte for byte, except that
+    line breaks between members become spaces. In the other formats it also holds the metadata. `event_id` is a text
+    such as `signin-success`; see `metadata.event_id`.
     """
 
     event: OutgoingEvent
     stream: StreamMetadata
-    shape: str
+    format_name: str
     document: bytes
     event_id: str
-    """Such as `signin-success`; see `metadata`."""
     account: str | None

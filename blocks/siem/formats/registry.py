@@ -1,4 +1,4 @@
-"""The shapes that an event may have: raw, ECS, OCSF."""
+"""The formats that an event may have: raw, ECS, OCSF."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from blocks.events_api.models import UUID_MAX, Api
 from blocks.siem.formats import body as bodies
 from blocks.siem.formats import ecs, metadata, raw
-from blocks.siem.formats.draft import EncoderInput
-from blocks.siem.formats.event import FormattedEvent
+from blocks.siem.formats.event import EncoderInput, FormattedEvent
 from blocks.siem.formats.ocsf import audit, item_usage, sign_in
 
 if TYPE_CHECKING:
@@ -20,29 +19,29 @@ if TYPE_CHECKING:
 
 
 def format_event(
-    shape_name: str, event: OutgoingEvent, stream: StreamMetadata, body: bytes | None = None
+    format_name: str, event: OutgoingEvent, stream: StreamMetadata, body: bytes | None = None
 ) -> FormattedEvent:
-    """An event in one of the shapes.
+    """An event in one of the formats.
 
     `body` is what the privacy rules left of it; without one it is the event's own. Raises KeyError where there is no
-    such shape, and nothing for any body.
+    such format, and nothing for any body.
     """
-    if shape_name == "raw":
+    if format_name == "raw":
         return _raw(event, stream, event.body.encode() if body is None else body)
     original = event.body if body is None else body.decode(errors="replace")
-    return _written(shape_name, _WRITERS[shape_name][stream.api], event, stream, original)
+    return _written(format_name, _WRITERS[format_name][stream.api], event, stream, original)
 
 
 def _raw(event: OutgoingEvent, stream: StreamMetadata, body: bytes) -> FormattedEvent:
     head = raw.parse_head(body)
     word = head.category if stream.api is Api.SIGN_IN else head.action
-    event_id = metadata.event_id_of(stream.api, word)
+    event_id = metadata.event_id(stream.api, word)
     return FormattedEvent(event, stream, "raw", raw.single_line(body), event_id, _account(head.account_uuid, stream))
 
 
 def _written(name: str, write: Write, event: OutgoingEvent, stream: StreamMetadata, original: str) -> FormattedEvent:
     found = bodies.parse(stream.api, original)
-    event_id, account = metadata.event_id_of(stream.api, found.activity), _account(found.account_uuid, stream)
+    event_id, account = metadata.event_id(stream.api, found.activity), _account(found.account_uuid, stream)
     document = write(EncoderInput(event, stream, original, event_id, account), found)
     return FormattedEvent(event, stream, name, document, event_id, account)
 

@@ -105,15 +105,15 @@ class OtlpSender:
     def __repr__(self) -> str:
         return f"OtlpSender({self._client!r})"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
         """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them.
 
         What differs from event to event is put together here: by protobuf's classes it takes a third more time.
         """
-        event, document = shaped.event, shaped.document
+        event, document = formatted.event, formatted.document
         uuid = event.uuid.encode(errors="replace")
         record = b"%b%b%b%b%b%b" % (
-            self._templates.get(shaped),
+            self._templates.get(formatted),
             _TIMES.pack(_TIME, max(event.time_ns, 0), _OBSERVED, max(event.received_ns, 0)),
             _body_header(len(document)),
             document,
@@ -178,17 +178,17 @@ def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*values, *(value.rpartition(" ")[2] for value in values))
 
 
-def _record_template(shaped: FormattedEvent) -> bytes:
+def _record_template(formatted: FormattedEvent) -> bytes:
     """A LogRecord with what all events of a stream that are alike have."""
-    known: dict[str, FieldValue] = {"onepassword.api": shaped.stream.api.value}
-    of_event = metadata.event_metadata(shaped).get(EVENT_ID_ATTRIBUTE)
+    known: dict[str, FieldValue] = {"onepassword.api": formatted.stream.api.value}
+    of_event = metadata.event_metadata(formatted).get(EVENT_ID_ATTRIBUTE)
     if of_event is not None:
         known[EVENT_ID_ATTRIBUTE] = of_event
-    if shaped.account is not None:
-        known["onepassword.account"] = shaped.account
-    failed = shaped.event_id.startswith("signin-") and shaped.event_id.endswith("_failed")
+    if formatted.account is not None:
+        known["onepassword.account"] = formatted.account
+    failed = formatted.event_id.startswith("signin-") and formatted.event_id.endswith("_failed")
     made = LogRecord(
-        event_name=EVENT_NAMES[shaped.stream.api],
+        event_name=EVENT_NAMES[formatted.stream.api],
         severity_number=SEVERITY_NUMBER_WARN if failed else SEVERITY_NUMBER_INFO,
         severity_text="WARN" if failed else "INFO",
         attributes=_attributes(known),

@@ -1,4 +1,4 @@
-"""Which events a rule is for: those of an API, with an action or a category, or with a member that matches."""
+"""Conditions of rules: which APIs, actions, categories or patterns in members an event must match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VALUES = ("action", "category", "type", "object_type")
-"""The members that a condition names by their documented values."""
+"""Members that a condition compares with documented values."""
 KEYS = ("api", *VALUES, "matches")
 FORM = 'an object such as {"action": ["fill"]} or {"matches": {"client.app_name": ".*SCIM.*"}}'
 _APIS = {**{api.value: api for api in Api}, **{api.path: api for api in Api}}
@@ -25,14 +25,14 @@ _APIS = {**{api.value: api for api in Api}, **{api.path: api for api in Api}}
 
 @dataclass(frozen=True, slots=True)
 class EventCondition:
-    """What must all be so of an event. `values`: one of the texts at the path; `patterns`: the whole text matches."""
+    """All parts must hold: `values`, a text at the path is one of these; `patterns`, a whole text at it matches."""
 
     apis: frozenset[Api] | None
     values: tuple[tuple[members.Path, frozenset[str]], ...]
     patterns: tuple[tuple[members.Path, Pattern], ...]
 
     def holds(self, api: Api, data: bytes) -> bool:
-        """Whether it is so of an event. Of several values at a path one is enough. Raises ValueError."""
+        """Return whether an event matches. One of several values at a path is enough. Raises ValueError."""
         if self.apis is not None and api not in self.apis:
             return False
         return all(_texts(data, path) & wanted for path, wanted in self.values) and all(
@@ -42,10 +42,10 @@ class EventCondition:
 
 
 def parse(condition: Mapping[str, object]) -> EventCondition:
-    """A condition of which `problems` has nothing to say."""
+    """Parse a condition in which `problems` finds none."""
     apis = condition.get("api")
     matches = condition.get("matches", {})
-    assert isinstance(matches, dict)  # noqa: S101 - `problems` has looked
+    assert isinstance(matches, dict)  # noqa: S101 - `problems` checks it
     return EventCondition(
         frozenset(_APIS[text] for text in _listed(apis)) if apis is not None else None,
         tuple(
@@ -53,15 +53,15 @@ def parse(condition: Mapping[str, object]) -> EventCondition:
             for key in VALUES
             if key in condition
         ),
-        tuple((members.resolved(name)[0], Pattern(pattern)) for name, pattern in matches.items()),
+        tuple((members.resolve(name)[0], Pattern(pattern)) for name, pattern in matches.items()),
     )
 
 
 def problems(condition: object, path: str) -> Iterator[Problem]:
-    """All that is wrong in a condition; `path` is where it stands."""
+    """Yield the problems of the condition at `path`."""
     if not isinstance(condition, dict) or not condition:
         problem = (
-            "it is empty, so it would be for every event" if condition == {} else f"it is {describe_type(condition)}"
+            "it is empty, so it would match every event" if condition == {} else f"it is {describe_type(condition)}"
         )
         yield Problem(path, problem, FORM)
         return
@@ -77,14 +77,14 @@ def problems(condition: object, path: str) -> Iterator[Problem]:
 
 
 def patterns_of(condition: object) -> Iterator[str]:
-    """The patterns of a condition, whatever else may be wrong in it."""
+    """Yield the patterns of a condition, even if other parts of it have problems."""
     matches = condition.get("matches") if isinstance(condition, dict) else None
     if isinstance(matches, dict):
         yield from (pattern for pattern in matches.values() if isinstance(pattern, str))
 
 
 def list_problems(value: object, path: str, example: str) -> Iterator[Problem]:
-    """What is wrong in what should be a text or a list of texts."""
+    """Yield the problem of a value that must be a text or a list of texts."""
     if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(one, str) for one in value)):
         return
     yield Problem(
@@ -100,8 +100,10 @@ def _value_problems(key: str, value: object, path: str) -> Iterator[Problem]:
     for place, text in () if found else placed(value, path):
         if text in words or (key != "api" and text.startswith(members.NEW)):
             continue
-        new = "" if key == "api" else f", or {quote(members.NEW + text)} where it is a new one"
-        yield Problem(place, f"{quote(text)} is no documented {key}", quote(closest_match(text, near) or near[0]) + new)
+        new = "" if key == "api" else f", or {quote(members.NEW + text)} if it is new"
+        yield Problem(
+            place, f"{quote(text)} is not a documented {key}", quote(closest_match(text, near) or near[0]) + new
+        )
 
 
 def _match_problems(value: object, path: str) -> Iterator[Problem]:
@@ -119,7 +121,7 @@ def _match_problems(value: object, path: str) -> Iterator[Problem]:
 
 
 def placed(value: object, path: str) -> Iterator[tuple[str, str]]:
-    """The texts of a checked list, each with its JSON path; a text alone stands for a list of one."""
+    """Yield the texts of a checked list, each with its JSON path. A single text counts as a list of one."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, list):
@@ -131,7 +133,7 @@ def _listed(value: object) -> list[str]:
 
 
 def _problem_of_kind(value: object) -> str:
-    return "it holds something that is no text" if isinstance(value, list) else f"it is {describe_type(value)}"
+    return "it holds a value that is not a text" if isinstance(value, list) else f"it is {describe_type(value)}"
 
 
 @cache
@@ -141,5 +143,5 @@ def _documented(member: str) -> list[str]:
 
 
 def _texts(data: bytes, path: members.Path) -> set[str]:
-    found = json_members.values(data, path)
+    found = json_members.find_values(data, path)
     return {json_members.text_of(value) for value in found if value[:1] not in (b"{", b"") and value != b"null"}

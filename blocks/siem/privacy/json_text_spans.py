@@ -1,4 +1,4 @@
-"""Replacing parts of JSON text, found by a pattern that knows nothing of JSON, so that it stays JSON."""
+"""Replace spans of JSON text, found by a pattern that knows nothing of JSON, and keep the text valid JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Span = tuple[int, int]
-"""From the first byte to before the last."""
+"""The index of the first byte, and the index after the last one."""
 _ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _CONTINUATION = 0b1100_0000, 0b1000_0000  # of a byte within a character in UTF-8: a mask, and what it leaves
 
 
-def joined(spans: Iterable[Span]) -> list[Span]:
-    """Spans in their order without those that are empty, and those that begin within another as one with it."""
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order, without empty ones, and with overlapping ones merged."""
     found: list[Span] = []
     for start, end in sorted(span for span in spans if span[0] < span[1]):
         if found and start < found[-1][1]:
@@ -27,16 +27,16 @@ def joined(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def replaced(data: bytes, spans: Sequence[Span], replacement: Callable[[bytes], bytes]) -> bytes:
-    """JSON text with what stands in `spans` replaced; the very same object where nothing is.
+def replace_spans(data: bytes, spans: Sequence[Span], replacement: Callable[[bytes], bytes]) -> bytes:
+    """Return JSON text with its `spans` replaced, or the same object if nothing changes.
 
-    Of a text only the part that is in a span. A number, true and false become a text as a whole; null, the names of
-    members and all between values stay. `replacement` is given JSON text, and its answer stands within a JSON string.
-    `spans` are as `joined` returns them.
+    In a text, only the part in a span is replaced. A number, true or false becomes a text as a whole. null, names of
+    members and everything between values stay. `replacement` gets JSON text, and its result must be valid inside a JSON
+    string. `spans` are the result of `merge_spans`.
     """
-    pieces: list[bytes] = []
+    parts: list[bytes] = []
     at, next_span = 0, 0
-    for token in json_members.LEAF.finditer(data):
+    for token in json_members.SCALAR.finditer(data):
         while next_span < len(spans) and spans[next_span][1] <= token.start():
             next_span += 1
         if next_span == len(spans):
@@ -44,14 +44,14 @@ def replaced(data: bytes, spans: Sequence[Span], replacement: Callable[[bytes], 
         if token[1] or spans[next_span][0] >= token.end():
             continue
         new = _replaced_value(token[0], _within(spans, next_span, token.span()), replacement)
-        pieces += [data[at : token.start()], new]
+        parts += [data[at : token.start()], new]
         at = token.end()
-    changed = b"".join([*pieces, data[at:]])
+    changed = b"".join([*parts, data[at:]])
     return data if changed == data else changed
 
 
 def _within(spans: Sequence[Span], first: int, place: Span) -> Iterator[Span]:
-    """The spans from that one on that reach into a place, counted from its beginning."""
+    """Yield the spans from index `first` that overlap a place, relative to its start."""
     for index in range(first, len(spans)):
         start, end = spans[index]
         if start >= place[1]:
@@ -64,15 +64,15 @@ def _replaced_value(value: bytes, spans: Iterable[Span], replacement: Callable[[
         return value
     if value[:1] != b'"':
         return b'"%b"' % replacement(value)
-    pieces, at = [], 0
-    for start, end in joined(_whole_characters(value, spans)):
-        pieces += [value[at:start], replacement(value[start:end])]
+    parts, at = [], 0
+    for start, end in merge_spans(_whole_characters(value, spans)):
+        parts += [value[at:start], replacement(value[start:end])]
         at = end
-    return b"".join([*pieces, value[at:]])
+    return b"".join([*parts, value[at:]])
 
 
 def _whole_characters(value: bytes, spans: Iterable[Span]) -> Iterator[Span]:
-    """The spans without the quotes around a text, and with the whole of each character and escape that they touch."""
+    """Yield the spans without the quotes around a text, extended to whole characters and escapes."""
     escapes = [found.span() for found in _ESCAPE.finditer(value)] if b"\\" in value else []
     for first, last in spans:
         start, end = max(first, 1), min(last, len(value) - 1)

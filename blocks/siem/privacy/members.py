@@ -1,4 +1,4 @@
-"""The members of events as rules name them: by their path with dots, or by a class of personal data."""
+"""The members of events as rules name them: a path with dots, or a class of personal data."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 
 NEW = "new:"
-"""Stands before a member or a value that is not documented, to say that it is no slip of the pen."""
+"""The prefix of a member or a value that is not documented. It shows that the name is no typing error."""
 CLASSES: Mapping[str, tuple[str, ...]] = {"@names": ("name",), "@emails": ("email",), "@ips": ("ip", "ip_address")}
-"""Shorthands, and the last part of the members that each stands for, in every API and version."""
-KEPT = ("uuid", "timestamp")
-"""What no rule may change: an event without them could neither be told from others nor be found."""
-STAYING = ("account_uuid",)
-"""What may be masked or hashed, but not removed: an event that names no account goes out with its source's."""
+"""Classes of personal data. Each stands for all members with one of these names, in every API and version."""
+PROTECTED = ("uuid", "timestamp")
+"""Members that no rule may change: without them, an event can neither be identified nor found."""
+NOT_REMOVABLE = ("account_uuid",)
+"""Members that may be masked or hashed, but not removed: an event without an account gets its source's account."""
 
 
 @cache
-def known() -> tuple[Path, ...]:
-    """The path of every documented member of any API, objects and what they hold alike."""
+def documented_paths() -> tuple[Path, ...]:
+    """Return the path of every documented member of any API: objects and their members."""
     return tuple(sorted({path for members in EVENTS.values() for path in _paths(members)}))
 
 
 @cache
-def of_class(name: str) -> tuple[Path, ...]:
-    """The members that a shorthand stands for."""
-    return tuple(path for path in known() if path[-1] in CLASSES[name])
+def class_paths(name: str) -> tuple[Path, ...]:
+    """Return the members that a class stands for."""
+    return tuple(path for path in documented_paths() if path[-1] in CLASSES[name])
 
 
-def resolved(name: str) -> tuple[Path, ...]:
-    """The paths that a checked name stands for."""
-    return of_class(name) if name in CLASSES else (tuple(name.removeprefix(NEW).split(".")),)
+def resolve(name: str) -> tuple[Path, ...]:
+    """Return the paths that a checked name stands for."""
+    return class_paths(name) if name in CLASSES else (tuple(name.removeprefix(NEW).split(".")),)
 
 
 def name_problems(name: str, path: str, *, classes: bool = True) -> Iterator[Problem]:
-    """What is wrong in the name of a member; `path` is where it stands. Without `classes`, shorthands are wrong."""
-    dotted = [".".join(one) for one in known()]
+    """Yield the problem of the member name at `path`. If `classes` is False, a class is a problem, too."""
+    dotted = [".".join(one) for one in documented_paths()]
     words = [*CLASSES, *dotted] if classes else dotted
     if name.startswith(NEW):
         if not all(name.removeprefix(NEW).split(".")):
-            yield Problem(path, f"{quote(name)} names no member", "names with a dot between them")
+            yield Problem(path, f"{quote(name)} does not name a member", "names with dots between them")
     elif name not in words:
-        yield Problem(path, f"{quote(name)} is no documented member", _expected(name, words))
+        yield Problem(path, f"{quote(name)} is not a documented member", _expected(name, words))
 
 
 def changed_member_problems(name: str, path: str, *, removed: bool) -> Iterator[Problem]:
-    """The same for a member that is to be masked, hashed or `removed`."""
+    """Yield the problems of a member that is to be masked, hashed or `removed`."""
     yield from name_problems(name, path)
     member = name.removeprefix(NEW)
-    if member in KEPT:
+    if member in PROTECTED:
         yield Problem(path, f"every event keeps its {member}", "another member")
-    elif removed and member in STAYING:
-        yield Problem(path, f"every event keeps its {member}", "mask or hash in place of remove")
+    elif removed and member in NOT_REMOVABLE:
+        yield Problem(path, f"every event keeps its {member}", "mask or hash instead of remove")
 
 
 def _expected(name: str, words: list[str]) -> str:
     meant = closest_match(name, words)
     likely = quote(meant) if meant else 'a member such as "user.email"'
-    return f"{likely}, or {quote(NEW + name)} where it is a new one"
+    return f"{likely}, or {quote(NEW + name)} if it is new"
 
 
 def _paths(members: Members, before: Path = ()) -> Iterator[Path]:

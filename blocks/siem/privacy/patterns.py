@@ -1,7 +1,7 @@
-"""Regular expressions that a person writes, matched by RE2.
+"""Regular expressions from a configuration, matched by RE2.
 
-RE2 never backtracks: its time is at most the length of the text times the size of the pattern, whatever the two hold.
-Both are bounded here, and so is the memory of a pattern. In return RE2 has no look-around and no back-references.
+RE2 never backtracks. Its time is at most the length of the text times the size of the pattern. This module bounds both,
+and the memory of a pattern. In return, RE2 has no look-around and no back-references.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TEXT_MAX = 10_000
-"""Characters of a text that a condition looks at."""
+"""Characters of a text that a condition reads."""
 PATTERN_MAX = 5000
 """Characters of a pattern."""
 SIZE_MAX = 5000
-"""Instructions of a compiled pattern: measured, each costs up to 3 ns for each byte of the text."""
+"""Instructions of a compiled pattern. As measured, each costs up to 3 ns for each byte of the text."""
 TOTAL_MAX = 20_000
 """Instructions of all patterns of one list of rules."""
 COUNT_MAX = 100
-"""Patterns in one list of rules: as many as Sumo Logic's sources may have, and a bound for their memory."""
-_MEMORY = 512 * 1024  # bytes of a pattern and of what RE2 remembers while it matches
+"""Patterns in one list of rules: the limit of Sumo Logic's sources, and a bound for their memory."""
+_MEMORY = 512 * 1024  # bytes of a pattern and of its cache while it matches
 _SYNTAX = "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)"
 _MISSING = {
     r"(?=": "look-around",
@@ -48,24 +48,24 @@ class Pattern:
     __slots__ = ("_compiled", "groups", "size")
 
     def __init__(self, pattern: str) -> None:
-        """Raises ValueError with what is wrong in the pattern, in a sentence without its end."""
+        """Compile a pattern. Raises ValueError with its problem, as a sentence without a full stop."""
         self._compiled = _compiled(pattern)
         self.groups: int = self._compiled.groups
-        """Its capture groups."""
+        """The number of capture groups."""
         self.size: int = self._compiled.programsize
-        """Its instructions: a match takes at most so many steps for each byte of the text."""
+        """The number of instructions: a match takes at most so many steps for each byte of the text."""
 
     def matches_whole(self, text: bytes) -> bool:
         return self._compiled.fullmatch(text) is not None
 
     def spans(self, text: bytes, start: int) -> tuple[tuple[int, int], ...] | None:
-        """The spans of the first match at `start` or behind it: the whole, then each group, (-1, -1) without a part."""
+        """Return the spans of the first match from `start` on: the whole, then each group; (-1, -1) if it has none."""
         found = self._compiled.search(text, start)
         return None if found is None else tuple(found.span(group) for group in range(self.groups + 1))
 
 
 def utf8(text: str) -> bytes:
-    """A text as patterns look at it. A lone surrogate, which UTF-8 does not have, is the character U+FFFD there."""
+    """Return a text in UTF-8, for a pattern. A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -73,23 +73,23 @@ def utf8(text: str) -> bytes:
 
 
 def problems(pattern: str, path: str) -> Iterator[Problem]:
-    """What is wrong in a pattern: RE2 does not take it, it is too large, or it means something else than in Python."""
+    """Yield the problem of a pattern: RE2 rejects it, it is too large, or RE2 reads it differently than Python."""
     try:
         Pattern(pattern)
     except ValueError as error:
         yield Problem(path, str(error), _expected(pattern))
         return
     if _OPEN_COUNT.search(pattern):
-        yield Problem(path, "RE2 takes {,n} for text", "{0,n}")
+        yield Problem(path, "RE2 reads {,n} as text", "{0,n}")
 
 
 def pattern_set_problems(given: Iterable[str], path: str) -> Iterator[Problem]:
-    """What is wrong in the patterns of one list of rules together; those that are wrong by themselves do not count."""
+    """Yield the problem of all patterns of a list of rules together. Invalid patterns do not count."""
     sizes = [found.size for pattern in given if (found := _valid(pattern))]
     if len(sizes) > COUNT_MAX:
         yield Problem(path, f"it has {len(sizes)} patterns", f"{COUNT_MAX} at most")
     elif sum(sizes) > TOTAL_MAX:
-        yield Problem(path, "its patterns together are too large", "fewer, or smaller counts such as {1,50} in them")
+        yield Problem(path, "all its patterns together are too large", "fewer patterns, or smaller counts like {1,50}")
 
 
 def _valid(pattern: str) -> Pattern | None:
@@ -104,15 +104,15 @@ def _compiled(pattern: str) -> re2._Regexp[bytes]:
         raise ValueError(f"it has more than {PATTERN_MAX} characters")
     options = re2.Options()
     options.max_mem = _MEMORY
-    options.log_errors = False  # it would write to stderr, and quote the pattern
+    options.log_errors = False  # otherwise it writes to stderr, and quotes the pattern
     try:
         found = re2.compile(pattern.encode(), options)
     except UnicodeEncodeError:
-        raise ValueError("it holds half a character (a lone surrogate)") from None
+        raise ValueError("it holds a lone surrogate (half a character)") from None
     except re2.error as error:
         raise ValueError(_problem(pattern, error)) from None
     if found.programsize > SIZE_MAX:
-        raise ValueError("it is too large once it is compiled")
+        raise ValueError("it is too large when compiled")
     return found
 
 
@@ -120,12 +120,12 @@ def _problem(pattern: str, error: Exception) -> str:
     reason = error.args[0] if error.args else ""
     text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
     if text.startswith("pattern too large"):
-        return "it is too large once it is compiled"
+        return "it is too large when compiled"
     if text.startswith("invalid perl operator") and (name := _missing(pattern)):
-        return f"it has {name}, which RE2 does not"
+        return f"it has {name}, which RE2 does not support"
     if text.startswith("invalid escape sequence") and _BACK_REFERENCE.search(pattern):
-        return "it has back-references, which RE2 does not"
-    return f"it is no regular expression: {text}"
+        return "it has back-references, which RE2 does not support"
+    return f"it is not a regular expression: {text}"
 
 
 def _missing(pattern: str) -> str | None:

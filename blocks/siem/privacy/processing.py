@@ -1,14 +1,14 @@
-"""Processing rules of a source, as Sumo Logic's hosted sources have them: include, exclude, mask and hash.
+"""Processing rules of a source, like those of Sumo Logic's hosted sources: include, exclude, mask and hash.
 
-They change what is sent to a SIEM or an archive, never what is stored. A rule looks at an event as one line of compact
+They change what is sent to a SIEM or an archive, never what is stored. A rule reads an event as one line of compact
 JSON, with a pattern of RE2:
 
 - Include and Exclude must match the whole line. An event is sent if one of the includes matches it (or there is none)
   and none of the excludes does.
-- Mask and Hash then replace what the capture groups of their pattern match, at every place where it matches, in the
-  order of the list. A pattern without a group changes nothing.
+- Mask and Hash then replace what the capture groups of their pattern match, at each match, in the order of the list.
+  A pattern without a group changes nothing.
 
-What is left is always JSON: see `spans.replaced`. The rules are those of
+The result is always JSON, see `json_text_spans.replace_spans`. The rules are specified in
 https://help.sumologic.com/docs/send-data/collection/processing-rules (August 2026).
 """
 
@@ -36,9 +36,9 @@ RULES_MAX = patterns.COUNT_MAX
 NAME_MAX = 32
 MASK_DEFAULT = "#"
 LONGER_MAX = 5
-"""A mask is cut to so many times the bytes that it stands for."""
+"""A mask is cut to so many times the length of the bytes that it replaces."""
 WORK_MAX = 1_000_000_000
-"""Steps (instructions of a pattern times bytes of the text) that the rules may take for one event: up to 3 s."""
+"""Steps (instructions of a pattern times bytes of the text) that the rules may use for one event: up to 3 s."""
 FORM = '{"name": "no fills", "filterType": "Exclude", "regexp": ".*\\"action\\":\\"fill\\".*"}'
 _KEYS = ("name", "filterType", "regexp", "mask")
 
@@ -50,7 +50,7 @@ class _TooMuchWorkError(Exception):
 
 
 class _Work:
-    """What the rules may still do for one event."""
+    """The steps that the rules may still use for one event."""
 
     __slots__ = ("_left",)
 
@@ -58,7 +58,7 @@ class _Work:
         self._left = WORK_MAX
 
     def spend(self, pattern: Pattern, size: int) -> None:
-        """A match over so many bytes. Raises _TooMuchWorkError."""
+        """Count a match over so many bytes. Raises _TooMuchWorkError."""
         self._left -= pattern.size * size
         if self._left < 0:
             raise _TooMuchWorkError
@@ -84,9 +84,9 @@ class Replacing:
     replacement: Replacement
 
     def applied(self, line: bytes, work: _Work) -> bytes:
-        """The line with what the groups match replaced; the very same object where they match nothing."""
-        found = json_text_spans.joined(self._groups(line, work)) if self.pattern.groups else []
-        return json_text_spans.replaced(line, found, self.replacement) if found else line
+        """Return the line with what the groups match replaced, or the same object if they match nothing."""
+        found = json_text_spans.merge_spans(self._groups(line, work)) if self.pattern.groups else []
+        return json_text_spans.replace_spans(line, found, self.replacement) if found else line
 
     def _groups(self, line: bytes, work: _Work) -> Iterator[json_text_spans.Span]:
         start = 0
@@ -112,9 +112,9 @@ class ProcessingRules:
         return not (self.includes or self.excludes or self.changes)
 
     def apply(self, body: str) -> RuleOutcome:
-        """What becomes of an event; `Outcome.body` is the changed line. It never raises.
+        """Return the outcome for an event; its `body` is the changed line. Raises nothing.
 
-        An event so large that the rules would take too long is not sent: nothing could be kept from the SIEM.
+        If an event is so large that the rules would take too long, it is filtered: its personal data stays protected.
         """
         if self.empty:
             return UNCHANGED
@@ -144,7 +144,7 @@ NONE = ProcessingRules()
 
 
 def parse(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) -> ProcessingRules:
-    """The rules of a list of which `problems` has nothing to say; `algorithm` is that of the source's hashes."""
+    """Parse a list of rules in which `problems` finds none. `algorithm` is that of the source's hashes."""
     choices: dict[str, list[IncludeOrExclude]] = {INCLUDE: [], EXCLUDE: []}
     changes = []
     for rule in filters:
@@ -157,7 +157,7 @@ def parse(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) ->
 
 
 def problems(filters: object, path: str) -> Iterator[Problem]:
-    """All that is wrong in a list of rules; `path` is where it stands. null is no list, and so is what is absent."""
+    """Yield the problems of the list of rules at `path`. None means that there are no rules."""
     if filters is None:
         return
     if not isinstance(filters, list):
@@ -176,7 +176,7 @@ def algorithm_problems(algorithm: object, path: str) -> Iterator[Problem]:
 
 
 def warnings(filters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What a person should know of rules that are right in their form."""
+    """Yield warnings about valid rules that probably do not have the effect that was intended."""
     for rule in filters:
         name = quote(rule["name"])
         if _type_of(rule["filterType"]) in {MASK, HASH} and not Pattern(rule["regexp"]).groups:
@@ -209,14 +209,14 @@ def _type_problems(kind: object, path: str) -> Iterator[Problem]:
         yield Problem(path, _problem_of_kind(kind), f"one of {', '.join(TYPES)}")
         return
     likely = closest_match(kind, TYPES)
-    yield Problem(path, f"{quote(kind)} is not known here", quote(likely) if likely else f"one of {', '.join(TYPES)}")
+    yield Problem(path, f"{quote(kind)} is not a known type", quote(likely) if likely else f"one of {', '.join(TYPES)}")
 
 
 def _mask_problems(mask: object, path: str) -> Iterator[Problem]:
     if not isinstance(mask, str):
         yield Problem(path, f"it is {describe_type(mask)}", "a text")
     elif ":" in mask or patterns.utf8(mask) != mask.encode(errors="replace"):
-        yield Problem(path, "it holds a colon or half a character", "a text without them")
+        yield Problem(path, "it holds a colon or a lone surrogate", "a text without them")
 
 
 def _problem_of_kind(value: object) -> str:
@@ -224,7 +224,7 @@ def _problem_of_kind(value: object) -> str:
 
 
 def _type_of(kind: object) -> str | None:
-    """The type, however its letters are written."""
+    """Return the type in its documented spelling. Upper and lower case do not matter."""
     return next((one for one in TYPES if isinstance(kind, str) and kind.lower() == one.lower()), None)
 
 

@@ -1,4 +1,4 @@
-"""Masking, hashing and removing members of an event, and nothing else of it."""
+"""Mask, hash and remove members of an event, and change nothing else."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ if TYPE_CHECKING:
     from blocks.siem.privacy.json_members import Member
 
 Change = Callable[[bytes], bytes | None]
-"""What becomes of a value that is no object and no array, as JSON; None removes its member.
+"""Maps a scalar value, as JSON, to its new JSON. None removes the member. An unchanged value is the same object."""
 
-A value that stays is the very same object.
-"""
-
-HASHES_KEPT = 4096  # the same people come again and again
+HASHES_KEPT = 4096  # entries; a few people cause most events
 
 
 class Redaction:
-    """Which members are changed, as a tree of their names. The first change of a member is the one that counts.
+    """The changes of members, as a tree of their names. The first change of a member counts.
 
-    A change of an object is one of all that it holds, apart from what was decided of before.
+    A change of an object applies to all its members, except those that have a change of their own already.
     """
 
     __slots__ = ("_change", "_inner")
@@ -36,7 +33,7 @@ class Redaction:
         self._inner: dict[str, Redaction] = {}
 
     def decide(self, path: tuple[str, ...], change: Change) -> None:
-        """Have the member at `path` changed, unless it was decided of before."""
+        """Add a change of the member at `path`, unless it already has one."""
         if self._change is not None:
             return
         if not path:
@@ -45,21 +42,21 @@ class Redaction:
         self._inner.setdefault(path[0], Redaction()).decide(path[1:], change)
 
     def of(self, data: bytes, outer: Change | None = None) -> bytes | None:
-        """The changed JSON: the same object where nothing changes, None where it is removed. Raises ValueError."""
+        """Return the changed JSON: the same object if nothing changes, None if it is removed. Raises ValueError."""
         change = self._change or outer
         if change is remove and not self._inner:
             return None
         if not self._inner or data[:1] not in {b"{", b"["}:
-            return json_members.of_leaves(data, change) if change else data
+            return json_members.change_scalars(data, change) if change else data
         return self._of_object(data, change) if data[:1] == b"{" else self._of_array(data, change)
 
     def _of_object(self, data: bytes, change: Change | None) -> bytes:
-        found = json_members.quickly(data)
+        found = json_members.parse_fast(data)
         if found is not None:
-            return json_members.joined_quickly(found) if self._change_members(found, change) else data
-        before = json_members.slowly(data)
+            return json_members.join_fast(found) if self._change_members(found, change) else data
+        before = json_members.parse_slow(data)
         after = [one for member in before if (one := self._changed_member(member, change))]
-        return data if after == before else json_members.joined(after)
+        return data if after == before else json_members.join_members(after)
 
     def _change_members(self, found: dict[str, msgspec.Raw], change: Change | None) -> bool:
         changed = False
@@ -87,22 +84,22 @@ _OTHER = Redaction()
 
 
 def mask(leaf: bytes) -> bytes:
-    """A text becomes three asterisks; a number, true and false become null: another one would pass for real."""
+    """Mask a value: a text becomes "***", a number, true or false null, since another value could pass for real."""
     if leaf == b"null":
         return leaf
     return b'"***"' if leaf[:1] == b'"' else b"null"
 
 
 def hashed(key: bytes) -> Change:
-    """The change of a value to its HMAC-SHA-256 with `key`, in hexadecimal digits. A null stays what it is.
+    """Return a change to the HMAC-SHA-256 of a value with `key`, in hexadecimal digits. null stays null.
 
-    It is that of the text itself, in UTF-8, or of the JSON of a number, true or false.
+    The hash is that of the text in UTF-8, or of the JSON of a number, true or false.
     """
     return lru_cache(maxsize=HASHES_KEPT)(partial(_hash, key))
 
 
 def remove(_: bytes) -> None:
-    return
+    """Remove a value with its member."""
 
 
 def _hash(key: bytes, leaf: bytes) -> bytes:

@@ -1,12 +1,12 @@
-"""Privacy rules of one SIEM: which events it gets, and what of them is kept from it.
+"""Privacy rules of one SIEM: which events are filtered, and which of their members are redacted.
 
-The rules stand in a list, and the first that matches decides:
+The rules are a list, and the first one that matches decides:
 
-- of an event, the first `keep` or `drop` whose condition holds. Where none holds, the event is kept, unless the last
-  of these rules is a `keep`: then what none of them names is dropped.
-- of a member, the first `mask`, `hash` or `remove` that names it, or an object that it is in, and whose `when` holds.
+- For an event: the first `keep` or `drop` whose condition holds. If none holds, the event is sent, unless the last of
+  these rules is a `keep`: then it is filtered.
+- For a member: the first `mask`, `hash` or `remove` that names it, or an object around it, and whose `when` holds.
 
-Conditions look at the event as 1Password sent it, whatever other rules make of it.
+Conditions read the event as 1Password sent it, before any redaction.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FORM = '{"drop": {"action": ["fill"]}} or {"mask": ["@emails"]}'
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """What the rules make of an event. `body` is None where it is sent as it is stored, byte for byte.
+    """The outcome of rules for an event. `body` is None if it is sent as it is stored, byte for byte.
 
     `dropped` is a sentence that says which rule drops it.
     """
@@ -44,9 +44,7 @@ class RuleOutcome:
 
 
 UNCHANGED = RuleOutcome()
-UNREADABLE = RuleOutcome(
-    filter_reason="Its body cannot be taken apart, so the rules could not keep anything from the SIEM."
-)
+UNREADABLE = RuleOutcome(filter_reason="Its body cannot be parsed, so the rules could not redact anything.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +82,10 @@ class Rules:
         return not self.choices and not self.changes
 
     def apply(self, api: Api, body: str, processed: bytes | None = None) -> RuleOutcome:
-        """What becomes of an event. It never raises: a body that cannot be taken apart is dropped.
+        """Return the outcome for an event. Raises nothing: an event whose body cannot be parsed is filtered.
 
-        `processed` is what the source's processing rules made of the body: it is what is changed here, while
-        conditions look at `body`.
+        `processed` is the body after the source's processing rules. It is what this redacts, while conditions read
+        `body`.
         """
         if self.empty:
             return UNCHANGED if processed is None else RuleOutcome(processed)
@@ -133,7 +131,7 @@ NONE = Rules()
 
 
 def parse(rules: object, hash_key: str) -> Rules:
-    """The rules of a list of which `problems` has nothing to say."""
+    """Parse a list of rules in which `problems` finds none."""
     if not isinstance(rules, list) or not rules:
         return NONE
     makers: dict[str, Change] = {"mask": mask, "hash": hashed(hash_key.encode()), "remove": remove}
@@ -145,18 +143,18 @@ def parse(rules: object, hash_key: str) -> Rules:
             choices.append(KeepOrDrop(number, text, kind == "keep", conditions.parse(rule[kind])))
         else:
             when = conditions.parse(rule["when"]) if "when" in rule else None
-            paths = tuple(path for _, name in conditions.placed(rule[kind], "") for path in members.resolved(name))
+            paths = tuple(path for _, name in conditions.placed(rule[kind], "") for path in members.resolve(name))
             changes.append(Redacting(when, paths, makers[kind]))
     return Rules(tuple(choices), tuple(changes))
 
 
 def hashes(rules: object) -> bool:
-    """Whether any rule of a list hashes, whatever else may be wrong in it."""
+    """Return whether any rule of a list hashes, even if the list has problems."""
     return isinstance(rules, list) and any(isinstance(rule, dict) and "hash" in rule for rule in rules)
 
 
 def problems(rules: object, path: str, *, has_key: bool) -> Iterator[Problem]:
-    """All that is wrong in a list of rules; `path` is where it stands, `has_key` whether there is a key for hashes."""
+    """Yield the problems of the list of rules at `path`. `has_key`: whether a key for hashes is configured."""
     if not isinstance(rules, list):
         yield Problem(path, f"it is {describe_type(rules)}", f"a list of rules such as {_FORM}")
         return
@@ -197,11 +195,11 @@ def _key_problems(rule: dict[str, object], kinds: list[str], path: str) -> Itera
             json_path(path, key), "this key is not known", quote(meant) if meant else f"one of {', '.join(_KEYS)}"
         )
     if len(kinds) > 1:
-        yield Problem(path, f"{' and '.join(kinds)} stand in one rule", "a rule of its own for each")
+        yield Problem(path, f"{' and '.join(kinds)} are in one rule", "a rule of its own for each")
     elif not kinds and not unknown:
-        yield Problem(path, "it says nothing to do", f"one of {', '.join(_KEYS)}")
+        yield Problem(path, "it has no action", f"one of {', '.join(_KEYS)}")
     if "when" in rule and set(kinds) & set(CHOICES):
-        yield Problem(json_path(path, "when"), "keep and drop hold their condition themselves", "no when")
+        yield Problem(json_path(path, "when"), "keep and drop contain their condition themselves", "no when")
 
 
 def _member_problems(value: object, path: str, *, removed: bool) -> Iterator[Problem]:

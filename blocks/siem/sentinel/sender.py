@@ -28,8 +28,8 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 from blocks.siem.delivery.http import SiemHttpClient, unexpected_response
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits
 from blocks.siem.formats import metadata
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339
 from blocks.siem.formats.json_text import to_json
-from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -88,9 +88,9 @@ class SentinelSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SentinelSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
         """The row of an event."""
-        return EncodedRecord(shaped.event, row(shaped))
+        return EncodedRecord(formatted.event, row(formatted))
 
     def send(self, batch: Batch) -> BatchResult:
         response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
@@ -209,19 +209,19 @@ class _RuleClient(SiemHttpClient):
         )
 
 
-def row(shaped: FormattedEvent) -> bytes:
+def row(formatted: FormattedEvent) -> bytes:
     """An event as one row: JSON on one line."""
-    event = shaped.event
+    event = formatted.event
     time = rfc3339(event.time_ns)
-    account = b"" if shaped.account is None else b'"Account":%b,' % to_json(shaped.account)
+    account = b"" if formatted.account is None else b'"Account":%b,' % to_json(formatted.account)
     return b'{"TimeGenerated":"%bZ","EventTime":"%b","ReceivedTime":"%b","Uuid":%b,%b%b%b}' % (
         time[:_TICKS].encode(),
         time.encode(),
         received_rfc3339(event.received_ns).encode(),
         to_json(event.uuid),
         account,
-        _metadata_columns(metadata.metadata_group(shaped.stream, shaped.event_id)),
-        shaped.document,
+        _metadata_columns(metadata.metadata_group(formatted.stream, formatted.event_id)),
+        formatted.document,
     )
 
 

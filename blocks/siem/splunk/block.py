@@ -44,9 +44,7 @@ class SplunkSiem(SiemBlock):
     )
 
     kind: ClassVar[str] = "splunk"
-    guarantee: ClassVar[str] = (
-        "at least once, to the index where the token asks for acknowledgement; deduplicate by uuid"
-    )
+    guarantee: ClassVar[str] = "at least once, into the index if the token has acknowledgement; deduplicate by uuid"
 
     url: str = Field(
         title="URL of the collector",
@@ -55,31 +53,31 @@ class SplunkSiem(SiemBlock):
     )
     token: SecretStr = Field(
         title="Token",
-        description="A token of the HTTP Event Collector. With indexer acknowledgement, each batch waits for it.",
+        description="A token of the HTTP Event Collector. With acknowledgement, each batch waits until it is indexed.",
         examples=["00000000-0000-0000-0000-000000000000"],
     )
     index: str = Field(
         default="",
         title="Index",
-        description="Where all events go. Left empty, they go to the token's default index.",
+        description="The index of all events. If empty, it is the token's default index.",
         examples=["onepassword"],
     )
     indexes: dict[str, str] = Field(
         default_factory=dict,
         title="Index of an API",
-        description='An index of its own for sign-in, itemUsage or audit, such as {"audit": "onepassword_audit"}.',
+        description='An own index for sign-in, itemUsage or audit, such as {"audit": "onepassword_audit"}.',
         examples=[{"audit": "onepassword_audit"}],
     )
     host: str = Field(
         default="",
         title="Host",
-        description="The host of each event. Left empty, it is what Splunk has for the token.",
+        description="The host of each event. If empty, Splunk sets it.",
         examples=["collector-1"],
     )
     source: str = Field(
         default="",
         title="Source",
-        description="The source of each event. Left empty, it is the name of the 1Password source.",
+        description="The source of each event. If empty, it is the name of the 1Password source.",
         examples=["1password"],
     )
 
@@ -91,7 +89,7 @@ class SplunkSiem(SiemBlock):
             yield _index_problem(f"{PATH}.index", self.index)
         for api, index in self.indexes.items():
             if api not in set(Api):
-                yield Problem(f"{PATH}.indexes", f"{quote(api)} is no API", "sign-in, itemUsage or audit")
+                yield Problem(f"{PATH}.indexes", f"{quote(api)} is not an API", "sign-in, itemUsage or audit")
             elif not _INDEX.fullmatch(index):
                 yield _index_problem(f"{PATH}.indexes.{api}", index)
 
@@ -110,18 +108,18 @@ class SplunkSiem(SiemBlock):
 
 
 def collector_url(url: str) -> str:
-    """The collector's address, where the path of one of its endpoints was given along with it."""
+    """Return the collector's address without the path of an endpoint, which users often copy along."""
     return _ENDPOINT.sub("", url.strip().rstrip("/"))
 
 
 def _token_problems(token: str) -> Iterator[Problem]:
     if token and is_masked(token):
-        return  # told with the other secrets
+        return  # reported with the other secrets
     if not (token.isascii() and token.isprintable() and token and " " not in token):
         expected = "the token alone, such as 00000000-0000-0000-0000-000000000000, without the word Splunk"
-        yield Problem(f"{PATH}.token", "it is empty, or holds what no token has", expected)
+        yield Problem(f"{PATH}.token", "it is empty, or holds characters that no token has", expected)
 
 
 def _index_problem(path: str, index: str) -> Problem:
     expected = "80 lower-case letters, digits, _ or - at most, beginning with a letter or a digit"
-    return Problem(path, f"{quote(index)} is no name of an index", expected)
+    return Problem(path, f"{quote(index)} is not a valid name of an index", expected)

@@ -1,4 +1,4 @@
-"""What the HTTP Event Collector answers. Its codes are in Splunk's manual, "Troubleshoot HTTP Event Collector"."""
+"""Responses of the HTTP Event Collector. Its codes are in Splunk's manual, "Troubleshoot HTTP Event Collector"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
 
 SUCCESS_CODES = frozenset({0, 24, 25})
-"""Success, and success with a queue, or the acknowledgements, near their limit."""
+"""Success, and success while a queue or the acknowledgements are near their limit."""
 NO_DATA = 5
 BAD_REQUEST = 400
 EVENT_CODES = {
@@ -23,19 +23,19 @@ EVENT_CODES = {
     13: "Event field cannot be blank",
     15: "Error in handling indexed fields",
 }
-"""Codes that concern one event, whose place in the request is told: from 0."""
+"""Codes that concern one event. The response has its index in the request, from 0."""
 CONFIGURATION_CODES = {
-    7: ("the index is not one that the token may write to", "Allow the index in the token's settings, or set another."),
-    10: ("the channel is missing", "Look for a proxy that takes X-Splunk-Request-Channel away."),
-    11: ("the channel is not one that it takes", "Look for a proxy that changes X-Splunk-Request-Channel."),
-    14: ("acknowledgement is switched off", "Switch indexer acknowledgement on for the token, or off for good."),
-    21: ("it does not know the token", "Check the token, and store it with `onepassword-source apply FILE`."),
-    22: ("the token is switched off", "Enable the token in Splunk."),
+    7: ("the token may not write to this index", "Allow the index in the token's settings, or set another one."),
+    10: ("the channel is missing", "Look for a proxy that removes X-Splunk-Request-Channel."),
+    11: ("the channel is invalid", "Look for a proxy that changes X-Splunk-Request-Channel."),
+    14: ("acknowledgement is disabled", "Enable indexer acknowledgement for the token, or disable it for good."),
+    21: ("the token is unknown", "Check the token, and store it with `onepassword-source apply FILE`."),
+    22: ("the token is disabled", "Enable the token in Splunk."),
 }
 
 
 class _HecResponse(msgspec.Struct, frozen=True, rename={"number": "invalid-event-number", "ack": "ackId"}):
-    """Members of any answer. Each of them may be missing."""
+    """The members of any response. Each may be missing."""
 
     code: int | None = None
     number: int | None = None
@@ -49,7 +49,7 @@ _read = msgspec.json.Decoder(_HecResponse).decode
 
 
 def is_accepted(response: HttpResponse) -> bool:
-    """Whether Splunk itself says that it took a request; a proxy or a sign-in may say 200 too."""
+    """Return whether Splunk itself accepted a request. A proxy or a sign-in page may answer 200, too."""
     said = _parse(response)
     return response.is_success and (said.code in SUCCESS_CODES or said.ack is not None)
 
@@ -59,12 +59,12 @@ def hec_code(response: HttpResponse) -> int | None:
 
 
 def ack_id(response: HttpResponse) -> int | None:
-    """The number to ask for with the acknowledgement, where the token has that switched on."""
+    """Return the id by which to poll for the acknowledgement, if the token has acknowledgement enabled."""
     return _parse(response).ack
 
 
 def hec_text(content: bytes) -> bytes:
-    """What HEC says, with the number of it; nothing where it is not HEC that speaks."""
+    """Return the text of HEC with its code, or nothing if the response does not come from HEC."""
     said = _parse_content(content)
     return b"" if said.code is None else f"{said.text or 'no text'}, code {said.code}".encode()
 
@@ -74,7 +74,7 @@ def is_acknowledged(response: HttpResponse, ack: int) -> bool:
 
 
 def rejected_record(response: HttpResponse, events: int) -> RejectedRecord | None:
-    """The one event that is bad, if that is what the answer says."""
+    """Return the one event that is invalid, if the response names one."""
     said = _parse(response)
     if response.status_code != BAD_REQUEST or said.code not in EVENT_CODES or said.number is None:
         return None
@@ -84,19 +84,19 @@ def rejected_record(response: HttpResponse, events: int) -> RejectedRecord | Non
 
 
 def configuration_error(response: HttpResponse) -> SourceError | None:
-    """A 400 that concerns all events: a person must act."""
+    """Return the error of a 400 that concerns all events: you must act."""
     code = hec_code(response)
     if response.status_code != BAD_REQUEST or code not in CONFIGURATION_CODES:
         return None
     what, hint = CONFIGURATION_CODES[code]
-    return ThirdPartyConfigError(f"Splunk refuses all events: {what} (400, code {code}).", hint=hint, code="400")
+    return ThirdPartyConfigError(f"Splunk rejects all events: {what} (400, code {code}).", hint=hint, code="400")
 
 
 def unacknowledged_error(seconds: float) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
-        f"Splunk took the events, but did not say within {seconds:g} seconds that they are indexed.",
-        hint="They are sent again. If it goes on, look at its indexing queues, and whether a load balancer sends"
-        " the questions of one client to several servers.",
+        f"Splunk accepted the events, but did not confirm within {seconds:g} s that they are indexed.",
+        hint="They are sent again. If this continues, look at Splunk's indexing queues, and for a load balancer that"
+        " distributes the requests of one client to several servers.",
         code="ack",
     )
 

@@ -1,6 +1,6 @@
-"""To the HTTP Event Collector (HEC) of Splunk: each event in an object with its time, source type, index and fields.
+"""Send to the HTTP Event Collector (HEC) of Splunk: each event in an object with time, source type, index and fields.
 
-From Splunk's manual "Getting Data In" (Format events for HTTP Event Collector, About HTTP Event Collector Indexer
+Source: Splunk's manual "Getting Data In" (Format events for HTTP Event Collector, About HTTP Event Collector Indexer
 Acknowledgment, Troubleshoot HTTP Event Collector). The source types are those of 1Password's own add-on.
 """
 
@@ -12,12 +12,11 @@ from uuid import uuid4
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.header_cache import HeaderCache
-from blocks.siem.delivery.http import SiemHttpClient, unexpected_response
-from blocks.siem.delivery.packing import gzip_bytes
+from blocks.siem.delivery.http import SiemHttpClient, gzip_bytes, unexpected_response
 from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339
 from blocks.siem.formats.json_text import to_json
-from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 from blocks.siem.splunk import responses as answers
 
 if TYPE_CHECKING:
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 EVENT_PATH = "services/collector/event"
 ACK_PATH = "services/collector/ack"
 HEALTH_PATH = "services/collector/health"
-BATCH_BYTES = 1_000_000  # Splunk Cloud takes no more than 1 MB in one request
+BATCH_BYTES = 1_000_000  # Splunk Cloud accepts at most 1 MB in one request
 BATCH_EVENTS = 2000
-PARALLEL = 8  # with acknowledgement, a request is on its way until it is indexed
+PARALLEL = 8  # with acknowledgement, a batch is in flight until it is indexed
 ACK_SECONDS = 120.0
-"""How long an acknowledgement is waited for. Then the batch is sent again."""
+"""The time to wait for an acknowledgement. Then the batch is sent again."""
 ACK_PAUSE, ACK_PAUSE_MAX = 0.25, 5.0
 SOURCETYPES = {
     Api.SIGN_IN: "1password:insights:signin_attempts",
@@ -53,10 +52,10 @@ _SECOND = 1_000_000_000
 
 
 class SplunkSender:
-    """Posts to one HEC with one token. `url` is `https://host:port`, where something stands before it with a path.
+    """Posts to one HEC with one token. `url` is `https://host:port`, with a path if a proxy needs one.
 
-    `index` is where events go, `indexes` says otherwise for some APIs; with neither, the token's own default.
-    Empty, `host` and `source` are Splunk's choice and the name of the 1Password source.
+    `index` is the index of all events, and `indexes` overrides it for single APIs; without both, the token's default
+    applies. If `host` is empty, Splunk chooses it; if `source` is empty, it is the name of the 1Password source.
     """
 
     limits = Limits(events=BATCH_EVENTS, bytes=BATCH_BYTES, parallel=PARALLEL)
@@ -77,16 +76,16 @@ class SplunkSender:
         self._host, self._source = host, source
         self._sleep, self._now = sleep, now
         self._shared_members = HeaderCache(self._encode_shared_members)
-        # Splunk counts acknowledgements by channel, so that each sender needs one of its own.
+        # Splunk numbers acknowledgements by channel, so each sender needs a channel of its own.
         headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": str(uuid4())}
         self._client = _HecClient("Splunk", url, {**headers, "Content-Type": "application/json"}, secrets=(token,))
 
     def __repr__(self) -> str:
         return "SplunkSender()"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        """`{"time", "sourcetype", "source", "index", "fields", "event"}`: the event is the document as it stands."""
-        event = shaped.event
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        """Return `{"time", "sourcetype", "source", "index", "fields", "event"}`, where `event` is the document."""
+        event = formatted.event
         seconds, fraction = divmod(event.time_ns, _SECOND)
         own = f'{{"time":{seconds}.{fraction:09d},'
         own_fields = (
@@ -95,13 +94,14 @@ class SplunkSender:
         )
         return EncodedRecord(
             event,
-            b"%b%b%b%b}\n" % (own.encode(), self._shared_members.get(shaped), own_fields.encode(), shaped.document),
+            b"%b%b%b%b}\n"
+            % (own.encode(), self._shared_members.get(formatted), own_fields.encode(), formatted.document),
         )
 
     def send(self, batch: Batch) -> BatchResult:
-        """An event that HEC names as bad is refused for good, and those around it are sent again at once.
+        """Send a batch. An event that HEC names as invalid is rejected, and the others are sent again at once.
 
-        Splunk does not say whether those before it were indexed, so they may be there twice.
+        Splunk does not tell whether the events before it were indexed, so they may be indexed twice.
         """
         refused: list[RejectedRecord] = []
         ranges = [range(len(batch.records))]
@@ -114,11 +114,11 @@ class SplunkSender:
         return BatchResult(rejected=tuple(sorted(refused, key=lambda one: one.index)))
 
     def check(self) -> str:
-        """HEC's health, and an empty request: HEC answers that it has no data where it takes the token."""
+        """Check HEC's health, and send an empty request: if the token is valid, HEC answers that there is no data."""
         self._client.checked_request("GET", HEALTH_PATH)
         response = self._client.request("POST", EVENT_PATH, b"")
         if answers.is_accepted(response) or answers.hec_code(response) == answers.NO_DATA:
-            return f"Splunk is healthy and takes the token. {NOT_TRIED}"
+            return f"Splunk is healthy and accepts the token. {NOT_TRIED}"
         raise self._refusal(response)
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class SplunkSender:
         return None
 
     def _wait_for(self, ack: int) -> None:
-        """Raises ThirdPartyGenericError where the acknowledgement does not come. Splunk says yes only once."""
+        """Raises ThirdPartyGenericError if no acknowledgement comes. Splunk reports each one only once."""
         end, pause = self._now() + ACK_SECONDS, ACK_PAUSE
         while not self._is_acknowledged(ack):
             if self._now() + pause > end:
@@ -148,7 +148,7 @@ class SplunkSender:
         response = self._client.request("POST", ACK_PATH, to_json({"acks": [ack]}))
         if response.is_success:
             return answers.is_acknowledged(response, ack)
-        raise self._refusal(response)  # Splunk has the events: none of them is to blame
+        raise self._refusal(response)  # Splunk has the events, so none of them is the cause
 
     def _refusal(self, response: HttpResponse, *, of_events: bool = False) -> SourceError:
         if response.is_success:
@@ -157,42 +157,42 @@ class SplunkSender:
             return error
         return self._client.batch_error(response) if of_events else self._client.response_error(response)
 
-    def _encode_shared_members(self, shaped: FormattedEvent) -> bytes:
-        api = shaped.stream.api
+    def _encode_shared_members(self, formatted: FormattedEvent) -> bytes:
+        api = formatted.stream.api
         told = {
             "host": self._host,
-            "source": self._source or shaped.stream.source,
-            "sourcetype": sourcetype(api, shaped.shape),
+            "source": self._source or formatted.stream.source,
+            "sourcetype": sourcetype(api, formatted.format_name),
             "index": self._indexes.get(api.value) or self._index,
         }
         start = to_json({name: value for name, value in told.items() if value})
-        return start[1:-1] + b',"fields":' + to_json(_fields(shaped))[:-1] + b","
+        return start[1:-1] + b',"fields":' + to_json(_fields(formatted))[:-1] + b","
 
 
 class _HecClient(SiemHttpClient):
-    """Reads what HEC says of a request, so that an event found by halves is refused in its words."""
+    """Reads HEC's text, so that an event found by bisection is rejected with HEC's own words."""
 
     def response_text(self, content: bytes) -> str:
         return super().response_text(answers.hec_text(content) or content)
 
 
-def sourcetype(api: Api, shape: str) -> str:
-    """The add-on's name for raw events; its extractions fit no other shape, so others have names of their own."""
-    return SOURCETYPES[api] if shape == "raw" else SOURCETYPES[api].replace("insights", shape)
+def sourcetype(api: Api, format_name: str) -> str:
+    """Return the add-on's source type for raw events. Its extractions fit no other format, so others have their own."""
+    return SOURCETYPES[api] if format_name == "raw" else SOURCETYPES[api].replace("insights", format_name)
 
 
 def field_name(name: str) -> str:
-    """A field that Splunk sets itself is sent as `field_NAME`."""
+    """Return the name under which a field is sent: `field_NAME` if Splunk sets a field of that name itself."""
     return f"field_{name}" if name in RESERVED_FIELDS or name.startswith("onepassword_") else name
 
 
-def _fields(shaped: FormattedEvent) -> dict[str, str]:
-    """Indexed fields are flat, and texts."""
-    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(shaped).items()}
-    told["onepassword_api"] = shaped.stream.api.value
-    told["onepassword_event_id"] = shaped.event_id
-    if shaped.account is not None:
-        told["onepassword_account"] = shaped.account
+def _fields(formatted: FormattedEvent) -> dict[str, str]:
+    """Return the indexed fields: flat, and all of them texts."""
+    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(formatted).items()}
+    told["onepassword_api"] = formatted.stream.api.value
+    told["onepassword_event_id"] = formatted.event_id
+    if formatted.account is not None:
+        told["onepassword_account"] = formatted.account
     return told
 
 

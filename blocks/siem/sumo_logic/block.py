@@ -10,7 +10,8 @@ from blocks.problems import Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
-from blocks.siem.base import ClassifierName, SiemBlock
+from blocks.siem.base import SiemBlock
+from blocks.siem.formats.event import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,37 +44,37 @@ class SumoLogicSiem(SiemBlock):
     )
 
     kind: ClassVar[str] = "sumo-logic"
-    guarantee: ClassVar[str] = "at least once; duplicates are found by uuid"
+    guarantee: ClassVar[str] = "at least once; deduplicate by uuid"
 
     url: SecretStr = Field(
         title="URL of the HTTP source",
-        description="The whole address that Sumo Logic shows for the source. Whoever has it may send, so it is secret.",
+        description="The whole address that Sumo Logic shows for the source. It is a secret: anyone with it may send.",
         examples=["https://endpoint1.collection.sumologic.com/receiver/v1/http/CODE"],
     )
-    classifier: ClassifierName = Field(
+    classifier: Classifier = Field(
         default="parser",
-        title="Told by",
+        title="Classifier",
         description=(
-            "How Cloud SIEM is told what an event is: parser sends _siemParser, as Sumo Logic's hosted source does;"
+            "How Cloud SIEM recognizes the type of an event: parser sends _siemParser, as the hosted source does;"
             " event-id sends _siemEventID (such as signin-success), in smaller requests."
         ),
     )
     source_name: str = Field(
         default="",
         title="_sourceName",
-        description="Sent as X-Sumo-Name. Left empty, it is the name of the 1Password source.",
+        description="Sent as X-Sumo-Name. If empty, it is the name of the 1Password source.",
         examples=["1password"],
     )
     source_host: str = Field(
         default="",
         title="_sourceHost",
-        description="Sent as X-Sumo-Host. Left empty, it is what Sumo Logic has for the HTTP source.",
+        description="Sent as X-Sumo-Host. If empty, Sumo Logic uses the host of the HTTP source.",
         examples=["collector-1"],
     )
     source_category: str = Field(
         default="",
         title="_sourceCategory",
-        description="Sent as X-Sumo-Category. Left empty, it is the category of the 1Password source.",
+        description="Sent as X-Sumo-Category. If empty, it is the category of the 1Password source.",
         examples=["sec/1password"],
     )
 
@@ -84,7 +85,7 @@ class SumoLogicSiem(SiemBlock):
             text: str = getattr(self, name)
             if len(text) > HEADER_MAX or not (text.isascii() and (text.isprintable() or not text)):
                 expected = f"at most {HEADER_MAX} printable ASCII characters"
-                yield Problem(f"{PATH}.{name}", "it cannot stand in a header", expected)
+                yield Problem(f"{PATH}.{name}", "a header cannot hold it", expected)
 
     def get_sender(self) -> SumoLogicSender:
         from blocks.siem.sumo_logic.sender import SumoLogicSender  # noqa: PLC0415 - httpx is needed only here
@@ -96,11 +97,11 @@ class SumoLogicSiem(SiemBlock):
 
 def _url_problem(url: str) -> Problem | None:
     if url and is_masked(url):
-        return None  # told with the other secrets
+        return None  # reported with the other secrets
     path = f"{PATH}.url"
-    # Nothing of it is quoted: any part of it may be the secret.
+    # The message quotes no part of the URL, since any part may be the secret.
     if url_problem(path, url.strip(), secret=True) is not None:
-        return Problem(path, "it is no address of an HTTP source", _EXPECTED)
+        return Problem(path, "it is not the address of an HTTP source", _EXPECTED)
     if url.strip().rstrip("/").count("/") == _SLASHES_BEFORE_HOST:
-        return Problem(path, "there is no code in it", _EXPECTED)
+        return Problem(path, "the code at its end is missing", _EXPECTED)
     return None

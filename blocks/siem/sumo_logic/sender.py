@@ -1,8 +1,8 @@
-"""To an HTTP Logs Source of Sumo Logic: one event on each line, its metadata in the request's headers.
+"""Send to an HTTP Logs Source of Sumo Logic: one event on each line, and its metadata in the request's headers.
 
-From https://www.sumologic.com/help/docs/send-data/hosted-collectors/http-source/logs-metrics/upload-logs/: events in
+Source: https://www.sumologic.com/help/docs/send-data/hosted-collectors/http-source/logs-metrics/upload-logs/: events in
 UTF-8, one on a line; 100 KB to 1 MB in a request before compression; X-Sumo-Name, -Host, -Category and -Fields hold for
-the whole request; whoever has the URL may send, so the URL is the secret.
+the whole request; anyone who has the URL may send, so the URL is the secret.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, is_html, unexpected_response
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.timestamp import received_rfc3339
+from blocks.siem.formats.field_values import received_rfc3339
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
     from blocks.siem.delivery.protocol import Batch, BatchResult
     from blocks.siem.formats.event import FieldValue, FormattedEvent, StreamMetadata
 
-BATCH_BYTES = 1_000_000  # what Sumo Logic recommends at most, before compression
+BATCH_BYTES = 1_000_000  # Sumo Logic's recommended maximum, before compression
 BATCH_EVENTS = 5000
 PARALLEL = 4
 SENT_AS_HEADERS = frozenset({"_source", "_sourceCategory"})
-"""Sumo Logic has names of its own for them: they are sent as X-Sumo-Name and X-Sumo-Category."""
+"""Metadata that is sent as X-Sumo-Name and X-Sumo-Category, not as a field."""
 
 _NO_TEXT = re.compile(r"[^\x20-\x7e]")
 _NO_VALUE = re.compile(r"[^\x20-\x7e]|,")
@@ -37,8 +37,8 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 class SumoLogicSender:
     """Posts to one HTTP source. `url` is its whole address, with the code at its end.
 
-    Empty, `name` and `category` are the source's, and `host` is not sent. There is no idempotency: a request that is
-    sent again, since its answer was lost or was 408, may arrive twice.
+    If `name` or `category` is empty, it is the source's; an empty `host` is not sent. There is no idempotency key: a
+    request that is sent again after a lost response or a 408 may be stored twice.
     """
 
     limits = Limits(events=BATCH_EVENTS, bytes=BATCH_BYTES, parallel=PARALLEL)
@@ -54,10 +54,10 @@ class SumoLogicSender:
     def __repr__(self) -> str:
         return "SumoLogicSender()"
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        """A line. Events with the same fields, and of the same page, are one group: they share the headers."""
-        fields = f"{self._fields.get(shaped)},onepassword_received={received_rfc3339(shaped.event.received_ns)}"
-        return EncodedRecord(shaped.event, shaped.document + b"\n", (fields,))
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        """Return a line. Events with equal fields and receive times are one group, since they share the headers."""
+        fields = f"{self._fields.get(formatted)},onepassword_received={received_rfc3339(formatted.event.received_ns)}"
+        return EncodedRecord(formatted.event, formatted.document + b"\n", (fields,))
 
     def send(self, batch: Batch) -> BatchResult:
         content = b"".join([record.data for record in batch.records])
@@ -66,7 +66,7 @@ class SumoLogicSender:
         return ACCEPTED
 
     def check(self) -> str:
-        """An empty request: Sumo Logic looks at its address, and there is nothing to take."""
+        """Send an empty request: Sumo Logic checks the address, and stores nothing."""
         _require_accepted(self._client.checked_request("POST", self._path, b""))
         return f"Sumo Logic knows the address of the HTTP source. {NOT_TRIED}"
 
@@ -80,31 +80,31 @@ class SumoLogicSender:
 
 
 def _require_accepted(response: HttpResponse) -> None:
-    """Sumo Logic's yes is 200 alone, and no page. Raises ThirdPartyGenericError."""
+    """Raises ThirdPartyGenericError unless the response is 200 and not a web page: only that acknowledges a batch."""
     if response.status_code != httpx.codes.OK or is_html(response):
         raise unexpected_response("Sumo Logic")
 
 
 def header_value(value: str) -> str:
-    """A text as a header can hold it: whatever is not printable ASCII is `_`."""
+    """Return a text as a header can hold it. Characters outside printable ASCII become `_`."""
     return _NO_TEXT.sub("_", value).strip()
 
 
 def field_pair(name: str, value: FieldValue) -> str:
-    """`name=value` for X-Sumo-Fields, in which nothing can be escaped: a comma is `_`, too."""
+    """Return `name=value` for X-Sumo-Fields. The header has no escapes, so a comma becomes `_`, too."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"{_NO_NAME.sub('_', name)}={_NO_VALUE.sub('_', text).strip()}"
 
 
 def url_secrets(url: str) -> tuple[str, ...]:
-    """The address, and the code in it: either would do to send events."""
+    """Return the secrets in a URL: the whole URL and its code. Either one is enough to send events."""
     code = httpx.URL(url).path.rstrip("/").rpartition("/")[2]
     return (url, code)
 
 
-def _fields(shaped: FormattedEvent) -> str:
-    told = {name: value for name, value in metadata.event_metadata(shaped).items() if name not in SENT_AS_HEADERS}
-    told["onepassword_api"] = shaped.stream.api.value
-    if shaped.account is not None:
-        told["onepassword_account"] = shaped.account
+def _fields(formatted: FormattedEvent) -> str:
+    told = {name: value for name, value in metadata.event_metadata(formatted).items() if name not in SENT_AS_HEADERS}
+    told["onepassword_api"] = formatted.stream.api.value
+    if formatted.account is not None:
+        told["onepassword_account"] = formatted.account
     return ",".join(field_pair(name, value) for name, value in told.items())

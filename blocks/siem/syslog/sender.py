@@ -40,8 +40,8 @@ class SyslogSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A SyslogSender is not pickled: it holds a key. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        return EncodedRecord(shaped.event, rfc5425.frame(self._messages.encode(shaped)))
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        return EncodedRecord(formatted.event, rfc5425.frame(self._messages.encode(formatted)))
 
     def send(self, batch: Batch) -> BatchResult:
         """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.deliver`."""

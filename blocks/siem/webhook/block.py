@@ -1,4 +1,4 @@
-"""The block of a webhook: where events go, how they are signed, and how many stand in a request."""
+"""The block of a webhook: its address, its signature, and the size of a request."""
 
 from __future__ import annotations
 
@@ -47,52 +47,52 @@ class Webhook(SiemBlock):
 
     url: SecretStr = Field(
         title="Address",
-        description="The HTTPS address that takes events. It is kept as a secret: many receivers put a key into it.",
+        description="The HTTPS address that receives events. It is a secret: many receivers put a key into it.",
         examples=["https://hooks.example.org/1password"],
     )
     signing_secret: SecretStr = Field(
         default=SecretStr(""),
         title="Signing secret",
         description=(
-            "whsec_ and the base64 of 24 to 64 random bytes, with which requests are signed. While it is changed, both"
-            " with a space between. Without one, requests are not signed."
+            "The secret that signs requests: whsec_ and the base64 of 24 to 64 random bytes. While you rotate it, both"
+            " secrets, separated by a space. Without one, requests are not signed."
         ),
     )
     headers: SecretStr = Field(
         default=SecretStr(""),
         title="Headers",
-        description="More headers, as Name: value, one on each line; such as Authorization: Bearer TOKEN.",
+        description="Further headers as Name: value, one on each line, such as Authorization: Bearer TOKEN.",
     )
     body_format: Literal["json-array", "ndjson"] = Field(
         default="json-array",
         title="Format",
         description=(
-            "One JSON array (application/json), as the libraries of Standard Webhooks and most receivers read it, or"
-            " one JSON object on each line (ndjson, application/x-ndjson)."
+            "json-array: one array (application/json), which most receivers and Standard Webhooks read."
+            " ndjson: one object on each line (application/x-ndjson)."
         ),
     )
     batch_events: int = Field(
         default=500,
-        title="Events a request",
-        description=f"How many events stand in one request at most: 1 to {EVENTS_MAX}.",
+        title="Events per request",
+        description=f"The most events in one request: 1 to {EVENTS_MAX}.",
         examples=[500],
     )
     batch_bytes: int = Field(
         default=1_000_000,
-        title="Bytes a request",
-        description="How large one request may be, before compression. A larger event stands in one of its own.",
+        title="Bytes per request",
+        description="The most bytes of one request, before compression. A larger event gets a request of its own.",
         examples=[1_000_000],
     )
     parallel: int = Field(
         default=4,
-        title="Requests at once",
-        description=f"How many requests may be on their way: 1 to {PARALLEL_MAX}. With 1, they arrive in order.",
+        title="Parallel requests",
+        description=f"The most requests in flight: 1 to {PARALLEL_MAX}. With 1, they arrive in order.",
         examples=[4],
     )
     compress: bool = Field(
         default=False,
         title="Compress",
-        description="Whether requests are compressed with gzip. The signature is that of the body before it.",
+        description="Compress requests with gzip. The signature is that of the uncompressed body.",
     )
 
     def problems(self) -> Iterator[Problem]:
@@ -100,8 +100,10 @@ class Webhook(SiemBlock):
 
         url = self.url.get_secret_value()
         if not (url and is_masked(url)) and url_problem(f"{PATH}.url", url, secret=True):
-            # Never what it is: the address is a secret.
-            yield Problem(f"{PATH}.url", "it is no HTTPS address, or holds a user name", "https://host[:port][/path]")
+            # The message never quotes the address, since it is a secret.
+            yield Problem(
+                f"{PATH}.url", "it is not an HTTPS address, or it holds a user name", "https://host[:port][/path]"
+            )
         secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()
         yield from _faults_of(
             "signing_secret", webhook_sender.parse_signing_secrets, secrets, "whsec_ and the base64 of 24 to 64 bytes"

@@ -1,13 +1,13 @@
-"""Sends to any webhook: a request has a batch of events, all in one JSON array or one JSON object on each line.
+"""Send to any webhook: a request holds a batch of events, as one JSON array or as one JSON object on each line.
 
-The array is the default: `verify` of the libraries of Standard Webhooks and of Svix for JavaScript parses the body.
+The array is the default, because `verify` of the JavaScript libraries of Standard Webhooks and Svix parses the body.
 
-Requests are signed as the Standard Webhooks specification 1.0.0 has it: `webhook-id`, `webhook-timestamp` and
-`webhook-signature`, where a signature is `v1,` and the base64 of an HMAC-SHA-256 over `id.timestamp.body`. The body
-that is signed is that before compression. With several secrets there is a signature by each: so one can be changed.
+Requests are signed by the Standard Webhooks specification 1.0.0 with `webhook-id`, `webhook-timestamp` and
+`webhook-signature`. A signature is `v1,` and the base64 of an HMAC-SHA-256 over `id.timestamp.body`, where the body is
+not compressed yet. With several secrets there is a signature by each, so that you can rotate a secret.
 
-`webhook-id` is made of the batch's name and of its content: the same events sent again have the same id, so that a
-receiver which knows it need not take them twice; other events never have it.
+`webhook-id` is made of the batch's name and content. The same events sent again have the same id, so a receiver can use
+it as an idempotency key; other events never have it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from blocks import clock
 from blocks.siem.delivery.http import SiemHttpClient
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, BatchResult, EncodedRecord, Limits
-from blocks.siem.formats.envelope import envelope
+from blocks.siem.formats.raw import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 BodyFormat = Literal["json-array", "ndjson"]
 
 NAME = "The webhook"
-SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of every secret
 SECRET_MIN, SECRET_MAX = 24, 64  # bytes, by the specification
 CONTENT_TYPES: Mapping[BodyFormat, str] = {"ndjson": "application/x-ndjson", "json-array": "application/json"}
 RESERVED_HEADERS = frozenset(
@@ -50,15 +50,15 @@ RESERVED_HEADERS = frozenset(
         "webhook-timestamp",
     }
 )
-"""Headers that say what a request is, and are nobody's to set."""
+"""Headers that the sender sets itself, so a configuration cannot."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,150}")
 _ID_BYTES = 12
-_SECRET_LEAST = 8  # characters; to strike out less would spoil what a receiver says
+_SECRET_LEAST = 8  # characters; masking shorter texts would garble the receiver's answers
 
 
 class WebhookSender:
-    """One webhook. `keys` are what `keys_of` makes of the signing secrets; without any, requests are not signed."""
+    """One webhook. `keys` are what `parse_signing_secrets` returns; without any, requests are not signed."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class WebhookSender:
         compress: bool = False,
     ) -> None:
         self.limits = limits
-        self._url = url  # whole: as a base, httpx would put a slash behind it
+        self._url = url  # the whole URL: httpx adds a slash to a base URL
         self._format = body_format
         self._keys = tuple(keys)
         given = dict(headers or {})
@@ -83,19 +83,19 @@ class WebhookSender:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A WebhookSender is not pickled: it holds a secret. Open another one.")
 
-    def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-        """The event in its envelope, and what stands between it and the next."""
-        return EncodedRecord(shaped.event, envelope(shaped) + (b"\n" if self._format == "ndjson" else b","))
+    def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+        """Return the event in its envelope, and the separator after it."""
+        return EncodedRecord(formatted.event, envelope(formatted) + (b"\n" if self._format == "ndjson" else b","))
 
     def send(self, batch: Batch) -> BatchResult:
-        """Whatever is an answer of success (2xx) is a yes to all of it."""
+        """Post a batch. Any 2xx response acknowledges all of it."""
         self._post(batch.name, b"".join([record.data for record in batch.records]))
         return ACCEPTED
 
     def check(self) -> str:
-        """A batch without an event, signed like any other."""
+        """Post a batch without events, signed like any other."""
         self._post("check", b"")
-        return f"The webhook takes a batch that has no events. {NOT_TRIED}"
+        return f"The webhook accepts a batch without events. {NOT_TRIED}"
 
     def close(self) -> None:
         self._client.close()
@@ -114,33 +114,33 @@ class WebhookSender:
 
 
 def signature(keys: Sequence[bytes], webhook_id: str, time: str, body: bytes) -> str:
-    """A signature by each key, with a space between. `time` is in seconds since 1970."""
+    """Return a signature by each key, separated by spaces. `time` is in seconds since 1970."""
     signed = b"%b.%b.%b" % (webhook_id.encode(), time.encode(), body)
     return " ".join("v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys)
 
 
 def webhook_id(name: str, body: bytes) -> str:
-    """The id of a batch: of its name where that can stand in a header, without a dot, and of its content."""
+    """Return the id of a batch: its name, if a header can hold it and it has no dot, and a digest of its content."""
     digest = hashlib.blake2b(body, digest_size=_ID_BYTES).hexdigest()
     return f"{name}-{digest}" if _ID.fullmatch(name) else digest
 
 
 def parse_signing_secrets(secrets: str) -> list[bytes]:
-    """The keys of signing secrets with white space between, each `whsec_` and base64. Raises ValueError."""
+    """Return the keys of signing secrets, which are separated by white space. Raises ValueError."""
     return [_signing_key(secret) for secret in secrets.split()]
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """Headers as HTTP writes them, `Name: value`, one on each line. Raises ValueError where they could not be sent."""
+    """Parse headers as HTTP writes them, `Name: value`, one on each line. Raises ValueError if one is invalid."""
     pairs = [line.partition(":") for line in text.splitlines() if line.strip()]
     found = {name.strip(): value.strip() for name, _, value in pairs}
     for name, value in found.items():
         if not _HEADER.fullmatch(name):
-            raise ValueError("a header has no proper name")
+            raise ValueError("a header has an invalid name")
         if name.lower() in RESERVED_HEADERS:
-            raise ValueError(f"{name} is made here")
+            raise ValueError(f"{name} is set by the sender itself")
         if not (value and value.isascii() and value.isprintable()):
-            raise ValueError(f"{name} has no value, or one that cannot be sent")
+            raise ValueError(f"{name} has no value, or one that a header cannot hold")
     return found
 
 
@@ -157,7 +157,7 @@ def _signing_key(secret: str) -> bytes:
 
 
 def _secrets_of(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What of a request only those two may know: all of the address but its host, and the headers' values."""
+    """Return the secrets of a request: the URL except its host, and the headers' values."""
     address = urlsplit(url)
     values = [*headers.values(), *(value.rpartition(" ")[2] for value in headers.values())]
     parts = [address.path, address.query, address.path.rpartition("/")[2]]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from blocks.errors import ThirdPartyConfigError
 from deployments.commands.support import deferred
+from deployments.commands.support.usage import unknown_source
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 from deployments.prefect_session import stop_temporary
 from deployments.terminal_output import print_json, print_line, printable
@@ -106,8 +106,4 @@ def shut_down(access: PrefectAccess) -> None:
 def require_source(name: str) -> None:
     """Raise ThirdPartyConfigError if there is no such source."""
     if not deferred.sources.exists(name):
-        raise ThirdPartyConfigError(
-            f"There is no source named {name!r}.",
-            hint="Create it with `onepassword-source apply FILE`. `onepassword-source list` lists all sources.",
-            code="unknown-source",
-        )
+        raise unknown_source(name)

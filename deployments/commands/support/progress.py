@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from deployments.commands.support.retries import clock_of
@@ -47,12 +48,22 @@ def status_line(line: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
             end()
 
 
+@contextmanager
+def progress_bar(total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere. `total` is called for the bar only. Yields what advances it."""
+    number = total() if sys.stderr.isatty() else 0
+    if not number:
+        yield lambda _: None
+        return
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
+        task = bar.add_task("", total=number)
+        yield lambda steps: bar.advance(task, steps)
+
+
 def gather_with_bar(text: str, done: Iterable[T], total: int, *, step: Callable[[T], bool] = lambda _: True) -> list[T]:
     """Gather the items in a list, with a bar on a terminal. `step`: whether an item counts towards the total."""
     if not sys.stderr.isatty():
         return list(done)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
     gathered: list[T] = []
     with Progress(*columns, console=ERROR, transient=True) as bar:

@@ -18,7 +18,7 @@ from deployments.terminal_output import print_json, print_line, print_note, prin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blocks.siem.siem_config import SiemConfig
+    from blocks.siem.configuration import SiemConfig
     from deployments.prefect_api.server_access import PrefectAccess
     from deployments.siems import AppliedSiem
 

@@ -1,12 +1,14 @@
-"""Whatever a stored event holds, each kind of target gets a record of it, in each shape and with all kinds of rules."""
+"""Each kind of SIEM gets a record of any stored event, in each format and with all kinds of rules."""
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from arro3.io import read_parquet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import siems as support
@@ -15,17 +17,19 @@ from support.siem_targets import _HTTP_MEMBERS as MEMBERS
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.archive import ndjson, parquet
+from blocks.siem.configuration import block_class
 from blocks.siem.delivery.prepare import Preparer
+from blocks.siem.delivery.protocol import EncodedRecord
 from blocks.siem.formats import registry
 from blocks.siem.formats.ecs import INTEGER
 from blocks.siem.formats.event import OutgoingEvent
-from blocks.siem.kinds import block_class
 from blocks.siem.privacy import processing, rules
 from blocks.siem.syslog.rfc5424 import MessageEncoder, MessageStyle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.privacy.processing import ProcessingRules
     from blocks.siem.privacy.rules import Rules
 
@@ -53,7 +57,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 PARTS = sorted(
-    {name for event in EVENTS.values() for shape in event.values() if isinstance(shape, dict) for name in shape}
+    {name for event in EVENTS.values() for members in event.values() if isinstance(members, dict) for name in members}
 )
 NEW = st.sampled_from(["new", "a.b", "", " ", "_id", "onepassword", "new_2"])
 
@@ -90,64 +94,91 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("shape", support.SHAPES)
+@pytest.mark.parametrize("format_name", support.FORMATS)
 @pytest.mark.parametrize("api", list(Api))
 @pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
-def test_an_odd_event_has_a_record_everywhere(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
-    check_records(api, shape, body, senders)
+def test_an_odd_event_has_a_record_everywhere(api: Api, format_name: str, body: str, senders: dict[str, Any]) -> None:
+    check_records(api, format_name, body, senders)
 
 
-@pytest.mark.parametrize("shape", support.SHAPES)
+@pytest.mark.parametrize("format_name", support.FORMATS)
 @pytest.mark.parametrize("api", list(Api))
 @settings(
     deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
-def test_any_event_has_a_record_everywhere(api: Api, shape: str, data: st.DataObject, senders: dict[str, Any]) -> None:
-    check_records(api, shape, data.draw(bodies(api)), senders)
+def test_any_event_has_a_record_everywhere(
+    api: Api, format_name: str, data: st.DataObject, senders: dict[str, Any]
+) -> None:
+    check_records(api, format_name, data.draw(bodies(api)), senders)
 
 
-def check_records(api: Api, shape: str, body: str, senders: dict[str, Any]) -> None:
-    """Each target's record of the event holds its uuid, once; a line of it is one line, and JSON is JSON."""
+def check_records(api: Api, format_name: str, body: str, senders: dict[str, Any]) -> None:
+    """Each record holds the uuid and the whole document. Each document holds the body that the rules left."""
     event = OutgoingEvent(1, UUID, support.START_NS, support.RECEIVED_NS, body)
     stream = support.stream(api)
     for siem, source in RULES:
         left = source.apply(body)
         left = siem.apply(api, body, left.body)
-        if left.filter_reason:  # an array in an array where a rule looks for a member: nothing could be hidden there
+        if left.filter_reason:  # nested arrays where a rule looks for a member: nothing could be hidden there
             assert siem is HIDING
             continue
         records = {
-            kind: Preparer(sender, siem, shape, stream, source).prepare(event).data  # type: ignore[union-attr]
+            kind: Preparer(sender, siem, format_name, stream, source).prepare(event).data  # type: ignore[union-attr]
             for kind, sender in senders.items()
         }
-        made = registry.format_event(shape, event, stream, left.body)
+        made = registry.format_event(format_name, event, stream, left.body)
         assert made.account is None or made.account.isprintable()
+        assert original_of(made) == on_one_line(body if left.body is None else left.body.decode(errors="replace"), made)
         records["syslog"] = MessageEncoder(MessageStyle("host", "onepassword@32473")).encode(made)
         records["ndjson"] = ndjson.encode(made)
-        records["document"] = made.document
         for kind, data in records.items():
             assert UUID.encode() in data, kind
             assert kind in {"otlp", "elasticsearch"} or b"\n" not in data.rstrip(b"\n"), kind
-        for kind in ("splunk", "sentinel", "ndjson", "document"):
-            loaded(records[kind])
-        in_parquet(made)
-        if shape == "ecs":
+            assert carries(kind, data, made), kind
+        for kind in ("splunk", "sentinel", "ndjson"):
+            load(records[kind])
+        assert parquet_row(made) == (UUID, made.document.decode())
+        if format_name == "ecs":
             fits_elasticsearch(json.loads(made.document))
 
 
-def loaded(data: bytes) -> Any:
+def original_of(made: FormattedEvent) -> str:
+    """The body as the document holds it."""
+    if made.format_name == "raw":
+        return made.document.decode()
+    document = json.loads(made.document)
+    original = document["event"]["original"] if made.format_name == "ecs" else document["raw_data"]
+    assert isinstance(original, str)
+    return original
+
+
+def on_one_line(body: str, made: FormattedEvent) -> str:
+    """The body as `original_of` should find it: raw has no line breaks between its members."""
+    return body.replace("\r", " ").replace("\n", " ") if made.format_name == "raw" else body
+
+
+def carries(kind: str, data: bytes, made: FormattedEvent) -> bool:
+    """Whether a record holds the document, byte for byte. Elasticsearch gets raw as a text, and OCSF with a time."""
+    if kind == "elasticsearch" and made.format_name == "raw":
+        held: str = json.loads(data.splitlines()[1])["event"]["original"]
+        return held.encode() == made.document
+    return made.document[1:] in data
+
+
+def load(data: bytes) -> Any:
     try:
         return json.loads(data, parse_constant=pytest.fail)
     except RecursionError:
         return None  # raw: as deep as 1Password sent it
 
 
-def in_parquet(made: Any) -> None:
-    from blocks.siem.delivery.protocol import EncodedRecord
-
+def parquet_row(made: FormattedEvent) -> tuple[str, str]:
+    """The uuid and the document, read back from a table of this one event."""
     record = EncodedRecord(made.event, parquet.encode(made))
-    assert parquet.pack(made.stream, [[record]])[:4] == b"PAR1"
+    table = read_parquet(io.BytesIO(parquet.pack(made.stream, [[record]]))).read_all()
+    last = "body" if made.format_name == "raw" else "document"
+    return table["uuid"][0].as_py(), table[last][0].as_py()
 
 
 def fits_elasticsearch(document: dict[str, Any]) -> None:

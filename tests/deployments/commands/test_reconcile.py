@@ -48,7 +48,7 @@ def test_it_finds_what_was_missed_and_says_so(
         said = call("reconcile", source.name, "--last", "2d")
         assert said.startswith("Reconciled: ")
         assert "90 events compared: 2 were not there, 0 have changed; 0 put in quarantine." in said
-        assert said.endswith("Whether they were late or missed, the next complete collection shows.\n")
+        assert said.endswith("The next complete collection shows whether they were late or missed.\n")
         again = json.loads(call("reconcile", source.name, "--last", "2d", "--api", "audit", "--json"))
     assert {name: again[name] for name in ("state", "in_error", "read", "new", "changed")} == {
         "state": "Reconciled",

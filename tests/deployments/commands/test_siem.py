@@ -366,7 +366,7 @@ def test_rejected_events_are_listed_and_replayed(call: CommandCalls, source: str
     siem = apply(call, splunk, source)
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
-    assert "1 refused by it" in call.json("siem", "run", siem)[0]["message"]
+    assert "1 rejected by it" in call.json("siem", "run", siem)[0]["message"]
     found = call.json("siem", "rejected", siem)
     assert [(one["uuid"], one["api"]) for one in found] == [(first, "sign-in")]
     assert first in call("siem", "rejected", siem)

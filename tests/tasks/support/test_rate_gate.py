@@ -26,7 +26,7 @@ def test_requests_that_are_held_up_on_their_way_cost_no_later_one_its_answer(eng
     gate = rate_gate.RateGate(engine, "account/A", (RateWindow(BURST, SECONDS),), 1.0)
     with (
         running_sandbox(events=9, rate_windows=[(BURST, SECONDS)]) as sandbox,
-        opened(sandbox, turn=gate) as client,
+        opened(sandbox, slot=gate) as client,
         ThreadPoolExecutor(BURST) as pool,
     ):
         server = psutil.Process(sandbox.pid)

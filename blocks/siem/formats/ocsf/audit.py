@@ -9,13 +9,13 @@ from blocks.siem.formats.ocsf import objects
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, OcsfClass
 from blocks.siem.formats.ocsf.audit_table import find_activity
 from blocks.siem.formats.ocsf.event import ClassFields, encode
-from blocks.siem.formats.ocsf.unmapped import unmapped
+from blocks.siem.formats.ocsf.objects import unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blocks.siem.formats.body import Audit, Session
-    from blocks.siem.formats.draft import EncoderInput
+    from blocks.siem.formats.event import EncoderInput
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
 """What `aux_info` says of a group's member."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from blocks.siem.formats import metadata
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339
 from blocks.siem.formats.json_text import to_json
 from blocks.siem.formats.ocsf import activity as activities
 from blocks.siem.formats.ocsf.objects import (
@@ -19,10 +20,9 @@ from blocks.siem.formats.ocsf.objects import (
     OcsfSession,
     OcsfUser,
 )
-from blocks.siem.formats.timestamp import received_rfc3339, rfc3339
 
 if TYPE_CHECKING:
-    from blocks.siem.formats.draft import EncoderInput
+    from blocks.siem.formats.event import EncoderInput
     from blocks.siem.formats.ocsf.activity import Activity
 
 OCSF_VERSION = "1.5.0"

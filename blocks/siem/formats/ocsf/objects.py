@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from blocks.siem.formats import body
 from blocks.siem.formats.field_values import country_code, is_ip, to_milliseconds
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN
-
-if TYPE_CHECKING:
-    from blocks.siem.formats import body
 
 _USER = 1
 _EMAIL = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+")  # OCSF's email_t
@@ -177,3 +175,18 @@ def session(found: body.Session) -> OcsfSession | None:
 def reference(uid: str | None, kind: str | None = None) -> OcsfReference:
     """A group or a resource with this id."""
     return OcsfReference(uid, None, kind) if uid else OcsfReference(None, UNKNOWN_NAME, kind)
+
+
+def unmapped(**members: Any) -> dict[str, Any] | None:
+    """Return the documented members that OCSF has no attribute for, under 1Password's names.
+
+    Members that are not documented are in `raw_data` only.
+    """
+    return {name: value for name, value in members.items() if value is not None} or None
+
+
+def client_versions(client: body.Client) -> body.Client | None:
+    """Return the versions of the app and the browser: OCSF's device has attributes for neither."""
+    if client.app_version is None and client.platform_version is None:
+        return None
+    return body.Client(app_version=client.app_version, platform_version=client.platform_version)

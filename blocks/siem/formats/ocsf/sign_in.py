@@ -9,11 +9,11 @@ from blocks.siem.formats.body import NO_CLIENT, NO_PERSON
 from blocks.siem.formats.ocsf import objects
 from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN, Activity, OcsfClass
 from blocks.siem.formats.ocsf.event import ClassFields, encode
-from blocks.siem.formats.ocsf.unmapped import client_versions, unmapped
+from blocks.siem.formats.ocsf.objects import client_versions, unmapped
 
 if TYPE_CHECKING:
     from blocks.siem.formats.body import SignIn
-    from blocks.siem.formats.draft import EncoderInput
+    from blocks.siem.formats.event import EncoderInput
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
 STATUS: dict[sign_in_outcome.SignInOutcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}

@@ -29,11 +29,11 @@ def written(tmp_path: Path, sent: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("api", list(Api))
-@pytest.mark.parametrize("shape", support.SHAPES)
-def test_every_documented_event_is_a_row_in_every_shape(tmp_path: Path, shape: str, api: Api) -> None:
-    sent = support.shaped(api, support.DOCUMENTED, shape)
+@pytest.mark.parametrize("format_name", support.FORMATS)
+def test_every_documented_event_is_a_row_in_every_format(tmp_path: Path, format_name: str, api: Api) -> None:
+    sent = support.formatted(api, support.DOCUMENTED, format_name)
     table = written(tmp_path, sent)
-    last = "body" if shape == "raw" else "document"
+    last = "body" if format_name == "raw" else "document"
     kinds = {row[0]: row[1] for row in duckdb.sql(f"describe select * from {table}").fetchall()}
     assert list(kinds) == [*COLUMNS, last]
     assert kinds["time"] == kinds["received"] == "TIMESTAMPTZ_NS"
@@ -63,7 +63,7 @@ def test_what_is_not_known_is_null_and_whatever_a_body_holds_is_kept(tmp_path: P
 def test_the_metadata_is_what_every_siem_is_told(tmp_path: Path, classifier: str | None) -> None:
     """A user's own words on what an event is are in no column."""
     fields = {"_siemForward": False, "_siemVendor": "x", "_siemEventID": "x", "_parser": "x", "team": "blue"}
-    sent = support.shaped(Api.AUDIT, 20, classifier=classifier, fields=fields)
+    sent = support.formatted(Api.AUDIT, 20, classifier=classifier, fields=fields)
     found = duckdb.sql(f"select metadata from {written(tmp_path, sent)}").fetchall()
     assert [json.loads(row[0]) for row in found] == [metadata.event_metadata(one) for one in sent]
     assert not [row for row in found if '"x"' in row[0]]
@@ -82,7 +82,7 @@ def test_what_a_rule_took_from_a_body_is_in_no_column(tmp_path: Path) -> None:
 
 
 def test_the_same_batch_makes_the_same_bytes(tmp_path: Path) -> None:
-    sent, seen = support.shaped(Api.AUDIT, 50), set()
+    sent, seen = support.formatted(Api.AUDIT, 50), set()
     for _ in range(2):
         written(tmp_path, sent)
         (file,) = tmp_path.rglob("*.parquet")
@@ -91,7 +91,7 @@ def test_the_same_batch_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_hive_partitions_are_columns_too(tmp_path: Path) -> None:
-    written(tmp_path, support.shaped(Api.AUDIT, 5, source="a/b é"))
+    written(tmp_path, support.formatted(Api.AUDIT, 5, source="a/b é"))
     asked = f"select distinct source, api, \"date\"::text, hour::int from read_parquet('{tmp_path}/**/*.parquet')"
     assert duckdb.sql(asked).fetchall() == [("a/b é", "audit", "2026-03-04", 5)]
 

@@ -189,9 +189,9 @@ def test_413_to_what_was_put_off_halves_that_alone() -> None:
 def test_what_is_put_off_again_and_again_is_an_error_that_passes() -> None:
     waits: list[float] = []
     sender = Told(lambda batch: BatchResult(deferred=tuple(range(len(batch.records))), retry_after=100))
-    with pytest.raises(ThirdPartyGenericError, match="put 8 events off") as raised:
+    with pytest.raises(ThirdPartyGenericError, match="deferred 8 events") as raised:
         delivered(sender, waits=waits)
-    assert raised.value.code == "put-off"
+    assert raised.value.code == "deferred"
     assert len(sender.asked) == TRIES
     assert waits == [PAUSE_MAX] * (TRIES - 1), "nothing is waited for behind the last try"
 
@@ -252,8 +252,8 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
         return BatchResult(no, tuple(place for place, one in enumerate(said) if one == "later"))
 
     class Grouped(Told):
-        def encode(self, shaped: FormattedEvent) -> EncodedRecord:
-            return EncodedRecord(shaped.event, shaped.document, (str(shaped.event.id % 3),))
+        def encode(self, formatted: FormattedEvent) -> EncodedRecord:
+            return EncodedRecord(formatted.event, formatted.document, (str(formatted.event.id % 3),))
 
     sender = Grouped(answer, Limits(events=5, bytes=1000))
     done = delivered(sender, 17)

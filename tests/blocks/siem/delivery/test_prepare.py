@@ -1,4 +1,4 @@
-"""From a stored event to a record: rules first, then the shape, then the SIEM's own form; never a problem."""
+"""From a stored event to a record: rules first, then the format, then the SIEM's own form; never a problem."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ RULES = parse([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"
 
 
 def prepared(
-    event: OutgoingEvent, rules: object = NONE, shape: str = "raw", api: Api = Api.ITEM_USAGE
+    event: OutgoingEvent, rules: object = NONE, format_name: str = "raw", api: Api = Api.ITEM_USAGE
 ) -> EncodedRecord | FilteredEvent:
-    return Preparer(Told(), rules, shape, support.stream(api)).prepare(event)  # type: ignore[arg-type]
+    return Preparer(Told(), rules, format_name, support.stream(api)).prepare(event)  # type: ignore[arg-type]
 
 
 def test_without_rules_the_body_stays_byte_for_byte() -> None:
@@ -41,16 +41,16 @@ def test_what_a_rule_drops_is_kept_back_with_the_reason() -> None:
     assert (kept.event, "Rule 1" in kept.reason) == (event, True)
 
 
-@pytest.mark.parametrize("shape", support.SHAPES)
-def test_rules_come_before_the_shape_so_nothing_that_they_hide_is_in_it(shape: str) -> None:
+@pytest.mark.parametrize("format_name", support.FORMATS)
+def test_rules_come_before_the_format_so_nothing_that_they_hide_is_in_it(format_name: str) -> None:
     event = support.event(Api.ITEM_USAGE, action="reveal", user={"uuid": "U", "email": "wendy@example.com"})
     for rules, there in ((NONE, True), (RULES, False)):
-        record = prepared(event, rules, shape)
+        record = prepared(event, rules, format_name)
         assert isinstance(record, EncodedRecord)
         assert (b"wendy@example.com" in record.data) is there
 
 
-@pytest.mark.parametrize("shape", support.SHAPES)
+@pytest.mark.parametrize("format_name", support.FORMATS)
 @pytest.mark.parametrize("api", list(Api))
 @given(
     body=st.recursive(
@@ -59,9 +59,9 @@ def test_rules_come_before_the_shape_so_nothing_that_they_hide_is_in_it(shape: s
         max_leaves=12,
     )
 )
-def test_whatever_a_stored_event_holds_there_is_a_record_or_a_reason(shape: str, api: Api, body: object) -> None:
+def test_whatever_a_stored_event_holds_there_is_a_record_or_a_reason(format_name: str, api: Api, body: object) -> None:
     event = OutgoingEvent(1, "A" * 26, support.START_NS, support.RECEIVED_NS, json.dumps(body))
     for rules in (NONE, RULES):
-        made = prepared(event, rules, shape, api)
+        made = prepared(event, rules, format_name, api)
         assert made.event is event
         assert isinstance(made, FilteredEvent) or b"\n" not in made.data

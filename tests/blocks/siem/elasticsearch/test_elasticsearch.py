@@ -41,7 +41,7 @@ class TestElasticsearch(HttpConformance):
     vendor = Cluster
 
     def block_at(self, url: str) -> Elasticsearch:
-        return Elasticsearch(url=url, api_key=SecretStr(KEY), shape="raw")
+        return Elasticsearch(url=url, api_key=SecretStr(KEY), event_format="raw")
 
     def arrived_in(self, request: Request) -> Iterator[Arrived]:
         if "_bulk" in request.path:
@@ -145,7 +145,7 @@ def test_a_check_writes_where_no_action_may_name_an_index(cluster: Cluster, send
 
 def test_a_key_that_may_not_write_is_told_by_the_first_answer(receiver: Receiver, sender: ElasticsearchSender) -> None:
     receiver.behave("answer", None, status=403)
-    with pytest.raises(ThirdPartyConfigError, match=r"refuses what it is sent \(403") as raised:
+    with pytest.raises(ThirdPartyConfigError, match=r"denies access \(403") as raised:
         send(sender)
     assert raised.value.code == "403"
     receiver.clear()
@@ -341,7 +341,7 @@ def test_a_check_tries_a_document_by_the_clusters_dry_run(receiver: Receiver, se
         receiver.behave("answer", body=json.dumps({"docs": [bad]}), path="/_simulate")
         with pytest.raises(ThirdPartyConfigError, match="mapper: no"):
             sender.check()
-    assert sender.check().endswith("No event was tried: whether one is taken shows with the first.")
+    assert sender.check().endswith("No event was sent: the first one will show whether events are accepted.")
     assert not [one for one in receiver.requests if "/_bulk" in one.path]
 
 
@@ -379,12 +379,12 @@ def test_a_uuid_that_is_too_long_for_an_id_holds_nothing_up(cluster: Cluster, se
     assert (len(made), document_id("é" * 256)) == (64, "é" * 256)
 
 
-def test_no_document_of_any_shape_has_a_member_of_the_clusters_own(
+def test_no_document_of_any_format_has_a_member_of_the_clusters_own(
     cluster: Cluster, sender: ElasticsearchSender
 ) -> None:
-    for shape in support.SHAPES:
+    for format_name in support.FORMATS:
         for api in Api:
-            support.send_all(sender, support.shaped(api, 50, shape))
+            support.send_all(sender, support.formatted(api, 50, format_name))
     assert len(cluster.documents) == 150
     assert not [line for line in cluster.documents.values() if b'{"_' in line[:2]]
 
@@ -495,5 +495,5 @@ def test_an_index_is_named_for_each_api_or_for_all(index: str) -> None:
     assert len(set(indices(index).values())) == (3 if "{" in index else 1)
 
 
-def test_the_default_shape_is_ecs() -> None:
-    assert Elasticsearch(url="https://es.example.org").shape == "ecs"
+def test_the_default_format_is_ecs() -> None:
+    assert Elasticsearch(url="https://es.example.org").event_format == "ecs"

@@ -1,4 +1,4 @@
-"""The shape ECS, member by member."""
+"""The format ECS, member by member."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from support.formats import ALL, RECEIVED, TIME, UUID, event, made, shaped, stream
+from support.formats import ALL, RECEIVED, TIME, UUID, event, formatted, made, stream
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS, SIGN_IN_TYPES
@@ -79,7 +79,7 @@ def told(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_sign_in_attempt() -> None:
-    assert told(shaped("ecs", Api.SIGN_IN, SIGN_IN)) == {
+    assert told(formatted("ecs", Api.SIGN_IN, SIGN_IN)) == {
         "@timestamp": TIME,
         "event": {
             "kind": "event",
@@ -125,7 +125,7 @@ def test_a_sign_in_attempt() -> None:
 
 
 def test_an_item_usage() -> None:
-    found = told(shaped("ecs", Api.ITEM_USAGE, ITEM))
+    found = told(formatted("ecs", Api.ITEM_USAGE, ITEM))
     assert found["event"] == {
         "kind": "event",
         "category": ["file"],
@@ -144,7 +144,7 @@ def test_an_item_usage() -> None:
 
 
 def test_an_audit_event() -> None:
-    found = told(shaped("ecs", Api.AUDIT, AUDIT))
+    found = told(formatted("ecs", Api.AUDIT, AUDIT))
     assert found["event"]["category"] == ["configuration"]
     assert found["event"]["type"] == ["access"]
     assert found["event"]["action"] == "join"
@@ -168,11 +168,11 @@ def test_an_audit_event() -> None:
 def test_whom_an_audit_event_is_about(kind: object, related: str | None) -> None:
     members = {"actor_uuid": "ACTOR", "object_type": kind, "object_uuid": "OBJECT", "aux_uuid": "AUX"}
     expected = ["ACTOR", related] if related else ["ACTOR"]
-    assert shaped("ecs", Api.AUDIT, members)["related"]["user"] == expected
+    assert formatted("ecs", Api.AUDIT, members)["related"]["user"] == expected
 
 
 def test_metadata() -> None:
-    found = shaped("ecs", Api.AUDIT, AUDIT, fields={"team": "blue", "tier": 3, "prod": True})
+    found = formatted("ecs", Api.AUDIT, AUDIT, fields={"team": "blue", "tier": 3, "prod": True})
     assert found["ecs"] == {"version": "8.11.0"}
     assert found["data_stream"] == {"type": "logs", "dataset": "1password.audit_events", "namespace": "default"}
     assert found["tags"] == ["forwarded", "1password-audit_events"]
@@ -190,14 +190,14 @@ def test_metadata() -> None:
 
 
 def test_metadata_without_a_siem() -> None:
-    found = shaped("ecs", Api.AUDIT, AUDIT, classifier=None, category=None, fields={})
+    found = formatted("ecs", Api.AUDIT, AUDIT, classifier=None, category=None, fields={})
     assert found["onepassword_source"] == {"api": "audit", "source": "1Pass"}
     assert "labels" not in found
 
 
 @pytest.mark.parametrize("name", ["_id", "_index", "_source", "_routing", "_ignored", "_field_names"])
 def test_no_member_has_a_name_that_elasticsearch_keeps_for_itself(name: str) -> None:
-    found = shaped("ecs", Api.AUDIT, AUDIT, fields={name: "x"})
+    found = formatted("ecs", Api.AUDIT, AUDIT, fields={name: "x"})
     assert not [member for member in found if member.startswith("_")]
 
 
@@ -218,12 +218,12 @@ def test_every_documented_category_has_an_outcome() -> None:
     ],
 )
 def test_outcomes(category: object, expected: str) -> None:
-    assert shaped("ecs", Api.SIGN_IN, {"category": category})["event"]["outcome"] == expected
+    assert formatted("ecs", Api.SIGN_IN, {"category": category})["event"]["outcome"] == expected
 
 
 def test_a_masked_address_is_no_ip() -> None:
     client = {"ip_address": "203.0.113.***"}
-    found = shaped("ecs", Api.SIGN_IN, {"client": client})
+    found = formatted("ecs", Api.SIGN_IN, {"client": client})
     assert found["source"] == {"address": "203.0.113.***"}
     assert "related" not in found
 
@@ -254,7 +254,7 @@ def test_a_masked_address_is_no_ip() -> None:
     ],
 )
 def test_what_elasticsearch_would_refuse_is_in_the_original_only(name: str, value: object) -> None:
-    plain, found = shaped("ecs", Api.SIGN_IN, {}), shaped("ecs", Api.SIGN_IN, {name: value})
+    plain, found = formatted("ecs", Api.SIGN_IN, {}), formatted("ecs", Api.SIGN_IN, {name: value})
     assert json.loads(found["event"].pop("original")) == {name: value}
     plain["event"].pop("original")
     assert found == plain
@@ -265,29 +265,29 @@ def test_what_elasticsearch_would_refuse_is_in_the_original_only(name: str, valu
     [("aux_id", "41"), ("aux_id", 1.5), ("aux_id", 2**70), ("aux_id", True), ("session", {"login_time": "gone"})],
 )
 def test_numbers_and_times_are_numbers_and_times(name: str, value: object) -> None:
-    assert shaped("ecs", Api.AUDIT, {name: value})["onepassword"] == {"uuid": UUID}
+    assert formatted("ecs", Api.AUDIT, {name: value})["onepassword"] == {"uuid": UUID}
 
 
 @pytest.mark.parametrize(
     "text", ["2026-03-04 05:00:00Z", "20260304T050000Z", "2026-03-04T05:00Z", "2026-02-30T05:00:00Z"]
 )
 def test_a_time_in_another_form_than_elasticsearchs_is_in_the_original_only(text: str) -> None:
-    assert shaped("ecs", Api.AUDIT, {"session": {"login_time": text}})["onepassword"] == {"uuid": UUID}
+    assert formatted("ecs", Api.AUDIT, {"session": {"login_time": text}})["onepassword"] == {"uuid": UUID}
 
 
 @pytest.mark.parametrize("used", [2**31, 2**33, -(2**40), 2**70])
 def test_a_version_beyond_elastics_integer_is_in_the_original_only(used: int) -> None:
-    found = shaped("ecs", Api.ITEM_USAGE, {"used_version": used})
+    found = formatted("ecs", Api.ITEM_USAGE, {"used_version": used})
     assert found["onepassword"] == {"uuid": UUID}
     assert json.loads(found["event"]["original"]) == {"used_version": used}
-    assert shaped("ecs", Api.ITEM_USAGE, {"used_version": 2**31 - 1})["onepassword"]["used_version"] == 2**31 - 1
+    assert formatted("ecs", Api.ITEM_USAGE, {"used_version": 2**31 - 1})["onepassword"]["used_version"] == 2**31 - 1
 
 
 def test_what_is_not_documented_is_under_onepassword_as_in_the_body() -> None:
     new = {"risk": {"score": 7, "of": [{"name": "x"}, {"name": "y"}]}, "is_new": False, "words": ["a", "b"], "n": 1.5}
     members = {**SIGN_IN, **new, "client": {**SIGN_IN["client"], "device": "d1"}}  # type: ignore[dict-item]
     members["target_user"] = {**SIGN_IN["target_user"], "department": "IT"}  # type: ignore[dict-item]
-    own = shaped("ecs", Api.SIGN_IN, members)["onepassword"]
+    own = formatted("ecs", Api.SIGN_IN, members)["onepassword"]
     assert {name: own[name] for name in new} == new
     assert own["client"] == {
         **{name: members["client"][name] for name in ("app_name", "app_version", "platform_name", "platform_version")},
@@ -299,8 +299,8 @@ def test_what_is_not_documented_is_under_onepassword_as_in_the_body() -> None:
 
 def test_an_event_with_very_many_new_members_takes_none_of_the_indexs_fields() -> None:
     new = {f"new_{number}": number for number in range(MEMBERS_MAX)}
-    assert shaped("ecs", Api.AUDIT, new)["onepassword"] == {"uuid": UUID, **new}
-    assert shaped("ecs", Api.AUDIT, {**new, "one_more": 1})["onepassword"] == {"uuid": UUID}
+    assert formatted("ecs", Api.AUDIT, new)["onepassword"] == {"uuid": UUID, **new}
+    assert formatted("ecs", Api.AUDIT, {**new, "one_more": 1})["onepassword"] == {"uuid": UUID}
 
 
 def test_what_the_rules_hid_is_not_under_onepassword() -> None:
@@ -323,7 +323,7 @@ def test_what_the_rules_hid_is_not_under_onepassword() -> None:
 def test_the_namespace_is_that_of_the_data_stream(index: str, namespace: str) -> None:
     block = Elasticsearch(url="https://127.0.0.1:9200", index=index)
     assert block.data_stream_namespace(Api.AUDIT) == namespace
-    found = shaped("ecs", Api.AUDIT, AUDIT, namespace=namespace)
+    found = formatted("ecs", Api.AUDIT, AUDIT, namespace=namespace)
     assert found["data_stream"]["namespace"] == namespace
 
 
@@ -340,7 +340,7 @@ def test_the_namespace_is_that_of_the_data_stream(index: str, namespace: str) ->
 )
 def test_countries(country: str, located: str | None, geo: dict[str, str] | None) -> None:
     place = {"location": {"country": located}} if located else {}
-    found = shaped("ecs", Api.SIGN_IN, {"country": country, **place})
+    found = formatted("ecs", Api.SIGN_IN, {"country": country, **place})
     assert found.get("source") == (geo and {"geo": geo})
     assert found["onepassword"]["country"] == country
 

@@ -1,4 +1,4 @@
-"""The shape ECS beside what the ingest pipelines of Elastic make of the same event (package 1password, ECS 8.11).
+"""The format ECS beside what the ingest pipelines of Elastic make of the same event (package 1password, ECS 8.11).
 
 `fixtures/ecs/members.json` holds events of our own and, by path, what the pipelines make of each: read off their
 processors, without what their GeoIP database adds. Whatever differs stands here, and in the documentation.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CASES = json.loads((ROOT / "tests/fixtures/ecs/members.json").read_text())
-DOCUMENTATION = (ROOT / "docs/siem/shapes.md").read_text()
+DOCUMENTATION = (ROOT / "docs/siem/formats.md").read_text()
 
 OTHERWISE = {"@timestamp"}
 """Members that both have, with another value: nine digits instead of three."""

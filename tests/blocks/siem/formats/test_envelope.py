@@ -9,7 +9,7 @@ from support.formats import RECEIVED, TIME, UUID, event, stream
 
 from blocks.events_api.models import Api
 from blocks.siem.formats import registry
-from blocks.siem.formats.envelope import envelope
+from blocks.siem.formats.raw import envelope
 
 BODY = '{"uuid":"x",  "action":"join", "n":1.50e+3, "é":"\\u0026\\ud800", "n":2}'
 
@@ -59,7 +59,7 @@ def test_metadata_that_is_no_legal_text_is_escaped() -> None:
     assert json.loads(line)["_source"] == 'a"\ud800é'
 
 
-@pytest.mark.parametrize("shape", ["ecs", "ocsf"])
-def test_the_other_shapes_are_their_own_envelope(shape: str) -> None:
-    one = registry.format_event(shape, event(BODY), stream(Api.AUDIT))
+@pytest.mark.parametrize("format_name", ["ecs", "ocsf"])
+def test_the_other_formats_are_their_own_envelope(format_name: str) -> None:
+    one = registry.format_event(format_name, event(BODY), stream(Api.AUDIT))
     assert envelope(one) is one.document

@@ -1,4 +1,4 @@
-"""What all shapes have in common."""
+"""What all formats have in common."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from support.formats import ALL, RECEIVED, TIME, UUID, event, made, stream
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import EVENTS
 from blocks.siem.formats import registry
-from blocks.siem.formats.envelope import envelope
+from blocks.siem.formats.raw import envelope
 
-SHAPES = ("raw", "ecs", "ocsf")
+FORMATS = ("raw", "ecs", "ocsf")
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("api", Api)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_keeps_what_every_siem_needs(shape: str, api: Api, version: str) -> None:
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_every_format_keeps_what_every_siem_needs(format_name: str, api: Api, version: str) -> None:
     for number in range(ALL[api]):
         one = made(api, number, version)
-        line = envelope(registry.format_event(shape, one, stream(api)))
+        line = envelope(registry.format_event(format_name, one, stream(api)))
         account = json.loads(one.body).get("account_uuid", "SOURCEACCOUNT")
         for kept in (one.uuid, TIME, RECEIVED, account, api.value, "1Pass", "sec/1password", "blue"):
             assert f'"{kept}"'.encode() in line
@@ -32,10 +32,12 @@ def test_every_shape_keeps_what_every_siem_needs(shape: str, api: Api, version: 
 
 
 @pytest.mark.parametrize("api", Api)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_what_the_rules_left_is_all_that_is_sent(shape: str, api: Api) -> None:
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_what_the_rules_left_is_all_that_is_sent(format_name: str, api: Api) -> None:
     one = event('{"category":"success","action":"join","secret":"Ana"}')
-    found = registry.format_event(shape, one, stream(api), b'{"category":"success","action":"join","secret":"***"}')
+    found = registry.format_event(
+        format_name, one, stream(api), b'{"category":"success","action":"join","secret":"***"}'
+    )
     assert b"Ana" not in found.document
     assert b"***" in found.document
     assert found.event is one
@@ -52,12 +54,12 @@ def test_the_original_is_kept_byte_for_byte(path: tuple[str, ...]) -> None:
     assert found == body
 
 
-def test_there_is_no_other_shape() -> None:
+def test_there_is_no_other_format() -> None:
     with pytest.raises(KeyError):
         registry.format_event("cef", event("{}"), stream(Api.AUDIT))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize(
     "body",
     [
@@ -73,10 +75,10 @@ def test_there_is_no_other_shape() -> None:
         "",
     ],
 )
-def test_no_body_is_too_odd(shape: str, body: str) -> None:
-    found = registry.format_event(shape, event(body), stream(Api.AUDIT))
+def test_no_body_is_too_odd(format_name: str, body: str) -> None:
+    found = registry.format_event(format_name, event(body), stream(Api.AUDIT))
     assert found.event_id.startswith("audit-")
-    if shape != "raw":
+    if format_name != "raw":
         assert json.loads(found.document, parse_constant=pytest.fail)
 
 
@@ -108,14 +110,18 @@ def bodies_of(api: Api) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("api", Api)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("format_name", FORMATS)
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
-def test_members_of_any_type_are_shaped(shape: str, api: Api, data: st.DataObject) -> None:
+def test_members_of_any_type_are_formatted(format_name: str, api: Api, data: st.DataObject) -> None:
     body = json.dumps(data.draw(bodies_of(api)))
-    document = registry.format_event(shape, event(body), stream(api)).document
-    if shape == "raw":
+    document = registry.format_event(format_name, event(body), stream(api)).document
+    if format_name == "raw":
         assert document == body.encode()
     else:
         found = json.loads(document, parse_constant=pytest.fail)
-        assert UUID in (found.get("metadata", {}).get("uid"), found.get("event", {}).get("id"))
+        uuid, original = {
+            "ecs": lambda: (found["event"]["id"], found["event"]["original"]),
+            "ocsf": lambda: (found["metadata"]["uid"], found["raw_data"]),
+        }[format_name]()
+        assert (uuid, original) == (UUID, body)

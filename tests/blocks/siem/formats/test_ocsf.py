@@ -1,4 +1,4 @@
-"""The shape OCSF: each document against the published schema, and each documented value against the tables."""
+"""The format OCSF: each document against the published schema, and each documented value against the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
-from support.formats import ALL, RECEIVED, RECEIVED_NS, TIME, TIME_NS, UUID, event, made, shaped, stream
+from support.formats import ALL, RECEIVED, RECEIVED_NS, TIME, TIME_NS, UUID, event, formatted, made, stream
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import AUDIT_ACTIONS, EVENTS, ITEM_ACTIONS, SIGN_IN_TYPES
@@ -56,7 +56,7 @@ def test_every_event_of_the_sandbox_is_valid(api: Api, version: str) -> None:
 
 
 def test_the_schema_would_tell() -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT)
+    found = formatted("ocsf", Api.AUDIT, AUDIT)
     assert [*problems(found | {"surprise": 1})]
     assert [*problems(found | {"activity_id": 42})]
     assert [*problems({name: value for name, value in found.items() if name != "user"} | {"class_uid": 3001})]
@@ -72,7 +72,7 @@ def test_any_event_is_valid(api: Api, data: st.DataObject) -> None:
     part = st.dictionaries(st.sampled_from((*names, "platform_name", "user_type")), value, max_size=5)
     word = st.sampled_from(["join", "create", "grant", "user", "gm", "gva", "uva", "vault", "success", "fill"])
     drawn = st.dictionaries(st.sampled_from(sorted(EVENTS[api.path])), value | part | word, max_size=12)
-    found = shaped("ocsf", api, data.draw(drawn), account=data.draw(st.none() | st.just("ACCOUNT")))
+    found = formatted("ocsf", api, data.draw(drawn), account=data.draw(st.none() | st.just("ACCOUNT")))
     assert not [*problems(found)]
 
 
@@ -108,7 +108,7 @@ def test_the_table_has_the_numbers_and_captions_of_the_schema(ocsf_class: OcsfCl
 
 @pytest.mark.parametrize("ocsf_class", audit_table.TABLE)
 def test_the_table_is_documented(ocsf_class: OcsfClass) -> None:
-    page = Path("docs/siem/shapes.md").read_text()
+    page = Path("docs/siem/formats.md").read_text()
     for uid, caption, actions in audit_table.TABLE[ocsf_class]:
         assert f"| {int(ocsf_class)} | {uid} {caption} | {actions} |" in page
 
@@ -170,7 +170,7 @@ def test_every_category_of_a_sign_in_has_a_status() -> None:
     ],
 )
 def test_what_an_audit_event_is(kind: object, action: object, type_uid: int, name: str) -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": action})
+    found = formatted("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": action})
     assert (found["type_uid"], found["activity_name"]) == (type_uid, name)
     assert found["class_uid"] * 100 + found["activity_id"] == type_uid
     assert not [*problems(found)]
@@ -182,7 +182,7 @@ def test_what_an_audit_event_is(kind: object, action: object, type_uid: int, nam
 @pytest.mark.parametrize("kind", AUDIT_ACTIONS)
 def test_every_action_with_every_object_type_is_valid(kind: str) -> None:
     for action in ACTIONS:
-        found = shaped("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": action})
+        found = formatted("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": action})
         assert found["class_uid"] == audit_table.CLASSES[kind]
         if found["activity_id"] == OTHER:
             assert found["activity_name"] == action
@@ -202,7 +202,7 @@ def test_every_action_with_every_object_type_is_valid(kind: str) -> None:
     ],
 )
 def test_what_an_item_usage_is(action: object, type_uid: int, name: str) -> None:
-    found = shaped("ocsf", Api.ITEM_USAGE, ITEM | {"action": action})
+    found = formatted("ocsf", Api.ITEM_USAGE, ITEM | {"action": action})
     assert (found["type_uid"], found["activity_name"]) == (type_uid, name)
     assert not [*problems(found)]
 
@@ -220,7 +220,7 @@ def test_what_an_item_usage_is(action: object, type_uid: int, name: str) -> None
     ],
 )
 def test_the_status_of_a_sign_in(category: object, status_id: int, status: str) -> None:
-    found = shaped("ocsf", Api.SIGN_IN, SIGN_IN | {"category": category})
+    found = formatted("ocsf", Api.SIGN_IN, SIGN_IN | {"category": category})
     assert (found["status_id"], found["status"]) == (status_id, status)
     assert found["type_uid"] == 300201
     assert not [*problems(found)]
@@ -283,7 +283,7 @@ BO = {"uid": "MEMBER", "name": "bo@example.org", "full_name": "Bo Test", "email_
 
 
 def test_what_every_event_holds() -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT)
+    found = formatted("ocsf", Api.AUDIT, AUDIT)
     tags = found["metadata"].pop("tags")
     assert found["time"] == TIME_NS // 1_000_000
     assert found["category_uid"] == 3
@@ -316,7 +316,7 @@ def test_what_every_event_holds() -> None:
 
 
 def test_a_sign_in_attempt() -> None:
-    found = shaped("ocsf", Api.SIGN_IN, SIGN_IN)
+    found = formatted("ocsf", Api.SIGN_IN, SIGN_IN)
     expected = {
         "status_code": "success",
         "status_detail": "mfa_ok",
@@ -339,7 +339,7 @@ def test_a_sign_in_attempt() -> None:
 
 
 def test_an_item_usage() -> None:
-    found = shaped("ocsf", Api.ITEM_USAGE, ITEM)
+    found = formatted("ocsf", Api.ITEM_USAGE, ITEM)
     assert found["entity"] == {
         "uid": "item",
         "type_id": 99,
@@ -353,7 +353,7 @@ def test_an_item_usage() -> None:
 
 
 def test_a_membership() -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT)
+    found = formatted("ocsf", Api.AUDIT, AUDIT)
     assert found["group"] == {"uid": "group"}
     assert found["user"] == BO
     assert found["privileges"] == ["manager"]
@@ -366,7 +366,7 @@ def test_a_membership() -> None:
 
 
 def test_access_of_a_user() -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT | {"object_type": "uva", "action": "grant", "aux_info": "194"})
+    found = formatted("ocsf", Api.AUDIT, AUDIT | {"object_type": "uva", "action": "grant", "aux_info": "194"})
     assert found["user"] == BO
     assert found["privileges"] == ["194"]
     assert found["resource"] == {"uid": "group", "type": "Vault"}
@@ -374,7 +374,7 @@ def test_access_of_a_user() -> None:
 
 def test_access_of_a_group() -> None:
     members = AUDIT | {"object_type": "gva", "action": "grant", "object_uuid": "vault", "aux_uuid": "group"}
-    found = shaped("ocsf", Api.AUDIT, members | {"aux_info": None, "aux_details": None})
+    found = formatted("ocsf", Api.AUDIT, members | {"aux_info": None, "aux_details": None})
     assert found["group"] == {"uid": "group"}
     assert found["privileges"] == ["vault access"]
     assert found["resource"] == {"uid": "vault", "type": "Vault"}
@@ -383,7 +383,7 @@ def test_access_of_a_group() -> None:
 
 def test_a_changed_account() -> None:
     details = {"object_uuid": "MEMBER", "object_details": AUDIT["aux_details"]}
-    assert shaped("ocsf", Api.AUDIT, AUDIT | {"object_type": "user", "action": "suspend"} | details)["user"] == BO
+    assert formatted("ocsf", Api.AUDIT, AUDIT | {"object_type": "user", "action": "suspend"} | details)["user"] == BO
 
 
 @pytest.mark.parametrize(
@@ -391,30 +391,30 @@ def test_a_changed_account() -> None:
     [("device", 1, "Device"), ("account", 4, "Organization"), ("vault", 99, "vault"), ("spaceship", 99, "spaceship")],
 )
 def test_an_entity(kind: str, type_id: int, type_: str) -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": "create"})
+    found = formatted("ocsf", Api.AUDIT, AUDIT | {"object_type": kind, "action": "create"})
     assert found["entity"] == {"uid": "group", "type_id": type_id, "type": type_}
 
 
 def test_what_a_rule_has_hidden_keeps_a_place() -> None:
     hidden = {"target_user": {"email": "h:0123abcd"}, "client": {"ip_address": "h:4567"}}
-    found = shaped("ocsf", Api.SIGN_IN, hidden)
+    found = formatted("ocsf", Api.SIGN_IN, hidden)
     assert found["user"] == {"name": "h:0123abcd"}
     assert found["src_endpoint"] == {"name": "h:4567"}
     assert not [*problems(found)]
 
 
 def test_a_place_without_an_address_is_unmapped() -> None:
-    assert shaped("ocsf", Api.SIGN_IN, {"location": PLACE})["unmapped"] == {"location": PLACE}
+    assert formatted("ocsf", Api.SIGN_IN, {"location": PLACE})["unmapped"] == {"location": PLACE}
 
 
 def test_what_ocsf_has_no_place_for_is_unmapped() -> None:
-    found = shaped("ocsf", Api.AUDIT, AUDIT)
+    found = formatted("ocsf", Api.AUDIT, AUDIT)
     names = ("action", "object_type", "object_uuid", "aux_id", "aux_uuid", "aux_details", "aux_info")
     assert found["unmapped"] == {name: AUDIT[name] for name in names}
 
 
 def test_what_is_not_documented_is_in_the_raw_data_only() -> None:
-    found = shaped("ocsf", Api.AUDIT, {"risk": {"score": 7}})
+    found = formatted("ocsf", Api.AUDIT, {"risk": {"score": 7}})
     assert "unmapped" not in found
     assert json.loads(found["raw_data"]) == {"risk": {"score": 7}}
 
@@ -427,22 +427,22 @@ def test_raw_data_is_the_body() -> None:
 
 @pytest.mark.parametrize("kind", ["user", "uva", "gva", "gm", "group", "vault"])
 def test_an_audit_event_that_tells_nothing_is_valid(kind: str) -> None:
-    assert not [*problems(shaped("ocsf", Api.AUDIT, {"object_type": kind, "action": "create"}))]
+    assert not [*problems(formatted("ocsf", Api.AUDIT, {"object_type": kind, "action": "create"}))]
 
 
 @pytest.mark.parametrize("api", Api)
 def test_a_place_alone_is_kept(api: Api) -> None:
-    found = shaped("ocsf", api, {"location": PLACE})
+    found = formatted("ocsf", api, {"location": PLACE})
     assert found["unmapped"]["location"] == PLACE
     assert not [*problems(found)]
 
 
 def test_of_an_object_the_members_that_fit_are_kept() -> None:
     client = {"os_name": 7, "ip_address": "192.0.2.9"}
-    assert shaped("ocsf", Api.SIGN_IN, {"client": client})["src_endpoint"] == {"ip": "192.0.2.9"}
+    assert formatted("ocsf", Api.SIGN_IN, {"client": client})["src_endpoint"] == {"ip": "192.0.2.9"}
 
 
 @pytest.mark.parametrize("ip", ["fe80::1%eth0", "1" * 41])
 def test_an_address_with_a_zone_is_a_name(ip: str) -> None:
-    found = shaped("ocsf", Api.SIGN_IN, {"client": {"ip_address": ip}})
+    found = formatted("ocsf", Api.SIGN_IN, {"client": {"ip_address": ip}})
     assert found["src_endpoint"] == {"name": ip}

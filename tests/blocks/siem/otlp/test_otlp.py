@@ -20,7 +20,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import BatchResult
-from blocks.siem.formats.timestamp import rfc3339
+from blocks.siem.formats.field_values import rfc3339
 from blocks.siem.otlp.block import Otlp
 from blocks.siem.otlp.sender import OtlpSender, parse_headers
 
@@ -195,7 +195,7 @@ def test_a_request_is_packed_protobuf_with_the_headers(receiver: Receiver, sende
 
 def test_a_receiver_that_takes_no_gzip_gets_none(receiver: Receiver) -> None:
     sender = Otlp(url=receiver.url, compress=False).get_sender()
-    support.send_all(sender, support.shaped(Api.AUDIT, 3))
+    support.send_all(sender, support.formatted(Api.AUDIT, 3))
     sender.check()
     sender.close()
     assert [("content-encoding" in one.headers, one.headers["content-type"]) for one in receiver.requests] == [
@@ -284,7 +284,7 @@ def test_what_a_receiver_says_of_a_bad_request_is_read_from_its_status(
 
 
 def test_a_check_is_a_request_without_records(receiver: Receiver, collector: Collector, sender: OtlpSender) -> None:
-    assert sender.check().startswith("The OTLP receiver takes logs. No event was tried:")
+    assert sender.check().startswith("The OTLP receiver takes logs. No event was sent:")
     assert [records_of(export) for export in collector.exports] == [[]]
 
 

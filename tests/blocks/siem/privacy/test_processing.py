@@ -228,7 +228,7 @@ def test_whatever_a_pattern_takes_json_of_the_same_form_is_left(
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6))
 def test_joined_spans_are_in_order_and_apart(given_spans: list[json_text_spans.Span]) -> None:
-    found = json_text_spans.joined(given_spans)
+    found = json_text_spans.merge_spans(given_spans)
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(found))
     covered = {place for start, end in given_spans for place in range(start, end)}
     assert {place for start, end in found for place in range(start, end)} == covered
@@ -239,10 +239,10 @@ class TestBesidePrivacyRules:
 
     EVENT = structs.replace(support.event(Api.ITEM_USAGE, action="reveal"), body=BODY)
 
-    def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], shape: str = "raw") -> Any:
+    def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], format_name: str = "raw") -> Any:
         rules_of_siem = rules.parse(siem, "a key of the test")
         stream = support.stream(Api.ITEM_USAGE)
-        preparer = Preparer(Told(), rules_of_siem, shape, stream, processing.parse(source))  # type: ignore[arg-type]
+        preparer = Preparer(Told(), rules_of_siem, format_name, stream, processing.parse(source))  # type: ignore[arg-type]
         return preparer.prepare(self.EVENT)
 
     def test_what_either_drops_is_not_sent_and_says_which(self) -> None:
@@ -265,11 +265,11 @@ class TestBesidePrivacyRules:
         made = json.loads(self.prepared(source, when).data)
         assert (made["action"], made["user"]["name"]) == ("#", "***")
 
-    @pytest.mark.parametrize("shape", support.SHAPES)
-    def test_what_is_masked_is_in_no_shape(self, shape: str) -> None:
+    @pytest.mark.parametrize("format_name", support.FORMATS)
+    def test_what_is_masked_is_in_no_format(self, format_name: str) -> None:
         source = [rule("Mask", r"([a-z]+)@example\.org"), rule("Hash", '"name":"([^"]*)"')]
         for siem in ([], [{"mask": ["client"]}]):
-            data = self.prepared(source, siem, shape).data
+            data = self.prepared(source, siem, format_name).data
             assert b"ana@" not in data
             assert b"Ana Test" not in data
 
@@ -290,20 +290,20 @@ class TestFaults:
             "$[1].name": "it is missing; a name of 1 to 32 characters",
             "$[1].filterType": "it is missing; one of Include, Exclude, Mask, Hash",
             "$[1].regexp": "it is missing; a regular expression, as a text",
-            "$[2].regexp": "it is no regular expression: missing ): (; "
+            "$[2].regexp": "it is not a regular expression: missing ): (; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
-            "$[2].mask": "it holds a colon or half a character; a text without them",
+            "$[2].mask": "it holds a colon or a lone surrogate; a text without them",
             "$[3].name": "it has 33 characters; a name of 1 to 32 characters",
-            "$[3].filterType": '"Forward" is not known here; one of Include, Exclude, Mask, Hash',
-            "$[3].regexp": "it has look-around, which RE2 does not; "
+            "$[3].filterType": '"Forward" is not a known type; one of Include, Exclude, Mask, Hash',
+            "$[3].regexp": "it has look-around, which RE2 does not support; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
             "$[4].name": "it has 0 characters; a name of 1 to 32 characters",
-            "$[4].regexp": "it has back-references, which RE2 does not; "
+            "$[4].regexp": "it has back-references, which RE2 does not support; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
-            "$[5].filterType": '"Masks" is not known here; "Mask"',
+            "$[5].filterType": '"Masks" is not a known type; "Mask"',
             "$[5].regexp": "it is empty; a regular expression, as a text",
             "$[5].mask": "it is a number; a text",
-            "$[6].regexp": "it is no regular expression: invalid repetition size: {1000}; "
+            "$[6].regexp": "it is not a regular expression: invalid repetition size: {1000}; "
             "the syntax of RE2 (https://github.com/google/re2/wiki/Syntax)",
         }
 
@@ -328,7 +328,12 @@ class TestFaults:
 
     @settings(max_examples=50)
     @given(JSON)
-    def test_it_never_raises(self, value: object) -> None:
+    def test_any_value_is_reported_or_can_be_used(self, value: object) -> None:
         for given_rules in (value, [value], [rule("Mask", "x") | {"regexp": value}], [{"name": value, "mask": value}]):
-            list(processing.problems(given_rules, "$"))
-        list(processing.algorithm_problems(value, "$"))
+            found = list(processing.problems(given_rules, "$"))
+            assert all(problem.path.startswith("$") and problem.description and problem.expected for problem in found)
+            # Rules without a problem can be used.
+            assert found or processing.parse(given_rules or []).apply(BODY) is not None  # type: ignore[arg-type]
+        assert list(processing.problems([{"name": value, "mask": value}], "$"))
+        is_known = value is None or str(value).upper().replace("-", "") in {"MD5", "SHA256"}
+        assert bool(list(processing.algorithm_problems(value, "$"))) is not is_known

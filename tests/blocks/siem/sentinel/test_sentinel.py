@@ -170,7 +170,7 @@ class TestIngestion:
 
     def test_an_empty_array_may_be_a_bad_request(self, receiver: Receiver, sender: SentinelSender) -> None:
         receiver.behave("answer", None, status=400, path=INGEST)
-        assert f" {STREAM}. No event was tried" in sender.check()
+        assert f" {STREAM}. No event was sent" in sender.check()
 
     @pytest.mark.parametrize("status", [200, 201, 202])
     def test_204_is_the_one_yes(self, receiver: Receiver, sender: SentinelSender, status: int) -> None:
@@ -178,7 +178,7 @@ class TestIngestion:
         with pytest.raises(ThirdPartyGenericError) as raised:
             send(sender)
         assert raised.value.code == "invalid-body"
-        assert f" {STREAM}. No event was tried" in sender.check()
+        assert f" {STREAM}. No event was sent" in sender.check()
 
     def test_a_page_is_no_yes_to_an_empty_array(self, receiver: Receiver, sender: SentinelSender) -> None:
         receiver.behave("answer", None, body="<html>Sign in</html>", path=INGEST)
@@ -194,7 +194,7 @@ class TestIngestion:
         assert raised.value.code == "404"
 
     def test_requests_stay_below_a_megabyte(self, receiver: Receiver, sender: SentinelSender) -> None:
-        sent = support.shaped(Api.AUDIT, 3000)
+        sent = support.formatted(Api.AUDIT, 3000)
         support.send_all(sender, sent)
         sizes = [len(request.body) for request in receiver.requests if request.path == INGEST]
         assert len(sizes) > 1

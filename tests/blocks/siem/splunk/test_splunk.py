@@ -146,7 +146,7 @@ def test_each_sender_has_a_channel_of_its_own(hec: Hec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("api", "shape", "sourcetype"),
+    ("api", "format_name", "sourcetype"),
     [
         (Api.SIGN_IN, "raw", "1password:insights:signin_attempts"),
         (Api.ITEM_USAGE, "raw", "1password:insights:item_usages"),
@@ -156,9 +156,9 @@ def test_each_sender_has_a_channel_of_its_own(hec: Hec) -> None:
     ],
 )
 def test_the_source_types_are_those_of_the_add_on(
-    hec: Hec, sender: SplunkSender, api: Api, shape: str, sourcetype: str
+    hec: Hec, sender: SplunkSender, api: Api, format_name: str, sourcetype: str
 ) -> None:
-    sender.send(support.batch(sender, support.events(api, 1), support.stream(api), shape))
+    sender.send(support.batch(sender, support.events(api, 1), support.stream(api), format_name))
     assert [one["sourcetype"] for one in events_of(hec.receiver.requests[0])] == [sourcetype]
 
 
@@ -230,7 +230,7 @@ def test_events_are_not_sent_again_for_a_question_that_is_refused(hec: Hec, send
 def test_a_question_that_is_refused_says_why(hec: Hec, sender: SplunkSender) -> None:
     hec.vendor.acknowledge = 1
     hec.receiver.behave("answer", status=400, path="/ack", body='{"text":"ACK is disabled","code":14}')
-    with pytest.raises(ThirdPartyConfigError, match="acknowledgement is switched off"):
+    with pytest.raises(ThirdPartyConfigError, match="acknowledgement is disabled"):
         sender.send(support.batch(sender, [support.event()]))
 
 
@@ -284,7 +284,7 @@ def test_an_answer_that_names_no_event_of_the_batch_is_for_a_person(
 
 
 @pytest.mark.parametrize(
-    ("code", "says"), [(7, "index"), (10, "channel"), (11, "channel"), (14, "acknowledgement"), (22, "off")]
+    ("code", "says"), [(7, "index"), (10, "channel"), (11, "channel"), (14, "acknowledgement"), (22, "disabled")]
 )
 def test_codes_that_a_person_must_mend(hec: Hec, sender: SplunkSender, code: int, says: str) -> None:
     body = json.dumps({"text": "x", "code": code, "invalid-event-number": 0})
@@ -297,7 +297,7 @@ def test_codes_that_a_person_must_mend(hec: Hec, sender: SplunkSender, code: int
 def test_an_index_that_the_token_may_not_write_to(hec: Hec) -> None:
     hec.vendor.indexes = frozenset({"main"})
     sender = hec.sender(index="secret")
-    with pytest.raises(ThirdPartyConfigError, match="index is not one"):
+    with pytest.raises(ThirdPartyConfigError, match="may not write to this index"):
         sender.send(support.batch(sender, [support.event()]))
     sender.close()
 

@@ -99,7 +99,7 @@ def test_the_headers_of_a_request(receiver: Receiver, sender: SumoLogicSender) -
 def test_name_host_and_category_of_the_block_come_first(receiver: Receiver) -> None:
     block = siem(receiver.url, source_name="n", source_host="h", source_category="c")
     sender = block.get_sender()
-    support.send_all(sender, support.shaped(Api.AUDIT, 1))
+    support.send_all(sender, support.formatted(Api.AUDIT, 1))
     sender.close()
     headers = receiver.requests[0].headers
     assert [headers[f"x-sumo-{name}"] for name in ("name", "host", "category")] == ["n", "h", "c"]
@@ -118,7 +118,7 @@ def test_what_cannot_stand_in_a_header_becomes_an_underscore(receiver: Receiver,
 
 def test_with_the_parser_a_page_is_one_group_and_with_event_ids_many(sender: SumoLogicSender) -> None:
     groups = {
-        classifier: {sender.encode(one).group for one in support.shaped(Api.AUDIT, 100, classifier=classifier)}
+        classifier: {sender.encode(one).group for one in support.formatted(Api.AUDIT, 100, classifier=classifier)}
         for classifier in ("parser", "event-id")
     }
     assert len(groups["parser"]) == 1
@@ -129,7 +129,7 @@ def test_events_of_two_pages_or_two_accounts_are_told_apart(sender: SumoLogicSen
     one = support.event(category="success")
     late = structs.replace(one, received_ns=one.received_ns + 1)
     guest = support.event(category="success", account_uuid="GUEST")
-    groups = [sender.encode(shaped).group for shaped in support.of_events([one, late, guest], support.stream())]
+    groups = [sender.encode(formatted).group for formatted in support.of_events([one, late, guest], support.stream())]
     assert len(set(groups)) == 3
 
 

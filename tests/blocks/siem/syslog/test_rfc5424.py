@@ -12,6 +12,7 @@ from msgspec import structs
 from support import siems as support
 
 from blocks.events_api.models import Api
+from blocks.siem.delivery import header_cache
 from blocks.siem.formats import registry
 from blocks.siem.syslog import rfc5424
 from blocks.siem.syslog.rfc5424 import Facility, MessageEncoder, MessageStyle
@@ -42,8 +43,8 @@ def parsed(message: bytes) -> tuple[dict[str, str], dict[str, str]]:
 
 def test_a_message_is_header_structured_data_and_body() -> None:
     one = support.event(Api.SIGN_IN, category="success")
-    shaped = registry.format_event("raw", one, support.stream())
-    assert MessageEncoder(STYLE).encode(shaped).decode() == (
+    formatted = registry.format_event("raw", one, support.stream())
+    assert MessageEncoder(STYLE).encode(formatted).decode() == (
         "<110>1 2026-03-04T05:06:07.089000Z collector.example 1password - signin-success"
         ' [1password@32473 api="sign-in" account="ACCT2222ACCT2222ACCT2222AC" _siemForward="true"'
         ' _siemVendor="1Password" _siemProduct="1Password" _siemFormat="JSON" _siemEventID="signin-success"'
@@ -72,8 +73,8 @@ def test_a_time_keeps_all_nine_digits_in_the_structured_data() -> None:
     ],
 )
 def test_a_failed_sign_in_is_a_notice(api: Api, members: dict[str, str], severity: int) -> None:
-    shaped = registry.format_event("raw", support.event(api, **members), support.stream(api))
-    header, _ = parsed(MessageEncoder(STYLE).encode(shaped))
+    formatted = registry.format_event("raw", support.event(api, **members), support.stream(api))
+    header, _ = parsed(MessageEncoder(STYLE).encode(formatted))
     assert int(header["pri"]) == 13 * 8 + severity
 
 
@@ -81,26 +82,28 @@ def test_a_failed_sign_in_is_a_notice(api: Api, members: dict[str, str], severit
     ("facility", "code"), [("user", 1), ("auth", 4), ("authpriv", 10), ("audit", 13), ("local7", 23)]
 )
 def test_the_facility_is_one_of_the_standard(facility: Facility, code: int) -> None:
-    message = MessageEncoder(MessageStyle("h", "x@1", facility)).encode(_shaped())
+    message = MessageEncoder(MessageStyle("h", "x@1", facility)).encode(_formatted())
     assert message.startswith(b"<%d>1 " % (code * 8 + 6))
 
 
 @pytest.mark.parametrize("facility", get_args(Facility))
 def test_every_facility_of_the_form_has_a_code(facility: Facility) -> None:
-    parsed(MessageEncoder(MessageStyle("h", "x@1", facility)).encode(_shaped()))
+    parsed(MessageEncoder(MessageStyle("h", "x@1", facility)).encode(_formatted()))
 
 
 def test_the_mark_of_utf_8_stands_before_the_document_where_it_is_wanted() -> None:
-    shaped = _shaped()
+    formatted = _formatted()
     assert (
-        MessageEncoder(MessageStyle("h", "x@1", bom=True)).encode(shaped).endswith(b"] \xef\xbb\xbf" + shaped.document)
+        MessageEncoder(MessageStyle("h", "x@1", bom=True))
+        .encode(formatted)
+        .endswith(b"] \xef\xbb\xbf" + formatted.document)
     )
-    assert b"\xef\xbb\xbf" not in MessageEncoder(STYLE).encode(shaped)
+    assert b"\xef\xbb\xbf" not in MessageEncoder(STYLE).encode(formatted)
 
 
 def test_a_value_is_escaped_and_a_name_is_made_fit() -> None:
     fields = {'a "quoted]\\': 'x "y" ] \\ z\n', "é=]": "é", "n" * 40: 1.5, "uuid": "of the user", "on": False}
-    _, params = parsed(MessageEncoder(STYLE).encode(_shaped(fields=fields)))
+    _, params = parsed(MessageEncoder(STYLE).encode(_formatted(fields=fields)))
     assert params["a__quoted_\\"] == 'x "y" ] \\ z '
     assert params["___"] == "é"
     assert params["n" * 32] == "1.5"
@@ -109,32 +112,32 @@ def test_a_value_is_escaped_and_a_name_is_made_fit() -> None:
 
 
 def test_the_longest_documented_event_id_stands_whole_in_msgid() -> None:
-    shaped = registry.format_event(
+    formatted = registry.format_event(
         "raw", support.event(Api.SIGN_IN, category="firewall_reported_success"), support.stream()
     )
-    assert parsed(MessageEncoder(STYLE).encode(shaped))[0]["msgid"] == "signin-firewall_reported_success"
+    assert parsed(MessageEncoder(STYLE).encode(formatted))[0]["msgid"] == "signin-firewall_reported_success"
 
 
 def test_a_longer_one_is_cut() -> None:
-    shaped = registry.format_event("raw", support.event(Api.SIGN_IN, category="x" * 90), support.stream())
-    header, params = parsed(MessageEncoder(STYLE).encode(shaped))
+    formatted = registry.format_event("raw", support.event(Api.SIGN_IN, category="x" * 90), support.stream())
+    header, params = parsed(MessageEncoder(STYLE).encode(formatted))
     assert (header["msgid"], params["_siemEventID"]) == ("signin-" + "x" * 25, "signin-" + "x" * 90)
 
 
 @pytest.mark.parametrize("api", list(Api))
-@pytest.mark.parametrize("shape", support.SHAPES)
-def test_every_documented_event_is_a_message_by_the_grammar(shape: str, api: Api) -> None:
+@pytest.mark.parametrize("format_name", support.FORMATS)
+def test_every_documented_event_is_a_message_by_the_grammar(format_name: str, api: Api) -> None:
     messages = MessageEncoder(STYLE)
-    for shaped in support.shaped(api, shape=shape):
-        header, params = parsed(messages.encode(shaped))
-        assert header["msg"].encode() == shaped.document
-        assert (params["uuid"], header["msgid"]) == (shaped.event.uuid, shaped.event_id[:32])
+    for formatted in support.formatted(api, format_name=format_name):
+        header, params = parsed(messages.encode(formatted))
+        assert header["msg"].encode() == formatted.document
+        assert (params["uuid"], header["msgid"]) == (formatted.event.uuid, formatted.event_id[:32])
 
 
-def test_what_is_remembered_of_one_source_is_not_told_of_another() -> None:
+def test_no_message_has_the_metadata_of_another_source() -> None:
     messages = MessageEncoder(STYLE)
-    for number in range(rfc5424._REMEMBERED + 2):
-        _, params = parsed(messages.encode(_shaped(source=f"source {number}", account=f"A{number % 3}")))
+    for number in range(header_cache.CACHE_SIZE + 2):
+        _, params = parsed(messages.encode(_formatted(source=f"source {number}", account=f"A{number % 3}")))
         assert (params["_source"], params["account"]) == (f"source {number}", f"A{number % 3}")
 
 
@@ -147,9 +150,9 @@ def test_whatever_goes_with_an_event_the_message_is_one_by_the_grammar(
 ) -> None:
     stream = support.stream(source=source, category=category, fields=fields, account=account)
     one = structs.replace(support.event(Api.SIGN_IN, category="success"), uuid=uuid)
-    shaped = registry.format_event("raw", one, stream)
-    header, params = parsed(MessageEncoder(STYLE).encode(shaped))
-    assert header["msg"].encode() == shaped.document
+    formatted = registry.format_event("raw", one, stream)
+    header, params = parsed(MessageEncoder(STYLE).encode(formatted))
+    assert header["msg"].encode() == formatted.document
     assert params["_source"] == _plain(source)
     assert params["uuid"] == _plain(uuid)
     assert params.get("account") == (None if account is None else _plain(account))
@@ -165,5 +168,5 @@ def _plain(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", " ", text).encode(errors="replace").decode()
 
 
-def _shaped(**stream: object) -> FormattedEvent:
+def _formatted(**stream: object) -> FormattedEvent:
     return registry.format_event("raw", support.event(Api.SIGN_IN, category="success"), support.stream(**stream))

@@ -124,7 +124,7 @@ def hook(receiver: Receiver) -> vendor.Webhook:
 
 
 def send(sender: WebhookSender, n: int = 3) -> None:
-    support.send_all(sender, support.shaped(Api.AUDIT, n))
+    support.send_all(sender, support.formatted(Api.AUDIT, n))
 
 
 class TestSignature:
