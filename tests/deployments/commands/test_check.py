@@ -362,7 +362,7 @@ def test_something_else_than_a_prefect_server(
     assert cli.main(["check", SOURCE.name]) == cli.IN_ERROR
     out = capsys.readouterr().out
     assert len(out.splitlines()) == len(STEPS), "one line each"
-    assert "answered 404 when asked for its health. Check that PREFECT_API_URL ends in /api" in out
+    assert "answered 404 to a health check. Check that PREFECT_API_URL ends in /api" in out
 
 
 def test_a_source_that_does_not_exist_and_a_machine_without_prefect(tmp_path: Path) -> None:
@@ -565,14 +565,14 @@ def test_a_worker_that_is_heard_and_one_that_is_not(deployed: Source, monkeypatc
     with _client() as client:
         client.send_worker_heartbeat(work_pool(), "there", heartbeat_interval_seconds=30)
     runner = seen(deployed)["runner"]
-    assert (runner.result, runner.description.startswith("worker there, heard")) == ("ok", True)
+    assert (runner.result, runner.description.startswith("worker there, last heartbeat")) == ("ok", True)
     later = MovingClock(time.time_ns())
     later.advance(600)
     monkeypatch.setattr(clock, "clock", later)
     runner = seen(deployed)["runner"]
-    assert (runner.result, runner.description) == ("failed", "No worker is alive; the last one was heard 10 min ago.")
+    assert (runner.result, runner.description) == ("failed", "No worker is alive; the last heartbeat was 10 min ago.")
     assert runner.hint == "Start one: prefect worker start --pool onepassword-source --type onepassword-source"
 
 
 def test_no_worker_has_ever_been_there() -> None:
-    assert server._worker_finding([], "").description == "No worker has ever asked for work."
+    assert server._worker_finding([], "").description == "No worker has ever polled for work."

@@ -1,4 +1,4 @@
-"""The warm fork_server: what it holds, how its runs end, and when it is replaced."""
+"""The fork server: what it holds, how its runs end, and when it is replaced."""
 
 from __future__ import annotations
 
