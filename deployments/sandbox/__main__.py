@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox.faults import KINDS
 from deployments.sandbox.options import SandboxOptionError, SandboxOptions
-from deployments.sandbox.rate_limiter import REAL_WINDOWS, RateWindow
+from deployments.sandbox.rate_limiter import REAL_WINDOWS, RequestWindow
 from deployments.sandbox.server import SandboxStartError, serve
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def read_fault(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(message) from None
 
 
-def _read_window(text: str) -> RateWindow:
+def _read_window(text: str) -> RequestWindow:
     requests, _, seconds = text.partition("/")
     try:
-        return RateWindow(int(requests), float(seconds))
+        return RequestWindow(int(requests), float(seconds))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not N/SECONDS, such as 600/60") from None
 

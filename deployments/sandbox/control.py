@@ -30,7 +30,7 @@ from deployments.sandbox.event_history import read_all
 from deployments.sandbox.faults import KINDS, BadFaultError
 from deployments.sandbox.item_faults import alter
 from deployments.sandbox.queries import LARGEST_LIMIT, BadRequestError, read_time
-from deployments.sandbox.rate_limiter import RateWindow
+from deployments.sandbox.rate_limiter import RequestWindow
 from deployments.sandbox.sample_events import SECOND, write_time
 from deployments.sandbox.vocabulary import APIS
 
@@ -144,7 +144,7 @@ class ControlApi:
 
     async def set_rates(self, request: Request) -> Response:
         windows = (await _read_json(request))["windows"]
-        self._state.rates.set(tuple(RateWindow(int(requests), float(seconds)) for requests, seconds in windows))
+        self._state.rates.set(tuple(RequestWindow(int(requests), float(seconds)) for requests, seconds in windows))
         return Response(status_code=204)
 
     async def advance(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deployments.sandbox.rate_limiter import RateWindow
+    from deployments.sandbox.rate_limiter import RequestWindow
 
 
 LONGEST_DAYS = 3650
@@ -36,7 +36,7 @@ class SandboxOptions:
     until: str | None = None
     bulk: bool = False
     gzip: bool | None = None
-    rate_windows: tuple[RateWindow, ...] = ()
+    rate_windows: tuple[RequestWindow, ...] = ()
     faults: tuple[Mapping[str, object], ...] = field(default=())
 
     def __post_init__(self) -> None:
