@@ -30,6 +30,9 @@ class Api(StrEnum):
     ITEM_USAGE = "itemUsage"
     AUDIT = "audit"
 
+    # Of the text, as its equality: an enumeration's own is a function in Python, which each event would call.
+    __hash__ = str.__hash__
+
     @property
     def path(self) -> str:
         """The last part of its URL; also the name of the scope (feature) that a token needs for it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
@@ -46,8 +46,7 @@ def lock(connection: Connection, source_id: str, tracker: str) -> None:
 
 
 def is_open(connection: Connection, source_id: str, tracker: str) -> bool:
-    asked = select(_conditions.c.tracker).where(_conditions.c.source_id == source_id, _conditions.c.tracker == tracker)
-    return connection.execute(asked).first() is not None
+    return connection.execute(_OPEN, {"of_source": source_id, "of_tracker": tracker}).first() is not None
 
 
 def end(connection: Connection, source_id: str, tracker: str, description: str, api: str | None = None) -> bool:
@@ -170,3 +169,8 @@ def _condition(event: HealthEvent, value: str) -> Condition:
 
 def _members(event: HealthEvent) -> dict[str, Any]:
     return {name: getattr(event, name) for name in HealthEvent.__dataclass_fields__}
+
+
+_OPEN = select(_conditions.c.tracker).where(
+    _conditions.c.source_id == bindparam("of_source"), _conditions.c.tracker == bindparam("of_tracker")
+)

@@ -34,7 +34,7 @@ def format_event(
 
 def _raw(event: OutgoingEvent, stream: StreamMetadata, body: bytes) -> FormattedEvent:
     head = raw.parse_head(body)
-    word = head.category if stream.api is Api.SIGN_IN else head.action
+    word = head.category if stream.api is _SIGN_IN else head.action
     event_id = metadata.event_id(stream.api, word)
     return FormattedEvent(event, stream, "raw", raw.single_line(body), event_id, _account(head.account_uuid, stream))
 
@@ -53,6 +53,7 @@ def _account(told: object, stream: StreamMetadata) -> str | None:
     return stream.account
 
 
+_SIGN_IN = Api.SIGN_IN  # Python 3.11 looks a member up in Python each time
 _WRITERS: Mapping[str, Mapping[Api, Write]] = {
     "ecs": {Api.SIGN_IN: ecs.sign_in, Api.ITEM_USAGE: ecs.item_usage, Api.AUDIT: ecs.audit},
     "ocsf": {Api.SIGN_IN: sign_in.document, Api.ITEM_USAGE: item_usage.document, Api.AUDIT: audit.document},

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from blocks import clock
 from blocks.command_line import command_line
@@ -165,9 +165,11 @@ def advance(
     values: dict[str, Any] = {"plan": _written(plan, ahead or {}), **renew_values(now_ns)}
     with writing(engine) as connection:
         if step is None:
-            _write(connection, claim, **values)
+            _advance(connection, claim, _HELD, values)
             return
-        _write(connection, claim, sent_id=step.last_id, **values, **_counted(step, now_ns))
+        more = {"more_sent": step.sent, "more_dropped": step.dropped}
+        values |= {"sent_id": step.last_id, "progress_ns": now_ns, **HEALTHY}
+        _advance(connection, claim, _COUNTED, values | more)
         if not step.was_ahead:
             rejected_events.record_passed(connection, claim, step.first_id, step.last_id, step.refused)
         _recover(connection, claim)
@@ -375,12 +377,22 @@ def _held(claim: PositionClaim) -> Any:
 def _write(connection: Connection, claim: PositionClaim, **values: Any) -> Row[Any]:
     row = connection.execute(_held(claim).values(values).returning(_positions)).first()
     if row is None:
-        raise ClaimLostError(
-            f"Another run forwards {claim.api} to {claim.siem} now, or it was changed meanwhile, so this one stops.",
-            hint="Nothing is lost: the next run goes on from the last event that the SIEM has said yes to.",
-            code="claim",
-        )
+        raise _lost(claim)
     return row
+
+
+def _advance(connection: Connection, claim: PositionClaim, statement: Any, values: dict[str, Any]) -> None:
+    key = {"of_pair": claim.forward, "of_stream": claim.stream_id, "of_fence": claim.fence}
+    if not connection.execute(statement, values | key).rowcount:
+        raise _lost(claim)
+
+
+def _lost(claim: PositionClaim) -> ClaimLostError:
+    return ClaimLostError(
+        f"Another run forwards {claim.api} to {claim.siem} now, or it was changed meanwhile, so this one stops.",
+        hint="Nothing is lost: the next run goes on from the last event that the SIEM has said yes to.",
+        code="claim",
+    )
 
 
 def _counted(step: BatchOutcome, now_ns: int) -> dict[str, Any]:
@@ -389,7 +401,7 @@ def _counted(step: BatchOutcome, now_ns: int) -> dict[str, Any]:
 
 
 def _source_of(connection: Connection, forward: str) -> str:
-    return str(connection.scalar(select(_forwards.c.source_id).where(_forwards.c.id == forward)))
+    return str(connection.scalar(_SOURCE_OF, {"of_pair": forward}))
 
 
 def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:
@@ -476,3 +488,15 @@ def _view(row: Row[Any], siem: str, api: Api) -> PositionView:
         stopped_fingerprint=row.stopped_fingerprint,
         claimed_by=claims.holder_of(row),
     )
+
+
+# Made once: to build a statement costs more than to execute it, and each batch that is sent moves a position.
+_HELD = update(_positions).where(
+    _positions.c.forward == bindparam("of_pair"),
+    _positions.c.stream_id == bindparam("of_stream"),
+    _positions.c.fence == bindparam("of_fence"),
+)
+_COUNTED = _HELD.values(
+    sent=_positions.c.sent + bindparam("more_sent"), dropped=_positions.c.dropped + bindparam("more_dropped")
+)
+_SOURCE_OF = select(_forwards.c.source_id).where(_forwards.c.id == bindparam("of_pair"))

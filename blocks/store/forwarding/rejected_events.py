@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 
 from blocks import clock
 from blocks.command_line import command_line
@@ -122,15 +122,17 @@ def record_passed(
     connection: Connection, claim: PositionClaim, first_id: int, last_id: int, items: Sequence[RejectedEvent]
 ) -> None:
     """The events in a range were sent or dropped by rules, but for `items`. The caller holds the position's row."""
-    _replace(connection, claim, _refused.c.event_id.between(first_id, last_id), items)
+    bounds = {"of_pair": claim.forward, "of_stream": claim.stream_id, "first": first_id, "last": last_id}
+    _replace(connection, claim, connection.execute(_FORGET, bounds).rowcount, items)
 
 
 def record_replayed(
     connection: Connection, claim: PositionClaim, sent: ReplayBatch, items: Sequence[RejectedEvent]
 ) -> None:
     """The same of marked events that were sent again."""
-    ends = _refused.c.event_id.between(sent.events[0].id, sent.events[-1].id)
-    _replace(connection, claim, ends & (_refused.c.replay_ns == sent.mark_ns), items)
+    bounds = {"of_pair": claim.forward, "of_stream": claim.stream_id, "mark": sent.mark_ns}
+    bounds |= {"first": sent.events[0].id, "last": sent.events[-1].id}
+    _replace(connection, claim, connection.execute(_FORGET_MARKED, bounds).rowcount, items)
 
 
 def tracker(siem: str) -> str:
@@ -138,9 +140,7 @@ def tracker(siem: str) -> str:
     return f"refused/{siem}"
 
 
-def _replace(connection: Connection, claim: PositionClaim, which: Any, items: Sequence[RejectedEvent]) -> None:
-    of_stream = (_refused.c.forward == claim.forward) & (_refused.c.stream_id == claim.stream_id)
-    gone = connection.execute(delete(_refused).where(of_stream, which)).rowcount
+def _replace(connection: Connection, claim: PositionClaim, gone: int, items: Sequence[RejectedEvent]) -> None:
     if items:
         connection.execute(insert(_refused), [_row(claim, item) for item in items])
     if more := len(items) - gone:
@@ -198,3 +198,10 @@ _MARKED = text(
     "WHERE r.forward = :forward AND r.stream_id = :stream AND r.replay_ns IS NOT NULL "
     "AND (r.replay_ns, r.event_id) > (:mark, :event) ORDER BY r.replay_ns, r.event_id LIMIT :size"
 )
+# Made once: each batch that is sent executes it, and to build it costs more than that.
+_FORGET = delete(_refused).where(
+    _refused.c.forward == bindparam("of_pair"),
+    _refused.c.stream_id == bindparam("of_stream"),
+    _refused.c.event_id.between(bindparam("first"), bindparam("last")),
+)
+_FORGET_MARKED = _FORGET.where(_refused.c.replay_ns == bindparam("mark"))

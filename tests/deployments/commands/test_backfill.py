@@ -109,7 +109,7 @@ def test_a_plan_of_what_the_store_does_not_have(
     _, err = backfill(capsys, "nobody", "--start", "2d", "--plan", code=cli.WRONG_USE)
     assert "There is no source named 'nobody' in the store; there are: 1Pass." in err
     _, err = backfill(capsys, "1Pass", "--start", "2d", "--plan", "--api", "sign-in", code=cli.WRONG_USE)
-    assert "The source does not collect sign-in. Add it to supported_apis of the source, and apply it." in err
+    assert "The source does not collect sign-in. Add it to supported_apis in the source" in err
     assert not (tmp_path / "prefect").exists()
 
 

@@ -479,7 +479,7 @@ def test_a_backfill_shows_until_it_is_finished(
     wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
     job = jobs.start(store, wanted, DAY_NS)
     line = "  Backfill of 2026-09-17 00:00Z to 2026-09-21 00:00Z: {}"
-    goes_on = ". `onepassword-source backfill 1Pass --resume` goes on."
+    goes_on = ". Continue it with: onepassword-source backfill 1Pass --resume"
     assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
     while claim := windows.acquire(store, job.id, "run-1"):
         assert "% done, running." in status(capsys)
@@ -501,4 +501,4 @@ def test_a_backfill_whose_run_has_died_can_go_on(
     assert windows.acquire(store, job.id, "run-1")
     assert "0% done, running." in status(capsys)
     moving.advance(241)
-    assert "0% done. `onepassword-source backfill 1Pass --resume` goes on." in status(capsys)
+    assert "0% done. Continue it with: onepassword-source backfill 1Pass --resume" in status(capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -267,3 +268,29 @@ def test_it_moves_over_an_unbroken_range_alone(parallel: int, fine: list[bool], 
         assert under_way == list(range(reached, reached + len(under_way))), (
             "what is on its way begins behind what is done"
         )
+
+
+def test_the_threads_of_a_pool_share_two_heaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert _heap_options(monkeypatch) == [(-8, 2)]  # M_ARENA_MAX
+
+
+def test_the_number_of_heaps_in_the_environment_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert _heap_options(monkeypatch) == []
+
+
+def test_another_c_library_has_no_number_of_heaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    OrderedPool[int, int](lambda item: item, lambda _done, _in_flight: None, 1).process(iter([1]))
+
+
+def _heap_options(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What a pool sets with glibc's mallopt."""
+    options: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda name, value: options.append((name, value)))
+    monkeypatch.setattr("ctypes.CDLL", lambda _: library)
+    monkeypatch.setattr("sys.platform", "linux")
+    OrderedPool[int, int](lambda item: item, lambda _done, _in_flight: None, 1).process(iter([1]))
+    return options
