@@ -283,7 +283,7 @@ def test_a_store_that_does_not_answer_is_reported(world: World) -> None:
     (told,) = says(world.go(60))
     assert told == (
         "Trouble: The store cannot be used: The store did not answer: the disk is full. No event is stored until it "
-        "answers; nothing is lost while 1Password keeps it (120 days). Check database and disk."
+        "answers. 1Password keeps events for 120 days, so none is lost until then. Check database and disk."
     )
     world.store_fails = ""
     assert says(world.go(15)) == ["Over: The store answers again."]
