@@ -71,7 +71,7 @@ class StreamRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         streams.renew(self.engine, self.claim, for_seconds=seconds)
-        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim.stream_id), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
         # An unexpected error stops this run only. Without a fingerprint the next run tries again.

@@ -142,7 +142,7 @@ class WindowRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
-        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim.stream_id), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - of the protocol
         windows.stop(self.engine, self.claim, error)

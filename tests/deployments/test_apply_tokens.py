@@ -67,7 +67,7 @@ def test_garbage_is_not_stored(apply: Any, name: str, garbage: str) -> None:
     assert token_of(name) is None
 
 
-def test_a_token_of_another_region_says_which(apply: Any, api: SandboxProcess, name: str) -> None:
+def test_a_token_of_another_region_is_reported_with_the_region(apply: Any, api: SandboxProcess, name: str) -> None:
     code, out, _ = apply({name: api.issue_token(audience="events.1password.eu")})
     assert code == cli.IN_ERROR
     assert "It was issued for events.1password.eu, but base_url is 127.0.0.1" in out
@@ -100,7 +100,7 @@ def test_a_server_that_does_not_answer_needs_unchecked(apply: Any, api: SandboxP
     assert (code, out.startswith(f"{name}: updated")) == (cli.DONE, True), "the token stays, so it is not checked"
 
 
-def test_unchecked_takes_no_token_that_the_server_refuses(apply: Any, api: SandboxProcess, name: str) -> None:
+def test_unchecked_accepts_no_token_that_the_server_refuses(apply: Any, api: SandboxProcess, name: str) -> None:
     token = api.issue_token()
     api.revoke(token)
     assert apply({name: token}, "--unchecked")[0] == cli.IN_ERROR

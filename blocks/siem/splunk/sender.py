@@ -15,7 +15,7 @@ from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, gzip_bytes, unexpected_response
 from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.field_values import received_rfc3339, rfc3339
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339, to_text
 from blocks.siem.formats.json_text import to_json
 from blocks.siem.splunk import responses as answers
 
@@ -188,16 +188,12 @@ def field_name(name: str) -> str:
 
 def _fields(formatted: FormattedEvent) -> dict[str, str]:
     """Return the indexed fields: flat, and all of them texts."""
-    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(formatted).items()}
+    told = {field_name(name): to_text(value) for name, value in metadata.event_metadata(formatted).items()}
     told["onepassword_api"] = formatted.stream.api.value
     told["onepassword_event_id"] = formatted.event_id
     if formatted.account is not None:
         told["onepassword_account"] = formatted.account
     return told
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quoted(uuid: str) -> str:

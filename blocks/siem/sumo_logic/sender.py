@@ -16,7 +16,7 @@ from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, is_html, unexpected_response
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.field_values import received_rfc3339
+from blocks.siem.formats.field_values import received_rfc3339, to_text
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -92,7 +92,7 @@ def header_value(value: str) -> str:
 
 def field_pair(name: str, value: FieldValue) -> str:
     """Return `name=value` for X-Sumo-Fields. The header has no escapes, so a comma becomes `_`, too."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = to_text(value)
     return f"{_NO_NAME.sub('_', name)}={_NO_VALUE.sub('_', text).strip()}"
 
 

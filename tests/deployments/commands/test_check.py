@@ -120,7 +120,7 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     ],
     ids=["wrong name", "expired", "self-signed"],
 )
-def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
+def test_an_invalid_certificate(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
     with answering(tmp_path, shown) as there:
         way = network.check_reachability(there.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "failed", "not checked")
@@ -133,7 +133,7 @@ def test_a_certificate_that_expires_soon(tmp_path: Path) -> None:
         assert network.check_reachability(there.url).tls.result == "warning"
 
 
-def test_a_port_on_which_nobody_listens() -> None:
+def test_a_port_without_a_listener() -> None:
     tls = network.check_reachability("http://127.0.0.1:1").tls
     assert (tls.result, tls.description) == ("failed", "127.0.0.1 refused the connection.")
     assert tls.hint == "Check base_url and the firewall."
@@ -151,7 +151,7 @@ def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
     assert "NTP" in found.hint
 
 
-def test_a_server_that_does_not_tell_the_time(tmp_path: Path) -> None:
+def test_a_server_without_a_date_header(tmp_path: Path) -> None:
     with answering(tmp_path, ahead=None) as there:
         assert network.check_reachability(there.url).clock.result == "not checked"
 
