@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
+    from blocks.store.forwarding import records
 
 pytestmark = pytest.mark.prefect
 
