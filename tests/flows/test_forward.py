@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.store.forwarding import records
+    from blocks.store.forwarding.records import ForwardPair
 
 pytestmark = pytest.mark.prefect
 
@@ -71,7 +71,7 @@ class Sending:
         return str(ask(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> records.ForwardPair:
+    def pair(self) -> ForwardPair:
         with self.engine() as engine:
             found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found
