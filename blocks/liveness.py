@@ -183,7 +183,7 @@ def _lag(signs: Signs, stream: StreamSigns, now_ns: int, watched_ns: int | None)
 def _lag_bound(text: str | None) -> int | None:
     try:
         return alert_thresholds.lag_ns(text)
-    except ValueError:  # written into the block past all checks; the next run says so
+    except ValueError:  # saved in the block past all checks; the next run reports it
         return alert_thresholds.lag_ns(None)
 
 

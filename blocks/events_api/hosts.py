@@ -56,7 +56,7 @@ def normalise_base_url(text: str, allowed_hosts: frozenset[str] = frozenset()) -
 
 
 def is_allowed(url: str, allowed_hosts: frozenset[str] | None = None) -> bool:
-    """Whether a token may be sent to this base URL. Without `allowed_hosts` the settings tell them."""
+    """True if a token may be sent to this base URL. Without `allowed_hosts`, those of the settings count."""
     try:
         require_allowed(url, allowed_hosts)
     except HostError:
@@ -138,7 +138,7 @@ def _not_allowed(server: _Server) -> HostError:
 
 
 def _nearest(host: str) -> str | None:
-    """What was most likely meant: the events host of an account's own address, or the right spelling."""
+    """The most likely host: the events host of an account's own address, or the right spelling."""
     for known in sorted(HOSTS, key=len, reverse=True):
         domain = known.removeprefix("events.")
         if host == domain or host.endswith(f".{domain}"):

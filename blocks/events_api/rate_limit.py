@@ -45,7 +45,7 @@ DOCUMENTED = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`count` requests may be made at `at_ns`, which is now; where it is 0, ask again in `wait_ns`."""
+    """`count` requests may be made at `at_ns`, which is now. If it is 0, try again in `wait_ns`."""
 
     count: int
     wait_ns: int = 0
@@ -82,8 +82,8 @@ def grant(
 ) -> tuple[Grant, Spent]:
     """Up to `wanted` requests, and what is spent then.
 
-    `share`: the part of each window that all together may have spent before this one gets nothing more. Whoever asks
-    with a smaller share than others leaves them the rest, and gives way to what they take.
+    `share`: the part of each window that all together may have spent before this one gets nothing more. A caller
+    with a smaller share leaves the rest to the others, and makes way for them.
     """
     cells = {window: _counted(window, spent.get(window.key, {}), now_ns) for window in windows}
     free = [_allowed(window, share) - sum(cells[window].values()) for window in windows]
@@ -98,7 +98,7 @@ def grant(
 
 
 def is_late(windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int) -> bool:
-    """Whether the server may have counted a request so long after it was granted that `moved` must be told."""
+    """True if the server may have counted a request so long after its grant that `moved` must correct the count."""
     return any(_slipped(window, granted_ns, answered_ns) for window in windows)
 
 

@@ -24,12 +24,12 @@ _BROKEN_OFF = ("disconnected", "closed connection")
 
 
 def is_transient(status: int) -> bool:
-    """Whether a refusal passes by itself: 408, 425, 429 and 5xx."""
+    """True for a status that ends by itself: 408, 425, 429 and 5xx."""
     return status in TRANSIENT or status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait, from either form of Retry-After; an hour at most."""
+    """The seconds that the server requests to wait, from either form of Retry-After; at most an hour."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), RETRY_AFTER_MAX)
@@ -42,7 +42,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def environment_error() -> ThirdPartyConfigError:
-    """What the environment says of certificates and proxies cannot be used."""
+    """The error for certificates or proxies in the environment that cannot be used."""
     return ThirdPartyConfigError(
         "The certificates or the proxy that the environment names cannot be used.",
         hint="Check SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.",
@@ -51,7 +51,7 @@ def environment_error() -> ThirdPartyConfigError:
 
 
 def transport_error(error: httpx.HTTPError, host: str, setting: str = "base_url") -> ThirdPartyGenericError:
-    """The error behind a request that got no answer: name, connection, TLS and time-out are told apart.
+    """The error behind a request without an answer. It distinguishes name, connection, TLS and timeout.
 
     `setting` is what a person sets the address with, for the hints.
     """
@@ -80,20 +80,20 @@ def transport_error(error: httpx.HTTPError, host: str, setting: str = "base_url"
 def _of_timeout(error: httpx.TimeoutException, host: str) -> ThirdPartyGenericError:
     if isinstance(error, httpx.ConnectTimeout):
         return _of("connect-timeout", f"{host} did not accept a connection in time.", "Check the firewall.")
-    return _of("timeout", f"{host} did not answer in time.", "The request is made again.")
+    return _of("timeout", f"{host} did not answer in time.", "The request is retried.")
 
 
 def _of_answer(error: httpx.HTTPError, host: str, setting: str) -> ThirdPartyGenericError:
     """Something came, but no whole answer."""
     if isinstance(error, httpx.DecodingError):
-        return _of("invalid-body", f"{host} sent a body that cannot be unpacked.", "The request is made again.")
+        return _of("invalid-body", f"{host} sent a body that cannot be unpacked.", "The request is retried.")
     if isinstance(error, httpx.RemoteProtocolError) and not any(words in str(error) for words in _BROKEN_OFF):
         return _of("invalid-answer", f"What {host} answered is not HTTP.", f"Check {setting}, and what stands between.")
-    return _of("reset", f"The connection to {host} broke off in the middle.", "The request is made again.")
+    return _of("reset", f"The connection to {host} broke off in the middle.", "The request is retried.")
 
 
 def too_slow(seconds: float) -> ThirdPartyGenericError:
-    return _of("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is made again.")
+    return _of("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is retried.")
 
 
 def too_large(service: str, body_max: int) -> ThirdPartyGenericError:
@@ -101,7 +101,7 @@ def too_large(service: str, body_max: int) -> ThirdPartyGenericError:
     return _of(
         "too-large",
         f"{service} answered with more than {body_max:,} bytes; the rest was not read.",
-        "The request is made again. If it goes on, look for a proxy that stands between.",
+        "The request is retried. If it goes on, look for a proxy that stands between.",
     )
 
 

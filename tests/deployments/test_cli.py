@@ -111,7 +111,7 @@ def test_wrong_use_is_one_line_with_what_to_do(
 @pytest.mark.parametrize(
     "arguments", [["--debug", "events", "X"], ["events", "--debug", "X"], ["events", "X", "--debug"]]
 )
-def test_debug_shows_the_traceback_wherever_it_stands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_the_traceback_at_any_position(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == cli.WRONG_USE
     shown = capsys.readouterr().err
     assert "Traceback" in shown
@@ -123,7 +123,7 @@ def test_after_two_dashes_debug_is_a_name(capsys: pytest.CaptureFixture[str]) ->
     assert complaint(capsys).startswith("There is no store yet")
 
 
-def test_an_unexpected_fault_quotes_nothing(
+def test_an_unexpected_exception_quotes_nothing(
     status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def work() -> NoReturn:
@@ -238,7 +238,7 @@ def test_sigterm_unwinds_as_ctrl_c_does(status_does: Callable[..., None]) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["env"], ["status"], ["sandbox", "--help"]], ids=" ".join)
-def test_a_reader_that_has_gone_is_no_error(arguments: list[str], migrated_sqlite: Path) -> None:
+def test_a_reader_of_a_pipe_that_ends_is_no_error(arguments: list[str], migrated_sqlite: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     env = {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": f"sqlite:///{migrated_sqlite}"}

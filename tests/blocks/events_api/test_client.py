@@ -162,11 +162,11 @@ STATUSES = {
 }
 TEXTS = {
     "400": "refused the first request for audit (400: Bad Request). Check collect_from and api_version",
-    "401": "answered 401: Unauthorized for audit. It is asked whether the token is still good",
-    "403": "answered 403: Forbidden for audit. It is asked whether the token is still good",
-    "404": "answered 404: 404 page not found for audit. It is asked whether the token is still good",
+    "401": "answered 401: Unauthorized for audit. The source checks the token by introspection",
+    "403": "answered 403: Forbidden for audit. The source checks the token by introspection",
+    "404": "answered 404: 404 page not found for audit. The source checks the token by introspection",
     "429": "too many requests in this minute or hour. Reading goes on by itself.",
-    "500": "answered 500. The request is made again.",
+    "500": "answered 500. The request is retried.",
 }
 BROKEN: dict[str, tuple[dict[str, Any], type[SourceError], str, str]] = {
     "rejected_first": ({}, ThirdPartyConfigError, "400", "first request"),
@@ -217,7 +217,7 @@ def test_a_status_is_one_error(
     sandbox.fault(kind)
     error = failed(client)
     assert type(error) is error_type
-    assert (error.code, TEXTS.get(kind, f"answered {kind}. The request is made again.") in str(error)) == (kind, True)
+    assert (error.code, TEXTS.get(kind, f"answered {kind}. The request is retried.") in str(error)) == (kind, True)
     sandbox.clear_faults()
     assert client.first_page(Api.AUDIT, START_NS).events
 

@@ -198,7 +198,7 @@ def test_debug_does_not_show_the_token(name: str, capfd: pytest.CaptureFixture[s
 
 
 @pytest.mark.prefect
-def test_a_token_comes_from_the_environment_where_the_file_masks_it(
+def test_a_token_comes_from_the_environment_if_the_file_masks_it(
     call: CommandCalls, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(config(name, api_token="********"))
@@ -227,7 +227,9 @@ def test_a_file_with_a_token_that_others_may_read_gets_a_warning(call: CommandCa
     assert shown.startswith("Warning: source.json holds a token and is open to others (mode 0640). Run chmod 600")
 
 
-def test_all_faults_of_a_file_are_told_and_nothing_is_stored(call: CommandCalls, tmp_path: Path, name: str) -> None:
+def test_all_problems_of_a_file_are_reported_and_nothing_is_stored(
+    call: CommandCalls, tmp_path: Path, name: str
+) -> None:
     bad = config("", supported_apis=["itemUsage", "audits"], api_token=f"{TOKEN} x", bas_url="x")
     write(config(name), bad)
     lines = call("apply", "source.json", code=cli.WRONG_USE).splitlines()
@@ -267,7 +269,7 @@ def test_without_a_terminal_a_missing_token_is_an_error(
     assert "Put it into the file as api_token, or set ONEPASSWORD_SOURCE_API_TOKEN." in shown
 
 
-def test_a_missing_token_is_asked_for_without_echo() -> None:
+def test_a_missing_token_is_typed_without_echo() -> None:
     write(config("1Pass", api_token="********"))
     code, shown = in_terminal([*COMMAND, "apply", "source.json"], [("API token of 1Pass: ", f"{TOKEN} x\n")])
     assert code == cli.WRONG_USE
@@ -291,7 +293,7 @@ def test_ctrl_c_at_the_question_is_no_fault() -> None:
         ("nonsense", "The Prefect server at nonsense does not answer. Check PREFECT_API_URL, or unset it."),
     ],
 )
-def test_a_prefect_server_that_is_not_there_is_one_line(url: str, said: str) -> None:
+def test_a_missing_prefect_server_is_one_line(url: str, said: str) -> None:
     write(config("1Pass"))
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = [*COMMAND, "apply", "source.json"]

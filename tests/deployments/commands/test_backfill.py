@@ -82,7 +82,7 @@ MISUSES = (
 
 
 @pytest.mark.parametrize(("arguments", "said"), MISUSES)
-def test_wrong_use_says_what_is_wrong(
+def test_wrong_use_names_the_problem(
     arguments: list[str], said: str, store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, err = backfill(capsys, "1Pass", *arguments, code=cli.WRONG_USE)
@@ -91,7 +91,9 @@ def test_wrong_use_says_what_is_wrong(
     assert err.count("\n") == 1
 
 
-def test_all_faults_are_told_at_once(store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_problems_are_reported_at_once(
+    store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+) -> None:
     wishes = ["--start", "yesterday", "--end", "tomorrow", "--window", "1", "--api", "audits"]
     _, err = backfill(capsys, "1Pass", *wishes, code=cli.WRONG_USE)
     assert err == (
@@ -192,7 +194,7 @@ def test_a_plan_for_a_script(store: Engine, moving: MovingClock, capsys: pytest.
     }
 
 
-def test_a_plan_tells_the_time_at_the_rate_limits_that_are_set(
+def test_a_plan_estimates_the_time_at_the_configured_rate_limits(
     store: Engine, moving: MovingClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_RATE_LIMITS", "20/60")
@@ -203,7 +205,7 @@ def test_a_plan_tells_the_time_at_the_rate_limits_that_are_set(
     )
 
 
-def test_a_start_of_long_ago_is_cut_and_it_says_so(
+def test_an_old_start_is_cut_with_a_note(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, err = backfill(capsys, "1Pass", "--start", "2020-01-01", "--window", "20d", "--plan")
@@ -241,7 +243,7 @@ def is_complete(source: Source) -> bool:
 
 
 @pytest.mark.prefect
-def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_printed_for_people_and_for_scripts(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = backfill(capsys, source.name, "--start", "4d")
     assert re.fullmatch(
         r"Backfilled: 2\S+Z to 2\S+Z\. 9,\d\d\d events read: 9,000 new, \d+ already known; 0 put in quarantine\.\n", out
@@ -269,7 +271,7 @@ def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: p
 
 
 @pytest.mark.prefect
-def test_a_plan_of_a_real_source_asks_for_nothing_and_changes_nothing(
+def test_a_plan_of_a_real_source_sends_no_request_and_changes_nothing(
     source: Source, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source.collect()
@@ -283,9 +285,7 @@ def test_a_plan_of_a_real_source_asks_for_nothing_and_changes_nothing(
 
 
 @pytest.mark.prefect
-def test_what_is_refused_in_a_run_is_exit_code_1_and_shows_no_token(
-    source: Source, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_in_a_run_is_exit_code_1_and_shows_no_token(source: Source, capfd: pytest.CaptureFixture[str]) -> None:
     source.sandbox.fault("revoked")
     assert cli.main(["backfill", source.name, "--start", "4d", "--debug"]) == cli.IN_ERROR
     out, err = capfd.readouterr()
@@ -298,7 +298,7 @@ def test_what_is_refused_in_a_run_is_exit_code_1_and_shows_no_token(
 
 
 @pytest.mark.prefect
-def test_an_unknown_source_and_nothing_to_resume_are_told(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_source_and_nothing_to_resume_are_errors(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     _, err = backfill(capsys, "[red]nobody", "--start", "4d", code=cli.WRONG_USE)
     assert err.startswith("onepassword-source: There is no source named '[red]nobody'. Create it with")
     out, err = backfill(capsys, source.name, "--resume", code=cli.WRONG_USE)

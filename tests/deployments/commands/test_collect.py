@@ -59,7 +59,7 @@ def run_states() -> list[tuple[str, str]]:
     return [(run.state.name or "", outcome_of(run.state).name) for run in runs if run.state]
 
 
-def test_it_says_what_came_to_a_person_and_to_a_script(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_printed_for_people_and_for_scripts(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     shown = collect(source, capsys).splitlines()
     assert shown[0].startswith("Collected: 6,600 new events (sign-in 2,200, itemUsage 2,200, audit 2,200), the newest")
     assert [line.split()[:3] for line in shown[2:]] == [
@@ -141,7 +141,7 @@ def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
-def test_a_block_made_invalid_in_the_ui_is_told_of(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_block_made_invalid_in_the_ui_is_reported(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     source.save(token="with white space")
     assert collect(source, capsys, code=cli.IN_ERROR).startswith("ThirdPartyConfigError: ")
 

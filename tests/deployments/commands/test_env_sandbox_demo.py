@@ -77,7 +77,7 @@ def test_sandbox_names_a_wrong_flag(flags: list[str], said: str, capsys: pytest.
     assert said in capsys.readouterr().err
 
 
-def test_helpers_outlive_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
+def test_helpers_ignore_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
     with ignoring_ctrl_c():
         helper = subprocess.Popen(["sleep", "60"])
     helper.send_signal(signal.SIGINT)

@@ -111,7 +111,7 @@ def test_a_date_is_midnight_in_utc(events: Any) -> None:
     )
 
 
-def test_nothing_found_is_said_beside_the_answer(
+def test_no_match_is_a_note_on_standard_error(
     filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
@@ -234,7 +234,7 @@ def test_a_full_disk_is_one_line(window: tuple[str, ...], filled: str) -> None:
     assert (done.returncode, done.stderr) == (cli.IN_ERROR, "onepassword-source: No space left on device.\n")
 
 
-def test_an_unknown_source_is_told_the_known_ones(
+def test_an_unknown_source_is_an_error_with_the_known_ones(
     filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)

@@ -49,7 +49,9 @@ def test_wrong_names_are_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert "is built in and cannot be disabled. Nothing was changed" in capsys.readouterr().err
 
 
-def test_listing_without_a_store_says_so_and_makes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_listing_without_a_store_is_an_error_and_creates_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["fields", "list"]) == cli.WRONG_USE
     assert "There is no store yet" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -66,7 +68,7 @@ def test_listing_imports_no_prefect(tmp_path: Path) -> None:
 
 
 @pytest.mark.prefect
-def test_apply_warns_of_dropped_fields_and_adds_them_where_asked(
+def test_apply_warns_of_dropped_fields_and_adds_them_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "source.json"

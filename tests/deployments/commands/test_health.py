@@ -203,7 +203,7 @@ def test_an_event_with_a_number_from_before_is_not_missed(store: Engine, follow:
 
 
 @on_sqlite
-def test_following_ends_when_nobody_reads_any_more(store: Engine) -> None:
+def test_following_ends_when_the_reader_of_the_pipe_ends(store: Engine) -> None:
     tell(store, LAG)
     process = subprocess.Popen([*COMMAND, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None

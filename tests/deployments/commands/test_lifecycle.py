@@ -104,7 +104,7 @@ def rows(query: str) -> list[tuple[Any, ...]]:
 
 
 def actions() -> list[str]:
-    return [action for (action,) in rows("SELECT action FROM operations ORDER BY id")]
+    return [action for (action,) in rows("SELECT action FROM audit_log ORDER BY id")]
 
 
 def only_id() -> str:
@@ -167,7 +167,7 @@ def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
     assert (in_error(source), actions()) == (False, ["apply"])
 
 
-def test_another_account_is_refused_until_it_is_asked_for(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_another_account_is_refused_without_new_account(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
     apply(call, source, api, code=cli.IN_ERROR, api_token=other)
@@ -179,10 +179,10 @@ def test_another_account_is_refused_until_it_is_asked_for(call: CommandCalls, so
 
 
 @pytest.mark.parametrize("command", ["restart", "token", "delete", "export", "stop", "start", "rename"])
-def test_a_source_that_is_not_there_is_one_clear_line(call: CommandCalls, command: str) -> None:
+def test_an_unknown_source_is_one_clear_line(call: CommandCalls, command: str) -> None:
     arguments = ["nobody", "somebody"] if command == "rename" else ["nobody"]
     assert call(command, *arguments, code=cli.WRONG_USE) == (
-        "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows those there are; "
+        "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows the sources; "
         "`onepassword-source apply FILE` creates one.\n"
     )
 
@@ -205,23 +205,23 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
     assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
     assert token_of(source) == new
     assert (in_error(source), actions()) == (False, ["token"])
-    assert new not in shown + call.err + str(rows("SELECT details FROM operations"))
+    assert new not in shown + call.err + str(rows("SELECT details FROM audit_log"))
 
 
-def test_all_that_is_wrong_with_a_token_is_said_at_once(
+def test_all_problems_of_a_token_are_reported_at_once(
     call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
     lines = call("token", source, code=cli.WRONG_USE).splitlines()
-    assert lines[0] == f"onepassword-source: The token was not taken; source '{source}' keeps what it has:"
-    assert "  It is of account OTHERACCOUNT, but the events are those of account " in lines[1]
+    assert lines[0] == f"onepassword-source: The token was rejected; source '{source}' keeps the token that it has:"
+    assert "  It is of account OTHERACCOUNT, but the events are of account " in lines[1]
     assert "  It lacks the scopes itemusages, auditevents; it has signinattempts." in lines[2]
     assert token_of(source) == api.token
     assert "token" not in actions()
 
 
-def test_a_refused_token_is_not_taken(
+def test_a_refused_token_does_not_replace_the_old_one(
     call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = api.issue_token()
@@ -399,12 +399,12 @@ def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCal
     assert call.json("list")[0]["health"] == "stopped"
 
 
-def test_a_name_that_is_taken_or_none_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_an_existing_or_empty_name_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     apply(call, "taken", api)
-    assert "There is a source named 'taken' already." in call("rename", source, "taken", code=cli.WRONG_USE)
+    assert "There is already a source named 'taken'." in call("rename", source, "taken", code=cli.WRONG_USE)
     call("delete", "taken")
     shown = call("rename", source, "taken", code=cli.WRONG_USE)
-    assert "The name 'taken' is that of a deleted source" in shown
+    assert "The name 'taken' belongs to a deleted source" in shown
     assert "`onepassword-source delete taken --purge`" in shown
     assert "the name is empty" in call("rename", source, "", code=cli.WRONG_USE)
     assert call.json("list")[0]["source"] == source
@@ -447,7 +447,9 @@ def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source
     assert EventStore.load("shared-store")
 
 
-def test_a_purge_asks_for_the_name(call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purge_is_confirmed_by_typing_the_name(
+    call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(source)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert "needs a confirmation. Without a terminal, add --yes." in call(

@@ -42,7 +42,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
                 connection.execute(insert, {"s": stream, "u": f"U{n}", "t": now_ns - 500 * DAY_NS, "r": received_ns})
         connection.execute(text("UPDATE streams SET events = :n"), {"n": OLD + RECENT})
         connection.execute(
-            text("INSERT INTO forward_positions (forward, stream_id, sent_id) VALUES ('siem', 1, :sent)"),
+            text("INSERT INTO positions (pair_id, stream_id, acknowledged_id) VALUES ('siem', 1, :sent)"),
             {"sent": OLD - 1},
         )
     engine.dispose()
@@ -73,7 +73,7 @@ def test_dry_run_shows_what_would_go_and_why_the_rest_stays(url: str, capsys: py
     assert left(url) == ALL
 
 
-def test_yes_removes_and_json_tells(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_yes_removes_and_json_reports_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "1Pass", "--older-than", "400d", "--yes", "--json"]) == cli.DONE
     told = json.loads(capsys.readouterr().out)
     assert [one["removed"] for one in told["apis"]] == [4, 5, 5]
@@ -91,7 +91,7 @@ def test_without_a_terminal_it_wants_yes(url: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(("answer", "code", "stay"), [("n\n", cli.INTERRUPTED, ALL), ("y\n", cli.DONE, ALL - GOING)])
-def test_on_a_terminal_it_asks(url: str, answer: str, code: int, stay: int) -> None:
+def test_on_a_terminal_it_needs_a_confirmation(url: str, answer: str, code: int, stay: int) -> None:
     ended, shown = in_terminal(
         [*COMMAND, "prune", "--older-than", "400d"], [("permanently? [y/N]:", answer)], os.environ
     )

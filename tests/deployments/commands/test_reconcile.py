@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         (["--api", "x", "--last", "1s"], "not x. The last '1s' is no duration of a minute or more."),
     ],
 )
-def test_what_makes_no_sense_is_said_at_once(
+def test_contradicting_options_are_all_reported(
     capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     assert cli.main(["reconcile", "1Pass", *arguments]) == cli.WRONG_USE
@@ -31,7 +31,7 @@ def test_what_makes_no_sense_is_said_at_once(
 
 
 @pytest.mark.prefect
-def test_it_finds_what_was_missed_and_says_so(
+def test_it_finds_and_reports_missed_events(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(*arguments: str) -> str:

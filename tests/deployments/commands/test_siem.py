@@ -94,7 +94,7 @@ def blocks(siem: str) -> list[str]:
         return [str(one.block_type_name) for one in client.read_block_documents() if one.name == block_name(siem)]
 
 
-def test_a_siem_gets_every_event_once_and_status_says_so(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_a_siem_gets_every_event_once_and_status_counts_them(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
     before = status(call, siem)
     assert [one["waiting"] for one in before["apis"]] == [EVENTS] * 3
@@ -145,12 +145,12 @@ def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
         ({"siem": {"name": "a", "type": "splunk", "sources": ["x"], "config": {"url": 5}}}, "$.siem.config.url"),
     ],
 )
-def test_a_wrong_file_is_told_of_with_its_place(call: CommandCalls, document: object, said: str) -> None:
+def test_a_wrong_file_is_reported_with_the_place(call: CommandCalls, document: object, said: str) -> None:
     write_document("siem.json", document)
     assert said in call("apply", "siem.json", code=cli.WRONG_USE)
 
 
-def test_a_source_that_is_not_there_is_refused(call: CommandCalls, splunk: Receiver, source: str) -> None:
+def test_an_unknown_source_is_refused(call: CommandCalls, splunk: Receiver, source: str) -> None:
     write_document("siem.json", document("soc", splunk, "nobody"))
     assert "There is no source named 'nobody'." in call("apply", "siem.json", code=cli.WRONG_USE)
 
@@ -205,7 +205,7 @@ def test_a_secret_is_not_taken_from_the_command_line(call: CommandCalls, source:
     assert "There is no token" in call("siem", "add", "shown", *wanted, "--set", "token=", code=cli.WRONG_USE)
 
 
-def test_nothing_of_a_file_is_stored_where_its_last_siem_cannot_be(
+def test_nothing_of_a_file_is_stored_if_its_last_siem_cannot_be(
     call: CommandCalls, source: str, splunk: Receiver
 ) -> None:
     both = [document(name, splunk, of)["siem"] for name, of in (("first", source), ("second", "nobody"))]
@@ -247,7 +247,7 @@ def test_an_added_siem_may_leave_out_the_past(call: CommandCalls, source: str, s
     assert [one["waiting"] for one in status(call, "late")["apis"]] == [0, 0, 0]
 
 
-def test_events_that_are_not_meant_for_a_siem_are_not_sent(
+def test_without_forwarding_enabled_no_event_is_sent(
     call: CommandCalls, name: str, api: SandboxProcess, splunk: Receiver
 ) -> None:
     apply_source(call, name, api, _siemForward=False)
@@ -300,7 +300,7 @@ def test_processing_rules_of_the_source_are_shown_and_counted(
     assert json.loads(call("export", source))["source"]["filters"] == document_of_source["source"]["filters"]
 
 
-def test_test_says_what_the_siem_says(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_test_shows_the_answer_of_the_siem(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     splunk.behave("status", None, status=403)
     found = call.json("siem", "test", siem, code=cli.IN_ERROR)
@@ -440,7 +440,9 @@ def test_ctrl_c_ends_it_for_all_sources_and_what_was_not_sent_waits(
     assert splunk.arrived().total() == 3 * EVENTS
 
 
-def test_what_was_sent_is_not_sent_again_unasked(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_sent_events_are_not_sent_again_without_a_confirmation(
+    call: CommandCalls, source: str, splunk: Receiver
+) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
     said = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)

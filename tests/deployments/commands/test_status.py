@@ -140,7 +140,7 @@ def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: py
     assert health(capsys, code=code) == "healthy"
 
 
-def test_a_source_that_nobody_started_is_no_error_for_an_hour(
+def test_a_source_that_never_ran_is_no_error_for_an_hour(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moving.advance(60 * MINUTE)
@@ -303,7 +303,7 @@ def test_all_sources_are_listed_and_an_unknown_one_names_them(
     assert f"There is no source named '2Pass' in the store; there are: 1Pass, {NASTY.name}." in capsys.readouterr().err
 
 
-def test_a_store_without_sources_says_how_to_make_one(
+def test_a_store_without_sources_shows_how_to_create_one(
     migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{migrated_sqlite}")
@@ -347,7 +347,7 @@ def test_a_chart_shows_even_one_event(counts: tuple[int, ...], drawn: str) -> No
     assert sparkline(counts) == drawn
 
 
-def test_what_is_open_says_since_when_and_what_to_do(
+def test_an_open_condition_shows_since_when_and_what_to_do(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expires = Condition("token", "TokenExpires", WARNING, "The token expires soon.", hint="Make\x1b[2J a new one.")
