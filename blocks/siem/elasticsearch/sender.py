@@ -416,7 +416,7 @@ def _is_of_target(item: _Item, error: _Cause) -> bool:
     reason = f"{error.reason} {error.caused_by.reason if error.caused_by else ''}"
     blocked = error.type == "cluster_block_exception"
     known = error.type in _OF_TARGET or any(words in reason for words in _OF_TARGET_WORDS)
-    return known or (item.status in api_errors.REFUSED and not blocked)
+    return known or (item.status in api_errors.REJECTED and not blocked)
 
 
 def _stop(error: _Cause) -> NoReturn:
