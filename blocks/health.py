@@ -49,7 +49,7 @@ NAMES = (
     "Gap",
     "GapLost",
     "SharedAccount",
-    "EventsRefused",
+    "EventsRejected",
 )
 """Every `eventName`."""
 

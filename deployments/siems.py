@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 Change = Literal["created", "updated", "unchanged"]
 

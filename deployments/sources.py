@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
     from blocks.store.lifecycle import SourceIdentity
 
 Change = Literal["created", "updated", "revived", "unchanged", "refused"]

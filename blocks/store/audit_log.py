@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert
 
 from blocks import clock
-from blocks.store.tables import AuditLogRow
+from blocks.store.tables import AuditLogRow, table_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def record(connection: Connection, action: str, source_id: str, source_name: str, **details: Any) -> None:
     """Write one record, in the transaction of what it tells of."""
     connection.execute(
-        insert(AuditLogRow.__table__).values(  # type: ignore[attr-defined]
+        insert(table_of(AuditLogRow)).values(
             time_ns=clock.now_ns(),
             actor=actor(),
             action=action,

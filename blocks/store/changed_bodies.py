@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
 from blocks.store.integrity import chain
-from blocks.store.tables import ChainLinkRow, ChangedBodyRow, EventRow, StreamRow
+from blocks.store.tables import ChainLinkRow, ChangedBodyRow, EventRow, StreamRow, table_of
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 NAMED = 5  # how many a health event names; all of them are in the table
 
-_chain = ChainLinkRow.__table__  # type: ignore[attr-defined]
-_events = EventRow.__table__  # type: ignore[attr-defined]
-_revisions = ChangedBodyRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_chain = table_of(ChainLinkRow)
+_events = table_of(EventRow)
+_revisions = table_of(ChangedBodyRow)
+_streams = table_of(StreamRow)
 
 
 def save(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:
@@ -96,5 +96,5 @@ def _changed(api: str, events: Sequence[Event]) -> Condition:
         f"1Password has changed {what} of {api} since: {named}{further}.",
         api,
         error_code="changed",
-        hint="The events stay as they came first; the new bodies are in the table revisions.",
+        hint="The events stay as they came first; the new bodies are in the table changed_bodies.",
     )

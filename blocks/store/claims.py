@@ -23,9 +23,9 @@ LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, short
 
 RELEASE_VALUES: dict[str, Any] = {
     "holder": None,
-    "holder_until_ns": None,
+    "claim_expires_ns": None,
     "holder_process": None,
-    "holder_since_ns": None,
+    "claimed_ns": None,
 }
 
 
@@ -45,7 +45,7 @@ def holder_of(row: Row[Any]) -> Holder | None:
         return None
     process = ProcessIdentity.from_text(row.holder_process)
     host, pid = (process.host, process.pid) if process else (None, None)
-    return Holder(row.holder, host, pid, row.holder_since_ns)
+    return Holder(row.holder, host, pid, row.claimed_ns)
 
 
 def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
     return {
         "holder": holder,
         "holder_process": process_identity.own().as_text(),
-        "holder_since_ns": now_ns,
+        "claimed_ns": now_ns,
         "fence": table.c.fence + 1,
         **renew_values(now_ns),
     }
@@ -61,12 +61,12 @@ def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
 
 def renew_values(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
     """What a claim that is renewed now writes: it lasts for a wait of `wait_ns` and the attempt after it."""
-    return {"holder_ns": now_ns, "holder_until_ns": now_ns + wait_ns + LEASE_NS}
+    return {"claim_renewed_ns": now_ns, "claim_expires_ns": now_ns + wait_ns + LEASE_NS}
 
 
-def next_attempt_ns(holder_until_ns: int | None, now_ns: int) -> int | None:
+def next_attempt_ns(claim_expires_ns: int | None, now_ns: int) -> int | None:
     """When the run that waits under a claim tries again, at the latest; None where none waits."""
-    next_ns = None if holder_until_ns is None else holder_until_ns - LEASE_NS
+    next_ns = None if claim_expires_ns is None else claim_expires_ns - LEASE_NS
     return next_ns if next_ns is not None and next_ns > now_ns else None
 
 
@@ -80,15 +80,15 @@ def is_free(connection: Connection, table: Table, now_ns: int, *of: ColumnElemen
 
 def is_unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
     """Whether no run has a row, or its claim has expired."""
-    is_free = table.c.holder.is_(None) | (table.c.holder_until_ns < now_ns)
+    is_free = table.c.holder.is_(None) | (table.c.claim_expires_ns < now_ns)
     # The clock was set back since: the time on the claim does not show when it expires.
-    return is_free | (table.c.holder_ns > now_ns + LEASE_NS)
+    return is_free | (table.c.claim_renewed_ns > now_ns + LEASE_NS)
 
 
 def is_held(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a row among those that `of` names has a claim that holds: not expired, and not of a dead process."""
     by_dead = func.coalesce(table.c.holder_process, "").in_(dead_processes(connection, table, *of))
-    return (table.c.holder_until_ns >= now_ns) & ~by_dead
+    return (table.c.claim_expires_ns >= now_ns) & ~by_dead
 
 
 def dead_processes(connection: Connection, table: Table, *of: ColumnElement[bool]) -> list[str]:
@@ -96,7 +96,9 @@ def dead_processes(connection: Connection, table: Table, *of: ColumnElement[bool
 
     A dead process stays dead, and no other bears its identity: a claim that is taken meanwhile is not one of theirs.
     """
-    asked = select(table.c.holder_process, func.max(table.c.holder_ns)).where(table.c.holder_process.is_not(None), *of)
+    asked = select(table.c.holder_process, func.max(table.c.claim_renewed_ns)).where(
+        table.c.holder_process.is_not(None), *of
+    )
     found = connection.execute(asked.group_by(table.c.holder_process)).all()
     return [process for process, seen_ns in found if is_dead(process, seen_ns)]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 
 from blocks.durations import DAYS_MAX
-from blocks.store.tables import CollectedSpanRow
+from blocks.store.tables import CollectedSpanRow, table_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -22,7 +22,7 @@ KEPT_NS = DAYS_MAX * DAY_NS
 STARTING_NS = DAY_NS
 """How long before the run that drains a new stream its first request may have been made, for all of the 120 days."""
 
-_spans = CollectedSpanRow.__table__  # type: ignore[attr-defined]
+_spans = table_of(CollectedSpanRow)
 
 
 def extend(connection: Connection, stream_id: int, read_from_ns: int | None, started_ns: int) -> None:

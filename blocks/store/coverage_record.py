@@ -105,7 +105,7 @@ def hourly_lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dic
 _SOURCE = text("SELECT apis, paused_ns, deleted_ns FROM sources WHERE id = :source")
 _STREAMS = text("SELECT * FROM streams WHERE source_id = :source ORDER BY id")
 _SPANS = text(
-    "SELECT p.stream_id, p.start_ns, p.end_ns FROM spans p JOIN streams s ON s.id = p.stream_id "
+    "SELECT p.stream_id, p.start_ns, p.end_ns FROM collected_spans p JOIN streams s ON s.id = p.stream_id "
     "WHERE s.source_id = :source ORDER BY p.start_ns"
 )
 # The same window is read again with each reconcile: the last time counts, since it covers what the others did.
@@ -115,13 +115,14 @@ _WINDOWS = text(
     "AND w.begun_ns IS NOT NULL GROUP BY w.stream_id, j.kind, w.start_ns, w.end_ns"
 )
 _HOURS = text(
-    "SELECT hour, events FROM hours WHERE stream_id = :stream AND hour >= :first AND hour < :last AND events > 0"
+    "SELECT hour, events FROM hourly_counts "
+    "WHERE stream_id = :stream AND hour >= :first AND hour < :last AND events > 0"
 )
-_OLDEST = text("SELECT min(hour) FROM hours WHERE stream_id = :stream AND events > 0")
+_OLDEST = text("SELECT min(hour) FROM hourly_counts WHERE stream_id = :stream AND events > 0")
 _LAGS = text(
     "SELECT h.hour, (SELECT e.received_ns - e.time_ns FROM events e WHERE e.stream_id = :stream "
     "AND e.time_ns >= h.hour * :hour AND e.time_ns < (h.hour + 1) * :hour ORDER BY e.time_ns DESC LIMIT 1) "
-    "FROM (SELECT hour FROM hours WHERE stream_id = :stream AND hour >= :first AND hour <= :now AND events > 0 "
+    "FROM (SELECT hour FROM hourly_counts WHERE stream_id = :stream AND hour >= :first AND hour <= :now AND events > 0 "
     "ORDER BY hour DESC LIMIT :most) h"
 )
 

@@ -15,15 +15,15 @@ from blocks import clock
 from blocks.config.alert_thresholds import AHEAD_NS
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store.engine import reading, store_errors
-from blocks.store.tables import EventRow, StreamRow
+from blocks.store.tables import EventRow, StreamRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine
 
-_events = EventRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_events = table_of(EventRow)
+_streams = table_of(StreamRow)
 
 
 def later_of(connection: Connection, newest_ns: int, received_ns: int) -> Any:

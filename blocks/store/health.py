@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
 from blocks.store.engine import advisory_lock, reading, store_errors, writing
-from blocks.store.tables import ConditionRow, HealthEventRow, SourceRow, UndocumentedValueRow
+from blocks.store.tables import ConditionRow, HealthEventRow, SourceRow, UndocumentedValueRow, table_of
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 UndocumentedValue = tuple[str, str, str]
 """Its kind (member, value, quarantine), where it stands, and the value."""
 
-_conditions = ConditionRow.__table__  # type: ignore[attr-defined]
-_events = HealthEventRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_vocabulary = UndocumentedValueRow.__table__  # type: ignore[attr-defined]
+_conditions = table_of(ConditionRow)
+_events = table_of(HealthEventRow)
+_sources = table_of(SourceRow)
+_vocabulary = table_of(UndocumentedValueRow)
 
 
 def begin(connection: Connection, source_id: str, condition: Condition, *, since_ns: int | None = None) -> bool:

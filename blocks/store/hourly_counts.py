@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
 
-from blocks.store.tables import HourlyCountRow
+from blocks.store.tables import HourlyCountRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HOUR_NS = 3600 * 10**9
 
-_hours = HourlyCountRow.__table__  # type: ignore[attr-defined]
+_hours = table_of(HourlyCountRow)
 
 
 def increment(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
@@ -36,13 +36,13 @@ def _change(connection: Connection, stream_id: int, by_hour: dict[int, int]) -> 
     hours, events = sorted(by_hour), [by_hour[hour] for hour in sorted(by_hour)]
     if sqlite:
         rows = [(stream_id, *one) for one in zip(hours, events, strict=True)]
-        connection.exec_driver_sql(f"INSERT INTO hours (stream_id, hour, events) VALUES (?, ?, ?) {_ADD}", rows)  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO hourly_counts (stream_id, hour, events) VALUES (?, ?, ?) {_ADD}", rows)  # noqa: S608
     else:
         connection.exec_driver_sql(
-            "INSERT INTO hours (stream_id, hour, events) "  # noqa: S608 - a constant
+            "INSERT INTO hourly_counts (stream_id, hour, events) "  # noqa: S608 - a constant
             f"SELECT %(stream)s::int, * FROM unnest(%(hours)b::bigint[], %(events)b::bigint[]) {_ADD}",
             {"stream": stream_id, "hours": hours, "events": events},
         )
 
 
-_ADD = "ON CONFLICT (stream_id, hour) DO UPDATE SET events = hours.events + excluded.events"
+_ADD = "ON CONFLICT (stream_id, hour) DO UPDATE SET events = hourly_counts.events + excluded.events"

@@ -14,7 +14,7 @@ from whenever import Instant
 from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
-from blocks.store.tables import LateOrMissedRow, StreamRow
+from blocks.store.tables import LateOrMissedRow, StreamRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 NAMED = 5  # how many of the missed ones a health event names; all of them are in the table
 
-_found = LateOrMissedRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_found = table_of(LateOrMissedRow)
+_streams = table_of(StreamRow)
 
 
 def record_unseen(connection: Connection, stream: Row[Any], events: Sequence[Event]) -> None:

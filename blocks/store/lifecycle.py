@@ -21,7 +21,15 @@ from blocks.store import audit_log, health, streams
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.sources import PURGE, PURGING
-from blocks.store.tables import AuditLogRow, EventRow, PrunedEventRow, QuarantinedItemRow, SourceRow, StreamRow
+from blocks.store.tables import (
+    AuditLogRow,
+    EventRow,
+    PrunedEventRow,
+    QuarantinedItemRow,
+    SourceRow,
+    StreamRow,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +38,11 @@ if TYPE_CHECKING:
 
 BATCH = 1000  # rows of one transaction of a purge: a few hundredths of a second, for which others wait
 RENAME, RENAMED, PURGED = "rename", "renamed", "purged"
-STAY = {"streams", "operations", "health_events"}  # what has no personal data in it; streams go last
+STAY = {"streams", "audit_log", "health_events"}  # what has no personal data in it; streams go last
 
-_operations = AuditLogRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_operations = table_of(AuditLogRow)
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +202,7 @@ def _begin_purge(engine: Engine, source: SourceIdentity) -> dict[str, Any]:
 
 
 def _counts(connection: Connection, stream_id: int) -> dict[str, Any]:
-    event = EventRow.__table__  # type: ignore[attr-defined]
+    event = table_of(EventRow)
     asked = select(func.count(), func.min(event.c.time_ns), func.max(event.c.time_ns))
     number, first, last = connection.execute(asked.where(event.c.stream_id == stream_id)).one()
     return {
@@ -207,7 +215,7 @@ def _counts(connection: Connection, stream_id: int) -> dict[str, Any]:
 
 
 def _count(connection: Connection, kind: type[SQLModel], stream_id: int) -> int:
-    table = kind.__table__  # type: ignore[attr-defined]
+    table = table_of(kind)
     asked = select(func.count()).select_from(table).where(table.c.stream_id == stream_id)
     return int(connection.execute(asked).scalar_one())
 

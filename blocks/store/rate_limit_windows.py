@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.events_api import rate_limit
 from blocks.events_api.rate_limit import Grant, SpentRequests
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import RateLimitRow, SourceRow
+from blocks.store.tables import RateLimitRow, SourceRow, table_of
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ LONGEST_PAUSE_NS = 3600 * 10**9
 """The longest Retry-After. What lasts longer was ordered before the clock was set back, and nobody knows when it ends.
 """
 
-_budgets = RateLimitRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
+_budgets = table_of(RateLimitRow)
+_sources = table_of(SourceRow)
 _decoder = msgspec.json.Decoder(SpentRequests)
 
 

@@ -192,9 +192,9 @@ _FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str
         CounterMetricFamily,
         "forward_filtered",
         "Events that a privacy rule kept from the SIEM.",
-        lambda one: one.dropped,
+        lambda one: one.filtered,
     ),
-    (GaugeMetricFamily, "forward_rejected", "Events that the SIEM rejected.", lambda one: one.refused),
+    (GaugeMetricFamily, "forward_rejected", "Events that the SIEM rejected.", lambda one: one.rejected),
     (GaugeMetricFamily, "forward_waiting", "Events that wait to be sent.", lambda one: one.waiting),
     (
         GaugeMetricFamily,

@@ -99,7 +99,7 @@ def test_a_429_is_waited_for_and_everybody_waits(source: Source, quick: QuickClo
     assert outcome(state) == "Backfilled"
     assert quick.waits == [300.0]
     assert bodies(source) == truth(source)
-    ((paused_until_ns,),) = query_store(source, "SELECT paused_until_ns FROM budgets")
+    ((paused_until_ns,),) = query_store(source, "SELECT paused_until_ns FROM rate_limits")
     assert abs(paused_until_ns - before_ns - 300 * 10**9) < 60 * 10**9
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
+    from blocks.store.forwarding.records import ForwardPair
 
 pytestmark = pytest.mark.prefect
 
@@ -70,7 +71,7 @@ class Sending:
         return str(query_store(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> forward_pairs.ForwardPair:
+    def pair(self) -> ForwardPair:
         with self.engine() as engine:
             found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found
@@ -151,7 +152,7 @@ def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Send
     state = sending.forward()
     assert (outcome(state), state.is_failed()) == ("ThirdPartyConfigError", True)
     assert sending.receiver.asked == 0
-    assert query_store(sending.source, "SELECT count(*) FROM forwards") == [(0,)]
+    assert query_store(sending.source, "SELECT count(*) FROM pairs") == [(0,)]
 
 
 def test_a_fault_that_passes_is_waited_for_and_the_rest_goes_on(sending: Sending, quick: QuickClock) -> None:
@@ -214,7 +215,7 @@ def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) 
         assert rejected_events.replay(engine, sending.pair) == len(sending.stored())
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
-    assert [row[0] for row in _told(sending, f"refused/{sending.siem}")] == ["EventsRefused", "Recovered"]
+    assert [row[0] for row in _told(sending, f"rejected/{sending.siem}")] == ["EventsRejected", "Recovered"]
 
 
 def test_a_run_beside_one_that_waits_says_so_and_sends_nothing(

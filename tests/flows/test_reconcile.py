@@ -74,7 +74,7 @@ def test_what_the_server_left_out_was_missed(source: Source) -> None:
     ((name, api, description),) = told(source)
     assert (name, api) == ("EventsMissed", "audit")
     assert description.startswith("Live collection of audit had missed 7 events: ")
-    for uuid, _ in query_store(source, "SELECT uuid, time_ns FROM found ORDER BY time_ns LIMIT 5"):
+    for uuid, _ in query_store(source, "SELECT uuid, time_ns FROM late_or_missed ORDER BY time_ns LIMIT 5"):
         assert uuid in description
     engine = open_engine(source.url)
     assert require_proof(engine) >= 4
@@ -108,7 +108,7 @@ def test_a_body_that_has_changed_is_reported_and_kept(source: Source) -> None:
     assert changed > 0
     assert f"0 were not there, {changed} have changed" in (state.message or "")
     assert bodies(source) == before
-    assert query_store(source, "SELECT count(*), count(DISTINCT uuid) FROM revisions") == [(changed, changed)]
+    assert query_store(source, "SELECT count(*), count(DISTINCT uuid) FROM changed_bodies") == [(changed, changed)]
     assert {(name, api) for name, api, _ in told(source)} == {("EventsChanged", "audit")}
 
 

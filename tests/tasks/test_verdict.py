@@ -35,7 +35,7 @@ def view(api: Api, *, failing: bool = False, error: str | None = None, holder: H
         drained_ns=None,
         quiet_ns=None,
         holder="another",
-        holder_until_ns=START_NS,
+        claim_expires_ns=START_NS,
         failing_since_ns=START_NS - 5 * MINUTE if failing else None,
         error_type=error,
         error_code=None,

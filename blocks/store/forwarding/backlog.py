@@ -11,19 +11,19 @@ from blocks.store import claims
 from blocks.store.engine import reading, store_errors
 from blocks.store.forwarding import forward_pairs
 from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS
-from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, StreamRow
+from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, StreamRow, table_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 ARCHIVE = "archive"
-_events = EventRow.__table__  # type: ignore[attr-defined]
-_forwards = PairRow.__table__  # type: ignore[attr-defined]
-_positions = PositionRow.__table__  # type: ignore[attr-defined]
-_refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_events = table_of(EventRow)
+_pairs = table_of(PairRow)
+_positions = table_of(PositionRow)
+_rejected = table_of(RejectedEventRow)
+_streams = table_of(StreamRow)
 
 
 def pairs_with_work(engine: Engine, source: str) -> list[ForwardPair]:
@@ -45,33 +45,33 @@ def pairs_with_work(engine: Engine, source: str) -> list[ForwardPair]:
 
 
 def _waiting(connection: Connection, known: list[str], now_ns: int) -> Any:
-    sent_id = func.coalesce(_positions.c.sent_id, 0)
-    of_pair = (_positions.c.forward == _forwards.c.id) & (_positions.c.stream_id == _streams.c.id)
+    acknowledged_id = func.coalesce(_positions.c.acknowledged_id, 0)
+    of_pair = (_positions.c.pair_id == _pairs.c.id) & (_positions.c.stream_id == _streams.c.id)
     # A position that is not made yet has no holder either.
-    free = claims.is_free(connection, _positions, now_ns, _positions.c.forward.in_(known))
+    free = claims.is_free(connection, _positions, now_ns, _positions.c.pair_id.in_(known))
     return (
-        select(_forwards.c.id)
+        select(_pairs.c.id)
         .distinct()
-        .join(_streams, _streams.c.source_id == _forwards.c.source_id)
+        .join(_streams, _streams.c.source_id == _pairs.c.source_id)
         .outerjoin(_positions, of_pair)
-        .where(_forwards.c.id.in_(known), _positions.c.stopped_fingerprint.is_(None), free)
-        .where(_has_events(sent_id, now_ns) | _has_rejected())
+        .where(_pairs.c.id.in_(known), _positions.c.stopped_fingerprint.is_(None), free)
+        .where(_has_events(acknowledged_id, now_ns) | _has_rejected())
     )
 
 
-def _has_events(sent_id: Any, now_ns: int) -> Any:
+def _has_events(acknowledged_id: Any, now_ns: int) -> Any:
     # By the key: with an index on stream_id either database would go through the whole stream.
-    behind = (_events.c.stream_id + 0 == _streams.c.id) & (_events.c.id > sent_id)
+    behind = (_events.c.stream_id + 0 == _streams.c.id) & (_events.c.id > acknowledged_id)
     there = exists().where(behind).correlate(_streams, _positions)
     first = select(_events.c.received_ns).where(behind).order_by(_events.c.id).limit(1)
     begun_ns = (now_ns - GRACE_NS) // HOUR_NS * HOUR_NS
     is_over = first.correlate(_streams, _positions).scalar_subquery() < begun_ns
     # A stream's newest link ends with its newest event; one of an older store may have no links.
-    linked = (_streams.c.link_id > sent_id) | (_streams.c.link_id.is_(None) & there)
-    return linked & ((_forwards.c.kind != ARCHIVE) | is_over)
+    linked = (_streams.c.link_id > acknowledged_id) | (_streams.c.link_id.is_(None) & there)
+    return linked & ((_pairs.c.kind != ARCHIVE) | is_over)
 
 
 def _has_rejected() -> Any:
-    of_position = (_refused.c.forward == _positions.c.forward) & (_refused.c.stream_id == _positions.c.stream_id)
-    marked = _refused.c.replay_ns.is_not(None) & exists().where(_events.c.id == _refused.c.event_id)
+    of_position = (_rejected.c.pair_id == _positions.c.pair_id) & (_rejected.c.stream_id == _positions.c.stream_id)
+    marked = _rejected.c.replay_ns.is_not(None) & exists().where(_events.c.id == _rejected.c.event_id)
     return exists().where(of_position, marked).correlate(_positions)

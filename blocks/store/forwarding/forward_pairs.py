@@ -14,33 +14,19 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import positions, rejected_events, siem_forward_field, unsent_events
-from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, SourceRow, StreamRow
+from blocks.store.forwarding.records import ForwardPair
+from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, SourceRow, StreamRow, table_of
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
-_events = EventRow.__table__  # type: ignore[attr-defined]
-_forwards = PairRow.__table__  # type: ignore[attr-defined]
-_positions = PositionRow.__table__  # type: ignore[attr-defined]
-_refused = RejectedEventRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardPair:
-    """A source and a SIEM. Times are nanoseconds since 1970."""
-
-    id: str
-    source_id: str
-    source: str
-    siem: str
-    kind: str
-    config: dict[str, Any]
-    fingerprint: str
-    created_ns: int
-    paused_ns: int | None
+_events = table_of(EventRow)
+_pairs = table_of(PairRow)
+_positions = table_of(PositionRow)
+_rejected = table_of(RejectedEventRow)
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +83,7 @@ def save(  # noqa: PLR0917 - what a pair is made of
         changed = is_new or (before.kind, before.fingerprint) != (kind, fingerprint)
         if changed:
             _change(connection, before, values)
-        pair = _one(connection, _forwards.c.id == before.id)
+        pair = _one(connection, _pairs.c.id == before.id)
         if is_new:
             audit_log.record(connection, "siem add", source_id, pair.source, siem=siem, kind=kind)
         if is_new and since_ns is not None:
@@ -111,7 +97,7 @@ def find_all(
     """The pairs there are, or those of a SIEM or of a source of that name; of deleted sources where asked for."""
     asked = _asked() if with_deleted else _asked().where(_sources.c.deleted_ns.is_(None))
     if siem is not None:
-        asked = asked.where(_forwards.c.siem == siem)
+        asked = asked.where(_pairs.c.siem == siem)
     if source is not None:
         asked = asked.where(_sources.c.name == source)
     with store_errors(), reading(engine).connect() as connection:
@@ -120,7 +106,7 @@ def find_all(
 
 def find(engine: Engine, source_id: str, siem: str) -> ForwardPair | None:
     """The pair of that source and SIEM, or None."""
-    asked = _asked().where(_forwards.c.source_id == source_id, _forwards.c.siem == siem)
+    asked = _asked().where(_pairs.c.source_id == source_id, _pairs.c.siem == siem)
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(asked).one_or_none()
     return None if row is None else _known(row)
@@ -146,8 +132,8 @@ def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
     """
     with writing(engine) as connection:
         values = {"paused_ns": clock.now_ns() if paused else None}
-        wanted = _forwards.c.paused_ns.is_(None) if paused else _forwards.c.paused_ns.is_not(None)
-        changed = connection.execute(update(_forwards).where(_forwards.c.id == pair.id, wanted).values(values)).rowcount
+        wanted = _pairs.c.paused_ns.is_(None) if paused else _pairs.c.paused_ns.is_not(None)
+        changed = connection.execute(update(_pairs).where(_pairs.c.id == pair.id, wanted).values(values)).rowcount
         if not paused:
             positions.recover_within(connection, pair.id)
         if changed:
@@ -155,9 +141,9 @@ def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
     return bool(changed)
 
 
-def is_paused(engine: Engine, forward: str) -> bool:
+def is_paused(engine: Engine, pair_id: str) -> bool:
     """Whether a person has paused the pair, as the store has it now; one that was removed is not."""
-    asked = select(_forwards.c.paused_ns).where(_forwards.c.id == forward)
+    asked = select(_pairs.c.paused_ns).where(_pairs.c.id == pair_id)
     with store_errors(), reading(engine).connect() as connection:
         return connection.scalar(asked) is not None
 
@@ -169,22 +155,22 @@ def replay(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
     """
     with writing(engine) as connection:
         again = 0
-        for stream_id, sent_id, reached in _sent(connection, pair.id):
+        for stream_id, acknowledged_id, reached in _sent(connection, pair.id):
             behind = _before(connection, stream_id, since_ns)
             if behind is not None and behind < reached:
                 of = (_events.c.stream_id == stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
                 again += connection.scalar(select(func.count()).where(of)) or 0
-                positions.move_within(connection, pair.id, stream_id, min(behind, sent_id))
+                positions.move_within(connection, pair.id, stream_id, min(behind, acknowledged_id))
         audit_log.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=again)
     return again
 
 
 def count_sent_since(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
     """How many events `replay` would let the pair send again: those received then or later that were acknowledged."""
-    asked = select(_positions.c.stream_id, _positions.c.sent_id, _positions.c.plan)
+    asked = select(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
     with store_errors(), reading(engine).connect() as connection:
         sent = 0
-        for row in connection.execute(asked.where(_positions.c.forward == pair.id)).all():
+        for row in connection.execute(asked.where(_positions.c.pair_id == pair.id)).all():
             behind, reached = _before(connection, row.stream_id, since_ns), positions.last_acknowledged(row)
             if behind is not None and behind < reached:
                 of = (_events.c.stream_id == row.stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
@@ -196,9 +182,9 @@ def remove(engine: Engine, pair: ForwardPair) -> None:
     """Remove a pair: its positions, and what its SIEM refused. The events stay."""
     with writing(engine) as connection:
         # The pair first: who makes positions holds it, and finds then that it is gone.
-        connection.execute(delete(_forwards).where(_forwards.c.id == pair.id))
-        for table in (_positions, _refused):
-            connection.execute(delete(table).where(table.c.forward == pair.id))
+        connection.execute(delete(_pairs).where(_pairs.c.id == pair.id))
+        for table in (_positions, _rejected):
+            connection.execute(delete(table).where(table.c.pair_id == pair.id))
         sentence = f"Events are no longer forwarded to {pair.siem}."
         for tracker in (positions.tracker(pair.siem), rejected_events.tracker(pair.siem)):
             health.end(connection, pair.source_id, tracker, sentence)
@@ -207,17 +193,17 @@ def remove(engine: Engine, pair: ForwardPair) -> None:
 
 def _insert(connection: Connection, source_id: str, siem: str, values: dict[str, Any]) -> bool:
     now = {"id": uuid.uuid4().hex, "source_id": source_id, "siem": siem, "created_ns": clock.now_ns(), **values}
-    return insert_new(connection, _forwards, now)
+    return insert_new(connection, _pairs, now)
 
 
 def _there(connection: Connection, source_id: str, siem: str) -> Row[Any] | None:
     """The pair, which nobody removes until the transaction is over."""
-    key = (_forwards.c.source_id == source_id) & (_forwards.c.siem == siem)
-    return connection.execute(select(_forwards).where(key).with_for_update()).one_or_none()
+    key = (_pairs.c.source_id == source_id) & (_pairs.c.siem == siem)
+    return connection.execute(select(_pairs).where(key).with_for_update()).one_or_none()
 
 
 def _change(connection: Connection, before: Row[Any], values: dict[str, Any]) -> None:
-    connection.execute(update(_forwards).where(_forwards.c.id == before.id).values(values))
+    connection.execute(update(_pairs).where(_pairs.c.id == before.id).values(values))
     positions.create_within(connection, before.id)
     if before.kind == values["kind"]:
         positions.restart_within(connection, before.id)
@@ -235,11 +221,11 @@ def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPa
 
 
 def _leave_out(connection: Connection, pair: ForwardPair, until_ns: int) -> None:
-    for stream_id, sent_id, _ in _sent(connection, pair.id):
+    for stream_id, acknowledged_id, _ in _sent(connection, pair.id):
         end = _end(connection, stream_id)  # first: a page that is committed between the two reads is not left out
         last = _before(connection, stream_id, until_ns)
         behind = end if last is None else last
-        if behind is not None and behind > sent_id:
+        if behind is not None and behind > acknowledged_id:
             positions.move_within(connection, pair.id, stream_id, behind)
     audit_log.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
 
@@ -256,19 +242,23 @@ def _end(connection: Connection, stream_id: int) -> int | None:
     return unsent_events.last_id(connection, stream_id) if linked is None else linked
 
 
-def _sent(connection: Connection, forward: str) -> list[tuple[int, int, int]]:
+def _sent(connection: Connection, pair_id: str) -> list[tuple[int, int, int]]:
     """Of each stream its position, and the last event that the SIEM has said yes to, which may be ahead of it."""
     # A write first: nobody moves a position between the read and what follows from it.
-    written = update(_positions).where(_positions.c.forward == forward).values(sent_id=_positions.c.sent_id)
-    rows = connection.execute(written.returning(_positions.c.stream_id, _positions.c.sent_id, _positions.c.plan))
-    return [(row.stream_id, row.sent_id, positions.last_acknowledged(row)) for row in rows]
+    written = (
+        update(_positions).where(_positions.c.pair_id == pair_id).values(acknowledged_id=_positions.c.acknowledged_id)
+    )
+    rows = connection.execute(
+        written.returning(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
+    )
+    return [(row.stream_id, row.acknowledged_id, positions.last_acknowledged(row)) for row in rows]
 
 
 def _asked() -> Any:
     return (
-        select(_forwards, _sources.c.name.label("source"))
-        .join(_sources, _sources.c.id == _forwards.c.source_id)
-        .order_by(_forwards.c.siem, _sources.c.name)
+        select(_pairs, _sources.c.name.label("source"))
+        .join(_sources, _sources.c.id == _pairs.c.source_id)
+        .order_by(_pairs.c.siem, _sources.c.name)
     )
 
 

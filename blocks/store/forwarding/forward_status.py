@@ -32,8 +32,8 @@ class PositionStatus:
 
     api: str
     sent: int
-    dropped: int
-    refused: int
+    filtered: int
+    rejected: int
     waiting: int
     oldest_ns: int | None
     progress_ns: int | None
@@ -137,22 +137,22 @@ def pairs(engine: Engine, siem: str | None = None, source: str | None = None) ->
 
 
 def rejected_events(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
-    """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, refused_ns."""
+    """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, rejected_ns."""
     found = {one.id: one for one in pairs(engine, siem, source)}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_REFUSED).all()
     return [
         {
-            "source": found[row.forward].source,
-            "source_id": found[row.forward].source_id,
+            "source": found[row.pair_id].source,
+            "source_id": found[row.pair_id].source_id,
             "api": row.api,
             "uuid": row.uuid,
             "code": row.code,
             "answer": row.answer,
-            "refused_ns": row.refused_ns,
+            "rejected_ns": row.rejected_ns,
         }
         for row in rows
-        if row.forward in found
+        if row.pair_id in found
     ]
 
 
@@ -174,13 +174,13 @@ def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> PairStatus:
 
 def _positions(connection: Connection, fingerprints: Mapping[str, str]) -> dict[str, list[PositionStatus]]:
     """The positions of forwards, given with their fingerprints, in as many statements for hundreds as for one."""
-    found: dict[str, list[PositionStatus]] = {forward: [] for forward in fingerprints}
+    found: dict[str, list[PositionStatus]] = {pair_id: [] for pair_id in fingerprints}
     waiting = _all_waiting(connection, list(fingerprints))
     for start in range(0, len(found), VALUES_MAX):
-        some = {"forwards": list(fingerprints)[start : start + VALUES_MAX]}
+        some = {"pairs": list(fingerprints)[start : start + VALUES_MAX]}
         for row in connection.execute(_POSITIONS, some):
-            behind = waiting.get((row.forward, row.stream_id), (0, None))
-            found[row.forward].append(_position(row, behind, fingerprints[row.forward]))
+            behind = waiting.get((row.pair_id, row.stream_id), (0, None))
+            found[row.pair_id].append(_position(row, behind, fingerprints[row.pair_id]))
     return found
 
 
@@ -189,8 +189,8 @@ def _position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -
     return PositionStatus(
         api=row.api,
         sent=row.sent or 0,
-        dropped=row.dropped or 0,
-        refused=row.refused or 0,
+        filtered=row.filtered or 0,
+        rejected=row.rejected or 0,
         waiting=waiting,
         oldest_ns=oldest_ns,
         progress_ns=row.progress_ns,
@@ -205,40 +205,40 @@ def _position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -
 
 
 def _next_attempt_ns(row: Row[Any]) -> int | None:
-    if row.failing_since_ns is None or claims.is_dead(row.holder_process, row.holder_ns):
+    if row.failing_since_ns is None or claims.is_dead(row.holder_process, row.claim_renewed_ns):
         return None
-    return claims.next_attempt_ns(row.holder_until_ns, clock.now_ns())
+    return claims.next_attempt_ns(row.claim_expires_ns, clock.now_ns())
 
 
-def _all_waiting(connection: Connection, forwards: Sequence[str]) -> dict[tuple[str, int], tuple[int, int | None]]:
+def _all_waiting(connection: Connection, pair_ids: Sequence[str]) -> dict[tuple[str, int], tuple[int, int | None]]:
     """How many events wait, and since when the first does, of each forward and stream where any do."""
     rows = [
         row
-        for start in range(0, len(forwards), VALUES_MAX)
-        for row in connection.execute(_BEHIND, {"forwards": forwards[start : start + VALUES_MAX]})
+        for start in range(0, len(pair_ids), VALUES_MAX)
+        for row in connection.execute(_BEHIND, {"pairs": pair_ids[start : start + VALUES_MAX]})
     ]
-    counted = {(row.forward, row.stream_id): _counted(connection, row) for row in rows}
+    counted = {(row.pair_id, row.stream_id): _counted(connection, row) for row in rows}
     # What waits begins with a link in most cases: then its first event is known, and all of them are read at once.
-    firsts = [row.first_id for row in rows if row.first_id and not counted[row.forward, row.stream_id]]
+    firsts = [row.first_id for row in rows if row.first_id and not counted[row.pair_id, row.stream_id]]
     received = _received(connection, firsts)
     found: dict[tuple[str, int], tuple[int, int | None]] = {}
     for row in rows:
-        before = counted[row.forward, row.stream_id]
+        before = counted[row.pair_id, row.stream_id]
         if waiting := before + int(row.linked or 0):
             oldest_ns = None if before else received.get(row.first_id)
-            found[row.forward, row.stream_id] = waiting, oldest_ns or _oldest(connection, row, before)
+            found[row.pair_id, row.stream_id] = waiting, oldest_ns or _oldest(connection, row, before)
     return found
 
 
 def _counted(connection: Connection, row: Row[Any]) -> int:
     """How many wait that no link counts: of a link that is sent in part, and of before there was a chain."""
     before_chain: list[tuple[int, int]] = []
-    if row.first_link is None or row.first_link - 1 > row.sent_id:
-        before_chain = unlinked_ranges(connection, row.stream_id, row.sent_id, row.first_link)
+    if row.first_link is None or row.first_link - 1 > row.acknowledged_id:
+        before_chain = unlinked_ranges(connection, row.stream_id, row.acknowledged_id, row.first_link)
     end = max([row.partial or 0, *(end for _, end in before_chain)])
-    if end <= row.sent_id:
+    if end <= row.acknowledged_id:
         return 0
-    behind = {"stream": row.stream_id, "sent": row.sent_id, "end": end}
+    behind = {"stream": row.stream_id, "sent": row.acknowledged_id, "end": end}
     return int(connection.scalar(_by_key(connection, _COUNT), behind) or 0)
 
 
@@ -250,7 +250,7 @@ def _received(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _oldest(connection: Connection, row: Row[Any], before: int) -> int | None:
-    start = row.sent_id if before or row.first_id is None else row.first_id - 1
+    start = row.acknowledged_id if before or row.first_id is None else row.first_id - 1
     found: int | None = connection.scalar(_by_key(connection, _OLDEST), {"stream": row.stream_id, "start": start})
     return found
 
@@ -261,35 +261,37 @@ def _by_key(connection: Connection, asked: str) -> TextClause:
 
 
 _FORWARDS = text(
-    "SELECT f.*, s.name AS source, s.fields, s.deleted_ns FROM forwards f "
+    "SELECT f.*, s.name AS source, s.fields, s.deleted_ns FROM pairs f "
     "JOIN sources s ON s.id = f.source_id ORDER BY f.siem, s.name"
 )
 _POSITIONS = text(
-    "SELECT f.id AS forward, s.id AS stream_id, s.api, p.sent, p.dropped, p.refused, p.progress_ns, "
+    "SELECT f.id AS pair_id, s.id AS stream_id, s.api, p.sent, p.filtered, p.rejected, p.progress_ns, "
     "p.failing_since_ns, p.error_type, p.error_message, p.stopped_fingerprint, p.error_ns, p.failed_attempts, "
-    "p.holder_process, p.holder_ns, p.holder_until_ns "
-    "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
-    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
-    "WHERE f.id IN :forwards ORDER BY s.id"
-).bindparams(bindparam("forwards", expanding=True))
+    "p.holder_process, p.claim_renewed_ns, p.claim_expires_ns "
+    "FROM pairs f JOIN streams s ON s.source_id = f.source_id "
+    "LEFT JOIN positions p ON p.stream_id = s.id AND p.pair_id = f.id "
+    "WHERE f.id IN :pairs ORDER BY s.id"
+).bindparams(bindparam("pairs", expanding=True))
+_WHOLE = "c.last_id > b.acknowledged_id AND c.first_id > b.acknowledged_id"
+_PARTIAL = "c.last_id > b.acknowledged_id AND c.first_id <= b.acknowledged_id"
 _CHAIN = "(SELECT {} FROM chain c WHERE c.stream_id = b.stream_id AND {})"
 _BEHIND = text(
-    "SELECT b.forward, b.stream_id, b.sent_id, "  # noqa: S608 - our own words
-    f"{_CHAIN.format('min(c.first_id)', 'c.last_id > b.sent_id AND c.first_id > b.sent_id')} AS first_id, "
-    f"{_CHAIN.format('sum(c.events)', 'c.last_id > b.sent_id AND c.first_id > b.sent_id')} AS linked, "
-    f"{_CHAIN.format('max(c.last_id)', 'c.last_id > b.sent_id AND c.first_id <= b.sent_id')} AS partial, "
+    "SELECT b.pair_id, b.stream_id, b.acknowledged_id, "  # noqa: S608 - our own words
+    f"{_CHAIN.format('min(c.first_id)', _WHOLE)} AS first_id, "
+    f"{_CHAIN.format('sum(c.events)', _WHOLE)} AS linked, "
+    f"{_CHAIN.format('max(c.last_id)', _PARTIAL)} AS partial, "
     f"{_CHAIN.format('c.first_id', 'c.number = 1')} AS first_link "
     # A stream whose last event was sent has nothing that waits: so it is in most cases.
-    "FROM (SELECT f.id AS forward, s.id AS stream_id, coalesce(p.sent_id, 0) AS sent_id "
-    "FROM forwards f JOIN streams s ON s.source_id = f.source_id "
-    "LEFT JOIN forward_positions p ON p.stream_id = s.id AND p.forward = f.id "
-    "WHERE f.id IN :forwards AND s.events > 0 "
-    "AND (s.link_id IS NULL OR coalesce(p.sent_id, 0) < s.link_id)) b"
-).bindparams(bindparam("forwards", expanding=True))
+    "FROM (SELECT f.id AS pair_id, s.id AS stream_id, coalesce(p.acknowledged_id, 0) AS acknowledged_id "
+    "FROM pairs f JOIN streams s ON s.source_id = f.source_id "
+    "LEFT JOIN positions p ON p.stream_id = s.id AND p.pair_id = f.id "
+    "WHERE f.id IN :pairs AND s.events > 0 "
+    "AND (s.link_id IS NULL OR coalesce(p.acknowledged_id, 0) < s.link_id)) b"
+).bindparams(bindparam("pairs", expanding=True))
 _RECEIVED = text("SELECT id, received_ns FROM events WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
 _REFUSED = text(
-    "SELECT r.forward, s.api, r.uuid, r.code, r.answer, r.refused_ns FROM refused_events r "
-    "JOIN streams s ON s.id = r.stream_id ORDER BY r.refused_ns, r.event_id"
+    "SELECT r.pair_id, s.api, r.uuid, r.code, r.answer, r.rejected_ns FROM rejected_events r "
+    "JOIN streams s ON s.id = r.stream_id ORDER BY r.rejected_ns, r.event_id"
 )
 _COUNT = "SELECT count(*) FROM events {hint} WHERE stream_id = :stream AND id > :sent AND id <= :end"
 _OLDEST = "SELECT received_ns FROM events {hint} WHERE stream_id = :stream AND id > :start ORDER BY id LIMIT 1"

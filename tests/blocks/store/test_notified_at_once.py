@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import PositionClaim
     from blocks.store.forwarding.rejected_events import ReplayBatch
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
-FORWARD, REFUSED = f"forward/{SIEM}", f"refused/{SIEM}"
+FORWARD, REFUSED = f"forward/{SIEM}", f"rejected/{SIEM}"
 SHUT = ThirdPartyConfigError("The SIEM refuses the token.", code="403")
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 LONG = 400 * 10**9  # ns; failing for so long, it is told of

@@ -252,14 +252,14 @@ def test_an_api_in_error_is_not_late(ran: Engine, moving: MovingClock, rows: Row
 
 def test_a_run_that_ended_meanwhile_wins(ran: Engine, moving: MovingClock, monkeypatch: pytest.MonkeyPatch) -> None:
     moving.advance(13 * MINUTE)
-    judged = run_health.judged
+    judged = run_health.judge_all
 
     def and_a_run_ends(engine: Engine, *, watched_ns: int | None = None) -> list[run_health.Judgement]:
         found = judged(engine, watched_ns=watched_ns)
         run(engine)
         return found
 
-    monkeypatch.setattr(run_health, "judged", and_a_run_ends)
+    monkeypatch.setattr(run_health, "judge_all", and_a_run_ends)
     assert changes(ran) == []
 
 

@@ -104,7 +104,7 @@ def rows(query: str) -> list[tuple[Any, ...]]:
 
 
 def actions() -> list[str]:
-    return [action for (action,) in rows("SELECT action FROM operations ORDER BY id")]
+    return [action for (action,) in rows("SELECT action FROM audit_log ORDER BY id")]
 
 
 def only_id() -> str:
@@ -205,7 +205,7 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
     assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
     assert token_of(source) == new
     assert (in_error(source), actions()) == (False, ["token"])
-    assert new not in shown + call.err + str(rows("SELECT details FROM operations"))
+    assert new not in shown + call.err + str(rows("SELECT details FROM audit_log"))
 
 
 def test_all_problems_of_a_token_are_reported_at_once(
