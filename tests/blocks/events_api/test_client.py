@@ -101,10 +101,10 @@ def test_threads_share_a_client(sandbox: SandboxProcess) -> None:
     found: dict[Api, list[bytes]] = {}
     with open_client(sandbox) as client:
 
-        def drain(api: Api) -> None:
+        def read(api: Api) -> None:
             found[api] = bodies(drain(client, api, limit=7))
 
-        threads = [threading.Thread(target=drain, args=(api,)) for api in Api]
+        threads = [threading.Thread(target=read, args=(api,)) for api in Api]
         for thread in threads:
             thread.start()
         for thread in threads:
