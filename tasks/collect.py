@@ -14,10 +14,10 @@ from blocks.errors import SourceError, UnexpectedError
 from blocks.store import streams
 from blocks.store.streams import StreamClaim
 from tasks import attempts
+from tasks.session import open_session
 from tasks.support import rate_gate
 from tasks.support.drain import CollectResult, StreamReader
 from tasks.support.publish import report_unstored
-from tasks.support.session import open_session
 from tasks.support.source import loaded_id, shared_source, store_if_open
 
 if TYPE_CHECKING:

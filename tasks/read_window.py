@@ -15,9 +15,9 @@ from blocks.store import streams
 from blocks.store.backfill import windows
 from blocks.store.backfill.windows import WindowClaim
 from tasks import attempts
+from tasks.session import open_session
 from tasks.support import rate_gate
 from tasks.support.paging import STOPPED, Paging
-from tasks.support.session import open_session
 from tasks.support.source import load_source
 
 if TYPE_CHECKING:

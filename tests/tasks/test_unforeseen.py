@@ -34,8 +34,7 @@ from blocks.store.backfill.jobs import RECONCILE, JobRequest
 from blocks.store.block import EventStore
 from blocks.store.forwarding import forward_pairs, positions
 from deployments.sandbox.process import running_sandbox
-from tasks import attempts, collect, forward, read_window
-from tasks.support import session
+from tasks import attempts, collect, forward, read_window, session
 from tasks.support import source as opened
 
 if TYPE_CHECKING:

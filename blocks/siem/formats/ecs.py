@@ -266,7 +266,7 @@ def _document(
 ) -> _Document:
     event, api = encoder_input.event, encoder_input.stream.api
     categories, types = CATEGORIES[api]
-    told = _Event(
+    fields = _Event(
         kind="event",
         category=categories,
         type=types,
@@ -280,7 +280,7 @@ def _document(
     account = None if encoder_input.account is None else {"id": encoder_input.account}
     left = undocumented.undocumented_members(api, encoder_input.original)
     all_own = undocumented.merge(msgspec.to_builtins(own), left) if left else own
-    return _Document(timestamp=rfc3339(event.time_ns), event=told, onepassword=all_own, organization=account)
+    return _Document(timestamp=rfc3339(event.time_ns), event=fields, onepassword=all_own, organization=account)
 
 
 def _add_client(made: _Document, person: UserDetails, client: Client, geo: _Geo | None) -> _Document:

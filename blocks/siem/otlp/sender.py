@@ -277,7 +277,8 @@ def _read(kind: str, content: bytes) -> ExportLogsPartialSuccess:
 
 
 def _from_json(value: Any) -> ExportLogsPartialSuccess:
-    told: dict[str, Any] = value.get("partialSuccess") or {}
+    partial: dict[str, Any] = value.get("partialSuccess") or {}
     return ExportLogsPartialSuccess(
-        rejected_log_records=int(told.get("rejectedLogRecords") or 0), error_message=str(told.get("errorMessage") or "")
+        rejected_log_records=int(partial.get("rejectedLogRecords") or 0),
+        error_message=str(partial.get("errorMessage") or ""),
     )

@@ -165,13 +165,13 @@ class AccessTokens:
         asked = clock.now()
         response = self._client.checked_request("POST", self._path, self._form, _FORM)
         try:
-            told = _read_token(response.content)
+            token = _read_token(response.content)
         except ValueError:
             raise _invalid_token_error() from None
-        if not (told.access_token.isascii() and told.access_token.isprintable() and told.access_token):
+        if not (token.access_token.isascii() and token.access_token.isprintable() and token.access_token):
             raise _invalid_token_error()
-        self._token = told.access_token
-        self._until = asked + max(told.expires_in - RENEW_BEFORE_SECONDS, told.expires_in / 2)
+        self._token = token.access_token
+        self._until = asked + max(token.expires_in - RENEW_BEFORE_SECONDS, token.expires_in / 2)
 
 
 class _EntraClient(SiemHttpClient):
@@ -188,11 +188,11 @@ class _EntraClient(SiemHttpClient):
 
     def response_text(self, content: bytes) -> str:
         try:
-            refusal = _read_refusal(content)
+            error = _read_refusal(content)
         except ValueError:
             return super().response_text(content)
-        number = refusal.error_description.partition(":")[0]
-        known = [word for word in (refusal.error, number) if word.replace("_", "").isalnum() and len(word) < 40]  # noqa: PLR2004
+        number = error.error_description.partition(":")[0]
+        known = [word for word in (error.error, number) if word.replace("_", "").isalnum() and len(word) < 40]  # noqa: PLR2004
         return super().response_text(" ".join(known).encode())
 
 

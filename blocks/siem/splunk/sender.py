@@ -103,15 +103,15 @@ class SplunkSender:
 
         Splunk does not tell whether the events before it were indexed, so they may be indexed twice.
         """
-        refused: list[RejectedRecord] = []
+        rejected: list[RejectedRecord] = []
         ranges = [range(len(batch.records))]
         while ranges:
             part = ranges.pop()
             if part and (found := self._post(batch.records[part.start : part.stop])):
-                bad = part[found.index]
-                refused.append(RejectedRecord(bad, found.code, found.answer))
-                ranges += [range(bad + 1, part.stop), range(part.start, bad)]
-        return BatchResult(rejected=tuple(sorted(refused, key=lambda one: one.index)))
+                index = part[found.index]
+                rejected.append(RejectedRecord(index, found.code, found.answer))
+                ranges += [range(index + 1, part.stop), range(part.start, index)]
+        return BatchResult(rejected=tuple(sorted(rejected, key=lambda one: one.index)))
 
     def check(self) -> str:
         """Check HEC's health, and send an empty request: if the token is valid, HEC answers that there is no data."""
@@ -159,13 +159,13 @@ class SplunkSender:
 
     def _encode_shared_members(self, formatted: FormattedEvent) -> bytes:
         api = formatted.stream.api
-        told = {
+        members = {
             "host": self._host,
             "source": self._source or formatted.stream.source,
             "sourcetype": sourcetype(api, formatted.format_name),
             "index": self._indexes.get(api.value) or self._index,
         }
-        start = to_json({name: value for name, value in told.items() if value})
+        start = to_json({name: value for name, value in members.items() if value})
         return start[1:-1] + b',"fields":' + to_json(_fields(formatted))[:-1] + b","
 
 
@@ -188,12 +188,12 @@ def field_name(name: str) -> str:
 
 def _fields(formatted: FormattedEvent) -> dict[str, str]:
     """Return the indexed fields: flat, and all of them texts."""
-    told = {field_name(name): to_text(value) for name, value in metadata.event_metadata(formatted).items()}
-    told["onepassword_api"] = formatted.stream.api.value
-    told["onepassword_event_id"] = formatted.event_id
+    members = {field_name(name): to_text(value) for name, value in metadata.event_metadata(formatted).items()}
+    members["onepassword_api"] = formatted.stream.api.value
+    members["onepassword_event_id"] = formatted.event_id
     if formatted.account is not None:
-        told["onepassword_account"] = formatted.account
-    return told
+        members["onepassword_account"] = formatted.account
+    return members
 
 
 def _quoted(uuid: str) -> str:

@@ -74,9 +74,9 @@ class SumoLogicSender:
         self._client.close()
 
     def _stream_headers(self, stream: StreamMetadata) -> dict[str, str]:
-        told = {"X-Sumo-Name": self._name or stream.source, "X-Sumo-Host": self._host}
-        told["X-Sumo-Category"] = self._category or stream.category or ""
-        return {name: header_value(value) for name, value in told.items() if value}
+        members = {"X-Sumo-Name": self._name or stream.source, "X-Sumo-Host": self._host}
+        members["X-Sumo-Category"] = self._category or stream.category or ""
+        return {name: header_value(value) for name, value in members.items() if value}
 
 
 def _require_accepted(response: HttpResponse) -> None:
@@ -103,8 +103,8 @@ def url_secrets(url: str) -> tuple[str, ...]:
 
 
 def _fields(formatted: FormattedEvent) -> str:
-    told = {name: value for name, value in metadata.event_metadata(formatted).items() if name not in SENT_AS_HEADERS}
-    told["onepassword_api"] = formatted.stream.api.value
+    members = {name: value for name, value in metadata.event_metadata(formatted).items() if name not in SENT_AS_HEADERS}
+    members["onepassword_api"] = formatted.stream.api.value
     if formatted.account is not None:
-        told["onepassword_account"] = formatted.account
-    return ",".join(field_pair(name, value) for name, value in told.items())
+        members["onepassword_account"] = formatted.account
+    return ",".join(field_pair(name, value) for name, value in members.items())

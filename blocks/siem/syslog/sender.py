@@ -44,12 +44,12 @@ class SyslogSender:
 
     def send(self, batch: Batch) -> BatchResult:
         """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.send`."""
-        refused = self._too_large(batch.records)
-        left_out = {one.index for one in refused}
-        taken = [record.data for index, record in enumerate(batch.records) if index not in left_out]
-        if taken:
-            self._receiver.send(b"".join(taken))
-        return BatchResult(rejected=refused) if refused else ACCEPTED
+        rejected = self._too_large(batch.records)
+        left_out = {record.index for record in rejected}
+        data = [record.data for index, record in enumerate(batch.records) if index not in left_out]
+        if data:
+            self._receiver.send(b"".join(data))
+        return BatchResult(rejected=rejected) if rejected else ACCEPTED
 
     def check(self) -> str:
         version = self._receiver.send(b"")

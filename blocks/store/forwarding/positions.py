@@ -393,8 +393,8 @@ def _counted(step: BatchOutcome, now_ns: int) -> dict[str, Any]:
     return {**counts, "progress_ns": now_ns, **HEALTHY}
 
 
-def _source_of(connection: Connection, forward: str) -> str:
-    return str(connection.scalar(_SOURCE_OF, {"of_pair": forward}))
+def _source_of(connection: Connection, pair_id: str) -> str:
+    return str(connection.scalar(_SOURCE_OF, {"of_pair": pair_id}))
 
 
 def _error(error: SourceError, since_ns: int, now_ns: int) -> dict[str, Any]:

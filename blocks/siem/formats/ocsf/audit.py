@@ -69,9 +69,9 @@ def _group(body: Audit) -> ClassFields:
         return ClassFields(group=objects.reference(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
     group = objects.reference(body.object_uuid)
     if body.object_type == "gm":
-        told = body.aux_info
+        role = body.aux_info
         return ClassFields(
-            group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(told, told)] if told else None
+            group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(role, role)] if role else None
         )
     return ClassFields(group=group)
 

@@ -97,19 +97,19 @@ def encode(encoder_input: EncoderInput, activity: Activity, word: str | None, pa
 
 
 def _metadata(encoder_input: EncoderInput) -> OcsfMetadata:
-    told, one = encoder_input.stream, encoder_input.event
-    arrived = msgspec.Raw(b'{"name":"received","value":"' + received_rfc3339(one.received_ns).encode() + b'"}')
+    stream, event = encoder_input.stream, encoder_input.event
+    arrived = msgspec.Raw(b'{"name":"received","value":"' + received_rfc3339(event.received_ns).encode() + b'"}')
     return OcsfMetadata(
         version=OCSF_VERSION,
         profiles=_PROFILES,
         product=_PRODUCT,
-        uid=one.uuid,
+        uid=event.uuid,
         event_code=encoder_input.event_id,
-        log_name=told.api.path,
+        log_name=stream.api.path,
         log_provider="1Password Events API",
-        original_time=rfc3339(one.time_ns),
-        logged_time=one.received_ns // _MS,
-        tags=(arrived, *_tags(metadata.metadata_group(told, encoder_input.event_id))),
+        original_time=rfc3339(event.time_ns),
+        logged_time=event.received_ns // _MS,
+        tags=(arrived, *_tags(metadata.metadata_group(stream, encoder_input.event_id))),
         tenant_uid=encoder_input.account,
     )
 
