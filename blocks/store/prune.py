@@ -172,7 +172,7 @@ def prune(
 def _prune_span(
     engine: Engine, target: PruneTarget, rule: RetentionRule, span: tuple[int, int], wait: Callable[[float], object]
 ) -> Iterator[int]:
-    position: tuple[int, int] | None = (span[0], -1)
+    position: tuple[int, int] | None = (span[0], _EVER_NS)  # behind every event of that very time
     while position:
         found, position = _next(engine, target.stream_id, rule, span[1], position)
         if not found:

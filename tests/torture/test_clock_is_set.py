@@ -108,7 +108,7 @@ def _configure(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("by", "says"),
-    [(7200, "The clock went 2 h ahead"), (-7200, "The clock was set back by 2 h"), (-600, "set back by 10 min")],
+    [(7200, "The clock jumped 2 h ahead"), (-7200, "The clock was set back by 2 h"), (-600, "set back by 10 min")],
     ids=["2 h ahead", "2 h back", "10 min back"],
 )
 def test_the_clock_is_set(place: Place, row: Row, by: int, says: str) -> None:

@@ -166,7 +166,7 @@ def test_an_upgraded_store_goes_on(upgraded: Engine) -> None:
     assert claim
     with upgraded.connect() as connection:
         newest = connection.scalar(text("SELECT max(id) FROM events"))
-    page = Page("next", has_more=False, events=[Event("NEW", 5, "{}")], rejected=[])
+    page = Page("next", has_more=False, events=[Event("NEW", 5, "{}")], invalid_items=[])
     pages.commit_page(upgraded, claim, page, after=view.cursor, api_version="v2")
     with upgraded.connect() as connection:
         assert connection.scalar(text("SELECT max(id) FROM events WHERE uuid = 'NEW'")) > newest
