@@ -238,7 +238,7 @@ def _id_before(connection: Connection, stream_id: int, time_ns: int) -> int | No
 
 def _count_between(connection: Connection, stream_id: int, start: int, end: int) -> int:
     is_between = (_events.c.stream_id == stream_id) & (_events.c.id > start) & (_events.c.id <= end)
-    return connection.scalar(select(func.count()).where(is_between)) or 0
+    return int(connection.scalar(select(func.count()).where(is_between)) or 0)
 
 
 def _last_id(connection: Connection, stream_id: int) -> int | None:
