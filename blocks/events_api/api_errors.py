@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Api
 
-REFUSED = frozenset({401, 403, 404})
+REJECTED = frozenset({401, 403, 404})
 BAD_REQUEST = 400
 TEXT_MAX = 200
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*")  # whole or cut short
 _LONG = re.compile(r"[^\s\"'<>(),;]{24,}")  # no word of a sentence, but perhaps a part of a token, in any encoding
 
-REFUSED_HINT = (
+REJECTED_HINT = (
     "Check that the token is whole and not revoked or expired, that base_url is the server of the account's region "
     "(1password.com, ent.1password.com, 1password.ca or 1password.eu), or make a new token under "
     "Integrations > Events Reporting and store it with `onepassword-source token NAME`."
@@ -65,7 +65,7 @@ def page_error(status: int, text: str, api: Api, *, with_cursor: bool) -> Source
             hint="Check collect_from and api_version in the source's file, and `onepassword-source apply FILE`.",
             code="400",
         )
-    if status in REFUSED:
+    if status in REJECTED:
         return UnconfirmedError(
             f"The Events API answered {status}{text} for {api}.",
             hint="The source checks the token by introspection. If it is valid, the request is retried.",
@@ -83,8 +83,8 @@ def introspection_error(status: int, text: str) -> SourceError:
             "`onepassword-source check NAME` looks at both.",
             code="404",
         )
-    if status in REFUSED:
-        return TokenError(f"The Events API refuses the token ({status}{text}).", hint=REFUSED_HINT, code=str(status))
+    if status in REJECTED:
+        return TokenError(f"The Events API refuses the token ({status}{text}).", hint=REJECTED_HINT, code=str(status))
     return _unexpected(status, text)
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
 DEADLINE = 120.0  # seconds for one whole exchange, so that a server which drips bytes cannot hold a run
 BODY_MAX = 1024 * 1024  # bytes, unpacked; most answers are some words
-REFUSAL_MAX = 16 * 1024  # bytes of the body beside a status that is clear by itself
-REFUSAL_SECONDS = 5.0  # how long such words are waited for
+ERROR_BODY_MAX = 16 * 1024  # bytes of the body beside a status that is clear by itself
+ERROR_BODY_SECONDS = 5.0  # how long such words are waited for
 FRAMING_MAX = 1024 * 1024  # bytes of headers, of 100 Continue and of the sizes of chunks
 COOKIES_MAX = 50  # load balancers set one or two
 
@@ -149,8 +149,8 @@ class HttpClient:
 
     def _body(self, response: httpx.Response) -> bytes:
         if transport_errors.is_transient(response.status_code) or httpx.codes.is_redirect(response.status_code):
-            self._limits.shorten(REFUSAL_SECONDS)
-            return read_beginning(response, min(REFUSAL_MAX, self._body_max))
+            self._limits.shorten(ERROR_BODY_SECONDS)
+            return read_beginning(response, min(ERROR_BODY_MAX, self._body_max))
         return read_body(response, self._body_max)
 
     def _error(self, error: httpx.HTTPError) -> ThirdPartyGenericError:

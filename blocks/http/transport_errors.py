@@ -57,55 +57,57 @@ def transport_error(error: httpx.HTTPError, host: str, setting: str = "base_url"
     """
     causes = tuple(_causes(error))
     if any(isinstance(cause, socket.gaierror | UnicodeError) for cause in causes):
-        return _of("dns", f"The name {host} could not be resolved.", f"Check {setting} and this machine's DNS.")
+        return _error("dns", f"The name {host} could not be resolved.", f"Check {setting} and this machine's DNS.")
     if verification := next((c for c in causes if isinstance(c, ssl.SSLCertVerificationError)), None):
-        return _of(
+        return _error(
             "tls",
             f"The certificate of {host} was refused: {verification.verify_message}. Nothing was sent.",
             f"Check {setting} and the clock; where a proxy inspects TLS, set SSL_CERT_FILE to its certificate.",
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return _of("tls", f"No TLS connection to {host} could be made.", "Check what stands between.")
+        return _error("tls", f"No TLS connection to {host} could be made.", "Check what stands between.")
     if isinstance(error, httpx.TimeoutException):
         return _of_timeout(error, host)
     if isinstance(error, httpx.ProxyError):
-        return _of("proxy", f"The proxy did not pass the request on to {host}.", "Check HTTPS_PROXY.")
+        return _error("proxy", f"The proxy did not pass the request on to {host}.", "Check HTTPS_PROXY.")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return _of("connect", f"{host} refused the connection.", f"Check {setting} and the firewall.")
+        return _error("connect", f"{host} refused the connection.", f"Check {setting} and the firewall.")
     if isinstance(error, httpx.ConnectError):
-        return _of("connect", f"{host} could not be reached.", "Check the network and the firewall.")
+        return _error("connect", f"{host} could not be reached.", "Check the network and the firewall.")
     return _of_answer(error, host, setting)
 
 
 def _of_timeout(error: httpx.TimeoutException, host: str) -> ThirdPartyGenericError:
     if isinstance(error, httpx.ConnectTimeout):
-        return _of("connect-timeout", f"{host} did not accept a connection in time.", "Check the firewall.")
-    return _of("timeout", f"{host} did not answer in time.", "The request is retried.")
+        return _error("connect-timeout", f"{host} did not accept a connection in time.", "Check the firewall.")
+    return _error("timeout", f"{host} did not answer in time.", "The request is retried.")
 
 
 def _of_answer(error: httpx.HTTPError, host: str, setting: str) -> ThirdPartyGenericError:
     """Something came, but no whole answer."""
     if isinstance(error, httpx.DecodingError):
-        return _of("invalid-body", f"{host} sent a body that cannot be unpacked.", "The request is retried.")
+        return _error("invalid-body", f"{host} sent a body that cannot be unpacked.", "The request is retried.")
     if isinstance(error, httpx.RemoteProtocolError) and not any(words in str(error) for words in _BROKEN_OFF):
-        return _of("invalid-answer", f"What {host} answered is not HTTP.", f"Check {setting}, and what stands between.")
-    return _of("reset", f"The connection to {host} broke off in the middle.", "The request is retried.")
+        return _error(
+            "invalid-answer", f"What {host} answered is not HTTP.", f"Check {setting}, and what stands between."
+        )
+    return _error("reset", f"The connection to {host} broke off in the middle.", "The request is retried.")
 
 
 def too_slow(seconds: float) -> ThirdPartyGenericError:
-    return _of("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is retried.")
+    return _error("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is retried.")
 
 
 def too_large(service: str, body_max: int) -> ThirdPartyGenericError:
     """`service` is what a person calls the other side, as the subject of a sentence."""
-    return _of(
+    return _error(
         "too-large",
         f"{service} answered with more than {body_max:,} bytes; the rest was not read.",
         "The request is retried. If it goes on, look for a proxy that stands between.",
     )
 
 
-def _of(code: str, message: str, hint: str) -> ThirdPartyGenericError:
+def _error(code: str, message: str, hint: str) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(message, hint=hint, code=code)
 
 

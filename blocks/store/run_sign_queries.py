@@ -44,8 +44,8 @@ def values_of(rows: Iterable[Any]) -> dict[tuple[str, str], str]:
 def differs(judgement: Judgement, values: Mapping[tuple[str, str], str]) -> bool:
     """Whether a source's open conditions are not those that are judged now."""
     source_id = judgement.signs.source_id
-    begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.found)
-    return begun or any((source_id, one.tracker) in values for one in judgement.over)
+    begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.active)
+    return begun or any((source_id, one.tracker) in values for one in judgement.ended)
 
 
 def _source(rows: Sequence[Any]) -> Signs:

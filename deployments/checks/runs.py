@@ -42,7 +42,7 @@ def store_exists(url: str) -> bool:
 
 
 def _of(judged: Judgement) -> Finding:
-    for condition in judged.found:
+    for condition in judged.active:
         if condition.tracker == RUNS:
             return failed(STEP, condition.description, "Start `onepassword-source up`, or look at its terminal.")
     if judged.signs.paused:

@@ -82,7 +82,7 @@ def test_the_gravest_error_names_the_run_and_what_was_collected_is_said_too() ->
     assert found.name == "ThirdPartyConfigError"
     assert found.in_error
     assert "7 new events" in found.message
-    assert f"audit: It said no. {verdict.restart('1Pass')}" in found.message
+    assert f"audit: It said no. {verdict.restart_hint('1Pass')}" in found.message
 
 
 def test_an_api_that_waits_in_another_run_is_no_error_of_this_one() -> None:

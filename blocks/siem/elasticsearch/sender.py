@@ -411,7 +411,7 @@ def _concerns_target(item: _Item, error: _Cause) -> bool:
     reason = f"{error.reason} {error.caused_by.reason if error.caused_by else ''}"
     blocked = error.type == "cluster_block_exception"
     known = error.type in _TARGET_ERROR_TYPES or any(words in reason for words in _TARGET_ERROR_TEXTS)
-    return known or (item.status in api_errors.REFUSED and not blocked)
+    return known or (item.status in api_errors.REJECTED and not blocked)
 
 
 def _raise_rejected(error: _Cause) -> NoReturn:
