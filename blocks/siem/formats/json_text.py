@@ -35,7 +35,8 @@ def to_json(value: object) -> bytes:
 
 def _number(digits: str) -> int | float | str:
     """Return a number, or its digits as a text if it does not fit into 64 bits."""
-    if digits.lstrip("-").isdigit() and len(digits) <= _INT_DIGITS:
+    unsigned = digits.removeprefix("-")
+    if unsigned.isdigit() and len(unsigned) <= _INT_DIGITS:
         return int(digits)
     value = float(digits)
     return value if math.isfinite(value) else digits
