@@ -600,7 +600,7 @@ def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair
     assert all(wait is not None and wait >= 10 for wait in waits)
     final = judged(pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print")
     assert isinstance(final, ThirdPartyConfigError)
-    assert str(final) == f"No close_notify. So it was {UNCONFIRMED_MAX} times. Do this."
+    assert str(final) == f"No close_notify. This happened {UNCONFIRMED_MAX} times. Do this."
     assert final.retry_in is None
     assert pair.view().stopped_fingerprint == "print"
 
