@@ -1,4 +1,4 @@
-"""The one place that knows what time it is, so that a test can move it."""
+"""The time. Everything reads it here, so that a test can move it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Clock(Protocol):
         """Nanoseconds since 1970 in UTC."""
 
     def engine_delay(self, seconds: float) -> float:
-        """How long Prefect's engine is to wait, in real seconds, so that this clock moves on by `seconds`."""
+        """The real seconds that Prefect's engine waits so that this clock moves on by `seconds`."""
 
 
 class SystemClock:
@@ -39,7 +39,7 @@ def engine_delay(seconds: float) -> float:
 
 
 def format_age(ns: int) -> str:
-    """How long ago that was (ns since 1970), in words: `3 min`."""
+    """The time since then (ns since 1970) in words: `3 min`."""
     return format_span(max(now_ns() - ns, 0))
 
 

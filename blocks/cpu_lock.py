@@ -1,8 +1,8 @@
-"""Turns at the one processor that Python's threads share.
+"""A lock for work that needs the CPU all the time.
 
-Work that needs the interpreter all the time gains nothing by being done in several threads at once: they take it from
-each other every few milliseconds, and keep it from those that only want to send something. Such work waits for its
-turn instead. While it is his turn, nobody waits for a server, or for a lock.
+Python's threads share one interpreter. Several threads that compute gain nothing from running at once: they interrupt
+each other every few milliseconds, and delay the threads that only want to send something. So such work holds this lock.
+Never wait for a server or for another lock while you hold it.
 """
 
 from __future__ import annotations
@@ -10,4 +10,4 @@ from __future__ import annotations
 import threading
 
 cpu_lock = threading.Lock()
-"""Held while many events are read from a database's rows, or made into records."""
+"""Held while many events are read from database rows, or encoded."""

@@ -27,10 +27,10 @@ _TIME = re.compile(
 
 
 def first_start_ns(collect_from: str | None, now_ns: int) -> int:
-    """Where the first run starts, in nanoseconds since 1970, and never more than 120 days before `now_ns`.
+    """The start of the first run, in nanoseconds since 1970, at most 120 days before `now_ns`.
 
-    Raises ThirdPartyConfigError where the text is neither a duration nor a time. A time after `now_ns` is given
-    back as it is: `problem_of` has refused what lay in the future when it was configured.
+    Raises ThirdPartyConfigError if the text is neither a duration nor a time. A time after `now_ns` is returned
+    unchanged: `start_problem` rejects a time in the future when it is configured.
     """
     try:
         start = _start(collect_from or DEFAULT, now_ns)
@@ -48,7 +48,7 @@ def parse_time(text: str, now_ns: int) -> int:
 
 
 def start_problem(text: str, now_ns: int) -> str:
-    """What is wrong with the text, or nothing."""
+    """What is wrong with the text; empty if nothing is."""
     try:
         start = _start(text, now_ns)
     except ValueError as error:
@@ -61,7 +61,7 @@ def start_problem(text: str, now_ns: int) -> str:
 
 
 def is_too_old(text: str, now_ns: int) -> bool:
-    """Whether it is a time that `start_of` moves up, since it has aged past the 120 days."""
+    """True if it is a time that `first_start_ns` moves up, because it is more than 120 days ago by now."""
     return _start(text, now_ns) < now_ns - DAYS_MAX * _DAY
 
 
@@ -75,7 +75,7 @@ def duration_ns(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `start_ns` to before `end_ns`, since 1970. `notes` say what was made of what was asked for."""
+    """From `start_ns` to before `end_ns` (ns since 1970). `notes` say how the requested span was changed."""
 
     start_ns: int
     end_ns: int
@@ -83,10 +83,10 @@ class Span:
 
 
 def parse_span(start: str, end: str | None, now_ns: int) -> Span:
-    """The span from `start` to before `end`, which is now where left out. A date is its first moment in UTC.
+    """The span from `start` to before `end` (default: now). A date is its first moment in UTC.
 
-    What is older than 120 days is cut off, since 1Password no longer has it, and what lies ahead too. Raises
-    ThirdPartyConfigError with all problems at once where a time is none, or nothing is left.
+    The part before the last 120 days is cut off, since 1Password no longer has it, and so is the future. Raises
+    ThirdPartyConfigError with all problems at once if a time is not valid or nothing is left.
     """
     problems: list[str] = []
     start_ns = _moment("start", start, now_ns, problems)

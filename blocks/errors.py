@@ -1,14 +1,14 @@
-"""The errors of a source. Each type tells the caller what to do.
+"""The errors of a source. Each type says what the caller has to do.
 
     SourceError
     ├── ThirdPartyConfigError      do not retry: a person must change the configuration
     │   ├── TokenError             the same, for all APIs of the source
     │   └── CursorRejectedError    once: drop the stored cursor and read again from a time
     ├── ThirdPartyGenericError     retry: 1Password, or the way to it, is in trouble
-    │   └── UnconfirmedError       ask introspection what a 401, 403 or 404 means
+    │   └── UnconfirmedError       check by introspection what a 401, 403 or 404 means
     ├── FirstPartyGenericError     retry: the database or the Prefect API is in trouble
     │   ├── StoreVersionError      do not retry: the store was made by a newer version
-    │   └── UnexpectedError        end this run: a fault in this program; the next run tries again
+    │   └── UnexpectedError        end this run: an error in this program; the next run tries again
     └── ClaimLostError             stop: another run reads this stream now
 
 Every error can be pickled (Prefect pickles what a failed task raised) and holds no token, header or body.
@@ -22,7 +22,7 @@ from typing import Self
 def join_sentences(message: str, hint: str | None) -> str:
     """What happened and what to do, as sentences.
 
-    A message may end in what somebody else said, such as a SIEM's answer, which need not end in a full stop.
+    A message may end in a quotation, such as a SIEM's answer, without a full stop.
     """
     if message and hint and not message.endswith(_ENDS):
         message += "."
@@ -35,13 +35,13 @@ _ENDS = (".", "!", "?", ":", ";", "…", ".'", '."', ".)", "?)")
 class SourceError(Exception):
     """What happened, in one sentence, and what to do next.
 
-    `code` is short and stable ("401", "timeout"). `retry_in` is set where the step is to be tried again: seconds.
+    `code` is short and stable ("401", "timeout"). `retry_in` is set if the step is retried: in that many seconds.
     """
 
     name = "SourceError"
     retry_in: float | None = None
     whole_source = False
-    """Whether it concerns the source as a whole (its token, its store), and not one API."""
+    """True if it concerns the whole source (its token, its store), and not one API."""
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -57,13 +57,13 @@ class SourceError(Exception):
 
 
 class ThirdPartyConfigError(SourceError):
-    """The configuration is wrong; nothing is asked again until it changes or the source is restarted."""
+    """The configuration is wrong. No more requests are made until it changes or the source is restarted."""
 
     name = "ThirdPartyConfigError"
 
 
 class TokenError(ThirdPartyConfigError):
-    """The token is refused, or is that of another account."""
+    """The token is rejected, or it belongs to another account."""
 
     whole_source = True
 
@@ -75,7 +75,7 @@ class CursorRejectedError(ThirdPartyConfigError):
 class ThirdPartyGenericError(SourceError):
     """The Events API, or the way to it, is in trouble; retried for up to 90 minutes since the last progress.
 
-    `retry_after` is the number of seconds that the server asked for, where it did.
+    `retry_after` is the number of seconds that the server requested, or None.
     """
 
     name = "ThirdPartyGenericError"
@@ -86,7 +86,7 @@ class ThirdPartyGenericError(SourceError):
 
 
 class UnconfirmedError(ThirdPartyGenericError):
-    """A 401, 403 or 404: introspection tells whether it is the configuration or a passing fault."""
+    """A 401, 403 or 404. Introspection shows whether it is the configuration or a transient error."""
 
 
 class FirstPartyGenericError(SourceError):
@@ -101,22 +101,22 @@ class StoreVersionError(FirstPartyGenericError):
 
 
 class UnexpectedError(FirstPartyGenericError):
-    """An exception that nothing foresees: reported at once, since only a newer version of this program may mend it."""
+    """An exception that this program does not expect. Reported at once: a retry in the same run would not help."""
 
     whole_source = False
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Self:
-        """Without the exception's own text, which may quote an event."""
+        """Without the message of the exception, which may quote an event."""
         return cls(
-            f"An unexpected fault in this program: {type(error).__name__}.",
+            f"An unexpected error in this program: {type(error).__name__}.",
             hint="What was committed stays, and the next run tries again. The run's log shows where; please report it.",
             code="unexpected",
         )
 
 
 class ClaimLostError(SourceError):
-    """Another run has taken over the stream; whatever this run had committed stays."""
+    """Another run has taken over the stream. What this run has committed stays."""
 
     name = "ClaimLost"
 

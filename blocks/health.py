@@ -1,7 +1,7 @@
 """Health events: one small record for each change of a source's health, in the form of the hosted source.
 
-A condition is what is not as it should be, under a tracker (`error/audit`): while it is open with the same value,
-nothing is told again. Severity Error means that something is not collected, Warning that it is, but not as it should.
+A condition is a state that needs attention, under a tracker (`error/audit`). While it is open with the same value, it
+is not reported again. Severity Error: something is not collected. Warning: it is collected, but something is wrong.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNHEALTHY: Status = "UnHealthy"
 
 
 NOT_RUNNING = "NotRunning"
-"""The name of the condition of a source whose runs do not begin, or do not work."""
+"""The name of the condition of a source whose runs do not begin or do not work."""
 
 NAMES = (
     "ThirdPartyConfigError",
@@ -49,14 +49,14 @@ NAMES = (
     "Gap",
     "GapLost",
     "SharedAccount",
-    "EventsRefused",
+    "EventsRejected",
 )
 """Every `eventName`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is found to be so. `value` tells one change under the same tracker from another."""
+    """A state of a source. `value` distinguishes one change under the same tracker from another."""
 
     tracker: str
     name: str
@@ -70,7 +70,7 @@ class Condition:
 
 
 def error_condition(error: SourceError, severity: Severity, api: str | None = None) -> Condition:
-    """The condition of an API, or of the whole source where the error concerns it, that is in error."""
+    """The condition of an API in error, or of the whole source if the error concerns it."""
     api = None if error.whole_source else api
     return Condition(
         tracker=tracker_of("error", api),
@@ -109,7 +109,7 @@ class HealthEvent:
 
     @classmethod
     def from_condition(cls, condition: Condition, source_id: str, source_name: str, *, status: str = UNHEALTHY) -> Self:
-        """A new event of this moment that tells of a condition."""
+        """A new event, now, that reports a condition."""
         return cls(
             event_id=str(uuid.uuid4()),
             source_id=source_id,

@@ -87,12 +87,12 @@ class Judgement:
     """What is so of a source at a time, and what is not; what is in neither cannot be judged now."""
 
     signs: Signs
-    found: tuple[Condition, ...] = ()
-    over: tuple[Condition, ...] = ()
+    active: tuple[Condition, ...] = ()
+    ended: tuple[Condition, ...] = ()
 
     @property
     def is_running(self) -> bool:
-        return all(condition.tracker != RUNS for condition in self.found)
+        return all(condition.tracker != RUNS for condition in self.active)
 
 
 def judge(signs: Signs, now_ns: int, *, watched_ns: int | None = None) -> Judgement:
@@ -102,13 +102,13 @@ def judge(signs: Signs, now_ns: int, *, watched_ns: int | None = None) -> Judgem
     before is no sign that something is wrong now. None where that is not known.
     """
     if signs.paused or signs.is_final:
-        return Judgement(signs, over=(_over(RUNS, STOPPED if signs.paused else FINAL),))
+        return Judgement(signs, ended=(_over(RUNS, STOPPED if signs.paused else FINAL),))
     lag = [_lag(signs, stream, now_ns, watched_ns) for stream in signs.streams]
     judged = [one for one in (_runs(signs, now_ns, watched_ns), *lag) if one is not None]
     return Judgement(
         signs,
-        found=tuple(condition for condition in judged if condition.name != "Recovered"),
-        over=tuple(condition for condition in judged if condition.name == "Recovered"),
+        active=tuple(condition for condition in judged if condition.name != "Recovered"),
+        ended=tuple(condition for condition in judged if condition.name == "Recovered"),
     )
 
 
@@ -183,7 +183,7 @@ def _lag(signs: Signs, stream: StreamSigns, now_ns: int, watched_ns: int | None)
 def _lag_bound(text: str | None) -> int | None:
     try:
         return alert_thresholds.lag_ns(text)
-    except ValueError:  # written into the block past all checks; the next run says so
+    except ValueError:  # saved in the block past all checks; the next run reports it
         return alert_thresholds.lag_ns(None)
 
 

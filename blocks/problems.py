@@ -1,4 +1,4 @@
-"""What is wrong in a configuration: each problem with its place and what would be right."""
+"""The problems of a configuration: each with its place, a description, and what was expected."""
 
 from __future__ import annotations
 

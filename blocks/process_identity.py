@@ -26,7 +26,7 @@ _GONE = frozenset("ZXx")  # a zombie runs no more code: its parent has only not 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """One process. `started` is in clock ticks since the boot; None: the system does not tell."""
+    """One process. `started` is in clock ticks since the boot. None: the system does not provide it."""
 
     host: str
     machine: str = ""
@@ -87,7 +87,7 @@ def _machine() -> str:
 
 
 def _runs(pid: int, started: int | None) -> bool:
-    """Whether the process runs, as far as can be known. This asks the kernel: /proc may hide other users' processes."""
+    """True if the process runs, as far as can be known. It checks the kernel: /proc may hide other users' processes."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -53,7 +53,7 @@ class SecretBlock(Block, ABC):
 
     @classmethod
     def model_json_schema(cls, *how: Any, **also: Any) -> dict[str, Any]:
-        """Prefect's, made once a process: Prefect asks for it for each member that it saves or loads, at 18 ms."""
+        """Prefect's schema, made once per process: Prefect needs it for each member that it saves or loads (18 ms)."""
         schema: dict[str, Any] = json.loads(_schema_of(cls, how, tuple(also.items())))
         return schema
 
@@ -74,7 +74,7 @@ def _problem(details: ErrorDetails) -> Problem:
         path = json_path(path, part)
     if details["type"] == "missing":
         return Problem(path, "it is missing", "a value")
-    return Problem(path, "it has a value of the wrong kind", f"what Prefect says: {details['msg']}")
+    return Problem(path, "it has a value of the wrong kind", f"a value that Prefect accepts: {details['msg']}")
 
 
 def _masked(value: object) -> object:

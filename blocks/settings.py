@@ -1,4 +1,4 @@
-"""What the environment says. Read when asked for, never at import time."""
+"""The settings: environment variables, read at each use and never at import time."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class OnePasswordSource(SecretBlock):
     supported_apis: list[ApiName] = Field(
         title="Supported APIs",
         description="Which events are collected, one or more. The token needs the feature of each.",
-        # For the form alone: a constraint of pydantic would refuse the block before it could be mended.
+        # For the form only: a constraint of pydantic would reject the block before it can be corrected.
         json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
     description: str = Field(default="", description="What the source is, in your own words.")
@@ -65,7 +65,7 @@ class OnePasswordSource(SecretBlock):
         default_factory=dict,
         description=(
             "Metadata that goes with each event: names with a text, a number, true or false."
-            " _siemForward is true where the events are meant for a SIEM."
+            " Set _siemForward to true to forward the events to SIEMs."
         ),
         examples=[{"_siemForward": True, "team": "blue"}],
     )
@@ -82,29 +82,30 @@ class OnePasswordSource(SecretBlock):
         default="",
         title="Silence after",
         description=(
-            f"Warn where an API brings no event for so long: {SILENCE_FORMS}. Empty means {SILENCE_DEFAULT}, or longer"
-            " where the API is often silent for longer."
+            f"Warn if an API has no event for so long: {SILENCE_FORMS}. Empty means {SILENCE_DEFAULT}, or longer"
+            " if the API is often silent for longer."
         ),
         examples=["sign-in=24h, audit=7d"],
     )
     lag_after: str = Field(
         default="",
         title="Lag after",
-        description=f"Warn where an API was not read to its end for so long: {LAG_FORMS}. Empty means {LAG_DEFAULT}.",
+        description=f"Warn if an API was not read to its end for so long: {LAG_FORMS}. Empty means {LAG_DEFAULT}.",
         examples=["1h"],
     )
     filters: list[dict[str, Any]] | None = Field(
         default=None,
         title="Processing rules",
         description=(
-            "What is kept from every SIEM and archive, as in Sumo Logic: include, exclude, mask or hash by a regular"
-            ' expression (RE2). Such as {"name": "no fills", "filterType": "Exclude", "regexp": ".*fill.*"}.'
+            "What is filtered or redacted for every SIEM and archive, as in Sumo Logic: include, exclude, mask or hash"
+            " by a regular expression (RE2)."
+            ' Such as {"name": "no fills", "filterType": "Exclude", "regexp": ".*fill.*"}.'
         ),
     )
     hosted: dict[str, Any] = Field(
         default_factory=dict,
         title="Of the hosted source",
-        description="What else its file held. `export` gives it back; hashAlgorithm is MD5 or SHA-256.",
+        description="What else its file held. `export` writes it again; hashAlgorithm is MD5 or SHA-256.",
     )
     store: EventStore | None = Field(
         default=None,
@@ -115,7 +116,7 @@ class OnePasswordSource(SecretBlock):
         title="Source id",
         description=(
             "What ties the stored events to this source. Leave it as it is (empty in a new block):"
-            " with another id, everything would be collected anew beside what is there."
+            " with another id, all events would be collected again, as those of another source."
         ),
     )
 
@@ -160,7 +161,7 @@ class OnePasswordSource(SecretBlock):
         )
 
     def config(self) -> SourceConfig:
-        """What the block says, checked by the rules for a file. Raises ConfigurationError."""
+        """The configuration in the block, checked by the rules for a file. Raises ConfigurationError."""
         members = {
             "name": self.name,
             "description": self.description,
@@ -197,14 +198,14 @@ class OnePasswordSource(SecretBlock):
 
     def fingerprint(self) -> str:
         """32 hexadecimal characters that change with whatever the requests depend on; the token is not in them."""
-        asked = [
+        configured = [
             self.credentials.base_url.strip().lower().removeprefix("https://").removesuffix("/"),
             self.credentials.api_token.get_secret_value(),
             sorted(self.supported_apis),
             self.api_version,
             self.collect_from,
         ]
-        return hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(json.dumps(configured).encode(), digest_size=16).hexdigest()
 
     def processing_rules(self) -> dict[str, Any]:
         """The processing rules and the algorithm of their hashes, as the store keeps them; empty without any."""

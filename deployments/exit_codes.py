@@ -1,4 +1,4 @@
-"""The exit codes of the program. 130 and 143 are those of shells for Ctrl-C and SIGTERM."""
+"""The exit codes of the program. 130 and 143 are the shell's own for Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
     from deployments.prefect_api.deploy import Change, Deployer
 
 
 def deploy(deployer: Deployer, pair: ForwardPair) -> Change:
-    """Create or update the deployment of a pair; if nothing differs, nothing is written."""
+    """Create or update the deployment of a pair. If nothing differs, nothing is written."""
     return deployer.deploy(spec_of_pair(pair), paused=pair.paused_ns is not None)
 
 
@@ -35,7 +35,7 @@ def spec_of_pair(pair: ForwardPair) -> dict[str, Any]:
 
 
 def spec_of(source_id: str, source: str, siem: str) -> dict[str, Any]:
-    """The same for a pair that need not be there yet."""
+    """The deployment of a pair that need not exist yet."""
     template = read_template(FORWARD)
     return {
         **template,
@@ -48,23 +48,23 @@ def spec_of(source_id: str, source: str, siem: str) -> dict[str, Any]:
 
 
 def remove_deployment(source: str, siem: str) -> bool:
-    """Remove the deployment of a pair; False if there is none."""
+    """Remove the deployment of a pair. False if there is none."""
     return remove_by_name(FORWARD, forward_name(source, siem))
 
 
 def remove_all(pairs: Iterable[ForwardPair], source: str) -> None:
-    """The same for several pairs of a source, under that name of it."""
+    """Remove the deployments of several pairs of a source, under this name of the source."""
     for pair in pairs:
         remove_deployment(source, pair.siem)
 
 
 def find(client: SyncPrefectClient, source: str, siem: str) -> DeploymentResponse | None:
-    """The deployment of a pair, or None if there is none."""
+    """The deployment of a pair, or None."""
     return find_by_name(client, FORWARD, forward_name(source, siem))
 
 
 def set_paused(source: str, siem: str, *, paused: bool) -> bool:
-    """Pause or resume its schedule; False if there is no deployment."""
+    """Pause or resume the schedule of a pair. False if it has no deployment."""
     with get_client(sync_client=True) as client:
         found = find(client, source, siem)
         if found is not None:
@@ -73,7 +73,7 @@ def set_paused(source: str, siem: str, *, paused: bool) -> bool:
 
 
 def run_now(source: str, siem: str) -> UUID | None:
-    """Have a worker forward now. Returns the id of the run; None if there is no deployment."""
+    """Forward now, on a worker. Returns the id of the run; None if the pair has no deployment."""
     with get_client(sync_client=True) as client:
         found = find(client, source, siem)
         if found is None:

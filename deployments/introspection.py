@@ -1,4 +1,4 @@
-"""Ask 1Password about a token, with a limit in time, as `apply`, `token` and `check` do."""
+"""Introspects a token within a time limit, for `apply`, `token` and `check`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ INTROSPECTION_SECONDS = 8.0
 def introspect(base_url: str, token: str, api_version: str = "v2") -> Introspection:
     """Introspect the token. Raises SourceError and TimeoutError."""
 
-    def ask() -> Introspection:
+    def request() -> Introspection:
         timeout = httpx.Timeout(INTROSPECTION_SECONDS)
         seconds = INTROSPECTION_SECONDS
         with EventsClient(base_url, token, api_version=api_version, timeout=timeout, deadline=seconds) as client:
             return client.introspect()
 
-    # It may ask v2 and then v1, each within the deadline.
-    return call_within(INTROSPECTION_SECONDS + 1, ask)
+    # It may try v2 and then v1, each within the deadline.
+    return call_within(INTROSPECTION_SECONDS + 1, request)

@@ -1,8 +1,8 @@
-"""Restart, stop, start, rename and delete a source, in its store and on the Prefect server.
+"""Restarts, stops, starts, renames and deletes a source, in its store and on the Prefect server.
 
-Each can be killed at any instruction: it completes when it is called again. The store is told first, so that what was
-left undone on the Prefect server can be seen.
-This module imports Prefect, so call `server_access.activate` before it is imported.
+Each operation can be killed at any instruction: a second call completes it. It writes to the store first, so that
+unfinished work on the Prefect server can be seen. This module imports Prefect, so call `server_access.activate` before
+it is imported.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DELETED = "The source was deleted."
 
 @dataclass(frozen=True)
 class ManagedSource:
-    """A source: what its store knows, the store, and its block, if there is a valid one."""
+    """A source: its record in the store, the store, and its block if there is a valid one."""
 
     known: SourceIdentity
     engine: Engine
@@ -59,12 +59,12 @@ class ManagedSource:
         return self.known.name
 
     def valid_block(self) -> OnePasswordSource:
-        """The block. Raises ThirdPartyConfigError if it is missing or not valid."""
+        """The block. Raises ThirdPartyConfigError if it is missing or invalid."""
         block = sources.find(self.name)
         if block is None:
             raise ThirdPartyConfigError(
                 f"The Prefect server has no configuration of source {self.name!r}.",
-                hint="Give it again with `onepassword-source apply FILE`; its events and cursors stay.",
+                hint="Apply its file again with `onepassword-source apply FILE`; its events and cursors stay.",
                 code="no-block",
             )
         return block.validated()
@@ -72,7 +72,7 @@ class ManagedSource:
 
 @dataclass(frozen=True)
 class Deletion:
-    """What `delete` did. `kept`: how many events stay; `purged`: what was removed of them, None if they stay."""
+    """The result of `delete`. `kept` counts the remaining events; `purged` is what was removed, None if events stay."""
 
     name: str
     was_deleted: bool
@@ -81,9 +81,9 @@ class Deletion:
 
 
 def locate(name: str) -> ManagedSource:
-    """The source of that name, which was not deleted. A renaming that was broken off is completed first.
+    """The source with this name that was not deleted. Completes an interrupted rename first.
 
-    Raises ThirdPartyConfigError if there is none such.
+    Raises ThirdPartyConfigError if there is none.
     """
     known, engine, block = _find(name)
     if known is None and block is not None:  # made in the UI, and never run
@@ -107,13 +107,13 @@ def locate(name: str) -> ManagedSource:
 
 
 def restart(source: ManagedSource) -> None:
-    """End the runs that are under way, and forget all errors. The next run reads every API."""
+    """End the runs that are under way, and clear all errors. The next run reads every API."""
     source_runs.stop_runs(source.engine, source.known.id, source_runs.SHORT_SECONDS)
     store.restart(source.engine, source.known)
 
 
 def run_now(source: ManagedSource) -> UUID:
-    """Have a worker collect it now. Returns the id of the run."""
+    """Collect the source now, on a worker. Returns the id of the run."""
     if source.block is not None:
         stopped = source.known.paused_ns is not None
         sources.deploy(source.name, source.block.description or None, source.known.id, paused=stopped)
@@ -121,14 +121,14 @@ def run_now(source: ManagedSource) -> UUID:
 
 
 def stop(source: ManagedSource) -> bool:
-    """Stop its schedule, and end its runs after the page in hand. False if one was not done in time."""
+    """Stop the schedule, and end the runs after the current page. False if one did not end in time."""
     store.pause(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
     return source_runs.stop_runs(source.engine, source.known.id)
 
 
 def start(source: ManagedSource) -> None:
-    """Let its schedule run again."""
+    """Resume the schedule."""
     store.resume(source.engine, source.known)
     block = source.valid_block()
     sources.deploy(source.name, block.description or None, source.known.id)
@@ -136,9 +136,9 @@ def start(source: ManagedSource) -> None:
 
 
 def rename(old: str, new: str) -> None:
-    """Give a source another name; its id, events and cursors stay, and so does a pause.
+    """Rename a source. Its id, events and cursors stay, and so does a pause.
 
-    Raises ThirdPartyConfigError if there is no such source, or the new name is taken or cannot be one.
+    Raises ThirdPartyConfigError if there is no such source, or the new name is taken or invalid.
     """
     begun = _interrupted_renaming(old, new)
     if begun is None:
@@ -150,9 +150,9 @@ def rename(old: str, new: str) -> None:
 
 
 def delete(name: str, *, purge: bool, removed: Callable[[int], None] = lambda _: None) -> Deletion:
-    """Remove a source: its runs end after the page in hand, then its deployment goes, and its blocks with the token.
+    """Remove a source: its runs end after the current page, then its deployment and its blocks go.
 
-    Its events stay, unless it is to `purge`. `removed` is told how many rows a purge has removed.
+    Its events stay, unless `purge` is True. `removed` is called with the number of rows that a purge has removed.
     """
     known, engine, _ = _find(name)
     if known is None:
@@ -187,9 +187,9 @@ def replace_token(source: ManagedSource, token: str, *, checked: bool = True) ->
 
 
 def remove_blocks(name: str) -> None:
-    """Remove the block of a source and its credentials, if no other source uses these.
+    """Remove the block of a source, and its credentials if no other source uses them.
 
-    An event store's block stays: it may be shared.
+    The block of an event store stays: it may be shared.
     """
     with get_client(sync_client=True) as client:
         found = client.read_block_documents_by_type(SOURCE, include_secrets=False)
@@ -197,7 +197,7 @@ def remove_blocks(name: str) -> None:
         used = {_credentials_of(one) for one in found if one not in own}
         named = client.read_block_documents_by_type(CREDENTIALS, include_secrets=False)
         theirs = {one.id for one in named if one.name == block_name(name)} | {_credentials_of(one) for one in own}
-        # The credentials first: once the source's block is gone, nobody knows which they were.
+        # The credentials first: without the source's block nothing says which they were.
         for document in [*theirs, *(one.id for one in own)]:
             if document is not None and document not in used:
                 _remove(client, document)
@@ -219,7 +219,7 @@ def _remove(client: SyncPrefectClient, document: UUID) -> None:
 
 
 def _find(name: str) -> tuple[SourceIdentity | None, Engine, OnePasswordSource | None]:
-    """What the store knows, the store (of the block, if it names one), and the block, if it is valid.
+    """The record in the store, the store (that of the block, if it names one), and the block if it is valid.
 
     A block that still has the former name of a source leads to that source.
     """
@@ -243,7 +243,7 @@ def _recorded(engine: Engine, block: OnePasswordSource) -> SourceIdentity | None
 
 
 def _interrupted_renaming(old: str, new: str) -> ManagedSource | None:
-    """The source whose renaming from `old` to `new` was broken off; its block has the one name or the other."""
+    """The source whose rename from `old` to `new` was interrupted. Its block has either name."""
     for name in (new, old):
         known, engine, block = _find(name)
         if known is not None and known.name == new and store.former_name(engine, known.id) == old:
@@ -254,7 +254,7 @@ def _interrupted_renaming(old: str, new: str) -> ManagedSource | None:
 def _unknown_source(name: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"There is no source named {name!r}.",
-        hint="`onepassword-source list` shows those there are; `onepassword-source apply FILE` creates one.",
+        hint="`onepassword-source list` shows the sources; `onepassword-source apply FILE` creates one.",
         code="unknown-source",
     )
 
@@ -265,29 +265,29 @@ def _require_free(new: str, source: ManagedSource) -> None:
     other = store.find(source.engine, new)
     if other is not None and other.deleted_ns is not None:
         raise ThirdPartyConfigError(
-            f"The name {new!r} is that of a deleted source, whose events are kept.",
+            f"The name {new!r} belongs to a deleted source whose events are kept.",
             hint=f"Choose another name, or remove them with `{command_line('delete', new, options=('--purge',))}`.",
             code="name-taken",
         )
     if other is not None or sources.exists(new):
         raise ThirdPartyConfigError(
-            f"There is a source named {new!r} already.", hint="Choose another name.", code="name-taken"
+            f"There is already a source named {new!r}.", hint="Choose another name.", code="name-taken"
         )
 
 
 def _renamed(config: SourceConfig, new: str) -> SourceConfig:
-    """The configuration under its new name. Raises ConfigurationError if that cannot be one."""
+    """The configuration under its new name. Raises ConfigurationError if the name is invalid."""
     token = config.api_token.get_secret_value() if config.api_token else ""
     return with_token(replace(config, name=new), token, allowed_hosts=settings.allowed_hosts())
 
 
 def _complete_renaming(engine: Engine, known: SourceIdentity) -> None:
-    """Bring the Prefect server to the name that the store knows."""
+    """Bring the Prefect server to the name that the store has."""
     old = store.former_name(engine, known.id)
     if old is None:
         return
     block = _block(old)
-    is_free = block is None or block.source_id == known.id  # else another source has the former name by now
+    is_free = block is None or block.source_id == known.id  # else another source uses the former name by now
     if is_free:
         source_runs.set_paused(old, paused=True)
     source_runs.stop_runs(engine, known.id)
@@ -302,7 +302,7 @@ def _complete_renaming(engine: Engine, known: SourceIdentity) -> None:
 
 
 def _save_as(block: OnePasswordSource, new: str) -> None:
-    """Credentials that have a name of their own stay as they are; others are named as the source is."""
+    """Credentials with a name of their own stay as they are. Others are named after the source."""
     own = block.credentials._block_document_name in (None, block_name(block.name))  # noqa: SLF001 - Prefect has no other way
     renamed = type(block).from_config(_renamed(block.config(), new), block.source_id)
     renamed.store = block.store
@@ -314,7 +314,7 @@ def _save_as(block: OnePasswordSource, new: str) -> None:
 
 
 def _move_deployments(engine: Engine, old: str, known: SourceIdentity) -> None:
-    """The new ones start paused, so that there are never two that run. Runs that wait are moved to them."""
+    """New deployments start paused, so that there are never two that run. Waiting runs are moved to them."""
     block = _block(known.name)
     description = block.description or None if block else None
     with get_client(sync_client=True) as client:
@@ -342,7 +342,7 @@ def _deployment_under(client: SyncPrefectClient, old: str, siem: str) -> list[De
 
 
 def _retire(source: ManagedSource) -> None:
-    """Everything of a deletion up to the mark in the store, from which on no run can write."""
+    """The steps of a deletion up to the mark in the store. After that mark no run can write."""
     store.begin_deletion(source.engine, source.known)
     source_runs.set_paused(source.name, paused=True)
     source_runs.stop_runs(source.engine, source.known.id)
@@ -353,7 +353,7 @@ def _retire(source: ManagedSource) -> None:
 
 
 def _delete_remains(name: str) -> Deletion:
-    """The store no longer knows it: it was purged, or lost. What there may be on the Prefect server goes."""
+    """The store does not know the source: it was purged or lost. Remove what the Prefect server may still have."""
     if not sources.exists(name):
         raise _unknown_source(name)
     remove_deployment(name)

@@ -1,4 +1,4 @@
-"""The deployment of the flow `prune`, made from the template in prune.yaml; there is none until it is asked for."""
+"""The deployment of the flow `prune`. It exists only after `prune --schedule`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEDULES = {"daily": "17 3 * * *", "weekly": "17 3 * * 0", "monthly": "17 3 1 *
 
 
 def cron(schedule: str) -> str:
-    """The cron line of a schedule. Raises ThirdPartyConfigError for one that is not known."""
+    """The cron line of a schedule. Raises ThirdPartyConfigError for an unknown one."""
     if schedule not in SCHEDULES:
         known = ", ".join(SCHEDULES)
         raise ThirdPartyConfigError(
@@ -27,7 +27,7 @@ def cron(schedule: str) -> str:
 
 
 def deploy(older_than: str, cron: str, source: PruneTarget | None) -> Change:
-    """Create or update the schedule of one source, or the one of all sources."""
+    """Create or update the schedule of one source, or that of all sources."""
     template = read_template(PRUNE)
     about = f"of {source.source_name} " if source else ""
     source_id = source.source_id if source else None
@@ -43,10 +43,10 @@ def deploy(older_than: str, cron: str, source: PruneTarget | None) -> Change:
 
 
 def remove(source_id: str | None) -> bool:
-    """Remove the schedule of one source, or the one of all sources; False if there is none."""
+    """Remove the schedule of one source, or that of all sources. False if there is none."""
     return remove_by_name(PRUNE, _name(source_id))
 
 
 def _name(source_id: str | None) -> str:
-    # By its id: it stays when the source is renamed, and also when it is deleted, since its events are kept then.
+    # By id: the name stays valid if the source is renamed, or deleted with its events kept.
     return f"source {source_id}" if source_id else "all sources"

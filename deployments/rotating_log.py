@@ -1,4 +1,4 @@
-"""A log file that cannot grow without bound: lines go in, and the oldest file goes when there are enough."""
+"""A log file of bounded size: new lines push out the oldest file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ BYTES = 5_000_000
 
 
 def last_line(text: str) -> str:
-    """The last line that says something, or an empty one."""
+    """The last line that is not blank, or an empty string."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 class RotatingLog:
     """Appends lines to a file of mode 0600, and keeps the file before it as `NAME.1`. Threads may share it.
 
-    Both files together hold at most twice `limit` bytes. A full disk costs lines, never the caller.
+    Both files together hold at most twice `limit` bytes. On a full disk lines are lost, and the caller goes on.
     """
 
     def __init__(self, path: Path, limit: int = BYTES) -> None:
@@ -27,7 +27,7 @@ class RotatingLog:
         self._file: IO[bytes] | None = None
 
     def write(self, line: str) -> None:
-        """Append one line, without its line end."""
+        """Append one line, given without its line end."""
         data = f"{line}\n".encode(errors="replace")
         with self._lock:
             try:
@@ -36,7 +36,7 @@ class RotatingLog:
                 self._close()
 
     def last_line(self) -> str:
-        """The last line that says something."""
+        """The last line that is not blank."""
         try:
             return last_line(self.path.read_text(errors="replace"))
         except OSError:

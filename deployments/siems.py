@@ -1,4 +1,4 @@
-"""Make SIEMs what a configuration says: their blocks, their rows in the store, a deployment for each pair.
+"""Applies configurations of SIEMs: their blocks, their rows in the store, a deployment for each pair.
 
 This module imports Prefect, so call `server_access.activate` before it is imported.
 """
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 Change = Literal["created", "updated", "unchanged"]
 
 
 @dataclass(frozen=True)
 class AppliedSiem:
-    """What `apply` did with one SIEM: of its block, and of each source whose events it gets."""
+    """The result of `apply` for one SIEM: the change of its block, and of each source that is forwarded to it."""
 
     name: str
     kind: str
     change: Change
     sources: dict[str, Change]
     left: tuple[str, ...] = ()
-    """Sources that it got events of before, and that are not named any more; they stay."""
+    """Sources that were forwarded to it before and are no longer named. Their pairs stay."""
     not_for_siem: tuple[str, ...] = ()
-    """Sources whose events are not meant for a SIEM."""
+    """Sources for which forwarding is disabled (`_siemForward` is not set)."""
 
 
 def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Iterator[str | AppliedSiem]:
-    """Create or update SIEMs one after the other; if nothing differs, nothing is written.
+    """Create or update SIEMs one after the other. If nothing differs, nothing is written.
 
-    Gives the name of each source when its pair is done, and what was done with a SIEM when all of its are. A new pair
-    gets all that the store holds, or what was received since `since_ns` (ns since 1970).
-    Raises ThirdPartyConfigError before anything is stored if a source is not known, or the name of a SIEM is that
-    of one of another kind. What is applied before a later error stays.
+    Yields the name of each source when its pair is done, and the result of a SIEM when all its pairs are done. A new
+    pair forwards everything in the store, or what was received since `since_ns` (ns since 1970). Raises
+    ThirdPartyConfigError before anything is stored if a source is unknown, or the name belongs to a SIEM of another
+    type. Whatever was applied before a later error stays.
     """
     with get_client(sync_client=True) as client:
         applying = _SiemApplier(client, configs)
@@ -68,22 +68,22 @@ def apply_all(configs: Sequence[SiemConfig], since_ns: int | None = None) -> Ite
 
 
 def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> AppliedSiem:
-    """Forward sources to a SIEM whose block a person has made in the UI, under that very name.
+    """Forward sources to a SIEM whose block a person has created in the UI, under exactly this name.
 
-    Raises ThirdPartyConfigError if there is no such block, or it is not valid.
+    Raises ThirdPartyConfigError if there is no such block, or it is invalid.
     """
     block = load_siem(name)
     config = SiemConfig(name, block.kind, tuple(sources_), {})
     with get_client(sync_client=True) as client:
         pairs = _PairApplier(client, [config])
-        changes = {source: pairs.put(source, config, block, since_ns) for source in config.sources}
+        changes = {source: pairs.apply(source, config, block, since_ns) for source in config.sources}
         return _result(pairs.engine, config, block, "unchanged", changes)
 
 
 class _PairApplier:
-    """The pairs of some SIEMs, through one connection; what is there is read at the start.
+    """The pairs of some SIEMs, through one connection. The existing ones are read at the start.
 
-    Raises ThirdPartyConfigError if a source is not known.
+    Raises ThirdPartyConfigError if a source is unknown.
     """
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> None:
@@ -93,7 +93,7 @@ class _PairApplier:
         wanted = [(self._ids[source], source, config.name) for config in configs for source in config.sources]
         self._deployer.prefetch(forward_deployments.spec_of(*one) for one in wanted)
 
-    def put(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
+    def apply(self, source: str, config: SiemConfig, block: SiemBlock, since_ns: int | None) -> Change:
         source_id = self._ids[source]
         before = forward_pairs.find(self.engine, source_id, config.name)
         pair, changed = forward_pairs.save(
@@ -123,7 +123,7 @@ class _SiemApplier:
         change = self._save(config, block)
         pairs: dict[str, Change] = {}
         with ThreadPoolExecutor(parallel_requests()) as pool:
-            put = partial(self._pairs.put, config=config, block=block, since_ns=since_ns)
+            put = partial(self._pairs.apply, config=config, block=block, since_ns=since_ns)
             for source, made in zip(config.sources, pool.map(put, config.sources), strict=True):
                 pairs[source] = made
                 yield source
@@ -139,14 +139,14 @@ class _SiemApplier:
 
 
 def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
-    """Pause or resume a pair, in the store first. Whether that was a change."""
+    """Pause or resume a pair, first in the store. True if that was a change."""
     changed = forward_pairs.set_paused(engine, pair, paused=paused)
     forward_deployments.set_paused(pair.source, pair.siem, paused=paused)
     return changed
 
 
 def remove(engine: Engine, pair: ForwardPair) -> bool:
-    """Remove a pair; the block goes with its last one, and is then gone with its secrets. Whether that was so."""
+    """Remove a pair. The last pair of a SIEM takes the block with it, secrets included; True if that was so."""
     forward_deployments.set_paused(pair.source, pair.siem, paused=True)
     forward_deployments.remove_deployment(pair.source, pair.siem)
     forward_pairs.remove(engine, pair)
@@ -175,14 +175,14 @@ def _source_ids(engine: Engine, configs: Sequence[SiemConfig]) -> dict[str, str]
     if unknown:
         raise ThirdPartyConfigError(
             f"There is no source named {', '.join(map(repr, unknown))}.",
-            hint="Apply its configuration first; `onepassword-source list` shows those there are.",
+            hint="Apply its configuration first; `onepassword-source list` shows the sources.",
             code="unknown-source",
         )
     return {name: known[name] for name in named}
 
 
 def _documents(client: SyncPrefectClient, configs: Sequence[SiemConfig]) -> dict[tuple[str, str], BlockDocument]:
-    """The block of each SIEM by its name and kind: of all kinds, since a name is that of one alone."""
+    """The block of each SIEM by name and type. All types are read, because a name belongs to one type only."""
     kinds = {block_class(kind).get_block_type_slug(): kind for kind in KINDS}
     named = {config.name: block_names(config.name) for config in configs}
     names = [name for several in named.values() for name in several]
@@ -201,14 +201,14 @@ def _require_kind(config: SiemConfig, there: Mapping[tuple[str, str], BlockDocum
     for kind in KINDS:
         if kind != config.kind and (config.name, kind) in there:
             raise ThirdPartyConfigError(
-                f"There is a SIEM named {config.name!r} already, of the kind {kind}.",
+                f"There is already a SIEM named {config.name!r}, of the type {kind}.",
                 hint="Choose another name, or remove that one with `onepassword-source siem remove`.",
                 code="name-taken",
             )
 
 
 def _fingerprint(kind: str, document: BlockDocument) -> str | None:
-    """That of the block in a document; None if it is not valid."""
+    """The fingerprint of the block in a document; None if the block is invalid."""
     try:
         return block_class(kind).model_validate(document.data).fingerprint()
     except ConfigurationError:
@@ -216,7 +216,7 @@ def _fingerprint(kind: str, document: BlockDocument) -> str | None:
 
 
 def _remove_block(name: str, kind: str) -> bool:
-    """Whether there was one."""
+    """True if there was one."""
     removed = False
     with get_client(sync_client=True) as client:
         for document in block_names(name):

@@ -1,4 +1,4 @@
-"""Make sources what a configuration says: their blocks, their rows in the store, their deployments.
+"""Applies configurations of sources: their blocks, their rows in the store, their deployments.
 
 This module imports Prefect, so call `server_access.activate` before it is imported.
 """
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.config.source_config import SourceConfig
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
     from blocks.store.lifecycle import SourceIdentity
 
 Change = Literal["created", "updated", "revived", "unchanged", "refused"]
 CHECKS_AT_ONCE = 16
-"""Introspections under way at a time: each waits for the network."""
+"""How many introspections run at a time. Each waits for the network."""
 
 
 @dataclass(frozen=True)
 class AppliedSource:
-    """What `apply` did with one source. `restarted`: its errors were cleared, and it is to run now.
+    """The result of `apply` for one source. `restarted` is True if its errors were cleared and it is to run now.
 
-    Of one that was refused nothing is changed, and `problem` says why.
+    If the change is "refused", nothing has changed, and `problem` says why.
     """
 
     name: str
@@ -59,17 +59,17 @@ class AppliedSource:
     apis: tuple[str, ...]
     restarted: bool = False
     stopped: bool = False
-    """Its schedule was stopped by a person, and stays so."""
+    """True if a person has stopped its schedule. It stays stopped."""
     problem: str = ""
     warnings: tuple[str, ...] = ()
 
 
 def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = DEFAULT_RULES) -> Iterator[AppliedSource]:
-    """Create, update or revive sources, and give them in their order; if nothing differs, nothing is written.
+    """Create, update or revive sources, and yield the results in their order. If nothing differs, nothing is written.
 
-    A source that the store knows keeps its id, and with it its events and cursors, also one that was deleted. A block
-    that was made invalid in the UI is mended. `new_account`: from now on its token may be that of another account.
-    Call `register_blocks` before. After an error what is applied stays, and no further source is begun.
+    A source that the store knows keeps its id, and with it its events and cursors, even if it was deleted. A block that
+    was made invalid in the UI is repaired. With `new_account` in the rules, the token may be of another account from
+    now on. Call `register_blocks` first. After an error, the applied sources stay, and no further source is begun.
     """
     with (
         get_client(sync_client=True) as client,
@@ -82,7 +82,7 @@ def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = DEFAULT_RULES
 
 
 class _SourceApplier:
-    """What is there is read at the start, all through one connection: 100 sources take seconds."""
+    """Reads the existing blocks at the start, all through one connection: 100 sources take seconds."""
 
     def __init__(self, client: SyncPrefectClient, configs: Sequence[SourceConfig], rules: TokenRules) -> None:
 
@@ -96,9 +96,9 @@ class _SourceApplier:
         self._deployer = _SourceDeployer(client, [config.name for config in configs])
 
     def check(self, config: SourceConfig) -> tuple[str, ...]:
-        """Introspect a token that is new, or is to be used in a new way. Returns warnings.
+        """Introspect a token that is new or is used in a new way. Returns warnings.
 
-        Raises ThirdPartyConfigError if it is refused, ThirdPartyGenericError if it could not be checked.
+        Raises ThirdPartyConfigError if it is rejected, ThirdPartyGenericError if it could not be checked.
         """
         found, change = _compare(self._documents.get(block_name(config.name)), config)
         if change == "unchanged" or (found is not None and _same_access(found, config)):
@@ -149,7 +149,7 @@ class _SourceApplier:
 
 
 class _SourceDeployer:
-    """Deploys sources and their pairs with SIEMs; those that are there of `names` are read at the start."""
+    """Deploys sources and their pairs with SIEMs. Reads the existing deployments of `names` at the start."""
 
     def __init__(self, client: SyncPrefectClient, names: Sequence[str]) -> None:
         self._deployer = Deployer(client)
@@ -177,7 +177,7 @@ class _SourceDeployer:
 
 
 def find(name: str) -> OnePasswordSource | None:
-    """The block of a source, or None if there is none. Raises ConfigurationError if it is not valid."""
+    """The block of a source, or None. Raises ConfigurationError if it is invalid."""
     try:
         return cast("OnePasswordSource", OnePasswordSource.load(block_name(name)))
     except ValueError:
@@ -185,7 +185,7 @@ def find(name: str) -> OnePasswordSource | None:
 
 
 def exists(name: str) -> bool:
-    """Whether there is a block of that name, be it valid or not."""
+    """True if there is a block of that name, valid or not."""
     try:
         return find(name) is not None
     except ConfigurationError:
@@ -200,15 +200,15 @@ def deploy(
     paused: bool = False,
     like: Sequence[DeploymentResponse] = (),
 ) -> None:
-    """Create or update the deployments of a source. New ones are `paused` if told so, and have what `like` has."""
+    """Create or update the deployments of a source. New ones start `paused`, and copy what a person set in `like`."""
     with get_client(sync_client=True) as client:
         _SourceDeployer(client, [name]).deploy(name, description, source_id, like, paused=paused)
 
 
 def deploy_all() -> list[str]:
-    """Deploy every source whose block is on the Prefect server, which knows the block types. Returns their names.
+    """Deploy every source with a block on the Prefect server. The block types must be registered. Returns the names.
 
-    Not one that the store knows for deleted, or under another name; and one that is stopped stays so.
+    Skips a source that the store records as deleted, or under another name. A stopped source stays stopped.
     """
     in_store = _stored_sources()
     with get_client(sync_client=True) as client:
@@ -249,7 +249,7 @@ def _by_name(documents: Iterable[BlockDocument]) -> dict[str, BlockDocument]:
 
 
 def _pairs_by_source() -> dict[str, list[ForwardPair]]:
-    """Without a store there is nothing to forward from; `up` does not wait for it."""
+    """Without a store there is nothing to forward. `up` does not wait for the store."""
     found: dict[str, list[ForwardPair]] = {}
     with suppress(SourceError):
         for pair in forward_pairs.find_all(open_default_store()):
@@ -258,7 +258,7 @@ def _pairs_by_source() -> dict[str, list[ForwardPair]]:
 
 
 def register_blocks(*, siems: bool = False) -> None:
-    """Make the block types of sources known, and those of `siems` too, so that their forms stand in the UI."""
+    """Register the block types of sources, and with `siems` those of SIEMs, so that the UI has their forms."""
     blocks: list[type[Block]] = [OnePasswordCredentials, EventStore, OnePasswordSource]
     for block in [*blocks, *map(block_class, KINDS if siems else ())]:
         block.register_type_and_schema()
@@ -283,7 +283,7 @@ def _same(found: OnePasswordSource, config: SourceConfig) -> bool:
 
 
 def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
-    """Whether the token and what it is used for stay as they are."""
+    """True if the token, and what it is used for, stay as they are."""
     try:
         before = found.config()
     except SourceError:
@@ -293,7 +293,7 @@ def _same_access(found: OnePasswordSource, config: SourceConfig) -> bool:
 
 
 def _stored_source(config: SourceConfig, found: OnePasswordSource | None) -> SourceIdentity | None:
-    """The source as its store knows it."""
+    """The source as its store records it."""
     if found is not None:
         return lifecycle.find_by_id(open_store(found), found.source_id)
     return lifecycle.find(open_default_store(), config.name)
@@ -307,12 +307,12 @@ def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePassword
 
 
 def _stored_id(name: str) -> str | None:
-    """The id of a source whose block is gone, or not valid, but whose events are there."""
+    """The id of a source whose block is missing or invalid, but whose events exist."""
     return sources.ids_by_name(open_default_store()).get(name)
 
 
 def _stored_sources() -> dict[str, SourceIdentity]:
-    """Without a store nothing is known to be stopped or gone; runs wait for the store, and `up` does not."""
+    """Without a store no source is known to be stopped or deleted. Runs wait for the store; `up` does not."""
     try:
         return lifecycle.all_by_id(open_default_store())
     except SourceError:
@@ -320,12 +320,12 @@ def _stored_sources() -> dict[str, SourceIdentity]:
 
 
 def open_default_store() -> Engine:
-    """The store that the settings name, made or upgraded if that is needed; one engine for the whole process."""
+    """The store that the settings name, created or upgraded if needed. One engine for the whole process."""
     return default_store()
 
 
 def _record(engine: Engine, block: OnePasswordSource) -> None:
-    """Write the source into the store at once, so that `status` knows it before its first run."""
+    """Write the source to the store at once, so that `status` shows it before its first run."""
     record = source_record(block)
     if sources.save(engine, record, revive=True):
         streams.restart(engine, record.id)

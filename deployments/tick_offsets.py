@@ -1,6 +1,6 @@
-"""When a deployment's schedule ticks: at a time of its own, so that hundreds of runs do not all start at once.
+"""When the schedule of a deployment ticks: at a time of its own, so that hundreds of runs do not start at once.
 
-The time follows from the immutable id of the source alone, so a rename or another machine does not move it.
+The time depends only on the immutable id of the source, so a rename or another machine does not change it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from blocks import clock
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-"""Where every schedule begins to count: a whole hour, and the start of a day, in UTC."""
+"""The origin of every schedule: a whole hour, and the start of a day, in UTC."""
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """A tick every `every` seconds, the first one within `window` seconds of `start` seconds after midnight UTC.
+    """A tick every `every` seconds. The first one is within `window` seconds after `start` seconds past midnight UTC.
 
     A tick is at a multiple of `step` seconds after `start`.
     """
@@ -28,13 +28,13 @@ class Ticks:
     start: int = 0
 
     def anchor(self, key: str) -> datetime:
-        """The first tick of what has this key, such as the id of a source. The same key has the same tick forever."""
+        """The first tick of a key, such as the id of a source. A key has the same tick for ever."""
         digest = hashlib.blake2b(f"{self.every} {key}".encode(), digest_size=8).digest()
         place = int.from_bytes(digest, "big") % (self.window // self.step)
         return FIRST + timedelta(seconds=self.start + place * self.step)
 
     def seconds_until(self, key: str) -> float:
-        """How long it is until the next tick of what has this key."""
+        """The seconds until the next tick of a key."""
         now = datetime.fromtimestamp(clock.now_ns() / 1e9, UTC)
         return (self.anchor(key) - now).total_seconds() % self.every
 

@@ -1,4 +1,4 @@
-"""What is wrong with a token, before it is stored: region, account, scopes, expiry, and which of two is newer."""
+"""Checks the token of a source before it is stored, and reports everything that is wrong with it in one error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenCheck:
-    """What is known of a token before it is used. `account` and `scopes` are None if nobody told them."""
+    """What is known of a token before it is used. `account` and `scopes` are None if they are unknown."""
 
     account: str | None
     scopes: frozenset[str] | None
@@ -42,7 +42,7 @@ def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = 
     scopes = seen.scopes if seen else (claims.scopes or None if claims else None)
     wrong += _wrong_account(pinned, account) + _missing_scopes(config, scopes)
     if wrong:
-        said = f"The token was not taken; source {config.name!r} keeps what it has:"
+        said = f"The token was rejected; source {config.name!r} keeps the token that it has:"
         raise ThirdPartyConfigError("\n".join([said, *wrong]), code="token")
     return TokenCheck(account, scopes, (*config.warnings, *warnings))
 
@@ -50,7 +50,7 @@ def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = 
 def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
     """Raises ThirdPartyConfigError if the token of a configuration was issued before the one that the source has.
 
-    As both say; if one does not say so, it cannot be known.
+    Both tokens say when they were issued. If one does not, the check passes.
     """
     present = found.credentials.api_token.get_secret_value()
     token = config.api_token.get_secret_value() if config.api_token else ""
@@ -61,7 +61,7 @@ def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
     raise ThirdPartyConfigError(
         f"The token in the file was issued {clock.format_age(int(times[0] * 1e9))} ago, before the one in use "
         f"({clock.format_age(int(times[1] * 1e9))} ago), which has replaced it. Nothing was changed.",
-        hint="Put the present token into the file, or apply it with --replace-token.",
+        hint="Put the current token into the file, or apply it with --replace-token.",
         code="older-token",
     )
 
@@ -69,7 +69,7 @@ def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
 def _introspect(
     config: SourceConfig, token: str, *, unchecked: bool
 ) -> tuple[Introspection | None, list[str], list[str]]:
-    """What the API says, what is wrong, and what a person should know."""
+    """The response of the API, what is wrong, and warnings."""
     try:
         return introspection.introspect(config.base_url, token, config.api_version), [], []
     except ThirdPartyConfigError as error:
@@ -88,7 +88,7 @@ def _introspect(
 def _not_checked(message: str, code: str) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
         f"The token could not be checked, so nothing was changed. {message}",
-        hint="Try again, or take it all the same with --unchecked.",
+        hint="Try again, or use the token unchecked with --unchecked.",
         code=code,
     )
 
@@ -97,7 +97,7 @@ def _wrong_region(config: SourceConfig, claims: TokenClaims) -> list[str]:
     host = config.base_url.rpartition("/")[2]
     if claims.host is None or claims.host == host:
         return []
-    return [f"  It was made for {claims.host}, but base_url is {host}: use the server of your account's region."]
+    return [f"  It was issued for {claims.host}, but base_url is {host}: use the server of your account's region."]
 
 
 def _expired(claims: TokenClaims) -> list[str]:
@@ -109,7 +109,7 @@ def _expired(claims: TokenClaims) -> list[str]:
 def _wrong_account(pinned: str | None, account: str | None) -> list[str]:
     if account is None or pinned in {None, account}:
         return []
-    sentence = f"  It is of account {account}, but the events are those of account {pinned}. Issue one there; or, "
+    sentence = f"  It is of account {account}, but the events are of account {pinned}. Issue one there; or, "
     return [sentence + "to collect from the other account from now on, apply its file with --new-account."]
 
 

@@ -1,4 +1,4 @@
-"""Which tokens `apply` takes: what its flags say. Apart, since a command reads it before Prefect may be imported."""
+"""The rules by which `apply` accepts tokens. Apart, because a command reads it before Prefect is imported."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TokenRules:
-    """Which tokens `apply` takes beside those that introspection accepts for the account and the APIs of the source.
+    """Which tokens `apply` accepts besides those that introspection confirms for the source's account and APIs.
 
-    `new_account`: one of another account. `unchecked`: one that could not be checked, since the API was not reached.
-    `replace_token`: one that was issued before the present one.
+    `new_account`: a token of another account. `unchecked`: a token that could not be checked because the API was not
+    reached. `replace_token`: a token that was issued before the current one.
     """
 
     new_account: bool = False

@@ -1,10 +1,10 @@
-"""Prefect works in an empty directory of ours, never in the one that a person happens to be in.
+"""Prefect works in an empty directory of ours, never in the directory in which a command was started.
 
-Prefect imports code of the working directory: to load a flow, it puts that directory first on `sys.path`. It reads its
-settings there too (`.env`, `prefect.toml`, `pyproject.toml`), and with them the address that our password is sent to,
-and a logging configuration, which can call any function. Both follow from `os.getcwd()` alone. So each process leaves
-the directory before it imports Prefect (`server_access.activate`), and its children never see it.
-Nothing here imports Prefect.
+Prefect imports code from the working directory: to load a flow, it puts that directory first on `sys.path`. It also
+reads settings there (`.env`, `prefect.toml`, `pyproject.toml`), including the address that our password is sent to, and
+a logging configuration, which can call any function. Both depend only on `os.getcwd()`. So each process leaves the
+directory before it imports Prefect (`server_access.activate`), and its children never see it. Nothing here imports
+Prefect.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ FILE_VARIABLES = (
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 )
-"""Variables of the environment that name a file or a directory: one that is relative must go on naming the same."""
+"""Variables that name a file or a directory. A relative one must still name the same file after the change."""
 DATABASE_URL = settings.PREFIX + "DATABASE_URL"
 
 
 def empty_directory() -> Path:
-    """A directory with nothing in it, which only this user can fill. Made with mode 0700 if it is missing."""
+    """An empty directory that only this user can fill. It is created with mode 0700."""
     path = settings.data_dir() / "empty"
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
 def leave() -> None:
-    """Work in the empty directory from now on. What the environment names stays where it is."""
+    """Change to the empty directory. Relative paths in the environment become absolute first."""
     os.environ.update(_absolute(dict(os.environ)))
     os.chdir(empty_directory())
 

@@ -14,10 +14,10 @@ from blocks.errors import SourceError, UnexpectedError
 from blocks.store import streams
 from blocks.store.streams import StreamClaim
 from tasks import attempts
+from tasks.session import open_session
 from tasks.support import rate_gate
 from tasks.support.drain import CollectResult, StreamReader
 from tasks.support.publish import report_unstored
-from tasks.support.session import open_session
 from tasks.support.source import loaded_id, shared_source, store_if_open
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class StreamRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         streams.renew(self.engine, self.claim, for_seconds=seconds)
-        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim.stream_id), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:
         # An unexpected error stops this run only. Without a fingerprint the next run tries again.

@@ -17,7 +17,8 @@ from blocks.siem.delivery.ordered_pool import OrderedPool
 from blocks.siem.delivery.protocol import NoConfirmationError, RequestRejectedError
 from blocks.store.engine import use_small_cache
 from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
-from blocks.store.forwarding.positions import BatchOutcome, PositionClaim
+from blocks.store.forwarding.positions import BatchOutcome
+from blocks.store.forwarding.records import PositionClaim
 from blocks.store.forwarding.rejected_events import RejectedEvent, ReplayBatch
 from blocks.store.forwarding.unsent_events import EventBatch, UnsentEvents, UnsentHour
 from tasks import attempts
@@ -81,7 +82,7 @@ def forward_stream(source: str, source_id: str, kind: str, claim: PositionClaim)
         attempt.open(PositionRecord(engine, claim, None))
         block = load_siem(claim.siem, kind)
         attempt.open(PositionRecord(engine, claim, block.fingerprint()))
-        is_enabled = ForwardingCheck(engine, source_id, claim.forward, is_archive=block.is_archive)
+        is_enabled = ForwardingCheck(engine, source_id, claim.pair_id, is_archive=block.is_archive)
         with closing(block.get_sender()) as sender:
             preparer = make_preparer(engine, source_id, claim.api, block, sender)
             done = StreamForwarder(engine, claim, preparer, is_enabled).forward()
@@ -134,7 +135,7 @@ class StreamForwarder:
         self._is_enabled = is_enabled
         self._claim = claim
         self._preparer = preparer
-        self._name = f"{claim.forward}-{claim.stream_id}"
+        self._name = f"{claim.pair_id}-{claim.stream_id}"
         self._planned: tuple[int, ...] = ()
         self._plan: list[int] = []
         self._ahead: AcknowledgedAhead = {}
@@ -161,8 +162,8 @@ class StreamForwarder:
         view = positions.get(self._engine, self._claim)
         limits = self._preparer.sender.limits
         if not limits.hourly:
-            self._planned, self._ahead = view.plan, dict(view.ahead)
-        self._name = f"{self._claim.forward}-{self._claim.stream_id}-{view.replays}"
+            self._planned, self._ahead = view.in_flight, dict(view.ahead)
+        self._name = f"{self._claim.pair_id}-{self._claim.stream_id}-{view.replays}"
         self._pool = OrderedPool(self._deliver, self._advance, limits.parallel, self._renew, self._keep_acknowledged)
         careful = view.failing_since_ns is not None
         self._pool.process(self._batches(view), until=self._is_over, first_alone=careful)
@@ -171,11 +172,11 @@ class StreamForwarder:
         return stopping.requested.is_set() or not self._is_enabled()
 
     def _batches(self, view: PositionView) -> Iterator[EventBatch | UnsentHour]:
-        events = UnsentEvents(self._engine, self._claim.stream_id, view.sent_id)
+        events = UnsentEvents(self._engine, self._claim.stream_id, view.acknowledged_id)
         limits = self._preparer.sender.limits
         if limits.hourly:
             return unsent_events.hours(events, limits.events)
-        return unsent_events.batches(events, limits.events, view.plan, self._octets)
+        return unsent_events.batches(events, limits.events, view.in_flight, self._octets)
 
     def _octets(self) -> int:
         """The characters of bodies that fill whole requests, estimated from the batches before."""
@@ -237,7 +238,7 @@ class StreamForwarder:
         if self._preparer.sender.limits.hourly:  # an object that is written again replaces itself
             return
         fresh = [step for _, step in done if step is not None]
-        self._ahead |= {step.last_id: (step.sent, step.dropped) for step in fresh}
+        self._ahead |= {step.last_id: (step.sent, step.filtered) for step in fresh}
         with suppress(SourceError):
             positions.record_acknowledged_ahead(self._engine, self._claim, fresh, self._plan, self._ahead)
 
@@ -249,8 +250,8 @@ class StreamForwarder:
 
     def _counted(self, step: BatchOutcome) -> BatchOutcome:
         self._sent += step.sent
-        self._filtered += step.dropped
-        self._rejected += len(step.refused)
+        self._filtered += step.filtered
+        self._rejected += len(step.rejected)
         return step
 
     def _renew(self) -> None:
@@ -284,4 +285,4 @@ class PositionRecord:
 
 
 def attempt_key(claim: PositionClaim) -> str:
-    return f"{claim.forward}/{claim.stream_id}/{claim.fence}"
+    return f"{claim.pair_id}/{claim.stream_id}/{claim.fence}"

@@ -9,7 +9,8 @@ from prefect import task
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
-from blocks.store.forwarding.positions import PositionClaim, PositionView
+from blocks.store.forwarding.positions import PositionView
+from blocks.store.forwarding.records import PositionClaim
 from tasks import attempts
 from tasks.support.claims import claim_each, release_each
 from tasks.support.publish import publish

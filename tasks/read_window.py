@@ -15,9 +15,9 @@ from blocks.store import streams
 from blocks.store.backfill import windows
 from blocks.store.backfill.windows import WindowClaim
 from tasks import attempts
+from tasks.session import open_session
 from tasks.support import rate_gate
 from tasks.support.paging import STOPPED, Paging
-from tasks.support.session import open_session
 from tasks.support.source import load_source
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class WindowRecord:
 
     def wait(self, error: SourceError, seconds: float) -> None:
         windows.renew(self.engine, self.claim, for_seconds=seconds, error=str(error))
-        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim), error)
+        rate_gate.pause_after_429(self.engine, streams.source_id_of(self.engine, self.claim.stream_id), error)
 
     def stop(self, error: SourceError, *, noted: bool = False) -> None:  # noqa: ARG002 - of the protocol
         windows.stop(self.engine, self.claim, error)

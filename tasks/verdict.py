@@ -60,7 +60,7 @@ def collect_verdict(
     waited = stopping and not outcomes
     words = "Every API waited for its next attempt." if waited else _collected(_done(outcomes))
     run = _RunSummary(
-        "Collected", "reading", restart(source), words, waited or bool(_done(outcomes)), stopped, elsewhere
+        "Collected", "reading", restart_hint(source), words, waited or bool(_done(outcomes)), stopped, elsewhere
     )
     return _build(run, outcomes, stopping=stopping)
 
@@ -75,7 +75,9 @@ def forward_verdict(
 ) -> Verdict:
     """The verdict on a run that forwards to `siem`; see `collect_verdict`."""
     done = _done(outcomes)
-    run = _RunSummary("Forwarded", "forwarding", resume(siem), _forwarded(siem, done), bool(done), stopped, elsewhere)
+    run = _RunSummary(
+        "Forwarded", "forwarding", resume_hint(siem), _forwarded(siem, done), bool(done), stopped, elsewhere
+    )
     return _build(run, outcomes, stopping=stopping)
 
 
@@ -144,13 +146,13 @@ def group_by_sentence(sentences: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {sentence}" for sentence, names in apis.items()]
 
 
-def restart(source: str) -> str:
+def restart_hint(source: str) -> str:
     """How an API in error is read again."""
     command = command_line("restart", source)
     return f"No more requests are made for it until the configuration changes, or until `{command}`."
 
 
-def resume(siem: str) -> str:
+def resume_hint(siem: str) -> str:
     """How a pair in error is forwarded again."""
     return f"Nothing is sent until its configuration changes, or until `{command_line('siem resume', siem)}`."
 

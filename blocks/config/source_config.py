@@ -16,9 +16,10 @@ class SourceConfig:
     """One source, checked.
 
     `base_url` is `https://host`; it is empty only while there is no token that could name the host.
-    `api_token` is None where it has still to be asked for; `with_token` completes the record.
+    `api_token` is None if the file holds none yet; `with_token` completes the record.
     `filters` are its processing rules as the file has them (see `blocks.siem.privacy.processing`), None without any.
-    `hosted` is what else a file of the hosted source holds, which `export` gives back: see `checks.hosted_members`.
+    `hosted` is what else a file of the hosted source holds, which `export` writes again: see
+    `source_schema.hosted_members`.
     `warnings` are sentences for the person who applies it, and no part of the configuration.
     """
 

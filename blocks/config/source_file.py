@@ -79,7 +79,7 @@ def check_members(
 
 
 def with_token(config: SourceConfig, token: str, *, allowed_hosts: frozenset[str]) -> SourceConfig:
-    """The same configuration with a token that was asked for. Raises ConfigurationError."""
+    """The same configuration with a token that was entered apart. Raises ConfigurationError."""
     if is_masked(token):
         raise ConfigurationError([Problem("$.api_token", "there is no token", "the token of your account")])
     members = {**_members(config, mask=False), "api_token": token}
@@ -196,7 +196,7 @@ def _warn_of_shared_tokens(configs: list[SourceConfig]) -> list[SourceConfig]:
 
 
 def _source(config: SourceConfig, *, mask: bool) -> dict[str, object]:
-    """What was read beside `config` is given back as it was read, and so are the names of the APIs."""
+    """What was read beside `config` is written as it was read, and so are the names of the APIs."""
     hosted = dict(config.hosted)
     names = hosted.pop("supported_apis", None)
     members = _members(config, mask=mask)

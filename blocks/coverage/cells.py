@@ -1,4 +1,4 @@
-"""The days or hours of a report, and what there is to say of each."""
+"""The cells of a coverage report: days or hours, with counts and with what was collected of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cell:
     """A day or an hour of one API, in UTC, from `start_ns` to before `end_ns`; lengths of time are nanoseconds.
 
     `reconciled_ns` is since when all that was collected of it is known to be what the server has: the oldest of the
-    newest comparisons of its parts. `lag_ns`: see `blocks.store.coverage_record.lags`; None where it was not asked for.
+    newest comparisons of its parts. `lag_ns`: see `blocks.store.coverage_record.lags`; None if it was not requested.
     """
 
     start_ns: int

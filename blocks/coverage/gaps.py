@@ -1,6 +1,6 @@
-"""What of an API's past was collected, and what was not: from the record of what was read, never from the events.
+"""The gaps of an API: the past that was not collected. From the record of what was read, never from the events.
 
-An API without events has no gap for that; and one that was not read has a gap however many events there are.
+A quiet API has no gap because of that, and an API that was not read has a gap however many events are stored.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class GapKind(StrEnum):
     """What kind of time without collection it is."""
 
     GAP = "gap"
-    """Nobody reads it by himself; a backfill does."""
+    """Live collection does not read it. A backfill does."""
     OPEN = "open"
-    """From the last complete read until now: collection itself closes it once it goes on."""
+    """From the last complete drain until now: live collection closes it once it continues."""
     LOST = "lost"
-    """Not collected, and 1Password has it no longer."""
+    """Not collected, and deleted by 1Password."""
     BEFORE = "before"
-    """Before the start of the source: never asked for, so no gap; a backfill would still bring it."""
+    """Before the start of the source: never requested, so it is no gap. A backfill can still read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +167,12 @@ def _holes(record: CoverageRecord, covered: Spans, first_ns: int | None, now_ns:
     found = [(GapKind.GAP, span) for span in subtract((first_ns, edge_ns), covered)]
     if not collecting:
         found += [(GapKind.OPEN, span) for span in subtract((edge_ns, now_ns), covered)]
-    told = [(kind, (max(start, now_ns - KNOWN_NS), end)) for kind, (start, end) in found]
-    return [part for kind, span in told for part in _cut(kind, span, now_ns - KEPT_NS)]
+    known = [(kind, (max(start, now_ns - KNOWN_NS), end)) for kind, (start, end) in found]
+    return [part for kind, span in known for part in _cut(kind, span, now_ns - KEPT_NS)]
 
 
 def _edge_ns(record: CoverageRecord, covered: Spans) -> int:
-    """From where on the cursor brings what is missing."""
+    """The time from which on the cursor delivers what is missing."""
     live = [end for _, end in record.spans]
     if record.read_from_ns is not None:
         live.append(record.read_from_ns)

@@ -1,7 +1,7 @@
 """Cells as a heat map of text: a week a column and a weekday a row, or a day a row and an hour a column.
 
 Each cell is two characters: how many events, and a mark where a part of it was not collected. So it can be read without
-colour; a piece also bears the name of its style, for those who have one.
+colour; each text also has the name of its style, for outputs with colour.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Arithmetic of half-open intervals of time, from a start to before an end, in nanoseconds since 1970.
 
-`Spans` that are given back are sorted, do not touch each other and are never empty.
+`Spans` that functions return are sorted, do not touch each other and are never empty.
 """
 
 from __future__ import annotations

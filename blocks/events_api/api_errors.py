@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Api
 
-REFUSED = frozenset({401, 403, 404})
+REJECTED = frozenset({401, 403, 404})
 BAD_REQUEST = 400
 TEXT_MAX = 200
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*")  # whole or cut short
 _LONG = re.compile(r"[^\s\"'<>(),;]{24,}")  # no word of a sentence, but perhaps a part of a token, in any encoding
 
-REFUSED_HINT = (
+REJECTED_HINT = (
     "Check that the token is whole and not revoked or expired, that base_url is the server of the account's region "
     "(1password.com, ent.1password.com, 1password.ca or 1password.eu), or make a new token under "
     "Integrations > Events Reporting and store it with `onepassword-source token NAME`."
@@ -51,45 +51,45 @@ def raise_for_transient(status: int, headers: Mapping[str, str]) -> None:
         )
 
 
-def page_error(status: int, said: str, api: Api, *, with_cursor: bool) -> SourceError:
-    """The error behind a refused request for a page; `said` is what `told` makes of the body."""
+def page_error(status: int, text: str, api: Api, *, with_cursor: bool) -> SourceError:
+    """The error behind a rejected request for a page; `text` is what `error_text` returns for the body."""
     if status == BAD_REQUEST and with_cursor:
         return CursorRejectedError(
-            f"The Events API refused the stored cursor of {api} (400{said}).",
+            f"The Events API rejected the stored cursor of {api} (400{text}).",
             hint="It is dropped once, and events are read again from 48 hours before the last known good point.",
             code="400",
         )
     if status == BAD_REQUEST:
         return ThirdPartyConfigError(
-            f"The Events API refused the first request for {api} (400{said}).",
+            f"The Events API refused the first request for {api} (400{text}).",
             hint="Check collect_from and api_version in the source's file, and `onepassword-source apply FILE`.",
             code="400",
         )
-    if status in REFUSED:
+    if status in REJECTED:
         return UnconfirmedError(
-            f"The Events API answered {status}{said} for {api}.",
-            hint="It is asked whether the token is still good; if it is, the request is made again.",
+            f"The Events API answered {status}{text} for {api}.",
+            hint="The source checks the token by introspection. If it is valid, the request is retried.",
             code=str(status),
         )
-    return _unexpected(status, said)
+    return _unexpected(status, text)
 
 
-def introspection_error(status: int, said: str) -> SourceError:
-    """The error behind a refused introspection; `said` is what `told` makes of the body."""
+def introspection_error(status: int, text: str) -> SourceError:
+    """The error behind a rejected introspection; `text` is what `error_text` returns for the body."""
     if status == httpx.codes.NOT_FOUND:
         return TokenError(
-            f"There is no Events API at this address: it answered 404{said} to the introspection of v2 and of v1.",
+            f"There is no Events API at this address: it answered 404{text} to the introspection of v2 and of v1.",
             hint="Check base_url; a token that was cut short when it was pasted looks like this too. "
             "`onepassword-source check NAME` looks at both.",
             code="404",
         )
-    if status in REFUSED:
-        return TokenError(f"The Events API refuses the token ({status}{said}).", hint=REFUSED_HINT, code=str(status))
-    return _unexpected(status, said)
+    if status in REJECTED:
+        return TokenError(f"The Events API refuses the token ({status}{text}).", hint=REJECTED_HINT, code=str(status))
+    return _unexpected(status, text)
 
 
 def missing_scope_error(api: Api, scopes: frozenset[str]) -> ThirdPartyConfigError:
-    """The token is good, but not for this API."""
+    """The token is valid, but not for this API."""
     has = ", ".join(sorted(scopes)) or "none"
     return ThirdPartyConfigError(
         f"The token has no scope for {api}: it lacks {api.path}, it has {has}.",
@@ -100,7 +100,7 @@ def missing_scope_error(api: Api, scopes: frozenset[str]) -> ThirdPartyConfigErr
 
 
 def require_sendable(token: str) -> str:
-    """The token. Raises ThirdPartyConfigError where it could not stand in a header: a copy that went wrong."""
+    """The token. Raises ThirdPartyConfigError if it cannot be sent in a header, as after a bad copy."""
     if token and token.isascii() and token.isprintable() and " " not in token:
         return token
     raise ThirdPartyConfigError(
@@ -112,9 +112,9 @@ def require_sendable(token: str) -> str:
 
 
 def error_text(content: bytes, token: str) -> str:
-    """What an error body says, in a few words behind a colon: one of the two JSON forms, or its text.
+    """The message in an error body, shortened, after a colon: from one of the two JSON forms, or the plain text.
 
-    A server may repeat the token, in JSON's escapes, encoded or in part: it is taken out, and so is any long word.
+    A server may repeat the token, escaped, encoded or in part. It is removed, and so is every long word.
     """
     text = _message(content) or _text(content.replace(token.encode(), b"***"))
     text = _LONG.sub("***", _TOKEN.sub("***", text.replace(token, "***")))
@@ -150,13 +150,13 @@ def _passing(status: int, wait: float | None) -> ThirdPartyGenericError:
         hint = "Reading goes on by itself. If it happens often, look for other programs that use the same account."
     else:
         message = f"The Events API answered {status}."
-        hint = "The request is made again. If it goes on, look at 1Password's status page."
+        hint = "The request is retried. If it goes on, look at 1Password's status page."
     return ThirdPartyGenericError(message, hint=hint, code=str(status), retry_after=wait)
 
 
-def _unexpected(status: int, said: str) -> ThirdPartyGenericError:
+def _unexpected(status: int, text: str) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
-        f"The Events API answered {status}{said}, which is not documented.",
-        hint="The request is made again. Check what stands between here and 1Password.",
+        f"The Events API answered {status}{text}, which is not documented.",
+        hint="The request is retried. Check what stands between here and 1Password.",
         code=str(status),
     )

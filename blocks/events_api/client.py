@@ -26,12 +26,12 @@ TIMEOUT = httpx.Timeout(connect=10, read=60, write=20, pool=10)
 
 
 class EventsClient:
-    """Asks one Events API server with one token.
+    """Requests to one Events API server with one token.
 
     `base_url` is `https://host`; a host that is not 1Password's and not allowed raises ThirdPartyConfigError
-    before anything is sent, and so does a token that is none. Redirects are not followed. Close it, or use it as a
-    context manager. Threads may share it. Each request is made within a `turn`, which may wait or raise when it is
-    entered, and is left as soon as the server has begun to answer.
+    before anything is sent, and so does an invalid token. Redirects are not followed. Close it, or use it as a context
+    manager. Threads may share it. Each request is made within a rate-limit `slot`: entering it may wait or raise, and
+    it is left as soon as the server begins to answer.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class EventsClient:
         self._http.close()
 
     def introspect(self) -> Introspection:
-        """What the token may read, and whose it is: asked of v2, and of v1 where the server has no v2.
+        """What the token may read, and whose it is; by v2, or by v1 if the server has no v2.
 
-        Raises ThirdPartyConfigError where the token is refused, ThirdPartyGenericError for anything else.
+        Raises ThirdPartyConfigError if the token is rejected, ThirdPartyGenericError for every other failure.
         """
         status, content = self._send("GET", "/api/v2/auth/introspect")
         if status == httpx.codes.NOT_FOUND:
@@ -92,24 +92,24 @@ class EventsClient:
         return read_introspection(content)
 
     def first_page(self, api: Api, start_ns: int, *, end_ns: int | None = None, limit: int = PAGE_SIZE) -> Page:
-        """The first page of the events since `start_ns` (nanoseconds since 1970), and before `end_ns` where given.
+        """The first page of the events since `start_ns` (nanoseconds since 1970), and before `end_ns` if given.
 
-        Its cursor goes on from there; the page size rides along inside it.
+        Its cursor continues from there, with the same page size.
         """
-        asked: dict[str, object] = {"limit": limit, "start_time": _rfc3339(start_ns)}
+        body: dict[str, object] = {"limit": limit, "start_time": _rfc3339(start_ns)}
         if end_ns is not None:
-            asked["end_time"] = _rfc3339(end_ns)
-        return self._page(api, asked)
+            body["end_time"] = _rfc3339(end_ns)
+        return self._page(api, body)
 
     def next_page(self, api: Api, cursor: str) -> Page:
-        """The page behind `cursor`. Raises CursorRejectedError where the server answers 400 to it."""
+        """The page behind `cursor`. Raises CursorRejectedError if the server answers 400 to it."""
         return self._page(api, {"cursor": cursor})
 
-    def _page(self, api: Api, asked: dict[str, object]) -> Page:
-        status, content = self._send("POST", f"/api/{self.api_version}/{api.path}", msgspec.json.encode(asked))
+    def _page(self, api: Api, body: dict[str, object]) -> Page:
+        status, content = self._send("POST", f"/api/{self.api_version}/{api.path}", msgspec.json.encode(body))
         if status != httpx.codes.OK:
-            said = api_errors.error_text(content, self._token)
-            raise api_errors.page_error(status, said, api, with_cursor="cursor" in asked)
+            text = api_errors.error_text(content, self._token)
+            raise api_errors.page_error(status, text, api, with_cursor="cursor" in body)
         return read_page(content, api, self._known_schema)
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:

@@ -38,7 +38,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """A server that answers. `ahead` is by how many seconds its clock is ahead of ours, where it tells the time."""
+    """A server that answers. `ahead`: by how many seconds its clock is ahead of this machine's; None if unknown."""
 
     certificate: Certificate | None
     ahead: float | None
@@ -106,7 +106,7 @@ def _certificate(extensions: Mapping[str, Any]) -> Certificate | None:
 def _ahead(headers: Mapping[str, str], received: float) -> float | None:
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
-        told = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-        return told + _HALF_SECOND + float(headers.get("age", 0)) - received
+        server_time = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        return server_time + _HALF_SECOND + float(headers.get("age", 0)) - received
     except (ValueError, TypeError, OverflowError):
         return None

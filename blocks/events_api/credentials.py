@@ -40,9 +40,7 @@ class OnePasswordCredentials(SecretBlock):
 
     _block_type_name: ClassVar[str | None] = "1Password Credentials"
     _block_type_slug: ClassVar[str | None] = "1password-credentials"
-    _description: ClassVar[str | None] = (
-        "The base URL and the token with which the 1Password Events API is asked for the events of one account."
-    )
+    _description: ClassVar[str | None] = "The base URL and the token for the 1Password Events API of one account."
     _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://support.1password.com/events-reporting/")
 
     base_url: str = Field(
@@ -59,7 +57,7 @@ class OnePasswordCredentials(SecretBlock):
             "A bearer token, issued in 1Password under Integrations, Directory, Events Reporting."
             " It needs the features that are to be collected: sign-in attempts, item usages, audit events."
         ),
-        # For the form alone: a constraint of pydantic would refuse the block before it could be mended.
+        # For the form only: a constraint of pydantic would reject the block before it can be corrected.
         json_schema_extra={"pattern": r"^\S+$"},
     )
 
@@ -80,7 +78,7 @@ class OnePasswordCredentials(SecretBlock):
     ) -> EventsClient:
         """A client for the account, to be closed after use. Raises ConfigurationError.
 
-        Each request is made within a `turn`, which may wait or raise: see `EventsClient`.
+        Each request is made within a rate-limit `slot`, which may wait or raise: see `EventsClient`.
         """
         from blocks.events_api.client import EventsClient  # noqa: PLC0415 - httpx is needed only here
 

@@ -55,17 +55,11 @@ def normalise_base_url(text: str, allowed_hosts: frozenset[str] = frozenset()) -
     return f"{server.scheme}://{server.authority}"
 
 
-def is_allowed(url: str, allowed_hosts: frozenset[str] | None = None) -> bool:
-    """Whether a token may be sent to this base URL. Without `allowed_hosts` the settings tell them."""
-    try:
-        require_allowed(url, allowed_hosts)
-    except HostError:
-        return False
-    return True
-
-
 def require_allowed(url: str, allowed_hosts: frozenset[str] | None = None) -> None:
-    """Raises HostError unless `url` is a base URL as `normalise_base_url` gives it."""
+    """Raises HostError unless `url` is a base URL in the form of `normalise_base_url`.
+
+    Without `allowed_hosts`, those of the settings count.
+    """
     allowed = settings.allowed_hosts() if allowed_hosts is None else allowed_hosts
     normalised = normalise_base_url(url, allowed)
     if normalised != url.removesuffix("/"):
@@ -138,7 +132,7 @@ def _not_allowed(server: _Server) -> HostError:
 
 
 def _nearest(host: str) -> str | None:
-    """What was most likely meant: the events host of an account's own address, or the right spelling."""
+    """The most likely host: the events host of an account's own address, or the right spelling."""
     for known in sorted(HOSTS, key=len, reverse=True):
         domain = known.removeprefix("events.")
         if host == domain or host.endswith(f".{domain}"):

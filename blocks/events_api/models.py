@@ -79,7 +79,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """What the Events API says of a token. `account_uuid` is told by v2 only, and not by old servers."""
+    """The introspection of a token. `account_uuid` is in v2 only, and not in that of old servers."""
 
     uuid: str
     scopes: frozenset[str]
@@ -136,7 +136,7 @@ _event = partial(tuple.__new__, Event)  # three times as fast as Event(), and th
 
 
 def _read_at_once(items: list[bytes], watch: PageDrift) -> list[Event]:
-    """The ordinary page, of which there is nothing to tell. Raises ValueError where there may be."""
+    """Read a page without drift and without invalid items. Raises ValueError if it may have some."""
     decode = watch.decoder.decode
     uuids, times = [], []
     for item in items:  # one by one: a thousand heads at once do not fit a processor's cache beside a busy database
@@ -175,7 +175,7 @@ def _read_event(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Event | Inva
 
 
 def _read_unusual(item: bytes, watch: PageDrift) -> Event | InvalidItem:
-    """An item that the strict decoder refused, mostly for what it does not know; that is no error."""
+    """Read an item that the strict decoder rejected, mostly because of drift, which is no error."""
     try:
         read = _read_event(item, LOOSE)
     except (ValueError, RecursionError):
@@ -186,7 +186,7 @@ def _read_unusual(item: bytes, watch: PageDrift) -> Event | InvalidItem:
 
 
 def _read_slowly(item: bytes) -> Event | InvalidItem:
-    """Once more with the standard library, which takes a lone surrogate escape for the legal JSON that it is."""
+    """Read it with the standard library, which accepts a lone surrogate escape. That is valid JSON."""
     try:
         value = _plain(item)
     except UnicodeDecodeError:
@@ -232,7 +232,7 @@ def _time_ns_problem(time_ns: int) -> str:
 
 
 def _plain(item: bytes) -> Any:
-    # float takes a number of any length, where int would refuse it
+    # float accepts a number of any length, int does not
     return json.loads(item.decode(), parse_constant=_no_constant, parse_int=float)
 
 
@@ -303,13 +303,13 @@ def _start_of_items(content: bytes, tokens: Iterator[re.Match[bytes]]) -> int | 
 def read_introspection(content: bytes) -> Introspection:
     """Read an introspection of v2 (snake_case) or v1 (PascalCase). Raises ThirdPartyGenericError."""
     try:
-        told = _introspection.decode(content)
+        answer = _introspection.decode(content)
     except (ValueError, RecursionError) as error:
         raise _not_an_introspection() from error
-    scopes = told.features_v1 if told.features is msgspec.UNSET else told.features
+    scopes = answer.features_v1 if answer.features is msgspec.UNSET else answer.features
     if scopes is msgspec.UNSET:
         raise _not_an_introspection()
-    return Introspection(told.uuid or told.uuid_v1, frozenset(scopes or ()), told.account_uuid or None)
+    return Introspection(answer.uuid or answer.uuid_v1, frozenset(scopes or ()), answer.account_uuid or None)
 
 
 def _not_an_introspection() -> ThirdPartyGenericError:
@@ -328,6 +328,6 @@ def _too_many_items() -> ThirdPartyGenericError:
 def _not_a_page(why: str) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
         f"The Events API answered 200, but not with a page of events: {why}.",
-        hint="Nothing was stored and the cursor stays; the request is made again.",
+        hint="Nothing was stored and the cursor stays. The request is retried.",
         code="invalid-body",
     )

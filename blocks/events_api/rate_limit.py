@@ -3,7 +3,7 @@
 Nothing here knows a store or a clock: who keeps the count hands it in and gets it back. A window is counted in sixty
 cells, and a cell counts until the whole of it, and one more, has left the window. So a request may take the length of
 a cell longer on its way than another, and still the server never sees more than it allows. That costs 1 to 3 % of it.
-A request that took longer counts from the time of its answer: see `is_late` and `moved`.
+A request that took longer counts from the time of its answer: see `is_late` and `count_from_response`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CELLS = 60
 _NS = 10**9
 _WINDOW = re.compile(r"([1-9][0-9]{0,8})/([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
 
-Spent = dict[str, dict[int, int]]
+SpentRequests = dict[str, dict[int, int]]
 """Requests that were granted: by window, by cell."""
 
 
@@ -45,7 +45,7 @@ DOCUMENTED = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`count` requests may be made at `at_ns`, which is now; where it is 0, ask again in `wait_ns`."""
+    """`count` requests may be made at `at_ns`, which is now. If it is 0, try again in `wait_ns`."""
 
     count: int
     wait_ns: int = 0
@@ -78,12 +78,12 @@ def configured() -> tuple[RateWindow, ...] | None:
 
 
 def grant(
-    spent: Spent, windows: tuple[RateWindow, ...], now_ns: int, wanted: int, share: float = 1.0
-) -> tuple[Grant, Spent]:
+    spent: SpentRequests, windows: tuple[RateWindow, ...], now_ns: int, wanted: int, share: float = 1.0
+) -> tuple[Grant, SpentRequests]:
     """Up to `wanted` requests, and what is spent then.
 
-    `share`: the part of each window that all together may have spent before this one gets nothing more. Whoever asks
-    with a smaller share than others leaves them the rest, and gives way to what they take.
+    `share`: the part of each window that all together may have spent before this one gets nothing more. A caller
+    with a smaller share leaves the rest to the others, and makes way for them.
     """
     cells = {window: _counted(window, spent.get(window.key, {}), now_ns) for window in windows}
     free = [_allowed(window, share) - sum(cells[window].values()) for window in windows]
@@ -98,11 +98,13 @@ def grant(
 
 
 def is_late(windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int) -> bool:
-    """Whether the server may have counted a request so long after it was granted that `moved` must be told."""
+    """True if the server may have counted a request so long after its grant that the count must be corrected."""
     return any(_slipped(window, granted_ns, answered_ns) for window in windows)
 
 
-def moved(spent: Spent, windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int) -> Spent:
+def count_from_response(
+    spent: SpentRequests, windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int
+) -> SpentRequests:
     """What is spent where one request counts not from when it was granted but from when it was answered."""
     cells = {window: _counted(window, spent.get(window.key, {}), answered_ns) for window in windows}
     for window, counted in cells.items():

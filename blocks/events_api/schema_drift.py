@@ -1,7 +1,7 @@
 """Finds members and values of events that the documented API does not know, at next to no cost where there are none.
 
 A strict decoder, made from the vocabulary, reads what every event is read for, and refuses an event with anything
-new. Only that event is then walked through, its news is named, and the decoder is made anew to take it for known.
+new. Only that event is then searched, its drift is named once, and a new decoder is made that accepts it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class KnownSchema:
         self._apis = {api: _OfApi() for api in EVENTS}
 
     def decoder(self, api: str) -> msgspec.json.Decoder[Any]:
-        """Of one event's head. It raises ValueError or RecursionError for what is unknown too, until NAMED_MAX are."""
+        """The decoder of an event's head. It raises ValueError for an unknown drift, too, until NAMED_MAX are named."""
         state = self._apis[api]
         return LOOSE if len(state.named) >= NAMED_MAX else _strict(api, state.learned)
 
@@ -105,7 +105,7 @@ class PageDrift:
         self.decoder = self.known.decoder(self.api)
 
     def observe(self, event: str) -> None:
-        """Name what is new in an event that the decoder refused."""
+        """Name the drift in an event that the decoder rejected."""
         if self.idle >= IDLE_MAX or self.decoder is LOOSE:
             return
         news = self.known.learn(self.api, event)

@@ -1,4 +1,4 @@
-"""What a token says about itself. Nothing here is verified: only 1Password's server can do that."""
+"""The claims inside a token. They are not verified: only 1Password's server can do that."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TokenClaims:
     """What we use of a token's claims. Times are seconds since 1970; without `expires_at` it never expires.
 
     `host` is the Events API server that the token was made for, and `scopes` are the names of its features
-    (`signinattempts`, `itemusages`, `auditevents`), where the token tells them.
+    (`signinattempts`, `itemusages`, `auditevents`), if the token names them.
     """
 
     host: str | None

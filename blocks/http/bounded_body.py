@@ -33,7 +33,7 @@ def read_body(response: httpx.Response, body_max: int) -> bytes:
 
 
 def read_beginning(response: httpx.Response, body_max: int) -> bytes:
-    """As much of the body as can be read, at most `body_max` bytes: for an answer whose status says enough."""
+    """As much of the body as can be read, at most `body_max` bytes: for an answer whose status is clear by itself."""
     body = bytearray()
     with suppress(httpx.HTTPError):
         for part in _parts(response):

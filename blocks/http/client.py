@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
 DEADLINE = 120.0  # seconds for one whole exchange, so that a server which drips bytes cannot hold a run
 BODY_MAX = 1024 * 1024  # bytes, unpacked; most answers are some words
-REFUSAL_MAX = 16 * 1024  # bytes of what a server says beside a status that says enough
-REFUSAL_SECONDS = 5.0  # how long such words are waited for
+ERROR_BODY_MAX = 16 * 1024  # bytes of the body beside a status that is clear by itself
+ERROR_BODY_SECONDS = 5.0  # how long such words are waited for
 FRAMING_MAX = 1024 * 1024  # bytes of headers, of 100 Continue and of the sizes of chunks
 COOKIES_MAX = 50  # load balancers set one or two
 
@@ -125,7 +125,7 @@ class HttpClient:
     def open(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[httpx.Response]:
-        """The head of an answer. Raises as `request`, from within the block too."""
+        """The status and headers of an answer, before its body. Raises as `request`, also within the block."""
         self._limits.start(self._deadline, 2 * self._body_max + FRAMING_MAX)
         try:
             with self._http.stream(method, self._url(path), content=content, headers=headers) as response:
@@ -149,8 +149,8 @@ class HttpClient:
 
     def _body(self, response: httpx.Response) -> bytes:
         if transport_errors.is_transient(response.status_code) or httpx.codes.is_redirect(response.status_code):
-            self._limits.shorten(REFUSAL_SECONDS)
-            return read_beginning(response, min(REFUSAL_MAX, self._body_max))
+            self._limits.shorten(ERROR_BODY_SECONDS)
+            return read_beginning(response, min(ERROR_BODY_MAX, self._body_max))
         return read_body(response, self._body_max)
 
     def _error(self, error: httpx.HTTPError) -> ThirdPartyGenericError:
@@ -163,7 +163,7 @@ class HttpClient:
 
 def _open(base_url: str, headers: Mapping[str, str], timeout: httpx.Timeout, *, through_proxy: bool) -> httpx.Client:
     url = httpx.URL(base_url)
-    # A proxy of the environment is for the world outside: it must not see what is meant for this machine.
+    # A proxy of the environment is for other machines: it must not see requests to this one.
     proxy = proxies.proxy_of(str(url)) if through_proxy and not is_loopback(url.host) else None
     try:
         return httpx.Client(

@@ -1,4 +1,4 @@
-"""Which proxy a request goes through, as the environment says, and what in the environment cannot be read.
+"""The proxy for a request, from the environment; and what in the environment cannot be read.
 
 httpx reads the same variables, but raises InvalidURL, wherever it is used, at an entry of NO_PROXY that it does not
 know (a network of IPv6, an address in brackets) and at a proxy that is none. So `make_readable` rewrites them for
@@ -67,7 +67,7 @@ class _Entry:
 def make_readable(environment: MutableMapping[str, str]) -> list[str]:
     """Leave in the proxies' variables what httpx can read; sentences of what it cannot, for a person.
 
-    What a variable has in both cases is said once, of the name in lower case.
+    A problem that a variable has in both spellings is reported once, with the lower-case name.
     """
     found = []
     as_set = dict(environment)
@@ -97,7 +97,7 @@ def _repeats(name: str, environment: Mapping[str, str]) -> bool:
 
 
 def unreadable(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """What `make_readable` says, or has said, of an environment."""
+    """The problems of an environment that `make_readable` reports or has reported."""
     as_set = {name: text for name in (*NO_PROXY, *PROXIES, CERTIFICATES) if (text := _as_set(name, environment))}
     return make_readable(as_set)
 

@@ -43,7 +43,7 @@ def new_context() -> ssl.SSLContext:
 
 @cache
 def no_authority() -> ssl.SSLContext:
-    """For plain HTTP, where no certificate is ever checked: every certificate is refused."""
+    """For plain HTTP, which checks no certificate: a context that trusts none."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -24,12 +24,12 @@ _BROKEN_OFF = ("disconnected", "closed connection")
 
 
 def is_transient(status: int) -> bool:
-    """Whether a refusal passes by itself: 408, 425, 429 and 5xx."""
+    """True for a status that ends by itself: 408, 425, 429 and 5xx."""
     return status in TRANSIENT or status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait, from either form of Retry-After; an hour at most."""
+    """The seconds that the server requests to wait, from either form of Retry-After; at most an hour."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), RETRY_AFTER_MAX)
@@ -42,7 +42,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def environment_error() -> ThirdPartyConfigError:
-    """What the environment says of certificates and proxies cannot be used."""
+    """The error for certificates or proxies in the environment that cannot be used."""
     return ThirdPartyConfigError(
         "The certificates or the proxy that the environment names cannot be used.",
         hint="Check SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.",
@@ -51,61 +51,63 @@ def environment_error() -> ThirdPartyConfigError:
 
 
 def transport_error(error: httpx.HTTPError, host: str, setting: str = "base_url") -> ThirdPartyGenericError:
-    """The error behind a request that got no answer: name, connection, TLS and time-out are told apart.
+    """The error behind a request without an answer. It distinguishes name, connection, TLS and timeout.
 
     `setting` is what a person sets the address with, for the hints.
     """
     causes = tuple(_causes(error))
     if any(isinstance(cause, socket.gaierror | UnicodeError) for cause in causes):
-        return _of("dns", f"The name {host} could not be resolved.", f"Check {setting} and this machine's DNS.")
+        return _error("dns", f"The name {host} could not be resolved.", f"Check {setting} and this machine's DNS.")
     if verification := next((c for c in causes if isinstance(c, ssl.SSLCertVerificationError)), None):
-        return _of(
+        return _error(
             "tls",
             f"The certificate of {host} was refused: {verification.verify_message}. Nothing was sent.",
             f"Check {setting} and the clock; where a proxy inspects TLS, set SSL_CERT_FILE to its certificate.",
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return _of("tls", f"No TLS connection to {host} could be made.", "Check what stands between.")
+        return _error("tls", f"No TLS connection to {host} could be made.", "Check what stands between.")
     if isinstance(error, httpx.TimeoutException):
         return _of_timeout(error, host)
     if isinstance(error, httpx.ProxyError):
-        return _of("proxy", f"The proxy did not pass the request on to {host}.", "Check HTTPS_PROXY.")
+        return _error("proxy", f"The proxy did not pass the request on to {host}.", "Check HTTPS_PROXY.")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return _of("connect", f"{host} refused the connection.", f"Check {setting} and the firewall.")
+        return _error("connect", f"{host} refused the connection.", f"Check {setting} and the firewall.")
     if isinstance(error, httpx.ConnectError):
-        return _of("connect", f"{host} could not be reached.", "Check the network and the firewall.")
+        return _error("connect", f"{host} could not be reached.", "Check the network and the firewall.")
     return _of_answer(error, host, setting)
 
 
 def _of_timeout(error: httpx.TimeoutException, host: str) -> ThirdPartyGenericError:
     if isinstance(error, httpx.ConnectTimeout):
-        return _of("connect-timeout", f"{host} did not accept a connection in time.", "Check the firewall.")
-    return _of("timeout", f"{host} did not answer in time.", "The request is made again.")
+        return _error("connect-timeout", f"{host} did not accept a connection in time.", "Check the firewall.")
+    return _error("timeout", f"{host} did not answer in time.", "The request is retried.")
 
 
 def _of_answer(error: httpx.HTTPError, host: str, setting: str) -> ThirdPartyGenericError:
     """Something came, but no whole answer."""
     if isinstance(error, httpx.DecodingError):
-        return _of("invalid-body", f"{host} sent a body that cannot be unpacked.", "The request is made again.")
+        return _error("invalid-body", f"{host} sent a body that cannot be unpacked.", "The request is retried.")
     if isinstance(error, httpx.RemoteProtocolError) and not any(words in str(error) for words in _BROKEN_OFF):
-        return _of("invalid-answer", f"What {host} answered is not HTTP.", f"Check {setting}, and what stands between.")
-    return _of("reset", f"The connection to {host} broke off in the middle.", "The request is made again.")
+        return _error(
+            "invalid-answer", f"What {host} answered is not HTTP.", f"Check {setting}, and what stands between."
+        )
+    return _error("reset", f"The connection to {host} broke off in the middle.", "The request is retried.")
 
 
 def too_slow(seconds: float) -> ThirdPartyGenericError:
-    return _of("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is made again.")
+    return _error("timeout", f"The answer took longer than {seconds:g} seconds.", "The request is retried.")
 
 
 def too_large(service: str, body_max: int) -> ThirdPartyGenericError:
     """`service` is what a person calls the other side, as the subject of a sentence."""
-    return _of(
+    return _error(
         "too-large",
         f"{service} answered with more than {body_max:,} bytes; the rest was not read.",
-        "The request is made again. If it goes on, look for a proxy that stands between.",
+        "The request is retried. If it goes on, look for a proxy that stands between.",
     )
 
 
-def _of(code: str, message: str, hint: str) -> ThirdPartyGenericError:
+def _error(code: str, message: str, hint: str) -> ThirdPartyGenericError:
     return ThirdPartyGenericError(message, hint=hint, code=code)
 
 

@@ -1,4 +1,4 @@
-"""Which addresses a SIEM may have: HTTPS, or this very machine."""
+"""The addresses that a SIEM may have: HTTPS, or this machine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from blocks.problems import Problem, quote
 
 
 def url_problem(path: str, url: str, *, secret: bool = False) -> Problem | None:
-    """What is wrong with the address of a SIEM, or None. `path` is the member that holds it.
+    """Return the problem of a SIEM's address, or None. `path` is the member that holds it.
 
-    `secret`: whether the whole address is kept as one. Only then may there be a query, which may hold a key.
+    `secret`: the whole address is stored as a secret. Only then may it have a query, which can hold a key.
     """
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
-        return Problem(path, "it is no URL", "https://host[:port][/path]")
+        return Problem(path, "it is not a URL", "https://host[:port][/path]")
     if parsed.userinfo:
         return Problem(
             path, "it holds a user name or a password", "the address alone; secrets have members of their own"
@@ -28,5 +28,5 @@ def url_problem(path: str, url: str, *, secret: bool = False) -> Problem | None:
     if parsed.scheme == "http" and is_loopback(parsed.host):
         return None
     if parsed.scheme == "http" and parsed.host:
-        return Problem(path, f"{quote(parsed.host)} would be sent secrets and events in the clear", "https://…")
-    return Problem(path, f"{quote(url)} is no address of a SIEM", "https://host[:port][/path]")
+        return Problem(path, f"{quote(parsed.host)} would receive secrets and events without encryption", "https://…")
+    return Problem(path, f"{quote(url)} is not an address of a SIEM", "https://host[:port][/path]")

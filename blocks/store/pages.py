@@ -17,7 +17,7 @@ from blocks.store.integrity import chain
 from blocks.store.legible import legible
 from blocks.store.prune import pruned_uuids
 from blocks.store.streams import StreamClaim
-from blocks.store.tables import StreamRow
+from blocks.store.tables import StreamRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Api, Event, InvalidItem, Page
 
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from blocks.store.tables import (
     RejectedEventRow,
     SourceRow,
     StreamRow,
+    table_of,
 )
 from blocks.store.upsert import dialect_of
 
@@ -46,15 +47,15 @@ _BODIES = 100  # in memory at once: a body may be a megabyte
 _PAUSE_SECONDS = 0.15  # more than SQLite's longest sleep between two tries of another writer (0.1 s)
 _NEVER_NS, _EVER_NS = -(2**63), 2**63 - 1
 
-_events = EventRow.__table__  # type: ignore[attr-defined]
-_forwards = PairRow.__table__  # type: ignore[attr-defined]
-_legible = LegibleBodyRow.__table__  # type: ignore[attr-defined]
-_positions = PositionRow.__table__  # type: ignore[attr-defined]
-_pruned = PrunedEventRow.__table__  # type: ignore[attr-defined]
-_refused_events = RejectedEventRow.__table__  # type: ignore[attr-defined]
-_revisions = ChangedBodyRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_events = table_of(EventRow)
+_pairs = table_of(PairRow)
+_legible = table_of(LegibleBodyRow)
+_positions = table_of(PositionRow)
+_pruned = table_of(PrunedEventRow)
+_refused_events = table_of(RejectedEventRow)
+_revisions = table_of(ChangedBodyRow)
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,9 @@ class RetentionRule:
     before_ns: int
     received_before_ns: int
 
-    def lets_go(self, event_id: int, time_ns: int, received_ns: int, sent_id: int | None) -> bool:
-        """Whether an event may go. `sent_id` is up to where the slowest forward has sent, None without forwards."""
-        if sent_id is not None and event_id > sent_id:
+    def lets_go(self, event_id: int, time_ns: int, received_ns: int, acknowledged_id: int | None) -> bool:
+        """True if an event may be removed. `acknowledged_id`: what all SIEMs have acknowledged; None without SIEMs."""
+        if acknowledged_id is not None and event_id > acknowledged_id:
             return False
         return min(time_ns, received_ns) < self.before_ns and received_ns < self.received_before_ns
 
@@ -138,9 +139,11 @@ def plan(engine: Engine, target: PruneTarget, rule: RetentionRule) -> PrunePlan:
     """Count what would go of a stream now; nothing is changed."""
     with store_errors(), reading(engine).connect() as connection:
         events = connection.scalar(select(_streams.c.events).where(_streams.c.id == target.stream_id))
-        sent_id = _sent_id(connection, target.stream_id)
+        acknowledged_id = _sent_id(connection, target.stream_id)
         recent = _events.c.received_ns >= rule.received_before_ns
-        unsent = (_events.c.id > (2**63 - 1 if sent_id is None else sent_id)) | _is_refused(target.stream_id)
+        unsent = (_events.c.id > (2**63 - 1 if acknowledged_id is None else acknowledged_id)) | _is_refused(
+            target.stream_id
+        )
         goes = ~recent & ~unsent
         time_ns = case((goes, _events.c.time_ns))
         asked = select(
@@ -169,7 +172,7 @@ def prune(
 def _prune_span(
     engine: Engine, target: PruneTarget, rule: RetentionRule, span: tuple[int, int], wait: Callable[[float], object]
 ) -> Iterator[int]:
-    position: tuple[int, int] | None = (span[0], -1)
+    position: tuple[int, int] | None = (span[0], _EVER_NS)  # behind every event of that very time
     while position:
         found, position = _next(engine, target.stream_id, rule, span[1], position)
         if not found:
@@ -214,12 +217,14 @@ def _sent_id(connection: Connection, stream_id: int) -> int | None:
     """Up to where the slowest forward has sent; None without forwards, and of a deleted source, which sends nothing."""
     of_stream = _positions.c.stream_id == stream_id
     # A forward has no position in a stream that is new until a run opens it, which one that is paused does not.
-    each = _forwards.outerjoin(_positions, (_positions.c.forward == _forwards.c.id) & of_stream)
-    known = select(func.coalesce(_positions.c.sent_id, 0).label("sent_id")).select_from(each)
-    known = known.where(_forwards.c.source_id.in_(_live(stream_id)))
-    others = select(_positions.c.sent_id).where(of_stream, _live(stream_id).exists())
-    sent_id: int | None = connection.scalar(select(func.min(union_all(known, others).subquery().c.sent_id)))
-    return sent_id
+    each = _pairs.outerjoin(_positions, (_positions.c.pair_id == _pairs.c.id) & of_stream)
+    known = select(func.coalesce(_positions.c.acknowledged_id, 0).label("acknowledged_id")).select_from(each)
+    known = known.where(_pairs.c.source_id.in_(_live(stream_id)))
+    others = select(_positions.c.acknowledged_id).where(of_stream, _live(stream_id).exists())
+    acknowledged_id: int | None = connection.scalar(
+        select(func.min(union_all(known, others).subquery().c.acknowledged_id))
+    )
+    return acknowledged_id
 
 
 def _live(stream_id: int) -> Select[tuple[str]]:
@@ -234,9 +239,9 @@ def _live(stream_id: int) -> Select[tuple[str]]:
 
 def _is_refused(stream_id: int) -> ColumnElement[bool]:
     """Whether a SIEM has refused an event of the stream. To be asked after `_sent_id`: a position moves with these."""
-    forwards = select(_forwards.c.id).where(_forwards.c.source_id.in_(_live(stream_id)))
+    pairs = select(_pairs.c.id).where(_pairs.c.source_id.in_(_live(stream_id)))
     rows = select(_refused_events.c.event_id).where(
-        _refused_events.c.forward.in_(forwards),
+        _refused_events.c.pair_id.in_(pairs),
         _refused_events.c.stream_id == stream_id,
         _refused_events.c.event_id == _events.c.id,
     )
@@ -275,10 +280,10 @@ def _next(
         .limit(BATCH)
     )
     with store_errors(), reading(engine).connect() as connection:
-        sent_id = _sent_id(connection, stream_id)
+        acknowledged_id = _sent_id(connection, stream_id)
         rows = connection.execute(asked).all()
     may_go = (row for row in rows if not row.refused)
-    found = [row.id for row in may_go if rule.lets_go(row.id, row.time_ns, row.received_ns, sent_id)]
+    found = [row.id for row in may_go if rule.lets_go(row.id, row.time_ns, row.received_ns, acknowledged_id)]
     return found, (rows[-1].time_ns, rows[-1].id) if len(rows) == BATCH else None
 
 
@@ -300,8 +305,8 @@ def _remove(engine: Engine, target: PruneTarget, rule: RetentionRule, found: Seq
     with writing(engine) as connection:
         if not _lock(connection, target.stream_id):  # its source was purged
             return 0
-        sent_id = _sent_id(connection, target.stream_id)
-        ids = [one.id for one in found if rule.lets_go(one.id, one.time_ns, one.received_ns, sent_id)]
+        acknowledged_id = _sent_id(connection, target.stream_id)
+        ids = [one.id for one in found if rule.lets_go(one.id, one.time_ns, one.received_ns, acknowledged_id)]
         removed = delete(_events).where(_events.c.id.in_(ids), ~_is_refused(target.stream_id)).returning(_events.c.id)
         gone = set(connection.scalars(removed))
         batch = [one for one in found if one.id in gone]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from blocks.store.engine import reading, store_errors
-from blocks.store.tables import QuarantinedItemRow
+from blocks.store.tables import QuarantinedItemRow, table_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_quarantine = QuarantinedItemRow.__table__  # type: ignore[attr-defined]
+_quarantine = table_of(QuarantinedItemRow)
 
 
 def last_ns(engine: Engine, stream_id: int) -> int | None:

@@ -9,9 +9,9 @@ from sqlalchemy import func, literal, select, update
 
 from blocks import clock
 from blocks.events_api import rate_limit
-from blocks.events_api.rate_limit import Grant, Spent
+from blocks.events_api.rate_limit import Grant, SpentRequests
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import RateLimitRow, SourceRow
+from blocks.store.tables import RateLimitRow, SourceRow, table_of
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ LONGEST_PAUSE_NS = 3600 * 10**9
 """The longest Retry-After. What lasts longer was ordered before the clock was set back, and nobody knows when it ends.
 """
 
-_budgets = RateLimitRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_decoder = msgspec.json.Decoder(Spent)
+_budgets = table_of(RateLimitRow)
+_sources = table_of(SourceRow)
+_decoder = msgspec.json.Decoder(SpentRequests)
 
 
 def key_of(engine: Engine, source_id: str) -> str:
@@ -58,7 +58,7 @@ def count_late_response(engine: Engine, key: str, windows: tuple[RateWindow, ...
         return
     with writing(engine) as connection:
         spent, _ = _locked(connection, key)
-        _keep(connection, key, rate_limit.moved(spent, windows, granted_ns, clock.now_ns()))
+        _keep(connection, key, rate_limit.count_from_response(spent, windows, granted_ns, clock.now_ns()))
 
 
 def carry_over(engine: Engine, before: str, after: str) -> None:
@@ -87,12 +87,12 @@ def pause(engine: Engine, key: str, seconds: float) -> None:
             connection.execute(update(_budgets).where(_budgets.c.key == key).values(paused_until_ns=until_ns))
 
 
-def _keep(connection: Connection, key: str, spent: Spent) -> None:
+def _keep(connection: Connection, key: str, spent: SpentRequests) -> None:
     kept = msgspec.json.encode(spent).decode()
     connection.execute(update(_budgets).where(_budgets.c.key == key).values(spent=kept))
 
 
-def _locked(connection: Connection, key: str) -> tuple[Spent, int]:
+def _locked(connection: Connection, key: str) -> tuple[SpentRequests, int]:
     """What is spent, and until when there is a pause. The row is written first, so that askers wait in line."""
     touched = update(_budgets).where(_budgets.c.key == key).values(grants=_budgets.c.grants + 1)
     asked = touched.returning(_budgets.c.spent, func.coalesce(_budgets.c.paused_until_ns, literal(0)))

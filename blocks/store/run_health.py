@@ -31,13 +31,13 @@ def update_conditions(engine: Engine, *, watched_ns: int | None = None) -> list[
 def _settle(engine: Engine, before: Judgement, watched_ns: int | None) -> None:
     source_id = before.signs.source_id
     with writing(engine) as connection:
-        for condition in (*before.found, *before.over):
+        for condition in (*before.active, *before.ended):
             health.lock(connection, source_id, condition.tracker)
         # A run may have ended since: it is judged again behind the lock.
         judgement = judge_one(connection, source_id, watched_ns=watched_ns)
         if judgement is None:
             return
-        for condition in judgement.found:
+        for condition in judgement.active:
             health.begin(connection, source_id, condition)
-        for condition in judgement.over:
+        for condition in judgement.ended:
             health.end(connection, source_id, condition.tracker, condition.description, condition.api)

@@ -21,8 +21,9 @@ LEASE_NS = 240 * 10**9
 
 _SIGNS = (
     "SELECT s.id, s.name, s.created_ns, s.due_ns, s.state, s.state_ns, s.lag_after, s.paused_ns, s.apis, s.fingerprint,"
-    " t.api, t.holder_ns, t.holder_until_ns, t.holder, t.progress_ns, t.drained_ns, t.error_ns, t.failing_since_ns,"
-    " t.stopped_fingerprint FROM sources s LEFT JOIN streams t ON t.source_id = s.id WHERE s.deleted_ns IS NULL"
+    " t.api, t.claim_renewed_ns, t.claim_expires_ns, t.holder, t.progress_ns, t.drained_ns, t.error_ns,"
+    " t.failing_since_ns, t.stopped_fingerprint FROM sources s"
+    " LEFT JOIN streams t ON t.source_id = s.id WHERE s.deleted_ns IS NULL"
 )
 ALL = f"{_SIGNS} ORDER BY s.name, s.id, t.id"
 ONE = f"{_SIGNS} AND s.id = :source ORDER BY t.id"
@@ -43,8 +44,8 @@ def values_of(rows: Iterable[Any]) -> dict[tuple[str, str], str]:
 def differs(judgement: Judgement, values: Mapping[tuple[str, str], str]) -> bool:
     """Whether a source's open conditions are not those that are judged now."""
     source_id = judgement.signs.source_id
-    begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.found)
-    return begun or any((source_id, one.tracker) in values for one in judgement.over)
+    begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.active)
+    return begun or any((source_id, one.tracker) in values for one in judgement.ended)
 
 
 def _source(rows: Sequence[Any]) -> Signs:
@@ -69,8 +70,8 @@ def _stream(row: Any) -> StreamSigns:
     stopped = row.stopped_fingerprint is not None and row.stopped_fingerprint == row.fingerprint
     return StreamSigns(
         api=row.api,
-        renewed_ns=row.holder_ns,
-        waits_until_ns=None if row.holder is None else row.holder_until_ns - LEASE_NS,
+        renewed_ns=row.claim_renewed_ns,
+        waits_until_ns=None if row.holder is None else row.claim_expires_ns - LEASE_NS,
         progress_ns=row.progress_ns,
         drained_ns=row.drained_ns,
         error_ns=row.error_ns,

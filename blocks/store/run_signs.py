@@ -52,9 +52,9 @@ def with_judgements(engine: Engine, sources: Sequence[SourceStatus]) -> list[Sou
 
 
 def _with(source: SourceStatus, judgement: Judgement) -> SourceStatus:
-    over = {condition.tracker for condition in judgement.over}
+    over = {condition.tracker for condition in judgement.ended}
     since = {one.tracker: one for one in source.open}
-    found = [_as_open(condition, judgement.signs, since.get(condition.tracker)) for condition in judgement.found]
+    found = [_as_open(condition, judgement.signs, since.get(condition.tracker)) for condition in judgement.active]
     replaced = over | {one.tracker for one in found}
     opened = [one for one in source.open if one.tracker not in replaced] + found
     return replace(source, open=tuple(sorted(opened, key=lambda one: (one.severity == WARNING, one.since_ns))))

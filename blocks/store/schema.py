@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 
 from blocks.errors import StoreVersionError
-from blocks.store import schema_version
+from blocks.store import schema_version, views
 from blocks.store.engine import is_sqlite, reading, store_errors
 
 if TYPE_CHECKING:
@@ -63,3 +63,5 @@ def _migrate(connection: Connection, found: str | None, to: str) -> None:
             code="store-version",
         )
     command.upgrade(config, to)
+    if to == HEAD:
+        views.replace(connection)

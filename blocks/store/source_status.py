@@ -33,7 +33,7 @@ ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPar
 class StreamStatus:
     """What the store knows of one API of a source. Times are nanoseconds since 1970.
 
-    `holder_until_ns` is None where no run reads it, and where the process of the run is known to be dead.
+    `claim_expires_ns` is None where no run reads it, and where the process of the run is known to be dead.
     """
 
     id: int
@@ -44,7 +44,7 @@ class StreamStatus:
     cursor_ns: int | None
     progress_ns: int | None
     drained_ns: int | None
-    holder_until_ns: int | None
+    claim_expires_ns: int | None
     failing_since_ns: int | None
     error_type: str | None
     error_message: str | None
@@ -69,7 +69,7 @@ class StreamStatus:
     @property
     def retries_ns(self) -> int | None:
         """When the run that waits tries again, at the latest; None where the API does not fail, or no run waits."""
-        return claims.next_attempt_ns(self.holder_until_ns, clock.now_ns()) if self.is_retried else None
+        return claims.next_attempt_ns(self.claim_expires_ns, clock.now_ns()) if self.is_retried else None
 
     @property
     def state(self) -> str:
@@ -78,7 +78,7 @@ class StreamStatus:
             return self.error_type or "stopped"
         if self.failing_since_ns is not None:
             return "retrying"
-        if self.holder_until_ns is not None and self.holder_until_ns > clock.now_ns():
+        if self.claim_expires_ns is not None and self.claim_expires_ns > clock.now_ns():
             return "reading"
         return "ok" if self.drained_ns is not None else "not read yet"
 
@@ -314,8 +314,9 @@ _UNFINISHED = text(
     "GROUP BY j.id, j.source_id, j.start_ns, j.end_ns, j.created_ns ORDER BY j.created_ns DESC"
 )
 _READERS = text(
-    "SELECT w.job_id, w.holder_process, max(w.holder_ns) AS seen_ns FROM jobs j JOIN windows w ON w.job_id = j.id "
-    "WHERE j.finished_ns IS NULL AND w.done_ns IS NULL AND w.holder_until_ns > :now "
+    "SELECT w.job_id, w.holder_process, max(w.claim_renewed_ns) AS seen_ns "
+    "FROM jobs j JOIN windows w ON w.job_id = j.id "
+    "WHERE j.finished_ns IS NULL AND w.done_ns IS NULL AND w.claim_expires_ns > :now "
     "GROUP BY w.job_id, w.holder_process"
 )
 _STREAMS = text(
@@ -333,7 +334,7 @@ _RECOVERED = text(
     "WHERE status = 'Healthy' AND (tracker = 'error' OR tracker LIKE 'error/%') GROUP BY source_id"
 )
 _HOURS = text(
-    "SELECT stream_id, hour, events FROM hours WHERE stream_id IN :streams AND hour >= :first AND hour <= :last"
+    "SELECT stream_id, hour, events FROM hourly_counts WHERE stream_id IN :streams AND hour >= :first AND hour <= :last"
 ).bindparams(bindparam("streams", expanding=True))
 _OF_STREAM = "(SELECT count(*) FROM events e WHERE e.stream_id = s.id AND e.time_ns >= {} AND e.time_ns < {})"
 _PARTS = text(
@@ -455,7 +456,7 @@ def _stream(row: Row[Any], fingerprint: str) -> StreamStatus:
         cursor_ns=row.cursor_ns,
         progress_ns=row.progress_ns,
         drained_ns=row.drained_ns,
-        holder_until_ns=None if claims.is_dead(row.holder_process, row.holder_ns) else row.holder_until_ns,
+        claim_expires_ns=None if claims.is_dead(row.holder_process, row.claim_renewed_ns) else row.claim_expires_ns,
         failing_since_ns=row.failing_since_ns,
         error_type=row.error_type,
         error_message=row.error_message,

@@ -17,7 +17,7 @@ from blocks.store import health
 from blocks.store.claims import LEASE_NS
 from blocks.store.engine import advisory_lock, reading, store_errors, writing
 from blocks.store.forwarding import positions
-from blocks.store.tables import AuditLogRow, SourceRow, StreamRow
+from blocks.store.tables import AuditLogRow, SourceRow, StreamRow, table_of
 from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 PURGE = "purge"  # the record of a purge that began; it outlives the source, and its id is never used again
 PURGING = "Purging"
 
-_operations = AuditLogRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_operations = table_of(AuditLogRow)
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,13 @@ from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import SourceRow, StreamRow, WindowRow
+from blocks.store.tables import SourceRow, StreamRow, WindowRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine, Row, Table
 
-    from blocks.store.backfill.windows import WindowClaim
     from blocks.store.claims import Holder
 
 REPORTED_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
@@ -32,9 +31,9 @@ LONGEST_WAIT_NS = 4200 * 10**9  # an hour is the longest wait between two attemp
 QUIET_REMEMBERED_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
 
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
-_windows = WindowRow.__table__  # type: ignore[attr-defined]
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
+_windows = table_of(WindowRow)
 
 NO_ERROR: dict[str, Any] = {
     "failing_since_ns": None,
@@ -83,7 +82,7 @@ class StreamView:
     drained_ns: int | None
     quiet_ns: int | None
     holder: str | None
-    holder_until_ns: int | None
+    claim_expires_ns: int | None
     failing_since_ns: int | None
     error_type: str | None
     error_code: str | None
@@ -243,11 +242,11 @@ def revoke_within(connection: Connection, source_id: str, **values: Any) -> None
     )
 
 
-def source_id_of(engine: Engine, claim: StreamClaim | WindowClaim) -> str:
+def source_id_of(engine: Engine, stream_id: int) -> str:
     """The id of the source that a stream belongs to."""
-    asked = select(_streams.c.source_id).where(_streams.c.id == claim.stream_id)
+    query = select(_streams.c.source_id).where(_streams.c.id == stream_id)
     with store_errors(), reading(engine).connect() as connection:
-        return str(connection.scalar(asked))
+        return str(connection.scalar(query))
 
 
 def are_claimed(engine: Engine, source_id: str) -> bool:
@@ -428,7 +427,7 @@ def _view(row: Row[Any]) -> StreamView:
         drained_ns=row.drained_ns,
         quiet_ns=row.quiet_ns,
         holder=row.holder,
-        holder_until_ns=row.holder_until_ns,
+        claim_expires_ns=row.claim_expires_ns,
         failing_since_ns=row.failing_since_ns,
         error_type=row.error_type,
         error_code=row.error_code,

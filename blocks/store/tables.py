@@ -1,11 +1,35 @@
-"""The tables of the store. Times are 64-bit nanoseconds since 1970 in UTC, so all nine digits stay."""
+"""The tables of the store, one model for each.
+
+Times are 64-bit nanoseconds since 1970 in UTC, so that all nine digits of an event's time stay. Where a table has few
+rows (sources, pairs, jobs, fields), code reads and writes the models; where it has many, it uses SQLAlchemy Core with
+`table_of(Model)`. A new table or column needs a migration in `migrations/versions`; the views are in `views.sql`.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
+_ZERO = {"server_default": "0"}
+_GIVEN = {"autoincrement": False}
 _CLAIMED = text("holder_process IS NOT NULL")
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The table that a model describes, for SQLAlchemy Core."""
+    return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
 def _id() -> Column[int]:
@@ -14,12 +38,36 @@ def _id() -> Column[int]:
     return Column("id", kind, Identity(), primary_key=True)
 
 
-def _ns(*, nullable: bool = True) -> Column[int]:
-    return Column(BigInteger, nullable=nullable)
+class ClaimColumns(SQLModel):
+    """The columns of a claim, in every table that has claims (see `claims`)."""
+
+    holder: str | None = Field(default=None, description="the run that has the claim")
+    holder_process: str | None = Field(default=None, sa_type=Text, description="see `process_identity`")
+    claimed_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the claim was acquired")
+    claim_renewed_ns: int | None = Field(default=None, sa_type=BigInteger, description="when it was last renewed")
+    claim_expires_ns: int | None = Field(default=None, sa_type=BigInteger)
+    fence: int = Field(
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=_ZERO,
+        description="rises with each claim; a claim with a lower fence cannot write",
+    )
 
 
-def _count() -> Column[int]:
-    return Column(BigInteger, nullable=False, server_default="0")
+class FailureColumns(SQLModel):
+    """The columns of a failure, in every table whose rows can fail (see `failures`)."""
+
+    failing_since_ns: int | None = Field(default=None, sa_type=BigInteger)
+    failed_attempts: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="in a row, since failing_since_ns"
+    )
+    error_type: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the error was last seen")
+    stopped_fingerprint: str | None = Field(
+        default=None, description="no request is made while the source, or the SIEM, still has this fingerprint"
+    )
 
 
 class SourceRow(SQLModel, table=True):
@@ -40,23 +88,26 @@ class SourceRow(SQLModel, table=True):
     account_uuid: str | None = Field(default=None, description="pinned when introspection or the token told it first")
     scopes: str | None = Field(default=None, description="JSON list, as introspection told it last")
     state: str = Field(default="Pending", description="the state of the run that spoke last")
-    state_ns: int | None = Field(default=None, sa_column=_ns())
+    state_ns: int | None = Field(default=None, sa_type=BigInteger)
     state_message: str = Field(default="")
     run_id: str | None = Field(default=None, description="the flow run that spoke last")
-    created_ns: int = Field(sa_column=_ns(nullable=False))
-    paused_ns: int | None = Field(default=None, sa_column=_ns(), description="its schedule was paused then")
-    stop_ns: int | None = Field(default=None, sa_column=_ns(), description="runs opened before end after their page")
-    deleted_ns: int | None = Field(default=None, sa_column=_ns(), description="deleted then; its events stay")
-    due_ns: int | None = Field(default=None, sa_column=_ns(), description="runs are due since; else since created_ns")
+    created_ns: int = Field(sa_type=BigInteger)
+    paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="its schedule was paused then")
+    stop_ns: int | None = Field(default=None, sa_type=BigInteger, description="runs opened before end after their page")
+    deleted_ns: int | None = Field(default=None, sa_type=BigInteger, description="deleted then; its events stay")
+    due_ns: int | None = Field(
+        default=None, sa_type=BigInteger, description="runs are due since; else since created_ns"
+    )
     lag_after: str | None = Field(default=None, description="how late an API may be; see `bounds.lag_ns`")
     processing_rules: str = Field(
         default="{}",
-        sa_column=Column(Text, nullable=False, server_default="{}"),
+        sa_type=Text,
+        sa_column_kwargs={"server_default": "{}"},
         description="JSON map: see `blocks.siem.privacy.processing`",
     )
 
 
-class StreamRow(SQLModel, table=True):
+class StreamRow(ClaimColumns, FailureColumns, table=True):
     """One source and one API: the cursor, the claim on it, the error, and what it holds."""
 
     __tablename__ = "streams"
@@ -66,48 +117,55 @@ class StreamRow(SQLModel, table=True):
     source_id: str = Field(foreign_key="sources.id")
     api: str
 
-    cursor: str | None = Field(default=None, sa_column=Column(Text))
-    cursor_ns: int | None = Field(default=None, sa_column=_ns(), description="when the cursor moved last")
+    cursor: str | None = Field(default=None, sa_type=Text)
+    cursor_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the cursor moved last")
     cursor_version: str | None = Field(default=None, description="the API version that the cursor belongs to")
-    cursor_dropped_ns: int | None = Field(default=None, sa_column=_ns(), description="dropped after a 400, then")
+    cursor_dropped_ns: int | None = Field(default=None, sa_type=BigInteger, description="dropped after a 400, then")
 
-    holder: str | None = Field(default=None, description="the run that claims the stream")
-    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
-    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
-    holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
-    holder_until_ns: int | None = Field(default=None, sa_column=_ns())
-    fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
+    events: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    newest_ns: int | None = Field(default=None, sa_type=BigInteger, description="time of the newest event")
+    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="last committed page")
+    drained_ns: int | None = Field(default=None, sa_type=BigInteger, description="start of the last complete drain")
 
-    events: int = Field(default=0, sa_column=_count())
-    quarantined: int = Field(default=0, sa_column=_count())
-    newest_ns: int | None = Field(default=None, sa_column=_ns(), description="time of the newest event")
-    progress_ns: int | None = Field(default=None, sa_column=_ns(), description="last committed page")
-    drained_ns: int | None = Field(default=None, sa_column=_ns(), description="start of the last complete drain")
-
-    lag_ns: int | None = Field(default=None, sa_column=_ns(), description="event lag: see `streams.DrainStats`")
-    quiet_ns: int | None = Field(default=None, sa_column=_ns(), description="longest time between events lately")
-    quiet_at_ns: int | None = Field(default=None, sa_column=_ns(), description="when that was seen")
-    pruned: int = Field(default=0, sa_column=_count(), description="events removed since they were old enough")
+    lag_ns: int | None = Field(default=None, sa_type=BigInteger, description="event lag: see `streams.DrainStats`")
+    quiet_ns: int | None = Field(default=None, sa_type=BigInteger, description="longest time between events lately")
+    quiet_at_ns: int | None = Field(default=None, sa_type=BigInteger, description="when that was seen")
+    pruned: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="events removed since they were old enough"
+    )
 
     read_from_ns: int | None = Field(
-        default=None, sa_column=_ns(), description="where the cursor's first request began"
+        default=None, sa_type=BigInteger, description="where the cursor's first request began"
     )
-    link: int = Field(default=0, sa_column=_count(), description="number of the newest link of the chain")
-    link_digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    link_id: int | None = Field(default=None, sa_column=_ns(), description="the last event of the newest link")
-    undecided: int = Field(default=0, sa_column=_count(), description="found by reconcile, neither late nor missed yet")
-    late: int = Field(default=0, sa_column=_count(), description="found by reconcile, brought by the cursor later")
-    missed: int = Field(default=0, sa_column=_count(), description="found by reconcile, never brought by the cursor")
-    changed: int = Field(default=0, sa_column=_count(), description="bodies that the server has changed since")
+    link: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="number of the newest link of the chain"
+    )
+    link_digest: bytes | None = Field(default=None, sa_type=LargeBinary)
+    link_id: int | None = Field(default=None, sa_type=BigInteger, description="the last event of the newest link")
+    undecided: int = Field(
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=_ZERO,
+        description="found by reconcile, neither late nor missed yet",
+    )
+    late: int = Field(
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=_ZERO,
+        description="found by reconcile, brought by the cursor later",
+    )
+    missed: int = Field(
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=_ZERO,
+        description="found by reconcile, never brought by the cursor",
+    )
+    changed: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that the server has changed since"
+    )
 
-    failing_since_ns: int | None = Field(default=None, sa_column=_ns())
-    failed_attempts: int = Field(default=0, sa_column=_count(), description="in a row, since failing_since_ns")
-    recovered_ns: int | None = Field(default=None, sa_column=_ns())
-    error_type: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    error_ns: int | None = Field(default=None, sa_column=_ns(), description="when the error was seen last")
-    stopped_fingerprint: str | None = Field(default=None, description="no request while the source still has this one")
+    recovered_ns: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class EventRow(SQLModel, table=True):
@@ -121,11 +179,11 @@ class EventRow(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, sa_column=_id())
-    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
-    uuid: str = Field(sa_column=Column(Text, nullable=False))
-    time_ns: int = Field(sa_column=_ns(nullable=False))
-    received_ns: int = Field(sa_column=_ns(nullable=False))
-    body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
+    stream_id: int = Field(sa_type=Integer)
+    uuid: str = Field(sa_type=Text)
+    time_ns: int = Field(sa_type=BigInteger)
+    received_ns: int = Field(sa_type=BigInteger)
+    body: str = Field(sa_type=Text, description="exactly as the server sent it")
 
 
 class LegibleBodyRow(SQLModel, table=True):
@@ -133,9 +191,9 @@ class LegibleBodyRow(SQLModel, table=True):
 
     __tablename__ = "legible_bodies"
 
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    uuid: str = Field(sa_column=Column(Text, primary_key=True))
-    body: str = Field(sa_column=Column(Text, nullable=False))
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    uuid: str = Field(primary_key=True, sa_type=Text)
+    body: str = Field(sa_type=Text)
 
 
 class QuarantinedItemRow(SQLModel, table=True):
@@ -145,11 +203,11 @@ class QuarantinedItemRow(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("stream_id", "digest"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, sa_column=_id())
-    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
-    received_ns: int = Field(sa_column=_ns(nullable=False))
+    stream_id: int = Field(sa_type=Integer)
+    received_ns: int = Field(sa_type=BigInteger)
     reason: str
-    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
-    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the body")
+    body: bytes = Field(sa_type=LargeBinary)
 
 
 class HealthEventRow(SQLModel, table=True):
@@ -167,7 +225,7 @@ class HealthEventRow(SQLModel, table=True):
     source_id: str
     source_name: str = Field(description="as it was then")
     api: str | None = None
-    time_ns: int = Field(sa_column=_ns(nullable=False))
+    time_ns: int = Field(sa_type=BigInteger)
     name: str = Field(description="see `blocks.health`")
     severity: str = Field(description="Error or Warning")
     status: str = Field(description="Healthy or UnHealthy")
@@ -176,7 +234,7 @@ class HealthEventRow(SQLModel, table=True):
     error_type: str | None = None
     error_code: str | None = None
     hint: str | None = None
-    published_ns: int | None = Field(default=None, sa_column=_ns(), description="when Prefect was told")
+    published_ns: int | None = Field(default=None, sa_type=BigInteger, description="when Prefect was told")
 
 
 class ConditionRow(SQLModel, table=True):
@@ -190,19 +248,19 @@ class ConditionRow(SQLModel, table=True):
     name: str
     severity: str
     description: str
-    since_ns: int = Field(sa_column=_ns(nullable=False))
+    since_ns: int = Field(sa_type=BigInteger)
 
 
 class UndocumentedValueRow(SQLModel, table=True):
     """A member or a value that the documentation of the API does not know, seen at least once."""
 
-    __tablename__ = "vocabulary"
+    __tablename__ = "undocumented_values"
 
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
     kind: str = Field(primary_key=True, description="member or value")
     path: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
-    seen_ns: int = Field(sa_column=_ns(nullable=False), description="when it came first")
+    seen_ns: int = Field(sa_type=BigInteger, description="when it came first")
 
 
 class FieldRow(SQLModel, table=True):
@@ -211,18 +269,18 @@ class FieldRow(SQLModel, table=True):
     __tablename__ = "fields"
 
     name: str = Field(primary_key=True)
-    enabled: bool = Field(sa_column=Column(Boolean, nullable=False))
-    created_ns: int = Field(sa_column=_ns(nullable=False))
+    enabled: bool = Field(sa_type=Boolean)
+    created_ns: int = Field(sa_type=BigInteger)
 
 
 class AuditLogRow(SQLModel, table=True):
     """What a person or a schedule did to the store, kept for audits."""
 
-    __tablename__ = "operations"
+    __tablename__ = "audit_log"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: int | None = Field(default=None, sa_column=_id())
-    time_ns: int = Field(sa_column=_ns(nullable=False))
+    time_ns: int = Field(sa_type=BigInteger)
     actor: str = Field(description="user@host")
     action: str = Field(description="delete, purge, prune, rename, token, …")
     source_id: str
@@ -236,12 +294,12 @@ class PrunedEventRow(SQLModel, table=True):
     __tablename__ = "pruned_events"
     __table_args__ = (Index("pruned_events_by_id", "stream_id", "event_id"),)
 
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    uuid: str = Field(sa_column=Column(Text, primary_key=True))
-    event_id: int | None = Field(default=None, sa_column=_ns(), description="the id that the event had")
-    time_ns: int = Field(sa_column=_ns(nullable=False))
-    received_ns: int = Field(sa_column=_ns(nullable=False))
-    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    uuid: str = Field(primary_key=True, sa_type=Text)
+    event_id: int | None = Field(default=None, sa_type=BigInteger, description="the id that the event had")
+    time_ns: int = Field(sa_type=BigInteger)
+    received_ns: int = Field(sa_type=BigInteger)
+    digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the body")
 
 
 class ChainLinkRow(SQLModel, table=True):
@@ -250,143 +308,137 @@ class ChainLinkRow(SQLModel, table=True):
     __tablename__ = "chain"
     __table_args__ = (Index("chain_by_id", "stream_id", "last_id"),)
 
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False), description="from 1")
-    first_id: int = Field(sa_column=_ns(nullable=False))
-    last_id: int = Field(sa_column=_ns(nullable=False))
-    events: int = Field(sa_column=_ns(nullable=False))
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=_GIVEN, description="from 1")
+    first_id: int = Field(sa_type=BigInteger)
+    last_id: int = Field(sa_type=BigInteger)
+    events: int = Field(sa_type=BigInteger)
     api_version: str
-    committed_ns: int = Field(sa_column=_ns(nullable=False))
-    digest: bytes = Field(
-        sa_column=Column(LargeBinary, nullable=False), description="of its events and of the one before"
-    )
+    committed_ns: int = Field(sa_type=BigInteger)
+    digest: bytes = Field(sa_type=LargeBinary, description="of its events and of the one before")
 
 
 class HourlyCountRow(SQLModel, table=True):
     """How many events of a stream are of one hour."""
 
-    __tablename__ = "hours"
+    __tablename__ = "hourly_counts"
 
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    hour: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False), description="since 1970")
-    events: int = Field(sa_column=_ns(nullable=False))
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    hour: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=_GIVEN, description="since 1970")
+    events: int = Field(sa_type=BigInteger)
 
 
 class CollectedSpanRow(SQLModel, table=True):
     """A span of time of which live collection has read all there was, from `start_ns` to before `end_ns`."""
 
-    __tablename__ = "spans"
-    __table_args__ = (Index("spans_of_stream", "stream_id", "end_ns"), {"sqlite_autoincrement": True})
+    __tablename__ = "collected_spans"
+    __table_args__ = (Index("collected_spans_of_stream", "stream_id", "end_ns"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, sa_column=_id())
-    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
-    start_ns: int = Field(sa_column=_ns(nullable=False))
-    end_ns: int = Field(sa_column=_ns(nullable=False))
+    stream_id: int = Field(sa_type=Integer)
+    start_ns: int = Field(sa_type=BigInteger)
+    end_ns: int = Field(sa_type=BigInteger)
 
 
 class LateOrMissedRow(SQLModel, table=True):
     """An event that reconcile found at the server and not in the store."""
 
-    __tablename__ = "found"
-    __table_args__ = (Index("found_undecided", "stream_id", "decided_ns"),)
+    __tablename__ = "late_or_missed"
+    __table_args__ = (Index("late_or_missed_undecided", "stream_id", "decided_ns"),)
 
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    uuid: str = Field(sa_column=Column(Text, primary_key=True))
-    time_ns: int = Field(sa_column=_ns(nullable=False))
-    found_ns: int = Field(sa_column=_ns(nullable=False))
-    fence: int = Field(sa_column=_ns(nullable=False), description="the stream's then: a claim above it began later")
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    uuid: str = Field(primary_key=True, sa_type=Text)
+    time_ns: int = Field(sa_type=BigInteger)
+    found_ns: int = Field(sa_type=BigInteger)
+    fence: int = Field(sa_type=BigInteger, description="the stream's then: a claim above it began later")
     verdict: str | None = Field(default=None, description="late or missed")
-    decided_ns: int | None = Field(default=None, sa_column=_ns())
+    decided_ns: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class ChangedBodyRow(SQLModel, table=True):
     """Another body that the server sent later under the uuid of a stored event; the event stays as it was."""
 
-    __tablename__ = "revisions"
+    __tablename__ = "changed_bodies"
     __table_args__ = (UniqueConstraint("stream_id", "uuid", "digest"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, sa_column=_id())
-    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
-    uuid: str = Field(sa_column=Column(Text, nullable=False))
-    received_ns: int = Field(sa_column=_ns(nullable=False))
+    stream_id: int = Field(sa_type=Integer)
+    uuid: str = Field(sa_type=Text)
+    received_ns: int = Field(sa_type=BigInteger)
     api_version: str
-    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="SHA-256 of the body")
-    body: str = Field(sa_column=Column(Text, nullable=False), description="exactly as the server sent it")
+    digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the body")
+    body: str = Field(sa_type=Text, description="exactly as the server sent it")
 
 
 class PairRow(SQLModel, table=True):
     """A source and a SIEM, or an archive, that its events are forwarded to. Its secrets are in its block alone."""
 
-    __tablename__ = "forwards"
+    __tablename__ = "pairs"
     __table_args__ = (UniqueConstraint("source_id", "siem"),)
 
     id: str = Field(primary_key=True)
     source_id: str
     siem: str = Field(description="the name of the SIEM")
     kind: str = Field(description="splunk, syslog, …; see `blocks.siem.configuration`")
-    config: str = Field(sa_column=Column(Text, nullable=False), description="JSON map: its block without the secrets")
+    config: str = Field(sa_type=Text, description="JSON map: its block without the secrets")
     fingerprint: str = Field(description="digest of what matters for what is sent, secrets included")
-    created_ns: int = Field(sa_column=_ns(nullable=False))
-    paused_ns: int | None = Field(default=None, sa_column=_ns(), description="paused by a person then")
+    created_ns: int = Field(sa_type=BigInteger)
+    paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="paused by a person then")
 
 
-class PositionRow(SQLModel, table=True):
+class PositionRow(ClaimColumns, FailureColumns, table=True):
     """Up to which event of a stream a forward has sent. What it has not sent is never pruned."""
 
-    __tablename__ = "forward_positions"
+    __tablename__ = "positions"
 
-    forward: str = Field(primary_key=True)
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    sent_id: int = Field(sa_column=_ns(nullable=False))
-    plan: str | None = Field(default=None, sa_column=Column(Text), description="JSON: see `positions`")
-    replays: int = Field(default=0, sa_column=_count(), description="how often it was set to another event")
+    pair_id: str = Field(primary_key=True)
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    acknowledged_id: int = Field(sa_type=BigInteger)
+    in_flight: str | None = Field(default=None, sa_type=Text, description="JSON: see `positions`")
+    replays: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was set to another event"
+    )
 
-    holder: str | None = Field(default=None, description="the run that claims it")
-    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
-    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
-    holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
-    holder_until_ns: int | None = Field(default=None, sa_column=_ns())
-    fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
+    sent: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    filtered: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="kept from the SIEM by its rules"
+    )
+    rejected: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="refused by the SIEM, and still so"
+    )
+    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the SIEM last said yes")
 
-    sent: int = Field(default=0, sa_column=_count())
-    dropped: int = Field(default=0, sa_column=_count(), description="kept from the SIEM by its rules")
-    refused: int = Field(default=0, sa_column=_count(), description="refused by the SIEM, and still so")
-    progress_ns: int | None = Field(default=None, sa_column=_ns(), description="when the SIEM last said yes")
-
-    failing_since_ns: int | None = Field(default=None, sa_column=_ns())
-    failed_attempts: int = Field(default=0, sa_column=_count(), description="in a row, since failing_since_ns")
-    unconfirmed: int = Field(default=0, sa_column=_count(), description="those of them that the SIEM did not confirm")
-    error_type: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    error_ns: int | None = Field(default=None, sa_column=_ns(), description="when the error was seen last")
-    stopped_fingerprint: str | None = Field(default=None, description="nothing is sent while the SIEM has this one")
+    unconfirmed: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="those of them that the SIEM did not confirm"
+    )
 
 
 class RejectedEventRow(SQLModel, table=True):
     """An event that a SIEM refused for good, and what it said."""
 
-    __tablename__ = "refused_events"
+    __tablename__ = "rejected_events"
 
-    forward: str = Field(primary_key=True)
-    stream_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    event_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    uuid: str = Field(sa_column=Column(Text, nullable=False))
-    refused_ns: int = Field(sa_column=_ns(nullable=False))
+    pair_id: str = Field(primary_key=True)
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    event_id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=_GIVEN)
+    uuid: str = Field(sa_type=Text)
+    rejected_ns: int = Field(sa_type=BigInteger)
     code: str
-    answer: str = Field(sa_column=Column(Text, nullable=False))
-    replay_ns: int | None = Field(default=None, sa_column=_ns(), description="to be sent again, since then")
+    answer: str = Field(sa_type=Text)
+    replay_ns: int | None = Field(default=None, sa_type=BigInteger, description="to be sent again, since then")
 
 
 class RateLimitRow(SQLModel, table=True):
     """The requests that were granted of an account's rate windows (see `blocks.events_api.rate_limit`)."""
 
-    __tablename__ = "budgets"
+    __tablename__ = "rate_limits"
 
     key: str = Field(primary_key=True, description="the account, or the source where no account is known")
-    spent: str = Field(sa_column=Column(Text, nullable=False), description="JSON: by window, by cell")
-    grants: int = Field(sa_column=_ns(nullable=False), description="how often it was asked")
-    paused_until_ns: int | None = Field(default=None, sa_column=_ns(), description="after a 429: nobody asks till then")
+    spent: str = Field(sa_type=Text, description="JSON: by window, by cell")
+    grants: int = Field(sa_type=BigInteger, description="how often it was asked")
+    paused_until_ns: int | None = Field(
+        default=None, sa_type=BigInteger, description="after a 429: nobody asks till then"
+    )
 
 
 class JobRow(SQLModel, table=True):
@@ -398,14 +450,14 @@ class JobRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     kind: str = Field(description="backfill or reconcile")
     source_id: str
-    start_ns: int = Field(sa_column=_ns(nullable=False))
-    end_ns: int = Field(sa_column=_ns(nullable=False))
+    start_ns: int = Field(sa_type=BigInteger)
+    end_ns: int = Field(sa_type=BigInteger)
     apis: str = Field(description="JSON list")
-    created_ns: int = Field(sa_column=_ns(nullable=False))
-    finished_ns: int | None = Field(default=None, sa_column=_ns(), description="when its last window was done")
+    created_ns: int = Field(sa_type=BigInteger)
+    finished_ns: int | None = Field(default=None, sa_type=BigInteger, description="when its last window was done")
 
 
-class WindowRow(SQLModel, table=True):
+class WindowRow(ClaimColumns, table=True):
     """A part of a job: one stream from `start_ns` to before `end_ns`, with a cursor and a claim of its own."""
 
     __tablename__ = "windows"
@@ -418,26 +470,25 @@ class WindowRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=_id())
     job_id: str
-    stream_id: int = Field(sa_column=Column(Integer, nullable=False))
-    start_ns: int = Field(sa_column=_ns(nullable=False))
-    end_ns: int = Field(sa_column=_ns(nullable=False))
+    stream_id: int = Field(sa_type=Integer)
+    start_ns: int = Field(sa_type=BigInteger)
+    end_ns: int = Field(sa_type=BigInteger)
 
-    cursor: str | None = Field(default=None, sa_column=Column(Text))
+    cursor: str | None = Field(default=None, sa_type=Text)
     cursor_version: str | None = None
-    restarts: int = Field(default=0, sa_column=_count(), description="how often it was begun anew after a 400")
+    restarts: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was begun anew after a 400"
+    )
 
-    holder: str | None = Field(default=None, description="the run that claims it")
-    holder_process: str | None = Field(default=None, sa_column=Column(Text), description="see `process_identity`")
-    holder_since_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was taken")
-    holder_ns: int | None = Field(default=None, sa_column=_ns(), description="when the claim was renewed last")
-    holder_until_ns: int | None = Field(default=None, sa_column=_ns())
-    fence: int = Field(default=0, sa_column=_count(), description="rises with each claim; an older one cannot write")
-
-    begun_ns: int | None = Field(default=None, sa_column=_ns(), description="its first page; until then it may be cut")
-    done_ns: int | None = Field(default=None, sa_column=_ns())
-    pages: int = Field(default=0, sa_column=_count())
-    new: int = Field(default=0, sa_column=_count())
-    known: int = Field(default=0, sa_column=_count())
-    quarantined: int = Field(default=0, sa_column=_count())
-    changed: int = Field(default=0, sa_column=_count(), description="bodies that are not as they were stored")
+    begun_ns: int | None = Field(
+        default=None, sa_type=BigInteger, description="its first page; until then it may be cut"
+    )
+    done_ns: int | None = Field(default=None, sa_type=BigInteger)
+    pages: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    new: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    known: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    changed: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that are not as they were stored"
+    )
     error: str | None = Field(default=None, description="why it was given up; a resumed job tries it again")

@@ -1,4 +1,4 @@
-"""What collection itself knows: errors, retries, what is open. And one request to each API and SIEM."""
+"""What the store records of collection: errors, retries, open conditions. And one request to each API and each SIEM."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 STEP = "collection"
 REQUEST_SECONDS = 15.0
 HOUR_NS = 3600 * 10**9
-_LOOK = "`onepassword-source status` shows all of it, and what to do."
+_LOOK = "`onepassword-source status` shows all details, and what to do."
 
 
 def check_collection(url: str, name: str) -> Finding:
-    """Whether the source is collected and forwarded without errors, as its store has it. The store is not changed."""
+    """Whether the store records errors of collecting and forwarding the source. The store is not changed."""
     if not store_exists(url):
         return not_checked(STEP, "there is no store yet")
     engine = open_engine(url)
@@ -57,7 +57,7 @@ def _of(source: SourceStatus) -> Finding:
 
 
 def _is_kept(state: str) -> bool:
-    """Whether an error is one of now: an API that is being read, or was, has left it behind."""
+    """True if the error still stands. An API that is being read, or was read, has recovered from its error."""
     return state not in {"ok", "reading"}
 
 
@@ -71,7 +71,7 @@ def check_requests(base_url: str, token: str, apis: Sequence[str], api_version: 
 
 
 def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
-    def ask() -> bool:
+    def request() -> bool:
         timeout = httpx.Timeout(REQUEST_SECONDS)
         with EventsClient(
             base_url, token, api_version=api_version, timeout=timeout, deadline=REQUEST_SECONDS
@@ -81,7 +81,8 @@ def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
     step = f"request {api}"
     try:
         return ok(
-            step, "it gave an event" if call_within(REQUEST_SECONDS + 1, ask) else "it has no event of the last hour"
+            step,
+            "it returned an event" if call_within(REQUEST_SECONDS + 1, request) else "it has no event of the last hour",
         )
     except SourceError as error:
         return failed(step, error.message, error.hint)
@@ -90,7 +91,7 @@ def _request(base_url: str, token: str, api: Api, api_version: str) -> Finding:
 
 
 def check_siems(url: str, name: str) -> list[Finding]:
-    """Send one probe to each SIEM that the source's events are forwarded to."""
+    """Send one probe to each SIEM that receives the source's events."""
     from blocks.store.forwarding import forward_pairs  # noqa: PLC0415 - 0.5 s
 
     if not store_exists(url):
@@ -108,13 +109,13 @@ def check_siems(url: str, name: str) -> list[Finding]:
 def _probe(siem: str, kind: str) -> Finding:
     from tasks.support.siem import load_siem  # noqa: PLC0415 - imports Prefect
 
-    def ask() -> str:
+    def probe() -> str:
         with closing(load_siem(siem, kind).get_sender()) as sender:
             return sender.check()
 
     step = f"probe {siem}"
     try:
-        return ok(step, call_within(REQUEST_SECONDS, ask))
+        return ok(step, call_within(REQUEST_SECONDS, probe))
     except SourceError as error:
         return failed(step, error.message, error.hint)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""One line of a check: what a step found."""
+"""One line of the doctor's report: the result of a step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Result = Literal["ok", "warning", "failed", "not checked"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one step; for a warning or a failure, what to do."""
+    """The result of a step; for a warning or a failure, what to do."""
 
     step: str
     result: Result

@@ -1,4 +1,4 @@
-"""The way to the Events API, and what it says of the token: DNS, TLS, clock, introspection, scopes, expiry."""
+"""The network path to the Events API, and what the API reports of the token: DNS, TLS, clock, scopes, expiry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CERTIFICATE_DAYS = 7
 SKEW_SECONDS = 30.0
 DAY, MINUTE = 86_400, 60
 SHOWN_ADDRESSES = 3
-_TRY_AGAIN = "Try again; if it goes on, look at 1Password's status page and at what stands between."
+_TRY_AGAIN = "Try again. If it fails again, check 1Password's status page and the network in between."
 _RENEW = (
     "Issue a new token in 1Password under Integrations, Events Reporting, and give it with `onepassword-source token`."
 )
@@ -36,7 +36,7 @@ _RENEW = (
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """What was found on the way to a server; `is_reachable` if it answers."""
+    """The findings on the path to a server. `is_reachable` is True if it answers."""
 
     base_url: str
     dns: Finding
@@ -49,7 +49,7 @@ class Reachability:
 
 
 def check_reachability(base_url: str) -> Reachability:
-    """Resolve the name, open a connection and look at the certificate and the clock. No token is sent."""
+    """Resolve the name, open a connection, and check certificate and clock. No token is sent."""
     dns = _dns(base_url)
     if dns.result == "failed":
         why = "the name does not resolve"
@@ -67,7 +67,7 @@ def check_reachability(base_url: str) -> Reachability:
 
 
 def check_environment() -> list[Finding]:
-    """A warning for what the variables of proxies hold and nothing can read; nothing if there is none."""
+    """A warning for each unreadable value in the proxy variables."""
     hint = "Correct the variable, or take the entry out of it."
     return [warning("environment", sentence, hint) for sentence in proxies.unreadable()]
 
@@ -97,13 +97,13 @@ def _tls(shown: connectivity.Certificate | None) -> Finding:
     days = (shown.expires_at - clock.now()) / DAY
     text = f"{shown.tls}, certificate by {shown.issuer}, {days:.0f} days left"
     if days < CERTIFICATE_DAYS:
-        return warning("TLS", text, "Its owner has to renew it; from then on nothing is collected.")
+        return warning("TLS", text, "Its owner must renew it: after it has expired, nothing is collected.")
     return ok("TLS", text)
 
 
 def _clock(ahead: float | None) -> Finding:
     if ahead is None:
-        return not_checked("clock", "the server does not tell the time")
+        return not_checked("clock", "the server does not send the time")
     seconds = abs(ahead)
     if seconds <= SKEW_SECONDS:
         return ok("clock", f"within {max(round(seconds), 1)} s of the server's")
@@ -113,7 +113,7 @@ def _clock(ahead: float | None) -> Finding:
 
 
 def check_account(base_url: str, token: str, apis: Sequence[str], pinned: str | None) -> tuple[Finding, Finding]:
-    """What introspection and the scopes are found to be. `pinned` is the account that the events are of so far."""
+    """The findings on introspection and scopes. `pinned` is the account of the events so far, if it is known."""
     try:
         seen = introspect(base_url, token)
     except SourceError as error:
@@ -126,7 +126,7 @@ def check_account(base_url: str, token: str, apis: Sequence[str], pinned: str | 
 
 def _account(seen: Introspection, pinned: str | None) -> Finding:
     if not seen.account_uuid:
-        return ok("introspection", "the token is accepted; the server does not tell its account")
+        return ok("introspection", "the token is accepted; the server does not return its account")
     if pinned and pinned != seen.account_uuid:
         text = f"The token is of account {seen.account_uuid}, but the events are of account {pinned}."
         hint = "Apply the source with a token of its account, or with --new-account if it has changed."
@@ -146,7 +146,7 @@ def _scopes(seen: Introspection, apis: Sequence[str]) -> Finding:
 
 
 def check_expiry(token: str) -> Finding:
-    """When the token expires, as its claims say; nobody has verified them."""
+    """When the token expires, as its claims say. The signature is not verified."""
     claims = read_claims(token)
     if claims is None:
         return warning("token expiry", "The token is no JWT of three parts, as 1Password's are.", _WHOLE)
@@ -169,12 +169,12 @@ _WHOLE = "Was it cut off when it was copied? Replace it with the whole token: `o
 _TODO = {
     "connect-timeout": "Check the firewall, and HTTPS_PROXY if the way out is through a proxy.",
     "timeout": _TRY_AGAIN,
-    "reset": "Check base_url and its port, and what stands between (a firewall, a proxy).",
+    "reset": "Check base_url and its port, and the firewall or proxy in between.",
     "invalid-body": "Check base_url, and whether a proxy answers in 1Password's place.",
 }
 
 
 def _error_finding(step: str, error: SourceError) -> Finding:
-    # The errors speak to a run that goes on by itself.
+    # The hints of these errors address a run that continues by itself.
     again = "made again" in error.hint or "goes on" in error.hint
     return failed(step, error.message, _TODO.get(error.code) or (_TRY_AGAIN if again else error.hint))

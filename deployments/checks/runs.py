@@ -1,4 +1,4 @@
-"""Whether the runs of a source work, by what they leave in the store, and whether `up` has found trouble of its own."""
+"""Whether the runs of a source work, by their traces in the store, and whether `up` reports troubles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployments.checks.finding import Finding, failed, not_checked, ok
 from deployments.one_machine import up_health
 
 STEP = "runs"
-_TERMINAL = "It is restarted if that can help; if it stays so, look at the terminal of `up`, or start it again."
+_TERMINAL = "`up` restarts it if that can help. If the trouble stays, check the terminal of `up`, or restart it."
 
 
 def check_runs(url: str, name: str) -> Finding:
@@ -34,13 +34,15 @@ def check_runs(url: str, name: str) -> Finding:
 
 
 def store_exists(url: str) -> bool:
-    """Whether there is a store at the URL, as far as that can be known without making one."""
+    """True if there may be a store at the URL. Checks without creating one."""
     path = sqlite_path(url)
-    return path is None or (Path(path).exists() and Path(path).stat().st_size > 0)  # an empty file would be filled
+    return path is None or (
+        Path(path).exists() and Path(path).stat().st_size > 0
+    )  # opening an empty file would write to it
 
 
 def _of(judged: Judgement) -> Finding:
-    for condition in judged.found:
+    for condition in judged.active:
         if condition.tracker == RUNS:
             return failed(STEP, condition.description, "Start `onepassword-source up`, or look at its terminal.")
     if judged.signs.paused:

@@ -1,4 +1,4 @@
-"""Where things are kept on this machine: the store, and the disks."""
+"""The storage of this machine: the store and the disks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite
 
 
 def check_store(url: str) -> Finding:
-    """Whether the store opens, has the right schema, can be written and shows no damage. It is not changed."""
+    """Whether the store opens, has the right schema, is writable and shows no damage. It is not changed."""
     try:
         return _store(diagnosis.inspect(url))
     except SourceError as error:
@@ -42,21 +42,21 @@ def _store(facts: diagnosis.StoreFacts) -> Finding:
         text = f"{facts.where} has schema {facts.version}, made by a newer program; this one knows {schema.HEAD}."
         return failed("store", text, "Install the newer onepassword-source again.")
     if facts.refusal:
-        hint = "Give its user the right to write, the directory of a file included."
+        hint = "Give its user the right to write, also to the directory of a file."
         return failed("store", f"{facts.where} cannot be written: {facts.refusal}.", hint)
     if facts.busy:
         hint = "Another process is writing for longer than a page takes: end it if it hangs."
         return warning("store", f"{facts.where} was locked for {diagnosis.LOCK_SECONDS:.0f} s.", hint)
     if facts.version < schema.HEAD:
         text = f"{facts.where} has schema {facts.version}, older than {schema.HEAD}."
-        return warning("store", text, "The next run upgrades it by itself: see that a backup is there.")
+        return warning("store", text, "The next run upgrades it automatically: make sure that there is a backup.")
     return ok("store", f"{facts.where}, schema {facts.version}, writable, {facts.looked}")
 
 
 def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
-    """How much is free where the store and the data directory are; `least` and `full` in bytes.
+    """How much space is free for the store and the data directory; `least` and `full` in bytes.
 
-    What a PostgreSQL has left cannot be seen from here.
+    The free space of a PostgreSQL server is not visible from here.
     """
     path = sqlite_path(url)
     wal = _size(f"{path}-wal") if path else 0
@@ -67,15 +67,15 @@ def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     where, free = min(room, key=lambda one: one[1])
     text = ", ".join(f"{_bytes(free)} free in {place}" for place, free in room)
     if free < full:
-        return failed("disk", f"{text}.", f"Free some room for {where}: writing stops when it is full.")
+        return failed("disk", f"{text}.", f"Free space for {where}: writing stops when the disk is full.")
     if free < max(least, WAL_TIMES * wal):
         logged = f", with {_bytes(wal)} in the write-ahead log" if WAL_TIMES * wal > least else ""
-        return warning("disk", f"{text}{logged}.", f"Free some room for {where}.")
+        return warning("disk", f"{text}{logged}.", f"Free space for {where}.")
     return ok("disk", text)
 
 
 def _room(places: Sequence[Path]) -> list[tuple[Path, int]]:
-    """Each file system once."""
+    """The free space of each file system, once."""
     room: dict[int, tuple[Path, int]] = {}
     for place in places:
         if place.exists():

@@ -1,13 +1,15 @@
-"""Keeps the browser that shows Prefect's UI on this server: it loads nothing from elsewhere, and is in no other page.
+"""Keeps a browser that shows Prefect's UI on this server: it loads nothing from other servers, and no page embeds it.
 
-Prefect's types of blocks and workers name pictures on other servers. A browser gets them without: the UI draws a
-picture of its own then. Prefect's server itself would fetch a list of workers from GitHub; it has a copy of it.
+Prefect's block and worker types name logos on other servers. The browser receives the types without these, and the UI
+draws a logo of its own.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
 
 POLICY = {
     "default-src": "'none'",
-    "script-src": "'self' 'unsafe-eval'",  # the graph of a run (PixiJS) is not drawn without
+    "script-src": "'self' 'unsafe-eval'",  # PixiJS needs it to draw the graph of a run
     "style-src": "'self' 'unsafe-inline'",  # Vue and CodeMirror write styles into the page
     "img-src": "'self' data: blob:",
     "font-src": "'self' data:",
     "connect-src": "'self'",
-    "worker-src": "'self' blob: data:",  # the graph of a run is laid out in a worker that is made of a text
+    "worker-src": "'self' blob: data:",  # the graph of a run is laid out in a worker made from a string
     "manifest-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'self'",
@@ -36,15 +38,13 @@ HEADERS = {
 }
 LOGO_PATHS = ("/api/block_types", "/api/block_documents", "/api/block_schemas", "/api/collections/views")
 OWN_SLUG = "1password"
-"""What the slugs of our own types of blocks begin with."""
-LOGO = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' "
-    "fill='none' stroke='%230a5' stroke-width='2'/%3E%3Cpath d='M8 4v8' stroke='%230a5' stroke-width='2'/%3E%3C/svg%3E"
-)
+"""The slugs of our own block types begin with this."""
+_SVG = (Path(__file__).parent / "ui" / "logo.svg").read_text(encoding="utf-8").strip()
+LOGO = "data:image/svg+xml," + quote(_SVG, safe=" '=/:")
 
 
 class BrowserIsolation:
-    """Adds the headers to each answer, and takes foreign pictures out of what a browser asks for."""
+    """Adds the headers to each response, and removes foreign logos from what a browser requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,7 +71,7 @@ class _Response:
 
 
 class _WithoutForeignLogos(_Response):
-    """Holds the answer back until it is whole."""
+    """Buffers the response until it is complete."""
 
     def __init__(self, send: Send) -> None:
         super().__init__(send)
@@ -92,7 +92,7 @@ class _WithoutForeignLogos(_Response):
 
 
 def without_foreign_logos(body: bytes) -> bytes:
-    """The same JSON, in which no `logo_url` leads elsewhere; what is no JSON stays as it is."""
+    """The same JSON, without a `logo_url` on another server. A body that is not JSON stays as it is."""
     try:
         document = json.loads(body)
     except ValueError:

@@ -1,6 +1,7 @@
-"""A dead-man's switch: a URL is requested while all is well, so that someone elsewhere notices when it stops.
+"""A dead-man's switch: requests a URL while all is well, so that an outside service notices if the requests stop.
 
-The URL is a secret (with it, anyone can feign that all is well): it is never shown or logged, and no child gets it.
+The URL is a secret, since anyone who knows it can pretend that all is well. It is never shown or logged, and no child
+process gets it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 NAME = "HEARTBEAT_URL"
 EVERY_SECONDS = 55.0
-"""At most once a minute, with room for rounds of 15 s."""
+"""Less than a minute, because the rounds of the watchdog take 15 s."""
 REQUEST_SECONDS = 10.0
-FAILS = "The heartbeat URL does not answer well ({}). Whoever watches it may raise an alarm; collecting goes on."
-ANSWERS = "The heartbeat URL answers again."
+FAILS = "The request to the heartbeat URL failed ({}). Your monitoring may raise an alarm; collecting continues."
+ANSWERS = "Requests to the heartbeat URL succeed again."
 
 
 class DeadMansSwitch:
@@ -42,20 +43,20 @@ class DeadMansSwitch:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self | None:
-        """The switch that is set, if there is one; its variable goes. Raises ThirdPartyConfigError."""
+        """The switch that the environment configures, or None. Removes its variable. Raises ThirdPartyConfigError."""
         url = environment.pop(settings.PREFIX + NAME, "").strip()
         if not url:
             return None
         if not _is_url(url):
             raise ThirdPartyConfigError(
-                f"{settings.PREFIX}{NAME} is no URL.",
+                f"{settings.PREFIX}{NAME} is not a URL.",
                 hint="Set it to the whole https:// address that your monitoring gave you, or leave it out.",
                 code="setting",
             )
         return cls(url)
 
     def after_round(self, found: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
-        """Request the URL if all is well, and report how the request before has ended, once."""
+        """Request the URL if all is well. Returns a line if the outcome of the last request is news."""
         lines = self._outcome()
         now = self._steady()
         if all_good and not self._request.is_running and (self._last is None or now - self._last >= EVERY_SECONDS):
@@ -73,11 +74,11 @@ class DeadMansSwitch:
         return [ANSWERS] if fails and not why else []
 
     def _hides_url(self, record: logging.LogRecord) -> bool:
-        """Keep the address out of any log: httpx logs that of each request."""
+        """Keep the URL out of every log: httpx logs the address of each request."""
         return self._host not in record.getMessage()
 
     def _request_url(self) -> str:
-        """Why it did not work, without a word of the URL; nothing if it did."""
+        """Why the request failed, without any part of the URL; empty if it succeeded."""
         from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx: only those pay who set a URL
 
         try:

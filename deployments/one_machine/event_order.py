@@ -1,9 +1,9 @@
-"""In which order Prefect's server judges the events of a run: as Prefect does, but it waits for none that never comes.
+"""The order in which Prefect's server evaluates the events of a run: Prefect's own, without a wait for missing events.
 
-The event of a state names the event of the state before it, if that is less than five minutes old, and waits for it for
-a quarter of an hour. The scheduler plans runs without an event. So of a run that was planned less than five minutes
-before it began, as the first one of a source or after a pause, the automation "dead runs" would see the heartbeats but
-not the end, and take it for dead. Prefect's setting `server.events.causal_ordering` names this module.
+The event of a state names the event of the state before it. If that state is less than five minutes old, Prefect waits
+up to a quarter of an hour for its event. But the scheduler plans runs without an event. So if a run was planned less
+than five minutes before it began, such as the first run of a source, the automation "dead runs" would see its
+heartbeats but not its end, and end it. Prefect's setting `server.events.causal_ordering` names this module.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ PLANNED = "SCHEDULED"
 
 
 class CausalOrdering(memory.CausalOrdering):
-    """Prefect's own, in the memory of the server."""
+    """Prefect's own ordering, in the memory of the server."""
 
     async def wait_for_leader(self, event: ReceivedEvent) -> None:
-        """Raise EventArrivedEarly while an event that comes first is still to come."""
+        """Raise EventArrivedEarly while the event that comes first has not arrived."""
         if not _follows_a_plan(event):
             await super().wait_for_leader(event)
 

@@ -1,13 +1,13 @@
-"""The warm fork_server: a process that has imported Prefect and the flows, and is forked for each run.
+"""The fork server: a process that has imported Prefect and the flows, and forks itself for each run.
 
-Imports are most of what a short run costs. The fork_server holds no thread, socket, database connection or secret: what
-a run needs comes with the request, and is set after the fork. `python -m deployments.one_machine.fork_server FD` speaks
-JSON lines over that socket with the worker that started it:
+Imports are most of the cost of a short run. The fork server holds no thread, socket, database connection or secret:
+what a run needs comes with the request, and is set after the fork. `python -m deployments.one_machine.fork_server FD`
+exchanges JSON lines over that socket with the worker that has started it:
 
     worker: {"run": ID, "env": {…}, "cwd": PATH, "related": […]}  or {"retire": true}
-    fork_server: {"run": ID, "pid": PID}, and when it has ended {"run": ID, "code": EXIT CODE}
+    server: {"run": ID, "pid": PID}, and when it has ended {"run": ID, "code": EXIT CODE}
 
-A worker that is gone takes its runs with it: they get SIGTERM, then SIGKILL.
+If the worker is gone, its runs end too: they get SIGTERM, then SIGKILL.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ import contextlib
 import gc
 import json
 import os
-import runpy
 import select
 import signal
 import socket
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 ALONE_SECONDS = 10.0
-"""How long runs may take to end in good order once their worker is gone."""
+"""How long runs may take for a clean end once their worker is gone."""
 ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 BYTES = 65_536
 LOOK_SECONDS = 60.0
+RUN_PROCESS = "deployments.one_machine.run_process"
+"""Imports Prefect and the flows, so it must not be imported before `import_all`."""
 
 
 class RunRequestedError(Exception):
-    """Raised in the forked child, so that it leaves the fork_server's loop and frames before it becomes the run."""
+    """Raised in the forked child: it leaves the loop and frames of the fork server before it becomes the run."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         super().__init__("fork")
@@ -51,11 +53,11 @@ class ForkServer:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in ENDS:  # sent to the whole group; this process ends when its worker has, after its runs
+        for number in ENDS:  # sent to the whole group; this process ends after its worker and its runs
             signal.signal(number, signal.SIG_IGN)
 
     def serve(self) -> None:
-        """Until the worker is gone, or it has retired this fork_server and all runs have ended."""
+        """Serve until the worker is gone, or it has retired this fork server and all runs have ended."""
         while not (self._retired and not self._runs):
             ready, _, _ = select.select([self._worker.fileno(), self._wake], [], [], LOOK_SECONDS)
             if self._wake in ready:
@@ -68,7 +70,7 @@ class ForkServer:
     def _receive(self) -> bool:
         try:
             data = self._worker.recv(BYTES)
-        except ConnectionError:  # a worker that was killed had not read all that it was sent
+        except ConnectionError:  # a killed worker has left data unread
             return False
         self._received += data
         while b"\n" in self._received:
@@ -115,50 +117,10 @@ class ForkServer:
                 os.kill(pid, number)
 
 
-def _import_all() -> None:
-    import sqlite3  # noqa: F401, PLC0415 - as below, and what else a run would import
-
-    import jwt  # noqa: F401, PLC0415
-    import prefect.flow_engine  # noqa: PLC0415 - here, so that what starts the fork_server need not have it
-    import prefect.runner  # noqa: PLC0415
-    import prefect.task_engine  # noqa: PLC0415
-    import prefect.utilities.visualization  # noqa: F401, PLC0415
-
-    import flows.backfill  # noqa: PLC0415
-    import flows.collect  # noqa: PLC0415
-    import flows.forward  # noqa: PLC0415
-    import flows.prune  # noqa: PLC0415
-    import flows.reconcile  # noqa: F401, PLC0415
-
-
-def _become_run(request: dict[str, Any]) -> None:
-    """Be `python -m prefect.engine` with the environment of the request."""
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, *ENDS):
-        signal.signal(number, signal.SIG_DFL)
-    os.environ.clear()
-    os.environ.update(request["env"])
-    time.tzset()
-    os.chdir(request["cwd"])
-
-    from prefect.context import refresh_global_settings_context  # noqa: PLC0415 - imported by the fork_server
-    from prefect.logging.configuration import setup_logging  # noqa: PLC0415
-
-    from deployments.one_machine.related_objects import cache_related  # noqa: PLC0415
-
-    refresh_global_settings_context()
-    setup_logging(incremental=False)
-    cache_related(request.get("related", ()))
-    gc.enable()
-    sys.argv = ["prefect.engine"]
-    sys.modules.pop("prefect.engine", None)  # runpy warns of a module that was imported before
-    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
-
-
 def import_all() -> None:
-    """Import what runs need, so that its pages stay shared with them: what lives for ever is not looked at again."""
+    """Import what runs need, and freeze it: the garbage collector then leaves these pages shared with the runs."""
     gc.disable()
-    _import_all()
+    import_module(RUN_PROCESS)
     gc.collect()
     gc.freeze()
 
@@ -172,7 +134,7 @@ def serve(worker: socket.socket) -> None:
     else:
         return
     worker.close()
-    _become_run(request)
+    import_module(RUN_PROCESS).become_run(request)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The worker's end of the warm template: has one, replaces it if the code has changed, and forks runs from it."""
+"""The worker's side of the fork server: starts it, replaces it if the code has changed, and forks runs from it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("blocks", "tasks", "flows", "deployments")
 INTERPRETER_PREFIXES = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
-"""What a process reads only as it starts: a run that wants another value of these is not forked."""
+"""Variables that a process reads only at its start. A run with other values of these is not forked."""
 INHERITED_VARIABLES = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "VIRTUAL_ENV", "PREFECT_HOME")
-"""What the template has beside those. No secret is among them."""
+"""The other variables of the fork server. No secret is among them."""
 UNKNOWN_CODE = 1
 
 
 class ForkServerEndedError(Exception):
-    """The template ended before it had forked the run."""
+    """The fork server ended before it forked the run."""
 
 
 class ForkedRun:
-    """A run's process."""
+    """The process of a run."""
 
     def __init__(self, pid: int, code: asyncio.Future[int]) -> None:
         self.pid = pid
@@ -45,28 +45,28 @@ class ForkedRun:
         return self._code.done()
 
     async def wait(self) -> int:
-        """Its exit code; minus the signal's number if one ended it."""
+        """The exit code, or minus the number of the signal that ended the process."""
         return await asyncio.shield(self._code)
 
     async def stop(self, seconds: float) -> None:
-        """Have it end in good order, and kill it if it has not after so many seconds."""
+        """Request a clean end, and kill the process if it has not ended within `seconds`."""
         self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
             await asyncio.wait_for(self.wait(), seconds)
         self.signal(signal.SIGKILL)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, while it runs."""
+        """Send a signal if the process runs."""
         if not self.has_ended:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
 class Process(Protocol):
-    """The process of a template: a `Popen`, or one that this process has forked."""
+    """The process of a fork server: a `Popen`, or a fork of this process."""
 
     def poll(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The exit code; None while it runs."""
 
     def kill(self) -> None: ...
 
@@ -103,7 +103,7 @@ class ForkedProcess:
 
 
 class ForkServerProcess:
-    """One template process, and the runs that were forked from it."""
+    """One fork server, and the runs that it has forked."""
 
     def __init__(self, connection: socket.socket, process: Process) -> None:
         self.code = code_fingerprint()
@@ -118,12 +118,12 @@ class ForkServerProcess:
 
     @classmethod
     def started(cls) -> ForkServerProcess:
-        """One in a process of its own from the start."""
+        """Start a fork server in a new process."""
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
             python_process.command("deployments.one_machine.fork_server", str(theirs.fileno())),
             env=fork_server_environment(),
-            cwd=working_directory.empty_directory(),  # a worker that Prefect's own command has started is anywhere
+            cwd=working_directory.empty_directory(),  # Prefect's own command may start a worker in any directory
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
@@ -136,13 +136,13 @@ class ForkServerProcess:
 
     @property
     def has_ended(self) -> bool:
-        """To be read regularly, so that no zombie stays."""
+        """Read it regularly, so that no zombie stays."""
         return self._process.poll() is not None
 
     async def fork(
         self, run: str, env: Mapping[str, str], cwd: Path, related: Sequence[Mapping[str, str]] = ()
     ) -> ForkedRun:
-        """Start the run; `related`: see `related_objects`. TemplateEndedError if the template is gone."""
+        """Start a run; for `related` see `related_objects`. Raises ForkServerEndedError if the server is gone."""
         writer = await self._connect()
         loop = asyncio.get_running_loop()
         self._pids[run], self._codes[run] = loop.create_future(), loop.create_future()
@@ -158,7 +158,7 @@ class ForkServerProcess:
         return ForkedRun(pid, self._codes[run])
 
     def retire(self) -> None:
-        """Have it end when its runs have."""
+        """Let it end when its runs have ended."""
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.write(b'{"retire": true}\n')
@@ -166,7 +166,7 @@ class ForkServerProcess:
             self._socket.close()
 
     def close(self) -> None:
-        """Have it end now, with its runs."""
+        """End it now, with its runs."""
         if self._writer is not None:
             self._writer.close()
         self._socket.close()
@@ -174,7 +174,7 @@ class ForkServerProcess:
         self._process.wait()
 
     async def _connect(self) -> asyncio.StreamWriter:
-        # Of two transports on one socket the forgotten one would close it, and so end the template and its runs.
+        # Of two transports on one socket the unused one would close it, and so end the fork server and its runs.
         async with self._connecting:
             if self._writer is None:
                 reader, self._writer = await asyncio.open_connection(sock=self._socket)
@@ -185,7 +185,7 @@ class ForkServerProcess:
         with suppress(OSError):
             while line := await reader.readline():
                 self._note(json.loads(line))
-        # Nothing can say how a run ends that outlives its template, and nothing would end it: it is killed.
+        # A run that outlives its fork server would have no exit code and could not be stopped: it is killed.
         for run in list(self._codes):
             self._forget(run)
 
@@ -209,51 +209,51 @@ class ForkServerProcess:
 
 
 class RunForker:
-    """Forks runs from a template that is made when it is needed, and again when the code has changed or it has died."""
+    """Forks runs from a fork server. It starts one on demand, and again if the code has changed or the server died."""
 
     def __init__(self, first: ForkServerProcess | None = None) -> None:
-        self._template = first
+        self._current_server = first
         self._retired: list[ForkServerProcess] = []
 
     def warm(self) -> None:
-        """Start the template now, so that the first run finds it ready."""
+        """Start the fork server now, so that it is ready for the first run."""
         self._current()
 
     async def fork(
         self, run: str, env: Mapping[str, str], cwd: Path, related: Sequence[Mapping[str, str]] = ()
     ) -> ForkedRun:
-        """Start a run. TemplateEndedError if a new template has ended, too."""
+        """Start a run. Raises ForkServerEndedError if a new fork server has ended too."""
         try:
             return await self._current().fork(run, env, cwd, related)
         except ForkServerEndedError:
             return await self._current().fork(run, env, cwd, related)
 
     def close(self) -> None:
-        for template in (self._template, *self._retired):
-            if template is not None:
-                template.close()
+        for server in (self._current_server, *self._retired):
+            if server is not None:
+                server.close()
 
     def _current(self) -> ForkServerProcess:
-        template = self._template
-        if template is not None and template.is_alive and template.code == code_fingerprint():
-            return template
-        if template is not None:
-            template.retire()
-            self._retired.append(template)
+        server = self._current_server
+        if server is not None and server.is_alive and server.code == code_fingerprint():
+            return server
+        if server is not None:
+            server.retire()
+            self._retired.append(server)
         self._retired = [old for old in self._retired if not old.has_ended]
-        self._template = ForkServerProcess.started()
-        return self._template
+        self._current_server = ForkServerProcess.started()
+        return self._current_server
 
 
 def can_fork(env: Mapping[str, str]) -> bool:
-    """Whether a run with this environment may be forked: on this platform, and by what it asks of the interpreter."""
+    """True if a run with this environment may be forked: on Linux, with the interpreter settings of this process."""
     if not sys.platform.startswith("linux"):
         return False
     return _interpreter_settings(env) == _interpreter_settings(os.environ)
 
 
 def code_fingerprint() -> tuple[tuple[str, int, int], ...]:
-    """Changes whenever a file of this program does, or another version of it or of Prefect is installed."""
+    """Changes if a file of this program changes, or another version of this program or of Prefect is installed."""
     files = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
     files += [Path(str(metadata.distribution(name).locate_file(""))) for name in ("prefect",)]
     found = []
@@ -265,7 +265,7 @@ def code_fingerprint() -> tuple[tuple[str, int, int], ...]:
 
 
 def fork_server_environment() -> dict[str, str]:
-    """What a template has of this process's environment: no secret is in it."""
+    """The variables that a fork server gets from this process. No secret is among them."""
     kept = {name: value for name, value in os.environ.items() if name in INHERITED_VARIABLES}
     return {**_interpreter_settings(os.environ), **kept}
 

@@ -1,7 +1,7 @@
-"""`/healthz` and `/metrics` on the port of `up`, before all that Prefect serves, for monitors that know no password.
+"""`/healthz` and `/metrics` on the port of `up`, in front of all that Prefect serves: monitors need no password.
 
-Both answer while the store or Prefect hangs: nothing of them runs on Prefect's event loop but the reading of one small
-file. Where `up` answers to more than this machine, `/metrics` needs the API password, `/healthz` gives no reason.
+Both respond while the store or Prefect hangs: only the read of one small file runs on Prefect's event loop. If `up`
+listens beyond this machine, `/metrics` requires the API password, and `/healthz` gives no reasons.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
 
 
 class HealthPages:
-    """Answers the two paths, and passes everything else on.
+    """Serves the two paths, and passes every other request on.
 
-    `auth`: `user:password` that `/metrics` asks for; None if nobody but this machine is answered. `sources`: the
-    metrics of the sources, computed in a thread.
+    `auth` is the `user:password` that `/metrics` requires, or None if only this machine is served. `sources` computes
+    the metrics of the sources; it runs in a thread.
     """
 
     def __init__(
@@ -73,39 +73,39 @@ class HealthPages:
             return PlainTextResponse("The API password is needed.", UNAUTHORIZED, wanted)
         try:
             sources = await asyncio.wait_for(asyncio.wrap_future(self._sources.future()), METRICS_SECONDS)
-        except Exception:  # noqa: BLE001 - a store that hangs or fails must not hide what is known of `up`
+        except Exception:  # noqa: BLE001 - a store that hangs or fails must not hide the metrics of `up`
             sources = None
         own = await asyncio.to_thread(up_metrics, up_health.read(self._file), store_answers=sources is not None)
         return Response((sources or b"") + own, OK, media_type=TEXT)
 
 
 class _SharedComputation:
-    """One computation at a time, in a thread of its own, whose result all get who ask meanwhile."""
+    """One computation at a time, in a thread of its own. All requests that arrive meanwhile share its result."""
 
     def __init__(self, compute: Callable[[], bytes]) -> None:
         self._compute = compute
         self._present: Future[bytes] | None = None
 
     def future(self) -> Future[bytes]:
-        """To be called by the event loop alone."""
+        """Call it on the event loop only."""
         if self._present is None or self._present.done():
             self._present = Future()
             threading.Thread(target=self._run, args=(self._present,), daemon=True).start()
-        copied: Future[bytes] = Future()  # who waits for it may cancel it
+        copied: Future[bytes] = Future()  # a request may cancel its own copy
         self._present.add_done_callback(lambda done: _copy(done, copied))
         return copied
 
     def _run(self, future: Future[bytes]) -> None:
         try:
             future.set_result(self._compute())
-        except BaseException as error:  # noqa: BLE001 - raised in those who wait
+        except BaseException as error:  # noqa: BLE001 - raised in the requests that wait
             future.set_exception(error)
 
 
 def source_metrics() -> bytes:
     """What `status --format prometheus` prints. Raises SourceError."""
-    from blocks.store import source_health, source_status  # noqa: PLC0415 - once the first asks, and in its thread
-    from blocks.store.forwarding import forward_status  # noqa: PLC0415 - once the first asks, and in its thread
+    from blocks.store import source_health, source_status  # noqa: PLC0415 - 20 MB, on the first request and in its thread
+    from blocks.store.forwarding import forward_status  # noqa: PLC0415 - 20 MB, on the first request and in its thread
     from deployments.one_machine import metrics  # noqa: PLC0415
 
     with source_status.opened_store() as engine:
@@ -120,7 +120,7 @@ def up_metrics(found: UpHealth | None, *, store_answers: bool) -> bytes:
 
 
 def metrics_auth(origins: list[str], auth_string: str | None) -> str | None:
-    """What `/metrics` asks for: nothing if `up` answers to names of this machine alone."""
+    """The `user:password` that `/metrics` requires; None if `up` answers only to names of this machine."""
     from urllib.parse import urlsplit  # noqa: PLC0415 - once
 
     hosts = {urlsplit(origin).hostname for origin in origins}

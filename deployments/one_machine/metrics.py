@@ -84,7 +84,7 @@ class _SourcesCollector:
         self._forwards = forwards
 
     def describe(self) -> Iterable[Metric]:
-        return ()  # it is asked once, and knows no others
+        return ()  # the registry calls it once, at registration
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(PREFIX + "build", "The version of this program.", {"version": _version()})
@@ -105,10 +105,10 @@ class _SourcesCollector:
 
 def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
     healthy = _gauge("healthy", "1 if all is well, 0 if not (onepassword_source_state says how).", "source")
-    state = _gauge("state", "1 for the state that the source is in, 0 for the others.", "source", "state")
-    run = _gauge("last_run_timestamp_seconds", "When a run of the source last told its state.", "source")
+    state = _gauge("state", "1 for the current state of the source, 0 for the others.", "source", "state")
+    run = _gauge("last_run_timestamp_seconds", "When a run of the source last reported its state.", "source")
     names = ("source", "tracker", "name", "severity")
-    condition = _gauge("condition", "1 for each thing that is not as it should be.", *names)
+    condition = _gauge("condition", "1 for each open condition of the source.", *names)
     since = _gauge("condition_since_timestamp_seconds", "When it began.", *names)
     for source in sources:
         how = health(source)
@@ -176,13 +176,13 @@ _API_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, st
     (
         GaugeMetricFamily,
         "failing_since_timestamp_seconds",
-        "When the API began to fail; there is none while it does not.",
+        "When the API began to fail. Absent while it does not fail.",
         lambda one: _seconds(one.failing_since_ns),
     ),
     (
         GaugeMetricFamily,
         "stopped",
-        "1 if the API is in error: nothing is asked until the configuration changes.",
+        "1 if the API is in error: no request is made until the configuration changes.",
         lambda one: one.stopped,
     ),
 )
@@ -192,26 +192,26 @@ _FORWARD_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str
         CounterMetricFamily,
         "forward_filtered",
         "Events that a privacy rule kept from the SIEM.",
-        lambda one: one.dropped,
+        lambda one: one.filtered,
     ),
-    (GaugeMetricFamily, "forward_rejected", "Events that the SIEM rejected.", lambda one: one.refused),
+    (GaugeMetricFamily, "forward_rejected", "Events that the SIEM rejected.", lambda one: one.rejected),
     (GaugeMetricFamily, "forward_waiting", "Events that wait to be sent.", lambda one: one.waiting),
     (
         GaugeMetricFamily,
         "forward_oldest_waiting_timestamp_seconds",
-        "When the first event that waits was received; there is none if none waits.",
+        "When the first waiting event was received. Absent if none waits.",
         lambda one: _seconds(one.oldest_ns),
     ),
     (
         GaugeMetricFamily,
         "forward_failing_since_timestamp_seconds",
-        "When forwarding began to fail; there is none while it does not.",
+        "When forwarding began to fail. Absent while it does not fail.",
         lambda one: _seconds(one.failing_since_ns),
     ),
     (
         GaugeMetricFamily,
         "forward_stopped",
-        "1 if nothing is sent until the configuration changes or someone resumes it.",
+        "1 if nothing is sent until the configuration changes or a person resumes it.",
         lambda one: one.stopped,
     ),
 )

@@ -1,7 +1,7 @@
-"""Notifications about `up` itself, by a way that needs neither the Prefect server nor its automations.
+"""Notifications about `up` itself, which need neither the Prefect server nor its automations.
 
-The notification block is loaded while the server works, and kept in memory only. A message is sent by the block's own
-class, in a short-lived process (`send_notification.py`) that gets the block by its standard input.
+The notification block is loaded while the server works, and kept only in memory. The block's own class sends a message,
+in a short-lived process (`send_notification.py`) that receives the block on standard input.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 SEND_SECONDS = 60.0
-"""A slow machine imports Prefect for 20 s."""
+"""A slow machine needs 20 s to import Prefect."""
 ANSWER_SECONDS = 10.0
 OUTBOX = 50
 OK, NOT_FOUND = 200, 404
@@ -47,15 +47,15 @@ class Message:
 
 
 class BlockNotLoadedError(Exception):
-    """Why the block cannot be had; for a person."""
+    """Why the block cannot be loaded, for a person."""
 
 
 class NotificationNotSentError(Exception):
-    """The name of what went wrong, without a word of the message or of the block."""
+    """The name of the error, without any part of the message or of the block."""
 
 
 class Notifier:
-    """A listener of the watchdog: one message for each trouble, one when it is over, one a day while it lasts."""
+    """A listener of the watchdog. It sends a message when a trouble begins, when it ends, and daily meanwhile."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Notifier:
         self._reported: set[str] = set()
 
     def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
-        """Send what is due; lines for the terminal if that is not possible, once."""
+        """Send what is due. Returns a line for the terminal if that fails, once."""
         self._queue(found)
         lines = [*self._loaded(), *self._sent()]
         now = self._steady()
@@ -114,7 +114,7 @@ class Notifier:
         try:
             self._sending.result(0)
         except NotificationNotSentError as error:
-            return self._once("send", f"The notification could not be sent ({error}); it is tried again.")
+            return self._once("send", f"The notification could not be sent ({error}); it will be sent again.")
         self._outbox.popleft()
         self._reported.discard("send")
         self._send_at = 0.0
@@ -127,13 +127,13 @@ class Notifier:
 
 
 def from_settings(api_url: str) -> Notifier | None:
-    """The notifier of the settings, for the server at `api_url`; None if no block is named."""
+    """The notifier that the settings configure, for the server at `api_url`; None if they name no block."""
     named = settings.read("NOTIFY")
     return None if named is None else Notifier(block_loader(api_url, named), send_by_child)
 
 
 def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
-    """What loads the block document TYPE/NAME, its secrets included, as JSON. It raises NotLoadedError."""
+    """A function that loads the block document TYPE/NAME as JSON, secrets included. It raises BlockNotLoadedError."""
     kind, _, name = named.partition("/")
     login = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", ":").encode()).decode()
 
@@ -158,8 +158,8 @@ def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
 
 
 def send_by_child(block: bytes, message: Message) -> None:
-    """Send a message through a block (its document as JSON) in a process of its own. Raises SendError."""
-    told = {"block": msgspec.Raw(block), "subject": message.subject, "body": message.body}
+    """Send a message through a block (its document as JSON) in a child process. Raises NotificationNotSentError."""
+    request = {"block": msgspec.Raw(block), "subject": message.subject, "body": message.body}
     child = subprocess.Popen(
         python_process.command("deployments.one_machine.send_notification"),
         env=child_environment(os.environ),
@@ -169,7 +169,7 @@ def send_by_child(block: bytes, message: Message) -> None:
         start_new_session=True,
     )
     try:
-        out, _ = child.communicate(msgspec.json.encode(told), timeout=SEND_SECONDS)
+        out, _ = child.communicate(msgspec.json.encode(request), timeout=SEND_SECONDS)
     except subprocess.TimeoutExpired:
         raise NotificationNotSentError(f"no end within {SEND_SECONDS:.0f} s") from None
     finally:
@@ -185,7 +185,7 @@ def send_by_child(block: bytes, message: Message) -> None:
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the child needs: no password, no key and no address of a server, but the proxies and authorities."""
+    """The environment of the child: proxies and authorities, but no password, key or server address."""
     kept = {
         name: value
         for name, value in environment.items()
@@ -205,7 +205,7 @@ def _trouble_message(trouble: Trouble, now: float) -> Message:
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what}",
         f"{trouble.text}\n\nSince: {_utc(trouble.since)} ({lasts})\n"
-        "What to do: it is restarted if that can help. If it stays so, look at the terminal of "
+        "What to do: `up` restarts it if that can help. If the trouble stays, look at the terminal of "
         "`onepassword-source up`, and run `onepassword-source status` there.",
     )
 
@@ -214,7 +214,7 @@ def _recovery_message(trouble: Trouble, now: float) -> Message:
     lasted = format_span(int(max(now - trouble.since, 0) * 1e9))
     return Message(
         f"1Password Source on {socket.gethostname()}: trouble with the {trouble.what} is over",
-        f"It is over since {_utc(now)}, and lasted {lasted}: {trouble.text}",
+        f"It ended at {_utc(now)} after {lasted}: {trouble.text}",
     )
 
 

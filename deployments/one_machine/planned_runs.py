@@ -1,10 +1,10 @@
-"""Runs of a schedule that lie ahead since the clock was set back: they keep Prefect from planning others.
+"""Removes planned runs that lie too far ahead because the clock was set back: they keep Prefect from planning others.
 
-Prefect plans two runs for each schedule, and none while there are two: after the clock was set back by two hours, both
-lie two hours ahead. And it plans no tick twice: those of the last two hours have had their runs, and are to come again.
-Once both are removed, the scheduler plans the next ticks within half a minute. Of the runs that have ended only the
-record goes; what they have collected is in the store.
-By plain requests with a time limit, as in `worker_runs`.
+Prefect plans two runs per schedule, and no more while there are two. After the clock was set back by two hours, both
+lie two hours ahead. Prefect also plans no tick twice: the ticks of the last two hours have had their runs, and would be
+skipped. When both kinds are removed, the scheduler plans the next ticks within half a minute. Of ended runs only the
+record is removed: the events that they collected are in the store. Plain requests with a time limit, as in
+`worker_runs`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ POLL_SECONDS = 1.0
 
 
 def remove_misplaced(url: str, seconds: float) -> bool:
-    """Remove the runs that are planned further ahead than a schedule plans them, and those ahead that have ended.
+    """Remove runs that are planned further ahead than a schedule plans, and ended runs that lie in the future.
 
-    It waits for a server that is starting. False if the server did not do so within so many seconds.
+    Waits for a server that is starting. False if the server did not do it within `seconds`.
     """
-    import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
+    import httpx  # noqa: PLC0415 - 0.2 s, after `up` has started its server
 
     deadline = time.monotonic() + seconds
     while True:

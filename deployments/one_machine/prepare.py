@@ -1,7 +1,7 @@
-"""What `up` has Prefect know before its worker starts: blocks, deployments, automations. A process of its own.
+"""Creates what the Prefect server needs before the worker of `up` starts: blocks, deployments, automations.
 
-`up` itself does without Prefect, which would cost it a hundred megabytes for as long as it runs. What this prints is
-for the terminal of `up`.
+A process of its own: `up` itself does not import Prefect, which would cost it a hundred megabytes for as long as it
+runs. The output is for the terminal of `up`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_SOURCE = "There is no source yet. Create one, in another terminal, with: onep
 
 
 def prepare() -> None:
-    """Make what is missing, and bring up to date what an older version made. Raises SourceError, and Prefect's own."""
+    """Create what is missing, and update what an older version created. Raises SourceError and Prefect's own errors."""
     with get_client(sync_client=True) as client:
         deploy.ensure_work_pool(client, local=True)
     sources.register_blocks(siems=True)
@@ -29,9 +29,11 @@ def prepare() -> None:
     for warning in automations.ensure().warnings:
         _say(warning)
     _say(f"Collecting every five minutes: {_some(names)}." if names else NO_SOURCE)
-    with suppress(SourceError):  # the store may come later; `up` does not wait for it, and its schedules do the same
+    with suppress(
+        SourceError
+    ):  # the store may become available later; `up` does not wait for it, and the schedules collect then
         if due := source_runs.create_due_runs(sources.open_default_store()):
-            _say(f"Collecting at once, since their last read is over: {_some(due)}.")
+            _say(f"Collecting at once, because their last read is too old: {_some(due)}.")
 
 
 def _some(names: list[str]) -> str:
@@ -45,7 +47,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Exit code 1 with a sentence on standard output if it fails."""
+    """Exit code 1, with a message on standard output, if it fails."""
     os.umask(0o077)
     try:
         prepare()

@@ -1,4 +1,4 @@
-"""What the watchdog of `up` looks at: the server's answer, the worker's polls, and what runs leave in the store."""
+"""What the watchdog of `up` checks: the server's response, the worker's polls, and what runs leave in the store."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ OK = 200
 
 
 class ProbeError(Exception):
-    """What was looked at is not as it should be; the message says how, and holds no secret."""
+    """A probe found a failure. The message describes it, and holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunActivity:
-    """The sources whose runs are due: how many, which of them are not running, and the newest sign of any (ns)."""
+    """The sources whose runs are due: their number, those that do not run, and the newest sign of life (ns)."""
 
     due: int = 0
     not_running: tuple[str, ...] = ()
@@ -34,10 +34,11 @@ class RunActivity:
 
 @dataclass(frozen=True)
 class Probes:
-    """Each may hang or raise whatever it wants.
+    """The three probes. Each may hang, or raise anything.
 
-    `server` raises ProbeError if it does not answer. `worker` gives a value that changes with each poll, None
-    before the first. `runs` gets since when runs could begin (ns since 1970), and writes what it finds to the store.
+    `server` raises ProbeError if the server does not answer. `worker` returns a value that changes with each poll, None
+    before the first. `runs` takes the time since when runs could begin (ns since 1970), and writes its findings to the
+    store.
     """
 
     server: Callable[[], None]
@@ -46,7 +47,7 @@ class Probes:
 
 
 def server_probe(api_url: str) -> Callable[[], None]:
-    """Whether the Prefect server at `api_url` (which ends with /api) says that it is healthy."""
+    """A probe that checks whether the Prefect server at `api_url` (which ends with /api) reports that it is healthy."""
     from blocks.http.client import HttpClient  # noqa: PLC0415 - httpx, with Prefect, once its environment stands
 
     def probe() -> None:
@@ -65,7 +66,7 @@ def server_probe(api_url: str) -> Callable[[], None]:
 
 
 def worker_probe(heartbeat: Path) -> Callable[[], int | None]:
-    """When the worker last touched its heartbeat file, in ns; by whatever clock, since only changes count."""
+    """A probe that returns when the worker last touched its heartbeat file (ns). Only changes count, not the clock."""
 
     def probe() -> int | None:
         try:

@@ -1,7 +1,7 @@
 """Prefect's own processes as children of `up`: started, watched, stopped, and never left behind.
 
-Each child is a process group of its own, so that Ctrl-C in a terminal reaches `up` alone, which stops its children
-in order; and each holds a pipe to `up`, so that it ends by itself when `up` is killed.
+Each child is a process group of its own, so that Ctrl-C in a terminal reaches only `up`, which stops its children in
+order. Each child holds a pipe to `up`, so that it ends by itself when `up` is killed.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 ALONE_SECONDS = 5.0
-"""How long a child and its runs may take to end when `up` was killed."""
+"""How long a child and its runs may take to end after `up` was killed."""
 FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 1.0, 60.0, 120.0
-"""Seconds before a child that died is started anew, doubled each time until one has lived for a while."""
+"""Seconds before a child that died is restarted, doubled each time until one has lived for STEADY_AFTER."""
 
 
 def command(module: str, arguments: Sequence[str]) -> list[str]:
-    """The command line of a module that is to end when the process at the other end of its standard input does."""
+    """The command line of a module that ends when the process at the other end of its standard input does."""
     return python_process.command("deployments.one_machine.processes", module, *arguments)
 
 
 class Child:
-    """A Python module (Prefect's command line, if none is named) as a child process.
+    """A Python module (by default Prefect's command line) as a child process.
 
     Its output goes to a file, or line by line to a function.
     """
@@ -49,7 +49,7 @@ class Child:
         *,
         watches_parent: bool = False,
     ) -> None:
-        """`watches_parent`: the module calls `end_with_parent` itself, at a moment of its own."""
+        """`watches_parent` is True if the module itself calls `end_with_parent`, at its own time."""
         self.name = name
         own = python_process.command(module, *arguments)
         self._arguments = own if watches_parent else command(module, arguments)
@@ -87,7 +87,7 @@ class Child:
         return self._process.poll() if self._process else None
 
     def postpone(self) -> float:
-        """Have it started anew later; in how many seconds."""
+        """Schedule the next start. Returns the delay in seconds."""
         if time.monotonic() - self._started > STEADY_AFTER:
             self._delay = FIRST_DELAY
         delay, self._delay = self._delay, min(self._delay * 2, LONGEST_DELAY)
@@ -98,7 +98,7 @@ class Child:
         return self._process is None and time.monotonic() >= self._due
 
     def stop(self, wanted: signal.Signals, seconds: float, is_urged: Callable[[], bool] = lambda: False) -> None:
-        """Send the child a signal, then kill its whole group: after so many seconds, or once `is_urged` says so."""
+        """Send the child a signal, then kill its whole group: after `seconds`, or once `is_urged` returns True."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -122,7 +122,7 @@ class Child:
 
 
 def _copy_lines(process: subprocess.Popen[bytes], output: Callable[[str], None]) -> None:
-    assert process.stdout is not None  # noqa: S101 - asked for above
+    assert process.stdout is not None  # noqa: S101 - a pipe, as requested above
     with contextlib.suppress(ValueError, OSError):
         for line in process.stdout:
             output(line.decode(errors="replace").rstrip())
@@ -132,7 +132,7 @@ def _end_with_parent() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.killpg(os.getpgrp(), signal.SIGTERM)
-    # A worker whose server is gone too asks for it for a long time before it ends.
+    # A worker whose server is gone too retries for a long time before it ends.
     time.sleep(ALONE_SECONDS)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
@@ -143,7 +143,7 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    """Be the child: the module that is named first, with the other arguments, until the parent is gone."""
+    """Run the module that the first argument names, with the other arguments, until the parent is gone."""
     os.umask(0o077)
     end_with_parent()
     module = sys.argv.pop(1)

@@ -1,7 +1,7 @@
-"""The names of what a run belongs to, handed over by the worker, so that the run need not request them.
+"""The names of the objects that a run belongs to, passed on by the worker so that the run need not request them.
 
-Each process that emits an event of a run reads the flow, the deployment, the work queue and the work pool for their
-names, once. The worker has them all.
+Each process that emits an event of a run reads the names of the flow, the deployment, the work queue and the work pool
+once. The worker has them all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RelatedObject:
-    """What an event says of an object that its run belongs to: `key` is what the run knows it by, `id` its own."""
+    """What an event says of an object that its run belongs to. The run knows it by `key`; `id` is its own id."""
 
     kind: str
     key: str
@@ -42,7 +42,7 @@ def related_objects(flow_run: FlowRun, env: Mapping[str, str]) -> list[dict[str,
 
 
 def cache_related(objects: Iterable[Mapping[str, str]]) -> None:
-    """Have Prefect find them where it keeps what it has read before."""
+    """Put the objects into the cache in which Prefect looks them up."""
     for one in objects:
         related = RelatedObject(**one)
         entry = {"kind": related.kind, "object": related}  # of which it takes the id and the name

@@ -1,6 +1,6 @@
-"""Send one message through a notification block, which needs no Prefect server: both come by standard input.
+"""Sends one message through a notification block, without a Prefect server. Block and message come on standard input.
 
-The process prints the name of the error, and nothing else: the block's address and its members are secrets.
+The process prints only the name of the error, because the address of the block and its other fields are secrets.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import msgspec
 LIMIT_SECONDS = 60
 
 
-def send(told: dict[str, Any]) -> None:
-    """Send `subject` and `body` through the block whose document is `block`. Raises whatever its class does."""
+def send(request: dict[str, Any]) -> None:
+    """Send `subject` and `body` through the block whose document is `block`. Raises any error of the block's class."""
     from prefect.blocks.abstract import NotificationBlock  # noqa: PLC0415
     from prefect.blocks.core import Block  # noqa: PLC0415 - a second, and only this process pays it
     from prefect.client.schemas.objects import BlockDocument  # noqa: PLC0415 - as above
 
-    document = BlockDocument.model_validate(told["block"])
+    document = BlockDocument.model_validate(request["block"])
     if document.block_schema is None:
         raise ValueError("the block has no schema")
     block = Block.get_block_class_from_schema(document.block_schema).model_validate(document.data)
     if not isinstance(block, NotificationBlock):
         raise TypeError("the block cannot notify")
     with block.raise_on_failure():
-        block.notify(body=told["body"], subject=told["subject"])  # type: ignore[unused-coroutine]
+        block.notify(body=request["body"], subject=request["subject"])  # type: ignore[unused-coroutine]
 
 
 def main() -> int:
-    """Send, within the time limit; 1 if it did not work."""
-    signal.alarm(LIMIT_SECONDS)  # also if nobody is left who would end this process
+    """Send within the time limit. Returns 1 if it failed."""
+    signal.alarm(LIMIT_SECONDS)  # also if the parent process is gone
     try:
         send(msgspec.json.decode(sys.stdin.buffer.read()))
     except Exception as error:  # noqa: BLE001 - whatever a block's class raises; its text may hold secrets

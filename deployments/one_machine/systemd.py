@@ -15,7 +15,7 @@ ADDRESS, WATCHDOG_USEC, WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHD
 
 
 class Systemd:
-    """Reports to systemd how this process is. Without systemd, every method does nothing; none blocks or raises."""
+    """Reports the state of this process to systemd. Without systemd the methods do nothing. None blocks or raises."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None = None) -> None:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
@@ -25,7 +25,7 @@ class Systemd:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
-        """The systemd that started this process. Its variables go, so that no child speaks in this one's name."""
+        """The systemd that started this process. Removes its variables, so that no child reports in this one's name."""
         address = environment.pop(ADDRESS, None)
         usec, pid = environment.pop(WATCHDOG_USEC, ""), environment.pop(WATCHDOG_PID, "")
         is_ours = pid in {"", str(os.getpid())}
@@ -33,17 +33,17 @@ class Systemd:
         return cls(address, seconds)
 
     def ready(self) -> None:
-        """It has started, and works."""
+        """Report that the service has started and works."""
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """What `systemctl status` shows; one line."""
+        """Set the line that `systemctl status` shows."""
         if text != self._status:
             self._status = text
             self._send("STATUS=" + " ".join(text.split()))
 
     def alive(self) -> None:
-        """The main loop goes round. To be called in each of its rounds; sent twice in systemd's watchdog interval."""
+        """Report that the main loop runs. Call it in each round; it sends twice per watchdog interval of systemd."""
         now = time.monotonic()
         if self._every is not None and (not self._last or now - self._last >= self._every):
             self._last = now
@@ -55,7 +55,7 @@ class Systemd:
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        # A socket that is gone, or full, must not hold up or end this process.
+        # A socket that is missing or full must neither block nor end this process.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             sender.sendto(text.encode(), self._address)

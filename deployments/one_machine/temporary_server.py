@@ -1,4 +1,4 @@
-"""The Prefect server of one command. Importing this imports Prefect."""
+"""The Prefect server of one command. Importing this module imports Prefect."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from deployments.prefect_api.server_access import HOST
 
 
 class GuardedServer(SubprocessASGIServer):
-    """Prefect's temporary server, behind the guard, and gone when the command is, however that ends.
+    """Prefect's temporary server behind the guard. It ends with the command, however that ends.
 
-    Made first, it is also the one that Prefect's own clients find.
+    It is made first, so that Prefect's own clients find it.
     """
 
     is_hurried = False
-    """Whether a server that ends at its start is not tried again, and its traceback not shown."""
+    """True if a server that ends at its start is not started again, and its traceback is hidden."""
 
     def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
-        # Prefect tries for as long as it takes, since another program may have got its port.
+        # Prefect retries without end, because another program may have taken its port.
         if self.is_hurried and self.server_process is not None:
             raise RuntimeError("The ephemeral server ended at its start.")
         arguments = ["--host", HOST, "--port", str(self.port), "--log-level", "error"]

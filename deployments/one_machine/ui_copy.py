@@ -1,4 +1,4 @@
-"""What is added to our own copy of Prefect's UI, which Prefect unpacks for us. Its package stays as it is."""
+"""Completes our own copy of Prefect's UI, which Prefect unpacks for us. Prefect's package stays unchanged."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ LOGIN = Path(__file__).parent / "ui" / "login_first.js"
 TAG = f'<script src="/{LOGIN.name}"></script>'
 BEFORE = "<script "
 COPIED = {
-    # The page asks for these at the root, where Prefect has none.
+    # The page requests these at the root, where Prefect has none.
     "favicon.ico": "ico/favicon.ico",
     "favicon-dark.ico": "ico/favicon-dark.ico",
-    # A run's page shows the run's state as its icon, and asks for one before it has read the state.
+    # The page of a run uses the state's name as its icon's, and requests one before it has read the state.
     "ico/undefined.svg": "ico/pending.svg",
     "ico/cancelling.svg": "ico/cancelled.svg",
     "ico/paused.svg": "ico/pending.svg",
@@ -20,9 +20,9 @@ COPIED = {
 
 
 def complete(directory: Path) -> None:
-    """Add what is missing, and close it to other users: Prefect has copied it with the modes of the package.
+    """Add the missing files, and close the copy to other users: Prefect copies it with the modes of the package.
 
-    `directory` is Prefect's setting, below which it keeps a copy for each version of its UI.
+    `directory` is Prefect's setting. It holds a copy for each version of the UI.
     """
     for page in directory.glob("*/index.html"):
         _complete(page)

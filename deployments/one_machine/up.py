@@ -41,24 +41,24 @@ if TYPE_CHECKING:
 
 PREPARE = tuple(python_process.command("deployments.one_machine.prepare"))
 START_SECONDS = 180.0
-"""How long the server may take to start; on a slow machine the first start makes the database for a minute."""
+"""How long the server may take to start. On a slow machine the first start needs a minute for the database alone."""
 PREPARE_SECONDS = 900.0
 WORKER_SECONDS, SETTLE_SECONDS, SERVER_SECONDS, DATABASE_SECONDS = 14.0, 3.0, 3.0, 9.0
-"""How long each part may take to stop, in this order; together less than 30 seconds, whatever hangs."""
+"""How long each part may take to stop, in this order: together less than 30 seconds, even if something hangs."""
 HURRIED_SECONDS = 1.5
-"""What the server gets to note the runs that were killed on a second stop; else the next `up` does so."""
+"""How long the server may take to record killed runs after a second stop request. Else the next `up` records them."""
 POLL_SECONDS = 0.2
 DATABASE_EVERY_SECONDS = 5.0
 SERVER, WORKER = "Prefect server", "worker"
 PLAIN_HTTP_WARNING = (
-    "Warning: up listens on {host} in plain HTTP. Whoever listens on the way reads the API password, and with it can "
-    "read your 1Password tokens. Put TLS in front, on this machine: leave out --host, and give the proxy's address "
-    "to --public-url. It answers at these addresses alone: {names}"
+    "Warning: up listens on {host} in plain HTTP. Anyone on the network path can read the API password, and with it "
+    "your 1Password tokens. Put a TLS proxy in front, on this machine: leave out --host, and set --public-url to the "
+    "proxy's address. up answers only at these addresses: {names}"
 )
 
 
 class StopRequest:
-    """Whether a person has requested a stop (Ctrl-C, SIGTERM, a closed terminal), and again: at once."""
+    """Counts the stop requests of a person (Ctrl-C, SIGTERM, a closed terminal). The second one means: at once."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -76,11 +76,11 @@ class StopRequest:
 
 
 def up(say: Callable[[str], None] = print, at: ListenAddress = LOOPBACK_ONLY, prepare: Sequence[str] = PREPARE) -> None:
-    """Run Prefect on this machine until Ctrl-C, then stop it cleanly. To be called in the main thread.
+    """Run Prefect on this machine until Ctrl-C, then stop it cleanly. Call it in the main thread.
 
-    `prepare` is the command that makes the deployments once the server answers; `say` gets every line for the
-    terminal, from other threads too. Raises FirstPartyGenericError if an `up` is running already, the port is in use,
-    or the server does not start.
+    `prepare` is the command that creates the deployments as soon as the server answers. `say` gets every line for the
+    terminal, also from other threads. Raises FirstPartyGenericError if an `up` runs already, the port is in use, or the
+    server does not start.
     """
     os.umask(0o077)
     with up_lock.hold(), _stop_on_signals() as stop:
@@ -94,13 +94,13 @@ def up(say: Callable[[str], None] = print, at: ListenAddress = LOOPBACK_ONLY, pr
 
 
 class Machine:
-    """What `up` has started, from the first step to the last."""
+    """Everything that `up` has started, from the first step to the last."""
 
     def __init__(self, at: ListenAddress, stop: StopRequest, say: Callable[[str], None]) -> None:
         self._at = at
         self._stop = stop
         self._say = say
-        # First of all: both take what they need out of the environment, which the children get.
+        # First of all: both remove their variables from the environment, which the children get.
         switch, self._systemd = DeadMansSwitch.from_environment(), Systemd.from_environment()
         self._watchdog = watchdog_setup.watchdog(_api_url(), heartbeat_path(), switch)
         self._database = contextlib.ExitStack()
@@ -114,7 +114,7 @@ class Machine:
         self._database_due = 0.0
 
     def start(self, prepare: Sequence[str]) -> None:
-        """The database, the server, what Prefect is to know, the worker; a requested stop ends it in between."""
+        """Start the database, the server, the deployments, the worker. A stop request ends it between two steps."""
         self._say("Starting the Prefect server …")
         steps: list[Callable[[], None]] = [
             self._start_database,
@@ -129,7 +129,7 @@ class Machine:
                 step()
 
     def supervise(self) -> None:
-        """Keep it running until a stop is requested."""
+        """Keep everything running until a stop is requested."""
         while not self._stop.is_requested:
             self._systemd.alive()
             self._keep_database()
@@ -140,7 +140,7 @@ class Machine:
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """End all of it within 30 seconds, whatever hangs; at once if a person asks again."""
+        """Stop everything within 30 seconds, even if something hangs; at once after a second stop request."""
         self._systemd.stopping()
         self._watchdog.stop()
         if self._stop.is_requested:
@@ -152,7 +152,9 @@ class Machine:
             call_until(lambda: worker_runs.end_stopped(_api_url(), seconds), lambda: False, seconds)
         self._server.stop(signal.SIGTERM, SERVER_SECONDS, urged)
         self._database.close()
-        call_until(database.wait_until_stopped, lambda: False, DATABASE_SECONDS)  # in any case: it takes a moment
+        call_until(
+            database.wait_until_stopped, lambda: False, DATABASE_SECONDS
+        )  # even after a second request: it takes a moment
         if self._stop.is_requested:
             self._say("Stopped.")
 
@@ -169,7 +171,7 @@ class Machine:
                 return
             if self._server.exit_code() is not None or time.monotonic() > deadline:
                 raise FirstPartyGenericError(
-                    f"The Prefect server did not start: {self._server_log.last_line() or 'it said nothing'}",
+                    f"The Prefect server did not start: {self._server_log.last_line() or 'no message'}",
                     hint=f"Its log is {server_log()}.",
                 )
             time.sleep(POLL_SECONDS)
@@ -205,7 +207,7 @@ class Machine:
         if child.returncode:
             for line in output[1].splitlines():
                 self._server_log.write(line)
-            said = lines[-1:] or output[1].splitlines()[-1:] or ["it said nothing"]
+            said = lines[-1:] or output[1].splitlines()[-1:] or ["no message"]
             raise FirstPartyGenericError(f"The deployments could not be made: {said[0]}", hint=f"See {server_log()}.")
 
     def _start_worker(self) -> None:
@@ -228,12 +230,12 @@ class Machine:
             self._start_again_later(child, f"ended (exit code {code})")
 
     def _keep_database(self) -> None:
-        """A supervisor that was killed leaves a database that nothing starts again."""
+        """Nothing else restarts the database after its supervisor was killed."""
         if time.monotonic() < self._database_due or not database.is_embedded():
             return
         self._database_due = time.monotonic() + DATABASE_EVERY_SECONDS
         if database.ensure_supervisor() is not None:
-            self._say("The supervisor of the Prefect server's database ended; it is started again.")
+            self._say("The supervisor of the Prefect server's database ended; it restarts.")
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, TerminalLine):
@@ -245,9 +247,9 @@ class Machine:
             self._restart(event)
 
     def _plan_again(self) -> None:
-        """The server's timers, and the runs that it has planned, are by the clock: all of them lie far ahead now."""
+        """The server's timers and planned runs follow the clock, so all of them lie far ahead now."""
         if self._server.pid is not None:
-            self._start_again_later(self._server, "is stopped: its clock was set back")
+            self._start_again_later(self._server, "is stopped because the clock was set back")
         self._planning.start()
 
     def _restart(self, event: Restart) -> None:
@@ -258,7 +260,7 @@ class Machine:
     def _start_again_later(self, child: Child, what: str) -> None:
         child.kill()
         delay = child.postpone()
-        self._say(f"The {child.name} {what}; it is started again in {delay:.0f} s.")
+        self._say(f"The {child.name} {what}; it restarts in {delay:.0f} s.")
         if child is self._worker:
             self._settling.start()
 
@@ -291,7 +293,7 @@ class Machine:
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[StopRequest]:
     stop = StopRequest()
-    # Set here, even if a shell had us ignore Ctrl-C: children inherit an ignored signal, and never stop.
+    # Set even if a shell made this process ignore Ctrl-C: children inherit an ignored signal and would never stop.
     before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield stop
@@ -310,7 +312,8 @@ def _require_free_port(at: ListenAddress) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise ThirdPartyConfigError(
-                f"{at.host} is no address of this machine.", hint="Give one of its own to --host, or leave it out."
+                f"{at.host} is not an address of this machine.",
+                hint="Set --host to one of its addresses, or leave it out.",
             ) from None
         raise FirstPartyGenericError(
             f"Port {port} is in use by another program.",
@@ -331,12 +334,12 @@ def _api_url() -> str:
 
 
 def server_log() -> Path:
-    """What the Prefect server of `up` has to say."""
+    """The log of the Prefect server of `up`."""
     return settings.data_dir() / "server.log"
 
 
 def worker_log() -> Path:
-    """What its worker, and the runs that it starts, have to say."""
+    """The log of the worker of `up` and of its runs."""
     return settings.data_dir() / "worker.log"
 
 
@@ -350,7 +353,7 @@ def _worker_environment() -> dict[str, str]:
         "TMPDIR": str(_empty_temporary_directory()),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
         **server_settings.RUNS,
-        # As in prefect.yaml, for runs of a deployment that was not made from it.
+        # As in prefect.yaml, for runs of deployments that were not made from it.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",  # the runs' own logs, which the UI shows
         "PREFECT_LOGGING_COLORS": "false",
@@ -361,7 +364,7 @@ def _worker_environment() -> dict[str, str]:
 
 
 def _empty_temporary_directory() -> Path:
-    # A killed run leaves its working directory behind; here the next `up` sweeps it away.
+    # A killed run leaves its working directory behind; the next `up` removes it here.
     path = local_files.prefect_home() / "tmp"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""How `up` and what it started are, in one small file without secrets: its watchdog writes it, the guard reads it."""
+"""The health of `up` in one small file without secrets: the watchdog writes it, the guard reads it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FRESH_SECONDS = 75.0
-"""Older than this, the file shows only that nothing watches any more. A round takes 15 s, or 35 if a probe hangs."""
-NOT_WATCHED = "Nothing watches `up` any more: it has ended, or it hangs."
+"""If the file is older, nothing watches any more. A round takes 15 s, or 35 s if a probe hangs."""
+NOT_WATCHED = "`up` has ended or hangs: nothing watches it any more."
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong: the server, the worker, the store or the runs; in a sentence; since when (seconds since 1970)."""
+    """What is wrong: the server, the worker, the store or the runs; a sentence; since when (seconds since 1970)."""
 
     what: str
     text: str
@@ -29,7 +29,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class UpHealth:
-    """The last look at `up`. `time` and `started` are in seconds since 1970; restarts count since it was started."""
+    """The last check of `up`. `time` and `started` are in seconds since 1970; restarts count since the start."""
 
     time: float
     healthy: bool
@@ -48,13 +48,13 @@ def path() -> Path:
 
 
 def troubles_now() -> tuple[Trouble, ...]:
-    """What does not work of the `up` that runs with this data directory; nothing if none runs."""
+    """The troubles of the `up` that runs with this data directory; none if no `up` runs."""
     found = read(path())
     return found.troubles if found is not None and found.is_fresh else ()
 
 
 def write(file: Path, found: UpHealth) -> None:
-    """Replace the file, at once and with mode 0600. Raises OSError."""
+    """Replace the file atomically, with mode 0600. Raises OSError."""
     part = file.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as opened:  # noqa: PTH123 - needs a mode
@@ -63,7 +63,7 @@ def write(file: Path, found: UpHealth) -> None:
 
 
 def read(file: Path) -> UpHealth | None:
-    """What was written last, or None if there is nothing, or nothing readable."""
+    """The content of the file, or None if there is no readable one."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=UpHealth)
     except (OSError, msgspec.MsgspecError):

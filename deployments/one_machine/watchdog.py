@@ -1,8 +1,8 @@
-"""The watchdog of `up`: notices what does not work, reports it, and has it restarted, with growing pauses.
+"""The watchdog of `up`: detects what does not work, reports it, and has it restarted, with growing pauses.
 
-It looks in rounds, in a thread of its own, so that nothing that hangs holds up the loop of `up`, which takes the
-watchdog's events. It measures by the monotonic clock. Where that and the clock on the wall differ, the machine slept or
-its clock was set: then all that it watches gets time to go on.
+It checks in rounds, in a thread of its own, so that nothing that hangs blocks the loop of `up`, which reads the
+watchdog's events. It measures with the monotonic clock. If that and the wall clock differ, the machine has slept or its
+clock was set: then everything that it watches gets a grace period.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ WORKER: Process = "worker"
 STORE, RUNS = "store", "runs"
 
 ROUND_SECONDS, MIN_PAUSE_SECONDS = 15.0, 1.0
-"""From the start of one round to that of the next, and at least between the two."""
+"""From the start of one round to the start of the next, and at least between the two."""
 SERVER_LIMIT, WORKER_LIMIT, RUNS_LIMIT = 12.0, 5.0, 25.0
 """How long a probe may take in a round. The server's own limit is 10 s; SQLite may have another writer."""
 FAILING_SECONDS = 45.0
-"""A busy server may miss one probe. With rounds of 15 to 25 s, this reports it within two minutes."""
+"""A busy server may miss one probe. With rounds of 15 to 25 s, this reports a failure within two minutes."""
 RESTART_SECONDS = 100.0
 POLL_SECONDS = 60.0
 """The worker polls every 5 s."""
 POLL_RESTART_SECONDS = 90.0
 STALLED_SECONDS = 300.0 + 120.0
-"""Without a sign of any run: one tick, and what a busy machine needs to start the next run."""
+"""Without a sign of life of any run: one tick, and what a busy machine needs to start the next run."""
 START_SECONDS = 180.0
 """How long a process may take to start on a slow machine."""
 WAKE_SECONDS = 60.0
-"""How long everything gets to go on after the machine slept."""
+"""The grace period of everything after the machine has slept."""
 JUMP_SECONDS = 30.0
 STARVED_SECONDS = 120.0
-"""A watchdog that has not run for so long says nothing about others: the machine stood still."""
+"""A watchdog that has not run for this long cannot judge others: the machine stood still."""
 STEADY_SECONDS = 600.0
 NAMED = 5
 
-GOES_ON = "Nothing is lost: what is due is collected when it works again."
+GOES_ON = "No event is lost: what is due is collected when it works again."
 
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """`wall`: seconds since 1970. `steady`: seconds that no clock change moves, and that stand still in sleep."""
+    """`wall` is in seconds since 1970. `steady` is in seconds that no clock change moves and that stop during sleep."""
 
     wall: float
     steady: float
@@ -78,7 +78,7 @@ class TerminalLine:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Kill this process and start it again, after the pause of `Child.postpone`."""
+    """Kill this process and restart it, after the pause of `Child.postpone`."""
 
     process: Process
     why: str
@@ -86,7 +86,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class ClockSetBack:
-    """The clock on the wall was set back. The Prefect server does not stand that, and is to be started again."""
+    """The wall clock was set back. The Prefect server cannot handle that and must restart."""
 
     seconds: float
 
@@ -95,15 +95,15 @@ Event = TerminalLine | Restart | ClockSetBack
 
 
 class Listener(Protocol):
-    """Who is informed after each round; it must not block."""
+    """Is informed after each round. It must not block."""
 
     def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:
-        """What was found, and whether every probe of this round was good. Returns lines for the terminal."""
+        """`all_good` is True if every probe of this round succeeded. Returns lines for the terminal."""
 
 
 @dataclass
 class _Backoff:
-    """Restarts that help nothing come ever more rarely."""
+    """Restarts that do not help become rarer."""
 
     first: float
     longest: float = 3600.0
@@ -123,7 +123,7 @@ class _Backoff:
 
 @dataclass
 class _Component:
-    """One thing that is watched: since when it fails (steady), and until when it is not judged."""
+    """Something that is watched: since when it fails (steady), and until when it is not judged."""
 
     what: str
     pauses: _Backoff
@@ -169,16 +169,16 @@ class _State:
     cannot_write: bool = False
 
     def move_back(self, seconds: float) -> None:
-        """Have what has happened lie as long ago as before, now that the clock was set back."""
+        """Keep the age of past events after the clock was set back."""
         self.started -= seconds
         moved = (replace(trouble, since=trouble.since - seconds) for trouble in self.troubles.values())
         self.troubles = {trouble.what: trouble for trouble in moved}
 
 
 class Watchdog:
-    """Watches from `start` to `stop`. `started` and `take` are for the loop of `up`, and never block.
+    """Watches from `start` to `stop`. `started` and `drain_events` are for the loop of `up` and never block.
 
-    Nothing is watched that was not `started`. `path`: the file that tells how `up` is.
+    It watches only what was `started`. `path` is the file that holds the health of `up`.
     """
 
     def __init__(
@@ -205,16 +205,16 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """No more events come. The file goes, so that it is not taken for a sign of a running `up`."""
+        """Publish no more events. Removes the file, so that it does not look like a running `up`."""
         self._stopped.set()
         self._path.unlink(missing_ok=True)
 
     def started(self, process: Process) -> None:
-        """A process was started, or started again: it gets time until it must work."""
+        """A process was started or restarted. It gets a grace period."""
         self._begun.put(process)
 
     def drain_events(self) -> list[Event]:
-        """What has happened since the last call, oldest first."""
+        """The events since the last call, oldest first."""
         found: list[Event] = []
         while True:
             try:
@@ -223,7 +223,7 @@ class Watchdog:
                 return found
 
     def check_once(self) -> UpHealth:
-        """One round: look, judge, report. For the watchdog's own thread, and for tests."""
+        """One round: probe, judge, report. For the watchdog's own thread and for tests."""
         now, state = self._clock(), self._state
         self._record_starts(now)
         self._grant_grace_after_sleep(now)
@@ -238,16 +238,16 @@ class Watchdog:
         return self._report(now)
 
     def _watch(self) -> None:
-        fault = ""
+        failure = ""
         while not self._stopped.is_set():
-            before, fault_before = time.monotonic(), fault
+            before, failure_before = time.monotonic(), failure
             try:
                 self.check_once()
-                fault = ""
-            except Exception as error:  # noqa: BLE001 - one who watches must not end if something unforeseen is so
-                fault = type(error).__name__
-            if fault and fault != fault_before:
-                self._events.put(TerminalLine(f"The watchdog itself has a fault ({fault}); please report it."))
+                failure = ""
+            except Exception as error:  # noqa: BLE001 - an unexpected error must not end the watchdog
+                failure = type(error).__name__
+            if failure and failure != failure_before:
+                self._events.put(TerminalLine(f"The watchdog itself failed ({failure}); please report it."))
             self._stopped.wait(max(ROUND_SECONDS - (time.monotonic() - before), MIN_PAUSE_SECONDS))
 
     def _probed(self) -> list[BoundedCall[None] | BoundedCall[int | None] | BoundedCall[RunActivity]]:
@@ -263,7 +263,7 @@ class Watchdog:
             vital = state.server if process == SERVER else state.worker
             vital.grant_grace(now.steady + START_SECONDS)
             if process == WORKER:
-                state.forget_poll = True  # the file is that of the worker before
+                state.forget_poll = True  # the file belongs to the worker before
                 state.watched_ns = int(now.wall * 1e9) if state.watched_ns is None else state.watched_ns
 
     def _grant_grace_after_sleep(self, now: ClockReading) -> None:
@@ -282,7 +282,7 @@ class Watchdog:
         span = wall_clock.format_span(int(abs(seconds) * 1e9))
         if seconds >= JUMP_SECONDS:
             self._events.put(
-                TerminalLine(f"{_time(now)} The clock went {span} ahead: the machine slept, or it was set.")
+                TerminalLine(f"{_time(now)} The clock jumped {span} ahead: the machine slept, or the clock was set.")
             )
         elif seconds <= -JUMP_SECONDS:
             self._events.put(TerminalLine(f"{_time(now)} The clock was set back by {span}."))
@@ -305,7 +305,7 @@ class Watchdog:
         self._restart(vital, now, RESTART_SECONDS, "it does not answer")
 
     def _judge_worker(self, now: ClockReading) -> None:
-        """One that could not ask a server which does not answer is not to blame."""
+        """A worker that cannot poll because the server does not answer is not to blame."""
         state, vital = self._state, self._state.worker
         try:
             poll = self._worker.result(WORKER_LIMIT)
@@ -315,13 +315,13 @@ class Watchdog:
             state.poll, state.forget_poll = poll, False
         if poll is not None and poll != state.poll:
             state.poll, vital.grace_until = poll, 0.0
-            self._record_success(vital, now, "The worker asks for runs again.")
+            self._record_success(vital, now, "The worker polls for runs again.")
             return
         if state.server.why:
             vital.grant_grace(now.steady + POLL_SECONDS)
-        self._record_failure(vital, now, "it does not ask for runs", all_good=vital.failing_for(now) < POLL_SECONDS)
+        self._record_failure(vital, now, "it does not poll for runs", all_good=vital.failing_for(now) < POLL_SECONDS)
         if vital.failing_for(now) >= POLL_SECONDS:
-            text = f"The worker does not ask for runs any more, so none begins. {GOES_ON}"
+            text = f"The worker does not poll for runs any more, so none begins. {GOES_ON}"
             self._open_trouble(WORKER, text, now, vital.failing_for(now))
         self._restart(vital, now, POLL_RESTART_SECONDS, vital.why)
 
@@ -337,7 +337,9 @@ class Watchdog:
             self._record_success(vital, now, "The store answers again.")
             self._judge_activity(seen, now)
         if vital.failing_for(now) >= FAILING_SECONDS:
-            does = "No event is stored until it answers; nothing is lost while 1Password keeps it (120 days)."
+            does = (
+                "No event is stored until it answers. 1Password keeps events for 120 days, so none is lost until then."
+            )
             text = f"The store cannot be used: {vital.why.rstrip('.')}. {does} Check database and disk."
             self._open_trouble(STORE, text, now, vital.failing_for(now))
 
@@ -370,7 +372,7 @@ class Watchdog:
             self._events.put(Restart(SERVER if vital.what == SERVER else WORKER, why))
 
     def _open_trouble(self, what: str, text: str, now: ClockReading, seconds: float) -> None:
-        """`seconds`: how long it has been so; the first call alone counts."""
+        """`seconds`: how long the trouble has lasted; only the first call of a trouble counts."""
         if what not in self._state.troubles:
             self._events.put(TerminalLine(f"{_time(now)} Trouble: {text}"))
         since = self._state.troubles[what].since if what in self._state.troubles else now.wall - seconds

@@ -1,4 +1,4 @@
-"""The watchdog of `up` with all that it looks at and informs."""
+"""The watchdog of `up`, with its probes and listeners."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def watchdog(api_url: str, worker_heartbeat: Path, switch: DeadMansSwitch | None = None) -> Watchdog:
-    """A watchdog, not started, of the server at `api_url` and of the worker that touches a file at each poll.
+    """A watchdog, not started, of the server at `api_url` and of the worker that touches `worker_heartbeat`.
 
-    To be made once the environment is that of our own Prefect.
+    Call it after the environment of our own Prefect is set.
     """
     probes = Probes(server_probe(api_url), worker_probe(worker_heartbeat), probe_runs)
     listeners = [one for one in (notifier.from_settings(api_url), switch) if one is not None]

@@ -1,7 +1,7 @@
-"""The worker of this project: takes scheduled runs from the work pool, and forks each from a warm fork_server.
+"""The worker of this project: takes scheduled runs from the work pool, and forks each from a fork server.
 
-It is a Prefect worker like any other (`prefect worker start --pool onepassword-source --type onepassword-source`),
-and `up` starts one. A process for each run stays: it can be killed, cancelled and watched on its own.
+It is a Prefect worker like any other (`prefect worker start --pool onepassword-source --type onepassword-source`), and
+`up` starts one. Each run has its own process, which can be killed, cancelled and watched separately.
 """
 
 from __future__ import annotations
@@ -55,26 +55,26 @@ TYPE = "onepassword-source"
 RUNS_SECONDS = 12.0
 """How long runs get to finish the current page before their processes are killed, which loses nothing either."""
 CANCEL_LOOK_SECONDS, CANCEL_SECONDS = 5.0, 30.0
-"""How often it looks for runs that a person cancels, and how long such a run may take to end."""
+"""How often it checks for cancelled runs, and how long such a run may take to end."""
 LATE_SECONDS = 60.0
-"""A run that begins later than this may have been overtaken by a newer one of its schedule."""
+"""A run that begins later than this may have been overtaken by a newer run of its schedule."""
 NEWER_MAX = 50
 OUTAGE = 500
-"""From this HTTP status on, the fault is the server's, and passes."""
+"""HTTP statuses from this one on are the server's own, temporary failures."""
 STARTING_SECONDS = 20.0
-"""How long a run counts as starting. So many start at once as the machine has processors, and twice that."""
+"""How long a run counts as starting. At most twice as many runs as the machine has processors start at once."""
 RUN_BYTES, RUNS_LEAST = 85 * 10**6, 8
-"""What a run that waits for its next attempt takes (PSS); and how many may run on the smallest machine."""
+"""The memory (PSS) of a run that waits for its next attempt, and how many runs the smallest machine may have."""
 ENTRYPOINT = "PREFECT__FLOW_ENTRYPOINT"
-"""By which Prefect's runner tells its engine what to import."""
-SUPERSEDED = "Skipped: A newer run of the same schedule is due already; it collects what this one would have."
+"""The variable in which Prefect's runner passes the entrypoint to its engine."""
+SUPERSEDED = "Skipped: A newer run of the same schedule is due already; it collects the same events."
 
 
 class SourceJobConfiguration(ProcessJobConfiguration):
-    """The configuration of a run's process, with the entrypoint for which the run would else read its deployment."""
+    """The configuration of a run's process. It holds the entrypoint, so that the run need not read its deployment."""
 
     def prepare_for_flow_run(self, flow_run: FlowRun, deployment: Any = None, *arguments: Any, **named: Any) -> None:
-        """As the base class does. Only an installed module is imported without the deployment's own steps."""
+        """As the base class. Only an installed module is imported without the deployment's own steps."""
         super().prepare_for_flow_run(flow_run, deployment, *arguments, **named)
         entrypoint = getattr(deployment, "entrypoint", None)
         if entrypoint and ":" not in entrypoint and not deployment.pull_steps:
@@ -82,7 +82,7 @@ class SourceJobConfiguration(ProcessJobConfiguration):
 
 
 class SourceWorker(ProcessWorker):
-    """Runs each flow run in a process of its own, which is forked if that is possible."""
+    """Runs each flow run in a process of its own, which is forked if possible."""
 
     type = TYPE
     job_configuration = SourceJobConfiguration
@@ -104,7 +104,7 @@ class SourceWorker(ProcessWorker):
         that runs already.
         """
         super().__init__(*arguments, **options)
-        # A run starts when it is due. Prefect's default takes it up ten seconds earlier, and its process would wait.
+        # A run starts when it is due. By default Prefect takes it ten seconds earlier, and its process would wait.
         self._prefetch_seconds = 0.0
         self._heartbeat_file = heartbeat_file
         self._warm = RunForker(fork_server_process)
@@ -125,7 +125,7 @@ class SourceWorker(ProcessWorker):
         self._warm.close()
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Take up what is due, unless the worker is to stop."""
+        """Take the runs that are due, unless the worker is to stop."""
         if self._is_stopping:
             return []
         with self._surviving_outage():
@@ -137,13 +137,13 @@ class SourceWorker(ProcessWorker):
         return []
 
     async def sync_with_backend(self) -> None:
-        """Give a sign of life, and learn what has changed about the work pool."""
+        """Send a heartbeat, and read changes of the work pool."""
         with self._surviving_outage():
             await super().sync_with_backend()
 
     @contextmanager
     def _surviving_outage(self) -> Iterator[None]:
-        """Let an outage of the server pass: Prefect's loops would end the worker after a few failures in a row."""
+        """Survive an outage of the server: Prefect's loops would end the worker after a few failures in a row."""
         try:
             yield
         except httpx.HTTPError as error:
@@ -195,7 +195,7 @@ class SourceWorker(ProcessWorker):
         return ProcessWorkerResult(status_code=code, identifier=str(run.pid))
 
     async def stop_runs(self) -> None:
-        """Take up no more, and have all runs end: in good order first, then by force."""
+        """Take no more runs, and end all runs: first cleanly, then by force."""
         self._is_stopping = True
         runs = list(self._running.values())
         for run in runs:
@@ -207,7 +207,7 @@ class SourceWorker(ProcessWorker):
             run.signal(signal.SIGKILL)
 
     async def _is_superseded(self, flow_run: FlowRun) -> bool:
-        """Whether a run of a schedule comes so late that the next one is due: after a stall each source runs once."""
+        """True if a scheduled run is so late that the next one is due: after a stall each source runs once."""
         due, now = flow_run.expected_start_time, datetime.now(UTC)
         if not flow_run.auto_scheduled or due is None or (now - due).total_seconds() < LATE_SECONDS:
             return False
@@ -224,7 +224,7 @@ class SourceWorker(ProcessWorker):
                 ),
                 limit=NEWER_MAX,
             )
-            # Only a run of the schedule does the same; what a person started may have other parameters.
+            # Only another run of the schedule does the same work. A person's run may have other parameters.
             if not any(run.auto_scheduled for run in newer):
                 return False
             await self.client.set_flow_run_state(flow_run.id, Cancelled(message=SUPERSEDED))
@@ -236,7 +236,7 @@ class SourceWorker(ProcessWorker):
             self._watching = asyncio.get_running_loop().create_task(self._stop_cancelled_runs())
 
     async def _stop_cancelled_runs(self) -> None:
-        """One request for all runs, as long as there are any; short runs are over before it is made."""
+        """Check all runs with one request, as long as there are any. Short runs are over before the first check."""
         ending: set[UUID] = set()
         while self._running:
             await anyio.sleep(CANCEL_LOOK_SECONDS)
@@ -259,7 +259,7 @@ class SourceWorker(ProcessWorker):
     async def _cancel(self, number: UUID, run: ForkedRun) -> None:
         await run.stop(CANCEL_SECONDS)
         with suppress(httpx.HTTPError, PrefectException):
-            # Refused if the run has set its final state itself, as it does when it can.
+            # Rejected if the run has set its final state itself, as it does if it can.
             await self.client.set_flow_run_state(number, Cancelled(message="Cancelled by a person."))
 
     async def kill_infrastructure(
@@ -282,14 +282,14 @@ _directories: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def _empty_directory() -> Path:
-    """Where runs work: one directory for all, with nothing in it, so that no file of anyone is imported."""
+    """The working directory of all runs. It is empty, so that no foreign file is imported."""
     if not _directories:
         _directories.append(tempfile.TemporaryDirectory(prefix="onepassword-source-"))
     return Path(_directories[0].name)
 
 
 async def serve(worker: SourceWorker) -> None:
-    """Run the worker until SIGTERM or SIGINT, then end its runs and it."""
+    """Run the worker until SIGTERM or SIGINT, then end its runs and the worker."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -315,17 +315,17 @@ def main() -> None:
     fork_server_process = _start_fork_server(options.environment) if sys.platform.startswith("linux") else None
     processes.end_with_parent()
     asyncio.run(_main(options, fork_server_process))
-    # Threads of Prefect's that wait for a server must not keep a stopped worker.
+    # Prefect's threads that wait for a server must not keep a stopped worker alive.
     if threading.active_count() > 1:
         sys.stdout.flush()
         os._exit(0)
 
 
 def runs_at_once(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """How many runs half of this machine's memory holds, or of what its container may have.
+    """How many runs fit into half of the memory of this machine or of its container.
 
     A run that retries keeps its process for up to 90 minutes. In an outage of 1Password each source has one, and the
-    machine must live through that: further runs wait until others have ended.
+    machine must survive that: more runs wait until others have ended.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # no container, or "max"
@@ -346,10 +346,10 @@ async def _main(options: argparse.Namespace, fork_server_process: ForkServerProc
 
 
 def _start_fork_server(environment: int | None) -> ForkServerProcess:
-    """A fork_server that shares its memory with this worker: both have imported the same.
+    """Fork a fork server that shares its memory with this worker: both have imported the same.
 
-    It must not have the worker's secrets, which are in its environment. So the worker begins again without them, forks
-    the fork_server, and reads its environment only then.
+    It must not have the worker's secrets, which are in the environment of this process. So the worker starts again
+    without them, forks the fork server, and only then reads its own environment.
     """
     if environment is None:
         _exec_without_secrets()

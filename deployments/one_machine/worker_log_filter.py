@@ -1,7 +1,7 @@
-"""Which lines of the worker's log the terminal of `up` shows: runs that brought something or failed, and warnings.
+"""Selects the lines of the worker's log for the terminal of `up`: runs that found something or failed, and warnings.
 
-Of runs that found nothing new one a minute is shown, with how many there were: hundreds of sources would else fill a
-terminal, and no line at all would look as if nothing ran.
+Of the runs that found nothing new, one a minute is shown, with the number of the others. Hundreds of sources would fill
+a terminal, and no line at all would look as if nothing ran.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _IDLE = re.compile(r"Collected: 0 new events \([^)]*\)(, the newest [^.;]*)?\.$"
 
 
 class WorkerLogFilter:
-    """Decides line by line. For one thread."""
+    """Decides line by line. Not thread-safe."""
 
     def __init__(self) -> None:
         self._idle_until = 0.0
         self._left_out = 0
 
     def lines(self, line: str, now: float) -> list[str]:
-        """What to show of a line of the log; `now` in seconds of a clock that no one sets."""
+        """What to show of a line of the log. `now` is in seconds of a monotonic clock."""
         ended = _ENDED.match(line)
         if ended is None:
             return [line] if _SHOWN.search(line) else []

@@ -1,8 +1,8 @@
 """Flow runs of this machine whose processes are gone: `up` ends them on the server, which would wait for them.
 
-Where workers of other machines take runs of the pool too, nothing tells whose a run is, and none is ended here: the
-automation "dead runs" ends those that are dead, three minutes later.
-By plain requests with a time limit: `up` does not import Prefect, and must not wait for a server that hangs.
+If workers of other machines take runs of the pool too, nothing says which machine a run belongs to, and none is ended
+here: the automation "dead runs" ends the dead ones three minutes later. Plain requests with a time limit: `up` does not
+import Prefect, and must not wait for a server that hangs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from deployments.prefect_api.deployment_specs import work_pool
 if TYPE_CHECKING:
     import httpx
 
-STOPPED = "Stopped: `onepassword-source up` was stopped. The next run goes on from the last page that was stored."
-CRASHED = "The process of this run ended before the run did. The next run goes on from the last page that was stored."
+STOPPED = "Stopped: `onepassword-source up` was stopped. The next run continues after the last stored page."
+CRASHED = "The process of this run ended before the run did. The next run continues after the last stored page."
 WORKER = "up"
 """The name of the worker of `up`."""
 UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
@@ -25,20 +25,20 @@ PAGE = 200
 
 
 def end_stopped(url: str, seconds: float) -> bool:
-    """Cancel the runs that did not end in time. Only for when no process of theirs is left.
+    """Cancel the runs that did not end in time. Call it only when none of their processes is left.
 
-    False if the server did not take it within so many seconds; the next `up` settles them then.
+    False if the server did not accept that within `seconds`. The next `up` ends them then.
     """
     return _settle(url, {"type": "CANCELLED", "name": "Cancelled", "message": STOPPED}, seconds)
 
 
 def end_crashed(url: str, seconds: float) -> bool:
-    """End the runs whose processes died with their worker. Only for when no process of theirs is left."""
+    """Crash the runs whose processes died with their worker. Call it only when none of their processes is left."""
     return _settle(url, {"type": "CRASHED", "name": "Crashed", "message": CRASHED}, seconds)
 
 
 def _settle(url: str, state: dict[str, str], seconds: float) -> bool:
-    import httpx  # noqa: PLC0415 - 0.2 s, when a server is there to ask
+    import httpx  # noqa: PLC0415 - 0.2 s, after `up` has started its server
 
     deadline = time.monotonic() + seconds
     try:

@@ -1,8 +1,8 @@
-"""The automations that come with the project: someone is told when a source is in error; a dead run is ended.
+"""The automations that this project ships: a notification when a source is in error, and the end of dead runs.
 
-`up` and `apply` make them. A tag holds the digest of the form that was shipped: an automation that no longer matches
-it was changed by a person (edited, renamed, switched off), and stays as that person left it.
-This module imports Prefect, so call `server_access.activate` before it is imported.
+`up` and `apply` create them. A tag holds the digest of the shipped form. An automation that no longer matches its tag
+was changed by a person (edited, renamed, switched off) and is left unchanged. This module imports Prefect, so call
+`server_access.activate` before it is imported.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 
 TAG = "1password"
 WAKE_PREFIX = "wake-"
-"""How the tag begins of an automation that an older version made for a pair of source and SIEM."""
+"""The tag prefix of automations that older versions created for each pair of source and SIEM."""
 SHIPPED = ("source-in-error", "dead-runs", "lost-runs")
 ERRORS = ("ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError")
 HEARTBEAT = "prefect.flow-run.heartbeat"
 SILENT_SECONDS = 180.0
-"""Six heartbeats: a server that starts anew, or a machine that slept for a while, must not end healthy runs.
+"""Six heartbeats: a server restart or a short sleep of the machine must not end healthy runs.
 
-One that was ended wrongly, after minutes without a server, goes on, and its next state puts it right.
+A run that was ended wrongly, after minutes without a server, continues, and its next state corrects the record.
 """
 ENDED = ("Completed", "Failed", "Crashed", "Cancelled")
-"""The names of the states in which runs end: Prefect's own."""
+"""The names of Prefect's final states."""
 
 PENDING_SECONDS = 900.0
-"""From the moment a worker takes a run up to its first line of code; a slow machine needs one or two minutes."""
+"""From the moment a worker takes a run to its first line of code. A slow machine needs one or two minutes."""
 
 DEAD_MESSAGE = (
-    "No sign of life for three minutes: the process of this run has died. The next run goes on from the last page."
+    "No sign of life for three minutes: the process of this run has died. The next run continues after the last page."
 )
 LOST_MESSAGE = (
-    "A worker took this run up fifteen minutes ago, and it has not begun: its start was lost. The next one is run."
+    "A worker took this run fifteen minutes ago, and it has not begun: its start was lost. The next run collects."
 )
 SUBJECT = "1Password source {{ event.resource.name }}: {{ event.payload.eventName }}"
 BODY = """\
@@ -73,16 +73,16 @@ Change = Literal["created", "updated", "unchanged", "kept"]
 
 @dataclass(frozen=True)
 class AutomationChanges:
-    """What was done: name of each automation and its change (`kept`: a person's), and sentences for a person."""
+    """The change of each automation by name (`kept`: a person's own form stays), and warnings."""
 
     changes: dict[str, Change]
     warnings: tuple[str, ...] = ()
 
 
 def ensure() -> AutomationChanges:
-    """Make the automations, or bring them up to date if nobody changed them.
+    """Create the automations, or update those that no person has changed.
 
-    A server that has no automations, or forbids them, is a warning: sources are collected all the same.
+    A server without automations, or one that forbids them, is a warning: sources are collected all the same.
     """
     with get_client(sync_client=True) as client:
         block, warnings = _notification_block(client)
@@ -99,7 +99,7 @@ def ensure() -> AutomationChanges:
 
 
 def _remove_wake_automations(client: SyncPrefectClient) -> None:
-    """Remove what older versions had for each pair of source and SIEM: a collection starts the forward run itself."""
+    """Remove the automations of older versions that started forward runs: a collection starts these itself."""
     while wakes := [one.id for one in _all_tagged(client) if any(tag.startswith(WAKE_PREFIX) for tag in one.tags)]:
         for wake in wakes:
             client.delete_automation(wake)
@@ -112,7 +112,7 @@ def _ensure(client: SyncPrefectClient, key: str, there: Sequence[Automation], bl
         return "created"
     if _tag(key, found) not in found.tags:
         return "kept"
-    # Where this shell does not name the block, another one did.
+    # If this shell does not name the block, another shell did.
     wanted = _tagged(key, _shipped(key, block or _notification_block_id(found)))
     if _tag(key, wanted) in found.tags:
         return "unchanged"
@@ -162,8 +162,8 @@ def _source_in_error(block: UUID | None) -> AutomationCore:
     action = SendNotification(block_document_id=block, subject=SUBJECT, body=BODY) if block else DoNothing()
     return AutomationCore(
         name="1Password: source in error",
-        description="A source stopped collecting. Add a notification under Actions to be told of it. "
-        "Your changes here stay; to get rid of it, switch it off: if deleted, it is made anew.",
+        description="A source stopped collecting. To be notified, add a notification under Actions. "
+        "Your changes here stay. To disable it, switch it off: if deleted, it is created again.",
         trigger=EventTrigger(
             posture=Posture.Reactive,
             expect={f"onepassword-source.health.{error}" for error in ERRORS},
@@ -178,10 +178,10 @@ def _source_in_error(block: UUID | None) -> AutomationCore:
 
 
 def _dead_runs() -> AutomationCore:
-    # Not every event of the run: one between its last heartbeat and its death would pass for life.
+    # Not every event of the run: one between its last heartbeat and its death would count as a sign of life.
     return _crash_automation(
         "1Password: dead runs",
-        "Ends a run whose process died together with its worker, which frees its place.",
+        "Ends a run whose process died together with its worker, and frees its slot.",
         DEAD_MESSAGE,
         _silence_trigger({HEARTBEAT}, {HEARTBEAT, *_event_names(*ENDED)}, SILENT_SECONDS),
     )
@@ -190,7 +190,7 @@ def _dead_runs() -> AutomationCore:
 def _lost_runs() -> AutomationCore:
     return _crash_automation(
         "1Password: lost runs",
-        "Ends a run that a worker took up and that never began, as when the Prefect server died at that moment.",
+        "Ends a run that a worker took and that never began, for example because the Prefect server died then.",
         LOST_MESSAGE,
         _silence_trigger(
             _event_names("Pending"), _event_names("Running", "Scheduled", "Late", "Cancelling", *ENDED), PENDING_SECONDS
@@ -202,7 +202,7 @@ def _crash_automation(name: str, does: str, message: str, trigger: EventTrigger)
 
     return AutomationCore(
         name=name,
-        description=f"{does} Your changes here stay; to get rid of it, switch it off: if deleted, it is made anew.",
+        description=f"{does} Your changes here stay. To disable it, switch it off: if deleted, it is created again.",
         trigger=trigger,
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
     )
@@ -213,7 +213,7 @@ def _event_names(*states: str) -> set[str]:
 
 
 def _silence_trigger(after: set[str], expect: set[str], seconds: float) -> EventTrigger:
-    """Fires for a run of ours of which none of these events came for so long after one of those."""
+    """Fires for one of our runs if no event of `expect` arrives within `seconds` after an event of `after`."""
     return EventTrigger(
         posture=Posture.Proactive,
         after=after,
@@ -238,7 +238,7 @@ def _tag(key: str, automation: AutomationCore) -> str:
 
 
 def _canonical(automation: AutomationCore) -> dict[str, Any]:
-    # Without defaults, so that a member that a newer Prefect adds is no change; and so without `type`, a default too.
+    # Without defaults, so that a field which a newer Prefect adds is no change. `type` is a default too.
     form = automation.model_dump(
         mode="json",
         exclude={"id": True, "tags": True, "owner_resource": True, "trigger": {"id"}},

@@ -1,4 +1,4 @@
-"""Blocks on the Prefect server, read and written in bulk: `Block.load` and `Block.save` make up to ten requests each.
+"""Reads and writes blocks on the Prefect server in bulk. `Block.load` and `Block.save` make up to ten requests each.
 
 This module imports Prefect, so call `server_access.activate` before it is imported.
 """
@@ -27,7 +27,7 @@ def read_named(
 ) -> list[BlockDocument]:
     """The documents of these block types that have one of these names."""
     wanted = list(dict.fromkeys(names))
-    size = max(PAGE // len(slugs), 1)  # a page holds all that can be found
+    size = max(PAGE // len(slugs), 1)  # so that one page holds all matches
     found: list[BlockDocument] = []
     for start in range(0, len(wanted), size):
         of_name = {"name": {"any_": wanted[start : start + size]}}
@@ -36,7 +36,7 @@ def read_named(
 
 
 def read_all(client: SyncPrefectClient, slug: str) -> list[BlockDocument]:
-    """All documents of one block type by name, without their secrets."""
+    """All documents of one block type, by name, without their secrets."""
     found: list[BlockDocument] = []
     while True:
         page = _page(client, [slug], {"offset": len(found)})
@@ -52,9 +52,9 @@ def save(
     there: UUID | None,
     nested: Mapping[str, UUID] | None = None,
 ) -> UUID:
-    """Write a block under that name, over the document `there`, if there is one. Returns the document's id.
+    """Write a block under a name, over the document `there` if that is not None. Returns the id of the document.
 
-    `nested` names the documents of blocks that are members of it. The block's type must be registered.
+    `nested` maps members that are blocks to the ids of their documents. The type of the block must be registered.
     """
     kind = type(block)
     schema = kind._block_schema_id  # noqa: SLF001 - Prefect has no other way
@@ -75,24 +75,24 @@ def save(
 
 
 def nested_id(document: BlockDocument, member: str) -> UUID | None:
-    """The id of the document that a member of this one refers to, or None."""
+    """The id of the document that a member of `document` refers to, or None."""
     reference = document.block_document_references.get(member) or {}
     found = (reference.get("block_document") or {}).get("id")
     return UUID(str(found)) if found else None
 
 
-def _page(client: SyncPrefectClient, slugs: Sequence[str], asked: dict[str, Any]) -> list[BlockDocument]:
-    # The client's own method takes no filter, and the server's list by type is one answer of any size.
+def _page(client: SyncPrefectClient, slugs: Sequence[str], query: dict[str, Any]) -> list[BlockDocument]:
+    # The client's own method takes no filter, and the server's list by type is one response of any size.
 
     of_type = {"block_types": {"slug": {"any_": list(slugs)}}, "limit": PAGE}
-    answer = client.request("POST", "/block_documents/filter", json={**of_type, **asked})
+    answer = client.request("POST", "/block_documents/filter", json={**of_type, **query})
     return BlockDocument.model_validate_list(answer.json())
 
 
 def _data(block: SecretBlock, nested: Mapping[str, UUID]) -> dict[str, Any]:
     own = set(type(block).model_fields) - set(SecretBlock.model_fields)
     data = block.model_dump(mode="json", include=own - set(nested), context={"include_secrets": True})
-    # As null: of an empty text Prefect would show what it shows of a secret that is set.
+    # As null: Prefect shows an empty string like a secret that is set.
     data |= dict.fromkeys(block.unset_secrets() & set(data))
     references = {member: {"$ref": {"block_document_id": str(id_)}} for member, id_ in nested.items()}
     return {name: value for name, value in data.items() if name in own} | references

@@ -1,10 +1,9 @@
-"""The database under this machine's Prefect server: an embedded PostgreSQL that lives as long as it is used.
+"""The database of this machine's Prefect server: an embedded PostgreSQL that runs as long as a process uses it.
 
-Prefect on SQLite stands still on a busy machine (one error "database is locked" breeds the next), so PostgreSQL is the
-default wherever it runs. Each process that needs the database holds a shared lock; a supervisor (`python -m
-deployments.prefect_api.database`), started by the first of them, runs PostgreSQL until no process holds that lock.
-A killed process needs no care: the system drops its lock.
-Nothing here imports Prefect.
+Prefect on SQLite stops on a busy machine: one error "database is locked" causes the next. So PostgreSQL is the default
+on every platform that has it. Each process that needs the database holds a shared lock. The first of them starts a
+supervisor (`python -m deployments.prefect_api.database`), which runs PostgreSQL until no process holds that lock. A
+killed process needs no cleanup: the system drops its lock. Nothing here imports Prefect.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 URL_SETTINGS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 POLL_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE, STEADY_AFTER = 1.0, 60.0, 60.0
-"""Seconds before a PostgreSQL that ended is started again, doubled each time until one has lived for a while."""
+"""Seconds before a PostgreSQL that ended is restarted, doubled each time until one has lived for STEADY_AFTER."""
 
 
 def cluster() -> Cluster:
@@ -42,15 +41,16 @@ def cluster() -> Cluster:
 
 
 def configured_url() -> str | None:
-    """The database that the user has named for the Prefect server, with a setting of Prefect's own."""
+    """The database that the user has set for the Prefect server, with one of Prefect's own settings, or None."""
     named = (os.environ.get(name) for name in URL_SETTINGS)
     return next((url for url in named if url and url != _url()), None)
 
 
 def is_embedded() -> bool:
-    """Whether the Prefect server of this machine uses the embedded PostgreSQL.
+    """True if the Prefect server of this machine uses the embedded PostgreSQL.
 
-    Raises FirstPartyGenericError if it did so far and cannot any more: another database would look as if all were lost.
+    Raises FirstPartyGenericError if it did so before and cannot any more. Another database would be empty, as if
+    everything were lost.
     """
     if configured_url() is not None:
         return False
@@ -66,7 +66,7 @@ def is_embedded() -> bool:
 
 
 def warning() -> str | None:
-    """A sentence for the person if SQLite has to do, which a busy machine slows down."""
+    """A warning for the user if Prefect has to use SQLite, which is slow on a busy machine; else None."""
     if configured_url() is not None or is_embedded():
         return None
     return (
@@ -76,21 +76,21 @@ def warning() -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """What the process of the Prefect server needs, and no other: where its database is."""
+    """The variables that say where the database is. Only the process of the Prefect server needs them."""
     if not is_embedded():
         return {}
     return {
         URL_SETTINGS[0]: _url(),
-        # Prefect gives up on a query after ten seconds, and on a connection after five; a busy machine takes longer.
+        # Prefect gives up on a query after ten seconds and on a connection after five. A busy machine takes longer.
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
-        # Of those that idle each takes ten megabytes; up to ten more come and go under load.
+        # An idle connection takes ten megabytes. Up to ten more open and close under load.
         "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "3",
     }
 
 
 def psycopg_url() -> str:
-    """The same database for a client of our own."""
+    """The URL of the same database for psycopg."""
     return _url("postgresql")
 
 
@@ -101,7 +101,10 @@ def _url(scheme: str = "postgresql+asyncpg") -> str:
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
-    """Within it the database answers, if it is the embedded one. Raises FirstPartyGenericError if it does not start."""
+    """Within this context the embedded database, if it is used, accepts connections.
+
+    Raises FirstPartyGenericError if it does not start.
+    """
     if not is_embedded():
         yield
         return
@@ -113,9 +116,9 @@ def running() -> Iterator[None]:
 
 @contextlib.contextmanager
 def keep_alive() -> Iterator[subprocess.Popen[bytes] | None]:
-    """Keep the supervisor from stopping the database, and have one, without waiting until the database answers.
+    """Keep the supervisor from stopping the database, and start one if there is none. Does not wait for the database.
 
-    Gives the supervisor if this process has started it.
+    Yields the supervisor if this process has started it, else None.
     """
     if not is_embedded():
         yield None
@@ -125,7 +128,7 @@ def keep_alive() -> Iterator[subprocess.Popen[bytes] | None]:
 
 
 def ensure_supervisor() -> subprocess.Popen[bytes] | None:
-    """Start a supervisor if there is none, since the last one was killed for instance. Call it within `use`."""
+    """Start a supervisor if there is none, for example after the last one was killed. Call it within `keep_alive`."""
     if not file_lock.is_free(_supervisor_lock()):
         return None
     supervisor = subprocess.Popen(
@@ -142,20 +145,20 @@ def ensure_supervisor() -> subprocess.Popen[bytes] | None:
 
 
 _started: list[subprocess.Popen[bytes]] = []
-"""Those that this process has started: they outlive what a caller keeps of them."""
+"""The supervisors that this process has started. They outlive the variables of the callers."""
 
 
 def is_ready() -> bool:
-    """Whether the database answers, by its own word; always so if it is not ours."""
+    """True if the database reports that it accepts connections. Always true if it is not the embedded one."""
     return not is_embedded() or cluster().is_ready()
 
 
 def wait_until_ready(supervisor: subprocess.Popen[bytes] | None = None) -> None:
-    """Raises FirstPartyGenericError if it is not ready in time, or the supervisor has failed."""
+    """Raises FirstPartyGenericError if the database is not ready in time, or the supervisor has failed."""
     started = [supervisor] if supervisor is not None else []
 
     def is_alive() -> bool:
-        # One that was about to end may have held its lock when this process looked.
+        # A supervisor that was about to end may have held its lock when this process checked it.
         if (another := ensure_supervisor()) is not None:
             started.append(another)
         return not any(one.poll() for one in started)
@@ -163,14 +166,14 @@ def wait_until_ready(supervisor: subprocess.Popen[bytes] | None = None) -> None:
     if cluster().wait_until_ready(is_alive):
         return
     raise FirstPartyGenericError(
-        f"The Prefect server's database did not start: {RotatingLog(log_path()).last_line() or 'it said nothing'}",
+        f"The Prefect server's database did not start: {RotatingLog(log_path()).last_line() or 'it logged nothing'}",
         hint=f"Its log is {log_path()}. Collected events are in another database, and are not affected.",
         code="prefect-database",
     )
 
 
 def wait_until_stopped() -> None:
-    """Until no supervisor is left; for when this process has given up its use."""
+    """Wait until no supervisor is left. Call it after this process has left `keep_alive`."""
     while is_embedded() and not file_lock.is_free(_supervisor_lock()) and not _is_in_use():
         time.sleep(POLL_SECONDS / 5)
     for supervisor in _started:
@@ -181,14 +184,14 @@ def wait_until_stopped() -> None:
 def _is_in_use() -> bool:
     descriptor = file_lock.open_lock(_users_lock())
     try:
-        # The supervisor takes it when it stops; every other process that has it shared is a user.
+        # The supervisor takes this lock when it stops. Any other process that holds it (shared) is a user.
         return file_lock.try_lock(descriptor, shared=True) and not file_lock.try_lock(descriptor)
     finally:
         os.close(descriptor)
 
 
 def log_path() -> Path:
-    """What PostgreSQL has to say."""
+    """The log of PostgreSQL and of its supervisor."""
     return settings.data_dir() / "database.log"
 
 
@@ -209,7 +212,7 @@ def _supervisor_lock() -> Path:
 
 
 class Supervisor:
-    """Runs PostgreSQL while anyone uses it, starts it again when it ended, and stops it when no user is left."""
+    """Runs PostgreSQL while a process uses it, restarts it if it ends, and stops it when no user is left."""
 
     def __init__(self, cluster: Cluster, users: Path, log: RotatingLog) -> None:
         self._cluster = cluster
@@ -221,7 +224,7 @@ class Supervisor:
         self.stopping = threading.Event()
 
     def supervise(self) -> None:
-        """Until no process holds the users' lock, or `stopping` is set."""
+        """Run until no process holds the users' lock, or `stopping` is set."""
         if not self._cluster.is_created:
             self._cluster.make()
         descriptor = file_lock.open_lock(self._users)
@@ -230,22 +233,22 @@ class Supervisor:
                 break
             self._keep_running()
             self.stopping.wait(POLL_SECONDS)
-        # The lock is kept until the process ends: a process that waits for it starts the next supervisor.
+        # The lock is held until this process ends: a process that waits for it then starts the next supervisor.
         self._cluster.stop()
         self._end_without_data()
 
     def _end_without_data(self) -> None:
-        """Where someone has removed the data directory, PostgreSQL cannot be found by its file any more."""
+        """Kill a PostgreSQL whose data directory was removed: `stop` cannot find it by its pid file any more."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def _keep_running(self) -> None:
-        # One that an earlier supervisor left behind is as good as our own.
+        # A PostgreSQL that an earlier supervisor left running is as good as our own.
         if self._is_running():
             return
         if self._started:
-            self._log.write(f"PostgreSQL ended; it is started again in {self._pause:.0f} s.")
+            self._log.write(f"PostgreSQL ended; it restarts in {self._pause:.0f} s.")
             if self.stopping.wait(self._pause):
                 return
             steady = time.monotonic() - self._started > STEADY_AFTER
@@ -274,7 +277,7 @@ def _copy_lines(read: int, log: RotatingLog) -> None:
 
 
 def main() -> None:
-    """Supervise the database of this data directory, unless another process does so."""
+    """Supervise the database of this data directory, unless another process already does."""
     os.umask(0o077)
     descriptor = file_lock.open_lock(_supervisor_lock())
     if not file_lock.lock_within(descriptor):

@@ -1,7 +1,7 @@
-"""What an earlier version kept in Prefect's SQLite file, moved to the embedded PostgreSQL: once, whole or not at all.
+"""Moves the data of Prefect's SQLite file, which earlier versions used, to the embedded PostgreSQL: once, as a whole.
 
-Prefect's own command brings both databases to its newest schema; then the rows are copied, all in one transaction.
-The columns' types are read from PostgreSQL, so nothing here knows Prefect's tables by name but those left out.
+Prefect's own command brings both databases to its newest schema. Then the rows are copied in one transaction. The types
+of the columns come from PostgreSQL, so this module names only the tables that it skips.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
 SKIPPED_TABLES = {"alembic_version", "events", "event_resources", "automation_bucket", "automation_event_follower"}
-"""Prefect's events, which it keeps for two days, and what its automations have half counted of them."""
+"""Prefect's events, which it keeps for two days, and the counts that its automations derive from them."""
 ROWS = 1000
 URL_SETTING = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 COLUMNS = """
@@ -37,7 +37,7 @@ WHERE table_schema = 'public' AND is_generated = 'NEVER' ORDER BY table_name, or
 
 
 def move(environment: Mapping[str, str], psycopg_url: str) -> None:
-    """Copy all that the SQLite file holds to PostgreSQL, and put the file aside as `prefect.db.moved`.
+    """Copy all rows of the SQLite file, and rename the file to `prefect.db.moved`.
 
     Raises FirstPartyGenericError, with nothing changed, if Prefect's own upgrade of either database fails.
     """
@@ -54,7 +54,7 @@ def move(environment: Mapping[str, str], psycopg_url: str) -> None:
 
 
 def _target_has_data(psycopg_url: str) -> bool:
-    """Whether PostgreSQL holds something already: then the file is no database of ours that waits to be moved."""
+    """True if PostgreSQL holds data already. Then the SQLite file is not an old database that waits to be moved."""
     import psycopg  # noqa: PLC0415 - only if there may be something to move
 
     with psycopg.connect(psycopg_url) as target:
@@ -75,7 +75,7 @@ def _upgrade(url: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = last_line(done.stderr) or "it said nothing"
+        said = last_line(done.stderr) or "no message"
         raise FirstPartyGenericError(
             f"Prefect could not bring its database to the newest form: {said} Nothing was moved.",
             hint=f"Keep {prefect_database()}: your sources' tokens are in it. Please report this.",
@@ -133,7 +133,7 @@ def _boolean(value: Any) -> Any:
 
 
 def _interval(value: Any) -> Any:
-    """SQLAlchemy keeps a length of time in SQLite as a moment that long after 1970."""
+    """SQLAlchemy stores an interval in SQLite as a datetime that is this long after 1970-01-01."""
     return None if value is None else datetime.fromisoformat(value) - datetime(1970, 1, 1)  # noqa: DTZ001 - both plain
 
 

@@ -1,4 +1,7 @@
-"""Deployments on a Prefect server: created, updated, read and removed. What they should be says `deployment_specs`."""
+"""Creates, updates, reads and removes deployments on a Prefect server. `deployment_specs` says what they should be.
+
+This module imports Prefect, so call `server_access.activate` before it is imported.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 PAGE = 200
-"""The most that Prefect's server gives in one answer."""
+"""The most that Prefect's server returns in one response."""
 
 Change = Literal["created", "updated", "unchanged"]
 Key = tuple[str, str]
@@ -48,42 +51,44 @@ Key = tuple[str, str]
 
 
 def parallel_requests() -> int:
-    """How many requests to have under way at a time: while the server waits for its database, it works on another.
+    """The number of requests to have under way at a time.
 
-    SQLite has one writer: there the server would refuse the others, and the client wait for seconds before it retries.
+    A server on PostgreSQL works on another request while it waits for the database. SQLite has one writer: the server
+    would reject the other requests, and the client waits for seconds before each retry.
     """
     own = database.configured_url() or ""
     return 4 if own.startswith("postgresql") or server_access.external_url() or database.is_embedded() else 1
 
 
 def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
-    """Create or update the deployment of a source; if nothing differs, nothing is written.
+    """Create or update the deployments of a source. If nothing differs, nothing is written.
 
-    So are those that reconcile and backfill it, unless it has a flow of its own. A schedule or a deployment that a
-    person has paused stays paused. A new one takes what a person has set in that of `like` with the same flow.
-    Prefect's own exceptions if its server cannot be reached.
+    These are the ones that collect, reconcile and backfill it; a source with a flow of its own has only the first. A
+    schedule or a deployment that a person has paused stays paused. A new deployment takes the pause and the job
+    variables of the one in `like` that has the same flow. Raises Prefect's own exceptions if its server cannot be
+    reached.
     """
     with open_deployer() as deployer:
         return deployer.deploy_source(wanted, like)
 
 
 def deploy_spec(spec: Spec, *, paused: bool = False) -> Change:
-    """The same for a template's entry that is filled in already."""
+    """Create or update the deployment of a filled template."""
     with open_deployer() as deployer:
         return deployer.deploy(spec, paused=paused)
 
 
 @contextmanager
 def open_deployer() -> Iterator[Deployer]:
-    """A deployer with a connection of its own to the Prefect server."""
+    """A deployer with its own connection to the Prefect server."""
     with get_client(sync_client=True) as client:
         yield Deployer(client)
 
 
 class Deployer:
-    """Creates and updates deployments through one client, in several threads at once if that is wanted.
+    """Creates and updates deployments through one client, which several threads may use.
 
-    What is there of hundreds is read in a few requests (`prefetch`); flows and the work pool are made once.
+    `prefetch` reads hundreds of existing deployments in a few requests. Flows and the work pool are created once.
     """
 
     def __init__(self, client: SyncPrefectClient) -> None:
@@ -93,18 +98,18 @@ class Deployer:
         self._making = threading.Lock()
 
     def prefetch(self, specs: Iterable[Spec]) -> None:
-        """Read at once what the server has of these deployments, instead of one by one when they are deployed."""
+        """Read the existing deployments of these specs in bulk, instead of one by one when they are deployed."""
         keys = [_key(spec) for spec in specs]
         flows = sorted({flow for flow, _ in keys})
         names = sorted({name for _, name in keys})
         self._there |= dict.fromkeys(keys)
-        size = PAGE // max(len(flows), 1)  # a page holds all that can be found
+        size = PAGE // max(len(flows), 1)  # so that one page holds all matches
         for start in range(0, len(names), size):
             found = _read_by_name(self.client, flows, names[start : start + size])
             self._there |= {(_flow_of(one), one.name): one for one in found}
 
     def deploy_source(self, wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
-        """See the function of that name."""
+        """As the function `deploy_source`."""
         others = {str(one.entrypoint): one for one in like}
         change, *_ = [
             self.deploy(spec, others.get(spec["entrypoint"]), paused=wanted.paused and bool(spec["schedules"]))
@@ -113,7 +118,7 @@ class Deployer:
         return change
 
     def deploy(self, spec: Spec, like: DeploymentResponse | None = None, *, paused: bool = False) -> Change:
-        """Create or update one deployment; if nothing differs, nothing is written."""
+        """Create or update one deployment. If nothing differs, nothing is written."""
         key = _key(spec)
         found = self._there[key] if key in self._there else find_by_name(self.client, *key)
         if found is None:
@@ -144,12 +149,12 @@ class Deployer:
 
 
 def find_deployment(client: SyncPrefectClient, source: str) -> DeploymentResponse | None:
-    """The deployment of a source, or None if there is none."""
+    """The deployment that collects a source, or None."""
     return find_by_name(client, COLLECT, deployment_name(source))
 
 
 def find_deployments(client: SyncPrefectClient, sources: Sequence[str]) -> dict[str, DeploymentResponse]:
-    """The deployments of those of these sources that have one, in their order."""
+    """The deployments that collect these sources, by source and in their order, without those that have none."""
     names = {deployment_name(source): source for source in sources}
     wanted, flow = list(names), COLLECT
     pages = (_read_by_name(client, [flow], wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE))
@@ -158,13 +163,13 @@ def find_deployments(client: SyncPrefectClient, sources: Sequence[str]) -> dict[
 
 
 def find_by_name(client: SyncPrefectClient, flow: str, name: str) -> DeploymentResponse | None:
-    """The deployment of that name of any flow, or None where there is none."""
+    """The deployment of a flow with this name, or None."""
     found = _read_by_name(client, [flow], [name])
     return found[0] if found else None
 
 
 def _read_by_name(client: SyncPrefectClient, flows: Sequence[str], names: Sequence[str]) -> list[DeploymentResponse]:
-    # By filter: a name may hold characters, such as ?, that the address of a single deployment cannot.
+    # By filter: a name may hold characters, such as ?, that the path of a single deployment cannot.
 
     return client.read_deployments(
         flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
@@ -182,19 +187,19 @@ def _flow_of(found: DeploymentResponse) -> str:
 
 
 def deployments_of(client: SyncPrefectClient, source: str) -> list[DeploymentResponse]:
-    """The deployments of a source: the one that collects it, and those beside it."""
+    """The deployments of a source: the one that collects it first."""
     found = {_flow_of(one): one for one in _read_by_name(client, OF_A_SOURCE, [deployment_name(source)])}
     return [found[flow] for flow in OF_A_SOURCE if flow in found]
 
 
 def remove_deployment(source: str) -> bool:
-    """Remove the deployments of a source with their scheduled runs; False if it had none that collects."""
+    """Remove the deployments of a source with their scheduled runs. False if none of them collects it."""
     removed = [remove_by_name(flow, deployment_name(source)) for flow in reversed(OF_A_SOURCE)]
     return removed[-1]
 
 
 def remove_by_name(flow: str, name: str) -> bool:
-    """The same for a deployment of that name of any flow."""
+    """Remove the deployment of a flow with this name. False if there is none."""
     with get_client(sync_client=True) as client:
         found = find_by_name(client, flow, name)
         if found is None:
@@ -204,10 +209,10 @@ def remove_by_name(flow: str, name: str) -> bool:
 
 
 def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
-    """Make the work pool if it is missing. `local`: its runs use this very Python, as `up` wants it.
+    """Create the work pool if it is missing. With `local`, its runs use this Python, as `up` needs it.
 
-    Named so, the engine starts at once if a run is not forked. Otherwise Prefect first starts a second Python to
-    look for the flow's code, which here is installed: 1.5 s of every run.
+    With the command in the pool, the engine of a run that is not forked starts at once. Otherwise Prefect first starts
+    a second Python to look for the code of the flow, which is installed here: 1.5 s of every run.
     """
     template = _job_template(shlex.join(python_process.command("prefect.engine")) if local else None)
     try:
@@ -220,9 +225,9 @@ def ensure_work_pool(client: SyncPrefectClient, *, local: bool = False) -> None:
 
 
 def _job_template(command: str | None) -> dict[str, Any]:
-    """What a run of the pool may be given: a command, and an environment.
+    """What a run of the pool may set: a command, and an environment.
 
-    No more than that: Prefect's server validates a template whole with each deployment and each run that is created.
+    No more than that: Prefect's server validates the whole template with each deployment and each new run.
     """
     of_command = {"title": "Command", "type": "string", **({"default": command} if command else {})}
     of_env = {"title": "Environment Variables", "type": "object", "additionalProperties": {"type": "string"}}
@@ -235,7 +240,7 @@ def _job_template(command: str | None) -> dict[str, Any]:
 
 @cache
 def _flow(entrypoint: str) -> Flow[..., Any]:
-    # Not with Prefect's load_flow_from_entrypoint, which looks in the working directory first.
+    # Not with Prefect's load_flow_from_entrypoint, which searches the working directory first.
     module, _, name = entrypoint.rpartition(".")
     flow: Flow[..., Any] = getattr(import_module(module), name)
     return flow
@@ -304,7 +309,7 @@ def _update(
 
 
 def _merged_job_variables(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """The job variables that a person has set, an environment of the runs among them, and ours over them."""
+    """The job variables that a person has set, including environment variables of the runs, with ours over them."""
     both = {**theirs, **ours}
     return {**both, "env": {**(theirs.get("env") or {}), **ours["env"]}} if "env" in ours else both
 

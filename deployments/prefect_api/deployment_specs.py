@@ -65,7 +65,7 @@ def source_specs(wanted: SourceDeployment) -> list[Spec]:
 
 
 def staggered_schedules(template: Spec, key: str) -> list[dict[str, Any]]:
-    """The schedules of a template, moved to the time that belongs to a key, such as a source's id."""
+    """The schedules of a template, moved to the time that belongs to `key`, such as a source's id."""
     ticks = TICKS.get(flow_name(template))
     if ticks is None:
         return list(template["schedules"])

@@ -1,4 +1,8 @@
-"""Locks on files. The system drops a lock when its process ends, however it ends: no lock of the dead stays behind."""
+"""Locks on files, with flock(2). The system drops a lock when its process ends, so a dead process blocks nothing.
+
+The package `filelock` does not replace this module: its lock on Unix is exclusive only, and it cannot report whether a
+lock is free without taking it alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ POLL_SECONDS = 0.02
 
 
 def open_lock(path: Path) -> int:
-    """The file descriptor of a lock file, which is made if there is none (mode 0600)."""
+    """The file descriptor of a lock file. The file is created with mode 0600 if it is missing."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
@@ -30,9 +34,9 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def lock_within(descriptor: int, seconds: float = 3.0) -> bool:
-    """Take the lock alone, or return False if another process has it for longer than it takes to look.
+    """Take the lock alone. False if another process holds it for longer than `seconds`.
 
-    Who looks (`is_free`) holds it for a moment, and must not be taken for its owner.
+    `is_free` holds the lock for a moment in another process, which must not count as its owner. So this waits a little.
     """
     deadline = time.monotonic() + seconds
     while not try_lock(descriptor):
@@ -43,7 +47,7 @@ def lock_within(descriptor: int, seconds: float = 3.0) -> bool:
 
 
 def is_free(path: Path) -> bool:
-    """Whether no process holds the lock alone. A shared try, so that two that look at once do not see each other."""
+    """True if no process holds the lock alone. It tries a shared lock, so two checks at once do not see each other."""
     descriptor = open_lock(path)
     try:
         return try_lock(descriptor, shared=True)
@@ -53,7 +57,7 @@ def is_free(path: Path) -> bool:
 
 @contextlib.contextmanager
 def hold(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock, alone or together with others. Waits while another process keeps that from being so."""
+    """Hold the lock, alone or shared with others. Waits while another process has it."""
     descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)

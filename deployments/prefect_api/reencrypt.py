@@ -1,7 +1,7 @@
-"""The blocks in the database of this machine's Prefect: encrypted again with another key, all of them or none.
+"""Encrypts the blocks in the database of this machine's Prefect with another key: all of them or none.
 
-Prefect keeps each block's document as a JSON string that holds a Fernet token; nothing else there is encrypted. The
-database is the embedded PostgreSQL, or the SQLite file if that does not run.
+Prefect stores each block as a JSON string that holds a Fernet token, and encrypts nothing else there. The database is
+the embedded PostgreSQL, or the SQLite file if PostgreSQL does not run here.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ Rows = list[tuple[str, str, str]]
 
 
 class Documents(Protocol):
-    """The documents of one opened database."""
+    """The block documents of one open database."""
 
     def read(self) -> Rows:
-        """Of each its id, its name and its JSON text; none if Prefect has made no tables yet."""
+        """The id, name and JSON text of each document. Empty if Prefect has not created its tables yet."""
 
     def replace(self, rows: list[tuple[str, str]]) -> None:
-        """Replace texts by id, in one transaction, and leave no copy of the old ones in the database's files."""
+        """Replace texts by id, in one transaction, and leave no copy of the old texts in the database's files."""
 
 
 def reencrypt_blocks(old: str, new: str) -> int:
-    """Encrypt all documents with `new` instead of `old`, in one transaction; how many there are.
+    """Encrypt all documents with `new` instead of `old`, in one transaction. Returns the number of documents.
 
     Raises FirstPartyGenericError if another process has the database open, or a document cannot be read with `old`.
     """
@@ -50,7 +50,7 @@ def reencrypt_blocks(old: str, new: str) -> int:
 
 
 def is_encrypted_with(key: str) -> bool:
-    """Whether any document can be read with this key."""
+    """True if any document can be read with this key."""
     with _open_documents(alone=False) as documents:
         return any(_decrypted(data, Fernet(key)) is not None for _, _, data in documents.read())
 
@@ -88,7 +88,7 @@ class _SqliteDocuments:
         if rows:
             self._connection.executemany("UPDATE block_document SET data = ? WHERE id = ?", rows)
         self._connection.execute("COMMIT")
-        # What was encrypted with the old key would otherwise stay in the log.
+        # Otherwise data encrypted with the old key would stay in the log.
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -103,7 +103,7 @@ def _open_sqlite(path: Path, *, alone: bool) -> Iterator[Documents]:
 
 def _lock(connection: sqlite3.Connection) -> None:
     try:
-        # Exclusive from the first access on: it fails while any other process, ours or not, has the database open.
+        # Exclusive from the first access. It fails while any other process has the database open.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")
@@ -131,7 +131,7 @@ def _open_postgresql() -> Iterator[Documents]:
                 return
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 cursor.executemany("UPDATE block_document SET data = %s WHERE id::text = %s", rows)
-            # What was encrypted with the old key would otherwise stay in the table's file and in the log.
+            # Otherwise data encrypted with the old key would stay in the table's file and in the log.
             for statement in (b"VACUUM FULL block_document", b"SELECT pg_switch_wal()", b"CHECKPOINT"):
                 self._connection.execute(statement)
 
@@ -141,7 +141,7 @@ def _open_postgresql() -> Iterator[Documents]:
 
 
 def _require_alone(connection: object) -> None:
-    """A server that someone started by hand on this database would go on with the old key."""
+    """A server that was started by hand on this database would continue with the old key."""
     others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     found = connection.execute(others).fetchone()  # type: ignore[attr-defined]
     if found[0]:

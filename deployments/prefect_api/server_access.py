@@ -1,9 +1,8 @@
-"""How this machine's own Prefect is reached, and kept shut to everyone else.
+"""How processes reach this machine's own Prefect, and how it stays closed to everyone else.
 
-Prefect gives secrets to whoever reaches its API, and a web page in a browser can reach loopback. So it asks for a
-password (server_secrets.py), and a guard stands before it (guard.py).
-Prefect reads its settings from the environment when it is imported: call `activate` before that.
-Nothing here imports Prefect.
+Prefect gives secrets to anyone who reaches its API, and a web page in a browser can reach loopback. So the API requires
+a password (server_secrets.py), and a guard stands in front of it (guard.py). Prefect reads its settings from the
+environment when it is imported: call `activate` before that. Nothing here imports Prefect.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ OK, UNAUTHORIZED = 200, 401
 
 @dataclass(frozen=True)
 class PrefectAccess:
-    """Which Prefect: `own` (a running `up`), `temporary` (Prefect starts one) or `external` (the user's)."""
+    """Which Prefect is used: `own` (a running `up`), `temporary` (Prefect starts one) or `external` (the user's)."""
 
     kind: Literal["own", "temporary", "external"]
     url: str | None = None
@@ -59,19 +58,19 @@ class PrefectAccess:
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where `up` listens, and the address that a TLS proxy in front of it has for others."""
+    """The address that `up` listens on, and the public address of a TLS proxy in front of it."""
 
     host: str = HOST
     public_url: str | None = None
 
     @property
     def origin(self) -> str:
-        """The origin of the UI for this machine's own processes."""
+        """The origin of the UI for processes of this machine."""
         return _origin(WILDCARDS.get(self.host, self.host))
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """All origins of the UI, this machine's first; by their hosts alone is the server asked."""
+        """All origins of the UI, this machine's first. The server answers requests to the hosts of these only."""
         found = [self.origin]
         if self.is_local:
             found.append(_origin("localhost"))
@@ -90,7 +89,7 @@ LOOPBACK_ONLY = ListenAddress()
 
 
 def parse_listen_address(host: str, public_url: str | None) -> ListenAddress:
-    """The same from what a person typed. Raises ThirdPartyConfigError if the URL is no `https://host[:port]`."""
+    """The listen address of two options. Raises ThirdPartyConfigError if the URL is not `https://host[:port]`."""
     if public_url is None:
         return ListenAddress(host)
     if not re.fullmatch(r"https://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?/?", public_url, re.ASCII):
@@ -117,11 +116,11 @@ def _warnings_about_secrets() -> tuple[str, ...]:
 
 
 def prefect_environment() -> dict[str, str]:
-    """All that our own Prefect server and its clients need from the environment.
+    """All variables that our own Prefect server and its clients need.
 
-    Holds PREFECT_API_URL only while an `up` is running: without it Prefect starts a temporary server, which has
-    the same database, password and key. Raises FirstPartyGenericError if an `up` runs and does not answer: a second
-    server on its database would only be in its way.
+    PREFECT_API_URL is set only while an `up` runs. Without it Prefect starts a temporary server, which has the same
+    database, password and key. Raises FirstPartyGenericError if an `up` runs and does not answer: a second server on
+    its database would disturb it.
     """
     running = find_running()
     if running is not None:
@@ -130,14 +129,14 @@ def prefect_environment() -> dict[str, str]:
         raise FirstPartyGenericError(
             "`up` is running, but its Prefect server does not answer. Nothing was done; collected events are safe.",
             hint=f"Look at the terminal of `up`, and at {settings.data_dir() / 'server.log'}. "
-            "It starts its server again by itself; then try again.",
+            "It starts its server automatically; then try again.",
             code="prefect",
         )
     return _base_environment(load_secrets(), LOOPBACK_ONLY)
 
 
 def environment_for(url: str, at: ListenAddress = LOOPBACK_ONLY) -> dict[str, str]:
-    """The environment of a server, which need not run yet, with its API at `url`."""
+    """The variables of a server, which need not run yet, with its API at `url`."""
     return {**_base_environment(load_secrets(), at), "PREFECT_API_URL": url}
 
 
@@ -150,15 +149,15 @@ def _base_environment(kept: Secrets, at: ListenAddress) -> dict[str, str]:
         "PREFECT_API_SSL_CERT_FILE": str(_single_authority_file()),
         "PREFECT_SERVER_API_HOST": at.host,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(at.origins),
-        # Relative, so that the UI asks the origin that it came from, by whichever of its names.
+        # Relative, so that the UI requests the origin that it was loaded from.
         "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
         # A slow machine takes longer than Prefect's 20 seconds to make the database at the first start.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-        # In memory, the default, a restarted server loses the slots of healthy runs and ends them.
+        # The default is memory: a restarted server then loses the slots of healthy runs and ends these.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        # Prefect keeps runs for ever unless told, and its events for a week. Of the 288 runs a day and source, each
-        # takes 50 KB, and its events 340 KB.
+        # By default Prefect keeps runs for ever and events for a week. A source has 288 runs a day; each takes
+        # 50 KB, and its events 340 KB.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(settings.runs_kept()),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(settings.runs_kept(), PREFECT_EVENTS_SECONDS)}S",
@@ -173,10 +172,10 @@ def _base_environment(kept: Secrets, at: ListenAddress) -> dict[str, str]:
 
 
 def _single_authority_file() -> Path:
-    """A file with one of certifi's certificate authorities, for clients that speak http to this machine.
+    """A file with one of certifi's certificate authorities, for clients that use plain HTTP on this machine.
 
-    Each of Prefect's clients reads all that it would trust when it is made, and a run makes dozens: 70 ms each with
-    all of certifi's.
+    Each of Prefect's clients reads all trusted authorities when it is created, and a run creates dozens. With all of
+    certifi's that takes 70 ms each.
     """
     path = prefect_home() / "authority.pem"
     if not path.exists():
@@ -191,10 +190,10 @@ def _single_authority_file() -> Path:
 
 
 def _ui_directory() -> Path:
-    """Where Prefect unpacks its UI, with the second one kept out.
+    """The directory that Prefect unpacks its UI to, without the second UI.
 
-    That one reports to an analytics service from the browser, whatever the server's settings say. Prefect leaves out
-    a UI that it cannot unpack, and a link to nowhere is such a place.
+    The second UI reports to an analytics service from the browser, whatever the server's settings say. Prefect skips a
+    UI that it cannot unpack, and a dangling link is such a target.
     """
     path = prefect_home() / "ui"
     path.mkdir(mode=0o700, exist_ok=True)
@@ -204,7 +203,7 @@ def _ui_directory() -> Path:
 
 
 def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """A proxy would be handed the password of a server on this machine."""
+    """Exclude this machine from proxies: a proxy would receive the password of a server on this machine."""
     if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environment):
         return {}
     named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
@@ -214,13 +213,13 @@ def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_running() -> RunningUp | None:
-    """The `up` of this data directory, if one is running and answers to our password."""
+    """The `up` of this data directory, if it runs and accepts our password; else None."""
     running = up_lock.read_announcement()
     return running if running is not None and answers(running.url) else None
 
 
 def answers(url: str) -> bool:
-    """Whether the server at `url` is healthy, asks for a password, and takes ours."""
+    """True if the server at `url` is healthy, requires a password, and accepts ours."""
     with unauthenticated_client(ANSWER_SECONDS) as client:
         kept = load_secrets()
         return (
@@ -231,16 +230,17 @@ def answers(url: str) -> bool:
 
 
 def unauthenticated_client(seconds: float, auth: tuple[str, str] | None = None) -> httpx.Client:
-    """A client of our own server; each step of a request may take so many seconds. `auth`: user and password."""
-    import httpx  # noqa: PLC0415 - 0.2 s that only those pay who ask a server
+    """An HTTP client for our own server. `seconds` limits each step of a request; `auth` is user and password."""
+    import httpx  # noqa: PLC0415 - 0.2 s, only for commands that reach a server
 
-    # Ours speaks http, so no authority is trusted: all of certifi's take 70 ms to read. No proxy gets the password.
+    # Our server uses plain HTTP, so no authority is trusted: reading all of certifi's takes 70 ms. No proxy is used,
+    # because it would receive the password.
     no_authority = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.Client(timeout=seconds, trust_env=False, verify=no_authority, auth=auth)
 
 
 def authenticated_client(seconds: float) -> httpx.Client:
-    """The same with the password of this data directory."""
+    """An HTTP client for our own server, with the password of this data directory."""
     return unauthenticated_client(seconds, (USER, load_secrets().api_password))
 
 
@@ -254,10 +254,10 @@ def _status(client: httpx.Client, url: str, auth: tuple[str, str] | None = None)
 
 
 def activate() -> PrefectAccess:
-    """Make this process use the right Prefect: to be called before Prefect is imported.
+    """Make this process use the right Prefect. Call it before Prefect is imported.
 
-    A PREFECT_API_URL of the user's own is used as it is. Raises RuntimeError if Prefect was imported before, with
-    other settings. It leaves the working directory, whose code and settings Prefect would use.
+    A PREFECT_API_URL that the user has set is used as it is. Raises RuntimeError if Prefect was imported before with
+    other settings. The process leaves its working directory, because Prefect would use the code and the settings there.
     """
     working_directory.leave()
     external = external_url()
@@ -272,7 +272,7 @@ def activate() -> PrefectAccess:
 
 
 def activate_server(at: ListenAddress) -> PrefectAccess:
-    """The same for the server that this very process starts."""
+    """As `activate`, for the process that starts the server itself."""
     working_directory.leave()
     if (external := external_url()) is not None:
         raise FirstPartyGenericError(
@@ -295,7 +295,7 @@ def _apply(wanted: Mapping[str, str]) -> None:
 
 
 def external_url() -> str | None:
-    """The PREFECT_API_URL that the user set; None if it is not set, or comes from `onepassword-source env`."""
+    """The PREFECT_API_URL that the user has set; None if it is not set or comes from `onepassword-source env`."""
     url = os.environ.get("PREFECT_API_URL")
     return url.rstrip("/") if url and not _is_ours(os.environ) else None
 
@@ -303,7 +303,7 @@ def external_url() -> str | None:
 def _is_ours(environment: Mapping[str, str]) -> bool:
     if not secrets_path().exists():
         return False
-    # A shell may hold what was printed before the secrets were rotated.
+    # A shell may hold variables that were printed before the secrets were rotated.
     ours = {"PREFECT_HOME": str(prefect_home()), "PREFECT_API_URL": f"{LOOPBACK_ONLY.origin}/api"}
     if ours.items() <= environment.items():
         return True
@@ -326,19 +326,19 @@ def _warnings_about(url: str) -> tuple[str, ...]:
             return ()
     return (
         (
-            f"The Prefect server at {url} answers without a password: whoever reaches it can read your tokens. "
+            f"The Prefect server at {url} does not require a password: anyone who reaches it can read your tokens. "
             "Set PREFECT_SERVER_API_AUTH_STRING on the server and PREFECT_API_AUTH_STRING here."
         ),
     )
 
 
 def shell_exports() -> str:
-    """Lines for `eval` in a shell, secrets included, with which Prefect's own command line uses our Prefect."""
+    """Lines for `eval` in a shell, secrets included. With them Prefect's own command line uses our Prefect."""
     if external_url() is not None:
         return "# PREFECT_API_URL is set already: Prefect's command line uses that server.\n"
     wanted = prefect_environment()
     if "PREFECT_API_URL" not in wanted:
-        # Prefect's command line would start a server of its own, with another database.
+        # Otherwise Prefect's command line would start its own server, with another database.
         wanted["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in wanted.items()]
     if "PREFECT_API_URL" not in wanted:

@@ -1,8 +1,8 @@
-"""The password and the key of this machine's own Prefect: made once, kept in one file (mode 0600), rotated safely.
+"""The password and the encryption key of this machine's own Prefect: made once, kept in one file (mode 0600).
 
-A rotation writes the next secrets beside the current ones, encrypts all blocks anew in one transaction, and then
-drops the old ones. Where it was killed in between, whoever reads the file next sees from the blocks which ones hold.
-Nothing here imports Prefect.
+A rotation writes the next secrets beside the current ones, encrypts all blocks again in one transaction, and then
+removes the old secrets. If it is killed in between, the next reader of the file finds out from the blocks which secrets
+are valid. Nothing here imports Prefect.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USER = "admin"
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """The password of the API, and the key (Fernet, base64) that blocks are encrypted with."""
+    """The password of the API, and the key (Fernet, base64) that encrypts the blocks."""
 
     api_password: str
     encryption_key: str
@@ -66,7 +66,7 @@ def load_secrets() -> Secrets:
 
 
 def rotate(*, password: bool, key: bool) -> int:
-    """Make them anew, and encrypt all blocks of this machine's Prefect with the new key; how many there are.
+    """Make new secrets, and encrypt all blocks of this machine's Prefect with the new key. Returns how many there are.
 
     Raises FirstPartyGenericError, with nothing changed, if another process uses the secrets or the database, or a block
     cannot be read with the current key.
@@ -86,7 +86,7 @@ def rotate(*, password: bool, key: bool) -> int:
 
 
 def hold_secrets() -> None:
-    """Keep the secrets from being rotated until this process ends; waits while they are."""
+    """Keep the secrets from being rotated until this process ends. Waits while a rotation runs."""
     path = _lock_path()
     if path not in _held:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -128,7 +128,7 @@ def _refuse_new_key_for_old_blocks() -> None:
     made = prefect_database().exists() or any(prefect_home().glob("postgresql-*"))
     if made and not secrets_path().exists():
         raise FirstPartyGenericError(
-            f"{secrets_path()} is gone, and what Prefect stored cannot be read without it.", hint=_lost_hint()
+            f"{secrets_path()} is missing. Prefect's stored blocks cannot be read without it.", hint=_lost_hint()
         )
 
 
@@ -156,7 +156,7 @@ def _generate() -> Secrets:
 
 
 def _create(path: Path) -> None:
-    # Written whole, then linked: of two processes one wins, and the other never reads half a file.
+    # Written completely, then linked: of two processes one wins, and neither reads half a file.
     with _temporary_file(_SecretsFile(_generate())) as part, contextlib.suppress(FileExistsError):
         os.link(part, path)
 

@@ -1,4 +1,4 @@
-"""Runs of a source: those under way are asked to end, and new ones are created.
+"""The runs of a source: stops those under way, creates new ones, moves those that wait.
 
 This module imports Prefect, so call `server_access.activate` before it is imported.
 """
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 SHORT_SECONDS = 10.0
-"""How long a run may take to end where a new one is to go on at once; then its claims are taken away."""
+"""How long a run may take to end if a new run is to continue at once. After that its claims are revoked."""
 LONG_SECONDS = 60.0
-"""The same if the source is stopped, renamed or deleted."""
+"""The same limit if the source is stopped, renamed or deleted."""
 POLL_SECONDS = 0.25
 STAGGER_SECONDS = 1.0
-"""Between the runs of several sources that are to run now: about the time that a small machine takes for one."""
+"""The delay between the runs of several sources: about the time that a small machine takes for one run."""
 
 
 def stop_runs(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> bool:
-    """Ask the runs that read a source to end after the page in hand, and wait until they have.
+    """Request the runs of a source to end after the current page, and wait until they have.
 
-    False if they were not done in time: then their claims were taken away, so that they write nothing more.
+    False if they did not end in time. Then their claims were revoked, so that they write nothing more.
     """
     sources.request_stop(engine, source_id)
     deadline = time.monotonic() + seconds
@@ -56,14 +56,14 @@ def stop_runs(engine: Engine, source_id: str, seconds: float = LONG_SECONDS) -> 
 
 
 def create_run(source: str) -> UUID:
-    """Have the deployment of a source run now. Returns the id of the run, which is named `collect SOURCE`."""
+    """Run the deployment of a source now. Returns the id of the run, which is named `collect SOURCE`."""
     return create_runs([source])[source]
 
 
 def create_runs(sources: Sequence[str]) -> dict[str, UUID]:
-    """The same for several: the first runs now, each further one a second later. Returns the ids of the runs.
+    """Run several sources: the first now, each further one a second later. Returns the ids of the runs by source.
 
-    Raises FirstPartyGenericError if one has no deployment.
+    Raises FirstPartyGenericError if a source has no deployment.
     """
     with get_client(sync_client=True) as client:
         found = find_deployments(client, sources)
@@ -79,10 +79,10 @@ def create_runs(sources: Sequence[str]) -> dict[str, UUID]:
 
 
 def create_due_runs(engine: Engine) -> list[str]:
-    """Have every source run soon that was not read to its end within the last tick. Returns the names of these.
+    """Create runs for the sources that were not read to the end within the last tick. Returns their names.
 
-    Left out are sources that are stopped or in error, that have a run which waits or is under way, or whose own next
-    tick comes first. So the first `up` after an `apply`, or after a pause, collects at once, one source a second.
+    Skips sources that are stopped or in error, that have a run which waits or is under way, or whose own tick comes
+    first. So the first `up` after an `apply` or after a pause collects at once, one source a second.
     """
     due = _due_sources(engine)
     if not due:
@@ -100,7 +100,7 @@ def create_due_runs(engine: Engine) -> list[str]:
 
 
 def _due_sources(engine: Engine) -> dict[str, str]:
-    """The names of the sources that a run would read, and their ids, the one that waits longest first."""
+    """The names and ids of the sources that a run would read, the one that has waited longest first."""
     since_ns = clock.now_ns() - COLLECT.every * 10**9
     found: list[tuple[int, str, str]] = []
     for source in source_status.sources(engine):
@@ -111,7 +111,7 @@ def _due_sources(engine: Engine) -> dict[str, str]:
 
 
 def _deployments_with_open_runs(client: SyncPrefectClient, deployments: list[UUID]) -> set[UUID]:
-    """The deployments of which a run should have begun by now and has not ended."""
+    """The deployments with a run that should have begun by now and has not ended."""
     open_ = filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING])
     begun = filters.FlowRunFilter(
         state=filters.FlowRunFilterState(type=open_),
@@ -143,15 +143,15 @@ def _create_run(client: SyncPrefectClient, deployment: UUID, source: str, second
 def _no_deployment(source: str) -> FirstPartyGenericError:
     return FirstPartyGenericError(
         f"There is no deployment of {source!r} on the Prefect server.",
-        hint="Apply its file again; `onepassword-source export` writes it.",
+        hint="Apply its file again. `onepassword-source export` writes that file.",
         code="prefect",
     )
 
 
 def set_paused(source: str, *, paused: bool) -> bool:
-    """Pause or resume the schedules of a source; False if there is no deployment.
+    """Pause or resume the schedules of a source. False if it has no deployment.
 
-    A pause takes the planned runs away. Runs that are created by hand run all the same.
+    A pause removes the planned runs. Runs that a person creates are still run.
     """
     with get_client(sync_client=True) as client:
         found = [one for one in deployments_of(client, source) if one.schedules]
@@ -161,14 +161,14 @@ def set_paused(source: str, *, paused: bool) -> bool:
 
 
 def is_paused(source: str) -> bool:
-    """Whether the deployment of a source is paused; False if there is none."""
+    """True if the deployment of a source is paused. False if it has none."""
     with get_client(sync_client=True) as client:
         found = find_deployment(client, source)
         return found is not None and bool(found.paused)
 
 
 def cancel_waiting(source: str, why: str) -> None:
-    """Cancel the runs of a source that no process has yet."""
+    """Cancel the runs of a source that no process has taken yet."""
     with get_client(sync_client=True) as client:
         _cancel_waiting(client, [one.id for one in deployments_of(client, source)], why)
 
@@ -176,10 +176,10 @@ def cancel_waiting(source: str, why: str) -> None:
 def move_waiting(
     client: SyncPrefectClient, was: DeploymentResponse, now: DeploymentResponse, names: tuple[str, str]
 ) -> None:
-    """Move the runs that wait from a deployment to the one under its source's new name: `names` are old and new.
+    """Move waiting runs to the deployment under the source's new name. `names` are the old and the new name.
 
-    A planned run that is not due yet is only cancelled: the other deployment has planned its own. Called again after
-    it was killed, it creates no run twice.
+    A planned run that is not due yet is only cancelled: the other deployment has planned its own. A second call after a
+    kill creates no run twice.
     """
     old, new = names
     for run in _read_runs(client, [was.id], _waiting_filter()):

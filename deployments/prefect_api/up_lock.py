@@ -1,7 +1,7 @@
-"""The one `up` of a data directory: its lock, and where its server is reached.
+"""The lock that allows one `up` per data directory, and the address of its server.
 
-The lock is the system's and goes with its process, so what a killed `up` announced is known to be stale, and the
-password is never sent to a program that has its port now.
+The lock belongs to the process and goes with it. So the address that a killed `up` has left is known to be stale, and
+the password is never sent to another program that uses its port now.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunningUp:
-    """A running `up`: the URL of its API, its process id, when it started (seconds since 1970)."""
+    """A running `up`: the URL of its API, its process id, and its start (seconds since 1970)."""
 
     url: str
     pid: int
@@ -37,7 +37,7 @@ def announcement_path() -> Path:
 
 @contextlib.contextmanager
 def hold() -> Iterator[None]:
-    """Be the one `up` of this data directory. Raises FirstPartyGenericError if another one is."""
+    """Be the only `up` of this data directory. Raises FirstPartyGenericError if there is another one."""
     descriptor = file_lock.open_lock(_path())
     try:
         if not file_lock.lock_within(descriptor):
@@ -54,7 +54,7 @@ def hold() -> Iterator[None]:
 
 
 def announce(url: str) -> None:
-    """Let other commands know where the `up` is reached that this process is."""
+    """Publish the URL of this `up` for other commands."""
     part = announcement_path().with_suffix(".part")
     running = RunningUp(url, pid=os.getpid(), started=time.time())
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
@@ -63,7 +63,7 @@ def announce(url: str) -> None:
 
 
 def read_announcement() -> RunningUp | None:
-    """What the living `up` has announced; None if none is alive, or it has not got so far yet."""
+    """The announcement of the running `up`; None if none runs, or it has not announced its server yet."""
     if not is_held():
         return None
     try:
@@ -73,7 +73,7 @@ def read_announcement() -> RunningUp | None:
 
 
 def is_held() -> bool:
-    """Whether the process of an `up` of this data directory lives, be its server ready or not."""
+    """True if an `up` of this data directory runs, even if its server is not ready."""
     return not file_lock.is_free(_path())
 
 

@@ -1,4 +1,4 @@
-"""A fake 1Password Events API, for the demo, for tests, and for the CI of whoever reads that API.
+"""A fake 1Password Events API: for the demo, for tests, and for the CI of every client of that API.
 
 In a shell (prints one JSON line with `base_url` and `token`, then serves until Ctrl-C):
 
@@ -11,6 +11,6 @@ In a test:
         ...                                                       # let your collector read sandbox.base_url
         assert collected == sandbox.events("itemusages")
 
-The answers are those of 1Password's documentation, and, if it is silent, what clients of the real API have seen.
-What can be asked of it beside: control.py. Which faults there are: faults.py.
+The responses follow 1Password's documentation and, where that is silent, what clients of the real API have observed.
+The control API is in control.py, the faults are in faults.py.
 """

@@ -1,4 +1,4 @@
-"""`python -m deployments.sandbox`: prints one JSON line with base_url and token once it listens."""
+"""`python -m deployments.sandbox`: prints one JSON line with base_url and token as soon as it listens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox.faults import KINDS
 from deployments.sandbox.options import SandboxOptionError, SandboxOptions
-from deployments.sandbox.rate_limiter import REAL_WINDOWS, RateWindow
+from deployments.sandbox.rate_limiter import REAL_WINDOWS, RequestWindow
 from deployments.sandbox.server import SandboxStartError, serve
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def main(
     prog: str = "python -m deployments.sandbox",
     ready: Callable[[str, str], None] | None = None,
 ) -> int:
-    """Serve until Ctrl-C; `ready` is told base URL and token in place of the JSON line. Returns the exit code."""
+    """Serve until Ctrl-C. `ready` is called with base URL and token instead of the JSON line. Returns the exit code."""
     chosen = parser(prog).parse_args(arguments)
     try:
         serve(
@@ -52,10 +52,10 @@ def read_fault(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(message) from None
 
 
-def _read_window(text: str) -> RateWindow:
+def _read_window(text: str) -> RequestWindow:
     requests, _, seconds = text.partition("/")
     try:
-        return RateWindow(int(requests), float(seconds))
+        return RequestWindow(int(requests), float(seconds))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not N/SECONDS, such as 600/60") from None
 
@@ -90,42 +90,42 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--events",
         type=int,
         default=default.events,
-        help="how many there are at the start, all APIs together (%(default)s)",
+        help="number of events at the start, all APIs together (%(default)s)",
     )
-    add("--seed", type=int, default=default.seed, help="the same seed makes the same events (%(default)s)")
+    add("--seed", type=int, default=default.seed, help="the same seed produces the same events (%(default)s)")
     add(
         "--days",
         type=float,
         default=default.days,
-        help="over how many past days they are spread (%(default)s)",
+        help="number of past days that they are spread over (%(default)s)",
     )
     add(
         "--rate",
         type=float,
         default=default.rate,
-        help="how many more arrive a minute, per API (%(default)s)",
+        help="number of new events per minute and API (%(default)s)",
     )
-    add("--until", metavar="TIME", help="where the first events end, RFC 3339 (now)")
+    add("--until", metavar="TIME", help="end of the first events, RFC 3339 (now)")
     add(
         "--bulk",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="compute the events instead of keeping them, for millions",
+        help="compute the events instead of storing them, for millions",
     )
     add(
         "--gzip",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="compress answers (on, but not with --bulk)",
+        help="compress responses (on, but not with --bulk)",
     )
-    add("--rate-limits", action="store_true", help="600 requests a minute and 30,000 an hour, as the real API")
+    add("--rate-limits", action="store_true", help="600 requests per minute and 30,000 per hour, as the real API")
     add(
         "--rate-window",
         type=_read_window,
         action="append",
         default=[],
         metavar="N/SECONDS",
-        help="a window of another size",
+        help="a rate window of another size",
     )
     add(
         "--fault",
@@ -133,7 +133,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KIND[:API[:TIMES]]",
-        help="or JSON with options; may be given again",
+        help="or JSON with options; repeatable",
     )
     add("--json", action="store_true", help="print one JSON line with base_url and token, on a terminal too")
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")

@@ -99,7 +99,7 @@ class EventsApi:
         return responses.fault_response(fault, call.version, self._state.stopping)
 
     def _refusal(self, call: ApiCall) -> Response | None:
-        """401 for whatever is wrong with the token; a text that is no JWT does not even find the API."""
+        """401 for every problem of the token. For text that is not a JWT even the API is not found (404)."""
         try:
             grant = self._grant(call)
         except MalformedTokenError:
@@ -122,7 +122,7 @@ class EventsApi:
 
     def _introspection(self, call: ApiCall) -> Response:
         grant = self._grant(call)
-        assert grant is not None  # noqa: S101 - _refusal has answered otherwise
+        assert grant is not None  # noqa: S101 - else _refusal has responded
         features, issued_at = self._scopes(grant), write_time(grant.issued_at * SECOND)
         if call.version == 1:
             return JSONResponse({"UUID": grant.integration, "IssuedAt": issued_at, "Features": features})

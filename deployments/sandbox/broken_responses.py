@@ -1,4 +1,4 @@
-"""Below HTTP: answers that break the connection, or never come."""
+"""Below HTTP: responses that break the connection, or never come."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAGE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-leng
 
 
 class WireProtocol(H11Protocol):
-    """Hands the connection itself to the application, as `scope["state"]["transport"]`."""
+    """Passes the connection itself to the application, as `scope["state"]["transport"]`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -28,11 +28,11 @@ class WireProtocol(H11Protocol):
 
 
 class BrokenResponse(Response):
-    """No answer that has a status."""
+    """A response without a status."""
 
 
 class Reset(BrokenResponse):
-    """A TCP RST. With `sent`, that many bytes of a response are sent before it."""
+    """A TCP RST. With `sent`, that many bytes of a response precede it."""
 
     def __init__(self, body: bytes, sent: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Reset(BrokenResponse):
 
 
 class Truncated(BrokenResponse):
-    """Says how long it is, and ends before."""
+    """Announces its length, and ends before."""
 
     def __init__(self, body: bytes, sent: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Truncated(BrokenResponse):
 
 
 class Stall(BrokenResponse):
-    """Nothing comes (or the headers, and then nothing) until the client hangs up or the sandbox ends."""
+    """Sends nothing (or only the headers) until the client disconnects or the sandbox ends."""
 
     def __init__(self, stopping: asyncio.Event, *, after_headers: bool) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ async def pad(head: bytes, size: int, tail: bytes) -> AsyncIterator[bytes]:
     yield head
     for start in range(0, size, CHUNK):
         yield b"a" * min(CHUNK, size - start)
-        # Without a pause the event loop never learns that the client has hung up.
+        # Without a pause the event loop never learns that the client has disconnected.
         await asyncio.sleep(0)
     yield tail
 
@@ -97,6 +97,6 @@ def _transport(scope: Scope) -> asyncio.Transport:
 
 
 async def _disconnected(receive: Receive) -> None:
-    """Wait until uvicorn knows that nobody listens: it answers 500 for an application that returns early."""
+    """Wait until uvicorn sees the disconnect: it sends a 500 for an application that returns early."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The sandbox's own time: the real one, moved on by as much as a test asked for."""
+"""The time of the sandbox: the real time, moved ahead on request of a test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from blocks import clock
 
 
 class SandboxClock:
-    """What growth, expiry of tokens, the rate windows and the default `start_time` go by."""
+    """The clock of growth, token expiry, rate windows and the default `start_time`."""
 
     def __init__(self) -> None:
         self._ahead_ns = 0

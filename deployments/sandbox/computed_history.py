@@ -1,8 +1,8 @@
-"""Any number of events with no memory: page after page is put together from bodies that were made beforehand.
+"""Any number of events without memory: pages are assembled from bodies that were created before.
 
-A block of 1000 events is a pure function of (seed, API, block): the same 1000 bodies, each cut where its uuid and
-its time stand, with fresh uuids (random over all 26 characters, so that an index on them grows as it would in real
-life) and times that rise through the days.
+A block of 1000 events is a pure function of (seed, API, block). It consists of the same 1000 bodies, each cut at its
+uuid and its time, with new uuids (random over all 26 characters, so that an index on them grows as in production) and
+times that rise through the days.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute i
 
 
 class ComputedHistory:
-    """`pace.events` events that end at `pace.until_ns`, then what is added or grows.
+    """`pace.events` events that end at `pace.until_ns`, then the events that are added or grow.
 
-    Times are spread evenly over at least `pace.days`; there are no late ones among them.
+    Times are spread evenly over at least `pace.days`. No event is late.
     """
 
     def __init__(self, seed: int, api: str, pace: ArrivalPace) -> None:
@@ -46,7 +46,7 @@ class ComputedHistory:
         self._first_minute = pace.until_ns // MINUTE_NS - blocks * self._minutes_a_block
         self._offsets = _offsets(Random(f"{seed}/{api}/offsets"), self._minutes_a_block)  # noqa: S311
         self._cut = {version: self._cut_bodies(version) for version in (1, 2)}
-        # Of those who read windows side by side each finds the block again in which its last page ended.
+        # Readers of parallel windows each find the block again in which their last page ended.
         self._block = lru_cache(BLOCKS_KEPT)(self._make_block)
 
     def read(self, place: CursorState, now_ns: int) -> EventSlice:
@@ -80,7 +80,7 @@ class ComputedHistory:
         return EventSlice(found.bodies, [self._size + number for number in found.numbers], self._size + found.position)
 
     def _bodies(self, version: int, first: int, last: int) -> list[bytes]:
-        """At most two blocks: a page holds no more than one block does."""
+        """At most two blocks, because a page holds no more than one block does."""
         block, start = divmod(first, BLOCK)
         bodies = self._block(version, block)[start : start + last - first]
         if start + last - first > BLOCK:
@@ -97,7 +97,7 @@ class ComputedHistory:
         return [b"".join(parts) for parts in zip(heads, uuids, middles, times, tails, strict=True)]
 
     def _minute_texts(self, block: int) -> dict[int, bytes]:
-        """Such as `2026-03-04T05:06:`, for the minutes of the block in which something happens."""
+        """Texts such as `2026-03-04T05:06:`, for the minutes of the block that have events."""
         first = self._first_minute + block * self._minutes_a_block
         used = dict.fromkeys(self._cut[1][3])
         days: dict[int, bytes] = {}
@@ -111,7 +111,7 @@ class ComputedHistory:
         }
 
     def _cut_bodies(self, version: int) -> tuple[list[bytes], list[bytes], list[bytes], list[int]]:
-        """Heads end before the uuid, middles before the time, tails begin with its seconds; then minutes."""
+        """Heads end before the uuid, middles before the time, tails begin with its seconds. Then the minutes."""
         heads, middles, tails = [], [], []
         for number, offset in enumerate(self._offsets):
             body = make_body(self._seed, self._api, number, random_for(self._seed, self._api, number), _MARKED)

@@ -1,12 +1,12 @@
-r"""`/_sandbox/…`: what a test asks of the sandbox itself. No token: the sandbox listens on loopback alone.
+r"""`/_sandbox/…`: the control API of the sandbox, for tests. No token: the sandbox listens only on loopback.
 
-POST   /_sandbox/faults         add a fault (see faults.py); answers with it and its id
-GET    /_sandbox/faults         the faults that are there, and how many requests met each
+POST   /_sandbox/faults         add a fault (see faults.py); returns it with its id
+GET    /_sandbox/faults         the current faults, and how many requests met each
 DELETE /_sandbox/faults[?id=N]  remove all of them, or one
 GET    /_sandbox/kinds          every kind of fault: stage, meaning, options
 GET    /_sandbox/requests       counts per endpoint, and the last requests
-DELETE /_sandbox/requests       forget them
-GET    /_sandbox/events/{api}   every event as it is served, one a line; ?version=1|2 &start_time= &end_time=
+DELETE /_sandbox/requests       clear them
+GET    /_sandbox/events/{api}   every event as it is served, one per line; ?version=1|2 &start_time= &end_time=
                                 ?framing=length writes `<length>:<bytes>\n`, for bodies that hold line ends
 POST   /_sandbox/events/{api}   with a body: append it as one event, byte for byte; without one:
                                 ?count=N made-up events arrive now [&late=SECONDS after they happened]
@@ -30,7 +30,7 @@ from deployments.sandbox.event_history import read_all
 from deployments.sandbox.faults import KINDS, BadFaultError
 from deployments.sandbox.item_faults import alter
 from deployments.sandbox.queries import LARGEST_LIMIT, BadRequestError, read_time
-from deployments.sandbox.rate_limiter import RateWindow
+from deployments.sandbox.rate_limiter import RequestWindow
 from deployments.sandbox.sample_events import SECOND, write_time
 from deployments.sandbox.vocabulary import APIS
 
@@ -67,7 +67,7 @@ def control_routes(state: SandboxState) -> list[Route]:
 
 
 def _with_readable_errors(handler: Handler) -> Handler:
-    """A wish that cannot be read is answered with what is wrong with it."""
+    """Respond to an unreadable request with what is wrong with it."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -144,7 +144,7 @@ class ControlApi:
 
     async def set_rates(self, request: Request) -> Response:
         windows = (await _read_json(request))["windows"]
-        self._state.rates.set(tuple(RateWindow(int(requests), float(seconds)) for requests, seconds in windows))
+        self._state.rates.set(tuple(RequestWindow(int(requests), float(seconds)) for requests, seconds in windows))
         return Response(status_code=204)
 
     async def advance(self, request: Request) -> Response:
@@ -161,7 +161,7 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 
 def _event_ns(raw: bytes, now_ns: int) -> int:
-    """An appended event's own time; one that has none stands at the time of its arrival."""
+    """The time of an appended event, or the time of its arrival if it has none."""
     try:
         return read_time(json.loads(raw)["timestamp"], "timestamp")
     except (ValueError, TypeError, KeyError, BadRequestError):

@@ -1,4 +1,4 @@
-"""Cursors: where a reader is, its page size and its window. Opaque to the reader."""
+"""Cursors: the position of a reader, its page size and its window. Opaque to the reader."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CHECK = struct.Struct(">I")
 
 @dataclass(frozen=True)
 class CursorState:
-    """A reader's place in one API's arrivals. Ns since 1970: `start_ns` inclusive, `end_ns` exclusive.
+    """The position of a reader in the arrivals of one API. Ns since 1970: `start_ns` inclusive, `end_ns` exclusive.
 
-    `serial` changes nothing but the look of the cursor (a fault that hands out ever new ones counts it up).
+    `serial` only changes the text of the cursor: a fault that returns ever new cursors increments it.
     """
 
     version: int
@@ -32,7 +32,7 @@ class CursorState:
 
 
 def write_cursor(place: CursorState, seed: int) -> str:
-    """Base64url. A sandbox of another seed, another API and another version refuse it."""
+    """Base64url. A sandbox of another seed, another API or another version rejects it."""
     packed = _LAYOUT.pack(
         place.version,
         APIS.index(place.api),
@@ -48,7 +48,7 @@ def write_cursor(place: CursorState, seed: int) -> str:
 
 
 def read_cursor(text: str, seed: int) -> CursorState | None:
-    """None for whatever this sandbox has not written."""
+    """None for a cursor that this sandbox has not written."""
     try:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         packed, check = sealed[: _LAYOUT.size], sealed[_LAYOUT.size :]

@@ -1,7 +1,7 @@
-"""What each API holds, in the order in which it arrived. A late event stands behind younger ones.
+"""The events of each API, in the order in which they arrived. A late event comes after younger ones.
 
-Both ways of holding events answer the same questions (`Arrivals`): `History` keeps a moderate number in memory
-and grows with time; `Bulk` computes any number on the fly for benchmarks, then has a History of what is added.
+Two classes implement `Arrivals`: `EventHistory` holds a moderate number of events in memory and grows with time.
+`ComputedHistory` computes any number on the fly for benchmarks, followed by an EventHistory of what is added.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MINUTE = 60 * SECOND
 
 @dataclass(frozen=True)
 class EventSlice:
-    """Bodies for one page, each with its number in order of arrival, and the position to go on from."""
+    """Bodies for one page, each with its number in order of arrival, and the position to continue from."""
 
     bodies: list[bytes]
     numbers: Sequence[int]
@@ -32,18 +32,18 @@ class EventSlice:
 
 class Arrivals(Protocol):
     def read(self, place: CursorState, now_ns: int) -> EventSlice:
-        """Up to `place.limit` events of the place's window, from its position on."""
+        """Up to `place.limit` events of the window of `place`, from its position on."""
 
     def append(self, raw: bytes, ns: int) -> None:
-        """One more event, byte for byte, in v1 and v2 alike."""
+        """Add one event, byte for byte, to v1 and v2."""
 
     def arrive(self, count: int, now_ns: int, late_ns: int | None) -> None:
-        """So many made-up events arrive at once, `late_ns` after they happened (None: as late as usual)."""
+        """Let `count` sample events arrive at once, `late_ns` after they happened (None: the usual delay)."""
 
 
 @dataclass(frozen=True)
 class ArrivalPace:
-    """How a history is laid out: `events` up to `until_ns`, over `days`; after that `rate` a minute."""
+    """The times of a history: `events` up to `until_ns`, spread over `days`; after that `rate` events a minute."""
 
     events: int
     until_ns: int
@@ -56,7 +56,7 @@ class ArrivalPace:
         return self.until_ns + int((number - self.events + 1) * MINUTE / self.rate)
 
     def arrived(self, now_ns: int) -> int:
-        """How many have arrived by then."""
+        """How many events have arrived by then."""
         grown = (now_ns - self.until_ns) * self.rate / MINUTE
         return self.events + max(0, int(grown))
 
@@ -93,7 +93,7 @@ class EventHistory:
         self._grow(now_ns)
         for _ in range(count):
             self._extra += 1
-            # Numbers of their own, far from those that growth will take.
+            # Separate numbers, far from those that growth will use.
             self._make(2**40 + self._extra, now_ns, late_ns)
 
     def _grow(self, now_ns: int) -> None:
@@ -113,7 +113,7 @@ class EventHistory:
 
 
 def _lag_ns(random: Random, api: str) -> int:
-    """Item usages wait for their client's next sync: most come at once, some up to a day later."""
+    """Item usages wait for the next sync of their client: most arrive at once, some up to a day later."""
     if api != "itemusages":
         return random.randrange(5 * SECOND)
     longest = random.choices((MINUTE, HOUR, DAY), weights=(75, 20, 5))[0]

@@ -1,15 +1,15 @@
-"""Faults on demand: which kinds there are, and which of them meets a request.
+"""Fault injection: the kinds of faults, and which fault a request meets.
 
-A fault is asked for with `POST /_sandbox/faults` or `--fault`:
+Add a fault with `POST /_sandbox/faults` or `--fault`:
 
     {"kind": "429", "api": "auditevents", "times": 3, "skip": 1, "on": "cursor", "version": 2, "retry_after": 2}
 
 `api` is one of the three, `introspect`, or null for all four. `skip` requests pass before it begins, `times`
-requests meet it (null: until it is removed). `on` keeps it to `first` pages or to pages asked for by `cursor`. The
+requests meet it (null: until it is removed). `on` limits it to `first` pages or to pages requested by `cursor`. The
 rest are the kind's own options. Of several that fit a request, the oldest meets it; one of stage `answer` and one
 of stage `page` can both be there.
 
-Kinds of stage `item` are about events, not requests: as long as one is there, each `every`th event in order of
+Kinds of stage `item` affect events, not requests: while one is present, each `every`th event in order of
 arrival (number 0, `every`, twice that, …; `times` of them, null for all) is served altered, the same way on each
 page of each request and in `GET /_sandbox/events/{api}`. So what was collected can be compared with what was
 served, as long as the fault is not added or removed between the two.
@@ -31,7 +31,7 @@ _COMMON = frozenset({"kind", "api", "times", "skip", "on", "version", "every"})
 
 @dataclass(frozen=True)
 class FaultKind:
-    """Where a fault strikes (`answer`, `page` or `item`), what it does, and its options with their defaults."""
+    """The stage of a fault (`answer`, `page` or `item`), its effect, and its options with their defaults."""
 
     stage: str
     meaning: str
@@ -121,12 +121,12 @@ _CHOICES = {"form": ("json", "v1", "v2", "text", "html", "empty"), "where": ("bo
 
 
 class BadFaultError(Exception):
-    """What is wrong with a fault that was asked for."""
+    """What is wrong with a requested fault."""
 
 
 @dataclass
 class InjectedFault:
-    """`met` counts the requests that met it; `passed` those that it let through because of `skip`."""
+    """`met` counts the requests that met the fault; `passed` those that passed because of `skip`."""
 
     id: int
     kind: str
@@ -148,7 +148,7 @@ class InjectedFault:
         return self.api in (None, api) and self.version in (None, version) and self.on in ("any", shape)
 
     def strike(self) -> bool:
-        """Whether this request meets the fault."""
+        """True if this request meets the fault. Counts it."""
         if self.passed < self.skip:
             self.passed += 1
             return False
@@ -186,7 +186,7 @@ class FaultInjector:
         return list(self._faults.values())
 
     def meet(self, stage: str, api: str, version: int, shape: str) -> InjectedFault | None:
-        """The fault that this request meets, counted."""
+        """The fault that this request meets, or None. Counts it."""
         for fault in self._faults.values():
             if fault.stage == stage and fault.fits(api, version, shape) and fault.strike():
                 return fault
@@ -223,7 +223,7 @@ def _read_fault(fault_id: int, wanted: Mapping[str, Any]) -> InjectedFault:
 
 
 def _option(wanted: Mapping[str, Any], name: str, default: object) -> Any:
-    """One of the known choices, or of the default's type; an option without a default is free."""
+    """A known choice, or a value of the default's type. An option without a default takes any value."""
     value = wanted.get(name, default)
     if name in _CHOICES:
         return _one_of({name: value}, name, _CHOICES[name])

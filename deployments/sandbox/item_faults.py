@@ -1,6 +1,6 @@
-"""Alters the bytes of single events. Pure functions of (kind, bytes, occurrence), so that truth stays comparable.
+"""Changes the bytes of single events: pure functions of (kind, bytes, occurrence), so that results stay comparable.
 
-`occurrence` is 0 for the first event that a fault alters, 1 for the second, and so on.
+`occurrence` is 0 for the first event that a fault changes, 1 for the second, and so on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_OBJECTS = (b"null", b"42", b'"an event"', b"[]", b"true")
 
 
 def alter(bodies: list[bytes], numbers: Any, faults: list[InjectedFault]) -> list[bytes]:
-    """The bodies as they are served while these faults are there."""
+    """The bodies as they are served with these faults."""
     if not faults:
         return bodies
     return [_alter_one(body, number, faults) for body, number in zip(bodies, numbers, strict=True)]
@@ -48,7 +48,7 @@ def _alter_one(body: bytes, number: int, faults: list[InjectedFault]) -> bytes:
 
 
 def _insert(body: bytes, members: bytes) -> bytes:
-    """Behind the first member, so that `uuid` stays in front; bodies of another shape stay as they are."""
+    """After the first member, so that `uuid` stays first. Bodies of another form stay as they are."""
     found = _UUID.match(body)
     return body[: found.end()] + members + body[found.end() :] if found else body
 

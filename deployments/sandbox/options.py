@@ -1,4 +1,4 @@
-"""What a sandbox is started with."""
+"""The options of a sandbox."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deployments.sandbox.rate_limiter import RateWindow
+    from deployments.sandbox.rate_limiter import RequestWindow
 
 
 LONGEST_DAYS = 3650
 
 
 class SandboxOptionError(Exception):
-    """Which option cannot be, and what it can be."""
+    """Which option is invalid, and what it can be."""
 
 
 @dataclass(frozen=True)
 class SandboxOptions:
     """`port` 0 takes a free one. `events` counts all three APIs together, spread over the last `days`.
 
-    `rate` is how many more arrive a minute, per API, as time passes. `until` (RFC 3339, default now) is where the
-    first `events` end: give it, and two sandboxes of one seed hold the same bytes. `bulk` computes events instead
-    of keeping them, for any number; their times spread over at least `days`. `gzip` None means on, but not in bulk.
-    No `rate_windows`, no rate limits. `faults` are as `POST /_sandbox/faults` takes them.
+    `rate` is the number of new events per minute and API. `until` (RFC 3339, default now) is the end of the first
+    `events`: with it, two sandboxes of one seed hold the same bytes. `bulk` computes events instead of storing them,
+    for any number; their times spread over at least `days`. `gzip` None means on, but not in bulk. Without
+    `rate_windows` there are no rate limits. `faults` are as in `POST /_sandbox/faults`.
     """
 
     port: int = 0
@@ -36,7 +36,7 @@ class SandboxOptions:
     until: str | None = None
     bulk: bool = False
     gzip: bool | None = None
-    rate_windows: tuple[RateWindow, ...] = ()
+    rate_windows: tuple[RequestWindow, ...] = ()
     faults: tuple[Mapping[str, object], ...] = field(default=())
 
     def __post_init__(self) -> None:

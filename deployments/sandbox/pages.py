@@ -1,4 +1,4 @@
-"""A page: its events, the cursor to go on with, whether there is more. Faults of stage `page` change it."""
+"""A page: its events, the next cursor, and whether there is more. Faults of stage `page` change it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServedPage:
-    """`place` is where the next page begins, `absent` the members to leave out; `null_items` writes null."""
+    """`place` is the begin of the next page, `absent` the members to leave out; `null_items` writes null."""
 
     bodies: list[bytes]
     numbers: Sequence[int]
@@ -37,7 +37,7 @@ class PageRequest:
 
 
 def read_page(reading: PageRequest, fault: InjectedFault | None, item_faults: list[InjectedFault]) -> ServedPage:
-    """has_more means that the page is full: the one after it may be empty, as the API's reference warns."""
+    """has_more means that the page is full: the next one may be empty, as the API's reference warns."""
     found = reading.arrivals.read(reading.place, reading.now_ns)
     place = replace(reading.place, position=found.position, serial=0)
     page = ServedPage(found.bodies, found.numbers, place, len(found.bodies) == reading.place.limit)
@@ -60,7 +60,7 @@ def write_page(page: ServedPage, seed: int) -> bytes:
 
 
 def _enclose(head: bytes, bodies: list[bytes], tail: bytes) -> bytes:
-    """A page of 600 kB is copied once, not for each bracket: the sandbox's speed hangs on this."""
+    """A page of 600 kB is copied once, not for each bracket: the speed of the sandbox depends on this."""
     if not bodies:
         return head + tail
     parts = bodies.copy()

@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own, for tests: started, asked and ended from here."""
+"""The sandbox in a process of its own, for tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Api = Literal["signinattempts", "itemusages", "auditevents"]
 
 @dataclass(frozen=True)
 class SandboxProcess:
-    """A sandbox that listens. The token is good for all three APIs and never expires."""
+    """A running sandbox. The token is valid for all three APIs and never expires."""
 
     base_url: str
     token: str = field(repr=False)
@@ -50,7 +50,7 @@ class SandboxProcess:
         return _unframe(self._call_control("GET", f"events/{api}", params=params).content)
 
     def post(self, api: str, query: object, version: int = 2, token: str | None = None) -> httpx.Response:
-        """One POST to the Events API, as a client makes it; `query` is bytes, or sent as JSON."""
+        """One POST to the Events API, as a client makes it. `query` is bytes, or sent as JSON."""
         content = query if isinstance(query, bytes) else json.dumps(query).encode()
         headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         return self._http.post(f"/api/v{version}/{api}", content=content, headers=headers)
@@ -64,12 +64,12 @@ class SandboxProcess:
         self._call_control("POST", f"events/{api}", raw=raw)
 
     def arrive(self, api: str, count: int = 1, *, late: float | None = None) -> None:
-        """So many made-up events arrive now, `late` seconds after they happened."""
+        """Let `count` sample events arrive now, `late` seconds after they happened."""
         params = {"count": str(count), **({} if late is None else {"late": str(late)})}
         self._call_control("POST", f"events/{api}", params=params)
 
     def requests(self) -> dict[str, Any]:
-        """What came: `total`, the `last` requests, and `endpoints` with counts of each.
+        """The received requests: `total`, the `last` requests, and `endpoints` with counts of each.
 
         Such as {"POST /api/v2/auditevents": {"requests": 3, "first": 1, "cursor": 2, "200": 2, "500": 1}}.
         """
@@ -86,44 +86,44 @@ class SandboxProcess:
         account: str | None = None,
         audience: str | None = None,
     ) -> str:
-        wishes = {"expires_in": expires_in, "account": account, "audience": audience}
+        body = {"expires_in": expires_in, "account": account, "audience": audience}
         if scopes is not None:
-            wishes["scopes"] = list(scopes)  # type: ignore[assignment]
-        return str(self._call_control("POST", "tokens", wishes).json()["token"])
+            body["scopes"] = list(scopes)  # type: ignore[assignment]
+        return str(self._call_control("POST", "tokens", body).json()["token"])
 
     def revoke(self, token: str) -> None:
         self._call_control("DELETE", "tokens", {"token": token})
 
     def rates(self, *windows: tuple[int, float]) -> None:
-        """Set the rate windows, each (requests, seconds); none takes them away."""
+        """Set the rate windows, each (requests, seconds). None removes them."""
         self._call_control("POST", "rates", {"windows": windows})
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's time on: events arrive, tokens expire, rate windows pass."""
+        """Move the time of the sandbox ahead: events arrive, tokens expire, rate windows pass."""
         self._call_control("POST", "clock", {"advance": seconds})
 
     def _call_control(
         self,
         method: str,
         path: str,
-        wishes: dict[str, Any] | None = None,
+        body: dict[str, Any] | None = None,
         *,
         params: dict[str, str] | None = None,
         raw: bytes | None = None,
     ) -> httpx.Response:
-        content = raw if wishes is None else json.dumps(wishes).encode()
+        content = raw if body is None else json.dumps(body).encode()
         response = self._http.request(method, f"/_sandbox/{path}", content=content, params=params)
         if response.is_error:
-            raise ValueError(f"The sandbox refused: {response.text}")
+            raise ValueError(f"The sandbox rejected the request: {response.text}")
         return response
 
 
 @contextmanager
 def running_sandbox(*flags: str, **options: object) -> Iterator[SandboxProcess]:
-    """A sandbox with these options (those of SandboxOptions, such as `events=100, seed=7`), ended on leaving.
+    """A sandbox with these options (those of SandboxOptions, such as `events=100, seed=7`), ended on exit.
 
-    `faults` takes a list of faults, `rate_windows` one of (requests, seconds); `flags` are added as they are.
-    Raises RuntimeError with what it wrote if it does not start.
+    `faults` takes a list of faults, `rate_windows` a list of (requests, seconds); `flags` are passed on unchanged.
+    Raises RuntimeError if it does not start.
     """
     command = python_process.command("deployments.sandbox", "--stop-with-stdin", *_flags(options), *flags)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -139,7 +139,7 @@ def _connect(process: subprocess.Popen[bytes]) -> Iterator[SandboxProcess]:
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError("The sandbox did not start; what it wrote to standard error says why.")
+        raise RuntimeError("The sandbox did not start; its standard error says why.")
     started = json.loads(line)
     with httpx.Client(base_url=started["base_url"], timeout=60, trust_env=False, verify=tls.trusted()) as http:
         yield SandboxProcess(started["base_url"], started["token"], process.pid, http)

@@ -1,4 +1,4 @@
-"""What a request asks for: a first page, or the page after a cursor. Never both."""
+"""What a request selects: a first page, or the page after a cursor. Never both."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FIRST = ("limit", "start_time", "end_time")
 
 
 class BadRequestError(Exception):
-    """The request is answered with 400 and this message."""
+    """The request gets a 400 with this message."""
 
 
 def read_query(raw: bytes, version: int, api: str, seed: int, now_ns: int) -> CursorState:
-    """Members that neither shape has are passed over, as 1Password's server does (it is written in Go)."""
+    """Unknown members are ignored, as 1Password's server does (it is written in Go)."""
     query = _read_object(raw)
     if query.get("cursor") is None:
         return _first(query, version, api, now_ns)

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class RateWindow:
+class RequestWindow:
     requests: int
     seconds: float
 
 
-REAL_WINDOWS = (RateWindow(600, 60.0), RateWindow(30_000, 3600.0))
+REAL_WINDOWS = (RequestWindow(600, 60.0), RequestWindow(30_000, 3600.0))
 
 
 class RateLimiter:
-    """Sliding windows. A refused request takes no room in them."""
+    """Sliding windows. A rejected request does not count."""
 
-    def __init__(self, windows: tuple[RateWindow, ...]) -> None:
+    def __init__(self, windows: tuple[RequestWindow, ...]) -> None:
         self._windows = windows
         self._requests: dict[str, tuple[deque[int], ...]] = {}
 
-    def set(self, windows: tuple[RateWindow, ...]) -> None:
+    def set(self, windows: tuple[RequestWindow, ...]) -> None:
         self._windows = windows
         self._requests.clear()
 

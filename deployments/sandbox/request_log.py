@@ -1,4 +1,4 @@
-"""Which requests came. Of the headers only two that tell how a client behaves; never the token."""
+"""A log of requests. It holds two headers that show how a client behaves, and never the token."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ KEPT = 1000
 
 @dataclass
 class LoggedRequest:
-    """One request. `shape` is first, cursor, introspect or unreadable; `query` its JSON body if it had one.
+    """One request. `shape` is first, cursor, introspect or unreadable; `query` is its JSON body if it had one.
 
-    `status` is None if the connection was broken or left hanging; `items` counts those of a page.
+    `status` is None if the connection was broken or left hanging; `items` counts the events of a page.
     """
 
     at: str

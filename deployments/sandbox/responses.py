@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from deployments.sandbox.broken_responses import Reset, Stall, Truncated, pad
@@ -30,7 +32,9 @@ PHRASES = {
     504: "Gateway Timeout",
 }
 OVERFLOW = "upstream connect error or disconnect/reset before headers. reset reason: overflow."
-PORTAL = "<!doctype html><title>Sign in to the network</title><p>Please accept the terms."
+_PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "html"), autoescape=True, keep_trailing_newline=True
+)
 
 
 def error(status: int, version: int, message: str | None = None) -> Response:
@@ -66,7 +70,7 @@ def _in_form(status: int, form: str, version: int) -> Response:
     phrase = PHRASES.get(status, "Error")
     match form:
         case "html":
-            return HTMLResponse(f"<html><title>{status}</title><h1>{status} {phrase}</h1></html>\n", status)
+            return HTMLResponse(_PAGES.get_template("error.html").render(status=status, phrase=phrase), status)
         case "text":
             texts = {404: "404 page not found\n", 503: OVERFLOW}
             return PlainTextResponse(texts.get(status, phrase), status)
@@ -106,7 +110,7 @@ _BUILDERS: dict[str, Callable[[dict[str, Any]], Response]] = {
     "reset": lambda options: Reset(_HALF_A_PAGE, options["sent"]),
     "truncated": lambda options: Truncated(_HALF_A_PAGE, options["sent"]),
     "bad_json": lambda _: Response(b'{"cursor":"abc","has_more":true,"items":[{"uuid":', media_type=JSON),
-    "html": lambda _: HTMLResponse(PORTAL),
+    "html": lambda _: HTMLResponse(_PAGES.get_template("captive_portal.html").render()),
     "redirect": lambda options: Response(status_code=options["status"], headers={"location": options["location"]}),
     "oversized": _oversized,
     "body": lambda options: Response(options["body"], options["status"], media_type=options["content_type"]),

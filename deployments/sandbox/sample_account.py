@@ -1,4 +1,4 @@
-"""The people, devices and places that the made-up events are about."""
+"""The people, devices and places of the sample events."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SamplePerson:
         return {"uuid": self.uuid, "name": self.name, "email": self.email}
 
     def full(self) -> dict[str, object]:
-        """As v2 gives it: somebody of another account bears that account and a type."""
+        """As v2 returns it: a person of another account has that account and a type."""
         if self.guest_of is None:
             return self.short()
         return {**self.short(), "user_type": "external_user", "user_account_uuid": self.guest_of}
@@ -101,7 +101,7 @@ class SampleAccount:
 
 
 def identifier(random: Random, alphabet: str = UPPER) -> str:
-    """26 characters of base32, as 1Password's ids are."""
+    """26 characters of base32, like 1Password's ids."""
     return "".join(random.choices(alphabet, k=ID_LENGTH))
 
 
@@ -133,14 +133,14 @@ def client(random: Random) -> dict[str, object]:
 
 
 def ip_address(random: Random) -> str:
-    """From the ranges that are kept for documentation, one in four IPv6."""
+    """From the ranges reserved for documentation; one in four is IPv6."""
     if random.random() < IPV6_SHARE:
         return f"2001:db8:{random.randrange(65536):x}::{random.randrange(1, 65536):x}"
     return f"{random.choice(('192.0.2', '198.51.100', '203.0.113'))}.{random.randrange(1, 255)}"
 
 
 def location(random: Random) -> dict[str, object]:
-    """Some have the country alone."""
+    """Some have only the country."""
     code, spelled, region, city, latitude, longitude = random.choice(PLACES)
     if random.random() < COUNTRY_ALONE:
         return {"country": code}

@@ -1,8 +1,8 @@
-"""Makes realistic events. An event is a pure function of (seed, API, number, time).
+"""Creates realistic events. An event is a pure function of (seed, API, number, time).
 
-Every third event takes the next value of its API's enumerations in turn, so that each documented value appears
-within the first few hundred; the others are drawn as they occur in an ordinary account (mostly successful
-sign-ins, fills and reveals).
+Every third event takes the next value of its API's enumerations in turn, so that each documented value appears within
+the first few hundred. The others follow the frequencies of an ordinary account (mostly successful sign-ins, fills and
+reveals).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class EventBody:
-    """One event as v1 and as v2 serve it: both have the same uuid and time."""
+    """One event as v1 and v2 serve it: both have the same uuid and time."""
 
     v1: bytes
     v2: bytes
@@ -37,7 +37,7 @@ class EventBody:
 
 @dataclass(frozen=True)
 class EventTime:
-    """An event's time in ns since 1970, and as the API writes it."""
+    """The time of an event in ns since 1970, and as the API writes it."""
 
     ns: int
     text: str
@@ -48,7 +48,7 @@ def random_for(seed: int, api: str, number: int) -> Random:
 
 
 def event_time(ns: int, digits: int) -> EventTime:
-    """Cut to 0 to 9 fractional digits; trailing zeros are never written."""
+    """Truncated to 0 to 9 fractional digits. Trailing zeros are never written."""
     cut = ns - ns % 10 ** (9 - digits)
     return EventTime(cut, write_time(cut))
 
@@ -63,7 +63,7 @@ def write_fraction(ns: int) -> str:
 
 
 def make_body(seed: int, api: str, number: int, random: Random, when: EventTime) -> EventBody:
-    """The event of this number, as bytes. `random` comes from `random_for`, whatever was drawn before."""
+    """The event with this number, as bytes. `random` comes from `random_for`; draws before the call do not matter."""
     event = {
         "uuid": identifier(random),
         **_MAKERS[api](random, sample_account(seed), number, when),
@@ -163,7 +163,7 @@ def _audit_object(random: Random, people: SampleAccount, kind: str) -> Event:
 
 
 def _audit_aux(random: Random, people: SampleAccount, kind: str) -> Event:
-    """What aux means depends on the object: a member, who has access, a group, an owner, a note, nothing."""
+    """The meaning of aux depends on the object: a member, who has access, a group, an owner, a note, nothing."""
     person = random.choice(people.people)
     member = {"aux_id": random.randrange(1, 10**6), "aux_uuid": person.uuid, "aux_details": person.short()}
     meanings: dict[str, Event] = {

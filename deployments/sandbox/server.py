@@ -1,4 +1,4 @@
-"""Starts the sandbox and serves until it is told to stop."""
+"""Starts the sandbox and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class SandboxStartError(Exception):
 
 
 def serve(options: SandboxOptions, *, ready: Ready, stop_with: BinaryIO | None = None) -> None:
-    """Serve on loopback until Ctrl-C or SIGTERM. `ready(base_url, token)` is called once it listens.
+    """Serve on loopback until Ctrl-C or SIGTERM. `ready(base_url, token)` is called as soon as it listens.
 
-    With `stop_with` (such as standard input) it also stops when that ends, so it never outlives who started it.
-    Raises SandboxStartError if the port is taken, SandboxOptionError for an option that cannot be.
+    With `stop_with` (such as standard input) it also stops when that ends, so it never outlives its parent. Raises
+    SandboxStartError if the port is taken, SandboxOptionError for an invalid option.
     """
     listener = _listen(options.port)
     host = f"{HOST}:{listener.getsockname()[1]}"
@@ -75,7 +75,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(port: int) -> socket.socket:
-    # Named in full: asyncio switches Nagle's algorithm off (40 ms an answer) only if the protocol is not 0.
+    # With IPPROTO_TCP: asyncio disables Nagle's algorithm (40 ms per response) only if the protocol is not 0.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

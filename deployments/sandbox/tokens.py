@@ -1,7 +1,7 @@
 """Bearer tokens: signed JWTs with the claims of 1Password's own.
 
-The key is made from the seed, so a token outlives a restart of the sandbox with the same seed. It protects nothing
-but made-up events on loopback.
+The key is derived from the seed, so a token stays valid after a restart with the same seed. It protects nothing but
+sample events on loopback.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 @dataclass(frozen=True)
 class TokenGrant:
-    """What a valid token allows. `issued_at` and `expires_at` in seconds since 1970."""
+    """What a valid token allows. `issued_at` and `expires_at` are in seconds since 1970."""
 
     token_id: str
     integration: str
@@ -44,7 +44,7 @@ class TokenGrant:
 
 
 class MalformedTokenError(Exception):
-    """Not a JWT at all, such as a token that was cut off when it was pasted."""
+    """The text is not a JWT, such as a token that was truncated when it was pasted."""
 
 
 class TokenIssuer:
@@ -65,7 +65,7 @@ class TokenIssuer:
         account: str | None = None,
         audience: str | None = None,
     ) -> str:
-        """`expires_in` in seconds from now, None for never. Another `audience` than this host: a wrong region."""
+        """`expires_in` is in seconds from now, None for never. Another `audience` than this host: a wrong region."""
         issued_at = self._clock.now_ns() // 10**9
         claims: dict[str, object] = {
             "iss": "com.1password.b5",
@@ -84,7 +84,7 @@ class TokenIssuer:
         self._revoked.add(token)
 
     def check(self, token: str) -> TokenGrant | None:
-        """None for a token that is expired, revoked, forged or meant for another host: all look alike."""
+        """None for a token that is expired, revoked, forged or issued for another host: all look the same."""
         grant = self._known.get(token) or self._read(token)
         if grant is None or token in self._revoked:
             return None
@@ -107,7 +107,7 @@ class TokenIssuer:
         return _grant(claims) if self._is_for_us(claims) else None
 
     def _is_for_us(self, claims: Mapping[str, object]) -> bool:
-        """The port is left out: the sandbox may have been started again on another one."""
+        """The port does not count: the sandbox may have been restarted on another one."""
         audience = claims.get("aud")
         first = audience[0] if isinstance(audience, list) and audience else ""
         return first == LEGACY_AUDIENCE or str(first).split(":")[0] == self._host.split(":")[0]

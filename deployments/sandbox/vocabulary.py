@@ -1,4 +1,4 @@
-"""The documented values of the Events API, in the order in which made-up events go through them."""
+"""The documented values of the Events API, in the order in which sample events use them."""
 
 from __future__ import annotations
 

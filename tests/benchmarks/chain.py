@@ -200,11 +200,11 @@ def _page(bulk: ComputedHistory, number: int) -> Page:
 def _ways(way: str) -> Iterator[None]:
     with ExitStack() as stack:
         if way != WITH:
-            no_chain = SimpleNamespace(body_digest=lambda _: b"", add=lambda *_: {})
+            no_chain = SimpleNamespace(body_digest=lambda _: b"", append=lambda *_: {})
             stack.enter_context(patch.object(pages, "chain", no_chain))
             stack.enter_context(patch.object(pages, "insert_events", _insert_events))
         if way == NEITHER:
-            stack.enter_context(patch.object(pages, "hours", SimpleNamespace(add=lambda *_: None)))
+            stack.enter_context(patch.object(pages, "hourly_counts", SimpleNamespace(increment=lambda *_: None)))
         yield
 
 

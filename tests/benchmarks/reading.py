@@ -89,7 +89,8 @@ def _events(connection: Connection, stream_id: int, number: int, start_ns: int, 
     connection.execute(made, asked)
     connection.execute(
         text(
-            "INSERT INTO hours (stream_id, hour, events) SELECT stream_id, time_ns / :hour, count(*) FROM events "
+            "INSERT INTO hourly_counts (stream_id, hour, events) "
+            "SELECT stream_id, time_ns / :hour, count(*) FROM events "
             "WHERE stream_id = :stream GROUP BY stream_id, time_ns / :hour"
         ),
         {"stream": stream_id, "hour": HOUR_NS},
@@ -101,13 +102,13 @@ def _collected(connection: Connection, stream_id: int, start_ns: int, now_ns: in
     spans = list(zip(edges[::2], edges[1::2], strict=True))
     for start, end in spans:
         connection.execute(
-            text("INSERT INTO spans (stream_id, start_ns, end_ns) VALUES (:stream, :start, :end)"),
+            text("INSERT INTO collected_spans (stream_id, start_ns, end_ns) VALUES (:stream, :start, :end)"),
             {"stream": stream_id, "start": start, "end": end},
         )
     connection.execute(
         text(
             "UPDATE streams SET read_from_ns = :start, drained_ns = :now, progress_ns = :now, newest_ns = :now, "
-            "lag_ns = 90000000000, events = (SELECT sum(events) FROM hours WHERE stream_id = :stream) "
+            "lag_ns = 90000000000, events = (SELECT sum(events) FROM hourly_counts WHERE stream_id = :stream) "
             "WHERE id = :stream"
         ),
         {"stream": stream_id, "start": start_ns, "now": now_ns},

@@ -128,7 +128,7 @@ def test_hints_are_found(tmp_path: Path) -> None:
 def test_a_hint_begins_after_a_sentence(message: str, said: str) -> None:
     assert join_sentences(message, "They are kept.") == said
     assert str(ThirdPartyConfigError(message, hint="They are kept.")) == said
-    condition = Condition("refused", "EventsRefused", "Warning", message, hint="They are kept.")
+    condition = Condition("refused", "EventsRejected", "Warning", message, hint="They are kept.")
     assert HealthEvent.from_condition(condition, "1", "1Pass").sentence == said
 
 

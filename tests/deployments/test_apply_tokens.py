@@ -55,7 +55,7 @@ def test_a_revoked_token_is_not_stored(apply: Any, api: SandboxProcess, name: st
     api.revoke(token)
     code, out, _ = apply({name: token})
     assert code == cli.IN_ERROR
-    assert out.startswith(f"{name}: refused. The token was not taken")
+    assert out.startswith(f"{name}: refused. The token was rejected")
     assert "refuses the token" in out
     assert token_of(name) is None
 
@@ -63,14 +63,14 @@ def test_a_revoked_token_is_not_stored(apply: Any, api: SandboxProcess, name: st
 @pytest.mark.parametrize("garbage", ["x" * 40, "one.two.three"], ids=["no-jwt", "three-parts"])
 def test_garbage_is_not_stored(apply: Any, name: str, garbage: str) -> None:
     code, out, _ = apply({name: garbage})
-    assert (code, "refused. The token was not taken" in out) == (cli.IN_ERROR, True)
+    assert (code, "refused. The token was rejected" in out) == (cli.IN_ERROR, True)
     assert token_of(name) is None
 
 
 def test_a_token_of_another_region_is_reported_with_the_region(apply: Any, api: SandboxProcess, name: str) -> None:
     code, out, _ = apply({name: api.issue_token(audience="events.1password.eu")})
     assert code == cli.IN_ERROR
-    assert "It was made for events.1password.eu, but base_url is 127.0.0.1" in out
+    assert "It was issued for events.1password.eu, but base_url is 127.0.0.1" in out
 
 
 def test_a_missing_scope_and_another_account_are_refused(apply: Any, api: SandboxProcess, name: str) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.flow_runs import QuickClock, Source, artifacts, ask, bodies, outcome, truth
+from support.flow_runs import QuickClock, Source, artifacts, bodies, outcome, query_store, truth
 
 from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
@@ -50,12 +50,12 @@ def test_a_span_is_read_in_windows_and_only_what_is_missing_is_new(source: Sourc
     assert 0 < part < 3 * PER_API
     assert f"{part:,} new, " in (state.message or "")
     assert set(bodies(source)) <= set(truth(source))
-    assert ask(source, "SELECT count(*), count(done_ns), count(holder) FROM windows") == [(6, 6, 0)]
+    assert query_store(source, "SELECT count(*), count(done_ns), count(holder) FROM windows") == [(6, 6, 0)]
     again = backfill(source)
     assert f"{3 * PER_API - part:,} new" in (again.message or "")
     assert bodies(source) == truth(source)
-    assert ask(source, "SELECT sum(events) FROM streams") == [(3 * PER_API,)]
-    assert ask(source, "SELECT cursor, drained_ns, holder FROM streams") == [(None, None, None)] * 3
+    assert query_store(source, "SELECT sum(events) FROM streams") == [(3 * PER_API,)]
+    assert query_store(source, "SELECT cursor, drained_ns, holder FROM streams") == [(None, None, None)] * 3
     assert artifacts(source, "backfill-")[-1].data == 100
     table = artifacts(source, "backfill-table-")[-1].data
     assert all(api in table for api in Api)
@@ -63,10 +63,10 @@ def test_a_span_is_read_in_windows_and_only_what_is_missing_is_new(source: Sourc
 
 def test_live_collection_is_not_touched_and_the_other_way_round(source: Source) -> None:
     source.collect()
-    before = ask(source, "SELECT cursor, drained_ns, newest_ns, fence FROM streams")
+    before = query_store(source, "SELECT cursor, drained_ns, newest_ns, fence FROM streams")
     state = backfill(source, apis=["audit"])
     assert f"0 new, {PER_API} already known" in (state.message or "")
-    assert ask(source, "SELECT cursor, drained_ns, newest_ns, fence FROM streams") == before
+    assert query_store(source, "SELECT cursor, drained_ns, newest_ns, fence FROM streams") == before
     source.sandbox.arrive("auditevents", 5)
     assert "5 new events" in (source.collect().message or "")
     assert source.status().state == "Collected"
@@ -77,15 +77,17 @@ def test_a_refused_token_ends_it_and_a_backfill_without_a_start_goes_on(source: 
     state = backfill(source, readers=1)
     assert (outcome(state), state.type.value) == ("ThirdPartyConfigError", "FAILED")
     assert "refuses the token" in (state.message or "")
-    done = ask(source, "SELECT count(done_ns) FROM windows")[0][0]
-    assert ask(source, "SELECT count(*) FROM windows WHERE error IS NOT NULL AND holder IS NULL") == [(1,)]
+    done = query_store(source, "SELECT count(done_ns) FROM windows")[0][0]
+    assert query_store(source, "SELECT count(*) FROM windows WHERE error IS NOT NULL AND holder IS NULL") == [(1,)]
     source.sandbox.clear_faults()
-    asked = source.asked()
+    asked = source.request_count()
     state = backfill(source, None)
     assert outcome(state) == "Backfilled"
     assert bodies(source) == truth(source)
-    assert ask(source, "SELECT count(*) FROM jobs") == [(1,)]
-    assert source.asked() - asked <= ask(source, "SELECT count(*) FROM windows")[0][0] - done + 1, "none is read twice"
+    assert query_store(source, "SELECT count(*) FROM jobs") == [(1,)]
+    assert source.request_count() - asked <= query_store(source, "SELECT count(*) FROM windows")[0][0] - done + 1, (
+        "none is read twice"
+    )
     nothing = backfill(source, None)
     assert "No backfill of this source is unfinished" in (nothing.message or "")
 
@@ -97,7 +99,7 @@ def test_a_429_is_waited_for_and_everybody_waits(source: Source, quick: QuickClo
     assert outcome(state) == "Backfilled"
     assert quick.waits == [300.0]
     assert bodies(source) == truth(source)
-    ((paused_until_ns,),) = ask(source, "SELECT paused_until_ns FROM budgets")
+    ((paused_until_ns,),) = query_store(source, "SELECT paused_until_ns FROM rate_limits")
     assert abs(paused_until_ns - before_ns - 300 * 10**9) < 60 * 10**9
 
 
@@ -124,7 +126,7 @@ def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch
     state = backfill(source, readers=1)
     assert (outcome(state), state.type.value) == ("Stopped", "CANCELLED")
     assert "a run without a start goes on" in (state.message or "")
-    assert ask(source, "SELECT count(*) FROM windows WHERE holder IS NOT NULL") == [(0,)]
+    assert query_store(source, "SELECT count(*) FROM windows WHERE holder IS NOT NULL") == [(0,)]
     monkeypatch.undo()
     time.sleep(0.01)
     assert outcome(backfill(source, None)) == "Backfilled"
@@ -166,7 +168,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_asked(source: Source)
         state = backfill(source, start, **wishes)
         assert outcome(state) == "ThirdPartyConfigError"
         assert said in (state.message or "")
-    assert source.asked() == 0
+    assert source.request_count() == 0
 
 
 def test_a_start_of_long_ago_is_cut_and_says_so(source: Source) -> None:
@@ -183,7 +185,7 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     monkeypatch.setattr("tasks.support.job.REFRESH_SECONDS", 0.0)
     state = backfill(source, readers=1, window="1d")
     assert outcome(state) == "Backfilled"
-    spans = ask(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")
+    spans = query_store(source, "SELECT stream_id, start_ns, end_ns, done_ns FROM windows ORDER BY stream_id, start_ns")
     assert len(spans) > 3 * 7
     for (stream, _, end, _), (following, start, _, _) in itertools.pairwise(spans):
         assert stream != following or end == start, "they still join"

@@ -55,7 +55,7 @@ def test_a_backfill_at_full_speed_is_never_refused_and_live_goes_on_beside_it(so
         for _ in range(2):
             assert outcome(source.collect()) == "Collected"
         assert outcome(filling.result(120)) == "Backfilled"
-    assert source.asked() >= 15, "a window a day of three APIs"
+    assert source.request_count() >= 15, "a window a day of three APIs"
     assert refused(source) == 0
 
 
@@ -143,7 +143,7 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
                 assert not filling.done()
                 sandbox.arrive("auditevents", 3)
                 assert "3 new events" in (source.collect().message or "")
-            asked = source.asked()
+            asked = source.request_count()
             shifted.halt_ns += int(10 * HOUR * 1e9)
             assert outcome(filling.result(120)) == "Backfilled"
         assert asked >= 0.95 * SHARE

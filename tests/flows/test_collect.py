@@ -189,8 +189,8 @@ def test_a_lost_scope_stops_one_api_and_not_the_others(source: Source) -> None:
     assert set(stored(source)) == {"sign-in", "itemUsage"}
     source.sandbox.clear_requests()
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    assert source.asked("auditevents") == 0
-    assert source.asked("signinattempts") == 1
+    assert source.request_count("auditevents") == 0
+    assert source.request_count("signinattempts") == 1
 
 
 def test_a_source_that_does_not_exist_says_what_to_do() -> None:
@@ -264,10 +264,10 @@ def test_audit_fails_for_90_minutes_and_the_others_are_collected_every_five(
     assert {outcome(state) for state in after} == {"ThirdPartyGenericError"}
     stream = source.status().streams[2]
     assert (stream.state, stream.failing_since_ns) == ("ThirdPartyGenericError", failing_since)
-    asked = source.asked("auditevents")
+    asked = source.request_count("auditevents")
     assert 20 <= asked <= 70
     source.collect()
-    assert source.asked("auditevents") == asked, "a stream that has given up is not asked for again"
+    assert source.request_count("auditevents") == asked, "a stream that has given up is not asked for again"
 
     engine = source.engine()
     streams.restart(engine, source.status().id)
@@ -327,9 +327,9 @@ def test_a_changed_configuration_takes_the_claim_of_a_waiting_run(
     moving.wait_for_sleepers(1)
     source.save(token=source.sandbox.issue_token())
     assert outcome(source.collect()) == "Collected"
-    asked = source.asked("auditevents")
+    asked = source.request_count("auditevents")
     moving.advance(600)
     run.join(60)
     assert "Another run reads audit now" in (states[0].message or "")
-    assert source.asked("auditevents") == asked, "the old holder notices before its next request"
+    assert source.request_count("auditevents") == asked, "the old holder notices before its next request"
     assert stored(source) == truth(source)

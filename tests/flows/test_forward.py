@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from receivers.server import Receiver, receiving
 from receivers.sumo_logic import PATH, SumoLogic
-from support.flow_runs import QuickClock, Source, ask, history, outcome
+from support.flow_runs import QuickClock, Source, history, outcome, query_store
 from support.moving_clock import MovingClock
 
 from blocks import clock
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.base import SiemBlock
+    from blocks.store.forwarding.records import ForwardPair
 
 pytestmark = pytest.mark.prefect
 
@@ -67,17 +68,17 @@ class Sending:
 
     @property
     def source_id(self) -> str:
-        return str(ask(self.source, "SELECT id FROM sources")[0][0])
+        return str(query_store(self.source, "SELECT id FROM sources")[0][0])
 
     @property
-    def pair(self) -> forward_pairs.ForwardPair:
+    def pair(self) -> ForwardPair:
         with self.engine() as engine:
             found = forward_pairs.find(engine, self.source_id, self.siem)
         assert found
         return found
 
     def stored(self) -> set[str]:
-        return {str(row[0]) for row in ask(self.source, "SELECT uuid FROM events")}
+        return {str(row[0]) for row in query_store(self.source, "SELECT uuid FROM events")}
 
     def of_request(self) -> str:
         return self.receiver.requests[-1].headers["x-sumo-fields"]
@@ -151,7 +152,7 @@ def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Send
     state = sending.forward()
     assert (outcome(state), state.is_failed()) == ("ThirdPartyConfigError", True)
     assert sending.receiver.asked == 0
-    assert ask(sending.source, "SELECT count(*) FROM forwards") == [(0,)]
+    assert query_store(sending.source, "SELECT count(*) FROM pairs") == [(0,)]
 
 
 def test_a_fault_that_passes_is_waited_for_and_the_rest_goes_on(sending: Sending, quick: QuickClock) -> None:
@@ -186,7 +187,9 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
 
 
 def _told(sending: Sending, tracker: str) -> list[tuple[Any, ...]]:
-    return ask(sending.source, f"SELECT name, severity FROM health_events WHERE tracker = '{tracker}' ORDER BY id")
+    return query_store(
+        sending.source, f"SELECT name, severity FROM health_events WHERE tracker = '{tracker}' ORDER BY id"
+    )
 
 
 def test_a_refused_key_stops_it_until_its_configuration_changes(sending: Sending, quick: QuickClock) -> None:
@@ -212,7 +215,7 @@ def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) 
         assert rejected_events.replay(engine, sending.pair) == len(sending.stored())
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
-    assert [row[0] for row in _told(sending, f"refused/{sending.siem}")] == ["EventsRefused", "Recovered"]
+    assert [row[0] for row in _told(sending, f"rejected/{sending.siem}")] == ["EventsRejected", "Recovered"]
 
 
 def test_a_run_beside_one_that_waits_says_so_and_sends_nothing(

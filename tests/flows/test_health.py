@@ -104,9 +104,9 @@ def test_a_token_of_another_account_is_refused_until_the_account_is_unpinned(sou
     state = source.collect()
     assert outcome(state) == "ThirdPartyConfigError"
     assert "The token is of account ANOTHERACCOUNT" in (state.message or "")
-    asked = source.asked()
+    asked = source.request_count()
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    assert source.asked() == asked, "not one page was asked for with it"
+    assert source.request_count() == asked, "not one page was asked for with it"
     assert source.status().account_uuid == before.account_uuid
     engine = source.engine()
     sources.unpin_account(engine, before.id)
@@ -150,9 +150,9 @@ def test_a_server_that_refuses_every_cursor_is_asked_from_a_time_once(source: So
     source.sandbox.fault("rejected_cursor", api="auditevents")
     assert outcome(source.collect()) == "Collected"
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    asked = source.asked("auditevents")
+    asked = source.request_count("auditevents")
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    assert source.asked("auditevents") == asked
+    assert source.request_count("auditevents") == asked
     assert [name for name, _, _ in told(source)] == ["CursorRejected", "ThirdPartyConfigError"]
 
 
@@ -163,7 +163,7 @@ def test_a_token_that_is_replaced_between_two_pages_is_no_change_of_health(sourc
     states: list[State[Any]] = []
     run = threading.Thread(target=lambda: states.append(source.collect()), daemon=True)
     run.start()
-    wait_until(lambda: source.asked("auditevents"))
+    wait_until(lambda: source.request_count("auditevents"))
     old = source.sandbox.token
     source.save(token=source.sandbox.issue_token())
     source.sandbox.revoke(old)

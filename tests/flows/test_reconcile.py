@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.flow_runs import Source, artifacts, ask, bodies, outcome, truth
+from support.flow_runs import Source, artifacts, bodies, outcome, query_store, truth
 from support.values import require_proof
 
 from blocks.events_api.models import Api
@@ -43,17 +43,17 @@ def reconcile(source: Source, **wishes: Any) -> State[Any]:
 
 def told(source: Source) -> list[tuple[str, str, str]]:
     asked = "SELECT name, api, description FROM health_events WHERE name LIKE 'Events%' ORDER BY id"
-    return ask(source, asked)  # type: ignore[return-value]
+    return query_store(source, asked)  # type: ignore[return-value]
 
 
 def test_what_is_complete_stays_as_it_is(source: Source) -> None:
     source.collect()
-    before = ask(source, "SELECT cursor, fence, drained_ns, events FROM streams ORDER BY id")
+    before = query_store(source, "SELECT cursor, fence, drained_ns, events FROM streams ORDER BY id")
     state = reconcile(source)
     assert (outcome(state), state.type.value) == ("Reconciled", "COMPLETED")
     assert f"{3 * PER_API:,} events compared: 0 were not there, 0 have changed; 0 put in quarantine." in state.message
-    assert ask(source, "SELECT cursor, fence, drained_ns, events FROM streams ORDER BY id") == before
-    assert ask(source, COUNTS) == [(0, 0, 0, 0)] * 3
+    assert query_store(source, "SELECT cursor, fence, drained_ns, events FROM streams ORDER BY id") == before
+    assert query_store(source, COUNTS) == [(0, 0, 0, 0)] * 3
     assert artifacts(source, "reconcile-")[-1].data == 100
     assert "not there" in artifacts(source, "reconcile-table-")[-1].data
     assert told(source) == []
@@ -68,13 +68,13 @@ def test_what_the_server_left_out_was_missed(source: Source) -> None:
     state = reconcile(source)
     assert "7 were not there" in (state.message or "")
     assert bodies(source) == truth(source)
-    assert sorted(ask(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (7, 0, 0, 0)]
+    assert sorted(query_store(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (7, 0, 0, 0)]
     source.collect()
-    assert sorted(ask(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 7, 0)]
+    assert sorted(query_store(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 7, 0)]
     ((name, api, description),) = told(source)
     assert (name, api) == ("EventsMissed", "audit")
     assert description.startswith("Live collection of audit had missed 7 events: ")
-    for uuid, _ in ask(source, "SELECT uuid, time_ns FROM found ORDER BY time_ns LIMIT 5"):
+    for uuid, _ in query_store(source, "SELECT uuid, time_ns FROM late_or_missed ORDER BY time_ns LIMIT 5"):
         assert uuid in description
     engine = open_engine(source.url)
     assert require_proof(engine) >= 4
@@ -86,7 +86,7 @@ def test_what_arrives_late_is_late(source: Source) -> None:
     source.sandbox.arrive("itemusages", 4, late=3600.0)
     assert "4 were not there" in (reconcile(source, apis=["itemUsage"]).message or "")
     assert "0 new events" in (source.collect().message or "")
-    assert sorted(ask(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (0, 4, 0, 0)]
+    assert sorted(query_store(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (0, 4, 0, 0)]
     assert told(source) == []
     assert bodies(source) == truth(source)
 
@@ -104,11 +104,11 @@ def test_a_body_that_has_changed_is_reported_and_kept(source: Source) -> None:
     before = bodies(source)
     source.sandbox.fault("unknown_members", api="auditevents", times=1)
     state = reconcile(source, apis=["audit"], readers=1)
-    ((changed,),) = ask(source, "SELECT changed FROM streams WHERE api = 'audit'")
+    ((changed,),) = query_store(source, "SELECT changed FROM streams WHERE api = 'audit'")
     assert changed > 0
     assert f"0 were not there, {changed} have changed" in (state.message or "")
     assert bodies(source) == before
-    assert ask(source, "SELECT count(*), count(DISTINCT uuid) FROM revisions") == [(changed, changed)]
+    assert query_store(source, "SELECT count(*), count(DISTINCT uuid) FROM changed_bodies") == [(changed, changed)]
     assert {(name, api) for name, api, _ in told(source)} == {("EventsChanged", "audit")}
 
 
@@ -128,7 +128,7 @@ def test_where_nothing_was_collected_there_is_nothing_to_compare(source: Source)
     state = reconcile(source)
     assert (outcome(state), state.type.value) == ("Reconciled", "COMPLETED")
     assert "there is nothing to compare" in (state.message or "")
-    assert source.asked() == 0
+    assert source.request_count() == 0
 
 
 def test_a_wrong_span_is_an_error_that_says_so(source: Source) -> None:
@@ -157,6 +157,6 @@ def test_a_stop_ends_it_after_its_page(source: Source) -> None:
         state = reconcile(source, readers=1)
     assert (outcome(state), state.type.value) == ("Stopped", "CANCELLED")
     assert "windows are left." in (state.message or "")
-    assert not streams.are_claimed(engine, ask(source, "SELECT id FROM sources")[0][0])
+    assert not streams.are_claimed(engine, query_store(source, "SELECT id FROM sources")[0][0])
     engine.dispose()
-    assert {api for (api,) in ask(source, "SELECT api FROM streams")} == set(Api)
+    assert {api for (api,) in query_store(source, "SELECT api FROM streams")} == set(Api)

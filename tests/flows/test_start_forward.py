@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from receivers.server import receiving
 from receivers.sumo_logic import PATH, SumoLogic
-from support.flow_runs import Source, ask, outcome
+from support.flow_runs import Source, outcome, query_store
 
 from blocks.events_api.models import Api
 from blocks.prefect_names import block_name, forward_name
@@ -35,7 +35,7 @@ class Deployed:
         self.siem = f"soc {uuid4().hex[:8]}"
         block = SumoLogicSiem(url=SecretStr(url + PATH))
         block.save(block_name(self.siem))
-        self.source_id = str(ask(source, "SELECT id FROM sources")[0][0])
+        self.source_id = str(query_store(source, "SELECT id FROM sources")[0][0])
         engine = source.engine()
         forward_pairs.save(engine, self.source_id, self.siem, block.kind, block.public_settings(), block.fingerprint())
         (pair,) = forward_pairs.find_all(engine, self.siem)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from real import counterparts, tls_detour
-from support.clients import drained, opened
+from support.clients import drain, open_client
 
 from blocks.events_api.models import Api
 from deployments.sandbox.process import running_sandbox
@@ -52,9 +52,9 @@ def test_grove_collects_what_we_collect(sandbox: SandboxProcess, detour: Detour)
     )
     assert done.returncode == 0, done.stderr
     theirs = json.loads(done.stdout.splitlines()[-1])
-    with opened(sandbox) as client:
+    with open_client(sandbox) as client:
         for api in Api:
-            ours = [event.uuid for page in drained(client, api) for event in page.events]
+            ours = [event.uuid for page in drain(client, api) for event in page.events]
             assert theirs[api.path] == ours
             assert len(set(ours)) > 1000
 

@@ -87,7 +87,7 @@ class Program:
         said, _ = process.communicate(given, timeout=SECONDS)
         assert process.returncode not in {WRONG_USE, None}, (arguments, said)
         assert process.returncode >= 0, (arguments, said)
-        assert "unexpected fault" not in said, (arguments, said)
+        assert "unexpected error" not in said, (arguments, said)
         assert "Traceback" not in said, (arguments, said)
         self.require_untouched(arguments)
         return said

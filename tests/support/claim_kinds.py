@@ -62,5 +62,5 @@ _OF_AUDIT = "stream_id = (SELECT id FROM streams WHERE api = 'audit')"
 KINDS = {
     "stream": Kind("streams", "api = 'audit'", _stream, streams.renew, streams.release),
     "window": Kind("windows", f"start_ns = {END - 2 * DAY}", _window, windows.renew, windows.release),
-    "position": Kind("forward_positions", _OF_AUDIT, _position, positions.renew, positions.release),
+    "position": Kind("positions", _OF_AUDIT, _position, positions.renew, positions.release),
 }

@@ -20,11 +20,11 @@ QUICK = httpx.Timeout(0.1)
 EVENTS = 90
 
 
-def opened(sandbox: SandboxProcess, **options: Any) -> EventsClient:
+def open_client(sandbox: SandboxProcess, **options: Any) -> EventsClient:
     return EventsClient(sandbox.base_url, options.pop("token", sandbox.token), **options)
 
 
-def drained(client: EventsClient, api: Api = Api.AUDIT, **asked: Any) -> list[Page]:
+def drain(client: EventsClient, api: Api = Api.AUDIT, **asked: Any) -> list[Page]:
     pages = [client.first_page(api, START_NS, **asked)]
     while pages[-1].has_more:
         pages.append(client.next_page(api, pages[-1].cursor))
@@ -35,7 +35,7 @@ def bodies(pages: list[Page]) -> list[bytes]:
     return [event.body.encode() for page in pages for event in page.events]
 
 
-def failed(client: EventsClient, cursor: str | None = None, api: Api = Api.AUDIT) -> SourceError:
+def failure_of(client: EventsClient, cursor: str | None = None, api: Api = Api.AUDIT) -> SourceError:
     """The error of one request for a page."""
     with pytest.raises(SourceError) as raised:
         client.first_page(api, START_NS) if cursor is None else client.next_page(api, cursor)

@@ -24,7 +24,7 @@ def fill(engine: Engine, sources: int, *, siems: int = 1) -> None:
     now_ns = clock.now_ns()
     with engine.begin() as connection:
         for kind, rows in _rows(sources, siems, now_ns).items():
-            connection.execute(insert(kind.__table__), rows)  # type: ignore[attr-defined]
+            connection.execute(insert(tables.table_of(kind)), rows)
 
 
 def name_of(number: int) -> str:
@@ -152,9 +152,9 @@ def _position(number: int, siem: int, place: int, streams: int, now_ns: int) -> 
     is_down = siem == 0 and number % 10 == 0
     sent = LINK if is_down else EVENTS
     return {
-        "forward": f"{number}-{siem}",
+        "pair_id": f"{number}-{siem}",
         "stream_id": stream_id,
-        "sent_id": _event_id(stream_id, sent - 1, streams),
+        "acknowledged_id": _event_id(stream_id, sent - 1, streams),
         "sent": sent,
         "progress_ns": now_ns - 60 * 10**9,
     }

@@ -92,7 +92,7 @@ class Source:
     def engine(self) -> Engine:
         return source_status.open_store(self.url)
 
-    def asked(self, part: str = "/api/v2/") -> int:
+    def request_count(self, part: str = "/api/v2/") -> int:
         """How many requests the server got whose endpoint has `part` in it, introspections aside."""
         counts = self.sandbox.requests()["endpoints"]
         return sum(each["requests"] for name, each in counts.items() if part in name and "introspect" not in name)
@@ -130,7 +130,7 @@ def history(state: State[Any]) -> list[str]:
     return [one.name for one in states]
 
 
-def ask(source: Source, query: str) -> list[tuple[Any, ...]]:
+def query_store(source: Source, query: str) -> list[tuple[Any, ...]]:
     engine = source.engine()
     try:
         with engine.connect() as connection:
@@ -140,7 +140,7 @@ def ask(source: Source, query: str) -> list[tuple[Any, ...]]:
 
 
 def bodies(source: Source) -> list[tuple[str, str]]:
-    return sorted(ask(source, "SELECT api, body FROM events JOIN streams ON streams.id = stream_id"))  # type: ignore[arg-type]
+    return sorted(query_store(source, "SELECT api, body FROM events JOIN streams ON streams.id = stream_id"))  # type: ignore[arg-type]
 
 
 def truth(source: Source, **span: str) -> list[tuple[str, str]]:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.privacy.rules import Rules
-    from blocks.store.forwarding.forward_pairs import ForwardPair
-    from blocks.store.forwarding.positions import PositionClaim, PositionView
+    from blocks.store.forwarding.positions import PositionView
+    from blocks.store.forwarding.records import ForwardPair, PositionClaim
 
 SIEM = "soc"
 STREAM = StreamMetadata(Api.AUDIT, "1Pass")

@@ -368,7 +368,7 @@ class HttpConformance(SenderConformance):
     def test_a_status_that_says_enough_needs_no_body(
         self, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(http_client, "REFUSAL_SECONDS", 0.2)
+        monkeypatch.setattr(http_client, "ERROR_BODY_SECONDS", 0.2)
         head = b"HTTP/1.1 503 No\r\nRetry-After: 9\r\nContent-Encoding: gzip\r\nContent-Length: 99999999\r\n\r\n"
         receiver.behave("raw", None, start=head + BOMB[:1000], drip=b"\0", drips=FOREVER, seconds=0.01)
         with pytest.raises(ThirdPartyGenericError) as raised:

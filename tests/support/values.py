@@ -66,7 +66,9 @@ def require_proof(engine: Engine) -> int:
             newest = (chain[-1].number, bytes(chain[-1].digest), chain[-1].last_id) if chain else (0, None, None)
             assert (stream.link, stream.link_digest and bytes(stream.link_digest), stream.link_id) == newest
             hours = Counter(event.time_ns // (3600 * 10**9) for event in events if event.digest is None)
-            kept = connection.execute(text("SELECT hour, events FROM hours WHERE stream_id = :stream"), of_stream)
+            kept = connection.execute(
+                text("SELECT hour, events FROM hourly_counts WHERE stream_id = :stream"), of_stream
+            )
             assert {row.hour: row.events for row in kept} == hours
             links += len(chain)
     return links

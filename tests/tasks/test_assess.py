@@ -195,9 +195,9 @@ def test_a_source_that_was_never_read_to_its_end_is_neither(engine: Engine, movi
 def collected(engine: Engine, *spans_of_audit: tuple[float, float], first_days_ago: float = 100) -> None:
     """A source that has collected for so many days, of audit events only these spans (in days ago)."""
     now_ns = clock.now_ns()
-    insert = text("INSERT INTO spans (stream_id, start_ns, end_ns) VALUES (:stream, :start, :end)")
+    insert = text("INSERT INTO collected_spans (stream_id, start_ns, end_ns) VALUES (:stream, :start, :end)")
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM spans"))
+        connection.execute(text("DELETE FROM collected_spans"))
         for row in connection.execute(text("SELECT id, api FROM streams")).all():
             spans = spans_of_audit if row.api == "audit" else ((first_days_ago, 0),)
             for start, end in spans:
@@ -214,8 +214,10 @@ def on_the_day(engine: Engine, moving: MovingClock, day: float) -> list[tuple[st
     moving.advance(START_NS / 1e9 + day * DAY - clock.now())
     with engine.begin() as connection:
         connection.execute(text("UPDATE streams SET drained_ns = :now"), {"now": clock.now_ns()})
-        newest = "SELECT max(end_ns) FROM spans AS s WHERE s.stream_id = spans.stream_id"
-        connection.execute(text(f"UPDATE spans SET end_ns = :now WHERE end_ns = ({newest})"), {"now": clock.now_ns()})
+        newest = "SELECT max(end_ns) FROM collected_spans AS s WHERE s.stream_id = collected_spans.stream_id"
+        connection.execute(
+            text(f"UPDATE collected_spans SET end_ns = :now WHERE end_ns = ({newest})"), {"now": clock.now_ns()}
+        )
     return told(engine, block(**QUIET))
 
 

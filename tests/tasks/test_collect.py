@@ -25,8 +25,8 @@ from blocks.source import OnePasswordSource
 from blocks.store import health, rate_limit_windows, sources, streams
 from blocks.store.block import EventStore
 from deployments.sandbox.process import running_sandbox
-from tasks import attempts, collect
-from tasks.support import session, source, stopping
+from tasks import attempts, collect, session
+from tasks.support import source, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.delivery.protocol import Batch
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import PositionClaim
 
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 
@@ -97,8 +97,12 @@ def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None
     sender = Told()
     done = pair.run(sender)
     assert sender.ids == chunks(pair.ids(), 10)
-    assert (done.api, done.sent, done.kept, done.refused) == (Api.AUDIT, 35, 0, 0)
-    assert (pair.view().sent_id, pair.view().plan, pair.view().holder_until_ns) == (pair.ids()[-1], (), None)
+    assert (done.api, done.sent, done.filtered, done.rejected) == (Api.AUDIT, 35, 0, 0)
+    assert (pair.view().acknowledged_id, pair.view().in_flight, pair.view().claim_expires_ns) == (
+        pair.ids()[-1],
+        (),
+        None,
+    )
     assert pair.run(Told()).sent == 0
 
 
@@ -119,8 +123,8 @@ def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> N
     with pytest.raises(ThirdPartyGenericError, match="503"):
         pair.run(sender)
     portions = chunks(pair.ids(), 10)
-    assert pair.view().sent_id == (portions[place - 1][-1] if place else 0)
-    assert list(pair.view().plan) == [portion[-1] for portion in portions[place:]]
+    assert pair.view().acknowledged_id == (portions[place - 1][-1] if place else 0)
+    assert list(pair.view().in_flight) == [portion[-1] for portion in portions[place:]]
 
 
 def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
@@ -160,12 +164,12 @@ def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair:
     with pytest.raises(ThirdPartyGenericError):  # the first one is taken now, the third one still is not
         pair.run(second := Told(failing(2, of=pair), limits))
     assert sorted(second.ids) == [portions[0], portions[2]]
-    assert pair.view().sent_id == portions[1][-1]
+    assert pair.view().acknowledged_id == portions[1][-1]
     done = pair.run(third := Told(limits=limits))
     assert third.ids == [portions[2]]
-    assert (done.sent, pair.view().sent_id, pair.view().ahead) == (14, pair.ids()[-1], {})
+    assert (done.sent, pair.view().acknowledged_id, pair.view().ahead) == (14, pair.ids()[-1], {})
     assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [turned]
-    assert pair.filled.ask("SELECT sum(sent), sum(refused) FROM forward_positions") == [(34, 1)]
+    assert pair.filled.ask("SELECT sum(sent), sum(rejected) FROM positions") == [(34, 1)]
 
 
 def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_over(
@@ -184,11 +188,11 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
     with pytest.raises(FirstPartyGenericError):
         pair.run(first := Told(once_all_begun(take_all), limits))
     assert sorted(first.taken) == pair.ids()
-    assert (pair.view().sent_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)})
+    assert (pair.view().acknowledged_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)})
     pair.filled.commit(Api.AUDIT, 3)
     pair.run(second := Told(limits=limits))
     assert second.ids == [pair.ids()[-3:]]
-    assert pair.view().sent_id == pair.ids()[-1]
+    assert pair.view().acknowledged_id == pair.ids()[-1]
 
 
 def left_ahead(pair: Pair) -> None:
@@ -211,7 +215,7 @@ def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(
     forward_pairs.save(
         pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second"
     )
-    assert (pair.view().plan, pair.view().ahead) == (before.plan, {})
+    assert (pair.view().in_flight, pair.view().ahead) == (before.in_flight, {})
     pair.run(sender := Told())
     assert sender.ids == chunks(pair.ids(), 10)
 
@@ -297,7 +301,7 @@ def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
     with pytest.raises(ClaimLostError):
         pair.run(sender, claim=claim)
     assert len(sender.asked) == 1, "it looks before it sends"
-    assert pair.view().sent_id == 0
+    assert pair.view().acknowledged_id == 0
 
 
 def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
@@ -315,7 +319,7 @@ def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
     with pytest.raises(ClaimLostError):
         pair.run(first)
     assert sorted(second.taken) == pair.ids()
-    assert pair.view().sent_id == pair.ids()[-1]
+    assert pair.view().acknowledged_id == pair.ids()[-1]
 
 
 def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_stop: Callable[[], None]) -> None:
@@ -324,8 +328,8 @@ def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_s
         return ACCEPTED
 
     assert pair.run(Told(answer)).sent == 10
-    assert pair.view().sent_id == pair.ids()[9]
-    assert pair.view().holder_until_ns is None
+    assert pair.view().acknowledged_id == pair.ids()[9]
+    assert pair.view().claim_expires_ns is None
 
 
 def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
@@ -338,16 +342,16 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
     before = pair.view()
     asked_to_stop()
     assert pair.run(Told(), claim=claim).sent == 0
-    assert (pair.view().plan, pair.view().failing_since_ns) == (before.plan, since_ns)
-    assert before.plan
-    assert pair.view().holder_until_ns is None
+    assert (pair.view().in_flight, pair.view().failing_since_ns) == (before.in_flight, since_ns)
+    assert before.in_flight
+    assert pair.view().claim_expires_ns is None
 
 
 def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
     done = pair.run(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
-    assert (done.sent, done.refused) == (31, 4)
-    assert pair.view().sent_id == pair.ids()[-1]
+    assert (done.sent, done.rejected) == (31, 4)
+    assert pair.view().acknowledged_id == pair.ids()[-1]
     assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [
         ids[2] for ids in sender.ids
     ]
@@ -364,7 +368,7 @@ def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pa
     assert second.ids == [pair.ids()[-3:], *chunks(turned, 3)]
     assert not set(first.names) & set(second.names)
     assert (done.sent, rejected_events.list_page(pair.engine, pair.known.id)) == (11, [])
-    assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
 
 
 def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
@@ -387,7 +391,7 @@ def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
     sent = sorted(sender.taken)
     assert sent == pair.ids()[: len(sent)]
     assert 0 < len(sent) < len(pair.ids())
-    assert pair.view().sent_id == sent[-1]
+    assert pair.view().acknowledged_id == sent[-1]
     pair.run(again := Told())
     assert sorted([*sent, *again.taken]) == pair.ids()
 
@@ -419,7 +423,7 @@ def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(p
     done = StreamForwarder(pair.engine, pair.claim(), made).forward()
     assert (done.sent, done.filtered, sender.asked) == (0, len(pair.ids()), [])
     (status,) = forward_status.pairs(pair.engine)
-    assert {one.api: one.dropped for one in status.positions}[Api.AUDIT] == len(pair.ids())
+    assert {one.api: one.filtered for one in status.positions}[Api.AUDIT] == len(pair.ids())
 
 
 def test_a_run_by_the_rules_of_before_loses_its_claim(pair: Pair) -> None:
@@ -472,7 +476,7 @@ def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(p
     pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     middle = rejected_events.list_page(pair.engine, pair.known.id)[1].event_id
-    pair.filled.change(f"UPDATE refused_events SET replay_ns = NULL WHERE event_id = {middle}")
+    pair.filled.change(f"UPDATE rejected_events SET replay_ns = NULL WHERE event_id = {middle}")
     assert pair.run(Told()).sent == 3
     assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [middle]
 
@@ -484,12 +488,12 @@ def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pai
     rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = Told(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
     done = pair.run(second, rules=rules)
-    assert (done.sent, done.kept, done.refused) == (2, 1, 1)
+    assert (done.sent, done.filtered, done.rejected) == (2, 1, 1)
     left = rejected_events.list_page(pair.engine, pair.known.id)
     assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in left] == [
         (kept[2].event_id, "422", "still no", None)
     ]
-    assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(1,)]
+    assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(1,)]
     assert pair.run(Told()).sent == 0, "it waits for a person now"
 
 
@@ -511,7 +515,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
     pair: Pair, script: list[list[str]], parallel: int, data: st.DataObject
 ) -> None:
     """Attempts that fail here and there, with events that come between them; the store is the only memory."""
-    start = pair.view().sent_id
+    start = pair.view().acknowledged_id
     pair.filled.commit(Api.AUDIT, data.draw(st.integers(1, 25)))
     arrived: set[int] = set()
     turned: set[int] = set()
@@ -536,7 +540,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
         except ThirdPartyGenericError as error:
             if data.draw(st.booleans()):
                 positions.record_failure(pair.engine, claim, error)
-        end = pair.view().sent_id
+        end = pair.view().acknowledged_id
         behind = [id_ for id_ in pair.ids() if start < id_ <= end]
         assert set(behind) <= arrived | turned
         pair.filled.commit(Api.AUDIT, data.draw(st.integers(0, 6)))
@@ -546,7 +550,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
     kept = {one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id, size=10_000)}
     assert {id_ for id_ in kept if id_ > start} <= turned
     assert {id_ for id_ in pair.ids() if id_ > start} == {id_ for id_ in arrived | kept if id_ > start}
-    assert pair.view().sent_id == pair.ids()[-1]
+    assert pair.view().acknowledged_id == pair.ids()[-1]
 
 
 def test_memory_stays_as_it_is_however_many_events_there_are(engine: Engine) -> None:
@@ -569,7 +573,7 @@ def test_memory_stays_as_it_is_however_many_events_there_are(engine: Engine) -> 
 def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
     with pytest.raises(ThirdPartyConfigError):
         pair.run(Told(failing(1, of=pair, error=ThirdPartyConfigError("401"))))
-    assert pair.view().sent_id == pair.ids()[9]
+    assert pair.view().acknowledged_id == pair.ids()[9]
 
 
 # A target that never confirms
@@ -578,7 +582,7 @@ def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
 def judged(engine: Engine, claim: PositionClaim, error: SourceError, fingerprint: str) -> SourceError:
     """The error with which an attempt leaves that ends in `error`."""
     try:
-        with attempts.attempt((claim.forward, claim.stream_id), repeats=REPEAT_POLICY) as attempt:
+        with attempts.attempt((claim.pair_id, claim.stream_id), repeats=REPEAT_POLICY) as attempt:
             attempt.open(PositionRecord(engine, claim, fingerprint))
             raise error
     except SourceError as left:
@@ -596,7 +600,7 @@ def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair
     assert all(wait is not None and wait >= 10 for wait in waits)
     final = judged(pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print")
     assert isinstance(final, ThirdPartyConfigError)
-    assert str(final) == f"No close_notify. So it was {UNCONFIRMED_MAX} times. Do this."
+    assert str(final) == f"No close_notify. This happened {UNCONFIRMED_MAX} times. Do this."
     assert final.retry_in is None
     assert pair.view().stopped_fingerprint == "print"
 
@@ -606,7 +610,7 @@ def test_the_tries_of_runs_that_were_killed_count(pair: Pair) -> None:
     for number in range(UNCONFIRMED_MAX):
         claim = pair.claim(holder="run")
         error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), f"print {number}")
-        attempts.forget((claim.forward, claim.stream_id))  # with the memory of the process
+        attempts.forget((claim.pair_id, claim.stream_id))  # with the memory of the process
     assert isinstance(error, ThirdPartyConfigError)
 
 
@@ -617,7 +621,7 @@ def test_only_what_was_not_confirmed_counts_for_that(pair: Pair) -> None:
     for _ in range(UNCONFIRMED_MAX - 1):
         error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), "print")
         assert isinstance(error, ThirdPartyGenericError)
-    (counted,) = pair.filled.ask("SELECT failed_attempts, unconfirmed FROM forward_positions WHERE failed_attempts > 0")
+    (counted,) = pair.filled.ask("SELECT failed_attempts, unconfirmed FROM positions WHERE failed_attempts > 0")
     assert counted == (3 * UNCONFIRMED_MAX - 1, UNCONFIRMED_MAX - 1)
 
 

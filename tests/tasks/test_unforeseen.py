@@ -34,8 +34,7 @@ from blocks.store.backfill.jobs import RECONCILE, JobRequest
 from blocks.store.block import EventStore
 from blocks.store.forwarding import forward_pairs, positions
 from deployments.sandbox.process import running_sandbox
-from tasks import attempts, collect, forward, read_window
-from tasks.support import session
+from tasks import attempts, collect, forward, read_window, session
 from tasks.support import source as opened
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def sweep(struck: Struck, faults: Faults, *, least: int) -> None:
         struck.again()
         claim = struck.take(f"run-{number}")
         faults.victim = point
-        with pytest.raises(UnexpectedError, match="An unexpected fault in this program: MadeUpError") as raised:
+        with pytest.raises(UnexpectedError, match="An unexpected error in this program: MadeUpError") as raised:
             struck.attempt(claim)
         assert faults.victim == "", f"{point} was not reached"
         assert raised.value.retry_in is None
@@ -176,7 +175,7 @@ def sweep(struck: Struck, faults: Faults, *, least: int) -> None:
 
 def empty(connection: Connection, also: str) -> None:
     """The store without the events of its streams."""
-    for table in ("found", "hours", "chain", "events"):
+    for table in ("late_or_missed", "hourly_counts", "chain", "events"):
         connection.execute(text(f"DELETE FROM {table}"))
     unlinked = "events = 0, link = 0, link_digest = NULL, link_id = NULL, undecided = 0"
     connection.execute(text(f"UPDATE streams SET {unlinked}, {also}"))
@@ -257,12 +256,12 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
 
     def again() -> None:
         with engine.begin() as connection:
-            connection.execute(text("UPDATE forward_positions SET sent_id = 0, plan = NULL"))
+            connection.execute(text("UPDATE positions SET acknowledged_id = 0, in_flight = NULL"))
 
     def attempt(taken: Any) -> object:
         return forward.forward_stream.fn(SOURCE.name, SOURCE.id, "webhook", taken)
 
-    sweep(Struck(engine, take, attempt, "forward_positions", again), faults, least=10)
+    sweep(Struck(engine, take, attempt, "positions", again), faults, least=10)
 
 
 def test_where_the_fault_is_in_the_recording_itself_the_claim_is_released_all_the_same(

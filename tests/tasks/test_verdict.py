@@ -35,7 +35,7 @@ def view(api: Api, *, failing: bool = False, error: str | None = None, holder: H
         drained_ns=None,
         quiet_ns=None,
         holder="another",
-        holder_until_ns=START_NS,
+        claim_expires_ns=START_NS,
         failing_since_ns=START_NS - 5 * MINUTE if failing else None,
         error_type=error,
         error_code=None,
@@ -82,7 +82,7 @@ def test_the_gravest_error_names_the_run_and_what_was_collected_is_said_too() ->
     assert found.name == "ThirdPartyConfigError"
     assert found.in_error
     assert "7 new events" in found.message
-    assert f"audit: It said no. {verdict.restart('1Pass')}" in found.message
+    assert f"audit: It said no. {verdict.restart_hint('1Pass')}" in found.message
 
 
 def test_an_api_that_waits_in_another_run_is_no_error_of_this_one() -> None:
@@ -144,7 +144,7 @@ def test_a_lost_claim_is_said_and_is_no_error() -> None:
 def test_a_fault_of_our_own_says_so_without_its_text() -> None:
     found = verdict.collect_verdict("1Pass", {"audit": ValueError("secret thing")})
     assert found.name == "FirstPartyGenericError"
-    assert "An unexpected fault in this program: ValueError" in found.message
+    assert "An unexpected error in this program: ValueError" in found.message
     assert "secret" not in found.message
 
 

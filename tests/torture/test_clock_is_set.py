@@ -108,7 +108,7 @@ def _configure(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("by", "says"),
-    [(7200, "The clock went 2 h ahead"), (-7200, "The clock was set back by 2 h"), (-600, "set back by 10 min")],
+    [(7200, "The clock jumped 2 h ahead"), (-7200, "The clock was set back by 2 h"), (-600, "set back by 10 min")],
     ids=["2 h ahead", "2 h back", "10 min back"],
 )
 def test_the_clock_is_set(place: Place, row: Row, by: int, says: str) -> None:
@@ -150,7 +150,8 @@ def test_after_all_that_nothing_is_lost_and_nothing_twice(place: Place, row: Row
     arrived = place.siem.arrived()
     assert collected - set(arrived) == set(), "the SIEM has them all"
     begun = {name for source in place.names for name in health_of(place.url, source)}
-    assert begun <= {"Recovered", "Lag", "ThirdPartyGenericError"}, "no source has stopped running"
+    # The clock was ahead for a while: what was received then lies in the future once it is back.
+    assert begun <= {"Recovered", "Lag", "ThirdPartyGenericError", "EventsInFuture"}, "no source has stopped running"
     # A batch that is on its way when the clock goes ahead of its claim's end is sent by the next run, too.
     row.notes = [f"{len(arrived):,} events in the SIEM, {arrived.total() - len(arrived):,} of them sent again"]
 

@@ -109,6 +109,6 @@ def _stored(url: str) -> tuple[set[str], set[str]]:
     engine = open_engine(url)
     with engine.connect() as connection:
         uuids = set(connection.scalars(text("SELECT uuid FROM events")))
-        refused = set(connection.scalars(text("SELECT uuid FROM refused_events")))
+        refused = set(connection.scalars(text("SELECT uuid FROM rejected_events")))
     engine.dispose()
     return uuids, refused

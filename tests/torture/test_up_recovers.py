@@ -120,7 +120,7 @@ def test_the_write_lock_of_prefects_database_held_from_outside(watched: Watched,
             row,
             lambda: connection.execute(LOCKED.encode()) and None,
             "Trouble: The Prefect server does not answer",
-            "Trouble: The worker does not ask for runs",
+            "Trouble: The worker does not poll for runs",
             "Trouble: No run has worked",
             cure=connection.rollback,
         )
@@ -132,7 +132,7 @@ def test_a_frozen(watched: Watched, row: Row, part: str) -> None:
     says = (
         "Trouble: The Prefect server does not answer"
         if part == "guarded_server"
-        else "Trouble: The worker does not ask"
+        else "Trouble: The worker does not poll"
     )
     _recovers(watched, row, process.suspend, says, cure=lambda: wait_until(lambda: not lives(process), 300))
 
@@ -140,7 +140,7 @@ def test_a_frozen(watched: Watched, row: Row, part: str) -> None:
 @pytest.mark.parametrize("part", ["guarded_server", "worker"])
 def test_a_killed(watched: Watched, row: Row, part: str) -> None:
     name = "Prefect server" if part == "guarded_server" else "worker"
-    _recovers(watched, row, watched.up.part(part).kill, f"The {name} ended (exit code -9); it is started again in")
+    _recovers(watched, row, watched.up.part(part).kill, f"The {name} ended (exit code -9); it restarts in")
 
 
 def test_a_killed_template(watched: Watched, row: Row) -> None:

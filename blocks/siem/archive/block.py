@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Archive(SiemBlock):
-    """Keeps each hour of events as an object: NDJSON packed with gzip, or Parquet.
+    """Stores each hour of events as an object: NDJSON compressed with gzip, or Parquet.
 
     Example:
         ```python
@@ -36,17 +36,17 @@ class Archive(SiemBlock):
     _block_type_name: ClassVar[str | None] = "1Password to Archive"
     _block_type_slug: ClassVar[str | None] = "1password-siem-archive"
     _description: ClassVar[str | None] = (
-        "Keeps 1Password events as hourly NDJSON or Parquet in a directory, or in a bucket of S3, Google or Azure."
+        "Stores 1Password events as hourly NDJSON or Parquet in a directory, or in a bucket of S3, Google or Azure."
     )
     _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://developmentseed.org/obstore/latest/authentication/")
 
     kind: ClassVar[str] = "archive"
     is_archive: ClassVar[bool] = True
-    guarantee: ClassVar[str] = "once in effect: an object that is written again is replaced as a whole"
+    guarantee: ClassVar[str] = "effectively once: an object that is written again is replaced as a whole"
 
     url: str = Field(
         title="URL",
-        description=f"Where the objects are kept: {URL_FORMS}. The directory or the bucket must be there.",
+        description=f"The place of the objects: {URL_FORMS}. The directory or the bucket must exist.",
         examples=["s3://security-archive/1password", "file:///var/lib/onepassword-archive"],
     )
     format: Literal["ndjson.gz", "parquet"] = Field(
@@ -58,7 +58,7 @@ class Archive(SiemBlock):
     endpoint: str = Field(
         default="",
         title="Endpoint",
-        description="The address of a store that speaks like S3, Google's or Azure's. Empty: that of the cloud.",
+        description="The address of a store with the API of S3, Google or Azure. Empty: that of the cloud.",
         examples=["https://minio.example.org:9000"],
     )
     region: str = Field(
@@ -101,7 +101,7 @@ class Archive(SiemBlock):
         yield from self._option_problems(where)
 
     def get_sender(self) -> ArchiveSender:
-        """Raises ThirdPartyConfigError where what writes Parquet is not installed, too."""
+        """Open the archive. Raises ThirdPartyConfigError also if the extra parquet is needed and not installed."""
         from blocks.siem.archive.sender import ArchiveSender  # noqa: PLC0415 - needed only here
 
         self.ensure_valid()
@@ -131,15 +131,15 @@ class Archive(SiemBlock):
         key_id, key = bool(self.access_key_id.get_secret_value()), bool(self.secret_key.get_secret_value())
         if where.scheme == "s3" and key_id != key:
             missing = "secret_key" if key_id else "access_key_id"
-            yield Problem(f"{PATH}.{missing}", "it is missing beside the other", "both, or neither")
+            yield Problem(f"{PATH}.{missing}", "it is missing, and the other one is set", "both, or neither")
         if where.scheme != "s3" and key_id:
-            yield Problem(f"{PATH}.access_key_id", f"{where.scheme}:// has none", "nothing, or s3://…")
+            yield Problem(f"{PATH}.access_key_id", f"{where.scheme}:// does not use it", "nothing, or s3://…")
         if where.scheme == "file" and key:
-            yield Problem(f"{PATH}.secret_key", "a directory has none", "nothing")
+            yield Problem(f"{PATH}.secret_key", "a directory does not use it", "nothing")
         if where.scheme == "az" and key and not self.account:
             yield Problem(f"{PATH}.account", "it is missing", "the name of the storage account")
 
     def _option_problems(self, where: ArchiveLocation) -> Iterator[Problem]:
         for name, of in (("endpoint", {"s3", "gs", "az"}), ("region", {"s3"}), ("account", {"az"})):
             if getattr(self, name) and where.scheme not in of:
-                yield Problem(f"{PATH}.{name}", f"{where.scheme}:// has none", "nothing")
+                yield Problem(f"{PATH}.{name}", f"{where.scheme}:// does not use it", "nothing")

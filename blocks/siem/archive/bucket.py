@@ -1,9 +1,9 @@
-"""An archive in a bucket of S3 (or what speaks like it), of Google Cloud Storage, or in a container of Azure.
+"""An archive in a bucket of S3 (or a store with its API), of Google Cloud Storage, or in a container of Azure.
 
 obstore is one wheel of 5.6 MB, a binding of Apache Arrow's object_store. A put is one request that takes effect as a
-whole; it lets go of the interpreter's lock, follows no redirect, and its retries can be switched off. fsspec with
-s3fs, gcsfs and adlfs would bring 55 packages (botocore, grpcio, the clients of Google and Azure), which retry by
-themselves, and for larger files begin uploads in parts that a killed writer leaves behind.
+whole. It releases the interpreter's lock, follows no redirect, and its retries can be disabled. fsspec with s3fs,
+gcsfs and adlfs would bring 55 packages (botocore, grpcio, the clients of Google and Azure). They retry on their own,
+and begin multipart uploads of larger files, which a killed writer leaves behind.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 REQUEST_TIMEOUT = timedelta(seconds=120)  # one object has a few megabytes
-CHECK_OBJECT = "_check"  # readers of Hive partitions pass over names that begin with an underscore
+CHECK_OBJECT = "_check"  # readers of Hive partitions ignore names that begin with an underscore
 _NO_RETRY: RetryConfig = {"max_retries": 0, "retry_timeout": REQUEST_TIMEOUT}
 _STATUS = re.compile(r"status code: (\d{3})\b")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
@@ -42,10 +42,10 @@ _TOO_LARGE = frozenset({"EntityTooLarge", "RequestBodyTooLarge"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BucketAccess:
-    """How a bucket is reached. What is empty comes from the environment, or from the machine (its role, its identity).
+    """The access to a bucket. What is empty comes from the environment, or from the machine's role or identity.
 
-    `key_id` and `key`: of S3 the access key's id and its secret; of Google `key` alone, the JSON of a service account;
-    of Azure `key` alone, that of the storage account or a shared access signature (SAS), with `account` its name.
+    `key_id` and `key`: for S3, the id and the secret of the access key. For Google, `key` is the JSON of a service
+    account. For Azure, `key` is that of the storage account or a shared access signature (SAS), and `account` its name.
     """
 
     endpoint: str = ""
@@ -56,9 +56,9 @@ class BucketAccess:
 
 
 class Bucket:
-    """Objects below a prefix. Nothing is tried a second time: the caller backs off.
+    """Objects below a prefix. Nothing is retried here: the caller backs off.
 
-    Raises ThirdPartyConfigError (credentials, rights, no such bucket, wrong region), ThirdPartyGenericError
+    Raises ThirdPartyConfigError (credentials, permissions, no such bucket, wrong region), ThirdPartyGenericError
     (throttling, 5xx, network) or TooLargeError.
     """
 
@@ -68,8 +68,8 @@ class Bucket:
             self._store: S3Store | GCSStore | AzureStore = _OPEN[where.scheme](where, access)
         except (BaseError, ValueError):  # its text may quote the key
             raise ThirdPartyConfigError(
-                f"{where} cannot be used with the credentials that are set.",
-                hint="Check them: whether each is whole, and for this kind of bucket.",
+                f"{where} cannot be used with the configured credentials.",
+                hint="Check that they are complete, and that they are for this kind of bucket.",
                 code="credentials",
             ) from None
 
@@ -81,20 +81,20 @@ class Bucket:
 
     def put(self, name: str, content: bytes, content_type: str) -> None:
         try:
-            # In parts, a killed writer would leave some behind, which are paid for and not seen.
+            # A killed writer would leave the parts of a multipart upload behind. They cost money and are not visible.
             obstore.put(self._store, name, content, attributes={"Content-Type": content_type}, use_multipart=False)
         except (BaseError, OSError) as error:
             raise _error(self._where, str(error)) from None
 
     def check(self) -> str:
-        # No other right is needed than that of writing, and none to remove it again.
+        # This needs only the permission to write, not the one to delete.
         self.put(CHECK_OBJECT, b"", "text/plain")
-        return f"{self._where} can be written."
+        return f"{self._where} is writable."
 
 
 def _s3(where: ArchiveLocation, access: BucketAccess) -> S3Store:
     options: dict[str, str] = {}
-    if access.endpoint:  # both, or the environment's would stand before the one that is set
+    if access.endpoint:  # both, or one from the environment would override it
         options |= {"endpoint": access.endpoint, "aws_endpoint_url_s3": access.endpoint}
     if access.region:
         options["region"] = access.region
@@ -109,7 +109,7 @@ def _s3(where: ArchiveLocation, access: BucketAccess) -> S3Store:
 
 
 class _S3Key:
-    """The key that is set, alone: given as options, the environment's session token would be sent along."""
+    """The configured key alone. As an option, the environment's session token would be sent with it."""
 
     def __init__(self, access: BucketAccess) -> None:
         self._access = access
@@ -153,7 +153,7 @@ _OPEN: dict[str, Callable[[ArchiveLocation, BucketAccess], S3Store | GCSStore | 
 
 
 def _client(access: BucketAccess) -> ClientConfig:
-    plain = access.endpoint.startswith("http://")  # a block takes such an address on this machine only
+    plain = access.endpoint.startswith("http://")  # a block accepts such an address only on this machine
     return {
         "allow_http": plain,
         "connect_timeout": CONNECT_TIMEOUT,
@@ -172,40 +172,40 @@ def _error(where: ArchiveLocation, text: str) -> SourceError:
         return TooLargeError(said, code=str(status))
     passing = status in _PASSING_STATUS or name in _PASSING_CODES
     if passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ThirdPartyGenericError(said, hint="The object is written again.", code=str(status))
+        return ThirdPartyGenericError(said, hint="Nothing is lost: the object is written again.", code=str(status))
     return ThirdPartyConfigError(said, hint=_HINTS.get(status, _HINTS[0]), code=str(status))
 
 
 _HINTS = {
     0: "Check url, endpoint and region of the archive.",
-    401: "Check its credentials; nothing is lost meanwhile.",
-    403: "Check its credentials, and that they may write objects below this prefix; nothing is lost meanwhile.",
-    404: "Make the bucket, or check url and endpoint of the archive.",
+    401: "Nothing is lost: events wait in the store. Check the credentials.",
+    403: "Nothing is lost: events wait in the store. Check that the credentials may write objects below this prefix.",
+    404: "Create the bucket, or check url and endpoint of the archive.",
 }
-_FAULTS = (
+_PROBLEMS = (
     ("dns error", "dns", "its name could not be resolved", "Check endpoint and region, and this machine's DNS."),
-    ("certificate", "tls", "its certificate was refused", "Check endpoint, and the clock."),
+    ("certificate", "tls", "its certificate was not accepted", "Check endpoint, and the clock."),
     ("TimedOut", "timeout", "it did not answer in time", "Check the network and the firewall."),
-    ("kind: Connect", "connect", "no connection could be made", "Check endpoint, and the firewall."),
+    ("kind: Connect", "connect", "no connection was possible", "Check endpoint, and the firewall."),
 )
 
 
 def _without_answer(where: ArchiveLocation, text: str) -> SourceError:
     if "redirect without LOCATION" in text:
         return ThirdPartyConfigError(
-            f"{where} is in another region.", hint="Set region to that of the bucket.", code="region"
+            f"{where} is in another region.", hint="Set region to the region of the bucket.", code="region"
         )
     if "169.254.169.254" in text or "metadata.google" in text:
         return ThirdPartyGenericError(
-            f"There are no credentials for {where}: none are set, and this machine has no role that could be asked.",
-            hint="Set them in the archive or in the environment, or give this machine a role.",
+            f"There are no credentials for {where}: none are configured, and this machine has no role.",
+            hint="Configure them in the archive or in the environment, or assign a role to this machine.",
             code="credentials",
         )
-    for mark, code, what, hint in _FAULTS:
+    for mark, code, what, hint in _PROBLEMS:
         if mark in text:
             return ThirdPartyGenericError(f"{where} was not reached: {what}.", hint=hint, code=code)
     return ThirdPartyGenericError(
-        f"{where} did not answer as an object store does.",
-        hint="Check endpoint, and what stands between. The object is written again.",
+        f"The response of {where} is not that of an object store.",
+        hint="The object is written again. Check endpoint, and look for a proxy in between.",
         code="invalid-answer",
     )

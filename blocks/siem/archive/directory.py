@@ -1,6 +1,6 @@
-"""An archive in a directory of this machine: a file stands under its name only once it is whole and on the disk.
+"""An archive in a directory of this machine. A file gets its name only when it is complete and on the disk.
 
-Object-store libraries write files too, but obstore's does not offer fsync, and its modes are those of the umask.
+obstore can write files, too, but it offers no fsync, and its file modes depend on the umask.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericE
 
 _MODE = 0o700
 _TEMPORARY = ".tmp"
-_TO_BE_MENDED = frozenset(
+_CONFIGURATION_ERRNOS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 )
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Directory:
-    """Files below a directory, which must be there: what is missing may be a disk that is not mounted.
+    """Files below a directory. The directory must exist: a missing one may be a disk that is not mounted.
 
-    What it makes is for its own user alone (0600, 0700). Raises ThirdPartyConfigError where a person must act (it is
-    missing, read-only or another user's), ThirdPartyGenericError where that may pass (full, or a failing disk). To
-    the forwarder a directory is a third party like any other: the source itself goes on collecting.
+    Files and directories are for the user alone (0600, 0700). Raises ThirdPartyConfigError if you must act (it is
+    missing, read-only or belongs to another user), and ThirdPartyGenericError if the problem is temporary (a full or
+    failing disk). For the forwarder, a directory is a third party like any other: collection continues.
     """
 
     def __init__(self, root: Path) -> None:
@@ -50,7 +50,7 @@ class Directory:
                 os.fsync(file.fileno())
         except OSError as error:
             raise self._error(error) from None
-        return f"{self._root} can be written."
+        return f"{self._root} is writable."
 
     def _put(self, name: Path, content: bytes) -> None:
         self._make(name.parent)
@@ -77,7 +77,7 @@ class Directory:
                 directory.mkdir(_MODE)
 
     def _sync(self, below: Path) -> None:
-        # All of them: one that is there may have been made by a writer that was killed before it could do this.
+        # All levels: an existing one may come from a writer that was killed before its fsync.
         for directory in (below, *below.parents):
             descriptor = os.open(self._root / directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -86,17 +86,17 @@ class Directory:
                 os.close(descriptor)
 
     def _error(self, error: OSError) -> SourceError:
-        said = f"{self._root} cannot be written ({error.strerror or type(error).__name__})."
+        said = f"{self._root} is not writable ({error.strerror or type(error).__name__})."
         code = errno.errorcode.get(error.errno or 0, "EIO")
-        if error.errno in _TO_BE_MENDED:
-            hint = "Make the directory, and let the user of this program write in it."
+        if error.errno in _CONFIGURATION_ERRNOS:
+            hint = "Create the directory, and allow the user of this program to write to it."
             return ThirdPartyConfigError(said, hint=hint, code=code)
-        hint = "Make room on the disk." if error.errno in _FULL else "Look at the disk and at the system's log."
+        hint = "Free space on the disk." if error.errno in _FULL else "Check the disk and the system's log."
         return ThirdPartyGenericError(said, hint=f"{hint} The file is written again.", code=code)
 
 
 def _sweep(path: Path) -> None:
-    """Remove what a killed writer of this very file left: nobody holds its lock any more."""
+    """Remove the temporary files of this file that a killed writer left: no process holds their lock."""
     for left in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
         with contextlib.suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Events as lines of JSON, packed with gzip."""
+"""Events as lines of JSON, compressed with gzip."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CONTENT_TYPE = "application/gzip"
 
 
 def encode(formatted: FormattedEvent) -> bytes:
-    """One JSON object, and the end of its line."""
+    """Return one JSON object on a line."""
     return envelope(formatted) + b"\n"
 
 
 def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:  # noqa: ARG001 - each line has it
-    """The lines of an object, the same bytes whenever it is made."""
+    """Return the content of an object. The same events give the same bytes."""
     return gzip_parts(b"".join([record.data for record in some]) for some in records)

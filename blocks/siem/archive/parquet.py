@@ -1,7 +1,7 @@
-"""Events as a table in Parquet. arro3 writes it, which is imported only where Parquet is chosen.
+"""Events as a Parquet table, written by arro3. This module is imported only if the format is Parquet.
 
-arro3 is the Python binding of Apache Arrow's Rust implementation, by the makers of obstore: 33 MB installed against
-170 MB of pyarrow. Other light writers build on pandas.
+arro3 is the Python binding of Apache Arrow's Rust implementation, by the authors of obstore: 33 MB installed, compared
+with 170 MB of pyarrow. Other light writers need pandas.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ try:
     from arro3.io import write_parquet
 except ImportError as error:
     raise ThirdPartyConfigError(
-        "Parquet is chosen for an archive, but what writes it is not installed.",
+        "An archive is configured for Parquet, but the package that writes Parquet is not installed.",
         hint="Install it with: pip install 'onepassword-source[parquet]', or choose ndjson.gz.",
         code="parquet",
     ) from error
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 SUFFIX = "parquet"
 CONTENT_TYPE = "application/vnd.apache.parquet"
 COMPRESSION = "zstd(3)"
-GROUP = 10_000  # rows of a group: what is encoded of one is in memory, and the next ones are not read yet
+GROUP = 10_000  # rows of a row group: only one group is in memory at a time
 _TIME = DataType.timestamp("ns", tz="UTC")
 
 
 class ParquetRow(NamedTuple):
-    """What an event's record holds beside the event and the stream."""
+    """The data of an event's record, beside the event and the stream."""
 
     format_name: str
     event_id: str
@@ -53,12 +53,12 @@ _decode = msgspec.msgpack.Decoder(ParquetRow).decode
 
 
 def encode(formatted: FormattedEvent) -> bytes:
-    """What `packed` needs of an event; it is no Parquet yet, which exists for many rows only."""
+    """Return what `pack` needs of an event. It is not Parquet yet, which only exists for many rows."""
     return _encode((formatted.format_name, formatted.event_id, formatted.account, formatted.document.decode()))
 
 
 def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> bytes:
-    """A table of the records, which come to be rows while it is written, a group after the other.
+    """Return a table of the records. They become rows while it is written, one row group after the other.
 
     Columns: `uuid`, `time`, `received` (nanoseconds, UTC), `api`, `account`, `source`, `event_id`, `category`,
     `metadata` (JSON, as `metadata.of` has it), and `body` for the format raw, `document` for the others. Raises what
@@ -66,23 +66,23 @@ def pack(stream: StreamMetadata, records: Iterable[Sequence[EncodedRecord]]) -> 
     """
     some = iter(records)
     first = next(some)
-    kept = _Kept(chain([first], some))
+    source = _ErrorCapture(chain([first], some))
     file = io.BytesIO()
     is_raw = _decode(first[0].data).format_name == "raw"
     batches = RecordBatchReader.from_batches(
-        _schema(is_raw=is_raw), map(partial(_rows, stream, is_raw=is_raw), kept)
-    )  # read while it is written
+        _schema(is_raw=is_raw), map(partial(_rows, stream, is_raw=is_raw), source)
+    )  # they are read while the table is written
     try:
         write_parquet(batches, file, compression=COMPRESSION, max_row_group_size=GROUP)
     except Exception:
-        if kept.error is not None:
-            raise kept.error from None
+        if source.error is not None:
+            raise source.error from None
         raise
     return file.getvalue()
 
 
-class _Kept:
-    """Iterates, and remembers what that raised: behind arro3 it would be an error of another kind."""
+class _ErrorCapture:
+    """Iterates, and keeps the exception that this raises: arro3 would replace it with one of its own."""
 
     def __init__(self, some: Iterator[Sequence[EncodedRecord]]) -> None:
         self._some = some
@@ -115,14 +115,14 @@ def _rows(stream: StreamMetadata, records: Sequence[EncodedRecord], *, is_raw: b
         _texts([stream.source] * count),
         _texts([row.event_id for row in rows]),
         _texts([stream.category] * count),
-        _texts([_told(metadata.metadata_group(stream, row.event_id)) for row in rows]),
+        _texts([_metadata_json(metadata.metadata_group(stream, row.event_id)) for row in rows]),
         _texts([row.document for row in rows]),
     ]
     return RecordBatch.from_arrays(columns, schema=_schema(is_raw=is_raw))
 
 
 @lru_cache(maxsize=1024)
-def _told(group: metadata.MetadataGroup) -> str:
+def _metadata_json(group: metadata.MetadataGroup) -> str:
     return json_text.to_json({**group.standard, **group.fields}).decode()
 
 

@@ -1,4 +1,4 @@
-"""Sends events to an archive: an object for each hour, as files in a directory or in a bucket."""
+"""Write events to an archive: one object for each hour, in a directory or in a bucket."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import FormattedEvent, StreamMetadata
 
 EVENTS = 50_000
-BYTES = 32_000_000  # before compression: an object is never in memory whole but for what is packed of it
+BYTES = 32_000_000  # before compression; only the compressed object is in memory as a whole
 LIMITS = Limits(events=EVENTS, bytes=BYTES, parallel=1, hourly=True)
 
 
 class ObjectFormat(Protocol):
-    """How events stand in an object: the modules `ndjson` and `parquet`."""
+    """How an object encodes events: the modules `ndjson` and `parquet`."""
 
     SUFFIX: str
     CONTENT_TYPE: str
@@ -32,10 +32,10 @@ class ObjectFormat(Protocol):
 
 
 class ArchiveSender:
-    """Writes events of one hour of one stream as one object, named by the event at which it begins.
+    """Writes the events of one hour of one stream as one object. Its name comes from its first event.
 
-    One at a time: after a kill the same event begins the next batch, so an object that was written and not noted is
-    replaced, even where the batch is cut elsewhere than before. With two at a time the second could be left over.
+    Only one object is in flight. After a kill, the same event begins the next batch, so an object that was written and
+    not recorded is replaced, even if the batch now ends elsewhere. With two in flight, the second could be left over.
     """
 
     limits = LIMITS
@@ -64,4 +64,4 @@ class ArchiveSender:
         return self._objects.check()
 
     def close(self) -> None:
-        """Nothing is open between two objects."""
+        """Nothing to close: no connection is open between two objects."""

@@ -111,7 +111,7 @@ class SiemHttpClient:
                 code=str(status),
                 retry_after=transport_errors.retry_after(response.headers),
             )
-        if status in api_errors.REFUSED:
+        if status in api_errors.REJECTED:
             return ThirdPartyConfigError(
                 f"{self.siem} denies access ({status}{text}).",
                 hint="Nothing is lost: events wait in the store. Check the SIEM's address and its token or key, and "

@@ -1,4 +1,4 @@
-"""The block of Elasticsearch and OpenSearch: where events go, and with which key."""
+"""The block of Elasticsearch and OpenSearch: the cluster, the index and the credentials."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Elasticsearch(SiemBlock):
 
     url: str = Field(
         title="Address",
-        description="The cluster's HTTPS address, with its port where it has one.",
+        description="The cluster's HTTPS address, with its port if it has one.",
         examples=["https://my-deployment.es.eu-central-1.aws.cloud.es.io:443", "https://opensearch.example.org:9200"],
     )
     index: str = Field(
         default=INDEX,
         title="Index or data stream",
         description=(
-            "Where events are written. {dataset} becomes signin_attempts, item_usages or audit_events, as in Elastic's"
+            "The index of the events. {dataset} becomes signin_attempts, item_usages or audit_events, as in Elastic's"
             " integration; {api} becomes signinattempts, itemusages or auditevents."
         ),
         examples=[INDEX, "1password-{dataset}"],
@@ -74,7 +74,7 @@ class Elasticsearch(SiemBlock):
     username: str = Field(
         default="",
         title="User",
-        description="OpenSearch, or Elasticsearch without an API key: the user to sign in as.",
+        description="OpenSearch, or Elasticsearch without an API key: the name of the user.",
         examples=["onepassword_writer"],
     )
     password: SecretStr = Field(default=SecretStr(""), title="Password", description="The password of that user.")
@@ -107,7 +107,7 @@ class Elasticsearch(SiemBlock):
         return elasticsearch_sender.ElasticsearchSender(self.url, self.index, authorization, (key, password))
 
     def data_stream_namespace(self, api: Api) -> str:
-        """What an index named as a data stream, `logs-{dataset}-{namespace}`, has last: another would be refused."""
+        """Return the namespace in the data stream's name, `logs-{dataset}-{namespace}`: the cluster rejects others."""
         from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - as above
 
         parts = elasticsearch_sender.indices(self.index)[api].split("-", 2)
@@ -117,16 +117,16 @@ class Elasticsearch(SiemBlock):
     def _sign_in_problems(self) -> Iterator[Problem]:
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         if key and (self.username or password):
-            yield Problem(f"{PATH}.api_key", "there are a key and a user", "one of them")
+            yield Problem(f"{PATH}.api_key", "a key and a user are set", "one of them")
         elif not key and bool(self.username) != bool(password):
             missing = "password" if self.username else "username"
             yield Problem(f"{PATH}.{missing}", "it is missing", "a user and a password, or an API key alone")
         elif not key and not self.username and not _is_this_machine(self.url):
-            yield Problem(f"{PATH}.api_key", "there is no key and no user", "an API key, or a user and a password")
+            yield Problem(f"{PATH}.api_key", "neither a key nor a user is set", "an API key, or a user and a password")
         if ":" in self.username:
-            yield Problem(f"{PATH}.username", "it holds a colon", "a user name as HTTP can send it")
+            yield Problem(f"{PATH}.username", "it holds a colon", "a user name without a colon")
         if key and not (key.isascii() and key.isprintable() and " " not in key):
-            yield Problem(f"{PATH}.api_key", "it holds characters that no key has", "the key, whole and alone")
+            yield Problem(f"{PATH}.api_key", "it holds characters that no key has", "the complete key and nothing else")
 
 
 def _index_problem(index: str) -> Problem | None:
@@ -134,12 +134,14 @@ def _index_problem(index: str) -> Problem | None:
     if "{" in example or "}" in example:
         return Problem(f"{PATH}.index", f"{quote(index)} has an unknown placeholder", "{dataset} or {api}")
     if _FORBIDDEN.search(example) or len(index.encode()) > INDEX_MAX:
-        return Problem(f"{PATH}.index", f"{quote(index)} is no name of an index", f"lower case, such as {INDEX}")
+        return Problem(
+            f"{PATH}.index", f"{quote(index)} is not a valid name of an index", f"lower case, such as {INDEX}"
+        )
     return None
 
 
 def _is_this_machine(url: str) -> bool:
-    """A cluster for trying things out, which may have no security."""
+    """Return whether the cluster is on this machine. A test cluster may have no security."""
     try:
         return is_loopback(httpx.URL(url).host)
     except httpx.InvalidURL:

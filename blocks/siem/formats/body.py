@@ -1,6 +1,6 @@
-"""The documented members of a body, v1 and v2 together, each of its documented type or absent.
+"""The documented members of a body, of API v1 and v2 together. Each has its documented type, or is absent.
 
-A member of another type is left out here, as is one that is not documented; the original keeps both.
+Members of another type and undocumented members are ignored here. The original body keeps both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)] | None
 
 
 class BodyPart(msgspec.Struct, gc=False, omit_defaults=True):
-    """A part of a body. Encoded, it has the members that were there."""
+    """A part of a body. When it is encoded, absent members are omitted."""
 
 
 class UserDetails(BodyPart):
@@ -124,14 +124,14 @@ class Audit(BodyPart):
 Kind = TypeVar("Kind", bound=BodyPart)
 Body = SignIn | ItemUsage | Audit
 NO_PERSON, NO_CLIENT, NO_SESSION, NO_LOCATION = UserDetails(), Client(), Session(), Location()
-"""For an event that has none. They are not to be changed."""
+"""Stand-ins for absent parts. They are shared, so never change them."""
 
 _TYPES: dict[Api, type[Body]] = {Api.SIGN_IN: SignIn, Api.ITEM_USAGE: ItemUsage, Api.AUDIT: Audit}
 _DECODE = {api: msgspec.json.Decoder(kind).decode for api, kind in _TYPES.items()}
 
 
 def parse(api: Api, body: str) -> Body:
-    """What is documented of a body. Raises nothing, whatever the body holds."""
+    """Parse the documented members of a body. Raises nothing, whatever the body holds."""
     try:
         return _DECODE[api](body)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
@@ -139,13 +139,13 @@ def parse(api: Api, body: str) -> Body:
 
 
 def _fitting(members: dict[str, Any], kind: type[Kind]) -> Kind:
-    """Made of the members that fit; of an object that does not, those of its own that do."""
+    """Return a part with the members whose types fit. An object that does not fit keeps its own fitting members."""
     found: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         value = members.get(field.name)
         try:
             found[field.name] = msgspec.convert(value, field.type)
-        except ValueError:  # msgspec's own, and that a name within an object is half a character
+        except ValueError:  # also raised if a name in an object is a lone surrogate
             if isinstance(value, dict) and (part := _part(field.type)):
                 found[field.name] = _fitting(value, part)
     return kind(**found)

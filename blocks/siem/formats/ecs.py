@@ -1,8 +1,8 @@
 """The format ECS: the Elastic Common Schema, as Elastic's own 1Password integration fills it.
 
-Field by field as its ingest pipelines do (`elastic/integrations`, `packages/1password`, ECS 8.11). What differs stands
-in `docs/siem/formats.md` with the reason, and in a test beside the whole table. A member that Elasticsearch's type of a
-field would refuse, and so the whole event, stands in `event.original` only.
+Each field follows its ingest pipelines (`elastic/integrations`, `packages/1password`, ECS 8.11). The differences are in
+`docs/siem/formats.md` with their reasons, and in a test of the whole table. If Elasticsearch's type of a field would
+reject a member, and with it the whole event, the member is only in `event.original`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from blocks.siem.formats.body import (
     SignIn,
     UserDetails,
 )
-from blocks.siem.formats.field_values import country_code, is_ip, received_rfc3339, rfc3339, to_milliseconds
+from blocks.siem.formats.field_values import country_code, is_ip, received_rfc3339, rfc3339, to_milliseconds, to_text
 from blocks.siem.formats.json_text import to_json
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ CATEGORIES = {
 }
 """`event.category` and `event.type`."""
 RELATED_AUX = frozenset({"gm", "uva", "device"})
-"""Objects of an audit event whose aux is a user: a member, who has access, an owner."""
+"""Object types of an audit event whose aux is a user: a member, a user with access, an owner."""
 INTEGER = 2**31 - 1
-"""The largest number of Elasticsearch's type `integer`, as Elastic has `onepassword.used_version`."""
+"""The largest number of Elasticsearch's type `integer`, which is Elastic's type of `onepassword.used_version`."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 Text = str | None
 
 
 class _Fields(msgspec.Struct, gc=False, omit_defaults=True):
-    """Fields of ECS; those that are None are not written."""
+    """Fields of ECS. None is not written."""
 
 
 class _Event(_Fields):
@@ -79,13 +79,13 @@ class _User(_Fields):
     email: Text = None
 
 
-class _Named(_Fields):
+class _NameAndVersion(_Fields):
     name: Text = None
     version: Text = None
 
 
 class _Host(_Fields):
-    os: _Named
+    os: _NameAndVersion
 
 
 class _Geo(_Fields):
@@ -107,7 +107,7 @@ class _Related(_Fields):
     ip: list[str] | None = None
 
 
-class _OfSignIn(_Fields):
+class _SignInFields(_Fields):
     uuid: str
     session_uuid: Text = None
     account_uuid: Text = None
@@ -119,7 +119,7 @@ class _OfSignIn(_Fields):
     client: Client | None = None
 
 
-class _OfItemUsage(_Fields):
+class _ItemUsageFields(_Fields):
     uuid: str
     account_uuid: Text = None
     used_version: int | None = None
@@ -136,7 +136,7 @@ class _Session(_Fields):
     login_time: Text = None
 
 
-class _OfAudit(_Fields):
+class _AuditFields(_Fields):
     uuid: str
     account_uuid: Text = None
     actor_details: UserDetails | None = None
@@ -155,7 +155,7 @@ class _OfAudit(_Fields):
 class _Document(_Fields):
     timestamp: str = msgspec.field(name="@timestamp")
     event: _Event
-    onepassword: _OfSignIn | _OfItemUsage | _OfAudit | dict[str, Any]
+    onepassword: _SignInFields | _ItemUsageFields | _AuditFields | dict[str, Any]
     organization: dict[str, str] | None = None
     user: _User | None = None
     host: _Host | None = None
@@ -163,10 +163,10 @@ class _Document(_Fields):
     related: _Related | None = None
 
 
-def sign_in(draft: EncoderInput, body: SignIn) -> bytes:
+def sign_in(encoder_input: EncoderInput, body: SignIn) -> bytes:
     person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
-    own = _OfSignIn(
-        draft.event.uuid,
+    own = _SignInFields(
+        encoder_input.event.uuid,
         session_uuid=body.session_uuid,
         account_uuid=body.account_uuid,
         type=body.type,
@@ -176,55 +176,57 @@ def sign_in(draft: EncoderInput, body: SignIn) -> bytes:
         user_account_uuid=person.user_account_uuid,
         client=_client(client),
     )
-    made = _document(draft, body, own)
+    made = _document(encoder_input, body, own)
     made.event.outcome = sign_in_outcome.classify(body.category)
-    return _written(draft, _of_client(made, person, client, _geo(body.location, body.country)))
+    return _assemble(encoder_input, _add_client(made, person, client, _geo(body.location, body.country)))
 
 
-def item_usage(draft: EncoderInput, body: ItemUsage) -> bytes:
+def item_usage(encoder_input: EncoderInput, body: ItemUsage) -> bytes:
     person, client = body.user or NO_PERSON, body.client or NO_CLIENT
-    own = _OfItemUsage(
-        draft.event.uuid,
+    own = _ItemUsageFields(
+        encoder_input.event.uuid,
         account_uuid=body.account_uuid,
-        used_version=_integer(body.used_version),
+        used_version=_bounded_integer(body.used_version),
         vault_uuid=body.vault_uuid,
         item_uuid=body.item_uuid,
         user_type=person.user_type,
         user_account_uuid=person.user_account_uuid,
         client=_client(client),
     )
-    return _written(draft, _of_client(_document(draft, body, own), person, client, _geo(body.location)))
+    return _assemble(
+        encoder_input, _add_client(_document(encoder_input, body, own), person, client, _geo(body.location))
+    )
 
 
-def audit(draft: EncoderInput, body: Audit) -> bytes:
+def audit(encoder_input: EncoderInput, body: Audit) -> bytes:
     actor, session = body.actor_details or NO_PERSON, body.session or NO_SESSION
-    made = _document(draft, body, _own_of_audit(draft, body))
+    made = _document(encoder_input, body, _audit_fields(encoder_input, body))
     made.user = _user(actor, body.actor_uuid)
     made.source = _source(session.ip, _geo(body.location))
-    made.related = _related([actor.name, body.actor_uuid, _concerned(body)], session.ip)
-    return _written(draft, made)
+    made.related = _related([actor.name, body.actor_uuid, _affected_user(body)], session.ip)
+    return _assemble(encoder_input, made)
 
 
-def _own_of_audit(draft: EncoderInput, body: Audit) -> _OfAudit:
-    return _OfAudit(
-        draft.event.uuid,
+def _audit_fields(encoder_input: EncoderInput, body: Audit) -> _AuditFields:
+    return _AuditFields(
+        encoder_input.event.uuid,
         account_uuid=body.account_uuid,
-        actor_details=_beside_user(body.actor_details),
+        actor_details=_actor_fields(body.actor_details),
         actor_type=body.actor_type,
         actor_account_uuid=body.actor_account_uuid,
         object_type=body.object_type,
         object_uuid=body.object_uuid,
-        object_details=_not_empty(body.object_details),
+        object_details=_none_if_empty(body.object_details),
         aux_id=body.aux_id,
         aux_uuid=body.aux_uuid,
-        aux_details=_not_empty(body.aux_details),
+        aux_details=_none_if_empty(body.aux_details),
         aux_info=body.aux_info,
         session=_session(body.session),
     )
 
 
-def _concerned(body: Audit) -> str | None:
-    """The user that an audit event is about, beside the one who acted."""
+def _affected_user(body: Audit) -> str | None:
+    """Return the uuid of the user that an audit event affects, other than the actor."""
     if body.object_type == "user":
         return body.object_uuid
     return body.aux_uuid if body.object_type in RELATED_AUX else None
@@ -233,7 +235,7 @@ def _concerned(body: Audit) -> str | None:
 def _session(session: Session | None) -> _Session | None:
     if session is None:
         return None
-    # Elasticsearch has it as a date, and refuses an event with another text there.
+    # The field is a date in Elasticsearch, which rejects an event with another text in it.
     login_time = session.login_time if _is_date(session.login_time) else None
     found = _Session(session.uuid, session.device_uuid, login_time)
     return None if found == _Session() else found
@@ -243,28 +245,28 @@ def _is_date(text: str | None) -> bool:
     return text is not None and _DATE.fullmatch(text) is not None and to_milliseconds(text) is not None
 
 
-def _beside_user(actor: UserDetails | None) -> UserDetails | None:
-    """Without what stands in `user`."""
+def _actor_fields(actor: UserDetails | None) -> UserDetails | None:
+    """Return the actor without the members that are in `user`."""
     if actor is None:
         return None
     left = UserDetails(actor.uuid, user_type=actor.user_type, user_account_uuid=actor.user_account_uuid)
-    return _not_empty(left)
+    return _none_if_empty(left)
 
 
-def _integer(number: int | None) -> int | None:
+def _bounded_integer(number: int | None) -> int | None:
     return None if number is None or abs(number) > INTEGER else number
 
 
-def _not_empty(person: UserDetails | None) -> UserDetails | None:
+def _none_if_empty(person: UserDetails | None) -> UserDetails | None:
     return None if person == NO_PERSON else person
 
 
 def _document(
-    draft: EncoderInput, body: SignIn | ItemUsage | Audit, own: _OfSignIn | _OfItemUsage | _OfAudit
+    encoder_input: EncoderInput, body: SignIn | ItemUsage | Audit, own: _SignInFields | _ItemUsageFields | _AuditFields
 ) -> _Document:
-    event, api = draft.event, draft.stream.api
+    event, api = encoder_input.event, encoder_input.stream.api
     categories, types = CATEGORIES[api]
-    told = _Event(
+    fields = _Event(
         kind="event",
         category=categories,
         type=types,
@@ -272,21 +274,21 @@ def _document(
         created=received_rfc3339(event.received_ns),
         module="1password",
         dataset=DATASETS[api],
-        original=draft.original,
+        original=encoder_input.original,
         action=body.activity or None,
     )
-    account = None if draft.account is None else {"id": draft.account}
-    left = undocumented.undocumented_members(api, draft.original)
+    account = None if encoder_input.account is None else {"id": encoder_input.account}
+    left = undocumented.undocumented_members(api, encoder_input.original)
     all_own = undocumented.merge(msgspec.to_builtins(own), left) if left else own
-    return _Document(timestamp=rfc3339(event.time_ns), event=told, onepassword=all_own, organization=account)
+    return _Document(timestamp=rfc3339(event.time_ns), event=fields, onepassword=all_own, organization=account)
 
 
-def _of_client(made: _Document, person: UserDetails, client: Client, geo: _Geo | None) -> _Document:
+def _add_client(made: _Document, person: UserDetails, client: Client, geo: _Geo | None) -> _Document:
     made.user = _user(person, person.uuid)
     made.source = _source(client.ip_address, geo)
     made.related = _related([person.uuid, person.email, person.name], client.ip_address)
     if client.os_name or client.os_version:
-        made.host = _Host(_Named(client.os_name or None, client.os_version or None))
+        made.host = _Host(_NameAndVersion(client.os_name or None, client.os_version or None))
     return made
 
 
@@ -298,7 +300,7 @@ def _user(person: UserDetails, uuid: str | None) -> _User | None:
 
 
 def _client(client: Client) -> Client | None:
-    """Without what stands in `host.os` and `source`."""
+    """Return the client without the members that are in `host.os` and `source`."""
     found = Client(client.app_name, client.app_version, client.platform_name, client.platform_version)
     return None if found == NO_CLIENT else found
 
@@ -306,12 +308,12 @@ def _client(client: Client) -> Client | None:
 def _source(ip: str | None, geo: _Geo | None) -> _Source | None:
     if not ip:
         return _Source(geo=geo) if geo else None
-    # What a rule has masked or hashed is no address to Elasticsearch.
+    # Elasticsearch rejects a masked or hashed address in a field of type ip.
     return _Source(ip, None, geo) if is_ip(ip) else _Source(None, ip, geo)
 
 
 def _geo(location: Location | None, country: str | None = None) -> _Geo | None:
-    """`country` is that of a sign-in attempt, which is a code where that of its location is a name."""
+    """Return the location. `country` is that of a sign-in attempt: a code, even if the location has a name."""
     location = location or NO_LOCATION
     found = _Geo(
         country_iso_code=country_code(location.country) or country_code(country),
@@ -333,15 +335,15 @@ def _related(people: list[str | None], ip: str | None) -> _Related | None:
     return _Related(users or None, ips) if users or ips else None
 
 
-def _written(draft: EncoderInput, made: _Document) -> bytes:
-    return to_json(made)[:-1] + _end(metadata.metadata_group(draft.stream, draft.event_id))
+def _assemble(encoder_input: EncoderInput, made: _Document) -> bytes:
+    return to_json(made)[:-1] + _shared_end(metadata.metadata_group(encoder_input.stream, encoder_input.event_id))
 
 
 @lru_cache(maxsize=1024)
-def _end(group: metadata.MetadataGroup) -> bytes:
-    """What is the same for all events of a group, and the metadata.
+def _shared_end(group: metadata.MetadataGroup) -> bytes:
+    """Return the end of a document: the fields that all events of a group share, and the metadata.
 
-    Elasticsearch refuses an event with a member `_source`, so the names lose their underscore and stand in an object.
+    Elasticsearch rejects a member `_source`, so the names lose their underscore and are in an object.
     """
     dataset = DATASETS[group.stream.api]
     made: dict[str, Any] = {
@@ -354,10 +356,5 @@ def _end(group: metadata.MetadataGroup) -> bytes:
         "tags": ["forwarded", dataset.replace(".", "-")],
     }
     if group.fields:
-        made["labels"] = {name: _label(value) for name, value in group.fields.items()}
+        made["labels"] = {name: to_text(value) for name, value in group.fields.items()}
     return b"," + to_json(made)[1:]
-
-
-def _label(value: object) -> str:
-    """ECS has labels as texts, whatever they were."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -45,3 +45,8 @@ def country_code(country: str | None) -> str | None:
     if country is None or len(country) != _COUNTRY_CODE_LENGTH:
         return None
     return country if country.isascii() and country.isalpha() and country.isupper() else None
+
+
+def to_text(value: object) -> str:
+    """Return the value of a field as a text: true and false in lower case, numbers as Python writes them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,7 +1,7 @@
-"""Reading and writing JSON that may hold whatever a stored event may hold.
+"""Read and write JSON that holds anything a stored event may hold.
 
-A stored body is legal JSON, but not always such as msgspec takes: lone surrogate escapes, numbers of any length, and
-deep nesting pass the collector. So both ways have a slower one behind them.
+A stored body is valid JSON, but msgspec does not support all of it: lone surrogate escapes, numbers of any length, and
+deep nesting pass the collector. So reading and writing have a slower fallback.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 _encode = msgspec.json.Encoder().encode
-_INT_DIGITS = 19  # what 64 bits hold
+_INT_DIGITS = 19  # digits of a number in 64 bits
 
 
 def parse_object(body: str | bytes) -> dict[str, Any]:
-    """The members of an object; none where it is no object or nested too deeply."""
+    """Return the members of an object, or none if it is not an object or nested too deeply."""
     try:
         value = json.loads(body, parse_int=_number, parse_float=_number, parse_constant=str)
     except (ValueError, RecursionError):
@@ -26,7 +26,7 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
 
 
 def to_json(value: object) -> bytes:
-    """In UTF-8, on one line; lone surrogates as the escapes that they came as."""
+    """Return JSON in UTF-8 on one line. Lone surrogates are written as escapes."""
     try:
         return _encode(value)
     except ValueError:
@@ -34,7 +34,7 @@ def to_json(value: object) -> bytes:
 
 
 def _number(digits: str) -> int | float | str:
-    """What no reader can hold stays a text."""
+    """Return a number, or its digits as a text if it does not fit into 64 bits."""
     if digits.lstrip("-").isdigit() and len(digits) <= _INT_DIGITS:
         return int(digits)
     value = float(digits)
@@ -42,7 +42,7 @@ def _number(digits: str) -> int | float | str:
 
 
 def _plain(value: object) -> object:
-    """As msgspec would have written it."""
+    """Return a value in the form that msgspec would write."""
     if isinstance(value, msgspec.Raw):
         return json.loads(bytes(value))
     if isinstance(value, msgspec.Struct):

@@ -1,4 +1,4 @@
-"""The formats that an event may have: raw, ECS, OCSF."""
+"""The formats of an event: raw, ECS, OCSF."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 def format_event(
     format_name: str, event: OutgoingEvent, stream: StreamMetadata, body: bytes | None = None
 ) -> FormattedEvent:
-    """An event in one of the formats.
+    """Return an event in one of the formats.
 
-    `body` is what the privacy rules left of it; without one it is the event's own. Raises KeyError where there is no
-    such format, and nothing for any body.
+    `body` is the body after redaction; without it, the event's own body is used. Raises KeyError if there is no such
+    format, and nothing for any body.
     """
     if format_name == "raw":
         return _raw(event, stream, event.body.encode() if body is None else body)
     original = event.body if body is None else body.decode(errors="replace")
-    return _written(format_name, _WRITERS[format_name][stream.api], event, stream, original)
+    return _format(format_name, _WRITERS[format_name][stream.api], event, stream, original)
 
 
 def _raw(event: OutgoingEvent, stream: StreamMetadata, body: bytes) -> FormattedEvent:
     head = raw.parse_head(body)
-    word = head.category if stream.api is _SIGN_IN else head.action
-    event_id = metadata.event_id(stream.api, word)
+    action = head.category if stream.api is _SIGN_IN else head.action
+    event_id = metadata.event_id(stream.api, action)
     return FormattedEvent(event, stream, "raw", raw.single_line(body), event_id, _account(head.account_uuid, stream))
 
 
-def _written(name: str, write: Write, event: OutgoingEvent, stream: StreamMetadata, original: str) -> FormattedEvent:
+def _format(name: str, write: Write, event: OutgoingEvent, stream: StreamMetadata, original: str) -> FormattedEvent:
     found = bodies.parse(stream.api, original)
     event_id, account = metadata.event_id(stream.api, found.activity), _account(found.account_uuid, stream)
     document = write(EncoderInput(event, stream, original, event_id, account), found)
     return FormattedEvent(event, stream, name, document, event_id, account)
 
 
-def _account(told: object, stream: StreamMetadata) -> str | None:
-    """The event's own account where it names one, else its source's."""
-    if isinstance(told, str) and 0 < len(told) <= UUID_MAX and told.isprintable():
-        return told
+def _account(account: object, stream: StreamMetadata) -> str | None:
+    """Return the event's own account, or its source's if it names none."""
+    if isinstance(account, str) and 0 < len(account) <= UUID_MAX and account.isprintable():
+        return account
     return stream.account
 
 

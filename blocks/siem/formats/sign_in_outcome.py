@@ -1,4 +1,4 @@
-"""Whether a sign-in attempt succeeded."""
+"""The outcome of a sign-in attempt."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ SignInOutcome = Literal["success", "failure", "unknown"]
 
 OUTCOMES: dict[str, SignInOutcome] = {
     "success": "success",
-    "firewall_reported_success": "success",  # let in, and reported by a rule that does not block
+    "firewall_reported_success": "success",  # allowed, and reported by a rule that does not block
     "credentials_failed": "failure",
     "mfa_failed": "failure",
     "sso_failed": "failure",
     "modern_version_failed": "failure",
     "firewall_failed": "failure",
 }
-"""By category. Elastic's integration reads them the same way."""
+"""The outcome by category, as in Elastic's integration."""
 
 
 def classify(category: object) -> SignInOutcome:
-    """A category that is not documented is a failure where it is named so, else unknown."""
+    """Return the outcome of a category. An undocumented one is a failure if it ends with _failed, else unknown."""
     if not isinstance(category, str):
         return "unknown"
     return OUTCOMES.get(category) or ("failure" if category.endswith("_failed") else "unknown")

@@ -1,4 +1,4 @@
-"""The members of a body that are not documented, so far as any index can take them."""
+"""The members of a body that are not documented, as far as any index can store them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from blocks.events_api.vocabulary import Members, Shape
 
 MEMBERS_MAX = 100
-"""Members of one event; of one with more, none is taken: they would use up the fields of an index."""
+"""Members of one event. If there are more, all are ignored, because they would use up the fields of an index."""
 DEPTH_MAX = 4
-"""Objects within objects."""
+"""Levels of nested objects."""
 NAME_MAX = 100  # characters
 
 
 def _closed(members: Members) -> type[msgspec.Struct]:
-    """A type that msgspec decodes without error only where all members are documented.
+    """Return a type that msgspec decodes without error only if all members are documented.
 
-    It costs a tenth of a look at each member's name in Python. Names in JSON may be no names in Python, such as `type`.
+    This takes a tenth of the time of checking each name in Python. The fields have names of their own, because a name
+    in JSON may be invalid in Python.
     """
     names = {f"member_{number}": name for number, name in enumerate(members)}
     fields = [_closed_field(field, members[name]) for field, name in names.items()]
@@ -43,10 +44,10 @@ _CLOSED = {path: msgspec.json.Decoder(_closed(members)).decode for path, members
 
 
 def undocumented_members(api: Api, body: str) -> dict[str, Any]:
-    """What is not documented, in objects as in the body: `{"client": {"new": 1}}`. Raises nothing.
+    """Return the undocumented members, nested as in the body: `{"client": {"new": 1}}`. Raises nothing.
 
-    Left out is what an index could refuse together with the whole event: null, numbers beyond 64 bits, arrays of
-    arrays or of values of several kinds, names that are empty or have a dot, and what is nested too deeply.
+    It omits what could make an index reject the whole event: null, numbers beyond 64 bits, arrays of arrays or of
+    several types, names that are empty or have a dot, and values that are nested too deeply.
     """
     if _is_documented(api, body):
         return {}
@@ -55,7 +56,7 @@ def undocumented_members(api: Api, body: str) -> dict[str, Any]:
 
 
 def merge(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, and within objects that both have likewise."""
+    """Add the members of `other` to `one`, and merge objects that both have."""
     for name, value in other.items():
         there = one.get(name)
         one[name] = merge(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
@@ -63,7 +64,7 @@ def merge(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_documented(api: Api, body: str) -> bool:
-    """Whether all members are known; False also for what is cut in another way. It reads no value."""
+    """Return whether all members are documented, without reading a value. Invalid JSON returns False."""
     try:
         _CLOSED[api.path](body)
     except (ValueError, RecursionError):
@@ -90,7 +91,7 @@ def _is_usable(name: str) -> bool:
 
 
 def _storable(value: object, depth: int) -> object:
-    """The value, or None where it is to be left out."""
+    """Return the value, or None if it is omitted."""
     if isinstance(value, str | bool):
         return value
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The block of OpenTelemetry logs: which receiver they go to, and with which headers."""
+"""The block of OpenTelemetry logs: the receiver and its headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Otlp(SiemBlock):
-    """An OpenTelemetry collector, or a vendor who takes OTLP logs over HTTP.
+    """An OpenTelemetry collector, or a vendor that accepts OTLP logs over HTTP.
 
     Example:
         ```python
@@ -38,32 +38,32 @@ class Otlp(SiemBlock):
     _documentation_url: ClassVar[HttpUrl | None] = HttpUrl("https://opentelemetry.io/docs/specs/otlp/")
 
     kind: ClassVar[str] = "otlp"
-    guarantee: ClassVar[str] = "at least once; log.record.uid tells copies apart"
+    guarantee: ClassVar[str] = "at least once; log.record.uid identifies duplicates"
 
     url: str = Field(
         title="Endpoint",
-        description="The receiver's HTTPS address; /v1/logs is added to it where it is not there.",
+        description="The receiver's HTTPS address. /v1/logs is appended if it is missing.",
         examples=["https://collector.example.org:4318", "https://otlp.vendor.example/v1/logs"],
     )
     headers: SecretStr = Field(
         default=SecretStr(""),
         title="Headers",
         description=(
-            "What opens the receiver, such as DD-API-KEY=KEY or Authorization=Bearer%20TOKEN. Written as for"
-            " OTEL_EXPORTER_OTLP_HEADERS: name=value, with commas between several, and %20 for a space in a value."
+            "The credentials, such as DD-API-KEY=KEY or Authorization=Bearer%20TOKEN. The form is that of"
+            " OTEL_EXPORTER_OTLP_HEADERS: name=value, separated by commas, with %20 for a space in a value."
         ),
     )
     service_name: str = Field(
         default="1password",
         title="Service name",
-        description="The resource attribute service.name, by which receivers sort logs.",
+        description="The resource attribute service.name, by which receivers group logs.",
         examples=["1password"],
     )
 
     compress: bool = Field(
         default=True,
         title="Compress",
-        description="Whether requests are compressed with gzip. Some receivers take none that are.",
+        description="Compress requests with gzip. Some receivers do not support it.",
     )
 
     def problems(self) -> Iterator[Problem]:
@@ -76,7 +76,7 @@ class Otlp(SiemBlock):
         try:
             otlp_sender.parse_headers(self.headers.get_secret_value())
         except ValueError as error:
-            yield Problem(f"{PATH}.headers", f"there is {error}", "name=value,name=value, with %20 for a space")
+            yield Problem(f"{PATH}.headers", f"it has {error}", "name=value,name=value, with %20 for a space")
 
     def get_sender(self) -> OtlpSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""

@@ -1,18 +1,18 @@
-"""Sends logs by OTLP/HTTP in protobuf, with OpenTelemetry's published definitions.
+"""Send logs by OTLP/HTTP in protobuf, with OpenTelemetry's published definitions.
 
-An event is a LogRecord: Timestamp is its time and ObservedTimestamp its receipt, both to the nanosecond; Body is the
-document as a text; `log.record.uid` is its uuid, so that whoever keeps logs may drop what comes twice, as the
-semantic conventions allow. What is the same for all events of a stream stands in the resource.
+An event is a LogRecord. Timestamp is its time and ObservedTimestamp its time of receipt, to the nanosecond. Body is the
+document as a text. `log.record.uid` is its uuid, by which a receiver may remove duplicates, as the semantic
+conventions allow. The resource holds what is the same for all events of a stream.
 
-Of the answers, where the specification leaves a choice or we take one:
-- A partial success tells how many records were refused, not which, and the request "MUST NOT" be retried. To find them
-  by halves would be a retry, and whatever was accepted would be kept twice. So all records of the request are refused
-  here, to be looked at and replayed by a person.
-- 413 is never retried as it is: the batch is cut in halves.
-- 500 counts as passing, though the specification retries 429, 502, 503 and 504 only. It says nothing of the events, so
-  there is no reason to give them up, and proxies and collectors answer so while they restart.
-- 400 (and 422) does not say what it is about. Nothing of the request was taken, so that the event which spoils it can
-  be looked for by halves without a copy of any other. Where no event at all is taken, it is the configuration.
+How responses are handled, where the specification leaves a choice or this module deviates from it:
+- A partial success reports how many records were rejected, not which ones, and the request "MUST NOT" be retried. A
+  bisection would be a retry, and would store the accepted records twice. So all records of the request are rejected
+  here. You can look at them and replay them.
+- After 413, the batch is cut in half, and never retried as it is.
+- 500 is temporary, although the specification retries only 429, 502, 503 and 504. It does not concern the events, so
+  there is no reason to drop them, and proxies and collectors answer 500 while they restart.
+- 400 (and 422) does not name the cause. The receiver accepted nothing of the request, so a bisection can find the
+  invalid event without duplicates. If it accepts no event at all, the cause is the configuration.
 
 Sources: OTLP specification 1.x (Partial Success, Failures, Retryable Response Codes), logs data model, semantic
 conventions for logs and events.
@@ -60,19 +60,21 @@ if TYPE_CHECKING:
 
 NAME = "The OTLP receiver"
 PATH = "v1/logs"
-LIMITS = Limits(events=2000, bytes=1_000_000)  # vendors take 1 MB at least; the specification advises 20 MiB at most
+LIMITS = Limits(
+    events=2000, bytes=1_000_000
+)  # vendors accept at least 1 MB; the specification recommends at most 20 MiB
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 EVENT_NAMES = {
     Api.SIGN_IN: "onepassword.sign_in_attempt",
     Api.ITEM_USAGE: "onepassword.item_usage",
     Api.AUDIT: "onepassword.audit_event",
 }
-"""EventName: the kind of an event's structure; what happened is in `_siemEventID` and in the body."""
+"""EventName: the structure of an event. What happened is in `_siemEventID` and in the body."""
 EVENT_ID_ATTRIBUTE = "_siemEventID"
-"""The one member of the metadata that differs from event to event, so it cannot stand in the resource."""
+"""The one member of the metadata that differs from event to event, so it cannot be in the resource."""
 
 _INT64 = 1 << 63
-_FIXED64, _DELIMITED = 1, 2  # protobuf's wire types of a time, and of a text or a message
+_FIXED64, _DELIMITED = 1, 2  # protobuf's wire types: of a time, and of a text or message
 _RESOURCE_LOGS = ExportLogsServiceRequest.RESOURCE_LOGS_FIELD_NUMBER
 _SCOPE_LOGS = ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
 _LOG_RECORDS = ScopeLogs.LOG_RECORDS_FIELD_NUMBER
@@ -85,9 +87,9 @@ _UID = KeyValue(key="log.record.uid").SerializeToString()
 
 
 class OtlpSender:
-    """One receiver. `url` is its base, to which `/v1/logs` is added, or the whole address with that path.
+    """One receiver. `url` is its base, to which `/v1/logs` is appended, or the whole address with that path.
 
-    `headers` go with each request; their values are secrets.
+    `headers` are sent with each request. Their values are secrets.
     """
 
     limits = LIMITS
@@ -106,9 +108,9 @@ class OtlpSender:
         return f"OtlpSender({self._client!r})"
 
     def encode(self, formatted: FormattedEvent) -> EncodedRecord:
-        """ScopeLogs with this one LogRecord. Put one after the other, they are ScopeLogs with all of them.
+        """Return ScopeLogs with this one LogRecord. Concatenated, they are one ScopeLogs with all records.
 
-        What differs from event to event is put together here: by protobuf's classes it takes a third more time.
+        The parts that differ from event to event are encoded by hand. protobuf's classes take a third more time.
         """
         event, document = formatted.event, formatted.document
         uuid = event.uuid.encode(errors="replace")
@@ -126,15 +128,15 @@ class OtlpSender:
         return _batch_result(self._client.post(PATH, self._request(batch), PROTOBUF), len(batch.records))
 
     def check(self) -> str:
-        """By a request without records, which the specification has accepted."""
+        """Send a request without records. The specification requires that it is accepted."""
         _batch_result(self._client.post(PATH, b"", PROTOBUF, with_events=False), 0)
-        return f"{NAME} takes logs. {NOT_TRIED}"
+        return f"{NAME} accepts logs. {NOT_TRIED}"
 
     def close(self) -> None:
         self._client.close()
 
     def _request(self, batch: Batch) -> bytes:
-        """An ExportLogsServiceRequest of encoded messages: to read and write them again was a tenth of the work."""
+        """Return an ExportLogsServiceRequest made of encoded messages. Decoding them first took a tenth of the time."""
         of_scope = ScopeLogs(scope=self._scope).SerializeToString() + b"".join([one.data for one in batch.records])
         of_resource = ResourceLogs(resource=self._resource(batch)).SerializeToString()
         return _field(_RESOURCE_LOGS, of_resource + _field(_SCOPE_LOGS, of_scope))
@@ -146,11 +148,11 @@ class OtlpSender:
 
 
 class _OtlpClient(SiemHttpClient):
-    """Reads what a receiver says of a request that it refuses: google.rpc.Status in protobuf, or a text."""
+    """Reads a receiver's reason for rejecting a request: google.rpc.Status in protobuf, or a text."""
 
     def response_text(self, content: bytes) -> str:
         try:
-            # Status has its code and its message under the numbers of a count and a message here.
+            # Status has its code and message under the field numbers of the count and message of this type.
             message = ExportLogsPartialSuccess.FromString(content).error_message
         except DecodeError:
             message = ""
@@ -158,28 +160,28 @@ class _OtlpClient(SiemHttpClient):
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """Headers written as in OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`, with %20 and the like in values.
+    """Parse headers as in OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`, with percent-encoded values.
 
-    Raises ValueError where they could not be sent.
+    Raises ValueError if one is invalid.
     """
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     found = {name.strip(): unquote(value.strip()) for name, _, value in pairs}
     for name, value in found.items():
         if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
-            raise ValueError("a header without a proper name")
+            raise ValueError("a header with an invalid name")
         if not (value and value.isascii() and value.isprintable()):
-            raise ValueError("a header without a value, or with one that cannot be sent")
+            raise ValueError("a header without a value, or with one that a header cannot hold")
     return found
 
 
 def _secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Each value, and what stands in it behind a word such as Bearer."""
+    """Return each value, and its last word, which comes after a word such as Bearer."""
     values = [value for value in headers.values() if value]
     return (*values, *(value.rpartition(" ")[2] for value in values))
 
 
 def _record_template(formatted: FormattedEvent) -> bytes:
-    """A LogRecord with what all events of a stream that are alike have."""
+    """Return a LogRecord with the fields that all events of a stream and an event id share."""
     known: dict[str, FieldValue] = {"onepassword.api": formatted.stream.api.value}
     of_event = metadata.event_metadata(formatted).get(EVENT_ID_ATTRIBUTE)
     if of_event is not None:
@@ -197,12 +199,12 @@ def _record_template(formatted: FormattedEvent) -> bytes:
 
 
 def _field(field: int, message: bytes) -> bytes:
-    """A message or text as that field of another."""
+    """Return a message or text as a field of another message."""
     return _field_header(field, len(message)) + message
 
 
 def _field_header(field: int, length: int) -> bytes:
-    """What protobuf has before a message or text of so many bytes: the field's number and type, and the length."""
+    """Return what precedes a message or text in protobuf: the field's number and type, and the length in bytes."""
     head = [field << 3 | _DELIMITED]
     while length > 0x7F:  # noqa: PLR2004 - seven bits in each byte
         head.append(length & 0x7F | 0x80)
@@ -217,14 +219,14 @@ def _record_header(length: int) -> bytes:
 
 @lru_cache(maxsize=8192)
 def _body_header(length: int) -> bytes:
-    """Of a document of so many bytes: it is the text of the value that is the body."""
+    """Return the bytes before a document of this length: it is the text of the value of the field `body`."""
     text = _field_header(_TEXT, length)
     return _field_header(_BODY, len(text) + length) + text
 
 
 @lru_cache(maxsize=1024)
 def _uuid_header(length: int) -> bytes:
-    """Of a uuid of so many bytes: it is the text of the value of the attribute `log.record.uid`."""
+    """Return the bytes before a uuid of this length: it is the text of the attribute `log.record.uid`."""
     text = _field_header(_TEXT, length)
     value = _UID + _field_header(_VALUE, len(text) + length) + text
     return _field_header(_ATTRIBUTES, len(value) + length) + value
@@ -251,7 +253,7 @@ def _batch_result(response: HttpResponse, records: int) -> BatchResult:
         return ACCEPTED
     which = "all of them" if rejected == records else "and it does not say which"
     said = " ".join(partial.error_message.split())
-    text = f"The receiver refused {rejected} of {records} records, {which}{f': {said}' if said else '.'}"
+    text = f"The receiver rejected {rejected} of {records} records, {which}{f': {said}' if said else '.'}"
     return BatchResult(rejected=tuple(RejectedRecord(index, "partial-success", text) for index in range(records)))
 
 
@@ -260,8 +262,8 @@ def _partial_success(response: HttpResponse) -> ExportLogsPartialSuccess:
         return _read(response.headers.get("content-type", "").lower(), response.content)
     except (DecodeError, ValueError, TypeError, AttributeError):
         raise ThirdPartyGenericError(
-            "What answered is no OTLP receiver: it is no answer to an export of logs.",
-            hint="Check its address, and what stands between. Nothing counts as sent.",
+            "The response does not come from an OTLP receiver: it is not a response to an export of logs.",
+            hint="Nothing counts as sent. Check the address, and look for a proxy in between.",
             code="invalid-body",
         ) from None
 
@@ -270,12 +272,13 @@ def _read(kind: str, content: bytes) -> ExportLogsPartialSuccess:
     if kind.startswith("application/json"):
         return _from_json(msgspec.json.decode(content or b"{}"))
     if kind.startswith("text/html"):
-        raise ValueError("a page, whatever its bytes could be read as")
+        raise ValueError("a web page, even if protobuf could decode its bytes")
     return ExportLogsServiceResponse.FromString(content).partial_success
 
 
 def _from_json(value: Any) -> ExportLogsPartialSuccess:
-    told: dict[str, Any] = value.get("partialSuccess") or {}
+    partial: dict[str, Any] = value.get("partialSuccess") or {}
     return ExportLogsPartialSuccess(
-        rejected_log_records=int(told.get("rejectedLogRecords") or 0), error_message=str(told.get("errorMessage") or "")
+        rejected_log_records=int(partial.get("rejectedLogRecords") or 0),
+        error_message=str(partial.get("errorMessage") or ""),
     )

@@ -72,8 +72,8 @@ def problems(condition: object, path: str) -> Iterator[Problem]:
         elif key in KEYS:
             yield from _value_problems(key, value, place)
         else:
-            meant = closest_match(key, KEYS)
-            yield Problem(place, "this key is not known", quote(meant) if meant else f"one of {', '.join(KEYS)}")
+            similar = closest_match(key, KEYS)
+            yield Problem(place, "this key is not known", quote(similar) if similar else f"one of {', '.join(KEYS)}")
 
 
 def patterns_of(condition: object) -> Iterator[str]:

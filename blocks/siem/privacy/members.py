@@ -65,8 +65,8 @@ def changed_member_problems(name: str, path: str, *, removed: bool) -> Iterator[
 
 
 def _expected(name: str, words: list[str]) -> str:
-    meant = closest_match(name, words)
-    likely = quote(meant) if meant else 'a member such as "user.email"'
+    similar = closest_match(name, words)
+    likely = quote(similar) if similar else 'a member such as "user.email"'
     return f"{likely}, or {quote(NEW + name)} if it is new"
 
 

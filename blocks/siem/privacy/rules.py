@@ -190,9 +190,9 @@ def _rule_problems(rule: object, path: str, *, has_key: bool) -> Iterator[Proble
 def _key_problems(rule: dict[str, object], kinds: list[str], path: str) -> Iterator[Problem]:
     unknown = [key for key in rule if key not in (*_KEYS, "when")]
     for key in unknown:
-        meant = closest_match(key, (*_KEYS, "when"))
+        similar = closest_match(key, (*_KEYS, "when"))
         yield Problem(
-            json_path(path, key), "this key is not known", quote(meant) if meant else f"one of {', '.join(_KEYS)}"
+            json_path(path, key), "this key is not known", quote(similar) if similar else f"one of {', '.join(_KEYS)}"
         )
     if len(kinds) > 1:
         yield Problem(path, f"{' and '.join(kinds)} are in one rule", "a rule of its own for each")

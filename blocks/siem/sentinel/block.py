@@ -1,4 +1,4 @@
-"""The block of Microsoft Sentinel: which data collection rule events go to, and as which application."""
+"""The block of Microsoft Sentinel: the data collection rule, and the application that writes to it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Sentinel(SiemBlock):
     )
 
     kind: ClassVar[str] = "sentinel"
-    guarantee: ClassVar[str] = "at least once; the column Uuid tells copies apart"
+    guarantee: ClassVar[str] = "at least once; the column Uuid identifies duplicates"
 
     endpoint: str = Field(
         title="Logs ingestion endpoint",
@@ -69,7 +69,7 @@ class Sentinel(SiemBlock):
     stream: str = Field(
         default="Custom-OnePassword",
         title="Stream",
-        description="The stream of the rule that events go into, as its stream declarations name it.",
+        description="The stream of the rule for the events, as in its stream declarations.",
         examples=["Custom-OnePassword"],
     )
     tenant_id: str = Field(
@@ -79,7 +79,7 @@ class Sentinel(SiemBlock):
     )
     client_id: str = Field(
         title="Application (client) id",
-        description="The app registration that may write by the rule (role Monitoring Metrics Publisher).",
+        description="The app registration that may write to the rule (role Monitoring Metrics Publisher).",
         examples=["00000000-0000-0000-0000-000000000000"],
     )
     client_secret: SecretStr = Field(
@@ -90,7 +90,7 @@ class Sentinel(SiemBlock):
         default=AUTHORITY,
         title="Authority",
         description=(
-            "Where Entra gives tokens. Azure Government: https://login.microsoftonline.us,"
+            "The address at which Entra issues tokens. Azure Government: https://login.microsoftonline.us,"
             " Azure in China: https://login.chinacloudapi.cn."
         ),
         examples=[AUTHORITY],
@@ -99,7 +99,7 @@ class Sentinel(SiemBlock):
         default=SCOPE,
         title="Scope",
         description=(
-            "What tokens are for. Azure Government: https://monitor.azure.us//.default,"
+            "The scope of the tokens. Azure Government: https://monitor.azure.us//.default,"
             " Azure in China: https://monitor.azure.cn//.default."
         ),
         examples=[SCOPE],
@@ -112,9 +112,11 @@ class Sentinel(SiemBlock):
         yield from self._name_problems()
         secret = self.client_secret.get_secret_value()
         if not secret:
-            yield Problem(f"{PATH}.client_secret", "there is no secret", "the value of a client secret")
+            yield Problem(f"{PATH}.client_secret", "it is empty", "the value of a client secret")
         elif _ID.fullmatch(secret) and not is_masked(secret):
-            yield Problem(f"{PATH}.client_secret", "it is the id of a client secret", "its value, shown once")
+            yield Problem(
+                f"{PATH}.client_secret", "it is the id of a client secret", "its value, which Entra shows once"
+            )
 
     def get_sender(self) -> SentinelSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
@@ -134,4 +136,4 @@ class Sentinel(SiemBlock):
             ("scope", _SCOPE, f"a scope such as {SCOPE}"),
         ):
             if not form.fullmatch(value := getattr(self, name)):
-                yield Problem(f"{PATH}.{name}", f"{quote(value)} is none", expected)
+                yield Problem(f"{PATH}.{name}", f"{quote(value)} is not valid", expected)

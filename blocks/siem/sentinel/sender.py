@@ -1,12 +1,12 @@
-"""Sends to Microsoft Sentinel by Azure Monitor's Logs Ingestion API, version 2023-01-01.
+"""Send to Microsoft Sentinel by Azure Monitor's Logs Ingestion API, version 2023-01-01.
 
 Each event becomes a row with the columns of `COLUMNS`, in one stream of a data collection rule (DCR). There is no
-idempotency key and no answer for single rows: a request is taken whole (204) or not at all, and what is sent again is
-stored again. A query by `Uuid` takes such rows for one; see docs/siem/sentinel.md.
+idempotency key, and no answer for single rows: a request is accepted as a whole (204) or not at all, and rows that are
+sent again are stored again. A query can remove duplicates by `Uuid`; see docs/siem/sentinel.md.
 
-Over httpx, not by azure-monitor-ingestion with azure-identity: those bring azure-core, msal, requests and isodate,
-retries that know nothing of ours, and want each event parsed so that they can encode it anew. That would lose the
-digits of numbers and cost more than all the rest; what remains is one POST and one token.
+This uses httpx, not azure-monitor-ingestion with azure-identity. Those need azure-core, msal, requests and isodate,
+have retries of their own, and parse each event to encode it again. That would lose digits of numbers, and cost more
+than everything else. What remains is one POST and one token.
 
 Sources: Microsoft's "Logs Ingestion API in Azure Monitor", "Azure Monitor service limits" (1 MB a request, compressed
 or not; fields of more than 64 KB are cut), "OAuth 2.0 client credentials flow", and the troubleshooting guide of
@@ -49,11 +49,11 @@ COLUMNS = {
     "Event": "dynamic",
 }
 """The columns of a row and their types, in the stream and in the table alike."""
-LIMITS = Limits(events=5000, bytes=990_000)  # with commas between, less than 1 MB however that is counted
-RENEW_BEFORE_SECONDS = 300.0  # before a token ends, another one is asked for
+LIMITS = Limits(events=5000, bytes=990_000)  # with separators, less than 1 MB in either definition
+RENEW_BEFORE_SECONDS = 300.0  # a token is renewed so long before it expires
 JSON = {"Content-Type": "application/json"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-_TICKS = len("2026-03-04T05:06:07.1234567")  # a datetime of Azure counts in 100 nanoseconds
+_TICKS = len("2026-03-04T05:06:07.1234567")  # a datetime of Azure has a resolution of 100 nanoseconds
 _BAD_REQUEST = 400
 
 
@@ -72,7 +72,7 @@ _read_refusal = msgspec.json.Decoder(_EntraError).decode
 
 
 class SentinelSender:
-    """One stream of one data collection rule. `endpoint` is that of the rule or of a data collection endpoint."""
+    """One stream of a data collection rule. `endpoint` is that of the rule or of a data collection endpoint."""
 
     limits = LIMITS
 
@@ -89,17 +89,17 @@ class SentinelSender:
         raise TypeError("A SentinelSender is not pickled: it holds a secret. Open another one.")
 
     def encode(self, formatted: FormattedEvent) -> EncodedRecord:
-        """The row of an event."""
+        """Return the row of an event."""
         return EncodedRecord(formatted.event, row(formatted))
 
     def send(self, batch: Batch) -> BatchResult:
         response = self._post(b"[" + b",".join([record.data for record in batch.records]) + b"]")
-        if response.status_code != httpx.codes.NO_CONTENT:  # the one yes that Microsoft documents
+        if response.status_code != httpx.codes.NO_CONTENT:  # the only success that Microsoft documents
             raise unexpected_response(NAME)
         return ACCEPTED
 
     def check(self) -> str:
-        """An empty array shows whether the rule is there and may be written to; some versions call it a bad one."""
+        """Send an empty array. It shows whether the rule exists and is writable. Some versions answer it with 400."""
         self._tokens.renew(self._tokens.get())
         try:
             response = self._post(b"[]", of_events=False)
@@ -107,10 +107,10 @@ class SentinelSender:
             if error.code != str(_BAD_REQUEST):
                 raise
         else:
-            # What an empty array is answered with is not documented; whatever answers with a text is not Azure.
+            # The response to an empty array is not documented, but a response with a body does not come from Azure.
             if response.content:
                 raise unexpected_response(NAME)
-        return f"Entra gives a token, and the data collection rule takes rows for {self._stream}. {NOT_TRIED}"
+        return f"Entra issues a token, and the data collection rule accepts rows for {self._stream}. {NOT_TRIED}"
 
     def close(self) -> None:
         self._client.close()
@@ -128,7 +128,7 @@ class SentinelSender:
 
 
 class AccessTokens:
-    """Access tokens by Entra's client credentials flow, each used until shortly before it ends. Threads share it."""
+    """Access tokens of Entra's client credentials flow, each used until shortly before it expires. Threads share it."""
 
     def __init__(self, authority: str, tenant: str, client: str, secret: str, scope: str) -> None:
         self.secrets = (secret, quote(secret, safe=""))
@@ -144,14 +144,14 @@ class AccessTokens:
         raise TypeError("Tokens are not pickled: they hold a secret.")
 
     def get(self) -> str:
-        """A token that is good for a while. Raises as `Sender.send`."""
+        """Return a token that is valid for a while. Raises as `Sender.send`."""
         with self._lock:
             if not self._token or clock.now() >= self._until:
                 self._request()
             return self._token
 
     def renew(self, rejected: str) -> str:
-        """Another token than the one that was refused, unless another thread has asked for one meanwhile."""
+        """Return a new token instead of the rejected one, unless another thread has already requested one."""
         with self._lock:
             if self._token == rejected:
                 self._request()
@@ -162,55 +162,55 @@ class AccessTokens:
 
     def _request(self) -> None:
         self._token = ""
-        asked = clock.now()
+        requested_at = clock.now()
         response = self._client.checked_request("POST", self._path, self._form, _FORM)
         try:
-            told = _read_token(response.content)
+            token = _read_token(response.content)
         except ValueError:
             raise _invalid_token_error() from None
-        if not (told.access_token.isascii() and told.access_token.isprintable() and told.access_token):
+        if not (token.access_token.isascii() and token.access_token.isprintable() and token.access_token):
             raise _invalid_token_error()
-        self._token = told.access_token
-        self._until = asked + max(told.expires_in - RENEW_BEFORE_SECONDS, told.expires_in / 2)
+        self._token = token.access_token
+        self._until = requested_at + max(token.expires_in - RENEW_BEFORE_SECONDS, token.expires_in / 2)
 
 
 class _EntraClient(SiemHttpClient):
-    """Reads why Entra gives no token: a short word and an AADSTS number, never the sentence, which holds names."""
+    """Reads why Entra issues no token: an error code and an AADSTS number, but not the sentence, which holds names."""
 
     def response_error(self, response: HttpResponse) -> SourceError:
         if response.status_code != _BAD_REQUEST:
             return super().response_error(response)
         return ThirdPartyConfigError(
-            f"{self.siem} gives no token (400{self.response_text(response.content)}).",
+            f"{self.siem} issues no token (400{self.response_text(response.content)}).",
             hint="Check tenant_id, client_id, client_secret, authority and scope.",
             code="400",
         )
 
     def response_text(self, content: bytes) -> str:
         try:
-            refusal = _read_refusal(content)
+            error = _read_refusal(content)
         except ValueError:
             return super().response_text(content)
-        number = refusal.error_description.partition(":")[0]
-        known = [word for word in (refusal.error, number) if word.replace("_", "").isalnum() and len(word) < 40]  # noqa: PLR2004
+        number = error.error_description.partition(":")[0]
+        known = [word for word in (error.error, number) if word.replace("_", "").isalnum() and len(word) < 40]  # noqa: PLR2004
         return super().response_text(" ".join(known).encode())
 
 
 class _RuleClient(SiemHttpClient):
-    """Says what a 403 means here."""
+    """Explains a 403 of a data collection rule."""
 
     def response_error(self, response: HttpResponse) -> SourceError:
         if response.status_code != httpx.codes.FORBIDDEN:
             return super().response_error(response)
         return ThirdPartyConfigError(
-            f"{NAME} does not let the application write by this data collection rule (403).",
-            hint="Give it the role Monitoring Metrics Publisher on the rule, and wait up to 30 minutes until it holds.",
+            f"{NAME} does not allow the application to write to this data collection rule (403).",
+            hint="Assign it the role Monitoring Metrics Publisher on the rule, and wait up to 30 minutes.",
             code="403",
         )
 
 
 def row(formatted: FormattedEvent) -> bytes:
-    """An event as one row: JSON on one line."""
+    """Return an event as one row: JSON on one line."""
     event = formatted.event
     time = rfc3339(event.time_ns)
     account = b"" if formatted.account is None else b'"Account":%b,' % to_json(formatted.account)
@@ -237,7 +237,7 @@ def _authorized(token: str) -> dict[str, str]:
 
 def _invalid_token_error() -> ThirdPartyGenericError:
     return ThirdPartyGenericError(
-        "Microsoft Entra ID answered with something else than a token.",
-        hint="Check authority, and what stands between. Nothing counts as sent.",
+        "The response of Microsoft Entra ID is not a token.",
+        hint="Nothing counts as sent. Check authority, and look for a proxy in between.",
         code="invalid-body",
     )

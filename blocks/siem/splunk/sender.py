@@ -15,7 +15,7 @@ from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, gzip_bytes, unexpected_response
 from blocks.siem.delivery.protocol import NOT_TRIED, BatchResult, EncodedRecord, Limits, RejectedRecord
 from blocks.siem.formats import metadata
-from blocks.siem.formats.field_values import received_rfc3339, rfc3339
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339, to_text
 from blocks.siem.formats.json_text import to_json
 from blocks.siem.splunk import responses as answers
 
@@ -101,17 +101,17 @@ class SplunkSender:
     def send(self, batch: Batch) -> BatchResult:
         """Send a batch. An event that HEC names as invalid is rejected, and the others are sent again at once.
 
-        Splunk does not tell whether the events before it were indexed, so they may be indexed twice.
+        Splunk does not report whether the events before it were indexed, so they may be indexed twice.
         """
-        refused: list[RejectedRecord] = []
+        rejected: list[RejectedRecord] = []
         ranges = [range(len(batch.records))]
         while ranges:
             part = ranges.pop()
             if part and (found := self._post(batch.records[part.start : part.stop])):
-                bad = part[found.index]
-                refused.append(RejectedRecord(bad, found.code, found.answer))
-                ranges += [range(bad + 1, part.stop), range(part.start, bad)]
-        return BatchResult(rejected=tuple(sorted(refused, key=lambda one: one.index)))
+                index = part[found.index]
+                rejected.append(RejectedRecord(index, found.code, found.answer))
+                ranges += [range(index + 1, part.stop), range(part.start, index)]
+        return BatchResult(rejected=tuple(sorted(rejected, key=lambda one: one.index)))
 
     def check(self) -> str:
         """Check HEC's health, and send an empty request: if the token is valid, HEC answers that there is no data."""
@@ -159,13 +159,13 @@ class SplunkSender:
 
     def _encode_shared_members(self, formatted: FormattedEvent) -> bytes:
         api = formatted.stream.api
-        told = {
+        members = {
             "host": self._host,
             "source": self._source or formatted.stream.source,
             "sourcetype": sourcetype(api, formatted.format_name),
             "index": self._indexes.get(api.value) or self._index,
         }
-        start = to_json({name: value for name, value in told.items() if value})
+        start = to_json({name: value for name, value in members.items() if value})
         return start[1:-1] + b',"fields":' + to_json(_fields(formatted))[:-1] + b","
 
 
@@ -188,16 +188,12 @@ def field_name(name: str) -> str:
 
 def _fields(formatted: FormattedEvent) -> dict[str, str]:
     """Return the indexed fields: flat, and all of them texts."""
-    told = {field_name(name): _text(value) for name, value in metadata.event_metadata(formatted).items()}
-    told["onepassword_api"] = formatted.stream.api.value
-    told["onepassword_event_id"] = formatted.event_id
+    members = {field_name(name): to_text(value) for name, value in metadata.event_metadata(formatted).items()}
+    members["onepassword_api"] = formatted.stream.api.value
+    members["onepassword_event_id"] = formatted.event_id
     if formatted.account is not None:
-        told["onepassword_account"] = formatted.account
-    return told
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        members["onepassword_account"] = formatted.account
+    return members
 
 
 def _quoted(uuid: str) -> str:

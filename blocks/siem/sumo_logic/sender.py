@@ -16,7 +16,7 @@ from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.delivery.http import SiemHttpClient, is_html, unexpected_response
 from blocks.siem.delivery.protocol import ACCEPTED, NOT_TRIED, EncodedRecord, Limits
 from blocks.siem.formats import metadata
-from blocks.siem.formats.field_values import received_rfc3339
+from blocks.siem.formats.field_values import received_rfc3339, to_text
 
 if TYPE_CHECKING:
     from blocks.http.client import HttpResponse
@@ -74,9 +74,9 @@ class SumoLogicSender:
         self._client.close()
 
     def _stream_headers(self, stream: StreamMetadata) -> dict[str, str]:
-        told = {"X-Sumo-Name": self._name or stream.source, "X-Sumo-Host": self._host}
-        told["X-Sumo-Category"] = self._category or stream.category or ""
-        return {name: header_value(value) for name, value in told.items() if value}
+        members = {"X-Sumo-Name": self._name or stream.source, "X-Sumo-Host": self._host}
+        members["X-Sumo-Category"] = self._category or stream.category or ""
+        return {name: header_value(value) for name, value in members.items() if value}
 
 
 def _require_accepted(response: HttpResponse) -> None:
@@ -92,7 +92,7 @@ def header_value(value: str) -> str:
 
 def field_pair(name: str, value: FieldValue) -> str:
     """Return `name=value` for X-Sumo-Fields. The header has no escapes, so a comma becomes `_`, too."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = to_text(value)
     return f"{_NO_NAME.sub('_', name)}={_NO_VALUE.sub('_', text).strip()}"
 
 
@@ -103,8 +103,8 @@ def url_secrets(url: str) -> tuple[str, ...]:
 
 
 def _fields(formatted: FormattedEvent) -> str:
-    told = {name: value for name, value in metadata.event_metadata(formatted).items() if name not in SENT_AS_HEADERS}
-    told["onepassword_api"] = formatted.stream.api.value
+    members = {name: value for name, value in metadata.event_metadata(formatted).items() if name not in SENT_AS_HEADERS}
+    members["onepassword_api"] = formatted.stream.api.value
     if formatted.account is not None:
-        told["onepassword_account"] = formatted.account
-    return ",".join(field_pair(name, value) for name, value in told.items())
+        members["onepassword_account"] = formatted.account
+    return ",".join(field_pair(name, value) for name, value in members.items())

@@ -1,4 +1,4 @@
-"""The block for a syslog receiver: any that takes RFC 5424 over TLS, such as rsyslog, syslog-ng, or a SIEM's own."""
+"""The block of a syslog receiver: any that accepts RFC 5424 over TLS, such as rsyslog, syslog-ng or a SIEM's own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PORT = 6514  # RFC 5425 section 4.1
 PORT_MAX = 65535
 SD_ID = "1password@32473"
-"""The name of our structured data. 32473 is the number for examples (RFC 5612): this project has none of its own."""
-MESSAGE_MAX = 8192  # octets that a receiver should take (RFC 5425 section 4.3.1); rsyslog takes no more by default
+"""The SD-ID of the structured data. 32473 is the number for examples (RFC 5612); this project has none of its own."""
+MESSAGE_MAX = 8192  # octets that a receiver should accept (RFC 5425 section 4.3.1), and the default maximum of rsyslog
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _SD_ID = re.compile(r"[^@]+@[0-9]+(\.[0-9]+)*")
 
@@ -49,7 +49,7 @@ class Syslog(SiemBlock):
     """
 
     kind: ClassVar[str] = "syslog"
-    guarantee: ClassVar[str] = "at least once, up to what the receiver has read (syslog has no acknowledgement)"
+    guarantee: ClassVar[str] = "at least once, until the receiver has read it (syslog has no acknowledgement)"
     _block_type_name: ClassVar[str | None] = "1Password to Syslog"
     _block_type_slug: ClassVar[str | None] = "1password-siem-syslog"
     _description: ClassVar[str | None] = "Forwards 1Password's events as syslog (RFC 5424) over TLS (RFC 5425)."
@@ -57,19 +57,19 @@ class Syslog(SiemBlock):
 
     host: str = Field(
         title="Host",
-        description="The receiver's name or address, as it stands in the receiver's certificate.",
+        description="The receiver's name or address, as in the receiver's certificate.",
         examples=["syslog.example.com"],
     )
     port: int = Field(
         default=PORT,
         title="Port",
-        description="Where the receiver listens for TLS.",
+        description="The port on which the receiver listens for TLS.",
         examples=[PORT],
     )
     facility: Facility = Field(
         default="audit",
         title="Facility",
-        description="By which many receivers sort: audit (13, log audit), or what yours is set up for.",
+        description="Receivers filter by facility: audit (13, log audit), or the one that yours is configured for.",
         examples=["audit", "local4"],
     )
     hostname: str = Field(
@@ -82,8 +82,8 @@ class Syslog(SiemBlock):
         default=SD_ID,
         title="SD-ID",
         description=(
-            "What the structured data is called: a name, @, and a private enterprise number. Where your organisation"
-            " has a number of its own, put it in the place of 32473, which is the one for examples."
+            "The name of the structured data: a name, @, and a private enterprise number. If your organization has a"
+            " number of its own, replace 32473, which is the number for examples."
         ),
         examples=[SD_ID],
     )
@@ -91,8 +91,8 @@ class Syslog(SiemBlock):
         default=False,
         title="Byte order mark",
         description=(
-            "Whether each JSON document is preceded by the mark of UTF-8 that RFC 5424 asks for. Most readers of JSON"
-            " fail on it."
+            "Send the byte order mark of UTF-8 before each JSON document, as RFC 5424 requires. Most JSON parsers"
+            " reject it."
         ),
         examples=[False],
     )
@@ -100,8 +100,8 @@ class Syslog(SiemBlock):
         default=MESSAGE_MAX,
         title="Longest message",
         description=(
-            "In octets. Longer messages are refused and kept in quarantine, since a receiver cuts them short without a"
-            " word. Not more than the receiver's own limit. 0: there is none."
+            "In octets. Longer messages are rejected and kept, because a receiver truncates them silently. Do not"
+            " exceed the receiver's own limit. 0: no limit."
         ),
         examples=[MESSAGE_MAX, 65536],
     )
@@ -109,21 +109,21 @@ class Syslog(SiemBlock):
         default=True,
         title="Wait for close_notify",
         description=(
-            "Whether a batch counts as sent only when the receiver has answered the end of TLS, as RFC 5425 demands."
-            " Off only for receivers that never do: then the end of TCP has to do."
+            "A batch counts as sent only when the receiver has answered the end of TLS, as RFC 5425 requires. Disable"
+            " this only for receivers that never do: then the end of TCP is enough."
         ),
         examples=[True],
     )
     ca_certificate: str = Field(
         default="",
         title="Certificate authority",
-        description="PEM. Where it is set, only its certificates are trusted. Empty: the public authorities.",
+        description="PEM. If it is set, only its certificates are trusted. Empty: the public authorities.",
         examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
     )
     client_certificate: str = Field(
         default="",
         title="Client certificate",
-        description="PEM, with what lies between it and its authority. For receivers that want one.",
+        description="PEM, with the intermediate certificates. For receivers that require a client certificate.",
         examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
     )
     client_key: SecretStr = Field(
@@ -134,7 +134,7 @@ class Syslog(SiemBlock):
     )
 
     def get_sender(self) -> SyslogSender:
-        """Of the receiver; each batch has a connection. Raises ConfigurationError, and ThirdPartyConfigError."""
+        """Return a sender. Each batch has its own connection. Raises ConfigurationError and ThirdPartyConfigError."""
         from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
         from blocks.siem.syslog.rfc5425 import Receiver  # noqa: PLC0415
         from blocks.siem.syslog.sender import SyslogSender  # noqa: PLC0415
@@ -148,13 +148,13 @@ class Syslog(SiemBlock):
         return SyslogSender(Receiver(self.host, self.port, context, self.confirm), messages, self.max_message)
 
     def problems(self) -> Iterator[Problem]:
-        """Of the address, the header, the sizes and the certificates."""
+        """Yield the problems of the address, the header, the sizes and the certificates."""
         if not _HOST.fullmatch(self.host):
             yield Problem(
-                f"{PATH}.host", f"{quote(self.host)} is no name of a host", "a name or an address, and no more"
+                f"{PATH}.host", f"{quote(self.host)} is not a host name", "a name or an address, and nothing else"
             )
         if not 0 < self.port <= PORT_MAX:
-            yield Problem(f"{PATH}.port", f"{self.port} is no port", f"1 to {PORT_MAX:,}, such as {PORT}")
+            yield Problem(f"{PATH}.port", f"{self.port} is not a port", f"1 to {PORT_MAX:,}, such as {PORT}")
         if self.max_message < 0:
             yield Problem(f"{PATH}.max_message", "it is negative", f"octets, such as {MESSAGE_MAX}, or 0")
         yield from self._header_problems()
@@ -163,10 +163,10 @@ class Syslog(SiemBlock):
     def _header_problems(self) -> Iterator[Problem]:
         if self.hostname and printable(self.hostname, HOSTNAME_MAX) != self.hostname:
             expected = f"up to {HOSTNAME_MAX} printable ASCII characters without a space"
-            yield Problem(f"{PATH}.hostname", f"{quote(self.hostname)} cannot stand in a message", expected)
+            yield Problem(f"{PATH}.hostname", f"{quote(self.hostname)} cannot be part of a message", expected)
         if not _SD_ID.fullmatch(self.sd_id) or param_name(self.sd_id) != self.sd_id:
             expected = f"a name, @ and a number, such as {SD_ID}: {NAME_MAX} characters at most"
-            yield Problem(f"{PATH}.sd_id", f"{quote(self.sd_id)} is no SD-ID", expected)
+            yield Problem(f"{PATH}.sd_id", f"{quote(self.sd_id)} is not an SD-ID", expected)
 
     def _certificate_problems(self) -> Iterator[Problem]:
         from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here

@@ -1,4 +1,4 @@
-"""Certificates of one's own: the authority that a receiver's comes from, and the one that we show."""
+"""TLS certificates from a configuration: the authorities to trust, and the client certificate."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ KEY = "the PEM of the private key, without a passphrase: -----BEGIN PRIVATE KEY-
 
 
 def tls_context(authorities: str = "", certificate: str = "", key: str = "") -> ssl.SSLContext:
-    """TLS that checks a server's certificate and name. All are PEM.
+    """Return a TLS context that verifies a server's certificate and name. All parameters are PEM.
 
-    Only `authorities` are trusted where there are any, else those that HTTP trusts (SSL_CERT_FILE, SSL_CERT_DIR,
-    certifi). Raises ThirdPartyConfigError.
+    If `authorities` is empty, those of HTTP are trusted (SSL_CERT_FILE, SSL_CERT_DIR, certifi). Raises
+    ThirdPartyConfigError.
     """
-    # Not the context that HTTP shares: HTTP puts its own protocols into that one.
+    # Not the shared context of HTTP, which contains the protocols of HTTP.
     made = ssl.create_default_context(cadata=authorities) if authorities.strip() else tls.new_context()
     if certificate.strip():
         with _file(f"{certificate.strip()}\n{key.strip()}\n") as path:
-            made.load_cert_chain(path, password=lambda: b"")  # without it OpenSSL asks the terminal
+            made.load_cert_chain(path, password=lambda: b"")  # without it, OpenSSL prompts on the terminal
     return made
 
 
 def problems(authorities: tuple[str, str], certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
-    """What is wrong with each; each is the path of the member, and its text."""
+    """Yield the problems of the certificates. Each parameter is the path of the member and its text."""
     if _is_given(authorities) and not _is_certificate(authorities[1]):
-        yield Problem(authorities[0], "it holds no certificate that can be read", CERTIFICATE)
+        yield Problem(authorities[0], "it holds no readable certificate", CERTIFICATE)
     if _is_given(certificate) != _is_given(key):
         missing = key[0] if _is_given(certificate) else certificate[0]
-        yield Problem(missing, "a client certificate and its key go together", "both, or neither")
+        yield Problem(missing, "a client certificate needs its key, and a key its certificate", "both, or neither")
     elif _is_given(certificate):
         yield from _pair_problems(certificate, key)
 
 
 def _pair_problems(certificate: tuple[str, str], key: tuple[str, str]) -> Iterator[Problem]:
     if not _is_certificate(certificate[1]):
-        yield Problem(certificate[0], "it holds no certificate that can be read", CERTIFICATE)
+        yield Problem(certificate[0], "it holds no readable certificate", CERTIFICATE)
         return
     public = _public_of(key[1])
     if public is None:
-        yield Problem(key[0], "it holds no private key that can be read", KEY)
+        yield Problem(key[0], "it holds no readable private key", KEY)
     elif _bits(x509.load_pem_x509_certificate(certificate[1].encode()).public_key()) != _bits(public):
         yield Problem(key[0], "it is not the key of the client certificate", "the key that belongs to it")
 
@@ -86,7 +86,7 @@ def _bits(key: PublicKeyTypes) -> bytes:
 
 @contextlib.contextmanager
 def _file(text: str) -> Iterator[str]:
-    """A file for OpenSSL, which reads keys from files only: in memory where the system can, else for our eyes only."""
+    """Write a file for OpenSSL, which reads keys from files only: in memory if possible, else private to the user."""
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("certificate"), "w") as file:
             file.write(text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from blocks.events_api.models import Api
 from blocks.siem.delivery.header_cache import HeaderCache
 from blocks.siem.formats import metadata
+from blocks.siem.formats.field_values import to_text
 from blocks.siem.formats.raw import RESERVED_MEMBERS
 
 if TYPE_CHECKING:
@@ -103,8 +104,4 @@ def _shared_params(formatted: FormattedEvent) -> Iterator[tuple[str, FieldValue]
 
 
 def _encode_params(pairs: Iterable[tuple[str, FieldValue]]) -> str:
-    return "".join(f' {param_name(key)}="{escape(_text(value))}"' for key, value in pairs)
-
-
-def _text(value: FieldValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "".join(f' {param_name(key)}="{escape(to_text(value))}"' for key, value in pairs)

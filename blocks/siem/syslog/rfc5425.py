@@ -1,8 +1,8 @@
-"""Delivery of syslog messages over TLS, as RFC 5425 has it.
+"""Delivery of syslog messages over TLS by RFC 5425.
 
 The protocol has no acknowledgement. But a receiver must answer our close_notify with its own (RFC 5425 section 4.4),
-and it reads that only behind all messages. So a batch is one connection: it counts as delivered when the receiver has
-read it to the end. Whether it is on the receiver's disk by then is the receiver's business.
+and it reads ours only after all messages. So each batch has a connection of its own, and it counts as delivered when
+the receiver has read it to the end. That does not mean that the receiver has written it to its disk.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from blocks.errors import SourceError
 
 CONNECT_SECONDS = 10.0
-STALL_SECONDS = 60.0  # without a byte moved; also how long a receiver may work on a batch before it closes
+STALL_SECONDS = 60.0  # without a transferred byte; also the time that a receiver may take for a batch before it closes
 
 _OF_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "UNKNOWN_PSK_IDENTITY")
 _HINTS = {
     "dns": "Check the host of the receiver and this machine's DNS.",
-    "tls": "Check the host and the clock; a certificate of your own authority needs that authority in the block.",
-    "timeout": "What was not confirmed is sent again. Check how much the receiver is able to take.",
-    "reset": "What was not confirmed is sent again. The receiver's log says why; it may want a client certificate.",
+    "tls": "Check the host and the clock. If an authority of your own issued the certificate, add it to the block.",
+    "timeout": "Unconfirmed messages are sent again. Check the load of the receiver.",
+    "reset": "Unconfirmed messages are sent again. See the receiver's log; it may require a client certificate.",
 }
 _HINT = "Check the host and the port of the receiver, and the firewall."
 
 _without_confirmation: set[tuple[str, int]] = set()
-"""Hosts and ports that did not confirm the last time, of this process: they get an empty session before any message."""
+"""Hosts and ports that did not confirm the last batch of this process. They first get an empty session."""
 
 
 def frame(message: bytes) -> bytes:
-    """A message behind its length in octets (RFC 5425 section 4.3)."""
+    """Return a message with its length in octets before it (RFC 5425 section 4.3)."""
     return b"%d %b" % (len(message), message)
 
 
 def message_length(frame: bytes) -> int:
-    """Octets of the message in a frame."""
+    """Return the length in octets of the message in a frame."""
     return int(frame[: frame.index(b" ")])
 
 
@@ -58,13 +58,13 @@ class Receiver:
     confirms: bool = True
 
     def send(self, frames: bytes) -> str:
-        """Send frames and wait until the receiver has read them all. Returns the version of TLS.
+        """Send frames and wait until the receiver has read all of them. Returns the version of TLS.
 
-        Raises ThirdPartyConfigError where the receiver refuses our certificate, else ThirdPartyGenericError: then
-        some of the messages may have come all the same. NoConfirmationError where it ended without close_notify.
+        Raises ThirdPartyConfigError if the receiver rejects our certificate, NoConfirmationError if it ended without
+        close_notify, else ThirdPartyGenericError. After an error, some of the messages may have arrived.
         """
         if frames and (self.host, self.port) in _without_confirmation:
-            self._exchange(b"")  # raises where it does not confirm yet: then no message is sent another time
+            self._exchange(b"")  # raises if it still does not confirm, so that no message is sent twice
         return self._exchange(frames)
 
     def _exchange(self, frames: bytes) -> str:
@@ -115,8 +115,8 @@ class Receiver:
     def _certificate_error(self, error: ssl.SSLError) -> ThirdPartyConfigError:
         said = (error.reason or "").lower().replace("_", " ")
         return ThirdPartyConfigError(
-            f"{self.host} refuses the client certificate, or wants one ({said}).",
-            hint="Set client_certificate and client_key to such as the receiver accepts; nothing is lost meanwhile.",
+            f"{self.host} rejects the client certificate, or requires one ({said}).",
+            hint="Nothing is lost. Set client_certificate and client_key to a pair that the receiver accepts.",
             code="client-certificate",
         )
 
@@ -124,8 +124,8 @@ class Receiver:
         return NoConfirmationError(
             f"{self.host} ended the connection without a close_notify of TLS: it may have read only a part.",
             hint=(
-                "The batch is sent again once an empty session is confirmed. If it is always so, the receiver leaves"
-                " out what RFC 5425 demands (rsyslog's gtls driver does): let it use another driver, such as ossl, or"
+                "The batch is sent again after an empty session is confirmed. If this happens every time, the receiver"
+                " does not follow RFC 5425 (such as rsyslog's gtls driver): configure another driver, such as ossl, or"
                 " set confirm to false."
             ),
             code="unconfirmed",

@@ -23,8 +23,7 @@ _data = operator.attrgetter("data")
 class SyslogSender:
     """Sends to one receiver. Threads share it; each batch has a connection of its own.
 
-    Messages of more than `max_message` octets are refused here (0: none is), since receivers cut them short and say
-    nothing.
+    Messages of more than `max_message` octets (0: no limit) are rejected here: receivers truncate them silently.
     """
 
     limits = LIMITS
@@ -44,21 +43,21 @@ class SyslogSender:
         return EncodedRecord(formatted.event, rfc5425.frame(self._messages.encode(formatted)))
 
     def send(self, batch: Batch) -> BatchResult:
-        """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.deliver`."""
-        refused = self._too_large(batch.records)
-        left_out = {one.index for one in refused}
-        taken = [record.data for index, record in enumerate(batch.records) if index not in left_out]
-        if taken:
-            self._receiver.send(b"".join(taken))
-        return BatchResult(rejected=refused) if refused else ACCEPTED
+        """Send a batch and wait until the receiver has read all of it. Raises as `Receiver.send`."""
+        rejected = self._too_large(batch.records)
+        left_out = {record.index for record in rejected}
+        data = [record.data for index, record in enumerate(batch.records) if index not in left_out]
+        if data:
+            self._receiver.send(b"".join(data))
+        return BatchResult(rejected=rejected) if rejected else ACCEPTED
 
     def check(self) -> str:
         version = self._receiver.send(b"")
-        how = "confirms" if self._receiver.confirms else "is not asked to confirm"
-        return f"{self._receiver.host} takes syslog over {version}, and {how} that it has read a batch."
+        how = "confirms" if self._receiver.confirms else "is not required to confirm"
+        return f"{self._receiver.host} accepts syslog over {version}, and {how} that it has read a batch."
 
     def close(self) -> None:
-        """Nothing is open between batches."""
+        """Nothing to close: no connection is open between batches."""
 
     def _too_large(self, records: Sequence[EncodedRecord]) -> tuple[RejectedRecord, ...]:
         most = self._max_message
@@ -69,5 +68,5 @@ class SyslogSender:
 
 
 def _too_large_record(index: int, size: int, most: int) -> RejectedRecord:
-    said = f"The message has {size:,} octets, and max_message is {most:,}: raise it, and the receiver's limit too."
-    return RejectedRecord(index, "too-large", said)
+    answer = f"The message has {size:,} octets, and max_message is {most:,}: raise it, and the receiver's limit, too."
+    return RejectedRecord(index, "too-large", answer)

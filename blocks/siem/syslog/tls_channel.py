@@ -1,6 +1,6 @@
-"""TLS on a connected socket, which tells how the other side has ended it.
+"""TLS on a connected socket that reports how the peer ended the session.
 
-Python's own TLS sockets do not: their `unwrap` takes a fatal alert for the other side's close_notify.
+Python's own TLS sockets do not: their `unwrap` treats a fatal alert like the peer's close_notify.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LINGER_SECONDS = 1.0  # for the connection below TLS, when all is said
+LINGER_SECONDS = 1.0  # for the end of TCP, after the end of TLS
 _CHUNK = 64 * 1024  # bytes encrypted before they are sent
 _READ = 64 * 1024
 
@@ -32,12 +32,12 @@ class TlsChannel:
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
 
     def handshake(self) -> str:
-        """Returns the version of TLS. The other side's certificate and name are good then."""
+        """Return the version of TLS. After it, the peer's certificate and name are verified."""
         try:
             self._until_done(self._tls.do_handshake)
         except ssl.SSLError:
             with contextlib.suppress(OSError):
-                self._flush()  # tells the other side why
+                self._flush()  # sends the alert with the reason
             raise
         return self._tls.version() or "TLS"
 
@@ -50,14 +50,14 @@ class TlsChannel:
         self._flush()
 
     def finish(self, *, patient: bool = True) -> bool:
-        """End the connection, and wait for the other side to end it. Whether it said close_notify, as TLS has it.
+        """End the session, and wait for the peer to end it. Returns whether the peer sent close_notify.
 
-        `patient`: our end of TCP follows only where it does not end by our close_notify, since some proxies cut off
-        its answer at that. Raises ConnectionResetError where it has not read all that was sent.
+        `patient`: end TCP only if the peer does not end after our close_notify, because some proxies drop its answer
+        then. Raises ConnectionResetError if the peer has not read everything.
         """
         self._require_open()
         with contextlib.suppress(ssl.SSLWantReadError):
-            self._tls.unwrap()  # nothing stands unread, so it only writes
+            self._tls.unwrap()  # nothing is unread, so it only writes
         self._flush()
         said = self._answer(patient=patient)
         self._read_end()
@@ -66,7 +66,7 @@ class TlsChannel:
         return said
 
     def alert(self) -> ssl.SSLError | None:
-        """Why the other side broke off, where it said so before: it stands unread behind our failed write."""
+        """Return the alert with which the peer interrupted the session, if any: it is unread after a failed write."""
         self._socket.settimeout(0)
         with contextlib.suppress(OSError):
             self._receive()
@@ -81,7 +81,7 @@ class TlsChannel:
         with contextlib.suppress(ssl.SSLWantReadError):
             while self._tls.read(_READ):
                 pass
-            raise ConnectionResetError  # it said close_notify before we did: it does not read on
+            raise ConnectionResetError  # it sent close_notify first, so it reads no further
 
     def _answer(self, *, patient: bool) -> bool:
         if patient:
@@ -89,7 +89,7 @@ class TlsChannel:
                 return self._said_close_notify()
             except TimeoutError:
                 self._socket.settimeout(LINGER_SECONDS)
-        # A receiver that waits for the end of TCP alone would never end, and we would wait for it.
+        # Some receivers wait for the end of TCP. Without this, both sides would wait for each other.
         self._socket.shutdown(socket.SHUT_WR)
         return self._said_close_notify()
 
@@ -104,21 +104,21 @@ class TlsChannel:
         return True
 
     def _read_end(self) -> None:
-        # A receiver that stops may send its close_notify by itself, and never read what we sent: then it resets us.
+        # A receiver that stops may send close_notify and never read what we sent. Then it resets the connection.
         self._socket.settimeout(LINGER_SECONDS)
         with contextlib.suppress(TimeoutError):
             while self._socket.recv(_READ):
                 pass
 
     def _is_unread(self) -> bool:
-        """Whether the other machine has not acknowledged all bytes, or has reset the connection."""
+        """Return whether the peer has not acknowledged all bytes of TCP, or has reset the connection."""
         left = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
         failed = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return bool(failed) or struct.unpack("i", left)[0] > 0
 
     def _until_done(self, step: Callable[[], Result]) -> Result:
         while True:
-            # Nothing is sent or received within the handler: what fails there is no problem of TLS.
+            # Send and receive outside of the handler, so that their errors are not suppressed.
             with contextlib.suppress(ssl.SSLWantReadError):
                 result = step()
                 break

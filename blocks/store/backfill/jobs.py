@@ -15,7 +15,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import claims
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow
+from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,10 +28,10 @@ PAGES_WANTED = 50  # of a window; one that is to have twice as many is cut, as l
 FORGOTTEN_NS = 125 * 86_400 * 10**9  # 1Password keeps 120 days
 SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
 
-_jobs = JobRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
-_windows = WindowRow.__table__  # type: ignore[attr-defined]
+_jobs = table_of(JobRow)
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
+_windows = table_of(WindowRow)
 _NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _windows.c.done_ns.is_(None)
 
 

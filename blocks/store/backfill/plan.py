@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from blocks.store.backfill.jobs import spans_of
 from blocks.store.engine import reading, store_errors
-from blocks.store.tables import EventRow, StreamRow
+from blocks.store.tables import EventRow, StreamRow, table_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from blocks.events_api.rate_limit import RateWindow
     from blocks.store.backfill.jobs import JobRequest
 
-_events = EventRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
+_events = table_of(EventRow)
+_streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from blocks.store.backfill.jobs import RECONCILE
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.streams import is_source_deleted
-from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow
+from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow, table_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from blocks.store.pages import PageCounts, PreparedPage
 
 
-_jobs = JobRow.__table__  # type: ignore[attr-defined]
-_sources = SourceRow.__table__  # type: ignore[attr-defined]
-_streams = StreamRow.__table__  # type: ignore[attr-defined]
-_windows = WindowRow.__table__  # type: ignore[attr-defined]
+_jobs = table_of(JobRow)
+_sources = table_of(SourceRow)
+_streams = table_of(StreamRow)
+_windows = table_of(WindowRow)
 
 
 @dataclass(frozen=True, slots=True)

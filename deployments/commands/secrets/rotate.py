@@ -35,7 +35,7 @@ def command(
         print_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
         return
     if not key_only:
-        print_line("The API password is new. Log in to the Prefect UI with the password that `up` prints.")
+        print_line("The API password is new. Log in to the Prefect UI with the one that `up` prints.")
     if not password_only:
         print_line(f"The encryption key is new. {blocks:,} blocks are encrypted with it.")
         print_line("Older backups of Prefect's database need the older secrets.json.")

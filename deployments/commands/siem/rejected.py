@@ -62,7 +62,7 @@ def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
         "uuid": one["uuid"],
         "code": one["code"],
         "answer": one["answer"],
-        "rejected_at": format_rfc3339(one["refused_ns"]),
+        "rejected_at": format_rfc3339(one["rejected_ns"]),
     }
 
 

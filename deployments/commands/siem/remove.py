@@ -10,7 +10,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import confirm, print_json, print_line, printable
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 
 def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 
 def command(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
     from deployments.prefect_api.server_access import PrefectAccess
 
 

@@ -109,7 +109,7 @@ def _table(one: PairStatus) -> Table:
         table.add_row(
             position.api,
             Text(position_state(position)),
-            *(f"{number:,}" for number in (position.sent, position.dropped, position.refused, position.waiting)),
+            *(f"{number:,}" for number in (position.sent, position.filtered, position.rejected, position.waiting)),
             format_age(position.oldest_ns),
             f"{format_age(position.progress_ns)} ago" if position.progress_ns is not None else "",
         )

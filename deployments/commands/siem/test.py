@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
     from blocks.siem.delivery.prepare import Preparer
     from blocks.siem.delivery.protocol import Sender
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
 

@@ -64,7 +64,7 @@ def pair_row(one: PairStatus, style: str) -> tuple[Text, ...]:
     """The cells of a pair's line."""
     waiting = sum(api.waiting for api in one.positions)
     oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    rejected = sum(api.refused for api in one.positions)
+    rejected = sum(api.rejected for api in one.positions)
     return (
         Text(printable(one.siem), "bold"),
         Text(printable(one.source)),

@@ -9,7 +9,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
-    from blocks.store.forwarding.forward_pairs import ForwardPair
+    from blocks.store.forwarding.records import ForwardPair
 
 
 def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import certificates
-from support.clients import EVENTS, opened
+from support.clients import EVENTS, open_client
 
 from blocks.events_api.client import EventsClient
 from deployments.sandbox.process import running_sandbox
@@ -39,5 +39,5 @@ def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def client(sandbox: SandboxProcess) -> Iterator[EventsClient]:
-    with opened(sandbox) as client:
+    with open_client(sandbox) as client:
         yield client

@@ -158,9 +158,9 @@ def test_any_error_body_is_a_short_line(content: bytes) -> None:
 PAGES = [
     (400, True, CursorRejectedError, "stored cursor of audit (400: said). It is dropped once"),
     (400, False, ThirdPartyConfigError, "Check collect_from and api_version"),
-    (401, True, UnconfirmedError, "asked whether the token is still good"),
-    (403, False, UnconfirmedError, "asked whether the token is still good"),
-    (404, False, UnconfirmedError, "asked whether the token is still good"),
+    (401, True, UnconfirmedError, "checks the token by introspection"),
+    (403, False, UnconfirmedError, "checks the token by introspection"),
+    (404, False, UnconfirmedError, "checks the token by introspection"),
     (204, False, ThirdPartyGenericError, "which is not documented"),
     (405, True, ThirdPartyGenericError, "which is not documented"),
     (418, False, ThirdPartyGenericError, "which is not documented"),

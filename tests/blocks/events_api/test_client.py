@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from support.clients import EVENTS, QUICK, START_NS, TOKEN, bodies, drained, failed, opened
+from support.clients import EVENTS, QUICK, START_NS, TOKEN, bodies, drain, failure_of, open_client
 from support.raw_server import always, listening, page_answer
 
 from blocks.errors import (
@@ -56,7 +56,7 @@ def test_introspection_falls_back_to_v1(client: EventsClient, sandbox: SandboxPr
 
 
 def test_introspection_knows_a_token_with_one_scope(sandbox: SandboxProcess) -> None:
-    with opened(sandbox, token=sandbox.issue_token(["itemusages"])) as client:
+    with open_client(sandbox, token=sandbox.issue_token(["itemusages"])) as client:
         assert [api for api in Api if client.introspect().allows(api)] == [Api.ITEM_USAGE]
 
 
@@ -65,7 +65,7 @@ def test_introspection_knows_a_token_with_one_scope(sandbox: SandboxProcess) -> 
 def test_the_first_request_has_a_start_and_the_others_a_cursor_alone(
     sandbox: SandboxProcess, api: Api, version: str
 ) -> None:
-    with opened(sandbox, api_version=version) as client:
+    with open_client(sandbox, api_version=version) as client:
         client.next_page(api, client.first_page(api, START_NS).cursor)
     first, second = sandbox.requests()["last"]
     assert first["endpoint"] == second["endpoint"] == f"POST /api/{version}/{api.path}"
@@ -99,12 +99,12 @@ def test_requests_share_a_connection() -> None:
 
 def test_threads_share_a_client(sandbox: SandboxProcess) -> None:
     found: dict[Api, list[bytes]] = {}
-    with opened(sandbox) as client:
+    with open_client(sandbox) as client:
 
-        def drain(api: Api) -> None:
-            found[api] = bodies(drained(client, api, limit=7))
+        def read(api: Api) -> None:
+            found[api] = bodies(drain(client, api, limit=7))
 
-        threads = [threading.Thread(target=drain, args=(api,)) for api in Api]
+        threads = [threading.Thread(target=read, args=(api,)) for api in Api]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -118,8 +118,8 @@ def test_threads_share_a_client(sandbox: SandboxProcess) -> None:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("api", Api)
 def test_every_event_is_read_once_byte_for_byte(sandbox: SandboxProcess, api: Api, version: str) -> None:
-    with opened(sandbox, api_version=version) as client:
-        whole, small = drained(client, api), drained(client, api, limit=20)
+    with open_client(sandbox, api_version=version) as client:
+        whole, small = drain(client, api), drain(client, api, limit=20)
     assert bodies(whole) == bodies(small) == sandbox.events(api.path, version)
     assert [len(page.events) for page in small] == [20, 20, 20, 20, 10]
     assert all(event.uuid == json.loads(event.body)["uuid"] for event in whole[0].events)
@@ -128,15 +128,15 @@ def test_every_event_is_read_once_byte_for_byte(sandbox: SandboxProcess, api: Ap
 def test_a_packed_page_is_the_same_page(sandbox: SandboxProcess) -> None:
     asked = {"limit": 1000, "start_time": "2020-01-01T00:00:00Z"}
     assert sandbox.post("auditevents", asked).headers["content-encoding"] == "gzip"  # so they came packed above
-    with running_sandbox(events=30, gzip=False) as plain, opened(plain) as client:
+    with running_sandbox(events=30, gzip=False) as plain, open_client(plain) as client:
         assert "content-encoding" not in plain.post("auditevents", asked).headers
-        assert bodies(drained(client)) == plain.events("auditevents")
+        assert bodies(drain(client)) == plain.events("auditevents")
 
 
 def test_the_end_of_a_stream_is_asked_again_until_something_comes(
     client: EventsClient, sandbox: SandboxProcess
 ) -> None:
-    end = drained(client, Api.SIGN_IN)[-1]
+    end = drain(client, Api.SIGN_IN)[-1]
     assert client.next_page(Api.SIGN_IN, end.cursor) == Page(end.cursor, has_more=False, events=[], invalid_items=[])
     sandbox.append("signinattempts", b'{ "uuid" : "LATE" , "timestamp":"2026-03-04T05:06:07.5Z","x":"\\ud800"}')
     page = client.next_page(Api.SIGN_IN, end.cursor)
@@ -162,11 +162,11 @@ STATUSES = {
 }
 TEXTS = {
     "400": "refused the first request for audit (400: Bad Request). Check collect_from and api_version",
-    "401": "answered 401: Unauthorized for audit. It is asked whether the token is still good",
-    "403": "answered 403: Forbidden for audit. It is asked whether the token is still good",
-    "404": "answered 404: 404 page not found for audit. It is asked whether the token is still good",
+    "401": "answered 401: Unauthorized for audit. The source checks the token by introspection",
+    "403": "answered 403: Forbidden for audit. The source checks the token by introspection",
+    "404": "answered 404: 404 page not found for audit. The source checks the token by introspection",
     "429": "too many requests in this minute or hour. Reading goes on by itself.",
-    "500": "answered 500. The request is made again.",
+    "500": "answered 500. The request is retried.",
 }
 BROKEN: dict[str, tuple[dict[str, Any], type[SourceError], str, str]] = {
     "rejected_first": ({}, ThirdPartyConfigError, "400", "first request"),
@@ -215,25 +215,25 @@ def test_a_status_is_one_error(
     client: EventsClient, sandbox: SandboxProcess, kind: str, error_type: type[SourceError]
 ) -> None:
     sandbox.fault(kind)
-    error = failed(client)
+    error = failure_of(client)
     assert type(error) is error_type
-    assert (error.code, TEXTS.get(kind, f"answered {kind}. The request is made again.") in str(error)) == (kind, True)
+    assert (error.code, TEXTS.get(kind, f"answered {kind}. The request is retried.") in str(error)) == (kind, True)
     sandbox.clear_faults()
     assert client.first_page(Api.AUDIT, START_NS).events
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_message_of_the_server_is_told_in_both_forms(sandbox: SandboxProcess, version: str) -> None:
-    with opened(sandbox, api_version=version) as client:
-        assert "(400" in str(failed(client, cursor="not-a-cursor"))
+    with open_client(sandbox, api_version=version) as client:
+        assert "(400" in str(failure_of(client, cursor="not-a-cursor"))
         sandbox.fault("403", form=version)
-        assert "403: Forbidden" in str(failed(client))
+        assert "403: Forbidden" in str(failure_of(client))
 
 
 def test_a_400_to_a_cursor_is_of_its_own_kind(client: EventsClient, sandbox: SandboxProcess) -> None:
     cursor = client.first_page(Api.AUDIT, START_NS).cursor
     sandbox.fault("rejected_cursor")
-    error = failed(client, cursor)
+    error = failure_of(client, cursor)
     assert type(error) is CursorRejectedError
     assert (error.code, "48 hours" in str(error)) == ("400", True)
 
@@ -242,8 +242,8 @@ def test_a_400_to_a_cursor_is_of_its_own_kind(client: EventsClient, sandbox: San
 def test_a_broken_answer_is_one_error(sandbox: SandboxProcess, kind: str) -> None:
     options, error_type, code, text = BROKEN[kind]
     sandbox.fault(kind, api="auditevents", **options)
-    with opened(sandbox, timeout=QUICK if kind == "stall" else httpx.Timeout(10), response_max=200_000) as client:
-        error = failed(client)
+    with open_client(sandbox, timeout=QUICK if kind == "stall" else httpx.Timeout(10), response_max=200_000) as client:
+        error = failure_of(client)
         assert type(error) is error_type
         assert (error.code, text in str(error)) == (code, True), str(error)
         assert error.hint
@@ -255,9 +255,9 @@ def test_a_broken_answer_is_one_error(sandbox: SandboxProcess, kind: str) -> Non
 @pytest.mark.parametrize("limit", [{"timeout": QUICK}, {"deadline": 0.1}], ids=["timeout", "deadline"])
 def test_a_stall_ends_in_time(sandbox: SandboxProcess, limit: dict[str, Any], after_headers: bool) -> None:
     sandbox.fault("stall", after_headers=after_headers)
-    with opened(sandbox, **limit) as client:
+    with open_client(sandbox, **limit) as client:
         started = time.monotonic()
-        error = failed(client)
+        error = failure_of(client)
         assert time.monotonic() - started < 2
     assert error.code == "timeout"
     assert ("took longer than 0.1 seconds" if "deadline" in limit else "did not answer in time") in str(error)
@@ -273,7 +273,7 @@ def test_what_a_client_must_bear(
     client: EventsClient, sandbox: SandboxProcess, kind: str, options: dict[str, Any]
 ) -> None:
     sandbox.fault(kind, api="auditevents", **options)
-    pages = drained(client)
+    pages = drain(client)
     assert set(bodies(pages)) == set(sandbox.events("auditevents"))
     assert not any(page.invalid_items for page in pages)
 
@@ -333,11 +333,11 @@ def test_a_revoked_and_an_expired_and_a_foreign_token(sandbox: SandboxProcess) -
     revoked = sandbox.issue_token()
     sandbox.revoke(revoked)
     for token, code in [(revoked, "401"), (sandbox.issue_token(expires_in=-10), "401"), ("cut-short", "404")]:
-        with opened(sandbox, token=token) as client:
+        with open_client(sandbox, token=token) as client:
             with pytest.raises(ThirdPartyConfigError) as raised:
                 client.introspect()
             assert raised.value.code == code
-            assert type(failed(client)) is UnconfirmedError
+            assert type(failure_of(client)) is UnconfirmedError
 
 
 # Retry-After
@@ -349,7 +349,7 @@ def test_the_servers_wish_to_wait(client: EventsClient, sandbox: SandboxProcess,
     waits = []
     for wish in (7, in_a_minute, "soon"):
         sandbox.fault(kind, retry_after=wish, times=1)
-        error = failed(client)
+        error = failure_of(client)
         assert isinstance(error, ThirdPartyGenericError)
         waits.append(error.retry_after)
     assert waits == [7.0, pytest.approx(55, abs=5), None]
@@ -359,7 +359,7 @@ def test_the_rate_window_of_the_sandbox_is_a_429(client: EventsClient, sandbox: 
     sandbox.rates((1, 60))
     try:
         client.first_page(Api.AUDIT, START_NS)
-        assert failed(client).code == "429"
+        assert failure_of(client).code == "429"
     finally:
         sandbox.rates()
 
@@ -401,7 +401,7 @@ def test_no_error_holds_the_token_even_where_the_server_repeats_it(
 ) -> None:
     sandbox.fault("body", status=status, body="" if status == 204 else echo % sandbox.token)
     errors = []
-    with opened(sandbox) as client:
+    with open_client(sandbox) as client:
         for ask in (
             client.introspect,
             lambda: client.first_page(Api.AUDIT, 0),
@@ -417,8 +417,8 @@ def test_no_error_holds_the_token_even_where_the_server_repeats_it(
 @pytest.mark.parametrize("kind", ["stall", "reset", "truncated"])
 def test_no_error_of_a_broken_connection_holds_the_token(sandbox: SandboxProcess, kind: str) -> None:
     sandbox.fault(kind)
-    with opened(sandbox, timeout=QUICK) as client:
-        assert sandbox.token[:20] not in _shown(failed(client))
+    with open_client(sandbox, timeout=QUICK) as client:
+        assert sandbox.token[:20] not in _shown(failure_of(client))
 
 
 def _shown(error: BaseException) -> str:

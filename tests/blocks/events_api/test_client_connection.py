@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from support.certificates import ELSEWHERE, HERE, OTHER_KEY, SERVER_KEY, certificate, server_context
-from support.clients import START_NS, TOKEN, failed, opened
+from support.clients import START_NS, TOKEN, failure_of, open_client
 from support.hostile_answers import HOSTILE, hostile
 from support.raw_server import PAGE, always, answered, dripping, listening, page_answer, then_closed
 
@@ -41,7 +41,7 @@ def test_a_redirect_is_not_followed_and_its_target_never_hears_of_the_token(stat
     with listening(always(page_answer())) as target:
         answer = always(answered(b"", status, Location=f"{target.url}/api/v2/auditevents"))
         with listening(answer) as server, EventsClient(server.url, TOKEN) as client:
-            assert failed(client).code == status[:3].decode()
+            assert failure_of(client).code == status[:3].decode()
             with pytest.raises(ThirdPartyGenericError, match="not followed"):
                 client.introspect()
         assert len(server.requests) == 2
@@ -52,7 +52,7 @@ def test_a_redirect_is_not_followed_and_its_target_never_hears_of_the_token(stat
 def test_a_redirect_to_nowhere_is_a_redirect_too(location: str) -> None:
     answer = then_closed(answered(b"", b"302 Found", Location=location))
     with listening(answer) as server, EventsClient(server.url, TOKEN) as client:
-        error = failed(client)
+        error = failure_of(client)
     assert (type(error), error.code) == (ThirdPartyGenericError, "302")
     assert len(server.requests) == 1
 
@@ -63,8 +63,8 @@ def test_a_redirect_to_nowhere_is_a_redirect_too(location: str) -> None:
 @pytest.mark.parametrize("options", [{}, {"chunked": True}, {"gzip": True}], ids=str)
 def test_a_response_that_is_too_large_is_not_read(sandbox: SandboxProcess, options: dict[str, Any]) -> None:
     sandbox.fault("oversized", bytes=100_000_000, **options)
-    with opened(sandbox, response_max=1_000_000) as client:
-        code, peak = _peak(lambda: failed(client).code)
+    with open_client(sandbox, response_max=1_000_000) as client:
+        code, peak = _peak(lambda: failure_of(client).code)
     assert code == "too-large"
     assert peak < 5_000_000
 
@@ -82,7 +82,7 @@ def test_a_response_of_just_the_size_is_read() -> None:
         with EventsClient(server.url, TOKEN, response_max=len(PAGE)) as client:
             assert client.first_page(Api.AUDIT, START_NS).events
         with EventsClient(server.url, TOKEN, response_max=len(PAGE) - 1) as client:
-            assert failed(client).code == "too-large"
+            assert failure_of(client).code == "too-large"
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -92,7 +92,7 @@ def test_a_bomb_does_not_go_off(layers: int) -> None:
         bomb = gzip.compress(bomb, 9)
     answer = then_closed(answered(bomb, Content_Encoding=", ".join(["gzip"] * layers)))
     with listening(answer) as server, EventsClient(server.url, TOKEN, response_max=1_000_000) as client:
-        code, peak = _peak(lambda: failed(client).code)
+        code, peak = _peak(lambda: failure_of(client).code)
     assert code == ("too-large" if layers == 1 else "invalid-body")
     assert peak < 5_000_000
 
@@ -127,14 +127,14 @@ def test_a_body_packed_as_asked(body: bytes, encoding: str) -> None:
 def test_a_body_that_cannot_be_unpacked(body: bytes, encoding: str) -> None:
     answer = then_closed(answered(body, Content_Encoding=encoding))
     with listening(answer) as server, EventsClient(server.url, TOKEN) as client:
-        error = failed(client)
+        error = failure_of(client)
     assert (type(error), error.code) == (ThirdPartyGenericError, "invalid-body")
 
 
 def test_a_refusal_without_a_body_needs_no_unpacking() -> None:
     answer = always(answered(b"", b"401 Unauthorized", Content_Encoding="gzip"))
     with listening(answer) as server, EventsClient(server.url, TOKEN) as client:
-        assert failed(client).code == "401"
+        assert failure_of(client).code == "401"
 
 
 # Time
@@ -160,7 +160,7 @@ DRIPS = {
 def test_a_server_that_drips_is_given_up_at_the_deadline(drip: str) -> None:
     with listening(dripping(*DRIPS[drip])) as server, EventsClient(server.url, TOKEN, deadline=0.15) as client:
         started = time.monotonic()
-        error = failed(client)
+        error = failure_of(client)
         assert time.monotonic() - started < 2
     assert (type(error), error.code) == (ThirdPartyGenericError, "timeout")
     assert "took longer than 0.15 seconds" in str(error)
@@ -169,13 +169,13 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(drip: str) -> None:
 def test_a_server_that_floods_is_given_up_at_the_deadline() -> None:
     answer = dripping(PACKED_HEAD, b"x" * 65536, pause=0)
     with listening(answer) as server, EventsClient(server.url, TOKEN, deadline=0.15, response_max=2**40) as client:
-        assert "took longer than 0.15 seconds" in str(failed(client))
+        assert "took longer than 0.15 seconds" in str(failure_of(client))
 
 
 def test_a_server_that_floods_with_what_unpacks_to_nothing_is_given_up_at_the_bound() -> None:
     answer = dripping(PACKED_HEAD, b"x" * 65536, pause=0)
     with listening(answer) as server, EventsClient(server.url, TOKEN, response_max=10_000) as client:
-        assert failed(client).code == "too-large"
+        assert failure_of(client).code == "too-large"
 
 
 def test_each_thread_has_a_deadline_of_its_own() -> None:
@@ -189,7 +189,7 @@ def test_each_thread_has_a_deadline_of_its_own() -> None:
 
 def test_the_deadline_is_of_one_request(sandbox: SandboxProcess) -> None:
     sandbox.fault("delay", seconds=0.1)
-    with opened(sandbox, deadline=0.3) as client:
+    with open_client(sandbox, deadline=0.3) as client:
         for _ in range(4):
             assert client.first_page(Api.AUDIT, START_NS, limit=1).events
 
@@ -198,7 +198,7 @@ def test_the_status_is_looked_at_before_the_body() -> None:
     head = b"HTTP/1.1 503 Unavailable\r\nRetry-After: 4\r\nContent-Length: 100000\r\n\r\n"
     with listening(dripping(head, b" ")) as server, EventsClient(server.url, TOKEN) as client:
         started = time.monotonic()
-        error = failed(client)
+        error = failure_of(client)
         assert time.monotonic() - started < 5
     assert (error.code, getattr(error, "retry_after", None)) == ("503", 4.0)
 
@@ -211,7 +211,7 @@ def test_a_hostile_answer_is_bounded_in_bytes_and_in_time(hostility: str) -> Non
         listening(hostile(hostility)) as server,
         EventsClient(server.url, TOKEN, response_max=1_000_000, deadline=deadline) as client,
     ):
-        code, peak = _peak(lambda: failed(client).code)
+        code, peak = _peak(lambda: failure_of(client).code)
     assert code in codes
     assert peak < 5_000_000
 
@@ -225,7 +225,7 @@ def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with EventsClient("https://events.1password.com", TOKEN) as client:
-        error = failed(client)
+        error = failure_of(client)
     assert (type(error), error.code) == (ThirdPartyGenericError, "dns")
     assert "The name events.1password.com could not be resolved. Check base_url" in str(error)
 
@@ -234,19 +234,19 @@ def test_a_port_where_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with EventsClient(f"http://127.0.0.1:{port}", TOKEN) as client:
-        error = failed(client)
+        error = failure_of(client)
     assert (type(error), error.code) == (ThirdPartyGenericError, "connect")
     assert "127.0.0.1 refused the connection. Check base_url" in str(error)
 
 
 def test_a_server_that_hangs_up() -> None:
     with listening(lambda connection, _: connection.close()) as server, EventsClient(server.url, TOKEN) as client:
-        assert failed(client).code == "reset"
+        assert failure_of(client).code == "reset"
 
 
 def test_a_server_that_speaks_something_else() -> None:
     with listening(then_closed(b"SSH-2.0-x\r\n\r\n")) as server, EventsClient(server.url, TOKEN) as client:
-        assert failed(client).code == "invalid-answer"
+        assert failure_of(client).code == "invalid-answer"
 
 
 # TLS
@@ -296,7 +296,7 @@ def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, 
         listening(always(page_answer()), server_context(tmp_path, shown), "localhost") as server,
         EventsClient(server.url, TOKEN) as client,
     ):
-        error = failed(client)
+        error = failure_of(client)
     assert (type(error), error.code) == (ThirdPartyGenericError, "tls")
     assert f"The certificate of localhost was refused: {text}" in str(error)
     assert "Nothing was sent" in str(error)
@@ -307,7 +307,7 @@ def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, 
 def test_a_server_without_tls_where_it_should_be() -> None:
     with listening(then_closed(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         with EventsClient(server.url.replace("http:", "https:"), TOKEN) as client:
-            error = failed(client)
+            error = failure_of(client)
         assert (type(error), error.code) == (ThirdPartyGenericError, "tls")
         assert not any(TOKEN.encode() in request for request in server.requests)
 
@@ -329,7 +329,7 @@ def test_a_proxy_that_refuses_never_sees_the_token(monkeypatch: pytest.MonkeyPat
     with listening(then_closed(answered(b"", b"407 Proxy Authentication Required"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with EventsClient("https://events.1password.com", TOKEN) as client:
-            error = failed(client)
+            error = failure_of(client)
     assert (type(error), error.code) == (ThirdPartyGenericError, "proxy")
     assert "Check HTTPS_PROXY" in str(error)
     assert proxy.requests[0].startswith(b"CONNECT events.1password.com:443 ")
@@ -340,7 +340,7 @@ def test_a_proxy_that_drips_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> 
     with listening(dripping(b"HTTP/1.1 200 ", b"x")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with EventsClient("https://events.1password.com", TOKEN, deadline=0.15) as client:
-            assert "took longer than 0.15 seconds" in str(failed(client))
+            assert "took longer than 0.15 seconds" in str(failure_of(client))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api.hosts import HOSTS, HostError, is_allowed, normalise_base_url, require_allowed
+from blocks.events_api.hosts import HOSTS, HostError, normalise_base_url, require_allowed
 from blocks.http.loopback import is_loopback
 
 NONE: frozenset[str] = frozenset()
+
+
+def is_allowed(url: str, allowed_hosts: frozenset[str] | None = None) -> bool:
+    try:
+        require_allowed(url, allowed_hosts)
+    except HostError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -157,12 +165,9 @@ def test_the_error_survives_prefects_pickle() -> None:
 )
 def test_before_a_session_is_opened_only_the_plain_form_passes(url: str, allowed: bool) -> None:
     assert is_allowed(url, NONE) is allowed
-    if not allowed:
-        with pytest.raises(ThirdPartyConfigError):
-            require_allowed(url, NONE)
 
 
-def test_the_settings_are_asked_at_the_time_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_are_read_at_the_time_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_ALLOWED_HOSTS", "a.example, b.example:8443")
     assert is_allowed("https://b.example:8443")
     monkeypatch.delenv("ONEPASSWORD_SOURCE_ALLOWED_HOSTS")

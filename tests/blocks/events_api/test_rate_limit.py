@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.events_api.rate_limit import CELLS, DOCUMENTED, Grant, RateWindow, Spent, grant, is_late, moved, parse
+from blocks.events_api.rate_limit import (
+    CELLS,
+    DOCUMENTED,
+    Grant,
+    RateWindow,
+    SpentRequests,
+    count_from_response,
+    grant,
+    is_late,
+    parse,
+)
 
 S = 10**9
 NOW = 1_800_000_000 * S + 123_456_789
@@ -34,7 +44,7 @@ class Server:
 
 
 def at_full_speed(windows: tuple[RateWindow, ...], seconds: float, *, share: float = 1.0, batch: int = 1) -> Server:
-    server, spent, now_ns = Server(windows), Spent(), NOW
+    server, spent, now_ns = Server(windows), SpentRequests(), NOW
     while now_ns < NOW + seconds * S:
         given_, spent = grant(spent, windows, now_ns, batch, share)
         for _ in range(given_.count):
@@ -81,7 +91,7 @@ def test_no_order_of_asking_passes_a_window_whatever_the_requests_take_on_their_
 ) -> None:
     chosen = tuple(windows)
     slack = min(window.cell_ns for window in chosen)
-    server, spent, now_ns = Server(chosen), Spent(), NOW
+    server, spent, now_ns = Server(chosen), SpentRequests(), NOW
     for number, (after, wanted, share) in enumerate(steps):
         now_ns += after
         given_, spent = grant(spent, chosen, now_ns, wanted, share)
@@ -106,14 +116,14 @@ def test_a_request_that_took_long_counts_from_its_answer_and_no_window_is_passed
     """At full speed; the ways are far longer than a cell, and the server counts a request somewhere on its way."""
     chosen = tuple(windows)
     longest_ns = min(int(window.seconds * S) for window in chosen)
-    server, spent, now_ns = Server(chosen), Spent(), NOW
+    server, spent, now_ns = Server(chosen), SpentRequests(), NOW
     under_way: list[tuple[int, int]] = []
     for way, counted in ways:
         while True:
             while under_way and under_way[0][0] <= now_ns:
                 answered_ns, granted_ns = heappop(under_way)
                 if is_late(chosen, granted_ns, answered_ns):
-                    spent = moved(spent, chosen, granted_ns, answered_ns)
+                    spent = count_from_response(spent, chosen, granted_ns, answered_ns)
             given_, spent = grant(spent, chosen, now_ns, 1)
             if given_.count:
                 break
@@ -130,9 +140,9 @@ def test_a_request_is_moved_and_not_counted_twice_and_a_quick_one_is_left_alone(
     _, spent = grant({}, windows, NOW, 2)
     assert not is_late(windows, NOW, NOW + windows[0].cell_ns)
     assert is_late(windows, NOW, NOW + 2 * windows[0].cell_ns)
-    spent = moved(spent, windows, NOW, NOW + S)
+    spent = count_from_response(spent, windows, NOW, NOW + S)
     assert grant(spent, windows, NOW + S, 9)[0] == Grant(1)
-    spent = moved(spent, windows, NOW, NOW + S)
+    spent = count_from_response(spent, windows, NOW, NOW + S)
     assert grant(spent, windows, NOW + int(6.5 * S), 9)[0] == Grant(1), "both count from a second later"
     assert grant(spent, windows, NOW + int(7.5 * S), 9)[0] == Grant(3)
 
@@ -141,7 +151,7 @@ def test_a_request_is_moved_and_not_counted_twice_and_a_quick_one_is_left_alone(
 def test_who_waits_as_long_as_told_gets_one_and_nobody_gets_one_before(
     taken: list[tuple[int, int]], requests: int
 ) -> None:
-    windows, spent, now_ns = (RateWindow(requests, 6.0), RateWindow(3 * requests, 60.0)), Spent(), NOW
+    windows, spent, now_ns = (RateWindow(requests, 6.0), RateWindow(3 * requests, 60.0)), SpentRequests(), NOW
     for wanted, after in taken:
         now_ns += after
         _, spent = grant(spent, windows, now_ns, wanted)
@@ -161,7 +171,7 @@ def test_a_clock_that_was_ahead_holds_nobody_up_for_longer_than_the_window() -> 
 
 
 def test_what_is_kept_stays_small() -> None:
-    spent = Spent()
+    spent = SpentRequests()
     for second in range(4000):
         _, spent = grant(spent, DOCUMENTED, NOW + second * S, 8)
     assert all(len(cells) <= CELLS + 2 for cells in spent.values())

@@ -63,7 +63,7 @@ def test_the_claim_of_a_living_process_keeps_others_out(other: Fork, kind: Kind,
     found = kind.take(engine, "run-2")
     assert found is None or kind.table == "windows"  # then it is the next one
     assert rows(kind.ask("holder")) == [(f"run of {other.pid}",)]
-    assert rows(kind.ask("holder_since_ns IS NOT NULL")) == [(True,)]
+    assert rows(kind.ask("claimed_ns IS NOT NULL")) == [(True,)]
     other.kill()
 
 
@@ -134,7 +134,10 @@ def test_who_is_of_an_earlier_boot_is_dead_unless_it_has_lived_in_this_one(
 ) -> None:
     """Then it is another machine of the same name. A long wait keeps its claim from expiring."""
     now_ns, booted_ns = clock.now_ns(), process_identity._boot_ns()
-    times = {"holder_ns": booted_ns + 10**9 if after_boot else booted_ns - 10**9, "holder_until_ns": now_ns + DAY}
+    times = {
+        "claim_renewed_ns": booted_ns + 10**9 if after_boot else booted_ns - 10**9,
+        "claim_expires_ns": now_ns + DAY,
+    }
     rewritten(engine, kind, _of_another_boot().as_text(), **times)
     assert is_replaced(engine, kind, rows) is not after_boot
 
@@ -160,7 +163,7 @@ def _dead() -> str:
 
 def test_a_released_claim_leaves_no_holder(kind: Kind, engine: Engine, rows: Rows) -> None:
     kind.release(engine, kind.take(engine, "run-1"))
-    columns = "holder, holder_process, holder_since_ns, holder_until_ns"
+    columns = "holder, holder_process, claimed_ns, claim_expires_ns"
     assert rows(kind.ask(columns)) == [(None,) * 4]
 
 
@@ -203,5 +206,5 @@ def test_who_has_a_claim_and_since_when_is_known(kind: Kind, engine: Engine) -> 
     with engine.connect() as connection:
         row = connection.execute(text(kind.ask("*"))).one()
     own = process_identity.own()
-    assert claims.holder_of(row) == claims.Holder("run-1", own.host, own.pid, row.holder_since_ns)
-    assert abs(clock.now_ns() - row.holder_since_ns) < DAY
+    assert claims.holder_of(row) == claims.Holder("run-1", own.host, own.pid, row.claimed_ns)
+    assert abs(clock.now_ns() - row.claimed_ns) < DAY

@@ -119,7 +119,7 @@ def test_no_run_takes_what_was_deleted_since_it_looked(engines: tuple[Engine, En
         lifecycle._begin_purge(engines[1], gone)
     assert streams.acquire(engines[0], view, "run-1") is None
     (now,) = streams.of_source(engines[0], SOURCE.id, (Api.SIGN_IN,))
-    assert now.holder_until_ns is None
+    assert now.claim_expires_ns is None
 
 
 def test_no_window_is_taken_of_what_is_deleted_while_it_is_looked_for(
@@ -147,7 +147,7 @@ def test_what_was_made_anew_is_not_purged(engines: tuple[Engine, Engine], rows: 
     sources.save(engines[1], SOURCE, revive=True)
     claim = streams.acquire(engines[1], view, "run-1")
     assert claim
-    with pytest.raises(ThirdPartyConfigError, match="'1Pass' was made anew or removed meanwhile"):
+    with pytest.raises(ThirdPartyConfigError, match="'1Pass' was created again or purged meanwhile"):
         lifecycle.purge(engines[0], gone)
     assert rows(COUNTS) == [(1, 3, 0)]
     streams.renew(engines[1], claim)
@@ -167,7 +167,7 @@ def test_what_is_being_purged_is_not_made_anew(
 
     halt.overtaken(lambda: sources.save(engines[0], SOURCE, revive=True), by=purge)
     assert rows("SELECT state, deleted_ns FROM sources") == [("Pending", None)]
-    assert rows("SELECT count(*) FROM operations WHERE action = 'purge'") == [(0,)]
+    assert rows("SELECT count(*) FROM audit_log WHERE action = 'purge'") == [(0,)]
 
 
 def test_a_changed_configuration_is_new_to_one_run_alone(

@@ -89,6 +89,6 @@ def test_what_is_reported_once_is_reported_once_wherever_the_run_is_killed(
     assert fatal > PAGES
     told = rows("SELECT name, count(*) FROM health_events GROUP BY name ORDER BY name")
     assert told == [("EventsChanged", PAGES - 1), ("EventsInFuture", 1)], "each change, and the future"
-    assert rows("SELECT count(*), count(DISTINCT body) FROM revisions") == [(PAGES - 1, PAGES - 1)]
+    assert rows("SELECT count(*), count(DISTINCT body) FROM changed_bodies") == [(PAGES - 1, PAGES - 1)]
     assert rows("SELECT events, changed FROM streams WHERE api = 'audit'") == [(PAGES * (SIZE + 1) + 1, PAGES - 1)]
     engine.dispose()

@@ -85,12 +85,12 @@ def test_what_the_cursor_brings_later_was_late(stream: Stream, rows: Rows) -> No
     stream.reconcile(event(1), event(2), event(3))
     assert rows(COUNTS) == [(2, 0, 0, 0)]
     stream.drain(event(3), event(4))
-    assert rows("SELECT uuid, verdict FROM found ORDER BY uuid") == [("U2", "missed"), ("U3", "late")]
+    assert rows("SELECT uuid, verdict FROM late_or_missed ORDER BY uuid") == [("U2", "missed"), ("U3", "late")]
     assert rows(COUNTS) == [(0, 1, 1, 0)]
     stream.reconcile(event(5))
     stream.drain(event(2), event(3))  # they are judged, and stay so
     assert rows(COUNTS) == [(0, 1, 2, 0)]
-    assert rows("SELECT uuid FROM found WHERE verdict = 'late'") == [("U3",)]
+    assert rows("SELECT uuid FROM late_or_missed WHERE verdict = 'late'") == [("U3",)]
     assert require_proof(stream.engine) == 4
 
 
@@ -142,8 +142,8 @@ def test_a_backfill_marks_nothing_and_keeps_a_changed_body_too(stream: Stream, r
     stream.drain(event(1))
     stream.reconcile(event(1, '{"n": "other"}'), event(2), kind=jobs.BACKFILL)
     assert rows(COUNTS) == [(0, 0, 0, 1)]
-    assert rows("SELECT count(*) FROM found") == [(0,)]
-    assert rows("SELECT body FROM revisions") == [('{"n": "other"}',)]
+    assert rows("SELECT count(*) FROM late_or_missed") == [(0,)]
+    assert rows("SELECT body FROM changed_bodies") == [('{"n": "other"}',)]
 
 
 def test_a_changed_body_is_kept_beside_the_event_once(stream: Stream, rows: Rows) -> None:
@@ -153,7 +153,7 @@ def test_a_changed_body_is_kept_beside_the_event_once(stream: Stream, rows: Rows
     stream.reconcile(changed)
     stream.reconcile(event(2, '{"n": "third"}'))
     assert rows("SELECT body FROM events ORDER BY id") == [('{"n": 1}',), ('{"n": 2}',), ('{"n": 3}',)]
-    assert rows("SELECT uuid, body, api_version FROM revisions ORDER BY id") == [
+    assert rows("SELECT uuid, body, api_version FROM changed_bodies ORDER BY id") == [
         ("U2", changed.body, "v2"),
         ("U2", '{"n": "third"}', "v2"),
     ]
@@ -169,7 +169,7 @@ def test_a_body_of_another_version_of_the_api_is_no_change(stream: Stream, rows:
     stream.version = "v1"
     stream.drain(event(2))
     stream.reconcile(event(1, '{"v1": 1}'), event(2, '{"v1": 2}'))
-    assert rows("SELECT uuid FROM revisions") == [("U2",)]
+    assert rows("SELECT uuid FROM changed_bodies") == [("U2",)]
 
 
 def test_of_what_is_in_no_link_nobody_knows_the_version(stream: Stream, rows: Rows) -> None:
@@ -178,7 +178,7 @@ def test_of_what_is_in_no_link_nobody_knows_the_version(stream: Stream, rows: Ro
     with stream.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM chain WHERE number = 1")
     stream.reconcile(event(1, '{"other": 1}'), event(2, '{"other": 2}'))
-    assert rows("SELECT uuid FROM revisions") == [("U2",)]
+    assert rows("SELECT uuid FROM changed_bodies") == [("U2",)]
 
 
 def test_half_a_surrogate_pair_is_compared_too(stream: Stream, rows: Rows) -> None:

@@ -49,7 +49,7 @@ def known(engine: Engine, name: str = "1Pass") -> SourceIdentity:
 
 
 def records(rows: Any) -> list[tuple[str, str, dict[str, Any]]]:
-    found = rows("SELECT action, source_name, details FROM operations ORDER BY id")
+    found = rows("SELECT action, source_name, details FROM audit_log ORDER BY id")
     return [(action, name, json.loads(details)) for action, name, details in found]
 
 
@@ -147,7 +147,7 @@ def test_a_run_that_forwards_a_source_sends_no_more_of_it(engine: Engine, ending
         lifecycle._begin_purge(engine, known(engine))
     with pytest.raises(ClaimLostError):
         positions.advance(engine, held, None, [])
-    assert (pair.view().holder_until_ns, pair.view().error_type) == (None, None)
+    assert (pair.view().claim_expires_ns, pair.view().error_type) == (None, None)
 
 
 def test_a_deleted_source_comes_back_with_its_cursors(engine: Engine) -> None:

@@ -101,7 +101,7 @@ def test_two_missed_ticks_are_a_warning_an_hour_is_an_error_and_a_run_ends_it(ra
 def test_the_sentence_says_what_happened_what_it_means_and_what_to_do(ran: Engine, moving: MovingClock) -> None:
     moving.advance(13 * MINUTE)
     (judgement,) = run_health.update_conditions(ran)
-    (condition,) = judgement.found
+    (condition,) = judgement.active
     assert condition.description == (
         "No run of this source has worked since 2026-09-21T14:13:20Z, and one is due every five minutes. Nothing is "
         "lost while 1Password keeps it (120 days): it is collected when runs work again."
@@ -169,7 +169,7 @@ def test_a_source_that_has_never_run(engine: Engine, moving: MovingClock) -> Non
         connection.execute(text("DELETE FROM conditions"))
     moving.advance(48 * MINUTE)
     assert changes(engine) == [GRAVE]
-    assert "has begun since 2026-09-21T14:13:20Z" in run_signs.judge_all(engine)[0].found[0].description
+    assert "has begun since 2026-09-21T14:13:20Z" in run_signs.judge_all(engine)[0].active[0].description
 
 
 def test_a_source_that_is_stopped_or_deleted_is_not_due(ran: Engine, moving: MovingClock) -> None:
@@ -252,14 +252,14 @@ def test_an_api_in_error_is_not_late(ran: Engine, moving: MovingClock, rows: Row
 
 def test_a_run_that_ended_meanwhile_wins(ran: Engine, moving: MovingClock, monkeypatch: pytest.MonkeyPatch) -> None:
     moving.advance(13 * MINUTE)
-    judged = run_health.judged
+    judged = run_health.judge_all
 
     def and_a_run_ends(engine: Engine, *, watched_ns: int | None = None) -> list[run_health.Judgement]:
         found = judged(engine, watched_ns=watched_ns)
         run(engine)
         return found
 
-    monkeypatch.setattr(run_health, "judged", and_a_run_ends)
+    monkeypatch.setattr(run_health, "judge_all", and_a_run_ends)
     assert changes(ran) == []
 
 
@@ -280,7 +280,7 @@ def test_all_sources_are_judged_by_one_query(engine: Engine, moving: MovingClock
     found = run_signs.judge_all(engine, watched_ns=START_NS)
     assert [one.signs.name for one in found if one.is_running] == ["s008"]
     assert len([one for one in asked if not one.startswith("BEGIN")]) == 1
-    assert all("has worked" in one.found[0].description for one in found if one.signs.name == "s007")
+    assert all("has worked" in one.active[0].description for one in found if one.signs.name == "s007")
 
 
 def test_the_view_of_a_reader_is_judged_and_nothing_is_written(ran: Engine, moving: MovingClock, rows: Rows) -> None:

@@ -38,7 +38,7 @@ def kept(rows: Rows) -> tuple[list[object], list[object], int]:
     assert rows("SELECT DISTINCT severity FROM health_events") in ([], [("Warning",)])
     return (
         [body for (body,) in rows("SELECT body FROM events ORDER BY id")],
-        [body for (body,) in rows("SELECT body FROM revisions ORDER BY id")],
+        [body for (body,) in rows("SELECT body FROM changed_bodies ORDER BY id")],
         len(rows("SELECT 1 FROM health_events WHERE name = 'EventsChanged'")),
     )
 

@@ -42,10 +42,10 @@ def add_events(engine: Engine, stream_id: int, *times_ns: int) -> None:
 
 def count_hours(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM hours"))
+        connection.execute(text("DELETE FROM hourly_counts"))
         connection.execute(
             text(
-                "INSERT INTO hours SELECT stream_id, time_ns / :hour, count(*) FROM events "
+                "INSERT INTO hourly_counts SELECT stream_id, time_ns / :hour, count(*) FROM events "
                 "GROUP BY stream_id, time_ns / :hour"
             ),
             {"hour": HOUR_NS},

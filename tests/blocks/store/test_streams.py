@@ -159,7 +159,7 @@ def test_attempts_are_counted_across_runs_until_one_succeeds(engine: Engine, cla
 
 def test_what_is_given_up_is_reported_with_the_commands_that_help(engine: Engine, claim: StreamClaim) -> None:
     """Its own hint says that the request is made again."""
-    error = ThirdPartyGenericError("It answered 500.", hint="The request is made again.")
+    error = ThirdPartyGenericError("It answered 500.", hint="The request is retried.")
     streams.stop(engine, claim, error, "first", noted=True)
     (event,) = health.unpublished(engine, SOURCE.id)
     assert event.hint == (

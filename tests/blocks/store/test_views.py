@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from support.values import SOURCE
 
 from blocks.events_api.models import Api, read_page
-from blocks.store import pages, streams
+from blocks.store import pages, schema, streams, views
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -66,6 +67,28 @@ def ask(engine: Engine, api: Api) -> list[dict[str, Any]]:
 
 def item(uuid: str, members: str, timestamp: str = "2026-03-04T05:06:07.08912345Z") -> bytes:
     return f'{{"uuid":"{uuid}","timestamp":"{timestamp}",{members}}}'.encode()
+
+
+def test_the_views_of_the_database_are_those_of_the_file(engine: Engine) -> None:
+    queries = views.queries(engine.dialect.name)
+    assert set(queries) == {api.view for api in Api}
+    with engine.connect() as connection:
+        for name, query in queries.items():
+            if engine.dialect.name == "sqlite":
+                asked = f"SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = '{name}'"
+                assert connection.scalar(text(asked)) == f"CREATE VIEW {name} AS {query}"
+            else:
+                connection.exec_driver_sql(f"CREATE TEMPORARY VIEW of_the_file_{name} AS {query}")
+                there, expected = f"pg_get_viewdef('{name}')", f"pg_get_viewdef('of_the_file_{name}')"
+                assert connection.exec_driver_sql(f"SELECT {there} = {expected}").scalar()
+
+
+def test_a_change_of_the_views_comes_with_a_migration() -> None:
+    """An upgrade makes the views again, and a store of the present version is not upgraded."""
+    digest = hashlib.sha256(views.FILE.read_bytes()).hexdigest()[:16]
+    assert (schema.HEAD, digest) == ("0012", "bdc2dd7ca6e458f8"), (
+        "add a migration, then write its number and this digest here"
+    )
 
 
 @pytest.mark.parametrize("api", list(Api))

@@ -32,7 +32,7 @@ from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.bounded_call import StartedCall, call_within
 from deployments.checks import collection, network, server, storage
-from deployments.checks.finding import Finding
+from deployments.checks.finding import Finding, ok
 from deployments.checks.runs import check_runs
 from deployments.commands import check as command
 from deployments.one_machine import up_health
@@ -307,7 +307,7 @@ def test_a_disk_that_is_nearly_full(url: str) -> None:
     assert storage.check_disk(url, least=10**18, full=1).result == "warning"
     found = storage.check_disk(url, least=10**18, full=10**18)
     assert found.result == "failed"
-    assert "writing stops when it is full" in found.hint
+    assert "writing stops when the disk is full" in found.hint
 
 
 def test_a_disk_with_too_little_for_the_write_ahead_log(url: str) -> None:
@@ -362,7 +362,7 @@ def test_something_else_than_a_prefect_server(
     assert cli.main(["check", SOURCE.name]) == cli.IN_ERROR
     out = capsys.readouterr().out
     assert len(out.splitlines()) == len(STEPS), "one line each"
-    assert "answered 404 when asked for its health. Check that PREFECT_API_URL ends in /api" in out
+    assert "answered 404 to a health check. Check that PREFECT_API_URL ends in /api" in out
 
 
 def test_a_source_that_does_not_exist_and_a_machine_without_prefect(tmp_path: Path) -> None:
@@ -438,7 +438,9 @@ def deployed(api: SandboxProcess, url: str, request: pytest.FixtureRequest) -> I
 
 def seen(source: Source, access: PrefectAccess = EXTERNAL) -> dict[str, Finding]:
     """What the server part finds; its client asks the temporary server, whatever `access` says it is."""
-    found = server._read(source.name, access, server.ok("Prefect server", ""))
+    from deployments.checks import deployed_source
+
+    found = deployed_source.read_source(source.name, access, ok("Prefect server", ""))
     return {one.step: one for one in (found.configuration, found.server, found.schedule, found.runner)}
 
 
@@ -528,9 +530,11 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
 
     from prefect.states import Scheduled
 
+    from deployments.checks import deployed_source
+
     assert "but no run is planned" in seen(deployed)["schedule"].description
     with _client() as client:
-        found = server._deployment(client, deployed.name)
+        found = deployed_source._deployment(client, deployed.name)
         due = client.create_flow_run_from_deployment(found.id)
     schedule = seen(deployed)["schedule"]
     assert (schedule.result, schedule.description) == ("ok", "every 5 min, the next run is planned within a minute")
@@ -538,7 +542,7 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
         client.delete_flow_run(due.id)
     at = datetime.now(UTC) + timedelta(hours=1)
     with _client() as client:
-        found = server._deployment(client, deployed.name)
+        found = deployed_source._deployment(client, deployed.name)
         client.create_flow_run_from_deployment(found.id, state=Scheduled(scheduled_time=at))
     schedule = seen(deployed)["schedule"]
     assert (schedule.result, schedule.description) == ("ok", f"every 5 min, next run at {at:%Y-%m-%d %H:%M:%S}Z")
@@ -546,10 +550,11 @@ def test_a_schedule_and_its_next_run(deployed: Source) -> None:
 
 @pytest.mark.prefect
 def test_a_paused_deployment_and_none(deployed: Source) -> None:
+    from deployments.checks import deployed_source
     from deployments.prefect_api.deploy import remove_deployment
 
     with _client() as client:
-        found = server._deployment(client, deployed.name)
+        found = deployed_source._deployment(client, deployed.name)
         assert found.name == deployment_name(deployed.name)
         client.pause_deployment(found.id)
     schedule = seen(deployed)["schedule"]
@@ -560,19 +565,21 @@ def test_a_paused_deployment_and_none(deployed: Source) -> None:
 
 @pytest.mark.prefect
 def test_a_worker_that_is_heard_and_one_that_is_not(deployed: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deployments.prefect_api.deploy import work_pool
+    from deployments.prefect_api.deployment_specs import work_pool
 
     with _client() as client:
         client.send_worker_heartbeat(work_pool(), "there", heartbeat_interval_seconds=30)
     runner = seen(deployed)["runner"]
-    assert (runner.result, runner.description.startswith("worker there, heard")) == ("ok", True)
+    assert (runner.result, runner.description.startswith("worker there, last heartbeat")) == ("ok", True)
     later = MovingClock(time.time_ns())
     later.advance(600)
     monkeypatch.setattr(clock, "clock", later)
     runner = seen(deployed)["runner"]
-    assert (runner.result, runner.description) == ("failed", "No worker is alive; the last one was heard 10 min ago.")
+    assert (runner.result, runner.description) == ("failed", "No worker is alive; the last heartbeat was 10 min ago.")
     assert runner.hint == "Start one: prefect worker start --pool onepassword-source --type onepassword-source"
 
 
 def test_no_worker_has_ever_been_there() -> None:
-    assert server._worker_finding([], "").description == "No worker has ever asked for work."
+    from deployments.checks import deployed_source
+
+    assert deployed_source._worker_finding([], "").description == "No worker has ever polled for work."

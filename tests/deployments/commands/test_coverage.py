@@ -65,7 +65,7 @@ def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             "t": MIDNIGHT - 5 * DAY_NS,
             "r": MIDNIGHT - 5 * DAY_NS + 90 * 10**9,
         }
-        connection.execute(text("INSERT INTO hours VALUES (1, :h, 1234567)"), one)
+        connection.execute(text("INSERT INTO hourly_counts VALUES (1, :h, 1234567)"), one)
         event = "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (1, 'U', :t, :r, '{}')"
         connection.execute(text(event), one)
         connection.execute(text("UPDATE streams SET late = 3, missed = 2, undecided = 1, changed = 4 WHERE id = 2"))
@@ -76,7 +76,9 @@ def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 def _spans(connection: Any, stream_id: int, spans: list[tuple[float, float]]) -> None:
     for start, end in spans:
         bounds = {"s": stream_id, "a": MIDNIGHT - int(start * DAY_NS), "b": MIDNIGHT - int(end * DAY_NS)}
-        connection.execute(text("INSERT INTO spans (stream_id, start_ns, end_ns) VALUES (:s, :a, :b)"), bounds)
+        connection.execute(
+            text("INSERT INTO collected_spans (stream_id, start_ns, end_ns) VALUES (:s, :a, :b)"), bounds
+        )
     first = {"s": stream_id, "a": MIDNIGHT - int(spans[0][0] * DAY_NS), "n": NOW}
     connection.execute(text("UPDATE streams SET read_from_ns = :a, drained_ns = :n WHERE id = :s"), first)
 
@@ -275,7 +277,7 @@ def filled(store: Engine) -> None:
                 lag_ns = 40 * 10**9 if day < 6 else day * DAY_NS
                 row = {"s": stream_id, "u": f"{stream_id}-{day}", "t": at, "r": at + lag_ns, "h": at // HOUR_NS}
                 connection.execute(text(add), row)
-                connection.execute(text("INSERT INTO hours VALUES (:s, :h, 12)"), row)
+                connection.execute(text("INSERT INTO hourly_counts VALUES (:s, :h, 12)"), row)
 
 
 def test_the_page_draws_its_charts_without_a_network(filled: None, page: Path) -> None:

@@ -104,7 +104,7 @@ def rows(query: str) -> list[tuple[Any, ...]]:
 
 
 def actions() -> list[str]:
-    return [action for (action,) in rows("SELECT action FROM operations ORDER BY id")]
+    return [action for (action,) in rows("SELECT action FROM audit_log ORDER BY id")]
 
 
 def only_id() -> str:
@@ -182,7 +182,7 @@ def test_another_account_is_refused_without_new_account(call: CommandCalls, sour
 def test_an_unknown_source_is_one_clear_line(call: CommandCalls, command: str) -> None:
     arguments = ["nobody", "somebody"] if command == "rename" else ["nobody"]
     assert call(command, *arguments, code=cli.WRONG_USE) == (
-        "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows those there are; "
+        "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows the sources; "
         "`onepassword-source apply FILE` creates one.\n"
     )
 
@@ -205,7 +205,7 @@ def test_a_new_token_is_checked_and_replaces_the_old_one(
     assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
     assert token_of(source) == new
     assert (in_error(source), actions()) == (False, ["token"])
-    assert new not in shown + call.err + str(rows("SELECT details FROM operations"))
+    assert new not in shown + call.err + str(rows("SELECT details FROM audit_log"))
 
 
 def test_all_problems_of_a_token_are_reported_at_once(
@@ -214,8 +214,8 @@ def test_all_problems_of_a_token_are_reported_at_once(
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
     lines = call("token", source, code=cli.WRONG_USE).splitlines()
-    assert lines[0] == f"onepassword-source: The token was not taken; source '{source}' keeps what it has:"
-    assert "  It is of account OTHERACCOUNT, but the events are those of account " in lines[1]
+    assert lines[0] == f"onepassword-source: The token was rejected; source '{source}' keeps the token that it has:"
+    assert "  It is of account OTHERACCOUNT, but the events are of account " in lines[1]
     assert "  It lacks the scopes itemusages, auditevents; it has signinattempts." in lines[2]
     assert token_of(source) == api.token
     assert "token" not in actions()
@@ -401,10 +401,10 @@ def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCal
 
 def test_an_existing_or_empty_name_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     apply(call, "taken", api)
-    assert "There is a source named 'taken' already." in call("rename", source, "taken", code=cli.WRONG_USE)
+    assert "There is already a source named 'taken'." in call("rename", source, "taken", code=cli.WRONG_USE)
     call("delete", "taken")
     shown = call("rename", source, "taken", code=cli.WRONG_USE)
-    assert "The name 'taken' is that of a deleted source" in shown
+    assert "The name 'taken' belongs to a deleted source" in shown
     assert "`onepassword-source delete taken --purge`" in shown
     assert "the name is empty" in call("rename", source, "", code=cli.WRONG_USE)
     assert call.json("list")[0]["source"] == source

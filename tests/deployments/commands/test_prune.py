@@ -42,7 +42,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
                 connection.execute(insert, {"s": stream, "u": f"U{n}", "t": now_ns - 500 * DAY_NS, "r": received_ns})
         connection.execute(text("UPDATE streams SET events = :n"), {"n": OLD + RECENT})
         connection.execute(
-            text("INSERT INTO forward_positions (forward, stream_id, sent_id) VALUES ('siem', 1, :sent)"),
+            text("INSERT INTO positions (pair_id, stream_id, acknowledged_id) VALUES ('siem', 1, :sent)"),
             {"sent": OLD - 1},
         )
     engine.dispose()

@@ -69,7 +69,7 @@ def test_an_answer_without_end_is_not_read_and_a_redirect_not_followed() -> None
         beats = Beats(server.url)
         beats.beat()
         (line,) = beats.beat()
-        assert line.startswith("The heartbeat URL does not answer well (status 302).")
+        assert line.startswith("The request to the heartbeat URL failed (status 302).")
         assert other.requests == []
 
 
@@ -84,7 +84,7 @@ def test_a_failure_is_said_once_and_when_it_is_over_and_never_the_address(
     beats.beat()
     (line,) = [line for _ in range(3) for line in beats.beat()]
     assert line == (
-        "The heartbeat URL does not answer well (connect). Whoever watches it may raise an alarm; collecting goes on."
+        "The request to the heartbeat URL failed (connect). Your monitoring may raise an alarm; collecting continues."
     )
     assert "8a6f2c1e" not in caplog.text
 
@@ -99,7 +99,7 @@ def test_over() -> None:
     with listening(answering("HTTP/1.1 204 No Content")) as server:  # type: ignore[arg-type]
         beats.switch._url = server.url
         assert beats.beat() == []
-        assert beats.beat() == ["The heartbeat URL answers again."]
+        assert beats.beat() == ["Requests to the heartbeat URL succeed again."]
 
 
 def test_the_setting_goes_from_the_environment() -> None:

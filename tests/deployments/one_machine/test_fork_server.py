@@ -1,4 +1,4 @@
-"""The warm fork_server: what it holds, how its runs end, and when it is replaced."""
+"""The fork server: what it holds, how its runs end, and when it is replaced."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class Warm:
 
     @property
     def fork_server(self) -> psutil.Process:
-        assert self.runs._template
-        return psutil.Process(self.runs._template._process.pid)  # type: ignore[attr-defined]
+        assert self.runs._current_server
+        return psutil.Process(self.runs._current_server._process.pid)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self.runs.close()

@@ -92,7 +92,7 @@ def test_a_file_that_is_missing_or_damaged_is_not_healthy(file: Path, content: b
         file.write_bytes(content)
     code, shown = healthz(file)
     assert (code, shown["healthy"]) == (503, False)
-    assert "Nothing watches" in shown["troubles"][0]["text"]
+    assert "nothing watches it" in shown["troubles"][0]["text"]
 
 
 @pytest.mark.parametrize("age", [100, -100])

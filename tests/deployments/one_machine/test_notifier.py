@@ -152,7 +152,7 @@ def test_what_could_not_be_sent_is_tried_again_and_said_once() -> None:
     rounds = Rounds()
     rounds.go()
     rounds.refused = 3
-    assert rounds.go(RUNS, seconds=600) == ["The notification could not be sent (ConnectError); it is tried again."]
+    assert rounds.go(RUNS, seconds=600) == ["The notification could not be sent (ConnectError); it will be sent again."]
     assert rounds.sent == ["trouble with the runs"]
 
 

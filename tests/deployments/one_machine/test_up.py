@@ -70,7 +70,7 @@ def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "192.0.2.1 is no address of this machine." in done.stderr
+    assert "192.0.2.1 is not an address of this machine." in done.stderr
 
 
 def test_a_server_of_the_users_own_is_not_doubled(tmp_path: Path) -> None:
@@ -255,11 +255,11 @@ def test_a_worker_or_server_that_dies_is_started_again(running_up: RunningUp) ->
     server, worker = running_up.child("guarded_server"), running_up.child("worker")
     flow = psutil.Process(int(running_up.seen("orphan")[0]))
     worker.kill()
-    running_up.wait_for("The worker ended (exit code -9); it is started again in 1 s.")
+    running_up.wait_for("The worker ended (exit code -9); it restarts in 1 s.")
     wait_until(lambda: running_up.state(run)["type"] == "CRASHED")
     assert not lives(flow)
     server.kill()
-    running_up.wait_for("The Prefect server ended (exit code -9); it is started again in 1 s.")
+    running_up.wait_for("The Prefect server ended (exit code -9); it restarts in 1 s.")
     running_up.wait_for_server()
     after = running_up.run("1Pass", source="after")
     wait_until(lambda: running_up.state(after)["type"] == "COMPLETED")

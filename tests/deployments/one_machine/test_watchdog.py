@@ -21,7 +21,7 @@ from deployments.one_machine.watchdog import ClockReading, ClockSetBack, Event, 
 if TYPE_CHECKING:
     import socket
 
-GOES_ON = "Nothing is lost: what is due is collected when it works again."
+GOES_ON = "No event is lost: what is due is collected when it works again."
 ROUND = 15
 START = 1_790_000_000
 
@@ -126,7 +126,7 @@ def test_a_server_that_does_not_answer_is_reported_within_two_minutes_and_restar
     assert isinstance(event, TerminalLine)
     assert event.text[20:] == (
         "Trouble: The Prefect server does not answer (ReadTimeout), so no run begins. "
-        "Nothing is lost: what is due is collected when it works again."
+        "No event is lost: what is due is collected when it works again."
     )
     assert not world.told.healthy
     (trouble,) = world.told.troubles
@@ -174,10 +174,10 @@ def test_a_server_that_starts_gets_its_time(world: World) -> None:
 def test_a_worker_that_does_not_poll_is_reported_and_restarted(world: World) -> None:
     world.polls = False
     assert world.go(60) == []
-    assert says(world.go(15)) == [f"Trouble: The worker does not ask for runs any more, so none begins. {GOES_ON}"]
-    assert world.go(30) == [Restart("worker", "it does not ask for runs")]
+    assert says(world.go(15)) == [f"Trouble: The worker does not poll for runs any more, so none begins. {GOES_ON}"]
+    assert world.go(30) == [Restart("worker", "it does not poll for runs")]
     world.polls = True
-    assert says(world.go(30)) == ["Over: The worker asks for runs again."]
+    assert says(world.go(30)) == ["Over: The worker polls for runs again."]
     assert world.told.worker_restarts == 1
 
 
@@ -204,7 +204,7 @@ def test_a_machine_that_slept_raises_no_alarm(world: World) -> None:
     world.polls = False
     world.server_fails = "ReadTimeout"
     (event,) = world.go(60)
-    assert says([event]) == ["The clock went 8 h ahead: the machine slept, or it was set."]
+    assert says([event]) == ["The clock jumped 8 h ahead: the machine slept, or the clock was set."]
     assert world.watched[-1] >= (START + 8 * 3600) * 10**9
     world.polls, world.server_fails, world.runs_work = True, "", True
     assert world.go(600) == []
@@ -221,7 +221,7 @@ def test_a_watchdog_that_could_not_run_itself_blames_nobody(world: World) -> Non
 
 def test_a_clock_that_is_set_forward_is_reported_and_no_alarm(world: World) -> None:
     world.wall += 7200
-    assert says(world.go(600)) == ["The clock went 2 h ahead: the machine slept, or it was set."]
+    assert says(world.go(600)) == ["The clock jumped 2 h ahead: the machine slept, or the clock was set."]
     assert world.restarts() == []
     assert world.watched[-1] // 10**9 > world.wall - 700
 
@@ -256,7 +256,7 @@ def test_runs_that_do_not_work_are_reported_and_the_worker_is_restarted(world: W
     assert isinstance(told, TerminalLine)
     assert told.text[20:] == (
         "Trouble: No run has worked for 7 min, and one is due every five minutes. "
-        "Nothing is lost: what is due is collected when it works again."
+        "No event is lost: what is due is collected when it works again."
     )
     assert restart == Restart("worker", "no run works")
     assert world.go(600) == [Restart("worker", "no run works")]
@@ -283,7 +283,7 @@ def test_a_store_that_does_not_answer_is_reported(world: World) -> None:
     (told,) = says(world.go(60))
     assert told == (
         "Trouble: The store cannot be used: The store did not answer: the disk is full. No event is stored until it "
-        "answers; nothing is lost while 1Password keeps it (120 days). Check database and disk."
+        "answers. 1Password keeps events for 120 days, so none is lost until then. Check database and disk."
     )
     world.store_fails = ""
     assert says(world.go(15)) == ["Over: The store answers again."]
@@ -364,7 +364,7 @@ def test_a_fault_of_a_probe_is_said_once_and_it_goes_on(tmp_path: Path, monkeypa
     try:
         wait_until(lambda: len(rounds) > 1)
         assert [event.text for event in dog.drain_events() if isinstance(event, TerminalLine)] == [
-            "The watchdog itself has a fault (ZeroDivisionError); please report it."
+            "The watchdog itself failed (ZeroDivisionError); please report it."
         ]
     finally:
         dog.stop()

@@ -131,7 +131,7 @@ def test_a_killed_server_is_started_again_and_keeps_what_was_committed(user: sub
     with psycopg.connect(database.psycopg_url()) as connection:
         assert connection.execute("SELECT value FROM kept").fetchall() == [(42,)]
     assert user.poll() is None
-    assert "PostgreSQL ended; it is started again in 1 s." in database.log_path().read_text()
+    assert "PostgreSQL ended; it restarts in 1 s." in database.log_path().read_text()
 
 
 def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(user: subprocess.Popen[str]) -> None:
@@ -170,7 +170,7 @@ def test_data_of_another_major_version_is_refused_and_not_touched() -> None:
     database.wait_until_stopped()
     version = database.cluster().data / "PG_VERSION"
     version.write_text("19\n")
-    with pytest.raises(FirstPartyGenericError, match="is of PostgreSQL 19, and this version brings PostgreSQL 18"):
+    with pytest.raises(FirstPartyGenericError, match="is of PostgreSQL 19, but this version uses PostgreSQL 18"):
         database.cluster().require_version()
     with pytest.raises(FirstPartyGenericError, match=r"The Prefect server's database did not start: .*PostgreSQL 19"):
         database.running().__enter__()

@@ -105,7 +105,7 @@ def test_no_new_key_is_made_for_blocks_that_an_old_one_encrypted(data: Path) -> 
     server_secrets.load_secrets()
     (server_secrets.prefect_home() / "prefect.db").touch()
     (data / "secrets.json").unlink()
-    with pytest.raises(FirstPartyGenericError, match=r"secrets.json is gone, and what Prefect stored cannot be read"):
+    with pytest.raises(FirstPartyGenericError, match=r"secrets.json is missing. Prefect's stored blocks"):
         server_secrets.load_secrets()
 
 
@@ -201,7 +201,7 @@ def test_an_open_server_of_the_users_own_gets_a_warning() -> None:
     with server(password=None) as url:
         os.environ["PREFECT_API_URL"] = url
         (warning,) = server_access.activate().warnings
-    assert warning.startswith(f"The Prefect server at {url} answers without a password")
+    assert warning.startswith(f"The Prefect server at {url} does not require a password")
 
 
 def test_prefect_imported_too_early_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

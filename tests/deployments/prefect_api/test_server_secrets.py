@@ -116,7 +116,7 @@ def test_a_server_of_the_users_own_is_left_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.com/api")
-    _refused("PREFECT_API_URL is set to https://prefect.example.com/api: the secrets of that server", capsys)
+    _refused("PREFECT_API_URL is set to https://prefect.example.com/api. Its secrets are not on this machine.", capsys)
 
 
 def test_a_database_of_the_users_own_is_left_alone(

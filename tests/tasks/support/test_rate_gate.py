@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psutil
-from support.clients import START_NS, opened
+from support.clients import START_NS, open_client
 from support.one_machine import wait_until
 
 from blocks.events_api.models import Api
@@ -26,7 +26,7 @@ def test_requests_that_are_held_up_on_their_way_cost_no_later_one_its_answer(eng
     gate = rate_gate.RateGate(engine, "account/A", (RateWindow(BURST, SECONDS),), 1.0)
     with (
         running_sandbox(events=9, rate_windows=[(BURST, SECONDS)]) as sandbox,
-        opened(sandbox, slot=gate) as client,
+        open_client(sandbox, slot=gate) as client,
         ThreadPoolExecutor(BURST) as pool,
     ):
         server = psutil.Process(sandbox.pid)

@@ -1,4 +1,4 @@
-"""What OCSF calls that which happened: a class, and an activity of that class."""
+"""The classes and activities of OCSF."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from blocks.siem.formats.json_text import to_json
 
 CATEGORY_UID, CATEGORY_NAME = 3, "Identity & Access Management"
 UNKNOWN, OTHER = 0, 99
-INFORMATIONAL = 1  # 1Password does not rate its events
+INFORMATIONAL = 1  # 1Password's events have no severity
 
 
 class OcsfClass(IntEnum):
-    """The classes that 1Password's events belong to, by their number."""
+    """The classes of 1Password's events, with their numbers."""
 
     ACCOUNT_CHANGE = 3001
     AUTHENTICATION = 3002
@@ -38,7 +38,7 @@ _CAPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """An activity of a class by its number and caption."""
+    """An activity of a class: its number and caption."""
 
     ocsf_class: OcsfClass
     id: int
@@ -47,7 +47,7 @@ class Activity:
 
 @lru_cache(maxsize=1024)
 def activity_fields(activity: Activity, word: str | None) -> bytes:
-    """How each event of this activity begins. Of `Other`, 1Password's own word is the name of the activity."""
+    """Return the first attributes of each event of this activity. For `Other`, `word` is the name of the activity."""
     kind = activity.ocsf_class
     return to_json(
         {

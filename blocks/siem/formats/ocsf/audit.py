@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import EncoderInput
 
 MEMBERSHIPS = {"R": "member", "A": "manager"}
-"""What `aux_info` says of a group's member."""
+"""The meaning of `aux_info` for a group's member."""
 ENTITY_TYPES = {"account": (4, "Organization"), "device": (1, "Device"), "user": (2, "User"), "group": (3, "Group")}
-"""OCSF's own types of entities, by object type; all others are Other, by 1Password's own word."""
+"""OCSF's types of entities by object type. All others are Other, with 1Password's own word."""
 
 
-def document(draft: EncoderInput, body: Audit) -> bytes:
+def document(encoder_input: EncoderInput, body: Audit) -> bytes:
     session = body.session or NO_SESSION
     activity = find_activity(body.object_type, body.action)
     parts = _CLASS_FIELDS[activity.ocsf_class](body)
@@ -42,7 +42,7 @@ def document(draft: EncoderInput, body: Audit) -> bytes:
         aux_info=body.aux_info,
         location=None if parts.src_endpoint else body.location,
     )
-    return encode(draft, activity, body.action, parts)
+    return encode(encoder_input, activity, body.action, parts)
 
 
 def _actor(body: Audit, session: Session) -> objects.OcsfActor | None:
@@ -64,14 +64,14 @@ def _access(body: Audit) -> ClassFields:
 
 
 def _group(body: Audit) -> ClassFields:
-    """Of a group's access to a vault, of a membership, and of a group itself."""
+    """Return the fields of a group's access to a vault, of a membership, or of a group itself."""
     if body.object_type == "gva":
         return ClassFields(group=objects.reference(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
     group = objects.reference(body.object_uuid)
     if body.object_type == "gm":
-        told = body.aux_info
+        role = body.aux_info
         return ClassFields(
-            group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(told, told)] if told else None
+            group=group, user=_aux_user(body), privileges=[MEMBERSHIPS.get(role, role)] if role else None
         )
     return ClassFields(group=group)
 
@@ -87,7 +87,7 @@ def _aux_user(body: Audit) -> objects.OcsfUser | None:
 
 
 def _privileges(body: Audit) -> list[str]:
-    """1Password's own text, which OCSF has no names for."""
+    """Return 1Password's own text: OCSF has no names for these privileges."""
     return [body.aux_info or "vault access"]
 
 

@@ -1,11 +1,10 @@
-"""Which class and activity an audit event is, by its object type and its action.
+"""The class and activity of an audit event, by its object type and action.
 
-The object type decides on the class, the action on the activity of that class. What is documented and stands in none of
-a class's activities is `Other`, and keeps 1Password's own word as its `activity_name`; so does an action whose
-meaning is not published. A type or an action that is not documented is Entity Management, `Other`; without an
-action it is `Unknown`.
+The object type determines the class, and the action the activity of that class. A documented action without an activity
+in its class is `Other`, with 1Password's own word as its `activity_name`; so is an action whose meaning is not
+published. An undocumented type or action is Entity Management, `Other`. Without an action it is `Unknown`.
 
-Access of a group (gva) is Group Management: User Access Management needs a user, and there is none.
+Access of a group (gva) is Group Management, because User Access Management requires a user.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ CLASSES: dict[str, OcsfClass] = {
         ENTITY,
     ),
 }
-"""By object type."""
+"""The class by object type."""
 
 Row = tuple[int, str, str]
 
@@ -52,7 +51,7 @@ TABLE: dict[OcsfClass, tuple[Row, ...]] = {
     OcsfClass.USER_ACCESS: (
         (1, "Assign Privileges", "grant"),
         (2, "Revoke Privileges", "revoke"),
-        (OTHER, "Other", "update"),  # it may give more or less
+        (OTHER, "Other", "update"),  # it may add or remove privileges
     ),
     OcsfClass.GROUP_MANAGEMENT: (
         (1, "Assign Privileges", "grant role"),
@@ -92,7 +91,7 @@ TABLE: dict[OcsfClass, tuple[Row, ...]] = {
         ),
     ),
 }
-"""By class: the number and the caption of each activity, and the actions that are it."""
+"""The activities by class: number, caption, and the actions that map to it."""
 
 
 def _activities(rows: tuple[Row, ...], ocsf_class: OcsfClass) -> dict[str, Activity]:
@@ -106,7 +105,7 @@ ABSENT = Activity(ENTITY, UNKNOWN, "Unknown")
 
 
 def find_activity(object_type: object, action: object) -> Activity:
-    """What an audit event is. Both may be anything."""
+    """Return the activity of an audit event. Both parameters may have any type."""
     if not isinstance(action, str) or not action:
         return ABSENT
     if not isinstance(object_type, str) or object_type not in CLASSES or action not in _KNOWN:

@@ -1,4 +1,4 @@
-"""What every OCSF event of 1Password holds, whatever its class."""
+"""The attributes that all OCSF events of 1Password have, whatever their class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from blocks.siem.formats import metadata
-from blocks.siem.formats.field_values import received_rfc3339, rfc3339
+from blocks.siem.formats.field_values import received_rfc3339, rfc3339, to_text
 from blocks.siem.formats.json_text import to_json
 from blocks.siem.formats.ocsf import activity as activities
 from blocks.siem.formats.ocsf.objects import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OCSF_VERSION = "1.5.0"
 _MS = 1_000_000
 _EMPTY = len(b"{}")
-_PROFILES = ("host",)  # brings `device`
+_PROFILES = ("host",)  # adds `device`
 
 Text = str | None
 
@@ -58,7 +58,7 @@ class OcsfMetadata(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class ClassFields(msgspec.Struct, gc=False, omit_defaults=True):
-    """What an event holds beside that: the members of its class that are known."""
+    """The attributes that depend on the class."""
 
     user: OcsfUser | None = None
     group: OcsfReference | None = None
@@ -84,42 +84,38 @@ class _Document(msgspec.Struct, gc=False):
     raw_data: str
 
 
-def encode(draft: EncoderInput, activity: Activity, word: str | None, parts: ClassFields) -> bytes:
-    """The OCSF document. `word` is 1Password's own for the activity.
+def encode(encoder_input: EncoderInput, activity: Activity, word: str | None, parts: ClassFields) -> bytes:
+    """Return the OCSF document. `word` is 1Password's own name of the activity.
 
-    `raw_data` is the body as text, byte for byte. Times are milliseconds since 1970, as OCSF has them; all digits are
-    in `metadata.original_time` and in the tag `received`.
+    `raw_data` is the body as text, byte for byte. OCSF's times are milliseconds since 1970; all digits are in
+    `metadata.original_time` and in the tag `received`.
     """
     start = activities.activity_fields(activity, word)
     middle = to_json(parts)
-    end = to_json(_Document(draft.event.time_ns // _MS, _metadata(draft), draft.original))
+    end = to_json(_Document(encoder_input.event.time_ns // _MS, _metadata(encoder_input), encoder_input.original))
     return start[:-1] + b"," + middle[1:-1] + (b"," if len(middle) > _EMPTY else b"") + end[1:]
 
 
-def _metadata(draft: EncoderInput) -> OcsfMetadata:
-    told, one = draft.stream, draft.event
-    arrived = msgspec.Raw(b'{"name":"received","value":"' + received_rfc3339(one.received_ns).encode() + b'"}')
+def _metadata(encoder_input: EncoderInput) -> OcsfMetadata:
+    stream, event = encoder_input.stream, encoder_input.event
+    arrived = msgspec.Raw(b'{"name":"received","value":"' + received_rfc3339(event.received_ns).encode() + b'"}')
     return OcsfMetadata(
         version=OCSF_VERSION,
         profiles=_PROFILES,
         product=_PRODUCT,
-        uid=one.uuid,
-        event_code=draft.event_id,
-        log_name=told.api.path,
+        uid=event.uuid,
+        event_code=encoder_input.event_id,
+        log_name=stream.api.path,
         log_provider="1Password Events API",
-        original_time=rfc3339(one.time_ns),
-        logged_time=one.received_ns // _MS,
-        tags=(arrived, *_tags(metadata.metadata_group(told, draft.event_id))),
-        tenant_uid=draft.account,
+        original_time=rfc3339(event.time_ns),
+        logged_time=event.received_ns // _MS,
+        tags=(arrived, *_tags(metadata.metadata_group(stream, encoder_input.event_id))),
+        tenant_uid=encoder_input.account,
     )
 
 
 @lru_cache(maxsize=1024)
 def _tags(group: metadata.MetadataGroup) -> tuple[msgspec.Raw, ...]:
-    """The metadata of a group, each as a tag, encoded once."""
+    """Return the metadata of a group, each member as an encoded tag."""
     named = {"api": group.stream.api.value, **group.standard, **group.fields}
-    return tuple(msgspec.Raw(to_json({"name": name, "value": _tag(value)})) for name, value in named.items())
-
-
-def _tag(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return tuple(msgspec.Raw(to_json({"name": name, "value": to_text(value)})) for name, value in named.items())

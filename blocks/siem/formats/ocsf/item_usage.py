@@ -20,7 +20,7 @@ TABLE = (
     (3, "Update", "server-update"),
     (OTHER, "Other", "other share"),
 )
-"""The number and the caption of each activity, and the actions that are it. Edit mode alone changes nothing yet."""
+"""The activities: number, caption, and the actions that map to it. Entering edit mode does not change the item yet."""
 
 _ENTITY = OcsfClass.ENTITY_MANAGEMENT
 ACTIVITIES = {action: Activity(_ENTITY, uid, name) for uid, name, actions in TABLE for action in actions.split()}
@@ -28,7 +28,7 @@ _ABSENT = Activity(_ENTITY, UNKNOWN, "Unknown")
 _OTHER = Activity(_ENTITY, OTHER, "Other")
 
 
-def document(draft: EncoderInput, body: ItemUsage) -> bytes:
+def document(encoder_input: EncoderInput, body: ItemUsage) -> bytes:
     person, client, action = body.user or NO_PERSON, body.client or NO_CLIENT, body.action
     source = objects.endpoint(client.ip_address, body.location)
     who = objects.user(person, None, person.user_account_uuid, person.user_type)
@@ -39,7 +39,7 @@ def document(draft: EncoderInput, body: ItemUsage) -> bytes:
         device=objects.device(client),
         unmapped=unmapped(client=client_versions(client), location=None if source else body.location),
     )
-    return encode(draft, ACTIVITIES.get(action, _OTHER) if action else _ABSENT, action, parts)
+    return encode(encoder_input, ACTIVITIES.get(action, _OTHER) if action else _ABSENT, action, parts)
 
 
 def _item(body: ItemUsage) -> objects.OcsfEntity:

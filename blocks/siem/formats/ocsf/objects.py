@@ -1,4 +1,4 @@
-"""OCSF's objects, of the parts of a body. Each of them is None where the body has nothing for it."""
+"""OCSF's objects, made from the parts of a body. An object is None if the body has no data for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blocks.siem.formats.ocsf.activity import OTHER, UNKNOWN
 _USER = 1
 _EMAIL = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+")  # OCSF's email_t
 _IP_MAX = 40  # characters of OCSF's ip_t
-# 1Password's names of operating systems by how they begin, and OCSF's numbers.
+# Beginnings of 1Password's names of operating systems, and OCSF's types for them.
 _SYSTEMS = {
     "windows": (100, "Windows"),
     "linux": (200, "Linux"),
@@ -29,11 +29,11 @@ Text = str | None
 
 
 class OcsfObject(msgspec.Struct, gc=False, omit_defaults=True):
-    """An object of OCSF; members that are None are not written."""
+    """An object of OCSF. None is not written."""
 
 
 class OcsfReference(OcsfObject):
-    """Anything that has an id and a type: an account, a group, a service, a resource."""
+    """An object with an id and a type: an account, a group, a service, a resource."""
 
     uid: Text = None
     name: Text = None
@@ -72,7 +72,7 @@ class OperatingSystem(OcsfObject):
 
 
 class OcsfDevice(OcsfObject):
-    """Of a type that 1Password does not tell."""
+    """A device. 1Password does not provide its type."""
 
     type_id: int
     type: str
@@ -105,12 +105,12 @@ class OcsfEntity(OcsfObject):
 
 
 UNKNOWN_NAME = "Unknown"
-"""The name where a class needs a user, a group or an entity, and the event tells none."""
+"""The name if a class requires a user, a group or an entity, and the event has none."""
 UNKNOWN_USER = OcsfUser(name=UNKNOWN_NAME)
 
 
 def user(person: body.UserDetails, uid: str | None, account: str | None, kind: str | None) -> OcsfUser | None:
-    """A person. `name` is the e-mail address that they sign in with, also where a rule has masked it."""
+    """Return a user. `name` is the e-mail address for sign-in, even if a rule has masked it."""
     uid, email = uid or person.uuid or None, person.email or None
     if not (uid or email or account):
         return None
@@ -128,7 +128,7 @@ def is_email(value: str) -> bool:
 
 
 def endpoint(ip: str | None, place: body.Location | None, country: str | None = None) -> OcsfEndpoint | None:
-    """Where it came from. An address that a rule has masked or hashed is a `name`; `country`: see `location`."""
+    """Return the source of a request. A masked or hashed address is a `name`; for `country` see `location`."""
     if not ip:
         return None
     where = location(place, country) if place else None
@@ -140,7 +140,7 @@ def _is_address(value: str) -> bool:
 
 
 def location(place: body.Location, country: str | None = None) -> OcsfLocation | None:
-    """The country is a code where 1Password has one, here or in `country` (that of a sign-in attempt); else a name."""
+    """Return a location. Its country is a code, from here or from `country` (of a sign-in attempt), else a name."""
     if not (place.city or place.region or place.country):
         return None
     code = country_code(place.country) or country_code(country)
@@ -151,7 +151,7 @@ def location(place: body.Location, country: str | None = None) -> OcsfLocation |
 
 
 def device(client: body.Client) -> OcsfDevice | None:
-    """What the client runs on."""
+    """Return the device of a client."""
     ip, name = client.ip_address, client.platform_name
     address = ip if ip and _is_address(ip) else None
     if not (name or address):
@@ -173,7 +173,7 @@ def session(found: body.Session) -> OcsfSession | None:
 
 
 def reference(uid: str | None, kind: str | None = None) -> OcsfReference:
-    """A group or a resource with this id."""
+    """Return a reference to a group or a resource by its id."""
     return OcsfReference(uid, None, kind) if uid else OcsfReference(None, UNKNOWN_NAME, kind)
 
 

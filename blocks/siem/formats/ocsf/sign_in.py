@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 LOGON = Activity(OcsfClass.AUTHENTICATION, 1, "Logon")
 STATUS: dict[sign_in_outcome.SignInOutcome, tuple[int, str]] = {"success": (1, "Success"), "failure": (2, "Failure")}
-"""`status_id` and `status`. An unknown category is Other, and is the status itself; an absent one is Unknown."""
+"""`status_id` and `status`. An undocumented category is Other, with itself as the status; an absent one is Unknown."""
 
 _SERVICE = objects.OcsfReference(name="1Password")
 
 
-def document(draft: EncoderInput, body: SignIn) -> bytes:
+def document(encoder_input: EncoderInput, body: SignIn) -> bytes:
     person, client = body.target_user or NO_PERSON, body.client or NO_CLIENT
     source = objects.endpoint(client.ip_address, body.location, body.country)
     parts = ClassFields(
@@ -43,7 +43,7 @@ def document(draft: EncoderInput, body: SignIn) -> bytes:
     )
     parts.status_id, parts.status = _status(body.category)
     parts.status_code = body.category or None
-    return encode(draft, LOGON, None, parts)
+    return encode(encoder_input, LOGON, None, parts)
 
 
 def _status(category: str | None) -> tuple[int, str]:

@@ -296,7 +296,7 @@ def no_file_beyond(size: int) -> Iterator[None]:
 def test_a_full_disk_leaves_the_old_file_whole_and_no_part(tmp_path: Path) -> None:
     sender = Archive(url=tmp_path.as_uri()).get_sender()
     sender.send(one_batch(sender, support.events(Api.SIGN_IN, 5)))
-    with no_file_beyond(1000), pytest.raises(ThirdPartyGenericError, match="Make room") as raised:
+    with no_file_beyond(1000), pytest.raises(ThirdPartyGenericError, match="Free space") as raised:
         sender.send(one_batch(sender, support.events(Api.SIGN_IN, 400)))
     assert raised.value.code == "EFBIG"
     assert len(arrived_in(tmp_path)) == 5
@@ -318,7 +318,7 @@ def send_one(block: Archive) -> None:
     [
         ({"secret_key": "WRONG-SECRET-KEY"}, "403", "credentials"),
         ({"access_key_id": "NOBODY"}, "403", "credentials"),
-        ({"url": "s3://nobucket/x"}, "404", "Make the bucket"),
+        ({"url": "s3://nobucket/x"}, "404", "Create the bucket"),
     ],
 )
 def test_wrong_credentials_and_a_missing_bucket_are_for_a_person_to_mend(

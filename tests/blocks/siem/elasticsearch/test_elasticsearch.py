@@ -139,7 +139,7 @@ def test_what_takes_no_index_in_an_action_gets_it_in_the_path_from_then_on(
 
 def test_a_check_writes_where_no_action_may_name_an_index(cluster: Cluster, sender: ElasticsearchSender) -> None:
     cluster.explicit, cluster.deletes = False, True
-    assert "It took a document without an event, which was deleted again." in sender.check()
+    assert "It accepted a document without an event, which was deleted again." in sender.check()
     assert not cluster.documents
 
 
@@ -319,7 +319,7 @@ def test_a_check_writes_a_document_and_deletes_it_again_where_it_may(
     receiver: Receiver, cluster: Cluster, sender: ElasticsearchSender
 ) -> None:
     cluster.deletes = True
-    assert sender.check().endswith("It took a document without an event, which was deleted again.")
+    assert sender.check().endswith("It accepted a document without an event, which was deleted again.")
     assert cluster.documents == {}
     assert [one.path.partition("?")[0] for one in receiver.requests[1:4]] == [
         "/logs-1password.audit_events-default/_doc/onepassword-source-probe",
@@ -335,7 +335,7 @@ def test_a_check_writes_a_document_and_deletes_it_again_where_it_may(
 def test_a_check_tries_a_document_by_the_clusters_dry_run(receiver: Receiver, sender: ElasticsearchSender) -> None:
     good = {"docs": [{"doc": {"_id": "x", "_index": "y", "_source": {}}}]}
     receiver.behave("answer", None, body=json.dumps(good), path="/_simulate")
-    assert sender.check().endswith("Its dry run takes a document without an event.")
+    assert sender.check().endswith("Its simulation accepts a document without an event.")
     receiver.clear()
     for bad in ({"doc": {"error": {"type": "mapper", "reason": "no"}}}, {"error": {"type": "mapper", "reason": "no"}}):
         receiver.behave("answer", body=json.dumps({"docs": [bad]}), path="/_simulate")

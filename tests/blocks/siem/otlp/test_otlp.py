@@ -226,7 +226,7 @@ def test_of_a_partial_success_all_records_are_refused_and_none_is_sent_again(
     answer = send(sender)
     assert [one.index for one in answer.rejected] == list(range(10))
     assert {one.code for one in answer.rejected} == {"partial-success"}
-    told = "The receiver refused 5 of 10 records, and it does not say which: body too long"
+    told = "The receiver rejected 5 of 10 records, and it does not say which: body too long"
     assert {one.answer for one in answer.rejected} == {told}
     assert (answer.deferred, receiver.asked) == ((), 1)
 
@@ -236,7 +236,7 @@ def test_a_partial_success_in_json_is_understood(receiver: Receiver, sender: Otl
     body = f'{{"partialSuccess":{{"rejectedLogRecords":{rejected}}}}}'
     receiver.behave("answer", body=body, headers={"Content-Type": "application/json; charset=utf-8"})
     answer = send(sender, *support.events(Api.SIGN_IN)[:2])
-    assert [one.answer for one in answer.rejected] == ["The receiver refused 2 of 2 records, all of them."] * 2
+    assert [one.answer for one in answer.rejected] == ["The receiver rejected 2 of 2 records, all of them."] * 2
 
 
 def test_a_warning_that_refuses_nothing_is_a_success(collector: Collector, sender: OtlpSender) -> None:
@@ -284,7 +284,7 @@ def test_what_a_receiver_says_of_a_bad_request_is_read_from_its_status(
 
 
 def test_a_check_is_a_request_without_records(receiver: Receiver, collector: Collector, sender: OtlpSender) -> None:
-    assert sender.check().startswith("The OTLP receiver takes logs. No event was sent:")
+    assert sender.check().startswith("The OTLP receiver accepts logs. No event was sent:")
     assert [records_of(export) for export in collector.exports] == [[]]
 
 

@@ -447,7 +447,7 @@ def test_without_a_host_name_it_is_that_of_the_machine(rsyslog: Daemon) -> None:
 
 
 def test_an_address_is_checked_against_the_certificate_too(rsyslog: Daemon) -> None:
-    assert block_for(rsyslog, host="127.0.0.1").get_sender().check().startswith("127.0.0.1 takes syslog over TLSv1.")
+    assert block_for(rsyslog, host="127.0.0.1").get_sender().check().startswith("127.0.0.1 accepts syslog over TLSv1.")
 
 
 def _paths_of(**members: object) -> set[str]:

@@ -59,7 +59,7 @@ def test_a_page_without_a_new_event_is_nothing_to_send(pair: Pair) -> None:
 def test_a_pair_that_has_no_positions_yet_waits(engine: Engine, pair: Pair) -> None:
     pair.filled.ask("SELECT 1")
     with engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM forward_positions")
+        connection.exec_driver_sql("DELETE FROM positions")
     assert waiting(pair) == ["soc"]
 
 

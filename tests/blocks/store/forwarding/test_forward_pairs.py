@@ -26,7 +26,7 @@ MINUTE_NS = 60 * 10**9
 def skip(pair: Pair, until_ns: int) -> None:
     """As of a pair that is new."""
     with writing(pair.engine) as connection:
-        forward_pairs._leave_out(connection, pair.known, until_ns)
+        forward_pairs._skip(connection, pair.known, until_ns)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def pair(engine: Engine, moving: MovingClock) -> Pair:
 
 
 def actions(pair: Pair) -> list[str]:
-    return [row[0] for row in pair.filled.ask("SELECT action FROM operations ORDER BY id")]
+    return [row[0] for row in pair.filled.ask("SELECT action FROM audit_log ORDER BY id")]
 
 
 def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
@@ -92,7 +92,7 @@ def test_a_pair_of_another_kind_sends_all_there_is(pair: Pair) -> None:
     advance(pair.engine, claim, None, [pair.ids()[-1] + 1])
     _, changed = forward_pairs.save(pair.engine, SOURCE.id, SIEM, "splunk", {}, "first")
     assert changed
-    assert (pair.view().sent_id, pair.view().plan) == (0, ())
+    assert (pair.view().acknowledged_id, pair.view().in_flight) == (0, ())
     with pytest.raises(ClaimLostError):
         positions.renew(pair.engine, claim)
     assert forward_pairs.find_all(pair.engine)[0].kind == "splunk"
@@ -115,9 +115,9 @@ def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
     assert raised.value.code == "unknown-siem"
     assert forward_pairs.find_all(pair.engine) == before
     if kind == "webhook":
-        with pytest.raises(ThirdPartyConfigError, match="was removed meanwhile"):
+        with pytest.raises(ThirdPartyConfigError, match="was removed during this run"):
             pair.view()
-        assert pair.filled.ask("SELECT count(*) FROM forward_positions") == [(0,)]
+        assert pair.filled.ask("SELECT count(*) FROM positions") == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_replay_leaves_what_was_not_sent_yet(pair: Pair, moving: MovingClock) ->
     first = pair.ids()[1]
     advance(pair.engine, pair.claim(), BatchOutcome(1, first, 2, 0), [])
     assert forward_pairs.replay(pair.engine, pair.known, moving.now_ns() - 2 * MINUTE_NS) == 0
-    assert pair.view().sent_id == first
+    assert pair.view().acknowledged_id == first
     assert forward_pairs.replay(pair.engine, pair.known, 0) == 2
 
 
@@ -188,7 +188,7 @@ def test_skip_leaves_out_what_was_received_before(pair: Pair, moving: MovingCloc
 
 def test_skip_of_all_there_is(pair: Pair, moving: MovingClock) -> None:
     skip(pair, moving.now_ns() + 1)
-    assert [pair.view(api).sent_id for api in (Api.AUDIT, Api.SIGN_IN, Api.ITEM_USAGE)] == [
+    assert [pair.view(api).acknowledged_id for api in (Api.AUDIT, Api.SIGN_IN, Api.ITEM_USAGE)] == [
         pair.ids()[-1],
         pair.ids(Api.SIGN_IN)[-1],
         0,
@@ -210,7 +210,7 @@ def test_a_page_that_is_committed_while_it_looks_is_not_skipped(
 
     monkeypatch.setattr(unsent_events, "first_since", look)
     skip(pair, moving.now_ns())
-    assert pair.view().sent_id == last_id
+    assert pair.view().acknowledged_id == last_id
     assert len([id_ for id_ in pair.ids() if id_ > last_id]) == 2
 
 
@@ -256,7 +256,7 @@ def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) 
 def test_what_a_pair_has_never_looked_at_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
     """As of an API that is new while its pair is paused: there is no position in it."""
     moving.advance(500 * 86_400)
-    pair.filled.change("DELETE FROM forward_positions WHERE stream_id = {audit}")
+    pair.filled.change("DELETE FROM positions WHERE stream_id = {audit}")
     assert prune_all(pair) == 0
     pair.run(Told())
     assert prune_all(pair) == 8
@@ -276,7 +276,7 @@ def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:
     positions.stop(pair.engine, claim, ThirdPartyConfigError("401"), "first")
     forward_pairs.remove(pair.engine, pair.known)
     assert forward_pairs.find_all(pair.engine) == []
-    for table in ("forward_positions", "refused_events", "forwards"):
+    for table in ("positions", "rejected_events", "pairs"):
         assert pair.filled.ask(f"SELECT count(*) FROM {table}") == [(0,)]
     assert health.open_conditions(pair.engine, SOURCE.id) == {}
     assert pair.told()[-2:] == [("Recovered", "Error", "Healthy"), ("Recovered", "Warning", "Healthy")]
@@ -310,7 +310,7 @@ def test_those_that_are_marked_come_once_and_by_their_mark(pair: Pair, moving: M
     turned = turn_away(pair, 0, 1, 2, 3, 5)
     claim = pair.claim()
     assert list(rejected_events.replay_batches(pair.engine, claim, 10)) == []
-    pair.filled.change(f"UPDATE refused_events SET replay_ns = 7 WHERE event_id >= {turned[3]}")
+    pair.filled.change(f"UPDATE rejected_events SET replay_ns = 7 WHERE event_id >= {turned[3]}")
     assert rejected_events.replay(pair.engine, pair.known) == 5
     assert rejected_events.replay(pair.engine, pair.known) == 5, "those that wait already, too"
     found = list(rejected_events.replay_batches(pair.engine, claim, 2))
@@ -334,6 +334,6 @@ def test_what_is_discarded_is_sent_no_more(pair: Pair) -> None:
     assert rejected_events.discard(pair.engine, pair.known) == 2
     assert rejected_events.list_page(pair.engine, pair.known.id) == []
     assert list(rejected_events.replay_batches(pair.engine, pair.claim(), 9)) == []
-    assert pair.told() == [("EventsRefused", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
-    assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(0,)]
+    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+    assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(0,)]
     assert actions(pair)[-2:] == ["siem replay", "siem discard"]

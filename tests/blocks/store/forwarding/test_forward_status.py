@@ -28,7 +28,7 @@ def waiting(engine: Engine, api: Api = Api.AUDIT) -> tuple[int, int | None]:
 def counted(engine: Engine, pair: Pair, api: Api = Api.AUDIT) -> tuple[int, int | None]:
     """The same, the slow way."""
     asked = "SELECT count(*), min(received_ns) FROM events WHERE stream_id = :stream AND id > :sent"
-    bounds = {"stream": pair.filled.id_of(api), "sent": pair.view(api).sent_id}
+    bounds = {"stream": pair.filled.id_of(api), "sent": pair.view(api).acknowledged_id}
     with engine.connect() as connection:
         number, oldest = connection.execute(text(asked), bounds).one()
     return number, oldest
@@ -40,9 +40,9 @@ def test_what_waits_is_what_is_behind_the_position_wherever_that_is(engine: Engi
         pair.filled.commit(api, new)
     for api in Api:
         stream_id = pair.view(api).stream_id
-        for sent_id in (0, *pair.ids(api)):
+        for acknowledged_id in (0, *pair.ids(api)):
             with engine.begin() as connection:
-                positions.move_within(connection, pair.known.id, stream_id, sent_id)
+                positions.move_within(connection, pair.known.id, stream_id, acknowledged_id)
             assert waiting(engine, api) == counted(engine, pair, api)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from support.moving_clock import MovingClock
 
-    from blocks.store.forwarding.positions import PositionClaim
+    from blocks.store.forwarding.records import PositionClaim
 
 MINUTE_NS = 60 * 10**9
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", hint="It is sent again.", code="503")
@@ -58,7 +58,7 @@ def fail_for(pair: Pair, claim: PositionClaim, moving: MovingClock) -> None:
 def test_a_new_pair_begins_before_the_first_event(pair: Pair) -> None:
     found = positions.of_pair(pair.engine, pair.known.id)
     assert sorted(view.api for view in found) == sorted(Api)
-    assert {(view.sent_id, view.plan, view.replays) for view in found} == {(0, (), 0)}
+    assert {(view.acknowledged_id, view.in_flight, view.replays) for view in found} == {(0, (), 0)}
 
 
 def test_one_run_has_it_until_its_claim_lapses(pair: Pair, moving: MovingClock) -> None:
@@ -78,7 +78,7 @@ def test_one_run_has_it_until_its_claim_lapses(pair: Pair, moving: MovingClock) 
         with pytest.raises(ClaimLostError):
             write()
     release(pair.engine, claim)
-    assert (pair.view().sent_id, pair.view().plan, pair.view().failing_since_ns) == (0, (), None)
+    assert (pair.view().acknowledged_id, pair.view().in_flight, pair.view().failing_since_ns) == (0, (), None)
     renew(pair.engine, other)
     assert acquire(pair.engine, pair.view(), "run-3") is None
 
@@ -105,19 +105,19 @@ def test_the_clock_set_back_frees_it(pair: Pair, moving: MovingClock) -> None:
 def test_it_moves_with_the_counts_and_the_plan(pair: Pair) -> None:
     claim = pair.claim()
     advance(pair.engine, claim, None, [5, 9])
-    assert (pair.view().sent_id, pair.view().plan) == (0, (5, 9))
+    assert (pair.view().acknowledged_id, pair.view().in_flight) == (0, (5, 9))
     advance(pair.engine, claim, BatchOutcome(1, 5, 3, 2), [9, 12])
-    assert (pair.view().sent_id, pair.view().plan) == (5, (9, 12))
-    assert pair.filled.ask(f"SELECT sent, dropped, refused FROM forward_positions WHERE sent_id = {5}") == [(3, 2, 0)]
+    assert (pair.view().acknowledged_id, pair.view().in_flight) == (5, (9, 12))
+    assert pair.filled.ask(f"SELECT sent, filtered, rejected FROM positions WHERE acknowledged_id = {5}") == [(3, 2, 0)]
 
 
 def test_what_is_planned_stays_when_a_run_gives_back_and_ends_when_one_finishes(pair: Pair) -> None:
     claim = pair.claim()
     advance(pair.engine, claim, None, [5, 9])
     release(pair.engine, claim)
-    assert pair.view().plan == (5, 9)
+    assert pair.view().in_flight == (5, 9)
     finish(pair.engine, pair.claim())
-    assert pair.view().plan == ()
+    assert pair.view().in_flight == ()
 
 
 @pytest.mark.parametrize("taking_away", ["resume", "remove", "replay", "configuration"])
@@ -137,7 +137,9 @@ def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -
     with pytest.raises(ClaimLostError):
         advance(pair.engine, claim, step(pair.ids()[1]), [])
     if taking_away in {"resume", "configuration"}:
-        assert (pair.view().sent_id, pair.view().plan) == (pair.ids()[0], (pair.ids()[1],)), "the next run goes on"
+        assert (pair.view().acknowledged_id, pair.view().in_flight) == (pair.ids()[0], (pair.ids()[1],)), (
+            "the next run goes on"
+        )
 
 
 @pytest.mark.parametrize("paused", [True, False])
@@ -147,7 +149,7 @@ def test_a_pause_or_its_end_leaves_the_claim_of_one_that_sends_well(pair: Pair, 
     forward_pairs.set_paused(pair.engine, pair.known, paused=True)
     forward_pairs.set_paused(pair.engine, pair.known, paused=paused)
     advance(pair.engine, claim, step(pair.ids()[0]), [])
-    assert pair.view().sent_id == pair.ids()[0]
+    assert pair.view().acknowledged_id == pair.ids()[0]
 
 
 def test_the_same_configuration_takes_nothing_away(pair: Pair) -> None:
@@ -263,7 +265,7 @@ def test_a_first_failure_that_lies_ahead_since_the_clock_was_set_back_is_now(pai
 
 
 def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, moving: MovingClock) -> None:
-    pair.filled.change("DELETE FROM forward_positions WHERE stream_id = {audit}")
+    pair.filled.change("DELETE FROM positions WHERE stream_id = {audit}")
     stop(pair.engine, pair.claim(Api.SIGN_IN), SHUT, "first")
     moving.advance(60)
     for _ in range(2):
@@ -285,7 +287,7 @@ def test_a_pair_that_was_removed_meanwhile_has_no_error(pair: Pair) -> None:
     forward_pairs.remove(pair.engine, pair.known)
     positions.record_pair_failure(pair.engine, pair.known.id, MISSING)
     assert pair.told() == []
-    assert pair.filled.ask("SELECT count(*) FROM forward_positions") == [(0,)]
+    assert pair.filled.ask("SELECT count(*) FROM positions") == [(0,)]
 
 
 def test_nobody_takes_what_was_paused_or_deleted_since_it_was_looked_at(pair: Pair) -> None:
@@ -305,17 +307,17 @@ def test_refused_events_are_kept_and_told_of_once_until_none_is_left(pair: Pair)
     claim = pair.claim()
     advance(pair.engine, claim, step(5, 2, 4), [])
     advance(pair.engine, claim, step(9, 8, first_id=6), [])
-    asked = "SELECT event_id, uuid, code, answer FROM refused_events ORDER BY event_id"
+    asked = "SELECT event_id, uuid, code, answer FROM rejected_events ORDER BY event_id"
     assert pair.filled.ask(asked) == [(2, "U2", "400", "no"), (4, "U4", "400", "no"), (8, "U8", "400", "no")]
-    assert pair.told() == [("EventsRefused", "Warning", "UnHealthy")]
-    assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(3,)]
+    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy")]
+    assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(3,)]
     advance(pair.engine, claim, step(5, 4), [])  # as after a replay
     assert [row[0] for row in pair.filled.ask(asked)] == [4, 8]
     assert len(pair.told()) == 1
     advance(pair.engine, claim, step(9), [])
     assert pair.filled.ask(asked) == []
     assert pair.told()[1:] == [("Recovered", "Warning", "Healthy")]
-    assert pair.filled.ask("SELECT max(refused) FROM forward_positions") == [(0,)]
+    assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(0,)]
 
 
 def test_those_of_another_stream_and_another_forward_stay(pair: Pair) -> None:
@@ -324,5 +326,5 @@ def test_those_of_another_stream_and_another_forward_stay(pair: Pair) -> None:
     for of, api in ((pair, Api.AUDIT), (pair, Api.SIGN_IN), (elsewhere, Api.AUDIT)):
         advance(pair.engine, of.claim(api), step(5, 2), [])
     advance(pair.engine, pair.claim(), step(5), [])
-    assert pair.filled.ask("SELECT count(*) FROM refused_events") == [(2,)]
-    assert set(health.open_conditions(pair.engine, SOURCE.id)) == {"refused/soc", "refused/other"}
+    assert pair.filled.ask("SELECT count(*) FROM rejected_events") == [(2,)]
+    assert set(health.open_conditions(pair.engine, SOURCE.id)) == {"rejected/soc", "rejected/other"}

@@ -79,7 +79,7 @@ def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(
         connection.execute(text("DELETE FROM chain"))
         connection.execute(text("UPDATE streams SET link = 0, link_digest = NULL, link_id = NULL"))
         connection.execute(text("DELETE FROM events"))
-        connection.execute(text("DELETE FROM hours"))
+        connection.execute(text("DELETE FROM hourly_counts"))
     long_ago = clock.now_ns() - 400 * DAY_NS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now_ns", lambda: long_ago)
@@ -91,7 +91,7 @@ def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(
     assert sum(prune.prune(engine, old, prune.parse_rule("450d"), wait=lambda _: None)) == 50
     assert require_proof(engine) == 2
     assert rows("SELECT count(*) FROM pruned_events WHERE event_id IS NOT NULL") == [(50,)]
-    assert rows("SELECT sum(events) FROM hours") == [(10,)]
+    assert rows("SELECT sum(events) FROM hourly_counts") == [(10,)]
 
 
 class TestSpans:
@@ -113,13 +113,13 @@ class TestSpans:
         self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
         self.drain(engine, view, None, 11 * DAY_NS + 300)
         self.drain(engine, view, None, 100 * DAY_NS)
-        assert rows("SELECT start_ns, end_ns FROM spans") == [(10 * DAY_NS, 100 * DAY_NS)]
+        assert rows("SELECT start_ns, end_ns FROM collected_spans") == [(10 * DAY_NS, 100 * DAY_NS)]
 
     def test_a_pause_of_more_than_120_days_does(self, engine: Engine, view: streams.StreamView, rows: Rows) -> None:
         self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
         self.drain(engine, view, None, 200 * DAY_NS)
         self.drain(engine, view, None, 201 * DAY_NS)
-        assert rows("SELECT start_ns, end_ns FROM spans ORDER BY id") == [
+        assert rows("SELECT start_ns, end_ns FROM collected_spans ORDER BY id") == [
             (10 * DAY_NS, 11 * DAY_NS),
             (80 * DAY_NS, 201 * DAY_NS),
         ]
@@ -129,7 +129,7 @@ class TestSpans:
     ) -> None:
         self.drain(engine, view, 10 * DAY_NS, 130 * DAY_NS + 300)
         self.drain(engine, view, None, 131 * DAY_NS)
-        assert rows("SELECT start_ns, end_ns FROM spans") == [(10 * DAY_NS, 131 * DAY_NS)]
+        assert rows("SELECT start_ns, end_ns FROM collected_spans") == [(10 * DAY_NS, 131 * DAY_NS)]
 
     def test_a_cursor_that_begins_later_leaves_a_gap(
         self, engine: Engine, view: streams.StreamView, rows: Rows
@@ -137,7 +137,7 @@ class TestSpans:
         self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
         self.drain(engine, view, 12 * DAY_NS, 13 * DAY_NS)
         self.drain(engine, view, 9 * DAY_NS, 12 * DAY_NS)  # read anew from before: nothing is taken back
-        assert rows("SELECT start_ns, end_ns FROM spans ORDER BY id") == [
+        assert rows("SELECT start_ns, end_ns FROM collected_spans ORDER BY id") == [
             (10 * DAY_NS, 11 * DAY_NS),
             (12 * DAY_NS, 13 * DAY_NS),
         ]
@@ -146,7 +146,7 @@ class TestSpans:
         streams.record_first_request(engine, claim, 10 * DAY_NS)
         commit(engine, claim, page(range(5), "c1"))
         streams.release(engine, claim)
-        assert rows("SELECT * FROM spans") == []
+        assert rows("SELECT * FROM collected_spans") == []
 
 
 def test_a_store_of_before_knows_its_counts_and_its_span(empty_url: str) -> None:
@@ -174,8 +174,8 @@ def test_a_store_of_before_knows_its_counts_and_its_span(empty_url: str) -> None
                 )
     schema.upgrade(engine)
     with engine.connect() as connection:
-        hours = connection.execute(text("SELECT hour, events FROM hours WHERE stream_id = 1 ORDER BY 1")).all()
-        spans = connection.execute(text("SELECT stream_id, start_ns, end_ns FROM spans")).all()
+        hours = connection.execute(text("SELECT hour, events FROM hourly_counts WHERE stream_id = 1 ORDER BY 1")).all()
+        spans = connection.execute(text("SELECT stream_id, start_ns, end_ns FROM collected_spans")).all()
     engine.dispose()
     assert list(map(tuple, hours)) == [(80 * 24 + n, 2) for n in range(5)]
     assert list(map(tuple, spans)) == [(1, 80 * DAY_NS, 90 * DAY_NS)]

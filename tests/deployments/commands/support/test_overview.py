@@ -121,7 +121,7 @@ def test_many_sources_take_as_many_statements_as_a_few(
     cli.main(command)
     of_few = statements()
     with store.begin() as connection:
-        for table in ("forward_positions", "forwards", "conditions", "hours", "chain", "events", "streams", "sources"):
+        for table in ("positions", "pairs", "conditions", "hourly_counts", "chain", "events", "streams", "sources"):
             connection.execute(text(f"DELETE FROM {table}"))
         if store.dialect.name == "postgresql":
             connection.execute(text("ALTER TABLE events ALTER COLUMN id RESTART"))
@@ -137,8 +137,8 @@ def test_many_sources_take_as_many_statements_as_a_few(
 def test_what_waits_is_counted_as_one_by_one(store: Engine) -> None:
     fleet_store.fill(store, MANY, siems=2)
     with store.begin() as connection:
-        connection.execute(text("UPDATE forward_positions SET sent_id = sent_id - 1 WHERE forward = '1-1'"))
-        connection.execute(text("DELETE FROM forward_positions WHERE forward = '2-1'"))
+        connection.execute(text("UPDATE positions SET acknowledged_id = acknowledged_id - 1 WHERE pair_id = '1-1'"))
+        connection.execute(text("DELETE FROM positions WHERE pair_id = '2-1'"))
         connection.execute(text("DELETE FROM chain WHERE number = 1 AND stream_id IN (10, 11, 12)"))
         connection.execute(text("DELETE FROM chain WHERE stream_id IN (13, 14, 15)"))
         connection.execute(text("UPDATE streams SET link_id = NULL WHERE id IN (13, 14, 15)"))
@@ -146,9 +146,9 @@ def test_what_waits_is_counted_as_one_by_one(store: Engine) -> None:
     with store.connect() as connection:
         positions = connection.execute(
             text(
-                "SELECT f.id, s.id AS stream, coalesce(p.sent_id, 0) AS sent FROM forwards f "
+                "SELECT f.id, s.id AS stream, coalesce(p.acknowledged_id, 0) AS sent FROM pairs f "
                 "JOIN streams s ON s.source_id = f.source_id "
-                "LEFT JOIN forward_positions p ON p.forward = f.id AND p.stream_id = s.id ORDER BY s.id"
+                "LEFT JOIN positions p ON p.pair_id = f.id AND p.stream_id = s.id ORDER BY s.id"
             )
         ).all()
         for row in positions:

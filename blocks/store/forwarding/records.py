@@ -1,0 +1,36 @@
+"""The records that the modules of forwarding share: the pair of a source and a SIEM, and the claim on a position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from blocks.events_api.models import Api
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPair:
+    """A source and a SIEM. Times are nanoseconds since 1970."""
+
+    id: str
+    source_id: str
+    source: str
+    siem: str
+    kind: str
+    config: dict[str, Any]
+    fingerprint: str
+    created_ns: int
+    paused_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionClaim:
+    """The right to forward one stream to one SIEM, held by one run."""
+
+    pair_id: str
+    siem: str
+    stream_id: int
+    api: Api
+    holder: str
+    fence: int

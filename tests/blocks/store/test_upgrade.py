@@ -1,0 +1,193 @@
+"""A store that the version before has made upgrades by itself, with every row that it has.
+
+`tests/fixtures/store_0011.db.gz` was made by the functions of the store as they were at schema version 0011, and has
+rows in every table: three sources (one deleted), events that were pruned, quarantined, late, missed and changed,
+windows and positions under claims, rejected events, and open conditions.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import Boolean, MetaData, create_engine, text
+from support.paths import FIXTURES
+from support.values import require_proof
+
+from blocks.events_api.models import Api, Event, Page
+from blocks.store import health, pages, schema, source_status, streams
+from blocks.store.engine import open_engine
+from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events
+from blocks.store.integrity import verification
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    Rows = dict[str, list[dict[str, Any]]]
+
+SOURCE_ID = "a" * 32
+BEFORE = "0011"
+TABLES = {
+    "forwards": "pairs",
+    "forward_positions": "positions",
+    "refused_events": "rejected_events",
+    "hours": "hourly_counts",
+    "spans": "collected_spans",
+    "found": "late_or_missed",
+    "revisions": "changed_bodies",
+    "budgets": "rate_limits",
+    "operations": "audit_log",
+    "vocabulary": "undocumented_values",
+}
+COLUMNS = {
+    "holder_since_ns": "claimed_ns",
+    "holder_ns": "claim_renewed_ns",
+    "holder_until_ns": "claim_expires_ns",
+    "forward": "pair_id",
+    "sent_id": "acknowledged_id",
+    "plan": "in_flight",
+    "dropped": "filtered",
+    "refused": "rejected",
+    "refused_ns": "rejected_ns",
+}
+
+
+def read_all(engine: Engine) -> Rows:
+    """The rows of every table but Alembic's, with columns by their names."""
+    metadata = MetaData()
+    metadata.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
+            for table in metadata.sorted_tables
+            if table.name != "alembic_version"
+        }
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Engine]:
+    """The kept store, as SQLite has it."""
+    path = tmp_path / "kept.db"
+    path.write_bytes(gzip.decompress((FIXTURES / "store_0011.db.gz").read_bytes()))
+    engine = create_engine(f"sqlite:///{path}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def older_url(kept: Engine, empty_url: str) -> str:
+    """The same store on the database of the test, still at the version before."""
+    if empty_url.startswith("sqlite"):
+        assert kept.url.database
+        shutil.copy(kept.url.database, empty_url.removeprefix("sqlite:///"))
+        return empty_url
+    engine = open_engine(empty_url)
+    schema.upgrade(engine, to=BEFORE)
+    copy(read_all(kept), engine)
+    engine.dispose()
+    return empty_url
+
+
+def copy(rows: Rows, engine: Engine) -> None:
+    metadata = MetaData()
+    metadata.reflect(engine)
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            flags = [column.name for column in table.c if isinstance(column.type, Boolean)]
+            if values := rows.get(table.name):
+                changed = [row | {name: bool(row[name]) for name in flags} for row in values]
+                connection.execute(table.insert(), changed)
+                if "id" in table.c and isinstance(values[0]["id"], int):
+                    last = max(row["id"] for row in values)
+                    connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), {last})"))
+        connection.exec_driver_sql((FIXTURES / "views_0011_postgresql.sql").read_text())
+
+
+@pytest.fixture
+def upgraded(older_url: str) -> Iterator[Engine]:
+    engine = source_status.open_store(older_url)
+    yield engine
+    engine.dispose()
+
+
+def test_every_table_of_the_kept_store_has_rows(kept: Engine) -> None:
+    assert [table for table, rows in read_all(kept).items() if not rows] == []
+
+
+def test_an_upgrade_keeps_every_row_and_column(kept: Engine, upgraded: Engine) -> None:
+    before, after = read_all(kept), read_all(upgraded)
+    assert after.keys() == {TABLES.get(table, table) for table in before}
+    for table, rows in before.items():
+        in_words = [renamed(row) for row in rows] if table in {"conditions", "health_events"} else rows
+        expected = [{COLUMNS.get(name, name): value for name, value in row.items()} for row in in_words]
+        assert in_order(after[TABLES.get(table, table)]) == in_order(expected), table
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
+    """Rows in an order that does not depend on that of their columns."""
+    return sorted((sorted(row.items()) for row in rows), key=repr)
+
+
+def renamed(row: dict[str, Any]) -> dict[str, Any]:
+    tracker = row["tracker"].replace("refused/", "rejected/")
+    return row | {"tracker": tracker, "name": row["name"].replace("EventsRefused", "EventsRejected")}
+
+
+def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgraded: Engine) -> None:
+    assert schema.version(upgraded) == schema.HEAD
+    assert require_proof(upgraded) == 32
+    assert [report.damaged for report in verification.verify(upgraded, SOURCE_ID)] == [0, 0, 0]
+    with kept.connect() as connection:
+        asked = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
+        cursors = dict(connection.execute(asked).tuples().all())
+        bodies = connection.scalars(text("SELECT body FROM audit_events ORDER BY id")).all()
+        (sent_id,) = connection.scalars(text("SELECT max(sent_id) FROM forward_positions"))
+    found = streams.of_source(upgraded, SOURCE_ID, tuple(Api))
+    assert {view.api: view.cursor for view in found} == cursors
+    with upgraded.connect() as connection:
+        assert connection.scalars(text("SELECT body FROM audit_events ORDER BY id")).all() == bodies
+    (pair,) = forward_pairs.find_all(upgraded, "soc", "Example")
+    view = next(view for view in positions.of_pair(upgraded, pair.id) if view.api == Api.AUDIT)
+    assert view.acknowledged_id == sent_id
+    assert len(view.in_flight) == 2
+    assert list(view.ahead.values()) == [(3, 0)]
+    assert [one.code for one in rejected_events.list_page(upgraded, pair.id)] == ["400", "413"]
+
+
+def test_an_upgraded_store_goes_on(upgraded: Engine) -> None:
+    """Ids rise, a claim that nobody renewed expires, and what was open under the old name is closed."""
+    view = streams.of_source(upgraded, SOURCE_ID, (Api.AUDIT,))[0]
+    claim = streams.acquire(upgraded, view, "run-9", by_force=True)
+    assert claim
+    with upgraded.connect() as connection:
+        newest = connection.scalar(text("SELECT max(id) FROM events"))
+    page = Page("next", has_more=False, events=[Event("NEW", 5, "{}")], invalid_items=[])
+    pages.commit_page(upgraded, claim, page, after=view.cursor, api_version="v2")
+    with upgraded.connect() as connection:
+        assert connection.scalar(text("SELECT max(id) FROM events WHERE uuid = 'NEW'")) > newest
+    (pair,) = forward_pairs.find_all(upgraded, "soc", "Example")
+    assert "rejected/soc" in health.open_conditions(upgraded, SOURCE_ID)
+    assert rejected_events.discard(upgraded, pair) == 2
+    assert "rejected/soc" not in health.open_conditions(upgraded, SOURCE_ID)
+    assert {one.state for one in forward_status.pairs(upgraded, "soc", "Example")} == {"ThirdPartyConfigError"}
+
+
+def test_views_that_users_have_built_and_granted_stay(older_url: str) -> None:
+    engine = open_engine(older_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE VIEW dashboard AS SELECT uuid, action FROM audit_events"))
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("GRANT SELECT ON audit_events TO PUBLIC"))
+        before = connection.execute(text("SELECT * FROM dashboard ORDER BY uuid")).all()
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT * FROM dashboard ORDER BY uuid")).all() == before
+        if engine.dialect.name == "postgresql":
+            granted = "SELECT has_table_privilege('pg_monitor', 'audit_events', 'SELECT')"
+            assert connection.scalar(text(granted))
+    engine.dispose()
