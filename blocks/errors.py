@@ -1,4 +1,4 @@
-"""The errors of a source. Each type tells the caller what to do.
+"""The errors of a source. Each type says what the caller has to do.
 
     SourceError
     ├── ThirdPartyConfigError      do not retry: a person must change the configuration

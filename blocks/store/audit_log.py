@@ -1,4 +1,4 @@
-"""A record of what was done to the store, by whom and when; nothing removes it."""
+"""The audit log: what was done to the store, by whom and when. Its records are never removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record(connection: Connection, action: str, source_id: str, source_name: str, **details: Any) -> None:
-    """Write one record, in the transaction of what it tells of."""
+    """Write one record, in the transaction of the action that it describes."""
     connection.execute(
         insert(table_of(AuditLogRow)).values(
             time_ns=clock.now_ns(),
@@ -31,9 +31,9 @@ def record(connection: Connection, action: str, source_id: str, source_name: str
 
 
 def actor() -> str:
-    """user@host, as far as this machine tells them."""
+    """The user of this process, as user@host; the user is "unknown" where the system has no name for it."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container without a user of that number
+    except (OSError, KeyError):  # in a container, the user's id may have no entry in passwd
         user = "unknown"
     return f"{user}@{socket.gethostname()}"

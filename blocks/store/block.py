@@ -1,4 +1,4 @@
-"""The block with the address of an event store."""
+"""The Prefect block that holds the URL of an event store."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EventStore(SecretBlock):
     )
 
     def get_engine(self) -> Engine:
-        """An engine for the database. Raises ThirdPartyConfigError for a URL that no store has."""
+        """Create an engine for the database. Raises ThirdPartyConfigError if the URL is for neither backend."""
         from blocks.store.engine import open_engine  # noqa: PLC0415 - SQLAlchemy is needed only here
 
         return open_engine(self.url.get_secret_value())

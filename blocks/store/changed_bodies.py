@@ -1,4 +1,4 @@
-"""Events whose body the server has changed since they were stored: the event stays, the new body is kept beside it."""
+"""Events whose body the server changed after they were stored. The event stays; the new body is stored beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Event
 
-NAMED = 5  # how many a health event names; all of them are in the table
+NAMED = 5  # the most uuids in a health event; all of them are in the table
 
 _chain = table_of(ChainLinkRow)
 _events = table_of(EventRow)
@@ -30,42 +30,42 @@ _streams = table_of(StreamRow)
 
 
 def save(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:
-    """Keep the bodies among these events' that are not what is stored, each once, and report them. Returns how many.
+    """Store the bodies that differ from the stored ones, each once, and report them. Returns how many are new.
 
-    `known`: events that were there when they came, by their uuids. The same members in another order are no change.
-    Nor is what another version of the API sends; of what was stored before the store knew versions, none can be shown.
-    In a transaction that has written the stream's row; `stream` is that row.
+    `known` are received events whose uuids were stored already. Two cases are no change: the same members in another
+    order, and a body that another version of the API sent. For events that were stored before the store recorded
+    versions, no change can be shown. Call it in a transaction that has written the stream's row; `stream` is that row.
     """
     differing = _differing(connection, stream.id, known, api_version)
-    new = [event for event in differing if _keep(connection, stream.id, event, api_version)]
+    new = [event for event in differing if _insert(connection, stream.id, event, api_version)]
     if new:
-        counted = update(_streams).where(_streams.c.id == stream.id).values(changed=_streams.c.changed + len(new))
-        connection.execute(counted)
+        increment = update(_streams).where(_streams.c.id == stream.id).values(changed=_streams.c.changed + len(new))
+        connection.execute(increment)
         health.report(connection, stream.source_id, _changed(stream.api, new))
     return len(new)
 
 
 def _differing(connection: Connection, stream_id: int, known: Sequence[Event], api_version: str) -> list[Event]:
-    asked = select(_events.c.id, _events.c.uuid, _events.c.body).where(_events.c.stream_id == stream_id)
+    query = select(_events.c.id, _events.c.uuid, _events.c.body).where(_events.c.stream_id == stream_id)
     uuids = list({event.uuid for event in known})
-    stored = {row.uuid: row for row in connection.execute(asked.where(_events.c.uuid.in_(uuids)))}
+    stored = {row.uuid: row for row in connection.execute(query.where(_events.c.uuid.in_(uuids)))}
     pairs = [(event, row) for event in known if (row := stored.get(event.uuid)) and row.body != event.body]
     return [
         event
         for event, row in pairs
-        if _says_else(row.body, event.body) and _version_of(connection, stream_id, row.id) == api_version
+        if _differ(row.body, event.body) and _version_of(connection, stream_id, row.id) == api_version
     ]
 
 
-def _says_else(one: str, other: str) -> bool:
+def _differ(one: str, other: str) -> bool:
     try:
         return bool(msgspec.json.decode(one) != msgspec.json.decode(other))
-    except (msgspec.DecodeError, RecursionError):  # legal JSON that it does not take, such as half a surrogate pair
+    except (msgspec.DecodeError, RecursionError):  # legal JSON that msgspec rejects, such as a lone surrogate
         return True
 
 
 def _version_of(connection: Connection, stream_id: int, event_id: int) -> str | None:
-    """The version of the API under which an event was stored: that of its link."""
+    """The version of the API under which an event was stored, read from its chain link."""
     link = select(_chain.c.first_id, _chain.c.api_version).where(
         _chain.c.stream_id == stream_id, _chain.c.last_id >= event_id
     )
@@ -73,7 +73,7 @@ def _version_of(connection: Connection, stream_id: int, event_id: int) -> str | 
     return row.api_version if row is not None and row.first_id <= event_id else None
 
 
-def _keep(connection: Connection, stream_id: int, event: Event, api_version: str) -> bool:
+def _insert(connection: Connection, stream_id: int, event: Event, api_version: str) -> bool:
     row = {
         "stream_id": stream_id,
         "uuid": event.uuid,
@@ -86,15 +86,15 @@ def _keep(connection: Connection, stream_id: int, event: Event, api_version: str
 
 
 def _changed(api: str, events: Sequence[Event]) -> Condition:
-    named = ", ".join(event.uuid for event in events[:NAMED])
+    uuids = ", ".join(event.uuid for event in events[:NAMED])
     further = f" and {len(events) - NAMED:,} more" if len(events) > NAMED else ""
     what = "one event" if len(events) == 1 else f"{len(events):,} events"
     return Condition(
         tracker_of("changed", api),
         "EventsChanged",
         WARNING,
-        f"1Password has changed {what} of {api} since: {named}{further}.",
+        f"1Password has changed {what} of {api} since: {uuids}{further}.",
         api,
         error_code="changed",
-        hint="The events stay as they came first; the new bodies are in the table changed_bodies.",
+        hint="The events stay as first received. The new bodies are in the table changed_bodies.",
     )

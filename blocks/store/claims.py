@@ -1,9 +1,9 @@
-"""A claim: the right to work on a row, be it a stream, a window or a forward's position. One logic for all three.
+"""A claim is the right of one run to work on a row: a stream, a window or a forwarding position.
 
-A claim is a number (the fence) that rises with each taking, and a time at which it expires. Each write names the fence
-that it was made under, so a run whose claim was taken away changes nothing, whatever the clocks say. The process that
-took the claim is recorded too: once it is known to be dead, its claims hold nothing back. Where that cannot be known,
-the claim expires.
+A claim has a fencing number (`fence`), which rises each time the row is claimed, and a time at which it expires. Each
+write compares the fence, so a run that has lost its claim changes nothing, whatever the clocks say. The row also
+records the process that holds the claim: once that process is known to be dead, its claims are void. If this cannot be
+known, the claim expires.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RELEASE_VALUES: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a claim: the id of the flow run, its host and process id as far as known, and since when (ns)."""
+    """The holder of a claim: the id of its flow run, host and process id if known, and since when (ns since 1970)."""
 
     run: str
     host: str | None
@@ -40,7 +40,7 @@ class Holder:
 
 
 def holder_of(row: Row[Any]) -> Holder | None:
-    """Who has the claim on a row; None where no run has it."""
+    """The holder of the claim on a row; None if no run holds it."""
     if row.holder is None:
         return None
     process = ProcessIdentity.from_text(row.holder_process)
@@ -49,7 +49,7 @@ def holder_of(row: Row[Any]) -> Holder | None:
 
 
 def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
-    """What the UPDATE of a row writes that takes it for the run `holder` in this process."""
+    """The values of the UPDATE that claims a row for the run `holder` in this process."""
     return {
         "holder": holder,
         "holder_process": process_identity.own().as_text(),
@@ -60,18 +60,18 @@ def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
 
 
 def renew_values(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
-    """What a claim that is renewed now writes: it lasts for a wait of `wait_ns` and the attempt after it."""
+    """The values of the UPDATE that renews a claim now, for a wait of `wait_ns` and the attempt after it."""
     return {"claim_renewed_ns": now_ns, "claim_expires_ns": now_ns + wait_ns + LEASE_NS}
 
 
 def next_attempt_ns(claim_expires_ns: int | None, now_ns: int) -> int | None:
-    """When the run that waits under a claim tries again, at the latest; None where none waits."""
+    """The latest time at which the run that waits under a claim tries again; None if no run waits."""
     next_ns = None if claim_expires_ns is None else claim_expires_ns - LEASE_NS
     return next_ns if next_ns is not None and next_ns > now_ns else None
 
 
 def is_free(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a row among those that `of` names can be taken: no run has it, or its claim is void.
+    """An SQL condition: a row among those that `of` selects can be claimed, as no run holds it or its claim is void.
 
     A claim is void once it has expired, or the process that took it is known to be dead.
     """
@@ -79,31 +79,31 @@ def is_free(connection: Connection, table: Table, now_ns: int, *of: ColumnElemen
 
 
 def is_unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
-    """Whether no run has a row, or its claim has expired."""
-    is_free = table.c.holder.is_(None) | (table.c.claim_expires_ns < now_ns)
-    # The clock was set back since: the time on the claim does not show when it expires.
-    return is_free | (table.c.claim_renewed_ns > now_ns + LEASE_NS)
+    """An SQL condition: no run holds the row, or its claim has expired."""
+    expired = table.c.holder.is_(None) | (table.c.claim_expires_ns < now_ns)
+    # A renewal in the future means that the clock was set back since: the expiry time says nothing then.
+    return expired | (table.c.claim_renewed_ns > now_ns + LEASE_NS)
 
 
 def is_held(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a row among those that `of` names has a claim that holds: not expired, and not of a dead process."""
+    """An SQL condition: a row among those that `of` selects has a valid claim: not expired, its process not dead."""
     by_dead = func.coalesce(table.c.holder_process, "").in_(dead_processes(connection, table, *of))
     return (table.c.claim_expires_ns >= now_ns) & ~by_dead
 
 
 def dead_processes(connection: Connection, table: Table, *of: ColumnElement[bool]) -> list[str]:
-    """The processes that have claims on rows of a table and are known to be dead.
+    """The processes that hold claims on rows of a table and are known to be dead.
 
-    A dead process stays dead, and no other bears its identity: a claim that is taken meanwhile is not one of theirs.
+    The answer stays right while other runs claim rows: a dead process stays dead, and no other has its identity.
     """
-    asked = select(table.c.holder_process, func.max(table.c.claim_renewed_ns)).where(
+    query = select(table.c.holder_process, func.max(table.c.claim_renewed_ns)).where(
         table.c.holder_process.is_not(None), *of
     )
-    found = connection.execute(asked.group_by(table.c.holder_process)).all()
-    return [process for process, seen_ns in found if is_dead(process, seen_ns)]
+    rows = connection.execute(query.group_by(table.c.holder_process)).all()
+    return [process for process, seen_ns in rows if is_dead(process, seen_ns)]
 
 
 def is_dead(process: str | None, seen_ns: int | None) -> bool:
-    """Whether a process, as a row has it, is known to be dead; it renewed its claim last at `seen_ns`."""
+    """Whether a process (a value of `holder_process`) that renewed its claim last at `seen_ns` is known to be dead."""
     identity = ProcessIdentity.from_text(process)
     return identity is not None and identity.is_known_dead(seen_ns)

@@ -1,8 +1,8 @@
-"""Of which spans of time live collection has read all there was: the store's own record, whatever events there are.
+"""The spans of time that live collection has read completely, recorded independently of which events exist.
 
-A cursor goes on where it stood, so a pause of collection leaves no gap once the stream is read to its end again. Two
-things do: a cursor that was dropped and begun anew at a later time, and a pause of more than 120 days, of which
-1Password has dropped the beginning.
+A cursor continues where it stopped, so a pause of collection leaves no gap once the stream is read to its end again.
+Two things do leave a gap: a cursor that was dropped and restarted at a later time, and a pause of more than 120 days,
+of which 1Password has dropped the beginning.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ if TYPE_CHECKING:
 DAY_NS = 86_400 * 10**9
 KEPT_NS = DAYS_MAX * DAY_NS
 STARTING_NS = DAY_NS
-"""How long before the run that drains a new stream its first request may have been made, for all of the 120 days."""
+"""How long the first request of a new stream may precede the run that drains it, so that all of the 120 days count."""
 
 _spans = table_of(CollectedSpanRow)
 
 
 def extend(connection: Connection, stream_id: int, read_from_ns: int | None, started_ns: int) -> None:
-    """A stream was read to its end by a run that started at `started_ns`.
+    """Record that a run that started at `started_ns` has read a stream to its end.
 
-    `read_from_ns` is where the first request began that its cursor descends from. Times are nanoseconds since 1970.
+    `read_from_ns` is the start time of the first request, from which the cursor descends; with None, nothing is
+    recorded. Times are nanoseconds since 1970.
     """
     if read_from_ns is None:
         return
-    asked = select(_spans.c.id, _spans.c.end_ns).where(_spans.c.stream_id == stream_id)
-    last = connection.execute(asked.order_by(_spans.c.end_ns.desc()).limit(1)).first()
-    kept_ns = KEPT_NS + (STARTING_NS if last is None else 0)
-    from_ns = max(read_from_ns, started_ns - kept_ns)
+    query = select(_spans.c.id, _spans.c.end_ns).where(_spans.c.stream_id == stream_id)
+    last = connection.execute(query.order_by(_spans.c.end_ns.desc()).limit(1)).first()
+    retention_ns = KEPT_NS + (STARTING_NS if last is None else 0)
+    from_ns = max(read_from_ns, started_ns - retention_ns)
     if last is None or last.end_ns < from_ns:
         if from_ns < started_ns:
             connection.execute(_spans.insert().values(stream_id=stream_id, start_ns=from_ns, end_ns=started_ns))

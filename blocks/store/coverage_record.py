@@ -1,6 +1,6 @@
-"""What the store knows of what was collected, in plain SQL: spans, windows that were read, counts by the hour.
+"""What the store records about collection, in plain SQL: spans, windows that were read, counts by the hour.
 
-It never counts events: their number by the hour is kept by whoever stores or prunes them.
+It never counts events: the transactions that store or prune events maintain the hourly counts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from blocks.coverage.report import Report
 
 LAG_HOURS_MAX = 3000
-"""At most so many hours of an API are looked at for their lag: 120 days have 2,880."""
+"""The most hours of an API whose lag is computed; 120 days have 2,880."""
 
 
 def records(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> list[CoverageRecord]:
-    """What was read of each API of a source (or of some), those that it collects no longer but has events of, too."""
+    """What was read of each API of a source, or of `apis` only. The default includes former APIs with events."""
     with store_errors(), reading(engine).connect() as connection:
         source = connection.execute(_SOURCE, {"source": source_id}).one()
         streams = connection.execute(_STREAMS, {"source": source_id}).all()
@@ -52,54 +52,54 @@ def report_of(
     by_hour: bool = False,
     with_lags: bool = False,
 ) -> Report:
-    """The report of a source, or of some of its APIs, from `since_ns` on (since 1970).
+    """The coverage report of a source, or of some of its APIs, from `since_ns` on (since 1970).
 
-    It begins later where there is nothing to tell of before.
+    It begins later if there is nothing to report before.
     """
     now_ns = clock.now_ns()
-    found = [coverage(record, now_ns) for record in records(engine, source_id, apis)]
-    ids = [one.record.stream_id for one in found]
-    starts = [now_ns - KEPT_NS, *(one.first_ns for one in found if one.first_ns is not None)]
+    coverages = [coverage(record, now_ns) for record in records(engine, source_id, apis)]
+    ids = [one.record.stream_id for one in coverages]
+    starts = [now_ns - KEPT_NS, *(one.first_ns for one in coverages if one.first_ns is not None)]
     if (first_ns := oldest_ns(engine, ids)) is not None:
         starts.append(first_ns)
     since_ns = max(since_ns, min(starts)) // DAY_NS * DAY_NS
-    seen = hourly_lags(engine, ids, since_ns) if with_lags else {}
+    lags = hourly_lags(engine, ids, since_ns) if with_lags else {}
     counts = hourly_counts(engine, ids, since_ns, now_ns + DAY_NS)
-    return report(name, found, counts, seen, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour, whole=not apis)
+    return report(name, coverages, counts, lags, since_ns=since_ns, now_ns=now_ns, by_hour=by_hour, whole=not apis)
 
 
 def hourly_counts(engine: Engine, stream_ids: Iterable[int], since_ns: int, until_ns: int) -> dict[int, dict[int, int]]:
-    """By stream, how many events there are of each hour since 1970 that begins in the span."""
-    asked = {"first": -(-since_ns // HOUR_NS), "last": -(-until_ns // HOUR_NS)}
-    found: dict[int, dict[int, int]] = {}
+    """By stream, the number of events in each hour (counted since 1970) that begins within the span."""
+    parameters = {"first": -(-since_ns // HOUR_NS), "last": -(-until_ns // HOUR_NS)}
+    counts: dict[int, dict[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
         for stream_id in stream_ids:
-            found[stream_id] = dict(connection.execute(_HOURS, {**asked, "stream": stream_id}).tuples().all())
-    return found
+            counts[stream_id] = dict(connection.execute(_HOURS, {**parameters, "stream": stream_id}).tuples().all())
+    return counts
 
 
 def oldest_ns(engine: Engine, stream_ids: Iterable[int]) -> int | None:
-    """The beginning of the first hour that has events."""
+    """The start of the first hour with events (ns since 1970); None if there are no events."""
     with store_errors(), reading(engine).connect() as connection:
-        found = [connection.execute(_OLDEST, {"stream": stream_id}).scalar() for stream_id in stream_ids]
-    return min((hour * HOUR_NS for hour in found if hour is not None), default=None)
+        hours = [connection.execute(_OLDEST, {"stream": stream_id}).scalar() for stream_id in stream_ids]
+    return min((hour * HOUR_NS for hour in hours if hour is not None), default=None)
 
 
 def hourly_lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dict[int, dict[int, int]]:
-    """By stream and hour since 1970, how old the newest event of that hour was when it was stored, in ns.
+    """By stream and hour since 1970, the age of the newest event of that hour when it was stored, in ns.
 
-    One event of each hour stands for it, found by the index on the time: so the cost is that of the hours, of which the
-    newest `LAG_HOURS_MAX` are looked at, and not that of the events. What a first run or a backfill has brought was
-    stored long after it had happened, and its lag says so.
+    One event represents each hour and is found by the index on the time. So the cost grows with the hours, of which
+    only the newest `LAG_HOURS_MAX` are read, and not with the events. A first run or a backfill stores events long
+    after they happened, so their lag is large.
     """
-    now = clock.now_ns() // HOUR_NS
-    asked = {"first": -(-since_ns // HOUR_NS), "now": now, "hour": HOUR_NS, "most": LAG_HOURS_MAX}
-    found: dict[int, dict[int, int]] = {}
+    current_hour = clock.now_ns() // HOUR_NS
+    parameters = {"first": -(-since_ns // HOUR_NS), "now": current_hour, "hour": HOUR_NS, "most": LAG_HOURS_MAX}
+    lags: dict[int, dict[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
         for stream_id in stream_ids:
-            rows = connection.execute(_LAGS, {**asked, "stream": stream_id}).tuples()
-            found[stream_id] = {hour: max(lag, 0) for hour, lag in rows if lag is not None}
-    return found
+            rows = connection.execute(_LAGS, {**parameters, "stream": stream_id}).tuples()
+            lags[stream_id] = {hour: max(lag, 0) for hour, lag in rows if lag is not None}
+    return lags
 
 
 _SOURCE = text("SELECT apis, paused_ns, deleted_ns FROM sources WHERE id = :source")
@@ -108,7 +108,7 @@ _SPANS = text(
     "SELECT p.stream_id, p.start_ns, p.end_ns FROM collected_spans p JOIN streams s ON s.id = p.stream_id "
     "WHERE s.source_id = :source ORDER BY p.start_ns"
 )
-# The same window is read again with each reconcile: the last time counts, since it covers what the others did.
+# Each reconcile reads the same windows again: the last reading counts, since it covers what the earlier ones did.
 _WINDOWS = text(
     "SELECT w.stream_id, j.kind, w.start_ns, w.end_ns, max(w.begun_ns) AS begun_ns, max(w.done_ns) AS done_ns "
     "FROM jobs j JOIN windows w ON w.job_id = j.id WHERE j.source_id = :source AND w.done_ns IS NOT NULL "
@@ -127,11 +127,11 @@ _LAGS = text(
 )
 
 
-def _by_stream(connection: Connection, question: Any, source_id: str) -> defaultdict[int, list[Row[Any]]]:
-    found: defaultdict[int, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(question, {"source": source_id}):
-        found[row.stream_id].append(row)
-    return found
+def _by_stream(connection: Connection, query: Any, source_id: str) -> defaultdict[int, list[Row[Any]]]:
+    rows: defaultdict[int, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query, {"source": source_id}):
+        rows[row.stream_id].append(row)
+    return rows
 
 
 def _record(
@@ -145,7 +145,8 @@ def _record(
         progress_ns=row.progress_ns,
         spans=tuple((span.start_ns, span.end_ns) for span in spans),
         windows=tuple(
-            ReadWindow(one.start_ns, one.end_ns, one.begun_ns, one.done_ns, one.kind == "reconcile") for one in windows
+            ReadWindow(window.start_ns, window.end_ns, window.begun_ns, window.done_ns, window.kind == "reconcile")
+            for window in windows
         ),
         stopped=_stopped(source, row.api in collected),
         events=row.events,

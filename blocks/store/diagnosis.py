@@ -1,4 +1,4 @@
-"""Look at a store without changing it, in bounded time, however large it is."""
+"""Inspect a store without changing it, in bounded time, however large it is."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-LOCK_SECONDS = 2.0  # for another writer, whose pages take milliseconds
-CHECK_SECONDS = 3.0  # a gigabyte or so from memory; whatever is larger is looked at in part
+LOCK_SECONDS = 2.0  # wait for another writer, whose pages take milliseconds
+CHECK_SECONDS = 3.0  # enough for about a gigabyte in memory; of a larger store only a part is checked
 ANSWER_SECONDS = 5
-_LARGE = ("events", "pruned_events", "quarantine", "legible_bodies", "health_events")  # looked at last
+_LARGE = ("events", "pruned_events", "quarantine", "legible_bodies", "health_events")  # checked last
 _SOURCES = "SELECT name, base_url, account_uuid FROM sources"
 _NEWEST = "SELECT max(length(body)) FROM (SELECT body FROM events ORDER BY id DESC LIMIT 1000) newest"
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -32,7 +32,7 @@ _LOW_BYTE = 0xFF
 
 @dataclass(frozen=True, slots=True)
 class SourceAddress:
-    """What a store knows of a source."""
+    """The address and account of a source, as its store records them."""
 
     name: str
     base_url: str
@@ -41,10 +41,11 @@ class SourceAddress:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What was found of a store: `version` is that of its schema, None where there is none.
+    """The result of an inspection: `version` is the version of the schema, None if the tables do not exist.
 
-    `refusal` is why nothing can be written, `damage` what is broken, both empty where all is well. `busy`: another
-    process was writing for longer than `LOCK_SECONDS`. `looked` tells how much was looked at for damage.
+    `refusal` is the reason why nothing can be written, and `damage` describes what is broken; both are empty if there
+    is no problem. `busy`: another process was writing for longer than `LOCK_SECONDS`. `looked` is how much was checked
+    for damage.
     """
 
     where: str
@@ -56,13 +57,16 @@ class StoreFacts:
 
 
 def inspect(url: str) -> StoreFacts:
-    """Open the store at `url`. Raises ThirdPartyConfigError where there is none, FirstPartyGenericError."""
+    """Inspect the store at `url`.
+
+    Raises ThirdPartyConfigError if it does not exist, and FirstPartyGenericError if it cannot be opened or read.
+    """
     path = sqlite_path(url)
     return _facts_of_postgresql(url) if path is None else _facts_of_sqlite(path)
 
 
 def source_addresses(url: str) -> tuple[SourceAddress, ...]:
-    """The sources in the store at `url`. Raises as `facts` does, and where the tables are not there."""
+    """The sources in the store at `url`. Raises as `inspect` does, and if the tables do not exist."""
     path = sqlite_path(url)
     if path is None:
         with _postgresql(url) as connection:
@@ -78,12 +82,12 @@ def _facts_of_sqlite(path: str) -> StoreFacts:
     with _sqlite(path) as database:
         try:
             version = _version_in_sqlite(database)
-            damage, looked = _look_at_sqlite(database)
+            damage, looked = _check_sqlite(database)
         except sqlite3.Error as error:
             if _is_damage(error):
                 return StoreFacts(path, damage=str(error))
             raise _unreadable(path, error) from None
-        refusal, busy = _try_to_write(database, has_tables=version is not None)
+        refusal, busy = _attempt_write(database, has_tables=version is not None)
     return StoreFacts(path, version, refusal, busy, damage, looked)
 
 
@@ -92,10 +96,10 @@ def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
     if not Path(path).exists():
         raise ThirdPartyConfigError(
             f"There is no store yet at {path}.",
-            hint="`onepassword-source apply FILE` makes it; one elsewhere is named by ONEPASSWORD_SOURCE_DATABASE_URL.",
+            hint="`onepassword-source apply FILE` creates it. If it is elsewhere, set ONEPASSWORD_SOURCE_DATABASE_URL.",
             code="no-store",
         )
-    try:  # mode=rw: never made here
+    try:  # mode=rw: an inspection never creates the file
         opened = sqlite3.connect(
             f"file:{quote(path)}?mode=rw",
             uri=True,
@@ -116,12 +120,12 @@ def _version_in_sqlite(database: sqlite3.Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def _look_at_sqlite(database: sqlite3.Connection) -> tuple[str, str]:
-    """What is damaged, and how much was looked at. The small tables come first."""
-    found = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    tables = sorted((str(name) for (name,) in found), key=lambda name: (name in _LARGE, name == "events", name))
-    over = threading.Event()
-    timer = threading.Timer(CHECK_SECONDS, _interrupt, (database, over))
+def _check_sqlite(database: sqlite3.Connection) -> tuple[str, str]:
+    """The damage, and how much was checked. The small tables come first."""
+    names = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    tables = sorted((str(name) for (name,) in names), key=lambda name: (name in _LARGE, name == "events", name))
+    timed_out = threading.Event()
+    timer = threading.Timer(CHECK_SECONDS, _interrupt, (database, timed_out))
     timer.daemon = True
     timer.start()
     try:
@@ -129,30 +133,30 @@ def _look_at_sqlite(database: sqlite3.Connection) -> tuple[str, str]:
             if damage := _damage_of(database, table):
                 return f"{table}: {damage}", ""
     except sqlite3.OperationalError:
-        if not over.is_set():
+        if not timed_out.is_set():
             raise
         database.execute(_NEWEST).fetchone()
-        return "", f"looked at for {CHECK_SECONDS:.0f} s, and the newest 1,000 events read"
+        return "", f"checked for {CHECK_SECONDS:.0f} s, and the newest 1,000 events read"
     finally:
         timer.cancel()
     return "", "no damage"
 
 
-def _interrupt(database: sqlite3.Connection, over: threading.Event) -> None:
-    over.set()
+def _interrupt(database: sqlite3.Connection, timed_out: threading.Event) -> None:
+    timed_out.set()
     database.interrupt()
 
 
 def _damage_of(database: sqlite3.Connection, table: str) -> str:
     quoted = table.replace('"', '""')
-    told = str(database.execute(f'PRAGMA quick_check("{quoted}")').fetchone()[0])
-    return "" if told == "ok" else " ".join(told.split())
+    result = str(database.execute(f'PRAGMA quick_check("{quoted}")').fetchone()[0])
+    return "" if result == "ok" else " ".join(result.split())
 
 
-def _try_to_write(database: sqlite3.Connection, *, has_tables: bool) -> tuple[str, bool]:
+def _attempt_write(database: sqlite3.Connection, *, has_tables: bool) -> tuple[str, bool]:
     try:
         database.execute("BEGIN IMMEDIATE")
-        if has_tables:  # in a file that may only be read the line above begins a transaction that only reads
+        if has_tables:  # on a read-only file, BEGIN IMMEDIATE succeeds and begins a transaction that only reads
             database.execute("DELETE FROM alembic_version WHERE 0")
         database.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
@@ -169,7 +173,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _unreadable(path: str, error: sqlite3.Error) -> FirstPartyGenericError:
     return FirstPartyGenericError(
         f"The store {path} cannot be opened: {error}.",
-        hint="Check that you may write the file and its directory; SQLite keeps two more files beside it.",
+        hint="Check that you can write the file and its directory: SQLite creates two more files beside it.",
         code="store",
     )
 
@@ -178,15 +182,15 @@ def _facts_of_postgresql(url: str) -> StoreFacts:
     parsed = make_url(url)
     where = f"PostgreSQL {parsed.host or 'on this machine'}/{parsed.database or ''}"
     with _postgresql(url) as connection:
-        ask: Callable[[str], Any] = lambda question: connection.execute(text(question)).scalar()  # noqa: E731
-        if not ask("SELECT to_regclass('alembic_version')"):
+        query: Callable[[str], Any] = lambda statement: connection.execute(text(statement)).scalar()  # noqa: E731
+        if not query("SELECT to_regclass('alembic_version')"):
             return StoreFacts(where)
-        version = ask("SELECT version_num FROM alembic_version")
-        ask(_NEWEST)
-        failures = ask("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
+        version = query("SELECT version_num FROM alembic_version")
+        query(_NEWEST)
+        failures = query("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
         damage = f"PostgreSQL counts {failures} pages with a wrong checksum" if failures else ""
         return StoreFacts(
-            where, version, _refusal_of_postgresql(ask), damage=damage, looked="the newest events were read"
+            where, version, _refusal_of_postgresql(query), damage=damage, looked="the newest events were read"
         )
 
 
@@ -201,12 +205,12 @@ def _postgresql(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _refusal_of_postgresql(ask: Callable[[str], Any]) -> str:
-    if ask("SELECT pg_is_in_recovery()"):
-        return "the server is a standby, which takes no writes"
-    if ask("SELECT current_setting('transaction_read_only')") == "on":
+def _refusal_of_postgresql(query: Callable[[str], Any]) -> str:
+    if query("SELECT pg_is_in_recovery()"):
+        return "the server is a standby, which rejects writes"
+    if query("SELECT current_setting('transaction_read_only')") == "on":
         return "its transactions are read-only"
-    for table, right in (("events", "INSERT"), ("streams", "UPDATE"), ("sources", "UPDATE")):
-        if not ask(f"SELECT has_table_privilege('{table}', '{right}')"):
-            return f"the user has no right to {right} into {table}"
+    for table, privilege in (("events", "INSERT"), ("streams", "UPDATE"), ("sources", "UPDATE")):
+        if not query(f"SELECT has_table_privilege('{table}', '{privilege}')"):
+            return f"the user has no {privilege} privilege on {table}"
     return ""

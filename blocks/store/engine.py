@@ -1,4 +1,4 @@
-"""Opening the store's database: SQLite in WAL mode, or PostgreSQL, with the settings that the invariants need."""
+"""Engines for the store's database: SQLite in WAL mode, or PostgreSQL, with the settings that the invariants need."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, TextClause
 
-BUSY_SECONDS = 60  # how long SQLite waits for another writer, where the URL does not say (…/events.db?timeout=5)
-PAGE_BYTES = 8192  # for a new file: a tenth to a quarter faster than 4096 at 1 to 3 million events, and smaller
+BUSY_SECONDS = 60  # how long SQLite waits for another writer, unless the URL sets it (…/events.db?timeout=5)
+PAGE_BYTES = 8192  # for a new file: 10 to 25 % faster than 4096 at 1 to 3 million events, and smaller
 CACHE_KIB = 65536  # SQLite's page cache: it holds the index on random ids up to about a million events
 SMALL_CACHE_KIB = 8192
-ROWS_MAX = 200  # rows that are fetched at once, whatever their expected length: these may be longer
-CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often written again before one
+ROWS_MAX = 200  # the most rows in one fetch: they may be longer than expected
+CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often rewritten before the next one
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 30, 10, 9
-"""When the other end of a connection to PostgreSQL is tested, how often again, and after how many silent tests it
-counts as gone: two minutes, which is less than a claim lasts."""
+"""The TCP keepalive settings of a connection to PostgreSQL: a silent peer counts as gone after two minutes, which is
+less than a claim lasts."""
 TCP_TIMEOUT_MILLISECONDS = (KEEPALIVE_IDLE_SECONDS + KEEPALIVE_INTERVAL_SECONDS * KEEPALIVE_COUNT) * 1000
 _READS = "onepassword_source_reads"
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for the store at `url`; nothing is created or asked yet.
+    """An engine for the store at `url`. It does not connect yet; on SQLite, an empty file is created.
 
-    On SQLite it holds one connection, so that the threads of a process wait for each other in line
-    instead of by SQLite's sleeping; `reading(engine)` has connections beside it.
-    Raises ThirdPartyConfigError for a URL that no database of ours has.
+    On SQLite the engine has one connection: the threads of a process queue for it, which is faster than SQLite's
+    sleep and retry. Raises ThirdPartyConfigError if the URL is not one of SQLite or PostgreSQL.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
@@ -45,42 +44,42 @@ def open_engine(url: str) -> Engine:
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True,  # parameters are personal data, and errors are logged
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, **_notices_silence(parsed)},
+        connect_args={"connect_timeout": 10, **_keepalive_arguments(parsed)},
     )
-    event.listen(engine, "connect", _have_server_notice_silence)
+    event.listen(engine, "connect", _set_server_keepalive)
     return engine
 
 
 def reading(engine: Engine) -> Engine:
-    """The same database for transactions that only read (on SQLite they take no write lock)."""
+    """The same engine for transactions that only read (on SQLite they take no write lock)."""
     return engine.execution_options(**{_READS: True})
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that writes; FirstPartyGenericError where the database does not let it."""
+    """One transaction that writes. Raises FirstPartyGenericError if the database rejects it."""
     with store_errors(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn the database's errors into FirstPartyGenericError, without the rows that they would quote."""
+    """Map the database's errors to FirstPartyGenericError, without the rows that they quote (personal data)."""
     try:
         yield
     except SQLAlchemyError as error:
         raise FirstPartyGenericError(
             f"The store did not answer: {_first_line(error)}.",
-            hint="What was committed stays, and the run goes on from there when the store is back.",
+            hint="What was committed stays. The run continues from there when the store is available again.",
             code="store",
         ) from None
 
 
 def advisory_lock(connection: Connection, name: str) -> None:
-    """Wait until no other transaction has come here with this name, and have those that come wait until this one ends.
+    """Take the lock of this name until the transaction ends; wait while another transaction has it.
 
-    To be called before what is judged is asked, where several write that: a statement sees what was committed before
-    it began. On SQLite there is one writer anyway.
+    Take it before you read rows that other transactions write, if you decide by them: a statement sees only what was
+    committed before it began. SQLite allows one writer at a time, so no lock is needed there.
     """
     if not is_sqlite(connection.engine):
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
@@ -89,28 +88,28 @@ def advisory_lock(connection: Connection, name: str) -> None:
 def first_rows(
     connection: Connection, query: TextClause, parameters: Mapping[str, Any], octets: int, mean: int
 ) -> tuple[list[Any], bool]:
-    """The first rows as the driver has them, until their last columns have `octets` characters; whether these are all.
+    """The first rows, until their last columns have `octets` characters, and whether these are all rows.
 
-    SQLAlchemy's rows take as long as all the rest. What is read at once follows from `mean`, the expected length of a
-    last column: PostgreSQL keeps the other rows behind a cursor of its own, SQLite has not looked for them yet. Raises
-    SQLAlchemyError.
+    The rows are the driver's own: SQLAlchemy's would double the time. `mean`, the expected length of a last column,
+    sets how many rows are fetched at once: on PostgreSQL the others wait behind a server-side cursor, and SQLite has
+    not searched for them yet. Raises SQLAlchemyError.
     """
     driver: Any = connection.dialect.loaded_dbapi
     try:
         if is_sqlite(connection.engine):
-            found = connection.execute(query, parameters)
-            # Nobody waits for a server within it.
-            with closing(found), cpu_lock:
-                return _first(found.cursor, octets, mean)
-        plain: Any = connection.connection.driver_connection
-        with plain.cursor("first_rows") as cursor:
+            result = connection.execute(query, parameters)
+            # The lock is safe here: SQLite reads a local file, so no thread holds it while it waits for a server.
+            with closing(result), cpu_lock:
+                return _fetch_first(result.cursor, octets, mean)
+        driver_connection: Any = connection.connection.driver_connection
+        with driver_connection.cursor("first_rows") as cursor:
             cursor.execute(str(query.compile(dialect=connection.dialect)), parameters)
-            return _first(cursor, octets, mean)
+            return _fetch_first(cursor, octets, mean)
     except driver.Error as error:
         raise DBAPIError(None, None, error) from None
 
 
-def _first(cursor: Any, octets: int, mean: int) -> tuple[list[Any], bool]:
+def _fetch_first(cursor: Any, octets: int, mean: int) -> tuple[list[Any], bool]:
     rows: list[Any] = []
     while octets > 0:
         number = min(max(octets // max(mean, 1), 1), ROWS_MAX)
@@ -123,7 +122,7 @@ def _first(cursor: Any, octets: int, mean: int) -> tuple[list[Any], bool]:
 
 
 def use_small_cache(engine: Engine) -> None:
-    """Let SQLite keep few pages, for a process that reads each of them once, in order: it gains nothing by more."""
+    """Let SQLite cache few pages: a process that reads each page once, in order, gains nothing from a large cache."""
     if is_sqlite(engine):
         event.listen(engine, "connect", _shrink_cache)
         with store_errors(), reading(engine).connect() as connection:
@@ -154,8 +153,8 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _notices_silence(url: URL) -> dict[str, int]:
-    """Have this end give a connection up whose other end is gone without a word; what the URL says goes first."""
+def _keepalive_arguments(url: URL) -> dict[str, int]:
+    """Connection arguments that end a connection whose server is gone silently. Values in the URL take precedence."""
     ours = {
         "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
         "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
@@ -165,20 +164,20 @@ def _notices_silence(url: URL) -> dict[str, int]:
     return {name: value for name, value in ours.items() if name not in url.query}
 
 
-def _have_server_notice_silence(connection: Any, _record: object) -> None:
-    """The same for the server's end: it would keep the locks of a machine that was cut off for two hours."""
-    wanted = {
+def _set_server_keepalive(connection: Any, _record: object) -> None:
+    """The same for the server, which otherwise keeps the locks of a machine that lost its network for two hours."""
+    settings = {
         "tcp_keepalives_idle": KEEPALIVE_IDLE_SECONDS,
         "tcp_keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
         "tcp_keepalives_count": KEEPALIVE_COUNT,
         "tcp_user_timeout": TCP_TIMEOUT_MILLISECONDS,
     }
-    # By way of the settings that there are: an older server has not all of them.
-    known = "SELECT set_config(name, %(wanted)s::json ->> name, false) FROM pg_settings WHERE name = ANY(%(names)s)"
+    # Read from pg_settings, since an older server does not have all of them.
+    query = "SELECT set_config(name, %(settings)s::json ->> name, false) FROM pg_settings WHERE name = ANY(%(names)s)"
     import psycopg  # noqa: PLC0415 - a connection exists, so it is imported
 
-    with suppress(psycopg.Error):  # a connection that has broken meanwhile says so when it is used
-        connection.execute(known, {"wanted": json.dumps(wanted), "names": [*wanted]})
+    with suppress(psycopg.Error):  # if the connection is broken, its next use raises the error
+        connection.execute(query, {"settings": json.dumps(settings), "names": [*settings]})
         connection.commit()
 
 
@@ -199,24 +198,24 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _create_private(path: str) -> None:
-    """SQLite gives its -wal and -shm files the mode of the database file."""
+    """Only the owner can read the file. SQLite gives its -wal and -shm files the same mode."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise FirstPartyGenericError(
             f"The store {path} cannot be opened: {error.strerror}.",
-            hint="Check the directory and its rights, or set ONEPASSWORD_SOURCE_DATABASE_URL.",
+            hint="Check the directory and its permissions, or set ONEPASSWORD_SOURCE_DATABASE_URL.",
             code="store",
         ) from error
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, see _begin
+    connection.isolation_level = None  # _begin begins the transactions, not the driver
     cursor = connection.cursor()
     for pragma in (
-        f"page_size={PAGE_BYTES}",  # before anything makes the file
+        f"page_size={PAGE_BYTES}",  # first: it has no effect once the file has content
         "journal_mode=WAL",
-        # A power cut may take back the last commits, never part of one; cursor and events go back together.
+        # A power cut can undo the last commits, never a part of one: cursor and events are undone together.
         "synchronous=NORMAL",
         f"cache_size=-{CACHE_KIB}",
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
@@ -232,13 +231,14 @@ def _shrink_cache(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that reads before it writes cannot wait for its turn on SQLite; one that starts as a writer can.
+    # On SQLite, a transaction that reads before it writes fails at once if another one writes. One that begins
+    # as a writer waits.
     reads = connection.get_execution_options().get(_READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _first_line(error: SQLAlchemyError) -> str:
-    """The database's own sentence. Its DETAIL lines, or the end of one, can quote a row, which is personal data."""
+    """The start of the database's message. Its further lines, and a "with text" part, can quote personal data."""
     original = getattr(error, "orig", None)
     lines = str(original or error).strip().splitlines() or [type(error).__name__]
     return lines[0].partition(" with text ")[0].rstrip(".")[:200]

@@ -1,7 +1,7 @@
-"""Event times, which a device with a wrong clock may have made: none of them may stand for the present.
+"""Event times. A device with a wrong clock can set one in the future, which must not count as the present.
 
-What is judged by an event's time (newest event, silence, lag) is judged by the time of receipt where that is earlier.
-The time itself is kept as it came, and forwarded so.
+The newest event, silence and lag use the event's time or the time of receipt, whichever is earlier. The event's own
+time is stored and forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _streams = table_of(StreamRow)
 
 
 def later_of(connection: Connection, newest_ns: int, received_ns: int) -> Any:
-    """The later one of a stream's newest event and this time, neither after `received_ns`. An SQL expression."""
-    # max() and min() of two values are called greatest() and least() on PostgreSQL
+    """An SQL expression: the later of a stream's newest event and `newest_ns`, both capped at `received_ns`."""
+    # SQLite's max() and min() of two values are greatest() and least() on PostgreSQL
     sqlite = connection.dialect.name == "sqlite"
     larger, smaller = (func.max, func.min) if sqlite else (func.greatest, func.least)
     newest_ns = min(newest_ns, received_ns)
@@ -36,26 +36,26 @@ def later_of(connection: Connection, newest_ns: int, received_ns: int) -> Any:
 
 
 def newest_until(stream_id: int, now_ns: int) -> Any:
-    """The newest time of a stream's events that is not after `now_ns`. An SQL expression."""
+    """An SQL expression: the newest time of a stream's events that is not after `now_ns`."""
     return select(func.max(_events.c.time_ns)).where(_events.c.stream_id == stream_id, _events.c.time_ns <= now_ns)
 
 
 def count_in_future(engine: Engine, stream_id: int) -> tuple[int, int | None]:
     """How many events of a stream are dated in the future, and when the last of them was received (ns since 1970)."""
-    of_future = (_events.c.stream_id == stream_id) & (_events.c.time_ns > clock.now_ns() + AHEAD_NS)
-    asked = select(func.count(), func.max(_events.c.received_ns)).where(of_future)
+    in_future = (_events.c.stream_id == stream_id) & (_events.c.time_ns > clock.now_ns() + AHEAD_NS)
+    query = select(func.count(), func.max(_events.c.received_ns)).where(in_future)
     with store_errors(), reading(engine).connect() as connection:
-        number, last_ns = connection.execute(asked).one()
+        number, last_ns = connection.execute(query).one()
     return number, last_ns
 
 
 def future_condition(api: str, times_ns: Sequence[int], received_ns: int) -> Condition | None:
-    """What to report of events that were received with these times; None where none of them is in the future."""
-    late = [time_ns for time_ns in times_ns if time_ns > received_ns + AHEAD_NS]
-    if not late:
+    """The condition of events that were received with these times; None if no time is in the future."""
+    future_ns = [time_ns for time_ns in times_ns if time_ns > received_ns + AHEAD_NS]
+    if not future_ns:
         return None
-    what = "One event" if len(late) == 1 else f"{len(late):,} events"
-    until = Instant.from_timestamp(max(late), unit="nanosecond").format_iso(unit="second")
+    what = "One event" if len(future_ns) == 1 else f"{len(future_ns):,} events"
+    until = Instant.from_timestamp(max(future_ns), unit="nanosecond").format_iso(unit="second")
     return Condition(
         tracker_of("future", api),
         "EventsInFuture",

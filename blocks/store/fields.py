@@ -1,6 +1,6 @@
-"""Which fields a source may give its events: a table of names, each enabled or not, as in Sumo Logic.
+"""The fields that a source may add to its events: a table of names, each enabled or disabled, as in Sumo Logic.
 
-A field that is not in the table, or is disabled there, is dropped wherever events are sent on.
+A field that is not in the table, or is disabled, is dropped when events are forwarded.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-NAME_MAX = 255  # Sumo Logic's own bound
+NAME_MAX = 255  # Sumo Logic's limit
 BUILT_IN = ("_parser", "_siemDataType", "_siemEventID", "_siemFormat", "_siemForward", "_siemProduct", "_siemVendor")
-"""What Sumo Logic's SIEM reads of a message's metadata: always known, never disabled."""
+"""The metadata fields that Sumo Logic's SIEM reads: always known, never disabled."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-# Not those of `tables`: `status` shows dropped fields, and starts without SQLModel (0.5 s).
+# Not the tables of `tables`: `status` shows dropped fields, and starts without SQLModel (0.5 s).
 _fields = table("fields", column("name", String), column("enabled", Boolean), column("created_ns", BigInteger))
 _sources = table("sources", column("id", String), column("fields", String))
 
 
 @dataclass(frozen=True, slots=True)
 class KnownField:
-    """One known field."""
+    """A field of the table, or a built-in one."""
 
     name: str
     enabled: bool
@@ -44,7 +44,7 @@ class KnownField:
 
 @dataclass(frozen=True, slots=True)
 class DroppedField:
-    """A field that is not sent on, and why. `known_as` is a known name that differs in case alone."""
+    """A field that is not forwarded, and why. `known_as` is a known name that differs only in case."""
 
     name: str
     why: Literal["unknown", "disabled"]
@@ -52,8 +52,8 @@ class DroppedField:
 
     @property
     def sentence(self) -> str:
-        """What is so, and what to do."""
-        what = f"The field {quote(self.name)} is {self.why}, so it is dropped wherever events are sent on."
+        """What happens to the field, and what to do."""
+        what = f"The field {quote(self.name)} is {self.why}, so it is dropped when events are forwarded."
         return f"{what} {self._remedy}"
 
     @property
@@ -61,63 +61,63 @@ class DroppedField:
         if self.why == "disabled":
             return f"Enable it with: {command_line('fields enable', self.name)}"
         if self.known_as:
-            return f"It is known as {self.known_as}: write it so."
-        if problem := _problem(self.name):
+            return f"The known field is {self.known_as}: use this name."
+        if problem := _name_problem(self.name):
             return f"It cannot be added: {problem}."
         return f"Add it with: {command_line('fields add', self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
 class FilteredFields:
-    """A source's fields as they are sent on, and those that are not."""
+    """The fields of a source that are forwarded, and those that are dropped."""
 
     kept: dict[str, Any]
     dropped: tuple[DroppedField, ...]
 
 
 def all_fields(engine: Engine) -> list[KnownField]:
-    """All fields by name, those built in first."""
+    """All fields, the built-in ones first, then by name."""
     with store_errors(), reading(engine).connect() as connection:
-        own = _own(connection)
+        own = _read_states(connection)
     built_in = [KnownField(name, enabled=True, built_in=True) for name in BUILT_IN]
     return built_in + [KnownField(name, enabled) for name, enabled in sorted(own.items())]
 
 
 def filter_fields(engine: Engine, fields: Mapping[str, Any]) -> FilteredFields:
-    """What of a source's fields is sent on: the known and enabled ones."""
+    """Split a source's fields into those that are forwarded (known and enabled) and the others."""
     with store_errors(), reading(engine).connect() as connection:
-        states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
-    return _metadata(fields, states)
+        states = {**_read_states(connection), **dict.fromkeys(BUILT_IN, True)}
+    return _filter(fields, states)
 
 
-def _metadata(fields: Mapping[str, Any], states: Mapping[str, bool]) -> FilteredFields:
+def _filter(fields: Mapping[str, Any], states: Mapping[str, bool]) -> FilteredFields:
     kept = {name: value for name, value in fields.items() if states.get(name)}
-    return FilteredFields(kept, tuple(_dropped(name, states) for name in fields if name not in kept))
+    return FilteredFields(kept, tuple(_dropped_field(name, states) for name in fields if name not in kept))
 
 
 def dropped_fields(engine: Engine, fields: Mapping[str, Any]) -> tuple[DroppedField, ...]:
-    """The fields of a source that are not sent on."""
+    """The fields of a source that are not forwarded."""
     return filter_fields(engine, fields).dropped
 
 
 def dropped_by_source(engine: Engine) -> dict[str, tuple[DroppedField, ...]]:
-    """The same for the fields that the store knows of all sources, by their ids."""
+    """The dropped fields of every source in the store, by the source's id."""
     with store_errors(), reading(engine).connect() as connection:
-        states = {**_own(connection), **dict.fromkeys(BUILT_IN, True)}
-        found = connection.execute(select(_sources.c.id, _sources.c.fields)).all()
-    return {row.id: _metadata(json.loads(row.fields or "{}"), states).dropped for row in found}
+        states = {**_read_states(connection), **dict.fromkeys(BUILT_IN, True)}
+        rows = connection.execute(select(_sources.c.id, _sources.c.fields)).all()
+    return {row.id: _filter(json.loads(row.fields or "{}"), states).dropped for row in rows}
 
 
 def create(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:
-    """Make names known, enabled. Returns those that were not; what is disabled stays so.
+    """Add fields, enabled. Returns the new ones; a disabled field stays disabled.
 
-    Raises ThirdPartyConfigError with all faults where one of them cannot be a name; then none is added.
+    Raises ThirdPartyConfigError with all problems if one of the names is invalid; then none is added.
     """
-    wanted = tuple(dict.fromkeys(names))
+    requested = tuple(dict.fromkeys(names))
     with writing(engine) as connection:
-        there = _locked(connection)
-        _refuse(_faults_of_new(wanted, there))
-        new = tuple(name for name in wanted if name not in there and name not in BUILT_IN)
+        existing = _lock_and_read(connection)
+        _raise_problems(_new_field_problems(requested, existing))
+        new = tuple(name for name in requested if name not in existing and name not in BUILT_IN)
         if new:
             row = {"enabled": True, "created_ns": clock.now_ns()}
             connection.execute(insert(_fields), [{"name": name, **row} for name in new])
@@ -125,75 +125,75 @@ def create(engine: Engine, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def set_enabled(engine: Engine, names: Iterable[str], *, enabled: bool) -> tuple[str, ...]:
-    """Enable or disable known fields. Returns those that were not so before.
+    """Enable or disable known fields. Returns those that changed.
 
-    Raises ThirdPartyConfigError with all faults where one is unknown, or built in and to be disabled.
+    Raises ThirdPartyConfigError with all problems if a field is unknown, or is built in and would be disabled.
     """
-    wanted = tuple(dict.fromkeys(names))
+    requested = tuple(dict.fromkeys(names))
     with writing(engine) as connection:
-        there = _locked(connection)
-        _refuse(_faults_of_switch(wanted, there, enabled=enabled))
-        changed = tuple(name for name in wanted if there.get(name, True) is not enabled)
+        existing = _lock_and_read(connection)
+        _raise_problems(_switch_problems(requested, existing, enabled=enabled))
+        changed = tuple(name for name in requested if existing.get(name, True) is not enabled)
         connection.execute(update(_fields).where(_fields.c.name.in_(changed)).values(enabled=enabled))
     return changed
 
 
-def _own(connection: Connection) -> dict[str, bool]:
+def _read_states(connection: Connection) -> dict[str, bool]:
     return {row.name: row.enabled for row in connection.execute(select(_fields.c.name, _fields.c.enabled))}
 
 
-def _locked(connection: Connection) -> dict[str, bool]:
-    """The table, held until the transaction ends: two commands must not add Team and team at once."""
+def _lock_and_read(connection: Connection) -> dict[str, bool]:
+    """Lock the table until the transaction ends, so that two commands cannot add Team and team at the same time."""
     if not is_sqlite(connection.engine):
         connection.execute(text("LOCK TABLE fields IN SHARE ROW EXCLUSIVE MODE"))
-    return _own(connection)
+    return _read_states(connection)
 
 
-def _dropped(name: str, states: Mapping[str, bool]) -> DroppedField:
+def _dropped_field(name: str, states: Mapping[str, bool]) -> DroppedField:
     return (
         DroppedField(name, "disabled") if name in states else DroppedField(name, "unknown", _other_case(name, states))
     )
 
 
 def _other_case(name: str, names: Iterable[str]) -> str | None:
-    return next((one for one in names if one != name and one.lower() == name.lower()), None)
+    return next((other for other in names if other != name and other.lower() == name.lower()), None)
 
 
-def _problem(name: str) -> str:
+def _name_problem(name: str) -> str:
     if len(name) > NAME_MAX:
-        return f"it has {len(name)} characters, and Sumo Logic takes {NAME_MAX}"
-    return "" if _NAME.fullmatch(name) else "a field's name has only the letters A to Z, digits and _"
+        return f"it has {len(name)} characters, and Sumo Logic allows {NAME_MAX}"
+    return "" if _NAME.fullmatch(name) else "a field's name can have only the letters A to Z, digits and _"
 
 
-def _faults_of_new(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
-    known_names = [*BUILT_IN, *there]
-    faults = []
-    for position, name in enumerate(wanted):
-        if problem := _problem(name):
-            faults.append(f"{quote(name)} cannot be added: {problem}.")
-        elif other := _other_case(name, [*known_names, *wanted[:position]]):
-            faults.append(f"{quote(name)} differs from {other} in case alone: use {other}.")
-    return faults
+def _new_field_problems(requested: Sequence[str], existing: Iterable[str]) -> list[str]:
+    known_names = [*BUILT_IN, *existing]
+    problems = []
+    for position, name in enumerate(requested):
+        if problem := _name_problem(name):
+            problems.append(f"{quote(name)} cannot be added: {problem}.")
+        elif other := _other_case(name, [*known_names, *requested[:position]]):
+            problems.append(f"{quote(name)} differs from {other} only in case: use {other}.")
+    return problems
 
 
-def _faults_of_switch(wanted: Sequence[str], there: Mapping[str, bool], *, enabled: bool) -> list[str]:
-    faults = []
-    for name in wanted:
+def _switch_problems(requested: Sequence[str], existing: Mapping[str, bool], *, enabled: bool) -> list[str]:
+    problems = []
+    for name in requested:
         if name in BUILT_IN and not enabled:
-            faults.append(f"{name} is built in and cannot be disabled.")
-        elif name not in there and name not in BUILT_IN:
-            meant = _other_case(name, [*there, *BUILT_IN]) or closest_match(name, [*there, *BUILT_IN])
-            close = f" Did you mean {meant}?" if meant else ""
-            faults.append(f"There is no field {quote(name)}.{close}")
-    return faults
+            problems.append(f"{name} is built in and cannot be disabled.")
+        elif name not in existing and name not in BUILT_IN:
+            suggestion = _other_case(name, [*existing, *BUILT_IN]) or closest_match(name, [*existing, *BUILT_IN])
+            question = f" Did you mean {suggestion}?" if suggestion else ""
+            problems.append(f"There is no field {quote(name)}.{question}")
+    return problems
 
 
-def _refuse(faults: Sequence[str]) -> None:
-    if len(faults) == 1:
-        raise ThirdPartyConfigError(faults[0], hint=_HINT, code="fields")
-    if faults:
-        message = "\n  ".join([f"{len(faults)} fields are wrong:", *faults])
+def _raise_problems(problems: Sequence[str]) -> None:
+    if len(problems) == 1:
+        raise ThirdPartyConfigError(problems[0], hint=_HINT, code="fields")
+    if problems:
+        message = "\n  ".join([f"{len(problems)} fields are invalid:", *problems])
         raise ThirdPartyConfigError(f"{message}\n{_HINT}", code="fields")
 
 
-_HINT = "Nothing was changed; `onepassword-source fields list` shows the fields there are."
+_HINT = "Nothing was changed; `onepassword-source fields list` shows all fields."

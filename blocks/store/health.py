@@ -1,6 +1,6 @@
-"""Conditions and health events: a change is written in the transaction of what it tells of, and published after it.
+"""Conditions and health events. A change is written in the transaction of its cause, and published afterwards.
 
-What a transaction wrote stays unpublished until someone has passed it on, so a kill in between loses nothing.
+A health event stays unpublished in the store until it is marked as published, so a kill in between loses nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
 UndocumentedValue = tuple[str, str, str]
-"""Its kind (member, value, quarantine), where it stands, and the value."""
+"""Its kind (member, value, quarantine), its path in the event, and the value."""
 
 _conditions = table_of(ConditionRow)
 _events = table_of(HealthEventRow)
@@ -30,17 +30,17 @@ _vocabulary = table_of(UndocumentedValueRow)
 
 
 def begin(connection: Connection, source_id: str, condition: Condition, *, since_ns: int | None = None) -> bool:
-    """Note that a condition is so. It makes an event where it was not so before, or under another value."""
-    if not _is_new(connection, source_id, condition, since_ns or clock.now_ns()):
+    """Open a condition. Writes an event, and returns True, if it was not open before or had another value."""
+    if not _open(connection, source_id, condition, since_ns or clock.now_ns()):
         return False
     report(connection, source_id, condition)
     return True
 
 
 def lock(connection: Connection, source_id: str, tracker: str) -> None:
-    """Have others that begin or hold this condition wait until the transaction is over.
+    """Take the lock of a condition until the transaction ends: other transactions that open or lock it wait.
 
-    To be called before what the condition is judged by is asked, where several write that.
+    Take it before you read rows that other transactions write, if the condition depends on them.
     """
     advisory_lock(connection, f"{source_id}/{tracker}")
 
@@ -50,7 +50,7 @@ def is_open(connection: Connection, source_id: str, tracker: str) -> bool:
 
 
 def end(connection: Connection, source_id: str, tracker: str, description: str, api: str | None = None) -> bool:
-    """Note that a condition is no longer so. It makes an event (Recovered) where it was."""
+    """Close a condition. Writes an event (Recovered), and returns True, if it was open."""
     ended = delete(_conditions).where(_conditions.c.source_id == source_id, _conditions.c.tracker == tracker)
     severity = connection.execute(ended.returning(_conditions.c.severity)).scalar()
     if severity is None:
@@ -61,32 +61,32 @@ def end(connection: Connection, source_id: str, tracker: str, description: str, 
 
 
 def report(connection: Connection, source_id: str, condition: Condition, *, status: str = UNHEALTHY) -> None:
-    """Write an event, whatever is open: for what happens once and is not so from then on."""
+    """Write an event without opening a condition: for what happens once and does not last."""
     name = connection.execute(select(_sources.c.name).where(_sources.c.id == source_id)).scalar()
     event = HealthEvent.from_condition(condition, source_id, name or "", status=status)
     connection.execute(insert(_events).values(_members(event)))
 
 
 def close_all(connection: Connection, source_id: str) -> None:
-    """Close all conditions of a source without a word: it was deleted."""
+    """Close all conditions of a deleted source, without events."""
     connection.execute(delete(_conditions).where(_conditions.c.source_id == source_id))
 
 
 def open_conditions(engine: Engine, source_id: str) -> dict[str, int]:
-    """The trackers of what is open, and since when (ns since 1970)."""
-    asked = select(_conditions.c.tracker, _conditions.c.since_ns).where(_conditions.c.source_id == source_id)
+    """The trackers of the open conditions, and since when each is open (ns since 1970)."""
+    query = select(_conditions.c.tracker, _conditions.c.since_ns).where(_conditions.c.source_id == source_id)
     with store_errors(), reading(engine).connect() as connection:
-        return {row.tracker: row.since_ns for row in connection.execute(asked)}
+        return {row.tracker: row.since_ns for row in connection.execute(query)}
 
 
 def update_conditions(engine: Engine, source_id: str, found: Iterable[Condition], over: Iterable[Condition]) -> None:
-    """Begin and end several conditions at once. The ended ones bear the sentence that says so.
+    """Open the conditions `found` and close those in `over`, whose descriptions say that they ended.
 
-    Where nothing changes, which is nearly always, nothing is written.
+    Usually nothing changes; then nothing is written.
     """
-    asked = select(_conditions.c.tracker, _conditions.c.value).where(_conditions.c.source_id == source_id)
+    query = select(_conditions.c.tracker, _conditions.c.value).where(_conditions.c.source_id == source_id)
     with store_errors(), reading(engine).connect() as connection:
-        values: dict[str, str] = {row.tracker: row.value for row in connection.execute(asked)}
+        values: dict[str, str] = {row.tracker: row.value for row in connection.execute(query)}
     begun = [condition for condition in found if values.get(condition.tracker) != condition.value]
     ended = [condition for condition in over if condition.tracker in values]
     if not begun and not ended:
@@ -101,17 +101,17 @@ def update_conditions(engine: Engine, source_id: str, found: Iterable[Condition]
 def record_undocumented(
     connection: Connection, stream_id: int, seen: Iterable[UndocumentedValue]
 ) -> list[UndocumentedValue]:
-    """Remember what a stream had not shown before (kind, path, value). Returns what is new."""
-    return [one for one in seen if _is_unfamiliar(connection, stream_id, one)]
+    """Store the undocumented values of a stream, each once. Returns the new ones."""
+    return [value for value in seen if _insert_undocumented(connection, stream_id, value)]
 
 
 def unpublished(engine: Engine, source_id: str) -> list[HealthEvent]:
-    """The events of a source that were not passed on yet, oldest first."""
-    asked = (
+    """The events of a source that are not published yet, oldest first."""
+    query = (
         select(_events).where(_events.c.source_id == source_id, _events.c.published_ns.is_(None)).order_by(_events.c.id)
     )
     with store_errors(), reading(engine).connect() as connection:
-        return [_event(row) for row in connection.execute(asked)]
+        return [_event(row) for row in connection.execute(query)]
 
 
 def mark_published(engine: Engine, events: Sequence[HealthEvent]) -> None:
@@ -124,19 +124,19 @@ def mark_published(engine: Engine, events: Sequence[HealthEvent]) -> None:
 
 
 def save_published(engine: Engine, kept: Sequence[tuple[HealthEvent, str]]) -> None:
-    """Write events, with the values of their conditions, that were told while the store could not be reached.
+    """Write events, with the values of their conditions, that were published while the store could not be reached.
 
-    They count as published. One that is there already stays once.
+    They are marked as published. An event that is stored already is skipped.
     """
     with writing(engine) as connection:
         for event, value in kept:
-            there = connection.execute(select(_events.c.id).where(_events.c.event_id == event.event_id)).scalar()
-            if there is None:
+            stored_id = connection.execute(select(_events.c.id).where(_events.c.event_id == event.event_id)).scalar()
+            if stored_id is None:
                 connection.execute(insert(_events).values(published_ns=clock.now_ns(), **_members(event)))
-                _is_new(connection, event.source_id, _condition(event, value), event.time_ns)
+                _open(connection, event.source_id, _condition(event, value), event.time_ns)
 
 
-def _is_new(connection: Connection, source_id: str, condition: Condition, since_ns: int) -> bool:
+def _open(connection: Connection, source_id: str, condition: Condition, since_ns: int) -> bool:
     values = {
         "value": condition.value,
         "name": condition.name,
@@ -152,8 +152,8 @@ def _is_new(connection: Connection, source_id: str, condition: Condition, since_
     return insert_new(connection, _conditions, row)
 
 
-def _is_unfamiliar(connection: Connection, stream_id: int, one: UndocumentedValue) -> bool:
-    kind, path, value = one
+def _insert_undocumented(connection: Connection, stream_id: int, undocumented: UndocumentedValue) -> bool:
+    kind, path, value = undocumented
     row = {"stream_id": stream_id, "kind": kind, "path": path, "value": value, "seen_ns": clock.now_ns()}
     return insert_new(connection, _vocabulary, row)
 

@@ -1,4 +1,4 @@
-"""Health events for those who only read, in plain SQL."""
+"""Health events for commands that only read the store, in plain SQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoggedHealthEvent:
-    """A health event as it is kept: its number in the store, and whether what it tells is still so."""
+    """A stored health event: its id, and whether its condition is still open."""
 
     id: int
     event: HealthEvent
@@ -28,56 +28,56 @@ class LoggedHealthEvent:
 
 @dataclass(frozen=True, slots=True)
 class OlderEvents:
-    """How many health events there are before a time, and when the first was (ns since 1970)."""
+    """The number of health events before a time, and the time of the first (ns since 1970)."""
 
     number: int
     first_ns: int | None
 
 
 def source_ids(engine: Engine, name: str | None) -> list[str] | None:
-    """The ids of a source of that name, also of one that is gone but for its health events; None for all sources.
+    """The ids of the source of that name, or of purged sources of that name that left health events.
 
-    Raises ThirdPartyConfigError where there was never one such.
+    None stands for all sources, as in `name`. Raises ThirdPartyConfigError if there was never a source of that name.
     """
     if name is None:
         return None
     with store_errors(), reading(engine).connect() as connection:
-        found = _ids(connection, "SELECT id FROM sources WHERE name = :name", name)
-        found = found or _ids(
-            connection, "SELECT DISTINCT source_id FROM health_events WHERE source_name = :name", name
-        )
-        known = connection.scalars(text("SELECT name FROM sources WHERE deleted_ns IS NULL ORDER BY name")).all()
-    if not found:
+        ids = _ids(connection, "SELECT id FROM sources WHERE name = :name", name)
+        ids = ids or _ids(connection, "SELECT DISTINCT source_id FROM health_events WHERE source_name = :name", name)
+        names = connection.scalars(text("SELECT name FROM sources WHERE deleted_ns IS NULL ORDER BY name")).all()
+    if not ids:
         raise ThirdPartyConfigError(
-            f"There is no source named {name!r} in the store; there are: {', '.join(known) or 'none'}.",
+            f"There is no source named {name!r} in the store; there are: {', '.join(names) or 'none'}.",
             hint="`onepassword-source status` lists them.",
             code="unknown-source",
         )
-    return found
+    return ids
 
 
 def events_since(
     engine: Engine, ids: Sequence[str] | None, *, since_ns: int, after_id: int = 0
 ) -> list[LoggedHealthEvent]:
-    """The health events of some sources from a time on, and past a number, oldest first."""
+    """The health events of the sources `ids` (None: all) from `since_ns` on, past the id `after_id`, oldest first."""
     with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(_TOLD, {"since": since_ns, "after": after_id}).all()
-        opened = set(connection.scalars(_STILL_OPEN))
-    found = [
-        LoggedHealthEvent(row.id, _event(row), row.id in opened) for row in rows if ids is None or row.source_id in ids
+        rows = connection.execute(_SINCE, {"since": since_ns, "after": after_id}).all()
+        open_ids = set(connection.scalars(_STILL_OPEN))
+    logged = [
+        LoggedHealthEvent(row.id, _event(row), row.id in open_ids)
+        for row in rows
+        if ids is None or row.source_id in ids
     ]
-    return sorted(found, key=lambda one: (one.event.time_ns, one.id))
+    return sorted(logged, key=lambda entry: (entry.event.time_ns, entry.id))
 
 
 def events_before(engine: Engine, ids: Sequence[str] | None, before_ns: int) -> OlderEvents:
-    """What `told` leaves out for its age."""
+    """The events that `events_since` leaves out because they are older than `before_ns`."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_OLDER, {"before": before_ns}).all()
-    found = [row for row in rows if ids is None or row.source_id in ids]
-    return OlderEvents(sum(row.number for row in found), min((row.first_ns for row in found), default=None))
+    selected = [row for row in rows if ids is None or row.source_id in ids]
+    return OlderEvents(sum(row.number for row in selected), min((row.first_ns for row in selected), default=None))
 
 
-_TOLD = text("SELECT * FROM health_events WHERE id > :after AND time_ns >= :since")
+_SINCE = text("SELECT * FROM health_events WHERE id > :after AND time_ns >= :since")
 _OLDER = text(
     "SELECT source_id, count(*) AS number, min(time_ns) AS first_ns FROM health_events "
     "WHERE time_ns < :before GROUP BY source_id"
@@ -88,8 +88,8 @@ _STILL_OPEN = text(
 )
 
 
-def _ids(connection: Connection, question: str, name: str) -> list[str]:
-    return list(connection.scalars(text(question), {"name": name}))
+def _ids(connection: Connection, query: str, name: str) -> list[str]:
+    return list(connection.scalars(text(query), {"name": name}))
 
 
 def _event(row: Row[Any]) -> HealthEvent:

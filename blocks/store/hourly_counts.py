@@ -1,4 +1,4 @@
-"""How many events a stream has of each hour, kept beside them: counting ten million takes seconds."""
+"""The number of a stream's events in each hour, stored in a table of its own: to count ten million takes seconds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _hours = table_of(HourlyCountRow)
 
 
 def increment(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
-    """Count events of these times (nanoseconds since 1970) that were stored."""
+    """Add events of these times (nanoseconds since 1970), which were stored."""
     _change(connection, stream_id, Counter([time_ns // HOUR_NS for time_ns in times_ns]))
 
 
 def decrement(connection: Connection, stream_id: int, times_ns: Iterable[int]) -> None:
-    """Count events of these times no more, which were removed."""
-    gone = Counter([time_ns // HOUR_NS for time_ns in times_ns])
-    _change(connection, stream_id, {hour: -events for hour, events in gone.items()})
+    """Subtract events of these times (nanoseconds since 1970), which were removed."""
+    removed = Counter([time_ns // HOUR_NS for time_ns in times_ns])
+    _change(connection, stream_id, {hour: -events for hour, events in removed.items()})
     connection.execute(delete(_hours).where(_hours.c.stream_id == stream_id, _hours.c.events == 0))
 
 
@@ -35,7 +35,7 @@ def _change(connection: Connection, stream_id: int, by_hour: dict[int, int]) -> 
     sqlite = connection.dialect.name == "sqlite"
     hours, events = sorted(by_hour), [by_hour[hour] for hour in sorted(by_hour)]
     if sqlite:
-        rows = [(stream_id, *one) for one in zip(hours, events, strict=True)]
+        rows = [(stream_id, *count) for count in zip(hours, events, strict=True)]
         connection.exec_driver_sql(f"INSERT INTO hourly_counts (stream_id, hour, events) VALUES (?, ?, ?) {_ADD}", rows)  # noqa: S608
     else:
         connection.exec_driver_sql(

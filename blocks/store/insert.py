@@ -1,4 +1,4 @@
-"""Events into the table, each once, in the order in which they came; and which of them were not there yet."""
+"""Insert events, each once and in the order of their page, and return which of them are new."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class InsertedEvents:
-    """Which of some events were stored now: their positions among them in the order of their ids, and those ids' ends.
+    """The events of a page that were stored now: their positions in the page, in the order of their ids.
 
-    The ids are those of the table; where none was stored, they are 0.
+    `first_id` and `last_id` are the lowest and highest of their ids in the table, both 0 if no event was stored.
     """
 
     positions: Sequence[int] = ()
@@ -32,11 +32,11 @@ class InsertedEvents:
         return len(self.positions)
 
     def of(self, items: Sequence[T]) -> Sequence[T]:
-        """Those of some items, one for each event, that belong to events that were stored."""
+        """Those of `items`, which has one item per event of the page, whose events were stored."""
         return items if len(items) == len(self.positions) else [items[position] for position in self.positions]
 
     def rest(self, items: Sequence[T]) -> Sequence[T]:
-        """The others: those that belong to events that were there already."""
+        """Those of `items` whose events were stored already."""
         if len(items) == len(self.positions):
             return ()
         stored = set(self.positions)
@@ -44,7 +44,7 @@ class InsertedEvents:
 
 
 def insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> InsertedEvents:
-    """Insert those that are not there, under the stream's row lock, so that their ids rise in commit order."""
+    """Insert the events that are new, under the stream's row lock, so that their ids rise in commit order."""
     if not events:
         return InsertedEvents()
     insert = _into_sqlite if connection.dialect.name == "sqlite" else _into_postgresql
@@ -59,18 +59,18 @@ def _into_postgresql(
     new = connection.exec_driver_sql(_POSTGRESQL, values).rowcount
     if not new:
         return InsertedEvents()
-    # Their ids are asked for afterwards: a thousand rows RETURNING them cost six times as much.
+    # A second query reads their ids: RETURNING them for a thousand rows costs six times as much.
     if new == len(events):
         ends = {"stream": stream_id, "uuids": [uuids[0], uuids[-1]]}
         first_id, last_id = connection.exec_driver_sql(_POSTGRESQL_ENDS, ends).one()
         return InsertedEvents(range(new), first_id, last_id)
-    asked = {"stream": stream_id, "uuids": uuids}
-    rows = connection.exec_driver_sql(_POSTGRESQL_NEW, asked).all()
+    parameters = {"stream": stream_id, "uuids": uuids}
+    rows = connection.exec_driver_sql(_POSTGRESQL_NEW, parameters).all()
     return InsertedEvents(_positions(events, [uuid for _, uuid in rows]), rows[0][0], rows[-1][0])
 
 
-# %b sends the arrays in binary: as text, each body is quoted in Python, at a sixth of the speed. A scan of unnest gives
-# the rows in the order of the arrays, one by one, so their ids rise in that order.
+# %b sends the arrays in binary: as text, each body is quoted in Python, at a sixth of the speed. A scan of unnest
+# returns the rows in the order of the arrays, so their ids rise in that order.
 _POSTGRESQL = (
     "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) "
     "SELECT %(stream)s::int, page.uuid, page.time_ns, %(received)s::bigint, page.body "
@@ -82,12 +82,12 @@ _POSTGRESQL_ENDS = (
 )
 _POSTGRESQL_NEW = (
     "SELECT id, uuid FROM events WHERE stream_id = %(stream)s::int AND uuid = ANY(%(uuids)b::text[]) "
-    "AND xmin = pg_current_xact_id()::xid ORDER BY id"  # of this transaction, which has no savepoints
+    "AND xmin = pg_current_xact_id()::xid ORDER BY id"  # inserted by this transaction, which has no savepoints
 )
 
 
-# One statement for many rows: executemany gives the interpreter's lock away and takes it back for every single row,
-# and each time another busy thread of the process may keep it for 5 ms.
+# One statement inserts many rows: executemany releases and reacquires the interpreter's lock for every row, and each
+# time another busy thread of the process can hold it for 5 ms.
 _ROWS = (1000, 100, 10, 1)
 
 
@@ -103,7 +103,7 @@ def _into_sqlite(connection: Connection, stream_id: int, received_ns: int, event
             position += rows
     if not new:
         return InsertedEvents()
-    # Only one writes to an SQLite file at a time: what has a higher id than any had is of this page.
+    # SQLite has one writer at a time: every id above the former highest belongs to this page.
     first_id, last_id = connection.exec_driver_sql("SELECT min(id), max(id) FROM events WHERE id > ?", (before,)).one()
     if new == len(events):
         return InsertedEvents(range(new), first_id, last_id)
@@ -112,7 +112,7 @@ def _into_sqlite(connection: Connection, stream_id: int, received_ns: int, event
 
 
 def _positions(events: Sequence[Event], stored: Iterable[str]) -> list[int]:
-    """Where the events with these uuids stand; of two with the same uuid the first one was stored."""
+    """The positions of the events with these uuids. Of two events with the same uuid, the first was stored."""
     first: dict[str, int] = {}
     for position, event in enumerate(events):
         first.setdefault(event.uuid, position)

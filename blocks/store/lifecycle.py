@@ -1,7 +1,7 @@
-"""What a person does with a source as a whole: restart, stop, start, rename, delete, purge. Each leaves a record.
+"""The operations on a source as a whole: restart, stop, start, rename, delete, purge. Each writes an audit record.
 
-A record is written in the transaction of what it tells of. What takes more than one transaction (purge, and what is
-done on the Prefect server) can be killed at any instruction, and goes on when it is called again.
+The record is written in the transaction of the operation. An operation of more than one transaction (purge, and changes
+on the Prefect server) can be killed at any instruction, and continues when it is called again.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Engine, Row, Table
 
-BATCH = 1000  # rows of one transaction of a purge: a few hundredths of a second, for which others wait
+BATCH = 1000  # rows of one transaction of a purge: other writers wait for it, a few hundredths of a second
 RENAME, RENAMED, PURGED = "rename", "renamed", "purged"
-STAY = {"streams", "audit_log", "health_events"}  # what has no personal data in it; streams go last
+STAY = {"streams", "audit_log", "health_events"}
+"""Tables that the batches of a purge skip: they hold no personal data. The streams go in its final transaction."""
 
-_operations = table_of(AuditLogRow)
+_audit_log = table_of(AuditLogRow)
 _sources = table_of(SourceRow)
 _streams = table_of(StreamRow)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceIdentity:
-    """A source as the store knows it. Times are nanoseconds since 1970."""
+    """A source as the store records it. Times are nanoseconds since 1970."""
 
     id: str
     name: str
@@ -58,23 +59,23 @@ class SourceIdentity:
 
 
 def find(engine: Engine, name: str) -> SourceIdentity | None:
-    """The source of that name, deleted or not, or None where there is none."""
-    return _found(engine, _sources.c.name == name)
+    """The source of that name, deleted or not; None if there is none."""
+    return _find(engine, _sources.c.name == name)
 
 
 def find_by_id(engine: Engine, source_id: str) -> SourceIdentity | None:
-    """The source of that id, under whatever name."""
-    return _found(engine, _sources.c.id == source_id)
+    """The source of that id, deleted or not; None if there is none."""
+    return _find(engine, _sources.c.id == source_id)
 
 
 def all_by_id(engine: Engine) -> dict[str, SourceIdentity]:
     """All sources by their ids."""
     with store_errors(), reading(engine).connect() as connection:
-        return {row.id: _known(row) for row in connection.execute(select(_sources))}
+        return {row.id: _identity(row) for row in connection.execute(select(_sources))}
 
 
 def restart(engine: Engine, source: SourceIdentity, action: str = "restart", **details: Any) -> None:
-    """Forget the errors of all streams and take every claim away, so that the next run reads all of them."""
+    """Clear the errors of all streams and revoke every claim, so that the next run reads all streams."""
     pending = {"state": "Pending", "state_ns": clock.now_ns(), "state_message": ""}
     with writing(engine) as connection:
         streams.restart_within(connection, source.id)
@@ -85,28 +86,28 @@ def restart(engine: Engine, source: SourceIdentity, action: str = "restart", **d
 
 
 def revoke(engine: Engine, source_id: str) -> None:
-    """Take every claim away and leave the errors as they are."""
+    """Revoke every claim; the errors stay."""
     with writing(engine) as connection:
         streams.revoke_within(connection, source_id)
 
 
 def pause(engine: Engine, source: SourceIdentity) -> None:
-    """Remember that the schedule of the source was stopped by a person; one that is stopped stays so."""
+    """Record that the schedule of the source was stopped by command; no effect if it is stopped already."""
     with writing(engine) as connection:
         if _set_paused(connection, source.id):
             audit_log.record(connection, "stop", source.id, source.name)
 
 
 def resume(engine: Engine, source: SourceIdentity) -> None:
-    """Remember that its schedule is to run again."""
-    ended = update(_sources).where(_sources.c.id == source.id, _sources.c.paused_ns.is_not(None))
+    """Record that the schedule of the source runs again; no effect if it is not stopped."""
+    resuming = update(_sources).where(_sources.c.id == source.id, _sources.c.paused_ns.is_not(None))
     with writing(engine) as connection:
-        if connection.execute(ended.values(paused_ns=None, due_ns=clock.now_ns())).rowcount:
+        if connection.execute(resuming.values(paused_ns=None, due_ns=clock.now_ns())).rowcount:
             audit_log.record(connection, "start", source.id, source.name)
 
 
 def rename(engine: Engine, source: SourceIdentity, new: str, *, paused: bool) -> None:
-    """Give the source another name; its id, events and cursors stay. `paused`: its schedule is, and stays so."""
+    """Rename the source; its id, events and cursors stay. `paused`: its schedule is paused, and stays paused."""
     with writing(engine) as connection:
         connection.execute(update(_sources).where(_sources.c.id == source.id).values(name=new))
         if paused:
@@ -115,19 +116,19 @@ def rename(engine: Engine, source: SourceIdentity, new: str, *, paused: bool) ->
 
 
 def finish_renaming(engine: Engine, source: SourceIdentity) -> None:
-    """Remember that all that bears the source's name has the new one."""
+    """Record that the renaming is complete: everything with the source's name has the new one."""
     with writing(engine) as connection:
         audit_log.record(connection, RENAMED, source.id, source.name)
 
 
 def former_name(engine: Engine, source_id: str) -> str | None:
-    """The name before a renaming that was not finished; None where there is no such."""
+    """The name before a renaming that is not complete; None if no renaming is pending."""
     last = _last_record(engine, source_id, RENAME, RENAMED)
     return None if last is None or last.action == RENAMED else str(last.source_name)
 
 
 def begin_deletion(engine: Engine, source: SourceIdentity) -> None:
-    """Show that the source is being deleted, also while its runs are still ending."""
+    """Set the state to Stopping, which shows while the source's runs end."""
     stopping = {"state": "Stopping", "state_ns": clock.now_ns(), "state_message": "It is being deleted."}
     with writing(engine) as connection:
         connection.execute(
@@ -136,13 +137,13 @@ def begin_deletion(engine: Engine, source: SourceIdentity) -> None:
 
 
 def finish_deletion(engine: Engine, source: SourceIdentity) -> None:
-    """Mark the source as deleted: no run can write to it, or send from it, any more. Its events stay."""
+    """Mark the source as deleted: no run can write to it or forward from it any more. Its events stay."""
     now_ns = clock.now_ns()
     values = {"deleted_ns": now_ns, "paused_ns": None, "stop_ns": now_ns}
     state = {"state": "Deleted", "state_ns": now_ns, "state_message": ""}
-    marked = update(_sources).where(_sources.c.id == source.id, _sources.c.deleted_ns.is_(None))
+    mark = update(_sources).where(_sources.c.id == source.id, _sources.c.deleted_ns.is_(None))
     with writing(engine) as connection:
-        if not connection.execute(marked.values(**values, **state)).rowcount:
+        if not connection.execute(mark.values(**values, **state)).rowcount:
             return
         streams.restart_within(connection, source.id)
         positions.restart_source_within(connection, source.id)
@@ -151,25 +152,25 @@ def finish_deletion(engine: Engine, source: SourceIdentity) -> None:
 
 
 def count_events(engine: Engine, source_id: str) -> int:
-    """How many events of the source are kept."""
-    asked = select(func.coalesce(func.sum(_streams.c.events), 0)).where(_streams.c.source_id == source_id)
+    """The number of the source's events in the store."""
+    query = select(func.coalesce(func.sum(_streams.c.events), 0)).where(_streams.c.source_id == source_id)
     with store_errors(), reading(engine).connect() as connection:
-        return int(connection.execute(asked).scalar_one())
+        return int(connection.execute(query).scalar_one())
 
 
 def purge(engine: Engine, source: SourceIdentity, removed: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """Remove a deleted source and all its events. Returns what was removed, which its record holds too.
+    """Remove a deleted source and all its events. Returns what was removed, which the audit record holds too.
 
-    In small transactions, with as long a pause after each: other sources are collected meanwhile. The records and
-    the health events stay. `removed` is told how many rows went. Raises ThirdPartyConfigError where the source is not
-    deleted any more; then nothing is removed.
+    Each small transaction is followed by a pause of its own length, so that other sources are collected meanwhile. The
+    audit records and the health events stay. `removed` is called with the number of rows of each transaction. Raises
+    ThirdPartyConfigError if the source is not marked as deleted any more; then nothing is removed.
     """
     details = _begin_purge(engine, source)
     if is_sqlite(engine):
-        _wipe_what_is_deleted(engine)
-    for table, condition in _kept_of(engine, source.id):
-        while gone := _remove_some(engine, source.id, table, condition):
-            removed(gone)
+        _enable_secure_delete(engine)
+    for table, condition in _rows_of_source(engine, source.id):
+        while number := _remove_batch(engine, source.id, table, condition):
+            removed(number)
     with writing(engine) as connection:
         connection.execute(delete(_streams).where(_streams.c.source_id == source.id))
         connection.execute(delete(_sources).where(_sources.c.id == source.id))
@@ -180,17 +181,17 @@ def purge(engine: Engine, source: SourceIdentity, removed: Callable[[int], None]
 
 
 def _begin_purge(engine: Engine, source: SourceIdentity) -> dict[str, Any]:
-    """What is going to be removed, counted once: by the call that was killed, where there was one."""
+    """Count what the purge will remove. If an earlier call was killed, return what that call counted."""
     last = _last_record(engine, source.id, PURGE) if source.purging else None
     if last is not None:
-        kept: dict[str, Any] = json.loads(last.details)
-        return kept
+        earlier: dict[str, Any] = json.loads(last.details)
+        return earlier
     with writing(engine) as connection:
-        deleted = update(_sources).where(_sources.c.id == source.id, _sources.c.deleted_ns.is_not(None))
-        if not connection.execute(deleted.values(state=PURGING)).rowcount:
+        purging = update(_sources).where(_sources.c.id == source.id, _sources.c.deleted_ns.is_not(None))
+        if not connection.execute(purging.values(state=PURGING)).rowcount:
             raise ThirdPartyConfigError(
-                f"{source.name!r} was made anew or removed meanwhile, so nothing of it was removed.",
-                hint="`onepassword-source list` shows what there is; delete it again if that is what you want.",
+                f"{source.name!r} was created again or purged meanwhile, so nothing was removed.",
+                hint="`onepassword-source list` shows the sources. If you still want to remove it, delete it again.",
                 code="not-deleted",
             )
         streams.revoke_within(connection, source.id)
@@ -203,8 +204,8 @@ def _begin_purge(engine: Engine, source: SourceIdentity) -> dict[str, Any]:
 
 def _counts(connection: Connection, stream_id: int) -> dict[str, Any]:
     event = table_of(EventRow)
-    asked = select(func.count(), func.min(event.c.time_ns), func.max(event.c.time_ns))
-    number, first, last = connection.execute(asked.where(event.c.stream_id == stream_id)).one()
+    query = select(func.count(), func.min(event.c.time_ns), func.max(event.c.time_ns))
+    number, first, last = connection.execute(query.where(event.c.stream_id == stream_id)).one()
     return {
         "events": number,
         "first": _iso(first),
@@ -216,15 +217,15 @@ def _counts(connection: Connection, stream_id: int) -> dict[str, Any]:
 
 def _count(connection: Connection, kind: type[SQLModel], stream_id: int) -> int:
     table = table_of(kind)
-    asked = select(func.count()).select_from(table).where(table.c.stream_id == stream_id)
-    return int(connection.execute(asked).scalar_one())
+    query = select(func.count()).select_from(table).where(table.c.stream_id == stream_id)
+    return int(connection.execute(query).scalar_one())
 
 
-def _kept_of(engine: Engine, source_id: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Every table with rows of the source, also one that a later version adds."""
-    asked = select(_streams.c.id).where(_streams.c.source_id == source_id)
+def _rows_of_source(engine: Engine, source_id: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Every table with rows of the source, found by its columns, so that tables of later versions are included."""
+    query = select(_streams.c.id).where(_streams.c.source_id == source_id)
     with store_errors(), reading(engine).connect() as connection:
-        ids = list(connection.scalars(asked))
+        ids = list(connection.scalars(query))
     for table in SQLModel.metadata.sorted_tables:
         if "stream_id" in table.c:
             for stream_id in ids:
@@ -233,23 +234,26 @@ def _kept_of(engine: Engine, source_id: str) -> Iterator[tuple[Table, ColumnElem
             yield table, table.c.source_id == source_id
 
 
-def _remove_some(engine: Engine, source_id: str, table: Table, condition: ColumnElement[bool]) -> int:
-    """One batch; 0 where nothing is left, and not where another process has just removed what was looked at."""
+def _remove_batch(engine: Engine, source_id: str, table: Table, condition: ColumnElement[bool]) -> int:
+    """Remove one batch and return its number of rows: 0 only if no rows are left.
+
+    It is never 0 because another process removed the selected rows just then: the stream's row lock prevents that.
+    """
     key = list(table.primary_key)
-    some = select(*key).where(condition).limit(BATCH)
+    batch = select(*key).where(condition).limit(BATCH)
     started = time.monotonic()
     with writing(engine) as connection:
-        # A prune, or another purge, holds a stream's row until what it removes is gone.
+        # A prune, or another purge, locks a stream's row until the end of the transaction in which it removes rows.
         of_source = select(_streams.c.id).where(_streams.c.source_id == source_id).order_by(_streams.c.id)
         connection.execute(of_source.with_for_update(key_share=True))
-        gone = connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount
-    if gone:
+        number = connection.execute(delete(table).where(tuple_(*key).in_(batch))).rowcount
+    if number:
         time.sleep(time.monotonic() - started)
-    return gone
+    return number
 
 
-def _wipe_what_is_deleted(engine: Engine) -> None:
-    """SQLite leaves what is deleted in its free pages unless told to overwrite it; and this was personal data."""
+def _enable_secure_delete(engine: Engine) -> None:
+    """Without it, SQLite leaves deleted rows, which are personal data, in the free pages of the file."""
     with store_errors(), reading(engine).connect() as connection:
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
@@ -263,23 +267,23 @@ def _empty_wal(engine: Engine) -> None:
 
 
 def _set_paused(connection: Connection, source_id: str) -> bool:
-    ended = update(_sources).where(_sources.c.id == source_id, _sources.c.paused_ns.is_(None))
-    return connection.execute(ended.values(paused_ns=clock.now_ns())).rowcount > 0
+    pausing = update(_sources).where(_sources.c.id == source_id, _sources.c.paused_ns.is_(None))
+    return connection.execute(pausing.values(paused_ns=clock.now_ns())).rowcount > 0
 
 
 def _last_record(engine: Engine, source_id: str, *actions: str) -> Row[Any] | None:
-    asked = select(_operations).where(_operations.c.source_id == source_id, _operations.c.action.in_(actions))
+    query = select(_audit_log).where(_audit_log.c.source_id == source_id, _audit_log.c.action.in_(actions))
     with store_errors(), reading(engine).connect() as connection:
-        return connection.execute(asked.order_by(_operations.c.id.desc()).limit(1)).one_or_none()
+        return connection.execute(query.order_by(_audit_log.c.id.desc()).limit(1)).one_or_none()
 
 
-def _found(engine: Engine, condition: ColumnElement[bool]) -> SourceIdentity | None:
+def _find(engine: Engine, condition: ColumnElement[bool]) -> SourceIdentity | None:
     with store_errors(), reading(engine).connect() as connection:
         row = connection.execute(select(_sources).where(condition)).one_or_none()
-    return None if row is None else _known(row)
+    return None if row is None else _identity(row)
 
 
-def _known(row: Row[Any]) -> SourceIdentity:
+def _identity(row: Row[Any]) -> SourceIdentity:
     return SourceIdentity(
         row.id, row.name, row.account_uuid, row.paused_ns, row.deleted_ns, row.state == PURGING and bool(row.deleted_ns)
     )

@@ -17,7 +17,7 @@ CLUSTER = "postgresql-18"
 MAKE = """
 import subprocess, sys, os
 from deployments.prefect_api import database, postgresql
-assert database.is_embedded(), postgresql.why_not()
+assert database.is_embedded(), postgresql.unavailable_reason()
 with database.running():
     upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
     subprocess.run(upgrade, env={**os.environ, **database.environment()}, check=True, capture_output=True)

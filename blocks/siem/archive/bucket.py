@@ -182,7 +182,7 @@ _HINTS = {
     403: "Nothing is lost: events wait in the store. Check that the credentials may write objects below this prefix.",
     404: "Create the bucket, or check url and endpoint of the archive.",
 }
-_FAULTS = (
+_PROBLEMS = (
     ("dns error", "dns", "its name could not be resolved", "Check endpoint and region, and this machine's DNS."),
     ("certificate", "tls", "its certificate was not accepted", "Check endpoint, and the clock."),
     ("TimedOut", "timeout", "it did not answer in time", "Check the network and the firewall."),
@@ -201,7 +201,7 @@ def _without_answer(where: ArchiveLocation, text: str) -> SourceError:
             hint="Configure them in the archive or in the environment, or assign a role to this machine.",
             code="credentials",
         )
-    for mark, code, what, hint in _FAULTS:
+    for mark, code, what, hint in _PROBLEMS:
         if mark in text:
             return ThirdPartyGenericError(f"{where} was not reached: {what}.", hint=hint, code=code)
     return ThirdPartyGenericError(

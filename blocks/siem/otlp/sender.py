@@ -5,7 +5,7 @@ document as a text. `log.record.uid` is its uuid, by which a receiver may remove
 conventions allow. The resource holds what is the same for all events of a stream.
 
 How responses are handled, where the specification leaves a choice or this module deviates from it:
-- A partial success tells how many records were rejected, not which ones, and the request "MUST NOT" be retried. A
+- A partial success reports how many records were rejected, not which ones, and the request "MUST NOT" be retried. A
   bisection would be a retry, and would store the accepted records twice. So all records of the request are rejected
   here. You can look at them and replay them.
 - After 413, the batch is cut in half, and never retried as it is.

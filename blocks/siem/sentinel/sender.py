@@ -162,7 +162,7 @@ class AccessTokens:
 
     def _request(self) -> None:
         self._token = ""
-        asked = clock.now()
+        requested_at = clock.now()
         response = self._client.checked_request("POST", self._path, self._form, _FORM)
         try:
             token = _read_token(response.content)
@@ -171,7 +171,7 @@ class AccessTokens:
         if not (token.access_token.isascii() and token.access_token.isprintable() and token.access_token):
             raise _invalid_token_error()
         self._token = token.access_token
-        self._until = asked + max(token.expires_in - RENEW_BEFORE_SECONDS, token.expires_in / 2)
+        self._until = requested_at + max(token.expires_in - RENEW_BEFORE_SECONDS, token.expires_in / 2)
 
 
 class _EntraClient(SiemHttpClient):

@@ -101,7 +101,7 @@ class SplunkSender:
     def send(self, batch: Batch) -> BatchResult:
         """Send a batch. An event that HEC names as invalid is rejected, and the others are sent again at once.
 
-        Splunk does not tell whether the events before it were indexed, so they may be indexed twice.
+        Splunk does not report whether the events before it were indexed, so they may be indexed twice.
         """
         rejected: list[RejectedRecord] = []
         ranges = [range(len(batch.records))]

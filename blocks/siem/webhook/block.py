@@ -105,10 +105,10 @@ class Webhook(SiemBlock):
                 f"{PATH}.url", "it is not an HTTPS address, or it holds a user name", "https://host[:port][/path]"
             )
         secrets, headers = self.signing_secret.get_secret_value(), self.headers.get_secret_value()
-        yield from _faults_of(
+        yield from _problems_of(
             "signing_secret", webhook_sender.parse_signing_secrets, secrets, "whsec_ and the base64 of 24 to 64 bytes"
         )
-        yield from _faults_of("headers", webhook_sender.parse_headers, headers, "Name: value, one on each line")
+        yield from _problems_of("headers", webhook_sender.parse_headers, headers, "Name: value, one on each line")
         for name, least, most in (
             ("batch_events", 1, EVENTS_MAX),
             ("batch_bytes", BYTES_MIN, BYTES_MAX),
@@ -133,7 +133,7 @@ class Webhook(SiemBlock):
         )
 
 
-def _faults_of(name: str, read: Callable[[str], object], text: str, expected: str) -> Iterator[Problem]:
+def _problems_of(name: str, read: Callable[[str], object], text: str, expected: str) -> Iterator[Problem]:
     if is_masked(text):
         return
     try:

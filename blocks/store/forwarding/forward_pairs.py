@@ -1,4 +1,4 @@
-"""The SIEMs that a source's events are forwarded to: which there are, and what a person does with one."""
+"""Pairs of a source and a SIEM: list, save, pause, replay and remove them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _streams = table_of(StreamRow)
 
 @dataclass(frozen=True, slots=True)
 class SourceMetadata:
-    """What goes with the events of a source: all that the store knows of it. `fields` are as they were configured.
+    """What the store knows of a source, and sends along with its events. `fields` holds the configured values.
 
-    `processing_rules` holds `filters` and `hashAlgorithm`, or nothing: see `blocks.siem.privacy.processing`.
+    `processing_rules` holds `filters` and `hashAlgorithm`, or is empty: see `blocks.siem.privacy.processing`.
     """
 
     name: str
@@ -44,20 +44,20 @@ class SourceMetadata:
 
     @property
     def for_siem(self) -> bool:
-        """Whether its events are meant for a SIEM."""
+        """Whether forwarding to SIEMs is enabled for the source."""
         return siem_forward_field.is_forwarding_enabled(self.fields)
 
 
 def source_metadata(engine: Engine, source_id: str) -> SourceMetadata:
-    """What the store knows of a source that is there."""
-    asked = select(_sources).where(_sources.c.id == source_id)
+    """Return what the store knows of a source, which must exist."""
+    query = select(_sources).where(_sources.c.id == source_id)
     with store_errors(), reading(engine).connect() as connection:
-        row = connection.execute(asked).one()
+        row = connection.execute(query).one()
     rules = json.loads(row.processing_rules)
     return SourceMetadata(row.name, row.category or None, json.loads(row.fields), row.account_uuid, rules)
 
 
-def save(  # noqa: PLR0917 - what a pair is made of
+def save(  # noqa: PLR0917 - the columns of a pair
     engine: Engine,
     source_id: str,
     siem: str,
@@ -68,120 +68,119 @@ def save(  # noqa: PLR0917 - what a pair is made of
     since_ns: int | None = None,
     only_known: bool = False,
 ) -> tuple[ForwardPair, bool]:
-    """Write a pair. Returns it, and whether it is new or has changed: then its errors are forgotten.
+    """Create or update a pair. Returns it, and whether it is new or changed; a change clears its errors.
 
-    A new one leaves out what was received before `since_ns` (ns since 1970). One of another kind than before sends all
-    that there is: its target has nothing yet. `only_known`: raises ThirdPartyConfigError where there is none of the
-    kind, so that a run that is late does not bring back what was removed.
+    A new pair skips events received before `since_ns` (ns since 1970). A pair whose kind changes sends all stored
+    events: its new target has none of them. `only_known`: update only. Raises ThirdPartyConfigError if there is no
+    pair of this kind, so that a late run does not recreate a pair that was removed.
     """
     values = {"kind": kind, "config": json.dumps(config, sort_keys=True), "fingerprint": fingerprint}
     with writing(engine) as connection:
         is_new = not only_known and _insert(connection, source_id, siem, values)
-        before = _there(connection, source_id, siem)
+        before = _lock(connection, source_id, siem)
         if before is None or (only_known and before.kind != kind):
             raise _not_forwarded(connection, source_id, siem)
         changed = is_new or (before.kind, before.fingerprint) != (kind, fingerprint)
         if changed:
-            _change(connection, before, values)
-        pair = _one(connection, _pairs.c.id == before.id)
+            _update(connection, before, values)
+        pair = _get(connection, _pairs.c.id == before.id)
         if is_new:
             audit_log.record(connection, "siem add", source_id, pair.source, siem=siem, kind=kind)
         if is_new and since_ns is not None:
-            _leave_out(connection, pair, since_ns)
+            _skip(connection, pair, since_ns)
         return pair, changed
 
 
 def find_all(
     engine: Engine, siem: str | None = None, source: str | None = None, *, with_deleted: bool = False
 ) -> list[ForwardPair]:
-    """The pairs there are, or those of a SIEM or of a source of that name; of deleted sources where asked for."""
-    asked = _asked() if with_deleted else _asked().where(_sources.c.deleted_ns.is_(None))
+    """Return all pairs, or those of the named SIEM or source. `with_deleted`: include pairs of deleted sources."""
+    query = _select_pairs() if with_deleted else _select_pairs().where(_sources.c.deleted_ns.is_(None))
     if siem is not None:
-        asked = asked.where(_pairs.c.siem == siem)
+        query = query.where(_pairs.c.siem == siem)
     if source is not None:
-        asked = asked.where(_sources.c.name == source)
+        query = query.where(_sources.c.name == source)
     with store_errors(), reading(engine).connect() as connection:
-        return [_known(row) for row in connection.execute(asked)]
+        return [_to_pair(row) for row in connection.execute(query)]
 
 
 def find(engine: Engine, source_id: str, siem: str) -> ForwardPair | None:
-    """The pair of that source and SIEM, or None."""
-    asked = _asked().where(_pairs.c.source_id == source_id, _pairs.c.siem == siem)
+    """Return the pair of this source and SIEM, or None."""
+    query = _select_pairs().where(_pairs.c.source_id == source_id, _pairs.c.siem == siem)
     with store_errors(), reading(engine).connect() as connection:
-        row = connection.execute(asked).one_or_none()
-    return None if row is None else _known(row)
+        row = connection.execute(query).one_or_none()
+    return None if row is None else _to_pair(row)
 
 
 def require(engine: Engine, siem: str, source: str | None = None, *, with_deleted: bool = False) -> list[ForwardPair]:
-    """The pairs of a SIEM, see `known`. Raises ThirdPartyConfigError where there is none."""
-    if found := find_all(engine, siem, source, with_deleted=with_deleted):
-        return found
-    of = f" for source {source!r}" if source else ""
+    """Return the pairs of a SIEM as `find_all` does. Raises ThirdPartyConfigError if there are none."""
+    if pairs := find_all(engine, siem, source, with_deleted=with_deleted):
+        return pairs
+    scope = f" for source {source!r}" if source else ""
     raise ThirdPartyConfigError(
-        f"There is no SIEM named {siem!r}{of}.",
-        hint="`onepassword-source siem list` shows those there are, `onepassword-source siem add` makes one.",
+        f"There is no SIEM named {siem!r}{scope}.",
+        hint="`onepassword-source siem list` lists the SIEMs; `onepassword-source siem add` adds one.",
         code="unknown-siem",
     )
 
 
 def set_paused(engine: Engine, pair: ForwardPair, *, paused: bool) -> bool:
-    """Pause or resume a pair; resumed, its errors are forgotten too. Whether that was a change.
+    """Pause or resume a pair; a resume also clears its errors. Returns whether this was a change.
 
-    A run that sends sees it and gives back, so that what is on its way is not sent twice (`is_paused`); one that
-    waits for its next attempt loses its claim to whoever comes after a resume.
+    A run that is sending checks `is_paused` and releases its claims itself, after its batches in flight: revoking the
+    claims here would make the next run send those batches again. A resume revokes the claims of a run that waits for
+    its next attempt, so that the next run can start at once.
     """
     with writing(engine) as connection:
         values = {"paused_ns": clock.now_ns() if paused else None}
-        wanted = _pairs.c.paused_ns.is_(None) if paused else _pairs.c.paused_ns.is_not(None)
-        changed = connection.execute(update(_pairs).where(_pairs.c.id == pair.id, wanted).values(values)).rowcount
+        differs = _pairs.c.paused_ns.is_(None) if paused else _pairs.c.paused_ns.is_not(None)
+        changed = connection.execute(update(_pairs).where(_pairs.c.id == pair.id, differs).values(values)).rowcount
         if not paused:
             positions.recover_within(connection, pair.id)
         if changed:
-            audit_log.record(connection, _verb(paused), pair.source_id, pair.source, siem=pair.siem)
+            audit_log.record(connection, _action(paused), pair.source_id, pair.source, siem=pair.siem)
     return bool(changed)
 
 
 def is_paused(engine: Engine, pair_id: str) -> bool:
-    """Whether a person has paused the pair, as the store has it now; one that was removed is not."""
-    asked = select(_pairs.c.paused_ns).where(_pairs.c.id == pair_id)
+    """Read from the store whether the pair is paused. A removed pair is not."""
+    query = select(_pairs.c.paused_ns).where(_pairs.c.id == pair_id)
     with store_errors(), reading(engine).connect() as connection:
-        return connection.scalar(asked) is not None
+        return connection.scalar(query) is not None
 
 
 def replay(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
-    """Let the pair send again what was received at that time (ns since 1970) or later. Returns how many events.
+    """Rewind the pair to resend events received at `since_ns` (ns since 1970) or later. Returns how many events.
 
-    What it has not sent yet stays to be sent, however old it is.
+    Events that it has not sent yet are still sent, however old they are.
     """
     with writing(engine) as connection:
-        again = 0
-        for stream_id, acknowledged_id, reached in _sent(connection, pair.id):
-            behind = _before(connection, stream_id, since_ns)
-            if behind is not None and behind < reached:
-                of = (_events.c.stream_id == stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
-                again += connection.scalar(select(func.count()).where(of)) or 0
-                positions.move_within(connection, pair.id, stream_id, min(behind, acknowledged_id))
-        audit_log.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=again)
-    return again
+        count = 0
+        for stream_id, acknowledged_id, newest_sent in _lock_positions(connection, pair.id):
+            start = _id_before(connection, stream_id, since_ns)
+            if start is not None and start < newest_sent:
+                count += _count_between(connection, stream_id, start, newest_sent)
+                positions.move_within(connection, pair.id, stream_id, min(start, acknowledged_id))
+        audit_log.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=count)
+    return count
 
 
 def count_sent_since(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
-    """How many events `replay` would let the pair send again: those received then or later that were acknowledged."""
-    asked = select(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
+    """Count the events that `replay` would resend: received at `since_ns` or later, and acknowledged."""
+    query = select(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
     with store_errors(), reading(engine).connect() as connection:
-        sent = 0
-        for row in connection.execute(asked.where(_positions.c.pair_id == pair.id)).all():
-            behind, reached = _before(connection, row.stream_id, since_ns), positions.last_acknowledged(row)
-            if behind is not None and behind < reached:
-                of = (_events.c.stream_id == row.stream_id) & (_events.c.id > behind) & (_events.c.id <= reached)
-                sent += connection.scalar(select(func.count()).where(of)) or 0
-        return sent
+        count = 0
+        for row in connection.execute(query.where(_positions.c.pair_id == pair.id)).all():
+            start, newest_sent = _id_before(connection, row.stream_id, since_ns), positions.last_acknowledged(row)
+            if start is not None and start < newest_sent:
+                count += _count_between(connection, row.stream_id, start, newest_sent)
+        return count
 
 
 def remove(engine: Engine, pair: ForwardPair) -> None:
-    """Remove a pair: its positions, and what its SIEM refused. The events stay."""
+    """Remove a pair, its positions, and the list of events that its SIEM rejected. The events stay in the store."""
     with writing(engine) as connection:
-        # The pair first: who makes positions holds it, and finds then that it is gone.
+        # Delete the pair first: `positions.create_within` locks its row, so no position is created after this delete.
         connection.execute(delete(_pairs).where(_pairs.c.id == pair.id))
         for table in (_positions, _rejected):
             connection.execute(delete(table).where(table.c.pair_id == pair.id))
@@ -192,22 +191,22 @@ def remove(engine: Engine, pair: ForwardPair) -> None:
 
 
 def _insert(connection: Connection, source_id: str, siem: str, values: dict[str, Any]) -> bool:
-    now = {"id": uuid.uuid4().hex, "source_id": source_id, "siem": siem, "created_ns": clock.now_ns(), **values}
-    return insert_new(connection, _pairs, now)
+    row = {"id": uuid.uuid4().hex, "source_id": source_id, "siem": siem, "created_ns": clock.now_ns(), **values}
+    return insert_new(connection, _pairs, row)
 
 
-def _there(connection: Connection, source_id: str, siem: str) -> Row[Any] | None:
-    """The pair, which nobody removes until the transaction is over."""
+def _lock(connection: Connection, source_id: str, siem: str) -> Row[Any] | None:
+    """Lock and return the pair: it cannot be removed before the transaction ends. None if there is none."""
     key = (_pairs.c.source_id == source_id) & (_pairs.c.siem == siem)
     return connection.execute(select(_pairs).where(key).with_for_update()).one_or_none()
 
 
-def _change(connection: Connection, before: Row[Any], values: dict[str, Any]) -> None:
+def _update(connection: Connection, before: Row[Any], values: dict[str, Any]) -> None:
     connection.execute(update(_pairs).where(_pairs.c.id == before.id).values(values))
     positions.create_within(connection, before.id)
     if before.kind == values["kind"]:
         positions.restart_within(connection, before.id)
-        positions.forget_ahead_within(connection, before.id)  # it may have another target, which has none of that
+        positions.forget_ahead_within(connection, before.id)  # the target may be new, and have none of those
     else:
         positions.reset_within(connection, before.id)
 
@@ -215,46 +214,51 @@ def _change(connection: Connection, before: Row[Any], values: dict[str, Any]) ->
 def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPartyConfigError:
     return ThirdPartyConfigError(
         f"The events of {_name(connection, source_id)!r} are not forwarded to {siem!r}.",
-        hint="`onepassword-source siem add` makes the pair; `onepassword-source siem list` shows those there are.",
+        hint="`onepassword-source siem add` creates the pair; `onepassword-source siem list` lists the pairs.",
         code="unknown-siem",
     )
 
 
-def _leave_out(connection: Connection, pair: ForwardPair, until_ns: int) -> None:
-    for stream_id, acknowledged_id, _ in _sent(connection, pair.id):
-        end = _end(connection, stream_id)  # first: a page that is committed between the two reads is not left out
-        last = _before(connection, stream_id, until_ns)
-        behind = end if last is None else last
-        if behind is not None and behind > acknowledged_id:
-            positions.move_within(connection, pair.id, stream_id, behind)
+def _skip(connection: Connection, pair: ForwardPair, until_ns: int) -> None:
+    for stream_id, acknowledged_id, _ in _lock_positions(connection, pair.id):
+        # Read the end first: a page that is committed between the two reads must not be skipped.
+        end = _last_id(connection, stream_id)
+        before = _id_before(connection, stream_id, until_ns)
+        target = end if before is None else before
+        if target is not None and target > acknowledged_id:
+            positions.move_within(connection, pair.id, stream_id, target)
     audit_log.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
 
 
-def _before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
-    """The id before the first event of a stream that was received then or later; None where there is no such event."""
-    found = unsent_events.first_since(connection, stream_id, time_ns)
-    return None if found is None else found - 1
+def _id_before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
+    """Return the id before the first event received at `time_ns` or later; None if there is no such event."""
+    first = unsent_events.first_since(connection, stream_id, time_ns)
+    return None if first is None else first - 1
 
 
-def _end(connection: Connection, stream_id: int) -> int | None:
-    """The id of the last event of a stream, or None."""
-    linked: int | None = connection.scalar(select(_streams.c.link_id).where(_streams.c.id == stream_id))
-    return unsent_events.last_id(connection, stream_id) if linked is None else linked
+def _count_between(connection: Connection, stream_id: int, start: int, end: int) -> int:
+    is_between = (_events.c.stream_id == stream_id) & (_events.c.id > start) & (_events.c.id <= end)
+    return int(connection.scalar(select(func.count()).where(is_between)) or 0)
 
 
-def _sent(connection: Connection, pair_id: str) -> list[tuple[int, int, int]]:
-    """Of each stream its position, and the last event that the SIEM has said yes to, which may be ahead of it."""
-    # A write first: nobody moves a position between the read and what follows from it.
-    written = (
+def _last_id(connection: Connection, stream_id: int) -> int | None:
+    link_id: int | None = connection.scalar(select(_streams.c.link_id).where(_streams.c.id == stream_id))
+    return unsent_events.last_id(connection, stream_id) if link_id is None else link_id
+
+
+def _lock_positions(connection: Connection, pair_id: str) -> list[tuple[int, int, int]]:
+    """Return (stream id, position, last acknowledged event, which may be ahead of the position) of each stream."""
+    # This write changes nothing but locks the rows: no run moves a position between this read and the move after it.
+    locking = (
         update(_positions).where(_positions.c.pair_id == pair_id).values(acknowledged_id=_positions.c.acknowledged_id)
     )
     rows = connection.execute(
-        written.returning(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
+        locking.returning(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
     )
     return [(row.stream_id, row.acknowledged_id, positions.last_acknowledged(row)) for row in rows]
 
 
-def _asked() -> Any:
+def _select_pairs() -> Any:
     return (
         select(_pairs, _sources.c.name.label("source"))
         .join(_sources, _sources.c.id == _pairs.c.source_id)
@@ -262,19 +266,19 @@ def _asked() -> Any:
     )
 
 
-def _one(connection: Connection, condition: Any) -> ForwardPair:
-    return _known(connection.execute(_asked().where(condition)).one())
+def _get(connection: Connection, condition: Any) -> ForwardPair:
+    return _to_pair(connection.execute(_select_pairs().where(condition)).one())
 
 
 def _name(connection: Connection, source_id: str) -> str:
     return str(connection.scalar(select(_sources.c.name).where(_sources.c.id == source_id)))
 
 
-def _verb(paused: bool) -> str:
+def _action(paused: bool) -> str:
     return "siem pause" if paused else "siem resume"
 
 
-def _known(row: Row[Any]) -> ForwardPair:
+def _to_pair(row: Row[Any]) -> ForwardPair:
     return ForwardPair(
         id=row.id,
         source_id=row.source_id,

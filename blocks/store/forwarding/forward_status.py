@@ -1,4 +1,4 @@
-"""What the store knows of forwards, in plain SQL: commands that only read start without SQLModel or Prefect."""
+"""The state of each pair, read with plain SQL: commands that only read start without SQLModel or Prefect."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ VALUES_MAX = 1000  # values in one statement
 
 @dataclass(frozen=True, slots=True)
 class PositionStatus:
-    """How far a forward is in one API. Times are nanoseconds since 1970.
+    """How far a pair has forwarded one API. Times are nanoseconds since 1970.
 
-    `oldest_ns` is when the first event that waits was received, None where none waits.
+    `oldest_ns` is when the first waiting event was received; None if no event waits.
     """
 
     api: str
@@ -42,27 +42,27 @@ class PositionStatus:
     error_message: str | None
     stopped: bool
     error_ns: int | None = None
-    """When the error was seen last."""
+    """When the last error happened."""
     failed_attempts: int = 0
-    """How many have failed in a row."""
+    """How many attempts in a row have failed."""
     retries_ns: int | None = None
-    """When the run that waits tries again, at the latest; None where it does not fail, or no run waits."""
+    """When the waiting run retries at the latest; None if the pair does not fail, or no run waits."""
 
     @property
     def is_retried(self) -> bool:
-        """Whether it fails, and is tried again."""
+        """Whether it fails and will be retried."""
         return self.failing_since_ns is not None and not self.in_error
 
     @property
     def in_error(self) -> bool:
-        """Whether a person must do something: it was stopped, or its configuration is refused before it begins."""
-        is_refused = self.failing_since_ns is not None and self.error_type == ThirdPartyConfigError.name
-        return self.stopped or is_refused
+        """Whether a person must act: the stream has stopped, or its configuration is invalid."""
+        is_invalid = self.failing_since_ns is not None and self.error_type == ThirdPartyConfigError.name
+        return self.stopped or is_invalid
 
 
 @dataclass(frozen=True, slots=True)
 class PairStatus:
-    """A source and a SIEM, and how far each API is."""
+    """A source and a SIEM, and how far each API has been forwarded."""
 
     id: str
     source: str
@@ -73,14 +73,14 @@ class PairStatus:
     created_ns: int
     paused_ns: int | None
     for_siem: bool
-    """Whether the source's events are meant for a SIEM."""
+    """Whether forwarding to SIEMs is enabled for the source."""
     deleted: bool
     """Whether the source was deleted."""
     positions: tuple[PositionStatus, ...]
 
     @property
     def state(self) -> str:
-        """`source deleted`, `paused`, `withheld`, the type of the error it is in, `retrying`, `waiting` or `ok`."""
+        """`source deleted`, `paused`, `withheld`, the type of its error, `retrying`, `waiting` or `ok`."""
         if self.deleted:
             return "source deleted"
         if self.paused_ns is not None:
@@ -89,9 +89,9 @@ class PairStatus:
 
     @property
     def next_file_ns(self) -> int | None:
-        """When the hour of the first event that waits can be written, of an archive; None where nothing waits for it.
+        """When an archive can write the hour of its first waiting event; None if no event waits for that.
 
-        A file holds a whole hour, so an archive is sent nothing of an hour that is not over.
+        A file holds a whole hour, so an archive writes an hour only after it has ended.
         """
         oldest = [one.oldest_ns for one in self.positions if one.oldest_ns is not None and one.failing_since_ns is None]
         if self.kind != "archive" or self.state != "waiting" or not oldest:
@@ -100,7 +100,7 @@ class PairStatus:
 
     @property
     def withheld(self) -> bool:
-        """Whether nothing is sent since the source's events are not meant for a SIEM. Archives get them."""
+        """Whether no event is sent because forwarding is not enabled for the source. Archives always receive them."""
         return self.kind != "archive" and not self.for_siem
 
     @property
@@ -117,34 +117,34 @@ class PairStatus:
 
 
 def pairs(engine: Engine, siem: str | None = None, source: str | None = None) -> list[PairStatus]:
-    """All forwards, or those of a SIEM or of a source of that name; those of deleted sources too.
+    """Return the status of all pairs, or those of the named SIEM or source; pairs of deleted sources too.
 
-    Raises ThirdPartyConfigError where there is no such SIEM.
+    Raises ThirdPartyConfigError if there is no such SIEM.
     """
     with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(_FORWARDS).all()
-        chosen = [row for row in rows if siem in {None, row.siem} and source in {None, row.source}]
-        positions = _positions(connection, {row.id: row.fingerprint for row in chosen})
-        found = [_forward(row, positions[row.id]) for row in chosen]
-    if siem is not None and not found:
+        rows = connection.execute(_PAIRS).all()
+        matches = [row for row in rows if siem in {None, row.siem} and source in {None, row.source}]
+        positions = _positions(connection, {row.id: row.fingerprint for row in matches})
+        statuses = [_to_status(row, positions[row.id]) for row in matches]
+    if siem is not None and not statuses:
         names = ", ".join(dict.fromkeys(row.siem for row in rows)) or "none"
         raise ThirdPartyConfigError(
             f"There is no SIEM named {siem!r} in the store; there are: {names}.",
-            hint="Make one with `onepassword-source siem add`.",
+            hint="Add one with `onepassword-source siem add`.",
             code="unknown-siem",
         )
-    return found
+    return statuses
 
 
 def rejected_events(engine: Engine, siem: str, source: str | None = None) -> list[dict[str, Any]]:
-    """What a SIEM has refused for good, oldest first: source, source_id, api, uuid, code, answer, rejected_ns."""
-    found = {one.id: one for one in pairs(engine, siem, source)}
+    """Return the events that a SIEM rejected, oldest first: source, source_id, api, uuid, code, answer, rejected_ns."""
+    by_id = {pair.id: pair for pair in pairs(engine, siem, source)}
     with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(_REFUSED).all()
+        rows = connection.execute(_REJECTED).all()
     return [
         {
-            "source": found[row.pair_id].source,
-            "source_id": found[row.pair_id].source_id,
+            "source": by_id[row.pair_id].source,
+            "source_id": by_id[row.pair_id].source_id,
             "api": row.api,
             "uuid": row.uuid,
             "code": row.code,
@@ -152,11 +152,11 @@ def rejected_events(engine: Engine, siem: str, source: str | None = None) -> lis
             "rejected_ns": row.rejected_ns,
         }
         for row in rows
-        if row.pair_id in found
+        if row.pair_id in by_id
     ]
 
 
-def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> PairStatus:
+def _to_status(row: Row[Any], positions: Sequence[PositionStatus]) -> PairStatus:
     return PairStatus(
         id=row.id,
         source=row.source,
@@ -173,18 +173,18 @@ def _forward(row: Row[Any], positions: Sequence[PositionStatus]) -> PairStatus:
 
 
 def _positions(connection: Connection, fingerprints: Mapping[str, str]) -> dict[str, list[PositionStatus]]:
-    """The positions of forwards, given with their fingerprints, in as many statements for hundreds as for one."""
-    found: dict[str, list[PositionStatus]] = {pair_id: [] for pair_id in fingerprints}
+    """Return the positions of pairs (id: fingerprint), in as many statements for hundreds of pairs as for one."""
+    result: dict[str, list[PositionStatus]] = {pair_id: [] for pair_id in fingerprints}
     waiting = _all_waiting(connection, list(fingerprints))
-    for start in range(0, len(found), VALUES_MAX):
-        some = {"pairs": list(fingerprints)[start : start + VALUES_MAX]}
-        for row in connection.execute(_POSITIONS, some):
+    for start in range(0, len(result), VALUES_MAX):
+        values = {"pairs": list(fingerprints)[start : start + VALUES_MAX]}
+        for row in connection.execute(_POSITIONS, values):
             behind = waiting.get((row.pair_id, row.stream_id), (0, None))
-            found[row.pair_id].append(_position(row, behind, fingerprints[row.pair_id]))
-    return found
+            result[row.pair_id].append(_to_position(row, behind, fingerprints[row.pair_id]))
+    return result
 
 
-def _position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -> PositionStatus:
+def _to_position(row: Row[Any], behind: tuple[int, int | None], fingerprint: str) -> PositionStatus:
     waiting, oldest_ns = behind
     return PositionStatus(
         api=row.api,
@@ -211,27 +211,27 @@ def _next_attempt_ns(row: Row[Any]) -> int | None:
 
 
 def _all_waiting(connection: Connection, pair_ids: Sequence[str]) -> dict[tuple[str, int], tuple[int, int | None]]:
-    """How many events wait, and since when the first does, of each forward and stream where any do."""
+    """Return (how many events wait, when the first was received) by pair and stream, where any wait."""
     rows = [
         row
         for start in range(0, len(pair_ids), VALUES_MAX)
         for row in connection.execute(_BEHIND, {"pairs": pair_ids[start : start + VALUES_MAX]})
     ]
-    counted = {(row.pair_id, row.stream_id): _counted(connection, row) for row in rows}
-    # What waits begins with a link in most cases: then its first event is known, and all of them are read at once.
-    firsts = [row.first_id for row in rows if row.first_id and not counted[row.pair_id, row.stream_id]]
-    received = _received(connection, firsts)
-    found: dict[tuple[str, int], tuple[int, int | None]] = {}
+    unlinked = {(row.pair_id, row.stream_id): _count_unlinked(connection, row) for row in rows}
+    # Mostly, the waiting events begin at a link. Its first event is then known, so one statement reads all of these.
+    firsts = [row.first_id for row in rows if row.first_id and not unlinked[row.pair_id, row.stream_id]]
+    received = _received_ns(connection, firsts)
+    result: dict[tuple[str, int], tuple[int, int | None]] = {}
     for row in rows:
-        before = counted[row.pair_id, row.stream_id]
+        before = unlinked[row.pair_id, row.stream_id]
         if waiting := before + int(row.linked or 0):
             oldest_ns = None if before else received.get(row.first_id)
-            found[row.pair_id, row.stream_id] = waiting, oldest_ns or _oldest(connection, row, before)
-    return found
+            result[row.pair_id, row.stream_id] = waiting, oldest_ns or _oldest_ns(connection, row, before)
+    return result
 
 
-def _counted(connection: Connection, row: Row[Any]) -> int:
-    """How many wait that no link counts: of a link that is sent in part, and of before there was a chain."""
+def _count_unlinked(connection: Connection, row: Row[Any]) -> int:
+    """Count the waiting events outside of whole links: of a partly sent link, and from before the chain began."""
     before_chain: list[tuple[int, int]] = []
     if row.first_link is None or row.first_link - 1 > row.acknowledged_id:
         before_chain = unlinked_ranges(connection, row.stream_id, row.acknowledged_id, row.first_link)
@@ -242,25 +242,25 @@ def _counted(connection: Connection, row: Row[Any]) -> int:
     return int(connection.scalar(_by_key(connection, _COUNT), behind) or 0)
 
 
-def _received(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _received_ns(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    result: dict[int, int] = {}
     for start in range(0, len(ids), VALUES_MAX):
-        found |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + VALUES_MAX]}).tuples().all())
-    return found
+        result |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + VALUES_MAX]}).tuples().all())
+    return result
 
 
-def _oldest(connection: Connection, row: Row[Any], before: int) -> int | None:
+def _oldest_ns(connection: Connection, row: Row[Any], before: int) -> int | None:
     start = row.acknowledged_id if before or row.first_id is None else row.first_id - 1
-    found: int | None = connection.scalar(_by_key(connection, _OLDEST), {"stream": row.stream_id, "start": start})
-    return found
+    oldest_ns: int | None = connection.scalar(_by_key(connection, _OLDEST), {"stream": row.stream_id, "start": start})
+    return oldest_ns
 
 
-def _by_key(connection: Connection, asked: str) -> TextClause:
-    # SQLite would else go through the whole stream by an index.
-    return text(asked.format(hint="NOT INDEXED" if connection.dialect.name == "sqlite" else ""))
+def _by_key(connection: Connection, query: str) -> TextClause:
+    # Otherwise SQLite scans the whole stream with the index on stream_id.
+    return text(query.format(hint="NOT INDEXED" if connection.dialect.name == "sqlite" else ""))
 
 
-_FORWARDS = text(
+_PAIRS = text(
     "SELECT f.*, s.name AS source, s.fields, s.deleted_ns FROM pairs f "
     "JOIN sources s ON s.id = f.source_id ORDER BY f.siem, s.name"
 )
@@ -276,12 +276,12 @@ _WHOLE = "c.last_id > b.acknowledged_id AND c.first_id > b.acknowledged_id"
 _PARTIAL = "c.last_id > b.acknowledged_id AND c.first_id <= b.acknowledged_id"
 _CHAIN = "(SELECT {} FROM chain c WHERE c.stream_id = b.stream_id AND {})"
 _BEHIND = text(
-    "SELECT b.pair_id, b.stream_id, b.acknowledged_id, "  # noqa: S608 - our own words
+    "SELECT b.pair_id, b.stream_id, b.acknowledged_id, "  # noqa: S608 - no input from outside
     f"{_CHAIN.format('min(c.first_id)', _WHOLE)} AS first_id, "
     f"{_CHAIN.format('sum(c.events)', _WHOLE)} AS linked, "
     f"{_CHAIN.format('max(c.last_id)', _PARTIAL)} AS partial, "
     f"{_CHAIN.format('c.first_id', 'c.number = 1')} AS first_link "
-    # A stream whose last event was sent has nothing that waits: so it is in most cases.
+    # Leaves out streams whose last event was sent, which are most of them.
     "FROM (SELECT f.id AS pair_id, s.id AS stream_id, coalesce(p.acknowledged_id, 0) AS acknowledged_id "
     "FROM pairs f JOIN streams s ON s.source_id = f.source_id "
     "LEFT JOIN positions p ON p.stream_id = s.id AND p.pair_id = f.id "
@@ -289,7 +289,7 @@ _BEHIND = text(
     "AND (s.link_id IS NULL OR coalesce(p.acknowledged_id, 0) < s.link_id)) b"
 ).bindparams(bindparam("pairs", expanding=True))
 _RECEIVED = text("SELECT id, received_ns FROM events WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
-_REFUSED = text(
+_REJECTED = text(
     "SELECT r.pair_id, s.api, r.uuid, r.code, r.answer, r.rejected_ns FROM rejected_events r "
     "JOIN streams s ON s.id = r.stream_id ORDER BY r.rejected_ns, r.event_id"
 )

@@ -1,4 +1,4 @@
-"""What forwarding hands around: a pair of source and SIEM, and the claim to forward one stream of it."""
+"""The records that the modules of forwarding share: the pair of a source and a SIEM, and the claim on a position."""
 
 from __future__ import annotations
 

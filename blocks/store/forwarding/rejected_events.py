@@ -1,6 +1,6 @@
-"""What SIEMs refused for good: kept with their words until it is sent again and accepted, or dropped by a person.
+"""Dead letters: events that a SIEM rejected, kept with its answer until a replay succeeds or a person discards them.
 
-A forward's positions have moved behind these events. Those that are marked are sent again by the next run.
+A pair's positions have moved past these events. The next run sends those that are marked for replay.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _rejected = table_of(RejectedEventRow)
 
 @dataclass(frozen=True, slots=True)
 class RejectedEvent:
-    """An event that a SIEM refused for good, and what it said."""
+    """An event that a SIEM rejected, and its answer."""
 
     event_id: int
     uuid: str
@@ -45,7 +45,7 @@ class RejectedEvent:
 
 @dataclass(frozen=True, slots=True)
 class RejectedEventView:
-    """A refused event as it is shown. `body` is None where the event was pruned since. Times are ns since 1970."""
+    """A rejected event with its body, which is None if the event was pruned. Times are ns since 1970."""
 
     stream_id: int
     event_id: int
@@ -60,7 +60,7 @@ class RejectedEventView:
 
 @dataclass(frozen=True, slots=True)
 class ReplayBatch:
-    """Events of one stream to be sent once more; `mark_ns` is when a person asked for it."""
+    """Rejected events of one stream to send again; `mark_ns` is when the replay was requested, in ns since 1970."""
 
     mark_ns: int
     events: Sequence[OutgoingEvent]
@@ -69,7 +69,7 @@ class ReplayBatch:
 def list_page(
     engine: Engine, pair_id: str, after: RejectedEventView | None = None, size: int = PAGE
 ) -> list[RejectedEventView]:
-    """What the SIEM of a forward has refused, by stream and id; the next page begins behind the last one of this."""
+    """Return a page of a pair's rejected events, by stream and id. `after`: the last item of the previous page."""
     behind = {"stream": after.stream_id, "event": after.event_id} if after else {"stream": -1, "event": -1}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_PAGE, {"pair_id": pair_id, "size": size, **behind})
@@ -77,12 +77,12 @@ def list_page(
 
 
 def replay_batches(engine: Engine, claim: PositionClaim, size: int) -> Iterator[ReplayBatch]:
-    """What is marked in the claim's stream, at most `size` events of one mark at a time; each comes once."""
+    """Yield the events marked for replay in the claim's stream, once each; a batch has at most `size`, of one mark."""
     mark_ns, event_id = -1, -1
-    of = {"pair_id": claim.pair_id, "stream": claim.stream_id, "size": size}
+    bounds = {"pair_id": claim.pair_id, "stream": claim.stream_id, "size": size}
     while True:
         with store_errors(), reading(engine).connect() as connection:
-            rows = connection.execute(_MARKED, {**of, "mark": mark_ns, "event": event_id}).all()
+            rows = connection.execute(_MARKED, {**bounds, "mark": mark_ns, "event": event_id}).all()
         if not rows:
             return
         mark_ns = rows[0].replay_ns
@@ -92,26 +92,28 @@ def replay_batches(engine: Engine, claim: PositionClaim, size: int) -> Iterator[
 
 
 def replay(engine: Engine, pair: ForwardPair) -> int:
-    """Let the next run send again what its SIEM has refused and is still stored. Returns how many events."""
-    there = select(_events.c.id).where(_events.c.id == _rejected.c.event_id).exists()
+    """Mark the rejected events that are still stored for replay by the next run. Returns how many are marked."""
+    is_stored = select(_events.c.id).where(_events.c.id == _rejected.c.event_id).exists()
     of_pair = _rejected.c.pair_id == pair.id
     with writing(engine) as connection:
-        marked = update(_rejected).where(of_pair, _rejected.c.replay_ns.is_(None), there)
-        connection.execute(marked.values(replay_ns=clock.now_ns()))
-        waiting = select(func.count()).where(of_pair, _rejected.c.replay_ns.is_not(None), there)
-        number = connection.scalar(waiting) or 0
+        mark = update(_rejected).where(of_pair, _rejected.c.replay_ns.is_(None), is_stored)
+        connection.execute(mark.values(replay_ns=clock.now_ns()))
+        marked = select(func.count()).where(of_pair, _rejected.c.replay_ns.is_not(None), is_stored)
+        number = connection.scalar(marked) or 0
         details = {"siem": pair.siem, "rejected": number}
         audit_log.record(connection, "siem replay", pair.source_id, pair.source, **details)
     return number
 
 
 def discard(engine: Engine, pair: ForwardPair) -> int:
-    """Forget what a SIEM has refused: it is not sent again. Returns how many events."""
+    """Delete the list of events that a SIEM rejected: they are not sent again. Returns how many events."""
     with writing(engine) as connection:
-        # The positions first, as runs do.
+        # Update the positions first, in the same order as runs do: a different order could deadlock.
         connection.execute(update(_positions).where(_positions.c.pair_id == pair.id).values(rejected=0))
         number = connection.execute(delete(_rejected).where(_rejected.c.pair_id == pair.id)).rowcount
-        health.end(connection, pair.source_id, tracker(pair.siem), f"What {pair.siem} had refused is left out.")
+        health.end(
+            connection, pair.source_id, tracker(pair.siem), f"The events that {pair.siem} rejected were discarded."
+        )
         details = {"siem": pair.siem, "rejected": number}
         audit_log.record(connection, "siem discard", pair.source_id, pair.source, **details)
     return number
@@ -120,36 +122,36 @@ def discard(engine: Engine, pair: ForwardPair) -> int:
 def record_passed(
     connection: Connection, claim: PositionClaim, first_id: int, last_id: int, items: Sequence[RejectedEvent]
 ) -> None:
-    """The events in a range were sent or dropped by rules, but for `items`. The caller holds the position's row."""
+    """Record that the SIEM rejected only `items` of a range of ids. The caller has locked the position's row."""
     bounds = {"of_pair": claim.pair_id, "of_stream": claim.stream_id, "first": first_id, "last": last_id}
-    _replace(connection, claim, connection.execute(_FORGET, bounds).rowcount, items)
+    _replace(connection, claim, connection.execute(_DELETE, bounds).rowcount, items)
 
 
 def record_replayed(
     connection: Connection, claim: PositionClaim, sent: ReplayBatch, items: Sequence[RejectedEvent]
 ) -> None:
-    """The same of marked events that were sent again."""
+    """Do the same as `record_passed` for a batch of marked events."""
     bounds = {"of_pair": claim.pair_id, "of_stream": claim.stream_id, "mark": sent.mark_ns}
     bounds |= {"first": sent.events[0].id, "last": sent.events[-1].id}
-    _replace(connection, claim, connection.execute(_FORGET_MARKED, bounds).rowcount, items)
+    _replace(connection, claim, connection.execute(_DELETE_MARKED, bounds).rowcount, items)
 
 
 def tracker(siem: str) -> str:
-    """Under which it is told that a SIEM refuses events, see `blocks.health`."""
+    """Return the tracker of the health events about rejected events, see `blocks.health`."""
     return f"rejected/{siem}"
 
 
-def _replace(connection: Connection, claim: PositionClaim, gone: int, items: Sequence[RejectedEvent]) -> None:
+def _replace(connection: Connection, claim: PositionClaim, deleted: int, items: Sequence[RejectedEvent]) -> None:
     if items:
         connection.execute(insert(_rejected), [_row(claim, item) for item in items])
-    if more := len(items) - gone:
+    if more := len(items) - deleted:
         key = (_positions.c.pair_id == claim.pair_id) & (_positions.c.stream_id == claim.stream_id)
         connection.execute(update(_positions).where(key).values(rejected=_positions.c.rejected + more))
-    if gone or items:
-        _tell(connection, claim, items)
+    if deleted or items:
+        _report(connection, claim, items)
 
 
-def _tell(connection: Connection, claim: PositionClaim, items: Sequence[RejectedEvent]) -> None:
+def _report(connection: Connection, claim: PositionClaim, items: Sequence[RejectedEvent]) -> None:
     source_id = str(connection.scalar(select(_pairs.c.source_id).where(_pairs.c.id == claim.pair_id)))
     if items:
         health.begin(connection, source_id, _condition(claim.siem, items[-1]))
@@ -157,7 +159,7 @@ def _tell(connection: Connection, claim: PositionClaim, items: Sequence[Rejected
     health.lock(connection, source_id, tracker(claim.siem))
     left = select(_rejected.c.event_id).where(_rejected.c.pair_id == claim.pair_id).limit(1)
     if connection.execute(left).first() is None:
-        sentence = f"What {claim.siem} had refused was sent again, and nothing of it was refused."
+        sentence = f"The events that {claim.siem} had rejected were sent again; {claim.siem} rejected none of them."
         health.end(connection, source_id, tracker(claim.siem), sentence)
 
 
@@ -166,9 +168,9 @@ def _condition(siem: str, last: RejectedEvent) -> Condition:
         tracker=tracker(siem),
         name="EventsRejected",
         severity=WARNING,
-        description=f"{siem} refuses events for good; it says: {last.answer}",
+        description=f"{siem} rejects events; its answer: {last.answer}",
         error_code=last.code or None,
-        hint=f"They are kept: `{command_line('siem rejected', siem)}` lists them. Mend the SIEM or add a rule, then "
+        hint=f"They are kept: `{command_line('siem rejected', siem)}` lists them. Fix the SIEM or add a rule, then "
         f"`{command_line('siem replay', siem, options=('--rejected',))}` sends them again.",
     )
 
@@ -197,10 +199,10 @@ _MARKED = text(
     "WHERE r.pair_id = :pair_id AND r.stream_id = :stream AND r.replay_ns IS NOT NULL "
     "AND (r.replay_ns, r.event_id) > (:mark, :event) ORDER BY r.replay_ns, r.event_id LIMIT :size"
 )
-# Made once: each batch that is sent executes it, and to build it costs more than that.
-_FORGET = delete(_rejected).where(
+# Built once: each batch that is sent executes it, and building a statement costs more than executing it.
+_DELETE = delete(_rejected).where(
     _rejected.c.pair_id == bindparam("of_pair"),
     _rejected.c.stream_id == bindparam("of_stream"),
     _rejected.c.event_id.between(bindparam("first"), bindparam("last")),
 )
-_FORGET_MARKED = _FORGET.where(_rejected.c.replay_ns == bindparam("mark"))
+_DELETE_MARKED = _DELETE.where(_rejected.c.replay_ns == bindparam("mark"))

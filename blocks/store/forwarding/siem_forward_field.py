@@ -1,4 +1,4 @@
-"""Whether the events of a source are meant for a SIEM: its field `_siemForward` says so."""
+"""The field `_siemForward`, which enables forwarding to SIEMs for a source."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ FIELD = "_siemForward"
 
 
 def is_forwarding_enabled(fields: Mapping[str, object]) -> bool:
-    """True, or the text `true` in any case. The number 1 is not, though it equals True."""
+    """True if the field is True or the text `true` in any case. The number 1 does not count, though it equals True."""
     value = fields.get(FIELD)
     return value is True or (isinstance(value, str) and value.lower() == "true")

@@ -1,7 +1,8 @@
-"""The events of a stream behind a position, in the order of their ids, in portions that are sent on.
+"""Read the events of a stream after a position, in the order of their ids, and cut them into batches to send.
 
-Ids rise in commit order within a stream, so whoever has read up to an id misses nothing (see `inserting`). The chain's
-links say which ids a committed page has: that finds the next ones of a quiet stream without a look at all others.
+Ids rise in commit order within a stream, so a reader that remembers its last id misses no event (see `inserting`). The
+chain's links hold the first and last id of each committed page: they lead to the next events of a quiet stream without
+a scan of all others.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ if TYPE_CHECKING:
 
 HOUR_NS = 3600 * 10**9
 GRACE_NS = 120 * 10**9
-"""How long after the end of an hour an event of it may still be committed: longer than a page takes."""
-LINKS = 500  # links that are looked up at once
-MOST = 2000  # events that are read at once
+"""How long after an hour ends its last events may still be committed: longer than a page takes."""
+LINKS = 500  # most links in one read
+MOST = 2000  # most events in one read
 READ_BYTES = 1_000_000
-"""Characters of bodies that are read at once, or one body: a stream keeps no more of them in memory than twice that."""
-BODY = 4000  # expected characters of a body, before any was read
-CHUNK = 500  # events of an hour that are encoded at once
-SPAN = 4000  # ids that are looked at for them: no more, however PostgreSQL plans it
-NEAR = 1000  # ids between two links that cost less to pass over than another question
+"""Most characters of bodies in one read, unless one body has more. A stream keeps at most twice that in memory."""
+BODY = 4000  # characters of a body that the first read expects
+CHUNK = 500  # events of an hour that are encoded together
+SPAN = 4000  # most ids in the range of one read, which bounds it whatever plan PostgreSQL chooses
+NEAR = 1000  # ids between two links: reading past so few costs less than a second query
 
 
 @dataclass(slots=True)
 class EventBatch:
-    """Events of one stream, in the order of their ids, of which the position moves behind all or none."""
+    """Events of one stream, in the order of their ids. The position moves past all of them or none."""
 
     events: Sequence[OutgoingEvent]
     first_id: int = 0
@@ -47,14 +48,14 @@ class EventBatch:
         self.first_id, self.last_id = self.events[0].id, self.events[-1].id
 
     def take(self) -> Sequence[OutgoingEvent]:
-        """The events, which are not kept here: what waits for those before it needs its ends only."""
+        """Return the events and drop them here: a batch that waits for others needs only its first and last id."""
         events, self.events = self.events, ()
         return events
 
 
 @dataclass
 class UnsentEvents:
-    """Reads the events of a stream behind `after_id`, up to those that were committed when it was asked."""
+    """A reader of the events of a stream after `after_id`, to the last one committed when it reads."""
 
     engine: Engine
     stream_id: int
@@ -64,18 +65,18 @@ class UnsentEvents:
     _mean: int = BODY
 
     def peek(self) -> OutgoingEvent | None:
-        """The next event, which stays; None where there is none."""
+        """Return the next event without removing it; None if there is none."""
         while not self._ready:
             if not self._read():
                 return None
         return self._ready[0]
 
     def take(self) -> OutgoingEvent:
-        """The event that `peek` has shown."""
+        """Remove and return the event that `peek` returned."""
         return self._ready.popleft()
 
     def rewind(self, after_id: int) -> None:
-        """Read again what is behind this id."""
+        """Start again after this id."""
         self.after_id = after_id
         self._ranges.clear()
         self._ready.clear()
@@ -87,41 +88,41 @@ class UnsentEvents:
             return False
         low, high = self._ranges.popleft()
         end = min(high, low + SPAN)
-        found, is_all = self._between(low, end)
-        self.after_id = end if is_all and len(found) < MOST else found[-1].id
+        events, is_complete = self._between(low, end)
+        self.after_id = end if is_complete and len(events) < MOST else events[-1].id
         if self.after_id < high:
             self._ranges.appendleft((self.after_id, high))
-        self._ready.extend(found)
+        self._ready.extend(events)
         return True
 
     def _between(self, low: int, high: int) -> tuple[list[OutgoingEvent], bool]:
         bounds = {"stream": self.stream_id, "low": low, "high": high, "most": MOST}
         with store_errors(), reading(self.engine).connect() as connection:
-            rows, is_all = first_rows(connection, _BETWEEN, bounds, READ_BYTES, self._mean)
-        found = list(starmap(OutgoingEvent, rows))
-        if found:
-            self._mean = sum([len(one.body) for one in found]) // len(found)
-        return found, is_all
+            rows, is_complete = first_rows(connection, _BETWEEN, bounds, READ_BYTES, self._mean)
+        events = list(starmap(OutgoingEvent, rows))
+        if events:
+            self._mean = sum([len(event.body) for event in events]) // len(events)
+        return events, is_complete
 
 
 def batches(
     events: UnsentEvents, size: int, plan: Iterable[int] = (), octets: Callable[[], int] = lambda: READ_BYTES
 ) -> Iterator[EventBatch]:
-    """Cut what is behind a position into portions; those that were planned end as planned.
+    """Cut the events into batches. The first ones end at the ids in `plan`, the batches of an earlier run.
 
-    A portion has at most `size` events, and no more of them once its bodies have `octets` characters, which is asked
-    before each one.
+    A batch has at most `size` events and ends with the event that brings its bodies to `octets()` characters; `octets`
+    is called for each batch.
     """
     ends = deque(plan)
     while events.peek() is not None:
-        portion = list(_until(events, ends.popleft())) if ends else list(_some(events, size, octets()))
-        if portion:  # what was planned may have been pruned since
-            yield EventBatch(portion)
+        batch = list(_take_until(events, ends.popleft())) if ends else list(_take(events, size, octets()))
+        if batch:  # the events of a planned batch may have been pruned
+            yield EventBatch(batch)
 
 
 @dataclass
 class UnsentHour:
-    """Events of one stream that were received in the same hour, at most `size`: read while they are used."""
+    """Events of one stream that were received in the same hour, at most `size`. They are read while you iterate."""
 
     source: UnsentEvents
     size: int
@@ -131,9 +132,9 @@ class UnsentHour:
     count: int = 0
 
     def events(self) -> Iterator[Sequence[OutgoingEvent]]:
-        """A few at a time. Those that are not asked for are left for the next hour of this name."""
+        """Yield the events in chunks. Events that you do not take come with the next UnsentHour of the same hour."""
         while self.count < self.size:
-            chunk = list(_some(self._rest(), min(CHUNK, self.size - self.count), READ_BYTES))
+            chunk = list(_take(self._rest(), min(CHUNK, self.size - self.count), READ_BYTES))
             if not chunk:
                 return
             self.count += len(chunk)
@@ -141,7 +142,7 @@ class UnsentHour:
             yield chunk
 
     def halve(self) -> None:
-        """Begin again, with half as many as were taken."""
+        """Start again from the first event, with half as many events as were taken."""
         self.size = max(self.count // 2, 1)
         self.count = 0
         self.source.rewind(self.first_id - 1)
@@ -164,23 +165,24 @@ class _Within:
 
 
 def hours(events: UnsentEvents, size: int) -> Iterator[UnsentHour]:
-    """The same by the hour in which the events were received; one that is not over yet is left for later.
+    """Cut the events by the hour in which they were received. The current hour waits, unless it has `size` events.
 
-    Use each before you take the next one. One that is not used is the last: the next would be the same, without end.
+    Take events from each UnsentHour before you request the next. If you take none, the iteration ends: the next one
+    would be the same, for ever.
     """
     while (first := events.peek()) is not None:
         hour = first.received_ns // HOUR_NS
         is_over = clock.now_ns() >= (hour + 1) * HOUR_NS + GRACE_NS
         if not is_over and not _is_whole(events, first.id, hour, size):
             return
-        made = UnsentHour(events, size, first.id, hour)
-        yield made
-        if not made.count:
+        unsent = UnsentHour(events, size, first.id, hour)
+        yield unsent
+        if not unsent.count:
             return
 
 
 def _is_whole(events: UnsentEvents, first_id: int, hour: int, size: int) -> bool:
-    """Whether so many events of an hour are there, or one of another hour. Their bodies are not read for that."""
+    """Whether `size` events of the hour are stored, or an event of another hour follows. Reads no bodies."""
     bounds = {"stream": events.stream_id, "first": first_id, "size": size}
     with store_errors(), reading(events.engine).connect() as connection:
         number, oldest_ns, newest_ns = connection.execute(_RECEIVED, bounds).one()
@@ -188,22 +190,22 @@ def _is_whole(events: UnsentEvents, first_id: int, hour: int, size: int) -> bool
 
 
 def newest(engine: Engine, stream_id: int, number: int) -> list[OutgoingEvent]:
-    """The newest events of a stream by their time, oldest first."""
-    asked = text(
+    """Return the newest `number` events of a stream by their time, oldest first."""
+    query = text(
         "SELECT id, uuid, time_ns, received_ns, body FROM events WHERE stream_id = :stream "
         "ORDER BY time_ns DESC, id DESC LIMIT :number"
     )
     with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(asked, {"stream": stream_id, "number": number}).all()
+        rows = connection.execute(query, {"stream": stream_id, "number": number}).all()
     return [OutgoingEvent(*row) for row in reversed(rows)]
 
 
-def _until(events: UnsentEvents, end: int) -> Iterator[OutgoingEvent]:
+def _take_until(events: UnsentEvents, end: int) -> Iterator[OutgoingEvent]:
     while (event := events.peek()) is not None and event.id <= end:
         yield events.take()
 
 
-def _some(events: UnsentEvents | _Within, size: int, octets: int) -> Iterator[OutgoingEvent]:
+def _take(events: UnsentEvents | _Within, size: int, octets: int) -> Iterator[OutgoingEvent]:
     while size > 0 and octets > 0 and events.peek() is not None:
         event = events.take()
         size, octets = size - 1, octets - len(event.body)
@@ -211,52 +213,52 @@ def _some(events: UnsentEvents | _Within, size: int, octets: int) -> Iterator[Ou
 
 
 def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, int]]:
-    """Where the next events are: from after the first id to the second, in order. Those that are near are one."""
-    asked = (
+    """Return the ranges (after this id, up to this id) of the next events, in order. Joins ranges that are near."""
+    query = (
         "SELECT number, first_id, last_id FROM chain "
         "WHERE stream_id = :stream AND last_id > :after ORDER BY last_id LIMIT :links"
     )
     with store_errors(), reading(engine).connect() as connection:
-        links = connection.execute(text(asked), {"stream": stream_id, "after": after_id, "links": LINKS}).all()
-        found = []
+        links = connection.execute(text(query), {"stream": stream_id, "after": after_id, "links": LINKS}).all()
+        ranges = []
         if not links or links[0].number == 1:
-            found = unlinked_ranges(connection, stream_id, after_id, links[0].first_id if links else None)
+            ranges = unlinked_ranges(connection, stream_id, after_id, links[0].first_id if links else None)
     for link in links:
-        if found and link.first_id - found[-1][1] <= NEAR:
-            found[-1] = (found[-1][0], link.last_id)
+        if ranges and link.first_id - ranges[-1][1] <= NEAR:
+            ranges[-1] = (ranges[-1][0], link.last_id)
         else:
-            found.append((max(link.first_id - 1, after_id), link.last_id))
-    return found
+            ranges.append((max(link.first_id - 1, after_id), link.last_id))
+    return ranges
 
 
 def unlinked_ranges(
     connection: Connection, stream_id: int, after_id: int, before_id: int | None
 ) -> list[tuple[int, int]]:
-    """Where events are that were stored before there was a chain: they have no link, and are before its first one.
+    """Return the range of events that were stored before the chain began: they have no link, and precede the first one.
 
-    The counts tell whether there are any, so that a new stream of a large store is not looked for in all of it.
+    The counts show whether there are any, so that a new stream of a large store causes no scan of the whole table.
     """
-    asked = (
+    query = (
         "SELECT events + pruned - coalesce((SELECT sum(events) FROM chain WHERE stream_id = streams.id), 0) "
         "FROM streams WHERE id = :stream"
     )
-    if not connection.execute(text(asked), {"stream": stream_id}).scalar():
+    if not connection.execute(text(query), {"stream": stream_id}).scalar():
         return []
     end = before_id - 1 if before_id is not None else last_id(connection, stream_id) or 0
     return [(after_id, end)] if end > after_id else []
 
 
 def first_since(connection: Connection, stream_id: int, time_ns: int) -> int | None:
-    """The first event of a stream that was received then or later, or None. A link's events were received with it."""
-    of = {"stream": stream_id, "time": time_ns}
+    """Return the id of the first event received at `time_ns` or later, or None. A link's commit received its events."""
+    values = {"stream": stream_id, "time": time_ns}
     linked = "SELECT min(first_id) FROM chain WHERE stream_id = :stream AND committed_ns >= :time"
-    first: int | None = connection.execute(text(linked), of).scalar()
-    begin = connection.execute(text(_FIRST), of).scalar()
-    for low, high in unlinked_ranges(connection, stream_id, 0, begin):
-        asked = "SELECT min(id + 0) FROM events WHERE stream_id = :stream AND id > :low AND id <= :high "
-        bounds = {**of, "low": low, "high": high}
-        before = connection.execute(text(f"{asked} AND received_ns >= :time"), bounds).scalar()
-        first = first if before is None else before
+    first: int | None = connection.execute(text(linked), values).scalar()
+    chain_start = connection.execute(text(_FIRST), values).scalar()
+    for low, high in unlinked_ranges(connection, stream_id, 0, chain_start):
+        query = "SELECT min(id + 0) FROM events WHERE stream_id = :stream AND id > :low AND id <= :high "
+        bounds = {**values, "low": low, "high": high}
+        unlinked = connection.execute(text(f"{query} AND received_ns >= :time"), bounds).scalar()
+        first = first if unlinked is None else unlinked
     return first
 
 
@@ -264,17 +266,17 @@ _FIRST = "SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1"
 
 
 def last_id(connection: Connection, stream_id: int) -> int | None:
-    """The id of the last event of a stream that has no links; by going through the stream, not through the table."""
-    asked = text("SELECT max(id + 0) FROM events WHERE stream_id = :stream")
-    return connection.execute(asked, {"stream": stream_id}).scalar()
+    """Return the id of the last event of a stream without links, or None. `+ 0` scans the stream, not the table."""
+    query = text("SELECT max(id + 0) FROM events WHERE stream_id = :stream")
+    return connection.execute(query, {"stream": stream_id}).scalar()
 
 
-# By the key: with an index on stream_id either database would go through the whole stream, and sort it.
+# `+ 0` rules out the index on stream_id, with which either database scans the whole stream and sorts it.
 _BETWEEN = text(
     "SELECT id, uuid, time_ns, received_ns, body FROM events "
     "WHERE (stream_id + 0) = :stream AND id > :low AND id <= :high ORDER BY id LIMIT :most"
 )
 _RECEIVED = text(
     "SELECT count(*), min(received_ns), max(received_ns) FROM (SELECT received_ns FROM events "
-    "WHERE (stream_id + 0) = :stream AND id >= :first ORDER BY id LIMIT :size) AS behind"
+    "WHERE (stream_id + 0) = :stream AND id >= :first ORDER BY id LIMIT :size) AS next_events"
 )

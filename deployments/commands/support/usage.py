@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
 from blocks.problems import closest_match
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def usage_error(command: str, *problems: str) -> ThirdPartyConfigError:
     """The error with all problems, sentences with or without their full stops, and the help of the command."""
     sentences = " ".join(f"{problem.removesuffix('.')}." for problem in problems)
-    return ThirdPartyConfigError(sentences, hint=f"See: onepassword-source {command} --help", code="usage")
+    return ThirdPartyConfigError(sentences, hint=f"See: {command_line(command, options=('--help',))}", code="usage")
 
 
 def invalid_value(flag: str, value: str, allowed: Sequence[str]) -> ThirdPartyConfigError:

@@ -147,7 +147,7 @@ def test_what_was_made_anew_is_not_purged(engines: tuple[Engine, Engine], rows: 
     sources.save(engines[1], SOURCE, revive=True)
     claim = streams.acquire(engines[1], view, "run-1")
     assert claim
-    with pytest.raises(ThirdPartyConfigError, match="'1Pass' was made anew or removed meanwhile"):
+    with pytest.raises(ThirdPartyConfigError, match="'1Pass' was created again or purged meanwhile"):
         lifecycle.purge(engines[0], gone)
     assert rows(COUNTS) == [(1, 3, 0)]
     streams.renew(engines[1], claim)

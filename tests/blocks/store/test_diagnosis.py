@@ -177,7 +177,7 @@ def test_a_user_without_the_right_to_write(postgresql: str, request: pytest.Fixt
     user = url.split("://")[1].split(":")[0].split("@")[0]
     assert (
         diagnosis.inspect(url.replace(f"//{user}", f"//{name}", 1)).refusal
-        == "the user has no right to INSERT into events"
+        == "the user has no INSERT privilege on events"
     )
 
 

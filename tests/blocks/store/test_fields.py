@@ -56,16 +56,16 @@ def test_metadata_keeps_what_is_known_and_enabled(engine: Engine) -> None:
     [
         (DroppedField("floor", "unknown"), "Add it with: onepassword-source fields add floor"),
         (DroppedField("floor", "disabled"), "Enable it with: onepassword-source fields enable floor"),
-        (DroppedField("Team", "unknown", "team"), "It is known as team: write it so."),
+        (DroppedField("Team", "unknown", "team"), "The known field is team: use this name."),
         (
             DroppedField("a b", "unknown"),
-            "It cannot be added: a field's name has only the letters A to Z, digits and _.",
+            "It cannot be added: a field's name can have only the letters A to Z, digits and _.",
         ),
-        (DroppedField("x" * 256, "unknown"), "It cannot be added: it has 256 characters, and Sumo Logic takes 255."),
+        (DroppedField("x" * 256, "unknown"), "It cannot be added: it has 256 characters, and Sumo Logic allows 255."),
     ],
 )
 def test_a_dropped_field_says_what_to_do(one: DroppedField, remedy: str) -> None:
-    assert one.sentence.endswith(f"so it is dropped wherever events are sent on. {remedy}")
+    assert one.sentence.endswith(f"so it is dropped when events are forwarded. {remedy}")
 
 
 WRONG = ["team", "Team", "a b", "x" * 256, "", "Größe", "_SIEMFORWARD", "zone", "ZONE", "a\n"]
@@ -76,10 +76,10 @@ def test_wrong_names_are_told_all_at_once_and_nothing_is_added(engine: Engine) -
     with pytest.raises(ThirdPartyConfigError) as raised:
         fields.create(engine, WRONG)
     told = str(raised.value)
-    assert told.startswith("8 fields are wrong:\n")
-    assert '"Team" differs from team in case alone: use team.' in told
-    assert '"_SIEMFORWARD" differs from _siemForward in case alone: use _siemForward.' in told
-    assert '"ZONE" differs from zone in case alone: use zone.' in told
+    assert told.startswith("8 fields are invalid:\n")
+    assert '"Team" differs from team only in case: use team.' in told
+    assert '"_SIEMFORWARD" differs from _siemForward only in case: use _siemForward.' in told
+    assert '"ZONE" differs from zone only in case: use zone.' in told
     assert '"Größe" cannot be added' in told
     assert '"a\\n" cannot be added' in told
     assert own(engine) == [KnownField("team", enabled=True)]

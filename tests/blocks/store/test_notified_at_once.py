@@ -112,7 +112,7 @@ def test_the_last_refused_of_two_streams_that_are_taken_at_once(two: Two, monkey
         two.is_refused(claim)
     assert rejected_events.replay(two.pair.engine, two.pair.known) == 2
     sent = {claim: two.again(claim) for claim in (two.a, two.b)}
-    monkeypatch.setattr(rejected_events, "_tell", meeting(rejected_events._tell))
+    monkeypatch.setattr(rejected_events, "_report", meeting(rejected_events._report))
     at_once(*(lambda claim=claim: two.is_taken(claim, sent[claim]) for claim in (two.a, two.b)))
     assert two.open() == []
     assert two.pair.told()[-1] == ("Recovered", "Warning", "Healthy")

@@ -339,7 +339,7 @@ cursor, number, took = view.cursor, 0, []
 print("ready", flush=True)
 while not told.is_set():
     events = [Event(f"N{n}", time.time_ns(), "{}") for n in range(number, number + 100)]
-    page = Page(f"n{number}", has_more=True, events=events, rejected=[])
+    page = Page(f"n{number}", has_more=True, events=events, invalid_items=[])
     started = time.monotonic()
     pages.commit_page(engine, held, page, after=cursor, api_version="v2")
     took.append(time.monotonic() - started)

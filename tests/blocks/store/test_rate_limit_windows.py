@@ -28,7 +28,7 @@ NS = 10**9
 TAKER = """
 import sys, time
 from blocks import clock
-from blocks.events_api.rate_limit import Window
+from blocks.events_api.rate_limit import RateWindow
 from blocks.store import rate_limit_windows
 from blocks.store.engine import open_engine
 class Told(clock.SystemClock):
@@ -41,7 +41,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 end = time.time() + float(sys.argv[2])
 while (now := time.time()) < end:
-    granted = rate_limit_windows.acquire(engine, "account/A", (Window(60, 1.0),), 1)
+    granted = rate_limit_windows.acquire(engine, "account/A", (RateWindow(60, 1.0),), 1)
     if granted.count:
         print(told.last)
     else:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 KILLED_ROTATION = """
 import os, signal
 from deployments.prefect_api import reencrypt, server_secrets
-encrypt = reencrypt.encrypt_again
+encrypt = reencrypt.reencrypt_blocks
 def kill(*arguments):
     encrypt(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
-reencrypt.encrypt_again = kill
+reencrypt.reencrypt_blocks = kill
 if (child := os.fork()) == 0:
     server_secrets.rotate(password=True, key=True)
 assert os.waitpid(child, 0)[1] == signal.SIGKILL

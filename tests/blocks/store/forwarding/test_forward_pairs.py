@@ -26,7 +26,7 @@ MINUTE_NS = 60 * 10**9
 def skip(pair: Pair, until_ns: int) -> None:
     """As of a pair that is new."""
     with writing(pair.engine) as connection:
-        forward_pairs._leave_out(connection, pair.known, until_ns)
+        forward_pairs._skip(connection, pair.known, until_ns)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
     assert raised.value.code == "unknown-siem"
     assert forward_pairs.find_all(pair.engine) == before
     if kind == "webhook":
-        with pytest.raises(ThirdPartyConfigError, match="was removed meanwhile"):
+        with pytest.raises(ThirdPartyConfigError, match="was removed during this run"):
             pair.view()
         assert pair.filled.ask("SELECT count(*) FROM positions") == [(0,)]
 

@@ -451,7 +451,7 @@ number = 10_000
 while not told.is_set():
     for api in Api:
         events = [event(api, n) for n in range(number, number + 20)]
-        page = Page(f"n{number}", has_more=True, events=events, rejected=[])
+        page = Page(f"n{number}", has_more=True, events=events, invalid_items=[])
         pages.commit_page(engine, held[api], page, after=cursors[api], api_version="v2")
         cursors[api] = page.cursor
     number += 15  # some are known
