@@ -138,7 +138,7 @@ def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
     ("document", "said"),
     [
         ({"siem": []}, "$.siem: it is a list"),
-        ({"siems": []}, "$.siems: it is no list of SIEMs"),
+        ({"siems": []}, "$.siems: it is not a list of SIEMs"),
         ({"siem": {}, "siems": []}, "both siem and siems"),
         ({"siem": {"name": "a", "type": "splnk", "sources": ["1Pass"], "config": {}}}, "splunk"),
         ({"siem": {"name": "a", "type": "splunk", "sources": [], "config": {}}}, "$.siem.sources"),
@@ -312,9 +312,9 @@ def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: CommandCalls, 
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     done = call.json("siem", "run", siem, code=cli.IN_ERROR)[0]
     assert done["state"] == "ThirdPartyConfigError"
-    asked = splunk.asked
+    asked = splunk.request_count
     assert call.json("siem", "run", siem, code=cli.IN_ERROR)[0]["state"] == "ThirdPartyConfigError"
-    assert splunk.asked == asked  # nothing is sent while nothing has changed
+    assert splunk.request_count == asked  # nothing is sent while nothing has changed
     found = status(call, siem, code=cli.IN_ERROR)
     assert found["state"] == "ThirdPartyConfigError"
     assert "another-token" not in json.dumps(found)
