@@ -314,9 +314,9 @@ def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: CommandCalls, 
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     done = call.json("siem", "run", siem, code=cli.IN_ERROR)[0]
     assert done["state"] == "ThirdPartyConfigError"
-    asked = splunk.asked
+    asked = splunk.request_count
     assert call.json("siem", "run", siem, code=cli.IN_ERROR)[0]["state"] == "ThirdPartyConfigError"
-    assert splunk.asked == asked  # nothing is sent while nothing has changed
+    assert splunk.request_count == asked  # nothing is sent while nothing has changed
     found = status(call, siem, code=cli.IN_ERROR)
     assert found["state"] == "ThirdPartyConfigError"
     assert "another-token" not in json.dumps(found)
