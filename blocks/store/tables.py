@@ -55,7 +55,7 @@ class ClaimColumns(SQLModel):
 
 
 class FailureColumns(SQLModel):
-    """The columns of a failure, in every table whose rows can fail (see `failures`)."""
+    """The columns of a failure, in every table whose rows can fail (see `streams.NO_ERROR`)."""
 
     failing_since_ns: int | None = Field(default=None, sa_type=BigInteger)
     failed_attempts: int = Field(
@@ -85,20 +85,20 @@ class SourceRow(SQLModel, table=True):
     api_version: str
     collect_from: str | None = None
     fingerprint: str = Field(description="digest of what matters for requests, the token included")
-    account_uuid: str | None = Field(default=None, description="pinned when introspection or the token told it first")
-    scopes: str | None = Field(default=None, description="JSON list, as introspection told it last")
-    state: str = Field(default="Pending", description="the state of the run that spoke last")
+    account_uuid: str | None = Field(default=None, description="pinned when introspection or the token first named it")
+    scopes: str | None = Field(default=None, description="JSON list, from the last introspection")
+    state: str = Field(default="Pending", description="the state that a run reported last")
     state_ns: int | None = Field(default=None, sa_type=BigInteger)
     state_message: str = Field(default="")
-    run_id: str | None = Field(default=None, description="the flow run that spoke last")
+    run_id: str | None = Field(default=None, description="the flow run that last reported a state")
     created_ns: int = Field(sa_type=BigInteger)
     paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="its schedule was paused then")
     stop_ns: int | None = Field(default=None, sa_type=BigInteger, description="runs opened before end after their page")
     deleted_ns: int | None = Field(default=None, sa_type=BigInteger, description="deleted then; its events stay")
     due_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="runs are due since; else since created_ns"
+        default=None, sa_type=BigInteger, description="runs are due since then; if null, since created_ns"
     )
-    lag_after: str | None = Field(default=None, description="how late an API may be; see `bounds.lag_ns`")
+    lag_after: str | None = Field(default=None, description="how late an API may be; see `alert_thresholds.lag_ns`")
     processing_rules: str = Field(
         default="{}",
         sa_type=Text,
@@ -120,7 +120,9 @@ class StreamRow(ClaimColumns, FailureColumns, table=True):
     cursor: str | None = Field(default=None, sa_type=Text)
     cursor_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the cursor moved last")
     cursor_version: str | None = Field(default=None, description="the API version that the cursor belongs to")
-    cursor_dropped_ns: int | None = Field(default=None, sa_type=BigInteger, description="dropped after a 400, then")
+    cursor_dropped_ns: int | None = Field(
+        default=None, sa_type=BigInteger, description="when it was dropped after a 400"
+    )
 
     events: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
     quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
@@ -132,7 +134,7 @@ class StreamRow(ClaimColumns, FailureColumns, table=True):
     quiet_ns: int | None = Field(default=None, sa_type=BigInteger, description="longest time between events lately")
     quiet_at_ns: int | None = Field(default=None, sa_type=BigInteger, description="when that was seen")
     pruned: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="events removed since they were old enough"
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="events removed because of their age"
     )
 
     read_from_ns: int | None = Field(
@@ -162,7 +164,7 @@ class StreamRow(ClaimColumns, FailureColumns, table=True):
         description="found by reconcile, never brought by the cursor",
     )
     changed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that the server has changed since"
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that the server changed later"
     )
 
     recovered_ns: int | None = Field(default=None, sa_type=BigInteger)
@@ -234,11 +236,11 @@ class HealthEventRow(SQLModel, table=True):
     error_type: str | None = None
     error_code: str | None = None
     hint: str | None = None
-    published_ns: int | None = Field(default=None, sa_type=BigInteger, description="when Prefect was told")
+    published_ns: int | None = Field(default=None, sa_type=BigInteger, description="when it was published to Prefect")
 
 
 class ConditionRow(SQLModel, table=True):
-    """What is not as it should be at present; so that a change makes one event, and not every run another."""
+    """A condition that is open now. It is stored so that a change makes one health event, not one for each run."""
 
     __tablename__ = "conditions"
 
@@ -260,7 +262,7 @@ class UndocumentedValueRow(SQLModel, table=True):
     kind: str = Field(primary_key=True, description="member or value")
     path: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
-    seen_ns: int = Field(sa_type=BigInteger, description="when it came first")
+    seen_ns: int = Field(sa_type=BigInteger, description="when it first came")
 
 
 class FieldRow(SQLModel, table=True):
@@ -289,7 +291,7 @@ class AuditLogRow(SQLModel, table=True):
 
 
 class PrunedEventRow(SQLModel, table=True):
-    """What stays of an event that was removed for its age."""
+    """What remains of an event that was removed because of its age."""
 
     __tablename__ = "pruned_events"
     __table_args__ = (Index("pruned_events_by_id", "stream_id", "event_id"),)
@@ -315,11 +317,11 @@ class ChainLinkRow(SQLModel, table=True):
     events: int = Field(sa_type=BigInteger)
     api_version: str
     committed_ns: int = Field(sa_type=BigInteger)
-    digest: bytes = Field(sa_type=LargeBinary, description="of its events and of the one before")
+    digest: bytes = Field(sa_type=LargeBinary, description="of its events and of the digest of the link before")
 
 
 class HourlyCountRow(SQLModel, table=True):
-    """How many events of a stream are of one hour."""
+    """How many events of a stream have their time in one hour."""
 
     __tablename__ = "hourly_counts"
 
@@ -329,7 +331,7 @@ class HourlyCountRow(SQLModel, table=True):
 
 
 class CollectedSpanRow(SQLModel, table=True):
-    """A span of time of which live collection has read all there was, from `start_ns` to before `end_ns`."""
+    """A span of time that live collection has read completely, from `start_ns` to before `end_ns`."""
 
     __tablename__ = "collected_spans"
     __table_args__ = (Index("collected_spans_of_stream", "stream_id", "end_ns"), {"sqlite_autoincrement": True})
@@ -350,7 +352,9 @@ class LateOrMissedRow(SQLModel, table=True):
     uuid: str = Field(primary_key=True, sa_type=Text)
     time_ns: int = Field(sa_type=BigInteger)
     found_ns: int = Field(sa_type=BigInteger)
-    fence: int = Field(sa_type=BigInteger, description="the stream's then: a claim above it began later")
+    fence: int = Field(
+        sa_type=BigInteger, description="the stream's fence at that time: a claim with a higher one began later"
+    )
     verdict: str | None = Field(default=None, description="late or missed")
     decided_ns: int | None = Field(default=None, sa_type=BigInteger)
 
@@ -387,7 +391,7 @@ class PairRow(SQLModel, table=True):
 
 
 class PositionRow(ClaimColumns, FailureColumns, table=True):
-    """Up to which event of a stream a forward has sent. What it has not sent is never pruned."""
+    """The last event of a stream that a pair's SIEM acknowledged. Later events are never pruned."""
 
     __tablename__ = "positions"
 
@@ -401,20 +405,26 @@ class PositionRow(ClaimColumns, FailureColumns, table=True):
 
     sent: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
     filtered: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="kept from the SIEM by its rules"
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="not sent because of the pair's rules"
     )
     rejected: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="refused by the SIEM, and still so"
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=_ZERO,
+        description="rejected by the SIEM, and not accepted since",
     )
-    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the SIEM last said yes")
+    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the SIEM last acknowledged")
 
     unconfirmed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="those of them that the SIEM did not confirm"
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=_ZERO,
+        description="failed attempts that the SIEM did not confirm",
     )
 
 
 class RejectedEventRow(SQLModel, table=True):
-    """An event that a SIEM refused for good, and what it said."""
+    """An event that a SIEM rejected, and its answer."""
 
     __tablename__ = "rejected_events"
 
@@ -425,24 +435,24 @@ class RejectedEventRow(SQLModel, table=True):
     rejected_ns: int = Field(sa_type=BigInteger)
     code: str
     answer: str = Field(sa_type=Text)
-    replay_ns: int | None = Field(default=None, sa_type=BigInteger, description="to be sent again, since then")
+    replay_ns: int | None = Field(default=None, sa_type=BigInteger, description="when a replay was requested")
 
 
 class RateLimitRow(SQLModel, table=True):
-    """The requests that were granted of an account's rate windows (see `blocks.events_api.rate_limit`)."""
+    """The requests granted from an account's rate-limit windows (see `blocks.events_api.rate_limit`)."""
 
     __tablename__ = "rate_limits"
 
     key: str = Field(primary_key=True, description="the account, or the source where no account is known")
     spent: str = Field(sa_type=Text, description="JSON: by window, by cell")
-    grants: int = Field(sa_type=BigInteger, description="how often it was asked")
+    grants: int = Field(sa_type=BigInteger, description="how often the row was locked")
     paused_until_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="after a 429: nobody asks till then"
+        default=None, sa_type=BigInteger, description="after a 429: no request until then"
     )
 
 
 class JobRow(SQLModel, table=True):
-    """A span of time that is read once more, in windows."""
+    """A span of time that is read again, in windows."""
 
     __tablename__ = "jobs"
     __table_args__ = (Index("jobs_of_source", "source_id", "created_ns"),)
@@ -477,11 +487,11 @@ class WindowRow(ClaimColumns, table=True):
     cursor: str | None = Field(default=None, sa_type=Text)
     cursor_version: str | None = None
     restarts: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was begun anew after a 400"
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was restarted after a 400"
     )
 
     begun_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="its first page; until then it may be cut"
+        default=None, sa_type=BigInteger, description="time of its first page; until then it may be split"
     )
     done_ns: int | None = Field(default=None, sa_type=BigInteger)
     pages: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
@@ -489,6 +499,6 @@ class WindowRow(ClaimColumns, table=True):
     known: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
     quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
     changed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that are not as they were stored"
+        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that differ from the stored ones"
     )
-    error: str | None = Field(default=None, description="why it was given up; a resumed job tries it again")
+    error: str | None = Field(default=None, description="why reading it was stopped; a resumed job retries it")

@@ -1,4 +1,4 @@
-"""What a receiver took: how often each uuid came. Kept in a file, so that it outlives a killed process."""
+"""How often each uuid was accepted, stored in a file, so that it survives a kill."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Arrivals:
 
 
 def read(file: Path) -> Counter[str]:
-    """The counts that a file holds. A last line that was cut short by a kill was never acknowledged."""
+    """Read the counts of a file. If a kill cut the last line short, that event was never acknowledged."""
     return Counter(line for line in file.read_text().splitlines(keepends=False) if line)
 
 

@@ -1,4 +1,4 @@
-"""What a receiver is told to do with the next requests, instead of taking and answering them."""
+"""Scripted behaviour of a receiver for its next requests, instead of accepting them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Bytes = bytes  # `bytes` is a member of Behaviour
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """`answer`: this status, headers and body, and nothing is taken; `echo` repeats the request's headers and path.
+    """`answer`: this status, headers and body, and nothing is accepted; `echo` repeats the request's headers and path.
 
-    `too-large`: 413 to a body of more than `bytes`, unpacked. `half`: every second record is refused for good.
-    `slow`: taken, and answered after `seconds`. `stall`: read, and never answered. `reset`: not taken, the connection
-    is reset. `drop`: taken, and the connection is reset instead of an answer. `raw`: not taken, and answered
-    with `start`, whatever it is, then with `drip`, `drips` times, each after `seconds`.
-    `path`: only requests whose path has it.
+    `too-large`: 413 to a body of more than `bytes`, uncompressed. `half`: every second record is rejected.
+    `slow`: accepted, and answered after `seconds`. `stall`: read, and never answered. `reset`: not accepted, and the
+    connection is reset. `drop`: accepted, and the connection is reset instead of an answer. `raw`: not accepted, and
+    answered with the bytes `start`, then `drips` times with `drip`, each after `seconds`.
+    `path`: only requests whose path contains it.
     """
 
     kind: Kind
@@ -40,23 +40,23 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Script:
-    """Behaviours in the order in which they were told, each for so many requests (None: until cleared)."""
+    """Behaviours in order, each for so many requests (None: until cleared)."""
 
     def __init__(self) -> None:
-        self._told: list[tuple[Behaviour, int | None]] = []
+        self._behaviours: list[tuple[Behaviour, int | None]] = []
         self._lock = threading.Lock()
 
     def add(self, behaviour: Behaviour, times: int | None) -> None:
         with self._lock:
-            self._told.append((behaviour, times))
+            self._behaviours.append((behaviour, times))
 
     def clear(self) -> None:
         with self._lock:
-            self._told.clear()
+            self._behaviours.clear()
 
     def next(self, path: str, size: int) -> Behaviour | None:
         with self._lock:
-            for place, (behaviour, times) in enumerate(self._told):
+            for place, (behaviour, times) in enumerate(self._behaviours):
                 if behaviour.concerns(path, size):
                     self._count(place, behaviour, times)
                     return behaviour
@@ -64,6 +64,6 @@ class Script:
 
     def _count(self, place: int, behaviour: Behaviour, times: int | None) -> None:
         if times == 1:
-            del self._told[place]
+            del self._behaviours[place]
         elif times is not None:
-            self._told[place] = (behaviour, times - 1)
+            self._behaviours[place] = (behaviour, times - 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from receivers.request import Taken
+from receivers.request import VendorResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,7 @@ class Elasticsearch:
         """What this cluster stored before it was killed."""
         self._remembered = frozenset(ids)
 
-    def take(self, request: Request) -> Taken:
+    def respond(self, request: Request) -> VendorResponse:
         parts = urlsplit(request.path)
         *index, verb = parts.path.strip("/").split("/")
         if verb == "_has_privileges":
@@ -67,7 +67,7 @@ class Elasticsearch:
         if request.headers.get("content-type") != "application/x-ndjson":
             return _failed(406, "media_type_header_exception", "Content-Type is not supported")
         if self.proxied and not index:
-            return Taken([], 403, {"Content-Type": "text/html"}, b"<h1>403 Forbidden</h1>")
+            return VendorResponse([], 403, {"Content-Type": "text/html"}, b"<h1>403 Forbidden</h1>")
         with self._lock:
             return self._bulk(request, index[0] if index else "", parse_qs(parts.query))
 
@@ -75,18 +75,18 @@ class Elasticsearch:
         """From now on there is a new backing index, in which no id is known."""
         self.documents = {(f"{index}-old", id_): document for (index, id_), document in self.documents.items()}
 
-    def _delete(self, index: str, id_: str) -> Taken:
+    def _delete(self, index: str, id_: str) -> VendorResponse:
         if not self.deletes:
             return _failed(400, "illegal_argument_exception", "only write ops with an op_type of create are allowed")
         found = self.documents.pop((index, id_), None) is not None
         return _told(200 if found else 404, {"_index": index, "result": "deleted" if found else "not_found"})
 
-    def _privileges(self) -> Taken:
+    def _privileges(self) -> VendorResponse:
         if self.opensearch:
             return _told(400, {"error": "no handler found for uri [/_security/user/_has_privileges] and method [POST]"})
         return _told(200, {"username": "writer", "has_all_requested": self.privileged, "index": {}})
 
-    def _bulk(self, request: Request, index: str, query: dict[str, list[str]]) -> Taken:
+    def _bulk(self, request: Request, index: str, query: dict[str, list[str]]) -> VendorResponse:
         lines = request.body.split(b"\n")
         if lines.pop() != b"":
             return _failed(400, "illegal_argument_exception", "The bulk request must be terminated by a newline [\\n]")
@@ -104,7 +104,7 @@ class Elasticsearch:
         answer: dict[str, Any] = {"took": 7, "errors": errors, "items": [{"create": item} for item in items]}
         if "filter_path" in query:
             answer = {"errors": errors, "items": [{"create": _filtered(item)} for item in items]}
-        return Taken(taken, 200, {"Content-Type": "application/json"}, msgspec.json.encode(answer))
+        return VendorResponse(taken, 200, {"Content-Type": "application/json"}, msgspec.json.encode(answer))
 
     def _item(  # noqa: PLR0917
         self, path_index: str, action: bytes, line: bytes, request: Request, place: int, taken: list[str]
@@ -152,12 +152,12 @@ def _filtered(item: dict[str, Any]) -> dict[str, Any]:
     return {"status": item["status"], **kept}
 
 
-def _failed(status: int, kind: str, reason: str) -> Taken:
+def _failed(status: int, kind: str, reason: str) -> VendorResponse:
     return _told(status, {"error": {"root_cause": [], "type": kind, "reason": reason}, "status": status})
 
 
-def _told(status: int, value: object) -> Taken:
-    return Taken([], status, {"Content-Type": "application/json"}, msgspec.json.encode(value))
+def _told(status: int, value: object) -> VendorResponse:
+    return VendorResponse([], status, {"Content-Type": "application/json"}, msgspec.json.encode(value))
 
 
 _action = msgspec.json.Decoder(dict[str, dict[str, str]])

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
-from receivers.request import Taken
+from receivers.request import VendorResponse
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -28,11 +28,11 @@ class Otlp:
         self.keep = False
         self.warning = ""
 
-    def take(self, request: Request) -> Taken:
+    def respond(self, request: Request) -> VendorResponse:
         if request.path != "/v1/logs":
-            return Taken(status=404, body=b"404 page not found")
+            return VendorResponse(status=404, body=b"404 page not found")
         if request.headers.get("content-type") != PROTOBUF:
-            return Taken(status=415, body=b"unsupported media type")
+            return VendorResponse(status=415, body=b"unsupported media type")
         try:
             export = ExportLogsServiceRequest.FromString(request.body)
         except DecodeError:
@@ -61,18 +61,18 @@ def plain(value: AnyValue) -> object:
     return getattr(value, value.WhichOneof("value") or "string_value")
 
 
-def _answer(uids: list[str], rejected: int, message: str) -> Taken:
+def _answer(uids: list[str], rejected: int, message: str) -> VendorResponse:
     answer = ExportLogsServiceResponse()
     if rejected or message:
         answer.partial_success.rejected_log_records = rejected
         answer.partial_success.error_message = message
-    return Taken(uids, 200, {"Content-Type": PROTOBUF}, answer.SerializeToString())
+    return VendorResponse(uids, 200, {"Content-Type": PROTOBUF}, answer.SerializeToString())
 
 
-def _status(status: int, message: str) -> Taken:
+def _status(status: int, message: str) -> VendorResponse:
     # google.rpc.Status has code = 1 and message = 2, of the same types as this message's members.
     body = ExportLogsPartialSuccess(rejected_log_records=3, error_message=message).SerializeToString()
-    return Taken([], status, {"Content-Type": PROTOBUF}, body)
+    return VendorResponse([], status, {"Content-Type": PROTOBUF}, body)
 
 
 vendor = Otlp

@@ -1,4 +1,4 @@
-"""A request as a receiver sees it, and what a vendor makes of it."""
+"""A request to a receiver, and the response of a vendor."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Names of headers are in lower case; `path` has the query; `body` is unpacked.
+    """Names of headers are in lower case; `path` has the query; `body` is uncompressed.
 
-    `half`: the vendor is to refuse for good every second record, where its protocol can.
+    `half`: the vendor rejects every second record, if its protocol can.
     """
 
     method: str
@@ -29,8 +29,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """The uuids of the events that were taken (with repetitions), and the answer."""
+class VendorResponse:
+    """The uuids of the accepted events (with repetitions), and the response."""
 
     uuids: list[str] = field(default_factory=list)
     status: int = 200
@@ -39,12 +39,12 @@ class Taken:
 
 
 class Vendor(Protocol):
-    """How one SIEM reads a request. Called from several threads."""
+    """How one SIEM handles a request. Several threads call it."""
 
-    def take(self, request: Request) -> Taken: ...
+    def respond(self, request: Request) -> VendorResponse: ...
 
 
-def unpacked(body: bytes, encoding: str) -> bytes:
+def decompress(body: bytes, encoding: str) -> bytes:
     return zlib.decompress(body, _WINDOWS[encoding]) if encoding in _WINDOWS else body
 
 
@@ -68,7 +68,7 @@ _read = msgspec.json.Decoder(_Document).decode
 
 
 def uuid_of(document: bytes | msgspec.Raw) -> str:
-    """The uuid of an event in any format, alone or in an envelope. Raises ValueError where there is none."""
+    """Return the uuid of an event in any format, alone or in an envelope. Raises ValueError if there is none."""
     found = _read(document)
     uuid = found.uuid or (found.onepassword and found.onepassword.uuid) or (found.metadata and found.metadata.uid)
     if not uuid:

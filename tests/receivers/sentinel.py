@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import msgspec
-from receivers.request import Taken
+from receivers.request import VendorResponse
 
 if TYPE_CHECKING:
     from receivers.request import Request
@@ -49,13 +49,13 @@ class Sentinel:
         self.role = True
         self.lifetime = LIFETIME
 
-    def take(self, request: Request) -> Taken:
+    def respond(self, request: Request) -> VendorResponse:
         return self._token(request) if "/oauth2/" in request.path else self._ingest(request)
 
     def revoke(self) -> None:
         self.good.clear()
 
-    def _token(self, request: Request) -> Taken:
+    def _token(self, request: Request) -> VendorResponse:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         if request.path != TOKEN or form.get("grant_type") != "client_credentials" or form.get("scope") != SCOPE:
             return _refused(400, "invalid_request", "AADSTS900144: The request body lacks something.")
@@ -65,9 +65,9 @@ class Sentinel:
         token = f"{JWT}.{self.issued:040}.signature"
         self.good.add(token)
         told = {"token_type": "Bearer", "expires_in": self.lifetime, "ext_expires_in": 3599, "access_token": token}
-        return Taken(body=msgspec.json.encode(told))
+        return VendorResponse(body=msgspec.json.encode(told))
 
-    def _ingest(self, request: Request) -> Taken:
+    def _ingest(self, request: Request) -> VendorResponse:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind != "Bearer" or token not in self.good:
             return _error(401, "InvalidToken", "The token is invalid or has expired.")
@@ -83,15 +83,15 @@ class Sentinel:
             found = rows(request.body)
         except ValueError as error:
             return _error(400, "InvalidPayload", str(error))
-        return Taken([row.Uuid for row in found], 204)
+        return VendorResponse([row.Uuid for row in found], 204)
 
 
-def _refused(status: int, error: str, description: str) -> Taken:
-    return Taken(status=status, body=msgspec.json.encode({"error": error, "error_description": description}))
+def _refused(status: int, error: str, description: str) -> VendorResponse:
+    return VendorResponse(status=status, body=msgspec.json.encode({"error": error, "error_description": description}))
 
 
-def _error(status: int, code: str, message: str) -> Taken:
-    return Taken(status=status, body=msgspec.json.encode({"error": {"code": code, "message": message}}))
+def _error(status: int, code: str, message: str) -> VendorResponse:
+    return VendorResponse(status=status, body=msgspec.json.encode({"error": {"code": code, "message": message}}))
 
 
 vendor = Sentinel

@@ -1,6 +1,6 @@
-"""A SIEM that takes events over HTTP: in a thread for unit tests; see `process` for one that can be killed.
+"""A SIEM that receives events over HTTP, in a thread of a test. `process` has one that a test can kill.
 
-`receivers` is a namespace package: pytest has `tests` on its path, and other processes get it by PYTHONPATH.
+`receivers` is a namespace package: pytest has `tests` on its path, and other processes get it from PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from receivers.arrivals import Arrivals
 from receivers.behaviour import Behaviour, Kind, Script
-from receivers.request import Request, Taken, Vendor, unpacked
+from receivers.request import Request, Vendor, VendorResponse, decompress
 
 if TYPE_CHECKING:
     import ssl
@@ -28,7 +28,7 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for no time: close sends RST
 
 
 class Receiver:
-    """One vendor behind one port of this machine. `keep`: requests are kept in `requests`, for tests to look at."""
+    """One vendor on one port of this machine. `keep`: `requests` has all requests, for a test to check."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class Receiver:
         self.script = Script()
         self.arrivals = Arrivals(file)
         if remember := getattr(vendor, "remember", None):
-            remember(self.arrivals.counts())  # what it stored in an earlier life
+            remember(self.arrivals.counts())  # what it stored before it was restarted
         self.requests: list[Request] = []
-        self.asked = 0
+        self.request_count = 0
         self.closing = threading.Event()
         self._keep = keep
         self._lock = threading.Lock()
@@ -55,14 +55,14 @@ class Receiver:
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def behave(self, kind: Kind, times: int | None = 1, **options: Any) -> None:
-        """Do this with the next requests; see `Behaviour` for the options."""
+        """Behave like this for the next requests; see `Behaviour` for the options."""
         self.script.add(Behaviour(kind=kind, **options), times)
 
     def clear(self) -> None:
         self.script.clear()
 
     def arrived(self) -> Counter[str]:
-        """How often each uuid was taken."""
+        """Return how often each uuid was accepted."""
         return self.arrivals.counts()
 
     def serve(self) -> None:
@@ -77,14 +77,14 @@ class Receiver:
 
     def count(self, request: Request) -> None:
         with self._lock:
-            self.asked += 1
+            self.request_count += 1
             if self._keep:
                 self.requests.append(request)
 
 
 @contextlib.contextmanager
 def receiving(vendor: Vendor, *, tls: ssl.SSLContext | None = None, keep: bool = True) -> Iterator[Receiver]:
-    """A receiver in a thread, stopped on leaving."""
+    """Run a receiver in a thread, and stop it on exit."""
     receiver = Receiver(vendor, tls=tls, keep=keep)
     thread = threading.Thread(target=receiver.serve, daemon=True)
     thread.start()
@@ -119,7 +119,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away, or refuses the certificate, is nothing to tell of."""
+        """Ignore clients that disconnect or reject the certificate."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -130,43 +130,45 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         receiver = self.server.receiver
-        body = unpacked(self._read_body(), self.headers.get("Content-Encoding", ""))
+        body = decompress(self._read_body(), self.headers.get("Content-Encoding", ""))
         if self.path.startswith(CONTROL):
-            self._answer(_controlled(receiver, self.command, self.path, body))
+            self._answer(_control(receiver, self.command, self.path, body))
             return
-        told = receiver.script.next(self.path, len(body))
+        behaviour = receiver.script.next(self.path, len(body))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, body, half=told is not None and told.kind == "half")
+        request = Request(
+            self.command, self.path, headers, body, half=behaviour is not None and behaviour.kind == "half"
+        )
         receiver.count(request)
-        self._behave(request, told)
+        self._behave(request, behaviour)
 
     do_GET = do_PUT = do_DELETE = do_HEAD = do_POST  # noqa: N815 - names of the standard library
 
-    def _behave(self, request: Request, told: Behaviour | None) -> None:
-        kind = told.kind if told else "take"
-        if told and kind == "answer":
-            self._answer(_told(request, told))
+    def _behave(self, request: Request, behaviour: Behaviour | None) -> None:
+        kind = behaviour.kind if behaviour else "accept"
+        if behaviour and kind == "answer":
+            self._answer(_scripted_response(request, behaviour))
         elif kind == "too-large":
-            self._answer(Taken(status=413, body=b"too large"))
+            self._answer(VendorResponse(status=413, body=b"too large"))
         elif kind == "reset":
             self._reset()
-        elif told and kind == "raw":
-            self._answer_raw(told)
+        elif behaviour and kind == "raw":
+            self._answer_raw(behaviour)
         elif kind == "stall":
-            self._wait_for_the_client_to_go()
+            self._wait_for_disconnect()
         else:
-            self._take(request, told)
+            self._accept(request, behaviour)
 
-    def _take(self, request: Request, told: Behaviour | None) -> None:
+    def _accept(self, request: Request, behaviour: Behaviour | None) -> None:
         receiver = self.server.receiver
-        taken = receiver.vendor.take(request)
-        receiver.arrivals.add(taken.uuids)
-        if told and told.kind == "drop":
+        response = receiver.vendor.respond(request)
+        receiver.arrivals.add(response.uuids)
+        if behaviour and behaviour.kind == "drop":
             self._reset()
             return
-        if told and told.kind == "slow":
-            receiver.closing.wait(told.seconds)
-        self._answer(taken)
+        if behaviour and behaviour.kind == "slow":
+            receiver.closing.wait(behaviour.seconds)
+        self._answer(response)
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -178,33 +180,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _answer(self, taken: Taken) -> None:
-        self.send_response_only(taken.status)
-        for name, value in {"Content-Length": str(len(taken.body)), **taken.headers}.items():
+    def _answer(self, response: VendorResponse) -> None:
+        self.send_response_only(response.status)
+        for name, value in {"Content-Length": str(len(response.body)), **response.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(taken.body)
+        self.wfile.write(response.body)
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        # A plain close: a shutdown, or a goodbye of TLS, would be an orderly end.
+        # A plain close: a shutdown, or a close_notify of TLS, would be an orderly end.
         self.rfile.close()
         self.wfile.close()
         self.close_connection = True
         self.connection.close()
 
-    def _answer_raw(self, told: Behaviour) -> None:
+    def _answer_raw(self, behaviour: Behaviour) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
-            self.wfile.write(told.start)
+            self.wfile.write(behaviour.start)
             self.wfile.flush()
-            for _ in range(told.drips):
-                if self.server.receiver.closing.wait(told.seconds):
+            for _ in range(behaviour.drips):
+                if self.server.receiver.closing.wait(behaviour.seconds):
                     return
-                self.wfile.write(told.drip)
+                self.wfile.write(behaviour.drip)
                 self.wfile.flush()
 
-    def _wait_for_the_client_to_go(self) -> None:
+    def _wait_for_disconnect(self) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.recv(1)
@@ -213,24 +215,24 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _told(request: Request, told: Behaviour) -> Taken:
-    body = told.body.encode()
-    if told.echo:
+def _scripted_response(request: Request, behaviour: Behaviour) -> VendorResponse:
+    body = behaviour.body.encode()
+    if behaviour.echo:
         body += "\n".join([request.path, *(f"{name}: {value}" for name, value in request.headers.items())]).encode()
-    return Taken(status=told.status, headers=told.headers, body=body)
+    return VendorResponse(status=behaviour.status, headers=behaviour.headers, body=body)
 
 
-def _controlled(receiver: Receiver, method: str, path: str, body: bytes) -> Taken:
-    """Control by HTTP: POST behave {"kind", "times", …}, DELETE behave, GET counts, GET arrived."""
+def _control(receiver: Receiver, method: str, path: str, body: bytes) -> VendorResponse:
+    """Handle a control request: POST behave {"kind", "times", …}, DELETE behave, GET counts, GET arrived."""
     what = path.removeprefix(CONTROL)
     if what == "behave" and method == "DELETE":
         receiver.clear()
     elif what == "behave":
-        wish = msgspec.json.decode(body)
-        times = wish.pop("times", 1)
-        receiver.script.add(msgspec.convert(wish, Behaviour), times)
+        options = msgspec.json.decode(body)
+        times = options.pop("times", 1)
+        receiver.script.add(msgspec.convert(options, Behaviour), times)
     elif what == "arrived":
-        return Taken(body=msgspec.json.encode(receiver.arrived()))
+        return VendorResponse(body=msgspec.json.encode(receiver.arrived()))
     arrivals = receiver.arrivals
-    counts = {"requests": receiver.asked, "events": arrivals.events, "distinct": arrivals.distinct}
-    return Taken(body=msgspec.json.encode(counts))
+    counts = {"requests": receiver.request_count, "events": arrivals.events, "distinct": arrivals.distinct}
+    return VendorResponse(body=msgspec.json.encode(counts))

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from receivers.request import Taken, uuid_of
+from receivers.request import VendorResponse, uuid_of
 
 if TYPE_CHECKING:
     from receivers.request import Request
@@ -46,7 +46,7 @@ class SplunkHec:
         self.channels: dict[str, dict[int, int]] = {}
         self._lock = threading.Lock()
 
-    def take(self, request: Request) -> Taken:
+    def respond(self, request: Request) -> VendorResponse:
         path = request.path.partition("?")[0]
         if path == "/services/collector/health":
             return _said(200, 17, "HEC is healthy")
@@ -61,9 +61,9 @@ class SplunkHec:
             return self._asked(request)
         if path == "/services/collector/event":
             return self._events(request)
-        return Taken(status=404, body=b'{"text":"The requested URL was not found on this server.","code":404}')
+        return VendorResponse(status=404, body=b'{"text":"The requested URL was not found on this server.","code":404}')
 
-    def _events(self, request: Request) -> Taken:
+    def _events(self, request: Request) -> VendorResponse:
         lines = request.body.splitlines()
         if not lines:
             return _said(400, 5, "No data")
@@ -97,7 +97,7 @@ class SplunkHec:
             acks[number] = 0
             return number
 
-    def _asked(self, request: Request) -> Taken:
+    def _asked(self, request: Request) -> VendorResponse:
         """Yes is said once: then Splunk forgets the number, but we keep it as done so that numbers still rise."""
         told = {}
         with self._lock:
@@ -105,11 +105,11 @@ class SplunkHec:
             for number in msgspec.json.decode(request.body)["acks"]:
                 acks[number] = acks.get(number, 0) + 1
                 told[str(number)] = acks[number] == self.acknowledge
-        return Taken(body=msgspec.json.encode({"acks": told}))
+        return VendorResponse(body=msgspec.json.encode({"acks": told}))
 
 
-def _said(status: int, code: int, text: str, taken: list[str] | None = None, **more: Any) -> Taken:
-    return Taken(
+def _said(status: int, code: int, text: str, taken: list[str] | None = None, **more: Any) -> VendorResponse:
+    return VendorResponse(
         taken or [],
         status,
         {"Content-Type": "application/json"},

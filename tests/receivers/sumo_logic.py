@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from receivers.request import Taken, uuids_of
+from receivers.request import VendorResponse, uuids_of
 
 if TYPE_CHECKING:
     from receivers.request import Request
@@ -15,12 +15,12 @@ LINE_MAX = 64 * 1024  # what is longer is sliced into several messages
 
 
 class SumoLogic:
-    def take(self, request: Request) -> Taken:
+    def respond(self, request: Request) -> VendorResponse:
         if request.path != PATH:
-            return Taken(status=401)
+            return VendorResponse(status=401)
         if request.method != "POST":
-            return Taken(status=405)
-        return Taken(uuids_of(request.body.split(b"\n")))
+            return VendorResponse(status=405)
+        return VendorResponse(uuids_of(request.body.split(b"\n")))
 
 
 vendor = SumoLogic

@@ -32,15 +32,15 @@ def post(receiver: Receiver, content: bytes = TWO, **headers: str) -> httpx.Resp
     )
 
 
-def test_uuids_are_counted_each_time_they_come(receiver: Receiver) -> None:
+def test_uuids_are_counted_each_time_they_arrive(receiver: Receiver) -> None:
     post(receiver)
     post(receiver, gzip_bytes(TWO), content_encoding="gzip")
     assert receiver.arrived() == Counter(A=2, B=2)
-    assert receiver.asked == 2
+    assert receiver.request_count == 2
     assert receiver.requests[1].body == TWO
 
 
-def test_an_answer_is_given_as_often_as_told_and_nothing_is_taken(receiver: Receiver) -> None:
+def test_a_scripted_answer_is_given_so_many_times_and_accepts_nothing(receiver: Receiver) -> None:
     receiver.behave("answer", 2, status=429, headers={"Retry-After": "7"}, echo=True)
     first = post(receiver, x_secret="hunter2")
     assert (first.status_code, first.headers["retry-after"]) == (429, "7")
@@ -49,27 +49,29 @@ def test_an_answer_is_given_as_often_as_told_and_nothing_is_taken(receiver: Rece
     assert receiver.arrived() == Counter(A=1, B=1)
 
 
-def test_only_what_is_too_large_gets_413(receiver: Receiver) -> None:
+def test_only_too_large_a_request_gets_413(receiver: Receiver) -> None:
     receiver.behave("too-large", None, bytes=20)
     assert [post(receiver, content).status_code for content in (TWO, b'{"uuid":"A"}')] == [413, 200]
 
 
 @pytest.mark.parametrize(("kind", "taken"), [("reset", 0), ("drop", 2)])
-def test_a_connection_is_reset_before_or_after_the_events_are_taken(receiver: Receiver, kind: str, taken: int) -> None:
+def test_a_connection_is_reset_before_or_after_the_events_are_accepted(
+    receiver: Receiver, kind: str, taken: int
+) -> None:
     receiver.behave(kind)  # type: ignore[arg-type]
     with pytest.raises(httpx.NetworkError):
         post(receiver)
     assert receiver.arrived().total() == taken
 
 
-def test_a_request_is_never_answered_by_one_that_stalls(receiver: Receiver) -> None:
+def test_a_stalling_receiver_never_answers(receiver: Receiver) -> None:
     receiver.behave("stall")
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(receiver.url, content=TWO, timeout=0.05, trust_env=False)
     assert receiver.arrived().total() == 0
 
 
-def test_what_a_killed_process_took_is_known_to_the_next_one_on_the_same_port(tmp_path: Path) -> None:
+def test_a_restarted_process_has_the_counts_of_the_killed_one_and_its_port(tmp_path: Path) -> None:
     with running_receiver("lines", tmp_path / "taken") as process:
         url = process.url
         process.behave("drop")

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import msgspec
-from receivers.request import Taken, uuids_of
+from receivers.request import VendorResponse, uuids_of
 from standardwebhooks.webhooks import Webhook as Standard
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -29,20 +29,20 @@ class Webhook:
         self.ids: list[str] = []
         self._lock = threading.Lock()
 
-    def take(self, request: Request) -> Taken:
+    def respond(self, request: Request) -> VendorResponse:
         if request.path != PATH:
-            return Taken(status=404)
+            return VendorResponse(status=404)
         if request.headers.get("authorization") != AUTHORIZATION:
-            return Taken(status=401)
+            return VendorResponse(status=401)
         try:
             verify(self.secret, request)
         except WebhookVerificationError as error:
-            return Taken(status=401, body=str(error).encode())
+            return VendorResponse(status=401, body=str(error).encode())
         with self._lock:
             webhook_id = request.headers["webhook-id"]
             again = self.remembers and webhook_id in self.ids
             self.ids.append(webhook_id)
-        return Taken([] if again else uuids_of(documents(request)), 202)
+        return VendorResponse([] if again else uuids_of(documents(request)), 202)
 
 
 def verify(secret: str, request: Request) -> None:

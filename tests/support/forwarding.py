@@ -35,18 +35,18 @@ SIEM = "soc"
 STREAM = StreamMetadata(Api.AUDIT, "1Pass")
 
 
-def take_all(_: Batch) -> BatchResult:
+def accept_all(_: Batch) -> BatchResult:
     return ACCEPTED
 
 
 @dataclass
-class Told:
-    """A sender that answers what `answer` says, and remembers the batches that it was given, and those it took."""
+class FakeSender:
+    """A sender that returns what `answer` returns, and records the batches that it got and the events it accepted."""
 
-    answer: Callable[[Batch], BatchResult] = take_all
+    answer: Callable[[Batch], BatchResult] = accept_all
     limits: Limits = field(default_factory=lambda: Limits(events=10, bytes=1_000_000, parallel=1))
-    asked: list[Batch] = field(default_factory=list)
-    taken: Counter[int] = field(default_factory=Counter)
+    batches: list[Batch] = field(default_factory=list)
+    accepted: Counter[int] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
     def encode(self, formatted: FormattedEvent) -> EncodedRecord:
@@ -54,30 +54,30 @@ class Told:
 
     def send(self, batch: Batch) -> BatchResult:
         with self._lock:
-            self.asked.append(batch)
+            self.batches.append(batch)
         answer = self.answer(batch)
         left = {*answer.deferred, *(one.index for one in answer.rejected)}
         with self._lock:
-            self.taken.update(record.event.id for place, record in enumerate(batch.records) if place not in left)
+            self.accepted.update(record.event.id for place, record in enumerate(batch.records) if place not in left)
         return answer
 
     def check(self) -> str:
-        return "It would take some."
+        return "It accepts events."
 
     def close(self) -> None:
         pass
 
     @property
     def names(self) -> list[str]:
-        return [batch.name for batch in self.asked]
+        return [batch.name for batch in self.batches]
 
     @property
     def ids(self) -> list[list[int]]:
-        """The ids of the events of each batch, in the order in which they were asked for."""
-        return [[record.event.id for record in batch.records] for batch in self.asked]
+        """The ids of the events of each batch, in the order of the batches."""
+        return [[record.event.id for record in batch.records] for batch in self.batches]
 
 
-def preparer(sender: Told, rules: Rules = NONE, stream: StreamMetadata = STREAM) -> Preparer:
+def preparer(sender: FakeSender, rules: Rules = NONE, stream: StreamMetadata = STREAM) -> Preparer:
     return Preparer(sender, rules, "raw", stream)
 
 
@@ -95,7 +95,7 @@ def format_raw(event: OutgoingEvent) -> FormattedEvent:
 
 @dataclass
 class Pair:
-    """SOURCE and the SIEM `soc`; events are committed by `filled`."""
+    """SOURCE and the SIEM `soc`; `filled` commits events."""
 
     engine: Engine
     known: ForwardPair
@@ -117,8 +117,10 @@ class Pair:
         assert taken
         return taken
 
-    def run(self, sender: Told, api: Api = Api.AUDIT, rules: Rules = NONE, claim: PositionClaim | None = None) -> Any:
-        """What a run does with one stream, without Prefect."""
+    def forward(
+        self, sender: FakeSender, api: Api = Api.AUDIT, rules: Rules = NONE, claim: PositionClaim | None = None
+    ) -> Any:
+        """Forward one stream as a run does, without Prefect."""
         return StreamForwarder(self.engine, claim or self.claim(api), preparer(sender, rules)).forward()
 
     def ids(self, api: Api = Api.AUDIT) -> list[int]:

@@ -420,7 +420,7 @@ class HttpConformance(SenderConformance):
             receiver.behave("answer", None, status=307, headers={"Location": elsewhere.url})
             with pytest.raises(ThirdPartyConfigError, match="redirect"):
                 self._send_one(sender)
-            assert elsewhere.asked == 0
+            assert elsewhere.request_count == 0
 
     @pytest.mark.parametrize("status", [400, 401, 404, 418, 429, 500])
     def test_no_secret_is_shown_though_the_siem_repeats_it(
@@ -446,7 +446,7 @@ class HttpConformance(SenderConformance):
             with pytest.raises(ThirdPartyGenericError) as raised:
                 self._send_one(sender)
             sender.close()
-            assert (raised.value.code, receiver.asked) == ("tls", 0)
+            assert (raised.value.code, receiver.request_count) == ("tls", 0)
 
     def test_the_authority_that_the_environment_names_is_trusted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.forwarding import Pair, Told, chunks, preparer, take_all
+from support.forwarding import FakeSender, Pair, accept_all, chunks, preparer
 from support.values import SOURCE
 
 from blocks.errors import (
@@ -94,8 +94,8 @@ def once_all_begun(answer: Callable[[Batch], BatchResult], number: int = 4) -> C
 
 
 def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None:
-    sender = Told()
-    done = pair.run(sender)
+    sender = FakeSender()
+    done = pair.forward(sender)
     assert sender.ids == chunks(pair.ids(), 10)
     assert (done.api, done.sent, done.filtered, done.rejected) == (Api.AUDIT, 35, 0, 0)
     assert (pair.view().acknowledged_id, pair.view().in_flight, pair.view().claim_expires_ns) == (
@@ -103,7 +103,7 @@ def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None
         (),
         None,
     )
-    assert pair.run(Told()).sent == 0
+    assert pair.forward(FakeSender()).sent == 0
 
 
 def test_what_comes_while_it_sends_is_sent_too(pair: Pair) -> None:
@@ -112,16 +112,16 @@ def test_what_comes_while_it_sends_is_sent_too(pair: Pair) -> None:
             pair.filled.commit(Api.AUDIT, 7)
         return ACCEPTED
 
-    sender = Told(answer)
-    assert pair.run(sender).sent == 42
-    assert sorted(sender.taken) == pair.ids()
+    sender = FakeSender(answer)
+    assert pair.forward(sender).sent == 42
+    assert sorted(sender.accepted) == pair.ids()
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> None:
-    sender = Told(failing(place, of=pair), Limits(events=10, parallel=4))
+    sender = FakeSender(failing(place, of=pair), Limits(events=10, parallel=4))
     with pytest.raises(ThirdPartyGenericError, match="503"):
-        pair.run(sender)
+        pair.forward(sender)
     portions = chunks(pair.ids(), 10)
     assert pair.view().acknowledged_id == (portions[place - 1][-1] if place else 0)
     assert list(pair.view().in_flight) == [portion[-1] for portion in portions[place:]]
@@ -129,19 +129,19 @@ def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> N
 
 def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
     """Though what was sent behind it failed as well, and more has come since."""
-    first, second, third = (Told(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
+    first, second, third = (FakeSender(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
     first.answer = once_all_begun(failing(0, 1, 2, 3, of=pair))
     claim = pair.claim()
     for sender in (first, second):
         with pytest.raises(ThirdPartyGenericError) as raised:
-            pair.run(sender, claim=claim)
+            pair.forward(sender, claim=claim)
         positions.record_failure(pair.engine, claim, raised.value)
         pair.filled.commit(Api.AUDIT, 5)
     assert second.ids == [chunks(pair.ids(), 10)[0]]
     third.answer = lambda _: ACCEPTED
-    assert pair.run(third, claim=claim).sent == 45
+    assert pair.forward(third, claim=claim).sent == 45
     assert set(first.names) <= set(third.names), "the last one of those ends where it ended, though more has come"
-    assert sorted(third.taken) == pair.ids()
+    assert sorted(third.accepted) == pair.ids()
 
 
 def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair: Pair) -> None:
@@ -158,14 +158,14 @@ def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair:
         )
 
     with pytest.raises(ThirdPartyGenericError):
-        pair.run(first := Told(once_all_begun(answer), limits))
-    assert sorted(first.taken) == sorted({*portions[1], *portions[3]} - {turned})
+        pair.forward(first := FakeSender(once_all_begun(answer), limits))
+    assert sorted(first.accepted) == sorted({*portions[1], *portions[3]} - {turned})
     assert pair.view().ahead == {portions[1][-1]: (10, 0), portions[3][-1]: (4, 0)}
     with pytest.raises(ThirdPartyGenericError):  # the first one is taken now, the third one still is not
-        pair.run(second := Told(failing(2, of=pair), limits))
+        pair.forward(second := FakeSender(failing(2, of=pair), limits))
     assert sorted(second.ids) == [portions[0], portions[2]]
     assert pair.view().acknowledged_id == portions[1][-1]
-    done = pair.run(third := Told(limits=limits))
+    done = pair.forward(third := FakeSender(limits=limits))
     assert third.ids == [portions[2]]
     assert (done.sent, pair.view().acknowledged_id, pair.view().ahead) == (14, pair.ids()[-1], {})
     assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [turned]
@@ -186,11 +186,11 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
 
     monkeypatch.setattr(positions, "advance", fails_once)
     with pytest.raises(FirstPartyGenericError):
-        pair.run(first := Told(once_all_begun(take_all), limits))
-    assert sorted(first.taken) == pair.ids()
+        pair.forward(first := FakeSender(once_all_begun(accept_all), limits))
+    assert sorted(first.accepted) == pair.ids()
     assert (pair.view().acknowledged_id, set(pair.view().ahead)) == (0, {one[-1] for one in chunks(pair.ids(), 10)})
     pair.filled.commit(Api.AUDIT, 3)
-    pair.run(second := Told(limits=limits))
+    pair.forward(second := FakeSender(limits=limits))
     assert second.ids == [pair.ids()[-3:]]
     assert pair.view().acknowledged_id == pair.ids()[-1]
 
@@ -198,15 +198,15 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
 def left_ahead(pair: Pair) -> None:
     """The first of four portions failed, the others were taken."""
     with pytest.raises(ThirdPartyGenericError):
-        pair.run(Told(once_all_begun(failing(0, of=pair)), Limits(events=10, parallel=4)))
+        pair.forward(FakeSender(once_all_begun(failing(0, of=pair)), Limits(events=10, parallel=4)))
     assert len(pair.view().ahead) == 3
 
 
 def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None:
     left_ahead(pair)
     assert forward_pairs.replay(pair.engine, pair.known, 0) == 35
-    pair.run(sender := Told())
-    assert sorted(sender.taken) == pair.ids()
+    pair.forward(sender := FakeSender())
+    assert sorted(sender.accepted) == pair.ids()
 
 
 def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(pair: Pair) -> None:
@@ -216,7 +216,7 @@ def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(
         pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second"
     )
     assert (pair.view().in_flight, pair.view().ahead) == (before.in_flight, {})
-    pair.run(sender := Told())
+    pair.forward(sender := FakeSender())
     assert sender.ids == chunks(pair.ids(), 10)
 
 
@@ -224,7 +224,7 @@ def test_the_same_target_is_not_forgotten(pair: Pair) -> None:
     left_ahead(pair)
     forward_pairs.set_paused(pair.engine, pair.known, paused=True)
     forward_pairs.set_paused(pair.engine, pair.known, paused=False)
-    pair.run(sender := Told())
+    pair.forward(sender := FakeSender())
     assert sender.ids == chunks(pair.ids(), 10)[:1]
 
 
@@ -236,9 +236,9 @@ def test_what_cannot_be_left_is_sent_twice_and_not_lost(pair: Pair, monkeypatch:
 
     monkeypatch.setattr(positions, "record_acknowledged_ahead", not_now)
     with pytest.raises(ThirdPartyGenericError, match="503"):
-        pair.run(Told(once_all_begun(failing(0, of=pair)), limits))
-    pair.run(second := Told(limits=limits))
-    assert sorted(second.taken) == pair.ids()
+        pair.forward(FakeSender(once_all_begun(failing(0, of=pair)), limits))
+    pair.forward(second := FakeSender(limits=limits))
+    assert sorted(second.accepted) == pair.ids()
 
 
 @given(st.lists(st.sets(st.integers(0, 3)), max_size=6), st.integers(1, 4))
@@ -246,7 +246,7 @@ def test_what_cannot_be_left_is_sent_twice_and_not_lost(pair: Pair, monkeypatch:
 def test_whatever_fails_without_a_kill_each_event_is_taken_once(
     pair: Pair, busy: list[set[int]], parallel: int
 ) -> None:
-    pair.run(Told(limits=Limits(events=1000)))
+    pair.forward(FakeSender(limits=Limits(events=1000)))
     start = len(pair.ids())
     pair.filled.commit(Api.AUDIT, 38)
     portions = chunks(pair.ids()[start:], 10)
@@ -259,10 +259,10 @@ def test_whatever_fails_without_a_kill_each_event_is_taken_once(
                 raise BUSY
             return ACCEPTED
 
-        sender = Told(answer, Limits(events=10, parallel=parallel))
+        sender = FakeSender(answer, Limits(events=10, parallel=parallel))
         with suppress(ThirdPartyGenericError):
-            pair.run(sender)
-        taken.update(sender.taken)
+            pair.forward(sender)
+        taken.update(sender.accepted)
     assert taken == Counter(pair.ids()[start:])
 
 
@@ -275,16 +275,16 @@ def test_another_process_sends_the_portions_that_were_on_their_way_though_more_h
     def answer(_: Batch) -> BatchResult:
         raise KilledError
 
-    killed = Told(answer, Limits(events=10, parallel=4))
+    killed = FakeSender(answer, Limits(events=10, parallel=4))
     with pytest.raises(KilledError):
-        pair.run(killed)
+        pair.forward(killed)
     pair.filled.commit(Api.AUDIT, 20)
-    again = Told(limits=Limits(events=10, parallel=2))
+    again = FakeSender(limits=Limits(events=10, parallel=2))
     positions.release(pair.engine, pair.claim())
-    pair.run(again, claim=pair.claim(holder="run-1"))
+    pair.forward(again, claim=pair.claim(holder="run-1"))
     assert again.ids[:4] == chunks(pair.ids()[:35], 10)
     assert set(killed.names) <= set(again.names)
-    assert sorted(again.taken) == pair.ids()
+    assert sorted(again.accepted) == pair.ids()
 
 
 def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
@@ -294,31 +294,31 @@ def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
         forward_pairs.save(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
         return ACCEPTED
 
-    sender = Told(answer)
+    sender = FakeSender(answer)
     with pytest.raises(ClaimLostError):
-        pair.run(sender, claim=claim)
-    assert len(sender.asked) == 1
+        pair.forward(sender, claim=claim)
+    assert len(sender.batches) == 1
     with pytest.raises(ClaimLostError):
-        pair.run(sender, claim=claim)
-    assert len(sender.asked) == 1, "it looks before it sends"
+        pair.forward(sender, claim=claim)
+    assert len(sender.batches) == 1, "it looks before it sends"
     assert pair.view().acknowledged_id == 0
 
 
 def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
     """The second one takes the claim away in the middle, as where the first was suspended for long."""
-    second = Told(limits=Limits(events=10, parallel=2))
+    second = FakeSender(limits=Limits(events=10, parallel=2))
     inside = threading.Event()
 
     def answer(batch: Batch) -> BatchResult:
         if not inside.is_set():
             inside.set()
-            pair.run(second, claim=pair.claim(holder="run-1"))
+            pair.forward(second, claim=pair.claim(holder="run-1"))
         return ACCEPTED
 
-    first = Told(answer, Limits(events=10, parallel=2))
+    first = FakeSender(answer, Limits(events=10, parallel=2))
     with pytest.raises(ClaimLostError):
-        pair.run(first)
-    assert sorted(second.taken) == pair.ids()
+        pair.forward(first)
+    assert sorted(second.accepted) == pair.ids()
     assert pair.view().acknowledged_id == pair.ids()[-1]
 
 
@@ -327,7 +327,7 @@ def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_s
         asked_to_stop()
         return ACCEPTED
 
-    assert pair.run(Told(answer)).sent == 10
+    assert pair.forward(FakeSender(answer)).sent == 10
     assert pair.view().acknowledged_id == pair.ids()[9]
     assert pair.view().claim_expires_ns is None
 
@@ -337,19 +337,19 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
 ) -> None:
     claim = pair.claim()
     with pytest.raises(ThirdPartyGenericError):
-        pair.run(Told(failing(0, of=pair)), claim=claim)
+        pair.forward(FakeSender(failing(0, of=pair)), claim=claim)
     since_ns = positions.record_failure(pair.engine, claim, BUSY)
     before = pair.view()
     asked_to_stop()
-    assert pair.run(Told(), claim=claim).sent == 0
+    assert pair.forward(FakeSender(), claim=claim).sent == 0
     assert (pair.view().in_flight, pair.view().failing_since_ns) == (before.in_flight, since_ns)
     assert before.in_flight
     assert pair.view().claim_expires_ns is None
 
 
 def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
-    sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
-    done = pair.run(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
+    sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
+    done = pair.forward(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.rejected) == (31, 4)
     assert pair.view().acknowledged_id == pair.ids()[-1]
     assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [
@@ -358,12 +358,12 @@ def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
 
 
 def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
-    first = Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"), RejectedRecord(4, "400", "no"))))
-    pair.run(first)
+    first = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"), RejectedRecord(4, "400", "no"))))
+    pair.forward(first)
     pair.filled.commit(Api.AUDIT, 3)
     assert rejected_events.replay(pair.engine, pair.known) == 8
-    second = Told(limits=Limits(events=3))
-    done = pair.run(second)
+    second = FakeSender(limits=Limits(events=3))
+    done = pair.forward(second)
     turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
     assert second.ids == [pair.ids()[-3:], *chunks(turned, 3)]
     assert not set(first.names) & set(second.names)
@@ -372,28 +372,28 @@ def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pa
 
 
 def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
-    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=1000)))
+    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=1000)))
     rejected_events.replay(pair.engine, pair.known)
 
     def unusable(_batch: Batch) -> BatchResult:
         raise RequestRejectedError("It cannot use it (400).", code="400")
 
-    done = pair.run(Told(unusable))
+    done = pair.forward(FakeSender(unusable))
     (left,) = rejected_events.list_page(pair.engine, pair.known.id)
     assert (done.sent, left.answer, left.replay_ns) == (0, "It cannot use it (400).", None)
     assert pair.view().failing_since_ns is None
 
 
 def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
-    sender, meant = Told(), iter((True, True, False))
+    sender, meant = FakeSender(), iter((True, True, False))
     forwarding = StreamForwarder(pair.engine, pair.claim(), preparer(sender), lambda: next(meant, False))
     forwarding.forward()
-    sent = sorted(sender.taken)
+    sent = sorted(sender.accepted)
     assert sent == pair.ids()[: len(sent)]
     assert 0 < len(sent) < len(pair.ids())
     assert pair.view().acknowledged_id == sent[-1]
-    pair.run(again := Told())
-    assert sorted([*sent, *again.taken]) == pair.ids()
+    pair.forward(again := FakeSender())
+    assert sorted([*sent, *again.accepted]) == pair.ids()
 
 
 def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,9 +419,9 @@ def put_rules(pair: Pair, filters: list[dict[str, str]]) -> None:
 
 def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(pair: Pair) -> None:
     put_rules(pair, FILTERS)
-    made = make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := Told())
+    made = make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := FakeSender())
     done = StreamForwarder(pair.engine, pair.claim(), made).forward()
-    assert (done.sent, done.filtered, sender.asked) == (0, len(pair.ids()), [])
+    assert (done.sent, done.filtered, sender.batches) == (0, len(pair.ids()), [])
     (status,) = forward_status.pairs(pair.engine)
     assert {one.api: one.filtered for one in status.positions}[Api.AUDIT] == len(pair.ids())
 
@@ -433,14 +433,14 @@ def test_a_run_by_the_rules_of_before_loses_its_claim(pair: Pair) -> None:
     positions.renew(pair.engine, claim)
     put_rules(pair, FILTERS)
     with pytest.raises(ClaimLostError):
-        pair.run(sender := Told(), claim=claim)
-    assert not sender.asked
+        pair.forward(sender := FakeSender(), claim=claim)
+    assert not sender.batches
 
 
 def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
     put_rules(pair, [{"name": "all", "filterType": "Exclude", "regexp": "("}])
     with pytest.raises(ConfigurationError, match="regexp"):
-        make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), Told())
+        make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), FakeSender())
 
 
 def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
@@ -449,7 +449,7 @@ def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> N
         return ACCEPTED
 
     limits = Limits(events=5, parallel=3)
-    first, second = Told(once_all_begun(answer, 3), limits), Told(limits=limits)
+    first, second = FakeSender(once_all_begun(answer, 3), limits), FakeSender(limits=limits)
 
     def meant() -> bool:
         return not forward_pairs.is_paused(pair.engine, pair.known.id)
@@ -458,53 +458,53 @@ def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> N
     assert len(first.ids) == 3
     assert positions.acquire(pair.engine, pair.view(), "run-1") is None
     forward_pairs.set_paused(pair.engine, pair.known, paused=False)
-    pair.run(second, claim=pair.claim(holder="run-1"))
-    assert sorted([*first.taken, *second.taken]) == pair.ids()
+    pair.forward(second, claim=pair.claim(holder="run-1"))
+    assert sorted([*first.accepted, *second.accepted]) == pair.ids()
 
 
 def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
     names: list[str] = []
     for _ in range(3):
-        sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=100))
-        pair.run(sender)
+        sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=100))
+        pair.forward(sender)
         names += sender.names
         rejected_events.replay(pair.engine, pair.known)
     assert len(set(names)) == 3
 
 
 def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
-    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
+    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     middle = rejected_events.list_page(pair.engine, pair.known.id)[1].event_id
     pair.filled.change(f"UPDATE rejected_events SET replay_ns = NULL WHERE event_id = {middle}")
-    assert pair.run(Told()).sent == 3
+    assert pair.forward(FakeSender()).sent == 3
     assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [middle]
 
 
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
-    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
+    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
     kept = rejected_events.list_page(pair.engine, pair.known.id)
     rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
-    second = Told(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
-    done = pair.run(second, rules=rules)
+    second = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
+    done = pair.forward(second, rules=rules)
     assert (done.sent, done.filtered, done.rejected) == (2, 1, 1)
     left = rejected_events.list_page(pair.engine, pair.known.id)
     assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in left] == [
         (kept[2].event_id, "422", "still no", None)
     ]
     assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(1,)]
-    assert pair.run(Told()).sent == 0, "it waits for a person now"
+    assert pair.forward(FakeSender()).sent == 0, "it waits for a person now"
 
 
 def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until_it_is_taken(pair: Pair) -> None:
-    pair.run(Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
+    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
     rejected_events.replay(pair.engine, pair.known)
-    broken, whole = Told(failing(0, of=pair), Limits(events=2)), Told(limits=Limits(events=2))
+    broken, whole = FakeSender(failing(0, of=pair), Limits(events=2)), FakeSender(limits=Limits(events=2))
     with pytest.raises(ThirdPartyGenericError):
-        pair.run(broken)
+        pair.forward(broken)
     assert len(rejected_events.list_page(pair.engine, pair.known.id)) == 4
-    pair.run(whole)
+    pair.forward(whole)
     assert broken.names == whole.names[:1]
     assert rejected_events.list_page(pair.engine, pair.known.id) == []
 
@@ -536,7 +536,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
 
         claim = pair.claim()
         try:
-            pair.run(Told(answer, Limits(events=4, parallel=parallel)), claim=claim)
+            pair.forward(FakeSender(answer, Limits(events=4, parallel=parallel)), claim=claim)
         except ThirdPartyGenericError as error:
             if data.draw(st.booleans()):
                 positions.record_failure(pair.engine, claim, error)
@@ -544,9 +544,9 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
         behind = [id_ for id_ in pair.ids() if start < id_ <= end]
         assert set(behind) <= arrived | turned
         pair.filled.commit(Api.AUDIT, data.draw(st.integers(0, 6)))
-    last = Told()
-    pair.run(last)
-    arrived |= set(last.taken)
+    last = FakeSender()
+    pair.forward(last)
+    arrived |= set(last.accepted)
     kept = {one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id, size=10_000)}
     assert {id_ for id_ in kept if id_ > start} <= turned
     assert {id_ for id_ in pair.ids() if id_ > start} == {id_ for id_ in arrived | kept if id_ > start}
@@ -561,18 +561,18 @@ def test_memory_stays_as_it_is_however_many_events_there_are(engine: Engine) -> 
 
     def answer(_: Batch) -> BatchResult:
         held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        sender.asked.clear()
+        sender.batches.clear()
         return ACCEPTED
 
-    sender = Told(answer, Limits(events=500, parallel=2))
-    done = pair.run(sender)
+    sender = FakeSender(answer, Limits(events=500, parallel=2))
+    done = pair.forward(sender)
     assert done.sent == 20_000
     assert held[-1] - held[len(held) // 2] < 8 * 1024, "KiB"
 
 
 def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
     with pytest.raises(ThirdPartyConfigError):
-        pair.run(Told(failing(1, of=pair, error=ThirdPartyConfigError("401"))))
+        pair.forward(FakeSender(failing(1, of=pair, error=ThirdPartyConfigError("401"))))
     assert pair.view().acknowledged_id == pair.ids()[9]
 
 

@@ -18,7 +18,7 @@ import pytest
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 from sqlalchemy import text
-from support.forwarding import SIEM, Told
+from support.forwarding import SIEM, FakeSender
 from support.values import SOURCE
 
 from blocks import clock
@@ -239,7 +239,7 @@ def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monk
 
 def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     siem = Webhook(url=SecretStr("http://127.0.0.1:9/"))
-    monkeypatch.setattr(Webhook, "get_sender", lambda _: Told())
+    monkeypatch.setattr(Webhook, "get_sender", lambda _: FakeSender())
     monkeypatch.setattr(forward, "source_store", lambda _: engine)
     monkeypatch.setattr(forward, "load_siem", lambda *_: siem)
     monkeypatch.setattr(collect, "shared_source", lambda _: block)

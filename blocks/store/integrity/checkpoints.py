@@ -1,6 +1,6 @@
-"""Heads of the hash chains: up to where each chain of a source had grown at a time, in one line to keep elsewhere.
+"""Checkpoints: the heads of a source's hash chains at one time, in one line to keep outside of the store.
 
-A store whose chains were made anew does not lead to a head that was taken before (see `proof`).
+A store with rewritten chains does not match an earlier checkpoint (see `saved_checkpoints`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from blocks.store.integrity.chain import ORIGIN
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Row
 
-HINT = "A head is a line that `onepassword-source verify NAME --print-checkpoint` has printed."
+HINT = "A checkpoint is a line that `onepassword-source verify NAME --print-checkpoint` has printed."
 
 
 class ChainHead(msgspec.Struct, frozen=True):
-    """Up to where one chain has grown: its newest link, and how many events of the API were stored by then.
+    """The head of one chain: its newest link, and how many events of the API were stored by then.
 
-    `digest` is in hexadecimal digits, `committed` in RFC 3339; before the first link, they are the origin and None.
+    `digest` is hexadecimal, `committed` is RFC 3339; before the first link they are the origin and None.
     """
 
     link: int
@@ -37,7 +37,7 @@ class ChainHead(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The heads of one source, by API, and when they were taken (RFC 3339)."""
+    """The chain heads of one source, by API, and the time of the checkpoint (RFC 3339)."""
 
     source: str
     source_id: str
@@ -45,7 +45,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     heads: dict[str, ChainHead]
 
     def line(self) -> str:
-        """In ASCII: nothing in it can break a line or drive a terminal."""
+        """The checkpoint as one line of JSON in ASCII: nothing in it can break the line or control a terminal."""
         return json.dumps(msgspec.to_builtins(self))
 
 
@@ -71,7 +71,7 @@ _line = msgspec.json.Decoder(Checkpoint)
 
 
 def find(engine: Engine, name: str) -> ChainedSource:
-    """The source of that name, or else of that id, deleted or not. Raises ThirdPartyConfigError where none is."""
+    """The source of that name, or else of that id, deleted or not. Raises ThirdPartyConfigError if there is none."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_SOURCES, {"name": name}).all()
     rows = [row for row in rows if row.name == name] or rows
@@ -85,7 +85,7 @@ def find(engine: Engine, name: str) -> ChainedSource:
 
 
 def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Checkpoint | None:
-    """The heads of a source now, of all its APIs or of some: one cheap read. None where there is no such source."""
+    """A checkpoint of a source now, of all its APIs or of some: one cheap read. None if there is no such source."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_HEADS, {"id": source_id}).all()
     if not rows:
@@ -97,13 +97,13 @@ def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Check
 
 
 def parse(lines: str) -> list[Checkpoint]:
-    """Heads, one in each line that is not empty; what a log has put before the first brace is passed over.
+    """Parse checkpoints, one in each line that is not empty; a log's prefix before the first brace is ignored.
 
-    Raises ThirdPartyConfigError where a line holds none, or all are empty.
+    Raises ThirdPartyConfigError if a line holds none, or all are empty.
     """
     found = [_parsed(number, line) for number, line in enumerate(lines.splitlines(), 1) if line.strip()]
     if not found:
-        raise ThirdPartyConfigError("--checkpoints: there is no head in it.", hint=HINT, code="head")
+        raise ThirdPartyConfigError("--checkpoints: there is no checkpoint in it.", hint=HINT, code="head")
     return found
 
 
@@ -112,13 +112,15 @@ def _parsed(number: int, line: str) -> Checkpoint:
         heads = _line.decode(line[max(line.find("{"), 0) :])
         for head in heads.heads.values():
             bytes.fromhex(head.digest)
-    except ValueError:  # msgspec's errors too; what it would quote stays out
-        raise ThirdPartyConfigError(f"--checkpoints: line {number} is no head.", hint=HINT, code="head") from None
+    except ValueError:  # msgspec's errors too; its message would quote the input
+        raise ThirdPartyConfigError(
+            f"--checkpoints: line {number} is not a checkpoint.", hint=HINT, code="head"
+        ) from None
     return heads
 
 
 def _head(row: Row[Any]) -> ChainHead:
-    # SQLite takes anything in any column, and a run must not fail for what `verify` finds
+    # SQLite stores any type in any column; a run must not fail on damage, which is for `verify` to report
     digest = row.link_digest if isinstance(row.link_digest, bytes) else b"" if row.link_digest else ORIGIN
     at_ns = row.committed_ns if isinstance(row.committed_ns, int) else None
     committed = None if at_ns is None else Instant.from_timestamp(at_ns, unit="nanosecond").format_iso()

@@ -1,4 +1,4 @@
-"""Whether a store leads to heads that were kept elsewhere: what a chain that was made anew does not."""
+"""Compare a store with checkpoints that were saved outside of it: a rewritten chain does not match them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER_SOURCE, UNKNOWN_API, SHORTER, REWRITTEN, DAMAGED, COUNT = (
 
 @dataclass(frozen=True, slots=True)
 class CheckpointResult:
-    """A head of one API, when it was taken (RFC 3339), LEADS or what is wrong, and a sentence that says it."""
+    """The result for one API of a checkpoint: its time (RFC 3339), MATCHES or the problem, and a sentence."""
 
     time: str
     api: str
@@ -40,7 +40,7 @@ class CheckpointResult:
 
 
 def links_of(heads: Iterable[Checkpoint]) -> dict[str, set[int]]:
-    """The links, by API, of which the walk is to tell the digests (see `proof.prove`)."""
+    """The links, by API, whose digests the walk must report (see `verification.verify`)."""
     links: dict[str, set[int]] = {}
     for one in heads:
         for api, head in one.heads.items():
@@ -51,7 +51,7 @@ def links_of(heads: Iterable[Checkpoint]) -> dict[str, set[int]]:
 def compare(
     heads: Iterable[Checkpoint], source_id: str, proofs: Sequence[ChainReport], apis: Sequence[str] = ()
 ) -> list[CheckpointResult]:
-    """Compare what was found of a source with each head, or with those of some APIs."""
+    """Compare the reports of a source with each checkpoint, for all APIs or for some."""
     found = {proof.api: proof for proof in proofs}
     return [
         CheckpointResult(one.time, api, head.link, *_compared(one, head, source_id, found.get(api)))
@@ -63,14 +63,14 @@ def compare(
 
 def _compared(heads: Checkpoint, head: ChainHead, source_id: str, proof: ChainReport | None) -> tuple[str, str]:
     if heads.source_id != source_id:
-        return OTHER_SOURCE, f"It is a head of another source, with the id {heads.source_id}."
+        return OTHER_SOURCE, f"It is a checkpoint of another source, with the id {heads.source_id}."
     if proof is None:
         return UNKNOWN_API, "The store has no chain of this API."
     reached = proof.reached.get(head.link)
     if reached is None:
         return SHORTER, f"The store does not have this link; the newest there is {proof.newest:,}. Links were removed."
     if reached.digest.hex() != head.digest.lower():
-        return REWRITTEN, "The store has another digest of this link: it, or what came before it, was made anew."
+        return REWRITTEN, "The store has another digest of this link: it, or a link before it, was rewritten."
     if reached.damaged:
         return DAMAGED, "The store has the digest of this link, but what led to it is damaged."
     if reached.events != head.events:

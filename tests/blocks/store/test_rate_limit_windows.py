@@ -31,11 +31,11 @@ from blocks import clock
 from blocks.events_api.rate_limit import RateWindow
 from blocks.store import rate_limit_windows
 from blocks.store.engine import open_engine
-class Told(clock.SystemClock):
+class FakeSender(clock.SystemClock):
     def now_ns(self):
         self.last = super().now_ns()
         return self.last
-clock.clock = told = Told()
+clock.clock = told = FakeSender()
 engine = open_engine(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

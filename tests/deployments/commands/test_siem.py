@@ -138,7 +138,7 @@ def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
     ("document", "said"),
     [
         ({"siem": []}, "$.siem: it is a list"),
-        ({"siems": []}, "$.siems: it is no list of SIEMs"),
+        ({"siems": []}, "$.siems: it is not a list of SIEMs"),
         ({"siem": {}, "siems": []}, "both siem and siems"),
         ({"siem": {"name": "a", "type": "splnk", "sources": ["1Pass"], "config": {}}}, "splunk"),
         ({"siem": {"name": "a", "type": "splunk", "sources": [], "config": {}}}, "$.siem.sources"),
@@ -261,7 +261,9 @@ def test_without_forwarding_enabled_no_event_is_sent(
     assert "_siemForward" in call("siem", "status", siem)
 
 
-def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_the_records_are_shown_with_the_rule_that_filters_one(
+    call: CommandCalls, source: str, splunk: Receiver
+) -> None:
     siem = apply(call, splunk, source, rules=[{"drop": {"api": ["audit"]}}, {"remove": ["location"]}])
     found = call.json("siem", "test", siem, "--sample", "2")
     assert found["ok"] is True
@@ -272,7 +274,7 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: CommandCalls,
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
-    assert "dropped: " in call("siem", "test", siem, "--offline")
+    assert "filtered: " in call("siem", "test", siem, "--offline")
 
 
 def test_processing_rules_of_the_source_are_shown_and_counted(
@@ -312,9 +314,9 @@ def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: CommandCalls, 
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     done = call.json("siem", "run", siem, code=cli.IN_ERROR)[0]
     assert done["state"] == "ThirdPartyConfigError"
-    asked = splunk.asked
+    asked = splunk.request_count
     assert call.json("siem", "run", siem, code=cli.IN_ERROR)[0]["state"] == "ThirdPartyConfigError"
-    assert splunk.asked == asked  # nothing is sent while nothing has changed
+    assert splunk.request_count == asked  # nothing is sent while nothing has changed
     found = status(call, siem, code=cli.IN_ERROR)
     assert found["state"] == "ThirdPartyConfigError"
     assert "another-token" not in json.dumps(found)

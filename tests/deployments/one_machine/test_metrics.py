@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
-from support.forwarding import SIEM, Pair, Told
+from support.forwarding import SIEM, FakeSender, Pair
 from support.moving_clock import START_NS, MovingClock
 from support.values import SOURCE
 
@@ -160,7 +160,7 @@ def test_a_store_without_sources_has_the_build_alone(engine: Engine, scrape: Scr
 def test_how_far_each_siem_is(engine: Engine, scrape: Scrape) -> None:
     pair = Pair.made(engine)
     pair.filled.commit(Api.AUDIT, 4)
-    pair.run(Told(), Api.AUDIT)
+    pair.forward(FakeSender(), Api.AUDIT)
     pair.filled.commit(Api.AUDIT, 2)
     found = scrape()
     of = {"siem": SIEM, "api": "audit"}

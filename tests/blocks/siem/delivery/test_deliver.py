@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.forwarding import Told, outgoing, preparer, records
+from support.forwarding import FakeSender, outgoing, preparer, records
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
@@ -53,7 +53,7 @@ def too_large(most: int) -> object:
     return answer
 
 
-def delivered(sender: Told, number: int = 8, waits: list[float] | None = None) -> DeliveryResult:
+def delivered(sender: FakeSender, number: int = 8, waits: list[float] | None = None) -> DeliveryResult:
     waits = [] if waits is None else waits
     return deliver("pair-1", outgoing(*range(1, number + 1)), preparer(sender), waits.append)
 
@@ -78,9 +78,9 @@ def test_what_is_of_one_group_goes_together_in_the_order_of_the_groups() -> None
 
 def test_nothing_is_cut_of_nothing() -> None:
     assert list(split_batches([], 10, 100)) == []
-    sender = Told()
+    sender = FakeSender()
     assert deliver("pair-1", [], preparer(sender)) == DeliveryResult()
-    assert sender.asked == []
+    assert sender.batches == []
 
 
 @given(
@@ -98,13 +98,13 @@ def test_each_record_is_in_one_cut_and_no_cut_is_too_large(made: list[tuple[int,
 
 
 def test_all_of_it_is_sent() -> None:
-    sender = Told()
+    sender = FakeSender()
     assert delivered(sender) == DeliveryResult(sent=8)
     assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8]]
 
 
 def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
-    sender = Told()
+    sender = FakeSender()
     rules = parse([{"drop": {"action": ["fill"]}}], "")
     events = [*outgoing(1, body='{"action":"fill"}'), *outgoing(2, body='{"action":"reveal"}')]
     assert deliver("pair-1", events, preparer(sender, rules)) == DeliveryResult(sent=1, filtered=1)
@@ -112,14 +112,14 @@ def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
 
 
 def test_where_rules_drop_all_nothing_is_asked() -> None:
-    sender = Told()
+    sender = FakeSender()
     rules = parse([{"drop": {"api": [str(Api.AUDIT)]}}], "")
     assert deliver("pair-1", outgoing(1, 2), preparer(sender, rules)) == DeliveryResult(filtered=2)
-    assert sender.asked == []
+    assert sender.batches == []
 
 
 def test_413_halves_the_request_until_it_is_taken() -> None:
-    sender = Told(too_large(2))  # type: ignore[arg-type]
+    sender = FakeSender(too_large(2))  # type: ignore[arg-type]
     assert delivered(sender) == DeliveryResult(sent=8)
     assert sender.ids == [
         [1, 2, 3, 4, 5, 6, 7, 8],
@@ -138,13 +138,13 @@ def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -
             raise TooLargeError("It does not take so large a request (413).", hint="Cut it.", code="413")
         return ACCEPTED
 
-    sender = Told(answer)
+    sender = FakeSender(answer)
     done = delivered(sender)
     assert done.sent == 7
     assert [(one.event.id, one.code, one.answer) for one in done.rejected] == [
         (3, "413", "It does not take so large a request (413). Cut it.")
     ]
-    assert sorted(sender.taken) == [1, 2, 4, 5, 6, 7, 8]
+    assert sorted(sender.accepted) == [1, 2, 4, 5, 6, 7, 8]
 
 
 def test_what_is_put_off_is_sent_once_more_and_what_is_refused_is_not() -> None:
@@ -160,12 +160,12 @@ def test_what_is_put_off_is_sent_once_more_and_what_is_refused_is_not() -> None:
         ]
     )
     waits: list[float] = []
-    sender = Told(lambda _: next(answers))
+    sender = FakeSender(lambda _: next(answers))
     done = delivered(sender, waits=waits)
     assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [2, 4, 8], [8]]
     assert refused(done) == [(1, "first"), (6, "sixth"), (4, "fourth")]
     assert done.sent == 5
-    assert sender.taken == dict.fromkeys([2, 3, 5, 7, 8], 1)
+    assert sender.accepted == dict.fromkeys([2, 3, 5, 7, 8], 1)
     assert waits == [2.0, PAUSE_SECONDS * 2]
 
 
@@ -179,20 +179,20 @@ def test_413_to_what_was_put_off_halves_that_alone() -> None:
             raise TooLargeError("It does not take so large a request (413).", code="413")
         return ACCEPTED
 
-    sender = Told(answer)
+    sender = FakeSender(answer)
     done = delivered(sender)
     assert sender.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5], [2, 3], [4, 5]]
     assert (done.sent, refused(done)) == (7, [(1, "no")])
-    assert sender.taken == dict.fromkeys(range(2, 9), 1)
+    assert sender.accepted == dict.fromkeys(range(2, 9), 1)
 
 
 def test_what_is_put_off_again_and_again_is_an_error_that_passes() -> None:
     waits: list[float] = []
-    sender = Told(lambda batch: BatchResult(deferred=tuple(range(len(batch.records))), retry_after=100))
+    sender = FakeSender(lambda batch: BatchResult(deferred=tuple(range(len(batch.records))), retry_after=100))
     with pytest.raises(ThirdPartyGenericError, match="deferred 8 events") as raised:
         delivered(sender, waits=waits)
     assert raised.value.code == "deferred"
-    assert len(sender.asked) == TRIES
+    assert len(sender.batches) == TRIES
     assert waits == [PAUSE_MAX] * (TRIES - 1), "nothing is waited for behind the last try"
 
 
@@ -205,21 +205,21 @@ def test_an_error_leaves_as_it_is(error: Exception) -> None:
             raise error
         return ACCEPTED
 
-    sender = Told(answer, Limits(events=4))
+    sender = FakeSender(answer, Limits(events=4))
     with pytest.raises(type(error)) as raised:
         delivered(sender)
     assert raised.value is error
 
 
 def test_a_long_answer_is_cut() -> None:
-    sender = Told(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "x" * 10_000),)))
+    sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "x" * 10_000),)))
     assert len(delivered(sender, 1).rejected[0].answer) == ANSWER_MAX
 
 
 def test_the_same_events_have_the_same_name() -> None:
     names = []
     for _ in range(2):
-        sender = Told(limits=Limits(events=3))
+        sender = FakeSender(limits=Limits(events=3))
         delivered(sender)
         names.append(sender.names)
     assert names[0] == names[1]
@@ -229,7 +229,7 @@ def test_the_same_events_have_the_same_name() -> None:
 def test_what_is_left_of_a_request_has_another_name_though_it_begins_and_ends_with_the_same_events() -> None:
     """Else a SIEM that remembers names would take it for the whole, and not look at it."""
     answers = iter([BatchResult(rejected=(RejectedRecord(1, "400", "no"),), deferred=(0, 2)), ACCEPTED])
-    sender = Told(lambda _: next(answers))
+    sender = FakeSender(lambda _: next(answers))
     delivered(sender, 3)
     assert sender.ids == [[1, 2, 3], [1, 3]]
     assert len(set(sender.names)) == 2
@@ -251,7 +251,7 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
         no = tuple(RejectedRecord(place, "400", str(ids[place])) for place, one in enumerate(said) if one == "no")
         return BatchResult(no, tuple(place for place, one in enumerate(said) if one == "later"))
 
-    class Grouped(Told):
+    class Grouped(FakeSender):
         def encode(self, formatted: FormattedEvent) -> EncodedRecord:
             return EncodedRecord(formatted.event, formatted.document, (str(formatted.event.id % 3),))
 
@@ -260,10 +260,10 @@ def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.D
     turned = [one.event.id for one in done.rejected]
     assert [str(id_) for id_ in turned] == [one.answer for one in done.rejected]
     assert len(set(turned)) == len(turned)
-    assert set(sender.taken) | set(turned) == set(range(1, 18))
-    assert not set(sender.taken) & set(turned)
-    assert set(sender.taken.values()) <= {1}
-    assert done.sent == len(sender.taken)
+    assert set(sender.accepted) | set(turned) == set(range(1, 18))
+    assert not set(sender.accepted) & set(turned)
+    assert set(sender.accepted.values()) <= {1}
+    assert done.sent == len(sender.accepted)
 
 
 def unusable(*bad: int) -> object:
@@ -279,23 +279,23 @@ def unusable(*bad: int) -> object:
 
 @given(st.sets(st.integers(1, 20), max_size=12).filter(lambda bad: not {1, 2, 3} <= bad))
 def test_an_event_that_spoils_its_request_is_found_and_the_others_are_taken_once(bad: set[int]) -> None:
-    sender = Told(unusable(*bad), Limits(events=20, bytes=1_000_000))  # type: ignore[arg-type]
+    sender = FakeSender(unusable(*bad), Limits(events=20, bytes=1_000_000))  # type: ignore[arg-type]
     done = delivered(sender, 20)
     assert sorted(one.event.id for one in done.rejected) == sorted(bad)
-    assert dict(sender.taken) == {id_: 1 for id_ in range(1, 21) if id_ not in bad}
+    assert dict(sender.accepted) == {id_: 1 for id_ in range(1, 21) if id_ not in bad}
     assert done.sent == 20 - len(bad)
 
 
 def test_a_siem_that_can_use_nothing_is_asked_a_few_times_and_it_is_the_configuration() -> None:
-    sender = Told(unusable(*range(1, 1001)), Limits(events=1000, bytes=1_000_000))  # type: ignore[arg-type]
+    sender = FakeSender(unusable(*range(1, 1001)), Limits(events=1000, bytes=1_000_000))  # type: ignore[arg-type]
     with pytest.raises(ThirdPartyConfigError, match=r"\(400\)"):
         delivered(sender, 1000)
-    assert len(sender.asked) <= 16
+    assert len(sender.batches) <= 16
 
 
 def test_one_event_alone_that_it_cannot_use_is_a_matter_for_a_person() -> None:
     with pytest.raises(RequestRejectedError):
-        delivered(Told(unusable(1)), 1)  # type: ignore[arg-type]
+        delivered(FakeSender(unusable(1)), 1)  # type: ignore[arg-type]
 
 
 # An hour for an archive
@@ -321,7 +321,7 @@ class Hour:
 
 
 @dataclass
-class Archived(Told):
+class Archived(FakeSender):
     """Takes objects of so many events; what was read of the hour when each of its records was there."""
 
     most: int = 100

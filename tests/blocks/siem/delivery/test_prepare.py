@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from support import siems as support
-from support.forwarding import Told
+from support.forwarding import FakeSender
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import FilteredEvent, Preparer
@@ -23,7 +23,7 @@ RULES = parse([{"drop": {"action": ["fill"]}}, {"mask": ["user.email", "@emails"
 def prepared(
     event: OutgoingEvent, rules: object = NONE, format_name: str = "raw", api: Api = Api.ITEM_USAGE
 ) -> EncodedRecord | FilteredEvent:
-    return Preparer(Told(), rules, format_name, support.stream(api)).prepare(event)  # type: ignore[arg-type]
+    return Preparer(FakeSender(), rules, format_name, support.stream(api)).prepare(event)  # type: ignore[arg-type]
 
 
 def test_without_rules_the_body_stays_byte_for_byte() -> None:

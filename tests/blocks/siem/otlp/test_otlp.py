@@ -228,7 +228,7 @@ def test_of_a_partial_success_all_records_are_refused_and_none_is_sent_again(
     assert {one.code for one in answer.rejected} == {"partial-success"}
     told = "The receiver rejected 5 of 10 records, and it does not say which: body too long"
     assert {one.answer for one in answer.rejected} == {told}
-    assert (answer.deferred, receiver.asked) == ((), 1)
+    assert (answer.deferred, receiver.request_count) == ((), 1)
 
 
 @pytest.mark.parametrize("rejected", ['"2"', "7"])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from support import siems as support
-from support.forwarding import Told
+from support.forwarding import FakeSender
 
 from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import FilteredEvent, Preparer
@@ -242,7 +242,7 @@ class TestBesidePrivacyRules:
     def prepared(self, source: list[dict[str, Any]], siem: list[dict[str, Any]], format_name: str = "raw") -> Any:
         rules_of_siem = rules.parse(siem, "a key of the test")
         stream = support.stream(Api.ITEM_USAGE)
-        preparer = Preparer(Told(), rules_of_siem, format_name, stream, processing.parse(source))  # type: ignore[arg-type]
+        preparer = Preparer(FakeSender(), rules_of_siem, format_name, stream, processing.parse(source))  # type: ignore[arg-type]
         return preparer.prepare(self.EVENT)
 
     def test_what_either_drops_is_not_sent_and_says_which(self) -> None:

@@ -206,7 +206,7 @@ def test_what_is_not_acknowledged_in_time_is_sent_again(hec: Hec, sender: Splunk
 
 def test_a_token_without_acknowledgement_waits_for_none(hec: Hec, sender: SplunkSender) -> None:
     sender.send(support.batch(sender, [support.event()]))
-    assert (hec.slept, hec.receiver.asked) == ([], 1)
+    assert (hec.slept, hec.receiver.request_count) == ([], 1)
 
 
 def test_an_acknowledgement_that_is_lost_on_its_way_means_again(hec: Hec, sender: SplunkSender) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.forwarding import Pair, Told
+from support.forwarding import FakeSender, Pair
 from support.values import SOURCE
 
 from blocks.errors import ThirdPartyGenericError
@@ -42,16 +42,16 @@ def refuse_all(batch: Batch) -> BatchResult:
 
 def test_a_pair_waits_until_all_its_events_are_sent(pair: Pair) -> None:
     assert waiting(pair) == ["soc"]
-    pair.run(Told())
+    pair.forward(FakeSender())
     assert waiting(pair) == []
     pair.filled.commit(Api.SIGN_IN, 1)
     assert waiting(pair) == ["soc"]
-    pair.run(Told(), Api.SIGN_IN)
+    pair.forward(FakeSender(), Api.SIGN_IN)
     assert waiting(pair) == []
 
 
 def test_a_page_without_a_new_event_is_nothing_to_send(pair: Pair) -> None:
-    pair.run(Told())
+    pair.forward(FakeSender())
     pair.filled.commit(Api.AUDIT, 0, known=2, rejected=1)
     assert waiting(pair) == []
 
@@ -68,7 +68,7 @@ def test_what_a_run_holds_does_not_wait_until_its_claim_lapses(pair: Pair, movin
     assert waiting(pair) == []
     pair.filled.commit(Api.SIGN_IN, 1)
     assert waiting(pair) == ["soc"], "a stream that no run holds"
-    pair.run(Told(), Api.SIGN_IN)
+    pair.forward(FakeSender(), Api.SIGN_IN)
     positions.renew(pair.engine, claim, for_seconds=60)
     moving.advance(HOUR)
     assert waiting(pair) == ["soc"]
@@ -91,11 +91,11 @@ def test_a_pair_that_is_paused_or_whose_source_forwards_nothing_does_not_wait(pa
 
 
 def test_rejected_events_wait_once_a_person_wants_them_sent_again(pair: Pair) -> None:
-    pair.run(Told(refuse_all))
+    pair.forward(FakeSender(refuse_all))
     assert waiting(pair) == []
     assert rejected_events.replay(pair.engine, pair.known) == 3
     assert waiting(pair) == ["soc"]
-    pair.run(Told())
+    pair.forward(FakeSender())
     assert waiting(pair) == []
 
 
@@ -113,7 +113,7 @@ def test_an_older_store_without_links_is_looked_at_event_by_event(engine: Engine
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE streams SET link_id = NULL")
     assert waiting(pair) == ["soc"]
-    pair.run(Told())
+    pair.forward(FakeSender())
     assert waiting(pair) == []
 
 

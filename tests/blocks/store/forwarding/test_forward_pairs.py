@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.forwarding import SIEM, Pair, Told
+from support.forwarding import SIEM, FakeSender, Pair
 from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
@@ -70,9 +70,9 @@ def test_a_new_pair_leaves_out_what_was_received_before_at_once(pair: Pair, movi
         other, _ = forward_pairs.save(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=since_ns)
         since_ns = moving.now_ns() + 1
     beside = Pair(pair.engine, other, pair.filled)
-    sender = Told()
-    beside.run(sender)
-    assert sorted(sender.taken) == pair.ids()[4:]
+    sender = FakeSender()
+    beside.forward(sender)
+    assert sorted(sender.accepted) == pair.ids()[4:]
     assert actions(pair) == ["siem add", "siem add", "siem skip"]
 
 
@@ -87,7 +87,7 @@ def test_a_pair_that_is_killed_as_it_is_made_is_not_there(pair: Pair, monkeypatc
 
 
 def test_a_pair_of_another_kind_sends_all_there_is(pair: Pair) -> None:
-    pair.run(Told())
+    pair.forward(FakeSender())
     claim = pair.claim()
     advance(pair.engine, claim, None, [pair.ids()[-1] + 1])
     _, changed = forward_pairs.save(pair.engine, SOURCE.id, SIEM, "splunk", {}, "first")
@@ -96,11 +96,11 @@ def test_a_pair_of_another_kind_sends_all_there_is(pair: Pair) -> None:
     with pytest.raises(ClaimLostError):
         positions.renew(pair.engine, claim)
     assert forward_pairs.find_all(pair.engine)[0].kind == "splunk"
-    sender = Told()
-    pair.run(sender)
+    sender = FakeSender()
+    pair.forward(sender)
     forward_pairs.save(pair.engine, SOURCE.id, SIEM, "splunk", {}, "second")
-    pair.run(sender)
-    assert [sender.taken[id_] for id_ in pair.ids()] == [1] * 8
+    pair.forward(sender)
+    assert [sender.accepted[id_] for id_ in pair.ids()] == [1] * 8
 
 
 @pytest.mark.parametrize("kind", ["webhook", "splunk"])
@@ -147,13 +147,13 @@ def test_pause_and_resume_say_whether_they_changed_anything(pair: Pair) -> None:
 def test_replay_sends_what_was_received_since(pair: Pair, moving: MovingClock, minutes: int, again: int) -> None:
     start_ns = moving.now_ns() - 4 * MINUTE_NS
     for api in (Api.AUDIT, Api.SIGN_IN):
-        pair.run(Told(), api)
+        pair.forward(FakeSender(), api)
     assert forward_pairs.replay(pair.engine, pair.known, start_ns + minutes * MINUTE_NS) == again
-    sender = Told()
+    sender = FakeSender()
     for api in Api:
-        pair.run(sender, api)
-    assert sum(sender.taken.values()) == again
-    assert set(sender.taken.values()) <= {1}
+        pair.forward(sender, api)
+    assert sum(sender.accepted.values()) == again
+    assert set(sender.accepted.values()) <= {1}
 
 
 def test_replay_leaves_what_was_not_sent_yet(pair: Pair, moving: MovingClock) -> None:
@@ -166,24 +166,24 @@ def test_replay_leaves_what_was_not_sent_yet(pair: Pair, moving: MovingClock) ->
 
 def test_what_is_replayed_has_other_names_than_before(pair: Pair) -> None:
     """A SIEM that remembers names would not take it a second time."""
-    first, second = Told(), Told()
-    pair.run(first)
+    first, second = FakeSender(), FakeSender()
+    pair.forward(first)
     forward_pairs.replay(pair.engine, pair.known, 0)
-    pair.run(second)
+    pair.forward(second)
     assert first.ids == second.ids
     assert not set(first.names) & set(second.names)
 
 
 def test_skip_leaves_out_what_was_received_before(pair: Pair, moving: MovingClock) -> None:
     skip(pair, moving.now_ns() - 2 * MINUTE_NS)
-    sender = Told()
-    pair.run(sender)
-    assert sorted(sender.taken) == pair.ids()[4:]
+    sender = FakeSender()
+    pair.forward(sender)
+    assert sorted(sender.accepted) == pair.ids()[4:]
     skip(pair, moving.now_ns())
     pair.filled.commit(Api.AUDIT, 1)
     skip(pair, 0)
-    pair.run(sender)
-    assert sorted(sender.taken) == [*pair.ids()[4:8], pair.ids()[8]]
+    pair.forward(sender)
+    assert sorted(sender.accepted) == [*pair.ids()[4:8], pair.ids()[8]]
 
 
 def test_skip_of_all_there_is(pair: Pair, moving: MovingClock) -> None:
@@ -246,7 +246,7 @@ def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) 
     moving.advance(500 * 86_400)
     target = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
     rule = prune.parse_rule("200d")
-    found, _ = prune._next(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
+    found, _ = prune._next_batch(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
     digests = prune._digests(pair.engine, found)
     turned = turn_away(pair, 1, 4)
     assert prune._remove(pair.engine, target, rule, digests) == 6
@@ -258,7 +258,7 @@ def test_what_a_pair_has_never_looked_at_is_not_pruned(pair: Pair, moving: Movin
     moving.advance(500 * 86_400)
     pair.filled.change("DELETE FROM positions WHERE stream_id = {audit}")
     assert prune_all(pair) == 0
-    pair.run(Told())
+    pair.forward(FakeSender())
     assert prune_all(pair) == 8
 
 

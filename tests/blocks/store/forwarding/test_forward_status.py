@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from support.forwarding import SIEM, Pair, Told
+from support.forwarding import SIEM, FakeSender, Pair
 from support.values import SOURCE
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
@@ -55,7 +55,7 @@ def test_events_of_a_time_before_there_was_a_chain_wait_too(engine: Engine) -> N
     pair.filled.commit(Api.SIGN_IN, 2)
     pair.filled.commit(Api.AUDIT, 3)
     assert waiting(engine)[0] == 8
-    pair.run(Told())
+    pair.forward(FakeSender())
     assert waiting(engine) == (0, None)
 
 
@@ -91,7 +91,7 @@ def test_one_that_cannot_be_opened_is_in_error_though_each_run_tries_again(engin
     assert (found.state, found.in_error) == ("ThirdPartyConfigError", True)
     assert {(one.stopped, one.in_error) for one in found.positions} == {(False, True)}
     for api in Api:
-        pair.run(Told(), api)
+        pair.forward(FakeSender(), api)
     assert not in_error(engine)
 
 

@@ -190,10 +190,10 @@ def test_a_line_of_a_log_is_a_head_too(filled: Filled) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "there is no head in it"),
-        ("\n \n", "there is no head in it"),
-        ("{}", "line 1 is no head"),
-        ("\nno head", "line 2 is no head"),
+        ("", "there is no checkpoint in it"),
+        ("\n \n", "there is no checkpoint in it"),
+        ("{}", "line 1 is not a checkpoint"),
+        ("\nno head", "line 2 is not a checkpoint"),
         ('{"source":"s","source_id":"i","time":"t","heads":{"audit":{"link":1,"digest":"xyz","events":1}}}', "line 1"),
         ('{"source":"s","source_id":"i","time":"t","heads":{"audit":{"link":"1","digest":"00","events":1}}}', "line 1"),
     ],
