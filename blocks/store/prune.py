@@ -17,7 +17,7 @@ from blocks import clock
 from blocks.durations import duration_ns
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, hourly_counts
-from blocks.store.engine import reading, store_errors, writing
+from blocks.store.engine import dialect_module, reading, store_errors, writing
 from blocks.store.integrity import chain
 from blocks.store.tables import (
     ChangedBodyRow,
@@ -31,7 +31,6 @@ from blocks.store.tables import (
     StreamRow,
     table_of,
 )
-from blocks.store.upsert import dialect_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -324,7 +323,7 @@ def _lock(connection: Connection, stream_id: int) -> bool:
 
 def _keep_digests(connection: Connection, target: PruneTarget, batch: Sequence[_PrunableEvent]) -> None:
     """Keep the uuid, the times and the digest of each event; delete the copies of its body."""
-    insert = dialect_of(connection).insert
+    insert = dialect_module(connection).insert
     rows = [
         {
             "uuid": one.uuid,

@@ -10,9 +10,8 @@ from sqlalchemy import func, literal, select, update
 from blocks import clock
 from blocks.events_api import rate_limit
 from blocks.events_api.rate_limit import Grant, SpentRequests
-from blocks.store.engine import reading, store_errors, writing
+from blocks.store.engine import insert_new, reading, store_errors, writing
 from blocks.store.tables import RateLimitRow, SourceRow, table_of
-from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -15,10 +15,9 @@ from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health
 from blocks.store.claims import LEASE_NS
-from blocks.store.engine import advisory_lock, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, insert_new, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.tables import AuditLogRow, SourceRow, StreamRow, table_of
-from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import SourceRow, StreamRow, WindowRow, table_of
+from blocks.store.tables import QuarantinedItemRow, SourceRow, StreamRow, WindowRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ LONGEST_WAIT_NS = 4200 * 10**9  # more than an hour, the longest wait between tw
 QUIET_REMEMBERED_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was rejected; item usages arrive up to a day late
 
+_quarantine = table_of(QuarantinedItemRow)
 _sources = table_of(SourceRow)
 _streams = table_of(StreamRow)
 _windows = table_of(WindowRow)
@@ -114,6 +115,14 @@ def of_source(engine: Engine, source_id: str, apis: Sequence[Api]) -> list[Strea
 def get(engine: Engine, stream_id: int) -> StreamView:
     with store_errors(), reading(engine).connect() as connection:
         return _view(connection.execute(select(_streams).where(_streams.c.id == stream_id)).one())
+
+
+def last_quarantined_ns(engine: Engine, stream_id: int) -> int | None:
+    """When an item of the stream was last quarantined, in ns since 1970; None if there is none."""
+    query = select(func.max(_quarantine.c.received_ns)).where(_quarantine.c.stream_id == stream_id)
+    with store_errors(), reading(engine).connect() as connection:
+        received_ns: int | None = connection.scalar(query)
+    return received_ns
 
 
 def acquire(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> StreamClaim | None:

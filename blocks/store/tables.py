@@ -7,6 +7,8 @@ rows (sources, pairs, jobs, fields), code reads and writes the models; where it 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -22,7 +24,6 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-_ZERO = {"server_default": "0"}
 _GIVEN = {"autoincrement": False}
 _CLAIMED = text("holder_process IS NOT NULL")
 
@@ -30,6 +31,14 @@ _CLAIMED = text("holder_process IS NOT NULL")
 def table_of(model: type[SQLModel]) -> Table:
     """The table that a model describes, for SQLAlchemy Core."""
     return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+def _counter(description: str | None = None) -> Any:
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}, description=description)
+
+
+def _ns(description: str | None = None) -> Any:
+    return Field(default=None, sa_type=BigInteger, description=description)
 
 
 def _id() -> Column[int]:
@@ -43,28 +52,21 @@ class ClaimColumns(SQLModel):
 
     holder: str | None = Field(default=None, description="the run that has the claim")
     holder_process: str | None = Field(default=None, sa_type=Text, description="see `process_identity`")
-    claimed_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the claim was acquired")
-    claim_renewed_ns: int | None = Field(default=None, sa_type=BigInteger, description="when it was last renewed")
-    claim_expires_ns: int | None = Field(default=None, sa_type=BigInteger)
-    fence: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="rises with each claim; a claim with a lower fence cannot write",
-    )
+    claimed_ns: int | None = _ns("when the claim was acquired")
+    claim_renewed_ns: int | None = _ns("when it was last renewed")
+    claim_expires_ns: int | None = _ns()
+    fence: int = _counter("rises with each claim; a claim with a lower fence cannot write")
 
 
 class FailureColumns(SQLModel):
     """The columns of a failure, in every table whose rows can fail (see `streams.NO_ERROR`)."""
 
-    failing_since_ns: int | None = Field(default=None, sa_type=BigInteger)
-    failed_attempts: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="in a row, since failing_since_ns"
-    )
+    failing_since_ns: int | None = _ns()
+    failed_attempts: int = _counter("in a row, since failing_since_ns")
     error_type: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    error_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the error was last seen")
+    error_ns: int | None = _ns("when the error was last seen")
     stopped_fingerprint: str | None = Field(
         default=None, description="no request is made while the source, or the SIEM, still has this fingerprint"
     )
@@ -88,16 +90,14 @@ class SourceRow(SQLModel, table=True):
     account_uuid: str | None = Field(default=None, description="pinned when introspection or the token first named it")
     scopes: str | None = Field(default=None, description="JSON list, from the last introspection")
     state: str = Field(default="Pending", description="the state that a run reported last")
-    state_ns: int | None = Field(default=None, sa_type=BigInteger)
+    state_ns: int | None = _ns()
     state_message: str = Field(default="")
     run_id: str | None = Field(default=None, description="the flow run that last reported a state")
     created_ns: int = Field(sa_type=BigInteger)
-    paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="its schedule was paused then")
-    stop_ns: int | None = Field(default=None, sa_type=BigInteger, description="runs opened before end after their page")
-    deleted_ns: int | None = Field(default=None, sa_type=BigInteger, description="deleted then; its events stay")
-    due_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="runs are due since then; if null, since created_ns"
-    )
+    paused_ns: int | None = _ns("its schedule was paused then")
+    stop_ns: int | None = _ns("runs opened before end after their page")
+    deleted_ns: int | None = _ns("deleted then; its events stay")
+    due_ns: int | None = _ns("runs are due since then; if null, since created_ns")
     lag_after: str | None = Field(default=None, description="how late an API may be; see `alert_thresholds.lag_ns`")
     processing_rules: str = Field(
         default="{}",
@@ -118,56 +118,31 @@ class StreamRow(ClaimColumns, FailureColumns, table=True):
     api: str
 
     cursor: str | None = Field(default=None, sa_type=Text)
-    cursor_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the cursor moved last")
+    cursor_ns: int | None = _ns("when the cursor moved last")
     cursor_version: str | None = Field(default=None, description="the API version that the cursor belongs to")
-    cursor_dropped_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="when it was dropped after a 400"
-    )
+    cursor_dropped_ns: int | None = _ns("when it was dropped after a 400")
 
-    events: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    newest_ns: int | None = Field(default=None, sa_type=BigInteger, description="time of the newest event")
-    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="last committed page")
-    drained_ns: int | None = Field(default=None, sa_type=BigInteger, description="start of the last complete drain")
+    events: int = _counter()
+    quarantined: int = _counter()
+    newest_ns: int | None = _ns("time of the newest event")
+    progress_ns: int | None = _ns("last committed page")
+    drained_ns: int | None = _ns("start of the last complete drain")
 
-    lag_ns: int | None = Field(default=None, sa_type=BigInteger, description="event lag: see `streams.DrainStats`")
-    quiet_ns: int | None = Field(default=None, sa_type=BigInteger, description="longest time between events lately")
-    quiet_at_ns: int | None = Field(default=None, sa_type=BigInteger, description="when that was seen")
-    pruned: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="events removed because of their age"
-    )
+    lag_ns: int | None = _ns("event lag: see `streams.DrainStats`")
+    quiet_ns: int | None = _ns("longest time between events lately")
+    quiet_at_ns: int | None = _ns("when that was seen")
+    pruned: int = _counter("events removed because of their age")
 
-    read_from_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="where the cursor's first request began"
-    )
-    link: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="number of the newest link of the chain"
-    )
+    read_from_ns: int | None = _ns("where the cursor's first request began")
+    link: int = _counter("number of the newest link of the chain")
     link_digest: bytes | None = Field(default=None, sa_type=LargeBinary)
-    link_id: int | None = Field(default=None, sa_type=BigInteger, description="the last event of the newest link")
-    undecided: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="found by reconcile, neither late nor missed yet",
-    )
-    late: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="found by reconcile, brought by the cursor later",
-    )
-    missed: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="found by reconcile, never brought by the cursor",
-    )
-    changed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that the server changed later"
-    )
+    link_id: int | None = _ns("the last event of the newest link")
+    undecided: int = _counter("found by reconcile, neither late nor missed yet")
+    late: int = _counter("found by reconcile, brought by the cursor later")
+    missed: int = _counter("found by reconcile, never brought by the cursor")
+    changed: int = _counter("bodies that the server changed later")
 
-    recovered_ns: int | None = Field(default=None, sa_type=BigInteger)
+    recovered_ns: int | None = _ns()
 
 
 class EventRow(SQLModel, table=True):
@@ -189,7 +164,7 @@ class EventRow(SQLModel, table=True):
 
 
 class LegibleBodyRow(SQLModel, table=True):
-    """What the views show of an event whose body a database cannot show; few events have one (see `legible`)."""
+    """A body for the views, of an event whose own body a database cannot show; there are few (see `insert`)."""
 
     __tablename__ = "legible_bodies"
 
@@ -236,7 +211,7 @@ class HealthEventRow(SQLModel, table=True):
     error_type: str | None = None
     error_code: str | None = None
     hint: str | None = None
-    published_ns: int | None = Field(default=None, sa_type=BigInteger, description="when it was published to Prefect")
+    published_ns: int | None = _ns("when it was published to Prefect")
 
 
 class ConditionRow(SQLModel, table=True):
@@ -298,7 +273,7 @@ class PrunedEventRow(SQLModel, table=True):
 
     stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
     uuid: str = Field(primary_key=True, sa_type=Text)
-    event_id: int | None = Field(default=None, sa_type=BigInteger, description="the id that the event had")
+    event_id: int | None = _ns("the id that the event had")
     time_ns: int = Field(sa_type=BigInteger)
     received_ns: int = Field(sa_type=BigInteger)
     digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the body")
@@ -356,7 +331,7 @@ class LateOrMissedRow(SQLModel, table=True):
         sa_type=BigInteger, description="the stream's fence at that time: a claim with a higher one began later"
     )
     verdict: str | None = Field(default=None, description="late or missed")
-    decided_ns: int | None = Field(default=None, sa_type=BigInteger)
+    decided_ns: int | None = _ns()
 
 
 class ChangedBodyRow(SQLModel, table=True):
@@ -387,7 +362,7 @@ class PairRow(SQLModel, table=True):
     config: str = Field(sa_type=Text, description="JSON map: its block without the secrets")
     fingerprint: str = Field(description="digest of what matters for what is sent, secrets included")
     created_ns: int = Field(sa_type=BigInteger)
-    paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="paused by a person then")
+    paused_ns: int | None = _ns("paused by a person then")
 
 
 class PositionRow(ClaimColumns, FailureColumns, table=True):
@@ -399,28 +374,14 @@ class PositionRow(ClaimColumns, FailureColumns, table=True):
     stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
     acknowledged_id: int = Field(sa_type=BigInteger)
     in_flight: str | None = Field(default=None, sa_type=Text, description="JSON: see `positions`")
-    replays: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was set to another event"
-    )
+    replays: int = _counter("how often it was set to another event")
 
-    sent: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    filtered: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="not sent because of the pair's rules"
-    )
-    rejected: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="rejected by the SIEM, and not accepted since",
-    )
-    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the SIEM last acknowledged")
+    sent: int = _counter()
+    filtered: int = _counter("not sent because of the pair's rules")
+    rejected: int = _counter("rejected by the SIEM, and not accepted since")
+    progress_ns: int | None = _ns("when the SIEM last acknowledged")
 
-    unconfirmed: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="failed attempts that the SIEM did not confirm",
-    )
+    unconfirmed: int = _counter("failed attempts that the SIEM did not confirm")
 
 
 class RejectedEventRow(SQLModel, table=True):
@@ -435,7 +396,7 @@ class RejectedEventRow(SQLModel, table=True):
     rejected_ns: int = Field(sa_type=BigInteger)
     code: str
     answer: str = Field(sa_type=Text)
-    replay_ns: int | None = Field(default=None, sa_type=BigInteger, description="when a replay was requested")
+    replay_ns: int | None = _ns("when a replay was requested")
 
 
 class RateLimitRow(SQLModel, table=True):
@@ -446,9 +407,7 @@ class RateLimitRow(SQLModel, table=True):
     key: str = Field(primary_key=True, description="the account, or the source where no account is known")
     spent: str = Field(sa_type=Text, description="JSON: by window, by cell")
     grants: int = Field(sa_type=BigInteger, description="how often the row was locked")
-    paused_until_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="after a 429: no request until then"
-    )
+    paused_until_ns: int | None = _ns("after a 429: no request until then")
 
 
 class JobRow(SQLModel, table=True):
@@ -464,7 +423,7 @@ class JobRow(SQLModel, table=True):
     end_ns: int = Field(sa_type=BigInteger)
     apis: str = Field(description="JSON list")
     created_ns: int = Field(sa_type=BigInteger)
-    finished_ns: int | None = Field(default=None, sa_type=BigInteger, description="when its last window was done")
+    finished_ns: int | None = _ns("when its last window was done")
 
 
 class WindowRow(ClaimColumns, table=True):
@@ -486,19 +445,13 @@ class WindowRow(ClaimColumns, table=True):
 
     cursor: str | None = Field(default=None, sa_type=Text)
     cursor_version: str | None = None
-    restarts: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was restarted after a 400"
-    )
+    restarts: int = _counter("how often it was restarted after a 400")
 
-    begun_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="time of its first page; until then it may be split"
-    )
-    done_ns: int | None = Field(default=None, sa_type=BigInteger)
-    pages: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    new: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    known: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    changed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that differ from the stored ones"
-    )
+    begun_ns: int | None = _ns("time of its first page; until then it may be split")
+    done_ns: int | None = _ns()
+    pages: int = _counter()
+    new: int = _counter()
+    known: int = _counter()
+    quarantined: int = _counter()
+    changed: int = _counter("bodies that differ from the stored ones")
     error: str | None = Field(default=None, description="why reading it was stopped; a resumed job retries it")

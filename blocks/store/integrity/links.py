@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +12,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
+from whenever import Instant
 
 from blocks.store.integrity import chain
-from blocks.store.integrity.suspects import BodyRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ BATCH = 2000
 LARGEST = 100_000
 """At most so many events of a link are held at once: a hundred times a page, even if a changed link claims more."""
 LAST = 2**63 - 1
+UUIDS_SHOWN = 2  # in a sentence about rows that do not fit their bodies
 
 
 class StoredLink(NamedTuple):
@@ -46,6 +48,14 @@ class StoredLink(NamedTuple):
             and type(self.digest) is bytes
             and (type(self.api_version) is str and "\0" not in self.api_version)
         )
+
+
+class BodyRow(NamedTuple):
+    """An event as it is stored: its columns uuid and time (nanoseconds since 1970), and its body."""
+
+    uuid: str
+    time_ns: int
+    body: str | bytes
 
 
 class ChainItem(NamedTuple):
@@ -213,4 +223,28 @@ def digest_of(before: bytes, link: StoredLink, items: Sequence[ChainItem]) -> by
     try:
         return chain.link_digest(before, link.number, link.api_version, link.committed_ns, uuids, times_ns, digests)
     except (UnicodeEncodeError, struct.error, TypeError):
+        return None
+
+
+def explain_mismatch(rows: Iterable[BodyRow]) -> tuple[str, str] | None:
+    """Whether bodies were exchanged or rows were changed, and a sentence that names some of them; None if all fit."""
+    mismatched = [(row, identity) for row in rows if (identity := _identity(row.body)) != (row.uuid, row.time_ns)]
+    if not mismatched:
+        return None
+    columns, bodies = [(row.uuid, row.time_ns) for row, _ in mismatched], [identity for _, identity in mismatched]
+    some = ", ".join(str(row.uuid) for row, _ in mismatched[:UUIDS_SHOWN]) + (
+        ", …" if len(mismatched) > UUIDS_SHOWN else ""
+    )
+    if None not in bodies and sorted(columns, key=repr) == sorted(bodies, key=repr):
+        return "reordered", f"The bodies of {len(mismatched):,} events have changed places: {some}."
+    number = "1 event does" if len(mismatched) == 1 else f"{len(mismatched):,} events do"
+    return "changed", f"The uuid or the time of {number} not fit the body: {some}."
+
+
+def _identity(body: str | bytes) -> tuple[str, int] | None:
+    """The uuid and the time in a body; None if it is no event."""
+    try:
+        event = json.loads(body)
+        return str(event["uuid"]), Instant.parse_iso(event["timestamp"]).timestamp(unit="nanosecond")
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None

@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from blocks.store.engine import is_sqlite, reading, store_errors
-from blocks.store.integrity import chain, suspects
-from blocks.store.integrity.links import LAST, ChainEvents, LinkEvents, bodies, digest_of, events_of, links
+from blocks.store.integrity import chain
+from blocks.store.integrity.links import (
+    LAST,
+    ChainEvents,
+    LinkEvents,
+    bodies,
+    digest_of,
+    events_of,
+    explain_mismatch,
+    links,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -233,7 +242,7 @@ class _Walk:
         if late:
             return _received(late)
         own_bodies = bodies(self.connection, self.stream.id, link)
-        return suspects.explain(own_bodies) or (
+        return explain_mismatch(own_bodies) or (
             CHANGED,
             "A body, the order of its events, or the link itself was changed.",
         )
