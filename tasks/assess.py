@@ -13,7 +13,7 @@ from blocks.coverage.gaps import SOON_NS, GapKind
 from blocks.events_api.token import read_claims
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.liveness import RUNS, WORKS, lag_condition
-from blocks.store import coverage_record, event_times, health, quarantine, sources, streams
+from blocks.store import coverage_record, event_times, health, sources, streams
 from tasks.support.source import open_store, shared_source, source_record
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _span(gap: Gap) -> str:
 
 
 def _quarantine(findings: Findings, engine: Engine, view: StreamView) -> None:
-    last_ns = quarantine.last_ns(engine, view.id)
+    last_ns = streams.last_quarantined_ns(engine, view.id)
     tracker = tracker_of("quarantine", view.api)
     if last_ns is None or clock.now_ns() - last_ns > DAY_NS:
         sentence = f"No item of {view.api} was put in quarantine for a day."

@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
+from blocks.store.engine import insert_new
 from blocks.store.integrity import chain
 from blocks.store.tables import ChainLinkRow, ChangedBodyRow, EventRow, StreamRow, table_of
-from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from blocks.events_api.models import Event
 
 T = TypeVar("T")
+
+_ESCAPES = re.compile(
+    r"\\\\"  # an escaped backslash: the text after it is no escape
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<illegible>\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,19 @@ class InsertedEvents:
             return ()
         stored = set(self.positions)
         return [item for position, item in enumerate(items) if position not in stored]
+
+
+def legible_body(body: str) -> str | None:
+    """A copy of a JSON body for the views, without the escapes that a database cannot decode; None if there are none.
+
+    A NUL escape truncates a value on SQLite and makes a whole query fail on PostgreSQL. A lone surrogate makes a query
+    fail on both. Both are legal JSON, and 1Password's clients send what users type. The body is stored unchanged;
+    beside it stands the copy, with U+FFFD in place of these escapes.
+    """
+    if "\\u0000" not in body and "\\ud" not in body and "\\uD" not in body:
+        return None
+    copy = _ESCAPES.sub(lambda match: r"\ufffd" if match["illegible"] else match[0], body)
+    return None if copy == body else copy
 
 
 def insert_events(connection: Connection, stream_id: int, received_ns: int, events: Sequence[Event]) -> InsertedEvents:

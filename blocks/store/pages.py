@@ -12,9 +12,8 @@ from blocks import clock
 from blocks.health import WARNING, Condition
 from blocks.store import changed_bodies, event_times, health, hourly_counts, late_or_missed, streams
 from blocks.store.engine import writing
-from blocks.store.insert import insert_events
+from blocks.store.insert import insert_events, legible_body
 from blocks.store.integrity import chain
-from blocks.store.legible import legible
 from blocks.store.prune import pruned_uuids
 from blocks.store.streams import StreamClaim
 from blocks.store.tables import StreamRow, table_of
@@ -31,9 +30,9 @@ _streams = table_of(StreamRow)
 
 @dataclass(frozen=True, slots=True)
 class PageCounts:
-    """What one page brought: events stored now, events that were there already, items put aside.
+    """What one page brought: events stored now, events already stored, items quarantined.
 
-    `changed`: of those that were there, how many had a body that is new.
+    `changed`: how many of the events already stored came with a body that is new.
     """
 
     new: int
@@ -44,10 +43,10 @@ class PageCounts:
 
 @dataclass(frozen=True, slots=True)
 class PreparedPage:
-    """A page with what is made of it before the database is kept from other writers.
+    """A page with what is computed from it before the transaction locks out other writers.
 
-    `digests` are of the bodies, in the order of its events; `copies` are what the views are to show of events whose
-    bodies a database cannot show.
+    `digests` are the SHA-256 of the bodies, in the order of the events; `copies` are the bodies that the views show for
+    events whose own body a database cannot show.
     """
 
     page: Page
@@ -58,23 +57,23 @@ class PreparedPage:
 
 
 def prepare(page: Page, api: Api, api_version: str) -> PreparedPage:
-    """Do what can be done before the transaction."""
+    """Compute everything that needs no transaction, so that the write lock is short."""
     digests = [chain.body_digest(event.body) for event in page.events]
-    copies = [(event, shown) for event in page.events if (shown := legible(event.body)) is not None]
+    copies = [(event, shown) for event in page.events if (shown := legible_body(event.body)) is not None]
     return PreparedPage(page, api, api_version, digests, copies)
 
 
 def commit_page(engine: Engine, claim: StreamClaim, page: Page, *, after: str | None, api_version: str) -> PageCounts:
     """Store a page's events and move the cursor from `after` to the page's own, in one transaction.
 
-    Raises ClaimLostError where the claim was taken away or the cursor is no longer at `after`;
-    FirstPartyGenericError where the database does not take it. Either way nothing of the page is stored.
+    Raises ClaimLostError if the claim was revoked or the cursor is no longer at `after`, and FirstPartyGenericError if
+    the database fails. In both cases nothing of the page is stored.
     """
     return commit_prepared(engine, claim, prepare(page, claim.api, api_version), after=after)
 
 
 def commit_prepared(engine: Engine, claim: StreamClaim, prepared: PreparedPage, *, after: str | None) -> PageCounts:
-    """The same for a page that is prepared already, as it is by the thread that has read it."""
+    """`commit_page` for a page that the reading thread has already prepared."""
     page = prepared.page
     with writing(engine) as connection:
         stream = _move_cursor(connection, claim, page, after, prepared.api_version)
@@ -85,9 +84,9 @@ def commit_prepared(engine: Engine, claim: StreamClaim, prepared: PreparedPage, 
 
 
 def insert_page(connection: Connection, stream: Row[Any], prepared: PreparedPage) -> tuple[PageCounts, Sequence[Event]]:
-    """Store what a page holds, in a transaction that has written the stream's row already; `stream` is that row.
+    """Store the contents of a page; the transaction has already written the stream's row, and `stream` is that row.
 
-    Returns what became of it, and the events that were stored now.
+    Returns the counts, and the events that were stored now.
     """
     page, received_ns = prepared.page, clock.now_ns()
     events, digests = _unpruned(connection, stream.id, prepared)
@@ -112,14 +111,14 @@ def insert_page(connection: Connection, stream: Row[Any], prepared: PreparedPage
         connection.execute(update(_streams).where(_streams.c.id == stream.id).values(values))
     _add_copies(connection, stream.id, prepared.copies)
     if quarantined or page.unknown:
-        _tell(connection, stream, prepared.api, page, quarantined)
+        _report_findings(connection, stream, prepared.api, page, quarantined)
     return PageCounts(stored.count, len(page.events) - stored.count, quarantined, changed), new
 
 
 def _unpruned(
     connection: Connection, stream_id: int, prepared: PreparedPage
 ) -> tuple[Sequence[Event], Sequence[bytes]]:
-    """The events that were not stored and pruned before, and the digests of their bodies."""
+    """The events of the page without those pruned earlier, and the digests of their bodies."""
     gone = pruned_uuids(connection, stream_id, prepared.page.events)
     if not gone:
         return prepared.page.events, prepared.digests
@@ -130,7 +129,7 @@ def _unpruned(
 def _move_cursor(
     connection: Connection, claim: StreamClaim, page: Page, after: str | None, api_version: str
 ) -> Row[Any]:
-    """Compare and swap. It is the first statement, so that ids rise in commit order within a stream.
+    """Move the cursor by compare-and-swap. It is the first statement, so that ids rise in commit order within a stream.
 
     Returns the stream's row.
     """
@@ -142,20 +141,20 @@ def _move_cursor(
     return streams.require_claim(connection.execute(moved.returning(_streams)).first(), claim)
 
 
-def _tell(connection: Connection, stream: Row[Any], api: Api, page: Page, quarantined: int) -> None:
-    """Of what is unfamiliar, once for each; of items put aside, where none were before or the reason is new."""
-    for one in health.record_undocumented(connection, stream.id, page.unknown):
-        health.report(connection, stream.source_id, _unknown(api, one))
+def _report_findings(connection: Connection, stream: Row[Any], api: Api, page: Page, quarantined: int) -> None:
+    """Report each undocumented member or value once, and quarantined items when the first comes or a reason is new."""
+    for undocumented in health.record_undocumented(connection, stream.id, page.unknown):
+        health.report(connection, stream.source_id, _undocumented_condition(api, undocumented))
     reasons = {item.reason.partition(":")[0] for item in page.invalid_items} if quarantined else set()
     new = health.record_undocumented(connection, stream.id, [("quarantine", reason, "") for reason in reasons])
     if quarantined:
-        aside = _quarantined(api, reasons)
-        if not health.begin(connection, stream.source_id, aside) and new:
-            health.report(connection, stream.source_id, aside)
+        condition = _quarantine_condition(api, reasons)
+        if not health.begin(connection, stream.source_id, condition) and new:
+            health.report(connection, stream.source_id, condition)
 
 
-def _unknown(api: Api, one: tuple[str, str, str]) -> Condition:
-    kind, path, value = one
+def _undocumented_condition(api: Api, undocumented: tuple[str, str, str]) -> Condition:
+    kind, path, value = undocumented
     what = f"the member {path}" if kind == "member" else f"{value!r} as {path}"
     return Condition(
         tracker=f"unknown/{api}",
@@ -167,7 +166,7 @@ def _unknown(api: Api, one: tuple[str, str, str]) -> Condition:
     )
 
 
-def _quarantined(api: Api, reasons: set[str]) -> Condition:
+def _quarantine_condition(api: Api, reasons: set[str]) -> Condition:
     return Condition(
         tracker=f"quarantine/{api}",
         name="EventsQuarantined",
@@ -182,7 +181,7 @@ def _add_copies(connection: Connection, stream_id: int, copies: Sequence[tuple[E
     statement = text(
         "INSERT INTO legible_bodies (stream_id, uuid, body) "
         "SELECT stream_id, uuid, :shown FROM events "
-        "WHERE stream_id = :stream AND uuid = :uuid AND body = :body "  # the body that is kept, not a later one
+        "WHERE stream_id = :stream AND uuid = :uuid AND body = :body "  # only for the stored body, not for a later one
         "ON CONFLICT (stream_id, uuid) DO NOTHING"
     )
     for event, shown in copies:

@@ -1,4 +1,4 @@
-"""Write what is judged of the sources' runs from outside of them, as changes of health; for one who watches them."""
+"""Judge the sources' runs from outside and write the result as changes of health; the watchdog calls this."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def update_conditions(engine: Engine, *, watched_ns: int | None = None) -> list[Judgement]:
-    """Judge all sources, and begin and end their conditions; where nothing changes, nothing is written.
+    """Judge all sources, and begin and end their conditions; if nothing changes, nothing is written.
 
-    Several may do so at once. `watched_ns`: see `blocks.liveness.judge`. Raises FirstPartyGenericError.
+    Several processes may call it at once. `watched_ns`: see `blocks.liveness.judge`. Raises FirstPartyGenericError.
     """
     values = open_values(engine)
-    found = judge_all(engine, watched_ns=watched_ns)
-    for one in found:
-        if differs(one, values):
-            _settle(engine, one, watched_ns)
-    return found
+    judgements = judge_all(engine, watched_ns=watched_ns)
+    for judgement in judgements:
+        if differs(judgement, values):
+            _write_conditions(engine, judgement, watched_ns)
+    return judgements
 
 
-def _settle(engine: Engine, before: Judgement, watched_ns: int | None) -> None:
+def _write_conditions(engine: Engine, before: Judgement, watched_ns: int | None) -> None:
     source_id = before.signs.source_id
     with writing(engine) as connection:
         for condition in (*before.active, *before.ended):
             health.lock(connection, source_id, condition.tracker)
-        # A run may have ended since: it is judged again behind the lock.
+        # A run may have ended since: judge again under the lock.
         judgement = judge_one(connection, source_id, watched_ns=watched_ns)
         if judgement is None:
             return

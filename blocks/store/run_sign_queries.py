@@ -1,6 +1,6 @@
-"""The signs of life that runs leave in the store: how they are read, and what the rows say. No database is opened here.
+"""The signs of life that runs leave in the store: the queries, and how to read their rows. It opens no database.
 
-`blocks.store.run_signs` reads them by SQLAlchemy, `blocks.store.run_signs_by_driver` by the database's own driver.
+`blocks.store.run_signs` reads them with SQLAlchemy, `blocks.store.run_signs_by_driver` with the database's driver.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIGNS = (
 ALL = f"{_SIGNS} ORDER BY s.name, s.id, t.id"
 ONE = f"{_SIGNS} AND s.id = :source ORDER BY t.id"
 OPEN = f"SELECT source_id, tracker, value FROM conditions WHERE tracker = '{RUNS}' OR tracker LIKE '{LAG}/%'"  # noqa: S608
-"""The open conditions that are judged by these signs."""
+"""The open conditions that are judged from these signs."""
 
 
 def signs_of(rows: Sequence[Any]) -> list[Signs]:
@@ -42,7 +42,7 @@ def values_of(rows: Iterable[Any]) -> dict[tuple[str, str], str]:
 
 
 def differs(judgement: Judgement, values: Mapping[tuple[str, str], str]) -> bool:
-    """Whether a source's open conditions are not those that are judged now."""
+    """Whether a source's open conditions differ from those judged now."""
     source_id = judgement.signs.source_id
     begun = any(values.get((source_id, one.tracker)) != one.value for one in judgement.active)
     return begun or any((source_id, one.tracker) in values for one in judgement.ended)

@@ -1,4 +1,4 @@
-"""The signs of life of all sources at once, in plain SQL: for those who judge whether runs work, and only read."""
+"""Read the signs of life of all sources in plain SQL, and judge from them whether the runs work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def judge_all(engine: Engine, *, watched_ns: int | None = None) -> list[Judgemen
 
 
 def judge_one(connection: Connection, source_id: str, *, watched_ns: int | None = None) -> Judgement | None:
-    """The same of one source in a transaction; None where it was deleted."""
+    """Judge one source within a transaction; None if it was deleted."""
     found = signs_of(connection.execute(_ONE, {"source": source_id}).all())
     return judge(found[0], clock.now_ns(), watched_ns=watched_ns) if found else None
 
@@ -46,7 +46,7 @@ def open_values(engine: Engine) -> dict[tuple[str, str], str]:
 
 
 def with_judgements(engine: Engine, sources: Sequence[SourceStatus]) -> list[SourceStatus]:
-    """The same sources with what is judged now among their open conditions, also where no `up` has written it."""
+    """The sources with the conditions judged now added to their open ones, even if no `up` has written them."""
     by_id = {one.signs.source_id: one for one in judge_all(engine)}
     return [_with(source, by_id[source.id]) if source.id in by_id else source for source in sources]
 

@@ -1,7 +1,7 @@
-"""Judge the runs of all sources by the database's own driver: for `up`, which does so every 15 seconds and is small.
+"""Judge the runs of all sources with the database's own driver: `up` does so every 15 seconds and must stay small.
 
-SQLAlchemy takes 20 MB and more, and is not needed to read two tables. What cannot be read in this plain way (a store
-that is not there, does not answer, or is of another version) is left to `blocks.store.run_health`, which explains it.
+SQLAlchemy takes 20 MB and more, and is not needed to read two tables. A store that cannot be read in this plain way
+(it is missing, does not answer, or has another version) is left to `blocks.store.run_health`, which reports why.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 VERSION = "SELECT version_num FROM alembic_version"
 SQLITE_SECONDS, POSTGRESQL_SECONDS, GONE_MILLISECONDS = 10.0, 5, 10_000
-"""How long a lock, a connection, or one that is gone without a word may take: less than the watchdog's limit."""
+"""Limits for a lock, a connection, and a peer that is silently gone: each is below the watchdog's limit."""
 
 
 def judge_if_unchanged(url: str, *, watched_ns: int | None = None) -> list[Judgement] | None:
-    """What is judged of all sources where the store says the same already; None where it is to be written, or unread.
+    """The judgements of all sources if the store already has them; None if they must be written, or cannot be read.
 
     `watched_ns`: see `blocks.liveness.judge`.
     """
@@ -45,7 +45,7 @@ def judge_if_unchanged(url: str, *, watched_ns: int | None = None) -> list[Judge
 def _read_sqlite(url: str) -> Tables | None:
     path = unquote(urlsplit(url).path.removeprefix("/"))
     if not Path(path).exists():
-        return [], []  # nothing was applied yet
+        return [], []  # no source was applied yet
     try:
         address = f"{Path(path).absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, SQLITE_SECONDS, isolation_level=None, uri=True)) as connection:
@@ -58,7 +58,7 @@ def _read_sqlite(url: str) -> Tables | None:
 
 
 def _read_postgresql(url: str) -> Tables | None:
-    import psycopg  # noqa: PLC0415 - 12 MB that only such a store takes
+    import psycopg  # noqa: PLC0415 - 12 MB that only a PostgreSQL store needs
 
     try:
         with psycopg.connect(url, connect_timeout=POSTGRESQL_SECONDS, tcp_user_timeout=GONE_MILLISECONDS) as connection:

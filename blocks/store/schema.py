@@ -1,4 +1,4 @@
-"""The store's schema version: upgraded by itself, refused where it is newer than this program."""
+"""The store's schema version: upgraded automatically; a version newer than this program is an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOCK = 0x31506173735352  # PostgreSQL's advisory lock for migrations
 def upgrade(engine: Engine, *, to: str = HEAD) -> None:
     """Bring the store to the newest version; several processes may do so at once.
 
-    Raises StoreVersionError where a newer program made it.
+    Raises StoreVersionError if a newer program made it.
     """
     with store_errors():
         if version(engine) == to:
@@ -29,13 +29,13 @@ def upgrade(engine: Engine, *, to: str = HEAD) -> None:
         with engine.begin() as connection:
             if not is_sqlite(engine):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            found = _version(connection)  # once more: another process may have upgraded it meanwhile
+            found = _version(connection)  # read it again: another process may have upgraded it meanwhile
             if found != to:
                 _migrate(connection, found, to)
 
 
 def version(engine: Engine) -> str | None:
-    """The schema version of the store, None where there is no schema yet."""
+    """The schema version of the store; None if there is no schema yet."""
     with store_errors(), reading(engine).connect() as connection:
         return _version(connection)
 

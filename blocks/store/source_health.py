@@ -1,4 +1,4 @@
-"""How a source is, as `status`, `/metrics` and the console say it: judged from what its runs left in the store."""
+"""The health of a source, as `status`, `/metrics` and the console show it: judged from what its runs stored."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STATES = ("healthy", "retrying", "in error", "not running", "not run yet", "stop
 
 
 def judged_sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
-    """As `reading.sources`, with what is judged of their runs at this moment."""
+    """As `source_status.sources`, with the conditions judged from their runs now."""
     return run_signs.with_judgements(engine, source_status.sources(engine, name, with_deleted=with_deleted))
 
 
 def health(source: SourceStatus) -> str:
-    """One of `STATES`, of a source that was judged; `not running`: its runs are due and do not work."""
+    """One of `STATES`, for a source from `judged_sources`; `not running`: its runs are due and do not work."""
     if source.deleted_ns is not None:
         return "deleted"
     if source.paused_ns is not None:
@@ -40,7 +40,7 @@ def _not_running(source: SourceStatus) -> OpenCondition | None:
 
 
 def health_since_ns(source: SourceStatus) -> int | None:
-    """Since when it has been so, in ns since 1970, as far as the store knows."""
+    """Since when the source has had this health, in ns since 1970; None if the store does not know."""
     how = health(source)
     if how in {"in error", "retrying"}:
         begun = [stream.failing_since_ns for stream in source.streams if stream.failing_since_ns is not None]

@@ -33,7 +33,7 @@ ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPar
 class StreamStatus:
     """What the store knows of one API of a source. Times are nanoseconds since 1970.
 
-    `claim_expires_ns` is None where no run reads it, and where the process of the run is known to be dead.
+    `claim_expires_ns` is None if no run reads it, or if the process of the run is known to be dead.
     """
 
     id: int
@@ -63,12 +63,12 @@ class StreamStatus:
 
     @property
     def is_retried(self) -> bool:
-        """Whether it fails, and is tried again."""
+        """Whether it fails and is retried."""
         return self.failing_since_ns is not None and not self.stopped
 
     @property
     def retries_ns(self) -> int | None:
-        """When the run that waits tries again, at the latest; None where the API does not fail, or no run waits."""
+        """When the waiting run tries again, at the latest; None if the API does not fail, or no run waits."""
         return claims.next_attempt_ns(self.claim_expires_ns, clock.now_ns()) if self.is_retried else None
 
     @property
@@ -90,7 +90,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class OpenCondition:
-    """What is not as it should be at present, since when (ns since 1970), and what to do."""
+    """A problem that is open now, since when (ns since 1970), and what to do."""
 
     tracker: str
     name: str
@@ -101,13 +101,13 @@ class OpenCondition:
 
     @property
     def sentence(self) -> str:
-        """What is so and what to do."""
+        """The description and the hint."""
         return join_sentences(self.description, self.hint)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """What the store knows of one source. `state` is the state of the run that spoke last."""
+    """What the store knows of one source. `state` is the state that a run reported last."""
 
     id: str
     name: str
@@ -134,7 +134,7 @@ class SourceStatus:
 class EventCounts(NamedTuple):
     """How many events of an API happened in the last hour, in the last 24, and in each of 24 hours of the clock.
 
-    The last of those is the present one, which is not over.
+    The last of these is the current hour, which is not over.
     """
 
     last_hour: int
@@ -144,7 +144,7 @@ class EventCounts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedBackfill:
-    """A backfill that is not read to its end. `done` is the part of it that is, from 0 to 1; `running`: by a run."""
+    """A backfill that is not finished. `done` is the part that was read, from 0 to 1; `running`: a run reads it now."""
 
     id: str
     start_ns: int
@@ -154,7 +154,7 @@ class UnfinishedBackfill:
 
 
 class StoredEvent(NamedTuple):
-    """One event as it is kept; `body` is exactly what the server sent."""
+    """One stored event; `body` is exactly what the server sent."""
 
     time_ns: int
     id: int
@@ -165,7 +165,7 @@ class StoredEvent(NamedTuple):
 
 
 def open_store(url: str | None = None) -> Engine:
-    """The store of the environment, or of `url`. Raises ThirdPartyConfigError where an SQLite file is not there yet."""
+    """Open the store of the environment, or of `url`. Raises ThirdPartyConfigError if an SQLite file does not exist."""
     url = url or settings.database_url()
     path = sqlite_path(url)
     if path and not Path(path).exists():
@@ -182,7 +182,7 @@ def open_store(url: str | None = None) -> Engine:
 
 @contextmanager
 def opened_store() -> Iterator[Engine]:
-    """The same, and its connections are closed at the end."""
+    """`open_store` as a context manager that closes its connections at the end."""
     engine = open_store()
     try:
         yield engine
@@ -191,9 +191,9 @@ def opened_store() -> Iterator[Engine]:
 
 
 def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = False) -> list[SourceStatus]:
-    """All sources by name but the deleted ones, unless asked for; or the one of that name, deleted or not.
+    """All sources by name, deleted ones only `with_deleted`; or the source of that name, deleted or not.
 
-    Raises ThirdPartyConfigError where there is none such.
+    Raises ThirdPartyConfigError if there is no such source.
     """
     with store_errors(), reading(engine).connect() as connection:
         streams = connection.execute(_STREAMS, {"ahead": clock.now_ns() + AHEAD_NS}).all()
@@ -202,12 +202,12 @@ def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = Fal
         recovered = dict(connection.execute(_RECOVERED).tuples().all())
     parts = _Parts(_by_source(streams), _by_source(opened), recovered)
     known = [_source(row, parts) for row in found]
-    there = [source for source in known if source.deleted_ns is None]
+    live = [source for source in known if source.deleted_ns is None]
     if name is None:
-        return known if with_deleted else there
+        return known if with_deleted else live
     chosen = [source for source in known if source.name == name]
     if not chosen:
-        names = ", ".join(source.name for source in there) or "none"
+        names = ", ".join(source.name for source in live) or "none"
         raise ThirdPartyConfigError(
             f"There is no source named {name!r} in the store; there are: {names}.",
             hint="Create it with `onepassword-source apply FILE`.",
@@ -223,9 +223,9 @@ def events(
     since_ns: int | None = None,
     until_ns: int | None = None,
 ) -> Iterator[StoredEvent]:
-    """The events of some streams by time, from `since_ns` on and before `until_ns`; it holds a few thousand at once.
+    """The events of some streams by time, from `since_ns` to before `until_ns`; it holds a few thousand at once.
 
-    It reads in batches, each a transaction of its own: an export of any length holds up nobody who writes.
+    It reads in batches, each a transaction of its own: an export of any length blocks no writer.
     """
     parts = [_of_stream(engine, stream, since_ns, until_ns) for stream in streams]
     return heapq.merge(*parts, key=lambda event: event.time_ns)
@@ -238,26 +238,26 @@ def newest_events(
     since_ns: int | None = None,
     until_ns: int | None = None,
 ) -> Iterator[StoredEvent]:
-    """The same, the newest first: who wants the last few does not read the rest."""
+    """`events`, the newest first: to get the last few, you need not read the rest."""
     parts = [_backwards(engine, stream, since_ns, until_ns) for stream in streams]
     return heapq.merge(*parts, key=lambda event: event.time_ns, reverse=True)
 
 
 def last_ids(engine: Engine, streams: Sequence[StreamStatus]) -> dict[int, int]:
-    """The id of the last event of each stream, by the streams' ids; 0 where there is none. Ids rise as events come."""
+    """The id of the last event of each stream, by stream id; 0 if there is none. Ids rise in the order of storing."""
     with store_errors(), reading(engine).connect() as connection:
         return {one.id: connection.execute(_LAST_ID, {"stream": one.id}).scalar_one() for one in streams}
 
 
 def events_after(engine: Engine, stream: StreamStatus, id_: int) -> list[StoredEvent]:
-    """Events of a stream that were stored after the one of that id, in that order; a few thousand at most."""
+    """Events of a stream that were stored after the event with that id, by id; at most BATCH."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_AFTER, {"stream": stream.id, "id": id_, "batch": BATCH}).all()
     return [StoredEvent(row.time_ns, row.id, stream.api, row.uuid, row.received_ns, row.body) for row in rows]
 
 
 def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None, until_ns: int | None) -> int:
-    """How many events `events` will give."""
+    """How many events `events` will yield."""
     if since_ns is None and until_ns is None:
         return sum(stream.events for stream in streams)
     with store_errors(), reading(engine).connect() as connection:
@@ -265,9 +265,10 @@ def count(engine: Engine, streams: Sequence[StreamStatus], since_ns: int | None,
 
 
 def event_counts(engine: Engine, streams: Iterable[StreamStatus], now_ns: int) -> dict[int, EventCounts]:
-    """How many events of each stream happened lately, by the streams' ids.
+    """How many events of each stream happened in the last 24 hours, by stream id.
 
-    Mostly from the counts by the hour, so that it costs no more where many did, and two statements for any number.
+    It reads mostly the hourly counts, so the cost does not depend on the number of events, and takes two statements for
+    up to VALUES_MAX streams.
     """
     ids = [stream.id for stream in streams]
     hour, day_ns = now_ns // HOUR_NS, now_ns - HOURS * HOUR_NS
@@ -338,7 +339,7 @@ _HOURS = text(
 ).bindparams(bindparam("streams", expanding=True))
 _OF_STREAM = "(SELECT count(*) FROM events e WHERE e.stream_id = s.id AND e.time_ns >= {} AND e.time_ns < {})"
 _PARTS = text(
-    "SELECT s.id, "  # noqa: S608 - our own words
+    "SELECT s.id, "  # noqa: S608 - constants of this module
     f"{_OF_STREAM.format(':day', ':whole')} AS begun, {_OF_STREAM.format(':hour', ':now')} AS last_hour "
     "FROM streams s WHERE s.id IN :streams"
 ).bindparams(bindparam("streams", expanding=True))
@@ -365,12 +366,12 @@ _AFTER = text(
 def _of_stream(
     engine: Engine, stream: StreamStatus, since_ns: int | None, until_ns: int | None
 ) -> Iterator[StoredEvent]:
-    # (since, -1) stands before every event of that time, since ids start at 1
+    # (since, -1) sorts before every event of that time, because ids start at 1
     position = (_floor(since_ns), -1)
     while True:
         with store_errors(), reading(engine).connect() as connection:
-            asked = {"stream": stream.id, "time": position[0], "id": position[1], "until": _ceiling(until_ns)}
-            batch = connection.execute(_BATCH, {**asked, "batch": BATCH}).all()
+            parameters = {"stream": stream.id, "time": position[0], "id": position[1], "until": _ceiling(until_ns)}
+            batch = connection.execute(_BATCH, {**parameters, "batch": BATCH}).all()
         for time_ns, id_, uuid, received_ns, body in batch:
             yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
         if len(batch) < BATCH:
@@ -384,8 +385,8 @@ def _backwards(
     position = (_ceiling(until_ns), 0)
     while True:
         with store_errors(), reading(engine).connect() as connection:
-            asked = {"stream": stream.id, "time": position[0], "id": position[1], "since": _floor(since_ns)}
-            batch = connection.execute(_BATCH_BACKWARDS, {**asked, "batch": BATCH}).all()
+            parameters = {"stream": stream.id, "time": position[0], "id": position[1], "since": _floor(since_ns)}
+            batch = connection.execute(_BATCH_BACKWARDS, {**parameters, "batch": BATCH}).all()
         for time_ns, id_, uuid, received_ns, body in batch:
             yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
         if len(batch) < BATCH:
@@ -394,8 +395,8 @@ def _backwards(
 
 
 def _between(connection: Connection, stream: StreamStatus, since_ns: int, until_ns: int) -> int:
-    asked = {"stream": stream.id, "since": since_ns, "until": until_ns}
-    return int(connection.execute(_BETWEEN, asked).scalar_one())
+    parameters = {"stream": stream.id, "since": since_ns, "until": until_ns}
+    return int(connection.execute(_BETWEEN, parameters).scalar_one())
 
 
 def _floor(since_ns: int | None) -> int:
@@ -407,7 +408,7 @@ def _ceiling(until_ns: int | None) -> int:
 
 
 class _Parts(NamedTuple):
-    """What is read of all sources, by their ids."""
+    """The rows that were read for all sources, by source id."""
 
     streams: Mapping[str, Sequence[Row[Any]]]
     opened: Mapping[str, Sequence[Row[Any]]]

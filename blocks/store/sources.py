@@ -1,4 +1,4 @@
-"""What the store knows of each source: its configuration without the token, and the state that it shows."""
+"""The sources in the store: their configuration without the token, and the state that they show."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health
 from blocks.store.claims import LEASE_NS
-from blocks.store.engine import advisory_lock, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, insert_new, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.tables import AuditLogRow, SourceRow, StreamRow, table_of
-from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
     from blocks.events_api.models import Api
 
-PURGE = "purge"  # the record of a purge that began; it outlives the source, and its id is never used again
+PURGE = "purge"  # recorded when a purge begins; the record outlives the source, and the source's id is never used again
 PURGING = "Purging"
 
-_operations = table_of(AuditLogRow)
+_audit_log = table_of(AuditLogRow)
 _sources = table_of(SourceRow)
 _streams = table_of(StreamRow)
 
@@ -59,10 +58,10 @@ def new_id() -> str:
 
 
 def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
-    """Write a source and a stream for each of its APIs. Tells whether its fingerprint has changed.
+    """Write a source and a stream for each of its APIs. Returns whether its fingerprint has changed.
 
-    Streams of APIs that it no longer has stay as they are, and so does its name: `lifecycle.rename` changes that.
-    Raises ThirdPartyConfigError where the source was deleted, unless it is to `revive`; never while it is purged.
+    Streams of APIs that it no longer has stay as they are, and so does its name, which only `lifecycle.rename` changes.
+    Raises ThirdPartyConfigError if the source was deleted and `revive` is false, or if it is being purged.
     """
     values: dict[str, Any] = {
         "description": source.description,
@@ -77,9 +76,9 @@ def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         "processing_rules": msgspec.json.encode(source.processing_rules).decode(),
     }
     with writing(engine) as connection:
-        asked = select(_sources).where(_sources.c.id == source.id)
-        before = connection.execute(asked.with_for_update(key_share=True)).one_or_none()
-        _refuse_deleted(connection, source, before, revive=revive)
+        query = select(_sources).where(_sources.c.id == source.id)
+        before = connection.execute(query.with_for_update(key_share=True)).one_or_none()
+        _require_not_deleted(connection, source, before, revive=revive)
         if before is None:
             unseen = {"name": source.name, "state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
             insert_new(connection, _sources, {"id": source.id, **unseen, **values})
@@ -90,14 +89,14 @@ def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
             values |= revived if before.deleted_ns is not None else {}
             connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
             if before.processing_rules != values["processing_rules"]:
-                # What sends by the rules of before loses its claims, so that it sends nothing more by them.
+                # A forwarder that still has the old rules loses its claims, so that it sends nothing more by them.
                 positions.restart_source_within(connection, source.id)
         _add_streams(connection, source.id, source.apis)
     return before is not None and before.fingerprint != source.fingerprint
 
 
 def _require_own_name(connection: Connection, source: SourceRecord) -> None:
-    """Another process may have made this very source meanwhile; another source of its name is a fault."""
+    """Another process may have created the same source meanwhile; a different source with this name is an error."""
     if connection.execute(select(_sources.c.id).where(_sources.c.name == source.name)).scalar() != source.id:
         raise ThirdPartyConfigError(
             f"There is another source named {source.name!r} in the store.",
@@ -107,26 +106,26 @@ def _require_own_name(connection: Connection, source: SourceRecord) -> None:
 
 
 def created_ns(engine: Engine, source_id: str) -> int:
-    """When the source was first seen, in ns since 1970: its first round reads back from there."""
+    """When the source was created, in ns since 1970: its first read looks back from there."""
     with store_errors(), reading(engine).connect() as connection:
         return int(connection.execute(select(_sources.c.created_ns).where(_sources.c.id == source_id)).scalar_one())
 
 
 def ids_by_name(engine: Engine) -> dict[str, str]:
-    """The names of all sources, and their ids."""
+    """The ids of all sources, by name."""
     with store_errors(), reading(engine).connect() as connection:
         return {row.name: row.id for row in connection.execute(select(_sources.c.name, _sources.c.id))}
 
 
 def name_of(engine: Engine, source_id: str) -> str | None:
-    """The present name of a source, or None where there is none of that id."""
+    """The current name of a source; None if there is none with that id."""
     with store_errors(), reading(engine).connect() as connection:
         name: str | None = connection.scalar(select(_sources.c.name).where(_sources.c.id == source_id))
     return name
 
 
 def save_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:
-    """Remember the state that a run of the source shows. The last word of a run cannot bring a deleted one back."""
+    """Save the state that a run of the source reports. A late report of a run does not revive a deleted source."""
     with writing(engine) as connection:
         connection.execute(
             update(_sources)
@@ -137,46 +136,48 @@ def save_state(engine: Engine, source_id: str, state: str, message: str, run_id:
 
 @dataclass(frozen=True, slots=True)
 class ScopeChanges:
-    """What has changed since the introspection before: scopes that the token no longer has, and those it has now."""
+    """How the scopes changed since the previous introspection: those that the token lost, and those that it gained."""
 
     lost: frozenset[str]
     gained: frozenset[str]
 
 
 def save_introspection(engine: Engine, source_id: str, scopes: frozenset[str], account: str | None) -> ScopeChanges:
-    """Remember scopes and, where it was told, the account, which is pinned when it is told first.
+    """Save the scopes and, if introspection returned it, the account; the first account is pinned.
 
-    Raises TokenError where the account is another one than that.
+    Raises TokenError if the account is not the pinned one.
     """
     with writing(engine) as connection:
         row = connection.execute(
             update(_sources)
             .where(_sources.c.id == source_id)
-            .values(scopes=_sources.c.scopes)  # a write first: nobody else is between the read and the write
+            .values(
+                scopes=_sources.c.scopes
+            )  # a write first: it locks the row, so no other writer comes between the read and the write
             .returning(_sources.c.scopes, _sources.c.account_uuid, _sources.c.name)
         ).one()
         if account and row.account_uuid not in {None, account}:
-            raise _of_another_account(row.name, row.account_uuid, account)
+            raise _account_error(row.name, row.account_uuid, account)
         values = {"scopes": msgspec.json.encode(sorted(scopes)).decode(), "account_uuid": account or row.account_uuid}
         connection.execute(update(_sources).where(_sources.c.id == source_id).values(values))
-        changed = _changed(row.scopes, scopes)
-        _tell_scopes(connection, source_id, changed)
-        _tell_shared(connection, source_id, account)
+        changed = _scope_changes(row.scopes, scopes)
+        _report_scopes(connection, source_id, changed)
+        _report_shared_account(connection, source_id, account)
     return changed
 
 
 def unpin_account(engine: Engine, source_id: str) -> None:
-    """Let the next introspection name another account. Its events are read from a time: no cursor is of use there."""
+    """Let the next introspection pin another account. The cursors are dropped, because they are of no use there."""
     with writing(engine) as connection:
         connection.execute(update(_sources).where(_sources.c.id == source_id).values(account_uuid=None, scopes=None))
-        anew = {"cursor": None, "cursor_ns": None, "cursor_version": None, "drained_ns": None}
+        no_cursor = {"cursor": None, "cursor_ns": None, "cursor_version": None, "drained_ns": None}
         connection.execute(
-            update(_streams).where(_streams.c.source_id == source_id).values(fence=_streams.c.fence + 1, **anew)
+            update(_streams).where(_streams.c.source_id == source_id).values(fence=_streams.c.fence + 1, **no_cursor)
         )
 
 
 def request_stop(engine: Engine, source_id: str) -> int:
-    """Ask the runs that have the source now to end after the page in hand. Returns when that was, in ns."""
+    """Request that the source's current runs end after their current page. Returns the time of the request, in ns."""
     now_ns = clock.now_ns()
     with writing(engine) as connection:
         connection.execute(update(_sources).where(_sources.c.id == source_id).values(stop_ns=now_ns))
@@ -184,19 +185,21 @@ def request_stop(engine: Engine, source_id: str) -> int:
 
 
 def stop_requested(engine: Engine, source_id: str, opened_ns: int) -> bool:
-    """Whether a run that was opened then has been asked to end.
+    """Whether a run that was opened at `opened_ns` must end.
 
-    A request of the future was made before the clock was set back, and to runs that were opened before it.
+    A request dated in the future was made before the clock was set back, so it is not for this run.
     """
     with store_errors(), reading(engine).connect() as connection:
         stop_ns = connection.execute(select(_sources.c.stop_ns).where(_sources.c.id == source_id)).scalar()
     return stop_ns is not None and opened_ns <= stop_ns <= clock.now_ns() + LEASE_NS
 
 
-def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[Any] | None, *, revive: bool) -> None:
+def _require_not_deleted(
+    connection: Connection, source: SourceRecord, before: Row[Any] | None, *, revive: bool
+) -> None:
     if before is None:
-        purged = (_operations.c.source_id == source.id) & (_operations.c.action == PURGE)
-        is_gone = connection.execute(select(_operations.c.id).where(purged).limit(1)).scalar() is not None
+        purged = (_audit_log.c.source_id == source.id) & (_audit_log.c.action == PURGE)
+        is_gone = connection.execute(select(_audit_log.c.id).where(purged).limit(1)).scalar() is not None
     else:
         is_gone = before.deleted_ns is not None and not (revive and before.state != PURGING)
     if is_gone:
@@ -205,12 +208,12 @@ def _refuse_deleted(connection: Connection, source: SourceRecord, before: Row[An
             hint=f"Finish it with `{command_line('delete', source.name, options=('--purge',))}`; "
             "then `apply` can create it again."
             if before and revive
-            else "`onepassword-source apply FILE` makes it anew.",
+            else "`onepassword-source apply FILE` creates it again.",
             code="deleted",
         )
 
 
-def _of_another_account(name: str, pinned: str, found: str) -> TokenError:
+def _account_error(name: str, pinned: str, found: str) -> TokenError:
     return TokenError(
         f"The token is of account {found}, but the events of source {name!r} are those of account {pinned}.",
         hint="Give it a token of that account with `onepassword-source token NAME`; or, if it is to collect from the "
@@ -219,14 +222,14 @@ def _of_another_account(name: str, pinned: str, found: str) -> TokenError:
     )
 
 
-def _changed(before: str | None, scopes: frozenset[str]) -> ScopeChanges:
+def _scope_changes(before: str | None, scopes: frozenset[str]) -> ScopeChanges:
     if before is None:
         return ScopeChanges(frozenset(), frozenset())
     known = frozenset(msgspec.json.decode(before, type=list[str]))
     return ScopeChanges(known - scopes, scopes - known)
 
 
-def _tell_scopes(connection: Connection, source_id: str, changed: ScopeChanges) -> None:
+def _report_scopes(connection: Connection, source_id: str, changed: ScopeChanges) -> None:
     for scope in sorted(changed.lost):
         description = f"The token no longer has the scope {scope}."
         health.report(connection, source_id, Condition(f"scope/{scope}", "ScopeLost", WARNING, description))
@@ -235,10 +238,10 @@ def _tell_scopes(connection: Connection, source_id: str, changed: ScopeChanges) 
         health.report(connection, source_id, gained, status=HEALTHY)
 
 
-def _tell_shared(connection: Connection, source_id: str, account: str | None) -> None:
+def _report_shared_account(connection: Connection, source_id: str, account: str | None) -> None:
     if not account:
         return
-    advisory_lock(connection, f"account/{account}")  # another source may be told the same at this moment
+    advisory_lock(connection, f"account/{account}")  # another source may save the same account at this moment
     same = (_sources.c.account_uuid == account) & (_sources.c.id != source_id) & _sources.c.deleted_ns.is_(None)
     others = sorted(connection.scalars(select(_sources.c.name).where(same)))
     if not others:

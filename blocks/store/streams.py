@@ -1,4 +1,4 @@
-"""A stream's claim, cursor and error. Whoever writes a stream writes its row first, under a claim that still holds."""
+"""A stream's claim, cursor and error. Every writer writes the stream's row first, under a claim that it still holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.tables import SourceRow, StreamRow, WindowRow, table_of
+from blocks.store.tables import QuarantinedItemRow, SourceRow, StreamRow, WindowRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     from blocks.store.claims import Holder
 
-REPORTED_AFTER_NS = 300 * 10**9  # a fault that is over within a tick is no change of health
+REPORTED_AFTER_NS = 300 * 10**9  # an error that is over within a tick is no change of health
 GIVEN_UP = "It was tried for 90 minutes."
-LONGEST_WAIT_NS = 4200 * 10**9  # an hour is the longest wait between two attempts that a server may order
+LONGEST_WAIT_NS = 4200 * 10**9  # more than an hour, the longest wait between two attempts that a server may request
 QUIET_REMEMBERED_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
-OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was refused; item usages arrive up to a day late
+OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was rejected; item usages arrive up to a day late
 
+_quarantine = table_of(QuarantinedItemRow)
 _sources = table_of(SourceRow)
 _streams = table_of(StreamRow)
 _windows = table_of(WindowRow)
@@ -44,7 +45,7 @@ NO_ERROR: dict[str, Any] = {
     "error_ns": None,
     "stopped_fingerprint": None,
 }
-"""What is written where nothing is in the way (any more): of streams, and of forwards' positions in them."""
+"""The values of a row without an error: of streams, and of the positions of pairs in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,10 @@ class StreamClaim:
 
 @dataclass(frozen=True, slots=True)
 class DrainStats:
-    """What a complete drain tells of a stream's pace, in nanoseconds.
+    """What a complete drain shows about a stream's pace, in nanoseconds.
 
-    `lag_ns` is how old the events of its last page were when they came (their median), `quiet_ns` the time between
-    the newest event before it and the oldest one that it brought; None where it brought none.
+    `lag_ns` is the median age of the last page's events at receipt, `quiet_ns` the time between the newest event before
+    the drain and the oldest event that it brought; None if it brought none.
     """
 
     lag_ns: int | None = None
@@ -71,7 +72,7 @@ class DrainStats:
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """A stream as a run finds it. Times are nanoseconds since 1970."""
+    """A stream as it is stored. Times are nanoseconds since 1970."""
 
     id: int
     api: Api
@@ -94,7 +95,7 @@ class StreamView:
     def resume_ns(self) -> int | None:
         """Where to read from without a cursor: 48 hours before the last point known to be good.
 
-        None where the stream was never read to its end: then it is read from its very start again.
+        None if the stream was never read to its end: then it is read from the start again.
         """
         if self.drained_ns is None:
             return None
@@ -116,10 +117,18 @@ def get(engine: Engine, stream_id: int) -> StreamView:
         return _view(connection.execute(select(_streams).where(_streams.c.id == stream_id)).one())
 
 
-def acquire(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> StreamClaim | None:
-    """Take the stream for `holder`, or None where another run has it, or its source was deleted.
+def last_quarantined_ns(engine: Engine, stream_id: int) -> int | None:
+    """When an item of the stream was last quarantined, in ns since 1970; None if there is none."""
+    query = select(func.max(_quarantine.c.received_ns)).where(_quarantine.c.stream_id == stream_id)
+    with store_errors(), reading(engine).connect() as connection:
+        received_ns: int | None = connection.scalar(query)
+    return received_ns
 
-    A run whose process is known to be dead has nothing.
+
+def acquire(engine: Engine, view: StreamView, holder: str, *, by_force: bool = False) -> StreamClaim | None:
+    """Claim the stream for `holder`; None if another run holds it, or its source was deleted.
+
+    A claim whose process is known to be dead does not count.
     """
     now_ns, this = clock.now_ns(), _streams.c.id == view.id
     taken = update(_streams).where(this).values(claims.acquire_values(_streams, holder, now_ns))
@@ -134,13 +143,13 @@ def acquire(engine: Engine, view: StreamView, holder: str, *, by_force: bool = F
 
 
 def is_source_deleted(connection: Connection, stream_id: int) -> bool:
-    """Whether the source of a stream is, asked by who has just taken a claim on it.
+    """Whether the source of a stream is deleted; call it after you acquired a claim on the stream.
 
-    Whoever deletes it takes all claims away afterwards, so the claim is void or this is seen, whichever comes first.
-    That holds only for a statement of its own: one that has waited for the row sees others as they were before.
+    A deletion marks the source, then revokes all claims. So either the claim is revoked, or this check sees the mark.
+    It must be a statement of its own: a statement that waited for a row lock sees other rows as they were before.
     """
-    asked = select(_sources.c.deleted_ns).join(_streams, _streams.c.source_id == _sources.c.id)
-    row = connection.execute(asked.where(_streams.c.id == stream_id)).first()
+    query = select(_sources.c.deleted_ns).join(_streams, _streams.c.source_id == _sources.c.id)
+    row = connection.execute(query.where(_streams.c.id == stream_id)).first()
     return row is None or row.deleted_ns is not None
 
 
@@ -151,15 +160,15 @@ def renew(engine: Engine, claim: StreamClaim, *, for_seconds: float = 0) -> None
 
 
 def release(engine: Engine, claim: StreamClaim) -> None:
-    """Give the stream back. A claim that was lost meanwhile is nothing to give back."""
+    """Release the stream. If the claim was lost meanwhile, nothing happens."""
     with writing(engine) as connection:
         connection.execute(update_under_claim(claim).values(RELEASE_VALUES))
 
 
 def record_failure(engine: Engine, claim: StreamClaim, error: SourceError, *, since_ns: int | None = None) -> int:
-    """Remember an error of the stream. Returns since when it has been failing, in ns. Raises ClaimLostError.
+    """Record an error of the stream. Returns since when it has been failing, in ns. Raises ClaimLostError.
 
-    `since_ns` is the first failure that the store could not be told of, where there was one.
+    `since_ns` is the time of an earlier failure that could not be recorded because the store was unreachable.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
@@ -182,10 +191,10 @@ def record_failure(engine: Engine, claim: StreamClaim, error: SourceError, *, si
 def stop(
     engine: Engine, claim: StreamClaim, error: SourceError, fingerprint: str | None, *, noted: bool = False
 ) -> None:
-    """Quit the stream: no request is made for it while the source has this fingerprint.
+    """Stop the stream: no request is made for it while the source has this fingerprint.
 
-    None: the next run tries again. Either way the stream is free, and a health event says that it is not collected.
-    `noted`: `note_failure` has counted the attempt already.
+    With None the next run tries again. In both cases the claim is released, and a health event reports the error.
+    `noted`: `record_failure` has already counted the attempt.
     """
     now_ns = clock.now_ns()
     with writing(engine) as connection:
@@ -209,31 +218,31 @@ def stop(
 
 
 def _hint(connection: Connection, source_id: str) -> str:
-    """What to do about an error that was tried again and again, and is not tried again by itself."""
+    """What to do about an error that was retried for 90 minutes and is no longer retried automatically."""
     name = str(connection.scalar(select(_sources.c.name).where(_sources.c.id == source_id)))
     look, again = command_line("check", name), command_line("restart", name)
     return f"{GIVEN_UP} `{look}` looks for the cause; `{again}` tries again."
 
 
 def restart(engine: Engine, source_id: str) -> None:
-    """Forget the errors of a source's streams and take their claims away, so that the next run reads all of them."""
+    """Clear the errors of a source's streams and revoke their claims, so that the next run reads all of them."""
     with writing(engine) as connection:
         restart_within(connection, source_id)
 
 
 def restart_within(connection: Connection, source_id: str) -> None:
-    """The same as a part of a transaction that does more."""
+    """`restart` within a transaction of the caller."""
     revoke_within(connection, source_id, **NO_ERROR)
 
 
 def revoke_within(connection: Connection, source_id: str, **values: Any) -> None:
-    """Take all claims on a source's streams and windows away: whoever had one writes nothing from now on."""
+    """Revoke all claims on a source's streams and windows: their holders can write nothing from now on."""
     connection.execute(
         update(_streams)
         .where(_streams.c.source_id == source_id)
         .values(**RELEASE_VALUES, fence=_streams.c.fence + 1, **values)
     )
-    # Those that nobody has too: one may be taken at this moment, in a transaction that is not seen here yet.
+    # Unclaimed windows too: another transaction may be claiming one now, and is not visible here yet.
     of_source = _windows.c.stream_id.in_(select(_streams.c.id).where(_streams.c.source_id == source_id))
     connection.execute(
         update(_windows)
@@ -250,7 +259,7 @@ def source_id_of(engine: Engine, stream_id: int) -> str:
 
 
 def are_claimed(engine: Engine, source_id: str) -> bool:
-    """Whether a run has a stream of the source, or a window of one, and its claim still holds."""
+    """Whether a run holds a claim that has not expired, on a stream of the source or on a window of one."""
     now_ns, of_source = clock.now_ns(), _streams.c.source_id == source_id
     of_streams = _windows.c.stream_id.in_(select(_streams.c.id).where(of_source))
     with store_errors(), reading(engine).connect() as connection:
@@ -263,7 +272,7 @@ def are_claimed(engine: Engine, source_id: str) -> bool:
 
 
 def restart_api(engine: Engine, source_id: str, api: Api) -> None:
-    """The same for one API, as when its scope came back."""
+    """`restart` for one API, for example when its scope came back."""
     with writing(engine) as connection:
         connection.execute(
             update(_streams)
@@ -273,7 +282,7 @@ def restart_api(engine: Engine, source_id: str, api: Api) -> None:
 
 
 def drop_cursor(engine: Engine, claim: StreamClaim, refused: SourceError | None = None) -> None:
-    """Forget a cursor, which the server has refused or which is of another API version: a first request is next."""
+    """Drop a cursor that the server rejected or that is of another API version: a first request is next."""
     with writing(engine) as connection:
         update_row(connection, claim, cursor=None, cursor_ns=None, cursor_dropped_ns=clock.now_ns())
         if refused is not None:
@@ -282,14 +291,14 @@ def drop_cursor(engine: Engine, claim: StreamClaim, refused: SourceError | None 
 
 
 def correct_newest(engine: Engine, claim: StreamClaim) -> None:
-    """Set the time of the newest event again, which lies in the future, from the events that do not."""
+    """Correct a newest time that lies in the future: take it from the events that do not."""
     with writing(engine) as connection:
         newest_ns = event_times.newest_until(claim.stream_id, clock.now_ns()).scalar_subquery()
         update_row(connection, claim, newest_ns=newest_ns)
 
 
 def record_first_request(engine: Engine, claim: StreamClaim, start_ns: int) -> None:
-    """Remember where a first request begins: what its cursors bring is of that time and later."""
+    """Record the start time of a first request: its cursors bring events of that time and later."""
     with writing(engine) as connection:
         update_row(connection, claim, read_from_ns=start_ns)
 
@@ -302,10 +311,10 @@ def record_drain(
     *,
     by_cursor: bool = True,
 ) -> None:
-    """The stream was read to its end by a run that started then. It is healthy, and free for the next run.
+    """Record that a run that began at `started_ns` read the stream to its end. Clears the error and releases the claim.
 
-    `by_cursor`: the server took a cursor on the way. Only then is a cursor that was refused before forgotten: else a
-    server that refuses each of them would be asked from a time for ever.
+    `by_cursor`: the server accepted a cursor during the drain. Only then is an earlier rejection of a cursor cleared:
+    otherwise a server that rejects every cursor would get first requests for ever.
     """
     values: dict[str, Any] = {**RELEASE_VALUES, **_recovered(clock.now_ns()), **_pace(brought or DrainStats())}
     if by_cursor:
@@ -319,7 +328,7 @@ def record_drain(
 
 
 def recover(engine: Engine, claim: StreamClaim) -> None:
-    """A page was committed after an error: what was open for it is over, also before the stream's end is reached."""
+    """End the error's condition after a committed page, even before the stream's end is reached."""
     with writing(engine) as connection:
         update_row(connection, claim, **_recovered(clock.now_ns()))
         _recover(connection, claim, "error")
@@ -332,19 +341,19 @@ def progress_values() -> dict[str, Any]:
 
 
 def update_row(connection: Connection, claim: StreamClaim, **values: Any) -> Row[Any]:
-    """Write the stream's row under the claim, and return it. Raises ClaimLostError where it was taken away."""
+    """Write the stream's row under the claim, and return it. Raises ClaimLostError if it was revoked."""
     return require_claim(
         connection.execute(update_under_claim(claim).values(values).returning(_streams)).first(), claim
     )
 
 
 def update_under_claim(claim: StreamClaim) -> Any:
-    """An UPDATE of the claim's stream that touches nothing once the claim was taken away."""
+    """An UPDATE of the claim's stream that matches no row once the claim was revoked."""
     return update(_streams).where(_streams.c.id == claim.stream_id, _streams.c.fence == claim.fence)
 
 
 def require_claim(written: Row[Any] | None, claim: StreamClaim) -> Row[Any]:
-    """The row that an UPDATE made with `held` has touched; raises ClaimLostError where there is none."""
+    """The row that an UPDATE from `update_under_claim` returned; raises ClaimLostError if there is none."""
     if written is None:
         raise ClaimLostError(
             f"Another run reads {claim.api} now, so this one stops here.",
@@ -364,9 +373,9 @@ def _recover(connection: Connection, claim: StreamClaim, *kinds: str) -> None:
 
 
 def _failing(connection: Connection, claim: StreamClaim) -> tuple[str, int]:
-    """The source of a stream, and since when the stream has been failing (now, where it is not)."""
-    asked = select(_streams.c.source_id, _streams.c.failing_since_ns).where(_streams.c.id == claim.stream_id)
-    row = connection.execute(asked).one()
+    """The source of a stream, and since when the stream has been failing; now, if it is not failing."""
+    query = select(_streams.c.source_id, _streams.c.failing_since_ns).where(_streams.c.id == claim.stream_id)
+    row = connection.execute(query).one()
     return row.source_id, row.failing_since_ns or clock.now_ns()
 
 
@@ -397,10 +406,10 @@ def _pace(brought: DrainStats) -> dict[str, Any]:
 
 
 def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
-    """Since when a row has been failing: as it says; else, or where the clock was set back since, `since_ns`.
+    """Since when a row has been failing: its own value; `since_ns` if it has none or the clock was set back since.
 
-    One that lies ahead would let it be tried for ever, without a pause. And a time in which nothing was tried does not
-    count: else the first attempt after a machine has slept, or its clock was set forward, would be the last one.
+    A value in the future would allow retries for ever, without a pause. Time in which nothing was tried does not count:
+    otherwise the first attempt after the machine slept, or after its clock was set forward, would be the last one.
     """
     known, untried_ns = table.c.failing_since_ns, now_ns - table.c.error_ns
     return case(
@@ -411,7 +420,7 @@ def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
 
 
 def _recovered(now_ns: int) -> dict[str, Any]:
-    """Healthy, and since when: an error that is over within a tick is no change of health, but it is not forgotten."""
+    """The values of a recovery and its time: an error that is over within a tick changes no health, but is recorded."""
     was_failing = _streams.c.failing_since_ns.is_not(None)
     return {**NO_ERROR, "recovered_ns": case((was_failing, now_ns), else_=_streams.c.recovered_ns)}
 

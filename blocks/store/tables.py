@@ -7,6 +7,8 @@ rows (sources, pairs, jobs, fields), code reads and writes the models; where it 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -22,7 +24,6 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-_ZERO = {"server_default": "0"}
 _GIVEN = {"autoincrement": False}
 _CLAIMED = text("holder_process IS NOT NULL")
 
@@ -30,6 +31,14 @@ _CLAIMED = text("holder_process IS NOT NULL")
 def table_of(model: type[SQLModel]) -> Table:
     """The table that a model describes, for SQLAlchemy Core."""
     return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+def _counter(description: str | None = None) -> Any:
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}, description=description)
+
+
+def _ns(description: str | None = None) -> Any:
+    return Field(default=None, sa_type=BigInteger, description=description)
 
 
 def _id() -> Column[int]:
@@ -43,28 +52,21 @@ class ClaimColumns(SQLModel):
 
     holder: str | None = Field(default=None, description="the run that has the claim")
     holder_process: str | None = Field(default=None, sa_type=Text, description="see `process_identity`")
-    claimed_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the claim was acquired")
-    claim_renewed_ns: int | None = Field(default=None, sa_type=BigInteger, description="when it was last renewed")
-    claim_expires_ns: int | None = Field(default=None, sa_type=BigInteger)
-    fence: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="rises with each claim; a claim with a lower fence cannot write",
-    )
+    claimed_ns: int | None = _ns("when the claim was acquired")
+    claim_renewed_ns: int | None = _ns("when it was last renewed")
+    claim_expires_ns: int | None = _ns()
+    fence: int = _counter("rises with each claim; a claim with a lower fence cannot write")
 
 
 class FailureColumns(SQLModel):
-    """The columns of a failure, in every table whose rows can fail (see `failures`)."""
+    """The columns of a failure, in every table whose rows can fail (see `streams.NO_ERROR`)."""
 
-    failing_since_ns: int | None = Field(default=None, sa_type=BigInteger)
-    failed_attempts: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="in a row, since failing_since_ns"
-    )
+    failing_since_ns: int | None = _ns()
+    failed_attempts: int = _counter("in a row, since failing_since_ns")
     error_type: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    error_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the error was last seen")
+    error_ns: int | None = _ns("when the error was last seen")
     stopped_fingerprint: str | None = Field(
         default=None, description="no request is made while the source, or the SIEM, still has this fingerprint"
     )
@@ -85,20 +87,18 @@ class SourceRow(SQLModel, table=True):
     api_version: str
     collect_from: str | None = None
     fingerprint: str = Field(description="digest of what matters for requests, the token included")
-    account_uuid: str | None = Field(default=None, description="pinned when introspection or the token told it first")
-    scopes: str | None = Field(default=None, description="JSON list, as introspection told it last")
-    state: str = Field(default="Pending", description="the state of the run that spoke last")
-    state_ns: int | None = Field(default=None, sa_type=BigInteger)
+    account_uuid: str | None = Field(default=None, description="pinned when introspection or the token first named it")
+    scopes: str | None = Field(default=None, description="JSON list, from the last introspection")
+    state: str = Field(default="Pending", description="the state that a run reported last")
+    state_ns: int | None = _ns()
     state_message: str = Field(default="")
-    run_id: str | None = Field(default=None, description="the flow run that spoke last")
+    run_id: str | None = Field(default=None, description="the flow run that last reported a state")
     created_ns: int = Field(sa_type=BigInteger)
-    paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="its schedule was paused then")
-    stop_ns: int | None = Field(default=None, sa_type=BigInteger, description="runs opened before end after their page")
-    deleted_ns: int | None = Field(default=None, sa_type=BigInteger, description="deleted then; its events stay")
-    due_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="runs are due since; else since created_ns"
-    )
-    lag_after: str | None = Field(default=None, description="how late an API may be; see `bounds.lag_ns`")
+    paused_ns: int | None = _ns("its schedule was paused then")
+    stop_ns: int | None = _ns("runs opened before end after their page")
+    deleted_ns: int | None = _ns("deleted then; its events stay")
+    due_ns: int | None = _ns("runs are due since then; if null, since created_ns")
+    lag_after: str | None = Field(default=None, description="how late an API may be; see `alert_thresholds.lag_ns`")
     processing_rules: str = Field(
         default="{}",
         sa_type=Text,
@@ -118,54 +118,31 @@ class StreamRow(ClaimColumns, FailureColumns, table=True):
     api: str
 
     cursor: str | None = Field(default=None, sa_type=Text)
-    cursor_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the cursor moved last")
+    cursor_ns: int | None = _ns("when the cursor moved last")
     cursor_version: str | None = Field(default=None, description="the API version that the cursor belongs to")
-    cursor_dropped_ns: int | None = Field(default=None, sa_type=BigInteger, description="dropped after a 400, then")
+    cursor_dropped_ns: int | None = _ns("when it was dropped after a 400")
 
-    events: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    newest_ns: int | None = Field(default=None, sa_type=BigInteger, description="time of the newest event")
-    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="last committed page")
-    drained_ns: int | None = Field(default=None, sa_type=BigInteger, description="start of the last complete drain")
+    events: int = _counter()
+    quarantined: int = _counter()
+    newest_ns: int | None = _ns("time of the newest event")
+    progress_ns: int | None = _ns("last committed page")
+    drained_ns: int | None = _ns("start of the last complete drain")
 
-    lag_ns: int | None = Field(default=None, sa_type=BigInteger, description="event lag: see `streams.DrainStats`")
-    quiet_ns: int | None = Field(default=None, sa_type=BigInteger, description="longest time between events lately")
-    quiet_at_ns: int | None = Field(default=None, sa_type=BigInteger, description="when that was seen")
-    pruned: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="events removed since they were old enough"
-    )
+    lag_ns: int | None = _ns("event lag: see `streams.DrainStats`")
+    quiet_ns: int | None = _ns("longest time between events lately")
+    quiet_at_ns: int | None = _ns("when that was seen")
+    pruned: int = _counter("events removed because of their age")
 
-    read_from_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="where the cursor's first request began"
-    )
-    link: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="number of the newest link of the chain"
-    )
+    read_from_ns: int | None = _ns("where the cursor's first request began")
+    link: int = _counter("number of the newest link of the chain")
     link_digest: bytes | None = Field(default=None, sa_type=LargeBinary)
-    link_id: int | None = Field(default=None, sa_type=BigInteger, description="the last event of the newest link")
-    undecided: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="found by reconcile, neither late nor missed yet",
-    )
-    late: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="found by reconcile, brought by the cursor later",
-    )
-    missed: int = Field(
-        default=0,
-        sa_type=BigInteger,
-        sa_column_kwargs=_ZERO,
-        description="found by reconcile, never brought by the cursor",
-    )
-    changed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that the server has changed since"
-    )
+    link_id: int | None = _ns("the last event of the newest link")
+    undecided: int = _counter("found by reconcile, neither late nor missed yet")
+    late: int = _counter("found by reconcile, brought by the cursor later")
+    missed: int = _counter("found by reconcile, never brought by the cursor")
+    changed: int = _counter("bodies that the server changed later")
 
-    recovered_ns: int | None = Field(default=None, sa_type=BigInteger)
+    recovered_ns: int | None = _ns()
 
 
 class EventRow(SQLModel, table=True):
@@ -187,7 +164,7 @@ class EventRow(SQLModel, table=True):
 
 
 class LegibleBodyRow(SQLModel, table=True):
-    """What the views show of an event whose body a database cannot show; few events have one (see `legible`)."""
+    """A body for the views, of an event whose own body a database cannot show; there are few (see `insert`)."""
 
     __tablename__ = "legible_bodies"
 
@@ -234,11 +211,11 @@ class HealthEventRow(SQLModel, table=True):
     error_type: str | None = None
     error_code: str | None = None
     hint: str | None = None
-    published_ns: int | None = Field(default=None, sa_type=BigInteger, description="when Prefect was told")
+    published_ns: int | None = _ns("when it was published to Prefect")
 
 
 class ConditionRow(SQLModel, table=True):
-    """What is not as it should be at present; so that a change makes one event, and not every run another."""
+    """A condition that is open now. It is stored so that a change makes one health event, not one for each run."""
 
     __tablename__ = "conditions"
 
@@ -260,7 +237,7 @@ class UndocumentedValueRow(SQLModel, table=True):
     kind: str = Field(primary_key=True, description="member or value")
     path: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
-    seen_ns: int = Field(sa_type=BigInteger, description="when it came first")
+    seen_ns: int = Field(sa_type=BigInteger, description="when it first came")
 
 
 class FieldRow(SQLModel, table=True):
@@ -289,14 +266,14 @@ class AuditLogRow(SQLModel, table=True):
 
 
 class PrunedEventRow(SQLModel, table=True):
-    """What stays of an event that was removed for its age."""
+    """What remains of an event that was removed because of its age."""
 
     __tablename__ = "pruned_events"
     __table_args__ = (Index("pruned_events_by_id", "stream_id", "event_id"),)
 
     stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
     uuid: str = Field(primary_key=True, sa_type=Text)
-    event_id: int | None = Field(default=None, sa_type=BigInteger, description="the id that the event had")
+    event_id: int | None = _ns("the id that the event had")
     time_ns: int = Field(sa_type=BigInteger)
     received_ns: int = Field(sa_type=BigInteger)
     digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the body")
@@ -315,11 +292,11 @@ class ChainLinkRow(SQLModel, table=True):
     events: int = Field(sa_type=BigInteger)
     api_version: str
     committed_ns: int = Field(sa_type=BigInteger)
-    digest: bytes = Field(sa_type=LargeBinary, description="of its events and of the one before")
+    digest: bytes = Field(sa_type=LargeBinary, description="of its events and of the digest of the link before")
 
 
 class HourlyCountRow(SQLModel, table=True):
-    """How many events of a stream are of one hour."""
+    """How many events of a stream have their time in one hour."""
 
     __tablename__ = "hourly_counts"
 
@@ -329,7 +306,7 @@ class HourlyCountRow(SQLModel, table=True):
 
 
 class CollectedSpanRow(SQLModel, table=True):
-    """A span of time of which live collection has read all there was, from `start_ns` to before `end_ns`."""
+    """A span of time that live collection has read completely, from `start_ns` to before `end_ns`."""
 
     __tablename__ = "collected_spans"
     __table_args__ = (Index("collected_spans_of_stream", "stream_id", "end_ns"), {"sqlite_autoincrement": True})
@@ -350,9 +327,11 @@ class LateOrMissedRow(SQLModel, table=True):
     uuid: str = Field(primary_key=True, sa_type=Text)
     time_ns: int = Field(sa_type=BigInteger)
     found_ns: int = Field(sa_type=BigInteger)
-    fence: int = Field(sa_type=BigInteger, description="the stream's then: a claim above it began later")
+    fence: int = Field(
+        sa_type=BigInteger, description="the stream's fence at that time: a claim with a higher one began later"
+    )
     verdict: str | None = Field(default=None, description="late or missed")
-    decided_ns: int | None = Field(default=None, sa_type=BigInteger)
+    decided_ns: int | None = _ns()
 
 
 class ChangedBodyRow(SQLModel, table=True):
@@ -383,11 +362,11 @@ class PairRow(SQLModel, table=True):
     config: str = Field(sa_type=Text, description="JSON map: its block without the secrets")
     fingerprint: str = Field(description="digest of what matters for what is sent, secrets included")
     created_ns: int = Field(sa_type=BigInteger)
-    paused_ns: int | None = Field(default=None, sa_type=BigInteger, description="paused by a person then")
+    paused_ns: int | None = _ns("paused by a person then")
 
 
 class PositionRow(ClaimColumns, FailureColumns, table=True):
-    """Up to which event of a stream a forward has sent. What it has not sent is never pruned."""
+    """The last event of a stream that a pair's SIEM acknowledged. Later events are never pruned."""
 
     __tablename__ = "positions"
 
@@ -395,26 +374,18 @@ class PositionRow(ClaimColumns, FailureColumns, table=True):
     stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
     acknowledged_id: int = Field(sa_type=BigInteger)
     in_flight: str | None = Field(default=None, sa_type=Text, description="JSON: see `positions`")
-    replays: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was set to another event"
-    )
+    replays: int = _counter("how often it was set to another event")
 
-    sent: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    filtered: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="kept from the SIEM by its rules"
-    )
-    rejected: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="refused by the SIEM, and still so"
-    )
-    progress_ns: int | None = Field(default=None, sa_type=BigInteger, description="when the SIEM last said yes")
+    sent: int = _counter()
+    filtered: int = _counter("not sent because of the pair's rules")
+    rejected: int = _counter("rejected by the SIEM, and not accepted since")
+    progress_ns: int | None = _ns("when the SIEM last acknowledged")
 
-    unconfirmed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="those of them that the SIEM did not confirm"
-    )
+    unconfirmed: int = _counter("failed attempts that the SIEM did not confirm")
 
 
 class RejectedEventRow(SQLModel, table=True):
-    """An event that a SIEM refused for good, and what it said."""
+    """An event that a SIEM rejected, and its answer."""
 
     __tablename__ = "rejected_events"
 
@@ -425,24 +396,22 @@ class RejectedEventRow(SQLModel, table=True):
     rejected_ns: int = Field(sa_type=BigInteger)
     code: str
     answer: str = Field(sa_type=Text)
-    replay_ns: int | None = Field(default=None, sa_type=BigInteger, description="to be sent again, since then")
+    replay_ns: int | None = _ns("when a replay was requested")
 
 
 class RateLimitRow(SQLModel, table=True):
-    """The requests that were granted of an account's rate windows (see `blocks.events_api.rate_limit`)."""
+    """The requests granted from an account's rate-limit windows (see `blocks.events_api.rate_limit`)."""
 
     __tablename__ = "rate_limits"
 
     key: str = Field(primary_key=True, description="the account, or the source where no account is known")
     spent: str = Field(sa_type=Text, description="JSON: by window, by cell")
-    grants: int = Field(sa_type=BigInteger, description="how often it was asked")
-    paused_until_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="after a 429: nobody asks till then"
-    )
+    grants: int = Field(sa_type=BigInteger, description="how often the row was locked")
+    paused_until_ns: int | None = _ns("after a 429: no request until then")
 
 
 class JobRow(SQLModel, table=True):
-    """A span of time that is read once more, in windows."""
+    """A span of time that is read again, in windows."""
 
     __tablename__ = "jobs"
     __table_args__ = (Index("jobs_of_source", "source_id", "created_ns"),)
@@ -454,7 +423,7 @@ class JobRow(SQLModel, table=True):
     end_ns: int = Field(sa_type=BigInteger)
     apis: str = Field(description="JSON list")
     created_ns: int = Field(sa_type=BigInteger)
-    finished_ns: int | None = Field(default=None, sa_type=BigInteger, description="when its last window was done")
+    finished_ns: int | None = _ns("when its last window was done")
 
 
 class WindowRow(ClaimColumns, table=True):
@@ -476,19 +445,13 @@ class WindowRow(ClaimColumns, table=True):
 
     cursor: str | None = Field(default=None, sa_type=Text)
     cursor_version: str | None = None
-    restarts: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="how often it was begun anew after a 400"
-    )
+    restarts: int = _counter("how often it was restarted after a 400")
 
-    begun_ns: int | None = Field(
-        default=None, sa_type=BigInteger, description="its first page; until then it may be cut"
-    )
-    done_ns: int | None = Field(default=None, sa_type=BigInteger)
-    pages: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    new: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    known: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    quarantined: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
-    changed: int = Field(
-        default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO, description="bodies that are not as they were stored"
-    )
-    error: str | None = Field(default=None, description="why it was given up; a resumed job tries it again")
+    begun_ns: int | None = _ns("time of its first page; until then it may be split")
+    done_ns: int | None = _ns()
+    pages: int = _counter()
+    new: int = _counter()
+    known: int = _counter()
+    quarantined: int = _counter()
+    changed: int = _counter("bodies that differ from the stored ones")
+    error: str | None = Field(default=None, description="why reading it was stopped; a resumed job retries it")

@@ -1,4 +1,4 @@
-"""The views that users query, made from `views.sql` in the words of either database."""
+"""The views that users query, made from `views.sql` in the SQL dialect of each database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def queries(dialect: str) -> dict[str, str]:
 
 
 def replace(connection: Connection) -> None:
-    """Make the views again, as a part of the transaction that has migrated the store."""
+    """Re-create the views, within the transaction that migrated the store."""
     for name, query in queries(connection.dialect.name).items():
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -105,12 +105,12 @@ def _print(
 ) -> None:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     seen = source_status.last_ids(engine, streams) if follow else {}
-    written = _write(options.output_format, source, _select(engine, streams, options), sys.stdout, lines=follow)
-    if follow:
-        with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end --follow
+    with suppress(KeyboardInterrupt) if follow else nullcontext():  # Ctrl-C is the way to end --follow
+        written = _write(options.output_format, source, _select(engine, streams, options), sys.stdout, lines=follow)
+        if follow:
             _follow(source, streams, options, seen)
-    elif not written and options.output_format == "table":
-        print_note("No events match.")
+        elif not written and options.output_format == "table":
+            print_note("No events match.")
 
 
 def _follow(

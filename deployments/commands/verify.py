@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from blocks.store import source_status
-from blocks.store.integrity import checkpoints, saved_checkpoints, verification
+from blocks.store.integrity import checkpoints, verification
 from deployments.commands.support.options import Apis, Json, Name
 from deployments.commands.support.progress import progress_bar
 from deployments.commands.support.usage import usage_error
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.integrity.checkpoints import ChainedSource, Checkpoint
-    from blocks.store.integrity.saved_checkpoints import CheckpointResult
+    from blocks.store.integrity.checkpoints import ChainedSource, Checkpoint, CheckpointResult
     from blocks.store.integrity.verification import ChainReport, Damage
 
 SOUND, NOT_SOUND = 0, 1
@@ -85,13 +84,11 @@ def command(
             _print_checkpoint(engine, source, options.apis)
             return SOUND
         with progress_bar(lambda: verification.count_events(engine, source.id, options.apis)) as advance:
-            proofs = verification.verify(
-                engine, source.id, options.apis, saved_checkpoints.links_of(saved_lines), advance
-            )
-    checked = saved_checkpoints.compare(saved_lines, source.id, proofs, options.apis)
+            proofs = verification.verify(engine, source.id, options.apis, checkpoints.links_of(saved_lines), advance)
+    checked = checkpoints.compare(saved_lines, source.id, proofs, options.apis)
     if saved_lines and not checked:
         raise usage_error("verify", f"--checkpoints: there is no checkpoint of {', '.join(options.apis)} in it.")
-    sound = not any(one.damaged for one in proofs) and all(one.leads for one in checked)
+    sound = not any(one.damaged for one in proofs) and all(one.matches for one in checked)
     if options.as_json:
         print_json(_as_json(source, proofs, checked, sound=sound))
     else:
@@ -177,7 +174,7 @@ def _show_damage(one: ChainReport, first: Damage) -> None:
 
 
 def _show_checked(checked: Sequence[CheckpointResult]) -> None:
-    wrong = [one for one in checked if not one.leads]
+    wrong = [one for one in checked if not one.matches]
     for one in wrong[:CHECKPOINTS_SHOWN]:
         print_line(
             f"{printable(one.api)}: checkpoint of {printable(one.time)[:19]}, link {one.link:,} ({one.verdict}).",

@@ -1,4 +1,4 @@
-"""One run of the real flow `backfill` on a job that is there already, as one of its pieces makes it."""
+"""One run of the real flow `backfill` on a job that is there already, as one of its parallel runs makes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from flow_run import NAME, save_blocks
-from measure import Stopwatch, peak_mb, read_job, tell
+from measure import Stopwatch, peak_mb, print_measurement, read_job
 
 from deployments.prefect_api import server_access
 
@@ -32,7 +32,7 @@ def _backfill() -> State[Any]:
 
 
 def run(flow: Callable[[], State[Any]], done: str) -> None:
-    """Run a flow that reads windows, and tell what it took. Exits with its message where it does not end as `done`."""
+    """Run a flow that reads windows, and print its measurement. Exits with its message if it does not end as `done`."""
     job, watch = read_job(), Stopwatch()
     server_access.activate()
     save_blocks(job)
@@ -45,7 +45,7 @@ def run(flow: Callable[[], State[Any]], done: str) -> None:
     state = flow()
     if not (state.message or "").startswith(f"{done}: "):
         sys.exit(f"The flow ended {state.name}: {state.message}")
-    tell(watch.measured(counted.pages, counted.tenth_mb))
+    print_measurement(watch.measured(counted.pages, counted.tenth_mb))
 
 
 class _Counted:

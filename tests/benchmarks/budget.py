@@ -46,7 +46,7 @@ SPAN = 29.5  # seconds: three of the longer window, less a little
 
 
 @dataclass(frozen=True)
-class Asked:
+class Grants:
     """What processes were granted: the moments (seconds since 1970), and how long each took (seconds)."""
 
     moments: list[float]
@@ -69,9 +69,9 @@ class Asked:
 @dataclass(frozen=True)
 class Result:
     kind: Kind
-    one: Asked
-    many: Asked
-    kept: Asked
+    one: Grants
+    many: Grants
+    kept: Grants
 
 
 def main() -> int:
@@ -126,7 +126,7 @@ class _Askers:
             if process.wait():
                 raise RuntimeError(f"{self.kind.name} could not be prepared.")
 
-    def ask(self, seconds: float, processes: int) -> Asked:
+    def ask(self, seconds: float, processes: int) -> Grants:
         with ExitStack() as stack:
             asking = [stack.enter_context(self._process(seconds=seconds)) for _ in range(processes)]
             for process in asking:
@@ -136,7 +136,7 @@ class _Askers:
                 _write(process, str(begin))
             told = [json.loads(_line(process)) for process in asking]
         moments, took = ([each for one in told for each in one[name]] for name in ("moments", "took"))
-        return Asked(moments, took)
+        return Grants(moments, took)
 
     @contextmanager
     def _process(self, **wishes: float) -> Iterator[subprocess.Popen[str]]:

@@ -155,11 +155,11 @@ class _Store:
         """Read a turn of pages from the cursor on, and write each while the next is read; where it is then."""
         api = Api.AUDIT  # the same events for each way: those of another API are longer or shorter
         with ThreadPoolExecutor(1) as reader:
-            waiting = reader.submit(_asked, client, api, cursor)
+            waiting = reader.submit(_prepared_page, client, api, cursor)
             for left in reversed(range(TURN)):
                 prepared = waiting.result()
                 if left:
-                    waiting = reader.submit(_asked, client, api, prepared.page.cursor)
+                    waiting = reader.submit(_prepared_page, client, api, prepared.page.cursor)
                 self._commit(way, prepared)
         return prepared.page.cursor
 
@@ -168,7 +168,7 @@ class _Store:
         self._cursors[way] = prepared.page.cursor
 
 
-def _asked(client: EventsClient, api: Api, cursor: str | None) -> PreparedPage:
+def _prepared_page(client: EventsClient, api: Api, cursor: str | None) -> PreparedPage:
     page = client.next_page(api, cursor) if cursor else client.first_page(api, 0)
     return pages.prepare(page, api, "v2")
 

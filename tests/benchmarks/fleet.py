@@ -74,12 +74,12 @@ def measure(case: Case) -> Result:
 
 def _measured(up: Up, case: Case, applied: float, started: float) -> Result:
     time.sleep(case.warm)
-    since, before, memory = time.time(), up.taken(), [up.taken()]
+    since, before, memory = time.time(), up.resource_usage(), [up.resource_usage()]
     while time.time() < since + case.seconds:
         time.sleep(10)
-        memory.append(up.taken())
+        memory.append(up.resource_usage())
     until = time.time()
-    after = up.taken()
+    after = up.resource_usage()
     time.sleep(SETTLE_SECONDS)
     rows = up.rows(LATE_RUNS, since, until)
     return Result(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 import psycopg
-from measure import Stopwatch, read_job, tell
+from measure import Stopwatch, print_measurement, read_job
 from whenever import Instant
 
 from blocks.events_api.models import Api
@@ -66,7 +66,7 @@ def main() -> None:
                     page = _page.decode(content)
                     write(stream_id, page.cursor, [_row(stream_id, bytes(item)) for item in page.items])
         watch.stop()
-    tell(watch.measured(pages))
+    print_measurement(watch.measured(pages))
 
 
 def _contents(http: httpx.Client, api: Api) -> Iterator[bytes]:

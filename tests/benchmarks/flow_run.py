@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from measure import Job, Stopwatch, read_job, tell
+from measure import Job, Stopwatch, print_measurement, read_job
 
 from blocks.config.source_file import parse_sources
 from deployments.prefect_api import server_access
@@ -24,7 +24,7 @@ def main() -> None:
     server_access.activate()
     save_blocks(job)
     pages = _collect(watch)
-    tell(watch.measured(pages))
+    print_measurement(watch.measured(pages))
 
 
 def save_blocks(job: Job) -> None:

@@ -3,7 +3,7 @@
 And the most memory of the forwarding process, all in, with a tenth of the events and with all of them.
 
 One process forwards a store of events (SQLite), its three streams side by side as the flow does, without Prefect. The
-receiver is a process of its own. The floor is one thread of httpx, which posts the requests of that very run once more,
+receiver is a process of its own. The floor is one thread of httpx, which posts the requests of the same run again,
 one after the other, from memory: bodies made and compressed beforehand, nothing read from a store, nothing kept.
 
 The wall tells little on a busy machine. So beside it stands the CPU time (user and system) per event of each side. With
@@ -138,11 +138,11 @@ def _posts(url: str, target: Target) -> Iterator[Post]:
     block = block_class(target.kind)(**target.config)
     kept: list[Post] = []
     (source_id,) = sources.ids_by_name(engine).values()
-    with contextlib.closing(block.get_sender()) as sender, _kept(kept):
+    with contextlib.closing(block.get_sender()) as sender, _record_posts(kept):
         for view in positions.of_pair(engine, _pair(engine)):
             preparer: Any = make_preparer(engine, source_id, view.api, block, sender)
-            for portion in unsent_events.batches(UnsentEvents(engine, view.stream_id, 0), sender.limits.events):
-                made = [preparer.prepare(event) for event in portion.events]
+            for batch in unsent_events.batches(UnsentEvents(engine, view.stream_id, 0), sender.limits.events):
+                made = [preparer.prepare(event) for event in batch.events]
                 records = [one for one in made if not isinstance(one, FilteredEvent)]
                 for chosen in split_batches(records, sender.limits.events, sender.limits.bytes):
                     sender.send(Batch(f"floor-{chosen[0].event.id}", preparer.stream, chosen))
@@ -151,7 +151,7 @@ def _posts(url: str, target: Target) -> Iterator[Post]:
 
 
 @contextlib.contextmanager
-def _kept(posts: list[Post]) -> Iterator[None]:
+def _record_posts(posts: list[Post]) -> Iterator[None]:
     """Requests that are made within it are kept too, as they go over the wire."""
     send = httpx.Client.send
 

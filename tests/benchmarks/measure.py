@@ -74,7 +74,7 @@ def read_job() -> Job:
     return Job(**json.load(sys.stdin))
 
 
-def tell(measured: Measured) -> None:
+def print_measurement(measured: Measured) -> None:
     print(json.dumps(asdict(measured)))  # noqa: T201
 
 

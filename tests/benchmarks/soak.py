@@ -55,7 +55,7 @@ class Soak:
     samples: list[dict[str, float]] = field(default_factory=list)
 
     def sample(self) -> dict[str, float]:
-        found = {f"{part}, MB": value for part, value in self.up.taken().memory.items()}
+        found = {f"{part}, MB": value for part, value in self.up.resource_usage().memory.items()}
         for path in (*self.up.data.glob("*.log*"), *self.up.data.glob("events.db*")):
             found[f"{path.name}, MB"] = path.stat().st_size / 1e6
         cluster = self.up.data / "prefect" / "postgresql-18"

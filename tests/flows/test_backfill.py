@@ -125,7 +125,7 @@ def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch
     monkeypatch.setattr("tasks.read_job.claim_window", and_stop)
     state = backfill(source, readers=1)
     assert (outcome(state), state.type.value) == ("Stopped", "CANCELLED")
-    assert "a run without a start goes on" in (state.message or "")
+    assert "A run without a start reads them" in (state.message or "")
     assert query_store(source, "SELECT count(*) FROM windows WHERE holder IS NOT NULL") == [(0,)]
     monkeypatch.undo()
     time.sleep(0.01)

@@ -9,7 +9,7 @@ import pytest
 from support.one_machine import wait_until
 
 from blocks.events_api.models import Api
-from blocks.store.integrity import checkpoints, saved_checkpoints, verification
+from blocks.store.integrity import checkpoints, verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def test_the_log_of_a_run_has_one_line_that_the_store_leads_to(source: Source, t
     assert head.source == source.name
     assert {api: one.events for api, one in head.heads.items()} == dict.fromkeys(Api, 100)
     engine = source.engine()
-    proofs = verification.verify(engine, head.source_id, wanted=saved_checkpoints.links_of([head]))
+    proofs = verification.verify(engine, head.source_id, wanted=checkpoints.links_of([head]))
     assert [one.damaged for one in proofs] == [0, 0, 0]
-    assert [one.leads for one in saved_checkpoints.compare([head], head.source_id, proofs)] == [True] * 3
+    assert [one.matches for one in checkpoints.compare([head], head.source_id, proofs)] == [True] * 3
     engine.dispose()

@@ -100,9 +100,9 @@ def test_every_event_is_sent_once_and_a_run_without_anything_new_sends_nothing(s
     assert set(sending.receiver.arrived()) == sending.stored()
     assert set(sending.receiver.arrived().values()) == {1}
     assert f"{len(sending.stored()):,} events sent to {sending.siem}" in str(state.message)
-    asked = sending.receiver.request_count
+    requests = sending.receiver.request_count
     assert sending.forward().message == f"Forwarded: 0 events sent to {sending.siem}."
-    assert sending.receiver.request_count == asked
+    assert sending.receiver.request_count == requests
 
 
 def test_what_is_collected_later_is_sent_then(sending: Sending) -> None:
@@ -175,9 +175,9 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
         ("ThirdPartyGenericError", "Warning"),
         ("ThirdPartyGenericError", "Error"),
     ]
-    asked = sending.receiver.request_count
-    assert "resumes it" in str(sending.forward().message)
-    assert sending.receiver.request_count == asked, "nothing is asked of it until then"
+    requests = sending.receiver.request_count
+    assert "`onepassword-source siem resume " in str(sending.forward().message)
+    assert sending.receiver.request_count == requests, "no request is made until then"
     sending.receiver.clear()
     with sending.engine() as engine:
         forward_pairs.set_paused(engine, sending.pair, paused=False)
@@ -197,9 +197,9 @@ def test_a_refused_key_stops_it_until_its_configuration_changes(sending: Sending
     state = sending.forward()
     assert (outcome(state), state.is_failed()) == ("ThirdPartyConfigError", True)
     assert quick.waits == []
-    asked = sending.receiver.request_count
+    requests = sending.receiver.request_count
     assert outcome(sending.forward()) == "ThirdPartyConfigError"
-    assert sending.receiver.request_count == asked
+    assert sending.receiver.request_count == requests
     SumoLogicSiem(url=SecretStr(sending.receiver.url + PATH)).save(block_name(sending.siem), overwrite=True)
     assert outcome(sending.forward()) == "Forwarded", "whoever has changed the block in the UI need not resume it"
     assert set(sending.receiver.arrived()) == sending.stored()
@@ -230,10 +230,10 @@ def test_a_run_beside_one_that_waits_says_so_and_sends_nothing(
     first = threading.Thread(target=lambda: states.append(sending.forward()))
     first.start()
     moved.wait_for_sleepers(len(Api))
-    asked = sending.receiver.request_count
+    requests = sending.receiver.request_count
     second = sending.forward()
     assert (outcome(second), second.is_completed()) == ("Retrying", True)
-    assert sending.receiver.request_count == asked
+    assert sending.receiver.request_count == requests
     while first.is_alive():
         moved.advance(300)
         first.join(0.05)

@@ -1,4 +1,4 @@
-"""A directory that somebody else has filled, so that whoever imports from it or reads settings there is noticed.
+"""A directory with foreign files, which detect any process that imports from it or reads settings there.
 
 For each module that a Python program could import there is one that writes its name down and fails; what Prefect reads
 as settings leads to another server. Beside that, each Python process of the program under test notes what it opens or

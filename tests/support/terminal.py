@@ -27,7 +27,7 @@ _OWN_TERMINAL = (
 def in_terminal(
     command: Sequence[str], talk: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None, columns: int = 80
 ) -> tuple[int, str]:
-    """Run it; for each pair wait until the first is shown anew, then type the second.
+    """Run it; for each pair wait until the first is shown again, then type the second.
 
     Returns the exit code, and all that was shown.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Asked:
+class TlsServer:
     url: str
     requests: list[dict[str, str]] = field(default_factory=list)
 
@@ -33,7 +33,7 @@ def answering(
     headers: Mapping[str, str] | None = None,
     status: int = 401,
     host: str = "localhost",
-) -> Iterator[Asked]:
+) -> Iterator[TlsServer]:
     """A server whose clock is `ahead` by some seconds (None: it sends no Date); it keeps the headers it was sent."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ def answering(
     with Server(("127.0.0.1", 0), Handler) as server:
         if shown is not None:
             server.socket = server_context(directory, shown).wrap_socket(server.socket, server_side=True)
-        asked = Asked(f"http{'s' if shown else ''}://{host}:{server.server_address[1]}")
+        asked = TlsServer(f"http{'s' if shown else ''}://{host}:{server.server_address[1]}")
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield asked
         server.shutdown()

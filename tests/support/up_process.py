@@ -35,7 +35,7 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class VendorResponse:
+class ResourceUsage:
     """Of each part: CPU seconds since its processes started (ended runs included), and memory in MB (PSS)."""
 
     cpu: dict[str, float]
@@ -101,7 +101,7 @@ class Up:
         self.call("apply", str(file))
         return time.monotonic() - before
 
-    def taken(self) -> VendorResponse:
+    def resource_usage(self) -> ResourceUsage:
         cpu: dict[str, float] = {}
         memory: dict[str, float] = {}
         for process in self.processes():
@@ -112,7 +112,7 @@ class Up:
                 ended = times.children_user + times.children_system if part in {"runs", "database"} else 0.0
                 cpu[part] = cpu.get(part, 0.0) + times.user + times.system + ended
                 memory[part] = memory.get(part, 0.0) + process.memory_full_info().pss / 1e6
-        return VendorResponse(cpu, memory)
+        return ResourceUsage(cpu, memory)
 
     def part(self, module: str) -> psutil.Process:
         """The process that runs a module of the deployments, such as `guarded_server`."""

@@ -259,7 +259,7 @@ def test_a_gap_that_was_closed_in_time_is_over(kept: Engine, moving: MovingClock
         )
         connection.execute(text(window), bounds)
     assert on_the_day(kept, moving, 20.1) == [("Recovered", "gap/audit")]
-    assert "No gap of audit is about to be dropped" in _all(kept)[-1].description
+    assert "no longer about to delete a gap of audit" in _all(kept)[-1].description
 
 
 def test_two_gaps_that_will_be_dropped_are_told_one_after_the_other(kept: Engine, moving: MovingClock) -> None:

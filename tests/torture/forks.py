@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 to = Path()
 
 
-def tell(answer: object) -> None:
+def report(answer: object) -> None:
     part = to.with_suffix(".part")
     part.write_text(json.dumps(answer))
     part.replace(to)
@@ -32,9 +32,9 @@ def _child(do: Callable[..., object], call: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     to = Path(call.pop("to"))
     try:
-        tell(do(**call))
+        report(do(**call))
     except BaseException:  # noqa: BLE001 - told to the test, which fails with it
-        tell(["died", traceback.format_exc()])
+        report(["died", traceback.format_exc()])
 
 
 def main(module: str) -> None:

@@ -323,7 +323,7 @@ class Machine:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def taken(self) -> list[str]:
+    def submitted_runs(self) -> list[str]:
         """The ids of the runs that its worker took up, in that order."""
         return re.findall(r"submitting flow run '([\da-f-]{36})'", self.log.replace("\n", " "))
 

@@ -117,9 +117,9 @@ class Victim:
         with opened(self.source.url) as engine:
             streams.restart(engine, self.source.status().id)
 
-    def told(self, tracker: str = "") -> list[tuple[str, str]]:
+    def health_events(self, tracker: str = "") -> list[tuple[str, str]]:
         """The name and severity of its health events (of one tracker), oldest first."""
-        return [(name, severity) for name, severity, found in told(self.source) if tracker in ("", found)]
+        return [(name, severity) for name, severity, found in health_events_of(self.source) if tracker in ("", found)]
 
     def is_complete(self) -> bool:
         Row("").compare(self.source.url, self.sandbox, self.source.name)
@@ -140,7 +140,7 @@ def seconds_of(at: str) -> float:
     return Instant.parse_iso(at).timestamp(unit="nanosecond") / 1e9
 
 
-def told(source: Source) -> list[tuple[str, str, str]]:
+def health_events_of(source: Source) -> list[tuple[str, str, str]]:
     """The health events of a source: name, severity, tracker."""
     with opened(source.url) as engine, engine.connect() as connection:
         asked = text("SELECT name, severity, tracker FROM health_events WHERE source_id = :id ORDER BY id")

@@ -45,10 +45,10 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
     def cells(self) -> tuple[str, ...]:
-        asked = "" if self.requests is None else f"{self.requests:,}"
-        asked += "" if self.allowed is None else f" ({self.allowed:,})"
+        request_count = "" if self.requests is None else f"{self.requests:,}"
+        request_count += "" if self.allowed is None else f" ({self.allowed:,})"
         counts = ["" if one is None else f"{one:,}" for one in (self.events, self.lost, self.twice)]
-        return self.fault, str(self.times or ""), *counts, asked, f"{self.seconds:.1f}"
+        return self.fault, str(self.times or ""), *counts, request_count, f"{self.seconds:.1f}"
 
     def chance(self) -> random.Random:
         """Random moments that can be had again: TORTURE_SEED=… repeats them."""
@@ -75,7 +75,7 @@ class Row:
     def compare_while_events_arrive(
         self, url: str, sandbox: SandboxProcess, names: Iterable[str], collect: Callable[[str], object]
     ) -> None:
-        """Collect each source once more and assert that it has what the server had before, and nothing else or twice.
+        """Collect each source again and assert that it has what the server had before, and nothing else or twice.
 
         Events keep arriving: what comes while a source is collected may be stored or not.
         """
@@ -95,9 +95,9 @@ class Row:
 
     def count_requests(self, sandbox: SandboxProcess, allowed: int) -> None:
         """Assert that the server was asked for pages no more often than `allowed`."""
-        self.requests = (self.requests or 0) + asked(sandbox)
+        self.requests = (self.requests or 0) + request_count(sandbox)
         self.allowed = (self.allowed or 0) + allowed
-        assert asked(sandbox) <= allowed, sandbox.requests()["endpoints"]
+        assert request_count(sandbox) <= allowed, sandbox.requests()["endpoints"]
 
 
 def truth(sandbox: SandboxProcess) -> dict[Api, Counter[str]]:
@@ -143,7 +143,7 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def asked(sandbox: SandboxProcess, part: str = "/api/v2/") -> int:
+def request_count(sandbox: SandboxProcess, part: str = "/api/v2/") -> int:
     """How many requests for pages the server got whose endpoint has `part` in it."""
     counts = sandbox.requests()["endpoints"]
     return sum(each["requests"] for name, each in counts.items() if part in name and "introspect" not in name)
@@ -161,7 +161,7 @@ def pages_of(url: str, name: str) -> int:
 
 def allowed_requests(url: str, name: str, *, runs: int, interrupted: int) -> int:
     """The most that may be asked for: each page once, for each run and API the last page, which is not full; and for
-    each interruption and API the page in hand and the one that is read ahead, once more.
+    each interruption and API the current page and the one that is read ahead, again.
     """
     return pages_of(url, name) + len(Api) * (runs + 2 * interrupted)
 

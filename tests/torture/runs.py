@@ -33,7 +33,7 @@ def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:
 
 
 def _end(outcome: str, message: str) -> int:
-    forks.tell([outcome, message])
+    forks.report([outcome, message])
     return 0
 
 

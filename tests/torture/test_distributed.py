@@ -1,4 +1,4 @@
-"""A backfill whose pieces run on two workers of the work pool, each on a machine of its own as far as they know."""
+"""A backfill whose parallel runs are on two workers of the work pool, which seem to be on two machines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.torture]
 
-RUNS = 3  # the one that was asked for, and its two pieces
+RUNS = 3  # the requested one, and its two parallel runs
 PREFECT = Path(sys.executable).with_name("prefect")
 
 
@@ -63,9 +63,9 @@ def all_read(up: Up, name: str) -> bool:
     return len(reads) == RUNS and all(reads.values())
 
 
-def test_pieces_of_a_backfill_on_two_workers(up: Up, row: Row) -> None:
-    name = "pieces"
-    row.fault, row.times = "a backfill in pieces on two workers", 2
+def test_parallel_runs_of_a_backfill_on_two_workers(up: Up, row: Row) -> None:
+    name = "parallel"
+    row.fault, row.times = "a backfill in parallel runs on two workers", 2
     wishes = ["--start", "8d", "--window", "2h", "--readers", "1", "--distributed", "2", "--json"]
     with running_sandbox(bulk=True, events=60_000, days=7) as sandbox:
         up.apply(name, sandbox)

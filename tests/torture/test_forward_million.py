@@ -1,7 +1,7 @@
 """A million events to each kind of SIEM, while its server is killed, refuses, is slow or resets, and so is the sender.
 
 Nothing is lost; nothing is there twice where ids make it so; elsewhere no more than what was on its way at each kill,
-and the portions of those requests that met with trouble.
+and the batches of those requests that met with trouble.
 `FORWARD_EVENTS=30000` runs it with fewer.
 """
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from support.one_machine import wait_until
 from support.values import SOURCE
 from torture.file_clock import FileClock
-from torture.outcome import Row, allowed_requests, asked, opened
+from torture.outcome import Row, allowed_requests, opened, request_count
 from torture.postgresql import Postgres
 from torture.processes import TICK, Fork, Forks, Runs
 from torture.strike import feeding, until
@@ -43,7 +43,7 @@ def every_window_is_done(url: str) -> bool:
 
 def allowed_of_windows(url: str, interrupted: int) -> int:
     """The most that windows may ask for: each page once, and the last of each, which is not full; and each time that
-    a process was interrupted the page in hand of each of its readers and the one that is read ahead, once more.
+    a process was interrupted the current page of each of its readers and the one that is read ahead, again.
     """
     (pages,) = ask(url, "SELECT sum((new + known) / 1000 + 1) FROM windows")
     return pages + 2 * READERS * interrupted
@@ -80,7 +80,7 @@ def test_a_backfill_killed_at_a_random_moment(store_url: str, backfills: Forks, 
         with opened(store_url) as engine:
             sources.save(engine, SOURCE)
         both = [backfills.call(url=store_url, **server, **span) for _ in range(2)]
-        wait_until(lambda: asked(sandbox) > 4)
+        wait_until(lambda: request_count(sandbox) > 4)
         live = rounds.call(url=store_url, **server)
         until(chance.uniform(0, 0.4))
         row.times = int(both[0].kill())

@@ -25,12 +25,12 @@ from torture.network import (
     claimed,
     descriptions,
     front,
+    health_events_of,
     kept_of,
     new_source,
     put_aside,
-    told,
 )
-from torture.outcome import Row, asked
+from torture.outcome import Row, request_count
 
 from blocks import clock
 from blocks.events_api.client import EventsClient
@@ -158,7 +158,7 @@ def for_a_moment(victim: Victim, weather: Weather) -> None:
     strike(victim, weather, 60.0, skip=1)
     victim.collect()
     assert victim.is_complete()
-    assert victim.told() == []
+    assert victim.health_events() == []
     check_gaps(victim, weather)
 
 
@@ -167,32 +167,32 @@ def for_a_quarter_of_an_hour(victim: Victim, weather: Weather) -> None:
     strike(victim, weather, 900.0)
     victim.collect()
     assert victim.is_complete()
-    assert victim.told("error/audit") == [WARNED, ("Recovered", "Warning")]
+    assert victim.health_events("error/audit") == [WARNED, ("Recovered", "Warning")]
     check_gaps(victim, weather)
 
 
 def for_90_minutes(victim: Victim, weather: Weather) -> None:
     victim.arrive()
-    began_ns, before = clock.now_ns(), asked(victim.sandbox, Api.AUDIT.path)
+    began_ns, before = clock.now_ns(), request_count(victim.sandbox, Api.AUDIT.path)
     strike(victim, weather, None)
     state = victim.collect(GENERIC)
     assert "6 new events (sign-in 3, itemUsage 3)" in (state.message or "")
     assert WINDOW <= (clock.now_ns() - began_ns) / 1e9 <= WINDOW + TICK
-    assert 15 <= asked(victim.sandbox, Api.AUDIT.path) - before <= ATTEMPTS[WINDOW]
-    assert victim.told()[2:] == [WARNED, GAVE_UP]
+    assert 15 <= request_count(victim.sandbox, Api.AUDIT.path) - before <= ATTEMPTS[WINDOW]
+    assert victim.health_events()[2:] == [WARNED, GAVE_UP]
     check_gaps(victim, weather)
 
 
 def after_a_restart(victim: Victim) -> None:
     """Until then nothing is asked for what has given up, even when the server is well again."""
     victim.sandbox.clear_faults()
-    before = asked(victim.sandbox, Api.AUDIT.path)
+    before = request_count(victim.sandbox, Api.AUDIT.path)
     victim.clock.advance(TICK)
     victim.collect(GENERIC)
-    assert asked(victim.sandbox, Api.AUDIT.path) == before
+    assert request_count(victim.sandbox, Api.AUDIT.path) == before
     victim.restart()
     victim.collect()
-    assert victim.told() == [WARNED, ("Recovered", "Warning"), WARNED, GAVE_UP, ("Recovered", "Error")]
+    assert victim.health_events() == [WARNED, ("Recovered", "Warning"), WARNED, GAVE_UP, ("Recovered", "Error")]
 
 
 def check_gaps(victim: Victim, weather: Weather) -> None:
@@ -213,7 +213,7 @@ def test_a_body_over_the_bound_of_the_client(form: dict[str, Any], start: Callab
     victim.row.fault = f"oversized body of 70 MB{''.join(f' ({name})' for name in form)}"
     victim.sandbox.fault("oversized", api=Api.AUDIT.path, times=2, bytes=70_000_000, **form)
     victim.collect()
-    assert victim.told() == []
+    assert victim.health_events() == []
     assert len(victim.clock.waits) == 2
     victim.row.times = 2
     victim.allowed += 2
@@ -229,8 +229,8 @@ def test_both_rate_windows(start: Callable[..., Victim]) -> None:
     victim.collect()
     assert 3600 <= (clock.now_ns() - began_ns) / 1e9 <= 2 * 3600
     for api in Api:
-        assert victim.told(f"error/{api}") in ([], [WARNED, ("Recovered", "Warning")])
-    assert victim.told()
+        assert victim.health_events(f"error/{api}") in ([], [WARNED, ("Recovered", "Warning")])
+    assert victim.health_events()
     refused = sum(each.get("429", 0) for each in victim.sandbox.requests()["endpoints"].values())
     assert refused <= 3 * ATTEMPTS[WINDOW]
     victim.row.times = refused
@@ -260,14 +260,14 @@ def test_tls(kind: str, start: Callable[..., Victim], tmp_path: Path, monkeypatc
         victim.collect()
         victim.arrive()
         before.shows(CERTIFICATES[kind])
-        read, asked_before = len(before.requests), asked(victim.sandbox)
+        read, requests_before = len(before.requests), request_count(victim.sandbox)
         before.handshakes = 0
         state = victim.collect(GENERIC)
         assert "The certificate of localhost was refused" in (state.message or "")
         assert "Nothing was sent" in (state.message or "")
         assert 15 * 3 <= before.handshakes <= ATTEMPTS[WINDOW] * 3 + 1, "one for each attempt, one to introspect"
         assert len(before.requests) == read, "the server never saw a request, and so no token"
-        assert asked(victim.sandbox) == asked_before
+        assert request_count(victim.sandbox) == requests_before
         gave_up_everywhere(victim)
         victim.row.times = before.handshakes
         before.shows(certificate(HERE))
@@ -284,21 +284,21 @@ def test_dns(start: Callable[..., Victim], monkeypatch: pytest.MonkeyPatch) -> N
     victim.row.fault = "DNS: the name does not resolve"
     victim.collect()
     victim.arrive()
-    asked_before = asked(victim.sandbox)
+    requests_before = request_count(victim.sandbox)
     victim.save(base_url="https://events.nowhere.invalid")
     state = victim.collect(GENERIC)
     assert "The name events.nowhere.invalid could not be resolved" in (state.message or "")
     assert 15 * 3 <= len(victim.clock.waits) <= ATTEMPTS[WINDOW] * 3
     gave_up_everywhere(victim)
     victim.row.times = len(victim.clock.waits)
-    assert asked(victim.sandbox) == asked_before
+    assert request_count(victim.sandbox) == requests_before
     victim.save()
     victim.collect()
     recovered_everywhere(victim)
     victim.end()
 
 
-def test_nobody_listens(start: Callable[..., Victim], tmp_path: Path) -> None:
+def test_a_port_without_a_server(start: Callable[..., Victim], tmp_path: Path) -> None:
     """The port is shut for a quarter of an hour: each API is told of once, and all heal by themselves."""
     victim = start(300)
     victim.row.fault = "connection refused for 15 min"
@@ -306,8 +306,8 @@ def test_nobody_listens(start: Callable[..., Victim], tmp_path: Path) -> None:
     victim.clock.after(900, victim.save)
     victim.collect()
     for api in Api:
-        assert victim.told(f"error/{api}") == [WARNED, ("Recovered", "Warning")]
-    assert len(victim.told()) == 6
+        assert victim.health_events(f"error/{api}") == [WARNED, ("Recovered", "Warning")]
+    assert len(victim.health_events()) == 6
     victim.row.times = len(victim.clock.waits)
     assert victim.row.times <= 3 * ATTEMPTS[900.0]
     victim.end()
@@ -315,17 +315,17 @@ def test_nobody_listens(start: Callable[..., Victim], tmp_path: Path) -> None:
 
 def gave_up_everywhere(victim: Victim) -> None:
     for api in Api:
-        assert victim.told(f"error/{api}") == [WARNED, GAVE_UP]
+        assert victim.health_events(f"error/{api}") == [WARNED, GAVE_UP]
     waits = len(victim.clock.waits)
     victim.collect(GENERIC, asks=False)
     assert len(victim.clock.waits) == waits
-    assert len(victim.told()) == 6, "and once only"
+    assert len(victim.health_events()) == 6, "and once only"
 
 
 def recovered_everywhere(victim: Victim) -> None:
     for api in Api:
-        assert victim.told(f"error/{api}") == [WARNED, GAVE_UP, ("Recovered", "Error")]
-    assert len(victim.told()) == 9
+        assert victim.health_events(f"error/{api}") == [WARNED, GAVE_UP, ("Recovered", "Error")]
+    assert len(victim.health_events()) == 9
 
 
 # Cursors and pages
@@ -338,8 +338,8 @@ def test_a_rejected_cursor(start: Callable[..., Victim]) -> None:
     victim.arrive()
     victim.sandbox.fault("rejected_cursor", api=Api.AUDIT.path, times=1)
     victim.collect()
-    assert victim.told("cursor/audit") == [("CursorRejected", "Warning"), ("Recovered", "Warning")]
-    assert len(victim.told()) == 2
+    assert victim.health_events("cursor/audit") == [("CursorRejected", "Warning"), ("Recovered", "Warning")]
+    assert len(victim.health_events()) == 2
     victim.collect()
     victim.allowed += 1 + 3  # the refused one; and 48 hours of events again
     victim.end()
@@ -354,14 +354,14 @@ def test_a_cursor_that_is_rejected_again(start: Callable[..., Victim]) -> None:
     victim.sandbox.fault("rejected_cursor", api=Api.AUDIT.path)
     state = victim.collect(CONFIG)
     assert "A cursor was dropped once already, and the new one was rejected as well" in (state.message or "")
-    assert victim.told() == [("CursorRejected", "Warning"), REFUSED]
+    assert victim.health_events() == [("CursorRejected", "Warning"), REFUSED]
     quiet_while_stopped(victim, Api.AUDIT, ticks=3)
     victim.row.times = 2
     victim.sandbox.clear_faults()
     victim.restart()
     victim.collect()
-    assert victim.told("error/audit") == [REFUSED, ("Recovered", "Error")]
-    assert victim.told("cursor/audit") == [("CursorRejected", "Warning"), ("Recovered", "Warning")]
+    assert victim.health_events("error/audit") == [REFUSED, ("Recovered", "Error")]
+    assert victim.health_events("cursor/audit") == [("CursorRejected", "Warning"), ("Recovered", "Warning")]
     victim.allowed += 2 * 4
     victim.end()
 
@@ -375,9 +375,9 @@ def test_a_cursor_that_never_moves(kind: str, start: Callable[..., Victim]) -> N
     victim.collect()
     victim.arrive()
     victim.sandbox.fault(kind, api=Api.AUDIT.path)
-    before = asked(victim.sandbox, Api.AUDIT.path)
+    before = request_count(victim.sandbox, Api.AUDIT.path)
     ticks(victim, 18, "the cursor does not move")
-    assert asked(victim.sandbox, Api.AUDIT.path) - before == 18
+    assert request_count(victim.sandbox, Api.AUDIT.path) - before == 18
     victim.row.times = 18
     after_being_late(victim)
 
@@ -389,9 +389,9 @@ def test_empty_pages_for_ever(start: Callable[..., Victim]) -> None:
     victim.collect()
     victim.arrive()
     victim.sandbox.fault("endless_pages", api=Api.AUDIT.path)
-    before = asked(victim.sandbox, Api.AUDIT.path)
+    before = request_count(victim.sandbox, Api.AUDIT.path)
     ticks(victim, 13, "sent 100 empty pages")
-    victim.row.times = asked(victim.sandbox, Api.AUDIT.path) - before
+    victim.row.times = request_count(victim.sandbox, Api.AUDIT.path) - before
     assert victim.row.times <= 13 * 101
     victim.allowed += 13 * 101
     after_being_late(victim)
@@ -405,10 +405,10 @@ def ticks(victim: Victim, count: int, said: str) -> None:
 
 
 def after_being_late(victim: Victim) -> None:
-    assert victim.told() == [("Lag", "Warning")]
+    assert victim.health_events() == [("Lag", "Warning")]
     victim.sandbox.clear_faults()
     victim.collect()
-    assert victim.told() == [("Lag", "Warning"), ("Recovered", "Warning")]
+    assert victim.health_events() == [("Lag", "Warning"), ("Recovered", "Warning")]
     victim.end()
 
 
@@ -418,27 +418,27 @@ def test_400_on_a_first_request(start: Callable[..., Victim]) -> None:
     victim.sandbox.fault("rejected_first", api=Api.AUDIT.path)
     state = victim.collect(CONFIG)
     assert "refused the first request for audit (400" in (state.message or "")
-    assert victim.told() == [REFUSED]
-    assert asked(victim.sandbox, Api.AUDIT.path) == 1
+    assert victim.health_events() == [REFUSED]
+    assert request_count(victim.sandbox, Api.AUDIT.path) == 1
     quiet_while_stopped(victim, Api.AUDIT, ticks=18)
     victim.row.times = 1
     victim.sandbox.clear_faults()
     victim.restart()
     victim.collect()
-    assert victim.told() == [REFUSED, ("Recovered", "Error")]
+    assert victim.health_events() == [REFUSED, ("Recovered", "Error")]
     victim.end()
 
 
 def quiet_while_stopped(victim: Victim, api: Api, ticks: int) -> None:
     """The others are collected at each tick; of this one nothing is asked, and nobody is told again."""
-    before, said = asked(victim.sandbox, api.path), victim.told()
+    before, said = request_count(victim.sandbox, api.path), victim.health_events()
     for _ in range(ticks):
         victim.clock.advance(TICK)
         victim.arrive(1)
         state = victim.collect(CONFIG)
         assert "2 new events" in (state.message or "")
-    assert asked(victim.sandbox, api.path) == before
-    assert victim.told() == said
+    assert request_count(victim.sandbox, api.path) == before
+    assert victim.health_events() == said
 
 
 # Tokens
@@ -453,11 +453,11 @@ def test_a_revoked_token(start: Callable[..., Victim]) -> None:
     victim.sandbox.clear_requests()
     state = victim.source.collect()
     assert outcome(state) == CONFIG
-    assert asked(victim.sandbox) == 0, "introspection was refused: no page is asked for"
+    assert request_count(victim.sandbox) == 0, "introspection was refused: no page is asked for"
     nothing_while_stopped(victim)
     victim.save(token=victim.sandbox.issue_token())
     victim.collect()
-    assert told(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
+    assert health_events_of(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
     victim.end()
 
 
@@ -468,7 +468,7 @@ def nothing_while_stopped(victim: Victim) -> None:
         victim.clock.advance(TICK)
         victim.collect(CONFIG, asks=False)
     assert victim.sandbox.requests()["total"] == 0
-    assert victim.told() == [REFUSED]
+    assert victim.health_events() == [REFUSED]
 
 
 def test_a_token_that_expires(start: Callable[..., Victim]) -> None:
@@ -479,12 +479,12 @@ def test_a_token_that_expires(start: Callable[..., Victim]) -> None:
     victim.clock.advance(3700)
     victim.arrive()
     assert outcome(victim.source.collect()) == CONFIG
-    assert victim.told("error") == [REFUSED]
-    assert asked(victim.sandbox) == 3
+    assert victim.health_events("error") == [REFUSED]
+    assert request_count(victim.sandbox) == 3
     victim.save(token=victim.sandbox.issue_token())
     victim.collect()
-    assert victim.told("error") == [REFUSED, ("Recovered", "Error")]
-    assert victim.told("token")[-1] == ("Recovered", "Warning")
+    assert victim.health_events("error") == [REFUSED, ("Recovered", "Error")]
+    assert victim.health_events("token")[-1] == ("Recovered", "Warning")
     victim.end()
 
 
@@ -494,13 +494,13 @@ def test_a_token_of_another_account(start: Callable[..., Victim]) -> None:
     victim.collect()
     victim.arrive()
     victim.save(token=victim.sandbox.issue_token(account="ANOTHERACCOUNT"))
-    before = asked(victim.sandbox)
+    before = request_count(victim.sandbox)
     assert outcome(victim.source.collect()) == CONFIG
-    assert asked(victim.sandbox) == before
+    assert request_count(victim.sandbox) == before
     nothing_while_stopped(victim)
     victim.save()
     victim.collect()
-    assert told(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
+    assert health_events_of(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
     victim.end()
 
 
@@ -517,7 +517,7 @@ def test_a_lost_scope(start: Callable[..., Victim]) -> None:
     victim.sandbox.clear_faults()
     victim.collect(CONFIG)
     victim.collect()
-    assert told(victim.source) == [
+    assert health_events_of(victim.source) == [
         ("ScopeLost", "Warning", "scope/auditevents"),
         (CONFIG, "Error", "error/audit"),
         ("ScopeGained", "Warning", "scope/auditevents"),
@@ -533,14 +533,14 @@ def test_a_token_that_is_rotated_between_two_pages(start: Callable[..., Victim])
     states: list[State[Any]] = []
     run = threading.Thread(target=lambda: states.append(victim.source.collect()))
     run.start()
-    wait_until(lambda: asked(victim.sandbox) == 6)
+    wait_until(lambda: request_count(victim.sandbox) == 6)
     new = victim.sandbox.issue_token()
     victim.save(token=new)
     victim.sandbox.revoke(victim.sandbox.token)
     run.join(60)
     assert [outcome(state) for state in states] == ["Collected"]
-    assert victim.told() == [], "a fault that is over within a tick"
-    victim.allowed += 3 * len(Api)  # two that are refused: the page in hand and the one behind it; and the last pages
+    assert victim.health_events() == [], "a fault that is over within a tick"
+    victim.allowed += 3 * len(Api)  # two that are refused: the current page and the one behind it; and the last pages
     victim.end()
 
 
@@ -570,18 +570,18 @@ def test_poison_between_good_events(kind: str, start: Callable[..., Victim]) -> 
     assert {api: len(bodies) for api, bodies in aside.items()} == (
         {"audit": 5} if "Events" in str(POISON[kind]) else {}
     )
-    events = told(victim.source)
+    events = health_events_of(victim.source)
     assert {(name, severity) for name, severity, _ in events} == {(name, "Warning") for name in POISON[kind]}
     assert len(set(descriptions(victim.source))) == len(events), "each once"
     victim.arrive()
     victim.collect()
-    assert told(victim.source) == events
+    assert health_events_of(victim.source) == events
     compare_with_quarantine(victim)
     if aside:
         victim.clock.advance(25 * 3600)
         victim.collect()
-        assert victim.told("quarantine/audit") == [("EventsQuarantined", "Warning"), ("Recovered", "Warning")]
-    assert asked(victim.sandbox) <= victim.allowed
+        assert victim.health_events("quarantine/audit") == [("EventsQuarantined", "Warning"), ("Recovered", "Warning")]
+    assert request_count(victim.sandbox) <= victim.allowed
 
 
 def compare_with_quarantine(victim: Victim) -> None:
@@ -595,7 +595,7 @@ def compare_with_quarantine(victim: Victim) -> None:
         row.lost += (truth - kept).total()
         row.twice += (kept - truth).total()
     assert (row.lost, row.twice) == (0, 0)
-    row.requests, row.allowed = asked(victim.sandbox), victim.allowed
+    row.requests, row.allowed = request_count(victim.sandbox), victim.allowed
 
 
 # Two sources
@@ -612,6 +612,6 @@ def test_two_sources_of_one_account(start: Callable[..., Victim], tmp_path: Path
         victim.arrive(1)
     for one in (victim, other):
         one.collect()
-        assert told(one.source) == [("SharedAccount", "Warning", "shared-account")]
+        assert health_events_of(one.source) == [("SharedAccount", "Warning", "shared-account")]
         one.row.compare(one.source.url, one.sandbox, one.source.name)
     victim.row.count_requests(victim.sandbox, 2 * victim.allowed)

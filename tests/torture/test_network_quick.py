@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.certificates import ELSEWHERE, HERE, certificate, write_authority
 from support.flow_runs import QuickClock, Source, outcome
-from torture.network import front, kept_of, new_source, told
-from torture.outcome import Row, asked
+from torture.network import front, health_events_of, kept_of, new_source
+from torture.outcome import Row, request_count
 
 from blocks import clock
 from blocks.events_api.models import Api
@@ -56,7 +56,7 @@ def test_a_moment(  # noqa: PLR0917 - fixtures
         assert outcome(source.collect()) == "Collected"
         assert elsewhere.requests == []
     assert len(quick.waits) == 3
-    assert told(source) == []
+    assert health_events_of(source) == []
     row.compare(source.url, source.sandbox, source.name)
     row.count_requests(source.sandbox, 3 + 3)
 
@@ -82,7 +82,7 @@ def test_a_certificate_of_another_name(
         monkeypatch.setattr(quick, "engine_delay", mend)
         assert outcome(source.collect()) == "Collected"
     assert seen == [0]
-    assert told(source) == []
+    assert health_events_of(source) == []
     source.save()
     assert outcome(source.collect()) == "Collected"
     row.compare(source.url, source.sandbox, source.name)
@@ -90,15 +90,18 @@ def test_a_certificate_of_another_name(
 
 
 @pytest.mark.torture
-def test_a_rejected_cursor_is_told_once(source: Source, row: Row) -> None:
+def test_a_rejected_cursor_is_reported_once(source: Source, row: Row) -> None:
     row.fault, row.times = "rejected cursor", 1
     source.collect()
     source.sandbox.arrive(Api.AUDIT.path, 3)
     source.sandbox.fault("rejected_cursor", api=Api.AUDIT.path, times=1)
     assert outcome(source.collect()) == "Collected"
-    assert told(source) == [("CursorRejected", "Warning", "cursor/audit")]
+    assert health_events_of(source) == [("CursorRejected", "Warning", "cursor/audit")]
     assert outcome(source.collect()) == "Collected", "with the new cursor, which is taken"
-    assert told(source) == [("CursorRejected", "Warning", "cursor/audit"), ("Recovered", "Warning", "cursor/audit")]
+    assert health_events_of(source) == [
+        ("CursorRejected", "Warning", "cursor/audit"),
+        ("Recovered", "Warning", "cursor/audit"),
+    ]
     row.compare(source.url, source.sandbox, source.name)
     row.count_requests(source.sandbox, 3 + 4 + 3)
 
@@ -111,7 +114,7 @@ def test_poison_and_a_megabyte_between_good_events(source: Source, row: Row) -> 
     assert outcome(source.collect()) == "Collected"
     for api in Api:
         assert sorted(kept_of(source, api)) == sorted(source.sandbox.events(api.path, "v2"))
-    assert sorted(told(source)) == [
+    assert sorted(health_events_of(source)) == [
         ("EventsQuarantined", "Warning", "quarantine/audit"),
         ("UnknownMember", "Warning", "unknown/sign-in"),
     ]
@@ -127,6 +130,6 @@ def test_two_sources_of_one_account(source: Source, row: Row, tmp_path: Path) ->
     for one in (source, other, source):
         assert outcome(one.collect()) == "Collected"
     for one in (source, other):
-        assert told(one) == [("SharedAccount", "Warning", "shared-account")]
+        assert health_events_of(one) == [("SharedAccount", "Warning", "shared-account")]
         row.compare(one.url, one.sandbox, one.name)
-    assert asked(source.sandbox) == 9
+    assert request_count(source.sandbox) == 9

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from support.one_machine import wait_until
 from support.values import SOURCE
-from torture.outcome import Row, allowed_requests, asked, opened
+from torture.outcome import Row, allowed_requests, opened, request_count
 from torture.processes import Fork, Forks
 from torture.strike import limit_files, locked, read_only, until
 
@@ -64,14 +64,14 @@ def test_killed_at_a_random_moment(store_url: str, rounds: Rounds, row: Row) -> 
     chance = row.chance()
     rounds.sandbox.fault("delay", seconds=0.03)
     process = rounds.start(store_url)
-    wait_until(lambda: asked(rounds.sandbox))
+    wait_until(lambda: request_count(rounds.sandbox))
     until(chance.uniform(0, 0.3))
     process.kill()
     check(row, store_url, rounds, before=1, interrupted=1)
 
 
 def test_two_processes_at_once(store_url: str, rounds: Rounds, row: Row) -> None:
-    """Each takes the other's claims away (they bear one name), and whoever has lost his writes nothing."""
+    """Each takes the other's claims away (they bear one name), and the loser writes nothing."""
     with opened(store_url) as engine:
         sources.save(engine, SOURCE)
     said = [process.wait() for process in (rounds.start(store_url), rounds.start(store_url))]
@@ -122,7 +122,7 @@ def test_a_store_that_is_read_only(rounds: Rounds, migrated_sqlite: Path, tmp_pa
     with read_only(tmp_path / "shut"):
         said = rounds.run(url)
     assert "FirstPartyGenericError" in said["store"]
-    assert asked(rounds.sandbox) == 0, "nothing is asked for that cannot be stored"
+    assert request_count(rounds.sandbox) == 0, "nothing is asked for that cannot be stored"
     check(row, url, rounds, before=1, interrupted=0)
 
 

@@ -7,7 +7,7 @@ from unittest.mock import ANY
 
 import pytest
 from support.one_machine import wait_until
-from torture.outcome import Row, allowed_requests, asked, health_of, is_well, opened, state_of, states_of
+from torture.outcome import Row, allowed_requests, health_of, is_well, opened, request_count, state_of, states_of
 from torture.postgresql import Postgres
 from torture.processes import TICK, Runs
 from torture.strike import feeding
@@ -58,7 +58,7 @@ def test_the_clock_jumps(hours: float, runs: Runs, row: Row, tmp_path: Path) -> 
         sandbox.fault("delay", seconds=0.05)
         runs.save(name, url, sandbox)
         run = runs.start(name)
-        wait_until(lambda: asked(sandbox) > 6)
+        wait_until(lambda: request_count(sandbox) > 6)
         clock.advance(hours * HOUR)
         row.times += 1
         assert run.wait() == ("Collected", ANY)
@@ -80,7 +80,7 @@ def test_the_clock_jumps_back_after_a_kill(runs: Runs, row: Row, tmp_path: Path)
         sandbox.fault("delay", seconds=0.05)
         runs.save(name, url, sandbox)
         run = runs.start(name)
-        wait_until(lambda: asked(sandbox) > 6)
+        wait_until(lambda: request_count(sandbox) > 6)
         row.times += run.kill()
         clock.advance(-3 * HOUR)
         for _ in range(3):
@@ -116,10 +116,10 @@ def test_the_90_minutes_go_on_in_a_new_process(runs: Runs, row: Row, tmp_path: P
         assert [stream.state for stream in status.streams] == ["ok", "ok", "ThirdPartyGenericError"]
         assert first
         assert 90 * 60 <= (status.state_ns - first) / 1e9 <= 110 * 60
-        asked_audit = asked(sandbox, "auditevents")
+        asked_audit = request_count(sandbox, "auditevents")
         assert asked_audit == started, "one attempt for each process"
         assert runs.collect(name)[0] == "ThirdPartyGenericError"
-        assert asked(sandbox, "auditevents") == asked_audit, "a stream that has given up is not asked for"
+        assert request_count(sandbox, "auditevents") == asked_audit, "a stream that has given up is not asked for"
 
         sandbox.clear_faults()
         with opened(url) as engine:

@@ -228,8 +228,11 @@ def _hold_no_secret_in_templates(site: Site) -> None:
 
 
 def _both_take_runs(site: Site) -> None:
-    before = [len(machine.taken()) for machine in (site.one, site.two)]
-    wait_until(lambda: len(site.one.taken()) > before[0] and len(site.two.taken()) > before[1], READ_SECONDS * SLOW)
+    before = [len(machine.submitted_runs()) for machine in (site.one, site.two)]
+    wait_until(
+        lambda: len(site.one.submitted_runs()) > before[0] and len(site.two.submitted_runs()) > before[1],
+        READ_SECONDS * SLOW,
+    )
 
 
 def _catch_in_the_middle(site: Site, machine: Machine) -> None:
@@ -268,10 +271,10 @@ def _a_machine_is_cut_off(site: Site, row: Row) -> None:
     assert held, "its runs have claims, and nobody knows whether they live"
     again = site.wait_until_read(cut, LEASE_NS / 1e9 + READ_SECONDS)
     wait_until(lambda: time.time() > cut + CUT_SECONDS, CUT_SECONDS * 2)
-    taken = len(site.two.taken())
+    taken = len(site.two.submitted_runs())
     site.cable.heal()
     healed = time.time()
-    wait_until(lambda: len(site.two.taken()) > taken, LEASE_NS / 1e9 * SLOW)
+    wait_until(lambda: len(site.two.submitted_runs()) > taken, LEASE_NS / 1e9 * SLOW)
     back = time.time() - healed
     site.wait_until_read(time.time())
     row.notes.append(
@@ -290,7 +293,7 @@ def _every_tick_is_made_by_someone(site: Site, row: Row, begin: float, end: floa
     assert len(collected) == COUNT
     holes = {source: _holes([one.due - begin for one in ticks if one.source == source]) for source in collected}
     assert not any(holes.values()), f"these ticks were not planned (seconds after the start): {holes}"
-    taken = {*site.one.taken(), *site.two.taken()}
+    taken = {*site.one.submitted_runs(), *site.two.submitted_runs()}
     lost = [one for one in ticks if one.begun is None and not one.is_left_out and one.run not in taken]
     assert lost == [], "nobody took them up"
     waits = [_next(collected[one.source], one.due) - one.due for one in ticks]

@@ -11,7 +11,7 @@ from unittest.mock import ANY
 
 import pytest
 from support.one_machine import wait_until
-from torture.outcome import Row, allowed_requests, asked, health_of, is_well, state_of
+from torture.outcome import Row, allowed_requests, health_of, is_well, request_count, state_of
 from torture.postgresql import Postgres
 from torture.processes import Fork, Runs
 from torture.strike import limit_files, locked, mounted, read_only
@@ -44,7 +44,7 @@ class Torture:
 
     def start_and_read(self) -> Fork:
         run = self.start()
-        wait_until(lambda: asked(self.sandbox) > 6 or run.ended())
+        wait_until(lambda: request_count(self.sandbox) > 6 or run.ended())
         assert not run.ended()
         return run
 
@@ -172,6 +172,6 @@ def test_a_store_that_is_gone_for_longer_than_90_minutes(torture: Torture, postg
     assert torture.runs.patiently(run) == ("FirstPartyGenericError", ANY)
     clock.advance(600)
     postgres.start()
-    asked_before = asked(torture.sandbox)
-    assert asked_before < EVENTS / 1000
+    requests_before = request_count(torture.sandbox)
+    assert requests_before < EVENTS / 1000
     torture.heals(torture.runs.start(torture.name), *["FirstPartyGenericError"] * 2, "Recovered")

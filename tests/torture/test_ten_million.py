@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from torture.outcome import PAGE, Row, asked, opened
+from torture.outcome import PAGE, Row, opened, request_count
 from torture.processes import Runs
 
 from blocks.events_api.models import Api
@@ -59,7 +59,7 @@ def test_a_store_of_millions_of_events(runs: Runs, row: Row, tmp_path: Path) -> 
             row.twice = row.events - connection.execute(text(distinct)).scalar_one()
         row.lost = EVENTS + MORE - row.events
         assert (row.lost, row.twice) == (0, 0)
-        row.requests, row.allowed = asked(sandbox), row.events // PAGE + 2 * len(Api)
+        row.requests, row.allowed = request_count(sandbox), row.events // PAGE + 2 * len(Api)
         assert row.requests <= row.allowed
 
 

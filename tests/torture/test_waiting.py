@@ -8,7 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 from support.one_machine import wait_until
-from torture.outcome import Row, allowed_requests, asked, health_of, is_well, states_of
+from torture.outcome import Row, allowed_requests, health_of, is_well, request_count, states_of
 from torture.processes import TICK, Fork, Runs
 
 from deployments.sandbox.process import SandboxProcess, running_sandbox
@@ -32,7 +32,7 @@ class Waiting:
     sandbox: SandboxProcess
     row: Row
     run: Fork
-    asked: int = 0
+    request_count: int = 0
 
     def command(self, *arguments: str, **more: str) -> str:
         self.row.times += 1
@@ -40,7 +40,7 @@ class Waiting:
         return self.runs.up.call(arguments[0], self.name, *arguments[1:], **more)
 
     def is_whole(self, *, runs: int, told: tuple[str, ...] = ("ThirdPartyGenericError", "Recovered")) -> None:
-        """All is there, once; each run may have asked each API once more; `told` are the health events."""
+        """All is there, once; each run may have requested each API again; `told` are the health events."""
         wait_until(lambda: states_of(self.url, self.name) == ["ok"] * 3)
         self.row.compare(self.url, self.sandbox, self.name)
         allowed = allowed_requests(self.url, self.name, runs=runs, interrupted=0) + self.asked
@@ -58,7 +58,7 @@ def waiting(runs: Runs, row: Row, tmp_path: Path, request: pytest.FixtureRequest
         made = Waiting(name, url, runs, sandbox, row, runs.start(name))
         wait_until(lambda: states_of(url, name) == ["ok", "ok", "retrying"])
         _wait_for_a_long_wait(runs, made.run)
-        made.asked = asked(sandbox, "auditevents")
+        made.asked = request_count(sandbox, "auditevents")
         yield made
         made.run.kill()
         deployment = runs.up.ask("GET", f"/api/deployments/name/collect/{name}").json()
@@ -89,7 +89,7 @@ def test_restart(waiting: Waiting) -> None:
 def test_stop(waiting: Waiting) -> None:
     waiting.command("stop")
     assert waiting.run.wait() == ("Stopped", ANY)
-    assert asked(waiting.sandbox, "auditevents") == waiting.asked
+    assert request_count(waiting.sandbox, "auditevents") == waiting.asked
     waiting.sandbox.clear_faults()
     waiting.runs.up.call("start", waiting.name)
     waiting.runs.up.clock.advance(TICK)
@@ -101,7 +101,7 @@ def test_delete(waiting: Waiting) -> None:
     """The events stay; applied again, it goes on from its cursors. What was open was closed without a word."""
     waiting.command("delete")
     assert waiting.run.wait() == ("Stopped", ANY)
-    assert asked(waiting.sandbox, "auditevents") == waiting.asked
+    assert request_count(waiting.sandbox, "auditevents") == waiting.asked
     waiting.sandbox.clear_faults()
     waiting.runs.up.apply(waiting.name, waiting.sandbox, waiting.url)
     waiting.runs.up.call("collect", waiting.name, ONEPASSWORD_SOURCE_DATABASE_URL=waiting.url)

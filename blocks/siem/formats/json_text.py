@@ -14,6 +14,7 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 _INT_DIGITS = 19  # digits of a number in 64 bits
+_INT_LEAST = -(2**63)
 
 
 def parse_object(body: str | bytes) -> dict[str, Any]:
@@ -35,9 +36,9 @@ def to_json(value: object) -> bytes:
 
 def _number(digits: str) -> int | float | str:
     """Return a number, or its digits as a text if it does not fit into 64 bits."""
-    unsigned = digits.removeprefix("-")
-    if unsigned.isdigit() and len(unsigned) <= _INT_DIGITS:
-        return int(digits)
+    figures = digits.removeprefix("-")
+    if figures.isdigit() and len(figures) <= _INT_DIGITS and (whole := int(digits)) >= _INT_LEAST:
+        return whole
     value = float(digits)
     return value if math.isfinite(value) else digits
 

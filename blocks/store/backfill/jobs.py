@@ -1,4 +1,4 @@
-"""Jobs: a span of a source's time that is read once more, cut into windows; how far each is."""
+"""Jobs: a span of a source's time that is read again, split into windows; and their progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BACKFILL, RECONCILE = "backfill", "reconcile"
 WINDOWS_MAX = 20_000  # of one job: 120 days of three APIs by the hour are 8,640
-PAGES_WANTED = 50  # of a window; one that is to have twice as many is cut, as long as it was not begun
+PAGES_WANTED = 50  # of a window; one that would have twice as many is split, unless it was begun
 FORGOTTEN_NS = 125 * 86_400 * 10**9  # 1Password keeps 120 days
 SHORTEST_NS, LONGEST_NS = 60 * 10**9, 365 * 86_400 * 10**9
 
@@ -37,7 +37,7 @@ _NEVER_READ = _windows.c.begun_ns.is_(None) & _windows.c.holder.is_(None) & _win
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A span of a source's time, from `start_ns` to before `end_ns` (since 1970), of which some APIs are to be read."""
+    """A span of a source's time, from `start_ns` to before `end_ns` (since 1970), to read for some APIs."""
 
     kind: str
     source_id: str
@@ -62,7 +62,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class ApiProgress:
-    """How far one API of a job is. `done_ns` and `span_ns` are lengths of time; `error` is why a window waits."""
+    """The progress of one API of a job. `done_ns` and `span_ns` are durations; `error` is why a window waits."""
 
     api: Api
     windows: int
@@ -87,12 +87,12 @@ class ApiProgress:
 
 
 def split(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
-    """The span from `start_ns` to before `end_ns` in parts of a width, the last one shorter where it must be."""
+    """The span from `start_ns` to before `end_ns` in parts of `width_ns`; the last one may be shorter."""
     return [(at, min(at + width_ns, end_ns)) for at in range(start_ns, end_ns, width_ns)]
 
 
 def choose_apis(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
-    """The APIs that are asked for by name; all that the source collects where none is. Raises ThirdPartyConfigError."""
+    """The requested APIs, or all that the source collects if none is named. Raises ThirdPartyConfigError."""
     named, configured = set(named), tuple(configured)
     if unknown := named - set(Api):
         known = ", ".join(Api)
@@ -108,7 +108,7 @@ def choose_apis(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, .
 
 
 def spans_of(wanted: JobRequest, width_ns: int) -> list[tuple[int, int]]:
-    """What each API of a job is cut into. Raises ThirdPartyConfigError where it makes more than WINDOWS_MAX windows."""
+    """The windows of each API of a job. Raises ThirdPartyConfigError for more than WINDOWS_MAX windows."""
     number = -(-(wanted.end_ns - wanted.start_ns) // width_ns) * len(wanted.apis)
     if number > WINDOWS_MAX:
         raise ThirdPartyConfigError(
@@ -120,23 +120,23 @@ def spans_of(wanted: JobRequest, width_ns: int) -> list[tuple[int, int]]:
 
 
 def start(engine: Engine, wanted: JobRequest, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
-    """Make a job with its windows; one of the same kind, source, APIs and span that is not finished goes on instead.
+    """Create a job with its windows, or return the unfinished job of the same kind, source, APIs and span.
 
-    `ends_ns`: where the windows of an API are to end before the span does.
-    Raises ThirdPartyConfigError where it would have more than WINDOWS_MAX windows.
+    `ends_ns`: by API, where its windows end if that is before the end of the span.
+    Raises ThirdPartyConfigError for more than WINDOWS_MAX windows.
     """
     spans = spans_of(wanted, width_ns)
     same = {**asdict(wanted), "apis": msgspec.json.encode(sorted(wanted.apis)).decode()}
     ends = dict.fromkeys(wanted.apis, wanted.end_ns) | dict(ends_ns or {})
     open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
     with writing(engine) as connection:
-        # Who begins one too waits here, and then finds it: a statement sees what was committed before it began.
+        # A process that starts the same job waits here, then finds it: a statement sees what was committed before it.
         connection.execute(
             select(_sources.c.id).where(_sources.c.id == wanted.source_id).with_for_update(key_share=True)
         )
         if under_way := connection.execute(open_one).first():
             return _job(under_way)
-        _forget_old(connection, wanted.source_id)
+        _delete_old(connection, wanted.source_id)
         ids = _stream_ids(connection, wanted.source_id)
         row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
         connection.execute(_jobs.insert().values(row))
@@ -151,7 +151,7 @@ def start(engine: Engine, wanted: JobRequest, width_ns: int, ends_ns: Mapping[Ap
 
 
 def find(engine: Engine, job_id: str) -> JobView:
-    """A job. Raises ThirdPartyConfigError where there is none of that id."""
+    """The job with that id. Raises ThirdPartyConfigError if there is none."""
     with store_errors(), reading(engine).connect() as connection:
         found = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).first()
     if found is None:
@@ -165,16 +165,16 @@ def find(engine: Engine, job_id: str) -> JobView:
 
 def unfinished(engine: Engine, source_id: str, kind: str = BACKFILL) -> list[JobView]:
     """The jobs of a source that are not finished, the newest first."""
-    asked = select(_jobs).where(_jobs.c.source_id == source_id, _jobs.c.kind == kind, _jobs.c.finished_ns.is_(None))
+    query = select(_jobs).where(_jobs.c.source_id == source_id, _jobs.c.kind == kind, _jobs.c.finished_ns.is_(None))
     with store_errors(), reading(engine).connect() as connection:
-        return [_job(row) for row in connection.execute(asked.order_by(_jobs.c.created_ns.desc()))]
+        return [_job(row) for row in connection.execute(query.order_by(_jobs.c.created_ns.desc()))]
 
 
 def split_dense(engine: Engine, job_id: str, page_size: int) -> int:
-    """Cut windows that were not begun and will be long, going by how dense those of their stream proved to be.
+    """Split long windows that were not begun, by the density of the windows of their stream that are done.
 
-    Returns how many windows there are more. Those that were begun stay whole: the order of their events is not known.
-    Most times there is nothing to cut, and then nothing is locked.
+    Returns how many windows were added. Windows that were begun stay whole, because the order of their events is not
+    known. Usually there is nothing to split, and then nothing is locked.
     """
     with store_errors(), reading(engine).connect() as connection:
         wanted = _lengths_wanted(connection, job_id, page_size)
@@ -184,12 +184,12 @@ def split_dense(engine: Engine, job_id: str, page_size: int) -> int:
     with writing(engine) as connection:
         total = connection.scalar(select(func.count()).where(_windows.c.job_id == job_id)) or 0
         for stream_id, wanted_ns in wanted:
-            more += _cut_longer(connection, job_id, stream_id, wanted_ns, WINDOWS_MAX - total - more)
+            more += _split_longer(connection, job_id, stream_id, wanted_ns, WINDOWS_MAX - total - more)
     return more
 
 
 def progress(engine: Engine, job_id: str) -> list[ApiProgress]:
-    """How far each API of a job is."""
+    """The progress of each API of a job."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_progress_of(connection, job_id)).all()
     found = {row.api: _progress(row) for row in rows}
@@ -229,7 +229,7 @@ def _progress(row: Row[Any]) -> ApiProgress:
 
 
 def _lengths_wanted(connection: Connection, job_id: str, page_size: int) -> list[tuple[int, int]]:
-    """How long a window of each stream should be, in ns, where one of them is done."""
+    """The stream id and the wanted length of its windows, in ns, for each stream that has a window that is done."""
     measured = select(
         _windows.c.stream_id,
         func.sum(_windows.c.new + _windows.c.known).label("events"),
@@ -243,7 +243,7 @@ def _lengths_wanted(connection: Connection, job_id: str, page_size: int) -> list
 
 
 def _longer(job_id: str, stream_id: int, wanted_ns: int) -> Select[Any]:
-    """Windows that are to be cut."""
+    """The windows to split."""
     return select(_windows.c.id, _windows.c.start_ns, _windows.c.end_ns).where(
         _windows.c.job_id == job_id,
         _windows.c.stream_id == stream_id,
@@ -252,14 +252,14 @@ def _longer(job_id: str, stream_id: int, wanted_ns: int) -> Select[Any]:
     )
 
 
-def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: int, room: int) -> int:
+def _split_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: int, room: int) -> int:
     more = 0
     for row in connection.execute(_longer(job_id, stream_id, wanted_ns)).all():
         span_ns = row.end_ns - row.start_ns
         parts = split(row.start_ns, row.end_ns, ceil(span_ns / ceil(span_ns / wanted_ns)))
         if more + len(parts) - 1 > room:
             break
-        # Not where another run has cut it since it was looked at.
+        # Skip it if another run has split it since it was read.
         shorter = update(_windows).where(_windows.c.id == row.id, _windows.c.end_ns == row.end_ns, _NEVER_READ)
         if connection.execute(shorter.values(end_ns=parts[0][1]).returning(_windows.c.id)).first():
             others = [{"start_ns": start, "end_ns": end} for start, end in parts[1:]]
@@ -268,16 +268,16 @@ def _cut_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns: 
     return more
 
 
-def _forget_old(connection: Connection, source_id: str) -> None:
-    """Jobs of times that 1Password no longer has: there is nothing to read of them, and nothing to show."""
+def _delete_old(connection: Connection, source_id: str) -> None:
+    """Delete jobs for times that 1Password no longer keeps: they have nothing left to read or to show."""
     old = select(_jobs.c.id).where(_jobs.c.source_id == source_id, _jobs.c.end_ns < clock.now_ns() - FORGOTTEN_NS)
     connection.execute(delete(_windows).where(_windows.c.job_id.in_(old)))
     connection.execute(delete(_jobs).where(_jobs.c.id.in_(old)))
 
 
 def _stream_ids(connection: Connection, source_id: str) -> dict[Api, int]:
-    asked = select(_streams.c.api, _streams.c.id).where(_streams.c.source_id == source_id)
-    return {Api(row.api): row.id for row in connection.execute(asked)}
+    query = select(_streams.c.api, _streams.c.id).where(_streams.c.source_id == source_id)
+    return {Api(row.api): row.id for row in connection.execute(query)}
 
 
 def _job(row: Row[Any]) -> JobView:

@@ -1,4 +1,4 @@
-"""What a backfill would read, as far as the store can tell before anything is asked for."""
+"""What a backfill would read, estimated from the store before any request."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _streams = table_of(StreamRow)
 
 @dataclass(frozen=True, slots=True)
 class PlannedWindow:
-    """A window of one API. `known`: events of its time that the store has; `requests`: how many it takes, about.
+    """A window of one API. `known`: events of its span that the store has; `requests`: an estimate of its requests.
 
-    Where no event is known, the mean of the API's other windows stands for what the server may have.
+    If no event is known, the mean of the API's other windows is used as the estimate.
     """
 
     api: str
@@ -37,9 +37,9 @@ class PlannedWindow:
 
 
 def plan(engine: Engine, wanted: JobRequest, width_ns: int, page_size: int) -> list[PlannedWindow]:
-    """The windows of a backfill, oldest first; nothing is changed, and nothing asked of the API.
+    """The windows of a backfill, oldest first; it changes nothing and makes no request.
 
-    Raises ThirdPartyConfigError where there are too many.
+    Raises ThirdPartyConfigError if there are too many.
     """
     spans = spans_of(wanted, width_ns)
     known = {api: _known(engine, wanted, api, width_ns) for api in wanted.apis}
@@ -54,13 +54,13 @@ def plan(engine: Engine, wanted: JobRequest, width_ns: int, page_size: int) -> l
 
 
 def estimated_seconds(requests: int, windows: tuple[RateWindow, ...], share: float) -> float:
-    """How long so many requests take at least, where all that the rate windows leave is used."""
+    """The minimum duration of so many requests, in seconds, if they use `share` of the rate-limit windows."""
     return max((max(requests / (one.requests * share) - 1, 0) * one.seconds for one in windows), default=0.0)
 
 
 def _known(engine: Engine, wanted: JobRequest, api: str, width_ns: int) -> dict[int, int]:
     part = (_events.c.time_ns - wanted.start_ns) // width_ns
-    asked = (
+    query = (
         select(part, func.count())
         .join(_streams, _streams.c.id == _events.c.stream_id)
         .where(
@@ -72,4 +72,4 @@ def _known(engine: Engine, wanted: JobRequest, api: str, width_ns: int) -> dict[
         .group_by(part)
     )
     with store_errors(), reading(engine).connect() as connection:
-        return {int(at): count for at, count in connection.execute(asked).all()}
+        return {int(at): count for at, count in connection.execute(query).all()}

@@ -1,7 +1,7 @@
-"""Windows of time that are read with cursors of their own, beside live collection: made, claimed, read to their end.
+"""Windows of time that are read with cursors of their own, beside live collection.
 
-A job is cut into windows. Each is claimed for one run at a time, by compare-and-swap, under a claim that expires and is
-fenced as a stream's is; so a job can be stopped, killed and resumed, and many processes can work on it at once.
+A job is split into windows. One run at a time claims a window, by compare-and-swap; the claim expires and is fenced
+like a stream's. So a job can be stopped, killed and resumed, and many processes can work on it at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _windows = table_of(WindowRow)
 
 @dataclass(frozen=True, slots=True)
 class WindowClaim:
-    """The right to read a window. `holder` is the run that has it, `fence` makes older claims worthless."""
+    """The right to read a window. `holder` is the run that has it, a claim with a lower `fence` cannot write."""
 
     id: int
     job_id: str
@@ -53,7 +53,7 @@ class WindowClaim:
 
 @dataclass(frozen=True, slots=True)
 class WindowView:
-    """How far the reading of a window is."""
+    """How far a window was read."""
 
     cursor: str | None
     cursor_version: str | None
@@ -61,17 +61,17 @@ class WindowView:
 
 
 def acquire(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
-    """Claim the oldest window that no run reads and that is not done, since 1Password drops the oldest first.
+    """Claim the oldest window that is neither done nor claimed: 1Password drops the oldest events first.
 
-    None where there is none at present (see `progress`), or the source was deleted. A run whose process is known to be
-    dead reads nothing.
+    None if there is none now (see `jobs.progress`), or the source was deleted. A claim whose process is known to be
+    dead does not count.
     """
     now_ns, of_job = clock.now_ns(), _windows.c.job_id == job_id
-    kept = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
-    kept = kept.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
+    live = select(_sources.c.id).join(_streams, _streams.c.source_id == _sources.c.id)
+    live = live.where(_streams.c.id == _windows.c.stream_id, _sources.c.deleted_ns.is_(None))
     next_one = (
         select(_windows.c.id)
-        .where(of_job, _windows.c.done_ns.is_(None), kept.exists())
+        .where(of_job, _windows.c.done_ns.is_(None), live.exists())
         .order_by(_windows.c.start_ns, _windows.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -85,41 +85,43 @@ def acquire(engine: Engine, job_id: str, holder: str) -> WindowClaim | None:
         row = connection.execute(taken.where(_windows.c.id == window_id, free).returning(_windows)).first()
         if row is None:
             return None
-        if is_source_deleted(connection, row.stream_id):  # since it was looked for
+        if is_source_deleted(connection, row.stream_id):  # deleted since the query above
             connection.execute(update(_windows).where(_windows.c.id == window_id).values(RELEASE_VALUES))
             return None
         return _claim(connection, row)
 
 
 def get(engine: Engine, claim: WindowClaim) -> WindowView:
-    """Where the reading of a window stands. Raises ClaimLostError where another run has it now."""
-    asked = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts)
+    """The state of a window. Raises ClaimLostError if another run has it now."""
+    query = select(_windows.c.cursor, _windows.c.cursor_version, _windows.c.restarts)
     with store_errors(), reading(engine).connect() as connection:
-        row = connection.execute(asked.where(_held(claim))).first()
+        row = connection.execute(query.where(_held(claim))).first()
     if row is None:
         raise _lost()
     return WindowView(*row)
 
 
 def renew(engine: Engine, claim: WindowClaim, *, for_seconds: float = 0, error: str | None = None) -> None:
-    """Keep the claim for a wait of `for_seconds` and the attempt after it, and note what it waits for."""
+    """Keep the claim for a wait of `for_seconds` and the attempt after it, and record the error that it waits for."""
     with writing(engine) as connection:
         _write(connection, claim, error=error, **renew_values(clock.now_ns(), int(for_seconds * 10**9)))
 
 
 def release(engine: Engine, claim: WindowClaim, error: str | None = None) -> None:
-    """Give a window back that is not read to its end; whoever takes it goes on from its cursor."""
+    """Release a window that is not done; the next run that claims it continues from its cursor."""
     with writing(engine) as connection:
         connection.execute(update(_windows).where(_held(claim)).values(**RELEASE_VALUES, error=error))
 
 
 def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
-    """Release a window whose reading was given up, and report it: live collection, which goes on, shows nothing of it.
+    """Release a window after the last retry, and report it: live collection continues and does not show the error.
 
-    A claim that was lost meanwhile is nothing to report.
+    If the claim was lost meanwhile, nothing is reported.
     """
     with writing(engine) as connection:
-        still = (_windows.c.id == claim.id) & (_windows.c.fence == claim.fence)  # free already, where it was done
+        still = (_windows.c.id == claim.id) & (
+            _windows.c.fence == claim.fence
+        )  # without the holder: a done window has none
         released = update(_windows).where(still).values(**RELEASE_VALUES, error=str(error)).returning(_windows.c.id)
         if connection.execute(released).first() is not None:
             source_id = connection.scalar(select(_streams.c.source_id).where(_streams.c.id == claim.stream_id))
@@ -127,7 +129,7 @@ def stop(engine: Engine, claim: WindowClaim, error: SourceError) -> None:
 
 
 def restart(engine: Engine, claim: WindowClaim) -> None:
-    """Forget the cursor of a window, which the server refuses."""
+    """Drop the cursor of a window after the server rejected it."""
     with writing(engine) as connection:
         _write(connection, claim, cursor=None, cursor_version=None, restarts=_windows.c.restarts + 1)
 
@@ -137,8 +139,8 @@ def commit_page(
 ) -> PageCounts:
     """Store a page's events and move the window's cursor, in one transaction; `last`: the window is done with it.
 
-    The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError where the claim was taken away or
-    the cursor is no longer at `after`, FirstPartyGenericError; either way nothing of the page is stored.
+    The stream's own cursor, claim and errors stay as they are. Raises ClaimLostError if the claim was revoked or the
+    cursor is no longer at `after`, and FirstPartyGenericError if the database fails; then nothing is stored.
     """
     return commit_prepared(engine, claim, pages.prepare(page, claim.api, api_version), after=after, last=last)
 
@@ -146,7 +148,7 @@ def commit_page(
 def commit_prepared(
     engine: Engine, claim: WindowClaim, prepared: PreparedPage, *, after: str | None, last: bool
 ) -> PageCounts:
-    """The same for a page that is prepared already, as it is by the thread that has read it."""
+    """`commit_page` for a page that the reading thread has already prepared."""
     page, api_version = prepared.page, prepared.api_version
     with writing(engine) as connection:
         stream = _write_stream(connection, claim.stream_id)
@@ -171,7 +173,7 @@ def commit_prepared(
 
 
 def _write_stream(connection: Connection, stream_id: int) -> Row[Any]:
-    """The stream's row is the first that its writers write, so that ids rise in commit order within a stream."""
+    """Write the stream's row before anything else, so that ids rise in commit order within a stream."""
     written = update(_streams).where(_streams.c.id == stream_id).values(newest_ns=_streams.c.newest_ns)
     if (row := connection.execute(written.returning(_streams)).first()) is None:  # its source was purged
         raise _lost()
@@ -197,7 +199,10 @@ def _move_cursor(connection: Connection, claim: WindowClaim, page: Page, after: 
 
 
 def _finish(connection: Connection, job_id: str) -> None:
-    """Its last two windows may end at once: the second one waits here until the first is committed, and sees it."""
+    """Finish the job if no window is left.
+
+    Its last two windows may end at once: the second waits for the row lock until the first is committed, and sees it.
+    """
     connection.execute(select(_jobs.c.id).where(_jobs.c.id == job_id).with_for_update(key_share=True))
     left = select(_windows.c.id).where(_windows.c.job_id == job_id, _windows.c.done_ns.is_(None)).exists()
     connection.execute(update(_jobs).where(_jobs.c.id == job_id, ~left).values(finished_ns=clock.now_ns()))

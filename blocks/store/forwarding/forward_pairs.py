@@ -12,11 +12,10 @@ from sqlalchemy import delete, func, select, update
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, health
-from blocks.store.engine import reading, store_errors, writing
-from blocks.store.forwarding import positions, rejected_events, siem_forward_field, unsent_events
-from blocks.store.forwarding.records import ForwardPair
+from blocks.store.engine import insert_new, reading, store_errors, writing
+from blocks.store.forwarding import positions, rejected_events, unsent_events
+from blocks.store.forwarding.records import ForwardPair, is_forwarding_enabled
 from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, SourceRow, StreamRow, table_of
-from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
@@ -45,7 +44,7 @@ class SourceMetadata:
     @property
     def for_siem(self) -> bool:
         """Whether forwarding to SIEMs is enabled for the source."""
-        return siem_forward_field.is_forwarding_enabled(self.fields)
+        return is_forwarding_enabled(self.fields)
 
 
 def source_metadata(engine: Engine, source_id: str) -> SourceMetadata:

@@ -12,7 +12,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import claims
 from blocks.store.engine import reading, store_errors
-from blocks.store.forwarding import siem_forward_field
+from blocks.store.forwarding.records import is_forwarding_enabled
 from blocks.store.forwarding.unsent_events import GRACE_NS, HOUR_NS, unlinked_ranges
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _to_status(row: Row[Any], positions: Sequence[PositionStatus]) -> PairStatus
         created_ns=row.created_ns,
         paused_ns=row.paused_ns,
         deleted=row.deleted_ns is not None,
-        for_siem=siem_forward_field.is_forwarding_enabled(json.loads(row.fields)),
+        for_siem=is_forwarding_enabled(json.loads(row.fields)),
         positions=tuple(positions),
     )
 

@@ -21,13 +21,12 @@ from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition
 from blocks.store import claims, health
 from blocks.store.claims import RELEASE_VALUES, renew_values
-from blocks.store.engine import reading, store_errors, writing
+from blocks.store.engine import insert_new, reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
 from blocks.store.forwarding.records import PositionClaim
 from blocks.store.streams import GIVEN_UP, REPORTED_AFTER_NS, first_failure
 from blocks.store.streams import NO_ERROR as HEALTHY_STREAM
 from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow, table_of
-from blocks.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from blocks.events_api.models import Api
+
+FORWARD_FIELD = "_siemForward"
+
+
+def is_forwarding_enabled(fields: Mapping[str, object]) -> bool:
+    """True if the field `_siemForward` is True, or the text `true` in any case: the source's events go to SIEMs.
+
+    The number 1 does not enable it, although it equals True.
+    """
+    value = fields.get(FORWARD_FIELD)
+    return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
 @dataclass(frozen=True, slots=True)

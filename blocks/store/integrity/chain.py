@@ -1,12 +1,12 @@
 """The hash chain of a stream: one link for each committed page that brought something new.
 
 A link's digest is made of the digest of the link before it, its own number, the API version and the time of its
-commit, and of the uuid, the time and the body's SHA-256 of each of its events in the order of their ids. So nobody can
-change, remove, add or reorder what was committed without changing every digest from there on. The digest of a body
-stays when its event is pruned, so the chain can be walked then too.
+commit, and of the uuid, the time and the body's SHA-256 of each of its events in the order of their ids. So
+committed events cannot be changed, removed, added or reordered without changing every digest from there on. The digest
+of a body stays when its event is pruned, so the chain can still be verified.
 
-Someone who can write the whole database can make a whole new chain. So keep heads of it elsewhere (see `proof`): a
-chain that was made anew does not lead to a head that was taken before.
+An attacker who can write the whole database can compute a whole new chain. So keep checkpoints outside of the store
+(see `checkpoints`): a rewritten chain does not match an earlier checkpoint.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 ORIGIN = hashlib.sha256(b"onepassword-source chain 1").digest()
-"""Stands for the link before the first."""
+"""The digest before the first link."""
 
 
 def body_digest(body: str) -> bytes:
@@ -68,9 +68,9 @@ def append(  # noqa: PLR0917 - what a link is made of
     events: Sequence[Event],
     digests: Sequence[bytes],
 ) -> dict[str, Any]:
-    """Add the link of a page: of what was stored now, in the order of the ids. Returns what the stream's row is told.
+    """Append the link of a page: its newly stored events, in the order of their ids.
 
-    In a transaction that has written the stream's row already; `stream` is that row.
+    Returns the new values of the stream's row, `stream`, which the transaction has already written.
     """
     number = stream.link + 1
     uuids, times_ns = [event.uuid for event in events], [event.time_ns for event in events]
@@ -90,7 +90,7 @@ def append(  # noqa: PLR0917 - what a link is made of
     return {"link": number, "link_digest": digest, "link_id": stored.last_id}
 
 
-# Not by the table: who only walks a chain starts without SQLModel.
+# Plain SQL instead of the table: a command that only walks a chain starts without SQLModel.
 _INSERT = text(
     "INSERT INTO chain (stream_id, number, first_id, last_id, events, api_version, committed_ns, digest) "
     "VALUES (:stream_id, :number, :first_id, :last_id, :events, :api_version, :committed_ns, :digest)"

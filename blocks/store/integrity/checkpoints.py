@@ -1,6 +1,6 @@
-"""Heads of the hash chains: up to where each chain of a source had grown at a time, in one line to keep elsewhere.
+"""Checkpoints: the heads of a source's hash chains at one time, in one line to keep outside of the store.
 
-A store whose chains were made anew does not lead to a head that was taken before (see `proof`).
+A store with rewritten chains does not match an earlier checkpoint (see `compare`).
 """
 
 from __future__ import annotations
@@ -17,17 +17,31 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.engine import reading, store_errors
 from blocks.store.integrity.chain import ORIGIN
+from blocks.store.integrity.links import events_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from sqlalchemy import Engine, Row
 
-HINT = "A head is a line that `onepassword-source verify NAME --print-checkpoint` has printed."
+    from blocks.store.integrity.verification import ChainReport
+
+HINT = "A checkpoint is a line that `onepassword-source verify NAME --print-checkpoint` has printed."
+MATCHES = "leads"
+OTHER_SOURCE, UNKNOWN_API, SHORTER, REWRITTEN, DAMAGED, COUNT = (
+    "other source",
+    "unknown API",
+    "shorter",
+    "rewritten",
+    "damaged",
+    "other count",
+)
 
 
 class ChainHead(msgspec.Struct, frozen=True):
-    """Up to where one chain has grown: its newest link, and how many events of the API were stored by then.
+    """The head of one chain: its newest link, and how many events of the API were stored by then.
 
-    `digest` is in hexadecimal digits, `committed` in RFC 3339; before the first link, they are the origin and None.
+    `digest` is hexadecimal, `committed` is RFC 3339; before the first link they are the origin and None.
     """
 
     link: int
@@ -37,7 +51,7 @@ class ChainHead(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The heads of one source, by API, and when they were taken (RFC 3339)."""
+    """The chain heads of one source, by API, and the time of the checkpoint (RFC 3339)."""
 
     source: str
     source_id: str
@@ -45,7 +59,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     heads: dict[str, ChainHead]
 
     def line(self) -> str:
-        """In ASCII: nothing in it can break a line or drive a terminal."""
+        """The checkpoint as one line of JSON in ASCII: nothing in it can break the line or control a terminal."""
         return json.dumps(msgspec.to_builtins(self))
 
 
@@ -71,7 +85,7 @@ _line = msgspec.json.Decoder(Checkpoint)
 
 
 def find(engine: Engine, name: str) -> ChainedSource:
-    """The source of that name, or else of that id, deleted or not. Raises ThirdPartyConfigError where none is."""
+    """The source of that name, or else of that id, deleted or not. Raises ThirdPartyConfigError if there is none."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_SOURCES, {"name": name}).all()
     rows = [row for row in rows if row.name == name] or rows
@@ -85,7 +99,7 @@ def find(engine: Engine, name: str) -> ChainedSource:
 
 
 def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Checkpoint | None:
-    """The heads of a source now, of all its APIs or of some: one cheap read. None where there is no such source."""
+    """A checkpoint of a source now, of all its APIs or of some: one cheap read. None if there is no such source."""
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_HEADS, {"id": source_id}).all()
     if not rows:
@@ -97,13 +111,13 @@ def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Check
 
 
 def parse(lines: str) -> list[Checkpoint]:
-    """Heads, one in each line that is not empty; what a log has put before the first brace is passed over.
+    """Parse checkpoints, one in each line that is not empty; a log's prefix before the first brace is ignored.
 
-    Raises ThirdPartyConfigError where a line holds none, or all are empty.
+    Raises ThirdPartyConfigError if a line holds none, or all are empty.
     """
     found = [_parsed(number, line) for number, line in enumerate(lines.splitlines(), 1) if line.strip()]
     if not found:
-        raise ThirdPartyConfigError("--checkpoints: there is no head in it.", hint=HINT, code="head")
+        raise ThirdPartyConfigError("--checkpoints: there is no checkpoint in it.", hint=HINT, code="head")
     return found
 
 
@@ -112,14 +126,74 @@ def _parsed(number: int, line: str) -> Checkpoint:
         heads = _line.decode(line[max(line.find("{"), 0) :])
         for head in heads.heads.values():
             bytes.fromhex(head.digest)
-    except ValueError:  # msgspec's errors too; what it would quote stays out
-        raise ThirdPartyConfigError(f"--checkpoints: line {number} is no head.", hint=HINT, code="head") from None
+    except ValueError:  # msgspec's errors too; its message would quote the input
+        raise ThirdPartyConfigError(
+            f"--checkpoints: line {number} is not a checkpoint.", hint=HINT, code="head"
+        ) from None
     return heads
 
 
 def _head(row: Row[Any]) -> ChainHead:
-    # SQLite takes anything in any column, and a run must not fail for what `verify` finds
+    # SQLite stores any type in any column; a run must not fail on damage, which is for `verify` to report
     digest = row.link_digest if isinstance(row.link_digest, bytes) else b"" if row.link_digest else ORIGIN
     at_ns = row.committed_ns if isinstance(row.committed_ns, int) else None
     committed = None if at_ns is None else Instant.from_timestamp(at_ns, unit="nanosecond").format_iso()
     return ChainHead(row.link, digest.hex(), row.events, committed)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointResult:
+    """The result for one API of a checkpoint: its time (RFC 3339), MATCHES or the problem, and a sentence."""
+
+    time: str
+    api: str
+    link: int
+    verdict: str
+    sentence: str
+
+    @property
+    def matches(self) -> bool:
+        return self.verdict == MATCHES
+
+
+def links_of(heads: Iterable[Checkpoint]) -> dict[str, set[int]]:
+    """The links, by API, whose digests the walk must report (see `verification.verify`)."""
+    links: dict[str, set[int]] = {}
+    for one in heads:
+        for api, head in one.heads.items():
+            links.setdefault(api, set()).add(head.link)
+    return links
+
+
+def compare(
+    heads: Iterable[Checkpoint], source_id: str, proofs: Sequence[ChainReport], apis: Sequence[str] = ()
+) -> list[CheckpointResult]:
+    """Compare the reports of a source with each checkpoint, for all APIs or for some."""
+    found = {proof.api: proof for proof in proofs}
+    return [
+        CheckpointResult(one.time, api, head.link, *_compared(one, head, source_id, found.get(api)))
+        for one in heads
+        for api, head in one.heads.items()
+        if not apis or api in apis
+    ]
+
+
+def _compared(heads: Checkpoint, head: ChainHead, source_id: str, proof: ChainReport | None) -> tuple[str, str]:
+    if heads.source_id != source_id:
+        return OTHER_SOURCE, f"It is a checkpoint of another source, with the id {heads.source_id}."
+    if proof is None:
+        return UNKNOWN_API, "The store has no chain of this API."
+    reached = proof.reached.get(head.link)
+    if reached is None:
+        return SHORTER, f"The store does not have this link; the newest there is {proof.newest:,}. Links were removed."
+    if reached.digest.hex() != head.digest.lower():
+        return REWRITTEN, "The store has another digest of this link: it, or a link before it, was rewritten."
+    if reached.damaged:
+        return DAMAGED, "The store has the digest of this link, but what led to it is damaged."
+    if reached.events != head.events:
+        there, then = events_of(reached.events), events_of(head.events)
+        return (
+            COUNT,
+            f"There are {there} up to this link, and there were {then}: the rest stood before the chain began.",
+        )
+    return MATCHES, "The store leads to it."

@@ -1,7 +1,8 @@
-"""The links of a chain and the events that stand in their places, read a few thousand at a time in the order of ids."""
+"""The links of a chain and the events in their ranges, read a few thousand at a time in the order of ids."""
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +12,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
+from whenever import Instant
 
 from blocks.store.integrity import chain
-from blocks.store.integrity.suspects import BodyRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 BATCH = 2000
 LARGEST = 100_000
-"""So many events of a link are held at once: a hundred times what a page has, whatever a changed link says."""
+"""At most so many events of a link are held at once: a hundred times a page, even if a changed link claims more."""
 LAST = 2**63 - 1
+UUIDS_SHOWN = 2  # in a sentence about rows that do not fit their bodies
 
 
 class StoredLink(NamedTuple):
@@ -39,7 +41,7 @@ class StoredLink(NamedTuple):
 
     @property
     def readable(self) -> bool:
-        """SQLite keeps any type in any column; and a NUL within the version could stand for its end."""
+        """Whether each column has its type, which SQLite does not enforce; a NUL in the version could fake its end."""
         numbers = (self.number, self.first_id, self.last_id, self.events, self.committed_ns)
         return (
             all(type(number) is int for number in numbers)
@@ -48,8 +50,16 @@ class StoredLink(NamedTuple):
         )
 
 
+class BodyRow(NamedTuple):
+    """An event as it is stored: its columns uuid and time (nanoseconds since 1970), and its body."""
+
+    uuid: str
+    time_ns: int
+    body: str | bytes
+
+
 class ChainItem(NamedTuple):
-    """An event, or what stayed of it. `digest` is the SHA-256 of its body."""
+    """An event, or what remains of a pruned one. `digest` is the SHA-256 of its body."""
 
     id: int
     uuid: str
@@ -59,8 +69,8 @@ class ChainItem(NamedTuple):
     pruned: bool
 
 
-# SQLite would not give a text that is no UTF-8. With an index on stream_id either database would sort a whole stream,
-# PostgreSQL as long as it has not analyzed the table.
+# SQLite does not return a text that is not UTF-8, hence the CASTs. The expressions on stream_id keep the planner from
+# its index, with which both databases sort a whole stream (PostgreSQL until it has analyzed the table).
 _DIALECTS = {
     "sqlite": {
         "stream_id": "+stream_id",
@@ -86,7 +96,7 @@ _PRUNED = (
 
 @dataclass(slots=True)
 class LinkEvents:
-    """Events that stand in the place of a link, or of none; `items` are the first of them, up to LARGEST."""
+    """The events in the range of a link, or of no link; `items` are the first of them, up to LARGEST."""
 
     items: list[ChainItem] = field(default_factory=list)
     count: int = 0
@@ -104,7 +114,7 @@ class LinkEvents:
             self.items.append(item)
 
     def received(self, committed_ns: int) -> int:
-        """How many were received then."""
+        """How many of `items` were received at that time."""
         return sum([item.received_ns == committed_ns for item in self.items])
 
     @property
@@ -114,14 +124,14 @@ class LinkEvents:
 
 
 class ChainEvents:
-    """The events of a stream and what stayed of those that were pruned, in the order of their ids."""
+    """The events of a stream and the remains of its pruned events, in the order of their ids."""
 
     def __init__(self, connection: Connection, stream_id: int, after_id: int, advance: Callable[[int], object]) -> None:
         self._items = _items(connection, stream_id, after_id, advance)
         self._next = next(self._items, None)
 
     def until(self, last_id: int) -> LinkEvents:
-        """Those up to an id that were not taken before."""
+        """The remaining events up to an id."""
         taken = LinkEvents()
         while self._next is not None and self._next.id <= last_id:
             taken.add(self._next)
@@ -129,7 +139,7 @@ class ChainEvents:
         return taken
 
     def of(self, link: StoredLink, following: StoredLink | None) -> LinkEvents:
-        """Those in the range of a link; as many as it says, where it reaches into the range of the next."""
+        """The events in the range of a link; at most as many as it counts, if it reaches into the range of the next."""
         taken = LinkEvents()
         bound = following.first_id if following is not None and following.readable else LAST
         while self._next is not None and self._next.id <= link.last_id:
@@ -141,8 +151,8 @@ class ChainEvents:
 
 
 def links(connection: Connection, stream_id: int) -> Iterator[StoredLink]:
-    asked, after = _query(connection, _LINKS), -LAST
-    while rows := connection.execute(asked, {"stream": stream_id, "after": after, "batch": BATCH}).all():
+    query, after = _query(connection, _LINKS), -LAST
+    while rows := connection.execute(query, {"stream": stream_id, "after": after, "batch": BATCH}).all():
         for number, first_id, last_id, events, version, committed_ns, digest in rows:
             yield StoredLink(number, first_id, last_id, events, _text(version), committed_ns, digest)
         after = rows[-1][0]
@@ -154,20 +164,20 @@ def _items(
     events, pruned = _query(connection, _EVENTS), _query(connection, _PRUNED)
     until = after_id
     while until < LAST:
-        asked = {"stream": stream_id, "after": until, "until": LAST, "batch": BATCH}
-        gone = _pruned(connection.execute(pruned, asked).all())
+        parameters = {"stream": stream_id, "after": until, "until": LAST, "batch": BATCH}
+        gone = _pruned(connection.execute(pruned, parameters).all())
         until = gone[-1].id if len(gone) == BATCH else LAST
-        there = _stored(connection.execute(events, {**asked, "until": until}).all())
-        until = there[-1].id if len(there) == BATCH else until
-        both = list(merge(there, [item for item in gone if item.id <= until], key=itemgetter(0))) if gone else there
+        stored = _stored(connection.execute(events, {**parameters, "until": until}).all())
+        until = stored[-1].id if len(stored) == BATCH else until
+        both = list(merge(stored, [item for item in gone if item.id <= until], key=itemgetter(0))) if gone else stored
         advance(len(both))
         yield from both
 
 
 def bodies(connection: Connection, stream_id: int, link: StoredLink) -> list[BodyRow]:
-    """The events of a link that have a body still."""
-    asked = {"stream": stream_id, "after": max(link.first_id, -LAST) - 1, "until": link.last_id, "batch": BATCH}
-    rows = connection.execute(_query(connection, _EVENTS), asked)
+    """The events of a link that still have a body."""
+    parameters = {"stream": stream_id, "after": max(link.first_id, -LAST) - 1, "until": link.last_id, "batch": BATCH}
+    rows = connection.execute(_query(connection, _EVENTS), parameters)
     return [BodyRow(_text(uuid), time_ns, body) for _, uuid, time_ns, _, body in rows]
 
 
@@ -176,7 +186,7 @@ def events_of(number: int) -> str:
     return f"{number:,} event{'' if number == 1 else 's'}"
 
 
-_item = partial(tuple.__new__, ChainItem)  # three times as fast as Item(), and there are many
+_item = partial(tuple.__new__, ChainItem)  # three times as fast as ChainItem(), and there are many
 
 
 def _stored(rows: Iterable[Sequence[Any]]) -> list[ChainItem]:
@@ -198,7 +208,7 @@ def _encoded(body: str | bytes) -> bytes:
 
 
 def _text(value: Any) -> Any:
-    # What is no UTF-8 becomes a text that has no UTF-8 either, and so no digest: see `digest_of`.
+    # Bytes that are not UTF-8 become a text that cannot be encoded, and so get no digest: see `digest_of`.
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
@@ -207,10 +217,34 @@ def _query(connection: Connection, query: str) -> TextClause:
 
 
 def digest_of(before: bytes, link: StoredLink, items: Sequence[ChainItem]) -> bytes | None:
-    """The digest that a link of these events would have; None where one of them holds what no event holds."""
+    """The digest that a link of these events would have; None if one of them has a value that no event can have."""
     uuids, times_ns = [item.uuid for item in items], [item.time_ns for item in items]
     digests = [item.digest for item in items]
     try:
         return chain.link_digest(before, link.number, link.api_version, link.committed_ns, uuids, times_ns, digests)
     except (UnicodeEncodeError, struct.error, TypeError):
+        return None
+
+
+def explain_mismatch(rows: Iterable[BodyRow]) -> tuple[str, str] | None:
+    """Whether bodies were exchanged or rows were changed, and a sentence that names some of them; None if all fit."""
+    mismatched = [(row, identity) for row in rows if (identity := _identity(row.body)) != (row.uuid, row.time_ns)]
+    if not mismatched:
+        return None
+    columns, bodies = [(row.uuid, row.time_ns) for row, _ in mismatched], [identity for _, identity in mismatched]
+    some = ", ".join(str(row.uuid) for row, _ in mismatched[:UUIDS_SHOWN]) + (
+        ", …" if len(mismatched) > UUIDS_SHOWN else ""
+    )
+    if None not in bodies and sorted(columns, key=repr) == sorted(bodies, key=repr):
+        return "reordered", f"The bodies of {len(mismatched):,} events have changed places: {some}."
+    number = "1 event does" if len(mismatched) == 1 else f"{len(mismatched):,} events do"
+    return "changed", f"The uuid or the time of {number} not fit the body: {some}."
+
+
+def _identity(body: str | bytes) -> tuple[str, int] | None:
+    """The uuid and the time in a body; None if it is no event."""
+    try:
+        event = json.loads(body)
+        return str(event["uuid"]), Instant.parse_iso(event["timestamp"]).timestamp(unit="nanosecond")
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None

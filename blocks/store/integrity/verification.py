@@ -1,8 +1,8 @@
-"""Walk the hash chains of a source, and tell where what is stored is not what was committed.
+"""Walk the hash chains of a source, and report where the stored events differ from what was committed.
 
-All is read in one snapshot, so what is collected or pruned meanwhile is no matter, and keeps nobody waiting. Links and
-events are read a few thousand at a time. After a damaged link the walk goes on from the digest that the link bears, so
-a page that was changed is one finding and not as many as there are links after it.
+The walk reads one snapshot, so concurrent collecting and pruning do not affect it, and it blocks no writer. Links and
+events are read a few thousand at a time. After a damaged link the walk continues from the digest stored in that link,
+so a changed page is one finding, not one for each link after it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from blocks.store.engine import is_sqlite, reading, store_errors
-from blocks.store.integrity import chain, suspects
-from blocks.store.integrity.links import LAST, ChainEvents, LinkEvents, bodies, digest_of, events_of, links
+from blocks.store.integrity import chain
+from blocks.store.integrity.links import (
+    LAST,
+    ChainEvents,
+    LinkEvents,
+    bodies,
+    digest_of,
+    events_of,
+    explain_mismatch,
+    links,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,10 +38,10 @@ CHANGED, REMOVED, ADDED, REORDERED = "changed", "removed", "added", "reordered"
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A link that is not as it was committed: its number, what was done to it as far as can be told, and a sentence.
+    """A link that is not as it was committed: its number, the kind of change, and a sentence.
 
-    Ids are those of the table of events. Times are nanoseconds since 1970: when it was committed, and of the first and
-    last of its events in time; None where nothing tells them.
+    Ids are those of the table of events. Times are nanoseconds since 1970: of the commit, and of the earliest and
+    latest of its events; None if they are unknown.
     """
 
     link: int
@@ -47,7 +56,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class ReachedLink:
-    """A link that the walk came by: the digest it bears, how many events there were by then, and how many damages."""
+    """A requested link that the walk reached: its digest, and how many events and damages there were up to it."""
 
     digest: bytes
     events: int
@@ -59,8 +68,7 @@ class ChainReport:
     """What the walk of one chain has found. `uncovered` events were stored before the chain began.
 
     `events` and `pruned` are those that links cover, `newest` is the number of the last link and `committed_ns` its
-    time, `first` is the first of `damaged` findings, and `reached` are the links that were asked for, where there are
-    such.
+    time, `first` is the first of `damaged` findings, and `reached` are the requested links that exist, by number.
     """
 
     api: str
@@ -84,8 +92,8 @@ def verify(
 ) -> list[ChainReport]:
     """Walk the chains of a source, all or those of some APIs.
 
-    `wanted` are numbers of links, by API, of which the digest is to be told; `advance` is told how many events were
-    read. Raises FirstPartyGenericError where the store does not answer.
+    `wanted`: by API, the numbers of the links whose digest to report. `advance` is called with the number of events
+    read since its last call. Raises FirstPartyGenericError if the store does not answer.
     """
     with _snapshot(engine) as connection:
         streams = connection.execute(_STREAMS, {"source": source_id}).all()
@@ -97,7 +105,7 @@ def verify(
 
 
 def count_events(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> int:
-    """How many events the walk will read, about."""
+    """About how many events the walk will read."""
     with store_errors(), reading(engine).connect() as connection:
         streams = connection.execute(_STREAMS, {"source": source_id}).all()
     return sum(row.stored for row in streams if not apis or row.api in apis)
@@ -105,7 +113,7 @@ def count_events(engine: Engine, source_id: str, apis: Sequence[str] = ()) -> in
 
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[Connection]:
-    # SQLite's reads see one state from the first on, PostgreSQL's only if they are told to
+    # SQLite's reads see one state from the first on, PostgreSQL's only with REPEATABLE READ
     reads = reading(engine)
     reads = reads if is_sqlite(engine) else reads.execution_options(isolation_level="REPEATABLE READ")
     with store_errors(), reads.connect() as connection:
@@ -138,7 +146,7 @@ class _Walk:
         self.advance = advance
         self.found = ChainReport(stream.api)
         self.events: ChainEvents
-        self.befores: tuple[bytes, ...] = (chain.ORIGIN,)  # what the next link may follow; nothing where nobody knows
+        self.befores: tuple[bytes, ...] = (chain.ORIGIN,)  # the digests that the next link may follow; empty if unknown
         self.number = 0
         self.last_id = 0
         self.damaged_at: int | None = None
@@ -157,8 +165,8 @@ class _Walk:
 
     def _begin(self, link: StoredLink | None) -> None:
         first_id = LAST if link is None else link.first_id if link.readable else 0
-        asked = {"stream": self.stream.id, "first": first_id}
-        self.found.uncovered = self.connection.execute(_UNCOVERED, asked).scalar_one()
+        parameters = {"stream": self.stream.id, "first": first_id}
+        self.found.uncovered = self.connection.execute(_UNCOVERED, parameters).scalar_one()
         self.advance(self.found.uncovered)
         self.events = ChainEvents(self.connection, self.stream.id, max(first_id, -LAST) - 1, self.advance)
         self._note(0, chain.ORIGIN)
@@ -181,8 +189,8 @@ class _Walk:
         own = self.events.of(link, following)
         computed = [digest_of(before, link, own.items) for before in self.befores]
         fits = link.digest in computed or not self.befores
-        if fault := self._fault(link, following, own, fits=fits):
-            self._damage(link.number, *fault, own, link)
+        if problem := self._problem(link, following, own, fits=fits):
+            self._damage(link.number, *problem, own, link)
         elif astray.count:
             self._damage(link.number, ADDED, f"{astray.words} before it.", astray)
         self.befores = (link.digest,) if fits else (link.digest, *filter(None, computed))
@@ -196,10 +204,10 @@ class _Walk:
         self.found.newest, self.found.committed_ns = link.number, link.committed_ns
         self._note(link.number, link.digest)
 
-    def _fault(
+    def _problem(
         self, link: StoredLink, following: StoredLink | None, own: LinkEvents, *, fits: bool
     ) -> tuple[str, str] | None:
-        """What was done to a link, and a sentence that says it; None where it is as it was committed."""
+        """The kind of damage of a link, and a sentence; None if the link is as it was committed."""
         late = own.count - own.received(link.committed_ns)
         missing = link.events - own.count
         if not fits and self._out_of_order(link, following):
@@ -224,7 +232,7 @@ class _Walk:
         return before_the_last or (following is not None and following.readable and following.first_id < link.first_id)
 
     def _explained(self, link: StoredLink, own: LinkEvents, late: int) -> tuple[str, str]:
-        """Why the digest is another one, where the number of events is the same."""
+        """Why the digest differs although the number of events is the same."""
         others = [link._replace(api_version=version) for version in ("v1", "v2")]
         if any(link.digest == digest_of(before, other, own.items) for other in others for before in self.befores):
             return CHANGED, "The API version that it bears is not the one that was committed; its events are."
@@ -234,7 +242,7 @@ class _Walk:
         if late:
             return _received(late)
         own_bodies = bodies(self.connection, self.stream.id, link)
-        return suspects.explain(own_bodies) or (
+        return explain_mismatch(own_bodies) or (
             CHANGED,
             "A body, the order of its events, or the link itself was changed.",
         )
@@ -250,7 +258,7 @@ class _Walk:
         astray = self.events.until(LAST)
         stream, number = self.stream, self.number
         if type(stream.link) is not int:
-            self._damage(number, CHANGED, "The row of the stream does not tell the number of its newest link.")
+            self._damage(number, CHANGED, "The row of the stream does not hold the number of its newest link.")
         elif stream.link < number:
             self._damage(stream.link + 1, ADDED, "The row of the stream does not know of this link.")
         elif stream.link > number:
@@ -280,7 +288,7 @@ class _Walk:
 
 
 def _known(events: LinkEvents | None, link: StoredLink | None) -> dict[str, Any]:
-    """What is known of a link that was damaged, for `Damage`."""
+    """The ids and times of a damaged link, as far as they are known, for `Damage`."""
     known: dict[str, Any] = {}
     if link is not None and link.readable:
         known = {"first_id": link.first_id, "last_id": link.last_id, "committed_ns": link.committed_ns}

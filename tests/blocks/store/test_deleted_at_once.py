@@ -103,7 +103,7 @@ def test_a_purge_is_whole_though_a_prune_removes_what_it_wants_to(
     filled(engines[0], 2500)
     lifecycle._begin_purge(engines[1], deleted(engines[1]))
     (target,) = [one for one in prune.targets(engines[0]) if one.api == Api.SIGN_IN]
-    monkeypatch.setattr(prune, "_keep", halt := Halt(prune._keep))
+    monkeypatch.setattr(prune, "_keep_digests", halt := Halt(prune._keep_digests))
     halt.overtaken(
         lambda: list(prune.prune(engines[0], target, prune.parse_rule("200d"))),
         by=lambda: lifecycle.purge(engines[1], found(engines[1])),
@@ -159,7 +159,7 @@ def test_what_is_being_purged_is_not_made_anew(
     """Either the purge begins, or the source is there again: never both."""
     filled(engines[0], 3)
     gone = deleted(engines[0])
-    monkeypatch.setattr(sources, "_refuse_deleted", halt := Halt(sources._refuse_deleted, behind=True))
+    monkeypatch.setattr(sources, "_require_not_deleted", halt := Halt(sources._require_not_deleted, behind=True))
 
     def purge() -> None:
         with pytest.raises(ThirdPartyConfigError):
@@ -175,7 +175,7 @@ def test_a_changed_configuration_is_new_to_one_run_alone(
 ) -> None:
     sources.save(engines[0], SOURCE)
     changed = replace(SOURCE, fingerprint="second")
-    monkeypatch.setattr(sources, "_refuse_deleted", meeting(sources._refuse_deleted))
+    monkeypatch.setattr(sources, "_require_not_deleted", meeting(sources._require_not_deleted))
     assert sorted(at_once(*(lambda engine=engine: sources.save(engine, changed) for engine in engines))) == [
         False,
         True,

@@ -121,7 +121,7 @@ def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine
     assert health.open_conditions(engine, SOURCE.id) == {}
     with pytest.raises(ClaimLostError):
         streams.renew(engine, held)
-    with pytest.raises(ThirdPartyConfigError, match=r"was deleted\. `onepassword-source apply FILE` makes it anew"):
+    with pytest.raises(ThirdPartyConfigError, match=r"was deleted\. `onepassword-source apply FILE` creates it again"):
         sources.save(engine, SOURCE)
     assert (lifecycle.count_events(engine, SOURCE.id), source_status.sources(engine)) == (4, [])
     assert [source.name for source in source_status.sources(engine, with_deleted=True)] == ["1Pass"]

@@ -133,7 +133,7 @@ def test_sources_that_are_told_the_same_account_at_once(
     both = [SOURCE, replace(SOURCE, id="2" * 32, name="another")]
     for one in both:
         sources.save(engines[0], one)
-    monkeypatch.setattr(sources, "_tell_shared", meeting(sources._tell_shared))
+    monkeypatch.setattr(sources, "_report_shared_account", meeting(sources._report_shared_account))
 
     def introspect(number: int) -> None:
         sources.save_introspection(engines[number], both[number].id, frozenset(), "ACCOUNT")

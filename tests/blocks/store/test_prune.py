@@ -210,7 +210,7 @@ def test_each_batch_is_recorded_with_who_and_what(
 
 
 def _first_old(engine: Engine, stream_id: int, rule: prune.RetentionRule) -> tuple[list[int], tuple[int, int] | None]:
-    return prune._next(engine, stream_id, rule, rule.before_ns, (0, -1))
+    return prune._next_batch(engine, stream_id, rule, rule.before_ns, (0, -1))
 
 
 def test_a_forward_that_came_between_look_and_removal_is_obeyed(engine: Engine, claim: StreamClaim, at: At) -> None:

@@ -136,7 +136,7 @@ def test_of_several_runs_the_gravest_counts() -> None:
 def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["collect", "[red]nobody"]) == cli.WRONG_USE
     assert capsys.readouterr().err == (
-        "onepassword-source: There is no source named '[red]nobody'. Create it with `onepassword-source apply FILE`; "
+        "onepassword-source: There is no source named '[red]nobody'. Create it with `onepassword-source apply FILE`. "
         "`onepassword-source list` lists all sources.\n"
     )
 

@@ -261,7 +261,9 @@ def test_without_forwarding_enabled_no_event_is_sent(
     assert "_siemForward" in call("siem", "status", siem)
 
 
-def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: CommandCalls, source: str, splunk: Receiver) -> None:
+def test_the_records_are_shown_with_the_rule_that_filters_one(
+    call: CommandCalls, source: str, splunk: Receiver
+) -> None:
     siem = apply(call, splunk, source, rules=[{"drop": {"api": ["audit"]}}, {"remove": ["location"]}])
     found = call.json("siem", "test", siem, "--sample", "2")
     assert found["ok"] is True
@@ -272,7 +274,7 @@ def test_what_would_be_sent_is_shown_with_the_reason_why_not(call: CommandCalls,
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
-    assert "dropped: " in call("siem", "test", siem, "--offline")
+    assert "filtered: " in call("siem", "test", siem, "--offline")
 
 
 def test_processing_rules_of_the_source_are_shown_and_counted(

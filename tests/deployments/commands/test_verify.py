@@ -132,7 +132,7 @@ def test_many_checkpoints_that_do_not_match_do_not_fill_the_screen(verify: Any, 
             ["--checkpoints", "gone"],
             "--checkpoints: gone is neither a checkpoint nor a file of checkpoints: No such file or directory.",
         ),
-        (["--checkpoints", "{}"], "--checkpoints: line 1 is no "),
+        (["--checkpoints", "{}"], "--checkpoints: line 1 is not a checkpoint"),
         (
             ["--checkpoints", "{}", "--print-checkpoint"],
             "--print-checkpoint verifies nothing: leave out --checkpoints.",

@@ -31,18 +31,18 @@ TYPES = [
 BROWSER = {"Sec-Fetch-Mode": "cors", "Accept-Encoding": "gzip"}
 
 
-def _in_pieces(*_: object) -> StreamingResponse:
-    def pieces() -> Iterator[bytes]:
+def _in_chunks(*_: object) -> StreamingResponse:
+    def chunks() -> Iterator[bytes]:
         body = json.dumps({"block_type": TYPES[1], "more": [{"deep": TYPES}]}).encode()
         yield from (body[at : at + 7] for at in range(0, len(body), 7))
 
-    return StreamingResponse(pieces(), media_type="application/json")
+    return StreamingResponse(chunks(), media_type="application/json")
 
 
 def answer(path: str, **headers: str) -> httpx.Response:
     routes = [
         Route("/api/block_types/filter", lambda _: JSONResponse(TYPES * 50)),
-        Route("/api/block_documents/filter", _in_pieces),
+        Route("/api/block_documents/filter", _in_chunks),
         Route("/api/block_types/broken", lambda _: PlainTextResponse("not JSON", 500)),
         Route("/api/flows", lambda _: JSONResponse(TYPES)),
     ]

@@ -122,7 +122,7 @@ def test_what_is_no_request_passes() -> None:
     assert seen == ["lifespan"]
 
 
-def test_the_door_is_this_machine_unless_told() -> None:
+def test_the_listen_address_is_loopback_by_default() -> None:
     assert LOOPBACK_ONLY.origins == (UI, "http://localhost:4200")
 
 

@@ -142,7 +142,7 @@ def test_the_metrics_of_the_sources_and_of_up(file: Path, engine: Engine, store_
     assert values(ask(written(file), "/metrics")[0].text)["onepassword_source_up_healthy"] == 1
 
 
-def test_a_store_that_hangs_hides_nothing_of_up_and_is_asked_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_hangs_hides_nothing_of_up_and_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_pages, "METRICS_SECONDS", 0.2)
     hung, calls = threading.Event(), []
 
@@ -196,7 +196,7 @@ def test_the_metrics_ask_for_the_password_where_others_are_answered(
         (["http://192.0.2.7:4200"], AUTH),
     ],
 )
-def test_by_which_names_up_is_asked_decides(origins: list[str], expected: str | None) -> None:
+def test_the_names_of_up_decide_whether_metrics_need_a_password(origins: list[str], expected: str | None) -> None:
     assert metrics_auth(origins, AUTH) == expected
 
 

@@ -210,7 +210,7 @@ def test_a_machine_that_slept_raises_no_alarm(world: World) -> None:
     assert world.go(600) == []
 
 
-def test_a_watchdog_that_could_not_run_itself_blames_nobody(world: World) -> None:
+def test_a_watchdog_that_could_not_run_itself_blames_no_component(world: World) -> None:
     world.server_fails = "ReadTimeout"
     world.polls = False
     assert world.go(30) == []
@@ -295,7 +295,7 @@ def test_a_file_that_cannot_be_written_is_said_once(world: World) -> None:
     assert len([event for _, event in world.events if isinstance(event, TerminalLine)]) == 1
 
 
-def test_what_listens_is_told_whether_each_probe_was_good(tmp_path: Path) -> None:
+def test_a_listener_learns_whether_each_probe_was_good(tmp_path: Path) -> None:
     heard: list[bool] = []
 
     class Ear:

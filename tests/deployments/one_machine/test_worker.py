@@ -48,7 +48,7 @@ def test_an_outage_of_the_server_never_ends_it(
         for _ in range(50):
             assert asyncio.run(worker.get_and_submit_flow_runs()) == []
             asyncio.run(worker.sync_with_backend())
-    assert not (tmp_path / "beat").exists(), "whoever watches it learns that no poll was answered"
+    assert not (tmp_path / "beat").exists(), "the watchdog sees that no poll was answered"
 
     async def answer(_: ProcessWorker) -> list[Any]:
         return []

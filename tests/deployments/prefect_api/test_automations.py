@@ -85,7 +85,7 @@ def _automations(up: RunningUp) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in found}
 
 
-def test_a_source_in_error_is_told_once_for_each_event_with_what_to_do(
+def test_a_source_in_error_is_notified_once_for_each_event_with_what_to_do(
     server: RunningUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _ensure() == ["created", "created", "created"]
@@ -201,7 +201,7 @@ def _seen(up: RunningUp, event: str) -> bool:
     return bool(up.ask("POST", "/api/events/filter", json=wanted).json()["total"])
 
 
-def test_what_a_person_changed_stays_and_what_nobody_changed_is_brought_up_to_date(
+def test_a_changed_automation_stays_and_an_unchanged_one_is_updated(
     server: RunningUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _make_block("http://127.0.0.1:9/")

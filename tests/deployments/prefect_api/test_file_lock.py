@@ -24,7 +24,7 @@ def test_a_lock_that_another_has_alone_is_not_free_until_it_lets_go(tmp_path: Pa
     os.close(other)
 
 
-def test_looking_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+def test_a_check_keeps_no_process_from_taking_it(tmp_path: Path) -> None:
     path, over = tmp_path / "lock", threading.Event()
 
     def look() -> None:

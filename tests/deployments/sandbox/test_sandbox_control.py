@@ -99,7 +99,7 @@ def test_rate_windows_are_shared_by_the_tokens_of_an_account(sandbox: SandboxPro
     assert sandbox.introspect(token=sandbox.issue_token(account="ANOTHER")).status_code == 200
 
 
-def test_there_are_no_rate_limits_unless_asked_for(sandbox: SandboxProcess) -> None:
+def test_there_are_no_rate_limits_by_default(sandbox: SandboxProcess) -> None:
     assert {sandbox.introspect().status_code for _ in range(601)} == {200}
 
 

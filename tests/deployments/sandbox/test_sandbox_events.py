@@ -146,7 +146,7 @@ def test_events_lie_within_the_days_before_the_end(sandbox: SandboxProcess) -> N
     assert max(times) > "2026-03-04"
 
 
-def test_the_truth_can_be_asked_for_a_window(sandbox: SandboxProcess) -> None:
+def test_the_served_events_can_be_limited_to_a_window(sandbox: SandboxProcess) -> None:
     window = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-02T00:00:00Z"}
     bodies = [json.loads(body) for body in sandbox.events("auditevents", **window)]
     assert bodies == drain(sandbox, "auditevents", {"limit": 10, **window})
@@ -201,7 +201,7 @@ def test_an_appended_event_stands_at_its_own_time(growing: SandboxProcess) -> No
     assert {"uuid": "B", "timestamp": "never"} in recent
 
 
-def test_bulk_holds_exactly_as_many_as_asked_for_with_no_prefix_in_common() -> None:
+def test_bulk_holds_exactly_the_requested_number_with_no_prefix_in_common() -> None:
     with running_sandbox(events=100_000, bulk=True) as sandbox:
         found: list[bytes] = []
         for api in APIS:

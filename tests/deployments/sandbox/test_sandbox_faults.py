@@ -64,7 +64,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("kind", "status", "body"), STATUSES)
-def test_a_status_as_often_as_asked_for(sandbox: SandboxProcess, kind: str, status: int, body: str) -> None:
+def test_a_status_as_often_as_requested(sandbox: SandboxProcess, kind: str, status: int, body: str) -> None:
     sandbox.fault(kind, api="auditevents", times=2)
     answers = [first(sandbox) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [status, status, 200]
@@ -187,7 +187,7 @@ def test_a_redirect_leads_elsewhere(sandbox: SandboxProcess) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_an_oversized_answer_has_the_size_asked_for(sandbox: SandboxProcess, *, chunked: bool) -> None:
+def test_an_oversized_response_has_the_requested_size(sandbox: SandboxProcess, *, chunked: bool) -> None:
     sandbox.fault("oversized", times=1, bytes=3_000_000, chunked=chunked)
     page = first(sandbox)
     assert len(page.content) == 3_000_000
@@ -204,7 +204,7 @@ def test_an_oversized_answer_may_be_small_until_it_is_unpacked(sandbox: SandboxP
     assert len(gzip.decompress(packed)) == 3_000_000
 
 
-def test_any_body_can_be_asked_for(sandbox: SandboxProcess) -> None:
+def test_any_body_can_be_requested(sandbox: SandboxProcess) -> None:
     sandbox.fault("body", times=1, body='{"cursor":null}', status=203, content_type="text/x")
     page = first(sandbox)
     assert (page.status_code, page.text, page.headers["content-type"][:6]) == (203, '{"cursor":null}', "text/x")

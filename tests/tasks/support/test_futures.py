@@ -34,11 +34,12 @@ def test_those_that_have_ended_are_given_at_once_and_no_alarm_is_set(monkeypatch
 
 
 @pytest.fixture
-def stop() -> Iterator[None]:
+def stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A stop is requested, and no reader waits: another test's attempt may have been left waiting."""
+    monkeypatch.setattr(stopping, "_waiting", set())
     stopping.requested.set()
     yield
     stopping.requested.clear()
-    stopping.end_retry_wait("reader")
 
 
 def test_gather_returns_results_and_exceptions_by_key() -> None:

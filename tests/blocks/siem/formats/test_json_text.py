@@ -33,6 +33,11 @@ def test_what_is_written_is_read_again(value: dict[str, Any]) -> None:
     assert json_text.parse_object(json_text.to_json(value)) == value
 
 
+@pytest.mark.parametrize("number", [-(2**63), -(10**18) - 1, 2**63 - 1])
+def test_a_number_of_19_digits_stays_whole_whatever_its_sign(number: int) -> None:
+    assert json_text.parse_object(f'{{"n":{number}}}') == {"n": number}
+
+
 @pytest.mark.parametrize("body", ["", "[]", "5", '"x"', "null", "{", "[" * 100_000])
 def test_what_is_not_an_object_has_no_members(body: str) -> None:
     assert json_text.parse_object(body) == {}

@@ -38,7 +38,7 @@ def wanted(days: int, *apis: Api) -> JobRequest:
 def test_who_begins_the_same_job_gets_the_same(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_forget_old", meeting(jobs._forget_old))
+    monkeypatch.setattr(jobs, "_delete_old", meeting(jobs._delete_old))
     one, other = at_once(*(lambda engine=engine: jobs.start(engine, wanted(3), DAY) for engine in engines))
     assert one == other
     assert rows(f"SELECT count(*) FROM {JobRow.__tablename__}") == [(1,)]

@@ -246,7 +246,7 @@ def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) 
     moving.advance(500 * 86_400)
     target = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
     rule = prune.parse_rule("200d")
-    found, _ = prune._next(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
+    found, _ = prune._next_batch(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
     digests = prune._digests(pair.engine, found)
     turned = turn_away(pair, 1, 4)
     assert prune._remove(pair.engine, target, rule, digests) == 6

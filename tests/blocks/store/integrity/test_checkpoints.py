@@ -15,7 +15,7 @@ from whenever import Instant
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import prune
-from blocks.store.integrity import chain, checkpoints, saved_checkpoints, verification
+from blocks.store.integrity import chain, checkpoints, verification
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -42,8 +42,8 @@ def head(filled: Filled) -> Checkpoint:
 
 def compared(filled: Filled, *kept: Checkpoint) -> dict[str, str]:
     """The verdict of each API, of the last of these heads."""
-    proofs = verification.verify(filled.engine, SOURCE.id, wanted=saved_checkpoints.links_of(kept))
-    return {one.api: one.verdict for one in saved_checkpoints.compare(kept, SOURCE.id, proofs)}
+    proofs = verification.verify(filled.engine, SOURCE.id, wanted=checkpoints.links_of(kept))
+    return {one.api: one.verdict for one in checkpoints.compare(kept, SOURCE.id, proofs)}
 
 
 ALL_LEAD = dict.fromkeys(Api, "leads")
@@ -92,8 +92,8 @@ def test_a_store_that_grew_and_was_pruned_leads_to_each_head(filled: Filled) -> 
         kept.append(head(filled))
     for one in kept:
         assert compared(filled, one) == ALL_LEAD
-    proofs = verification.verify(filled.engine, SOURCE.id, wanted=saved_checkpoints.links_of(kept))
-    assert [one.leads for one in saved_checkpoints.compare(kept, SOURCE.id, proofs)] == [True] * 3 * len(kept)
+    proofs = verification.verify(filled.engine, SOURCE.id, wanted=checkpoints.links_of(kept))
+    assert [one.matches for one in checkpoints.compare(kept, SOURCE.id, proofs)] == [True] * 3 * len(kept)
 
 
 FOURTH = f"SELECT number, digest, last_id FROM {CHAIN} = 4"
@@ -176,8 +176,8 @@ def test_some_apis_alone(filled: Filled) -> None:
     kept = checkpoints.current(filled.engine, SOURCE.id, (Api.AUDIT,))
     assert kept
     assert list(kept.heads) == [Api.AUDIT]
-    proofs = verification.verify(filled.engine, SOURCE.id, [Api.AUDIT], saved_checkpoints.links_of([head(filled)]))
-    checked = saved_checkpoints.compare([head(filled)], SOURCE.id, proofs, [Api.AUDIT])
+    proofs = verification.verify(filled.engine, SOURCE.id, [Api.AUDIT], checkpoints.links_of([head(filled)]))
+    checked = checkpoints.compare([head(filled)], SOURCE.id, proofs, [Api.AUDIT])
     assert [(one.api, one.verdict) for one in checked] == [(Api.AUDIT, "leads")]
 
 
@@ -190,10 +190,10 @@ def test_a_line_of_a_log_is_a_head_too(filled: Filled) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "there is no head in it"),
-        ("\n \n", "there is no head in it"),
-        ("{}", "line 1 is no head"),
-        ("\nno head", "line 2 is no head"),
+        ("", "there is no checkpoint in it"),
+        ("\n \n", "there is no checkpoint in it"),
+        ("{}", "line 1 is not a checkpoint"),
+        ("\nno head", "line 2 is not a checkpoint"),
         ('{"source":"s","source_id":"i","time":"t","heads":{"audit":{"link":1,"digest":"xyz","events":1}}}', "line 1"),
         ('{"source":"s","source_id":"i","time":"t","heads":{"audit":{"link":"1","digest":"00","events":1}}}', "line 1"),
     ],

@@ -23,7 +23,7 @@ from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, prune, sources, streams
 from blocks.store.backfill import jobs, windows
 from blocks.store.engine import open_engine
-from blocks.store.integrity import chain, checkpoints, links, saved_checkpoints, verification
+from blocks.store.integrity import chain, checkpoints, links, verification
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -495,9 +495,9 @@ def test_collection_and_retention_at_the_same_time_are_no_damage(
         walks, pruned, kept = 0, set(), []
         while pruner.poll() is None or walks < 3:
             kept.append(checkpoints.current(engine, source.id))
-            proofs = verification.verify(engine, source.id, wanted=saved_checkpoints.links_of(kept))
+            proofs = verification.verify(engine, source.id, wanted=checkpoints.links_of(kept))
             assert [one.first for one in proofs] == [None] * 3
-            assert all(one.leads for one in saved_checkpoints.compare(kept, source.id, proofs))
+            assert all(one.matches for one in checkpoints.compare(kept, source.id, proofs))
             pruned.add(sum(one.pruned for one in proofs))
             walks += 1
         collected = int(collector.communicate("")[0])
