@@ -10,14 +10,17 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
+from blocks.siem.archive import ndjson
+from blocks.siem.archive.directory import Directory
 from blocks.siem.archive.objects import URL_FORMS, LocationError, parse_location
+from blocks.siem.archive.sender import ArchiveSender
 from blocks.siem.base import SiemBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from blocks.siem.archive.objects import ArchiveLocation, ObjectStore
-    from blocks.siem.archive.sender import ArchiveSender, ObjectFormat
+    from blocks.siem.archive.sender import ObjectFormat
 
 
 class Archive(SiemBlock):
@@ -102,8 +105,6 @@ class Archive(SiemBlock):
 
     def get_sender(self) -> ArchiveSender:
         """Open the archive. Raises ThirdPartyConfigError also if the extra parquet is needed and not installed."""
-        from blocks.siem.archive.sender import ArchiveSender  # noqa: PLC0415 - needed only here
-
         self.ensure_valid()
         return ArchiveSender(self._objects(), self._form())
 
@@ -112,17 +113,13 @@ class Archive(SiemBlock):
             from blocks.siem.archive import parquet  # noqa: PLC0415 - needs an extra
 
             return parquet
-        from blocks.siem.archive import ndjson  # noqa: PLC0415 - needed only here
-
         return ndjson
 
     def _objects(self) -> ObjectStore:
         where = parse_location(self.url)
         if where.scheme == "file":
-            from blocks.siem.archive.directory import Directory  # noqa: PLC0415 - needed only here
-
             return Directory(Path(where.path))
-        from blocks.siem.archive.bucket import Bucket, BucketAccess  # noqa: PLC0415 - obstore is needed only here
+        from blocks.siem.archive.bucket import Bucket, BucketAccess  # noqa: PLC0415 - imports obstore
 
         key_id, key = self.access_key_id.get_secret_value(), self.secret_key.get_secret_value()
         return Bucket(where, BucketAccess(self.endpoint, self.region, self.account, key_id, key))

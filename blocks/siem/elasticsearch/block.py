@@ -13,12 +13,13 @@ from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
 from blocks.siem.base import EventFormat, SiemBlock
+from blocks.siem.elasticsearch import sender as elasticsearch_sender
+from blocks.siem.elasticsearch.sender import ElasticsearchSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from blocks.events_api.models import Api
-    from blocks.siem.elasticsearch.sender import ElasticsearchSender
 
 INDEX = "logs-1password.{dataset}-default"
 INDEX_MAX = 255  # bytes
@@ -95,8 +96,6 @@ class Elasticsearch(SiemBlock):
 
     def get_sender(self) -> ElasticsearchSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
-        from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - httpx is needed only here
-
         self.ensure_valid()
         key, password = self.api_key.get_secret_value(), self.password.get_secret_value()
         authorization = ""
@@ -108,8 +107,6 @@ class Elasticsearch(SiemBlock):
 
     def data_stream_namespace(self, api: Api) -> str:
         """Return the namespace in the data stream's name, `logs-{dataset}-{namespace}`: the cluster rejects others."""
-        from blocks.siem.elasticsearch import sender as elasticsearch_sender  # noqa: PLC0415 - as above
-
         parts = elasticsearch_sender.indices(self.index)[api].split("-", 2)
         is_data_stream = len(parts) == _PARTS and parts[0] == "logs" and parts[2]
         return parts[2] if is_data_stream else super().data_stream_namespace(api)

@@ -67,7 +67,7 @@ class Otlp(SiemBlock):
     )
 
     def problems(self) -> Iterator[Problem]:
-        from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - protobuf is needed only here
+        from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - imports protobuf
 
         if problem := url_problem(f"{PATH}.url", self.url):
             yield problem
@@ -80,7 +80,7 @@ class Otlp(SiemBlock):
 
     def get_sender(self) -> OtlpSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
-        from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - protobuf and httpx are needed only here
+        from blocks.siem.otlp import sender as otlp_sender  # noqa: PLC0415 - imports protobuf
 
         self.ensure_valid()
         headers = otlp_sender.parse_headers(self.headers.get_secret_value())

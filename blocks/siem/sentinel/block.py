@@ -12,11 +12,10 @@ from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
+from blocks.siem.sentinel.sender import AccessTokens, SentinelSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from blocks.siem.sentinel.sender import SentinelSender
 
 AUTHORITY = "https://login.microsoftonline.com"
 SCOPE = "https://monitor.azure.com//.default"
@@ -120,8 +119,6 @@ class Sentinel(SiemBlock):
 
     def get_sender(self) -> SentinelSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
-        from blocks.siem.sentinel.sender import AccessTokens, SentinelSender  # noqa: PLC0415 - httpx is needed only here
-
         self.ensure_valid()
         secret = self.client_secret.get_secret_value()
         tokens = AccessTokens(self.authority, self.tenant_id, self.client_id, secret, self.scope)

@@ -13,11 +13,10 @@ from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
+from blocks.siem.splunk.sender import SplunkSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from blocks.siem.splunk.sender import SplunkSender
 
 _INDEX = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 _ENDPOINT = re.compile(r"/services/collector(/.*)?$")
@@ -94,8 +93,6 @@ class SplunkSiem(SiemBlock):
                 yield _index_problem(f"{PATH}.indexes.{api}", index)
 
     def get_sender(self) -> SplunkSender:
-        from blocks.siem.splunk.sender import SplunkSender  # noqa: PLC0415 - httpx is needed only here
-
         self.ensure_valid()
         return SplunkSender(
             collector_url(self.url),

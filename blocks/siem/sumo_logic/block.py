@@ -12,11 +12,10 @@ from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
 from blocks.siem.formats.event import Classifier
+from blocks.siem.sumo_logic.sender import SumoLogicSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from blocks.siem.sumo_logic.sender import SumoLogicSender
 
 HEADER_MAX = 1024  # what Sumo Logic takes of a name, a host or a category
 _SLASHES_BEFORE_HOST = 2
@@ -88,8 +87,6 @@ class SumoLogicSiem(SiemBlock):
                 yield Problem(f"{PATH}.{name}", "a header cannot hold it", expected)
 
     def get_sender(self) -> SumoLogicSender:
-        from blocks.siem.sumo_logic.sender import SumoLogicSender  # noqa: PLC0415 - httpx is needed only here
-
         self.ensure_valid()
         url = self.url.get_secret_value().strip()
         return SumoLogicSender(url, name=self.source_name, host=self.source_host, category=self.source_category)

@@ -11,6 +11,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from blocks.problems import Problem, quote
 from blocks.secret_block import PATH
 from blocks.siem.base import SiemBlock
+from blocks.siem.syslog import client_identity
 from blocks.siem.syslog.rfc5424 import (
     HOSTNAME_MAX,
     NAME_MAX,
@@ -20,11 +21,11 @@ from blocks.siem.syslog.rfc5424 import (
     param_name,
     printable,
 )
+from blocks.siem.syslog.rfc5425 import Receiver
+from blocks.siem.syslog.sender import SyslogSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from blocks.siem.syslog.sender import SyslogSender
 
 PORT = 6514  # RFC 5425 section 4.1
 PORT_MAX = 65535
@@ -135,10 +136,6 @@ class Syslog(SiemBlock):
 
     def get_sender(self) -> SyslogSender:
         """Return a sender. Each batch has its own connection. Raises ConfigurationError and ThirdPartyConfigError."""
-        from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
-        from blocks.siem.syslog.rfc5425 import Receiver  # noqa: PLC0415
-        from blocks.siem.syslog.sender import SyslogSender  # noqa: PLC0415
-
         self.ensure_valid()
         context = client_identity.tls_context(
             self.ca_certificate, self.client_certificate, self.client_key.get_secret_value()
@@ -169,8 +166,6 @@ class Syslog(SiemBlock):
             yield Problem(f"{PATH}.sd_id", f"{quote(self.sd_id)} is not an SD-ID", expected)
 
     def _certificate_problems(self) -> Iterator[Problem]:
-        from blocks.siem.syslog import client_identity  # noqa: PLC0415 - needed only here
-
         yield from client_identity.problems(
             (f"{PATH}.ca_certificate", self.ca_certificate),
             (f"{PATH}.client_certificate", self.client_certificate),

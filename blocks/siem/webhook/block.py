@@ -11,11 +11,12 @@ from blocks.secret import is_masked
 from blocks.secret_block import PATH
 from blocks.siem.addresses import url_problem
 from blocks.siem.base import SiemBlock
+from blocks.siem.delivery.protocol import Limits
+from blocks.siem.webhook import sender as webhook_sender
+from blocks.siem.webhook.sender import WebhookSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from blocks.siem.webhook.sender import WebhookSender
 
 EVENTS_MAX = 10_000
 BYTES_MIN, BYTES_MAX = 10_000, 50_000_000
@@ -96,8 +97,6 @@ class Webhook(SiemBlock):
     )
 
     def problems(self) -> Iterator[Problem]:
-        from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
-
         url = self.url.get_secret_value()
         if not (url and is_masked(url)) and url_problem(f"{PATH}.url", url, secret=True):
             # The message never quotes the address, since it is a secret.
@@ -119,9 +118,6 @@ class Webhook(SiemBlock):
 
     def get_sender(self) -> WebhookSender:
         """A connection, to be closed after use. Raises ConfigurationError, and ThirdPartyConfigError."""
-        from blocks.siem.delivery.protocol import Limits  # noqa: PLC0415
-        from blocks.siem.webhook import sender as webhook_sender  # noqa: PLC0415 - httpx is needed only here
-
         self.ensure_valid()
         return webhook_sender.WebhookSender(
             self.url.get_secret_value(),
