@@ -110,7 +110,7 @@ class SenderConformance:
             self.require(one, have[one.event.uuid])
 
     @pytest.mark.parametrize("classifier", ["event-id", "parser"])
-    def test_an_event_is_told_by_its_id_or_by_its_parser_and_never_by_both(
+    def test_the_classifier_is_the_event_id_or_the_parser_and_never_both(
         self, sender: Sender, arrived: Callable[[], list[Arrived]], classifier: str
     ) -> None:
         self._deliver(sender, self._formatted(Api.AUDIT, PORTION, "raw", classifier=classifier))
@@ -118,7 +118,7 @@ class SenderConformance:
         assert all({"_siemParser", "_siemEventID"} & set(one.metadata) == {told} for one in arrived())
 
     @pytest.mark.parametrize("format_name", support.FORMATS)
-    def test_what_is_not_meant_for_a_siem_has_no_word_of_one(
+    def test_events_without_siem_forward_have_no_siem_metadata(
         self, sender: Sender, arrived: Callable[[], list[Arrived]], format_name: str
     ) -> None:
         fields = {"_siemForward": False, "_siemVendor": "else", "team": "blue"}
@@ -234,7 +234,7 @@ class SenderConformance:
         assert block.model_copy(update={"event_format": "ecs"}).fingerprint() != block.fingerprint()
         assert block.model_copy().fingerprint() == block.fingerprint()
 
-    def test_all_faults_are_told_at_once(self) -> None:
+    def test_all_problems_are_reported_at_once(self) -> None:
         block, paths = self.faulty()
         with pytest.raises(ConfigurationError) as raised:
             block.ensure_valid()
@@ -284,7 +284,7 @@ class HttpConformance(SenderConformance):
     # Every outcome is one error, and nothing is taken for sent
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_a_refused_secret_is_for_a_person_to_mend(self, receiver: Receiver, sender: Sender, status: int) -> None:
+    def test_a_rejected_secret_is_a_configuration_error(self, receiver: Receiver, sender: Sender, status: int) -> None:
         receiver.behave("answer", None, status=status, echo=True)
         for ask in (lambda: self._send_one(sender), sender.check):
             with pytest.raises(ThirdPartyConfigError) as raised:
@@ -302,7 +302,7 @@ class HttpConformance(SenderConformance):
         assert (raised.value.code, raised.value.retry_after) == ("429", wait)
 
     @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-    def test_a_siem_in_trouble_is_asked_again(self, receiver: Receiver, sender: Sender, status: int) -> None:
+    def test_a_temporary_status_is_retried(self, receiver: Receiver, sender: Sender, status: int) -> None:
         receiver.behave("answer", None, status=status)
         with pytest.raises(ThirdPartyGenericError) as raised:
             self._send_one(sender)
@@ -317,7 +317,7 @@ class HttpConformance(SenderConformance):
         self._send_one(sender)
         assert receiver.arrived().total() == (2 if kind == "drop" else 1)
 
-    def test_a_siem_that_never_answers_holds_nobody_up(
+    def test_a_siem_that_never_answers_times_out(
         self, receiver: Receiver, block: SiemBlock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(SiemHttpClient.__init__.__kwdefaults__ or {}, "timeout", httpx.Timeout(0.2))
@@ -375,7 +375,7 @@ class HttpConformance(SenderConformance):
             self._send_one(sender)
         assert (raised.value.code, raised.value.retry_after) == ("503", 9.0)
 
-    def test_nobody_there(self, receiver: Receiver, sender: Sender) -> None:
+    def test_a_receiver_that_does_not_listen_is_a_connect_error(self, receiver: Receiver, sender: Sender) -> None:
         receiver.stop()
         with pytest.raises(ThirdPartyGenericError):
             self._send_one(sender)
@@ -394,7 +394,7 @@ class HttpConformance(SenderConformance):
             ({}, "\n<html>Sign in</html>"),
         ],
     )
-    def test_a_page_of_html_is_no_yes(
+    def test_a_web_page_acknowledges_nothing(
         self, receiver: Receiver, sender: Sender, status: int, headers: dict[str, str], body: str
     ) -> None:
         """A proxy, or a sign-in, that answers in the SIEM's place."""
@@ -439,7 +439,7 @@ class HttpConformance(SenderConformance):
         self._send_one(sender)
         assert_secret(self.secrets, caplog.text)
 
-    def test_a_self_signed_certificate_is_refused(self, tmp_path: Path) -> None:
+    def test_a_self_signed_certificate_is_rejected(self, tmp_path: Path) -> None:
         shown = certificate(HERE, signed_by=SERVER_KEY)
         with receiving(type(self).vendor(), tls=server_context(tmp_path, shown)) as receiver:
             sender = self.block_at(receiver.url).get_sender()

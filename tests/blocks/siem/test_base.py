@@ -43,7 +43,7 @@ def at(url: str) -> list[SiemBlock]:
 
 class TestAddresses:
     @pytest.mark.parametrize("more", [f"?token={KEY}", f"/path?sig={KEY}", f"#{KEY}"])
-    def test_a_key_in_an_address_that_is_shown_is_refused_and_not_told(self, more: str) -> None:
+    def test_a_key_in_a_public_address_is_a_problem_and_not_shown(self, more: str) -> None:
         for block in at(f"https://siem.example{more}"):
             (problem,) = block.problems()
             assert problem.description == "it holds more than the address"
@@ -52,7 +52,7 @@ class TestAddresses:
     def test_without_one_they_are_good(self) -> None:
         assert not [problem for block in at("https://siem.example:8088/path") for problem in block.problems()]
 
-    def test_no_key_of_an_address_in_the_clear_is_told(self) -> None:
+    def test_no_problem_shows_the_key_of_an_address(self) -> None:
         assert KEY not in str(url_problem("block.url", f"ftp://x?{KEY}"))
 
     @pytest.mark.parametrize("kind", [Webhook, SumoLogicSiem])
@@ -71,21 +71,21 @@ class TestHashKey:
         assert block.ensure_valid() is block
 
     @pytest.mark.parametrize(("key", "places"), [("", ["block.rules[0].hash"]), ("****", ["block.hash_key"])])
-    def test_one_that_is_missing_or_masked_is_told_once(self, key: str, places: list[str]) -> None:
+    def test_a_missing_or_masked_secret_is_reported_once(self, key: str, places: list[str]) -> None:
         block = Otlp(url="https://siem.example", rules=[{"hash": ["@emails"]}], hash_key=SecretStr(key))
         found = [*block._secret_problems(), *block._rule_problems()]
         assert [problem.path for problem in found] == places
 
 
 class TestFingerprint:
-    def test_a_secret_stands_in_it_as_what_is_slow_to_try(self) -> None:
+    def test_a_fingerprint_has_a_slow_hash_of_each_secret(self) -> None:
         block = Otlp(url="https://siem.example", headers=SecretStr("a=b"))
         slow = hashlib.scrypt(b"a=b", salt=b"onepassword-source.otlp.headers", n=2**12, r=8, p=1, dklen=32).hex()
         plain = {**block.public_settings(), "headers": slow, "hash_key": ""}
         made = hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
         assert block.fingerprint() == made
 
-    def test_every_secret_counts_and_where_it_stands(self) -> None:
+    def test_the_fingerprint_depends_on_each_secret_and_its_member(self) -> None:
         blocks = [
             Otlp(url="https://siem.example", headers=SecretStr(headers), hash_key=SecretStr(key))
             for headers, key in (("", ""), ("a=b", ""), ("", "a=b"), ("a=c", ""), ("a=b", "a=b"))

@@ -273,7 +273,7 @@ def _code_of(ask: Callable[[], object]) -> str:
     return raised.value.code
 
 
-def test_a_directory_that_is_missing_or_read_only_is_for_a_person_to_mend(tmp_path: Path) -> None:
+def test_a_missing_or_read_only_directory_is_a_configuration_error(tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
     with read_only(there):
@@ -321,7 +321,7 @@ def send_one(block: Archive) -> None:
         ({"url": "s3://nobucket/x"}, "404", "Create the bucket"),
     ],
 )
-def test_wrong_credentials_and_a_missing_bucket_are_for_a_person_to_mend(
+def test_wrong_credentials_and_a_missing_bucket_are_configuration_errors(
     s3: S3Server, members: dict[str, str], code: str, hint: str
 ) -> None:
     block = block_of(s3, "x", **members)
@@ -432,7 +432,7 @@ def test_without_a_key_that_of_the_environment_is_used(monkeypatch: pytest.Monke
     ("key", "sent"),
     [("c2VjcmV0LWtleQ==", b"authorization: SharedKey acc:"), ("?sv=2026&sig=abc%3D", b"sig=abc%3D")],
 )
-def test_azure_is_asked_with_its_key_or_its_sas(monkeypatch: pytest.MonkeyPatch, key: str, sent: bytes) -> None:
+def test_azure_gets_its_key_or_its_sas(monkeypatch: pytest.MonkeyPatch, key: str, sent: bytes) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "of the environment")
     with listening(keeps) as server:
         send_one(Archive(url="az://box/pre", endpoint=f"{server.url}/acc", account="acc", secret_key=key))
@@ -442,7 +442,7 @@ def test_azure_is_asked_with_its_key_or_its_sas(monkeypatch: pytest.MonkeyPatch,
     assert b"c2vjcmv0" not in head
 
 
-def test_google_is_asked_with_a_service_account() -> None:
+def test_google_gets_a_service_account() -> None:
     key = {"client_email": "a@example.org", "private_key": "", "private_key_id": "", "disable_oauth": True}
     with listening(keeps) as server:
         send_one(Archive(url="gs://box/pre", endpoint=server.url, secret_key=json.dumps(key)))
@@ -485,11 +485,11 @@ def test_a_key_that_cannot_be_one_is_not_shown(where: str, members: dict[str, st
         "http://bucket/x",
     ],
 )
-def test_an_url_that_names_no_place_is_refused(url: str) -> None:
+def test_a_url_that_is_no_location_is_a_problem(url: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match=r"block\.url"):
         Archive(url=url).ensure_valid()
 
 
-def test_only_an_archive_takes_what_is_not_meant_for_a_siem() -> None:
+def test_only_an_archive_gets_events_without_siem_forward() -> None:
     assert Archive.is_archive
     assert Archive(url="s3://bucket/").get_sender().limits.hourly

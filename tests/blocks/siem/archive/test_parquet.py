@@ -60,7 +60,7 @@ def test_what_is_not_known_is_null_and_whatever_a_body_holds_is_kept(tmp_path: P
 
 
 @pytest.mark.parametrize("classifier", ["event-id", "parser", None])
-def test_the_metadata_is_what_every_siem_is_told(tmp_path: Path, classifier: str | None) -> None:
+def test_the_metadata_is_that_of_every_siem(tmp_path: Path, classifier: str | None) -> None:
     """A user's own words on what an event is are in no column."""
     fields = {"_siemForward": False, "_siemVendor": "x", "_siemEventID": "x", "_parser": "x", "team": "blue"}
     sent = support.formatted(Api.AUDIT, 20, classifier=classifier, fields=fields)
@@ -69,7 +69,7 @@ def test_the_metadata_is_what_every_siem_is_told(tmp_path: Path, classifier: str
     assert not [row for row in found if '"x"' in row[0]]
 
 
-def test_what_a_rule_took_from_a_body_is_in_no_column(tmp_path: Path) -> None:
+def test_a_redacted_value_is_in_no_column(tmp_path: Path) -> None:
     from blocks.siem.formats import registry
 
     one = support.event(target_user={"email": "ana@example.org"})

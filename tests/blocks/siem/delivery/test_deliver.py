@@ -111,14 +111,14 @@ def test_what_a_rule_drops_is_kept_back_and_the_rest_is_sent() -> None:
     assert sender.ids == [[2]]
 
 
-def test_where_rules_drop_all_nothing_is_asked() -> None:
+def test_if_rules_filter_all_events_no_request_is_made() -> None:
     sender = FakeSender()
     rules = parse([{"drop": {"api": [str(Api.AUDIT)]}}], "")
     assert deliver("pair-1", outgoing(1, 2), preparer(sender, rules)) == DeliveryResult(filtered=2)
     assert sender.batches == []
 
 
-def test_413_halves_the_request_until_it_is_taken() -> None:
+def test_413_halves_the_request_until_it_is_accepted() -> None:
     sender = FakeSender(too_large(2))  # type: ignore[arg-type]
     assert delivered(sender) == DeliveryResult(sent=8)
     assert sender.ids == [
@@ -132,7 +132,7 @@ def test_413_halves_the_request_until_it_is_taken() -> None:
     ]
 
 
-def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -> None:
+def test_one_event_that_is_too_large_is_rejected_and_the_others_are_sent() -> None:
     def answer(batch: Batch) -> BatchResult:
         if 3 in [record.event.id for record in batch.records]:
             raise TooLargeError("It does not take so large a request (413).", hint="Cut it.", code="413")
@@ -147,7 +147,7 @@ def test_one_event_that_is_too_large_is_refused_and_those_around_it_are_sent() -
     assert sorted(sender.accepted) == [1, 2, 4, 5, 6, 7, 8]
 
 
-def test_what_is_put_off_is_sent_once_more_and_what_is_refused_is_not() -> None:
+def test_deferred_events_are_sent_again_and_rejected_ones_are_not() -> None:
     answers = iter(
         [
             BatchResult(
@@ -236,7 +236,7 @@ def test_what_is_left_of_a_request_has_another_name_though_it_begins_and_ends_wi
 
 
 @given(st.data())
-def test_whatever_it_answers_each_event_is_taken_once_or_refused_once(data: st.DataObject) -> None:
+def test_each_event_is_accepted_once_or_rejected_once_for_any_answers(data: st.DataObject) -> None:
     tries: dict[int, int] = {}
 
     def answer(batch: Batch) -> BatchResult:
@@ -278,7 +278,7 @@ def unusable(*bad: int) -> object:
 
 
 @given(st.sets(st.integers(1, 20), max_size=12).filter(lambda bad: not {1, 2, 3} <= bad))
-def test_an_event_that_spoils_its_request_is_found_and_the_others_are_taken_once(bad: set[int]) -> None:
+def test_an_invalid_event_is_found_and_the_others_are_accepted_once(bad: set[int]) -> None:
     sender = FakeSender(unusable(*bad), Limits(events=20, bytes=1_000_000))  # type: ignore[arg-type]
     done = delivered(sender, 20)
     assert sorted(one.event.id for one in done.rejected) == sorted(bad)
@@ -286,7 +286,7 @@ def test_an_event_that_spoils_its_request_is_found_and_the_others_are_taken_once
     assert done.sent == 20 - len(bad)
 
 
-def test_a_siem_that_can_use_nothing_is_asked_a_few_times_and_it_is_the_configuration() -> None:
+def test_a_siem_that_rejects_everything_gets_few_requests_and_is_a_configuration_error() -> None:
     sender = FakeSender(unusable(*range(1, 1001)), Limits(events=1000, bytes=1_000_000))  # type: ignore[arg-type]
     with pytest.raises(ThirdPartyConfigError, match=r"\(400\)"):
         delivered(sender, 1000)
@@ -353,7 +353,7 @@ def test_an_object_that_is_too_large_is_written_with_half_of_its_events() -> Non
     assert sender.hour.count == 2
 
 
-def test_an_event_that_is_too_large_alone_is_refused_and_the_next_ones_remain() -> None:
+def test_a_single_event_that_is_too_large_is_rejected_and_the_next_ones_remain() -> None:
     sender = Archived(most=0)
     assert refused(deliver_hour(sender.hour, preparer(sender))) == [(1, "It is too large (413).")]
     assert sender.hour.count == 1

@@ -105,7 +105,7 @@ def test_of_two_that_fail_the_first_one_is_raised() -> None:
     assert [done for done, _ in log.announced] == [None]
 
 
-def test_what_was_begun_behind_a_failed_one_has_ended_and_is_told_not_to_be_patient() -> None:
+def test_items_behind_a_failed_one_end_and_see_that_it_failed() -> None:
     ended: list[int] = []
     began = threading.Event()
 
@@ -216,13 +216,13 @@ def test_it_beats_while_the_first_one_is_at_work_and_while_others_end(monkeypatc
     assert ended == [2]
 
 
-def test_told_to_end_it_finishes_what_was_begun() -> None:
+def test_a_stopped_pool_finishes_what_was_begun() -> None:
     log = Log()
     OrderedPool(log.work, log.announce, 2).process(iter(range(1, 9)), until=lambda: len(log.announced) >= 2)
     assert log.announced == [(None, [1, 2]), (1, [2, 3]), (2, [3]), (3, [])]
 
 
-def test_told_to_end_before_it_began_it_does_nothing() -> None:
+def test_a_pool_stopped_before_it_began_does_nothing() -> None:
     log = Log()
     OrderedPool(log.work, log.announce, 2).process(iter([1, 2]), until=lambda: True)
     assert (log.announced, log.begun) == ([], [])

@@ -121,7 +121,7 @@ def test_each_api_has_the_data_stream_of_elastics_integration(
 
 
 @pytest.mark.parametrize("form", ["explicit", "proxied"])
-def test_what_takes_no_index_in_an_action_gets_it_in_the_path_from_then_on(
+def test_a_cluster_without_an_index_in_actions_gets_it_in_the_path(
     cluster: Cluster, receiver: Receiver, sender: ElasticsearchSender, form: str
 ) -> None:
     setattr(cluster, form, form == "proxied")
@@ -143,7 +143,7 @@ def test_a_check_writes_where_no_action_may_name_an_index(cluster: Cluster, send
     assert not cluster.documents
 
 
-def test_a_key_that_may_not_write_is_told_by_the_first_answer(receiver: Receiver, sender: ElasticsearchSender) -> None:
+def test_a_key_without_permission_fails_at_the_first_response(receiver: Receiver, sender: ElasticsearchSender) -> None:
     receiver.behave("answer", None, status=403)
     with pytest.raises(ThirdPartyConfigError, match=r"denies access \(403") as raised:
         send(sender)
@@ -195,7 +195,7 @@ def test_a_killed_cluster_still_knows_what_it_has(tmp_path: Path) -> None:
         assert set(process.arrived().values()) == {1}
 
 
-def test_items_that_are_refused_for_good_are_told_without_what_is_quoted_from_them(
+def test_rejected_items_have_their_reason_without_the_quoted_value(
     receiver: Receiver, cluster: Cluster, sender: ElasticsearchSender
 ) -> None:
     receiver.behave("half")
@@ -266,7 +266,7 @@ def test_what_passes_is_no_fault_of_an_event(
         ),
     ],
 )
-def test_an_index_that_takes_no_event_at_all_puts_none_of_them_into_quarantine(
+def test_an_index_that_accepts_no_event_rejects_none_of_them(
     cluster: Cluster, sender: ElasticsearchSender, status: int, kind: str, reason: str
 ) -> None:
     cluster.denies = (status, kind, reason)
@@ -296,7 +296,7 @@ def test_what_a_limit_has_below_its_error_stops_too(receiver: Receiver, sender: 
         send(sender, 2)
 
 
-def test_documents_that_all_fail_for_one_reason_stop_and_others_are_refused(
+def test_documents_that_all_fail_for_one_reason_stop_and_others_are_rejected(
     receiver: Receiver, sender: ElasticsearchSender
 ) -> None:
     def failed(reason: str) -> dict[str, Any]:
@@ -365,7 +365,7 @@ def test_an_answer_of_success_that_is_no_bulk_answer_is_none(
     assert raised.value.code == "invalid-body"
 
 
-def test_what_the_cluster_says_of_a_whole_request_is_told(receiver: Receiver, sender: ElasticsearchSender) -> None:
+def test_the_clusters_reason_for_a_whole_request_is_reported(receiver: Receiver, sender: ElasticsearchSender) -> None:
     reason = {"error": {"type": "security_exception", "reason": f"the key {KEY} is revoked"}, "status": 401}
     receiver.behave("answer", status=401, body=json.dumps(reason))
     with pytest.raises(ThirdPartyConfigError, match=r"401: security_exception: the key \*\*\* is revoked"):
@@ -478,7 +478,7 @@ def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> N
         ({"url": "https://[::1"}, {"block.url", "block.api_key"}),
     ],
 )
-def test_what_is_wrong_is_told_by_its_path(members: dict[str, Any], paths: set[str]) -> None:
+def test_each_problem_is_reported_with_its_path(members: dict[str, Any], paths: set[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Elasticsearch(**{"url": "https://es.example.org", **members}).ensure_valid()
     assert {problem.path for problem in raised.value.problems} == paths

@@ -297,7 +297,7 @@ def test_what_is_not_documented_is_under_onepassword_as_in_the_body() -> None:
     assert own["session_uuid"] == "SESSION"
 
 
-def test_an_event_with_very_many_new_members_takes_none_of_the_indexs_fields() -> None:
+def test_an_event_with_too_many_new_members_uses_no_fields_of_the_index() -> None:
     new = {f"new_{number}": number for number in range(MEMBERS_MAX)}
     assert formatted("ecs", Api.AUDIT, new)["onepassword"] == {"uuid": UUID, **new}
     assert formatted("ecs", Api.AUDIT, {**new, "one_more": 1})["onepassword"] == {"uuid": UUID}

@@ -87,7 +87,7 @@ def test_other_fields_for_a_siem_are_kept() -> None:
     assert metadata.event_metadata(formatted(stream(Api.AUDIT, fields=fields)))["_siemDataType"] == "Inventory"
 
 
-def test_what_is_not_meant_for_a_siem_has_no_siem_members() -> None:
+def test_events_without_siem_forward_have_no_siem_members() -> None:
     fields = {**CONTRADICTING, "_siemDataType": "Inventory", "floor": 3}
     found = metadata.event_metadata(formatted(stream(Api.AUDIT, classifier=None, fields=fields)))
     assert found == {"_source": "1Pass", "_sourceCategory": "sec/1password", "team": "blue", "floor": 3}

@@ -193,7 +193,7 @@ def test_a_request_is_packed_protobuf_with_the_headers(receiver: Receiver, sende
     assert request.headers["content-type"] == "application/x-protobuf"
 
 
-def test_a_receiver_that_takes_no_gzip_gets_none(receiver: Receiver) -> None:
+def test_a_receiver_without_gzip_gets_uncompressed_requests(receiver: Receiver) -> None:
     sender = Otlp(url=receiver.url, compress=False).get_sender()
     support.send_all(sender, support.formatted(Api.AUDIT, 3))
     sender.check()
@@ -219,9 +219,7 @@ def test_a_base_with_a_path_keeps_it(receiver: Receiver) -> None:
     assert receiver.requests[0].path == "/otlp/v1/logs"
 
 
-def test_of_a_partial_success_all_records_are_refused_and_none_is_sent_again(
-    receiver: Receiver, sender: OtlpSender
-) -> None:
+def test_a_partial_success_rejects_all_records_and_sends_none_again(receiver: Receiver, sender: OtlpSender) -> None:
     receiver.behave("half")
     answer = send(sender)
     assert [one.index for one in answer.rejected] == list(range(10))
@@ -239,7 +237,7 @@ def test_a_partial_success_in_json_is_understood(receiver: Receiver, sender: Otl
     assert [one.answer for one in answer.rejected] == ["The receiver rejected 2 of 2 records, all of them."] * 2
 
 
-def test_a_warning_that_refuses_nothing_is_a_success(collector: Collector, sender: OtlpSender) -> None:
+def test_a_warning_without_rejected_records_is_a_success(collector: Collector, sender: OtlpSender) -> None:
     collector.warning = "attributes are many"
     assert send(sender) == BatchResult()
 

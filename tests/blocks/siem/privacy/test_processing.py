@@ -218,7 +218,7 @@ def form(value: object) -> object:
     mask=st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":"), max_size=6),
     ascii_only=st.booleans(),
 )
-def test_whatever_a_pattern_takes_json_of_the_same_form_is_left(
+def test_the_result_of_any_pattern_is_json_of_the_same_form(
     body: dict[str, Any], pattern: str, kind: str, mask: str, ascii_only: bool
 ) -> None:
     text = json.dumps(body, ensure_ascii=ascii_only, separators=(",", ":"))

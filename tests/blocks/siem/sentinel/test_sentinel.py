@@ -119,7 +119,7 @@ class TestTokens:
             send(sender)
             assert azure(receiver).issued == issued
 
-    def test_one_that_is_refused_is_renewed_once(self, receiver: Receiver, sender: SentinelSender) -> None:
+    def test_a_rejected_token_is_renewed_once(self, receiver: Receiver, sender: SentinelSender) -> None:
         send(sender)
         azure(receiver).revoke()
         send(sender)
@@ -129,7 +129,7 @@ class TestTokens:
             send(sender)
         assert azure(receiver).issued == 3
 
-    def test_a_wrong_secret_is_told_by_its_number(self, receiver: Receiver) -> None:
+    def test_a_wrong_secret_is_reported_with_its_aadsts_number(self, receiver: Receiver) -> None:
         wrong = "another-secret-of-this-application"
         sender = siem(receiver.url, client_secret=SecretStr(wrong)).get_sender()
         with pytest.raises(ThirdPartyConfigError, match=r"401: invalid_client AADSTS7000215") as raised:
@@ -173,14 +173,14 @@ class TestIngestion:
         assert f" {STREAM}. No event was sent" in sender.check()
 
     @pytest.mark.parametrize("status", [200, 201, 202])
-    def test_204_is_the_one_yes(self, receiver: Receiver, sender: SentinelSender, status: int) -> None:
+    def test_only_204_acknowledges_a_batch(self, receiver: Receiver, sender: SentinelSender, status: int) -> None:
         receiver.behave("answer", None, status=status, path=INGEST)
         with pytest.raises(ThirdPartyGenericError) as raised:
             send(sender)
         assert raised.value.code == "invalid-body"
         assert f" {STREAM}. No event was sent" in sender.check()
 
-    def test_a_page_is_no_yes_to_an_empty_array(self, receiver: Receiver, sender: SentinelSender) -> None:
+    def test_a_web_page_does_not_acknowledge_an_empty_array(self, receiver: Receiver, sender: SentinelSender) -> None:
         receiver.behave("answer", None, body="<html>Sign in</html>", path=INGEST)
         with pytest.raises(ThirdPartyGenericError) as raised:
             sender.check()

@@ -217,7 +217,7 @@ def test_an_acknowledgement_that_is_lost_on_its_way_means_again(hec: Hec, sender
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_events_are_not_sent_again_for_a_question_that_is_refused(hec: Hec, sender: SplunkSender, status: int) -> None:
+def test_a_rejected_poll_does_not_send_the_events_again(hec: Hec, sender: SplunkSender, status: int) -> None:
     """Splunk has them: it is nothing that halving could find."""
     hec.vendor.acknowledge = 1
     hec.receiver.behave("answer", None, status=status, path="/ack")
@@ -227,7 +227,7 @@ def test_events_are_not_sent_again_for_a_question_that_is_refused(hec: Hec, send
     assert max(hec.receiver.arrived().values()) == 1
 
 
-def test_a_question_that_is_refused_says_why(hec: Hec, sender: SplunkSender) -> None:
+def test_a_rejected_poll_has_its_reason(hec: Hec, sender: SplunkSender) -> None:
     hec.vendor.acknowledge = 1
     hec.receiver.behave("answer", status=400, path="/ack", body='{"text":"ACK is disabled","code":14}')
     with pytest.raises(ThirdPartyConfigError, match="acknowledgement is disabled"):
@@ -237,7 +237,7 @@ def test_a_question_that_is_refused_says_why(hec: Hec, sender: SplunkSender) -> 
 # What is refused for good, and what is sent again
 
 
-def test_the_one_bad_event_is_refused_and_all_others_arrive(hec: Hec, sender: SplunkSender) -> None:
+def test_the_invalid_event_is_rejected_and_all_others_arrive(hec: Hec, sender: SplunkSender) -> None:
     sent = support.events(Api.SIGN_IN, 10)
     hec.vendor.bad = {sent[at].uuid for at in (0, 4, 9)}
     answer = sender.send(support.batch(sender, sent))
@@ -248,7 +248,7 @@ def test_the_one_bad_event_is_refused_and_all_others_arrive(hec: Hec, sender: Sp
     assert max(counts.values()) <= 2
 
 
-def test_what_is_found_by_halves_is_refused_in_splunks_own_words(hec: Hec, sender: SplunkSender) -> None:
+def test_an_event_found_by_bisection_is_rejected_with_splunks_words(hec: Hec, sender: SplunkSender) -> None:
     """Splunk does not always name the event: then it is looked for, and its answer is kept."""
     hec.receiver.behave("answer", status=400, body='{"text":"Invalid data format","code":6}')
     with pytest.raises(RequestRejectedError, match=r"400: Invalid data format, code 6"):
@@ -286,7 +286,7 @@ def test_an_answer_that_names_no_event_of_the_batch_is_for_a_person(
 @pytest.mark.parametrize(
     ("code", "says"), [(7, "index"), (10, "channel"), (11, "channel"), (14, "acknowledgement"), (22, "disabled")]
 )
-def test_codes_that_a_person_must_mend(hec: Hec, sender: SplunkSender, code: int, says: str) -> None:
+def test_codes_of_the_configuration_stop_forwarding(hec: Hec, sender: SplunkSender, code: int, says: str) -> None:
     body = json.dumps({"text": "x", "code": code, "invalid-event-number": 0})
     hec.receiver.behave("answer", None, status=400, body=body)
     with pytest.raises(ThirdPartyConfigError, match=says) as raised:
@@ -312,13 +312,13 @@ def test_a_busy_splunk_gets_the_whole_batch_again(hec: Hec, sender: SplunkSender
 
 
 @pytest.mark.parametrize("body", ['{"text":"Near the limit","code":24}', '{"text":"Near the limit","code":25}'])
-def test_an_answer_near_the_limit_is_a_yes(hec: Hec, sender: SplunkSender, body: str) -> None:
+def test_a_success_near_a_limit_acknowledges_the_batch(hec: Hec, sender: SplunkSender, body: str) -> None:
     hec.receiver.behave("answer", status=200, body=body)
     assert sender.send(support.batch(sender, [support.event()])).rejected == ()
 
 
 @pytest.mark.parametrize("body", ["", "OK", "{}", '{"text":"Server is busy","code":9}', '{"ok":true}'])
-def test_a_success_that_is_not_splunks_is_no_yes(hec: Hec, sender: SplunkSender, body: str) -> None:
+def test_a_success_that_is_not_splunks_acknowledges_nothing(hec: Hec, sender: SplunkSender, body: str) -> None:
     hec.receiver.behave("answer", None, status=200, body=body)
     for ask in (lambda: sender.send(support.batch(sender, [support.event()])), sender.check):
         with pytest.raises(ThirdPartyGenericError) as raised:
@@ -368,7 +368,7 @@ def test_a_path_before_the_collector_stays(hec: Hec) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "é", "a\n"])
-def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
+def test_an_invalid_token_is_a_problem_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         SplunkSiem(url="https://s.example", token=SecretStr(token)).ensure_valid()
     assert [problem.path for problem in raised.value.problems] == ["block.token"]

@@ -125,7 +125,7 @@ def test_with_the_parser_a_page_is_one_group_and_with_event_ids_many(sender: Sum
     assert len(groups["event-id"]) > 10
 
 
-def test_events_of_two_pages_or_two_accounts_are_told_apart(sender: SumoLogicSender) -> None:
+def test_events_of_two_pages_or_two_accounts_are_two_groups(sender: SumoLogicSender) -> None:
     one = support.event(category="success")
     late = structs.replace(one, received_ns=one.received_ns + 1)
     guest = support.event(category="success", account_uuid="GUEST")
@@ -143,7 +143,7 @@ def test_a_request_holds_a_megabyte_at_most(receiver: Receiver, sender: SumoLogi
     assert sorted(sizes)[1] > 900_000
 
 
-def test_what_sumo_logic_took_but_gave_up_on_is_sent_again(receiver: Receiver, sender: SumoLogicSender) -> None:
+def test_a_request_with_408_is_sent_again(receiver: Receiver, sender: SumoLogicSender) -> None:
     receiver.behave("answer", status=408)
     one = support.batch(sender, [support.event(category="success")])
     with pytest.raises(ThirdPartyGenericError) as raised:
@@ -154,7 +154,7 @@ def test_what_sumo_logic_took_but_gave_up_on_is_sent_again(receiver: Receiver, s
 
 
 @pytest.mark.parametrize("status", [201, 202, 204])
-def test_200_is_the_one_yes(receiver: Receiver, sender: SumoLogicSender, status: int) -> None:
+def test_only_200_acknowledges_a_batch(receiver: Receiver, sender: SumoLogicSender, status: int) -> None:
     receiver.behave("answer", None, status=status)
     with pytest.raises(ThirdPartyGenericError) as raised:
         sender.send(support.batch(sender, [support.event()]))
@@ -179,7 +179,7 @@ def test_what_is_no_address_of_a_source_is_not_quoted(url: str) -> None:
     assert "sumo.example" not in str(raised.value)
 
 
-def test_an_address_of_asterisks_is_told_once() -> None:
+def test_a_masked_address_is_reported_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         SumoLogicSiem(url=SecretStr("********")).ensure_valid()
     assert [problem.path for problem in raised.value.problems] == ["block.url"]

@@ -91,7 +91,7 @@ def test_every_facility_of_the_form_has_a_code(facility: Facility) -> None:
     parsed(MessageEncoder(MessageStyle("h", "x@1", facility)).encode(_formatted()))
 
 
-def test_the_mark_of_utf_8_stands_before_the_document_where_it_is_wanted() -> None:
+def test_the_byte_order_mark_precedes_the_document_if_configured() -> None:
     formatted = _formatted()
     assert (
         MessageEncoder(MessageStyle("h", "x@1", bom=True))
@@ -111,7 +111,7 @@ def test_a_value_is_escaped_and_a_name_is_made_fit() -> None:
     assert params["uuid"] == "A" * 26
 
 
-def test_the_longest_documented_event_id_stands_whole_in_msgid() -> None:
+def test_the_longest_documented_event_id_fits_into_msgid() -> None:
     formatted = registry.format_event(
         "raw", support.event(Api.SIGN_IN, category="firewall_reported_success"), support.stream()
     )

@@ -141,7 +141,7 @@ def _spaced(text: str) -> str:
 # Messages that are too long
 
 
-def test_a_message_that_rsyslog_would_cut_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_message_that_rsyslog_would_truncate_is_rejected_and_the_others_are_sent(tmp_path: Path) -> None:
     most = 8192
     with running(Rsyslog(tmp_path, max_message="8k")) as rsyslog:
         sender = block_for(rsyslog).get_sender()
@@ -183,7 +183,7 @@ def _of_size(sender: SyslogSender, size: int) -> FormattedEvent:
     ],
     ids=["another name", "self-signed", "another authority", "expired"],
 )
-def test_a_certificate_that_is_not_the_receivers_is_refused(tmp_path: Path, shown: x509.Certificate, said: str) -> None:
+def test_a_certificate_of_another_host_is_rejected(tmp_path: Path, shown: x509.Certificate, said: str) -> None:
     with running(Rsyslog(tmp_path), shown) as rsyslog:
         sender = block_for(rsyslog).get_sender()
         with pytest.raises(ThirdPartyGenericError, match=said) as raised:
@@ -210,9 +210,7 @@ def test_an_authority_of_its_own_is_the_only_one(rsyslog: Daemon, monkeypatch: p
         sender.check()
 
 
-def test_authorities_that_the_environment_names_and_nobody_has(
-    rsyslog: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_authorities_of_the_environment_are_an_error(rsyslog: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
     with pytest.raises(ThirdPartyConfigError) as raised:
         block_for(rsyslog, ca_certificate="").get_sender()
@@ -344,7 +342,7 @@ def test_a_receiver_that_says_goodbye_and_keeps_the_line_confirms(
         _send_one(receiver)
 
 
-def test_a_receiver_that_reads_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_that_reads_nothing_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rfc5425, "STALL_SECONDS", 0.2)
     monkeypatch.setattr(tls_channel, "LINGER_SECONDS", 0.2)
     with answering(tmp_path, _stall) as receiver:
@@ -359,7 +357,7 @@ def test_a_receiver_without_tls(tmp_path: Path) -> None:
         assert _code_of(receiver) == "tls"
 
 
-def test_nobody_there(rsyslog: Daemon) -> None:
+def test_a_receiver_that_does_not_listen_is_a_connect_error(rsyslog: Daemon) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
     with pytest.raises(ThirdPartyGenericError, match="refused the connection") as raised:

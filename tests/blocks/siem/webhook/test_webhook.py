@@ -74,7 +74,7 @@ class Conformance(HttpConformance):
         }
         return Webhook(**wrong), {f"block.{name}" for name in wrong}
 
-    def test_a_page_of_html_is_no_yes(self, receiver: Receiver, sender: WebhookSender) -> None:  # type: ignore[override]
+    def test_a_web_page_acknowledges_nothing(self, receiver: Receiver, sender: WebhookSender) -> None:  # type: ignore[override]
         """It is one here: any 2xx is what a webhook answers, whatever stands in it."""
         receiver.behave("answer", None, status=200, body="<html>Thank you</html>")
         self._send_one(sender)
@@ -156,7 +156,7 @@ class TestSignature:
         parsed = json.loads(request.body)
         assert [type(one) for one in parsed] == [dict] * events
 
-    def test_a_wrong_secret_is_refused(self, receiver: Receiver, opened: Callable[..., WebhookSender]) -> None:
+    def test_a_wrong_secret_is_rejected(self, receiver: Receiver, opened: Callable[..., WebhookSender]) -> None:
         sender = opened(signing_secret=SecretStr(OTHER_SECRET))
         with pytest.raises(ThirdPartyConfigError, match="No matching signature") as raised:
             sender.check()
@@ -218,7 +218,7 @@ class TestIdempotency:
 
 
 class TestRequests:
-    def test_any_2xx_is_a_yes(self, receiver: Receiver, opened: Callable[..., WebhookSender]) -> None:
+    def test_any_2xx_acknowledges_the_batch(self, receiver: Receiver, opened: Callable[..., WebhookSender]) -> None:
         for status in (200, 201, 202, 204):
             receiver.behave("answer", 1, status=status)
             send(opened())
