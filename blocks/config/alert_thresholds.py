@@ -32,7 +32,7 @@ def lag_ns(text: str | None) -> int | None:
     return _bound(text or LAG_DEFAULT)
 
 
-def problem_of_silence(text: str) -> str:
+def silence_problem(text: str) -> str:
     """What is wrong with the text, or nothing."""
     try:
         for named in _by_api(text).values():
@@ -42,7 +42,7 @@ def problem_of_silence(text: str) -> str:
     return ""
 
 
-def problem_of_lag(text: str) -> str:
+def lag_problem(text: str) -> str:
     try:
         lag_ns(text)
     except ValueError as error:

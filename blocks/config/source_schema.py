@@ -104,11 +104,9 @@ class SourceValidator:
             api_version=self._api_version(members, path),
             collect_from=self._collect_from(members, path),
             silence_after=self._bound(
-                members, path, "silence_after", alert_thresholds.problem_of_silence, alert_thresholds.SILENCE_FORMS
+                members, path, "silence_after", alert_thresholds.silence_problem, alert_thresholds.SILENCE_FORMS
             ),
-            lag_after=self._bound(
-                members, path, "lag_after", alert_thresholds.problem_of_lag, alert_thresholds.LAG_FORMS
-            ),
+            lag_after=self._bound(members, path, "lag_after", alert_thresholds.lag_problem, alert_thresholds.LAG_FORMS),
         )
         if len(self.problems) > before:
             return None
