@@ -79,7 +79,7 @@ class Bucket:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A Bucket is not pickled: it holds a secret. Open another one.")
 
-    def put(self, name: str, content: bytes, content_type: str) -> None:
+    def write(self, name: str, content: bytes, content_type: str) -> None:
         try:
             # A killed writer would leave the parts of a multipart upload behind. They cost money and are not visible.
             obstore.put(self._store, name, content, attributes={"Content-Type": content_type}, use_multipart=False)
@@ -88,7 +88,7 @@ class Bucket:
 
     def check(self) -> str:
         # This needs only the permission to write, not the one to delete.
-        self.put(CHECK_OBJECT, b"", "text/plain")
+        self.write(CHECK_OBJECT, b"", "text/plain")
         return f"{self._where} is writable."
 
 

@@ -36,9 +36,9 @@ class Directory:
     def __repr__(self) -> str:
         return f"Directory({str(self._root)!r})"
 
-    def put(self, name: str, content: bytes, content_type: str) -> None:  # noqa: ARG002 - a file has no type
+    def write(self, name: str, content: bytes, content_type: str) -> None:  # noqa: ARG002 - a file has no type
         try:
-            self._put(Path(name), content)
+            self._write(Path(name), content)
         except OSError as error:
             raise self._error(error) from None
 
@@ -52,7 +52,7 @@ class Directory:
             raise self._error(error) from None
         return f"{self._root} is writable."
 
-    def _put(self, name: Path, content: bytes) -> None:
+    def _write(self, name: Path, content: bytes) -> None:
         self._make(name.parent)
         path = self._root / name
         _sweep(path)

@@ -39,12 +39,12 @@ class ArchiveLocation:
 class ObjectStore(Protocol):
     """A directory or a bucket. Threads share it. Raises as `Sender.send`."""
 
-    def put(self, name: str, content: bytes, content_type: str) -> None:
+    def write(self, name: str, content: bytes, content_type: str) -> None:
         """Store a whole object and replace one of the same name. A reader sees the old or the new one, never a part."""
         ...
 
     def check(self) -> str:
-        """Write a test object without events, as `put` does. Returns one sentence."""
+        """Write a test object without events, as `write` does. Returns one sentence."""
         ...
 
 

@@ -58,7 +58,7 @@ class ArchiveSender:
         form = self._form
         if first := next(records, None):
             name = object_name(first[0].event, stream, form.SUFFIX)
-            self._objects.put(name, form.pack(stream, chain([first], records)), form.CONTENT_TYPE)
+            self._objects.write(name, form.pack(stream, chain([first], records)), form.CONTENT_TYPE)
 
     def check(self) -> str:
         return self._objects.check()

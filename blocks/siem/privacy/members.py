@@ -23,7 +23,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {"@names": ("name",), "@emails": ("emai
 PROTECTED = ("uuid", "timestamp")
 """Members that no rule may change: without them, an event can neither be identified nor found."""
 NOT_REMOVABLE = ("account_uuid",)
-"""Members that may be masked or hashed, but not removed: an event without an account gets its source's account."""
+"""Members that may be masked or hash_change, but not removed: an event without an account gets its source's account."""
 
 
 @cache
@@ -55,7 +55,7 @@ def name_problems(name: str, path: str, *, classes: bool = True) -> Iterator[Pro
 
 
 def changed_member_problems(name: str, path: str, *, removed: bool) -> Iterator[Problem]:
-    """Yield the problems of a member that is to be masked, hashed or `removed`."""
+    """Yield the problems of a member that is to be masked, hash_change or `removed`."""
     yield from name_problems(name, path)
     member = name.removeprefix(NEW)
     if member in PROTECTED:

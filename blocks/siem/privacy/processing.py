@@ -49,7 +49,7 @@ class _TooMuchWorkError(Exception):
     """The rules would take too long for one event."""
 
 
-class _Work:
+class _WorkBudget:
     """The steps that the rules may still use for one event."""
 
     __slots__ = ("_left",)
@@ -71,24 +71,24 @@ class IncludeOrExclude:
     name: str
     pattern: Pattern
 
-    def matches(self, line: bytes, work: _Work) -> bool:
+    def matches(self, line: bytes, work: _WorkBudget) -> bool:
         work.spend(self.pattern, len(line))
         return self.pattern.matches_whole(line)
 
 
 @dataclass(frozen=True, slots=True)
-class Replacing:
+class ReplacementRule:
     """A rule that masks or hashes."""
 
     pattern: Pattern
     replacement: Replacement
 
-    def applied(self, line: bytes, work: _Work) -> bytes:
+    def apply(self, line: bytes, work: _WorkBudget) -> bytes:
         """Return the line with what the groups match replaced, or the same object if they match nothing."""
         found = json_text_spans.merge_spans(self._groups(line, work)) if self.pattern.groups else []
         return json_text_spans.replace_spans(line, found, self.replacement) if found else line
 
-    def _groups(self, line: bytes, work: _Work) -> Iterator[json_text_spans.Span]:
+    def _groups(self, line: bytes, work: _WorkBudget) -> Iterator[json_text_spans.Span]:
         start = 0
         while start <= len(line):
             work.spend(self.pattern, len(line) - start)
@@ -105,7 +105,7 @@ class ProcessingRules:
 
     includes: tuple[IncludeOrExclude, ...] = ()
     excludes: tuple[IncludeOrExclude, ...] = ()
-    changes: tuple[Replacing, ...] = ()
+    changes: tuple[ReplacementRule, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -118,20 +118,20 @@ class ProcessingRules:
         """
         if self.empty:
             return UNCHANGED
-        line, work = json_members.compact(body.encode(errors="replace")), _Work()
+        line, work = json_members.compact(body.encode(errors="replace")), _WorkBudget()
         try:
             if dropped := self._dropped(line, work):
                 return RuleOutcome(filter_reason=dropped)
             changed = line
             for rule in self.changes:
-                changed = rule.applied(changed, work)
+                changed = rule.apply(changed, work)
         except _TooMuchWorkError:
             return RuleOutcome(
                 filter_reason=f"The source's processing rules would take too long for its {len(line):,} bytes."
             )
         return UNCHANGED if changed is line else RuleOutcome(changed)
 
-    def _dropped(self, line: bytes, work: _Work) -> str | None:
+    def _dropped(self, line: bytes, work: _WorkBudget) -> str | None:
         if self.includes and not any(rule.matches(line, work) for rule in self.includes):
             return "None of the source's processing rules of type Include matches it."
         for rule in self.excludes:
@@ -152,7 +152,7 @@ def parse(filters: Sequence[Mapping[str, Any]], algorithm: str | None = None) ->
         if kind in choices:
             choices[kind].append(IncludeOrExclude(rule["name"], pattern))
         else:
-            changes.append(Replacing(pattern, _mask(rule) if kind == MASK else _hash(algorithm)))
+            changes.append(ReplacementRule(pattern, _mask(rule) if kind == MASK else _hash(algorithm)))
     return ProcessingRules(tuple(choices[INCLUDE]), tuple(choices[EXCLUDE]), tuple(changes))
 
 

@@ -32,16 +32,16 @@ class Redaction:
         self._change: Change | None = None
         self._inner: dict[str, Redaction] = {}
 
-    def decide(self, path: tuple[str, ...], change: Change) -> None:
+    def set_change(self, path: tuple[str, ...], change: Change) -> None:
         """Add a change of the member at `path`, unless it already has one."""
         if self._change is not None:
             return
         if not path:
             self._change = change
             return
-        self._inner.setdefault(path[0], Redaction()).decide(path[1:], change)
+        self._inner.setdefault(path[0], Redaction()).set_change(path[1:], change)
 
-    def of(self, data: bytes, outer: Change | None = None) -> bytes | None:
+    def apply(self, data: bytes, outer: Change | None = None) -> bytes | None:
         """Return the changed JSON: the same object if nothing changes, None if it is removed. Raises ValueError."""
         change = self._change or outer
         if change is remove and not self._inner:
@@ -62,7 +62,7 @@ class Redaction:
         changed = False
         for key in [*found] if change else [key for key in self._inner if key in found]:
             value = bytes(found[key])
-            new = self._inner.get(key, _OTHER).of(value, change)
+            new = self._inner.get(key, _OTHER).apply(value, change)
             if new is None:
                 del found[key]
             elif new is not value:
@@ -71,12 +71,12 @@ class Redaction:
         return changed
 
     def _changed_member(self, member: Member, change: Change | None) -> Member | None:
-        value = self._inner.get(member.key, _OTHER).of(member.value, change)
+        value = self._inner.get(member.key, _OTHER).apply(member.value, change)
         return None if value is None else member._replace(value=value)
 
     def _of_array(self, data: bytes, change: Change | None) -> bytes:
         before = json_members.elements(data)
-        after = [one for element in before if (one := self.of(element, change)) is not None]
+        after = [one for element in before if (one := self.apply(element, change)) is not None]
         return data if after == before else b"[%b]" % b",".join(after)
 
 
@@ -90,7 +90,7 @@ def mask(leaf: bytes) -> bytes:
     return b'"***"' if leaf[:1] == b'"' else b"null"
 
 
-def hashed(key: bytes) -> Change:
+def hash_change(key: bytes) -> Change:
     """Return a change to the HMAC-SHA-256 of a value with `key`, in hexadecimal digits. null stays null.
 
     The hash is that of the text in UTF-8, or of the JSON of a number, true or false.

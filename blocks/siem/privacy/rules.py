@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from blocks.problems import Problem, closest_match, describe_type, json_path, quote
 from blocks.siem.privacy import conditions, members, patterns
-from blocks.siem.privacy.redaction import Redaction, hashed, mask, remove
+from blocks.siem.privacy.redaction import Redaction, hash_change, mask, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ class KeepOrDrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Redacting:
+class RedactionRule:
     """A rule that changes members of events."""
 
     when: EventCondition | None
@@ -74,7 +74,7 @@ class Rules:
     """The rules of one SIEM, checked. Threads may share them."""
 
     choices: tuple[KeepOrDrop, ...] = ()
-    changes: tuple[Redacting, ...] = ()
+    changes: tuple[RedactionRule, ...] = ()
     _redactions: dict[tuple[bool, ...], Redaction] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -113,7 +113,7 @@ class Rules:
         if not self.changes:
             return unchanged
         before = data if processed is None else processed
-        changed = self._redaction(tuple([rule.holds(api, data) for rule in self.changes])).of(before)
+        changed = self._redaction(tuple([rule.holds(api, data) for rule in self.changes])).apply(before)
         return unchanged if changed is None or changed is before else RuleOutcome(changed)
 
     def _redaction(self, holding: tuple[bool, ...]) -> Redaction:
@@ -122,7 +122,7 @@ class Rules:
             found = Redaction()
             for rule, holds in zip(self.changes, holding, strict=True):
                 for path in rule.paths if holds else ():
-                    found.decide(path, rule.change)
+                    found.set_change(path, rule.change)
             self._redactions[holding] = found
         return found
 
@@ -134,7 +134,7 @@ def parse(rules: object, hash_key: str) -> Rules:
     """Parse a list of rules in which `problems` finds none."""
     if not isinstance(rules, list) or not rules:
         return NONE
-    makers: dict[str, Change] = {"mask": mask, "hash": hashed(hash_key.encode()), "remove": remove}
+    makers: dict[str, Change] = {"mask": mask, "hash": hash_change(hash_key.encode()), "remove": remove}
     choices, changes = [], []
     for number, rule in enumerate(rules, 1):
         kind = next(key for key in _KEYS if key in rule)
@@ -144,7 +144,7 @@ def parse(rules: object, hash_key: str) -> Rules:
         else:
             when = conditions.parse(rule["when"]) if "when" in rule else None
             paths = tuple(path for _, name in conditions.placed(rule[kind], "") for path in members.resolve(name))
-            changes.append(Redacting(when, paths, makers[kind]))
+            changes.append(RedactionRule(when, paths, makers[kind]))
     return Rules(tuple(choices), tuple(changes))
 
 

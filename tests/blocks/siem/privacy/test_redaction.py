@@ -1,4 +1,4 @@
-"""Members are masked, hashed and removed as a tree of changes says, and nothing else changes."""
+"""Members are masked, hash_change and removed as a tree of changes says, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from blocks.siem.privacy.redaction import Redaction, hashed, mask, remove
+from blocks.siem.privacy.redaction import Redaction, hash_change, mask, remove
 
 KEY = b"a key of the test"
 
@@ -15,7 +15,7 @@ KEY = b"a key of the test"
 def redaction(*changes: tuple[str, object]) -> Redaction:
     made = Redaction()
     for path, change in changes:
-        made.decide(tuple(path.split(".")), change)  # type: ignore[arg-type]
+        made.set_change(tuple(path.split(".")), change)  # type: ignore[arg-type]
     return made
 
 
@@ -32,11 +32,11 @@ def test_a_mask_hides_a_text_and_empties_a_number(value: bytes, masked: bytes) -
 )
 def test_a_hash_is_that_of_the_text(value: bytes, text: str) -> None:
     expected = hmac.new(KEY, text.encode(), hashlib.sha256).hexdigest()
-    assert hashed(KEY)(value) == f'"{expected}"'.encode()
+    assert hash_change(KEY)(value) == f'"{expected}"'.encode()
 
 
 def test_a_hash_of_null_is_null() -> None:
-    assert hashed(KEY)(b"null") == b"null"
+    assert hash_change(KEY)(b"null") == b"null"
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_a_hash_of_null_is_null() -> None:
     ],
 )
 def test_the_first_change_of_a_member_counts(changes: list[tuple[str, object]], data: bytes, expected: bytes) -> None:
-    assert redaction(*changes).of(data) == expected
+    assert redaction(*changes).apply(data) == expected
 
 
 def test_an_event_without_the_member_is_the_same_object() -> None:
     data = b'{"x": 1.50}'
-    assert redaction(("user.email", mask), ("client", remove)).of(data) is data
+    assert redaction(("user.email", mask), ("client", remove)).apply(data) is data
