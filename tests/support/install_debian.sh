@@ -4,7 +4,7 @@
 set -eu
 
 wanted="rsyslog rsyslog-openssl rsyslog-gnutls syslog-ng-core"
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")/../.." && pwd)
 root=$here/.venv/debian
 ready=$root/ready
 
