@@ -9,16 +9,12 @@ from whenever import OffsetDateTime
 
 from blocks.errors import ThirdPartyConfigError
 
-DEFAULT = "24h"
 DAYS_MAX = 120
-FORMS = (
-    f"a duration such as 90m, 24h, 7d or 2w (at most {DAYS_MAX} days), a date, or a time such as 2026-11-01T00:00:00Z"
-)
+FORMS = "a duration such as 90m, 24h, 7d or 2w, a date, or a time such as 2026-11-01T00:00:00Z"
 SPAN_FORMS = "a date (UTC), a time such as 2026-11-01T00:00:00Z, or a duration before now such as 30d"
 SHORTEST_NS = 60 * 10**9
-_SECOND = 10**9
-_DAY = 86_400 * _SECOND
-_UNITS = {"m": 60 * _SECOND, "h": 3600 * _SECOND, "d": _DAY, "w": 7 * _DAY}
+DAY_NS = 86_400 * 10**9
+_UNITS = {"m": 60 * 10**9, "h": 3600 * 10**9, "d": DAY_NS, "w": 7 * DAY_NS}
 _DURATION = re.compile(r"([0-9]{1,9})([mhdw])")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -26,43 +22,29 @@ _TIME = re.compile(
 )
 
 
-def first_start_ns(collect_from: str | None, now_ns: int) -> int:
-    """The start of the first run, in nanoseconds since 1970, at most 120 days before `now_ns`.
+def is_duration(text: str) -> bool:
+    """True for `90m`, `24h`, `7d` or `2w`."""
+    return _DURATION.fullmatch(text) is not None
 
-    Raises ThirdPartyConfigError if the text is neither a duration nor a time. A time after `now_ns` is returned
-    unchanged: `start_problem` rejects a time in the future when it is configured.
-    """
-    try:
-        start = _start(collect_from or DEFAULT, now_ns)
-    except ValueError as error:
-        raise ThirdPartyConfigError(f"collect_from is wrong: {error}.", hint=f"Use {FORMS}.") from None
-    return max(start, now_ns - DAYS_MAX * _DAY)
+
+def moment_ns(text: str, now_ns: int) -> int:
+    """A duration before `now_ns`, a date or a time, in ns since 1970. Raises ValueError with what is wrong."""
+    if _DURATION.fullmatch(text):
+        return now_ns - duration_ns(text)
+    match = _TIME.fullmatch(text)
+    if not match:
+        raise ValueError("it is neither a duration nor a time")
+    if match[1] and not match[3]:
+        raise ValueError("the time has no zone; put a Z behind it for UTC")
+    return _time(text if match[1] else f"{text}T00:00:00Z")
 
 
 def parse_time(text: str, now_ns: int) -> int:
     """A duration before `now_ns`, a date or a time, in ns since 1970. Raises ThirdPartyConfigError."""
     try:
-        return _start(text, now_ns)
+        return moment_ns(text, now_ns)
     except ValueError as error:
         raise ThirdPartyConfigError(f"{text!r} is not a time: {error}.", hint=f"Use {FORMS}.") from None
-
-
-def start_problem(text: str, now_ns: int) -> str:
-    """What is wrong with the text; empty if nothing is."""
-    try:
-        start = _start(text, now_ns)
-    except ValueError as error:
-        return str(error)
-    if start > now_ns:
-        return "it lies in the future"
-    if _DURATION.fullmatch(text) and start < now_ns - DAYS_MAX * _DAY:
-        return f"it is more than {DAYS_MAX} days"
-    return ""
-
-
-def is_too_old(text: str, now_ns: int) -> bool:
-    """True if it is a time that `first_start_ns` moves up, because it is more than 120 days ago by now."""
-    return _start(text, now_ns) < now_ns - DAYS_MAX * _DAY
 
 
 def duration_ns(text: str) -> int:
@@ -95,7 +77,7 @@ def parse_span(start: str, end: str | None, now_ns: int) -> Span:
         problems.append("start lies ahead")
     elif not problems and start_ns >= end_ns:
         problems.append("start is not before end")
-    elif not problems and end_ns <= now_ns - DAYS_MAX * _DAY:
+    elif not problems and end_ns <= now_ns - DAYS_MAX * DAY_NS:
         problems.append(f"end is more than {DAYS_MAX} days ago, and 1Password keeps no older events")
     if problems:
         raise ThirdPartyConfigError(
@@ -112,17 +94,6 @@ def parse_last(text: str, now_ns: int) -> Span:
 def parse_width(text: str) -> int:
     """The length of a window, in nanoseconds. Raises ThirdPartyConfigError."""
     return _duration_ns("window", text, "6h or 1d", "window")
-
-
-def _start(text: str, now_ns: int) -> int:
-    if _DURATION.fullmatch(text):
-        return now_ns - duration_ns(text)
-    match = _TIME.fullmatch(text)
-    if not match:
-        raise ValueError("it is neither a duration nor a time")
-    if match[1] and not match[3]:
-        raise ValueError("the time has no zone; put a Z behind it for UTC")
-    return _time(text if match[1] else f"{text}T00:00:00Z")
 
 
 def _time(text: str) -> int:
@@ -156,7 +127,7 @@ def _moment(name: str, text: str, now_ns: int, problems: list[str]) -> int:
 
 def _cut(start_ns: int, end_ns: int, now_ns: int) -> Span:
     notes: list[str] = []
-    oldest_ns = now_ns - DAYS_MAX * _DAY
+    oldest_ns = now_ns - DAYS_MAX * DAY_NS
     if start_ns < oldest_ns:
         notes.append(f"1Password keeps {DAYS_MAX} days, so it begins there.")
     if end_ns > now_ns:

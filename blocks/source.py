@@ -12,8 +12,8 @@ from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from blocks import settings
 from blocks.config.alert_thresholds import LAG_DEFAULT, LAG_FORMS, SILENCE_DEFAULT, SILENCE_FORMS
+from blocks.config.first_run import LOOKBACK_DEFAULT, LOOKBACK_FORMS
 from blocks.config.source_file import SourceConfig, check_members
-from blocks.durations import DEFAULT, FORMS
 from blocks.events_api.credentials import NO_TOKEN, OnePasswordCredentials
 from blocks.problems import ConfigurationError, Problem
 from blocks.secret_block import PATH, SecretBlock
@@ -75,7 +75,7 @@ class OnePasswordSource(SecretBlock):
     collect_from: str = Field(
         default="",
         title="Collect from",
-        description=f"How far back the first run reads: {FORMS}. Empty means {DEFAULT}.",
+        description=f"How far back the first run reads: {LOOKBACK_FORMS}. Empty means {LOOKBACK_DEFAULT}.",
         examples=["7d"],
     )
     silence_after: str = Field(

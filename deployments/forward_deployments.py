@@ -11,7 +11,8 @@ from prefect.client.orchestration import get_client
 
 from blocks.prefect_names import forward_name
 from deployments.prefect_api.deploy import find_by_name, remove_by_name
-from deployments.prefect_api.deployment_specs import FORWARD, read_template, staggered_schedules
+from deployments.prefect_api.schedules import staggered_schedules
+from deployments.prefect_api.templates import FORWARD, read_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.prefect_api.deploy import Change, deploy_spec, remove_by_name
-from deployments.prefect_api.deployment_specs import PRUNE, read_template
+from deployments.prefect_api.templates import PRUNE, read_template
 
 if TYPE_CHECKING:
     from blocks.store.prune import PruneTarget

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from blocks import json_file
 from blocks.config.source_config import SourceConfig
 from blocks.config.source_schema import TOKEN_SETTING, SourceValidator, read_apis
-from blocks.durations import first_start_ns
 from blocks.prefect_names import block_name, deployment_name
 from blocks.problems import ConfigurationError, Problem, check_keys, describe_type, json_path, quote
 from blocks.secret import MASK, Secret, is_masked
@@ -30,7 +29,6 @@ __all__ = [
     "block_name",
     "check_members",
     "deployment_name",
-    "first_start_ns",
     "parse_sources",
     "read_file",
     "to_json",

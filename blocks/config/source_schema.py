@@ -6,9 +6,10 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from blocks import clock, durations, settings
-from blocks.config import alert_thresholds
+from blocks import clock, settings
+from blocks.config import alert_thresholds, first_run
 from blocks.config.source_config import SourceConfig
+from blocks.durations import DAYS_MAX
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.events_api.models import Api
 from blocks.events_api.token import TokenClaims, read_claims, token_problem
@@ -258,11 +259,10 @@ class SourceValidator:
         text = self._text(members, path, "collect_from")
         if text is None:
             return None
-        if problem := durations.start_problem(text, clock.now_ns()):
-            self._add(path, "collect_from", problem, durations.FORMS)
-        elif durations.is_too_old(text, clock.now_ns()):
-            days = durations.DAYS_MAX
-            self._warnings.append(f"collect_from is older than {days} days; the first run reads {days} days.")
+        if problem := first_run.start_problem(text, clock.now_ns()):
+            self._add(path, "collect_from", problem, first_run.LOOKBACK_FORMS)
+        elif first_run.is_too_old(text, clock.now_ns()):
+            self._warnings.append(f"collect_from is older than {DAYS_MAX} days; the first run reads {DAYS_MAX} days.")
         return text
 
 

@@ -29,7 +29,7 @@ from deployments.checks.server_findings import (
     not_reached,
     server_label,
 )
-from deployments.prefect_api.deployment_specs import POOL_TYPE, work_pool
+from deployments.prefect_api.templates import POOL_TYPE, work_pool
 from deployments.terminal_output import format_time
 
 if TYPE_CHECKING:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import clock
 from deployments.prefect_api import server_access
-from deployments.prefect_api.deployment_specs import work_pool
-from deployments.tick_offsets import COLLECT, FORWARD, RECONCILE
+from deployments.prefect_api.schedules import TICKS
+from deployments.prefect_api.templates import work_pool
 
 if TYPE_CHECKING:
     import httpx
 
-TICKS = {"collect": COLLECT, "forward": FORWARD, "reconcile": RECONCILE}
 PLANNED = 2
 """How many runs Prefect plans for a schedule: see `server_settings`."""
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")

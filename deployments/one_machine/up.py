@@ -23,11 +23,11 @@ from deployments.one_machine.watchdog import ClockSetBack, Restart, TerminalLine
 from deployments.one_machine.worker_log_filter import WorkerLogFilter
 from deployments.prefect_api import (
     database,
-    deployment_specs,
     local_files,
     server_access,
     server_secrets,
     server_settings,
+    templates,
     up_lock,
 )
 from deployments.prefect_api.server_access import LOOPBACK_ONLY, ListenAddress
@@ -274,7 +274,7 @@ class Machine:
     def _worker_child(self) -> Child:
         arguments = [
             "--pool",
-            deployment_specs.work_pool(),
+            templates.work_pool(),
             "--name",
             worker_runs.WORKER,
             "--heartbeat-file",

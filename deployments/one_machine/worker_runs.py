@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from deployments.prefect_api import server_access
-from deployments.prefect_api.deployment_specs import work_pool
+from deployments.prefect_api.templates import work_pool
 
 if TYPE_CHECKING:
     import httpx

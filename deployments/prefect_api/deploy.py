@@ -23,16 +23,8 @@ from prefect.exceptions import ObjectNotFound
 from blocks import python_process
 from blocks.prefect_names import deployment_name
 from deployments.prefect_api import database, server_access
-from deployments.prefect_api.deployment_specs import (
-    COLLECT,
-    OF_A_SOURCE,
-    POOL_TYPE,
-    SourceDeployment,
-    Spec,
-    flow_name,
-    source_specs,
-    work_pool,
-)
+from deployments.prefect_api.deployment_specs import OF_A_SOURCE, SourceDeployment, source_specs
+from deployments.prefect_api.templates import COLLECT, POOL_TYPE, Spec, flow_name, work_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,26 +6,14 @@ Nothing here imports Prefect.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from blocks.prefect_names import deployment_name
-from deployments import tick_offsets
+from deployments.prefect_api.schedules import staggered_schedules
+from deployments.prefect_api.templates import BACKFILL, COLLECT, RECONCILE, Spec, flow_name, read_template
 
-TEMPLATES = Path(__file__).parents[1] / "prefect.yaml"
-COLLECT, RECONCILE, BACKFILL, FORWARD, PRUNE = "collect", "reconcile", "backfill", "forward", "prune"
-"""The names of the flows, and of their templates."""
 OF_A_SOURCE = (COLLECT, RECONCILE, BACKFILL)
 """The flows that each source has a deployment of."""
 SOURCE = "{{ $SOURCE }}"
-POOL_TYPE = "onepassword-source"
-TICKS = {COLLECT: tick_offsets.COLLECT, RECONCILE: tick_offsets.RECONCILE, FORWARD: tick_offsets.FORWARD}
-
-Spec = dict[str, Any]
-"""One entry of `deployments` in prefect.yaml, in Prefect's own form."""
 
 
 @dataclass(frozen=True)
@@ -43,38 +31,11 @@ class SourceDeployment:
     """The immutable id of the source: runs find it by this, and its ticks follow from this (else from its name)."""
 
 
-def read_template(flow: str) -> Spec:
-    """The template of a flow."""
-    return _templates()[flow]
-
-
-def flow_name(spec: Spec) -> str:
-    return str(spec["entrypoint"]).rpartition(".")[2]
-
-
-def work_pool() -> str:
-    """The name of the work pool that all deployments use."""
-    return str(_templates()[COLLECT]["work_pool"]["name"])
-
-
 def source_specs(wanted: SourceDeployment) -> list[Spec]:
     """The deployments of a source: the one that collects it first. One with a flow of its own has no others."""
     if wanted.entrypoint is not None:
         return [_fill(read_template(COLLECT), wanted)]
     return [_fill(read_template(flow), wanted) for flow in OF_A_SOURCE]
-
-
-def staggered_schedules(template: Spec, key: str) -> list[dict[str, Any]]:
-    """The schedules of a template, moved to the time that belongs to `key`, such as a source's id."""
-    ticks = TICKS.get(flow_name(template))
-    if ticks is None:
-        return list(template["schedules"])
-    return [{**entry, "anchor_date": ticks.anchor(key)} for entry in template["schedules"]]
-
-
-@cache
-def _templates() -> dict[str, Spec]:
-    return {flow_name(entry): entry for entry in yaml.safe_load(TEMPLATES.read_bytes())["deployments"]}
 
 
 def _fill(template: Spec, wanted: SourceDeployment) -> Spec:

@@ -43,7 +43,6 @@ HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")
 WILDCARDS = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104 - compared, not bound
 ANSWER_SECONDS = 5.0
-PREFECT_EVENTS_SECONDS = 2 * 24 * 3600
 OK, UNAUTHORIZED = 200, 401
 
 
@@ -149,24 +148,10 @@ def _base_environment(kept: Secrets, at: ListenAddress) -> dict[str, str]:
         "PREFECT_API_SSL_CERT_FILE": str(_single_authority_file()),
         "PREFECT_SERVER_API_HOST": at.host,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(at.origins),
-        # Relative, so that the UI requests the origin that it was loaded from.
-        "PREFECT_UI_API_URL": "/api",
-        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-        # A slow machine takes longer than Prefect's 20 seconds to make the database at the first start.
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-        # The default is memory: a restarted server then loses the slots of healthy runs and ends these.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        # By default Prefect keeps runs for ever and events for a week. A source has 288 runs a day; each takes
-        # 50 KB, and its events 340 KB.
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(settings.runs_kept()),
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(settings.runs_kept(), PREFECT_EVENTS_SECONDS)}S",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(_ui_directory()),
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
         **server_settings.SERVER,
+        **server_settings.retention(),
         **_no_proxy(os.environ),
     }
 

@@ -1,12 +1,27 @@
-"""Settings of Prefect that make an idle source cheap. Prefect documents all of them, and none changes a result.
+"""Settings of Prefect: what its server keeps, that it reports to no one, and what makes an idle source cheap.
 
-`SERVER` is for our own server and its clients, `RUNS` for the processes of flow runs. A server that the user runs keeps
-its own settings.
+`SERVER` is for our own server and its clients, `RUNS` for the processes of flow runs, `retention()` is how long the
+server keeps runs. A server that the user runs keeps its own settings. What depends on secrets and addresses is in
+`server_access`.
 """
 
 from __future__ import annotations
 
+from blocks import settings
+
+EVENTS_SECONDS_MAX = 2 * 24 * 3600
+
 SERVER = {
+    # Relative, so that the UI requests the origin that it was loaded from.
+    "PREFECT_SERVER_UI_API_URL": "/api",
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+    # A slow machine takes longer than Prefect's 20 seconds to make the database at the first start.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    # The default is memory: a restarted server then loses the slots of healthy runs and ends these.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # The guard keeps web pages out. With CSRF support, each client would first request a token.
     "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
     # The automation "dead runs" must not end a run that was planned shortly before it began.
@@ -30,3 +45,17 @@ RUNS = {
     # The server belongs to this installation.
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
 }
+
+
+def retention() -> dict[str, str]:
+    """How long our own server keeps flow runs, and Prefect's events, as the setting RUNS_KEPT says.
+
+    By default Prefect keeps runs for ever and events for a week. A source has 288 runs a day; each takes 50 KB, and
+    its events 340 KB. Raises ThirdPartyConfigError if the setting is not valid.
+    """
+    seconds = settings.runs_kept()
+    return {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(seconds),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(seconds, EVENTS_SECONDS_MAX)}S",
+    }

@@ -19,7 +19,7 @@ from blocks import clock
 from blocks.errors import FirstPartyGenericError
 from blocks.store import lifecycle, source_status, sources, streams
 from deployments.prefect_api.deploy import PAGE, deployments_of, find_deployment, find_deployments, parallel_requests
-from deployments.tick_offsets import COLLECT
+from deployments.prefect_api.schedules import COLLECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from blocks import clock
-from blocks.durations import DAYS_MAX, first_start_ns
+from blocks.config.first_run import first_start_ns
+from blocks.durations import DAYS_MAX
 from blocks.errors import CursorRejectedError, ThirdPartyConfigError
 from blocks.health import tracker_of
 from blocks.store import health, pages, sources, streams

@@ -186,7 +186,7 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
     from blocks.prefect_names import block_name
     from blocks.source import OnePasswordSource
     from deployments import sources
-    from deployments.prefect_api import deploy, deployment_specs
+    from deployments.prefect_api import deploy, templates
 
     assert NAME == SOURCE
     with get_client(sync_client=True) as client:
@@ -194,7 +194,7 @@ def _deploy(sandbox: SandboxProcess) -> dict[str, UUID]:
     save_blocks(Job(sandbox.base_url, sandbox.token, 0))
     block = cast("OnePasswordSource", OnePasswordSource.load(block_name(SOURCE)))
     sources.deploy(SOURCE, None, block.source_id, paused=True)
-    template = deployment_specs.read_template(deployment_specs.COLLECT)
+    template = templates.read_template(templates.COLLECT)
     deploy.deploy_spec(
         {**template, "name": "plain", "entrypoint": "plain_flow.plain", "parameters": {}, "schedules": []}
     )

@@ -7,13 +7,10 @@ import pytest
 from blocks.durations import (
     DAYS_MAX,
     duration_ns,
-    first_start_ns,
-    is_too_old,
     parse_last,
     parse_span,
     parse_time,
     parse_width,
-    start_problem,
 )
 from blocks.errors import ThirdPartyConfigError
 
@@ -66,24 +63,6 @@ def test_a_time_keeps_its_nine_digits() -> None:
 def test_what_is_no_time(text: str, words: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match=words):
         parse_time(text, NOW)
-    assert words in start_problem(text, NOW)
-
-
-def test_the_first_run_starts_a_day_ago_by_default_and_at_most_120_days_ago() -> None:
-    assert first_start_ns(None, NOW) == NOW - DAY
-    assert first_start_ns("7d", NOW) == NOW - 7 * DAY
-    assert first_start_ns("2020-01-01", NOW) == NOW - DAYS_MAX * DAY
-    with pytest.raises(ThirdPartyConfigError, match="collect_from is wrong"):
-        first_start_ns("soon", NOW)
-
-
-def test_a_start_is_a_problem_in_the_future_and_as_a_long_duration_but_not_as_an_old_time() -> None:
-    assert start_problem("2027-01-01", NOW) == "it lies in the future"
-    assert start_problem("121d", NOW) == "it is more than 120 days"
-    assert start_problem("120d", NOW) == ""
-    assert start_problem("2020-01-01", NOW) == ""
-    assert is_too_old("2020-01-01", NOW)
-    assert not is_too_old("119d", NOW)
 
 
 def test_a_span_from_a_start_to_now_or_to_its_end() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import os
@@ -25,7 +24,6 @@ from blocks.config.source_file import (
     SourceConfig,
     block_name,
     deployment_name,
-    first_start_ns,
     parse_sources,
     read_file,
     to_json,
@@ -732,50 +730,9 @@ def test_a_file_cut_off_or_damaged_anywhere_is_read_or_refused(place: int, damag
 # Where the first run starts
 
 
-@pytest.mark.parametrize(
-    ("text", "ago"),
-    [
-        (None, DAY),
-        ("", DAY),
-        ("0m", 0),
-        ("90m", 90 * 60 * SECOND),
-        ("24h", DAY),
-        ("7d", 7 * DAY),
-        ("2w", 14 * DAY),
-        ("120d", 120 * DAY),
-        ("2026-11-18T11:06:39.999999999Z", 1),
-        ("2026-11-18t11:06:40z", 0),
-        ("2026-11-18 12:06:40+01:00", 0),
-        ("2026-11-18", 11 * HOUR + 6 * 60 * SECOND + 40 * SECOND),
-        ("2020-01-01", 120 * DAY),
-        ("0001-01-01", 120 * DAY),
-        ("121d", 120 * DAY),
-    ],
-)
-def test_where_the_first_run_starts(text: str | None, ago: int) -> None:
-    assert first_start_ns(text, NOW * SECOND) == NOW * SECOND - ago
-
-
-def test_a_time_after_the_moment_that_is_asked_about_stays() -> None:
-    assert first_start_ns("2026-11-18", (NOW - 30 * 86_400) * SECOND) == (NOW - 11 * 3600 - 6 * 60 - 40) * SECOND
-
-
-@pytest.mark.parametrize("text", ["soon", "h", "-1h", "1.5h", "24H", "2026-13-01", "20261101", "0000-01-01"])
-def test_what_is_no_start(text: str) -> None:
-    with pytest.raises(ThirdPartyConfigError, match="collect_from is wrong"):
-        first_start_ns(text, NOW * SECOND)
-
-
 def test_a_time_that_has_aged_is_told_and_not_refused() -> None:
     config = one(collect_from="2026-01-01")
     assert "older than 120 days" in config.warnings[0]
-
-
-@settings(deadline=None)
-@given(st.text())
-def test_any_text_is_a_start_or_refused(text: str) -> None:
-    with contextlib.suppress(ThirdPartyConfigError):
-        assert first_start_ns(text, NOW * SECOND) >= (NOW - 120 * 86_400) * SECOND
 
 
 # Names on a Prefect server

@@ -565,7 +565,7 @@ def test_a_paused_deployment_and_none(deployed: Source) -> None:
 
 @pytest.mark.prefect
 def test_a_worker_that_is_heard_and_one_that_is_not(deployed: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deployments.prefect_api.deployment_specs import work_pool
+    from deployments.prefect_api.templates import work_pool
 
     with _client() as client:
         client.send_worker_heartbeat(work_pool(), "there", heartbeat_interval_seconds=30)

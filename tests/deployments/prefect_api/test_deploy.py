@@ -12,7 +12,7 @@ import pytest
 from support.one_machine import run_python
 from support.paths import ROOT
 
-from deployments.tick_offsets import COLLECT
+from deployments.prefect_api.schedules import COLLECT
 
 if TYPE_CHECKING:
     from support.one_machine import RunningUp

@@ -128,19 +128,10 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         "PREFECT_API_SSL_CERT_FILE": str(data / "prefect" / "authority.pem"),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:4200,http://localhost:4200",
-        "PREFECT_UI_API_URL": "/api",
-        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "1209600",
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "PT172800S",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(data / "prefect" / "ui"),
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
         **server_settings.SERVER,
+        **server_settings.retention(),
     }
     assert stat.S_IMODE((data / "prefect").stat().st_mode) == 0o700
     authorities = ssl.create_default_context(cafile=made["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()

@@ -1,15 +1,45 @@
-"""What is set to make idle sources cheap is known to this Prefect; `test_up.py` shows what the scheduler does of it."""
+"""This Prefect knows each setting and keeps runs as long as you say. `test_up.py` shows what the scheduler does."""
 
 from __future__ import annotations
 
 import pytest
 
+from blocks.errors import ThirdPartyConfigError
 from deployments.prefect_api import server_settings
 
+SETTINGS = {**server_settings.SERVER, **server_settings.RUNS, **server_settings.retention()}
 
-@pytest.mark.parametrize("name", [*server_settings.SERVER, *server_settings.RUNS])
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_prefect_knows_the_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings.models.root import Settings
 
-    monkeypatch.setenv(name, {**server_settings.SERVER, **server_settings.RUNS}[name])
+    monkeypatch.setenv(name, SETTINGS[name])
     assert name in Settings().to_environment_variables(exclude_unset=True)
+
+
+def test_the_server_reports_to_no_one_and_keeps_slots_on_disk() -> None:
+    quiet = ("ANALYTICS_ENABLED", "UI_V2_ENABLED", "UI_SHOW_PROMOTIONAL_CONTENT")
+    assert {server_settings.SERVER[f"PREFECT_SERVER_{name}"] for name in quiet} == {"false"}
+    assert server_settings.SERVER["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith(".filesystem")
+
+
+@pytest.mark.parametrize(
+    ("setting", "runs", "events"), [(None, 14 * 86_400, 172_800), ("12h", 43_200, 43_200), ("8w", 56 * 86_400, 172_800)]
+)
+def test_runs_are_kept_as_long_as_you_say_and_events_two_days_at_most(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, runs: int, events: int
+) -> None:
+    if setting:
+        monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", setting)
+    assert server_settings.retention() == {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(runs),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{events}S",
+    }
+
+
+def test_less_than_an_hour_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", "30m")
+    with pytest.raises(ThirdPartyConfigError, match="RUNS_KEPT"):
+        server_settings.retention()

@@ -10,7 +10,8 @@ import pytest
 from support.moving_clock import MovingClock
 
 from blocks import clock
-from deployments.tick_offsets import COLLECT, FORWARD, RECONCILE, Ticks
+from deployments.prefect_api.schedules import COLLECT, FORWARD, RECONCILE, Ticks, staggered_schedules
+from deployments.prefect_api.templates import PRUNE, read_template
 
 IDS = [random.Random(number).randbytes(16).hex() for number in range(300)]  # noqa: S311 - no secret
 
@@ -24,8 +25,8 @@ def test_each_tick_is_the_same_forever() -> None:
 @pytest.mark.parametrize(("ticks", "bins"), [(COLLECT, 30), (RECONCILE, 24), (FORWARD, 36)])
 def test_no_part_of_the_window_has_far_more_than_its_share(ticks: Ticks, bins: int) -> None:
     width = ticks.window // bins
-    start = min(ticks.anchor(one) for one in IDS).replace(minute=0, second=0)
-    counts = Counter(int((ticks.anchor(one) - start).total_seconds()) // width for one in IDS)
+    start = min(ticks.anchor(key) for key in IDS).replace(minute=0, second=0)
+    counts = Counter(int((ticks.anchor(key) - start).total_seconds()) // width for key in IDS)
     assert max(counts.values()) <= 2.5 * len(IDS) / bins
     assert len(counts) >= 0.9 * bins
 
@@ -43,3 +44,8 @@ def test_how_long_it_is_until_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert COLLECT.seconds_until(IDS[0]) == 1
     moving.advance(1e6 + 2)
     assert COLLECT.seconds_until(IDS[0]) == 300 - (1e6 + 1) % 300
+
+
+def test_a_flow_without_ticks_keeps_the_schedule_of_its_template() -> None:
+    template = read_template(PRUNE)
+    assert staggered_schedules(template, "any key") == template["schedules"]

@@ -1,6 +1,7 @@
-"""When the schedule of a deployment ticks: at a time of its own, so that hundreds of runs do not start at once.
+"""When the schedules tick: how often prefect.yaml says, and each source at a time of its own.
 
-The time depends only on the immutable id of the source, so a rename or another machine does not change it.
+So hundreds of runs do not start at once. The time depends only on the immutable id of the source: a rename or another
+machine does not change it.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from blocks import clock
+from deployments.prefect_api import templates
+from deployments.prefect_api.templates import Spec, flow_name, interval
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 """The origin of every schedule: a whole hour, and the start of a day, in UTC."""
@@ -39,8 +43,17 @@ class Ticks:
         return (self.anchor(key) - now).total_seconds() % self.every
 
 
-COLLECT = Ticks(every=300, window=300)
-RECONCILE = Ticks(every=86_400, window=4 * 3600, step=60, start=3600)
-"""Once a day, between 01:00 and 05:00 UTC."""
-FORWARD = Ticks(every=3600, window=3600)
+def staggered_schedules(template: Spec, key: str) -> list[dict[str, Any]]:
+    """The schedules of a template, moved to the time that belongs to `key`, such as a source's id."""
+    ticks = TICKS.get(flow_name(template))
+    if ticks is None:
+        return list(template["schedules"])
+    return [{**entry, "anchor_date": ticks.anchor(key)} for entry in template["schedules"]]
+
+
+COLLECT = Ticks(every=interval(templates.COLLECT), window=interval(templates.COLLECT))
+RECONCILE = Ticks(every=interval(templates.RECONCILE), window=4 * 3600, step=60, start=3600)
+"""Between 01:00 and 05:00 UTC."""
+FORWARD = Ticks(every=interval(templates.FORWARD), window=interval(templates.FORWARD))
 """A safety net: a collection that found something starts the forward run itself."""
+TICKS = {templates.COLLECT: COLLECT, templates.RECONCILE: RECONCILE, templates.FORWARD: FORWARD}
