@@ -159,6 +159,12 @@ COMMANDS = (
         DATA,
     ),
     CommandEntry(
+        "actions",
+        "Show what the codes in events mean. Needs no store.",
+        "actions vault",
+        DATA,
+    ),
+    CommandEntry(
         "coverage",
         "Show what was collected, when it was last reconciled, and the gaps, with the command that closes each.",
         "coverage 1Pass --html coverage.html",

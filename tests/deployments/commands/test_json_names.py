@@ -27,6 +27,7 @@ OPEN = {"config", "body", "purged"}
 OTHER = {"env.py", "sandbox.py", "page.py"}
 """What Prefect, `apply` and plotly read has their names."""
 READING = (
+    ("actions",),
     ("status",),
     ("list",),
     ("coverage", "1Pass"),
