@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
@@ -13,7 +15,11 @@ from blocks import clock
 from blocks.store.tables import AuditLogRow, table_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
+
+_actor: ContextVar[str | None] = ContextVar("actor", default=None)
 
 
 def record(connection: Connection, action: str, source_id: str, source_name: str, **details: Any) -> None:
@@ -30,8 +36,20 @@ def record(connection: Connection, action: str, source_id: str, source_name: str
     )
 
 
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Record what this thread does as done by `name`, a person who acts through this process."""
+    token = _actor.set(name)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
 def actor() -> str:
-    """The user of this process, as user@host; the user is "unknown" where the system has no name for it."""
+    """Who acts: see `acting_as`. Otherwise the user of this process, as user@host; "unknown" where it has no name."""
+    if (name := _actor.get()) is not None:
+        return name
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # in a container, the user's id may have no entry in passwd
