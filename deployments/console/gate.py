@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from deployments.console import templates
@@ -43,7 +43,7 @@ class Gate:
         await self._app(scope, receive, send)
 
 
-def read_session(request: Request, settings: ConsoleSettings) -> Session | None:
+def read_session(request: HTTPConnection, settings: ConsoleSettings) -> Session | None:
     """The session of the request's cookie."""
     cookie = request.cookies.get(COOKIE, "")
     return settings.sessions.decode(cookie) if cookie else None

@@ -6,7 +6,6 @@ operator password ends every session.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -17,6 +16,7 @@ from enum import StrEnum
 import jwt
 
 from blocks import clock
+from deployments.console.passwords import Passwords, digest, encoded
 
 SESSION_SECONDS = 12 * 3600
 FREE_TRIES = 3
@@ -48,25 +48,12 @@ class Session:
         return self.role is Role.OPERATOR
 
 
-@dataclass(frozen=True, repr=False)
-class Passwords:
-    """The password of each role. Without one for viewers there are none."""
-
-    operator: str
-    viewer: str | None
-
-    @classmethod
-    def derived(cls, operator: str) -> Passwords:
-        """Both passwords from that of the operator. That of the viewer says nothing of the operator's."""
-        return cls(operator, _text(_mac(operator, "viewer of the console"))[:24])
-
-
 class Sessions:
     """Creates and reads sessions."""
 
     def __init__(self, passwords: Passwords) -> None:
         self._passwords = passwords
-        self._key = _mac(passwords.operator, "sessions of the console")
+        self._key = digest(passwords.operator, "sessions of the console")
 
     def role_of(self, password: str) -> Role | None:
         """The role of a password, which may have its user in front: `viewer:…`. None if it is wrong."""
@@ -96,7 +83,7 @@ class Sessions:
 
     def csrf_token(self, session: Session) -> str:
         """What each form of this session must bring."""
-        return _text(hmac.digest(self._key, f"csrf {session.id}".encode(), hashlib.sha256))
+        return encoded(hmac.digest(self._key, f"csrf {session.id}".encode(), hashlib.sha256))
 
     def is_csrf_token(self, session: Session, token: str) -> bool:
         return hmac.compare_digest(self.csrf_token(session).encode(), token.encode())
@@ -126,11 +113,3 @@ class LoginDelay:
     def succeeded(self, address: str) -> None:
         with self._lock:
             self._failures.pop(address, None)
-
-
-def _mac(password: str, purpose: str) -> bytes:
-    return hmac.digest(password.encode(), purpose.encode(), hashlib.sha256)
-
-
-def _text(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

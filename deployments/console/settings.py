@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployments.console.sessions import LoginDelay, Passwords, Sessions
+from deployments.console.passwords import Passwords
+from deployments.console.sessions import LoginDelay, Sessions
 
 
 @dataclass(frozen=True)

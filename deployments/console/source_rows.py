@@ -108,9 +108,7 @@ def find_row(engine: Engine, source_id: str) -> SourceRow | None:
     return next((row for row in source_rows(engine, with_deleted=True) if row.source.id == source_id), None)
 
 
-def _row(
-    source: SourceStatus, counts: dict[int, source_status.EventCounts], pairs: Iterable[PairStatus]
-) -> SourceRow:
+def _row(source: SourceStatus, counts: dict[int, source_status.EventCounts], pairs: Iterable[PairStatus]) -> SourceRow:
     paces = [counts[stream.id] for stream in source.streams]
     hourly = tuple(sum(hour) for hour in zip(*(pace.hourly for pace in paces), strict=True))
     return SourceRow(source, hourly, sum(pace.last_day for pace in paces), tuple(pairs))

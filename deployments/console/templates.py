@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from blocks import clock
-from deployments.console import shapes
+from deployments.console import calendar_chart, shapes
 from deployments.terminal_output import format_rfc3339
 
 WEEK_DAYS = 7
@@ -41,8 +41,9 @@ def _environment() -> Environment:
         query=query_string,
         visible=visible,
         days_left=days_left,
+        iso=format_rfc3339,
     )
-    environment.globals.update(shapes=shapes, now_ns=clock.now_ns)
+    environment.globals.update(shapes=shapes, charts=calendar_chart, now_ns=clock.now_ns)
     return environment
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from deployments.console.context import Console
+    from deployments.console.sessions import Session
     from deployments.console.settings import ConsoleSettings
     from deployments.console.view import View
 
@@ -30,8 +31,11 @@ async def login(request: Request) -> Response:
     """The login page, and what it sends."""
     there = safe_path(request.query_params.get("next", ""))
     if request.method == "GET":
-        if request.scope["session"] is not None:
+        session: Session | None = request.scope["session"]
+        if session is not None and (session.is_operator or there.startswith(f"{PREFIX}/")):
             return RedirectResponse(there, SEE_OTHER)
+        if session is not None:  # a viewer came from Prefect's UI, which only operators may use
+            return RedirectResponse(f"{PREFIX}/", SEE_OTHER)
         return _form(there)
     body = b""
     async for chunk in request.stream():

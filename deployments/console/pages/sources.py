@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from deployments import up_health
 from deployments.console.source_rows import ORDER, source_rows
 from deployments.console.view import page
-from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from starlette.responses import Response
