@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from blocks.store.forwarding import forward_pairs as forward_pairs
     from blocks.store.forwarding import positions as positions
     from blocks.store.forwarding import rejected_events as rejected_events
+    from blocks.store.forwarding import replay as replay
     from blocks.store.forwarding import unsent_events as unsent_events
     from deployments import forward_deployments as forward_deployments
     from deployments import lifecycle as lifecycle
@@ -55,6 +56,7 @@ _MODULES = {
     "positions": "blocks.store.forwarding.positions",
     "prepare": "blocks.siem.delivery.prepare",
     "reconcile": "flows.reconcile",
+    "replay": "blocks.store.forwarding.replay",
     "rejected_events": "blocks.store.forwarding.rejected_events",
     "prune_deployment": "deployments.prune_deployment",
     "source_runs": "deployments.prefect_api.source_runs",

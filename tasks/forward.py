@@ -16,10 +16,10 @@ from blocks.siem.delivery.deliver import DeliveryResult, Rejection, deliver, del
 from blocks.siem.delivery.ordered_pool import OrderedPool
 from blocks.siem.delivery.protocol import NoConfirmationError, RequestRejectedError
 from blocks.store.engine import use_small_cache
-from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
+from blocks.store.forwarding import forward_pairs, positions, replay, unsent_events
 from blocks.store.forwarding.positions import BatchOutcome
-from blocks.store.forwarding.records import PositionClaim
-from blocks.store.forwarding.rejected_events import RejectedEvent, ReplayBatch
+from blocks.store.forwarding.records import PositionClaim, ReplayBatch
+from blocks.store.forwarding.rejected_events import RejectedEvent
 from blocks.store.forwarding.unsent_events import EventBatch, UnsentEvents, UnsentHour
 from tasks import attempts
 from tasks.support import stopping
@@ -156,7 +156,7 @@ class StreamForwarder:
     def _resend(self) -> None:
         events = min(self._preparer.sender.limits.events, RESEND_MAX)
         pool = OrderedPool(self._redeliver, self._note_resent, 1, self._renew)
-        pool.process(rejected_events.replay_batches(self._engine, self._claim, events), until=self._is_over)
+        pool.process(replay.marked_batches(self._engine, self._claim, events), until=self._is_over)
 
     def _send_new(self) -> None:
         view = positions.get(self._engine, self._claim)

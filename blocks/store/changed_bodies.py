@@ -11,7 +11,7 @@ from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
 from blocks.store.engine import insert_new
-from blocks.store.integrity import chain
+from blocks.store.integrity import digests
 from blocks.store.tables import ChainLinkRow, ChangedBodyRow, EventRow, StreamRow, table_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _insert(connection: Connection, stream_id: int, event: Event, api_version: s
         "uuid": event.uuid,
         "received_ns": clock.now_ns(),
         "api_version": api_version,
-        "digest": chain.body_digest(event.body),
+        "digest": digests.body_digest(event.body),
         "body": event.body,
     }
     return insert_new(connection, _revisions, row)

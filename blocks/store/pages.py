@@ -14,6 +14,7 @@ from blocks.store import changed_bodies, event_times, health, hourly_counts, lat
 from blocks.store.engine import writing
 from blocks.store.insert import insert_events, legible_body
 from blocks.store.integrity import chain
+from blocks.store.integrity.digests import body_digest
 from blocks.store.prune import pruned_uuids
 from blocks.store.streams import StreamClaim
 from blocks.store.tables import StreamRow, table_of
@@ -58,7 +59,7 @@ class PreparedPage:
 
 def prepare(page: Page, api: Api, api_version: str) -> PreparedPage:
     """Compute everything that needs no transaction, so that the write lock is short."""
-    digests = [chain.body_digest(event.body) for event in page.events]
+    digests = [body_digest(event.body) for event in page.events]
     copies = [(event, shown) for event in page.events if (shown := legible_body(event.body)) is not None]
     return PreparedPage(page, api, api_version, digests, copies)
 

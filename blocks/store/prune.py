@@ -18,7 +18,7 @@ from blocks.durations import duration_ns
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, hourly_counts
 from blocks.store.engine import dialect_module, reading, store_errors, writing
-from blocks.store.integrity import chain
+from blocks.store.integrity import digests
 from blocks.store.tables import (
     ChangedBodyRow,
     EventRow,
@@ -296,7 +296,7 @@ def _digests(engine: Engine, ids: Sequence[int]) -> list[_PrunableEvent]:
 
 
 def _prunable_event(row: Row[Any]) -> _PrunableEvent:
-    return _PrunableEvent(row.id, row.uuid, row.time_ns, row.received_ns, chain.body_digest(row.body))
+    return _PrunableEvent(row.id, row.uuid, row.time_ns, row.received_ns, digests.body_digest(row.body))
 
 
 def _remove(engine: Engine, target: PruneTarget, rule: RetentionRule, found: Sequence[_PrunableEvent]) -> int:

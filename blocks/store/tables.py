@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -26,6 +27,13 @@ from sqlmodel import Field, SQLModel
 
 _GIVEN = {"autoincrement": False}
 _CLAIMED = text("holder_process IS NOT NULL")
+
+
+def _by_member(column: str, *, partial: bool = False) -> Index:
+    """An index on a member of events, newest last. SQLite appends `event_id` itself; PostgreSQL includes it."""
+    where = text(f"{column} IS NOT NULL") if partial else None
+    name = f"event_index_by_{column.removesuffix('_id')}"
+    return Index(name, column, "time_ns", sqlite_where=where, postgresql_where=where, postgresql_include=["event_id"])
 
 
 def table_of(model: type[SQLModel]) -> Table:
@@ -41,10 +49,16 @@ def _ns(description: str | None = None) -> Any:
     return Field(default=None, sa_type=BigInteger, description=description)
 
 
+_ID = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER is SQLite's own row id
+
+
 def _id() -> Column[int]:
     # 64 bits on both databases (SQLModel's own would be a 32-bit SERIAL), and never used twice on SQLite either.
-    kind = BigInteger().with_variant(Integer(), "sqlite")
-    return Column("id", kind, Identity(), primary_key=True)
+    return Column("id", _ID, Identity(), primary_key=True)
+
+
+def _value(description: str | None = None) -> Any:
+    return Field(default=None, sa_type=Integer, description=description)
 
 
 class ClaimColumns(SQLModel):
@@ -473,3 +487,80 @@ class WindowRow(ClaimColumns, table=True):
     quarantined: int = _counter()
     changed: int = _counter("bodies that differ from the stored ones")
     error: str | None = Field(default=None, description="why reading it was stopped; a resumed job retries it")
+
+
+class EventIndexRow(SQLModel, table=True):
+    """What an event can be searched by: its time, and numbers in `index_values` (see `search`)."""
+
+    __tablename__ = "event_index"
+    __table_args__ = (
+        Index("event_index_by_time", "time_ns", postgresql_include=["event_id"]),
+        _by_member("stream_id"),
+        _by_member("user_id"),
+        _by_member("ip_id"),
+        _by_member("country_id"),
+        _by_member("action_id"),
+        _by_member("client_id"),
+        *(_by_member(name, partial=True) for name in ("type_id", "vault_id", "item_id", "object_id", "aux_id")),
+    )
+
+    event_id: int = Field(primary_key=True, sa_type=_ID, sa_column_kwargs=_GIVEN)
+    stream_id: int = Field(sa_type=Integer)
+    time_ns: int = Field(sa_type=BigInteger)
+    late_s: int = Field(sa_type=Integer, description="seconds from the event's time to its receipt; may be negative")
+    failed: bool | None = Field(default=None, sa_type=Boolean, description="of a sign-in attempt")
+    user_id: int | None = _value("who did it: target_user, user or actor")
+    action_id: int | None = _value("action; of a sign-in attempt, its category")
+    type_id: int | None = _value("type of a sign-in attempt, object_type of an audit event")
+    ip_id: int | None = _value()
+    country_id: int | None = _value("two letters, where the event has them")
+    client_id: int | None = _value("client.app_name")
+    version_id: int | None = _value("client.app_version")
+    os_id: int | None = _value("client.os_name")
+    vault_id: int | None = _value()
+    item_id: int | None = _value()
+    object_id: int | None = _value("object_uuid of an audit event")
+    aux_id: int | None = _value("aux_uuid of an audit event")
+
+
+class IndexValueRow(SQLModel, table=True):
+    """A value of events, once. It is removed with the last event that has it."""
+
+    __tablename__ = "index_values"
+    __table_args__ = (UniqueConstraint("kind", "value"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=Column("id", Integer, Identity(), primary_key=True))
+    kind: int = Field(sa_type=SmallInteger, description="see `search.members.Kind`")
+    value: str = Field(sa_type=Text)
+
+
+class UserNameRow(SQLModel, table=True):
+    """The name and address of a user, from the newest event that has them."""
+
+    __tablename__ = "user_names"
+
+    user_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN, description="in index_values")
+    name: str | None = Field(default=None, sa_type=Text)
+    email: str | None = Field(default=None, sa_type=Text)
+    time_ns: int = Field(sa_type=BigInteger, description="time of that event")
+
+
+class IndexPositionRow(SQLModel, table=True):
+    """Up to which event a stream is in `event_index`, and how many of its events are there."""
+
+    __tablename__ = "index_positions"
+
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    event_id: int = Field(sa_type=BigInteger)
+    events: int = _counter()
+
+
+class IndexStateRow(SQLModel, table=True):
+    """How the indexer is doing: one row, with the id 1."""
+
+    __tablename__ = "index_state"
+
+    id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    indexed_ns: int | None = _ns("when it last added events")
+    error: str | None = Field(default=None, sa_type=Text)
+    error_ns: int | None = _ns("when the error was last seen; null if there is none")

@@ -20,7 +20,7 @@ from blocks.prefect_names import block_name
 from blocks.siem.archive.block import Archive
 from blocks.siem.sumo_logic.block import SumoLogicSiem
 from blocks.store import fields
-from blocks.store.forwarding import forward_pairs, rejected_events
+from blocks.store.forwarding import forward_pairs, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,7 +212,7 @@ def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) 
     assert sending.receiver.arrived() == {}
     sending.receiver.clear()
     with sending.engine() as engine:
-        assert rejected_events.replay(engine, sending.pair) == len(sending.stored())
+        assert replay.resend_rejected(engine, sending.pair) == len(sending.stored())
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
     assert [row[0] for row in _told(sending, f"rejected/{sending.siem}")] == ["EventsRejected", "Recovered"]

@@ -18,6 +18,8 @@ from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
 from blocks.siem.privacy.rules import NONE
 from blocks.store import sources
 from blocks.store.forwarding import forward_pairs, positions
+from blocks.store.forwarding.positions import BatchOutcome
+from blocks.store.forwarding.rejected_events import RejectedEvent
 from tasks.forward import StreamForwarder
 
 if TYPE_CHECKING:
@@ -126,6 +128,17 @@ class Pair:
     def ids(self, api: Api = Api.AUDIT) -> list[int]:
         stream = self.filled.id_of(api)
         return [id_ for (id_,) in self.filled.ask(f"SELECT id FROM events WHERE stream_id = {stream} ORDER BY id")]
+
+    def rejects(self, *places: int) -> list[int]:
+        """The SIEM rejects the audit events in these places, and accepts the others. Returns the ids of those."""
+        ids = self.ids()
+        items = tuple(RejectedEvent(ids[place], f"audit-{place:06}", "400", f"no {place}") for place in places)
+        positions.advance(self.engine, self.claim(), BatchOutcome(ids[0], ids[-1], len(ids) - len(items), 0, items), [])
+        return [ids[place] for place in places]
+
+    def actions(self) -> list[str]:
+        """The actions in the audit log, oldest first."""
+        return [row[0] for row in self.filled.ask("SELECT action FROM audit_log ORDER BY id")]
 
     def told(self) -> list[tuple[str, str, str]]:
         """Name, severity and status of each health event, oldest first."""

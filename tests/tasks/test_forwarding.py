@@ -37,7 +37,7 @@ from blocks.siem.delivery.protocol import (
 from blocks.siem.privacy.rules import parse
 from blocks.siem.webhook.block import Webhook
 from blocks.store import sources
-from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events
+from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events, replay
 from tasks import attempts
 from tasks.forward import REPEAT_POLICY, UNCONFIRMED_MAX, ForwardingCheck, PositionRecord, StreamForwarder
 from tasks.support import stopping
@@ -204,7 +204,7 @@ def left_ahead(pair: Pair) -> None:
 
 def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None:
     left_ahead(pair)
-    assert forward_pairs.replay(pair.engine, pair.known, 0) == 35
+    assert replay.resend_since(pair.engine, pair.known, 0) == 35
     pair.forward(sender := FakeSender())
     assert sorted(sender.accepted) == pair.ids()
 
@@ -361,7 +361,7 @@ def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pa
     first = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"), RejectedRecord(4, "400", "no"))))
     pair.forward(first)
     pair.filled.commit(Api.AUDIT, 3)
-    assert rejected_events.replay(pair.engine, pair.known) == 8
+    assert replay.resend_rejected(pair.engine, pair.known) == 8
     second = FakeSender(limits=Limits(events=3))
     done = pair.forward(second)
     turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
@@ -373,7 +373,7 @@ def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pa
 
 def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=1000)))
-    rejected_events.replay(pair.engine, pair.known)
+    replay.resend_rejected(pair.engine, pair.known)
 
     def unusable(_batch: Batch) -> BatchResult:
         raise RequestRejectedError("It cannot use it (400).", code="400")
@@ -468,13 +468,13 @@ def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
         sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=100))
         pair.forward(sender)
         names += sender.names
-        rejected_events.replay(pair.engine, pair.known)
+        replay.resend_rejected(pair.engine, pair.known)
     assert len(set(names)) == 3
 
 
 def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    rejected_events.replay(pair.engine, pair.known)
+    replay.resend_rejected(pair.engine, pair.known)
     middle = rejected_events.list_page(pair.engine, pair.known.id)[1].event_id
     pair.filled.change(f"UPDATE rejected_events SET replay_ns = NULL WHERE event_id = {middle}")
     assert pair.forward(FakeSender()).sent == 3
@@ -483,7 +483,7 @@ def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(p
 
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    rejected_events.replay(pair.engine, pair.known)
+    replay.resend_rejected(pair.engine, pair.known)
     kept = rejected_events.list_page(pair.engine, pair.known.id)
     rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
@@ -499,7 +499,7 @@ def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pai
 
 def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until_it_is_taken(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    rejected_events.replay(pair.engine, pair.known)
+    replay.resend_rejected(pair.engine, pair.known)
     broken, whole = FakeSender(failing(0, of=pair), Limits(events=2)), FakeSender(limits=Limits(events=2))
     with pytest.raises(ThirdPartyGenericError):
         pair.forward(broken)

@@ -1,4 +1,4 @@
-"""Pairs of a source and a SIEM: list, save, pause, replay and remove them."""
+"""Pairs of a source and a SIEM: list, save, pause and remove them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
@@ -148,34 +148,6 @@ def is_paused(engine: Engine, pair_id: str) -> bool:
         return connection.scalar(query) is not None
 
 
-def replay(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
-    """Rewind the pair to resend events received at `since_ns` (ns since 1970) or later. Returns how many events.
-
-    Events that it has not sent yet are still sent, however old they are.
-    """
-    with writing(engine) as connection:
-        count = 0
-        for stream_id, acknowledged_id, newest_sent in _lock_positions(connection, pair.id):
-            start = _id_before(connection, stream_id, since_ns)
-            if start is not None and start < newest_sent:
-                count += _count_between(connection, stream_id, start, newest_sent)
-                positions.move_within(connection, pair.id, stream_id, min(start, acknowledged_id))
-        audit_log.record(connection, "siem replay", pair.source_id, pair.source, siem=pair.siem, events=count)
-    return count
-
-
-def count_sent_since(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
-    """Count the events that `replay` would resend: received at `since_ns` or later, and acknowledged."""
-    query = select(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
-    with store_errors(), reading(engine).connect() as connection:
-        count = 0
-        for row in connection.execute(query.where(_positions.c.pair_id == pair.id)).all():
-            start, newest_sent = _id_before(connection, row.stream_id, since_ns), positions.last_acknowledged(row)
-            if start is not None and start < newest_sent:
-                count += _count_between(connection, row.stream_id, start, newest_sent)
-        return count
-
-
 def remove(engine: Engine, pair: ForwardPair) -> None:
     """Remove a pair, its positions, and the list of events that its SIEM rejected. The events stay in the store."""
     with writing(engine) as connection:
@@ -219,42 +191,19 @@ def _not_forwarded(connection: Connection, source_id: str, siem: str) -> ThirdPa
 
 
 def _skip(connection: Connection, pair: ForwardPair, until_ns: int) -> None:
-    for stream_id, acknowledged_id, _ in _lock_positions(connection, pair.id):
+    for stream_id, acknowledged_id, _ in positions.lock_within(connection, pair.id):
         # Read the end first: a page that is committed between the two reads must not be skipped.
         end = _last_id(connection, stream_id)
-        before = _id_before(connection, stream_id, until_ns)
+        before = unsent_events.last_id_before(connection, stream_id, until_ns)
         target = end if before is None else before
         if target is not None and target > acknowledged_id:
             positions.move_within(connection, pair.id, stream_id, target)
     audit_log.record(connection, "siem skip", pair.source_id, pair.source, siem=pair.siem)
 
 
-def _id_before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
-    """Return the id before the first event received at `time_ns` or later; None if there is no such event."""
-    first = unsent_events.first_since(connection, stream_id, time_ns)
-    return None if first is None else first - 1
-
-
-def _count_between(connection: Connection, stream_id: int, start: int, end: int) -> int:
-    is_between = (_events.c.stream_id == stream_id) & (_events.c.id > start) & (_events.c.id <= end)
-    return int(connection.scalar(select(func.count()).where(is_between)) or 0)
-
-
 def _last_id(connection: Connection, stream_id: int) -> int | None:
     link_id: int | None = connection.scalar(select(_streams.c.link_id).where(_streams.c.id == stream_id))
     return unsent_events.last_id(connection, stream_id) if link_id is None else link_id
-
-
-def _lock_positions(connection: Connection, pair_id: str) -> list[tuple[int, int, int]]:
-    """Return (stream id, position, last acknowledged event, which may be ahead of the position) of each stream."""
-    # This write changes nothing but locks the rows: no run moves a position between this read and the move after it.
-    locking = (
-        update(_positions).where(_positions.c.pair_id == pair_id).values(acknowledged_id=_positions.c.acknowledged_id)
-    )
-    rows = connection.execute(
-        locking.returning(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
-    )
-    return [(row.stream_id, row.acknowledged_id, positions.last_acknowledged(row)) for row in rows]
 
 
 def _select_pairs() -> Any:

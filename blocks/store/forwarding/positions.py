@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
     from blocks.store.claims import Holder
-    from blocks.store.forwarding.rejected_events import RejectedEvent, ReplayBatch
+    from blocks.store.forwarding.records import ReplayBatch
+    from blocks.store.forwarding.rejected_events import RejectedEvent
 
 _pairs = table_of(PairRow)
 _positions = table_of(PositionRow)
@@ -325,6 +326,21 @@ def last_acknowledged(row: Row[Any]) -> int:
     """
     _, ahead = _load(row.in_flight, row.acknowledged_id)
     return max([int(row.acknowledged_id), *ahead])
+
+
+def lock_within(connection: Connection, pair_id: str) -> list[tuple[int, int, int]]:
+    """Lock a pair's positions. Returns of each stream its id, the position, and the last acknowledged event.
+
+    The last acknowledged event may be ahead of the position.
+    """
+    # This write changes nothing but locks the rows: no run moves a position between this read and the move after it.
+    locking = (
+        update(_positions).where(_positions.c.pair_id == pair_id).values(acknowledged_id=_positions.c.acknowledged_id)
+    )
+    rows = connection.execute(
+        locking.returning(_positions.c.stream_id, _positions.c.acknowledged_id, _positions.c.in_flight)
+    )
+    return [(row.stream_id, row.acknowledged_id, last_acknowledged(row)) for row in rows]
 
 
 def reset_within(connection: Connection, pair_id: str) -> None:

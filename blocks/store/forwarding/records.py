@@ -1,4 +1,4 @@
-"""The records that the modules of forwarding share: the pair of a source and a SIEM, and the claim on a position."""
+"""The records that the modules of forwarding share: pairs, claims on positions, batches to send again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from blocks.events_api.models import Api
+    from blocks.siem.formats.event import OutgoingEvent
 
 FORWARD_FIELD = "_siemForward"
 
@@ -47,3 +48,11 @@ class PositionClaim:
     api: Api
     holder: str
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayBatch:
+    """Rejected events of one stream to send again; `mark_ns` is when the replay was requested, in ns since 1970."""
+
+    mark_ns: int
+    events: Sequence[OutgoingEvent]

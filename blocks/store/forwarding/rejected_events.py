@@ -1,6 +1,6 @@
 """Dead letters: events that a SIEM rejected, kept with its answer until a replay succeeds or a person discards them.
 
-A pair's positions have moved past these events. The next run sends those that are marked for replay.
+A pair's positions have moved past these events. `replay` marks them to be sent again.
 """
 
 from __future__ import annotations
@@ -8,22 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, text, update
+from sqlalchemy import bindparam, delete, insert, select, text, update
 
 from blocks import clock
 from blocks.command_line import command_line
 from blocks.health import WARNING, Condition
-from blocks.siem.formats.event import OutgoingEvent
 from blocks.store import audit_log, health
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine
 
-    from blocks.store.forwarding.records import ForwardPair, PositionClaim
+    from blocks.store.forwarding.records import ForwardPair, PositionClaim, ReplayBatch
 
 PAGE = 100
 
@@ -58,14 +57,6 @@ class RejectedEventView:
     body: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayBatch:
-    """Rejected events of one stream to send again; `mark_ns` is when the replay was requested, in ns since 1970."""
-
-    mark_ns: int
-    events: Sequence[OutgoingEvent]
-
-
 def list_page(
     engine: Engine, pair_id: str, after: RejectedEventView | None = None, size: int = PAGE
 ) -> list[RejectedEventView]:
@@ -74,35 +65,6 @@ def list_page(
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_PAGE, {"pair_id": pair_id, "size": size, **behind})
         return [RejectedEventView(**row._mapping) for row in rows]  # noqa: SLF001 - a public member
-
-
-def replay_batches(engine: Engine, claim: PositionClaim, size: int) -> Iterator[ReplayBatch]:
-    """Yield the events marked for replay in the claim's stream, once each; a batch has at most `size`, of one mark."""
-    mark_ns, event_id = -1, -1
-    bounds = {"pair_id": claim.pair_id, "stream": claim.stream_id, "size": size}
-    while True:
-        with store_errors(), reading(engine).connect() as connection:
-            rows = connection.execute(_MARKED, {**bounds, "mark": mark_ns, "event": event_id}).all()
-        if not rows:
-            return
-        mark_ns = rows[0].replay_ns
-        events = [OutgoingEvent(*row[1:]) for row in rows if row.replay_ns == mark_ns]
-        event_id = events[-1].id
-        yield ReplayBatch(mark_ns, events)
-
-
-def replay(engine: Engine, pair: ForwardPair) -> int:
-    """Mark the rejected events that are still stored for replay by the next run. Returns how many are marked."""
-    is_stored = select(_events.c.id).where(_events.c.id == _rejected.c.event_id).exists()
-    of_pair = _rejected.c.pair_id == pair.id
-    with writing(engine) as connection:
-        mark = update(_rejected).where(of_pair, _rejected.c.replay_ns.is_(None), is_stored)
-        connection.execute(mark.values(replay_ns=clock.now_ns()))
-        marked = select(func.count()).where(of_pair, _rejected.c.replay_ns.is_not(None), is_stored)
-        number = connection.scalar(marked) or 0
-        details = {"siem": pair.siem, "rejected": number}
-        audit_log.record(connection, "siem replay", pair.source_id, pair.source, **details)
-    return number
 
 
 def discard(engine: Engine, pair: ForwardPair) -> int:
@@ -192,12 +154,6 @@ _PAGE = text(
     "FROM rejected_events r JOIN streams s ON s.id = r.stream_id LEFT JOIN events e ON e.id = r.event_id "
     "WHERE r.pair_id = :pair_id AND (r.stream_id, r.event_id) > (:stream, :event) "
     "ORDER BY r.stream_id, r.event_id LIMIT :size"
-)
-_MARKED = text(
-    "SELECT r.replay_ns, e.id, e.uuid, e.time_ns, e.received_ns, e.body "
-    "FROM rejected_events r JOIN events e ON e.id = r.event_id "
-    "WHERE r.pair_id = :pair_id AND r.stream_id = :stream AND r.replay_ns IS NOT NULL "
-    "AND (r.replay_ns, r.event_id) > (:mark, :event) ORDER BY r.replay_ns, r.event_id LIMIT :size"
 )
 # Built once: each batch that is sent executes it, and building a statement costs more than executing it.
 _DELETE = delete(_rejected).where(

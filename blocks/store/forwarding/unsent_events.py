@@ -262,6 +262,12 @@ def first_since(connection: Connection, stream_id: int, time_ns: int) -> int | N
     return first
 
 
+def last_id_before(connection: Connection, stream_id: int, time_ns: int) -> int | None:
+    """Return the id before the first event received at `time_ns` or later; None if there is no such event."""
+    first = first_since(connection, stream_id, time_ns)
+    return None if first is None else first - 1
+
+
 _FIRST = "SELECT first_id FROM chain WHERE stream_id = :stream AND number = 1"
 
 

@@ -1,9 +1,8 @@
-"""The hash chain of a stream: one link for each committed page that brought something new.
+"""Append to the hash chain of a stream: one link for each committed page that brought something new.
 
-A link's digest is made of the digest of the link before it, its own number, the API version and the time of its
-commit, and of the uuid, the time and the body's SHA-256 of each of its events in the order of their ids. So
-committed events cannot be changed, removed, added or reordered without changing every digest from there on. The digest
-of a body stays when its event is pruned, so the chain can still be verified.
+`digests` says what a link's digest is made of. So committed events cannot be changed, removed, added or reordered
+without changing every digest from there on. The digest of a body stays when its event is pruned, so the chain can still
+be verified.
 
 An attacker who can write the whole database can compute a whole new chain. So keep checkpoints outside of the store
 (see `checkpoints`): a rewritten chain does not match an earlier checkpoint.
@@ -11,52 +10,19 @@ An attacker who can write the whole database can compute a whole new chain. So k
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from blocks.store.integrity.digests import ORIGIN, link_digest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection, Row
 
     from blocks.events_api.models import Event
     from blocks.store.insert import InsertedEvents
-
-
-ORIGIN = hashlib.sha256(b"onepassword-source chain 1").digest()
-"""The digest before the first link."""
-
-
-def body_digest(body: str) -> bytes:
-    """The SHA-256 of a body, as it stays in `pruned_events`."""
-    return hashlib.sha256(body.encode()).digest()
-
-
-def link_digest(  # noqa: PLR0917 - what a link is made of, in its order
-    before: bytes,
-    number: int,
-    api_version: str,
-    committed_ns: int,
-    uuids: Sequence[str],
-    times_ns: Sequence[int],
-    body_digests: Iterable[bytes],
-) -> bytes:
-    """The digest of a link; `before` is that of the link before it, or ORIGIN. One item of each for each event.
-
-    SHA-256 of: `before`; number, commit time, count of events (big-endian 64-bit each); the API version and a NUL;
-    the times (likewise 64-bit); each uuid in UTF-8 and a newline; each body's SHA-256.
-    """
-    link = hashlib.sha256(before)
-    link.update(
-        struct.pack(f">qqq{len(api_version.encode())}sx", number, committed_ns, len(uuids), api_version.encode())
-    )
-    link.update(struct.pack(f">{len(times_ns)}q", *times_ns))
-    link.update("".join([f"{uuid}\n" for uuid in uuids]).encode())
-    link.update(b"".join(body_digests))
-    return link.digest()
 
 
 def append(  # noqa: PLR0917 - what a link is made of

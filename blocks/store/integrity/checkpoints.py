@@ -16,8 +16,8 @@ from whenever import Instant
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.engine import reading, store_errors
-from blocks.store.integrity.chain import ORIGIN
-from blocks.store.integrity.links import events_of
+from blocks.store.integrity.chain_reader import events_of
+from blocks.store.integrity.digests import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

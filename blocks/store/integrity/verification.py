@@ -14,24 +14,23 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from blocks.store.engine import is_sqlite, reading, store_errors
-from blocks.store.integrity import chain
-from blocks.store.integrity.links import (
+from blocks.store.integrity.chain_reader import (
     LAST,
     ChainEvents,
     LinkEvents,
     bodies,
-    digest_of,
     events_of,
     explain_mismatch,
     links,
 )
+from blocks.store.integrity.digests import ORIGIN, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine, Row
 
-    from blocks.store.integrity.links import StoredLink
+    from blocks.store.integrity.chain_reader import StoredLink
 
 CHANGED, REMOVED, ADDED, REORDERED = "changed", "removed", "added", "reordered"
 
@@ -146,7 +145,7 @@ class _Walk:
         self.advance = advance
         self.found = ChainReport(stream.api)
         self.events: ChainEvents
-        self.befores: tuple[bytes, ...] = (chain.ORIGIN,)  # the digests that the next link may follow; empty if unknown
+        self.befores: tuple[bytes, ...] = (ORIGIN,)  # the digests that the next link may follow; empty if unknown
         self.number = 0
         self.last_id = 0
         self.damaged_at: int | None = None
@@ -169,7 +168,7 @@ class _Walk:
         self.found.uncovered = self.connection.execute(_UNCOVERED, parameters).scalar_one()
         self.advance(self.found.uncovered)
         self.events = ChainEvents(self.connection, self.stream.id, max(first_id, -LAST) - 1, self.advance)
-        self._note(0, chain.ORIGIN)
+        self._note(0, ORIGIN)
 
     def _check(self, link: StoredLink, following: StoredLink | None) -> None:
         if not link.readable:

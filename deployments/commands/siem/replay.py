@@ -52,7 +52,7 @@ def command(
 
 def _confirm(engine: Engine, name: str, pairs: Sequence[ForwardPair], since_ns: int) -> None:
     """Rejected events never arrived. Events that were sent may be stored twice, so this asks first."""
-    number = sum(deferred.forward_pairs.count_sent_since(engine, pair, since_ns) for pair in pairs)
+    number = sum(deferred.replay.count_sent_since(engine, pair, since_ns) for pair in pairs)
     if number:
         events = "1 event was" if number == 1 else f"{number:,} events were"
         sentence = f"{events} sent to {printable(name)} already, and would be sent again"
@@ -61,9 +61,9 @@ def _confirm(engine: Engine, name: str, pairs: Sequence[ForwardPair], since_ns: 
 
 def _replay(engine: Engine, pair: ForwardPair, since_ns: int | None) -> int:
     if since_ns is None:
-        number = deferred.rejected_events.replay(engine, pair)
+        number = deferred.replay.resend_rejected(engine, pair)
     else:
-        number = deferred.forward_pairs.replay(engine, pair, since_ns)
+        number = deferred.replay.resend_since(engine, pair, since_ns)
     if number:
         deferred.forward_deployments.run_now(pair.source, pair.siem)
     return number

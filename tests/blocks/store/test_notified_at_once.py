@@ -14,7 +14,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.store import health, sources
-from blocks.store.forwarding import positions, rejected_events
+from blocks.store.forwarding import positions, rejected_events, replay
 from blocks.store.forwarding.positions import BatchOutcome
 from blocks.store.forwarding.rejected_events import RejectedEvent
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from blocks.store.forwarding.records import PositionClaim
-    from blocks.store.forwarding.rejected_events import ReplayBatch
+    from blocks.store.forwarding.records import PositionClaim, ReplayBatch
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
@@ -64,7 +63,7 @@ class Two:
         positions.advance(self.engine(claim), claim, step, [])
 
     def again(self, claim: PositionClaim) -> ReplayBatch:
-        (found,) = rejected_events.replay_batches(self.engine(claim), claim, 10)
+        (found,) = replay.marked_batches(self.engine(claim), claim, 10)
         return found
 
     def is_taken(self, claim: PositionClaim, sent: ReplayBatch) -> None:
@@ -110,7 +109,7 @@ def test_retrying_does_not_hide_that_another_has_stopped(
 def test_the_last_refused_of_two_streams_that_are_taken_at_once(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     for claim in (two.a, two.b):
         two.is_refused(claim)
-    assert rejected_events.replay(two.pair.engine, two.pair.known) == 2
+    assert replay.resend_rejected(two.pair.engine, two.pair.known) == 2
     sent = {claim: two.again(claim) for claim in (two.a, two.b)}
     monkeypatch.setattr(rejected_events, "_report", meeting(rejected_events._report))
     at_once(*(lambda claim=claim: two.is_taken(claim, sent[claim]) for claim in (two.a, two.b)))
@@ -120,7 +119,7 @@ def test_the_last_refused_of_two_streams_that_are_taken_at_once(two: Two, monkey
 
 def test_one_refused_while_the_last_one_before_is_taken_is_told_of(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     two.is_refused(two.b)
-    assert rejected_events.replay(two.pair.engine, two.pair.known) == 1
+    assert replay.resend_rejected(two.pair.engine, two.pair.known) == 1
     sent = two.again(two.b)
     monkeypatch.setattr(health, "end", halt := Halt(health.end))
     halt.overtaken(lambda: two.is_taken(two.b, sent), by=lambda: two.is_refused(two.a))

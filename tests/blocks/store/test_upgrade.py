@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SOURCE_ID = "a" * 32
 BEFORE = "0011"
+NEW = {"event_index", "index_values", "user_names", "index_positions", "index_state"}
+"""Tables that later versions added; they begin empty."""
 TABLES = {
     "forwards": "pairs",
     "forward_positions": "positions",
@@ -121,7 +123,7 @@ def test_every_table_of_the_kept_store_has_rows(kept: Engine) -> None:
 
 def test_an_upgrade_keeps_every_row_and_column(kept: Engine, upgraded: Engine) -> None:
     before, after = read_all(kept), read_all(upgraded)
-    assert after.keys() == {TABLES.get(table, table) for table in before}
+    assert after.keys() - NEW == {TABLES.get(table, table) for table in before}
     for table, rows in before.items():
         in_words = [renamed(row) for row in rows] if table in {"conditions", "health_events"} else rows
         expected = [{COLUMNS.get(name, name): value for name, value in row.items()} for row in in_words]

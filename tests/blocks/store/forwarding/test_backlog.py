@@ -13,7 +13,7 @@ from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.delivery.protocol import BatchResult, RejectedRecord
 from blocks.store import sources
-from blocks.store.forwarding import backlog, forward_pairs, positions, rejected_events
+from blocks.store.forwarding import backlog, forward_pairs, positions, replay
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -93,7 +93,7 @@ def test_a_pair_that_is_paused_or_whose_source_forwards_nothing_does_not_wait(pa
 def test_rejected_events_wait_once_a_person_wants_them_sent_again(pair: Pair) -> None:
     pair.forward(FakeSender(refuse_all))
     assert waiting(pair) == []
-    assert rejected_events.replay(pair.engine, pair.known) == 3
+    assert replay.resend_rejected(pair.engine, pair.known) == 3
     assert waiting(pair) == ["soc"]
     pair.forward(FakeSender())
     assert waiting(pair) == []

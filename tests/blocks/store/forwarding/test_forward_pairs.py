@@ -1,4 +1,4 @@
-"""Pairs of source and SIEM: made, paused, set back and forth, removed; and what was refused, sent again."""
+"""Pairs of source and SIEM: made, paused, skipped ahead, removed; and what they keep from being pruned."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import health, prune, sources
 from blocks.store.engine import is_sqlite, writing
-from blocks.store.forwarding import forward_pairs, positions, rejected_events, unsent_events
+from blocks.store.forwarding import forward_pairs, positions, rejected_events, replay, unsent_events
 from blocks.store.forwarding.positions import BatchOutcome, advance
 from blocks.store.forwarding.rejected_events import RejectedEvent
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
     from support.moving_clock import MovingClock
 
 MINUTE_NS = 60 * 10**9
@@ -29,22 +29,6 @@ def skip(pair: Pair, until_ns: int) -> None:
         forward_pairs._skip(connection, pair.known, until_ns)
 
 
-@pytest.fixture
-def pair(engine: Engine, moving: MovingClock) -> Pair:
-    """Four pages of two events of audit, a minute apart, and one of sign-in with the third."""
-    made = Pair.made(engine)
-    for number in range(4):
-        made.filled.commit(Api.AUDIT, 2)
-        if number == 2:
-            made.filled.commit(Api.SIGN_IN, 3)
-        moving.advance(60)
-    return made
-
-
-def actions(pair: Pair) -> list[str]:
-    return [row[0] for row in pair.filled.ask("SELECT action FROM audit_log ORDER BY id")]
-
-
 def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
     assert forward_pairs.find_all(pair.engine) == forward_pairs.find_all(pair.engine, SIEM) == [pair.known]
     assert forward_pairs.find_all(pair.engine, SIEM, SOURCE.name) == [pair.known]
@@ -52,7 +36,7 @@ def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
     assert forward_pairs.find(pair.engine, SOURCE.id, SIEM) == pair.known
     with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'other'"):
         forward_pairs.require(pair.engine, "other")
-    assert actions(pair) == ["siem add"]
+    assert pair.actions() == ["siem add"]
 
 
 def test_those_of_a_deleted_source_are_not_unless_they_are_asked_for(pair: Pair) -> None:
@@ -73,7 +57,7 @@ def test_a_new_pair_leaves_out_what_was_received_before_at_once(pair: Pair, movi
     sender = FakeSender()
     beside.forward(sender)
     assert sorted(sender.accepted) == pair.ids()[4:]
-    assert actions(pair) == ["siem add", "siem add", "siem skip"]
+    assert pair.actions() == ["siem add", "siem add", "siem skip"]
 
 
 def test_a_pair_that_is_killed_as_it_is_made_is_not_there(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,38 +124,7 @@ def test_pause_and_resume_say_whether_they_changed_anything(pair: Pair) -> None:
         True,
         False,
     ]
-    assert actions(pair) == ["siem add", "siem pause", "siem resume"]
-
-
-@pytest.mark.parametrize(("minutes", "again"), [(-9, 11), (0, 11), (1, 9), (2, 7), (3, 2), (4, 0)])
-def test_replay_sends_what_was_received_since(pair: Pair, moving: MovingClock, minutes: int, again: int) -> None:
-    start_ns = moving.now_ns() - 4 * MINUTE_NS
-    for api in (Api.AUDIT, Api.SIGN_IN):
-        pair.forward(FakeSender(), api)
-    assert forward_pairs.replay(pair.engine, pair.known, start_ns + minutes * MINUTE_NS) == again
-    sender = FakeSender()
-    for api in Api:
-        pair.forward(sender, api)
-    assert sum(sender.accepted.values()) == again
-    assert set(sender.accepted.values()) <= {1}
-
-
-def test_replay_leaves_what_was_not_sent_yet(pair: Pair, moving: MovingClock) -> None:
-    first = pair.ids()[1]
-    advance(pair.engine, pair.claim(), BatchOutcome(1, first, 2, 0), [])
-    assert forward_pairs.replay(pair.engine, pair.known, moving.now_ns() - 2 * MINUTE_NS) == 0
-    assert pair.view().acknowledged_id == first
-    assert forward_pairs.replay(pair.engine, pair.known, 0) == 2
-
-
-def test_what_is_replayed_has_other_names_than_before(pair: Pair) -> None:
-    """A SIEM that remembers names would not take it a second time."""
-    first, second = FakeSender(), FakeSender()
-    pair.forward(first)
-    forward_pairs.replay(pair.engine, pair.known, 0)
-    pair.forward(second)
-    assert first.ids == second.ids
-    assert not set(first.names) & set(second.names)
+    assert pair.actions() == ["siem add", "siem pause", "siem resume"]
 
 
 def test_skip_leaves_out_what_was_received_before(pair: Pair, moving: MovingClock) -> None:
@@ -233,10 +186,10 @@ def prune_all(pair: Pair, api: Api = Api.AUDIT) -> int:
 
 def test_what_was_refused_is_not_pruned_until_it_is_left_out(pair: Pair, moving: MovingClock) -> None:
     moving.advance(500 * 86_400)
-    turned = turn_away(pair, 1, 4)
+    turned = pair.rejects(1, 4)
     assert prune_all(pair) == 6
     assert pair.ids() == turned
-    assert rejected_events.replay(pair.engine, pair.known) == 2
+    assert replay.resend_rejected(pair.engine, pair.known) == 2
     rejected_events.discard(pair.engine, pair.known)
     assert prune_all(pair) == 2
 
@@ -248,7 +201,7 @@ def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) 
     rule = prune.parse_rule("200d")
     found, _ = prune._next_batch(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
     digests = prune._digests(pair.engine, found)
-    turned = turn_away(pair, 1, 4)
+    turned = pair.rejects(1, 4)
     assert prune._remove(pair.engine, target, rule, digests) == 6
     assert pair.ids() == turned
 
@@ -264,7 +217,7 @@ def test_what_a_pair_has_never_looked_at_is_not_pruned(pair: Pair, moving: Movin
 
 def test_a_deleted_source_holds_nothing_for_its_siems(pair: Pair, moving: MovingClock) -> None:
     moving.advance(500 * 86_400)
-    turn_away(pair, 1, 4)
+    pair.rejects(1, 4)
     pair.filled.change("UPDATE sources SET deleted_ns = 1")
     assert prune_all(pair) == 8
     assert prune_all(pair, Api.SIGN_IN) == 3
@@ -281,59 +234,3 @@ def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:
     assert health.open_conditions(pair.engine, SOURCE.id) == {}
     assert pair.told()[-2:] == [("Recovered", "Error", "Healthy"), ("Recovered", "Warning", "Healthy")]
     assert len(pair.ids()) == 8
-
-
-# What was refused
-
-
-def turn_away(pair: Pair, *places: int) -> list[int]:
-    """The SIEM takes all events of audit but those in these places. Returns their ids."""
-    ids = pair.ids()
-    turned = tuple(RejectedEvent(ids[place], f"audit-{place:06}", "400", f"no {place}") for place in places)
-    advance(pair.engine, pair.claim(), BatchOutcome(ids[0], ids[-1], len(ids) - len(turned), 0, turned), [])
-    return [ids[place] for place in places]
-
-
-def test_refused_events_are_listed_with_their_bodies_page_by_page(pair: Pair) -> None:
-    turned = turn_away(pair, 1, 4, 6)
-    first = rejected_events.list_page(pair.engine, pair.known.id, size=2)
-    second = rejected_events.list_page(pair.engine, pair.known.id, first[-1], size=2)
-    assert [one.event_id for one in [*first, *second]] == turned
-    assert rejected_events.list_page(pair.engine, pair.known.id, second[-1]) == []
-    assert [(one.uuid, one.api, one.code, one.answer) for one in second] == [("audit-000006", "audit", "400", "no 6")]
-    assert '"uuid": "audit-000006"' in str(second[0].body)
-    pair.filled.change(f"DELETE FROM events WHERE id = {turned[2]}")
-    assert rejected_events.list_page(pair.engine, pair.known.id, first[-1])[0].body is None
-
-
-def test_those_that_are_marked_come_once_and_by_their_mark(pair: Pair, moving: MovingClock) -> None:
-    turned = turn_away(pair, 0, 1, 2, 3, 5)
-    claim = pair.claim()
-    assert list(rejected_events.replay_batches(pair.engine, claim, 10)) == []
-    pair.filled.change(f"UPDATE rejected_events SET replay_ns = 7 WHERE event_id >= {turned[3]}")
-    assert rejected_events.replay(pair.engine, pair.known) == 5
-    assert rejected_events.replay(pair.engine, pair.known) == 5, "those that wait already, too"
-    found = list(rejected_events.replay_batches(pair.engine, claim, 2))
-    assert [[event.id for event in one.events] for one in found] == [turned[3:], turned[:2], turned[2:3]]
-    assert [one.mark_ns for one in found] == [7, moving.now_ns(), moving.now_ns()]
-    assert list(rejected_events.replay_batches(pair.engine, pair.claim(Api.SIGN_IN), 2)) == []
-
-
-def test_a_refused_event_that_was_pruned_cannot_be_sent_again(pair: Pair) -> None:
-    turned = turn_away(pair, 0, 1)
-    pair.filled.change(f"DELETE FROM events WHERE id = {turned[0]}")
-    assert rejected_events.replay(pair.engine, pair.known) == 1
-    assert [
-        event.id for one in rejected_events.replay_batches(pair.engine, pair.claim(), 9) for event in one.events
-    ] == turned[1:]
-
-
-def test_what_is_discarded_is_sent_no_more(pair: Pair) -> None:
-    turn_away(pair, 0, 1)
-    assert rejected_events.replay(pair.engine, pair.known) == 2
-    assert rejected_events.discard(pair.engine, pair.known) == 2
-    assert rejected_events.list_page(pair.engine, pair.known.id) == []
-    assert list(rejected_events.replay_batches(pair.engine, pair.claim(), 9)) == []
-    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
-    assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(0,)]
-    assert actions(pair)[-2:] == ["siem replay", "siem discard"]

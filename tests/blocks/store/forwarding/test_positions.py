@@ -12,7 +12,7 @@ from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, Th
 from blocks.events_api.models import Api
 from blocks.store import health
 from blocks.store.claims import LEASE_NS
-from blocks.store.forwarding import forward_pairs, forward_status, positions
+from blocks.store.forwarding import forward_pairs, forward_status, positions, replay
 from blocks.store.forwarding.positions import (
     BatchOutcome,
     acquire,
@@ -131,7 +131,7 @@ def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -
     elif taking_away == "remove":
         forward_pairs.remove(pair.engine, pair.known)
     elif taking_away == "replay":
-        forward_pairs.replay(pair.engine, pair.known, 0)
+        replay.resend_since(pair.engine, pair.known, 0)
     else:
         forward_pairs.save(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second")
     with pytest.raises(ClaimLostError):

@@ -15,7 +15,8 @@ from whenever import Instant
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import prune
-from blocks.store.integrity import chain, checkpoints, verification
+from blocks.store.integrity import checkpoints, verification
+from blocks.store.integrity.digests import ORIGIN, body_digest, link_digest
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -76,7 +77,7 @@ def test_it_is_one_read(filled: Filled) -> None:
 def test_before_the_first_event_it_is_the_origin(engine: Engine, source: SourceRecord) -> None:
     filled = Filled(engine)
     kept = head(filled)
-    assert kept.heads[Api.AUDIT] == checkpoints.ChainHead(0, chain.ORIGIN.hex(), 0)
+    assert kept.heads[Api.AUDIT] == checkpoints.ChainHead(0, ORIGIN.hex(), 0)
     fill(engine)
     assert compared(filled, kept) == ALL_LEAD
 
@@ -116,7 +117,7 @@ def test_a_chain_that_was_cut_short_is_sound_and_does_not_lead_to_the_head(fille
 
 def forge(filled: Filled) -> None:
     """Make the whole chain of the audit stream anew with the program's own code."""
-    before = chain.ORIGIN
+    before = ORIGIN
     with filled.engine.connect() as connection:
         found = list(verification.links(connection, filled.id_of(Api.AUDIT)))
     for link in found:
@@ -125,8 +126,8 @@ def forge(filled: Filled) -> None:
             f"AND id BETWEEN {link.first_id} AND {link.last_id} ORDER BY id"
         )
         uuids, times, bodies = ([row[place] for row in rows] for place in range(3))
-        digests = map(chain.body_digest, bodies)
-        before = chain.link_digest(before, link.number, link.api_version, link.committed_ns, uuids, times, digests)
+        digests = map(body_digest, bodies)
+        before = link_digest(before, link.number, link.api_version, link.committed_ns, uuids, times, digests)
         filled.change(
             f"UPDATE chain SET digest = :digest WHERE stream_id = {{audit}} AND number = {link.number}", digest=before
         )

@@ -23,7 +23,8 @@ from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, prune, sources, streams
 from blocks.store.backfill import jobs, windows
 from blocks.store.engine import open_engine
-from blocks.store.integrity import chain, checkpoints, links, verification
+from blocks.store.integrity import chain_reader, checkpoints, verification
+from blocks.store.integrity.digests import ORIGIN, link_digest
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -268,7 +269,7 @@ def test_an_event_that_was_pruned_and_put_back_is_one_too_many(filled: Filled) -
 def test_many_links_and_events_are_read_in_parts(
     engine: Engine, source: SourceRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "BATCH", 3)
+    monkeypatch.setattr(chain_reader, "BATCH", 3)
     filled = fill(engine, [1, 2, 7, 1, 3, 1, 1, 4])
     prune_some(filled)
     read: list[int] = []
@@ -288,7 +289,7 @@ def test_a_long_run_of_pruned_events_is_read_in_parts(
         rows = filled.ask(f"SELECT id FROM events WHERE stream_id = {target.stream_id} ORDER BY id LIMIT 18")
         old = prune._digests(engine, [row[0] for row in rows])
         prune._remove(engine, target, prune.RetentionRule(2**62, 2**62), old)
-    monkeypatch.setattr(links, "BATCH", 4)
+    monkeypatch.setattr(chain_reader, "BATCH", 4)
     assert {(one.events, one.pruned, one.damaged) for one in filled.prove().values()} == {(2, 18, 0)}
 
 
@@ -426,11 +427,11 @@ def test_what_is_no_utf8_is_not_taken_for_the_sign_that_stands_for_it(migrated_s
 def test_a_version_that_swallows_a_time_is_not_read() -> None:
     """Where a NUL were taken in a version, other times and uuids would have the same digest."""
     first, second, bodies = int.from_bytes(b"AAAAAAA\0"), 7, [b"x" * 32, b"y" * 32]
-    digest = chain.link_digest(chain.ORIGIN, 1, "v2", 5, ["ABCDEFGHx", "y"], [first, second], bodies)
+    digest = link_digest(ORIGIN, 1, "v2", 5, ["ABCDEFGHx", "y"], [first, second], bodies)
     times = [second, int.from_bytes(b"ABCDEFGH")]
-    assert digest == chain.link_digest(chain.ORIGIN, 1, "v2\0AAAAAAA", 5, ["x", "y"], times, bodies)
-    assert links.StoredLink(1, 1, 2, 2, "v2", 5, digest).readable
-    assert not links.StoredLink(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
+    assert digest == link_digest(ORIGIN, 1, "v2\0AAAAAAA", 5, ["x", "y"], times, bodies)
+    assert chain_reader.StoredLink(1, 1, 2, 2, "v2", 5, digest).readable
+    assert not chain_reader.StoredLink(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
 
 
 # Commits pages, in all three streams and in windows, until it is told to stop.

@@ -1,9 +1,8 @@
-"""The links of a chain and the events in their ranges, read a few thousand at a time in the order of ids."""
+"""Read the links of a chain and the events in their ranges, a few thousand at a time in the order of ids."""
 
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -13,8 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 from whenever import Instant
-
-from blocks.store.integrity import chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -208,22 +205,12 @@ def _encoded(body: str | bytes) -> bytes:
 
 
 def _text(value: Any) -> Any:
-    # Bytes that are not UTF-8 become a text that cannot be encoded, and so get no digest: see `digest_of`.
+    # Bytes that are not UTF-8 become a text that cannot be encoded, and so get no digest: see `digests`.
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
 def _query(connection: Connection, query: str) -> TextClause:
     return text(query.format(**_DIALECTS[connection.dialect.name]))
-
-
-def digest_of(before: bytes, link: StoredLink, items: Sequence[ChainItem]) -> bytes | None:
-    """The digest that a link of these events would have; None if one of them has a value that no event can have."""
-    uuids, times_ns = [item.uuid for item in items], [item.time_ns for item in items]
-    digests = [item.digest for item in items]
-    try:
-        return chain.link_digest(before, link.number, link.api_version, link.committed_ns, uuids, times_ns, digests)
-    except (UnicodeEncodeError, struct.error, TypeError):
-        return None
 
 
 def explain_mismatch(rows: Iterable[BodyRow]) -> tuple[str, str] | None:

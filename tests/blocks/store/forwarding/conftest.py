@@ -1,0 +1,26 @@
+"""A pair of source and SIEM over a store with five pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.forwarding import Pair
+
+from blocks.events_api.models import Api
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from support.moving_clock import MovingClock
+
+
+@pytest.fixture
+def pair(engine: Engine, moving: MovingClock) -> Pair:
+    """Four pages of two events of audit, a minute apart, and one of sign-in with the third."""
+    made = Pair.made(engine)
+    for number in range(4):
+        made.filled.commit(Api.AUDIT, 2)
+        if number == 2:
+            made.filled.commit(Api.SIGN_IN, 3)
+        moving.advance(60)
+    return made
