@@ -63,6 +63,10 @@ def _day(cell: Cell, first: int, largest: int) -> Day:
     )
 
 
+def _date(cell: Cell) -> str:
+    return (format_rfc3339(cell.start_ns) or "")[:10]
+
+
 def _kind(cell: Cell, largest: int) -> str:
     if cell.lost_ns:
         return "day-lost"

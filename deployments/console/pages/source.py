@@ -57,7 +57,7 @@ def act(view: View) -> Response:
     job = view.console.jobs.start(
         f"{wanted.title} {row.source.name}", view.actor, lambda job: wanted.work(job, row.source.name, view.form)
     )
-    return view.redirect(f"/jobs/{job.id}", back=_back(row, view))
+    return view.redirect(f"/actions/{job.id}", back=_back(row, view))
 
 
 def _back(row: SourceRow, view: View) -> str:

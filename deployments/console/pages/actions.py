@@ -19,7 +19,7 @@ NOT_FOUND = 404
 def job(view: View) -> Response:
     """One job. The page updates itself while the job runs."""
     found = view.console.jobs.find(view.path("id"))
-    return view.render("job.html", NOT_FOUND if found is None else 200, job=found, back=view.query("back") or "/")
+    return view.render("action.html", NOT_FOUND if found is None else 200, job=found, back=view.query("back") or "/")
 
 
-ROUTES = [Route("/jobs/{id}", page(job))]
+ROUTES = [Route("/actions/{id}", page(job))]
