@@ -546,3 +546,16 @@ class IndexStateRow(SQLModel, table=True):
     indexed_ns: int | None = _ns("when it last added events")
     error: str | None = Field(default=None, sa_type=Text)
     error_ns: int | None = _ns("when the error was last seen; null if there is none")
+
+
+class NameRow(SQLModel, table=True):
+    """The name of an object, from a file that a person imported (see `names`)."""
+
+    __tablename__ = "names"
+
+    uuid: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(description="vault, item, user, group, …; see `blocks.config.name_file`")
+    name: str = Field(sa_type=Text)
+    vault_uuid: str | None = Field(default=None, sa_type=Text, description="of an item")
+    email: str | None = Field(default=None, sa_type=Text, description="of a user")
+    imported_ns: int = Field(sa_type=BigInteger)
