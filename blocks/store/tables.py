@@ -112,6 +112,7 @@ class SourceRow(SQLModel, table=True):
     stop_ns: int | None = _ns("runs opened before end after their page")
     deleted_ns: int | None = _ns("deleted then; its events stay")
     due_ns: int | None = _ns("runs are due since then; if null, since created_ns")
+    token_expires_ns: int | None = _ns("when the token says that it expires")
     lag_after: str | None = Field(default=None, description="how late an API may be; see `alert_thresholds.lag_ns`")
     processing_rules: str = Field(
         default="{}",
@@ -119,6 +120,23 @@ class SourceRow(SQLModel, table=True):
         sa_column_kwargs={"server_default": "{}"},
         description="JSON map: see `blocks.siem.privacy.processing`",
     )
+
+
+class StateSpanRow(SQLModel, table=True):
+    """Runs of a source in a row that ended in one state (see `state_spans`)."""
+
+    __tablename__ = "state_spans"
+    __table_args__ = (Index("state_spans_of_source", "source_id", "end_ns"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=_id())
+    source_id: str
+    start_ns: int = Field(sa_type=BigInteger, description="the end of the first run")
+    end_ns: int = Field(sa_type=BigInteger, description="the end of the last run")
+    state: str
+    message: str = Field(sa_type=Text, description="of the last run")
+    runs: int = Field(sa_type=BigInteger)
+    first_run_id: str
+    last_run_id: str
 
 
 class StreamRow(ClaimColumns, FailureColumns, table=True):
